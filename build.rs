@@ -1,0 +1,136 @@
+//! Embeds the files of `static/`: fingerprinted (`src/assets/fingerprint.rs`), compressed where that makes them
+//! smaller, and listed in a table that `src/assets` includes. The same files always give the same table.
+
+#[path = "src/assets/fingerprint.rs"]
+mod fingerprint;
+#[path = "src/assets/references.rs"]
+mod references;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use fingerprint::Printed;
+use flate2::{Compression, write::GzEncoder};
+
+/// What browsers are told about a file, by extension, and whether it is worth compressing.
+const TYPES: &[(&str, &str, bool)] = &[
+    ("avif", "image/avif", false),
+    ("css", "text/css; charset=utf-8", true),
+    ("gif", "image/gif", false),
+    ("html", "text/html; charset=utf-8", true),
+    ("ico", "image/x-icon", true),
+    ("jpeg", "image/jpeg", false),
+    ("jpg", "image/jpeg", false),
+    ("js", "text/javascript; charset=utf-8", true),
+    ("json", "application/json", true),
+    ("map", "application/json", true),
+    ("mjs", "text/javascript; charset=utf-8", true),
+    ("png", "image/png", false),
+    ("svg", "image/svg+xml; charset=utf-8", true),
+    ("txt", "text/plain; charset=utf-8", true),
+    ("webmanifest", "application/manifest+json; charset=utf-8", true),
+    ("webp", "image/webp", false),
+    ("woff2", "font/woff2", false),
+    ("xml", "application/xml; charset=utf-8", true),
+];
+
+fn main() -> Result<(), String> {
+    rerun_if_changed();
+    let out = out_dir()?;
+    let mut files = BTreeMap::new();
+    read(Path::new("static"), "", &mut files)?;
+    let mut table = String::from("&[\n");
+    for (at, (name, file)) in fingerprint::print_all(&files)?.iter().enumerate() {
+        let entry = entry(&out, at, name, file).map_err(|error| format!("static/{name}: {error}"))?;
+        table.push_str(&entry);
+    }
+    table.push_str("]\n");
+    fs::write(out.join("assets.rs"), table).map_err(|error| error.to_string())
+}
+
+fn rerun_if_changed() {
+    println!("cargo::rerun-if-changed=static");
+    // They are embedded by a macro that cannot say so itself.
+    println!("cargo::rerun-if-changed=migrations");
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is how Cargo speaks to a build script")]
+fn out_dir() -> Result<PathBuf, String> {
+    std::env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| "OUT_DIR is not set".to_owned())
+}
+
+/// Reads a folder and those in it. A name that begins with a dot is left out; one that an address cannot hold as it is
+/// fails.
+fn read(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+    let wrong = |error: io::Error| format!("{}: {error}", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(wrong)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(wrong)?;
+        let file_name = entry.file_name().to_string_lossy().into_owned();
+        if file_name.starts_with('.') {
+            continue;
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if !file_name.chars().all(is_plain) {
+            return Err(format!("{prefix}{file_name}: use letters, digits, dots and dashes only"));
+        }
+        let (path, name) = (entry.path(), format!("{prefix}{file_name}"));
+        if path.is_dir() {
+            read(&path, &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, fs::read(&path).map_err(wrong)?);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file's contents to `out`, and returns its line of the table.
+fn entry(out: &Path, at: usize, name: &str, file: &Printed) -> io::Result<String> {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let (_, content_type, is_text) = TYPES.iter().find(|(known, _, _)| *known == extension).copied().unwrap_or((
+        "",
+        "application/octet-stream",
+        false,
+    ));
+    let embed = |content: &[u8], suffix: &str| {
+        let embedded = format!("{at}.{suffix}");
+        fs::write(out.join(&embedded), content)?;
+        Ok::<_, io::Error>(format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{embedded}\"))"))
+    };
+    let mut fields = format!(
+        "name: {name:?}, path: {:?}, content_type: {content_type:?}, fingerprint: {:?}, plain: {}",
+        file.path,
+        file.fingerprint,
+        embed(&file.content, "plain")?
+    );
+    for (field, compress) in [("brotli", brotli as Compress), ("gzip", gzip)] {
+        let compressed = if is_text { Some(compress(&file.content)?) } else { None };
+        let content = match compressed.filter(|compressed| compressed.len() < file.content.len()) {
+            Some(compressed) => format!("Some({})", embed(&compressed, field)?),
+            None => "None".to_owned(),
+        };
+        write!(fields, ", {field}: {content}").map_err(io::Error::other)?;
+    }
+    Ok(format!("    Asset {{ {fields} }},\n"))
+}
+
+type Compress = fn(&[u8]) -> io::Result<Vec<u8>>;
+
+fn brotli(content: &[u8]) -> io::Result<Vec<u8>> {
+    let params = brotli::enc::BrotliEncoderParams { quality: 11, size_hint: content.len(), ..Default::default() };
+    let mut compressed = Vec::new();
+    brotli::BrotliCompress(&mut &*content, &mut compressed, &params)?;
+    Ok(compressed)
+}
+
+fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    encoder.finish()
+}

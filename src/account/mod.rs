@@ -1,0 +1,271 @@
+//! A person who may sign in: the row, and what is done with it. Passwords are in [`password`].
+//!
+//! Invariant: e-mail addresses compare without case, so `email_key` is unique.
+
+pub mod password;
+
+use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+use serde::Serialize;
+
+use crate::{
+    db::{Conn, Instant, find, now, run, schema::accounts, words},
+    error::{Error, Result},
+    secret,
+};
+
+words! {
+    /// What a person may do.
+    pub enum Role {
+        /// Everything; there is always one.
+        Owner = "owner",
+        /// Looks after accounts.
+        Admin = "admin",
+        /// Uses the product.
+        Member = "member",
+    }
+}
+
+/// A person, as handlers and pages see it. The password's hash is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize)]
+#[diesel(table_name = accounts)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct Account {
+    /// Names the account; opens nothing.
+    pub id: String,
+    /// As it was typed.
+    pub email: String,
+    /// How the person is greeted.
+    pub name: String,
+    /// What the person may do.
+    pub role: Role,
+}
+
+/// What a login is checked against.
+#[derive(Clone, Queryable, Selectable)]
+#[diesel(table_name = accounts)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct Credentials {
+    /// Who it is.
+    #[diesel(embed)]
+    pub account: Account,
+    /// Argon2id, in the PHC format.
+    pub password_hash: String,
+    /// Since when the account may not sign in.
+    pub disabled_at: Option<Instant>,
+}
+
+/// A person to be made.
+#[derive(Insertable)]
+#[diesel(table_name = accounts)]
+struct Row<'a> {
+    id: &'a str,
+    email: &'a str,
+    email_key: &'a str,
+    name: &'a str,
+    role: Role,
+    password_hash: &'a str,
+}
+
+/// What a new account is made from. Checked by [`EmailAddress`] and [`display_name`] before.
+#[derive(Clone)]
+pub struct New {
+    /// The address, checked.
+    pub email: EmailAddress,
+    /// The name, checked; empty for the address's first part.
+    pub name: String,
+    /// What the person may do.
+    pub role: Role,
+    /// Argon2id, in the PHC format.
+    pub password_hash: String,
+}
+
+/// Makes an account; `None` when the address is taken.
+///
+/// # Errors
+/// When the database is away.
+pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
+    let id = secret::random_name("acc_")?;
+    let key = new.email.key();
+    let name = if new.name.is_empty() { new.email.local_part() } else { &new.name };
+    let row = Row {
+        id: &id,
+        email: new.email.as_str(),
+        email_key: &key,
+        name,
+        role: new.role,
+        password_hash: &new.password_hash,
+    };
+    find!(
+        conn,
+        get_result(
+            diesel::insert_into(accounts::table)
+                .values((row, accounts::created_at.eq(now()), accounts::password_changed_at.eq(now())))
+                .on_conflict(accounts::email_key)
+                .do_nothing()
+                .returning(Account::as_returning())
+        )
+    )
+}
+
+/// The account of an address and what its password is checked against.
+///
+/// # Errors
+/// When the database is away.
+pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
+    find!(
+        conn,
+        first(
+            accounts::table
+                .filter(accounts::email_key.eq(email_key))
+                .select(Credentials::as_select())
+        )
+    )
+}
+
+/// Locks the account's row for this transaction if the password is still the one that was checked and the account is
+/// enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not.
+///
+/// # Errors
+/// When the database is away.
+pub async fn admit(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<bool> {
+    let rows = run!(
+        conn,
+        execute(
+            diesel::update(
+                accounts::table
+                    .filter(accounts::id.eq(id))
+                    .filter(accounts::password_hash.eq(password_hash))
+                    .filter(accounts::disabled_at.is_null())
+            )
+            .set(accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now())))
+        )
+    )?;
+    Ok(rows == 1)
+}
+
+/// Gives the account a new password. The caller ends its sessions in the same transaction.
+///
+/// # Errors
+/// When the database is away.
+pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
+    run!(
+        conn,
+        execute(
+            diesel::update(accounts::table.filter(accounts::id.eq(id))).set((
+                accounts::password_hash.eq(password_hash),
+                accounts::password_changed_at.eq(now()),
+            ))
+        )
+    )
+    .map(drop)
+}
+
+/// All accounts, by address, and since when each is disabled.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>> {
+    run!(
+        conn,
+        load(
+            accounts::table
+                .select((Account::as_select(), accounts::disabled_at))
+                .order(accounts::email_key)
+        )
+    )
+}
+
+/// Whether anybody owns this instance yet.
+///
+/// # Errors
+/// When the database is away.
+pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
+    let owner: Option<String> = find!(
+        conn,
+        first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id))
+    )?;
+    Ok(owner.is_some())
+}
+
+/// An e-mail address that may belong to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Takes what somebody typed, without the spaces around it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is wrong, in the words of a form.
+    pub fn parse(typed: &str) -> Result<Self> {
+        let typed = typed.trim();
+        let wrong = |words: &str| Err(Error::Invalid(words.to_owned()));
+        if typed.is_empty() {
+            return wrong("Enter your email address.");
+        }
+        let parts = typed.rsplit_once('@');
+        let odd = typed.chars().any(|c| c.is_whitespace() || c.is_control());
+        match parts {
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !odd => {}
+            _ => return wrong("Enter a whole email address, such as kim@example.com."),
+        }
+        // RFC 5321, 4.5.3.1.3: a path is at most 256 octets with its angle brackets.
+        if typed.len() > 254 {
+            return wrong("That email address is too long.");
+        }
+        Ok(Self(typed.to_owned()))
+    }
+
+    /// As it was typed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As it is compared.
+    pub fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+
+    fn local_part(&self) -> &str {
+        self.0.rsplit_once('@').map_or(self.0.as_str(), |(local, _)| local)
+    }
+}
+
+/// A name that can be shown: without the spaces around it, at most 80 characters, none of them a control character.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong, in the words of a form.
+pub fn display_name(typed: &str) -> Result<String> {
+    let name = typed.trim();
+    if name.chars().count() > 80 {
+        return Err(Error::Invalid("A name can have at most 80 characters.".into()));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::Invalid("A name cannot have control characters.".into()));
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_compare_without_case_and_keep_how_they_were_typed() {
+        let typed = EmailAddress::parse("  Kim@Example.COM ").unwrap();
+        assert_eq!((typed.as_str(), typed.key().as_str()), ("Kim@Example.COM", "kim@example.com"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = format!("{}@example.com", "a".repeat(250));
+        for typed in ["", "   ", "kim", "@example.com", "kim@", "kim @example.com", "kim\0@example.com", &long] {
+            assert!(EmailAddress::parse(typed).is_err(), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!(display_name(" Kim ").unwrap(), "Kim");
+        assert!(display_name(&"x".repeat(81)).is_err() && display_name("a\u{0}b").is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! The audit trail: what happened to an account, by whom, from where. Written in the same transaction as what it
+//! records, by whoever does it.
+//!
+//! Invariant: no key, secret or password is ever part of an event, and rows are only added.
+
+use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+
+use crate::{
+    db::{Conn, Instant, before_now, now, run, schema::audit, words},
+    error::Result,
+};
+
+words! {
+    /// What happened. The words are the contract's.
+    pub enum Kind {
+        /// An account was made.
+        AccountCreated = "account.created",
+        /// A login with the right password.
+        LoginSucceeded = "login.succeeded",
+        /// A login with a wrong one, or for nobody.
+        LoginFailed = "login.failed",
+        /// A session began.
+        SessionCreated = "session.created",
+        /// A session got a new id and key at a login of the same person.
+        SessionRegenerated = "session.regenerated",
+        /// Nobody used a session for too long, or it came to its absolute end.
+        SessionExpired = "session.expired",
+        /// Somebody ended a session from elsewhere.
+        SessionRevoked = "session.revoked",
+        /// Another person logged in over a session.
+        SessionReplaced = "session.replaced",
+        /// A browser came with the key of a session that has ended. Once a session.
+        SessionUsedAfterEnd = "session.used-after-end",
+        /// A session was logged out.
+        Logout = "logout",
+        /// An account was used from a browser not seen before.
+        DeviceNew = "device.new",
+        /// An account got a new password.
+        PasswordChanged = "password.changed",
+    }
+}
+
+/// Who did it, when it was not the account itself.
+pub const OPERATOR: &str = "operator";
+/// Nobody in particular: time ran out.
+pub const SYSTEM: &str = "system";
+
+/// Something that happened.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = audit)]
+pub struct Event {
+    kind: Kind,
+    account_id: Option<String>,
+    actor: String,
+    session_id: Option<String>,
+    device_id: Option<String>,
+    device_name: Option<String>,
+    ip: Option<String>,
+    detail: Option<String>,
+}
+
+impl Event {
+    /// What happened to an account, done by the account itself.
+    pub fn of(kind: Kind, account_id: &str) -> Self {
+        Self {
+            kind,
+            account_id: Some(account_id.to_owned()),
+            actor: account_id.to_owned(),
+            session_id: None,
+            device_id: None,
+            device_name: None,
+            ip: None,
+            detail: None,
+        }
+    }
+
+    /// What an unknown visitor did to no account.
+    pub fn of_nobody(kind: Kind) -> Self {
+        Self {
+            account_id: None,
+            actor: "visitor".to_owned(),
+            ..Self::of(kind, "")
+        }
+    }
+
+    /// Done by somebody else than the account.
+    #[must_use]
+    pub fn by(mut self, actor: &str) -> Self {
+        actor.clone_into(&mut self.actor);
+        self
+    }
+
+    /// In this session.
+    #[must_use]
+    pub fn session(mut self, id: &str) -> Self {
+        self.session_id = Some(id.to_owned());
+        self
+    }
+
+    /// On this device.
+    #[must_use]
+    pub fn device(mut self, id: Option<&str>, name: Option<&str>) -> Self {
+        self.device_id = id.map(str::to_owned);
+        self.device_name = name.map(str::to_owned);
+        self
+    }
+
+    /// From this address.
+    #[must_use]
+    pub fn ip(mut self, ip: Option<&str>) -> Self {
+        self.ip = ip.map(str::to_owned);
+        self
+    }
+
+    /// More, in a few plain words.
+    #[must_use]
+    pub fn detail(mut self, detail: &str) -> Self {
+        self.detail = Some(detail.to_owned());
+        self
+    }
+}
+
+/// An event as it was written.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = audit)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct Recorded {
+    /// Grows with time.
+    pub id: i64,
+    /// When, by the database's clock.
+    pub at: Instant,
+    /// What.
+    pub kind: Kind,
+    /// Who: an account's id, `operator`, `system` or `visitor`.
+    pub actor: String,
+    /// In which session.
+    pub session_id: Option<String>,
+    /// On which device, by the name it had then.
+    pub device_name: Option<String>,
+    /// From where.
+    pub ip: Option<String>,
+    /// More.
+    pub detail: Option<String>,
+}
+
+/// Writes events, in the transaction of what they record.
+///
+/// # Errors
+/// When the database is away; the transaction then fails as a whole.
+pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
+    for event in events {
+        run!(
+            conn,
+            execute(diesel::insert_into(audit::table).values((event, audit::at.eq(now()))))
+        )?;
+    }
+    Ok(())
+}
+
+/// The account's newest events.
+///
+/// # Errors
+/// When the database is away.
+pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
+    run!(
+        conn,
+        load(
+            audit::table
+                .filter(audit::account_id.eq(account_id))
+                .order(audit::id.desc())
+                .limit(most)
+                .select(Recorded::as_select())
+        )
+    )
+}
+
+/// When the account signed in, or failed to, in the last days; newest first, at most 2,000.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sign_ins_of_last_days(conn: &mut Conn<'_>, account_id: &str, days: u32) -> Result<Vec<(Kind, Instant)>> {
+    let since = before_now(std::time::Duration::from_secs(u64::from(days) * 86_400));
+    run!(
+        conn,
+        load(
+            audit::table
+                .filter(audit::account_id.eq(account_id))
+                .filter(audit::kind.eq_any([Kind::LoginSucceeded, Kind::LoginFailed]))
+                .filter(audit::at.gt(since))
+                .order(audit::id.desc())
+                .limit(2000)
+                .select((audit::kind, audit::at))
+        )
+    )
+}

@@ -1,0 +1,21 @@
+//! The log: on stderr, as text or as JSON, filtered as `SESSILE_LOG` says. Each request is a span with its id.
+
+use std::io::{IsTerminal as _, stderr};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::settings::{LogFormat, Settings};
+
+/// Starts logging.
+///
+/// # Errors
+/// When the filter is none, in one line.
+pub fn start(settings: &Settings) -> Result<(), String> {
+    let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| format!("SESSILE_LOG: {error}"))?;
+    let lines = fmt().with_env_filter(filter).with_writer(stderr);
+    let started = match settings.log_format {
+        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
+    started.map_err(|error| format!("the log cannot be started: {error}"))
+}

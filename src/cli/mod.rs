@@ -1,0 +1,119 @@
+//! The commands, one a file. `main` calls [`run`].
+//!
+//! Invariant: what a command changes is committed, with its audit rows, when it returns.
+
+mod log;
+mod prune;
+pub mod serve;
+mod session;
+mod tls;
+mod user;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    clock::Clock,
+    db::Db,
+    error::{Error, Result},
+    session::{Lifetimes, Sessions},
+    settings::{self, Settings, SettingsArgs},
+};
+
+/// Keeps people signed in, safely.
+#[derive(Parser)]
+#[command(name = "sessile", version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until SIGTERM or SIGINT (this is also what no command does)
+    Serve(Box<SettingsArgs>),
+    /// Brings the schema up to date and exits
+    Migrate,
+    /// Looks after accounts
+    #[command(subcommand)]
+    User(user::Command),
+    /// Looks after sessions
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Ends what has expired and deletes what ended over 30 days ago
+    Prune,
+}
+
+/// Runs the command of the command line.
+pub fn run() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(Box::default()));
+    let args = match &command {
+        Command::Serve(args) => (**args).clone(),
+        _ => SettingsArgs::default(),
+    };
+    match checked(args).and_then(|settings| carry_out(command, settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            // Nothing is left to be done about a stderr that is closed.
+            let _ = writeln!(std::io::stderr(), "sessile: {}", words.replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn checked(args: SettingsArgs) -> Result<Settings, String> {
+    args.check(settings::environment()).map_err(|error| error.to_string())
+}
+
+fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
+    log::start(&settings)?;
+    actix_web::rt::System::new()
+        .block_on(async move {
+            match command {
+                Command::Serve(_) => serve::run(settings).await,
+                Command::Migrate => open(&settings).await.map(drop),
+                Command::User(command) => user::run(command, &settings).await,
+                Command::Session(command) => session::run(command, &settings).await,
+                Command::Prune => prune::run(&settings).await,
+            }
+        })
+        .map_err(|error| in_words(&error))
+}
+
+/// What went wrong and what to do, in one line.
+fn in_words(error: &Error) -> String {
+    match error {
+        Error::Unavailable(fault) => format!("the database is away, see DATABASE_URL: {}", fault.cause),
+        Error::Internal(cause) => format!("this should not happen, please report it: {cause:#}"),
+        other => other.to_string(),
+    }
+}
+
+/// The database with its schema up to date.
+async fn open(settings: &Settings) -> Result<Db> {
+    let db = Db::open(settings)?;
+    db.migrate().await?;
+    Ok(db)
+}
+
+/// The sessions in an open database.
+fn sessions(settings: &Settings, db: Db) -> Sessions {
+    Sessions { db, clock: Clock::default(), times: Lifetimes::from(settings), touches: crate::session::touch::TouchQueue::default() }
+}
+
+/// A line on stdout.
+fn say(line: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Error::Internal(error.into()))
+}
+
+/// A password from stdin: all of it less one final newline.
+fn password_from_stdin() -> Result<String> {
+    let mut password = std::io::read_to_string(std::io::stdin())
+        .map_err(|error| Error::Invalid(format!("the password could not be read from stdin: {error}")))?;
+    if password.ends_with('\n') {
+        password.pop();
+    }
+    Ok(password)
+}

@@ -1,0 +1,116 @@
+//! `sessile user …`
+
+use super::{open, password_from_stdin, say};
+use crate::{
+    account::{
+        self, EmailAddress, Role,
+        password::{self, Hasher},
+    },
+    audit::{self, Event, Kind, OPERATOR},
+    db::Conn,
+    error::{Error, Result},
+    instance,
+    session::{EndReason, Scope, store},
+    settings::Settings,
+};
+
+/// What to do with accounts.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Creates an account and prints its id
+    Add {
+        /// Its e-mail address
+        #[arg(long)]
+        email: String,
+        /// How the person is greeted
+        #[arg(long, default_value = "")]
+        name: String,
+        /// What the person may do
+        #[arg(long, default_value = "member", value_parser = ["owner", "admin", "member"])]
+        role: String,
+        /// Reads the password from stdin
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+    /// Lists all accounts
+    List,
+    /// Gives an account a new password and ends its sessions
+    SetPassword {
+        /// Its e-mail address
+        email: String,
+        /// Reads the password from stdin
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+}
+
+/// Carries it out.
+pub async fn run(command: Command, settings: &Settings) -> Result<()> {
+    match command {
+        Command::Add { email, name, role, .. } => add(settings, &email, &name, &role).await,
+        Command::List => list(settings).await,
+        Command::SetPassword { email, .. } => set_password(settings, &email).await,
+    }
+}
+
+async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result<()> {
+    let new = account::New {
+        email: EmailAddress::parse(email)?,
+        name: account::display_name(name)?,
+        role: Role::from_word(role).ok_or_else(|| Error::bug("a role that clap let through"))?,
+        password_hash: new_password_hash().await?,
+    };
+    let taken = format!("there is an account with the address {} already", new.email.as_str());
+    let db = open(settings).await?;
+    let made = db
+        .write(async move |conn: &mut Conn<'_>| {
+            instance::lock(conn).await?;
+            let Some(account) = account::create(conn, &new).await? else {
+                return Ok(None);
+            };
+            let event = Event::of(Kind::AccountCreated, &account.id).by(OPERATOR).detail(new.role.as_str());
+            audit::record(conn, &[event]).await?;
+            if new.role == Role::Owner {
+                instance::close_setup(conn).await?;
+            }
+            Ok(Some(account))
+        })
+        .await?;
+    say(&made.ok_or(Error::Conflict(taken))?.id)
+}
+
+async fn list(settings: &Settings) -> Result<()> {
+    let accounts = open(settings)
+        .await?
+        .read(async |conn: &mut Conn<'_>| account::list(conn).await)
+        .await?;
+    for (account, disabled_at) in accounts {
+        let status = if disabled_at.is_some() { "disabled" } else { "enabled" };
+        say(&format!("{}\t{}\t{}\t{status}\t{}", account.id, account.email, account.role, account.name))?;
+    }
+    Ok(())
+}
+
+async fn set_password(settings: &Settings, email: &str) -> Result<()> {
+    let email_key = EmailAddress::parse(email)?.key();
+    let hash = new_password_hash().await?;
+    let ended = open(settings)
+        .await?
+        .write(async move |conn: &mut Conn<'_>| {
+            let Some(found) = account::find_credentials(conn, &email_key).await? else {
+                return Err(Error::Invalid(format!("there is no account with the address {email_key}")));
+            };
+            let id = found.account.id;
+            account::set_password(conn, &id, &hash).await?;
+            audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
+            store::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await
+        })
+        .await?;
+    say(&format!("password changed, ended {ended}"))
+}
+
+async fn new_password_hash() -> Result<String> {
+    let chosen = password_from_stdin()?;
+    password::check_new(&chosen).map_err(|error| Error::Invalid(format!("the password cannot be used: {error}")))?;
+    Hasher::new(1)?.hash(chosen).await
+}

@@ -1,0 +1,164 @@
+//! The first page after signing in: how long it lasts, where else the account is signed in, what happened.
+
+mod events;
+mod pictures;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+
+use self::{
+    events::EventRow,
+    pictures::{Ring, Week},
+};
+use crate::{
+    audit,
+    db::{Conn, Instant},
+    error::Result,
+    page::{self, Page, When, zoned},
+    security::{Site, forms},
+    session::{CurrentUser, Record, Sessions, store},
+};
+
+/// Devices and events that are shown; the others have pages of their own.
+const MOST_DEVICES: usize = 4;
+const MOST_EVENTS: i64 = 6;
+
+#[derive(Template)]
+#[template(path = "dashboard/dashboard.html")]
+struct DashboardPage {
+    page: Page,
+    greeting: &'static str,
+    name: String,
+    summary: String,
+    ring: Ring,
+    password_due: When,
+    idle_text: String,
+    here: Vec<DeviceRow>,
+    more_devices: usize,
+    events: Vec<EventRow>,
+    week: Week,
+}
+
+struct DeviceRow {
+    name: String,
+    kind: &'static str,
+    line: String,
+    when: When,
+    current: bool,
+    new: bool,
+}
+
+/// `GET /dashboard`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(
+    req: HttpRequest,
+    user: CurrentUser,
+    site: web::Data<Site>,
+    sessions: web::Data<Sessions>,
+) -> Result<HttpResponse> {
+    let account_id = user.account.id.clone();
+    let (mut here, events, sign_ins) = sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            Ok((
+                store::list(conn, &account_id).await?,
+                audit::newest(conn, &account_id, MOST_EVENTS).await?,
+                audit::sign_ins_of_last_days(conn, &account_id, 7).await?,
+            ))
+        })
+        .await?;
+    for (record, _) in &mut here {
+        sessions.touches.overlay(record);
+    }
+    let now = user.now;
+    let token = forms::token(&site, &req)?;
+    let week = Week::draw(&sign_ins, now);
+    let template = DashboardPage {
+        page: Page::new(&req, "Home").of(&user.account.name, &token, "dashboard"),
+        greeting: greeting(now),
+        name: first_name(&user.account.name).to_owned(),
+        summary: summary(here.len(), week.failures()),
+        ring: Ring::draw(user.record.expires_at.since(now), sessions.times.idle),
+        password_due: When::day(user.record.absolute_expires_at),
+        idle_text: pictures::in_words(sessions.times.idle),
+        more_devices: here.len().saturating_sub(MOST_DEVICES),
+        here: device_rows(&here, &user, now),
+        events: events.iter().map(|event| EventRow::new(event, now)).collect(),
+        week,
+    };
+    page::answer(StatusCode::OK, &template)
+}
+
+/// The device in use first, then by activity.
+fn device_rows(here: &[(Record, Option<String>)], user: &CurrentUser, now: Instant) -> Vec<DeviceRow> {
+    let (this, others): (Vec<_>, Vec<_>) = here.iter().partition(|(record, _)| record.id == user.record.id);
+    this.into_iter()
+        .chain(others)
+        .take(MOST_DEVICES)
+        .map(|(record, device)| DeviceRow::new(record, device.as_deref(), record.id == user.record.id, now))
+        .collect()
+}
+
+impl DeviceRow {
+    fn new(record: &Record, device: Option<&str>, current: bool, now: Instant) -> Self {
+        let client = record.client();
+        let label = client.label();
+        let name = device.map_or_else(|| label.clone(), str::to_owned);
+        let from = record.ip.as_deref().unwrap_or("no address");
+        Self {
+            line: if name == label { from.to_owned() } else { label },
+            name,
+            kind: client.kind.as_str(),
+            when: if current { When::past(now, now) } else { When::past(record.last_activity, now) },
+            current,
+            new: now.since(record.created_at).as_secs() < 24 * 3600,
+        }
+    }
+}
+
+fn greeting(now: Instant) -> &'static str {
+    match zoned(now).hour() {
+        5..=11 => "Good morning",
+        12..=17 => "Good afternoon",
+        _ => "Good evening",
+    }
+}
+
+fn first_name(name: &str) -> &str {
+    name.split_whitespace().next().unwrap_or(name)
+}
+
+fn summary(devices: usize, failures: usize) -> String {
+    let places = match devices {
+        0 | 1 => "You are signed in on this device only.".to_owned(),
+        2 => "You are signed in on two devices.".to_owned(),
+        3 => "You are signed in on three devices.".to_owned(),
+        more => format!("You are signed in on {more} devices."),
+    };
+    let look = match failures {
+        0 => "Nothing looks unusual.".to_owned(),
+        1 => "There was one wrong password this week.".to_owned(),
+        more => format!("There were {more} wrong passwords this week."),
+    };
+    format!("{places} {look}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_called_by_their_first_name() {
+        assert_eq!(first_name("Kim Lee"), "Kim");
+        assert_eq!(first_name("owner@example.com"), "owner@example.com");
+        assert_eq!(first_name(" "), " ");
+    }
+
+    #[test]
+    fn the_summary_counts_in_words() {
+        assert_eq!(summary(3, 0), "You are signed in on three devices. Nothing looks unusual.");
+        assert_eq!(summary(1, 2), "You are signed in on this device only. There were 2 wrong passwords this week.");
+    }
+}

@@ -1,0 +1,130 @@
+//! SQL expressions that the engines spell differently: the present, merging JSON, locking rows of a batch.
+//! The only place, with its parent, that knows which engine speaks.
+
+use std::time::Duration;
+
+use diesel::{
+    AppearsOnTable, Expression, QueryResult, SelectableExpression,
+    expression::{ValidGrouping, is_aggregate},
+    pg::Pg,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_types::{BigInt, Jsonb},
+    sqlite::Sqlite,
+};
+
+use super::instant::{micros, sql};
+
+pub(super) const POSTGRES_NOW: &str = "statement_timestamp()";
+pub(super) const SQLITE_NOW: &str = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)";
+
+/// The database's own time, shifted. `statement_timestamp()` in PostgreSQL: `now()` stands still while a transaction waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    shift_micros: i64,
+}
+
+/// The database's present.
+pub fn now() -> Now {
+    Now { shift_micros: 0 }
+}
+
+/// The database's present and this much.
+pub fn from_now(duration: Duration) -> Now {
+    Now {
+        shift_micros: micros(duration),
+    }
+}
+
+/// The database's present less this much.
+pub fn before_now(duration: Duration) -> Now {
+    Now {
+        shift_micros: -micros(duration),
+    }
+}
+
+impl Expression for Now {
+    type SqlType = sql::Instant;
+}
+impl<Source> SelectableExpression<Source> for Now {}
+impl<Source> AppearsOnTable<Source> for Now {}
+impl<Clause> ValidGrouping<Clause> for Now {
+    type IsAggregate = is_aggregate::Never;
+}
+impl QueryId for Now {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for Now {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        if self.shift_micros == 0 {
+            out.push_sql(POSTGRES_NOW);
+            return Ok(());
+        }
+        out.push_sql("(");
+        out.push_sql(POSTGRES_NOW);
+        out.push_sql(" + interval '1 microsecond' * ");
+        out.push_bind_param::<BigInt, _>(&self.shift_micros)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Now {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("(");
+        out.push_sql(SQLITE_NOW);
+        out.push_sql(" + ");
+        out.push_bind_param::<BigInt, _>(&self.shift_micros)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// A JSON object column with some of its keys replaced and those that are null in the patch taken out.
+/// Values are texts, so that both engines merge the first level only.
+#[derive(Debug, Clone)]
+pub struct Merged<Column> {
+    column: Column,
+    patch: serde_json::Value,
+}
+
+/// `column` with `patch` merged over it; see [`Merged`].
+pub fn merged<Column>(column: Column, patch: serde_json::Value) -> Merged<Column> {
+    Merged { column, patch }
+}
+
+impl<Column> Expression for Merged<Column> {
+    type SqlType = Jsonb;
+}
+impl<Column, Source> SelectableExpression<Source> for Merged<Column> where Column: SelectableExpression<Source> {}
+impl<Column, Source> AppearsOnTable<Source> for Merged<Column> where Column: AppearsOnTable<Source> {}
+impl<Column, Clause> ValidGrouping<Clause> for Merged<Column> {
+    type IsAggregate = is_aggregate::No;
+}
+impl<Column> QueryId for Merged<Column> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Column: QueryFragment<Pg>> QueryFragment<Pg> for Merged<Column> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("jsonb_strip_nulls(");
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(" || ");
+        out.push_bind_param::<Jsonb, _>(&self.patch)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl<Column: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Merged<Column> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("jsonb_patch(");
+        self.column.walk_ast(out.reborrow())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Jsonb, _>(&self.patch)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}

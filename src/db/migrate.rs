@@ -1,0 +1,37 @@
+//! The schema, embedded, for both engines under the same dated names. Called at the start of `serve` and by `migrate`.
+//!
+//! Invariant: one node at a time changes the schema, and no program touches a schema newer than itself.
+
+use diesel::backend::Backend;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::error::{Away, Error, Result};
+
+pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// Runs what is pending. The caller holds the lock that keeps other nodes out.
+pub(super) fn bring_up_to_date<Engine, Connection>(conn: &mut Connection, known: EmbeddedMigrations) -> Result<()>
+where
+    Engine: Backend,
+    Connection: MigrationHarness<Engine>,
+    EmbeddedMigrations: diesel::migration::MigrationSource<Engine>,
+{
+    let away = |error: Box<dyn std::error::Error + Send + Sync>| Error::unavailable(Away::Database, error);
+    let versions: Vec<String> = diesel::migration::MigrationSource::<Engine>::migrations(&known)
+        .map_err(away)?
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    let applied = conn.applied_migrations().map_err(away)?;
+    if let Some(newer) = applied.iter().find(|version| !versions.contains(&version.to_string())) {
+        return Err(Error::Conflict(format!(
+            "the database's schema ({newer}) is newer than this program: start the version that made it, or a later one"
+        )));
+    }
+    let run = conn.run_pending_migrations(known).map_err(away)?;
+    for version in run {
+        tracing::info!(%version, "schema brought up to date");
+    }
+    Ok(())
+}

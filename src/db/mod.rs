@@ -1,0 +1,242 @@
+//! The database, whichever engine it is: pools, units of work, and the macros that run a query on either engine.
+//! The only folder that knows which engine speaks. Called by every module that stores something.
+//!
+//! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
+//! that broke, hung or turned read-only never goes back to the pool.
+
+mod express;
+pub mod instant;
+pub mod migrate;
+mod pools;
+mod postgres;
+pub mod schema;
+mod sqlite;
+mod statement;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+
+pub use self::{
+    express::{Merged, Now, before_now, from_now, merged, now},
+    instant::Instant,
+    postgres::ConnectPlan,
+    statement::{SkipLocked, TouchRow, Touches},
+};
+use crate::{
+    clock::Clock,
+    error::{Away, Error, Result},
+    settings::{DatabaseUrl, Settings},
+};
+
+/// One connection, lent to a unit of work. Queries run on it through [`run!`] and [`find!`].
+pub enum Conn<'a> {
+    /// PostgreSQL, and the deadline of each statement.
+    Postgres(&'a mut AsyncPgConnection, Duration),
+    /// SQLite, on a thread that may block.
+    Sqlite(&'a mut diesel::SqliteConnection),
+}
+
+/// Runs a query on whichever engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
+macro_rules! run {
+    ($conn:expr, $method:ident($query:expr)) => {
+        match $conn {
+            $crate::db::Conn::Postgres(conn, deadline) => {
+                $crate::db::within(*deadline, ::diesel_async::RunQueryDsl::$method($query, &mut **conn)).await
+            }
+            $crate::db::Conn::Sqlite(conn) => {
+                ::diesel::RunQueryDsl::$method($query, &mut **conn).map_err($crate::error::Error::from)
+            }
+        }
+    };
+}
+
+/// Like [`run!`] with `first`, or `get_result` for what returns rows, but finding nothing is `None`.
+macro_rules! find {
+    ($conn:expr, $method:ident($query:expr)) => {
+        match $conn {
+            $crate::db::Conn::Postgres(conn, deadline) => {
+                $crate::db::within(
+                    *deadline,
+                    ::futures_util::FutureExt::map(
+                        ::diesel_async::RunQueryDsl::$method($query, &mut **conn),
+                        ::diesel::OptionalExtension::optional,
+                    ),
+                )
+                .await
+            }
+            $crate::db::Conn::Sqlite(conn) => {
+                ::diesel::OptionalExtension::optional(::diesel::RunQueryDsl::$method($query, &mut **conn))
+                    .map_err($crate::error::Error::from)
+            }
+        }
+    };
+}
+
+/// An enum that is a word in the database, in the API and in Rust. The words are the contract's.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow)]
+        #[diesel(sql_type = ::diesel::sql_types::Text)]
+        pub enum $name { $($(#[$about])* $variant,)+ }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// From its word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == word)
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<Engine> ::diesel::serialize::ToSql<::diesel::sql_types::Text, Engine> for $name
+        where
+            Engine: ::diesel::backend::Backend,
+            str: ::diesel::serialize::ToSql<::diesel::sql_types::Text, Engine>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut ::diesel::serialize::Output<'b, '_, Engine>) -> ::diesel::serialize::Result {
+                self.as_str().to_sql(out)
+            }
+        }
+
+        impl<Engine> ::diesel::deserialize::FromSql<::diesel::sql_types::Text, Engine> for $name
+        where
+            Engine: ::diesel::backend::Backend,
+            String: ::diesel::deserialize::FromSql<::diesel::sql_types::Text, Engine>,
+        {
+            fn from_sql(value: Engine::RawValue<'_>) -> ::diesel::deserialize::Result<Self> {
+                let word = <String as ::diesel::deserialize::FromSql<::diesel::sql_types::Text, Engine>>::from_sql(value)?;
+                Self::from_word(&word).ok_or_else(|| format!("{word:?} is no {}", stringify!($name)).into())
+            }
+        }
+    };
+}
+
+pub(crate) use {find, run, words};
+
+/// Waits for a statement no longer than its deadline.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the deadline passes; whether the statement took effect is then unknown.
+pub async fn within<T>(deadline: Duration, statement: impl Future<Output = diesel::QueryResult<T>>) -> Result<T> {
+    match tokio::time::timeout(deadline, statement).await {
+        Ok(result) => result.map_err(Error::from),
+        Err(_) => Err(Error::unavailable(Away::Deadline, "a statement passed its deadline")),
+    }
+}
+
+/// The database. Cheap to clone; all clones share the pools.
+#[derive(Clone)]
+pub struct Db(Arc<Engine>);
+
+enum Engine {
+    Postgres(pools::Pools),
+    Sqlite(sqlite::Lanes),
+}
+
+impl Db {
+    /// Prepares the pools; connects to nothing yet. The folder of an SQLite file is made, for its owner only.
+    ///
+    /// # Errors
+    /// When the address of the database makes no sense or the folder cannot be made.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        let engine = match &settings.database {
+            DatabaseUrl::Postgres(url) => Engine::Postgres(pools::Pools::open(url.expose(), settings)?),
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings)?),
+        };
+        Ok(Self(Arc::new(engine)))
+    }
+
+    /// Runs reads. Tried once more after a lost connection, never after a deadline.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away, or what `work` returned.
+    pub async fn read<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Postgres(pools) => match pools.lend(&work).await {
+                Err(Error::Unavailable(fault)) if fault.what == Away::Connection => pools.lend(&work).await,
+                result => result,
+            },
+            Engine::Sqlite(lanes) => lanes.read(work).await,
+        }
+    }
+
+    /// Runs one statement that writes, without a transaction around it. Never tried twice.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn statement<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.lend(work).await,
+            Engine::Sqlite(lanes) => lanes.statement(work).await,
+        }
+    }
+
+    /// Runs one transaction; an error from `work` rolls it back. Once this returns `Ok` it lasts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away. If that was a deadline, or a connection lost in the middle,
+    /// whether it was committed is unknown. Else what `work` returned.
+    pub async fn write<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.transaction(work).await,
+            Engine::Sqlite(lanes) => lanes.transaction(work).await,
+        }
+    }
+
+    /// Brings the schema up to date; see [`migrate`].
+    ///
+    /// # Errors
+    /// When the database is away, or its schema is newer than this program.
+    pub async fn migrate(&self) -> Result<()> {
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.migrate().await,
+            Engine::Sqlite(lanes) => lanes.migrate().await,
+        }
+    }
+
+    /// Measures how far `clock` is from the database's time, and corrects it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn measure_clock(&self, clock: &Clock) -> Result<()> {
+        let before = clock.now();
+        let database = self
+            .read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now()))))
+            .await?;
+        clock.correct(before, database, clock.now());
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! The tables, once for both engines. Kept by hand; a test compares it with what the migrations make.
+
+#![expect(missing_docs, reason = "the columns are described in the migrations")]
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    accounts (id) {
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        created_at -> Instant,
+        password_changed_at -> Instant,
+        last_login_at -> Nullable<Instant>,
+        disabled_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    devices (id) {
+        id -> Text,
+        account_id -> Text,
+        secret_hash -> Binary,
+        name -> Text,
+        browser -> Text,
+        os -> Text,
+        kind -> Text,
+        installed -> Bool,
+        first_seen -> Instant,
+        last_seen -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    sessions (id) {
+        id -> Text,
+        secret_hash -> Binary,
+        account_id -> Text,
+        device_id -> Nullable<Text>,
+        created_at -> Instant,
+        authenticated_at -> Instant,
+        last_activity -> Instant,
+        expires_at -> Instant,
+        absolute_expires_at -> Instant,
+        ip -> Nullable<Text>,
+        browser -> Text,
+        os -> Text,
+        kind -> Text,
+        installed -> Bool,
+        version -> BigInt,
+        state -> Jsonb,
+        data -> Text,
+        ended_at -> Nullable<Instant>,
+        ended_reason -> Nullable<Text>,
+        ended_by -> Nullable<Text>,
+        used_after_end_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    audit (id) {
+        id -> BigInt,
+        at -> Instant,
+        kind -> Text,
+        account_id -> Nullable<Text>,
+        actor -> Text,
+        session_id -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        device_name -> Nullable<Text>,
+        ip -> Nullable<Text>,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    instance (id) {
+        id -> BigInt,
+        key_fingerprint -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    setup_links (secret_hash) {
+        secret_hash -> Binary,
+        expires_at -> Instant,
+    }
+}
+
+diesel::joinable!(devices -> accounts (account_id));
+diesel::joinable!(sessions -> accounts (account_id));
+diesel::joinable!(sessions -> devices (device_id));
+diesel::joinable!(audit -> accounts (account_id));
+diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);

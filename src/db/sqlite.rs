@@ -1,0 +1,163 @@
+//! SQLite: many readers and one writer, each unit of work in one hop to a thread that may block.
+//!
+//! Invariant: waiting for a lane is asynchronous and bounded, so that a locked file never eats the threads.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::{
+    SqliteConnection,
+    connection::SimpleConnection as _,
+    r2d2::{ConnectionManager, CustomizeConnection, Pool},
+};
+use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
+
+use super::{Conn, migrate};
+use crate::{
+    error::{Away, Error, Result},
+    settings::Settings,
+};
+
+/// The two lanes of a file.
+pub(super) struct Lanes {
+    readers: Lane,
+    writer: Lane,
+}
+
+struct Lane {
+    pool: Pool<ConnectionManager<SqliteConnection>>,
+    places: Arc<Semaphore>,
+    wait: Duration,
+    deadline: Duration,
+}
+
+/// What every connection is told first.
+#[derive(Debug)]
+struct Pragmas {
+    busy_timeout: Duration,
+}
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
+    fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        conn.batch_execute(&format!(
+            "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            self.busy_timeout.as_millis()
+        ))
+        .map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+impl Lanes {
+    pub(super) fn open(path: &Path, settings: &Settings) -> Result<Self> {
+        private_file(path).map_err(|error| {
+            Error::Invalid(format!(
+                "the database file {} cannot be made: {error}; choose another in DATABASE_URL",
+                path.display()
+            ))
+        })?;
+        let lane = |size: usize| Lane::open(path, size, settings);
+        Ok(Self {
+            readers: lane(settings.pool_max)?,
+            writer: lane(1)?,
+        })
+    }
+
+    pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        self.readers.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+    }
+
+    pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+    }
+
+    pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer
+            .hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn)))))
+            .await
+    }
+
+    pub(super) async fn migrate(&self) -> Result<()> {
+        self.writer
+            .hop(|conn| {
+                conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE))
+            })
+            .await
+    }
+}
+
+impl Lane {
+    fn open(path: &Path, size: usize, settings: &Settings) -> Result<Self> {
+        let pool = Pool::builder()
+            .max_size(u32::try_from(size).unwrap_or(u32::MAX))
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .connection_timeout(settings.pool_timeout.max(Duration::from_millis(1)))
+            .connection_customizer(Box::new(Pragmas {
+                busy_timeout: settings.statement_timeout,
+            }))
+            .build_unchecked(ConnectionManager::new(path.to_string_lossy()));
+        Ok(Self {
+            pool,
+            places: Arc::new(Semaphore::new(size)),
+            wait: settings.pool_timeout,
+            // The wait for another process's lock comes before the work itself.
+            deadline: settings.statement_timeout * 2,
+        })
+    }
+
+    /// One unit of work on a thread that may block. The place is given back when the work is really done, even if
+    /// nobody waits for it any more.
+    async fn hop<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let place = tokio::time::timeout(self.wait, Arc::clone(&self.places).acquire_owned())
+            .await
+            .map_err(|_| Error::unavailable(Away::Busy, "no database connection became free in time"))?
+            .map_err(Error::bug)?;
+        let pool = self.pool.clone();
+        let hop = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let mut conn = pool.get().map_err(|error| Error::unavailable(Away::Database, error))?;
+            work(&mut conn)
+        });
+        match tokio::time::timeout(self.deadline, hop).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(Error::bug(panic)),
+            Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work passed its deadline")),
+        }
+    }
+}
+
+/// The outcome of work that never waits, since every query on SQLite is done when it returns.
+fn finish<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    work.now_or_never()
+        .unwrap_or_else(|| Err(Error::bug("a unit of work waited for something else than the database")))
+}
+
+/// Makes the file and its folder if they are missing, readable by their owner only.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    crate::key_file::private_folder(path)?;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}

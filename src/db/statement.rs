@@ -1,0 +1,123 @@
+//! Two statements that diesel cannot write for both engines: a read that locks rows and leaves out those that others
+//! hold, and the touch of many sessions at once.
+
+use diesel::{
+    QueryResult, RunQueryDsl,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::{Bool, Nullable, Text},
+    sqlite::Sqlite,
+};
+
+use super::instant::{Instant, sql};
+
+/// A read whose rows are locked for this transaction, without those that another one holds. SQLite has one writer,
+/// so there it is the read itself.
+#[derive(Debug, Clone, Copy)]
+pub struct SkipLocked<Read>(pub Read);
+
+impl<Read: Query> Query for SkipLocked<Read> {
+    type SqlType = Read::SqlType;
+}
+impl<Read> QueryId for SkipLocked<Read> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Read, Conn> RunQueryDsl<Conn> for SkipLocked<Read> {}
+
+impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for SkipLocked<Read> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(" FOR UPDATE SKIP LOCKED");
+        Ok(())
+    }
+}
+impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for SkipLocked<Read> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+}
+
+/// One session's activity, as it will be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchRow {
+    /// The session.
+    pub id: String,
+    /// When it was used.
+    pub at: Instant,
+    /// Until when it lasts if nobody uses it again.
+    pub expires_at: Instant,
+    /// From where it was used.
+    pub ip: Option<String>,
+}
+
+/// The activity of many sessions, written in one statement in the order given. It moves only what still lives and
+/// only forward, so that it neither revives nor undoes.
+#[derive(Debug, Clone, Copy)]
+pub struct Touches<'a>(pub &'a [TouchRow]);
+
+const SET: &str = " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
+const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.expires_at > ";
+
+impl Touches<'_> {
+    fn rows<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
+    where
+        Engine: diesel::backend::Backend
+            + diesel::sql_types::HasSqlType<sql::Instant>
+            + diesel::sql_types::HasSqlType<Nullable<Text>>,
+        String: diesel::serialize::ToSql<Text, Engine>,
+        Instant: diesel::serialize::ToSql<sql::Instant, Engine>,
+        Option<String>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
+    {
+        out.push_sql("WITH touched (id, at, expires_at, ip) AS (VALUES ");
+        for (n, row) in self.0.iter().enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_bind_param::<Text, _>(&row.id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<sql::Instant, _>(&row.at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<sql::Instant, _>(&row.expires_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&row.ip)?;
+            out.push_sql(")");
+        }
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl Query for Touches<'_> {
+    type SqlType = Bool;
+}
+impl QueryId for Touches<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Conn> RunQueryDsl<Conn> for Touches<'_> {}
+
+impl QueryFragment<Pg> for Touches<'_> {
+    /// Rows are locked in id order first, so that two nodes never wait for one another in a circle.
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.rows(&mut out)?;
+        out.push_sql(
+            ", held AS (SELECT sessions.id FROM sessions JOIN touched ON touched.id = sessions.id \
+             WHERE sessions.ended_at IS NULL ORDER BY sessions.id FOR UPDATE OF sessions)",
+        );
+        out.push_sql(SET);
+        out.push_sql("touched JOIN held ON held.id = touched.id WHERE sessions.id = touched.id AND ");
+        out.push_sql(LIVING);
+        out.push_sql(super::express::POSTGRES_NOW);
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Touches<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.rows(&mut out)?;
+        out.push_sql(SET);
+        out.push_sql("touched WHERE sessions.id = touched.id AND ");
+        out.push_sql(LIVING);
+        out.push_sql(super::express::SQLITE_NOW);
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! A browser that was here before. It keeps a secret in a cookie from its first login on, so that the same browser is
+//! the same device next time. Called by the login rule.
+//!
+//! Invariant: a device belongs to one browser and one account; its secret opens nothing; one that nobody knows here
+//! is never adopted.
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable,
+    SelectableHelper as _,
+};
+use serde::Serialize;
+
+use crate::{
+    db::{Conn, Instant, find, now, run, schema::devices, words},
+    error::{Error, Result},
+    secret::{self, Secret},
+};
+
+words! {
+    /// What sort of machine it is, for its picture.
+    pub enum Shape {
+        /// A computer.
+        Desktop = "desktop",
+        /// A phone.
+        Phone = "phone",
+        /// A tablet.
+        Tablet = "tablet",
+        /// Anything else, programs among them.
+        Other = "other",
+    }
+}
+
+/// What a browser says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Client {
+    /// "Chrome".
+    pub browser: String,
+    /// "Windows".
+    pub os: String,
+    /// What sort of machine.
+    pub kind: Shape,
+    /// Whether it runs as an app on the home screen.
+    pub installed: bool,
+}
+
+impl Client {
+    /// Reads a `User-Agent` header; what it does not know is "Unknown".
+    pub fn from_user_agent(user_agent: &str) -> Self {
+        let parsed = woothee::parser::Parser::new().parse(user_agent);
+        let (name, os, category) = parsed.map_or(("UNKNOWN", "UNKNOWN", "UNKNOWN"), |p| (p.name, p.os, p.category));
+        let kind = match (category, os) {
+            (_, "iPad") => Shape::Tablet,
+            ("smartphone" | "mobilephone", _) if !user_agent.contains("Mobile") && os == "Android" => Shape::Tablet,
+            ("smartphone" | "mobilephone", _) => Shape::Phone,
+            ("pc", _) => Shape::Desktop,
+            _ => Shape::Other,
+        };
+        Self {
+            browser: plain_browser(name).to_owned(),
+            os: plain_system(os).to_owned(),
+            kind,
+            installed: false,
+        }
+    }
+
+    /// "Chrome on Windows", "iPhone app", or what is known.
+    pub fn label(&self) -> String {
+        match (self.installed, self.browser.as_str(), self.os.as_str()) {
+            (true, _, "Unknown") => "App".to_owned(),
+            (true, _, os) => format!("{os} app"),
+            (false, "Unknown", "Unknown") => "Unknown device".to_owned(),
+            (false, browser, "Unknown") => browser.to_owned(),
+            (false, "Unknown", os) => os.to_owned(),
+            (false, browser, os) => format!("{browser} on {os}"),
+        }
+    }
+}
+
+fn plain_browser(name: &str) -> &str {
+    match name {
+        "UNKNOWN" => "Unknown",
+        "Internet Explorer" | "Microsoft Edge" => "Edge",
+        "HTTP Library" => "A program",
+        other => other,
+    }
+}
+
+fn plain_system(os: &str) -> &str {
+    match os {
+        "UNKNOWN" => "Unknown",
+        "Mac OSX" => "macOS",
+        os if os.starts_with("Windows Phone") => "Windows Phone",
+        os if os.starts_with("Windows") => "Windows",
+        "ChromeOS" => "ChromeOS",
+        other => other,
+    }
+}
+
+/// A device, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = devices)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct Device {
+    /// Names the device; opens nothing.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// When this browser first signed in to the account.
+    pub first_seen: Instant,
+    /// When it last did.
+    pub last_seen: Instant,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = devices)]
+struct Row<'a> {
+    id: &'a str,
+    account_id: &'a str,
+    secret_hash: Vec<u8>,
+    name: &'a str,
+    browser: &'a str,
+    os: &'a str,
+    kind: Shape,
+    installed: bool,
+}
+
+/// The device of a login.
+#[derive(Debug, Clone)]
+pub struct Recognized {
+    /// The device.
+    pub device: Device,
+    /// Whether the account was never used from it before.
+    pub is_new: bool,
+    /// What the browser keeps, from now on if it is new to this browser.
+    pub secret: Secret,
+}
+
+/// The device of a login: known by the browser's secret, else made. A secret that another account's device of the same
+/// browser has is shared with it; one that nobody has is replaced.
+///
+/// # Errors
+/// When the database is away.
+pub async fn recognize(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    presented: Option<Secret>,
+    client: &Client,
+    name: Option<&str>,
+) -> Result<Recognized> {
+    let mut kept = None;
+    if let Some(secret) = presented {
+        if let Some(device) = see_again(conn, account_id, &secret, client).await? {
+            return Ok(Recognized { device, is_new: false, secret });
+        }
+        let known: Option<String> = find!(
+            conn,
+            first(devices::table.filter(devices::secret_hash.eq(secret.hash())).select(devices::id))
+        )?;
+        kept = known.map(|_| secret);
+    }
+    let secret = match kept {
+        Some(secret) => secret,
+        None => Secret::random_short()?,
+    };
+    let id = secret::random_name("dev_")?;
+    let label = client.label();
+    let row = Row {
+        id: &id,
+        account_id,
+        secret_hash: secret.hash(),
+        name: name.unwrap_or(&label),
+        browser: &client.browser,
+        os: &client.os,
+        kind: client.kind,
+        installed: client.installed,
+    };
+    let device = run!(
+        conn,
+        get_result(
+            diesel::insert_into(devices::table)
+                .values((row, devices::first_seen.eq(now()), devices::last_seen.eq(now())))
+                .on_conflict((devices::account_id, devices::secret_hash))
+                .do_update()
+                .set(devices::last_seen.eq(now()))
+                .returning(Device::as_returning())
+        )
+    )?;
+    Ok(Recognized { device, is_new: true, secret })
+}
+
+async fn see_again(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, client: &Client) -> Result<Option<Device>> {
+    find!(
+        conn,
+        get_result(
+            diesel::update(
+                devices::table.filter(devices::account_id.eq(account_id).and(devices::secret_hash.eq(secret.hash())))
+            )
+            .set((
+                devices::last_seen.eq(now()),
+                devices::browser.eq(&client.browser),
+                devices::os.eq(&client.os),
+                devices::kind.eq(client.kind),
+                devices::installed.eq(client.installed),
+            ))
+            .returning(Device::as_returning())
+        )
+    )
+}
+
+/// A name somebody gives a device: 1 to 60 characters without control characters.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong.
+pub fn check_name(typed: &str) -> Result<String> {
+    let name = typed.trim();
+    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+        return Err(Error::Invalid("a device's name has 1 to 60 characters, none of them a control character".into()));
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_named_as_people_know_them() {
+        let cases = [
+            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36", "Chrome on Windows", Shape::Desktop),
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0", "Firefox on Linux", Shape::Desktop),
+            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1", "Safari on iPhone", Shape::Phone),
+            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15", "Safari on macOS", Shape::Desktop),
+            ("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Mobile Safari/537.36", "Chrome on Android", Shape::Phone),
+            ("", "Unknown device", Shape::Other),
+            ("\u{1F980}", "Unknown device", Shape::Other),
+        ];
+        for (header, label, kind) in cases {
+            let client = Client::from_user_agent(header);
+            assert_eq!((client.label().as_str(), client.kind), (label, kind), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_installed_app_is_called_one() {
+        let client = Client { browser: "Safari".into(), os: "iPhone".into(), kind: Shape::Phone, installed: true };
+        assert_eq!(client.label(), "iPhone app");
+    }
+}

@@ -1,0 +1,237 @@
+//! The one error of the program. Every fallible function ends in it, and every answer that is not a success is made
+//! from it: `web::failure` renders it as a problem document (RFC 9457) for the API or as a page for people, and logs
+//! it there, once.
+//!
+//! A lookup that finds nothing is an `Option`, and a wrong password an `Outcome`: neither is an `Error`.
+
+use std::fmt;
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+
+/// What a fallible function returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request, or a command, could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request makes no sense; the text says what is wrong with it.
+    #[error("{0}")]
+    Invalid(String),
+    /// E-mail address and password do not match. The same for an unknown account.
+    #[error("e-mail address or password is wrong")]
+    InvalidCredentials,
+    /// There is no session cookie, and this needs one.
+    #[error("sign in first")]
+    LoginRequired,
+    /// There is a session cookie, and its session has ended.
+    #[error("the session has ended: {0}")]
+    SessionEnded(EndedBecause),
+    /// An unsafe request that another site caused, or may have caused.
+    #[error("the request came from another site")]
+    CrossOrigin,
+    /// Not for this account.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nothing is at this address, or nothing that this account may see.
+    #[error("nothing is here")]
+    NotFound,
+    /// The address is there, the method is not.
+    #[error("this address does not take that method")]
+    MethodNotAllowed,
+    /// The request contradicts what is stored.
+    #[error("{0}")]
+    Conflict(String),
+    /// The body is larger than this address takes.
+    #[error("the request is too large")]
+    TooLarge,
+    /// The body is of another type than this address takes.
+    #[error("the body must be {0}")]
+    UnsupportedMediaType(&'static str),
+    /// The request took too long to arrive.
+    #[error("the request took too long to arrive")]
+    Timeout,
+    /// Something this needs is away for now. Never a reason to forget a cookie.
+    #[error("unavailable: {0}")]
+    Unavailable(Unavailable),
+    /// A bug, or a machine that broke.
+    #[error("internal: {0}")]
+    Internal(anyhow::Error),
+}
+
+/// Why a session does not work any more, as its own browser is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBecause {
+    /// Nobody used it for the idle time, or its absolute time ran out.
+    Expired,
+    /// Somebody ended it: from another device, by a new password, or the operator.
+    Revoked,
+    /// It was signed out.
+    LoggedOut,
+    /// Another person signed in over it.
+    Replaced,
+    /// The cookie is none of ours, or too old to tell.
+    Unknown,
+}
+
+impl EndedBecause {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::LoggedOut => "logged-out",
+            Self::Replaced => "replaced",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for EndedBecause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which thing is away, and the cause for the log.
+#[derive(Debug)]
+pub struct Unavailable {
+    /// What is away.
+    pub what: Away,
+    /// The cause, for the log only.
+    pub cause: String,
+}
+
+/// What can be away for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// The database did not answer, or answered that it cannot.
+    Database,
+    /// The connection broke before the answer came: a read may be tried again.
+    Connection,
+    /// The deadline passed: what was asked may have happened or not.
+    Deadline,
+    /// Too many are waiting already.
+    Busy,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.what, self.cause)
+    }
+}
+
+impl Error {
+    /// An [`Error::Unavailable`] with its cause for the log.
+    pub fn unavailable(what: Away, cause: impl fmt::Display) -> Self {
+        Self::Unavailable(Unavailable {
+            what,
+            cause: cause.to_string(),
+        })
+    }
+
+    /// An [`Error::Internal`]: something that cannot happen did.
+    pub fn bug(what: impl fmt::Display) -> Self {
+        Self::Internal(anyhow::anyhow!("{what}"))
+    }
+
+    /// Whether what is wrong lies with us and not with who asked.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_))
+    }
+
+    /// The slug of the contract, `type` of the problem document.
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid-request",
+            Self::InvalidCredentials => "invalid-credentials",
+            Self::LoginRequired => "login-required",
+            Self::SessionEnded(_) => "session-ended",
+            Self::CrossOrigin => "cross-origin",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::Conflict(_) => "conflict",
+            Self::TooLarge => "too-large",
+            Self::UnsupportedMediaType(_) => "unsupported-media-type",
+            Self::Timeout => "request-timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What the API says in `title` and `detail`. Never a cause: that is for the log.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Unavailable(_) => "The service cannot answer this just now. Try again shortly.".into(),
+            Self::Internal(_) => "Something went wrong on our side.".into(),
+            other => other.to_string(),
+        }
+    }
+
+    /// How long to wait before trying again, in seconds, where that makes sense.
+    pub fn retry_after(&self) -> Option<u32> {
+        matches!(self, Self::Unavailable(_)).then_some(2)
+    }
+
+    /// The error for a status that some part of Actix made by itself.
+    pub fn from_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            StatusCode::REQUEST_TIMEOUT => Self::Timeout,
+            StatusCode::UNAUTHORIZED => Self::LoginRequired,
+            status if status.is_client_error() => Self::Invalid("the request could not be read".into()),
+            status => Self::bug(format!("an answer of status {status} that no error explains")),
+        }
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::InvalidCredentials | Self::LoginRequired | Self::SessionEnded(_) => StatusCode::UNAUTHORIZED,
+            Self::CrossOrigin | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Only the status: the outer layer knows whether a page or a document is wanted.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<diesel::result::Error> for Error {
+    /// What a database refuses is the database's fault, a 503, unless the statement itself was wrong.
+    fn from(error: diesel::result::Error) -> Self {
+        use diesel::result::{DatabaseErrorKind as Kind, Error as Diesel};
+        match error {
+            Diesel::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, info) => {
+                Self::unavailable(Away::Connection, info.message())
+            }
+            Diesel::DatabaseError(
+                kind @ (Kind::UniqueViolation
+                | Kind::ForeignKeyViolation
+                | Kind::NotNullViolation
+                | Kind::CheckViolation),
+                info,
+            ) => Self::bug(format!("{kind:?}: {}", info.message())),
+            Diesel::DatabaseError(kind, info) => {
+                Self::unavailable(Away::Database, format!("{kind:?}: {}", info.message()))
+            }
+            Diesel::BrokenTransactionManager | Diesel::AlreadyInTransaction | Diesel::NotInTransaction => {
+                Self::unavailable(Away::Connection, error)
+            }
+            other => Self::Internal(other.into()),
+        }
+    }
+}

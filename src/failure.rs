@@ -1,0 +1,314 @@
+//! The outermost layer: it names each request, renders every error as a problem document (RFC 9457) or as a page,
+//! secures the headers of every answer, and writes the one line that the log has of it.
+//!
+//! Invariant: an answer that says a session has ended never carries its cookie.
+
+use std::time::Instant as Stopwatch;
+
+use actix_web::{
+    HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::{StatusCode, header},
+    middleware::Next,
+    web,
+};
+use askama::Template;
+use tracing::Instrument as _;
+
+use crate::{
+    error::{Error, Result},
+    page::{self, Page},
+    secret,
+    security::{Site, cookies, envelope::RequestId, headers, proxies},
+    session::guard,
+};
+
+/// The layer.
+///
+/// # Errors
+/// Only as actix wants it: the error holds the whole answer.
+pub async fn answer(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let site = req
+        .app_data::<web::Data<Site>>()
+        .cloned()
+        .ok_or_else(|| Error::bug("no site in this application"))?;
+    let asked = Asked::new(&req, &site)?;
+    req.extensions_mut().insert(RequestId(asked.id.clone()));
+    let span = tracing::info_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
+    if asked.over_http {
+        let https = asked.redirect_to_https(&site);
+        return Ok(req.into_response(asked.finish(https, &site)));
+    }
+    if asked.bounces == Bounce::Wanted {
+        let once_more = bounce_page(&asked.path_and_query, &site)?;
+        return Ok(req.into_response(asked.finish(once_more, &site)));
+    }
+    async {
+        match next.call(req).await {
+            Ok(answered) => {
+                let (req, answer) = answered.map_into_boxed_body().into_parts();
+                let answer = asked.explain(&req, answer);
+                Ok(ServiceResponse::new(req, asked.finish(answer, &site)))
+            }
+            Err(error) => {
+                let answer = asked.finish(asked.render(&error), &site);
+                Err(InternalError::from_response(error, answer).into())
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// What the layer must know of a request after it is gone.
+struct Asked {
+    id: String,
+    method: String,
+    path: String,
+    path_and_query: String,
+    is_get: bool,
+    over_http: bool,
+    bounces: Bounce,
+    started: Stopwatch,
+}
+
+/// Whether a navigation without its session cookie may have lost it to SameSite=Strict. If so it gets one small page
+/// that opens the same address again: a navigation from our own page, which brings the cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounce {
+    /// It came from elsewhere and has not bounced: once more from our own page.
+    Wanted,
+    /// It bounced just now: the mark is taken back.
+    Done,
+    /// It came from our own pages, or is no navigation.
+    No,
+}
+
+impl Asked {
+    fn new(req: &ServiceRequest, site: &Site) -> Result<Self> {
+        let peer = req.peer_addr().map(|peer| peer.ip());
+        let proxied_over_http =
+            peer.is_some_and(|peer| proxies::resolve(peer, req.headers(), &site.proxies).proxied_over_http);
+        let path = req.path().to_owned();
+        let of_operations = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
+        Ok(Self {
+            id: secret::random_name("req_")?,
+            method: req.method().to_string(),
+            path_and_query: req.uri().path_and_query().map_or_else(|| path.clone(), ToString::to_string),
+            is_get: req.method().is_safe(),
+            over_http: site.public.is_https() && proxied_over_http && !of_operations,
+            bounces: bounce(req, site),
+            started: Stopwatch::now(),
+            path,
+        })
+    }
+
+    fn is_api(&self) -> bool {
+        self.path == "/api" || self.path.starts_with("/api/")
+    }
+
+    fn redirect_to_https(&self, site: &Site) -> HttpResponse {
+        HttpResponse::PermanentRedirect()
+            .insert_header((header::LOCATION, format!("{}{}", site.public.origin(), self.path_and_query)))
+            .finish()
+    }
+
+    /// An answer of a handler: as it is, unless it is an error that nobody has put into words yet.
+    fn explain(&self, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+        let wordless = answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
+        let known = answer.error().and_then(|error| error.as_error::<Error>());
+        if known.is_none() && !wordless {
+            return answer;
+        }
+        let made_here;
+        let error = match known {
+            Some(error) => error,
+            None => {
+                made_here = Error::from_status(answer.status());
+                &made_here
+            }
+        };
+        let mut rendered = self.render_known(Some(req), error);
+        if !matches!(error, Error::SessionEnded(_)) {
+            for cookie in answer.headers().get_all(header::SET_COOKIE) {
+                rendered.headers_mut().append(header::SET_COOKIE, cookie.clone());
+            }
+        }
+        rendered
+    }
+
+    fn render(&self, error: &actix_web::Error) -> HttpResponse {
+        match error.as_error::<Error>() {
+            Some(known) => self.render_known(None, known),
+            None => self.render_known(None, &Error::from_status(error.as_response_error().status_code())),
+        }
+    }
+
+    fn render_known(&self, req: Option<&HttpRequest>, error: &Error) -> HttpResponse {
+        self.log(error);
+        let mut answer = if self.is_api() {
+            problem(error, &self.id)
+        } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (self.is_get, error) {
+            page::see_other(&guard::login_address(&self.path_and_query))
+        } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
+            page::see_other("/login")
+        } else {
+            ErrorPage::answer(error, req, &self.id).unwrap_or_else(|error| error.error_response())
+        };
+        if let Some(seconds) = error.retry_after() {
+            answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        answer
+    }
+
+    fn log(&self, error: &Error) {
+        match error {
+            Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
+            Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
+            _ => {}
+        }
+    }
+
+    fn finish(&self, mut answer: HttpResponse, site: &Site) -> HttpResponse {
+        if self.bounces == Bounce::Done {
+            add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
+        }
+        headers::secure(answer.headers_mut(), &self.id, site.public.is_https());
+        tracing::info!(
+            status = answer.status().as_u16(),
+            ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "answered"
+        );
+        answer
+    }
+}
+
+fn add_cookie(answer: &mut HttpResponse, cookie: &actix_web::cookie::Cookie<'_>) {
+    // A cookie of ours is always a valid header.
+    let _ = answer.add_cookie(cookie);
+}
+
+fn bounce(req: &ServiceRequest, site: &Site) -> Bounce {
+    let fetch = |name: &str| req.headers().get(name).map(header::HeaderValue::as_bytes);
+    let has = |name: &str| !cookies::all_named(req.headers(), name).is_empty();
+    let elsewhere = matches!(fetch("sec-fetch-site"), Some(b"cross-site" | b"same-site"));
+    let navigation = fetch("sec-fetch-mode") == Some(b"navigate") && fetch("sec-fetch-dest") == Some(b"document");
+    let lost = elsewhere && navigation && req.method() == actix_web::http::Method::GET && !has(&site.cookies.session);
+    match has(&site.cookies.bounce) {
+        true => Bounce::Done,
+        false if lost && is_page(req.path()) => Bounce::Wanted,
+        false => Bounce::No,
+    }
+}
+
+/// Whether an address may be a page that is another to who is signed in. The setup is not: its link is a secret.
+fn is_page(path: &str) -> bool {
+    let others = ["/api/", "/static/", "/setup", "/healthz", "/readyz", "/metrics", "/manifest.webmanifest", "/sw.js"];
+    // A path that begins with two slashes would name another host in a link.
+    let names_a_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
+    !names_a_host && !others.iter().any(|other| path.starts_with(other))
+}
+
+#[derive(Template)]
+#[template(path = "error/bounce.html")]
+struct BouncePage {
+    page: Page,
+    to: String,
+}
+
+fn bounce_page(to: &str, site: &Site) -> Result<HttpResponse> {
+    let template = BouncePage { page: Page::bare("One moment"), to: to.to_owned() };
+    let mut answer = page::answer(StatusCode::OK, &template)?;
+    add_cookie(&mut answer, &site.cookies.bounce_cookie());
+    Ok(answer)
+}
+
+#[derive(Template)]
+#[template(path = "error/error.html")]
+struct ErrorPage {
+    page: Page,
+    code: u16,
+    heading: &'static str,
+    words: &'static str,
+    request_id: String,
+    back: Option<(&'static str, &'static str)>,
+}
+
+impl ErrorPage {
+    fn answer(error: &Error, req: Option<&HttpRequest>, request_id: &str) -> Result<HttpResponse> {
+        let (heading, words) = in_plain_words(error);
+        let template = Self {
+            page: req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading)),
+            code: error.status_code().as_u16(),
+            heading,
+            words,
+            request_id: request_id.to_owned(),
+            back: Some(("/", "Go to the start page")),
+        };
+        page::answer(error.status_code(), &template)
+    }
+}
+
+fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
+    match error {
+        Error::NotFound => ("Nothing is here", "The address may be mistyped, or what was here is gone."),
+        Error::CrossOrigin => (
+            "That came from another site",
+            "To keep you safe, Sessile does only what its own pages ask for. Open the page here and try again.",
+        ),
+        Error::Forbidden(_) => ("That is not for you", "Your account may not do this."),
+        Error::MethodNotAllowed => ("That does not work here", "This address cannot be used that way."),
+        Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
+        Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
+        Error::Unavailable(_) => (
+            "Just a moment, please",
+            "Sessile cannot answer just now. You are not signed out, and nothing is lost. Try again shortly.",
+        ),
+        Error::Internal(_) => (
+            "Something went wrong",
+            "It is not your fault. Please try again; if it happens again, tell whoever looks after Sessile for you.",
+        ),
+        Error::LoginRequired | Error::SessionEnded(_) | Error::InvalidCredentials => {
+            ("Sign in first", "You need to sign in to see this.")
+        }
+        Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {
+            ("That could not be read", "What your browser sent makes no sense here. Go back and try again.")
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    request_id: &'a str,
+}
+
+fn problem(error: &Error, request_id: &str) -> HttpResponse {
+    let status = error.status_code();
+    let reason = match error {
+        Error::SessionEnded(because) => Some(because.as_str()),
+        _ => None,
+    };
+    let problem = Problem {
+        r#type: error.slug(),
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: error.detail(),
+        reason,
+        request_id,
+    };
+    HttpResponse::build(status)
+        .content_type("application/problem+json")
+        .body(serde_json::to_string(&problem).unwrap_or_default())
+}

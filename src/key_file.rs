@@ -1,0 +1,203 @@
+//! The key file: the keys that sign cookies and form tokens, one a line, shared by all nodes. The first signs, all
+//! verify. Read at start by `serve`.
+//!
+//! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use actix_web::cookie::{Cookie, CookieJar, Key};
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    error::{Error, Result},
+    secret,
+};
+
+/// Bytes of a key: what the cookie signer derives its own from.
+const KEY_BYTES: usize = 64;
+
+/// The keys of the file, the signing one first.
+#[derive(Clone)]
+pub struct Keys(Vec<SigningKey>);
+
+#[derive(Clone)]
+struct SigningKey {
+    cookies: Key,
+    forms: Vec<u8>,
+    fingerprint: String,
+}
+
+impl Keys {
+    /// Reads the file; makes it, with one random key, if it is missing. Several nodes may do so at once: one wins
+    /// and all read the same.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, is open to others, or holds something else than keys.
+    pub fn read_or_make(path: &Path) -> Result<Self> {
+        let complain = |error: io::Error| {
+            Error::Invalid(format!("the key file {} cannot be used: {error}; see SESSILE_KEY_FILE", path.display()))
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path).map_err(complain)?;
+                Self::parse(&std::fs::read_to_string(path).map_err(complain)?, path)
+            }
+            Err(error) => Err(complain(error)),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys: Option<Vec<_>> = lines.map(SigningKey::parse).collect();
+        keys.filter(|keys| !keys.is_empty()).map(Self).ok_or_else(|| {
+            Error::Invalid(format!(
+                "the key file {} holds something else than keys: restore it from your backup",
+                path.display()
+            ))
+        })
+    }
+
+    /// The key that signs cookies.
+    pub fn cookie_key(&self) -> Key {
+        self.0[0].cookies.clone()
+    }
+
+    /// What a signed cookie holds, whichever of the keys signed it; `None` if none did.
+    pub fn verify_cookie(&self, cookie: &Cookie<'static>) -> Option<String> {
+        self.0.iter().find_map(|key| {
+            let mut jar = CookieJar::new();
+            jar.add_original(cookie.clone());
+            let verified = jar.signed(&key.cookies).get(cookie.name())?;
+            Some(verified.value().to_owned())
+        })
+    }
+
+    /// The same cookie signed by the first key.
+    pub fn sign_cookie(&self, name: &str, value: String) -> Cookie<'static> {
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&self.0[0].cookies).add(Cookie::new(name.to_owned(), value));
+        jar.get(name).cloned().unwrap_or_else(|| Cookie::new(name.to_owned(), ""))
+    }
+
+    /// A text that only this instance can make from `subject`.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn form_token(&self, subject: &str) -> Result<String> {
+        secret::sign(&self.0[0].forms, subject)
+    }
+
+    /// Whether one of the keys made `token` from `subject`.
+    pub fn is_form_token(&self, token: &str, subject: &str) -> bool {
+        self.0
+            .iter()
+            .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
+    }
+
+    /// The signing key's fingerprint, which the database keeps: it opens nothing.
+    pub fn fingerprint(&self) -> &str {
+        &self.0[0].fingerprint
+    }
+
+    /// Whether one of the keys has this fingerprint.
+    pub fn knows(&self, fingerprint: &str) -> bool {
+        self.0.iter().any(|key| key.fingerprint == fingerprint)
+    }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({} keys)", self.0.len())
+    }
+}
+
+impl SigningKey {
+    fn parse(line: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD_NO_PAD.decode(line).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
+        let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(&bytes).finalize().to_vec();
+        Some(Self {
+            cookies: Key::from(&bytes),
+            forms: derived("sessile form tokens"),
+            fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
+        })
+    }
+}
+
+/// Makes the folder if it is missing, for its owner only. An existing one is left as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_folder(file: &Path) -> io::Result<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Written under another name first and linked into place, so that no reader sees half a file and the first wins.
+fn make(path: &Path) -> io::Result<()> {
+    private_folder(path)?;
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    let draft = path.with_extension(secret::random_name("new-").map_err(io::Error::other)?);
+    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
+    writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(bytes))?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn folder() -> std::path::PathBuf {
+        std::env::temp_dir().join(secret::random_name("sessile-key-").unwrap())
+    }
+
+    #[test]
+    fn eight_nodes_that_start_at_once_share_one_key() {
+        let path = folder().join("data/session.key");
+        let fingerprints: Vec<String> = std::thread::scope(|scope| {
+            let nodes: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| Keys::read_or_make(&path).unwrap().fingerprint().to_owned()))
+                .collect();
+            nodes.into_iter().map(|node| node.join().unwrap()).collect()
+        });
+        assert!(fingerprints.iter().all(|one| *one == fingerprints[0]));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_an_older_key_signed_is_still_good() {
+        let line = |n: u8| BASE64_STANDARD_NO_PAD.encode([n; KEY_BYTES]);
+        let old = Keys::parse(&line(1), Path::new("k")).unwrap();
+        let both = Keys::parse(&format!("{}\n{}\n", line(2), line(1)), Path::new("k")).unwrap();
+        let cookie = old.sign_cookie("aiq_session", "value".into());
+        assert_eq!(both.verify_cookie(&cookie).as_deref(), Some("value"));
+        assert_eq!(old.verify_cookie(&both.sign_cookie("aiq_session", "value".into())), None);
+        assert!(both.is_form_token(&old.form_token("s").unwrap(), "s"));
+        assert!(both.knows(old.fingerprint()) && !old.knows(both.fingerprint()));
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused() {
+        for text in ["", "\n", "short", &"A".repeat(200)] {
+            assert!(Keys::parse(text, Path::new("k")).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Sessile keeps people signed in, safely: a self-hosted sign-in service whose sessions survive restarts, deployments
+//! and lost networks.
+//!
+//! # The house
+//!
+//! Modules stand in bands; each imports only from bands above it (a test holds that).
+//!
+//! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`db`], [`assets`]
+//! - **Records**: [`account`], [`audit`], [`device`], [`session`], [`instance`]
+//! - **Web**: [`security`], [`page`], [`failure`]
+//! - **Pages**: [`login`], [`dashboard`], [`ops`]
+//! - **Assembly**: [`routes`], [`app`], [`cli`]
+//!
+//! # The walk of a signed-in request
+//!
+//! [`failure`] names it; [`security::envelope`] verifies its cookie; [`security::origin`] refuses it if another site
+//! caused it; actix-session asks [`session::store`] for its session, in one query; [`routes`] finds its handler;
+//! [`session::CurrentUser`] hands the handler who it is, and queues a touch if one is due; the handler runs its one or
+//! two queries and renders. On the way out actix-session calls the store once more: it merges the keys that the
+//! handler changed, or only hands back the key so that the cookie is renewed. [`failure`] secures the headers.
+//!
+//! # The walk of a login
+//!
+//! [`login::page`] reads the form; [`login::rule`] checks the password on a bounded set of threads and commits account,
+//! device, session and audit in one transaction; the finished key is left in a reserved entry of the actix session,
+//! where the store finds it, does no I/O, and returns it: the cookie follows.
+
+pub mod account;
+pub mod app;
+pub mod assets;
+pub mod audit;
+pub mod cli;
+pub mod clock;
+pub mod dashboard;
+pub mod db;
+pub mod device;
+pub mod error;
+pub mod failure;
+pub mod instance;
+pub mod key_file;
+pub mod login;
+pub mod ops;
+pub mod page;
+pub mod routes;
+pub mod secret;
+pub mod security;
+pub mod session;
+pub mod settings;

@@ -1,0 +1,8 @@
+//! Signing in and out: the rule in [`rule`], the pages in [`page`] and [`setup`], the API in [`api`].
+
+pub mod api;
+pub mod page;
+pub mod rule;
+pub mod setup;
+
+pub use self::rule::LoginRule;

@@ -1,0 +1,192 @@
+//! What every page shares: the frame around it, the person in its header, times as people say them. The templates'
+//! side of this is `templates/parts/`.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+
+use crate::{
+    assets,
+    db::Instant,
+    error::{Error, Result},
+    security::{Site, forms::FormToken},
+    session::request,
+};
+
+/// The frame of a page.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// In the title bar.
+    pub title: String,
+    /// Who is signed in, if it is a page for somebody.
+    pub person: Option<Person>,
+    /// Which entry of the navigation this is.
+    pub current: &'static str,
+    /// The same page under the right origin, if it was opened under another.
+    pub misplaced: Option<String>,
+}
+
+/// Who is signed in, for the header and its sign-out form.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// How the person is called.
+    pub name: String,
+    /// For the sign-out form.
+    pub form_token: String,
+}
+
+/// An entry of the navigation.
+#[derive(Debug, Clone, Copy)]
+pub struct NavItem {
+    /// For [`Page::current`].
+    pub id: &'static str,
+    /// Where it leads.
+    pub href: &'static str,
+    /// What it says.
+    pub label: &'static str,
+    /// Which picture it has.
+    pub icon: &'static str,
+}
+
+const NAVIGATION: &[NavItem] = &[NavItem { id: "dashboard", href: "/dashboard", label: "Home", icon: "home" }];
+
+impl Page {
+    /// The frame of a page that `req` asks for.
+    pub fn new(req: &HttpRequest, title: &str) -> Self {
+        Self { misplaced: misplaced(req), ..Self::bare(title) }
+    }
+
+    /// A frame without anything that depends on who asks, and how.
+    pub fn bare(title: &str) -> Self {
+        Self { title: title.to_owned(), person: None, current: "", misplaced: None }
+    }
+
+    /// For somebody who is signed in.
+    #[must_use]
+    pub fn of(mut self, name: &str, token: &FormToken, current: &'static str) -> Self {
+        self.person = Some(Person { name: name.to_owned(), form_token: token.value.clone() });
+        self.current = current;
+        self
+    }
+
+    /// The fingerprinted address of a static file.
+    pub fn asset(&self, name: &str) -> &'static str {
+        assets::path(name)
+    }
+
+    /// The pages there are.
+    pub fn nav(&self) -> &'static [NavItem] {
+        NAVIGATION
+    }
+}
+
+/// The address under the right origin, if the request names another host than the public one.
+fn misplaced(req: &HttpRequest) -> Option<String> {
+    let site = req.app_data::<web::Data<Site>>()?;
+    let host = req.headers().get(actix_web::http::header::HOST)?.to_str().ok()?;
+    let path = if req.method().is_safe() { req.uri().path_and_query()?.as_str() } else { req.path() };
+    // The one-time link of the setup is not repeated in a page.
+    let path = if req.path() == "/setup" { "/" } else { path };
+    (!host.eq_ignore_ascii_case(site.public.host())).then(|| format!("{}{path}", site.public.origin()))
+}
+
+/// A page as an answer.
+///
+/// # Errors
+/// When a template fails, which is a bug.
+pub fn answer(status: StatusCode, template: &impl Template) -> Result<HttpResponse> {
+    let html = template.render().map_err(|error| Error::Internal(error.into()))?;
+    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html))
+}
+
+/// 303 to another address (RFC 9110, 15.4.4).
+pub fn see_other(address: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((actix_web::http::header::LOCATION, address))
+        .finish()
+}
+
+/// The request's name, for people who ask for help.
+pub fn request_id() -> String {
+    request::current().map(|facts| facts.request_id.clone()).unwrap_or_default()
+}
+
+/// A time as people say it, exact for who asks, and for the script that says it in the browser's own zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct When {
+    /// RFC 3339.
+    pub iso: String,
+    /// "20 minutes ago", "yesterday 18:02", "Tuesday 22 December".
+    pub text: String,
+    /// "Friday 20 November 2026, 9:14 UTC".
+    pub exact: String,
+    /// How the script says it: `relative`, `clock` or `day`.
+    pub style: &'static str,
+}
+
+impl When {
+    /// Something that happened: relative for an hour, then by the clock.
+    pub fn past(at: Instant, now: Instant) -> Self {
+        let seconds = now.since(at).as_secs();
+        let (text, style) = match seconds {
+            0..60 => ("now".to_owned(), "relative"),
+            60..120 => ("1 minute ago".to_owned(), "relative"),
+            120..3600 => (format!("{} minutes ago", seconds / 60), "relative"),
+            _ => (clock_text(at, now), "clock"),
+        };
+        Self::new(at, text, style)
+    }
+
+    /// A day, such as when a password is due.
+    pub fn day(at: Instant) -> Self {
+        Self::new(at, zoned(at).strftime("%A %-d %B").to_string(), "day")
+    }
+
+    /// A time of day, for something that happened lately.
+    pub fn clock(at: Instant, now: Instant) -> Self {
+        Self::new(at, clock_text(at, now), "clock")
+    }
+
+    fn new(at: Instant, text: String, style: &'static str) -> Self {
+        Self {
+            iso: at.rfc3339(),
+            text,
+            exact: zoned(at).strftime("%A %-d %B %Y, %-H:%M %Z").to_string(),
+            style,
+        }
+    }
+}
+
+fn clock_text(at: Instant, now: Instant) -> String {
+    let (then, today) = (zoned(at), zoned(now));
+    let days = today.date().duration_since(then.date()).as_hours() / 24;
+    let format = match days {
+        0 => "%-H:%M",
+        1 => "yesterday %-H:%M",
+        2..7 => "%A %-H:%M",
+        _ if then.year() == today.year() => "%-d %B",
+        _ => "%-d %B %Y",
+    };
+    then.strftime(format).to_string()
+}
+
+/// In the machine's zone; the script in the page knows the person's.
+pub fn zoned(at: Instant) -> jiff::ZonedDateTime {
+    at.timestamp().to_zoned_datetime(jiff::tz::TimeZone::system())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let now = Instant::from_micros(1_795_460_400_000_000);
+        let ago = |seconds: u64| When::past(now.minus(std::time::Duration::from_secs(seconds)), now);
+        assert_eq!(ago(0).text, "now");
+        assert_eq!(ago(61).text, "1 minute ago");
+        assert_eq!(ago(20 * 60 + 5).text, "20 minutes ago");
+        assert_eq!(ago(20 * 60).style, "relative");
+        assert!(ago(26 * 3600).text.starts_with("yesterday "), "{}", ago(26 * 3600).text);
+        assert_eq!(ago(40 * 86_400).text, zoned(now.minus(std::time::Duration::from_secs(40 * 86_400))).strftime("%-d %B").to_string());
+    }
+}

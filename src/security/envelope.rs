@@ -1,0 +1,86 @@
+//! What surrounds the session middleware: it reads who asks, makes sure that only a session cookie which one of our keys
+//! signed gets through, and lets the store's faults out as what they are.
+//!
+//! Invariant: the session cookie that actix-session sees was verified here, whichever of the keys signed it, and signed
+//! again by the first.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use actix_web::{
+    HttpMessage as _,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderValue},
+    middleware::Next,
+    web,
+};
+
+use super::{Site, cookies, proxies};
+use crate::{
+    device::Client,
+    error::{Away, Error, Result},
+    session::{
+        SessionKey,
+        request::{Presented, RequestFacts},
+    },
+};
+
+/// Names a request; set by the outermost layer.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Runs the rest of the request with its facts.
+pub async fn wrap(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let site = req
+        .app_data::<web::Data<Site>>()
+        .cloned()
+        .ok_or_else(|| Error::bug("no site in this application"))?;
+    if !site.is_ready() {
+        return Err(Error::unavailable(Away::Database, "the database has not answered since the start").into());
+    }
+    let facts = Rc::new(facts(&mut req, &site));
+    let answer = Rc::clone(&facts).scope(next.call(req)).await;
+    match facts.fault.take() {
+        Some(error) => Err(error.into()),
+        None => answer,
+    }
+}
+
+fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
+    let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let ip = proxies::resolve(peer, req.headers(), &site.proxies).ip;
+    let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let client = Client::from_user_agent(user_agent.unwrap_or_default());
+    let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let presented = present(req, site);
+    RequestFacts::new(request_id, Some(ip.to_string()), client, presented)
+}
+
+/// Reads the session cookie. Of several the first that is ours counts; the others are taken out of the request.
+fn present(req: &mut ServiceRequest, site: &Site) -> Presented {
+    let name = &site.cookies.session;
+    let sent = cookies::all_named(req.headers(), name);
+    if sent.is_empty() {
+        return Presented::Nothing;
+    }
+    let ours = sent.into_iter().find_map(|cookie| SessionKey::parse(&site.keys.verify_cookie(&cookie)?));
+    let others = req
+        .headers()
+        .get_all(header::COOKIE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(';'))
+        .map(str::trim)
+        .filter(|pair| pair.split('=').next().map(str::trim) != Some(name))
+        .map(str::to_owned);
+    let again = ours.as_ref().map(|key| site.keys.sign_cookie(name, key.expose()).encoded().to_string());
+    let header: Vec<String> = others.chain(again).collect();
+    req.headers_mut().remove(header::COOKIE);
+    if let Ok(value) = HeaderValue::from_str(&header.join("; ")) {
+        req.headers_mut().insert(header::COOKIE, value);
+    }
+    ours.map_or(Presented::Foreign, Presented::Key)
+}

@@ -1,0 +1,53 @@
+//! What protects every request, whatever it asks for: the resolved client, headers, the cross-origin check, form tokens,
+//! cookies. Called by `app` as middleware and by pages for their forms.
+//!
+//! Invariant: what is not allowed here is refused before a handler runs.
+
+pub mod cookies;
+pub mod envelope;
+pub mod forms;
+pub mod headers;
+pub mod json;
+pub mod origin;
+pub mod proxies;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ipnet::IpNet;
+
+use self::cookies::CookieNames;
+use crate::{key_file::Keys, settings::PublicUrl};
+
+/// What every request needs to know of this instance.
+#[derive(Debug)]
+pub struct Site {
+    /// The origin that browsers see.
+    pub public: PublicUrl,
+    /// The key file's keys.
+    pub keys: Keys,
+    /// How cookies are called here.
+    pub cookies: CookieNames,
+    /// Whose forwarding headers are believed.
+    pub proxies: Vec<IpNet>,
+    /// How long a cookie of a session lasts without a visit.
+    pub idle: std::time::Duration,
+    ready: AtomicBool,
+}
+
+impl Site {
+    /// A site that is not ready yet.
+    pub fn new(public: PublicUrl, keys: Keys, proxies: Vec<IpNet>, idle: std::time::Duration) -> Self {
+        let cookies = CookieNames::new(public.is_https());
+        Self { public, keys, cookies, proxies, idle, ready: AtomicBool::new(false) }
+    }
+
+    /// From now on requests are answered: the database has answered and its schema is right.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether requests are answered.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}

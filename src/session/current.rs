@@ -1,0 +1,169 @@
+//! The current session as handlers see it: who it is, since when and until when, with its id. The only place that knows
+//! the names of entries in the actix session.
+//!
+//! Invariant: reserved entries never reach the database, and none from there reaches a handler.
+
+use std::future::{Ready, ready};
+use std::rc::Rc;
+
+use actix_session::{Session, SessionExt as _, storage::SessionKey as CookieValue};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use futures_util::future::LocalBoxFuture;
+
+use super::{
+    Record, SessionKey, SessionView, Sessions,
+    request::{self, Loaded, RequestFacts},
+    store::State,
+    touch::{self, Due},
+};
+use crate::{
+    account::Account,
+    db::Instant,
+    error::{Error, Result},
+};
+
+/// Under this name actix-identity looks for who it is. The store puts it there from the typed column.
+pub(super) const IDENTITY: &str = "actix_identity.user_id";
+/// The key of a login that the handler has committed, on its way to the cookie.
+const FINISHED: &str = "sessile.finished";
+/// That the cookie is to be renewed, since the session was touched.
+const TOUCHED: &str = "sessile.touched";
+
+/// Takes the key of a committed login out of the state; `None` if there was no login.
+pub(super) fn take_finished_key(state: &mut State) -> Result<Option<CookieValue>> {
+    let Some(text) = state.remove(FINISHED) else {
+        return Ok(None);
+    };
+    let key: String = serde_json::from_str(&text).map_err(Error::bug)?;
+    CookieValue::try_from(key).map(Some).map_err(|error| Error::bug(error.to_string()))
+}
+
+/// Takes out what is never stored.
+pub(super) fn strip_reserved(state: &mut State) {
+    for name in [IDENTITY, FINISHED, TOUCHED] {
+        state.remove(name);
+    }
+}
+
+/// Leaves the key of a login that was committed for the cookie, and makes this request's identity the new one. What
+/// else the state held in memory is dropped: the row kept the same person's, and another's is no business of this one.
+///
+/// # Errors
+/// Never in practice: texts become JSON.
+pub fn finish_login(session: &Session, key: &SessionKey, account_id: &str) -> Result<()> {
+    session.clear();
+    session.insert(IDENTITY, account_id).map_err(Error::bug)?;
+    session.insert(FINISHED, key.expose()).map_err(Error::bug)
+}
+
+/// Forgets the session of a logout that was committed; the cookie goes.
+pub fn finish_logout(session: &Session) {
+    if let Some(facts) = request::current() {
+        facts.ended_by_handler.set(true);
+    }
+    session.purge();
+}
+
+/// Who is signed in. As an argument of a handler it makes the handler one that needs a login, and counts as activity:
+/// the first request after each touch interval extends the session and renews its cookie.
+#[derive(Debug, Clone)]
+pub struct CurrentUser {
+    /// The session's row, as this request has made it: `record.id` is what the replaced application called
+    /// `sessionId`, beside `record.last_activity`.
+    pub record: Record,
+    /// The person.
+    pub account: Account,
+    /// What this device is called.
+    pub device_name: Option<String>,
+    /// The database's time when the request began.
+    pub now: Instant,
+}
+
+impl CurrentUser {
+    /// The session as the API shows it.
+    pub fn view(&self) -> SessionView {
+        SessionView::new(&self.record, self.device_name.as_deref(), true)
+    }
+
+    async fn extract(facts: &RequestFacts, sessions: &Sessions, session: &Session) -> Result<Self> {
+        let loaded = facts.live().ok_or_else(|| facts.absence())?;
+        let mut user = Self::from(&*loaded);
+        let row = match touch::due(&loaded.record, loaded.now, facts.ip.as_deref(), sessions.times) {
+            Due::No => return Ok(user),
+            Due::Queue(row) => {
+                sessions.touches.push(row.clone());
+                row
+            }
+            Due::Now(row) => {
+                if !sessions.touch_now(row.clone()).await? {
+                    return user.refresh(facts, sessions).await;
+                }
+                row
+            }
+        };
+        user.record.last_activity = row.at;
+        user.record.expires_at = row.expires_at;
+        user.record.ip = row.ip;
+        session.insert(TOUCHED, true).map_err(Error::bug)?;
+        Ok(user)
+    }
+
+    /// Looks again: the session ended meanwhile, or another request has touched it first.
+    async fn refresh(self, facts: &RequestFacts, sessions: &Sessions) -> Result<Self> {
+        let request::Presented::Key(key) = &facts.presented else {
+            return Err(facts.absence());
+        };
+        match sessions.find(key).await? {
+            super::store::Found::Live(loaded) => Ok(Self::from(&loaded)),
+            super::store::Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),
+            super::store::Found::Unknown => Err(Error::SessionEnded(crate::error::EndedBecause::Unknown)),
+        }
+    }
+}
+
+impl From<&Loaded> for CurrentUser {
+    fn from(loaded: &Loaded) -> Self {
+        Self {
+            record: loaded.record.clone(),
+            account: loaded.account.clone(),
+            device_name: loaded.device_name.clone(),
+            now: loaded.now,
+        }
+    }
+}
+
+impl FromRequest for CurrentUser {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = req.get_session();
+        let sessions = req.app_data::<web::Data<Sessions>>().cloned();
+        Box::pin(async move {
+            let sessions = sessions.ok_or_else(|| Error::bug("no sessions in this application"))?;
+            let facts = request::current().ok_or_else(|| Error::bug("outside of a request"))?;
+            Self::extract(&facts, &sessions, &session).await
+        })
+    }
+}
+
+/// The facts of the request, for handlers that work with and without a login. Not activity.
+#[derive(Debug, Clone)]
+pub struct Facts(pub Rc<RequestFacts>);
+
+impl std::ops::Deref for Facts {
+    type Target = RequestFacts;
+
+    fn deref(&self) -> &RequestFacts {
+        &self.0
+    }
+}
+
+impl FromRequest for Facts {
+    type Error = Error;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(request::current().map(Self).ok_or_else(|| Error::bug("outside of a request")))
+    }
+}

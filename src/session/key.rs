@@ -1,0 +1,100 @@
+//! The session key that a browser holds: the session's id and a secret, of which the database holds only the hash.
+
+use actix_session::storage::SessionKey as CookieValue;
+
+use crate::{
+    db::Instant,
+    error::{Error, Result},
+    secret::{self, Secret},
+};
+
+const PREFIX: &str = "aiq_";
+const ID_RANDOM: usize = 22;
+const SECRET: usize = 43;
+
+/// `aiq_<unix milliseconds>_<22 base64url>.<43 base64url>`: 128 random bits that name the session, 256 that open it.
+#[derive(Debug, Clone)]
+pub struct SessionKey {
+    id: String,
+    secret: Secret,
+}
+
+impl SessionKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn generate(now: Instant) -> Result<Self> {
+        Ok(Self {
+            id: secret::random_name(&format!("{PREFIX}{}_", now.millis()))?,
+            secret: Secret::random()?,
+        })
+    }
+
+    /// Reads what a browser presented; `None` if it is not even of the form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = text.split_once('.')?;
+        let (millis, random) = id.strip_prefix(PREFIX)?.split_once('_')?;
+        let is_number = !millis.is_empty() && millis.len() <= 19 && millis.bytes().all(|b| b.is_ascii_digit());
+        let well_formed = is_number && secret::is_base64url(random, ID_RANDOM) && secret::is_base64url(secret, SECRET);
+        well_formed.then(|| Self {
+            id: id.to_owned(),
+            secret: Secret::presented(secret),
+        })
+    }
+
+    /// The half that names the session.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The half that opens it.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The whole, for the cookie alone.
+    pub fn expose(&self) -> String {
+        format!("{}.{}", self.id, self.secret.expose())
+    }
+
+    /// As actix-session passes it.
+    ///
+    /// # Errors
+    /// Never in practice: a key is far shorter than a cookie may be.
+    pub fn cookie_value(&self) -> Result<CookieValue> {
+        CookieValue::try_from(self.expose()).map_err(|error| Error::bug(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_generated_can_be_read_again() {
+        let key = SessionKey::generate(Instant::from_micros(1_795_460_400_123_000)).unwrap();
+        assert!(key.id().starts_with("aiq_1795460400123_"));
+        let again = SessionKey::parse(&key.expose()).unwrap();
+        assert_eq!((again.id(), again.secret().expose()), (key.id(), key.secret().expose()));
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_refused() {
+        let good = SessionKey::generate(Instant::from_micros(1_000)).unwrap().expose();
+        let id = good.split('.').next().unwrap();
+        for odd in [
+            "", ".", "aiq_", &good[1..], &good[..good.len() - 1], &format!("{good}x"), &good.replace("aiq_1", "aiq_-1"),
+            &good.replace('.', ""), id, &format!("{id}."), &good.replace("aiq_1_", "aiq__"), &good.replace('.', "\0"),
+            &format!("{}.{}", id, "é".repeat(43)),
+        ] {
+            assert!(SessionKey::parse(odd).is_none(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        let key = SessionKey::generate(Instant::from_micros(0)).unwrap();
+        assert!(!format!("{key:?}").contains(key.secret().expose()));
+    }
+}

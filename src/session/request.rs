@@ -1,0 +1,126 @@
+//! What the store must know of the request under way, and what it has to say about it. actix-session shows a store
+//! nothing but keys and state; the rest travels beside it in a task-local that `web::request` sets.
+//!
+//! Invariant: nothing here outlives its request.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::{Record, SessionKey, store::State};
+use crate::{
+    account::Account,
+    db::Instant,
+    device::Client,
+    error::{EndedBecause, Error},
+};
+
+tokio::task_local! {
+    static REQUEST: Rc<RequestFacts>;
+}
+
+/// What a browser presented as its session.
+#[derive(Debug, Clone)]
+pub enum Presented {
+    /// No session cookie.
+    Nothing,
+    /// A cookie that we did not sign, or that holds no key.
+    Foreign,
+    /// A key that we signed once.
+    Key(SessionKey),
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// There is no session, or nobody looked yet.
+    None,
+    /// It lives.
+    Live(Rc<Loaded>),
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// A session that lives, as it was when the request began.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its row.
+    pub record: Record,
+    /// Whose it is.
+    pub account: Account,
+    /// What its device is called.
+    pub device_name: Option<String>,
+    /// The state, as it was stored.
+    pub state: State,
+    /// The database's time when it was read.
+    pub now: Instant,
+}
+
+/// What may be told of a session that has ended, to who holds its secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub because: EndedBecause,
+    /// When, if it is known.
+    pub at: Option<Instant>,
+}
+
+/// The facts of one request.
+#[derive(Debug)]
+pub struct RequestFacts {
+    /// Names the request in its answer and in each line of the log.
+    pub request_id: String,
+    /// From where it came, through trusted proxies.
+    pub ip: Option<String>,
+    /// What the browser says of itself.
+    pub client: Client,
+    /// What it presented as its session.
+    pub presented: Presented,
+    /// What became of that.
+    pub standing: RefCell<Standing>,
+    /// What the store ran into: actix-session makes an opaque 500 of it, the outer layer what it really is.
+    pub fault: RefCell<Option<Error>>,
+    /// Whether the handler has ended the session itself, so that the store need not.
+    pub ended_by_handler: Cell<bool>,
+}
+
+impl RequestFacts {
+    /// The facts before anything was looked at.
+    pub fn new(request_id: String, ip: Option<String>, client: Client, presented: Presented) -> Self {
+        Self {
+            request_id,
+            ip,
+            client,
+            presented,
+            standing: RefCell::new(Standing::None),
+            fault: RefCell::new(None),
+            ended_by_handler: Cell::new(false),
+        }
+    }
+
+    /// Runs `work` with these facts.
+    pub async fn scope<T>(self: Rc<Self>, work: impl Future<Output = T>) -> T {
+        REQUEST.scope(self, work).await
+    }
+
+    /// The session that lives, if one does.
+    pub fn live(&self) -> Option<Rc<Loaded>> {
+        match &*self.standing.borrow() {
+            Standing::Live(loaded) => Some(Rc::clone(loaded)),
+            _ => None,
+        }
+    }
+
+    /// Why there is no session that lives.
+    pub fn absence(&self) -> Error {
+        match (&self.presented, &*self.standing.borrow()) {
+            (Presented::Nothing, _) => Error::LoginRequired,
+            (_, Standing::Ended(ended)) => Error::SessionEnded(ended.because),
+            _ => Error::SessionEnded(EndedBecause::Unknown),
+        }
+    }
+}
+
+/// The facts of the request under way; `None` outside of one.
+pub fn current() -> Option<Rc<RequestFacts>> {
+    REQUEST.try_with(Rc::clone).ok()
+}

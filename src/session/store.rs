@@ -1,0 +1,723 @@
+//! The sessions table: its only owner, and the actix-session [`SessionStore`].
+//!
+//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through the functions
+//! of this module; the key to be set then reaches [`SessionStore::update`] in a reserved entry, and no I/O is left to do.
+//!
+//! What the trait's methods promise: a missing, expired, ended or tampered session is `None`, never an error; an
+//! update of one that has ended is an error and inserts nothing; a session never comes from an id that a client chose.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use actix_session::storage::{LoadError, SaveError, SessionKey as CookieValue, SessionStore, UpdateError};
+use actix_web::cookie::time::Duration as CookieDuration;
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, Insertable, JoinOnDsl as _, NullableExpressionMethods as _,
+    QueryDsl as _, SelectableHelper as _,
+};
+use serde_json::Value;
+
+use super::{
+    EndReason, Lifetimes, Record, SessionKey,
+    current::{self, IDENTITY},
+    request::{self, Ended, Loaded, Standing},
+    touch::{self, TouchQueue},
+};
+use crate::{
+    account::Account,
+    audit::{self, Event},
+    clock::Clock,
+    db::{
+        Conn, Db, Instant, TouchRow, find, from_now, merged, now, run,
+        schema::{accounts, devices, sessions},
+    },
+    device::{Client, Shape},
+    error::{EndedBecause, Error, Result},
+};
+
+/// The state as actix-session passes it: JSON texts by name.
+pub type State = HashMap<String, String>;
+
+/// The sessions of this instance. Cheap to clone; all clones share the pool and the queue of touches.
+#[derive(Clone)]
+pub struct Sessions {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// How long sessions last.
+    pub times: Lifetimes,
+    /// The activity that is not written yet.
+    pub touches: TouchQueue,
+}
+
+/// A session to be created, or what a session becomes at its rotation.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its new key.
+    pub key: SessionKey,
+    /// Whose it is.
+    pub account_id: String,
+    /// On which device.
+    pub device_id: String,
+    /// From where.
+    pub ip: Option<String>,
+    /// In which browser.
+    pub client: Client,
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// This one.
+    One(String),
+    /// All of an account.
+    Account(String),
+    /// All there are.
+    All,
+}
+
+/// What was found under a key.
+#[derive(Debug)]
+pub enum Found {
+    /// It lives.
+    Live(Loaded),
+    /// It has ended; its browser may be told.
+    Ended {
+        /// What may be told.
+        told: Ended,
+        /// Whether this was noticed for the first time.
+        first_use: bool,
+    },
+    /// There is no such session, or the secret is not its own.
+    Unknown,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = sessions)]
+struct Row<'a> {
+    id: &'a str,
+    secret_hash: Vec<u8>,
+    account_id: &'a str,
+    device_id: &'a str,
+    ip: Option<&'a str>,
+    browser: &'a str,
+    os: &'a str,
+    kind: Shape,
+    installed: bool,
+    version: i64,
+    state: Value,
+    data: &'a str,
+}
+
+impl Sessions {
+    /// What is under a key: the one read of a request. A cache has its place here, between this and [`read`](Self::read).
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn find(&self, key: &SessionKey) -> Result<Found> {
+        let Some(row) = self.read(key.id()).await? else {
+            return Ok(Found::Unknown);
+        };
+        if !key.secret().matches(&row.secret_hash) {
+            return Ok(Found::Unknown);
+        }
+        if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
+            return Ok(Found::Ended {
+                told: Ended { because: reason.told(), at: Some(at) },
+                first_use: row.used_after_end_at.is_none(),
+            });
+        }
+        let mut record = row.record;
+        self.touches.overlay(&mut record);
+        if record.expires_at <= row.now {
+            let told = Ended { because: EndedBecause::Expired, at: Some(record.expires_at) };
+            return Ok(Found::Ended { told, first_use: false });
+        }
+        Ok(Found::Live(Loaded {
+            record,
+            account: row.account,
+            device_name: row.device_name,
+            state: state_from(row.state),
+            now: row.now,
+        }))
+    }
+
+    async fn read(&self, id: &str) -> Result<Option<Stored>> {
+        let id = id.to_owned();
+        self.db
+            .read(async move |conn: &mut Conn<'_>| {
+                let row: Option<StoredColumns> = find!(
+                    conn,
+                    first(
+                        sessions::table
+                            .inner_join(accounts::table)
+                            .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                            .filter(sessions::id.eq(&id))
+                            .select((
+                                Record::as_select(),
+                                Account::as_select(),
+                                devices::name.nullable(),
+                                sessions::secret_hash,
+                                sessions::state,
+                                sessions::ended_at,
+                                sessions::ended_reason.nullable(),
+                                sessions::used_after_end_at,
+                                now(),
+                            ))
+                    )
+                )?;
+                Ok(row.map(Stored::from))
+            })
+            .await
+    }
+
+    /// Writes a touch before its answer; whether the session still lived.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
+        Ok(touch::write(&self.db, vec![row]).await? == 1)
+    }
+
+    /// Records that a browser came with the key of a session that has ended. Once a session.
+    async fn note_use_after_end(&self, id: String, ip: Option<String>) -> Result<()> {
+        self.db
+            .write(async move |conn: &mut Conn<'_>| {
+                let noted: Option<(String, Option<String>)> = find!(
+                    conn,
+                    get_result(
+                        diesel::update(
+                            sessions::table
+                                .filter(sessions::id.eq(&id))
+                                .filter(sessions::used_after_end_at.is_null())
+                        )
+                        .set(sessions::used_after_end_at.eq(now().nullable()))
+                        .returning((sessions::account_id, sessions::device_id))
+                    )
+                )?;
+                let Some((account, device)) = noted else {
+                    return Ok(());
+                };
+                let event = Event::of(audit::Kind::SessionUsedAfterEnd, &account)
+                    .by("visitor")
+                    .session(&id)
+                    .device(device.as_deref(), None)
+                    .ip(ip.as_deref());
+                audit::record(conn, &[event]).await
+            })
+            .await
+    }
+
+    /// The session's own JSON object, as its client wrote it; `None` when the session has ended.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn data(&self, id: &str) -> Result<Option<String>> {
+        let id = id.to_owned();
+        self.db
+            .read(async move |conn: &mut Conn<'_>| {
+                find!(
+                    conn,
+                    first(
+                        sessions::table
+                            .filter(sessions::id.eq(&id))
+                            .filter(sessions::ended_at.is_null())
+                            .filter(sessions::expires_at.gt(now()))
+                            .select(sessions::data)
+                    )
+                )
+            })
+            .await
+    }
+
+    /// Replaces the session's own JSON object by what `change` makes of it, under the row's lock. `None` when the
+    /// session has ended.
+    ///
+    /// # Errors
+    /// What `change` refuses, or when the database is away.
+    pub async fn change_data<Change>(&self, id: &str, change: Change) -> Result<Option<String>>
+    where
+        Change: FnOnce(&str) -> Result<String> + Send + 'static,
+    {
+        let id = id.to_owned();
+        self.db
+            .write(async move |conn: &mut Conn<'_>| {
+                let locked: Option<String> = find!(
+                    conn,
+                    get_result(
+                        diesel::update(
+                            sessions::table
+                                .filter(sessions::id.eq(&id))
+                                .filter(sessions::ended_at.is_null())
+                                .filter(sessions::expires_at.gt(now()))
+                        )
+                        .set(sessions::version.eq(sessions::version + 1))
+                        .returning(sessions::data)
+                    )
+                )?;
+                let Some(data) = locked else { return Ok(None) };
+                let changed = change(&data)?;
+                run!(
+                    conn,
+                    execute(diesel::update(sessions::table.filter(sessions::id.eq(&id))).set(sessions::data.eq(&changed)))
+                )?;
+                Ok(Some(changed))
+            })
+            .await
+    }
+
+    /// Merges the keys that a request changed into the stored state. `false` when the session has ended.
+    async fn merge_state(&self, key: &SessionKey, patch: Value) -> Result<bool> {
+        let (id, hash) = (key.id().to_owned(), key.secret().hash());
+        let rows = self
+            .db
+            .statement(async move |conn: &mut Conn<'_>| {
+                run!(
+                    conn,
+                    execute(
+                        diesel::update(
+                            sessions::table
+                                .filter(sessions::id.eq(&id))
+                                .filter(sessions::secret_hash.eq(&hash))
+                                .filter(sessions::ended_at.is_null())
+                                .filter(sessions::expires_at.gt(now()))
+                        )
+                        .set((
+                            sessions::state.eq(merged(sessions::state, patch)),
+                            sessions::version.eq(sessions::version + 1),
+                        ))
+                    )
+                )
+            })
+            .await?;
+        Ok(rows == 1)
+    }
+}
+
+/// Inserts a session. An id that exists already is an error and overwrites nothing.
+///
+/// # Errors
+/// When the database is away, or the id collides.
+pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Record> {
+    let row = Row {
+        id: new.key.id(),
+        secret_hash: new.key.secret().hash(),
+        account_id: &new.account_id,
+        device_id: &new.device_id,
+        ip: new.ip.as_deref(),
+        browser: &new.client.browser,
+        os: &new.client.os,
+        kind: new.client.kind,
+        installed: new.client.installed,
+        version: 1,
+        state: Value::Object(serde_json::Map::new()),
+        data: "{}",
+    };
+    run!(
+        conn,
+        get_result(
+            diesel::insert_into(sessions::table)
+                .values((
+                    row,
+                    sessions::created_at.eq(now()),
+                    sessions::authenticated_at.eq(now()),
+                    sessions::last_activity.eq(now()),
+                    sessions::expires_at.eq(from_now(times.idle)),
+                    sessions::absolute_expires_at.eq(from_now(times.absolute)),
+                ))
+                .returning(Record::as_returning())
+        )
+    )
+}
+
+/// Gives a living session of the same account a new id and secret, in one statement: the old key stops working in the
+/// instant in which the new one starts. State and data stay. `None` when there is no such session to rotate.
+///
+/// # Errors
+/// When the database is away, or the new id collides.
+pub async fn rotate(conn: &mut Conn<'_>, old: &SessionKey, new: &NewSession, times: Lifetimes) -> Result<Option<Record>> {
+    let target = sessions::table
+        .filter(sessions::id.eq(old.id()))
+        .filter(sessions::secret_hash.eq(old.secret().hash()))
+        .filter(sessions::account_id.eq(&new.account_id))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now()));
+    let identity = (
+        sessions::id.eq(new.key.id()),
+        sessions::secret_hash.eq(new.key.secret().hash()),
+        sessions::version.eq(sessions::version + 1),
+    );
+    let origin = (
+        sessions::device_id.eq(Some(&new.device_id)),
+        sessions::ip.eq(new.ip.as_deref()),
+        sessions::browser.eq(&new.client.browser),
+        sessions::os.eq(&new.client.os),
+        sessions::kind.eq(new.client.kind),
+        sessions::installed.eq(new.client.installed),
+    );
+    let life = (
+        sessions::created_at.eq(now()),
+        sessions::authenticated_at.eq(now()),
+        sessions::last_activity.eq(now()),
+        sessions::expires_at.eq(from_now(times.idle)),
+        sessions::absolute_expires_at.eq(from_now(times.absolute)),
+    );
+    find!(
+        conn,
+        get_result(
+            diesel::update(target)
+                .set((identity, origin, life))
+                .returning(Record::as_returning())
+        )
+    )
+}
+
+/// Whose living session a key opens, if it opens one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<String>> {
+    find!(
+        conn,
+        first(
+            sessions::table
+                .filter(sessions::id.eq(key.id()))
+                .filter(sessions::secret_hash.eq(key.secret().hash()))
+                .filter(sessions::ended_at.is_null())
+                .filter(sessions::expires_at.gt(now()))
+                .select(sessions::account_id)
+        )
+    )
+}
+
+/// Ends sessions and records it, in the caller's transaction. What has ended before keeps its first end.
+/// Returns how many it ended.
+///
+/// # Errors
+/// When the database is away.
+pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
+    let ids: Vec<String> = match scope {
+        Scope::One(id) => vec![id.clone()],
+        Scope::Account(account) => run!(
+            conn,
+            load(
+                sessions::table
+                    .filter(sessions::account_id.eq(account))
+                    .filter(sessions::ended_at.is_null())
+                    .order(sessions::id)
+                    .select(sessions::id)
+            )
+        )?,
+        Scope::All => run!(
+            conn,
+            load(sessions::table.filter(sessions::ended_at.is_null()).order(sessions::id).select(sessions::id))
+        )?,
+    };
+    let mut ended = 0;
+    for batch in ids.chunks(500) {
+        ended += end_batch(conn, batch, reason, by, ip).await?;
+    }
+    Ok(ended)
+}
+
+async fn end_batch(conn: &mut Conn<'_>, ids: &[String], reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
+    let ended: Vec<(String, String, Option<String>)> = run!(
+        conn,
+        get_results(
+            diesel::update(
+                sessions::table
+                    .filter(sessions::id.eq_any(ids))
+                    .filter(sessions::ended_at.is_null())
+                    .filter(sessions::expires_at.gt(now()))
+            )
+            .set((
+                sessions::ended_at.eq(now().nullable()),
+                sessions::ended_reason.eq(Some(reason)),
+                sessions::ended_by.eq(Some(by)),
+            ))
+            .returning((sessions::id, sessions::account_id, sessions::device_id))
+        )
+    )?;
+    record_ends(conn, &ended, reason, by, ip).await?;
+    Ok(ended.len())
+}
+
+/// One event for each session that ended: its id, its account, its device.
+pub(super) async fn record_ends(
+    conn: &mut Conn<'_>,
+    ended: &[(String, String, Option<String>)],
+    reason: EndReason,
+    by: &str,
+    ip: Option<&str>,
+) -> Result<()> {
+    let device_ids: HashSet<&str> = ended.iter().filter_map(|(_, _, device)| device.as_deref()).collect();
+    let names: HashMap<String, String> = if device_ids.is_empty() {
+        HashMap::new()
+    } else {
+        let rows: Vec<(String, String)> = run!(
+            conn,
+            load(
+                devices::table
+                    .filter(devices::id.eq_any(device_ids.iter().copied().collect::<Vec<_>>()))
+                    .select((devices::id, devices::name))
+            )
+        )?;
+        rows.into_iter().collect()
+    };
+    let events: Vec<Event> = ended
+        .iter()
+        .map(|(id, account, device)| {
+            let name = device.as_ref().and_then(|device| names.get(device));
+            let event = Event::of(reason.event(), account)
+                .by(by)
+                .session(id)
+                .device(device.as_deref(), name.map(String::as_str))
+                .ip(ip);
+            match reason {
+                EndReason::PasswordChanged | EndReason::AccountDisabled => event.detail(reason.as_str()),
+                _ => event,
+            }
+        })
+        .collect();
+    audit::record(conn, &events).await
+}
+
+/// The account's living sessions, newest activity first, with the names of their devices.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, Option<String>)>> {
+    run!(
+        conn,
+        load(
+            sessions::table
+                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .order((sessions::last_activity.desc(), sessions::id))
+                .select((Record::as_select(), devices::name.nullable()))
+        )
+    )
+}
+
+/// All living sessions with the address of their account and the name of their device, newest activity first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option<String>)>> {
+    run!(
+        conn,
+        load(
+            sessions::table
+                .inner_join(accounts::table)
+                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .order((sessions::last_activity.desc(), sessions::id))
+                .select((Record::as_select(), accounts::email, devices::name.nullable()))
+        )
+    )
+}
+
+/// Whether any session lives.
+///
+/// # Errors
+/// When the database is away.
+pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
+    let one: Option<String> = find!(
+        conn,
+        first(
+            sessions::table
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .select(sessions::id)
+        )
+    )?;
+    Ok(one.is_some())
+}
+
+impl SessionStore for Sessions {
+    /// `None` for whatever does not live. What was found is left in the request's facts.
+    async fn load(&self, key: &CookieValue) -> Result<Option<State>, LoadError> {
+        let Some(key) = SessionKey::parse(key.as_ref()) else {
+            return Ok(None);
+        };
+        let facts = request::current();
+        let found = self.find(&key).await.map_err(|error| LoadError::Other(fault(error)))?;
+        let standing = match found {
+            Found::Unknown => Standing::None,
+            Found::Ended { told, first_use } => {
+                if first_use {
+                    let ip = facts.as_ref().and_then(|facts| facts.ip.clone());
+                    if let Err(error) = self.note_use_after_end(key.id().to_owned(), ip).await {
+                        tracing::warn!(%error, session = key.id(), "use after end was not recorded");
+                    }
+                }
+                Standing::Ended(told)
+            }
+            Found::Live(loaded) => Standing::Live(Rc::new(loaded)),
+        };
+        let state = match &standing {
+            Standing::Live(loaded) => {
+                let mut state = loaded.state.clone();
+                let identity = Value::String(loaded.account.id.clone());
+                state.insert(IDENTITY.to_owned(), identity.to_string());
+                Some(state)
+            }
+            _ => None,
+        };
+        if let Some(facts) = facts {
+            facts.standing.replace(standing);
+        }
+        Ok(state)
+    }
+
+    /// Only hands out the key of a login that the handler has committed: visitors make no rows.
+    async fn save(&self, mut state: State, _: &CookieDuration) -> Result<CookieValue, SaveError> {
+        current::take_finished_key(&mut state)
+            .and_then(|key| key.ok_or_else(|| Error::bug("state was set without a session to keep it")))
+            .map_err(|error| SaveError::Other(fault(error)))
+    }
+
+    /// Hands out the key of a login that the handler has committed; else merges the keys that this request changed.
+    /// A session that has ended meanwhile is an error, and nothing is inserted.
+    async fn update(&self, key: CookieValue, mut state: State, _: &CookieDuration) -> Result<CookieValue, UpdateError> {
+        let merged = async {
+            if let Some(finished) = current::take_finished_key(&mut state)? {
+                return Ok(finished);
+            }
+            let own = SessionKey::parse(key.as_ref()).ok_or(Error::SessionEnded(EndedBecause::Unknown))?;
+            let patch = changes(state);
+            if patch.is_empty() || self.merge_state(&own, Value::Object(patch)).await? {
+                return Ok(key);
+            }
+            Err(Error::SessionEnded(self.why_ended(&own).await?))
+        };
+        merged.await.map_err(|error| UpdateError::Other(fault(error)))
+    }
+
+    /// Writes a touch at once. The middleware is set up not to call it: touches are queued by the guard.
+    async fn update_ttl(&self, key: &CookieValue, _: &CookieDuration) -> Result<(), anyhow::Error> {
+        let Some(key) = SessionKey::parse(key.as_ref()) else {
+            return Ok(());
+        };
+        if let Found::Live(loaded) = self.find(&key).await.map_err(fault)? {
+            let row = TouchRow {
+                id: loaded.record.id,
+                at: loaded.now,
+                expires_at: loaded.now.plus(self.times.idle).min(loaded.record.absolute_expires_at),
+                ip: loaded.record.ip,
+            };
+            self.touch_now(row).await.map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session as logged out, unless the handler has ended it itself.
+    async fn delete(&self, key: &CookieValue) -> Result<(), anyhow::Error> {
+        if request::current().is_some_and(|facts| facts.ended_by_handler.get()) {
+            return Ok(());
+        }
+        let Some(key) = SessionKey::parse(key.as_ref()) else {
+            return Ok(());
+        };
+        self.log_out(&key, None).await.map(drop).map_err(fault)
+    }
+}
+
+impl Sessions {
+    /// Ends the session that a key opens as logged out; whether it lived.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn log_out(&self, key: &SessionKey, ip: Option<String>) -> Result<bool> {
+        let key = key.clone();
+        self.db
+            .write(async move |conn: &mut Conn<'_>| {
+                let Some(account) = owner(conn, &key).await? else {
+                    return Ok(false);
+                };
+                let one = Scope::One(key.id().to_owned());
+                Ok(end(conn, &one, EndReason::LoggedOut, &account, ip.as_deref()).await? == 1)
+            })
+            .await
+    }
+
+    /// Why a session that lived when its request began does not any more.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
+        Ok(match self.find(key).await? {
+            Found::Ended { told, .. } => told.because,
+            Found::Live(_) | Found::Unknown => EndedBecause::Unknown,
+        })
+    }
+}
+
+/// What the request changed, against what was loaded: texts that are new, null for what is gone.
+fn changes(mut state: State) -> serde_json::Map<String, Value> {
+    current::strip_reserved(&mut state);
+    let before = request::current().and_then(|facts| facts.live());
+    let mut patch = serde_json::Map::new();
+    if let Some(before) = before {
+        let gone = before.state.keys().filter(|name| !state.contains_key(*name));
+        patch.extend(gone.map(|name| (name.clone(), Value::Null)));
+        state.retain(|name, value| before.state.get(name) != Some(value));
+    }
+    patch.extend(state.into_iter().map(|(name, value)| (name, Value::String(value))));
+    patch
+}
+
+/// Keeps what the store ran into for the outer layer, since actix-session makes an opaque 500 of it.
+fn fault(error: Error) -> anyhow::Error {
+    let words = anyhow::anyhow!("{error}");
+    if let Some(facts) = request::current() {
+        facts.fault.replace(Some(error));
+    }
+    words
+}
+
+/// A row as it was read.
+struct Stored {
+    record: Record,
+    account: Account,
+    device_name: Option<String>,
+    secret_hash: Vec<u8>,
+    state: Value,
+    ended_at: Option<Instant>,
+    ended_reason: Option<EndReason>,
+    used_after_end_at: Option<Instant>,
+    now: Instant,
+}
+
+type StoredColumns = (
+    Record,
+    Account,
+    Option<String>,
+    Vec<u8>,
+    Value,
+    Option<Instant>,
+    Option<EndReason>,
+    Option<Instant>,
+    Instant,
+);
+
+impl From<StoredColumns> for Stored {
+    fn from(columns: StoredColumns) -> Self {
+        let (record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now) = columns;
+        Self { record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now }
+    }
+}
+
+fn state_from(stored: Value) -> State {
+    let Value::Object(entries) = stored else {
+        return State::new();
+    };
+    let texts = entries.into_iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some((name, text)),
+        _ => None,
+    });
+    let mut state: State = texts.collect();
+    current::strip_reserved(&mut state);
+    state
+}

@@ -1,0 +1,108 @@
+//! The sweep: ends what has expired, then deletes what ended long ago. In small batches through an index, on any number
+//! of nodes at once. Called by `serve` every prune interval and by `prune`.
+//!
+//! Invariant: whether a session has expired is checked again in the statement that ends it, under its row's lock, so
+//! that a touch which came first wins.
+
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+
+use super::{EndReason, REMEMBERED, store};
+use crate::{
+    audit,
+    db::{Conn, Db, SkipLocked, before_now, now, run, schema::sessions},
+    error::Result,
+};
+
+/// Sessions a transaction ends or deletes at most.
+const BATCH: i64 = 200;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Sessions that had expired and were ended.
+    pub ended: usize,
+    /// Sessions that had ended long ago and were deleted.
+    pub deleted: usize,
+}
+
+/// Sweeps until nothing is left to do.
+///
+/// # Errors
+/// When the database is away; what was done before stays done.
+pub async fn sweep(db: &Db) -> Result<Swept> {
+    let mut swept = Swept::default();
+    loop {
+        let ended = db.write(end_expired).await?;
+        swept.ended += ended;
+        if ended == 0 {
+            break;
+        }
+    }
+    loop {
+        let deleted = db.write(delete_forgotten).await?;
+        swept.deleted += deleted;
+        if deleted == 0 {
+            return Ok(swept);
+        }
+    }
+}
+
+/// Ends one batch of sessions that have expired.
+async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
+    let ids: Vec<String> = run!(
+        conn,
+        load(SkipLocked(
+            sessions::table
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
+                .order(sessions::expires_at)
+                .limit(BATCH)
+                .select(sessions::id)
+        ))
+    )?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let ended: Vec<(String, String, Option<String>)> = run!(
+        conn,
+        get_results(
+            diesel::update(
+                sessions::table
+                    .filter(sessions::id.eq_any(&ids))
+                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
+            )
+            .set((
+                sessions::ended_at.eq(now().nullable()),
+                sessions::ended_reason.eq(Some(EndReason::Expired)),
+                sessions::ended_by.eq(Some(audit::SYSTEM)),
+            ))
+            .returning((sessions::id, sessions::account_id, sessions::device_id))
+        )
+    )?;
+    store::record_ends(conn, &ended, EndReason::Expired, audit::SYSTEM, None).await?;
+    Ok(ended.len())
+}
+
+/// Deletes one batch of sessions that ended long ago.
+async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
+    let ids: Vec<String> = run!(
+        conn,
+        load(SkipLocked(
+            sessions::table
+                .filter(sessions::ended_at.le(before_now(REMEMBERED).nullable()))
+                .order(sessions::ended_at)
+                .limit(BATCH)
+                .select(sessions::id)
+        ))
+    )?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    run!(
+        conn,
+        execute(diesel::delete(
+            sessions::table
+                .filter(sessions::id.eq_any(&ids))
+                .filter(sessions::ended_at.le(before_now(REMEMBERED).nullable()))
+        ))
+    )
+}

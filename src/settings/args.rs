@@ -1,0 +1,90 @@
+//! The flags of `serve`, and the table that the check of the settings reads, from the same lines. Every setting stands
+//! here once, with its variable, its default and its help.
+
+use std::fmt;
+
+use super::input::Setting;
+
+/// Declares the flags of `serve` and, from the same lines, the table that [`SettingsArgs::check`] reads: field (the flag
+/// is its kebab-case), variable, default if there is one, how the help writes the default, and the help.
+macro_rules! settings {
+    ($($field:ident $variable:literal $value_name:literal [$($default:literal)?] $shown:literal $help:literal)+) => {
+        /// The flags of `serve` as they were typed. [`Default`] is "no flags", for the commands that take only the
+        /// environment. Debug shows nothing, for one of them can hold a password.
+        #[derive(clap::Args, Clone, Default)]
+        pub struct SettingsArgs {
+            $(
+                #[doc = $help]
+                #[arg(
+                    long,
+                    value_name = $value_name,
+                    help = concat!($help, " [env: ", $variable, "] [default: ", $shown, "]"),
+                    help_heading = "Settings"
+                )]
+                pub $field: Option<String>,
+            )+
+        }
+
+        impl SettingsArgs {
+            pub(super) fn into_table(self) -> Vec<Setting> {
+                vec![$(Setting::new(
+                    $variable,
+                    stringify!($field),
+                    [$($default)?].first().copied(),
+                    self.$field,
+                )),+]
+            }
+        }
+    };
+}
+
+settings! {
+    database_url "DATABASE_URL" "URL" ["sqlite://data/sessile.sqlite3"] "sqlite://data/sessile.sqlite3"
+        "Database: sqlite://PATH or postgres://…"
+    listen "SESSILE_LISTEN" "ADDRESS" ["127.0.0.1:8080"] "127.0.0.1:8080"
+        "Address to listen on; port 0 picks a free one"
+    public_url "SESSILE_PUBLIC_URL" "URL" [] "http://localhost:PORT"
+        "Origin that browsers see; https:// turns on secure cookies, HSTS and the redirect"
+    tls_cert "SESSILE_TLS_CERT" "FILE" [] "none"
+        "Certificate chain (PEM), to serve TLS itself"
+    tls_key "SESSILE_TLS_KEY" "FILE" [] "none"
+        "Private key (PEM) of the certificate"
+    trusted_proxies "SESSILE_TRUSTED_PROXIES" "CIDRS" [] "none"
+        "Networks whose forwarding headers are believed, with commas between"
+    key_file "SESSILE_KEY_FILE" "FILE" ["data/session.key"] "data/session.key"
+        "File of the session keys, shared by all nodes; made at the first start"
+    signup "SESSILE_SIGNUP" "WHO" ["closed"] "closed"
+        "open lets anyone make an account, once there is an owner; or closed"
+    idle_ttl "SESSILE_IDLE_TTL" "DURATION" ["72h"] "72h"
+        "A session ends this long after its last activity"
+    absolute_ttl "SESSILE_ABSOLUTE_TTL" "DURATION" ["30d"] "30d"
+        "A session ends this long after login, whatever its activity"
+    touch_interval "SESSILE_TOUCH_INTERVAL" "DURATION" ["60s"] "60s"
+        "Activity is written at most this often for a session"
+    prune_interval "SESSILE_PRUNE_INTERVAL" "DURATION" ["1h"] "1h"
+        "Time between two prunings; 0s turns them off"
+    address_ttl "SESSILE_ADDRESS_TTL" "DURATION" ["90d"] "90d"
+        "IP addresses are wiped after this"
+    pool_max "SESSILE_POOL_MAX" "COUNT" ["10"] "10"
+        "Database connections"
+    pool_timeout "SESSILE_POOL_TIMEOUT" "DURATION" ["2s"] "2s"
+        "How long a request waits for a database connection"
+    statement_timeout "SESSILE_STATEMENT_TIMEOUT" "DURATION" ["3s"] "3s"
+        "Deadline of a statement"
+    sessions_per_account "SESSILE_SESSIONS_PER_ACCOUNT" "COUNT" ["20"] "20"
+        "Live sessions an account may have; 0 for no limit"
+    session_cache "SESSILE_SESSION_CACHE" "SWITCH" ["on"] "on"
+        "on; or off, which reads the database on every request"
+    workers "SESSILE_WORKERS" "COUNT" [] "cores"
+        "Threads that answer requests"
+    log "SESSILE_LOG" "FILTER" ["info"] "info"
+        "What is logged: a tracing filter, such as info,sessile=debug"
+    log_format "SESSILE_LOG_FORMAT" "FORMAT" ["text"] "text"
+        "Form of the log: text or json"
+}
+
+impl fmt::Debug for SettingsArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsArgs").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! Every setting: its flag, its variable, its default, its check. `main` and the commands read them here once, at the
+//! start, and pass [`Settings`] down. The environment is read nowhere else, and a [`Settings`] that exists has been
+//! checked as a whole.
+
+mod args;
+mod database;
+mod input;
+mod public_url;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use args::SettingsArgs;
+pub use database::{DatabaseUrl, PostgresUrl};
+pub use public_url::PublicUrl;
+
+use input::{Input, Refused};
+
+/// All settings, checked together. Debug shows no password.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the data lives.
+    pub database: DatabaseUrl,
+    /// Address to listen on; port 0 lets the system pick one.
+    pub listen: SocketAddr,
+    /// The origin that browsers see. None: [`PublicUrl::localhost`], once the port is known.
+    pub public_url: Option<PublicUrl>,
+    /// Files to serve TLS with. None: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The file of the session keys.
+    pub key_file: PathBuf,
+    /// Who may make an account.
+    pub signup: Signup,
+    /// Time from a session's last activity to its end; more than the touch interval.
+    pub idle_ttl: Duration,
+    /// Time from login to a session's end; at least the idle time.
+    pub absolute_ttl: Duration,
+    /// Shortest time between two writes of one session's activity; never zero.
+    pub touch_interval: Duration,
+    /// Time between two prunings. None: never by itself.
+    pub prune_interval: Option<Duration>,
+    /// Time after which IP addresses are wiped.
+    pub address_ttl: Duration,
+    /// Most database connections, at least 1.
+    pub pool_max: usize,
+    /// How long a request waits for a database connection; never zero.
+    pub pool_timeout: Duration,
+    /// Deadline of a statement; whole milliseconds that fit an i32, never zero.
+    pub statement_timeout: Duration,
+    /// Most live sessions of one account. None: no limit.
+    pub sessions_per_account: Option<u32>,
+    /// Whether sessions are answered from memory while that is safe.
+    pub session_cache: bool,
+    /// Threads that answer requests, 1 to 512.
+    pub workers: usize,
+    /// A tracing filter that has been parsed once with success.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+/// The PEM files to serve TLS with. Whether they can be read is found out when they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signup {
+    /// Nobody but an administrator.
+    Closed,
+    /// Anyone, once there is an owner.
+    Open,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why the settings are refused. Display is one line that names each bad variable or flag and says what to write
+/// instead; a database's password is never in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", problems.join("; "))]
+pub struct SettingsError {
+    problems: Vec<String>,
+}
+
+/// The environment of this process, as [`SettingsArgs::check`] takes it. What is not UTF-8 holds U+FFFD in its place,
+/// which the check refuses.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+impl SettingsArgs {
+    /// Checks flags, environment and defaults together; a flag wins over its variable. Fails with every problem at
+    /// once: bad values (an empty one is bad), pairs that do not fit, `SESSILE_…` variables that are no setting.
+    pub fn check(self, env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
+        let mut input = Input::new(self.into_table(), env);
+        let settings = read(&mut input);
+        match (settings, input.into_problems()) {
+            (Ok(settings), problems) if problems.is_empty() => Ok(settings),
+            (_, problems) => Err(SettingsError { problems }),
+        }
+    }
+}
+
+fn read(input: &mut Input) -> Result<Settings, Refused> {
+    let database = input.read("DATABASE_URL", DatabaseUrl::parse);
+    let listen = input.read("SESSILE_LISTEN", values::listen);
+    let public_url = input.read_if_set("SESSILE_PUBLIC_URL", PublicUrl::parse);
+    let tls = tls(input);
+    let trusted_proxies = input.read_if_set("SESSILE_TRUSTED_PROXIES", values::networks);
+    let key_file = input.read("SESSILE_KEY_FILE", values::file);
+    let signup =
+        input.read("SESSILE_SIGNUP", |v| values::word(v, &[("closed", Signup::Closed), ("open", Signup::Open)]));
+    let lifetimes = Lifetimes::read(input);
+    let prune_interval = input.read("SESSILE_PRUNE_INTERVAL", values::duration_or_zero);
+    let address_ttl = input.read("SESSILE_ADDRESS_TTL", values::duration);
+    let pool_max = input.read("SESSILE_POOL_MAX", |v| values::count(v, 1, 10_000));
+    let pool_timeout = input.read("SESSILE_POOL_TIMEOUT", values::timeout);
+    let statement_timeout = input.read("SESSILE_STATEMENT_TIMEOUT", values::timeout);
+    let sessions_per_account = input.read("SESSILE_SESSIONS_PER_ACCOUNT", |v| values::count(v, 0, 1_000_000));
+    let session_cache = input.read("SESSILE_SESSION_CACHE", |v| values::word(v, &[("on", true), ("off", false)]));
+    let workers = input.read_if_set("SESSILE_WORKERS", |v| values::count(v, 1, values::MOST_WORKERS));
+    let log = input.read("SESSILE_LOG", values::log_filter);
+    let log_format =
+        input.read("SESSILE_LOG_FORMAT", |v| values::word(v, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+
+    let lifetimes = lifetimes?;
+    Ok(Settings {
+        database: database?,
+        listen: listen?,
+        public_url: public_url?,
+        tls: tls?,
+        trusted_proxies: trusted_proxies?.unwrap_or_default(),
+        key_file: key_file?,
+        signup: signup?,
+        idle_ttl: lifetimes.idle,
+        absolute_ttl: lifetimes.absolute,
+        touch_interval: lifetimes.touch,
+        prune_interval: prune_interval?,
+        address_ttl: address_ttl?,
+        pool_max: pool_max? as usize,
+        pool_timeout: pool_timeout?,
+        statement_timeout: statement_timeout?,
+        sessions_per_account: Some(sessions_per_account?).filter(|limit| *limit > 0),
+        session_cache: session_cache?,
+        workers: workers?.map_or_else(values::cores, |count| count as usize),
+        log: log?,
+        log_format: log_format?,
+    })
+}
+
+fn tls(input: &mut Input) -> Result<Option<TlsFiles>, Refused> {
+    let cert = input.read_if_set("SESSILE_TLS_CERT", values::file);
+    let key = input.read_if_set("SESSILE_TLS_KEY", values::file);
+    let (set, missing) = match (cert?, key?) {
+        (Some(cert), Some(key)) => return Ok(Some(TlsFiles { cert, key })),
+        (None, None) => return Ok(None),
+        (Some(_), None) => (input.label("SESSILE_TLS_CERT"), "SESSILE_TLS_KEY"),
+        (None, Some(_)) => (input.label("SESSILE_TLS_KEY"), "SESSILE_TLS_CERT"),
+    };
+    Err(input.refuse(format!("{missing} is missing, but {set} is set: set both, or neither")))
+}
+
+/// The three times that depend on each other.
+struct Lifetimes {
+    touch: Duration,
+    idle: Duration,
+    absolute: Duration,
+}
+
+impl Lifetimes {
+    fn read(input: &mut Input) -> Result<Self, Refused> {
+        let touch = input.read("SESSILE_TOUCH_INTERVAL", values::duration);
+        let idle = input.read("SESSILE_IDLE_TTL", values::duration);
+        let absolute = input.read("SESSILE_ABSOLUTE_TTL", values::duration);
+        let mut fits = Ok(());
+        if let (Ok(touch), Ok(idle)) = (touch, idle)
+            && touch >= idle
+        {
+            fits = misfit(input, "SESSILE_TOUCH_INTERVAL", "shorter than", "SESSILE_IDLE_TTL");
+        }
+        if let (Ok(idle), Ok(absolute)) = (idle, absolute)
+            && idle > absolute
+        {
+            fits = misfit(input, "SESSILE_IDLE_TTL", "no longer than", "SESSILE_ABSOLUTE_TTL");
+        }
+        let read = Self { touch: touch?, idle: idle?, absolute: absolute? };
+        fits.map(|()| read)
+    }
+}
+
+/// Notes that two settings, each good by itself, do not go together.
+fn misfit(input: &mut Input, left: &'static str, relation: &str, right: &'static str) -> Result<(), Refused> {
+    let say = |variable| format!("{} ({})", input.label(variable), input.value(variable));
+    let problem = format!("{} must be {relation} {}: change one of them", say(left), say(right));
+    Err(input.refuse(problem))
+}

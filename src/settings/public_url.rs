@@ -1,0 +1,58 @@
+//! The origin that browsers see. Made by the settings; used wherever an address, an origin check or a cookie's name
+//! depends on it. It is always normalised: lower case, no default port, nothing after the authority.
+
+use url::Url;
+
+use super::values::quoted;
+
+/// Scheme, host and port of the service as browsers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    origin: String,
+    authority_at: usize,
+}
+
+impl PublicUrl {
+    /// The origin, such as `https://id.example.com`: as a browser writes it in `Origin` (RFC 6454, section 6.2).
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Host and, unless it is the scheme's own, port: as a browser writes them in `Host` (RFC 9110, section 7.2).
+    pub fn host(&self) -> &str {
+        self.origin.get(self.authority_at..).unwrap_or_default()
+    }
+
+    /// Whether browsers come over TLS, here or at a proxy.
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
+
+    /// The origin of a service that has no other: this machine, over http.
+    pub fn localhost(port: u16) -> Self {
+        let port = if port == 80 { String::new() } else { format!(":{port}") };
+        Self { origin: format!("http://localhost{port}"), authority_at: "http://".len() }
+    }
+
+    pub(super) fn parse(value: &str) -> Result<Self, String> {
+        let wrong = |what: &str| Err(format!("{what}: write scheme and host, such as https://id.example.com"));
+        if value.contains('@') {
+            // Not quoted: it may hold a password.
+            return wrong("holds a user name or password");
+        }
+        // The URL standard forgives much that can only be a mistake in a setting.
+        let is_plain = value.bytes().all(|byte| byte > b' ' && byte != b'\\' && byte != 0x7f);
+        let url = match Url::parse(value) {
+            Ok(url) if is_plain => url,
+            _ => return wrong(&format!("{} is not a URL", quoted(value))),
+        };
+        let rest = value.split_once("://").map_or("/", |(_, rest)| rest);
+        if !matches!(url.scheme(), "http" | "https") || rest.starts_with('/') || url.port() == Some(0) {
+            return wrong(&format!("{} is not an http or https URL", quoted(value)));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return wrong(&format!("{} holds more than an origin", quoted(value)));
+        }
+        Ok(Self { origin: url.origin().ascii_serialization(), authority_at: url.scheme().len() + "://".len() })
+    }
+}

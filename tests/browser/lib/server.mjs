@@ -1,0 +1,144 @@
+// The real program in a folder of its own, as an operator would start it. It can be killed and started again on the
+// same folder, port and database.
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const here = fileURLToPath(new URL('..', import.meta.url));
+const binary = resolve(here, process.env.SESSILE_BIN ?? '../../target/debug/sessile');
+const run = promisify(execFile);
+
+const LISTENING = /^sessile: listening on http:\/\/[^\s]+:(\d+)$/m;
+const SETUP_LINK = /^sessile: create the owner at (http\S+)$/m;
+
+export class Server {
+  port = 0;
+  setupLink = null;
+  log = '';
+
+  /** A new, empty installation on `sqlite` or `postgres`, started and answering. */
+  static async create(engine = 'sqlite') {
+    const server = new Server();
+    server.folder = await mkdtemp(join(tmpdir(), 'sessile-browser-'));
+    if (engine === 'postgres') await server.#createDatabase();
+    await server.start();
+    return server;
+  }
+
+  /** The origin that the browser uses. */
+  get origin() {
+    return `http://localhost:${this.port}`;
+  }
+
+  /** Starts it; on the port it had before, if it had one. */
+  async start() {
+    // Settings of the shell that runs the tests are not this server's, and an unknown SESSILE_ variable stops the start.
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
+    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}` };
+    if (this.database) env.DATABASE_URL = this.database.url;
+
+    const child = spawn(binary, ['serve'], { cwd: this.folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    this.exited = new Promise((done) => {
+      child.once('exit', (code, signal) => done({ code, signal }));
+      child.once('error', (error) => done({ error }));
+    });
+    let stdout = '';
+    child.stdout.on('data', (data) => { stdout += data; this.log += data; });
+    child.stderr.on('data', (data) => { this.log += data; });
+
+    const first = this.port === 0;
+    await this.#until('listening', async () => {
+      const listening = LISTENING.exec(stdout);
+      if (listening) this.port = Number(listening[1]);
+      const link = SETUP_LINK.exec(stdout);
+      if (link) this.setupLink = link[1];
+      return listening && (link || !first) && this.#answers();
+    });
+  }
+
+  async #answers() {
+    try {
+      const answer = await fetch(`http://127.0.0.1:${this.port}/login`, { redirect: 'manual' });
+      return answer.status < 500;
+    } catch {
+      return false;
+    }
+  }
+
+  async #until(what, condition) {
+    const deadline = Date.now() + 20_000;
+    for (;;) {
+      if (await condition()) return;
+      const ended = await Promise.race([this.exited, new Promise((go) => setTimeout(go, 50))]);
+      if (ended) throw new Error(`${binary} ended (${JSON.stringify(ended)}):\n${this.log}`);
+      if (Date.now() > deadline) throw new Error(`${binary} is not ${what} after 20 s:\n${this.log}`);
+    }
+  }
+
+  /** Pulls the plug: no shutdown code runs. */
+  async kill() {
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  /** Lets it shut down by itself; answers how it ended. */
+  async stop() {
+    this.child.kill('SIGTERM');
+    const impatience = setTimeout(() => this.child.kill('SIGKILL'), 10_000);
+    const ended = await this.exited;
+    clearTimeout(impatience);
+    return ended;
+  }
+
+  /** Stops it and removes all it had. */
+  async destroy() {
+    const ended = await this.stop();
+    if (this.database) await this.#sql(`DROP DATABASE IF EXISTS ${this.database.name} WITH (FORCE)`);
+    await rm(this.folder, { recursive: true, force: true });
+    return ended;
+  }
+
+  async #createDatabase() {
+    const name = `browser_${process.pid}_${Date.now()}`;
+    await this.#sql(`CREATE DATABASE ${name}`);
+    const url = new URL(process.env.SESSILE_TEST_POSTGRES);
+    url.pathname = `/${name}`;
+    this.database = { name, url: url.href };
+  }
+
+  /** Takes the database away (PostgreSQL only): connections end, new ones are refused. */
+  async unplugDatabase() {
+    await this.#sql(`ALTER DATABASE ${this.database.name} ALLOW_CONNECTIONS false`);
+    await this.#sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${this.database.name}'`);
+  }
+
+  /** And gives it back. */
+  async replugDatabase() {
+    await this.#sql(`ALTER DATABASE ${this.database.name} ALLOW_CONNECTIONS true`);
+  }
+
+  async #sql(statement) {
+    await run('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-c', statement, process.env.SESSILE_TEST_POSTGRES]);
+  }
+}
+
+/** Another site: 127.0.0.1 beside the product's localhost, one page made of `body`. */
+export async function otherSite(body) {
+  const { createServer } = await import('node:http');
+  const site = createServer((_, answer) => {
+    answer.setHeader('Content-Type', 'text/html; charset=utf-8');
+    answer.end(`<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Elsewhere</title><body>${body}`);
+  });
+  site.listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  return {
+    origin: `http://127.0.0.1:${site.address().port}`,
+    close: () => new Promise((done) => { site.closeAllConnections(); site.close(done); }),
+  };
+}

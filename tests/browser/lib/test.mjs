@@ -1,0 +1,115 @@
+// `test` with what every test here needs: a server of its own, watched browsers, and the few steps that many share.
+
+import { test as base, expect } from '@playwright/test';
+import { Server, otherSite } from './server.mjs';
+import { Watch } from './watch.mjs';
+
+export { expect };
+
+export const owner = { email: 'keeper@example.test', name: 'Marlow Keeper', password: 'barnacles hold fast 42' };
+
+export const test = base.extend({
+  engine: ['sqlite', { option: true }],
+
+  server: async ({ engine }, use, info) => {
+    const server = await Server.create(engine);
+    await use(server);
+    const ended = await server.destroy();
+    if (info.status !== info.expectedStatus) await info.attach('server log', { body: server.log });
+    expect(ended, 'how the server ended').toEqual({ code: 0, signal: null });
+  },
+
+  watch: async ({ server }, use) => {
+    const watch = new Watch();
+    watch.allowOrigin(server.origin);
+    await use(watch);
+    expect(watch.problems(), 'what the browser complained about').toEqual([]);
+  },
+
+  /** `visitor(options)`: a page in a browser that was never here before. */
+  visitor: async ({ browser, server, watch }, use) => {
+    const contexts = [];
+    await use(async (options = {}) => {
+      const context = await browser.newContext({ baseURL: server.origin, ...options });
+      contexts.push(context);
+      await watch.attach(context);
+      return context.newPage();
+    });
+    for (const context of contexts) await context.close();
+  },
+
+  page: async ({ visitor }, use) => use(await visitor()),
+
+  /** `elsewhere(html)`: the address of a page with that body on another site. */
+  elsewhere: async ({ watch }, use) => {
+    const sites = [];
+    await use(async (body) => {
+      const site = await otherSite(body);
+      sites.push(site);
+      watch.allowOrigin(site.origin);
+      return site.origin;
+    });
+    for (const site of sites) await site.close();
+  },
+});
+
+export const email = (page) => page.getByLabel(/e-?mail/i).and(page.locator('input'));
+export const password = (page) => page.getByLabel(/password/i).and(page.locator('input[name=password]'));
+export const signInButton = (page) => page.getByRole('main').getByRole('button', { name: 'Sign in' });
+export const signOutButton = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
+
+/** Follows the one-time link and becomes the owner; lands signed in on the dashboard. */
+export async function createOwner(page, server) {
+  await page.goto(server.setupLink);
+  await email(page).fill(owner.email);
+  await page.getByLabel(/name/i).and(page.locator('input[name=name]')).fill(owner.name);
+  await password(page).fill(owner.password);
+  await page.getByRole('button', { name: /create .*account/i }).click();
+  await expectDashboard(page);
+}
+
+export async function fillLogin(page, who = owner) {
+  await email(page).fill(who.email);
+  await password(page).fill(who.password);
+}
+
+export async function signIn(page, who = owner) {
+  await page.goto('/login');
+  await fillLogin(page, who);
+  await signInButton(page).click();
+  await expectDashboard(page);
+}
+
+/** Does `act` and answers the response of the page load that it causes with `method`. */
+export async function answerOf(page, method, act) {
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => {
+      const request = response.request();
+      return request.isNavigationRequest() && request.method() === method && request.frame() === page.mainFrame();
+    }),
+    act(),
+  ]);
+  return answer;
+}
+
+export async function expectDashboard(page) {
+  await page.waitForURL((url) => url.pathname === '/dashboard');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(owner.name.split(' ')[0]);
+}
+
+export async function expectLogin(page) {
+  await page.waitForURL((url) => url.pathname === '/login');
+  await expect(signInButton(page)).toBeVisible();
+}
+
+/** The paths that a page's main frame asks our origin for, redirects included, from now on. */
+export function navigations(page, server) {
+  const paths = [];
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (request.isNavigationRequest() && request.frame() === page.mainFrame() && url.origin === server.origin) {
+      paths.push(url.pathname);
+    }
+  });
+  return paths;
+}

@@ -1,0 +1,64 @@
+// Looks over the shoulder of every page of a test: a console error, an uncaught exception, a breach of the
+// Content-Security-Policy or a request that leaves our own origin fails the test, whatever else it says.
+
+const FAILED_LOAD = /^Failed to load resource: the server responded with a status of (\d+) /;
+
+export class Watch {
+  #seen = [];
+  #deliberate = [];
+  #origins = new Set();
+
+  /** Requests to this origin are fine. */
+  allowOrigin(origin) {
+    this.#origins.add(origin);
+  }
+
+  /**
+   * The next navigation to `path` is meant to fail with `status`. Chromium reports a failed page load in the console:
+   * exactly that line, once, with that status and address, is then no finding.
+   */
+  expectStatus(status, path) {
+    this.#deliberate.push({ status, path });
+  }
+
+  async attach(context) {
+    context.on('console', (message) => this.#console(message));
+    context.on('weberror', (error) => this.#add(`uncaught: ${error.error()?.stack ?? error.error()}`));
+    context.on('request', (request) => this.#request(request));
+    await context.exposeBinding('__violation', (_, violation) => this.#add(`content security policy: ${violation}`));
+    await context.addInitScript(() => {
+      addEventListener('securitypolicyviolation', (event) => {
+        const where = `${event.sourceFile || event.documentURI}:${event.lineNumber}`;
+        globalThis.__violation(`${event.effectiveDirective} blocked ${event.blockedURI} at ${where}`);
+      }, true);
+    });
+  }
+
+  problems() {
+    return this.#seen;
+  }
+
+  #console(message) {
+    if (message.type() !== 'error') return;
+    const failed = FAILED_LOAD.exec(message.text());
+    if (failed) {
+      const url = new URL(message.location().url);
+      const meant = this.#deliberate.findIndex(({ status, path }) =>
+        status === Number(failed[1]) && path === url.pathname && this.#origins.has(url.origin));
+      if (meant >= 0) {
+        this.#deliberate.splice(meant, 1);
+        return;
+      }
+    }
+    this.#add(`console: ${message.text()} (${message.location().url}:${message.location().lineNumber})`);
+  }
+
+  #request(request) {
+    const url = new URL(request.url());
+    if (/^https?:$/.test(url.protocol) && !this.#origins.has(url.origin)) this.#add(`request to ${request.url()}`);
+  }
+
+  #add(finding) {
+    this.#seen.push(finding);
+  }
+}

@@ -1,0 +1,21 @@
+import { defineConfig } from '@playwright/test';
+import { launchOptions } from './lib/browser.mjs';
+
+const projects = [{ name: 'sqlite', use: { engine: 'sqlite' }, testIgnore: /postgres\.spec/ }];
+if (process.env.SESSILE_TEST_POSTGRES) {
+  // The pages are the same on both engines; the way through them is walked on each.
+  projects.push({ name: 'postgres', use: { engine: 'postgres' }, testMatch: /(setup|login|restart|postgres)\.spec/ });
+}
+
+export default defineConfig({
+  testDir: 'specs',
+  outputDir: 'results',
+  reporter: 'list',
+  workers: 2,
+  retries: 0,
+  forbidOnly: Boolean(process.env.CI),
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
+  use: { launchOptions, screenshot: 'only-on-failure' },
+  projects,
+});

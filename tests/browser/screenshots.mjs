@@ -1,0 +1,111 @@
+// Pictures of every page as a new installation shows them: npm run screenshots -- FOLDER
+//
+// PNGs are named PAGE-WIDTHxHEIGHT-SCHEME.png; `dashboard-…-full` shows the whole page. The page for an absent database
+// needs PostgreSQL (SESSILE_TEST_POSTGRES) and is left out without it.
+
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { chromium } from '@playwright/test';
+import { desktop, launchOptions, phone } from './lib/browser.mjs';
+import { Server } from './lib/server.mjs';
+import { createOwner, fillLogin, owner, signIn, signInButton, signOutButton } from './lib/test.mjs';
+
+const CLIENTS = {
+  windows: 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/149.0.0.0 Safari/537.36',
+  iphone: 'Mozilla/5.0 (iPhone; CPU iPhone OS 19_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.4 Mobile/15E148 Safari/604.1',
+  firefox: 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0',
+};
+
+if (!process.argv[2]) {
+  console.error('usage: npm run screenshots -- FOLDER');
+  process.exit(2);
+}
+// npm changes into this package's folder; a relative FOLDER is meant from where npm was called.
+const folder = resolve(process.env.INIT_CWD ?? '.', process.argv[2]);
+await mkdir(folder, { recursive: true });
+
+const server = await Server.create(process.env.SESSILE_TEST_POSTGRES ? 'postgres' : 'sqlite');
+const browser = await chromium.launch(launchOptions);
+try {
+  await walk();
+} finally {
+  await browser.close();
+  await server.destroy();
+}
+
+async function walk() {
+  const page = await visitor(CLIENTS.windows);
+  await page.goto(server.setupLink);
+  await shoot(page, 'setup');
+  await createOwner(page, server);
+  await shoot(page, 'dashboard-new');
+
+  await makeHistory();
+  await page.goto('/dashboard');
+  await shoot(page, 'dashboard');
+  await shoot(page, 'dashboard-full', { fullPage: true });
+  await page.goto('/no-such-page');
+  await shoot(page, '404');
+
+  const guest = await visitor(CLIENTS.windows);
+  await guest.goto('/login');
+  await shoot(guest, 'login');
+  await fillLogin(guest, { email: owner.email, password: 'not the password 1' });
+  await signInButton(guest).click();
+  await guest.locator('[aria-invalid=true]').waitFor();
+  await shoot(guest, 'login-error');
+  await guest.goto(server.setupLink);
+  await shoot(guest, 'setup-used');
+  await guest.goto(`http://127.0.0.1:${server.port}/login`);
+  await shoot(guest, 'login-other-address');
+  await bounce();
+
+  if (server.database) {
+    await server.unplugDatabase();
+    await page.goto('/dashboard');
+    await shoot(page, '503');
+    await server.replugDatabase();
+  }
+}
+
+/** A second device, one that came and went, and a mistyped password. */
+async function makeHistory() {
+  await signIn(await visitor(CLIENTS.iphone));
+  const passing = await visitor(CLIENTS.firefox);
+  await passing.goto('/login');
+  await fillLogin(passing, { email: owner.email, password: 'not the password 1' });
+  await signInButton(passing).click();
+  await passing.locator('[aria-invalid=true]').waitFor();
+  await signIn(passing);
+  await signOutButton(passing).click();
+  await passing.waitForURL((url) => url.pathname === '/login');
+}
+
+/** The page that brings a Strict cookie back goes on at once, so its picture is taken of a copy that stays. */
+async function bounce() {
+  const page = await visitor(CLIENTS.windows);
+  const answer = await page.request.get('/dashboard', {
+    headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' },
+    maxRedirects: 0,
+  });
+  const body = (await answer.text()).replace(/<meta http-equiv="refresh"[^>]*>/i, '');
+  await page.route('**/dashboard', (route) => route.fulfill({ contentType: 'text/html', body }));
+  await page.goto('/dashboard');
+  await shoot(page, 'bounce');
+}
+
+async function visitor(userAgent) {
+  const context = await browser.newContext({ baseURL: server.origin, userAgent });
+  return context.newPage();
+}
+
+async function shoot(page, name, options = {}) {
+  for (const size of [phone, desktop]) {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.setViewportSize(size);
+      await page.emulateMedia({ colorScheme });
+      const file = `${name}-${size.width}x${size.height}-${colorScheme}.png`;
+      await page.screenshot({ path: join(folder, file), caret: 'hide', ...options });
+    }
+  }
+}
