@@ -71,9 +71,8 @@ pub fn build(
 fn session_layer(parts: &Parts) -> SessionMiddleware<Sessions> {
     let site = &parts.site;
     let idle = Duration::try_from(site.idle).unwrap_or(Duration::MAX);
-    let lifecycle = PersistentSession::default()
-        .session_ttl(idle)
-        .session_ttl_extension_policy(TtlExtensionPolicy::OnStateChanges);
+    let lifecycle =
+        PersistentSession::default().session_ttl(idle).session_ttl_extension_policy(TtlExtensionPolicy::OnStateChanges);
     SessionMiddleware::builder(parts.sessions.clone(), site.keys.cookie_key())
         .cookie_name(site.cookies.session.clone())
         .cookie_content_security(CookieContentSecurity::Signed)

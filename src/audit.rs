@@ -76,11 +76,7 @@ impl Event {
 
     /// What an unknown visitor did to no account.
     pub fn of_nobody(kind: Kind) -> Self {
-        Self {
-            account_id: None,
-            actor: "visitor".to_owned(),
-            ..Self::of(kind, "")
-        }
+        Self { account_id: None, actor: "visitor".to_owned(), ..Self::of(kind, "") }
     }
 
     /// Done by somebody else than the account.
@@ -149,10 +145,7 @@ pub struct Recorded {
 /// When the database is away; the transaction then fails as a whole.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
     for event in events {
-        run!(
-            conn,
-            execute(diesel::insert_into(audit::table).values((event, audit::at.eq(now()))))
-        )?;
+        run!(conn, execute(diesel::insert_into(audit::table).values((event, audit::at.eq(now())))))?;
     }
     Ok(())
 }

@@ -26,8 +26,7 @@ impl Clock {
     /// Corrects the clock: `database` was read between `before` and `after`, both from this clock.
     pub fn correct(&self, before: Instant, database: Instant, after: Instant) {
         let middle = before.micros() / 2 + after.micros() / 2;
-        self.offset_micros
-            .fetch_add(database.micros() - middle, Ordering::Relaxed);
+        self.offset_micros.fetch_add(database.micros() - middle, Ordering::Relaxed);
     }
 
     /// How far the machine is behind the database, in microseconds.

@@ -55,12 +55,7 @@ impl Client {
             ("pc", _) => Shape::Desktop,
             _ => Shape::Other,
         };
-        Self {
-            browser: plain_browser(name).to_owned(),
-            os: plain_system(os).to_owned(),
-            kind,
-            installed: false,
-        }
+        Self { browser: plain_browser(name).to_owned(), os: plain_system(os).to_owned(), kind, installed: false }
     }
 
     /// "Chrome on Windows", "iPhone app", or what is known.
@@ -152,10 +147,8 @@ pub async fn recognize(
         if let Some(device) = see_again(conn, account_id, &secret, client).await? {
             return Ok(Recognized { device, is_new: false, secret });
         }
-        let known: Option<String> = find!(
-            conn,
-            first(devices::table.filter(devices::secret_hash.eq(secret.hash())).select(devices::id))
-        )?;
+        let known: Option<String> =
+            find!(conn, first(devices::table.filter(devices::secret_hash.eq(secret.hash())).select(devices::id)))?;
         kept = known.map(|_| secret);
     }
     let secret = match kept {
@@ -226,11 +219,31 @@ mod tests {
     #[test]
     fn browsers_are_named_as_people_know_them() {
         let cases = [
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36", "Chrome on Windows", Shape::Desktop),
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0", "Firefox on Linux", Shape::Desktop),
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1", "Safari on iPhone", Shape::Phone),
-            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15", "Safari on macOS", Shape::Desktop),
-            ("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Mobile Safari/537.36", "Chrome on Android", Shape::Phone),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36",
+                "Chrome on Windows",
+                Shape::Desktop,
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0",
+                "Firefox on Linux",
+                Shape::Desktop,
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+                Shape::Phone,
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15",
+                "Safari on macOS",
+                Shape::Desktop,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Mobile Safari/537.36",
+                "Chrome on Android",
+                Shape::Phone,
+            ),
             ("", "Unknown device", Shape::Other),
             ("\u{1F980}", "Unknown device", Shape::Other),
         ];

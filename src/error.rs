@@ -123,10 +123,7 @@ impl fmt::Display for Unavailable {
 impl Error {
     /// An [`Error::Unavailable`] with its cause for the log.
     pub fn unavailable(what: Away, cause: impl fmt::Display) -> Self {
-        Self::Unavailable(Unavailable {
-            what,
-            cause: cause.to_string(),
-        })
+        Self::Unavailable(Unavailable { what, cause: cause.to_string() })
     }
 
     /// An [`Error::Internal`]: something that cannot happen did.

@@ -33,10 +33,7 @@ pub async fn answer(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let site = req
-        .app_data::<web::Data<Site>>()
-        .cloned()
-        .ok_or_else(|| Error::bug("no site in this application"))?;
+    let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
     let asked = Asked::new(&req, &site)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
     let span = tracing::info_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
@@ -120,7 +117,8 @@ impl Asked {
 
     /// An answer of a handler: as it is, unless it is an error that nobody has put into words yet.
     fn explain(&self, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
-        let wordless = answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
+        let wordless =
+            answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
         let known = answer.error().and_then(|error| error.as_error::<Error>());
         if known.is_none() && !wordless {
             return answer;

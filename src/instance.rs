@@ -8,7 +8,10 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 
 use crate::{
     account,
-    db::{Conn, Db, find, from_now, now, run, schema::{instance, setup_links}},
+    db::{
+        Conn, Db, find, from_now, now, run,
+        schema::{instance, setup_links},
+    },
     error::{Error, Result},
     key_file::Keys,
     secret::Secret,

@@ -93,9 +93,7 @@ impl Keys {
 
     /// Whether one of the keys made `token` from `subject`.
     pub fn is_form_token(&self, token: &str, subject: &str) -> bool {
-        self.0
-            .iter()
-            .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
+        self.0.iter().any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
     }
 
     /// The signing key's fingerprint, which the database keeps: it opens nothing.
@@ -171,9 +169,8 @@ mod tests {
     fn eight_nodes_that_start_at_once_share_one_key() {
         let path = folder().join("data/session.key");
         let fingerprints: Vec<String> = std::thread::scope(|scope| {
-            let nodes: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| Keys::read_or_make(&path).unwrap().fingerprint().to_owned()))
-                .collect();
+            let nodes: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Keys::read_or_make(&path).unwrap().fingerprint().to_owned())).collect();
             nodes.into_iter().map(|node| node.join().unwrap()).collect()
         });
         assert!(fingerprints.iter().all(|one| *one == fingerprints[0]));

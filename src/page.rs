@@ -100,9 +100,7 @@ pub fn answer(status: StatusCode, template: &impl Template) -> Result<HttpRespon
 
 /// 303 to another address (RFC 9110, 15.4.4).
 pub fn see_other(address: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((actix_web::http::header::LOCATION, address))
-        .finish()
+    HttpResponse::SeeOther().insert_header((actix_web::http::header::LOCATION, address)).finish()
 }
 
 /// The request's name, for people who ask for help.
@@ -147,12 +145,7 @@ impl When {
     }
 
     fn new(at: Instant, text: String, style: &'static str) -> Self {
-        Self {
-            iso: at.rfc3339(),
-            text,
-            exact: zoned(at).strftime("%A %-d %B %Y, %-H:%M %Z").to_string(),
-            style,
-        }
+        Self { iso: at.rfc3339(), text, exact: zoned(at).strftime("%A %-d %B %Y, %-H:%M %Z").to_string(), style }
     }
 }
 
@@ -187,6 +180,9 @@ mod tests {
         assert_eq!(ago(20 * 60 + 5).text, "20 minutes ago");
         assert_eq!(ago(20 * 60).style, "relative");
         assert!(ago(26 * 3600).text.starts_with("yesterday "), "{}", ago(26 * 3600).text);
-        assert_eq!(ago(40 * 86_400).text, zoned(now.minus(std::time::Duration::from_secs(40 * 86_400))).strftime("%-d %B").to_string());
+        assert_eq!(
+            ago(40 * 86_400).text,
+            zoned(now.minus(std::time::Duration::from_secs(40 * 86_400))).strftime("%-d %B").to_string()
+        );
     }
 }

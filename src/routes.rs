@@ -23,7 +23,9 @@ pub fn without_session(config: &mut ServiceConfig) {
 pub fn with_session(config: &mut ServiceConfig) {
     config
         .service(web::resource("/").route(get().to(start)))
-        .service(web::resource("/setup").route(get().to(login::setup::show)).route(web::post().to(login::setup::submit)))
+        .service(
+            web::resource("/setup").route(get().to(login::setup::show)).route(web::post().to(login::setup::submit)),
+        )
         .service(web::resource("/login").route(get().to(login::page::show)).route(web::post().to(login::page::submit)))
         .service(web::resource("/logout").route(web::post().to(login::page::log_out)))
         .service(web::resource("/dashboard").route(get().to(dashboard::show)))

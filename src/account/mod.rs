@@ -112,14 +112,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
 /// # Errors
 /// When the database is away.
 pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
-    find!(
-        conn,
-        first(
-            accounts::table
-                .filter(accounts::email_key.eq(email_key))
-                .select(Credentials::as_select())
-        )
-    )
+    find!(conn, first(accounts::table.filter(accounts::email_key.eq(email_key)).select(Credentials::as_select())))
 }
 
 /// Locks the account's row for this transaction if the password is still the one that was checked and the account is
@@ -151,10 +144,8 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
     run!(
         conn,
         execute(
-            diesel::update(accounts::table.filter(accounts::id.eq(id))).set((
-                accounts::password_hash.eq(password_hash),
-                accounts::password_changed_at.eq(now()),
-            ))
+            diesel::update(accounts::table.filter(accounts::id.eq(id)))
+                .set((accounts::password_hash.eq(password_hash), accounts::password_changed_at.eq(now()),))
         )
     )
     .map(drop)
@@ -165,14 +156,7 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
 /// # Errors
 /// When the database is away.
 pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>> {
-    run!(
-        conn,
-        load(
-            accounts::table
-                .select((Account::as_select(), accounts::disabled_at))
-                .order(accounts::email_key)
-        )
-    )
+    run!(conn, load(accounts::table.select((Account::as_select(), accounts::disabled_at)).order(accounts::email_key)))
 }
 
 /// Whether anybody owns this instance yet.
@@ -180,10 +164,8 @@ pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>
 /// # Errors
 /// When the database is away.
 pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
-    let owner: Option<String> = find!(
-        conn,
-        first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id))
-    )?;
+    let owner: Option<String> =
+        find!(conn, first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id)))?;
     Ok(owner.is_some())
 }
 

@@ -109,7 +109,8 @@ impl Drop for Place<'_> {
 }
 
 fn argon2() -> Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| Error::bug(format!("argon2: {error}")))?;
+    let params =
+        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| Error::bug(format!("argon2: {error}")))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
@@ -153,7 +154,12 @@ mod tests {
         let hasher = Hasher::new(1).unwrap();
         let held = hasher.slots.clone().acquire_owned().await.unwrap();
         let waiting: Vec<_> = (0..QUEUE_PER_SLOT)
-            .map(|_| tokio::spawn({ let hasher = hasher.clone(); async move { hasher.verify("x".into(), None).await } }))
+            .map(|_| {
+                tokio::spawn({
+                    let hasher = hasher.clone();
+                    async move { hasher.verify("x".into(), None).await }
+                })
+            })
             .collect();
         while hasher.waiting.load(Ordering::Relaxed) < QUEUE_PER_SLOT {
             tokio::task::yield_now().await;

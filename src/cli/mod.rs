@@ -100,7 +100,12 @@ async fn open(settings: &Settings) -> Result<Db> {
 
 /// The sessions in an open database.
 fn sessions(settings: &Settings, db: Db) -> Sessions {
-    Sessions { db, clock: Clock::default(), times: Lifetimes::from(settings), touches: crate::session::touch::TouchQueue::default() }
+    Sessions {
+        db,
+        clock: Clock::default(),
+        times: Lifetimes::from(settings),
+        touches: crate::session::touch::TouchQueue::default(),
+    }
 }
 
 /// A line on stdout.

@@ -113,7 +113,11 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, prune: Option<Dura
         say(&format!("sessile: create the owner at {link}"))?;
     }
     tracing::info!("serving");
-    tokio::join!(flush_touches(&parts.sessions), follow_the_clock(&parts.sessions), sweep_now_and_then(&parts.sessions.db, prune));
+    tokio::join!(
+        flush_touches(&parts.sessions),
+        follow_the_clock(&parts.sessions),
+        sweep_now_and_then(&parts.sessions.db, prune)
+    );
     Ok(())
 }
 
@@ -162,7 +166,8 @@ fn listen(parts: &Parts, listener: TcpListener, settings: &Settings) -> Result<S
 }
 
 async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be heard");
         return std::future::pending().await;
     };

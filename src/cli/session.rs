@@ -57,10 +57,7 @@ struct Line {
 
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
     let only = email.as_deref().map(EmailAddress::parse).transpose()?.map(|email| email.key());
-    let mut rows = open(settings)
-        .await?
-        .read(async |conn: &mut Conn<'_>| store::list_all(conn).await)
-        .await?;
+    let mut rows = open(settings).await?.read(async |conn: &mut Conn<'_>| store::list_all(conn).await).await?;
     rows.retain(|(_, email, _)| only.as_ref().is_none_or(|only| email.to_lowercase() == *only));
     if json {
         let lines: Vec<Line> = rows

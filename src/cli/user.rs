@@ -80,10 +80,7 @@ async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result
 }
 
 async fn list(settings: &Settings) -> Result<()> {
-    let accounts = open(settings)
-        .await?
-        .read(async |conn: &mut Conn<'_>| account::list(conn).await)
-        .await?;
+    let accounts = open(settings).await?.read(async |conn: &mut Conn<'_>| account::list(conn).await).await?;
     for (account, disabled_at) in accounts {
         let status = if disabled_at.is_some() { "disabled" } else { "enabled" };
         say(&format!("{}\t{}\t{}\t{status}\t{}", account.id, account.email, account.role, account.name))?;

@@ -143,14 +143,7 @@ impl Bar {
         let (good_h, bad_h) = (height(count.good), height(count.bad));
         let good_y = BASELINE - good_h;
         let gap = if good_h > 0 { GAP } else { 0 };
-        Self {
-            label: count.short.clone(),
-            x: FIRST_BAR + n * STEP,
-            good_y,
-            good_h,
-            bad_y: good_y - gap - bad_h,
-            bad_h,
-        }
+        Self { label: count.short.clone(), x: FIRST_BAR + n * STEP, good_y, good_h, bad_y: good_y - gap - bad_h, bad_h }
     }
 }
 
@@ -180,7 +173,10 @@ mod tests {
     #[test]
     fn the_ring_says_what_it_shows() {
         let ring = Ring::draw(HOUR * 61, HOUR * 72);
-        assert_eq!((ring.big.as_str(), ring.small.as_str(), ring.label.as_str()), ("61 h", "left of 72", "61 of 72 hours left"));
+        assert_eq!(
+            (ring.big.as_str(), ring.small.as_str(), ring.label.as_str()),
+            ("61 h", "left of 72", "61 of 72 hours left")
+        );
         assert_eq!(ring.dash, "266.2 314.2");
         assert_eq!(Ring::draw(HOUR * 72 - Duration::from_secs(1), HOUR * 72).big, "72 h");
         assert_eq!(Ring::draw(HOUR * 100, HOUR * 72).dash, "314.2 314.2");
@@ -201,7 +197,9 @@ mod tests {
         let week = Week::draw(&sign_ins, now);
         assert_eq!(week.days.len(), 7);
         assert_eq!(week.days[6].label, zoned(now).strftime("%a").to_string());
-        assert!(week.days[6].good_h > 0 && week.days[5].good_h > 0 && week.days[4].bad_h > 0 && week.days[0].good_h == 0);
+        assert!(
+            week.days[6].good_h > 0 && week.days[5].good_h > 0 && week.days[4].bad_h > 0 && week.days[0].good_h == 0
+        );
         let then = zoned(now.minus(day * 2)).strftime("%A").to_string();
         assert_eq!(week.text, format!("2 sign-ins. One wrong password on {then}."));
         assert!(week.days.iter().all(|bar| bar.good_y >= 0 && bar.bad_y >= 0));
@@ -210,7 +208,8 @@ mod tests {
     #[test]
     fn no_bar_is_taller_than_the_picture() {
         let now = Instant::from_micros(1_795_460_400_000_000);
-        let many: Vec<_> = (0..500).map(|n| (if n % 2 == 0 { Kind::LoginFailed } else { Kind::LoginSucceeded }, now)).collect();
+        let many: Vec<_> =
+            (0..500).map(|n| (if n % 2 == 0 { Kind::LoginFailed } else { Kind::LoginSucceeded }, now)).collect();
         let week = Week::draw(&many, now);
         assert!(week.days[6].bad_y >= 0, "{}", week.days[6].bad_y);
     }

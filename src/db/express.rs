@@ -30,16 +30,12 @@ pub fn now() -> Now {
 
 /// The database's present and this much.
 pub fn from_now(duration: Duration) -> Now {
-    Now {
-        shift_micros: micros(duration),
-    }
+    Now { shift_micros: micros(duration) }
 }
 
 /// The database's present less this much.
 pub fn before_now(duration: Duration) -> Now {
-    Now {
-        shift_micros: -micros(duration),
-    }
+    Now { shift_micros: -micros(duration) }
 }
 
 impl Expression for Now {

@@ -233,9 +233,7 @@ impl Db {
     /// When the database is away.
     pub async fn measure_clock(&self, clock: &Clock) -> Result<()> {
         let before = clock.now();
-        let database = self
-            .read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now()))))
-            .await?;
+        let database = self.read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now())))).await?;
         clock.correct(before, database, clock.now());
         Ok(())
     }

@@ -77,9 +77,9 @@ impl Pools {
         };
         let mut result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
         result = match result {
-            Ok(value) => within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent))
-                .await
-                .map(|()| value),
+            Ok(value) => {
+                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await.map(|()| value)
+            }
             Err(error) => {
                 // When even this fails the connection is broken, and the pool drops it.
                 let rollback = AnsiTransactionManager::rollback_transaction(&mut *lent);

@@ -58,10 +58,7 @@ impl Lanes {
             ))
         })?;
         let lane = |size: usize| Lane::open(path, size, settings);
-        Ok(Self {
-            readers: lane(settings.pool_max)?,
-            writer: lane(1)?,
-        })
+        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)? })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -85,16 +82,12 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer
-            .hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn)))))
-            .await
+        self.writer.hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn))))).await
     }
 
     pub(super) async fn migrate(&self) -> Result<()> {
         self.writer
-            .hop(|conn| {
-                conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE))
-            })
+            .hop(|conn| conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE)))
             .await
     }
 }
@@ -106,9 +99,7 @@ impl Lane {
             .min_idle(Some(0))
             .test_on_check_out(false)
             .connection_timeout(settings.pool_timeout.max(Duration::from_millis(1)))
-            .connection_customizer(Box::new(Pragmas {
-                busy_timeout: settings.statement_timeout,
-            }))
+            .connection_customizer(Box::new(Pragmas { busy_timeout: settings.statement_timeout }))
             .build_unchecked(ConnectionManager::new(path.to_string_lossy()));
         Ok(Self {
             pool,
@@ -146,18 +137,12 @@ impl Lane {
 
 /// The outcome of work that never waits, since every query on SQLite is done when it returns.
 fn finish<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    work.now_or_never()
-        .unwrap_or_else(|| Err(Error::bug("a unit of work waited for something else than the database")))
+    work.now_or_never().unwrap_or_else(|| Err(Error::bug("a unit of work waited for something else than the database")))
 }
 
 /// Makes the file and its folder if they are missing, readable by their owner only.
 fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     crate::key_file::private_folder(path)?;
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }

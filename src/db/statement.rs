@@ -56,7 +56,8 @@ pub struct TouchRow {
 #[derive(Debug, Clone, Copy)]
 pub struct Touches<'a>(pub &'a [TouchRow]);
 
-const SET: &str = " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
+const SET: &str =
+    " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
 const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.expires_at > ";
 
 impl Touches<'_> {

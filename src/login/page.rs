@@ -221,10 +221,9 @@ pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Resul
 
 /// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).
 pub(super) fn clear_cache(answer: &mut HttpResponse) {
-    answer.headers_mut().insert(
-        header::HeaderName::from_static("clear-site-data"),
-        header::HeaderValue::from_static("\"cache\""),
-    );
+    answer
+        .headers_mut()
+        .insert(header::HeaderName::from_static("clear-site-data"), header::HeaderValue::from_static("\"cache\""));
 }
 
 fn forget_cookie(facts: &RequestFacts, site: &Site, answer: &mut HttpResponse) -> Result<()> {

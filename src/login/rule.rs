@@ -169,13 +169,7 @@ pub async fn begin(
         None => event(kind),
     });
     audit::record(conn, &events).await?;
-    Ok(Welcome {
-        account,
-        record,
-        device_name: recognized.device.name,
-        key: new.key,
-        device_secret: recognized.secret,
-    })
+    Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secret: recognized.secret })
 }
 
 /// The session of a login, how it came about, and the id it had before.

@@ -35,10 +35,7 @@ pub async fn wrap(
     mut req: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let site = req
-        .app_data::<web::Data<Site>>()
-        .cloned()
-        .ok_or_else(|| Error::bug("no site in this application"))?;
+    let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
     if !site.is_ready() {
         return Err(Error::unavailable(Away::Database, "the database has not answered since the start").into());
     }

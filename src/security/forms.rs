@@ -5,12 +5,7 @@
 
 use std::pin::Pin;
 
-use actix_web::{
-    FromRequest, HttpMessage as _, HttpRequest,
-    cookie::Cookie,
-    dev::Payload,
-    web,
-};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, cookie::Cookie, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
 use super::{Site, cookies, origin::Proof};

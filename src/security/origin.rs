@@ -77,7 +77,11 @@ mod tests {
             (Method::POST, &[("sec-fetch-site", "none"), form], Some(Proof::Shown)),
             (Method::POST, &[("sec-fetch-site", "same-site"), form], None),
             (Method::POST, &[("sec-fetch-site", "cross-site"), ("origin", ours), json], None),
-            (Method::POST, &[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8080")], Some(Proof::Shown)),
+            (
+                Method::POST,
+                &[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8080")],
+                Some(Proof::Shown),
+            ),
             (Method::POST, &[("sec-fetch-site", ""), json], None),
             (Method::POST, &[("origin", ours), form], Some(Proof::Shown)),
             (Method::POST, &[("origin", "null"), json], None),

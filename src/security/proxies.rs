@@ -35,10 +35,7 @@ pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
         }
     }
     let protocol = last_value(headers, "x-forwarded-proto");
-    Client {
-        ip,
-        proxied_over_http: protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("http")),
-    }
+    Client { ip, proxied_over_http: protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("http")) }
 }
 
 fn hops(headers: &HeaderMap) -> Vec<&str> {

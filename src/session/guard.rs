@@ -57,9 +57,22 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(3000));
         let bad = [
-            "", "//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example/", "javascript:alert(1)", "data:,x",
-            "http://localhost:8080@evil.example/", "http://user@localhost:8080/", "http://localhost:8081/", "https://localhost:8080/",
-            "http://localhost:8080//evil.example", "/\t/evil.example", "/.//evil.example", "http:///evil.example", &long,
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "data:,x",
+            "http://localhost:8080@evil.example/",
+            "http://user@localhost:8080/",
+            "http://localhost:8081/",
+            "https://localhost:8080/",
+            "http://localhost:8080//evil.example",
+            "/\t/evil.example",
+            "/.//evil.example",
+            "http:///evil.example",
+            &long,
         ];
         for next in bad {
             assert_eq!(own_address(&public, next), None, "{next:?}");

@@ -25,10 +25,7 @@ impl SessionKey {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn generate(now: Instant) -> Result<Self> {
-        Ok(Self {
-            id: secret::random_name(&format!("{PREFIX}{}_", now.millis()))?,
-            secret: Secret::random()?,
-        })
+        Ok(Self { id: secret::random_name(&format!("{PREFIX}{}_", now.millis()))?, secret: Secret::random()? })
     }
 
     /// Reads what a browser presented; `None` if it is not even of the form.
@@ -37,10 +34,7 @@ impl SessionKey {
         let (millis, random) = id.strip_prefix(PREFIX)?.split_once('_')?;
         let is_number = !millis.is_empty() && millis.len() <= 19 && millis.bytes().all(|b| b.is_ascii_digit());
         let well_formed = is_number && secret::is_base64url(random, ID_RANDOM) && secret::is_base64url(secret, SECRET);
-        well_formed.then(|| Self {
-            id: id.to_owned(),
-            secret: Secret::presented(secret),
-        })
+        well_formed.then(|| Self { id: id.to_owned(), secret: Secret::presented(secret) })
     }
 
     /// The half that names the session.
@@ -84,8 +78,18 @@ mod tests {
         let good = SessionKey::generate(Instant::from_micros(1_000)).unwrap().expose();
         let id = good.split('.').next().unwrap();
         for odd in [
-            "", ".", "aiq_", &good[1..], &good[..good.len() - 1], &format!("{good}x"), &good.replace("aiq_1", "aiq_-1"),
-            &good.replace('.', ""), id, &format!("{id}."), &good.replace("aiq_1_", "aiq__"), &good.replace('.', "\0"),
+            "",
+            ".",
+            "aiq_",
+            &good[1..],
+            &good[..good.len() - 1],
+            &format!("{good}x"),
+            &good.replace("aiq_1", "aiq_-1"),
+            &good.replace('.', ""),
+            id,
+            &format!("{id}."),
+            &good.replace("aiq_1_", "aiq__"),
+            &good.replace('.', "\0"),
             &format!("{}.{}", id, "é".repeat(43)),
         ] {
             assert!(SessionKey::parse(odd).is_none(), "{odd:?}");

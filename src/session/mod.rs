@@ -48,11 +48,7 @@ pub struct Lifetimes {
 
 impl From<&Settings> for Lifetimes {
     fn from(settings: &Settings) -> Self {
-        Self {
-            idle: settings.idle_ttl,
-            absolute: settings.absolute_ttl,
-            touch_interval: settings.touch_interval,
-        }
+        Self { idle: settings.idle_ttl, absolute: settings.absolute_ttl, touch_interval: settings.touch_interval }
     }
 }
 
@@ -130,12 +126,7 @@ pub struct Record {
 impl Record {
     /// What its browser said of itself at login.
     pub fn client(&self) -> Client {
-        Client {
-            browser: self.browser.clone(),
-            os: self.os.clone(),
-            kind: self.kind,
-            installed: self.installed,
-        }
+        Client { browser: self.browser.clone(), os: self.os.clone(), kind: self.kind, installed: self.installed }
     }
 }
 

@@ -188,9 +188,7 @@ impl Sessions {
                     conn,
                     get_result(
                         diesel::update(
-                            sessions::table
-                                .filter(sessions::id.eq(&id))
-                                .filter(sessions::used_after_end_at.is_null())
+                            sessions::table.filter(sessions::id.eq(&id)).filter(sessions::used_after_end_at.is_null())
                         )
                         .set(sessions::used_after_end_at.eq(now().nullable()))
                         .returning((sessions::account_id, sessions::device_id))
@@ -260,7 +258,9 @@ impl Sessions {
                 let changed = change(&data)?;
                 run!(
                     conn,
-                    execute(diesel::update(sessions::table.filter(sessions::id.eq(&id))).set(sessions::data.eq(&changed)))
+                    execute(
+                        diesel::update(sessions::table.filter(sessions::id.eq(&id))).set(sessions::data.eq(&changed))
+                    )
                 )?;
                 Ok(Some(changed))
             })
@@ -336,7 +336,12 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
 ///
 /// # Errors
 /// When the database is away, or the new id collides.
-pub async fn rotate(conn: &mut Conn<'_>, old: &SessionKey, new: &NewSession, times: Lifetimes) -> Result<Option<Record>> {
+pub async fn rotate(
+    conn: &mut Conn<'_>,
+    old: &SessionKey,
+    new: &NewSession,
+    times: Lifetimes,
+) -> Result<Option<Record>> {
     let target = sessions::table
         .filter(sessions::id.eq(old.id()))
         .filter(sessions::secret_hash.eq(old.secret().hash()))
@@ -363,14 +368,7 @@ pub async fn rotate(conn: &mut Conn<'_>, old: &SessionKey, new: &NewSession, tim
         sessions::expires_at.eq(from_now(times.idle)),
         sessions::absolute_expires_at.eq(from_now(times.absolute)),
     );
-    find!(
-        conn,
-        get_result(
-            diesel::update(target)
-                .set((identity, origin, life))
-                .returning(Record::as_returning())
-        )
-    )
+    find!(conn, get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning())))
 }
 
 /// Whose living session a key opens, if it opens one.
@@ -421,7 +419,13 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
     Ok(ended)
 }
 
-async fn end_batch(conn: &mut Conn<'_>, ids: &[String], reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
+async fn end_batch(
+    conn: &mut Conn<'_>,
+    ids: &[String],
+    reason: EndReason,
+    by: &str,
+    ip: Option<&str>,
+) -> Result<usize> {
     let ended: Vec<(String, String, Option<String>)> = run!(
         conn,
         get_results(
@@ -690,21 +694,13 @@ struct Stored {
     now: Instant,
 }
 
-type StoredColumns = (
-    Record,
-    Account,
-    Option<String>,
-    Vec<u8>,
-    Value,
-    Option<Instant>,
-    Option<EndReason>,
-    Option<Instant>,
-    Instant,
-);
+type StoredColumns =
+    (Record, Account, Option<String>, Vec<u8>, Value, Option<Instant>, Option<EndReason>, Option<Instant>, Instant);
 
 impl From<StoredColumns> for Stored {
     fn from(columns: StoredColumns) -> Self {
-        let (record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now) = columns;
+        let (record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now) =
+            columns;
         Self { record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now }
     }
 }

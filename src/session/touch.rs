@@ -41,11 +41,7 @@ pub fn due(record: &Record, now: Instant, ip: Option<&str>, times: Lifetimes) ->
         expires_at: now.plus(times.idle).min(record.absolute_expires_at),
         ip: ip.map(str::to_owned).or_else(|| record.ip.clone()),
     };
-    if record.expires_at.since(now) < times.touch_interval * 2 {
-        Due::Now(row)
-    } else {
-        Due::Queue(row)
-    }
+    if record.expires_at.since(now) < times.touch_interval * 2 { Due::Now(row) } else { Due::Queue(row) }
 }
 
 /// The touches that are not written yet. Cheap to clone; all clones share the queue.

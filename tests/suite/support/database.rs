@@ -1,0 +1,145 @@
+//! A database for one case: a file in a folder of its own, or a database of its own in the PostgreSQL of
+//! `SESSILE_TEST_POSTGRES`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sessile::{
+    clock::Clock,
+    db::Db,
+    secret,
+    session::{Lifetimes, Sessions, touch::TouchQueue},
+    settings::{Settings, SettingsArgs},
+};
+
+/// Which engine a case runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A database and a folder, both gone after the case.
+pub struct TestDb {
+    pub engine: Engine,
+    pub folder: PathBuf,
+    pub url: String,
+    postgres: Option<(String, String)>,
+}
+
+impl TestDb {
+    pub fn new(engine: Engine) -> Self {
+        let name = secret::random_name("sessile_test_").unwrap().replace('-', "x").to_lowercase();
+        let folder = std::env::temp_dir().join(&name);
+        std::fs::create_dir(&folder).unwrap();
+        let (url, postgres) = match engine {
+            Engine::Sqlite => (format!("sqlite://{}", folder.join("test.sqlite3").display()), None),
+            Engine::Postgres => {
+                let admin = admin_url();
+                psql(&admin, &format!("CREATE DATABASE {name}"));
+                let (base, _) = admin.rsplit_once('/').expect("an URL with a database");
+                (format!("{base}/{name}"), Some((admin, name)))
+            }
+        };
+        Self { engine, folder, url, postgres }
+    }
+
+    /// Settings with this database, and more variables.
+    pub fn settings(&self, more: &[(&str, &str)]) -> Settings {
+        let own = [("DATABASE_URL".to_owned(), self.url.clone()), ("SESSILE_KEY_FILE".to_owned(), self.key_file())];
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        SettingsArgs::default().check(own.into_iter().chain(more)).expect("good settings")
+    }
+
+    pub fn key_file(&self) -> String {
+        self.folder.join("session.key").display().to_string()
+    }
+
+    /// The sessions of a node, with the schema up to date.
+    pub async fn sessions(&self) -> Sessions {
+        let settings = self.settings(&[]);
+        let db = Db::open(&settings).unwrap();
+        db.migrate().await.unwrap();
+        Sessions { db, clock: Clock::default(), times: Lifetimes::from(&settings), touches: TouchQueue::default() }
+    }
+
+    /// Runs SQL beside the program, such as to age a row. `INSTANT(…)` around a number of seconds from now, negative for
+    /// the past, is a point in time on either engine.
+    pub fn sql(&self, statement: &str) -> String {
+        let statement = with_instants(self.engine, statement);
+        match self.engine {
+            Engine::Postgres => psql(&self.url, &statement),
+            Engine::Sqlite => sqlite(&self.folder.join("test.sqlite3"), &statement),
+        }
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        if let Some((admin, name)) = &self.postgres {
+            psql(admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The PostgreSQL that `./scripts/test` has started.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+fn admin_url() -> String {
+    std::env::var("SESSILE_TEST_POSTGRES")
+        .expect("SESSILE_TEST_POSTGRES: run ./scripts/test, which starts a PostgreSQL")
+}
+
+fn with_instants(engine: Engine, statement: &str) -> String {
+    let mut parts = statement.split("INSTANT(");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (seconds, rest) = part.split_once(')').expect("INSTANT(seconds)");
+        out += &match engine {
+            Engine::Postgres => format!("(statement_timestamp() + interval '{seconds} seconds')"),
+            Engine::Sqlite => {
+                format!("(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000 + ({seconds}) * 1000000)")
+            }
+        };
+        out += rest;
+    }
+    out
+}
+
+fn psql(url: &str, statement: &str) -> String {
+    let out =
+        Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, url]).output().expect("psql");
+    assert!(out.status.success(), "{statement}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+fn sqlite(file: &Path, statement: &str) -> String {
+    use diesel::{Connection as _, RunQueryDsl as _, connection::SimpleConnection as _};
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        value: String,
+    }
+    let mut conn = diesel::SqliteConnection::establish(&file.display().to_string()).unwrap();
+    conn.batch_execute("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON").unwrap();
+    if !statement.trim_start().to_uppercase().starts_with("SELECT") {
+        conn.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+        return String::new();
+    }
+    let wrapped = format!("SELECT CAST(q.c AS TEXT) AS value FROM (SELECT NULL AS c WHERE 0 UNION ALL {statement}) q");
+    let rows: Vec<Row> =
+        diesel::sql_query(wrapped).load(&mut conn).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    rows.into_iter().map(|row| row.value).collect::<Vec<_>>().join("\n")
+}
+
+/// Waits until something holds, by asking again; never for time itself.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if holds().await {
+            return;
+        }
+        actix_web::rt::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} did not come about within 30 s");
+}

@@ -1,0 +1,136 @@
+//! The program, served as a process of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use super::{Client, PASSWORD, TestDb};
+
+/// A served program. Killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub address: String,
+    pub port: u16,
+    lines: mpsc::Receiver<String>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Serves on a free port, under `http://localhost:PORT` unless told otherwise, with more variables.
+    pub fn start(db: &TestDb, more: &[(&str, &str)]) -> Self {
+        Self::start_on(db, 0, more)
+    }
+
+    /// Serves on this port.
+    pub fn start_on(db: &TestDb, port: u16, more: &[(&str, &str)]) -> Self {
+        let mut child = command(db, more)
+            .arg("serve")
+            .env("SESSILE_LISTEN", format!("127.0.0.1:{port}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let (send, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().expect("stdout"));
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut stderr = child.stderr.take().expect("stderr");
+        let written = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut buffer) {
+                written.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+        });
+        let mut server = Self { child, address: String::new(), port, lines, log };
+        let line = server.line();
+        let address = line.strip_prefix("sessile: listening on ").unwrap_or_else(|| panic!("{line}"));
+        server.address = address.to_owned();
+        server.port = address.rsplit(':').next().unwrap().parse().unwrap();
+        server
+    }
+
+    /// The next line on stdout.
+    pub fn line(&self) -> String {
+        self.lines
+            .recv_timeout(Duration::from_secs(30))
+            .unwrap_or_else(|_| panic!("no line; the log says:\n{}", self.log()))
+    }
+
+    /// What the log says so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The secret of the link that the second line gives.
+    pub fn setup_token(&self) -> String {
+        let line = self.line();
+        line.split_once("/setup?token=").unwrap_or_else(|| panic!("{line}")).1.to_owned()
+    }
+
+    /// A browser without cookies, whose pages are under the public origin.
+    pub fn client(&self) -> Client {
+        Client::new(&self.address, &format!("http://localhost:{}", self.port))
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process to kill");
+        self.child.wait().expect("its end");
+    }
+
+    /// Asks it to end (SIGTERM) and waits for its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        assert!(asked.success());
+        self.child.wait().expect("its end").code()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program with this database and nothing of the environment of the tests.
+pub fn command(db: &TestDb, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sessile"));
+    command
+        .env_clear()
+        .current_dir(&db.folder)
+        .env("DATABASE_URL", &db.url)
+        .env("SESSILE_KEY_FILE", db.key_file())
+        .envs(more.iter().copied());
+    command
+}
+
+/// Runs a command of the program to its end.
+pub fn sessile(db: &TestDb, args: &[&str], stdin: &str) -> Output {
+    let mut child = command(db, &[])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut pipe: ChildStdin = child.stdin.take().expect("stdin");
+    pipe.write_all(stdin.as_bytes()).expect("stdin");
+    drop(pipe);
+    child.wait_with_output().expect("its end")
+}
+
+/// Makes an account with [`PASSWORD`]; its id.
+pub fn add_user(db: &TestDb, email: &str, role: &str) -> String {
+    let args = ["user", "add", "--email", email, "--name", "Kim Lee", "--role", role, "--password-stdin"];
+    let out = sessile(db, &args, PASSWORD);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
