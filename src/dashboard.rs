@@ -21,7 +21,9 @@ use crate::{
 
 /// Devices and events that are shown; the others have pages of their own.
 const MOST_DEVICES: usize = 4;
-const MOST_EVENTS: i64 = 6;
+const MOST_EVENTS: usize = 4;
+/// Events that are read to find those.
+const EVENTS_READ: i64 = 24;
 
 #[derive(Template)]
 #[template(path = "dashboard/dashboard.html")]
@@ -64,7 +66,7 @@ pub async fn show(
         .read(async move |conn: &mut Conn<'_>| {
             Ok((
                 store::list(conn, &account_id).await?,
-                audit::newest(conn, &account_id, MOST_EVENTS).await?,
+                audit::newest(conn, &account_id, EVENTS_READ).await?,
                 audit::sign_ins_of_last_days(conn, &account_id, 7).await?,
             ))
         })
@@ -85,7 +87,7 @@ pub async fn show(
         idle_text: pictures::in_words(sessions.times.idle),
         more_devices: here.len().saturating_sub(MOST_DEVICES),
         here: device_rows(&here, &user, now),
-        events: events.iter().map(|event| EventRow::new(event, now)).collect(),
+        events: EventRow::rows(&events, now, MOST_EVENTS),
         week,
     };
     page::answer(StatusCode::OK, &template)

@@ -19,15 +19,29 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    /// In plain words.
-    pub fn new(event: &Recorded, now: Instant) -> Self {
+    /// The newest events that say something to people: a login is one line, not one for each thing it did.
+    pub fn rows(events: &[Recorded], now: Instant, most: usize) -> Vec<Self> {
+        let new_device = |session: &Option<String>| {
+            events.iter().any(|event| event.kind == Kind::DeviceNew && event.session_id == *session)
+        };
+        events
+            .iter()
+            .filter(|event| match event.kind {
+                Kind::SessionCreated | Kind::SessionRegenerated => false,
+                Kind::LoginSucceeded => !new_device(&event.session_id),
+                _ => true,
+            })
+            .take(most)
+            .map(|event| Self::new(event, now))
+            .collect()
+    }
+
+    fn new(event: &Recorded, now: Instant) -> Self {
         let by_operator = event.actor == audit::OPERATOR;
         let (title, tone) = match event.kind {
             Kind::AccountCreated => ("Your account was made", "plain"),
-            Kind::LoginSucceeded => ("Signed in", "plain"),
+            Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),
             Kind::LoginFailed => ("Wrong password", "warm"),
-            Kind::SessionCreated => ("Stays signed in", "plain"),
-            Kind::SessionRegenerated => ("Signed in again", "plain"),
             Kind::SessionExpired => ("Signed out after a long time away", "plain"),
             Kind::SessionRevoked if by_operator => ("Signed out by whoever runs Sessile", "warm"),
             Kind::SessionRevoked => ("Signed out from elsewhere", "warm"),

@@ -7,7 +7,10 @@ use std::time::Duration;
 use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, TransactionManager,
     async_connection_wrapper::AsyncConnectionWrapper,
-    pooled_connection::deadpool::{Object, Pool, PoolError},
+    pooled_connection::{
+        PoolableConnection,
+        deadpool::{Object, Pool, PoolError},
+    },
 };
 use tokio::runtime::Runtime;
 
@@ -21,6 +24,9 @@ use crate::{
 const MIGRATION_LOCK: i64 = 0x7365_7373_696c_65;
 /// A migration may take this long; a request may not.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
+/// How often, and how far apart, a connection that failed is asked whether it has closed.
+const CLOSING_CHECKS: u32 = 5;
+const CLOSING_CHECK: Duration = Duration::from_millis(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pool and the runtime that drives its connections.
@@ -62,6 +68,7 @@ impl Pools {
     {
         let mut lent = self.connection().await?;
         let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
+        let result = tell_lost(&mut lent, result).await;
         give_back(lent, &result);
         result
     }
@@ -137,6 +144,21 @@ impl Pools {
             }
         }
     }
+}
+
+/// A server that ends a connection says so in words that depend on its language, and closes it a moment later: whether
+/// an error was that is asked of the connection.
+async fn tell_lost<T>(lent: &mut Object<AsyncPgConnection>, result: Result<T>) -> Result<T> {
+    let Err(Error::Unavailable(fault)) = result else { return result };
+    if fault.what == Away::Database {
+        for _ in 0..CLOSING_CHECKS {
+            if PoolableConnection::is_broken(&mut **lent) {
+                return Err(Error::unavailable(Away::Connection, fault.cause));
+            }
+            tokio::time::sleep(CLOSING_CHECK).await;
+        }
+    }
+    Err(Error::Unavailable(fault))
 }
 
 /// Back to the pool, unless what happened casts doubt on the connection.

@@ -16,6 +16,6 @@ export default defineConfig({
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
   expect: { timeout: 10_000 },
-  use: { launchOptions, screenshot: 'only-on-failure' },
+  use: { launchOptions, screenshot: 'only-on-failure', actionTimeout: 10_000, navigationTimeout: 15_000 },
   projects,
 });

@@ -105,7 +105,7 @@ async function shoot(page, name, options = {}) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme });
       const file = `${name}-${size.width}x${size.height}-${colorScheme}.png`;
-      await page.screenshot({ path: join(folder, file), caret: 'hide', ...options });
+      await page.screenshot({ path: join(folder, file), caret: 'hide', animations: 'disabled', ...options });
     }
   }
 }

@@ -1,1 +1,4 @@
-//! Cases to come.
+//! The house: its bands, and its two sets of migrations.
+
+mod bands;
+mod migrations;

@@ -1,1 +1,156 @@
-//! Cases to come.
+//! The session store's contract: the same cases on both engines.
+
+mod endings;
+mod keys;
+mod races;
+mod touches;
+
+use std::rc::Rc;
+
+use actix_session::storage::{SessionKey as CookieValue, SessionStore, UpdateError};
+use actix_web::cookie::time::Duration as CookieDuration;
+use sessile::{
+    account::{self, EmailAddress, Role},
+    db::Conn,
+    device::{self, Client},
+    error::{Error, Result},
+    session::{
+        EndReason, NewSession, Record, Scope, SessionKey, Sessions,
+        request::{Presented, RequestFacts, Standing},
+        store::{self, State},
+    },
+};
+
+use crate::support::TestDb;
+
+/// A node with an account, and what the cases do with it.
+pub struct Node {
+    pub sessions: Sessions,
+    pub account_id: String,
+    device_id: String,
+}
+
+impl Node {
+    pub async fn new(db: &TestDb) -> Self {
+        let sessions = db.sessions().await;
+        let account_id = add_account(&sessions, "kim@example.com").await;
+        let device_id = add_device(&sessions, &account_id).await;
+        Self { sessions, account_id, device_id }
+    }
+
+    /// Another account on the same node.
+    pub async fn another(&self) -> Self {
+        let account_id = add_account(&self.sessions, "sam@example.com").await;
+        let device_id = add_device(&self.sessions, &account_id).await;
+        Self { sessions: self.sessions.clone(), account_id, device_id }
+    }
+
+    pub fn new_session(&self) -> NewSession {
+        NewSession {
+            key: SessionKey::generate(self.sessions.clock.now()).unwrap(),
+            account_id: self.account_id.clone(),
+            device_id: self.device_id.clone(),
+            ip: Some("192.0.2.1".into()),
+            client: Client::from_user_agent(""),
+        }
+    }
+
+    pub async fn create(&self) -> SessionKey {
+        let new = self.new_session();
+        self.try_create(&new).await.unwrap();
+        new.key
+    }
+
+    pub async fn try_create(&self, new: &NewSession) -> Result<Record> {
+        let (new, times) = (new.clone(), self.sessions.times);
+        self.sessions.db.write(async move |conn: &mut Conn<'_>| store::create(conn, &new, times).await).await
+    }
+
+    /// Rotates to a new key; `None` when there was nothing to rotate.
+    pub async fn rotate(&self, old: &SessionKey) -> Option<SessionKey> {
+        let (old, new, times) = (old.clone(), self.new_session(), self.sessions.times);
+        let key = new.key.clone();
+        let rotate = async move |conn: &mut Conn<'_>| store::rotate(conn, &old, &new, times).await;
+        self.sessions.db.write(rotate).await.unwrap().map(|_| key)
+    }
+
+    pub async fn end(&self, key: &SessionKey, reason: EndReason) -> usize {
+        let (one, by) = (Scope::One(key.id().to_owned()), self.account_id.clone());
+        let end = async move |conn: &mut Conn<'_>| store::end(conn, &one, reason, &by, None).await;
+        self.sessions.db.write(end).await.unwrap()
+    }
+
+    /// Loads as the middleware does, in a request of its own.
+    pub async fn load(&self, key: &SessionKey) -> Option<State> {
+        request(key).scope(SessionStore::load(&self.sessions, &cookie(key))).await.unwrap()
+    }
+
+    pub async fn is_live(&self, key: &SessionKey) -> bool {
+        self.load(key).await.is_some()
+    }
+
+    /// What its browser would be told.
+    pub async fn told(&self, key: &SessionKey) -> String {
+        let facts = request(key);
+        let scope = Rc::clone(&facts);
+        let _ = scope.scope(SessionStore::load(&self.sessions, &cookie(key))).await.unwrap();
+        facts.absence().to_string()
+    }
+
+    /// A whole request: load, change, update.
+    pub async fn change(&self, key: &SessionKey, change: impl FnOnce(&mut State)) -> Result<(), Error> {
+        let facts = request(key);
+        let scope = Rc::clone(&facts);
+        let done = scope.scope(async {
+            let mut state =
+                SessionStore::load(&self.sessions, &cookie(key)).await.unwrap().expect("a session that lives");
+            change(&mut state);
+            self.update(key, state).await
+        });
+        let result = done.await;
+        match facts.fault.take() {
+            Some(fault) => Err(fault),
+            None => {
+                result.unwrap();
+                Ok(())
+            }
+        }
+    }
+
+    /// The update of a request, in the caller's request.
+    pub async fn update(&self, key: &SessionKey, state: State) -> Result<CookieValue, UpdateError> {
+        SessionStore::update(&self.sessions, cookie(key), state, &CookieDuration::hours(72)).await
+    }
+}
+
+async fn add_account(sessions: &Sessions, email: &str) -> String {
+    let new = account::New {
+        email: EmailAddress::parse(email).unwrap(),
+        name: String::new(),
+        role: Role::Member,
+        password_hash: "none".into(),
+    };
+    let create = async move |conn: &mut Conn<'_>| account::create(conn, &new).await;
+    sessions.db.write(create).await.unwrap().expect("an address that is free").id
+}
+
+async fn add_device(sessions: &Sessions, account_id: &str) -> String {
+    let account_id = account_id.to_owned();
+    let recognize = async move |conn: &mut Conn<'_>| {
+        device::recognize(conn, &account_id, None, &Client::from_user_agent(""), Some("Shop counter")).await
+    };
+    sessions.db.write(recognize).await.unwrap().device.id
+}
+
+pub fn request(key: &SessionKey) -> Rc<RequestFacts> {
+    let presented = Presented::Key(key.clone());
+    Rc::new(RequestFacts::new("test".into(), Some("192.0.2.7".into()), Client::from_user_agent(""), presented))
+}
+
+pub fn cookie(key: &SessionKey) -> CookieValue {
+    key.cookie_value().unwrap()
+}
+
+pub fn is_ended(facts: &RequestFacts) -> bool {
+    matches!(*facts.standing.borrow(), Standing::Ended(_))
+}

@@ -1,8 +1,9 @@
 //! A database for one case: a file in a folder of its own, or a database of its own in the PostgreSQL of
 //! `SESSILE_TEST_POSTGRES`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sessile::{
@@ -108,8 +109,15 @@ fn with_instants(engine: Engine, statement: &str) -> String {
 }
 
 fn psql(url: &str, statement: &str) -> String {
-    let out =
-        Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, url]).output().expect("psql");
+    let mut child = Command::new("psql")
+        .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql");
+    child.stdin.take().expect("stdin").write_all(statement.as_bytes()).expect("stdin");
+    let out = child.wait_with_output().expect("its end");
     assert!(out.status.success(), "{statement}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }

@@ -1,0 +1,114 @@
+//! The two engines' migrations say the same, and can be taken back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::support::{Engine, TestDb, on_both_engines};
+
+on_both_engines! {
+    down_files_take_back_what_up_files_made,
+    schema_rs_is_what_the_migrations_make,
+}
+
+fn folder(engine: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine)
+}
+
+fn names(engine: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder(engine)).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn read(engine: Engine, migration: &str, file: &str) -> String {
+    let engine = if engine == Engine::Sqlite { "sqlite" } else { "postgres" };
+    std::fs::read_to_string(folder(engine).join(migration).join(file)).unwrap()
+}
+
+#[test]
+fn both_engines_have_the_same_migrations() {
+    assert_eq!(names("postgres"), names("sqlite"));
+    for migration in names("sqlite") {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            for file in ["up.sql", "down.sql"] {
+                assert!(!read(engine, &migration, file).trim().is_empty(), "{engine:?} {migration} {file}");
+            }
+        }
+    }
+}
+
+/// Tables, columns, what may be null, and indexes: without their types, which differ by engine.
+#[test]
+fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
+    let plain = |engine: Engine, migration: &str| {
+        let text = read(engine, migration, "up.sql");
+        let types = [
+            ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "N NOT NULL PRIMARY KEY"),
+            ("INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "N NOT NULL PRIMARY KEY"),
+            ("TIMESTAMPTZ", "N"),
+            ("BIGINT", "N"),
+            ("BOOLEAN", "N"),
+            ("INTEGER", "N"),
+            ("JSONB", "B"),
+            ("BYTEA", "B"),
+            ("BLOB", "B"),
+            (") STRICT;", ");"),
+        ];
+        let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        types.iter().fold(code.join("\n"), |text, (from, to)| text.replace(from, to))
+    };
+    for migration in names("sqlite") {
+        assert_eq!(plain(Engine::Postgres, &migration), plain(Engine::Sqlite, &migration), "{migration}");
+    }
+}
+
+async fn down_files_take_back_what_up_files_made(db: TestDb) {
+    drop(db.sessions().await);
+    let made = tables(&db);
+    assert!(made.contains_key("sessions") && made.contains_key("audit"));
+    let all: Vec<String> = names("sqlite").into_iter().collect();
+    for migration in all.iter().rev() {
+        db.sql(&read(db.engine, migration, "down.sql"));
+    }
+    assert_eq!(tables(&db).len(), 0, "{:?}", tables(&db).keys());
+    for migration in &all {
+        db.sql(&read(db.engine, migration, "up.sql"));
+    }
+    assert_eq!(tables(&db), made);
+}
+
+async fn schema_rs_is_what_the_migrations_make(db: TestDb) {
+    drop(db.sessions().await);
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/schema.rs")).unwrap();
+    let mut written: BTreeMap<String, BTreeSet<(String, bool)>> = BTreeMap::new();
+    let mut table = String::new();
+    for line in source.lines().map(str::trim) {
+        if let Some((name, _)) = line.strip_suffix(" {").and_then(|line| line.split_once(" (")) {
+            name.clone_into(&mut table);
+        } else if let Some((column, kind)) = line.split_once(" -> ").filter(|_| !line.starts_with("diesel")) {
+            let nullable = kind.starts_with("Nullable<");
+            written.entry(table.clone()).or_default().insert((column.to_owned(), nullable));
+        }
+    }
+    assert_eq!(tables(&db), written);
+}
+
+/// Each table's columns, and whether each may be null.
+fn tables(db: &TestDb) -> BTreeMap<String, BTreeSet<(String, bool)>> {
+    let columns = match db.engine {
+        Engine::Sqlite => db.sql(
+            "SELECT t.name || '|' || c.name || '|' || (c.\"notnull\" = 0) FROM sqlite_schema t, pragma_table_info(t.name) c \
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE '__diesel%'",
+        ),
+        Engine::Postgres => db.sql(
+            "SELECT table_name || '|' || column_name || '|' || (is_nullable = 'YES')::int FROM information_schema.columns \
+             WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'",
+        ),
+    };
+    let mut tables: BTreeMap<String, BTreeSet<(String, bool)>> = BTreeMap::new();
+    for line in columns.lines() {
+        let mut parts = line.split('|');
+        let (table, column, nullable) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        tables.entry(table.to_owned()).or_default().insert((column.to_owned(), nullable == "1"));
+    }
+    tables
+}

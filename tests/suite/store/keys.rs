@@ -1,0 +1,191 @@
+//! Keys, rotation and the state under them.
+
+use actix_session::storage::SessionStore;
+use actix_web::cookie::time::Duration as CookieDuration;
+use sessile::{
+    error::Error,
+    session::{EndReason, SessionKey},
+};
+
+use super::{Node, cookie, request};
+use crate::support::{Engine, TestDb, on_both_engines};
+
+on_both_engines! {
+    missing_session_is_none,
+    tampered_secret_is_none_and_told_nothing,
+    unknown_id_is_never_adopted,
+    visitors_make_no_rows,
+    colliding_id_fails_and_never_overwrites,
+    rotated_key_is_dead_at_once_and_state_and_data_are_kept,
+    rotation_onto_an_id_that_exists_fails_and_changes_nothing,
+    another_persons_session_is_not_rotated,
+    of_two_rotations_at_once_one_wins,
+    changed_keys_are_merged_and_removed_ones_go,
+    reserved_entries_are_never_stored,
+    four_parallel_writers_of_different_keys_keep_four_keys,
+    time_zone_of_the_connection_has_no_effect,
+}
+
+async fn missing_session_is_none(db: TestDb) {
+    let node = Node::new(&db).await;
+    let key = SessionKey::generate(node.sessions.clock.now()).unwrap();
+    assert!(node.load(&key).await.is_none());
+    assert_eq!(node.told(&key).await, "the session has ended: unknown");
+}
+
+async fn tampered_secret_is_none_and_told_nothing(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (key, other) = (node.create().await, node.create().await);
+    let tampered = SessionKey::parse(&format!("{}.{}", key.id(), other.secret().expose())).unwrap();
+    assert!(node.load(&tampered).await.is_none());
+    node.end(&key, EndReason::Revoked).await;
+    assert_eq!(node.told(&tampered).await, "the session has ended: unknown");
+    assert_eq!(node.told(&key).await, "the session has ended: revoked");
+}
+
+async fn unknown_id_is_never_adopted(db: TestDb) {
+    let node = Node::new(&db).await;
+    let own = SessionKey::generate(node.sessions.clock.now()).unwrap();
+    let facts = request(&own);
+    let state = [("cart".to_owned(), "1".to_owned())].into();
+    let result = std::rc::Rc::clone(&facts).scope(node.update(&own, state)).await;
+    assert!(result.is_err());
+    assert!(matches!(facts.fault.take(), Some(Error::SessionEnded(_))));
+    assert_eq!(db.sql("SELECT count(*) FROM sessions"), "0");
+}
+
+async fn visitors_make_no_rows(db: TestDb) {
+    let node = Node::new(&db).await;
+    let state = [("cart".to_owned(), "1".to_owned())].into();
+    let saved = SessionStore::save(&node.sessions, state, &CookieDuration::hours(72)).await;
+    assert!(saved.is_err());
+    assert_eq!(db.sql("SELECT count(*) FROM sessions"), "0");
+}
+
+async fn colliding_id_fails_and_never_overwrites(db: TestDb) {
+    let node = Node::new(&db).await;
+    let first = node.create().await;
+    let other = node.another().await;
+    let mut colliding = other.new_session();
+    let secret = SessionKey::generate(node.sessions.clock.now()).unwrap();
+    colliding.key = SessionKey::parse(&format!("{}.{}", first.id(), secret.secret().expose())).unwrap();
+    assert!(other.try_create(&colliding).await.is_err());
+    assert!(node.is_live(&first).await && !node.is_live(&colliding.key).await);
+    assert_eq!(db.sql("SELECT account_id FROM sessions"), node.account_id);
+}
+
+async fn rotated_key_is_dead_at_once_and_state_and_data_are_kept(db: TestDb) {
+    let node = Node::new(&db).await;
+    let old = node.create().await;
+    node.change(&old, |state| drop(state.insert("cart".into(), "[1,2]".into()))).await.unwrap();
+    node.sessions.change_data(old.id(), |_| Ok("{\"draft\":1}".into())).await.unwrap();
+    let new = node.rotate(&old).await.expect("a rotation");
+    assert_ne!(new.id(), old.id());
+    assert!(node.load(&old).await.is_none());
+    assert_eq!(node.load(&new).await.unwrap()["cart"], "[1,2]");
+    assert_eq!(node.sessions.data(new.id()).await.unwrap().unwrap(), "{\"draft\":1}");
+    assert_eq!(db.sql("SELECT count(*) FROM sessions"), "1");
+    assert!(node.rotate(&old).await.is_none());
+}
+
+async fn rotation_onto_an_id_that_exists_fails_and_changes_nothing(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (one, two) = (node.create().await, node.create().await);
+    let mut new = node.new_session();
+    new.key = SessionKey::parse(&format!("{}.{}", two.id(), new.key.secret().expose())).unwrap();
+    let (old, times) = (one.clone(), node.sessions.times);
+    let rotate =
+        async move |conn: &mut sessile::db::Conn<'_>| sessile::session::store::rotate(conn, &old, &new, times).await;
+    assert!(node.sessions.db.write(rotate).await.is_err());
+    assert!(node.is_live(&one).await && node.is_live(&two).await);
+}
+
+async fn another_persons_session_is_not_rotated(db: TestDb) {
+    let node = Node::new(&db).await;
+    let other = node.another().await;
+    let key = node.create().await;
+    assert!(other.rotate(&key).await.is_none());
+    assert!(node.is_live(&key).await);
+}
+
+async fn of_two_rotations_at_once_one_wins(db: TestDb) {
+    let node = Node::new(&db).await;
+    for _ in 0..20 {
+        let old = node.create().await;
+        let (one, two) = futures_util::future::join(node.rotate(&old), node.rotate(&old)).await;
+        assert!(one.is_some() != two.is_some());
+        assert!(node.is_live(&one.or(two).unwrap()).await && !node.is_live(&old).await);
+    }
+}
+
+async fn changed_keys_are_merged_and_removed_ones_go(db: TestDb) {
+    let node = Node::new(&db).await;
+    let key = node.create().await;
+    let insert = |name: &'static str, value: &'static str| {
+        move |state: &mut super::State| drop(state.insert(name.into(), value.into()))
+    };
+    node.change(&key, insert("a", "{\"deep\":{\"x\":1}}")).await.unwrap();
+    node.change(&key, insert("b", "null")).await.unwrap();
+    node.change(&key, insert("a", "{\"deep\":{\"y\":2}}")).await.unwrap();
+    let state = node.load(&key).await.unwrap();
+    assert_eq!((state["a"].as_str(), state["b"].as_str()), ("{\"deep\":{\"y\":2}}", "null"));
+    node.change(&key, |state| drop(state.remove("a"))).await.unwrap();
+    let state = node.load(&key).await.unwrap();
+    assert!(!state.contains_key("a") && state.contains_key("b"));
+}
+
+async fn reserved_entries_are_never_stored(db: TestDb) {
+    let node = Node::new(&db).await;
+    let key = node.create().await;
+    let version = || db.sql("SELECT version FROM sessions");
+    let before = version();
+    let touched = |state: &mut super::State| drop(state.insert("sessile.touched".into(), "true".into()));
+    node.change(&key, touched).await.unwrap();
+    assert_eq!(version(), before, "a touch alone writes nothing here");
+    let identity = |state: &mut super::State| {
+        state.insert("actix_identity.user_id".into(), "\"somebody else\"".into());
+        state.insert("a".into(), "1".into());
+    };
+    node.change(&key, identity).await.unwrap();
+    let state = node.load(&key).await.unwrap();
+    assert_eq!(state["actix_identity.user_id"], format!("\"{}\"", node.account_id));
+    assert_eq!(state.len(), 2, "{state:?}");
+}
+
+async fn four_parallel_writers_of_different_keys_keep_four_keys(db: TestDb) {
+    let node = Node::new(&db).await;
+    let key = node.create().await;
+    let load = async || SessionStore::load(&node.sessions, &cookie(&key)).await.unwrap().unwrap();
+    let writers = ["a", "b", "c", "d"].map(|name| {
+        let node = &node;
+        let key = &key;
+        request(key).scope(async move {
+            let mut state = load().await;
+            // All have loaded before the first writes.
+            actix_web::rt::task::yield_now().await;
+            state.insert(name.into(), "1".into());
+            node.update(key, state).await.unwrap();
+        })
+    });
+    futures_util::future::join_all(writers).await;
+    let state = node.load(&key).await.unwrap();
+    assert!(["a", "b", "c", "d"].iter().all(|name| state.contains_key(*name)), "{state:?}");
+}
+
+async fn time_zone_of_the_connection_has_no_effect(db: TestDb) {
+    if db.engine == Engine::Postgres {
+        let name = db.sql("SELECT current_database()");
+        db.sql(&format!("ALTER DATABASE {name} SET timezone = 'Australia/Lord_Howe'"));
+    }
+    let node = Node::new(&db).await;
+    let new = node.new_session();
+    let record = node.try_create(&new).await.unwrap();
+    assert!(node.is_live(&new.key).await);
+    let mut clock = sessile::clock::Clock::default();
+    node.sessions.db.measure_clock(&clock).await.unwrap();
+    let off = record.created_at.micros().abs_diff(std::mem::take(&mut clock).now().micros());
+    assert!(off < 60_000_000, "off by {off} µs");
+    let counted = "SELECT count(*) FROM sessions WHERE created_at > INSTANT(-60) AND created_at < INSTANT(60) \
+                   AND expires_at > INSTANT(259100) AND expires_at < INSTANT(259260)";
+    assert_eq!(db.sql(counted), "1");
+}
