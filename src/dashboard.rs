@@ -21,7 +21,7 @@ use crate::{
 
 /// Devices and events that are shown; the others have pages of their own.
 const MOST_DEVICES: usize = 4;
-const MOST_EVENTS: usize = 4;
+const MOST_EVENTS: usize = 5;
 /// Events that are read to find those.
 const EVENTS_READ: i64 = 24;
 

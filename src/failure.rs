@@ -246,7 +246,11 @@ impl ErrorPage {
             heading,
             words,
             request_id: request_id.to_owned(),
-            back: Some(("/", "Go to the start page")),
+            back: Some(match error {
+                // The same address again.
+                Error::Unavailable(_) | Error::Timeout => ("", "Try again"),
+                _ => ("/", "Go to the start page"),
+            }),
         };
         page::answer(error.status_code(), &template)
     }
