@@ -62,6 +62,25 @@ pub async fn answer(
     .await
 }
 
+/// A form that could not be carried out because something is away: shown again, with nothing lost. Any other error
+/// stays one.
+///
+/// # Errors
+/// Whatever is no [`Error::Unavailable`], and what `form` returns.
+pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
+where
+    Form: FnOnce(StatusCode, &'static str) -> Result<HttpResponse>,
+{
+    let Some(seconds) = error.retry_after() else {
+        return Err(error);
+    };
+    log(&error);
+    let words = "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly.";
+    let mut answer = form(error.status_code(), words)?;
+    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    Ok(answer)
+}
+
 /// What the layer must know of a request after it is gone.
 struct Asked {
     id: String,
@@ -148,7 +167,7 @@ impl Asked {
     }
 
     fn render_known(&self, req: Option<&HttpRequest>, error: &Error) -> HttpResponse {
-        self.log(error);
+        log(error);
         let mut answer = if self.is_api() {
             problem(error, &self.id)
         } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (self.is_get, error) {
@@ -164,14 +183,6 @@ impl Asked {
         answer
     }
 
-    fn log(&self, error: &Error) {
-        match error {
-            Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
-            Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
-            _ => {}
-        }
-    }
-
     fn finish(&self, mut answer: HttpResponse, site: &Site) -> HttpResponse {
         if self.bounces == Bounce::Done {
             add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
@@ -183,6 +194,14 @@ impl Asked {
             "answered"
         );
         answer
+    }
+}
+
+fn log(error: &Error) {
+    match error {
+        Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
+        Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
+        _ => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! Passwords: Argon2id with 19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet; RFC 9106), on a bounded
 //! set of threads with a bounded queue before it. Called by the login rule, setup and the commands.
 //!
-//! Invariant: however many sign in at once, at most [`Hasher::slots`] hashes are computed and a bounded number waits.
+//! Invariant: however many sign in at once, at most as many hashes are computed as there are slots and a bounded number waits.
 
 use std::sync::{
     Arc,

@@ -30,7 +30,7 @@ use crate::{
     settings::{DatabaseUrl, Settings},
 };
 
-/// One connection, lent to a unit of work. Queries run on it through [`run!`] and [`find!`].
+/// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
 pub enum Conn<'a> {
     /// PostgreSQL, and the deadline of each statement.
     Postgres(&'a mut AsyncPgConnection, Duration),
@@ -150,7 +150,7 @@ pub async fn within<T>(deadline: Duration, statement: impl Future<Output = diese
 pub struct Db(Arc<Engine>);
 
 enum Engine {
-    Postgres(pools::Pools),
+    Postgres(Box<pools::Pools>),
     Sqlite(sqlite::Lanes),
 }
 
@@ -161,7 +161,7 @@ impl Db {
     /// When the address of the database makes no sense or the folder cannot be made.
     pub fn open(settings: &Settings) -> Result<Self> {
         let engine = match &settings.database {
-            DatabaseUrl::Postgres(url) => Engine::Postgres(pools::Pools::open(url.expose(), settings)?),
+            DatabaseUrl::Postgres(url) => Engine::Postgres(Box::new(pools::Pools::open(url.expose(), settings)?)),
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings)?),
         };
         Ok(Self(Arc::new(engine)))

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// All nodes that bring a schema up to date take this advisory lock: the letters of the product's name.
-const MIGRATION_LOCK: i64 = 0x7365_7373_696c_65;
+const MIGRATION_LOCK: i64 = 0x0073_6573_7369_6c65;
 /// A migration may take this long; a request may not.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 /// How often, and how far apart, a connection that failed is asked whether it has closed.

@@ -14,6 +14,7 @@ use crate::{
     account::EmailAddress,
     db::Instant,
     error::{EndedBecause, Error, Result},
+    failure,
     page::{self, Page, When},
     security::{
         Site,
@@ -113,7 +114,15 @@ pub async fn submit(
             return again(StatusCode::UNPROCESSABLE_ENTITY, complaint);
         }
     };
-    match rule.log_in(&email, password, Visit::new(&req, &facts, &site)).await? {
+    let outcome = match rule.log_in(&email, password, Visit::new(&req, &facts, &site)).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            return failure::form_again(error, |status, words| {
+                again(status, Complaint { notice: Some(words.to_owned()), ..Complaint::default() })
+            });
+        }
+    };
+    match outcome {
         Outcome::Refused => {
             let password = Some("Email or password is wrong. Check both and try again.".to_owned());
             again(StatusCode::UNAUTHORIZED, Complaint { password, ..Complaint::default() })

@@ -11,7 +11,7 @@ use crate::{
     audit::{self, Event, Kind},
     db::Conn,
     error::{Error, Result},
-    instance,
+    failure, instance,
     page::{self, Page},
     secret::Secret,
     security::{
@@ -123,9 +123,20 @@ pub async fn submit(
             return form(StatusCode::UNPROCESSABLE_ENTITY, &req, &site, complaint);
         }
     };
-    let owner = account::New { email, name, role: Role::Owner, password_hash: rule.hasher.hash(password).await? };
     let visit = Visit::new(&req, &facts, &site);
-    match create_owner(&rule, Secret::presented(token), owner, visit).await? {
+    let created = async {
+        let owner = account::New { email, name, role: Role::Owner, password_hash: rule.hasher.hash(password).await? };
+        create_owner(&rule, Secret::presented(token), owner, visit).await
+    };
+    let created = match created.await {
+        Ok(created) => created,
+        Err(error) => {
+            return failure::form_again(error, |status, words| {
+                form(status, &req, &site, SetupPage { problem: Some(words.to_owned()), ..again })
+            });
+        }
+    };
+    match created {
         Created::Owner(welcome) => {
             let mut answer = page::see_other(guard::HOME);
             welcome.finish(&session, &site, &mut answer)?;

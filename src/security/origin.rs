@@ -70,7 +70,8 @@ mod tests {
         let ours = "http://localhost:8080";
         let form = ("content-type", "application/x-www-form-urlencoded");
         let json = ("content-type", "application/json; charset=utf-8");
-        let cases: &[(Method, &[(&'static str, &str)], Option<Proof>)] = &[
+        type Sent<'a> = &'a [(&'static str, &'a str)];
+        let cases: &[(Method, Sent<'_>, Option<Proof>)] = &[
             (Method::GET, &[("sec-fetch-site", "cross-site")], Some(Proof::Shown)),
             (Method::HEAD, &[("origin", "http://evil.example")], Some(Proof::Shown)),
             (Method::POST, &[("sec-fetch-site", "same-origin"), form], Some(Proof::Shown)),

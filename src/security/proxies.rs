@@ -72,7 +72,8 @@ mod tests {
         let xff = "x-forwarded-for";
         let proto = "x-forwarded-proto";
         let net: &[&str] = &["10.0.0.0/8", "::1/128"];
-        let cases: &[(&str, &[(&'static str, &str)], &str, bool)] = &[
+        type Sent<'a> = &'a [(&'static str, &'a str)];
+        let cases: &[(&str, Sent<'_>, &str, bool)] = &[
             ("203.0.113.9", &[(xff, "198.51.100.1"), (proto, "http")], "203.0.113.9", false),
             ("10.0.0.1", &[(xff, "198.51.100.1")], "198.51.100.1", false),
             ("10.0.0.1", &[(xff, "6.6.6.6, 198.51.100.1, 10.0.0.2")], "198.51.100.1", false),

@@ -114,7 +114,7 @@ impl CurrentUser {
             return Err(facts.absence());
         };
         match sessions.find(key).await? {
-            super::store::Found::Live(loaded) => Ok(Self::from(&loaded)),
+            super::store::Found::Live(loaded) => Ok(Self::from(&*loaded)),
             super::store::Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),
             super::store::Found::Unknown => Err(Error::SessionEnded(crate::error::EndedBecause::Unknown)),
         }

@@ -81,7 +81,7 @@ pub enum Scope {
 #[derive(Debug)]
 pub enum Found {
     /// It lives.
-    Live(Loaded),
+    Live(Box<Loaded>),
     /// It has ended; its browser may be told.
     Ended {
         /// What may be told.
@@ -111,7 +111,7 @@ struct Row<'a> {
 }
 
 impl Sessions {
-    /// What is under a key: the one read of a request. A cache has its place here, between this and [`read`](Self::read).
+    /// What is under a key: the one read of a request. A cache has its place here, between this and `read`.
     ///
     /// # Errors
     /// When the database is away.
@@ -134,13 +134,13 @@ impl Sessions {
             let told = Ended { because: EndedBecause::Expired, at: Some(record.expires_at) };
             return Ok(Found::Ended { told, first_use: false });
         }
-        Ok(Found::Live(Loaded {
+        Ok(Found::Live(Box::new(Loaded {
             record,
             account: row.account,
             device_name: row.device_name,
             state: state_from(row.state),
             now: row.now,
-        }))
+        })))
     }
 
     async fn read(&self, id: &str) -> Result<Option<Stored>> {
@@ -558,7 +558,7 @@ impl SessionStore for Sessions {
                 }
                 Standing::Ended(told)
             }
-            Found::Live(loaded) => Standing::Live(Rc::new(loaded)),
+            Found::Live(loaded) => Standing::Live(Rc::from(loaded)),
         };
         let state = match &standing {
             Standing::Live(loaded) => {

@@ -3,6 +3,8 @@
 //!
 //! Cases that need PostgreSQL are ignored by a plain `cargo test`; `./scripts/test` starts one and runs them all.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a case that cannot go on has failed")]
+
 mod support;
 
 mod house;

@@ -25,8 +25,13 @@ export class Server {
   static async create(engine = 'sqlite') {
     const server = new Server();
     server.folder = await mkdtemp(join(tmpdir(), 'sessile-browser-'));
-    if (engine === 'postgres') await server.#createDatabase();
-    await server.start();
+    try {
+      if (engine === 'postgres') await server.#createDatabase();
+      await server.start();
+    } catch (error) {
+      await server.destroy();
+      throw error;
+    }
     return server;
   }
 
@@ -89,6 +94,7 @@ export class Server {
 
   /** Lets it shut down by itself; answers how it ended. */
   async stop() {
+    if (!this.child) return null;
     this.child.kill('SIGTERM');
     const impatience = setTimeout(() => this.child.kill('SIGKILL'), 10_000);
     const ended = await this.exited;

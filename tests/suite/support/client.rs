@@ -60,10 +60,9 @@ impl Client {
         if !jar.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
             request = request.header("Cookie", jar);
         }
-        if let (Some(origin), false) = (&self.origin, matches!(method, "GET" | "HEAD")) {
-            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin")) {
-                request = request.header("Origin", origin);
-            }
+        let own_origin = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"));
+        if let (Some(origin), false) = (&self.origin, own_origin || matches!(method, "GET" | "HEAD")) {
+            request = request.header("Origin", origin);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
