@@ -1,5 +1,6 @@
 //! Every address on one page.
 
+use actix_identity::Identity;
 use actix_web::{
     Route, guard,
     web::{self, ServiceConfig},
@@ -9,7 +10,7 @@ use crate::{
     assets, dashboard,
     error::{Error, Result},
     login, ops, page,
-    session::{current::Facts, guard::HOME},
+    session::guard::HOME,
 };
 
 /// What works without a session, and without a database.
@@ -49,8 +50,8 @@ fn get() -> Route {
 }
 
 /// `GET /`: to the dashboard or the login.
-async fn start(facts: Facts) -> actix_web::HttpResponse {
-    page::see_other(if facts.live().is_some() { HOME } else { "/login" })
+async fn start(who: Option<Identity>) -> actix_web::HttpResponse {
+    page::see_other(if who.is_some() { HOME } else { "/login" })
 }
 
 async fn nothing() -> Result<actix_web::HttpResponse> {

@@ -22,7 +22,7 @@ pub use self::{
     express::{Merged, Now, before_now, from_now, merged, now},
     instant::Instant,
     postgres::ConnectPlan,
-    statement::{SkipLocked, TouchRow, Touches},
+    statement::{Locked, TouchRow, Touches},
 };
 use crate::{
     clock::Clock,

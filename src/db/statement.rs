@@ -1,5 +1,4 @@
-//! Two statements that diesel cannot write for both engines: a read that locks rows and leaves out those that others
-//! hold, and the touch of many sessions at once.
+//! Two statements that diesel cannot write for both engines: a read that locks its rows, and the touch of many sessions at once.
 
 use diesel::{
     QueryResult, RunQueryDsl,
@@ -11,30 +10,45 @@ use diesel::{
 
 use super::instant::{Instant, sql};
 
-/// A read whose rows are locked for this transaction, without those that another one holds. SQLite has one writer,
-/// so there it is the read itself.
+/// A read whose rows are locked for this transaction, in the order of the read. SQLite has one writer, so there it is the
+/// read itself.
 #[derive(Debug, Clone, Copy)]
-pub struct SkipLocked<Read>(pub Read);
+pub struct Locked<Read> {
+    read: Read,
+    wait: bool,
+}
 
-impl<Read: Query> Query for SkipLocked<Read> {
+impl<Read> Locked<Read> {
+    /// Waits for rows that another transaction holds. With an order that all keep, nobody waits in a circle.
+    pub fn all(read: Read) -> Self {
+        Self { read, wait: true }
+    }
+
+    /// Leaves out rows that another transaction holds.
+    pub fn free(read: Read) -> Self {
+        Self { read, wait: false }
+    }
+}
+
+impl<Read: Query> Query for Locked<Read> {
     type SqlType = Read::SqlType;
 }
-impl<Read> QueryId for SkipLocked<Read> {
+impl<Read> QueryId for Locked<Read> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
-impl<Read, Conn> RunQueryDsl<Conn> for SkipLocked<Read> {}
+impl<Read, Conn> RunQueryDsl<Conn> for Locked<Read> {}
 
-impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for SkipLocked<Read> {
+impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Read> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.0.walk_ast(out.reborrow())?;
-        out.push_sql(" FOR UPDATE SKIP LOCKED");
+        self.read.walk_ast(out.reborrow())?;
+        out.push_sql(if self.wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" });
         Ok(())
     }
 }
-impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for SkipLocked<Read> {
+impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Locked<Read> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        self.0.walk_ast(out)
+        self.read.walk_ast(out)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     audit::{self, Event},
     clock::Clock,
     db::{
-        Conn, Db, Instant, TouchRow, find, from_now, merged, now, run,
+        Conn, Db, Instant, Locked, TouchRow, find, from_now, merged, now, run,
         schema::{accounts, devices, sessions},
     },
     device::{Client, Shape},
@@ -399,17 +399,19 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
         Scope::One(id) => vec![id.clone()],
         Scope::Account(account) => run!(
             conn,
-            load(
+            load(Locked::all(
                 sessions::table
                     .filter(sessions::account_id.eq(account))
                     .filter(sessions::ended_at.is_null())
                     .order(sessions::id)
                     .select(sessions::id)
-            )
+            ))
         )?,
         Scope::All => run!(
             conn,
-            load(sessions::table.filter(sessions::ended_at.is_null()).order(sessions::id).select(sessions::id))
+            load(Locked::all(
+                sessions::table.filter(sessions::ended_at.is_null()).order(sessions::id).select(sessions::id)
+            ))
         )?,
     };
     let mut ended = 0;

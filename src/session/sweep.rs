@@ -9,7 +9,7 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpress
 use super::{EndReason, REMEMBERED, store};
 use crate::{
     audit,
-    db::{Conn, Db, SkipLocked, before_now, now, run, schema::sessions},
+    db::{Conn, Db, Locked, before_now, now, run, schema::sessions},
     error::Result,
 };
 
@@ -51,7 +51,7 @@ pub async fn sweep(db: &Db) -> Result<Swept> {
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
-        load(SkipLocked(
+        load(Locked::free(
             sessions::table
                 .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
                 .order(sessions::expires_at)
@@ -86,7 +86,7 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
-        load(SkipLocked(
+        load(Locked::free(
             sessions::table
                 .filter(sessions::ended_at.le(before_now(REMEMBERED).nullable()))
                 .order(sessions::ended_at)

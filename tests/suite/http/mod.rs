@@ -1,6 +1,36 @@
-//! Cases to come.
+//! The served program over HTTP, on SQLite: what the contract promises of cookies, forms, headers and answers, and that
+//! nothing odd that a client sends makes it fail.
 
-use crate::support::{Engine, PASSWORD, Server, TestDb, add_user};
+mod bodies;
+mod bounce;
+mod cookies;
+mod data;
+mod devices;
+mod dump;
+mod ends;
+mod forms;
+mod headers;
+mod login;
+mod next;
+mod odd_cookies;
+mod origin;
+mod proxies;
+mod raw;
+mod refusals;
+mod safe_methods;
+mod setup;
+mod trail;
+mod visitors;
+
+use actix_web::cookie::Cookie;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user};
+
+/// The account that every case has.
+const KIM: &str = "kim@example.com";
+/// Another, where a case needs one.
+const ALEX: &str = "alex@example.com";
 
 #[test]
 fn login_by_api_and_read_back() {
@@ -12,4 +42,75 @@ fn login_by_api_and_read_back() {
     let answer = client.try_log_in("KIM@example.com", PASSWORD);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(client.get("/api/session").json()["user"]["email"], "kim@example.com");
+}
+
+/// A served program whose owner is [`KIM`].
+fn serve(more: &[(&str, &str)]) -> (TestDb, Server) {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let server = Server::start(&db, more);
+    (db, server)
+}
+
+/// The same under an origin of https, with a client of that origin.
+fn serve_https(more: &[(&str, &str)]) -> (TestDb, Server, Client) {
+    let more: Vec<_> = [("SESSILE_PUBLIC_URL", "https://id.example.com")].iter().chain(more).copied().collect();
+    let (db, server) = serve(&more);
+    let client = Client::new(&server.address, "https://id.example.com");
+    (db, server, client)
+}
+
+/// Opens the login page and sends its form.
+fn log_in_by_form(client: &mut Client, email: &str, next: &str) -> Answer {
+    let csrf = client.form_token("/login");
+    client.form("/login", &[("csrf", &csrf), ("email", email), ("password", PASSWORD), ("next", next)])
+}
+
+/// The id of the client's own session.
+fn session_id(client: &mut Client) -> String {
+    text(&client.get("/api/session").json()["session"]["id"])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
+}
+
+/// What a cookie holds: its signature, the session's id, the secret.
+fn parts_of(session_cookie: &str) -> (String, String, String) {
+    let cookie = Cookie::parse_encoded(format!("it={session_cookie}")).expect("a cookie").into_owned();
+    let (signature, key) = cookie.value().split_at(44);
+    let (id, secret) = key.split_once('.').expect("a session key");
+    (signature.to_owned(), id.to_owned(), secret.to_owned())
+}
+
+/// The audit trail from its beginning, a row an object.
+fn trail(db: &TestDb) -> Vec<Value> {
+    let rows = db.sql(
+        "SELECT line FROM (SELECT json_object('kind', kind, 'account', account_id, 'actor', actor, 'session', \
+         session_id, 'device', device_id, 'deviceName', device_name, 'ip', ip, 'detail', detail) AS line FROM audit \
+         ORDER BY id)",
+    );
+    rows.lines().map(|row| serde_json::from_str(row).expect("a row")).collect()
+}
+
+fn kinds(events: &[Value]) -> Vec<String> {
+    events.iter().map(|event| text(&event["kind"])).collect()
+}
+
+fn count(db: &TestDb, what: &str) -> usize {
+    db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
+}
+
+/// Nothing broke inside the program, whatever it answered.
+fn assert_unharmed(server: &Server) {
+    let log = server.log();
+    assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
+    assert_eq!(server.client().get("/healthz").status, 200);
+}
+
+/// A 401 that says why a session ended.
+fn assert_ended(answer: &Answer, reason: &str) {
+    assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{answer:?}");
+    assert_eq!(answer.json()["reason"], json!(reason), "{answer:?}");
+    assert_eq!(answer.header("set-cookie"), None, "{answer:?}");
 }

@@ -1,0 +1,173 @@
+//! The cookies: their names, their attributes, and when they are set.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{KIM, log_in_by_form, parts_of, serve, serve_https, text};
+use crate::support::{Answer, TestDb, eventually};
+
+/// Three days.
+const IDLE: &str = "Max-Age=259200";
+/// 400 days.
+const DEVICE: &str = "Max-Age=34560000";
+
+#[test]
+fn cookies_on_http_are_as_the_contract_says() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    let visit = client.get("/login");
+    assert_attributes(&visit, "aiq_visitor", &["HttpOnly", "SameSite=Strict", "Path=/"]);
+    assert_eq!(visit.all("set-cookie").count(), 1, "{visit:?}");
+    let again = client.get("/login");
+    assert_eq!(again.header("set-cookie"), None, "a visitor's cookie is kept: {again:?}");
+
+    let by_form = log_in_by_form(&mut client, KIM, "");
+    assert_eq!(by_form.status, 303, "{by_form:?}");
+    let by_api = server.client().log_in(KIM);
+    for answer in [&by_form, &by_api] {
+        assert_attributes(answer, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
+        assert_attributes(answer, "aiq_device", &["HttpOnly", "SameSite=Strict", "Path=/", DEVICE]);
+        assert_eq!(answer.all("set-cookie").count(), 2, "{answer:?}");
+        assert_eq!(answer.header("strict-transport-security"), None);
+    }
+    let gone = client.json("DELETE", "/api/session", &Value::Null);
+    assert_eq!(gone.status, 204, "{gone:?}");
+    let removal = gone.sets("aiq_session").expect("a removal");
+    assert!(removal.starts_with("aiq_session=;") && removal.contains("Max-Age=0"), "{removal}");
+    assert!(client.cookies.contains_key("aiq_device"), "the device's cookie survives the logout");
+}
+
+#[test]
+fn cookies_on_https_are_secure_and_for_this_host_alone() {
+    let (_db, _server, mut client) = serve_https(&[("SESSILE_IDLE_TTL", "2h")]);
+    let visit = client.get("/login");
+    assert_attributes(&visit, "__Host-aiq_visitor", &["HttpOnly", "SameSite=Strict", "Path=/", "Secure"]);
+    let answer = log_in_by_form(&mut client, KIM, "");
+    let session = ["HttpOnly", "SameSite=Strict", "Path=/", "Secure", "Max-Age=7200"];
+    assert_attributes(&answer, "__Host-aiq_session", &session);
+    assert_attributes(&answer, "__Host-aiq_device", &["HttpOnly", "SameSite=Strict", "Path=/", "Secure", DEVICE]);
+
+    let shown = client.get("/api/session");
+    let session = &shown.json()["session"];
+    assert_eq!(instant(&session["expiresAt"]).duration_since(instant(&session["lastActivity"])).as_secs(), 7200);
+    for answer in [&visit, &answer, &shown] {
+        let year = Some("max-age=31536000; includeSubDomains");
+        assert_eq!(answer.header("strict-transport-security"), year, "{answer:?}");
+        assert!(answer.all("set-cookie").all(|cookie| cookie.starts_with("__Host-")), "{answer:?}");
+    }
+
+    let gone = client.json("DELETE", "/api/session", &Value::Null);
+    let removal = gone.sets("__Host-aiq_session").expect("a removal");
+    // A browser ignores a `__Host-` cookie, and so its removal, that is not Secure and for `/`.
+    let attributes = attributes(removal);
+    assert!(attributes.contains("Secure") && attributes.contains("Path=/"), "{removal}");
+    assert!(attributes.contains("Max-Age=0"), "{removal}");
+}
+
+#[test]
+fn the_session_cookie_holds_the_key_whose_id_the_api_shows() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    let id = text(&client.log_in(KIM).json()["session"]["id"]);
+    let (_, held, secret) = parts_of(&client.cookies["aiq_session"]);
+    let random = id.strip_prefix("aiq_").and_then(|rest| rest.split_once('_')).expect("an id").1;
+    assert_eq!((held.as_str(), random.len(), secret.len()), (id.as_str(), 22, 43));
+    assert_eq!(db.sql("SELECT id FROM sessions"), id);
+    assert_eq!(db.sql("SELECT hex(secret_hash) FROM sessions").len(), 64, "SHA-256");
+    assert_eq!(client.cookies["aiq_device"].len(), 22, "128 bits");
+}
+
+#[test]
+fn the_first_request_after_a_touch_interval_renews_the_cookie_and_shows_it() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let key = client.cookies["aiq_session"].clone();
+    let quiet = client.get("/api/session");
+    assert_eq!(quiet.header("set-cookie"), None, "too soon to be touched: {quiet:?}");
+
+    db.sql("UPDATE sessions SET last_activity = INSTANT(-100), expires_at = INSTANT(259100)");
+    let touched = client.get("/api/session");
+    let renewed = touched.sets("aiq_session").expect("the cookie again");
+    assert_attributes(&touched, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
+    assert!(renewed.starts_with(&format!("aiq_session={key};")), "the value is the same: {renewed}");
+    let shown = activity(&touched);
+    let stored = activity(&quiet);
+    assert!(shown.0 >= stored.0 && shown.1 >= stored.1, "{shown:?} {stored:?}");
+    assert_eq!(shown.1.duration_since(shown.0).as_secs(), 259_200);
+
+    let next = client.get("/api/session");
+    assert_eq!(next.header("set-cookie"), None, "{next:?}");
+    assert_eq!(activity(&next), shown, "it is shown before it is written");
+    wait_for_flush(&db);
+    let last = client.get("/api/session");
+    assert_eq!((activity(&last), last.header("set-cookie")), (shown, None), "and after");
+}
+
+#[test]
+fn a_page_counts_as_activity_and_the_login_page_does_not() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let age = "UPDATE sessions SET last_activity = INSTANT(-100), expires_at = INSTANT(259100)";
+    db.sql(age);
+    for quiet in ["/login", "/", "/healthz", "/nothing-here"] {
+        assert_eq!(client.get(quiet).header("set-cookie"), None, "{quiet}");
+    }
+    let page = client.get("/dashboard");
+    assert_attributes(&page, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
+}
+
+#[test]
+fn a_session_near_its_end_is_written_before_its_answer() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    db.sql("UPDATE sessions SET last_activity = INSTANT(-100), expires_at = INSTANT(90)");
+    let touched = client.get("/api/session");
+    assert!(touched.sets("aiq_session").is_some(), "{touched:?}");
+    assert_eq!(db.sql("SELECT 1 FROM sessions WHERE expires_at > INSTANT(259000)"), "1");
+}
+
+#[test]
+fn activity_never_leads_beyond_the_absolute_end() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    db.sql(
+        "UPDATE sessions SET last_activity = INSTANT(-100), expires_at = INSTANT(1000), \
+         absolute_expires_at = INSTANT(5000)",
+    );
+    let session = client.get("/api/session").json()["session"].clone();
+    assert_eq!(session["expiresAt"], session["absoluteExpiresAt"]);
+}
+
+fn wait_for_flush(db: &TestDb) {
+    actix_web::rt::System::new().block_on(eventually("the flush", async || {
+        db.sql("SELECT count(*) FROM sessions WHERE last_activity > INSTANT(-60)") == "1"
+    }));
+}
+
+fn activity(answer: &Answer) -> (Timestamp, Timestamp) {
+    let session = &answer.json()["session"];
+    (instant(&session["lastActivity"]), instant(&session["expiresAt"]))
+}
+
+/// RFC 3339 in UTC with milliseconds, and nothing else.
+fn instant(value: &Value) -> Timestamp {
+    let text = text(value);
+    assert!(text.len() == 24 && text.ends_with('Z') && text.as_bytes()[19] == b'.', "{text}");
+    text.parse().expect("a time")
+}
+
+fn assert_attributes(answer: &Answer, name: &str, expected: &[&str]) {
+    let cookie = answer.sets(name).unwrap_or_else(|| panic!("{name} in {answer:?}"));
+    let expected: BTreeSet<String> = expected.iter().map(|one| (*one).to_owned()).collect();
+    assert_eq!(attributes(cookie), expected, "{cookie}");
+}
+
+fn attributes(cookie: &str) -> BTreeSet<String> {
+    cookie.split(';').skip(1).map(|one| one.trim().to_owned()).collect()
+}

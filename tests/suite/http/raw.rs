@@ -1,0 +1,58 @@
+//! Requests that no client library would send, byte by byte.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::Server;
+
+/// What came back before the connection closed.
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+/// Sends a head, whose lines are given, and a body; the connection is closed after it.
+pub fn ask(server: &Server, lines: &[&[u8]], body: &[u8]) -> Reply {
+    let mut request = lines.join(b"\r\n".as_slice());
+    request.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
+    request.extend_from_slice(body);
+    let bytes = converse(server, &request);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
+    Reply {
+        status: status.unwrap_or_else(|| panic!("a status in {text:?}")),
+        head: String::from_utf8_lossy(&bytes[..at]).into_owned(),
+        body: bytes.get(at + 4..).unwrap_or_default().to_vec(),
+    }
+}
+
+/// Sends bytes while it reads whatever comes, until the program closes.
+pub fn converse(server: &Server, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a deadline");
+    let mut writing = stream.try_clone().expect("the other half");
+    let mut answer = Vec::new();
+    std::thread::scope(|scope| {
+        // The program may close before it has read all.
+        scope.spawn(move || writing.write_all(request));
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert!(error.kind() == std::io::ErrorKind::ConnectionReset, "{error}");
+        }
+    });
+    answer
+}
+
+impl Reply {
+    /// Every value of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(one, _)| one.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect()
+    }
+}
