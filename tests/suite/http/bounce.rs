@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{KIM, raw, serve};
-use crate::support::{Answer, Client, Server};
+use crate::support::{Answer, Server};
 
 const NAVIGATION: [(&str, &str); 3] =
     [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
@@ -101,7 +101,7 @@ fn a_bounce_never_leads_to_another_host() {
 }
 
 #[test]
-fn the_bounce_s_page_holds_the_address_as_text() {
+fn the_bounce_page_holds_the_address_as_text() {
     let (_db, server) = serve(&[]);
     let page = navigate(&server, "/dashboard?a=\"><script>alert(1)</script>'");
     assert!(!page.contains("<script>alert"), "{page}");
@@ -125,16 +125,26 @@ fn assert_straight(answer: Answer, status: u16) {
 /// Where the page's refresh leads.
 fn target(page: &str) -> Option<String> {
     let (_, rest) = page.split_once("http-equiv=\"refresh\" content=\"0; url=")?;
-    Some(rest.split('"').next()?.replace("&#38;", "&").replace("&amp;", "&").replace("&#39;", "'").replace("&#34;", "\""))
+    Some(
+        rest.split('"')
+            .next()?
+            .replace("&#38;", "&")
+            .replace("&amp;", "&")
+            .replace("&#39;", "'")
+            .replace("&#34;", "\""),
+    )
 }
 
 #[test]
 fn a_visitor_who_comes_from_elsewhere_gets_to_the_login_page() {
     let (_db, server) = serve(&[]);
-    let mut client: Client = server.client();
-    assert!(target(&client.send("GET", "/login", &NAVIGATION, b"").body).is_some());
-    let own = [("Sec-Fetch-Site", "same-origin"), NAVIGATION[1], NAVIGATION[2]];
-    let page = client.send("GET", "/login", &own, b"");
-    assert!(page.status == 200 && page.body.contains("name=\"csrf\""), "{page:?}");
-    assert!(!client.cookies.contains_key("aiq_bounce"), "{page:?}");
+    for site in ["cross-site", "same-site"] {
+        let mut client = server.client();
+        let elsewhere = [("Sec-Fetch-Site", site), NAVIGATION[1], NAVIGATION[2]];
+        assert!(target(&client.send("GET", "/login", &elsewhere, b"").body).is_some());
+        let own = [("Sec-Fetch-Site", "same-origin"), NAVIGATION[1], NAVIGATION[2]];
+        let page = client.send("GET", "/login", &own, b"");
+        assert!(page.status == 200 && page.body.contains("name=\"csrf\""), "{page:?}");
+        assert!(!client.cookies.contains_key("aiq_bounce"), "{page:?}");
+    }
 }

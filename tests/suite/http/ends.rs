@@ -114,7 +114,7 @@ fn a_wrong_secret_is_told_nothing() {
 }
 
 #[test]
-fn a_login_works_over_an_ended_session_and_takes_its_cookie_s_place() {
+fn a_login_works_over_an_ended_session_and_replaces_its_cookie() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);

@@ -6,7 +6,7 @@ use crate::support::{Answer, Client, PASSWORD, add_user};
 const NEXT: &str = "/dashboard?week=2#end";
 
 #[test]
-fn a_form_with_a_stranger_s_token_is_shown_again_with_nothing_lost() {
+fn a_form_with_the_token_of_a_stranger_is_shown_again_with_nothing_lost() {
     let (db, server) = serve(&[]);
     let stranger = server.client().form_token("/login");
     let mut signed_in = server.client();
@@ -26,7 +26,7 @@ fn a_form_with_a_stranger_s_token_is_shown_again_with_nothing_lost() {
 }
 
 #[test]
-fn a_form_whose_visitor_s_cookie_is_gone_is_shown_again_and_then_works() {
+fn a_form_whose_visitor_cookie_is_gone_is_shown_again_and_then_works() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -38,7 +38,7 @@ fn a_form_whose_visitor_s_cookie_is_gone_is_shown_again_and_then_works() {
 }
 
 #[test]
-fn a_visitor_s_token_is_bound_to_the_cookie_of_its_own_browser() {
+fn a_visitor_token_is_bound_to_the_cookie_of_its_own_browser() {
     let (_db, server) = serve(&[]);
     let (mut one, mut other) = (server.client(), server.client());
     let token = one.form_token("/login");

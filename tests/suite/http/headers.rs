@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use diesel::{Connection as _, connection::SimpleConnection as _};
 use serde_json::json;
 
 use super::{KIM, serve};
-use crate::support::{Answer, Client, Server, TestDb, eventually};
+use crate::support::{Answer, Client, PASSWORD, Server, TestDb, eventually};
 
 #[test]
-fn every_answer_carries_the_contract_s_headers() {
+fn every_answer_carries_the_headers_of_the_contract() {
     let (db, server) = serve(&[]);
     let answers = one_of_each_status(&db, &server);
     let statuses: BTreeSet<u16> = answers.iter().map(|answer| answer.status).collect();
@@ -77,6 +78,32 @@ fn a_fault_of_the_database_is_a_503_and_no_logout() {
 }
 
 #[test]
+fn a_database_that_cannot_be_written_is_a_503_and_no_logout() {
+    let (db, server) = serve(&[("SESSILE_STATEMENT_TIMEOUT", "300ms")]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let token = client.form_token("/dashboard");
+    let cookies = client.cookies.clone();
+    let lock = WriteLock::take(&db);
+    let answers = [
+        client.json("DELETE", "/api/session", &json!(null)),
+        client.form("/logout", &[("csrf", &token)]),
+        client.json("PATCH", "/api/session/data", &json!({"a": 1})),
+        client.try_log_in(KIM, PASSWORD),
+        server.client().try_log_in(KIM, "a wrong password"),
+    ];
+    for answer in &answers {
+        assert_eq!((answer.status, answer.header("set-cookie")), (503, None), "{answer:?}");
+        assert!(answer.header("retry-after").is_some() && answer.header("clear-site-data").is_none(), "{answer:?}");
+    }
+    assert_eq!(client.get("/api/session").status, 200, "reading goes on");
+    drop(lock);
+    assert_eq!(client.cookies, cookies);
+    assert_eq!(client.get("/api/session").status, 200);
+    assert_eq!(client.json("DELETE", "/api/session", &json!(null)).status, 204);
+}
+
+#[test]
 fn a_client_does_not_name_its_request() {
     let (_db, server) = serve(&[]);
     let answer = server.client().send("GET", "/healthz", &[("X-Request-Id", "mine")], b"");
@@ -89,8 +116,7 @@ fn redirects_to_https_and_bounces_are_in_the_log_by_their_names_too() {
     let (_db, server) = serve(&settings);
     let mut client = Client::new(&server.address, "https://id.example.com");
     let redirect = client.send("GET", "/login", &[("X-Forwarded-Proto", "http")], b"");
-    let elsewhere =
-        [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    let elsewhere = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
     let bounce = client.send("GET", "/dashboard", &elsewhere, b"");
     for answer in [redirect, bounce] {
         assert_secured(&answer);
@@ -154,6 +180,24 @@ fn one_of_each_status(db: &TestDb, server: &Server) -> Vec<Answer> {
     db.sql("ALTER TABLE sessions_away RENAME TO sessions");
     all.push(client.json("DELETE", "/api/session", &json!(null)));
     all
+}
+
+/// Nobody else writes while this lives.
+struct WriteLock(diesel::SqliteConnection);
+
+impl WriteLock {
+    fn take(db: &TestDb) -> Self {
+        let file = db.folder.join("test.sqlite3").display().to_string();
+        let mut conn = diesel::SqliteConnection::establish(&file).expect("the database");
+        conn.batch_execute("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE").expect("the lock");
+        Self(conn)
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        self.0.batch_execute("ROLLBACK").expect("its end");
+    }
 }
 
 fn assert_secured(answer: &Answer) {

@@ -29,7 +29,8 @@ fn next_leads_to_our_own_origin_or_nowhere() {
         (&doubled, "/dashboard"),
         ("javascript:alert(1)", "/dashboard"),
         ("data:text/html,x", "/dashboard"),
-        ("http:evil.example", "/dashboard"),
+        // Without slashes and in our own scheme it is a relative address, by the URL standard: a page of ours.
+        ("http:evil.example", "/evil.example"),
         ("https:/evil.example", "/dashboard"),
         (&user, "/dashboard"),
         (&long, "/dashboard"),
@@ -40,11 +41,6 @@ fn next_leads_to_our_own_origin_or_nowhere() {
         let query: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
         let answer = client.get(&format!("/login?next={query}"));
         let location = answer.header("location");
-        if next == "http:evil.example" {
-            // A relative address in the scheme's own, odd form: it resolves to a path of ours.
-            assert_eq!((answer.status, location), (303, Some("/evil.example")), "{next}");
-            continue;
-        }
         assert_eq!((answer.status, location), (303, Some(leads)), "{next}");
     }
 }

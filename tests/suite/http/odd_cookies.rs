@@ -142,7 +142,8 @@ fn a_cookie_whose_name_only_decodes_to_ours_is_not_ours() {
     add_user(&db, ALEX, "member");
     attacker.log_in(ALEX);
     let value = attacker.cookies["__Host-aiq_session"].clone();
-    let names = ["__Host%2Daiq_session", "%5F_Host-aiq_session", "__Host-aiq%5Fsession", "__host-aiq_session", "aiq_session"];
+    let names =
+        ["__Host%2Daiq_session", "%5F_Host-aiq_session", "__Host-aiq%5Fsession", "__host-aiq_session", "aiq_session"];
     for name in names {
         let jar = format!("{name}={value}");
         assert_eq!(status_of(&server, "GET /api/session", jar.as_bytes()), 401, "{name}");

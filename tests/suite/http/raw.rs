@@ -1,6 +1,6 @@
-//! Requests that no client library would send, byte by byte.
+//! Requests that no client library would send, byte by byte; and many in little time.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub fn ask(server: &Server, lines: &[&[u8]], body: &[u8]) -> Reply {
     let mut request = lines.join(b"\r\n".as_slice());
     request.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
     request.extend_from_slice(body);
-    let bytes = converse(server, &request);
+    let bytes = converse(server.port, &request);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
@@ -29,9 +29,37 @@ pub fn ask(server: &Server, lines: &[&[u8]], body: &[u8]) -> Reply {
     }
 }
 
+/// Sends GETs on one connection, each after the answer to the one before; how many answers `judge` likes.
+pub fn ask_in_turn(port: u16, requests: impl Iterator<Item = String>, judge: impl Fn(&str) -> bool) -> usize {
+    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).expect("a connection"));
+    stream.get_ref().set_read_timeout(Some(Duration::from_secs(30))).expect("a deadline");
+    stream.get_ref().set_nodelay(true).expect("an option");
+    requests
+        .filter(|request| {
+            stream.get_mut().write_all(request.as_bytes()).expect("an open connection");
+            judge(&read_answer(&mut stream))
+        })
+        .count()
+}
+
+fn read_answer(stream: &mut impl BufRead) -> String {
+    let mut answer = String::new();
+    let mut length = 0;
+    while !answer.ends_with("\r\n\r\n") {
+        let at = answer.len();
+        assert!(stream.read_line(&mut answer).expect("an answer") > 0, "closed after {answer:?}");
+        if let Some(value) = answer[at..].strip_prefix("content-length: ") {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).expect("a body");
+    answer + &String::from_utf8(body).expect("a text")
+}
+
 /// Sends bytes while it reads whatever comes, until the program closes.
-pub fn converse(server: &Server, request: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+fn converse(port: u16, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a deadline");
     let mut writing = stream.try_clone().expect("the other half");
     let mut answer = Vec::new();

@@ -53,7 +53,8 @@ fn head_is_get_without_its_body() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
-    let css = client.get("/login").body.split('"').find(|part| part.ends_with(".css")).expect("a stylesheet").to_owned();
+    let css =
+        client.get("/dashboard").body.split('"').find(|part| part.ends_with(".css")).expect("a stylesheet").to_owned();
     for path in PATHS.iter().copied().chain([css.as_str()]) {
         let got = client.get(path);
         let cookie = cookie_header(&client);
@@ -74,7 +75,8 @@ fn cookie_header(client: &Client) -> Vec<u8> {
 fn every_row(db: &TestDb) -> String {
     let tables = db.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'");
     let dump = |table: &str| {
-        let columns = db.sql(&format!("SELECT group_concat('quote(' || name || ')', '||') FROM pragma_table_info('{table}')"));
+        let columns =
+            db.sql(&format!("SELECT group_concat('quote(' || name || ')', '||') FROM pragma_table_info('{table}')"));
         format!("{table}\n{}", db.sql(&format!("SELECT {columns} FROM {table}")))
     };
     let dumped: Vec<String> = tables.lines().map(dump).collect();

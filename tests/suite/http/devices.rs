@@ -1,0 +1,96 @@
+//! The device's cookie: the same browser is the same device next time, and nobody chooses its secret.
+
+use serde_json::{Value, json};
+
+use super::{ALEX, KIM, count, kinds, serve, text, trail};
+use crate::support::{Answer, PASSWORD, add_user};
+
+fn device(answer: &Answer) -> String {
+    text(&answer.json()["session"]["deviceId"])
+}
+
+#[test]
+fn the_same_browser_is_the_same_device_after_a_logout() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    let first = client.log_in(KIM);
+    let cookie = client.cookies["aiq_device"].clone();
+    client.json("DELETE", "/api/session", &Value::Null);
+    let second = client.log_in(KIM);
+    assert_eq!(device(&second), device(&first));
+    assert_eq!(client.cookies["aiq_device"], cookie);
+    assert!(second.sets("aiq_device").is_some(), "its 400 days begin again");
+    let other = server.client().log_in(KIM);
+    assert_ne!(device(&other), device(&first));
+    assert_eq!(count(&db, "devices"), 2);
+    assert_eq!(kinds(&trail(&db)).iter().filter(|kind| *kind == "device.new").count(), 2);
+}
+
+#[test]
+fn a_made_up_device_cookie_is_replaced() {
+    let (db, server) = serve(&[]);
+    for made_up in ["a".repeat(22), "x".to_owned(), String::new(), "a".repeat(4000), "%00".to_owned()] {
+        let mut client = server.client();
+        client.cookies.insert("aiq_device".into(), made_up.clone());
+        client.log_in(KIM);
+        let kept = &client.cookies["aiq_device"];
+        assert!(*kept != made_up && kept.len() == 22, "{kept}");
+    }
+    assert_eq!(count(&db, "devices"), 5);
+}
+
+#[test]
+fn a_device_belongs_to_one_browser_and_one_account() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
+    let mut client = server.client();
+    let kim = client.log_in(KIM);
+    client.json("DELETE", "/api/session", &Value::Null);
+    let alex = client.log_in(ALEX);
+    assert_ne!(device(&kim), device(&alex));
+    client.json("DELETE", "/api/session", &Value::Null);
+    assert_eq!(device(&client.log_in(KIM)), device(&kim), "both find theirs again");
+    client.json("DELETE", "/api/session", &Value::Null);
+    assert_eq!(device(&client.log_in(ALEX)), device(&alex));
+    assert_eq!(count(&db, "devices"), 2);
+}
+
+#[test]
+fn a_device_cookie_opens_nothing() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    client.cookies.remove("aiq_session");
+    assert_eq!(client.get("/api/session").problem(), "login-required");
+    client.cookies.insert("aiq_session".into(), client.cookies["aiq_device"].clone());
+    assert_eq!(client.get("/api/session").problem(), "session-ended");
+    client.cookies.remove("aiq_session");
+    assert_eq!(client.try_log_in(KIM, "").status, 401);
+}
+
+#[test]
+fn a_device_is_called_as_its_client_says_or_as_its_browser_looks() {
+    let (_db, server) = serve(&[]);
+    let named = json!({"email": KIM, "password": PASSWORD, "device": {"name": "  Kim's desk  ", "installed": false}});
+    let answer = server.client().json("POST", "/api/establish-session", &named);
+    assert_eq!(answer.json()["session"]["deviceName"], "Kim's desk", "{answer:?}");
+    let agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                 Version/17.4 Mobile/15E148 Safari/604.1";
+    let unnamed = json!({"email": KIM, "password": PASSWORD}).to_string();
+    let headers = [("Content-Type", "application/json"), ("User-Agent", agent)];
+    let answer = server.client().send("POST", "/api/establish-session", &headers, unnamed.as_bytes());
+    let session = &answer.json()["session"];
+    assert_eq!((&session["deviceName"], &session["client"]["kind"]), (&json!("Safari on iPhone"), &json!("phone")));
+}
+
+#[test]
+fn names_that_people_choose_are_text_in_a_page() {
+    let (db, server) = serve(&[]);
+    db.sql("UPDATE accounts SET name = '<script>alert(1)</script> Lee'");
+    let named = json!({"email": KIM, "password": PASSWORD, "device": {"name": "<img src=x onerror=alert(2)>"}});
+    let mut client = server.client();
+    assert_eq!(client.json("POST", "/api/establish-session", &named).status, 200);
+    let page = client.get("/dashboard");
+    assert!(page.status == 200 && page.body.contains("alert(1)") && page.body.contains("alert(2)"), "{page:?}");
+    assert!(!page.body.contains("<script>alert") && !page.body.contains("<img"), "{page:?}");
+}

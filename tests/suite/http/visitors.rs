@@ -1,0 +1,50 @@
+//! Who only visits leaves no row.
+
+use sessile::key_file::Keys;
+
+use super::{assert_unharmed, count, raw, serve};
+
+const VISITS: usize = 10_000;
+const THREADS: usize = 4;
+
+#[test]
+fn ten_thousand_visits_with_made_up_cookies_leave_no_row() {
+    let (db, server) = serve(&[("SESSILE_LOG", "warn")]);
+    let rows = || ["sessions", "devices", "audit", "accounts"].map(|table| count(&db, table));
+    let before = rows();
+    let keys = Keys::read_or_make(std::path::Path::new(&db.key_file())).expect("keys");
+    let welcomed: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (port, keys) = (server.port, &keys);
+                let visits = (0..VISITS / THREADS).map(move |visit| visit_to_login(thread, visit, keys));
+                scope.spawn(move || raw::ask_in_turn(port, visits, is_welcome))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("answers")).sum()
+    });
+    assert_eq!((welcomed, rows()), (VISITS, before));
+    assert_eq!(before[..2], [0, 0]);
+    assert_unharmed(&server);
+}
+
+fn visit_to_login(thread: usize, visit: usize, keys: &Keys) -> String {
+    let key = format!("aiq_17954604{thread:02}{visit:05}_{visit:022}.{visit:043}");
+    let cookie = match visit % 4 {
+        0 => format!("made-up-{visit}"),
+        1 => key,
+        2 => format!("{thread:>044}{key}"),
+        // Signed with the right key, and still of no session.
+        _ => keys.sign_cookie("aiq_session", key).encoded().to_string().split_off("aiq_session=".len()),
+    };
+    format!("GET /login HTTP/1.1\r\nHost: localhost\r\nCookie: aiq_session={cookie}\r\n\r\n")
+}
+
+/// The login page, and no cookie that anything is kept for.
+fn is_welcome(answer: &str) -> bool {
+    let sets = |name: &str| answer.contains(&format!("set-cookie: {name}="));
+    answer.starts_with("HTTP/1.1 200 ")
+        && answer.contains("action=\"/login\"")
+        && !sets("aiq_session")
+        && !sets("aiq_device")
+}
