@@ -37,15 +37,15 @@ pub async fn answer(
     let asked = Asked::new(&req, &site)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
     let span = tracing::info_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
-    if asked.over_http {
-        let https = asked.redirect_to_https(&site);
-        return Ok(req.into_response(asked.finish(https, &site)));
-    }
-    if asked.bounces == Bounce::Wanted {
-        let once_more = bounce_page(&asked.path_and_query, &site)?;
-        return Ok(req.into_response(asked.finish(once_more, &site)));
-    }
     async {
+        if asked.over_http {
+            let https = asked.redirect_to_https(&site);
+            return Ok(req.into_response(asked.finish(https, &site)));
+        }
+        if asked.bounces == Bounce::Wanted {
+            let once_more = bounce_page(&asked.path_and_query, &site)?;
+            return Ok(req.into_response(asked.finish(once_more, &site)));
+        }
         match next.call(req).await {
             Ok(answered) => {
                 let (req, answer) = answered.map_into_boxed_body().into_parts();
@@ -138,10 +138,10 @@ impl Asked {
     fn explain(&self, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
         let wordless =
             answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
-        let known = answer.error().and_then(|error| error.as_error::<Error>());
-        if known.is_none() && !wordless {
+        if answer.error().is_none() && !wordless {
             return answer;
         }
+        let known = answer.error().and_then(|error| error.as_error::<Error>());
         let made_here;
         let error = match known {
             Some(error) => error,

@@ -6,12 +6,19 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::settings::{LogFormat, Settings};
 
+/// Says an ERROR for whatever anybody sends that is no HTTP; silent unless the filter names it.
+const NOISE: &str = "actix_http::h1::dispatcher";
+
 /// Starts logging.
 ///
 /// # Errors
 /// When the filter is none, in one line.
 pub fn start(settings: &Settings) -> Result<(), String> {
-    let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| format!("SESSILE_LOG: {error}"))?;
+    let bad = |error: &dyn std::fmt::Display| format!("SESSILE_LOG: {error}");
+    let mut filter = EnvFilter::builder().parse(&settings.log).map_err(|error| bad(&error))?;
+    if !settings.log.contains(NOISE) {
+        filter = filter.add_directive(format!("{NOISE}=off").parse().map_err(|error| bad(&error))?);
+    }
     let lines = fmt().with_env_filter(filter).with_writer(stderr);
     let started = match settings.log_format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),

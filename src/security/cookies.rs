@@ -84,17 +84,33 @@ impl CookieNames {
 
 /// A cookie that should hold a random text of 128 bits; anything else counts as none.
 pub fn short_secret(req: &HttpRequest, name: &str) -> Option<Secret> {
-    let cookie = req.cookie(name)?;
+    let cookie = all_named(req.headers(), name).into_iter().next()?;
     secret::is_base64url(cookie.value(), SHORT_SECRET).then(|| Secret::presented(cookie.value()))
 }
 
-/// Every cookie of that name in a request's headers, in the order sent.
+/// Every cookie of that name in a request's headers, in the order sent. The name counts as it was sent: one that only
+/// decodes to it was not set by us, and may have got round `__Host-`.
 pub fn all_named(headers: &header::HeaderMap, name: &str) -> Vec<Cookie<'static>> {
+    pairs(headers)
+        .filter(|pair| pair.split('=').next().map(str::trim) == Some(name))
+        .filter_map(|pair| Cookie::parse_encoded(pair.to_owned()).ok())
+        .collect()
+}
+
+/// What the `Cookie` headers hold besides cookies that would be taken for `name`, in the order sent. What nobody can
+/// read is left out.
+pub fn others(headers: &header::HeaderMap, name: &str) -> Vec<String> {
+    pairs(headers)
+        .filter(|pair| Cookie::parse_encoded(*pair).is_ok_and(|cookie| cookie.name() != name))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn pairs(headers: &header::HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(header::COOKIE)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(';'))
-        .filter_map(|pair| Cookie::parse_encoded(pair.trim().to_owned()).ok())
-        .filter(|cookie| cookie.name() == name)
-        .collect()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok())
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
 }

@@ -57,27 +57,26 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
     RequestFacts::new(request_id, Some(ip.to_string()), client, presented)
 }
 
-/// Reads the session cookie. Of several the first that is ours counts; the others are taken out of the request.
+/// Reads the session cookie. Of several the first that is ours counts. The request goes on with that one alone, beside
+/// cookies of other names.
 fn present(req: &mut ServiceRequest, site: &Site) -> Presented {
-    let name = &site.cookies.session;
-    let sent = cookies::all_named(req.headers(), name);
-    if sent.is_empty() {
+    if !req.headers().contains_key(header::COOKIE) {
         return Presented::Nothing;
     }
-    let ours = sent.into_iter().find_map(|cookie| SessionKey::parse(&site.keys.verify_cookie(&cookie)?));
-    let others = req
-        .headers()
-        .get_all(header::COOKIE)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(';'))
-        .map(str::trim)
-        .filter(|pair| pair.split('=').next().map(str::trim) != Some(name))
-        .map(str::to_owned);
-    let again = ours.as_ref().map(|key| site.keys.sign_cookie(name, key.expose()).encoded().to_string());
-    let header: Vec<String> = others.chain(again).collect();
+    let name = &site.cookies.session;
+    let sent = cookies::all_named(req.headers(), name);
+    let presented = match sent.iter().find_map(|cookie| SessionKey::parse(&site.keys.verify_cookie(cookie)?)) {
+        Some(key) => Presented::Key(key),
+        None if sent.is_empty() => Presented::Nothing,
+        None => Presented::Foreign,
+    };
+    let mut kept = cookies::others(req.headers(), name);
+    if let Presented::Key(key) = &presented {
+        kept.push(site.keys.sign_cookie(name, key.expose()).encoded().to_string());
+    }
     req.headers_mut().remove(header::COOKIE);
-    if let Ok(value) = HeaderValue::from_str(&header.join("; ")) {
+    if let Ok(value) = HeaderValue::from_bytes(kept.join("; ").as_bytes()) {
         req.headers_mut().insert(header::COOKIE, value);
     }
-    ours.map_or(Presented::Foreign, Presented::Key)
+    presented
 }

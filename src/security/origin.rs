@@ -56,7 +56,8 @@ pub fn is_json(headers: &header::HeaderMap) -> bool {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .map(str::trim);
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+    let is_json = |essence: &str| essence == "application/json" || essence.ends_with("+json");
+    essence.is_some_and(|essence| is_json(&essence.to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -92,6 +93,7 @@ mod tests {
             (Method::POST, &[], Some(Proof::NeedsToken)),
             (Method::POST, &[("content-type", "text/plain")], Some(Proof::NeedsToken)),
             (Method::POST, &[json], Some(Proof::Shown)),
+            (Method::POST, &[("content-type", "application/merge-patch+json")], Some(Proof::Shown)),
             (Method::PATCH, &[form], Some(Proof::Shown)),
             (Method::DELETE, &[], Some(Proof::Shown)),
             (Method::PUT, &[], Some(Proof::NeedsToken)),

@@ -1,1 +1,144 @@
-//! Cases to come.
+//! The program as a process: killed and started again, many at once, beside its commands, with a database that goes away
+//! and comes back.
+
+mod accounts;
+mod away;
+mod cluster;
+mod diary;
+mod first_start;
+mod keys;
+mod killed;
+mod nodes;
+mod psql;
+mod sessions;
+mod starved;
+mod stopping;
+mod sweep;
+mod usage;
+
+use std::io::{Read, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{Answer, Server, TestDb, command};
+
+/// The owner of every case.
+const KIM: &str = "kim@example.com";
+
+/// How a program ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    /// It did what it was asked, and said this.
+    fn said(self) -> String {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
+        self.stdout
+    }
+
+    /// It failed, and said so in one line that holds each of these words.
+    fn refused(&self, words: &[&str]) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        assert!(self.stderr.starts_with("sessile: ") && self.stderr.ends_with('\n'), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "{word} is not named: {self:?}");
+        }
+    }
+}
+
+/// Runs a program to its end, which must come within a minute.
+fn to_end(mut program: Command, stdin: &str) -> Ended {
+    let mut child =
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+    let mut pipe = child.stdin.take().expect("stdin");
+    // A program that refuses its arguments reads nothing.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
+    let stdout = reader(child.stdout.take().expect("stdout"));
+    let stderr = reader(child.stderr.take().expect("stderr"));
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("its state") {
+            break status;
+        }
+        if started.elapsed() > Duration::from_secs(60) {
+            child.kill().expect("a process to kill");
+            child.wait().expect("its end");
+            panic!("{program:?} did not end: {}{}", stdout.join().unwrap(), stderr.join().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Ended { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn reader(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("text");
+        text
+    })
+}
+
+/// Runs a command, which logs nothing, on this database.
+fn ask(db: &TestDb, args: &[&str], stdin: &str) -> Ended {
+    ask_with(db, &[], args, stdin)
+}
+
+/// The same with more variables.
+fn ask_with(db: &TestDb, more: &[(&str, &str)], args: &[&str], stdin: &str) -> Ended {
+    let mut program = command(db, &[("SESSILE_LOG", "off"), ("SESSILE_LISTEN", "127.0.0.1:0")]);
+    program.envs(more.iter().copied()).args(args);
+    to_end(program, stdin)
+}
+
+/// A port for a server that is started on it again: none that the system hands out by itself meanwhile.
+fn lasting_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 9_000).unwrap();
+    loop {
+        let port = 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Sends SIGTERM and waits for nothing.
+fn ask_to_stop(server: &Server) {
+    let asked = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().expect("kill");
+    assert!(asked.success());
+}
+
+/// Whether the long version of a case is wanted.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+fn is_long() -> bool {
+    std::env::var("SESSILE_TEST_LONG").is_ok()
+}
+
+fn count(db: &TestDb, what: &str) -> usize {
+    db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
+}
+
+/// A 503 as the contract has it: it says when to try again, and leaves the cookies alone.
+fn assert_unavailable(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let seconds = answer.header("retry-after").and_then(|value| value.parse::<u32>().ok());
+    assert!(seconds.is_some_and(|seconds| seconds > 0), "{answer:?}");
+    assert_eq!(answer.sets("aiq_session"), None, "{answer:?}");
+    if answer.header("content-type") == Some("application/problem+json") {
+        assert_eq!(answer.problem(), "unavailable");
+    }
+}
+
+/// A 401 that says why a session ended, and leaves its cookie alone.
+fn assert_ended(answer: &Answer, reason: &str) {
+    assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{answer:?}");
+    assert_eq!(answer.json()["reason"], reason, "{answer:?}");
+    assert_eq!(answer.header("set-cookie"), None, "{answer:?}");
+}

@@ -46,6 +46,13 @@ impl TestDb {
         Self { engine, folder, url, postgres }
     }
 
+    /// The database of a PostgreSQL that belongs to the case, which ends it and all that is in it.
+    pub fn in_own_postgres(url: String) -> Self {
+        let folder = std::env::temp_dir().join(secret::random_name("sessile_test_").unwrap());
+        std::fs::create_dir(&folder).unwrap();
+        Self { engine: Engine::Postgres, folder, url, postgres: None }
+    }
+
     /// Settings with this database, and more variables.
     pub fn settings(&self, more: &[(&str, &str)]) -> Settings {
         let own = [("DATABASE_URL".to_owned(), self.url.clone()), ("SESSILE_KEY_FILE".to_owned(), self.key_file())];

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Client, PASSWORD, TestDb};
@@ -15,6 +16,7 @@ pub struct Server {
     pub port: u16,
     lines: mpsc::Receiver<String>,
     log: Arc<Mutex<String>>,
+    log_reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -38,13 +40,13 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         let mut stderr = child.stderr.take().expect("stderr");
         let written = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let log_reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = stderr.read(&mut buffer) {
                 written.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
         });
-        let mut server = Self { child, address: String::new(), port, lines, log };
+        let mut server = Self { child, address: String::new(), port, lines, log, log_reader: Some(log_reader) };
         let line = server.line();
         let address = line.strip_prefix("sessile: listening on ").unwrap_or_else(|| panic!("{line}"));
         server.address = address.to_owned();
@@ -86,6 +88,20 @@ impl Server {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
         self.child.wait().expect("its end").code()
+    }
+
+    /// Waits until it ends by itself: its exit code, and all that it wrote on stderr.
+    pub fn ended(mut self) -> (Option<i32>, String) {
+        // stdout ends with the process.
+        let end = loop {
+            if let Err(end) = self.lines.recv_timeout(Duration::from_secs(60)) {
+                break end;
+            }
+        };
+        assert_eq!(end, mpsc::RecvTimeoutError::Disconnected, "it does not end; the log says:\n{}", self.log());
+        let code = self.child.wait().expect("its end").code();
+        self.log_reader.take().expect("a reader").join().expect("its end");
+        (code, self.log())
     }
 
     pub fn pid(&self) -> u32 {

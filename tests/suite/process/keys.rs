@@ -1,0 +1,128 @@
+//! The key file: a missing or different one stops the start while sessions live; a second key changes who signs.
+
+use std::path::Path;
+
+use actix_web::cookie::Cookie;
+use sessile::key_file::Keys;
+
+use super::{KIM, ask, assert_ended};
+use crate::support::{Client, PASSWORD, Server, TestDb, add_user, on_both_engines};
+
+on_both_engines! {
+    a_missing_key_file_stops_the_start_while_sessions_live,
+    another_key_stops_the_start_while_sessions_live,
+    a_second_key_put_first_signs_and_the_old_one_still_verifies,
+}
+
+async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
+    let client = signed_in_before_a_stop(&db);
+    let key = std::fs::read_to_string(db.key_file()).unwrap();
+    std::fs::remove_file(db.key_file()).unwrap();
+    ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE", "session revoke --all"]);
+    assert!(!Path::new(&db.key_file()).exists(), "a key that nobody can use was left behind");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().filter(|entry| is_key(entry.as_ref().unwrap())).count(), 0);
+
+    // The right one put back, all is as it was.
+    std::fs::write(db.key_file(), key).unwrap();
+    let server = Server::start(&db, &[]);
+    assert_eq!(at(&server, &client).get("/api/session").status, 200);
+    assert_eq!(server.terminate(), Some(0));
+
+    std::fs::remove_file(db.key_file()).unwrap();
+    assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
+    let server = Server::start(&db, &[]);
+    assert_ended(&at(&server, &client).get("/api/session"), "unknown");
+    at(&server, &client).log_in(KIM);
+    assert!(Path::new(&db.key_file()).exists());
+}
+
+fn is_key(entry: &std::fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with("session")
+}
+
+async fn another_key_stops_the_start_while_sessions_live(db: TestDb) {
+    let client = signed_in_before_a_stop(&db);
+    let right = std::fs::read_to_string(db.key_file()).unwrap();
+    let other = another_key(&db);
+    for wrong in [other.as_str(), "not a key\n", ""] {
+        std::fs::write(db.key_file(), wrong).unwrap();
+        ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE"]);
+        assert_eq!(std::fs::read_to_string(db.key_file()).unwrap(), wrong, "the file is never overwritten");
+    }
+    std::fs::write(db.key_file(), &right).unwrap();
+    let server = Server::start(&db, &[]);
+    assert_eq!(at(&server, &client).get("/api/session").status, 200);
+    assert_eq!(server.terminate(), Some(0));
+
+    std::fs::write(db.key_file(), &other).unwrap();
+    assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
+    let server = Server::start(&db, &[]);
+    assert_ended(&at(&server, &client).get("/api/session"), "unknown");
+    server.client().log_in(KIM);
+    assert_eq!(server.terminate(), Some(0));
+    std::fs::write(db.key_file(), &right).unwrap();
+    ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE"]);
+}
+
+async fn a_second_key_put_first_signs_and_the_old_one_still_verifies(db: TestDb) {
+    let mut old = signed_in_before_a_stop(&db);
+    let first = std::fs::read_to_string(db.key_file()).unwrap();
+    let second = another_key(&db);
+    std::fs::write(db.key_file(), format!("{second}{first}")).unwrap();
+    let server = Server::start(&db, &[]);
+    old = at(&server, &old);
+    assert_eq!(old.get("/api/session").status, 200, "an old cookie is still good");
+    let mut new = server.client();
+    new.log_in(KIM);
+    assert!(is_signed_by(&db, &second, &new) && !is_signed_by(&db, &first, &new));
+    assert!(is_signed_by(&db, &first, &old));
+    // A touch renews the cookie, and signs it anew.
+    db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
+    assert!(old.get("/api/session").sets("aiq_session").is_some());
+    assert!(is_signed_by(&db, &second, &old));
+    assert_eq!(server.terminate(), Some(0));
+
+    // So the old key can be taken out in the end.
+    std::fs::write(db.key_file(), &second).unwrap();
+    let server = Server::start(&db, &[]);
+    for client in [&old, &new] {
+        assert_eq!(at(&server, client).get("/api/session").status, 200);
+    }
+    assert_eq!(at(&server, &new).try_log_in(KIM, PASSWORD).status, 200);
+}
+
+/// A browser that signed in at a server that has stopped since.
+fn signed_in_before_a_stop(db: &TestDb) -> Client {
+    add_user(db, KIM, "owner");
+    let server = Server::start(db, &[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    assert_eq!(server.terminate(), Some(0));
+    client
+}
+
+/// The same browser at a server on another port.
+fn at(server: &Server, client: &Client) -> Client {
+    let mut again = server.client();
+    again.cookies = client.cookies.clone();
+    again
+}
+
+/// The line of another key, made by the program itself.
+fn another_key(db: &TestDb) -> String {
+    let file = db.folder.join("another");
+    Keys::read_or_make(&file).unwrap();
+    let line = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    line
+}
+
+fn is_signed_by(db: &TestDb, key: &str, client: &Client) -> bool {
+    let file = db.folder.join("judge");
+    std::fs::write(&file, key).unwrap();
+    let cookie = format!("aiq_session={}", client.cookies["aiq_session"]);
+    let cookie = Cookie::parse_encoded(cookie).expect("a cookie").into_owned();
+    let verified = Keys::read_or_make(&file).unwrap().verify_cookie(&cookie).is_some();
+    std::fs::remove_file(&file).unwrap();
+    verified
+}

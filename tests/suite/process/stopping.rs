@@ -1,0 +1,90 @@
+//! SIGTERM: it ends with 0, writes the touches that wait, answers what is under way, and waits for nobody who is idle.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::{KIM, ask_to_stop, count};
+use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, eventually, on_both_engines, run};
+
+on_both_engines! {
+    touches_that_wait_are_written_before_the_end,
+}
+
+async fn touches_that_wait_are_written_before_the_end(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    for _ in 0..3 {
+        let server = Server::start(&db, &[]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
+        let answer = client.get("/api/session");
+        assert_eq!(answer.status, 200);
+        assert!(answer.sets("aiq_session").is_some(), "a touch renews the cookie: {answer:?}");
+        assert_eq!(server.terminate(), Some(0));
+        assert_eq!(count(&db, "sessions WHERE last_activity < INSTANT(-300) AND ended_at IS NULL"), 0);
+        db.sql("DELETE FROM sessions");
+    }
+}
+
+#[test]
+fn a_signal_right_after_the_first_line_is_heard() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    for _ in 0..10 {
+        assert_eq!(Server::start(&db, &[]).terminate(), Some(0));
+    }
+}
+
+#[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let db = TestDb::new(Engine::Sqlite);
+    let server = Server::start(&db, &[]);
+    let idle: Vec<TcpStream> = (0..3).map(|_| kept_alive(&server)).collect();
+    let started = Instant::now();
+    assert_eq!(server.terminate(), Some(0));
+    println!("the end with three idle connections took {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    drop(idle);
+}
+
+/// A connection that has had its answer and stays open.
+fn kept_alive(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
+    let mut head = BufReader::new(stream.try_clone().expect("a connection"));
+    let mut line = String::new();
+    head.read_line(&mut line).expect("an answer");
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    stream
+}
+
+#[test]
+fn a_request_that_is_under_way_is_answered_before_the_end() {
+    run(Engine::Sqlite, async |db: TestDb| {
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &[]);
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+        let body = format!(r#"{{"email": "{KIM}", "password": "{PASSWORD}"}}"#);
+        let head = format!(
+            "POST /api/establish-session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("a head");
+        // That it goes on says that the head has arrived.
+        let mut told = [0; 25];
+        stream.read_exact(&mut told).expect("a word");
+        assert!(told.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&told));
+        ask_to_stop(&server);
+        eventually("the end's beginning", async || server.log().contains("stopping")).await;
+        stream.write_all(body.as_bytes()).expect("a body");
+        let mut answer = String::new();
+        BufReader::new(&stream).read_line(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        drop(stream);
+        assert_eq!(server.terminate(), Some(0));
+        assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 1);
+    });
+}
