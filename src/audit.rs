@@ -35,6 +35,8 @@ words! {
         Logout = "logout",
         /// An account was used from a browser not seen before.
         DeviceNew = "device.new",
+        /// A device got another name.
+        DeviceRenamed = "device.renamed",
         /// An account got a new password.
         PasswordChanged = "password.changed",
     }
@@ -144,10 +146,8 @@ pub struct Recorded {
 /// # Errors
 /// When the database is away; the transaction then fails as a whole.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
-    for event in events {
-        run!(conn, execute(diesel::insert_into(audit::table).values((event, audit::at.eq(now())))))?;
-    }
-    Ok(())
+    let rows: Vec<_> = events.iter().map(|event| (event, audit::at.eq(now()))).collect();
+    run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
 }
 
 /// The account's newest events.
@@ -160,6 +160,8 @@ pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<
         load(
             audit::table
                 .filter(audit::account_id.eq(account_id))
+                // A later version beside this one may write kinds that this one does not know.
+                .filter(audit::kind.eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
                 .order(audit::id.desc())
                 .limit(most)
                 .select(Recorded::as_select())

@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     page::{self, Page, When, zoned},
     security::{Site, forms},
-    session::{CurrentUser, Record, Sessions, store},
+    session::{CurrentUser, Record, Sessions, statements},
 };
 
 /// Devices and events that are shown; the others have pages of their own.
@@ -65,7 +65,7 @@ pub async fn show(
         .db
         .read(async move |conn: &mut Conn<'_>| {
             Ok((
-                store::list(conn, &account_id).await?,
+                statements::list(conn, &account_id).await?,
                 audit::newest(conn, &account_id, EVENTS_READ).await?,
                 audit::sign_ins_of_last_days(conn, &account_id, 7).await?,
             ))

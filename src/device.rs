@@ -4,16 +4,14 @@
 //! Invariant: a device belongs to one browser and one account; its secret opens nothing; one that nobody knows here
 //! is never adopted.
 
-use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable,
-    SelectableHelper as _,
-};
+use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::Serialize;
 
 use crate::{
     db::{Conn, Instant, find, now, run, schema::devices, words},
     error::{Error, Result},
     secret::{self, Secret},
+    text,
 };
 
 words! {
@@ -100,6 +98,8 @@ pub struct Device {
     pub id: String,
     /// What people call it.
     pub name: String,
+    /// Whether it runs as an app on the home screen.
+    pub installed: bool,
     /// When this browser first signed in to the account.
     pub first_seen: Instant,
     /// When it last did.
@@ -119,15 +119,46 @@ struct Row<'a> {
     installed: bool,
 }
 
+/// What a browser says of itself at a login.
+#[derive(Debug, Clone)]
+pub struct Says {
+    /// By its headers.
+    pub client: Client,
+    /// Whether it runs as an app; `None` if it did not say, as a form does not.
+    pub installed: Option<bool>,
+    /// What the device is to be called.
+    pub name: Option<String>,
+}
+
 /// The device of a login.
 #[derive(Debug, Clone)]
 pub struct Recognized {
     /// The device.
     pub device: Device,
+    /// What is known of the browser now.
+    pub client: Client,
     /// Whether the account was never used from it before.
     pub is_new: bool,
+    /// What it was called before this login gave it another name.
+    pub was_called: Option<String>,
     /// What the browser keeps, from now on if it is new to this browser.
     pub secret: Secret,
+}
+
+/// The account's device of a browser that has this secret.
+///
+/// # Errors
+/// When the database is away.
+pub async fn find(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Result<Option<Device>> {
+    find!(
+        conn,
+        first(
+            devices::table
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::secret_hash.eq(secret.hash()))
+                .select(Device::as_select())
+        )
+    )
 }
 
 /// The device of a login: known by the browser's secret, else made. A secret that another account's device of the same
@@ -139,29 +170,30 @@ pub async fn recognize(
     conn: &mut Conn<'_>,
     account_id: &str,
     presented: Option<Secret>,
-    client: &Client,
-    name: Option<&str>,
+    says: Says,
 ) -> Result<Recognized> {
-    let mut kept = None;
-    if let Some(secret) = presented {
-        if let Some(device) = see_again(conn, account_id, &secret, client).await? {
-            return Ok(Recognized { device, is_new: false, secret });
-        }
-        let known: Option<String> =
-            find!(conn, first(devices::table.filter(devices::secret_hash.eq(secret.hash())).select(devices::id)))?;
-        kept = known.map(|_| secret);
-    }
-    let secret = match kept {
-        Some(secret) => secret,
-        None => Secret::random_short()?,
+    let Some(secret) = presented else {
+        return create(conn, account_id, Secret::random_short()?, says).await;
     };
+    if let Some(known) = find(conn, account_id, &secret).await? {
+        return see_again(conn, known, secret, says).await;
+    }
+    let elsewhere: Option<String> =
+        find!(conn, first(devices::table.filter(devices::secret_hash.eq(secret.hash())).select(devices::id)))?;
+    let secret = if elsewhere.is_some() { secret } else { Secret::random_short()? };
+    create(conn, account_id, secret, says).await
+}
+
+/// Two logins at once from one browser may both come here: the second finds the row of the first.
+async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Says) -> Result<Recognized> {
+    let client = Client { installed: says.installed.unwrap_or(false), ..says.client };
     let id = secret::random_name("dev_")?;
     let label = client.label();
     let row = Row {
         id: &id,
         account_id,
         secret_hash: secret.hash(),
-        name: name.unwrap_or(&label),
+        name: says.name.as_deref().unwrap_or(&label),
         browser: &client.browser,
         os: &client.os,
         kind: client.kind,
@@ -178,36 +210,39 @@ pub async fn recognize(
                 .returning(Device::as_returning())
         )
     )?;
-    Ok(Recognized { device, is_new: true, secret })
+    Ok(Recognized { device, client, is_new: true, was_called: None, secret })
 }
 
-async fn see_again(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, client: &Client) -> Result<Option<Device>> {
-    find!(
+async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Says) -> Result<Recognized> {
+    let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
+    let name = says.name.unwrap_or_else(|| known.name.clone());
+    let device: Device = run!(
         conn,
         get_result(
-            diesel::update(
-                devices::table.filter(devices::account_id.eq(account_id).and(devices::secret_hash.eq(secret.hash())))
-            )
-            .set((
-                devices::last_seen.eq(now()),
-                devices::browser.eq(&client.browser),
-                devices::os.eq(&client.os),
-                devices::kind.eq(client.kind),
-                devices::installed.eq(client.installed),
-            ))
-            .returning(Device::as_returning())
+            diesel::update(devices::table.filter(devices::id.eq(&known.id)))
+                .set((
+                    devices::last_seen.eq(now()),
+                    devices::name.eq(&name),
+                    devices::browser.eq(&client.browser),
+                    devices::os.eq(&client.os),
+                    devices::kind.eq(client.kind),
+                    devices::installed.eq(client.installed),
+                ))
+                .returning(Device::as_returning())
         )
-    )
+    )?;
+    let was_called = (device.name != known.name).then_some(known.name);
+    Ok(Recognized { device, client, is_new: false, was_called, secret })
 }
 
-/// A name somebody gives a device: 1 to 60 characters without control characters.
+/// A name somebody gives a device: 1 to 60 characters that can be seen.
 ///
 /// # Errors
 /// [`Error::Invalid`] with what is wrong.
 pub fn check_name(typed: &str) -> Result<String> {
     let name = typed.trim();
-    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-        return Err(Error::Invalid("a device's name has 1 to 60 characters, none of them a control character".into()));
+    if name.chars().count() > 60 || !text::is_name(name) {
+        return Err(Error::Invalid("a device's name has 1 to 60 characters that can be seen".into()));
     }
     Ok(name.to_owned())
 }

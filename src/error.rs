@@ -1,5 +1,5 @@
 //! The one error of the program. Every fallible function ends in it, and every answer that is not a success is made
-//! from it: `web::failure` renders it as a problem document (RFC 9457) for the API or as a page for people, and logs
+//! from it: `failure` renders it as a problem document (RFC 9457) for the API or as a page for people, and logs
 //! it there, once.
 //!
 //! A lookup that finds nothing is an `Option`, and a wrong password an `Outcome`: neither is an `Error`.
@@ -10,6 +10,9 @@ use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
 /// What a fallible function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The methods that an address takes, as the header `Allow` names them (RFC 9110, 10.2.1).
+pub type Methods = &'static str;
 
 /// Why a request, or a command, could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +32,12 @@ pub enum Error {
     /// An unsafe request that another site caused, or may have caused.
     #[error("the request came from another site")]
     CrossOrigin,
-    /// Not for this account.
-    #[error("{0}")]
-    Forbidden(String),
     /// Nothing is at this address, or nothing that this account may see.
     #[error("nothing is here")]
     NotFound,
     /// The address is there, the method is not.
     #[error("this address does not take that method")]
-    MethodNotAllowed,
+    MethodNotAllowed(Methods),
     /// The request contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
@@ -131,11 +131,6 @@ impl Error {
         Self::Internal(anyhow::anyhow!("{what}"))
     }
 
-    /// Whether what is wrong lies with us and not with who asked.
-    pub fn is_fault(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Internal(_))
-    }
-
     /// The slug of the contract, `type` of the problem document.
     pub fn slug(&self) -> &'static str {
         match self {
@@ -144,9 +139,8 @@ impl Error {
             Self::LoginRequired => "login-required",
             Self::SessionEnded(_) => "session-ended",
             Self::CrossOrigin => "cross-origin",
-            Self::Forbidden(_) => "forbidden",
             Self::NotFound => "not-found",
-            Self::MethodNotAllowed => "method-not-allowed",
+            Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::Conflict(_) => "conflict",
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType(_) => "unsupported-media-type",
@@ -174,7 +168,7 @@ impl Error {
     pub fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
-            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed("GET, HEAD"),
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::REQUEST_TIMEOUT => Self::Timeout,
             StatusCode::UNAUTHORIZED => Self::LoginRequired,
@@ -189,9 +183,9 @@ impl ResponseError for Error {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials | Self::LoginRequired | Self::SessionEnded(_) => StatusCode::UNAUTHORIZED,
-            Self::CrossOrigin | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

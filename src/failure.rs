@@ -36,7 +36,8 @@ pub async fn answer(
     let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
     let asked = Asked::new(&req, &site)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
-    let span = tracing::info_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
+    // At the level of errors, so that lines of every level carry the request's name.
+    let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
     async {
         if asked.over_http {
             let https = asked.redirect_to_https(&site);
@@ -177,6 +178,9 @@ impl Asked {
         } else {
             ErrorPage::answer(error, req, &self.id).unwrap_or_else(|error| error.error_response())
         };
+        if let Error::MethodNotAllowed(methods) = error {
+            answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
+        }
         if let Some(seconds) = error.retry_after() {
             answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -282,8 +286,7 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
             "That came from another site",
             "To keep you safe, Sessile does only what its own pages ask for. Open the page here and try again.",
         ),
-        Error::Forbidden(_) => ("That is not for you", "Your account may not do this."),
-        Error::MethodNotAllowed => ("That does not work here", "This address cannot be used that way."),
+        Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::Unavailable(_) => (

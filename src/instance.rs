@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     key_file::Keys,
     secret::Secret,
-    session::store,
+    session::statements,
 };
 
 /// How long a setup link is good.
@@ -41,7 +41,7 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
             if known == keys.fingerprint() {
                 return Ok(());
             }
-            if !keys.knows(&known) && store::any_live(conn).await? {
+            if !keys.knows(&known) && statements::any_live(conn).await? {
                 return Err(wrong_key("the key file is not the one that signed them"));
             }
         }
@@ -57,7 +57,7 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
 /// [`Error::Conflict`] when one does; or when the database is away.
 pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
     db.read(async |conn: &mut Conn<'_>| {
-        let needed = fingerprint(conn).await?.is_some() && store::any_live(conn).await?;
+        let needed = fingerprint(conn).await?.is_some() && statements::any_live(conn).await?;
         if needed { Err(wrong_key("the key file is missing")) } else { Ok(()) }
     })
     .await

@@ -21,7 +21,10 @@ const KEY_BYTES: usize = 64;
 
 /// The keys of the file, the signing one first.
 #[derive(Clone)]
-pub struct Keys(Vec<SigningKey>);
+pub struct Keys {
+    keys: Vec<SigningKey>,
+    made_now: bool,
+}
 
 #[derive(Clone)]
 struct SigningKey {
@@ -35,7 +38,7 @@ impl Keys {
     /// and all read the same.
     ///
     /// # Errors
-    /// When the file cannot be read or made, is open to others, or holds something else than keys.
+    /// When the file cannot be read or made, or holds something else than keys.
     pub fn read_or_make(path: &Path) -> Result<Self> {
         let complain = |error: io::Error| {
             Error::Invalid(format!("the key file {} cannot be used: {error}; see SESSILE_KEY_FILE", path.display()))
@@ -43,8 +46,9 @@ impl Keys {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(path).map_err(complain)?;
-                Self::parse(&std::fs::read_to_string(path).map_err(complain)?, path)
+                let made_now = make(path).map_err(complain)?;
+                let read = Self::parse(&std::fs::read_to_string(path).map_err(complain)?, path)?;
+                Ok(Self { made_now, ..read })
             }
             Err(error) => Err(complain(error)),
         }
@@ -53,22 +57,32 @@ impl Keys {
     fn parse(text: &str, path: &Path) -> Result<Self> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let keys: Option<Vec<_>> = lines.map(SigningKey::parse).collect();
-        keys.filter(|keys| !keys.is_empty()).map(Self).ok_or_else(|| {
+        keys.filter(|keys| !keys.is_empty()).map(|keys| Self { keys, made_now: false }).ok_or_else(|| {
             Error::Invalid(format!(
-                "the key file {} holds something else than keys: restore it from your backup",
+                "the key file {} (SESSILE_KEY_FILE) holds something else than keys: restore it from your backup",
                 path.display()
             ))
         })
     }
 
+    /// Takes back the file if this process has made it, since it turned out that another was needed: nobody is to take it
+    /// for the right one.
+    pub fn take_back(&self, path: &Path) {
+        if self.made_now
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(%error, "the key file that was made in vain is still there");
+        }
+    }
+
     /// The key that signs cookies.
     pub fn cookie_key(&self) -> Key {
-        self.0[0].cookies.clone()
+        self.keys[0].cookies.clone()
     }
 
     /// What a signed cookie holds, whichever of the keys signed it; `None` if none did.
     pub fn verify_cookie(&self, cookie: &Cookie<'static>) -> Option<String> {
-        self.0.iter().find_map(|key| {
+        self.keys.iter().find_map(|key| {
             let mut jar = CookieJar::new();
             jar.add_original(cookie.clone());
             let verified = jar.signed(&key.cookies).get(cookie.name())?;
@@ -79,7 +93,7 @@ impl Keys {
     /// The same cookie signed by the first key.
     pub fn sign_cookie(&self, name: &str, value: String) -> Cookie<'static> {
         let mut jar = CookieJar::new();
-        jar.signed_mut(&self.0[0].cookies).add(Cookie::new(name.to_owned(), value));
+        jar.signed_mut(&self.keys[0].cookies).add(Cookie::new(name.to_owned(), value));
         jar.get(name).cloned().unwrap_or_else(|| Cookie::new(name.to_owned(), ""))
     }
 
@@ -88,28 +102,30 @@ impl Keys {
     /// # Errors
     /// Never in practice: HMAC takes keys of any length.
     pub fn form_token(&self, subject: &str) -> Result<String> {
-        secret::sign(&self.0[0].forms, subject)
+        secret::sign(&self.keys[0].forms, subject)
     }
 
     /// Whether one of the keys made `token` from `subject`.
     pub fn is_form_token(&self, token: &str, subject: &str) -> bool {
-        self.0.iter().any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
+        self.keys
+            .iter()
+            .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
     }
 
     /// The signing key's fingerprint, which the database keeps: it opens nothing.
     pub fn fingerprint(&self) -> &str {
-        &self.0[0].fingerprint
+        &self.keys[0].fingerprint
     }
 
     /// Whether one of the keys has this fingerprint.
     pub fn knows(&self, fingerprint: &str) -> bool {
-        self.0.iter().any(|key| key.fingerprint == fingerprint)
+        self.keys.iter().any(|key| key.fingerprint == fingerprint)
     }
 }
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({} keys)", self.0.len())
+        write!(f, "Keys({} keys)", self.keys.len())
     }
 }
 
@@ -139,7 +155,8 @@ pub fn private_folder(file: &Path) -> io::Result<()> {
 }
 
 /// Written under another name first and linked into place, so that no reader sees half a file and the first wins.
-fn make(path: &Path) -> io::Result<()> {
+/// Whether that was this one.
+fn make(path: &Path) -> io::Result<bool> {
     private_folder(path)?;
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -151,7 +168,7 @@ fn make(path: &Path) -> io::Result<()> {
     std::fs::remove_file(&draft)?;
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        linked => Ok(linked.is_ok()),
     }
 }
 

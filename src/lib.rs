@@ -5,7 +5,8 @@
 //!
 //! Modules stand in bands; each imports only from bands above it (a test holds that).
 //!
-//! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`db`], [`assets`]
+//! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`db`], [`assets`],
+//!   [`text`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`session`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`]
 //! - **Pages**: [`login`], [`dashboard`], [`ops`]
@@ -46,3 +47,4 @@ pub mod secret;
 pub mod security;
 pub mod session;
 pub mod settings;
+pub mod text;

@@ -2,13 +2,13 @@
 
 use actix_identity::Identity;
 use actix_web::{
-    Route, guard,
+    HttpResponse, Resource, Route, guard,
     web::{self, ServiceConfig},
 };
 
 use crate::{
     assets, dashboard,
-    error::{Error, Result},
+    error::{Error, Methods, Result},
     login, ops, page,
     session::guard::HOME,
 };
@@ -16,32 +16,45 @@ use crate::{
 /// What works without a session, and without a database.
 pub fn without_session(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/healthz").route(get().to(ops::healthz)))
+        .service(resource("/healthz", GET).route(get().to(ops::healthz)))
         .service(web::resource("/static/{name:.*}").route(get().to(assets::serve)));
 }
 
 /// Pages and API.
 pub fn with_session(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/").route(get().to(start)))
+        .service(resource("/", GET).route(get().to(start)))
         .service(
-            web::resource("/setup").route(get().to(login::setup::show)).route(web::post().to(login::setup::submit)),
+            resource("/setup", GET_POST)
+                .route(get().to(login::setup::show))
+                .route(web::post().to(login::setup::submit)),
         )
-        .service(web::resource("/login").route(get().to(login::page::show)).route(web::post().to(login::page::submit)))
-        .service(web::resource("/logout").route(web::post().to(login::page::log_out)))
-        .service(web::resource("/dashboard").route(get().to(dashboard::show)))
-        .service(web::resource("/api/establish-session").route(web::post().to(login::api::establish)))
         .service(
-            web::resource("/api/session")
+            resource("/login", GET_POST).route(get().to(login::page::show)).route(web::post().to(login::page::submit)),
+        )
+        .service(resource("/logout", "POST").route(web::post().to(login::logout::submit)))
+        .service(resource("/dashboard", GET).route(get().to(dashboard::show)))
+        .service(resource("/api/establish-session", "POST").route(web::post().to(login::api::establish)))
+        .service(
+            resource("/api/session", "GET, HEAD, DELETE")
                 .route(get().to(login::api::show))
                 .route(web::delete().to(login::api::log_out)),
         )
         .service(
-            web::resource("/api/session/data")
-                .route(get().to(login::api::show_data))
-                .route(web::patch().to(login::api::patch_data)),
+            resource("/api/session/data", "GET, HEAD, PATCH")
+                .route(get().to(login::data::show))
+                .route(web::patch().to(login::data::patch)),
         )
         .default_service(web::to(nothing));
+}
+
+const GET: Methods = "GET, HEAD";
+const GET_POST: Methods = "GET, HEAD, POST";
+
+/// An address, and the methods it takes: others are told (RFC 9110, 15.5.6).
+fn resource(path: &str, methods: Methods) -> Resource {
+    let refuse = move || async move { Err::<HttpResponse, _>(Error::MethodNotAllowed(methods)) };
+    web::resource(path).default_service(web::to(refuse))
 }
 
 /// GET and HEAD alike (RFC 9110, 9.3.2).
@@ -50,10 +63,10 @@ fn get() -> Route {
 }
 
 /// `GET /`: to the dashboard or the login.
-async fn start(who: Option<Identity>) -> actix_web::HttpResponse {
+async fn start(who: Option<Identity>) -> HttpResponse {
     page::see_other(if who.is_some() { HOME } else { "/login" })
 }
 
-async fn nothing() -> Result<actix_web::HttpResponse> {
+async fn nothing() -> Result<HttpResponse> {
     Err(Error::NotFound)
 }

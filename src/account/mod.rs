@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     db::{Conn, Instant, find, now, run, schema::accounts, words},
     error::{Error, Result},
-    secret,
+    secret, text,
 };
 
 words! {
@@ -212,7 +212,7 @@ impl EmailAddress {
     }
 }
 
-/// A name that can be shown: without the spaces around it, at most 80 characters, none of them a control character.
+/// A name that can be shown: without the spaces around it, at most 80 characters. Empty is for the caller to fill.
 ///
 /// # Errors
 /// [`Error::Invalid`] with what is wrong, in the words of a form.
@@ -221,8 +221,8 @@ pub fn display_name(typed: &str) -> Result<String> {
     if name.chars().count() > 80 {
         return Err(Error::Invalid("A name can have at most 80 characters.".into()));
     }
-    if name.chars().any(char::is_control) {
-        return Err(Error::Invalid("A name cannot have control characters.".into()));
+    if !name.is_empty() && !text::is_name(name) {
+        return Err(Error::Invalid("Choose a name that can be read.".into()));
     }
     Ok(name.to_owned())
 }

@@ -69,7 +69,7 @@ pub fn find(request_path: &str) -> Option<&'static Asset> {
 /// [`Error::NotFound`] for an address of no file, an outdated fingerprint included; [`Error::MethodNotAllowed`].
 pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     if !matches!(*req.method(), Method::GET | Method::HEAD) {
-        return Err(Error::MethodNotAllowed);
+        return Err(Error::MethodNotAllowed("GET, HEAD"));
     }
     let asset = find(req.path()).ok_or(Error::NotFound)?;
     let (encoding, content) = asset.best_for(&req);

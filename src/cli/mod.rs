@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    account::EmailAddress,
     clock::Clock,
     db::Db,
     error::{Error, Result},
@@ -106,6 +107,22 @@ fn sessions(settings: &Settings, db: Db) -> Sessions {
         times: Lifetimes::from(settings),
         touches: crate::session::touch::TouchQueue::default(),
     }
+}
+
+/// An e-mail address of the command line.
+fn address(typed: &str) -> Result<EmailAddress> {
+    EmailAddress::parse(typed).map_err(|_| {
+        Error::Invalid(format!(
+            "--email: {typed:?} is not an e-mail address: write a whole one, such as kim@example.com"
+        ))
+    })
+}
+
+fn unknown(address: &EmailAddress) -> Error {
+    let address = address.as_str();
+    Error::Invalid(format!(
+        "there is no account with the e-mail address {address}: `sessile user list` names those there are"
+    ))
 }
 
 /// A line on stdout.

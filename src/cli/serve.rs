@@ -13,7 +13,7 @@ use crate::{
     account::password::Hasher,
     app::{self, Parts},
     db::Db,
-    error::{Error, Result},
+    error::{Away, Error, Result},
     instance,
     key_file::Keys,
     login::LoginRule,
@@ -26,6 +26,8 @@ use crate::{
 const LAST_REQUESTS: u64 = 10;
 /// How often a database that was away at the start is asked again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long the start waits for the database before it goes on without.
+const PATIENCE: Duration = Duration::from_secs(5);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -34,8 +36,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
+    let stop = asked_to_stop()?;
     let db = Db::open(&settings)?;
-    let answers = or_away(db.migrate().await)?.is_some();
+    let answers = or_away(first_try(db.migrate()).await)?.is_some();
     if answers && !settings.key_file.exists() {
         instance::check_no_keys_needed(&db).await?;
     }
@@ -44,22 +47,23 @@ pub async fn run(settings: Settings) -> Result<()> {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
     let address = listener.local_addr().map_err(Error::bug)?;
-    let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(address.port()));
+    let public =
+        settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(address.port(), settings.tls.is_some()));
     let site = Site::new(public, keys, settings.trusted_proxies.clone(), settings.idle_ttl);
     let sessions = sessions(&settings, db);
     let rule = LoginRule { sessions: sessions.clone(), hasher: Hasher::new(settings.workers)? };
     let parts = Parts { site: web::Data::new(site), sessions, rule };
 
-    let opened = if answers { or_away(open_doors(&parts).await)? } else { None };
+    let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
     let server = listen(&parts, listener, &settings)?;
     let handle = server.handle();
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     say(&format!("sessile: listening on {scheme}://{address}"))?;
     let result = tokio::select! {
-        ended = look_after(&parts, opened, settings.prune_interval) => ended,
+        ended = look_after(&parts, opened, &settings) => ended,
         ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
-        () = asked_to_stop() => Ok(()),
+        () = stop => Ok(()),
     };
     tracing::info!("stopping");
     handle.stop(true).await;
@@ -68,6 +72,13 @@ pub async fn run(settings: Settings) -> Result<()> {
         tracing::warn!(%error, "the last touches were not written");
     }
     result
+}
+
+/// A database that takes its time at the start, as when another node migrates it, is one that is away for now.
+async fn first_try<T>(attempt: impl Future<Output = Result<T>>) -> Result<T> {
+    rt::time::timeout(PATIENCE, attempt)
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable(Away::Deadline, "it has not answered yet")))
 }
 
 /// A database that is away is no reason not to start, `None`; everything else that went wrong is.
@@ -86,9 +97,13 @@ fn or_away<T>(result: Result<T>) -> Result<Option<T>> {
 type SetupLink = Option<String>;
 
 /// Once the database answers and its schema is right: checks the keys, and lets requests in.
-async fn open_doors(parts: &Parts) -> Result<SetupLink> {
+async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     let Sessions { db, clock, .. } = &parts.sessions;
-    instance::check_keys(db, &parts.site.keys).await?;
+    let checked = instance::check_keys(db, &parts.site.keys).await;
+    if matches!(checked, Err(Error::Conflict(_))) {
+        parts.site.keys.take_back(&settings.key_file);
+    }
+    checked?;
     db.measure_clock(clock).await?;
     let secret = instance::issue_setup_link(db).await?;
     parts.site.set_ready();
@@ -96,7 +111,7 @@ async fn open_doors(parts: &Parts) -> Result<SetupLink> {
 }
 
 /// Opens the doors if that has not been done, and then does what has to be done again and again.
-async fn look_after(parts: &Parts, opened: Option<SetupLink>, prune: Option<Duration>) -> Result<()> {
+async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Settings) -> Result<()> {
     let mut opened = opened;
     let link = loop {
         match opened {
@@ -105,7 +120,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, prune: Option<Dura
         }
         let attempt = async {
             parts.sessions.db.migrate().await?;
-            open_doors(parts).await
+            open_doors(parts, settings).await
         };
         opened = or_away(attempt.await)?;
     };
@@ -116,7 +131,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, prune: Option<Dura
     tokio::join!(
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
-        sweep_now_and_then(&parts.sessions.db, prune)
+        sweep_now_and_then(&parts.sessions.db, settings.prune_interval)
     );
     Ok(())
 }
@@ -165,14 +180,14 @@ fn listen(parts: &Parts, listener: TcpListener, settings: &Settings) -> Result<S
     Ok(server.map_err(|error| Error::Internal(error.into()))?.run())
 }
 
-async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// SIGTERM and SIGINT, heard from now on.
+fn asked_to_stop() -> Result<impl Future<Output = ()>> {
+    let hear = |kind| signal(kind).map_err(|error| Error::Internal(error.into()));
+    let (mut terminate, mut interrupt) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::{open, say};
+use super::{address, open, say, unknown};
 use crate::{
-    account::{self, EmailAddress},
+    account,
     audit::OPERATOR,
-    db::Conn,
+    db::{Conn, Db},
     error::{Error, Result},
-    session::{EndReason, Scope, SessionView, store},
+    session::{EndReason, Scope, SessionView, statements},
     settings::Settings,
 };
 
@@ -44,7 +44,8 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     match command {
         Command::List { email, json } => list(settings, email, json).await,
         Command::Revoke { id: Some(id), .. } => revoke_one(settings, id).await,
-        Command::Revoke { email, .. } => revoke_many(settings, email).await,
+        Command::Revoke { email: Some(email), .. } => revoke_all_of(settings, &email).await,
+        Command::Revoke { .. } => revoke_all(settings).await,
     }
 }
 
@@ -56,8 +57,8 @@ struct Line {
 }
 
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
-    let only = email.as_deref().map(EmailAddress::parse).transpose()?.map(|email| email.key());
-    let mut rows = open(settings).await?.read(async |conn: &mut Conn<'_>| store::list_all(conn).await).await?;
+    let only = email.as_deref().map(address).transpose()?.map(|email| email.key());
+    let mut rows = open(settings).await?.read(async |conn: &mut Conn<'_>| statements::list_all(conn).await).await?;
     rows.retain(|(_, email, _)| only.as_ref().is_none_or(|only| email.to_lowercase() == *only));
     if json {
         let lines: Vec<Line> = rows
@@ -81,32 +82,34 @@ async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<
 
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
     let unknown = format!("no session {id} lives: `sessile session list` names those that do");
-    let ended = end(settings, Scope::One(id)).await?;
-    if ended == 0 {
-        return Err(Error::Invalid(unknown));
+    match end(&open(settings).await?, Scope::One(id)).await? {
+        0 => Err(Error::Invalid(unknown)),
+        ended => say(&format!("ended {ended}")),
     }
-    say(&format!("ended {ended}"))
 }
 
-async fn revoke_many(settings: &Settings, email: Option<String>) -> Result<()> {
-    let scope = match email {
-        None => Scope::All,
-        Some(email) => {
-            let key = EmailAddress::parse(&email)?.key();
-            let found = open(settings)
-                .await?
-                .read(async move |conn: &mut Conn<'_>| account::find_credentials(conn, &key).await)
-                .await?;
-            let found = found.ok_or_else(|| Error::Invalid(format!("there is no account with the address {email}")))?;
-            Scope::Account(found.account.id)
+async fn revoke_all_of(settings: &Settings, email: &str) -> Result<()> {
+    let address = address(email)?;
+    let key = address.key();
+    let db = open(settings).await?;
+    let found = db.read(async move |conn: &mut Conn<'_>| account::find_credentials(conn, &key).await).await?;
+    let found = found.ok_or_else(|| unknown(&address))?;
+    say(&format!("ended {}", end(&db, Scope::Account(found.account.id)).await?))
+}
+
+/// In several transactions, so that the server beside this never waits long.
+async fn revoke_all(settings: &Settings) -> Result<()> {
+    let db = open(settings).await?;
+    let mut all = 0;
+    loop {
+        match end(&db, Scope::All).await? {
+            0 => return say(&format!("ended {all}")),
+            ended => all += ended,
         }
-    };
-    say(&format!("ended {}", end(settings, scope).await?))
+    }
 }
 
-async fn end(settings: &Settings, scope: Scope) -> Result<usize> {
-    open(settings)
-        .await?
-        .write(async move |conn: &mut Conn<'_>| store::end(conn, &scope, EndReason::Revoked, OPERATOR, None).await)
+async fn end(db: &Db, scope: Scope) -> Result<usize> {
+    db.write(async move |conn: &mut Conn<'_>| statements::end(conn, &scope, EndReason::Revoked, OPERATOR, None).await)
         .await
 }

@@ -1,16 +1,16 @@
 //! `sessile user …`
 
-use super::{open, password_from_stdin, say};
+use super::{address, open, password_from_stdin, say, unknown};
 use crate::{
     account::{
-        self, EmailAddress, Role,
+        self, Role,
         password::{self, Hasher},
     },
     audit::{self, Event, Kind, OPERATOR},
     db::Conn,
     error::{Error, Result},
     instance,
-    session::{EndReason, Scope, store},
+    session::{EndReason, Scope, statements},
     settings::Settings,
 };
 
@@ -55,7 +55,7 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
 
 async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result<()> {
     let new = account::New {
-        email: EmailAddress::parse(email)?,
+        email: address(email)?,
         name: account::display_name(name)?,
         role: Role::from_word(role).ok_or_else(|| Error::bug("a role that clap let through"))?,
         password_hash: new_password_hash().await?,
@@ -89,18 +89,18 @@ async fn list(settings: &Settings) -> Result<()> {
 }
 
 async fn set_password(settings: &Settings, email: &str) -> Result<()> {
-    let email_key = EmailAddress::parse(email)?.key();
+    let address = address(email)?;
     let hash = new_password_hash().await?;
     let ended = open(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
-            let Some(found) = account::find_credentials(conn, &email_key).await? else {
-                return Err(Error::Invalid(format!("there is no account with the address {email_key}")));
+            let Some(found) = account::find_credentials(conn, &address.key()).await? else {
+                return Err(unknown(&address));
             };
             let id = found.account.id;
             account::set_password(conn, &id, &hash).await?;
             audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
-            store::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await
+            statements::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await
         })
         .await?;
     say(&format!("password changed, ended {ended}"))

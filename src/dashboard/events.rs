@@ -49,6 +49,7 @@ impl EventRow {
             Kind::SessionUsedAfterEnd => ("A signed-out device came back", "plain"),
             Kind::Logout => ("Signed out", "plain"),
             Kind::DeviceNew => ("Signed in on a new device", "plain"),
+            Kind::DeviceRenamed => ("A device got another name", "plain"),
             Kind::PasswordChanged if by_operator => ("Password changed by whoever runs Sessile", "warm"),
             Kind::PasswordChanged => ("Password changed", "plain"),
         };

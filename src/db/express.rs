@@ -1,4 +1,4 @@
-//! SQL expressions that the engines spell differently: the present, merging JSON, locking rows of a batch.
+//! SQL expressions that the engines spell differently: the present, and merging JSON.
 //! The only place, with its parent, that knows which engine speaks.
 
 use std::time::Duration;

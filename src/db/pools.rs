@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use deadpool::managed::TimeoutType;
 use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, TransactionManager,
     async_connection_wrapper::AsyncConnectionWrapper,
@@ -33,6 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Pools {
     pool: Pool<AsyncPgConnection>,
     for_migrations: ConnectPlan,
+    wait: Duration,
     deadline: Duration,
     runtime: Option<Runtime>,
 }
@@ -56,6 +58,7 @@ impl Pools {
         Ok(Self {
             pool,
             for_migrations: plan(MIGRATION_DEADLINE)?,
+            wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
             runtime: Some(runtime),
         })
@@ -69,7 +72,9 @@ impl Pools {
         let mut lent = self.connection().await?;
         let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
         let result = tell_lost(&mut lent, result).await;
-        give_back(lent, &result);
+        if !matches!(result, Err(Error::Unavailable(_))) {
+            lent.give_back();
+        }
         result
     }
 
@@ -82,24 +87,21 @@ impl Pools {
             Err(Error::Unavailable(fault)) if fault.what == Away::Connection => self.begun().await?,
             begun => begun?,
         };
-        let mut result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
-        result = match result {
+        match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
             Ok(value) => {
-                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await.map(|()| value)
+                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;
+                lent.give_back();
+                Ok(value)
             }
+            // The end of its connection rolls it back, at once; a ROLLBACK would wait behind what hangs.
+            Err(error @ Error::Unavailable(_)) => Err(error),
             Err(error) => {
-                // When even this fails the connection is broken, and the pool drops it.
-                let rollback = AnsiTransactionManager::rollback_transaction(&mut *lent);
-                if let Err(second) = within(self.deadline, rollback).await {
-                    tracing::debug!(%second, "a transaction was not rolled back by us but by its connection's end");
-                    drop(Object::take(lent));
-                    return Err(error);
+                if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut *lent)).await.is_ok() {
+                    lent.give_back();
                 }
                 Err(error)
             }
-        };
-        give_back(lent, &result);
-        result
+        }
     }
 
     /// Migrates on a connection of its own, under an advisory lock that ends with it.
@@ -126,46 +128,70 @@ impl Pools {
             .map_err(Error::bug)?
     }
 
-    async fn connection(&self) -> Result<Object<AsyncPgConnection>> {
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(_) => Error::unavailable(Away::Busy, "no database connection became free in time"),
+    /// A connection, waited for no longer than the pool's time, whether for a free one or for a new one.
+    async fn connection(&self) -> Result<Lent> {
+        let busy = || Error::unavailable(Away::Busy, "no database connection became free in time");
+        let got = tokio::time::timeout(self.wait, self.pool.get()).await.map_err(|_| busy())?;
+        got.map(|connection| Lent(Some(connection))).map_err(|error| match error {
+            PoolError::Timeout(TimeoutType::Wait) => busy(),
             other => Error::unavailable(Away::Database, other),
         })
     }
 
-    async fn begun(&self) -> Result<Object<AsyncPgConnection>> {
+    async fn begun(&self) -> Result<Lent> {
         let mut lent = self.connection().await?;
-        let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut *lent)).await;
-        match begun {
-            Ok(()) => Ok(lent),
-            Err(error) => {
-                drop(Object::take(lent));
-                Err(error)
-            }
+        within(self.deadline, AnsiTransactionManager::begin_transaction(&mut *lent)).await?;
+        Ok(lent)
+    }
+}
+
+/// A connection on loan. Unless it is given back it is closed: a request that was dropped in the middle leaves no
+/// transaction open, no lock held and no statement running that the next one would wait behind.
+struct Lent(Option<Object<AsyncPgConnection>>);
+
+impl Lent {
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(doubtful) = self.0.take() {
+            drop(Object::take(doubtful));
         }
+    }
+}
+
+impl std::ops::Deref for Lent {
+    type Target = AsyncPgConnection;
+
+    #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
+    fn deref(&self) -> &AsyncPgConnection {
+        self.0.as_ref().expect("a connection that was not given back")
+    }
+}
+
+impl std::ops::DerefMut for Lent {
+    #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.0.as_mut().expect("a connection that was not given back")
     }
 }
 
 /// A server that ends a connection says so in words that depend on its language, and closes it a moment later: whether
 /// an error was that is asked of the connection.
-async fn tell_lost<T>(lent: &mut Object<AsyncPgConnection>, result: Result<T>) -> Result<T> {
+async fn tell_lost<T>(lent: &mut AsyncPgConnection, result: Result<T>) -> Result<T> {
     let Err(Error::Unavailable(fault)) = result else { return result };
     if fault.what == Away::Database {
         for _ in 0..CLOSING_CHECKS {
-            if PoolableConnection::is_broken(&mut **lent) {
+            if PoolableConnection::is_broken(lent) {
                 return Err(Error::unavailable(Away::Connection, fault.cause));
             }
             tokio::time::sleep(CLOSING_CHECK).await;
         }
     }
     Err(Error::Unavailable(fault))
-}
-
-/// Back to the pool, unless what happened casts doubt on the connection.
-fn give_back<T>(lent: Object<AsyncPgConnection>, result: &Result<T>) {
-    if matches!(result, Err(Error::Unavailable(_))) {
-        drop(Object::take(lent));
-    }
 }
 
 impl Drop for Pools {

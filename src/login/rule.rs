@@ -2,21 +2,20 @@
 //!
 //! Invariant: account, device, session and audit are committed in one transaction, and the session id always changes.
 
-use actix_session::Session;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
 
 use crate::{
     account::{self, Account, EmailAddress, password::Hasher},
     audit::{self, Event, Kind},
     db::Conn,
     device::{self, Client},
-    error::{Error, Result},
+    error::Result,
     secret::Secret,
     security::{Site, cookies},
     session::{
-        EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, Sessions, current,
+        EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, Sessions,
         request::{Presented, RequestFacts},
-        store,
+        statements,
     },
 };
 
@@ -37,6 +36,8 @@ pub struct Visit {
     device_name: Option<String>,
     ip: Option<String>,
     client: Client,
+    /// Whether it runs as an app, if it said so.
+    installed: Option<bool>,
 }
 
 impl Visit {
@@ -51,14 +52,20 @@ impl Visit {
             device_name: None,
             ip: facts.ip.clone(),
             client: facts.client.clone(),
+            installed: None,
         }
+    }
+
+    /// From which address.
+    pub fn ip(&self) -> Option<&str> {
+        self.ip.as_deref()
     }
 
     /// With what a client says of its device.
     #[must_use]
-    pub fn on_device(mut self, name: Option<String>, installed: bool) -> Self {
+    pub fn on_device(mut self, name: Option<String>, installed: Option<bool>) -> Self {
         self.device_name = name;
-        self.client.installed = installed;
+        self.installed = installed;
         self
     }
 }
@@ -86,13 +93,14 @@ pub struct Welcome {
 }
 
 impl Welcome {
-    /// Leaves the finished key for the session cookie and sets the device's.
-    ///
-    /// # Errors
-    /// Never in practice: what is set is well formed.
-    pub fn finish(&self, session: &Session, site: &Site, answer: &mut HttpResponse) -> Result<()> {
-        current::finish_login(session, &self.key, &self.account.id)?;
-        answer.add_cookie(&site.cookies.device_cookie(&self.device_secret)).map_err(Error::bug)
+    /// What its browser keeps of the session.
+    pub fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    /// What its browser keeps of the device.
+    pub fn device_secret(&self) -> &Secret {
+        &self.device_secret
     }
 }
 
@@ -100,7 +108,7 @@ impl LoginRule {
     /// Checks credentials and, if they are right, begins a session.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database is away or too many passwords wait to be checked.
+    /// When the database is away or too many passwords wait to be checked.
     pub async fn log_in(&self, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
         let email_key = email.key();
         let found = self
@@ -122,15 +130,27 @@ impl LoginRule {
                     let welcome = begin(conn, found.account.clone(), visit, key, times).await?;
                     return Ok(Outcome::Welcome(Box::new(welcome)));
                 }
-                let failed = match &found {
-                    Some(found) => Event::of(Kind::LoginFailed, &found.account.id).by("visitor"),
-                    None => Event::of_nobody(Kind::LoginFailed),
-                };
-                audit::record(conn, &[failed.ip(visit.ip.as_deref())]).await?;
+                record_failure(conn, found.as_ref().map(|found| found.account.id.as_str()), &visit).await?;
                 Ok(Outcome::Refused)
             })
             .await
     }
+}
+
+/// A wrong password: on the account's trail, if there is one, with the device if it is one of the account's.
+async fn record_failure(conn: &mut Conn<'_>, account_id: Option<&str>, visit: &Visit) -> Result<()> {
+    let failed = match account_id {
+        None => Event::of_nobody(Kind::LoginFailed),
+        Some(id) => {
+            let device = match &visit.device_secret {
+                Some(secret) => device::find(conn, id, secret).await?,
+                None => None,
+            };
+            let (device_id, name) = device.map(|device| (device.id, device.name)).unzip();
+            Event::of(Kind::LoginFailed, id).by("visitor").device(device_id.as_deref(), name.as_deref())
+        }
+    };
+    audit::record(conn, &[failed.ip(visit.ip.as_deref())]).await
 }
 
 /// Begins a session for somebody who has just proved who they are: rotates the one they had, ends another person's.
@@ -146,14 +166,14 @@ pub async fn begin(
     times: Lifetimes,
 ) -> Result<Welcome> {
     let ip = visit.ip.clone();
-    let recognized =
-        device::recognize(conn, &account.id, visit.device_secret, &visit.client, visit.device_name.as_deref()).await?;
+    let says = device::Says { client: visit.client, installed: visit.installed, name: visit.device_name };
+    let recognized = device::recognize(conn, &account.id, visit.device_secret, says).await?;
     let new = NewSession {
         key,
         account_id: account.id.clone(),
         device_id: recognized.device.id.clone(),
         ip: visit.ip,
-        client: visit.client,
+        client: recognized.client.clone(),
     };
     let (record, kind, before) = replace_or_create(conn, visit.presented, &new, times).await?;
     let event = |kind| {
@@ -164,6 +184,7 @@ pub async fn begin(
     };
     let mut events = vec![event(Kind::LoginSucceeded)];
     events.extend(recognized.is_new.then(|| event(Kind::DeviceNew)));
+    events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
     events.push(match before {
         Some(before) => event(kind).detail(&format!("was {before}")),
         None => event(kind),
@@ -180,13 +201,13 @@ async fn replace_or_create(
     times: Lifetimes,
 ) -> Result<(Record, Kind, Option<String>)> {
     if let Some(old) = presented {
-        if let Some(record) = store::rotate(conn, &old, new, times).await? {
+        if let Some(record) = statements::rotate(conn, &old, new, times).await? {
             return Ok((record, Kind::SessionRegenerated, Some(old.id().to_owned())));
         }
-        if store::owner(conn, &old).await?.is_some() {
+        if statements::owner(conn, &old).await?.is_some() {
             let one = Scope::One(old.id().to_owned());
-            store::end(conn, &one, EndReason::Replaced, &new.account_id, new.ip.as_deref()).await?;
+            statements::end(conn, &one, EndReason::Replaced, &new.account_id, new.ip.as_deref()).await?;
         }
     }
-    Ok((store::create(conn, new, times).await?, Kind::SessionCreated, None))
+    Ok((statements::create(conn, new, times).await?, Kind::SessionCreated, None))
 }

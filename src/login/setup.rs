@@ -1,11 +1,13 @@
 //! The first start: whoever opens the one-time link makes the owner's account.
 
-use actix_session::Session;
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::rule::{self, LoginRule, Visit, Welcome};
+use super::{
+    desk::Desk,
+    rule::{self, LoginRule, Visit, Welcome},
+};
 use crate::{
     account::{self, EmailAddress, Role, password},
     audit::{self, Event, Kind},
@@ -14,11 +16,8 @@ use crate::{
     failure, instance,
     page::{self, Page},
     secret::Secret,
-    security::{
-        Site,
-        forms::{self, Form},
-    },
-    session::{SessionKey, current::Facts, guard},
+    security::forms::Form,
+    session::{SessionKey, guard},
 };
 
 /// The link's secret.
@@ -67,86 +66,77 @@ enum Link {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn show(
-    req: HttpRequest,
-    query: web::Query<Query>,
-    site: web::Data<Site>,
-    rule: web::Data<LoginRule>,
-) -> Result<HttpResponse> {
-    let secret = Secret::presented(&*query.token);
-    let link = rule.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &secret).await).await?;
+pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
     let setup = query.into_inner().token;
+    let secret = Secret::presented(&*setup);
+    let link = desk.rule.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &secret).await).await?;
     match link {
-        Link::Good => form(StatusCode::OK, &req, &site, SetupPage { setup, usable: true, ..SetupPage::default() }),
-        refused => refuse(&req, &site, refused),
+        Link::Good => form(StatusCode::OK, &desk, SetupPage { setup, usable: true, ..SetupPage::default() }),
+        refused => refuse(&desk, refused),
     }
 }
 
 /// `POST /setup`
 ///
 /// # Errors
-/// When the database is away or too many passwords wait to be hashed.
-pub async fn submit(
-    req: HttpRequest,
-    query: web::Query<Query>,
-    sent: Form<Fields>,
-    facts: Facts,
-    session: Session,
-    site: web::Data<Site>,
-    rule: web::Data<LoginRule>,
-) -> Result<HttpResponse> {
-    let Fields { token, email: typed, name: called, password } = sent.fields;
-    let token = if token.is_empty() { query.into_inner().token } else { token };
-    let again = SetupPage {
-        setup: token.clone(),
-        email: typed.clone(),
-        name: called.clone(),
-        usable: true,
-        ..SetupPage::default()
-    };
+/// What is neither bad input nor a database that is away: those show the form again.
+pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
+    let Fields { token, email, name, password } = sent.fields;
+    let setup = if token.is_empty() { query.into_inner().token } else { token };
+    let again = SetupPage { setup, email, name, usable: true, ..SetupPage::default() };
     if !sent.is_fresh {
         let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &req, &site, SetupPage { problem, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, SetupPage { problem, ..again });
     }
-    let email = EmailAddress::parse(&typed);
-    let name = account::display_name(&called);
-    let chosen = password::check_new(&password);
-    let (email, name) = match (email, name, chosen) {
-        (Ok(email), Ok(name), Ok(())) => (email, name),
-        (email, name, chosen) => {
-            let complaint = SetupPage {
-                email_error: email.err().map(|error| error.to_string()),
-                name_error: name.err().map(|error| error.to_string()),
-                password_error: chosen.err().map(|error| error.to_string()),
-                ..again
-            };
-            return form(StatusCode::UNPROCESSABLE_ENTITY, &req, &site, complaint);
-        }
+    let (email, name) = match check(&again, &password) {
+        Ok(checked) => checked,
+        Err(complaint) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, complaint.beside(again)),
     };
-    let visit = Visit::new(&req, &facts, &site);
+    let link = Secret::presented(&*again.setup);
     let created = async {
-        let owner = account::New { email, name, role: Role::Owner, password_hash: rule.hasher.hash(password).await? };
-        create_owner(&rule, Secret::presented(token), owner, visit).await
+        let password_hash = desk.rule.hasher.hash(password).await?;
+        let owner = account::New { email, name, role: Role::Owner, password_hash };
+        create_owner(&desk.rule, link, owner, desk.visit()).await
     };
-    let created = match created.await {
-        Ok(created) => created,
-        Err(error) => {
-            return failure::form_again(error, |status, words| {
-                form(status, &req, &site, SetupPage { problem: Some(words.to_owned()), ..again })
-            });
-        }
-    };
-    match created {
-        Created::Owner(welcome) => {
-            let mut answer = page::see_other(guard::HOME);
-            welcome.finish(&session, &site, &mut answer)?;
-            Ok(answer)
-        }
-        Created::AddressTaken => {
+    match created.await {
+        Ok(Created::Owner(welcome)) => desk.welcome(&welcome, page::see_other(guard::HOME)),
+        Ok(Created::Refused(link)) => refuse(&desk, link),
+        Ok(Created::AddressTaken) => {
             let email_error = Some("There is an account with this address already. Choose another.".to_owned());
-            form(StatusCode::UNPROCESSABLE_ENTITY, &req, &site, SetupPage { email_error, ..again })
+            form(StatusCode::UNPROCESSABLE_ENTITY, &desk, SetupPage { email_error, ..again })
         }
-        Created::Refused(link) => refuse(&req, &site, link),
+        Err(error) => failure::form_again(error, |status, words| {
+            form(status, &desk, SetupPage { problem: Some(words.to_owned()), ..again })
+        }),
+    }
+}
+
+/// What is wrong with what was typed.
+struct Complaint {
+    email: Option<String>,
+    name: Option<String>,
+    password: Option<String>,
+}
+
+impl Complaint {
+    fn beside(self, again: SetupPage) -> SetupPage {
+        SetupPage { email_error: self.email, name_error: self.name, password_error: self.password, ..again }
+    }
+}
+
+fn check(typed: &SetupPage, password: &str) -> Result<(EmailAddress, String), Complaint> {
+    let email = EmailAddress::parse(&typed.email);
+    let name = account::display_name(&typed.name);
+    match (email, name, password::check_new(password)) {
+        (Ok(email), Ok(name), Ok(())) => Ok((email, name)),
+        (email, name, password) => {
+            let words = |error: Error| error.to_string();
+            Err(Complaint {
+                email: email.err().map(words),
+                name: name.err().map(words),
+                password: password.err().map(words),
+            })
+        }
     }
 }
 
@@ -172,7 +162,8 @@ async fn create_owner(rule: &LoginRule, link: Secret, owner: account::New, visit
                 return Ok(Created::AddressTaken);
             };
             instance::close_setup(conn).await?;
-            audit::record(conn, &[Event::of(Kind::AccountCreated, &account.id).detail("owner")]).await?;
+            let made = Event::of(Kind::AccountCreated, &account.id).detail(Role::Owner.as_str()).ip(visit.ip());
+            audit::record(conn, &[made]).await?;
             let welcome = rule::begin(conn, account, visit, key, times).await?;
             Ok(Created::Owner(Box::new(welcome)))
         })
@@ -187,23 +178,19 @@ async fn judge(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
     Ok(if good { Link::Good } else { Link::Bad })
 }
 
-fn refuse(req: &HttpRequest, site: &Site, link: Link) -> Result<HttpResponse> {
+fn refuse(desk: &Desk, link: Link) -> Result<HttpResponse> {
     let words = match link {
         Link::NotNeeded => "This link has been used. Sessile has an owner, so you can sign in.",
         Link::Good | Link::Bad => {
             "This link is not good any more. Restart Sessile and open the link that it prints; it works for a day."
         }
     };
-    let template = SetupPage { problem: Some(words.to_owned()), ..SetupPage::default() };
-    form(StatusCode::FORBIDDEN, req, site, template)
+    form(StatusCode::FORBIDDEN, desk, SetupPage { problem: Some(words.to_owned()), ..SetupPage::default() })
 }
 
-fn form(status: StatusCode, req: &HttpRequest, site: &Site, template: SetupPage) -> Result<HttpResponse> {
-    let token = forms::token(site, req)?;
-    let template = SetupPage { page: Page::new(req, "Set up"), token: token.value, ..template };
-    let mut answer = page::answer(status, &template)?;
-    if let Some(cookie) = token.cookie {
-        answer.add_cookie(&cookie).map_err(Error::bug)?;
-    }
-    Ok(answer)
+fn form(status: StatusCode, desk: &Desk, template: SetupPage) -> Result<HttpResponse> {
+    desk.form(|token| {
+        let page = Page::new(&desk.req, "Set up");
+        page::answer(status, &SetupPage { page, token, ..template })
+    })
 }

@@ -35,7 +35,8 @@ pub(super) fn take_finished_key(state: &mut State) -> Result<Option<CookieValue>
         return Ok(None);
     };
     let key: String = serde_json::from_str(&text).map_err(Error::bug)?;
-    CookieValue::try_from(key).map(Some).map_err(|error| Error::bug(error.to_string()))
+    let key = SessionKey::parse(&key).ok_or_else(|| Error::bug("a finished key that is none"))?;
+    key.cookie_value().map(Some)
 }
 
 /// Takes out what is never stored.
@@ -56,10 +57,10 @@ pub fn finish_login(session: &Session, key: &SessionKey, account_id: &str) -> Re
     session.insert(FINISHED, key.expose()).map_err(Error::bug)
 }
 
-/// Forgets the session of a logout that was committed; the cookie goes.
-pub fn finish_logout(session: &Session) {
+/// Forgets the session of a logout; the cookie goes. What the handler has not `ended` itself the store ends now.
+pub fn finish_logout(session: &Session, ended: bool) {
     if let Some(facts) = request::current() {
-        facts.ended_by_handler.set(true);
+        facts.ended_by_handler.set(ended);
     }
     session.purge();
 }

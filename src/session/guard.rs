@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn next_leads_to_our_own_origin_only() {
-        let public = PublicUrl::localhost(8080);
+        let public = PublicUrl::localhost(8080, false);
         let good = [
             ("/dashboard", "/dashboard"),
             ("/drafts?id=1#end", "/drafts?id=1#end"),

@@ -1,8 +1,8 @@
 //! Sessions, the heart of the product: from login to their end, and 30 days beyond so that the browser can be told why.
 //!
-//! The life of one: [`store`] creates it at a login, in the transaction that records the login; the actix-session
-//! middleware loads it once a request; [`current`] hands it to handlers; [`touch`] extends it; [`store`] rotates or
-//! ends it; [`sweep`] clears up.
+//! The life of one: [`statements`] create it at a login, in the transaction that records the login; the actix-session
+//! middleware loads it once a request from the [`store`]; [`current`] hands it to handlers; [`touch`] extends it;
+//! [`statements`] rotate or end it; [`sweep`] clears up.
 //!
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
@@ -10,6 +10,7 @@ pub mod current;
 pub mod guard;
 pub mod key;
 pub mod request;
+pub mod statements;
 pub mod store;
 pub mod sweep;
 pub mod touch;
@@ -22,7 +23,8 @@ use serde::Serialize;
 pub use self::{
     current::CurrentUser,
     key::SessionKey,
-    store::{NewSession, Scope, Sessions},
+    statements::{NewSession, Scope},
+    store::Sessions,
 };
 use crate::{
     audit,

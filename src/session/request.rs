@@ -1,5 +1,5 @@
 //! What the store must know of the request under way, and what it has to say about it. actix-session shows a store
-//! nothing but keys and state; the rest travels beside it in a task-local that `web::request` sets.
+//! nothing but keys and state; the rest travels beside it in a task-local that `security::envelope` sets.
 //!
 //! Invariant: nothing here outlives its request.
 
@@ -100,6 +100,11 @@ impl RequestFacts {
     /// Runs `work` with these facts.
     pub async fn scope<T>(self: Rc<Self>, work: impl Future<Output = T>) -> T {
         REQUEST.scope(self, work).await
+    }
+
+    /// Whether this is the key that the request presented.
+    pub fn presents(&self, key: &SessionKey) -> bool {
+        matches!(&self.presented, Presented::Key(own) if own.id() == key.id() && own.secret() == key.secret())
     }
 
     /// The session that lives, if one does.

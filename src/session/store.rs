@@ -1,19 +1,18 @@
-//! The sessions table: its only owner, and the actix-session [`SessionStore`].
+//! The actix-session [`SessionStore`], on the sessions table.
 //!
-//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through the functions
-//! of this module; the key to be set then reaches [`SessionStore::update`] in a reserved entry, and no I/O is left to do.
+//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through [`statements`];
+//! the key to be set then reaches [`SessionStore::update`] in a reserved entry, and no I/O is left to do.
 //!
 //! What the trait's methods promise: a missing, expired, ended or tampered session is `None`, never an error; an
 //! update of one that has ended is an error and inserts nothing; a session never comes from an id that a client chose.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use actix_session::storage::{LoadError, SaveError, SessionKey as CookieValue, SessionStore, UpdateError};
 use actix_web::cookie::time::Duration as CookieDuration;
 use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, Insertable, JoinOnDsl as _, NullableExpressionMethods as _,
-    QueryDsl as _, SelectableHelper as _,
+    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
 };
 use serde_json::Value;
 
@@ -21,6 +20,7 @@ use super::{
     EndReason, Lifetimes, Record, SessionKey,
     current::{self, IDENTITY},
     request::{self, Ended, Loaded, Standing},
+    statements,
     touch::{self, TouchQueue},
 };
 use crate::{
@@ -28,10 +28,9 @@ use crate::{
     audit::{self, Event},
     clock::Clock,
     db::{
-        Conn, Db, Instant, Locked, TouchRow, find, from_now, merged, now, run,
+        Conn, Db, Instant, TouchRow, find, merged, now, run,
         schema::{accounts, devices, sessions},
     },
-    device::{Client, Shape},
     error::{EndedBecause, Error, Result},
 };
 
@@ -51,32 +50,6 @@ pub struct Sessions {
     pub touches: TouchQueue,
 }
 
-/// A session to be created, or what a session becomes at its rotation.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    /// Its new key.
-    pub key: SessionKey,
-    /// Whose it is.
-    pub account_id: String,
-    /// On which device.
-    pub device_id: String,
-    /// From where.
-    pub ip: Option<String>,
-    /// In which browser.
-    pub client: Client,
-}
-
-/// Which sessions to end.
-#[derive(Debug, Clone)]
-pub enum Scope {
-    /// This one.
-    One(String),
-    /// All of an account.
-    Account(String),
-    /// All there are.
-    All,
-}
-
 /// What was found under a key.
 #[derive(Debug)]
 pub enum Found {
@@ -91,23 +64,6 @@ pub enum Found {
     },
     /// There is no such session, or the secret is not its own.
     Unknown,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = sessions)]
-struct Row<'a> {
-    id: &'a str,
-    secret_hash: Vec<u8>,
-    account_id: &'a str,
-    device_id: &'a str,
-    ip: Option<&'a str>,
-    browser: &'a str,
-    os: &'a str,
-    kind: Shape,
-    installed: bool,
-    version: i64,
-    state: Value,
-    data: &'a str,
 }
 
 impl Sessions {
@@ -197,10 +153,14 @@ impl Sessions {
                 let Some((account, device)) = noted else {
                     return Ok(());
                 };
+                let name = match &device {
+                    Some(device) => find!(conn, first(devices::table.find(device).select(devices::name)))?,
+                    None => None::<String>,
+                };
                 let event = Event::of(audit::Kind::SessionUsedAfterEnd, &account)
                     .by("visitor")
                     .session(&id)
-                    .device(device.as_deref(), None)
+                    .device(device.as_deref(), name.as_deref())
                     .ip(ip.as_deref());
                 audit::record(conn, &[event]).await
             })
@@ -295,252 +255,6 @@ impl Sessions {
     }
 }
 
-/// Inserts a session. An id that exists already is an error and overwrites nothing.
-///
-/// # Errors
-/// When the database is away, or the id collides.
-pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Record> {
-    let row = Row {
-        id: new.key.id(),
-        secret_hash: new.key.secret().hash(),
-        account_id: &new.account_id,
-        device_id: &new.device_id,
-        ip: new.ip.as_deref(),
-        browser: &new.client.browser,
-        os: &new.client.os,
-        kind: new.client.kind,
-        installed: new.client.installed,
-        version: 1,
-        state: Value::Object(serde_json::Map::new()),
-        data: "{}",
-    };
-    run!(
-        conn,
-        get_result(
-            diesel::insert_into(sessions::table)
-                .values((
-                    row,
-                    sessions::created_at.eq(now()),
-                    sessions::authenticated_at.eq(now()),
-                    sessions::last_activity.eq(now()),
-                    sessions::expires_at.eq(from_now(times.idle)),
-                    sessions::absolute_expires_at.eq(from_now(times.absolute)),
-                ))
-                .returning(Record::as_returning())
-        )
-    )
-}
-
-/// Gives a living session of the same account a new id and secret, in one statement: the old key stops working in the
-/// instant in which the new one starts. State and data stay. `None` when there is no such session to rotate.
-///
-/// # Errors
-/// When the database is away, or the new id collides.
-pub async fn rotate(
-    conn: &mut Conn<'_>,
-    old: &SessionKey,
-    new: &NewSession,
-    times: Lifetimes,
-) -> Result<Option<Record>> {
-    let target = sessions::table
-        .filter(sessions::id.eq(old.id()))
-        .filter(sessions::secret_hash.eq(old.secret().hash()))
-        .filter(sessions::account_id.eq(&new.account_id))
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::expires_at.gt(now()));
-    let identity = (
-        sessions::id.eq(new.key.id()),
-        sessions::secret_hash.eq(new.key.secret().hash()),
-        sessions::version.eq(sessions::version + 1),
-    );
-    let origin = (
-        sessions::device_id.eq(Some(&new.device_id)),
-        sessions::ip.eq(new.ip.as_deref()),
-        sessions::browser.eq(&new.client.browser),
-        sessions::os.eq(&new.client.os),
-        sessions::kind.eq(new.client.kind),
-        sessions::installed.eq(new.client.installed),
-    );
-    let life = (
-        sessions::created_at.eq(now()),
-        sessions::authenticated_at.eq(now()),
-        sessions::last_activity.eq(now()),
-        sessions::expires_at.eq(from_now(times.idle)),
-        sessions::absolute_expires_at.eq(from_now(times.absolute)),
-    );
-    find!(conn, get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning())))
-}
-
-/// Whose living session a key opens, if it opens one.
-///
-/// # Errors
-/// When the database is away.
-pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<String>> {
-    find!(
-        conn,
-        first(
-            sessions::table
-                .filter(sessions::id.eq(key.id()))
-                .filter(sessions::secret_hash.eq(key.secret().hash()))
-                .filter(sessions::ended_at.is_null())
-                .filter(sessions::expires_at.gt(now()))
-                .select(sessions::account_id)
-        )
-    )
-}
-
-/// Ends sessions and records it, in the caller's transaction. What has ended before keeps its first end.
-/// Returns how many it ended.
-///
-/// # Errors
-/// When the database is away.
-pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
-    let ids: Vec<String> = match scope {
-        Scope::One(id) => vec![id.clone()],
-        Scope::Account(account) => run!(
-            conn,
-            load(Locked::all(
-                sessions::table
-                    .filter(sessions::account_id.eq(account))
-                    .filter(sessions::ended_at.is_null())
-                    .order(sessions::id)
-                    .select(sessions::id)
-            ))
-        )?,
-        Scope::All => run!(
-            conn,
-            load(Locked::all(
-                sessions::table.filter(sessions::ended_at.is_null()).order(sessions::id).select(sessions::id)
-            ))
-        )?,
-    };
-    let mut ended = 0;
-    for batch in ids.chunks(500) {
-        ended += end_batch(conn, batch, reason, by, ip).await?;
-    }
-    Ok(ended)
-}
-
-async fn end_batch(
-    conn: &mut Conn<'_>,
-    ids: &[String],
-    reason: EndReason,
-    by: &str,
-    ip: Option<&str>,
-) -> Result<usize> {
-    let ended: Vec<(String, String, Option<String>)> = run!(
-        conn,
-        get_results(
-            diesel::update(
-                sessions::table
-                    .filter(sessions::id.eq_any(ids))
-                    .filter(sessions::ended_at.is_null())
-                    .filter(sessions::expires_at.gt(now()))
-            )
-            .set((
-                sessions::ended_at.eq(now().nullable()),
-                sessions::ended_reason.eq(Some(reason)),
-                sessions::ended_by.eq(Some(by)),
-            ))
-            .returning((sessions::id, sessions::account_id, sessions::device_id))
-        )
-    )?;
-    record_ends(conn, &ended, reason, by, ip).await?;
-    Ok(ended.len())
-}
-
-/// One event for each session that ended: its id, its account, its device.
-pub(super) async fn record_ends(
-    conn: &mut Conn<'_>,
-    ended: &[(String, String, Option<String>)],
-    reason: EndReason,
-    by: &str,
-    ip: Option<&str>,
-) -> Result<()> {
-    let device_ids: HashSet<&str> = ended.iter().filter_map(|(_, _, device)| device.as_deref()).collect();
-    let names: HashMap<String, String> = if device_ids.is_empty() {
-        HashMap::new()
-    } else {
-        let rows: Vec<(String, String)> = run!(
-            conn,
-            load(
-                devices::table
-                    .filter(devices::id.eq_any(device_ids.iter().copied().collect::<Vec<_>>()))
-                    .select((devices::id, devices::name))
-            )
-        )?;
-        rows.into_iter().collect()
-    };
-    let events: Vec<Event> = ended
-        .iter()
-        .map(|(id, account, device)| {
-            let name = device.as_ref().and_then(|device| names.get(device));
-            let event = Event::of(reason.event(), account)
-                .by(by)
-                .session(id)
-                .device(device.as_deref(), name.map(String::as_str))
-                .ip(ip);
-            match reason {
-                EndReason::PasswordChanged | EndReason::AccountDisabled => event.detail(reason.as_str()),
-                _ => event,
-            }
-        })
-        .collect();
-    audit::record(conn, &events).await
-}
-
-/// The account's living sessions, newest activity first, with the names of their devices.
-///
-/// # Errors
-/// When the database is away.
-pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, Option<String>)>> {
-    run!(
-        conn,
-        load(
-            sessions::table
-                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
-                .filter(sessions::account_id.eq(account_id))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
-                .order((sessions::last_activity.desc(), sessions::id))
-                .select((Record::as_select(), devices::name.nullable()))
-        )
-    )
-}
-
-/// All living sessions with the address of their account and the name of their device, newest activity first.
-///
-/// # Errors
-/// When the database is away.
-pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option<String>)>> {
-    run!(
-        conn,
-        load(
-            sessions::table
-                .inner_join(accounts::table)
-                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
-                .order((sessions::last_activity.desc(), sessions::id))
-                .select((Record::as_select(), accounts::email, devices::name.nullable()))
-        )
-    )
-}
-
-/// Whether any session lives.
-///
-/// # Errors
-/// When the database is away.
-pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
-    let one: Option<String> = find!(
-        conn,
-        first(
-            sessions::table
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
-                .select(sessions::id)
-        )
-    )?;
-    Ok(one.is_some())
-}
-
 impl SessionStore for Sessions {
     /// `None` for whatever does not live. What was found is left in the request's facts.
     async fn load(&self, key: &CookieValue) -> Result<Option<State>, LoadError> {
@@ -548,6 +262,10 @@ impl SessionStore for Sessions {
             return Ok(None);
         };
         let facts = request::current();
+        // What was not verified and noted as presented is not loaded either: the two can never be at odds.
+        if facts.as_ref().is_some_and(|facts| !facts.presents(&key)) {
+            return Ok(None);
+        }
         let found = self.find(&key).await.map_err(|error| LoadError::Other(fault(error)))?;
         let standing = match found {
             Found::Unknown => Standing::None,
@@ -639,11 +357,11 @@ impl Sessions {
         let key = key.clone();
         self.db
             .write(async move |conn: &mut Conn<'_>| {
-                let Some(account) = owner(conn, &key).await? else {
+                let Some(account) = statements::owner(conn, &key).await? else {
                     return Ok(false);
                 };
-                let one = Scope::One(key.id().to_owned());
-                Ok(end(conn, &one, EndReason::LoggedOut, &account, ip.as_deref()).await? == 1)
+                let one = statements::Scope::One(key.id().to_owned());
+                Ok(statements::end(conn, &one, EndReason::LoggedOut, &account, ip.as_deref()).await? == 1)
             })
             .await
     }

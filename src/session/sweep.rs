@@ -6,7 +6,7 @@
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::{EndReason, REMEMBERED, store};
+use super::{EndReason, REMEMBERED, statements};
 use crate::{
     audit,
     db::{Conn, Db, Locked, before_now, now, run, schema::sessions},
@@ -78,7 +78,7 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
             .returning((sessions::id, sessions::account_id, sessions::device_id))
         )
     )?;
-    store::record_ends(conn, &ended, EndReason::Expired, audit::SYSTEM, None).await?;
+    statements::record_ends(conn, &ended, EndReason::Expired, audit::SYSTEM, None).await?;
     Ok(ended.len())
 }
 

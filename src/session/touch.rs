@@ -2,7 +2,7 @@
 //! at shutdown. Called by `current` (queue) and by `serve` (flush).
 //!
 //! Invariant: a touch moves a session only forward and only while it lives; a session near its end is written before
-//! its answer, so that one that was used in time never expires in the queue.
+//! its answer, so that one that was used in time never expires in the queue, unless the database is away for as long.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,11 @@ pub fn due(record: &Record, now: Instant, ip: Option<&str>, times: Lifetimes) ->
         expires_at: now.plus(times.idle).min(record.absolute_expires_at),
         ip: ip.map(str::to_owned).or_else(|| record.ip.clone()),
     };
-    if record.expires_at.since(now) < times.touch_interval * 2 { Due::Now(row) } else { Due::Queue(row) }
+    if record.expires_at.since(now) < (times.touch_interval * 2).max(FLUSH_INTERVAL * 4) {
+        Due::Now(row)
+    } else {
+        Due::Queue(row)
+    }
 }
 
 /// The touches that are not written yet. Cheap to clone; all clones share the queue.

@@ -28,10 +28,11 @@ impl PublicUrl {
         self.origin.starts_with("https://")
     }
 
-    /// The origin of a service that has no other: this machine, over http.
-    pub fn localhost(port: u16) -> Self {
-        let port = if port == 80 { String::new() } else { format!(":{port}") };
-        Self { origin: format!("http://localhost{port}"), authority_at: "http://".len() }
+    /// The origin of a service that has no other: this machine, over http or its own TLS.
+    pub fn localhost(port: u16, https: bool) -> Self {
+        let (scheme, usual) = if https { ("https://", 443) } else { ("http://", 80) };
+        let port = if port == usual { String::new() } else { format!(":{port}") };
+        Self { origin: format!("{scheme}localhost{port}"), authority_at: scheme.len() }
     }
 
     pub(super) fn parse(value: &str) -> Result<Self, String> {

@@ -283,8 +283,8 @@ fn a_public_url_is_normalised_as_browsers_do() {
         let url = check(&["--public-url", value], &[]).unwrap().public_url.unwrap();
         assert_eq!((url.origin(), url.host(), url.is_https()), (origin, host, https));
     }
-    assert_eq!(PublicUrl::localhost(8080).origin(), "http://localhost:8080");
-    assert_eq!(PublicUrl::localhost(80).origin(), "http://localhost");
+    assert_eq!(PublicUrl::localhost(8080, false).origin(), "http://localhost:8080");
+    assert_eq!(PublicUrl::localhost(80, false).origin(), "http://localhost");
 }
 
 #[test]

@@ -141,7 +141,9 @@ pub(super) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
 pub(super) fn log_filter(value: &str) -> Result<String, String> {
     let is_word = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     let is_level = value.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    if (is_word && !is_level && value != "sessile") || EnvFilter::builder().parse(value).is_err() {
+    // Only the fields of a span may hold spaces.
+    let is_prose = !value.contains('[') && value.split(',').any(|part| part.trim().contains(char::is_whitespace));
+    if is_prose || (is_word && !is_level && value != "sessile") || EnvFilter::builder().parse(value).is_err() {
         return Err(format!(
             "{} is not a log filter: write a level or directives, such as info,sessile=debug",
             quoted(value)

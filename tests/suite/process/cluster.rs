@@ -32,6 +32,18 @@ impl Cluster {
         assert!(out.status.success(), "{out:?}");
     }
 
+    /// All its processes stand still, as on a machine that hangs, until what this returns is dropped.
+    pub fn freeze(&self) -> Frozen {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let postmaster = file.lines().next().expect("a process id").to_owned();
+        signal("-STOP", std::slice::from_ref(&postmaster));
+        let out = Command::new("ps").args(["-o", "pid=", "--ppid", &postmaster]).output().expect("ps");
+        let children = String::from_utf8(out.stdout).unwrap();
+        let frozen: Vec<String> = children.split_whitespace().chain([&*postmaster]).map(str::to_owned).collect();
+        signal("-STOP", &frozen);
+        Frozen(frozen)
+    }
+
     fn script(&self, what: &str, more: &[&str]) -> std::process::Output {
         Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
             .arg(what)
@@ -50,4 +62,17 @@ impl Drop for Cluster {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Processes that stand still.
+pub struct Frozen(Vec<String>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal("-CONT", &self.0);
+    }
+}
+
+fn signal(name: &str, processes: &[String]) {
+    let _ = Command::new("kill").arg(name).args(processes).status();
 }

@@ -60,7 +60,12 @@ impl Browser {
         while !stop.load(Ordering::Relaxed) {
             match self.held.take() {
                 None => self.log_in(None),
-                Some(held) => match self.draw(10) {
+                Some(held) => match self.draw(12) {
+                    // It is left as it is, and another browser is opened.
+                    10.. => {
+                        self.diary.living.push(held);
+                        self.client.cookies.clear();
+                    }
                     0..3 => self.log_in(Some(held)),
                     3..6 => self.change(held),
                     6..8 => self.look(held),

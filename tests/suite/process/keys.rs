@@ -6,7 +6,7 @@ use actix_web::cookie::Cookie;
 use sessile::key_file::Keys;
 
 use super::{KIM, ask, assert_ended};
-use crate::support::{Client, PASSWORD, Server, TestDb, add_user, on_both_engines};
+use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     a_missing_key_file_stops_the_start_while_sessions_live,
@@ -44,11 +44,9 @@ async fn another_key_stops_the_start_while_sessions_live(db: TestDb) {
     let client = signed_in_before_a_stop(&db);
     let right = std::fs::read_to_string(db.key_file()).unwrap();
     let other = another_key(&db);
-    for wrong in [other.as_str(), "not a key\n", ""] {
-        std::fs::write(db.key_file(), wrong).unwrap();
-        ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE"]);
-        assert_eq!(std::fs::read_to_string(db.key_file()).unwrap(), wrong, "the file is never overwritten");
-    }
+    std::fs::write(db.key_file(), &other).unwrap();
+    ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE", "session revoke --all"]);
+    assert_eq!(std::fs::read_to_string(db.key_file()).unwrap(), other, "the file is never overwritten");
     std::fs::write(db.key_file(), &right).unwrap();
     let server = Server::start(&db, &[]);
     assert_eq!(at(&server, &client).get("/api/session").status, 200);
@@ -62,6 +60,16 @@ async fn another_key_stops_the_start_while_sessions_live(db: TestDb) {
     assert_eq!(server.terminate(), Some(0));
     std::fs::write(db.key_file(), &right).unwrap();
     ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE"]);
+}
+
+#[test]
+fn a_file_of_something_else_than_keys_stops_the_start() {
+    let db = TestDb::new(Engine::Sqlite);
+    for wrong in ["not a key\n", "", "\n"] {
+        std::fs::write(db.key_file(), wrong).unwrap();
+        ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE", &db.key_file()]);
+        assert_eq!(std::fs::read_to_string(db.key_file()).unwrap(), wrong, "the file is never overwritten");
+    }
 }
 
 async fn a_second_key_put_first_signs_and_the_old_one_still_verifies(db: TestDb) {

@@ -1,10 +1,13 @@
 //! The program as a process: killed and started again, many at once, beside its commands, with a database that goes away
 //! and comes back.
 
+#![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
+
 mod accounts;
 mod away;
 mod cluster;
 mod diary;
+mod dropped;
 mod first_start;
 mod keys;
 mod killed;

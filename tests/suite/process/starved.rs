@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{KIM, assert_unavailable, psql::Psql};
+use super::{KIM, ask, assert_unavailable, cluster::Cluster, psql::Psql};
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventually, run};
 
 const MORE: [(&str, &str); 3] =
@@ -34,6 +34,67 @@ fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
         }
         assert_eq!(clients[0].json("PATCH", "/api/session/data", &json!({"n": 1})).status, 200);
     });
+}
+
+/// Nothing ends a statement on the other side then, so that the deadline of our own must.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn requests_end_in_time_while_the_database_stands_still_and_work_again_afterwards() {
+    actix_web::rt::System::new().block_on(async {
+        let (cluster, db) = Cluster::start();
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &MORE);
+        let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+        for client in &mut clients {
+            client.log_in(KIM);
+        }
+        let frozen = cluster.freeze();
+        for _ in 0..2 {
+            let slowest = every_answer_is_unavailable(&mut clients);
+            println!("8 requests at once to a database that stands still: the slowest took {slowest:?}");
+            assert!(slowest < IN_TIME, "{slowest:?}");
+        }
+        drop(frozen);
+        for client in &mut clients {
+            eventually("an answer", async || client.get("/api/session").status == 200).await;
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_database_that_hangs_does_not_hold_up_the_end() {
+    let db = TestDb::new(Engine::Postgres);
+    add_user(&db, KIM, "owner");
+    let server = Server::start(&db, &MORE);
+    let mut client = server.client();
+    client.log_in(KIM);
+    db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
+    let mut other = Psql::open(&db);
+    assert_eq!(client.get("/api/session").status, 200, "a touch waits to be written");
+    other.lock("sessions");
+    let started = Instant::now();
+    assert_eq!(server.terminate(), Some(0));
+    assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
+}
+
+/// It accepts connections and never says a word.
+#[test]
+fn a_node_comes_up_beside_a_database_that_says_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let db = TestDb::in_own_postgres(format!("postgres://kim:geheim@127.0.0.1:{port}/sessile"));
+    let started = Instant::now();
+    let server = Server::start(&db, &MORE);
+    println!("a node beside a silent database came up after {:?}", started.elapsed());
+    assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
+    assert_eq!(server.client().get("/healthz").status, 200);
+    assert_unavailable(&server.client().get("/login"));
+    assert!(!server.log().contains("geheim"), "{}", server.log());
+    ask(&db, &["user", "list"], "").refused(&["DATABASE_URL"]);
+    let started = Instant::now();
+    assert_eq!(server.terminate(), Some(0));
+    assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
 }
 
 #[test]

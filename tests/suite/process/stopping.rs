@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{KIM, ask_to_stop, count};
-use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, eventually, on_both_engines, run};
+use super::{KIM, ask_to_stop, count, to_end};
+use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, eventually, on_both_engines, run};
 
 on_both_engines! {
     touches_that_wait_are_written_before_the_end,
@@ -27,12 +28,29 @@ async fn touches_that_wait_are_written_before_the_end(db: TestDb) {
     }
 }
 
+/// A shell is quicker to send it than a process that must be started first.
+const SIGNAL_AT_THE_FIRST_LINE: &str = r#"
+    mkfifo lines
+    "$0" serve >lines 2>log &
+    exec 3<lines
+    read -r line <&3
+    kill -TERM $!
+    wait $!
+    echo "$? after: $line"
+    rm lines
+"#;
+
 #[test]
 fn a_signal_right_after_the_first_line_is_heard() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
-    for _ in 0..10 {
-        assert_eq!(Server::start(&db, &[]).terminate(), Some(0));
+    for _ in 0..20 {
+        let server = command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", SIGNAL_AT_THE_FIRST_LINE]).arg(server.get_program()).current_dir(&db.folder);
+        shell.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ended = to_end(shell, "");
+        assert!(ended.stdout.starts_with("0 after: sessile: listening on"), "128 + 15 is unheard: {ended:?}");
     }
 }
 

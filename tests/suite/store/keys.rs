@@ -94,8 +94,9 @@ async fn rotation_onto_an_id_that_exists_fails_and_changes_nothing(db: TestDb) {
     let mut new = node.new_session();
     new.key = SessionKey::parse(&format!("{}.{}", two.id(), new.key.secret().expose())).unwrap();
     let (old, times) = (one.clone(), node.sessions.times);
-    let rotate =
-        async move |conn: &mut sessile::db::Conn<'_>| sessile::session::store::rotate(conn, &old, &new, times).await;
+    let rotate = async move |conn: &mut sessile::db::Conn<'_>| {
+        sessile::session::statements::rotate(conn, &old, &new, times).await
+    };
     assert!(node.sessions.db.write(rotate).await.is_err());
     assert!(node.is_live(&one).await && node.is_live(&two).await);
 }

@@ -12,12 +12,13 @@ use actix_web::cookie::time::Duration as CookieDuration;
 use sessile::{
     account::{self, EmailAddress, Role},
     db::Conn,
-    device::{self, Client},
+    device::{self, Client, Says},
     error::{Error, Result},
     session::{
         EndReason, NewSession, Record, Scope, SessionKey, Sessions,
         request::{Presented, RequestFacts, Standing},
-        store::{self, State},
+        statements,
+        store::State,
     },
 };
 
@@ -63,20 +64,20 @@ impl Node {
 
     pub async fn try_create(&self, new: &NewSession) -> Result<Record> {
         let (new, times) = (new.clone(), self.sessions.times);
-        self.sessions.db.write(async move |conn: &mut Conn<'_>| store::create(conn, &new, times).await).await
+        self.sessions.db.write(async move |conn: &mut Conn<'_>| statements::create(conn, &new, times).await).await
     }
 
     /// Rotates to a new key; `None` when there was nothing to rotate.
     pub async fn rotate(&self, old: &SessionKey) -> Option<SessionKey> {
         let (old, new, times) = (old.clone(), self.new_session(), self.sessions.times);
         let key = new.key.clone();
-        let rotate = async move |conn: &mut Conn<'_>| store::rotate(conn, &old, &new, times).await;
+        let rotate = async move |conn: &mut Conn<'_>| statements::rotate(conn, &old, &new, times).await;
         self.sessions.db.write(rotate).await.unwrap().map(|_| key)
     }
 
     pub async fn end(&self, key: &SessionKey, reason: EndReason) -> usize {
         let (one, by) = (Scope::One(key.id().to_owned()), self.account_id.clone());
-        let end = async move |conn: &mut Conn<'_>| store::end(conn, &one, reason, &by, None).await;
+        let end = async move |conn: &mut Conn<'_>| statements::end(conn, &one, reason, &by, None).await;
         self.sessions.db.write(end).await.unwrap()
     }
 
@@ -137,7 +138,8 @@ async fn add_account(sessions: &Sessions, email: &str) -> String {
 async fn add_device(sessions: &Sessions, account_id: &str) -> String {
     let account_id = account_id.to_owned();
     let recognize = async move |conn: &mut Conn<'_>| {
-        device::recognize(conn, &account_id, None, &Client::from_user_agent(""), Some("Shop counter")).await
+        let says = Says { client: Client::from_user_agent(""), installed: None, name: Some("Shop counter".into()) };
+        device::recognize(conn, &account_id, None, says).await
     };
     sessions.db.write(recognize).await.unwrap().device.id
 }

@@ -1,0 +1,93 @@
+//! Signing out by a form, and what every way of signing out shares.
+
+use actix_web::{
+    HttpResponse,
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use askama::Template;
+use serde::Deserialize;
+
+use super::desk::Desk;
+use crate::{
+    error::{Error, Result},
+    page::{self, Page},
+    security::forms::Form,
+    session::{
+        Sessions,
+        request::{Presented, RequestFacts},
+    },
+};
+
+#[derive(Template)]
+#[template(path = "login/sign_out.html")]
+struct SignOutPage {
+    page: Page,
+    token: String,
+}
+
+/// A form without fields of its own.
+#[derive(Debug, Deserialize)]
+pub struct NoFields {}
+
+/// `POST /logout`
+///
+/// # Errors
+/// When the database is away: nothing is claimed that did not happen.
+pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
+    let mut answer = page::see_other("/login");
+    if desk.facts.live().is_none() {
+        forget_cookie(&desk, &mut answer)?;
+        return Ok(answer);
+    }
+    if !sent.is_fresh {
+        return desk.form(|token| {
+            let page = Page::new(&desk.req, "Sign out");
+            page::answer(StatusCode::UNPROCESSABLE_ENTITY, &SignOutPage { page, token })
+        });
+    }
+    let ended = end_this(&desk.facts, &desk.rule.sessions).await?;
+    desk.goodbye(ended);
+    clear_cache(&mut answer);
+    Ok(answer)
+}
+
+/// Ends the session of this request; whether it lived.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
+    let Presented::Key(key) = &facts.presented else {
+        return Ok(false);
+    };
+    sessions.log_out(key, facts.ip.clone()).await
+}
+
+/// The session lived when the request began, and does not any more.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn ended_meanwhile(facts: &RequestFacts, sessions: &Sessions) -> Result<Error> {
+    let Presented::Key(key) = &facts.presented else {
+        return Ok(facts.absence());
+    };
+    Ok(Error::SessionEnded(sessions.why_ended(key).await?))
+}
+
+/// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).
+pub(super) fn clear_cache(answer: &mut HttpResponse) {
+    let cache = HeaderValue::from_static("\"cache\"");
+    answer.headers_mut().insert(HeaderName::from_static("clear-site-data"), cache);
+}
+
+/// A cookie of a session that has ended stays until somebody signs in or out.
+fn forget_cookie(desk: &Desk, answer: &mut HttpResponse) -> Result<()> {
+    if matches!(desk.facts.presented, Presented::Nothing) {
+        return Ok(());
+    }
+    clear_cache(answer);
+    let cookies = &desk.site.cookies;
+    answer.add_cookie(&cookies.removal(&cookies.session)).map_err(Error::bug)
+}
