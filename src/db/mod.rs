@@ -178,7 +178,10 @@ impl Db {
     {
         match &*self.0 {
             Engine::Postgres(pools) => match pools.lend(&work).await {
-                Err(Error::Unavailable(fault)) if fault.what == Away::Connection => pools.lend(&work).await,
+                Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
+                    pools.forget_idle();
+                    pools.lend(&work).await
+                }
                 result => result,
             },
             Engine::Sqlite(lanes) => lanes.read(work).await,

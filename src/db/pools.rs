@@ -26,8 +26,8 @@ const MIGRATION_LOCK: i64 = 0x0073_6573_7369_6c65;
 /// A migration may take this long; a request may not.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 /// How often, and how far apart, a connection that failed is asked whether it has closed.
-const CLOSING_CHECKS: u32 = 5;
-const CLOSING_CHECK: Duration = Duration::from_millis(2);
+const CLOSING_CHECKS: u32 = 50;
+const CLOSING_CHECK: Duration = Duration::from_millis(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pool and the runtime that drives its connections.
@@ -84,7 +84,10 @@ impl Pools {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut lent = match self.begun().await {
-            Err(Error::Unavailable(fault)) if fault.what == Away::Connection => self.begun().await?,
+            Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
+                self.forget_idle();
+                self.begun().await?
+            }
             begun => begun?,
         };
         match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
@@ -102,6 +105,12 @@ impl Pools {
                 Err(error)
             }
         }
+    }
+
+    /// Closes the connections that wait in the pool: where one was lost the others may be, and what is tried again gets
+    /// a new one.
+    pub(super) fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
     }
 
     /// Migrates on a connection of its own, under an advisory lock that ends with it.

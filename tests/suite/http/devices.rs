@@ -94,3 +94,38 @@ fn names_that_people_choose_are_text_in_a_page() {
     assert!(page.status == 200 && page.body.contains("alert(1)") && page.body.contains("alert(2)"), "{page:?}");
     assert!(!page.body.contains("<script>alert") && !page.body.contains("<img"), "{page:?}");
 }
+
+#[test]
+fn a_name_given_at_a_login_is_the_devices_name_from_then_on() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    let named = |name: &str| json!({"email": KIM, "password": PASSWORD, "device": {"name": name, "installed": true}});
+    client.log_in(KIM);
+    let renamed = client.json("POST", "/api/establish-session", &named("Shop counter")).json();
+    assert_eq!(renamed["session"]["deviceName"], "Shop counter");
+    assert_eq!(renamed["session"]["client"]["installed"], true);
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
+    // A login that says nothing of the device leaves its name, and that it is an app.
+    let again = client.log_in(KIM).json();
+    assert_eq!(again["session"]["deviceName"], "Shop counter");
+    assert_eq!(again["session"]["client"]["installed"], true);
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
+    for odd in ["", " ", "\u{200B}", "gnp.\u{202E}exe", "a\nb", &"x".repeat(61)] {
+        assert_eq!(client.json("POST", "/api/establish-session", &named(odd)).problem(), "invalid-request", "{odd:?}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    client.try_log_in(KIM, "a wrong password");
+    server.client().try_log_in(KIM, "a wrong password");
+    assert_eq!(
+        count(&db, "audit WHERE kind = 'login.failed' AND device_id IS NOT NULL AND device_name IS NOT NULL"),
+        1
+    );
+    assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND device_id IS NULL"), 1);
+    assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND ip IS NULL"), 0);
+}

@@ -10,6 +10,7 @@ mod dump;
 mod ends;
 mod forms;
 mod headers;
+mod log;
 mod login;
 mod next;
 mod odd_cookies;

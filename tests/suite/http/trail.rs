@@ -84,3 +84,15 @@ fn a_use_after_the_end_is_recorded_once_however_many_come_at_once() {
     });
     assert_eq!(count(&db, "audit WHERE kind = 'session.used-after-end'"), 1);
 }
+
+/// A later version beside this one, on the same database, may record what this one does not know.
+#[test]
+fn an_event_of_a_later_version_is_left_out_of_the_dashboard() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    db.sql("INSERT INTO audit (at, kind, account_id, actor) SELECT INSTANT(0), 'moon.landed', id, id FROM accounts");
+    let page = client.get("/dashboard");
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("Signed in on a new device"));
+}

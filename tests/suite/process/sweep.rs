@@ -20,8 +20,8 @@ async fn the_server_sweeps_by_itself(db: TestDb) {
     db.sql("UPDATE sessions SET expires_at = INSTANT(-5) WHERE ended_at IS NULL");
     alive.log_in(KIM);
     eventually("the end of what has expired", async || count(&db, "audit WHERE kind = 'session.expired'") == 1).await;
-    assert_eq!(db.sql("SELECT ended_reason FROM sessions WHERE ended_at IS NOT NULL"), "expired");
     eventually("the deletion of what ended long ago", async || count(&db, "sessions") == 2).await;
+    assert_eq!(db.sql("SELECT ended_reason FROM sessions WHERE ended_at IS NOT NULL"), "expired");
     assert_ended(&client.get("/api/session"), "expired");
     assert_eq!(alive.get("/api/session").status, 200);
 }
