@@ -127,7 +127,7 @@ fn unknown(address: &EmailAddress) -> Error {
 
 /// A line on stdout.
 fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Error::Internal(error.into()))
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Error::Invalid(format!("stdout cannot be written: {error}")))
 }
 
 /// A password from stdin: all of it less one final newline.

@@ -26,7 +26,7 @@ const MIGRATION_LOCK: i64 = 0x0073_6573_7369_6c65;
 /// A migration may take this long; a request may not.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 /// How often, and how far apart, a connection that failed is asked whether it has closed.
-const CLOSING_CHECKS: u32 = 50;
+const CLOSING_CHECKS: u32 = 100;
 const CLOSING_CHECK: Duration = Duration::from_millis(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -149,7 +149,8 @@ impl Pools {
 
     async fn begun(&self) -> Result<Lent> {
         let mut lent = self.connection().await?;
-        within(self.deadline, AnsiTransactionManager::begin_transaction(&mut *lent)).await?;
+        let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut *lent)).await;
+        tell_lost(&mut lent, begun).await?;
         Ok(lent)
     }
 }
