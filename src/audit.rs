@@ -15,6 +15,10 @@ words! {
     pub enum Kind {
         /// An account was made.
         AccountCreated = "account.created",
+        /// An account may not sign in any more.
+        AccountDisabled = "account.disabled",
+        /// An account may sign in again.
+        AccountEnabled = "account.enabled",
         /// A login with the right password.
         LoginSucceeded = "login.succeeded",
         /// A login with a wrong one, or for nobody.

@@ -151,6 +151,43 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
     .map(drop)
 }
 
+/// Whether somebody else than this account is an owner who may sign in.
+///
+/// # Errors
+/// When the database is away.
+pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    let other: Option<String> = find!(
+        conn,
+        first(
+            accounts::table
+                .filter(accounts::role.eq(Role::Owner))
+                .filter(accounts::disabled_at.is_null())
+                .filter(accounts::id.ne(id))
+                .select(accounts::id)
+        )
+    )?;
+    Ok(other.is_some())
+}
+
+/// Forbids an account to sign in. The caller ends its sessions in the same transaction. Whether it was allowed before.
+///
+/// # Errors
+/// When the database is away.
+pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
+    let set = accounts::disabled_at.eq(diesel::NullableExpressionMethods::nullable(now()));
+    Ok(run!(conn, execute(diesel::update(enabled).set(set)))? == 1)
+}
+
+/// Allows an account to sign in again. Whether it was forbidden before.
+///
+/// # Errors
+/// When the database is away.
+pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    let disabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_not_null());
+    Ok(run!(conn, execute(diesel::update(disabled).set(accounts::disabled_at.eq(None::<Instant>))))? == 1)
+}
+
 /// All accounts, by address, and since when each is disabled.
 ///
 /// # Errors

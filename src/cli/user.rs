@@ -3,7 +3,7 @@
 use super::{address, open, password_from_stdin, say, unknown};
 use crate::{
     account::{
-        self, Role,
+        self, Account, EmailAddress, Role,
         password::{self, Hasher},
     },
     audit::{self, Event, Kind, OPERATOR},
@@ -34,6 +34,16 @@ pub enum Command {
     },
     /// Lists all accounts
     List,
+    /// Forbids an account to sign in and ends its sessions
+    Disable {
+        /// Its e-mail address
+        email: String,
+    },
+    /// Allows an account to sign in again
+    Enable {
+        /// Its e-mail address
+        email: String,
+    },
     /// Gives an account a new password and ends its sessions
     SetPassword {
         /// Its e-mail address
@@ -49,6 +59,8 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     match command {
         Command::Add { email, name, role, .. } => add(settings, &email, &name, &role).await,
         Command::List => list(settings).await,
+        Command::Disable { email } => disable(settings, &email).await,
+        Command::Enable { email } => enable(settings, &email).await,
         Command::SetPassword { email, .. } => set_password(settings, &email).await,
     }
 }
@@ -88,16 +100,57 @@ async fn list(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+async fn disable(settings: &Settings, email: &str) -> Result<()> {
+    let address = address(email)?;
+    let ended = open(settings)
+        .await?
+        .write(async move |conn: &mut Conn<'_>| {
+            // Two owners who are disabled at once must not both count on the other.
+            instance::lock(conn).await?;
+            let account = named(conn, &address).await?;
+            if account.role == Role::Owner && !account::has_other_owner(conn, &account.id).await? {
+                return Err(Error::Conflict(format!(
+                    "{} is the last owner who may sign in: make another one first, with `sessile user add --role owner`",
+                    address.as_str()
+                )));
+            }
+            if account::disable(conn, &account.id).await? {
+                audit::record(conn, &[Event::of(Kind::AccountDisabled, &account.id).by(OPERATOR)]).await?;
+            }
+            let all = Scope::Account(account.id);
+            statements::end(conn, &all, EndReason::AccountDisabled, OPERATOR, None).await
+        })
+        .await?;
+    say(&format!("disabled, ended {ended}"))
+}
+
+async fn enable(settings: &Settings, email: &str) -> Result<()> {
+    let address = address(email)?;
+    open(settings)
+        .await?
+        .write(async move |conn: &mut Conn<'_>| {
+            let account = named(conn, &address).await?;
+            if account::enable(conn, &account.id).await? {
+                audit::record(conn, &[Event::of(Kind::AccountEnabled, &account.id).by(OPERATOR)]).await?;
+            }
+            Ok(())
+        })
+        .await?;
+    say("enabled")
+}
+
+async fn named(conn: &mut Conn<'_>, address: &EmailAddress) -> Result<Account> {
+    let found = account::find_credentials(conn, &address.key()).await?;
+    found.map(|found| found.account).ok_or_else(|| unknown(address))
+}
+
 async fn set_password(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
     let hash = new_password_hash().await?;
     let ended = open(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
-            let Some(found) = account::find_credentials(conn, &address.key()).await? else {
-                return Err(unknown(&address));
-            };
-            let id = found.account.id;
+            let id = named(conn, &address).await?.id;
             account::set_password(conn, &id, &hash).await?;
             audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
             statements::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await

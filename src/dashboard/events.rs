@@ -40,6 +40,8 @@ impl EventRow {
         let by_operator = event.actor == audit::OPERATOR;
         let (title, tone) = match event.kind {
             Kind::AccountCreated => ("Your account was made", "plain"),
+            Kind::AccountDisabled => ("Your account was closed by whoever runs Sessile", "warm"),
+            Kind::AccountEnabled => ("Your account was opened again", "plain"),
             Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),
             Kind::LoginFailed => ("Wrong password", "warm"),
             Kind::SessionExpired => ("Signed out after a long time away", "plain"),

@@ -10,6 +10,8 @@ on_both_engines! {
     an_owner_who_is_added_uses_up_the_setup_link,
     what_makes_no_account_is_refused,
     a_new_password_ends_the_sessions_and_the_old_one_at_once,
+    a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is_enabled,
+    the_last_owner_who_may_sign_in_cannot_be_disabled,
     accounts_are_listed,
     a_password_is_all_of_stdin_less_one_final_newline,
 }
@@ -70,6 +72,42 @@ async fn a_new_password_ends_the_sessions_and_the_old_one_at_once(db: TestDb) {
     assert_eq!(server.client().try_log_in(KIM, ANOTHER_PASSWORD).status, 200);
     assert_eq!(count(&db, "audit WHERE kind = 'password.changed' AND actor = 'operator'"), 1);
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND actor = 'operator'"), 2);
+}
+
+async fn a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is_enabled(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    add_user(&db, "sam@example.com", "member");
+    let server = Server::start(&db, &[]);
+    let (mut kim, mut sam) = (server.client(), server.client());
+    kim.log_in(KIM);
+    sam.log_in("sam@example.com");
+    ask(&db, &["user", "disable", "SAM@example.com"], "").said();
+    assert_ended(&sam.get("/api/session"), "revoked");
+    assert_eq!(server.client().try_log_in("sam@example.com", PASSWORD).problem(), "invalid-credentials");
+    assert_eq!(kim.get("/api/session").status, 200);
+    assert!(
+        ask(&db, &["user", "list"], "").said().lines().any(|line| line.contains("sam@") && line.contains("disabled"))
+    );
+    // Twice is once.
+    ask(&db, &["user", "disable", "sam@example.com"], "").said();
+    for _ in 0..2 {
+        ask(&db, &["user", "enable", "sam@example.com"], "").said();
+    }
+    assert_ended(&sam.get("/api/session"), "revoked");
+    sam.log_in("sam@example.com");
+    for (kind, times) in [("account.disabled", 1), ("account.enabled", 1), ("session.revoked", 1)] {
+        assert_eq!(count(&db, &format!("audit WHERE kind = '{kind}' AND actor = 'operator'")), times, "{kind}");
+    }
+}
+
+async fn the_last_owner_who_may_sign_in_cannot_be_disabled(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    add_user(&db, "sam@example.com", "owner");
+    ask(&db, &["user", "disable", "sam@example.com"], "").said();
+    ask(&db, &["user", "disable", KIM], "").refused(&[KIM, "last owner"]);
+    ask(&db, &["user", "enable", "sam@example.com"], "").said();
+    ask(&db, &["user", "disable", KIM], "").said();
+    ask(&db, &["user", "disable", "nobody@example.com"], "").refused(&["nobody@example.com"]);
 }
 
 async fn accounts_are_listed(db: TestDb) {
