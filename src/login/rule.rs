@@ -51,7 +51,7 @@ impl Visit {
             device_secret: cookies::short_secret(req, &site.cookies.device),
             device_name: None,
             ip: facts.ip.clone(),
-            client: facts.client.clone(),
+            client: Client::from_user_agent(&facts.user_agent),
             installed: None,
         }
     }

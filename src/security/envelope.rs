@@ -18,7 +18,6 @@ use actix_web::{
 
 use super::{Site, cookies, proxies};
 use crate::{
-    device::Client,
     error::{Away, Error, Result},
     session::{
         SessionKey,
@@ -51,10 +50,10 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
     let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let ip = proxies::resolve(peer, req.headers(), &site.proxies).ip;
     let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let client = Client::from_user_agent(user_agent.unwrap_or_default());
+    let user_agent = user_agent.unwrap_or_default().to_owned();
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    RequestFacts::new(request_id, Some(ip.to_string()), client, presented)
+    RequestFacts::new(request_id, Some(ip.to_string()), user_agent, presented)
 }
 
 /// Reads the session cookie. Of several the first that is ours counts. The request goes on with that one alone, beside

@@ -10,7 +10,6 @@ use super::{Record, SessionKey, store::State};
 use crate::{
     account::Account,
     db::Instant,
-    device::Client,
     error::{EndedBecause, Error},
 };
 
@@ -71,8 +70,8 @@ pub struct RequestFacts {
     pub request_id: String,
     /// From where it came, through trusted proxies.
     pub ip: Option<String>,
-    /// What the browser says of itself.
-    pub client: Client,
+    /// What the browser says of itself, unread: only a login looks at it.
+    pub user_agent: String,
     /// What it presented as its session.
     pub presented: Presented,
     /// What became of that.
@@ -85,11 +84,11 @@ pub struct RequestFacts {
 
 impl RequestFacts {
     /// The facts before anything was looked at.
-    pub fn new(request_id: String, ip: Option<String>, client: Client, presented: Presented) -> Self {
+    pub fn new(request_id: String, ip: Option<String>, user_agent: String, presented: Presented) -> Self {
         Self {
             request_id,
             ip,
-            client,
+            user_agent,
             presented,
             standing: RefCell::new(Standing::None),
             fault: RefCell::new(None),

@@ -146,7 +146,7 @@ async fn add_device(sessions: &Sessions, account_id: &str) -> String {
 
 pub fn request(key: &SessionKey) -> Rc<RequestFacts> {
     let presented = Presented::Key(key.clone());
-    Rc::new(RequestFacts::new("test".into(), Some("192.0.2.7".into()), Client::from_user_agent(""), presented))
+    Rc::new(RequestFacts::new("test".into(), Some("192.0.2.7".into()), String::new(), presented))
 }
 
 pub fn cookie(key: &SessionKey) -> CookieValue {
