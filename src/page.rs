@@ -9,7 +9,6 @@ use crate::{
     db::Instant,
     error::{Error, Result},
     security::{Site, forms::FormToken},
-    session::request,
 };
 
 /// The frame of a page.
@@ -101,11 +100,6 @@ pub fn answer(status: StatusCode, template: &impl Template) -> Result<HttpRespon
 /// 303 to another address (RFC 9110, 15.4.4).
 pub fn see_other(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((actix_web::http::header::LOCATION, address)).finish()
-}
-
-/// The request's name, for people who ask for help.
-pub fn request_id() -> String {
-    request::current().map(|facts| facts.request_id.clone()).unwrap_or_default()
 }
 
 /// A time as people say it, exact for who asks, and for the script that says it in the browser's own zone.
