@@ -5,6 +5,7 @@
 //! A lookup that finds nothing is an `Option`, and a wrong password an `Outcome`: neither is an `Error`.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
@@ -47,9 +48,21 @@ pub enum Error {
     /// The body is of another type than this address takes.
     #[error("the body must be {0}")]
     UnsupportedMediaType(&'static str),
+    /// The head of the request is larger than any address takes.
+    #[error("the head of the request is too large")]
+    HeadTooLarge,
     /// The request took too long to arrive.
     #[error("the request took too long to arrive")]
     Timeout,
+    /// The account may not do this.
+    #[error("this account may not do that")]
+    Forbidden,
+    /// This needs a password that was given within the last minutes.
+    #[error("give your password again first")]
+    ConfirmationRequired,
+    /// Too many wrong passwords: the next try may come after this time.
+    #[error("too many attempts: try again later")]
+    TooManyAttempts(Duration),
     /// Something this needs is away for now. Never a reason to forget a cookie.
     #[error("unavailable: {0}")]
     Unavailable(Unavailable),
@@ -144,7 +157,11 @@ impl Error {
             Self::Conflict(_) => "conflict",
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType(_) => "unsupported-media-type",
+            Self::HeadTooLarge => "head-too-large",
             Self::Timeout => "request-timeout",
+            Self::Forbidden => "forbidden",
+            Self::ConfirmationRequired => "confirmation-required",
+            Self::TooManyAttempts(_) => "too-many-attempts",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
         }
@@ -161,7 +178,14 @@ impl Error {
 
     /// How long to wait before trying again, in seconds, where that makes sense.
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::Unavailable(_)).then_some(2)
+        match self {
+            Self::Unavailable(_) => Some(2),
+            // Rounded up: who waits as long as this is let try.
+            Self::TooManyAttempts(wait) => {
+                Some(u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1))
+            }
+            _ => None,
+        }
     }
 
     /// The error for a status that some part of Actix made by itself.
@@ -171,6 +195,7 @@ impl Error {
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed("GET, HEAD"),
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::REQUEST_TIMEOUT => Self::Timeout,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::HeadTooLarge,
             StatusCode::UNAUTHORIZED => Self::LoginRequired,
             status if status.is_client_error() => Self::Invalid("the request could not be read".into()),
             status => Self::bug(format!("an answer of status {status} that no error explains")),
@@ -189,7 +214,10 @@ impl ResponseError for Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Forbidden | Self::ConfirmationRequired => StatusCode::FORBIDDEN,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
