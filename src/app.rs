@@ -15,9 +15,8 @@ use actix_web::{
 };
 
 use crate::{
-    failure,
-    login::LoginRule,
-    routes,
+    account::proof::Prover,
+    failure, routes,
     security::{Site, envelope, forms, json, origin},
     session::Sessions,
 };
@@ -29,8 +28,8 @@ pub struct Parts {
     pub site: web::Data<Site>,
     /// The sessions.
     pub sessions: Sessions,
-    /// The login rule.
-    pub rule: LoginRule,
+    /// Who checks passwords.
+    pub prover: Prover,
 }
 
 /// Builds the application. From the outside in:
@@ -59,7 +58,7 @@ pub fn build(
     App::new()
         .app_data(parts.site.clone())
         .app_data(web::Data::new(parts.sessions.clone()))
-        .app_data(web::Data::new(parts.rule.clone()))
+        .app_data(web::Data::new(parts.prover.clone()))
         .app_data(json::config())
         .app_data(forms::config())
         .configure(routes::without_session)

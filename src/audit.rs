@@ -23,6 +23,10 @@ words! {
         LoginSucceeded = "login.succeeded",
         /// A login with a wrong one, or for nobody.
         LoginFailed = "login.failed",
+        /// A password was not checked, since too many wrong ones had come before. Once until the next wrong one.
+        LoginThrottled = "login.throttled",
+        /// Somebody who is signed in gave the right password again.
+        LoginConfirmed = "login.confirmed",
         /// A session began.
         SessionCreated = "session.created",
         /// A session got a new id and key at a login of the same person.
@@ -83,6 +87,13 @@ impl Event {
     /// What an unknown visitor did to no account.
     pub fn of_nobody(kind: Kind) -> Self {
         Self { account_id: None, actor: "visitor".to_owned(), ..Self::of(kind, "") }
+    }
+
+    /// The same of something else that happened.
+    #[must_use]
+    pub fn about(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Done by somebody else than the account.

@@ -4,7 +4,10 @@
 //! Invariant: a device belongs to one browser and one account; its secret opens nothing; one that nobody knows here
 //! is never adopted.
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+use diesel::{
+    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
+    SelectableHelper as _,
+};
 use serde::Serialize;
 
 use crate::{
@@ -161,6 +164,41 @@ pub async fn find(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Res
     )
 }
 
+/// The device on which the account's present password was given before, for a count of wrong passwords of its own.
+///
+/// # Errors
+/// When the database is away.
+pub async fn find_proved(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Result<Option<String>> {
+    find!(
+        conn,
+        first(
+            devices::table
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::secret_hash.eq(secret.hash()))
+                .filter(devices::proved_at.is_not_null())
+                .select(devices::id)
+        )
+    )
+}
+
+/// Notes that the account's present password was given on a device.
+///
+/// # Errors
+/// When the database is away.
+pub async fn prove(conn: &mut Conn<'_>, id: &str) -> Result<()> {
+    let proved = devices::proved_at.eq(now().nullable());
+    run!(conn, execute(diesel::update(devices::table.filter(devices::id.eq(id))).set(proved))).map(drop)
+}
+
+/// Notes that the account's present password was given on none of its devices, since it is a new one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn doubt_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    let proved = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::proved_at.is_not_null());
+    run!(conn, execute(diesel::update(proved).set(devices::proved_at.eq(None::<Instant>)))).map(drop)
+}
+
 /// The device of a login: known by the browser's secret, else made. A secret that another account's device of the same
 /// browser has is shared with it; one that nobody has is replaced.
 ///
@@ -203,10 +241,15 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
         conn,
         get_result(
             diesel::insert_into(devices::table)
-                .values((row, devices::first_seen.eq(now()), devices::last_seen.eq(now())))
+                .values((
+                    row,
+                    devices::first_seen.eq(now()),
+                    devices::last_seen.eq(now()),
+                    devices::proved_at.eq(now().nullable()),
+                ))
                 .on_conflict((devices::account_id, devices::secret_hash))
                 .do_update()
-                .set(devices::last_seen.eq(now()))
+                .set((devices::last_seen.eq(now()), devices::proved_at.eq(now().nullable())))
                 .returning(Device::as_returning())
         )
     )?;
@@ -222,6 +265,7 @@ async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Say
             diesel::update(devices::table.filter(devices::id.eq(&known.id)))
                 .set((
                     devices::last_seen.eq(now()),
+                    devices::proved_at.eq(now().nullable()),
                     devices::name.eq(&name),
                     devices::browser.eq(&client.browser),
                     devices::os.eq(&client.os),

@@ -63,25 +63,6 @@ pub async fn answer(
     .await
 }
 
-/// A form that could not be carried out because something is away: shown again, with nothing lost. Any other error
-/// stays one.
-///
-/// # Errors
-/// Whatever is no [`Error::Unavailable`], and what `form` returns.
-pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
-where
-    Form: FnOnce(StatusCode, &'static str) -> Result<HttpResponse>,
-{
-    let Some(seconds) = error.retry_after() else {
-        return Err(error);
-    };
-    log(&error);
-    let words = "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly.";
-    let mut answer = form(error.status_code(), words)?;
-    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    Ok(answer)
-}
-
 /// What the layer must know of a request after it is gone.
 struct Asked {
     id: String,
@@ -201,7 +182,8 @@ impl Asked {
     }
 }
 
-fn log(error: &Error) {
+/// Says in the log why something failed, once; who asked is told less.
+pub fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
         Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
@@ -288,15 +270,16 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
         ),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
-        Error::HeadTooLarge => (
-            "That is too much",
-            "Your browser sent more than this page takes. Clearing this site's cookies may help.",
-        ),
+        Error::HeadTooLarge => {
+            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+        }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you."),
+        Error::Forbidden => {
+            ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you.")
+        }
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) => (
             "Just a moment, please",

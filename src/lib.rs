@@ -7,9 +7,9 @@
 //!
 //! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`db`], [`assets`],
 //!   [`text`]
-//! - **Records**: [`account`], [`audit`], [`device`], [`session`], [`instance`]
-//! - **Web**: [`security`], [`page`], [`failure`]
-//! - **Pages**: [`login`], [`dashboard`], [`ops`]
+//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`instance`]
+//! - **Web**: [`security`], [`page`], [`failure`], [`desk`]
+//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
 //! # The walk of a signed-in request
@@ -27,6 +27,7 @@
 //! where the store finds it, does no I/O, and returns it: the cookie follows.
 
 pub mod account;
+pub mod account_page;
 pub mod app;
 pub mod assets;
 pub mod audit;
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod clock;
 pub mod dashboard;
 pub mod db;
+pub mod desk;
 pub mod device;
 pub mod error;
 pub mod failure;
@@ -48,3 +50,4 @@ pub mod security;
 pub mod session;
 pub mod settings;
 pub mod text;
+pub mod throttle;

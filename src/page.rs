@@ -46,7 +46,10 @@ pub struct NavItem {
     pub icon: &'static str,
 }
 
-const NAVIGATION: &[NavItem] = &[NavItem { id: "dashboard", href: "/dashboard", label: "Home", icon: "home" }];
+const NAVIGATION: &[NavItem] = &[
+    NavItem { id: "dashboard", href: "/dashboard", label: "Home", icon: "home" },
+    NavItem { id: "account", href: "/account", label: "Account", icon: "account" },
+];
 
 impl Page {
     /// The frame of a page that `req` asks for.

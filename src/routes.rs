@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use crate::{
-    assets, dashboard,
+    account_page, assets, dashboard,
     error::{Error, Methods, Result},
     login, ops, page,
     session::guard::HOME,
@@ -32,8 +32,23 @@ pub fn with_session(config: &mut ServiceConfig) {
         .service(
             resource("/login", GET_POST).route(get().to(login::page::show)).route(web::post().to(login::page::submit)),
         )
+        .service(
+            resource("/signup", GET_POST)
+                .route(get().to(login::signup::show))
+                .route(web::post().to(login::signup::submit)),
+        )
+        .service(
+            resource("/confirm", GET_POST)
+                .route(get().to(login::confirm::show))
+                .route(web::post().to(login::confirm::submit)),
+        )
         .service(resource("/logout", "POST").route(web::post().to(login::logout::submit)))
         .service(resource("/dashboard", GET).route(get().to(dashboard::show)))
+        .service(
+            resource("/account", GET_POST)
+                .route(get().to(account_page::show))
+                .route(web::post().to(account_page::submit)),
+        )
         .service(resource("/api/establish-session", "POST").route(web::post().to(login::api::establish)))
         .service(
             resource("/api/session", "GET, HEAD, DELETE")

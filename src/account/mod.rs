@@ -1,14 +1,19 @@
-//! A person who may sign in: the row, and what is done with it. Passwords are in [`password`].
+//! A person who may sign in: the row, and what is done with it. Whether somebody is that person is found out by
+//! [`proof`]; passwords are chosen by the rules of [`strength`] and hashed by the [`hasher`].
 //!
 //! Invariant: e-mail addresses compare without case, so `email_key` is unique.
 
+pub mod hasher;
 pub mod password;
+pub mod proof;
+pub mod strength;
 
 use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::Serialize;
 
 use crate::{
     db::{Conn, Instant, find, now, run, schema::accounts, words},
+    device,
     error::{Error, Result},
     secret, text,
 };
@@ -136,7 +141,34 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result
     Ok(rows == 1)
 }
 
-/// Gives the account a new password. The caller ends its sessions in the same transaction.
+/// Replaces the hash of a password by another of the same password, unless the password has changed meanwhile.
+///
+/// # Errors
+/// When the database is away.
+pub async fn rehash(conn: &mut Conn<'_>, id: &str, old: &str, new: &str) -> Result<()> {
+    let unchanged = accounts::table.filter(accounts::id.eq(id)).filter(accounts::password_hash.eq(old));
+    run!(conn, execute(diesel::update(unchanged).set(accounts::password_hash.eq(new)))).map(drop)
+}
+
+/// Since when the account has its present password.
+///
+/// # Errors
+/// When the database is away.
+pub async fn password_age(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instant>> {
+    find!(conn, first(accounts::table.find(id).select(accounts::password_changed_at)))
+}
+
+/// Gives the account another name.
+///
+/// # Errors
+/// When the database is away.
+pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<()> {
+    run!(conn, execute(diesel::update(accounts::table.filter(accounts::id.eq(id))).set(accounts::name.eq(name))))
+        .map(drop)
+}
+
+/// Gives the account a new password, and takes from its browsers the counts of their own. The caller ends its sessions
+/// in the same transaction.
 ///
 /// # Errors
 /// When the database is away.
@@ -147,8 +179,8 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
             diesel::update(accounts::table.filter(accounts::id.eq(id)))
                 .set((accounts::password_hash.eq(password_hash), accounts::password_changed_at.eq(now()),))
         )
-    )
-    .map(drop)
+    )?;
+    device::doubt_all(conn, id).await
 }
 
 /// Whether somebody else than this account is an owner who may sign in.

@@ -1,182 +1,137 @@
-//! Passwords: Argon2id with 19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet; RFC 9106), on a bounded
-//! set of threads with a bounded queue before it. Called by the login rule, setup and the commands.
+//! Password hashes: Argon2id with 19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet; RFC 9106), in the PHC
+//! format. Called by the [`hasher`](super::hasher), on its threads.
 //!
-//! Invariant: however many sign in at once, at most as many hashes are computed as there are slots and a bounded number waits.
+//! Invariant: a hash is checked with the parameters that it names, and told to be outdated if they are not today's.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::PasswordHash};
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use subtle::ConstantTimeEq as _;
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
-};
-use tokio::sync::Semaphore;
-
-use crate::error::{Away, Error, Result};
+use crate::error::{Error, Result};
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-const MOST_SLOTS: usize = 8;
-/// How many may wait for each slot: at some 30 ms a hash, about a second.
-const QUEUE_PER_SLOT: usize = 32;
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
 
-/// Shortest password that may be chosen, in characters.
-pub const SHORTEST: usize = 12;
-/// Longest password that may be chosen, in characters.
-pub const LONGEST: usize = 128;
+/// The memory that Argon2 works in, used again for each hash: 19 MiB that are taken and given back each time would stay
+/// with the allocator, once for each thread.
+#[derive(Default)]
+pub struct Memory(Vec<Block>);
 
-/// Computes and checks hashes. Cheap to clone; all clones share the slots.
-#[derive(Clone)]
-pub struct Hasher {
-    slots: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
-    queue: usize,
-    /// The hash of nobody's password, against which unknown accounts are checked, so that they take as long.
-    nobody: Arc<str>,
-}
-
-impl Hasher {
-    /// As many slots as workers, at most eight.
-    ///
-    /// # Errors
-    /// When the operating system has no randomness to give.
-    pub fn new(workers: usize) -> Result<Self> {
-        let slots = workers.clamp(1, MOST_SLOTS);
-        Ok(Self {
-            slots: Arc::new(Semaphore::new(slots)),
-            waiting: Arc::new(AtomicUsize::new(0)),
-            queue: slots * QUEUE_PER_SLOT,
-            nobody: compute(&crate::secret::random_text::<16>()?)?.into(),
-        })
-    }
-
-    /// The hash of a new password, in the PHC format.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when too many wait already.
-    pub async fn hash(&self, password: String) -> Result<String> {
-        self.on_a_slot(move || compute(&password)).await
-    }
-
-    /// Whether `password` is the one that `hash` was made from. Without a hash, since there is no such account, it
-    /// takes as long and says no.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when too many wait already.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
-        let nobody = Arc::clone(&self.nobody);
-        self.on_a_slot(move || {
-            let known = hash.is_some();
-            let hash = hash.as_deref().unwrap_or(&nobody);
-            let parsed = PasswordHash::new(hash).map_err(|error| Error::bug(format!("a stored hash: {error}")))?;
-            Ok(argon2()?.verify_password(password.as_bytes(), &parsed).is_ok() && known)
-        })
-        .await
-    }
-
-    async fn on_a_slot<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let _place = Place::take(&self.waiting, self.queue)?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(Error::bug)?;
-        tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(slot);
-            result
-        })
-        .await
-        .map_err(Error::bug)?
-    }
-}
-
-/// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, queue: usize) -> Result<Self> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) >= queue {
-            return Err(Error::unavailable(Away::Busy, "too many passwords wait to be checked"));
+impl Memory {
+    fn blocks(&mut self, params: &Params) -> &mut [Block] {
+        let needed = params.block_count();
+        if self.0.len() < needed {
+            self.0.resize(needed, Block::new());
         }
-        Ok(place)
+        &mut self.0[..needed]
     }
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// Whether the password is the one that the hash was made from.
+    pub right: bool,
+    /// Whether the hash was made with weaker parameters than today's.
+    pub outdated: bool,
 }
 
-fn argon2() -> Result<Argon2<'static>> {
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| Error::bug(format!("argon2: {error}")))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn compute(password: &str) -> Result<String> {
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no randomness: {error}")))?;
-    argon2()?
-        .hash_password_with_salt(password.as_bytes(), &salt)
-        .map(|hash| hash.to_string())
-        .map_err(|error| Error::bug(format!("argon2: {error}")))
-}
-
-/// Whether a password may be chosen: 12 to 128 characters, any characters.
+/// The hash of a password, with a salt of its own.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what is wrong, in the words of a form.
-pub fn check_new(password: &str) -> Result<()> {
-    match password.chars().count() {
-        count if count < SHORTEST => Err(Error::Invalid(format!("Use at least {SHORTEST} characters."))),
-        count if count > LONGEST => Err(Error::Invalid(format!("Use at most {LONGEST} characters."))),
-        _ => Ok(()),
-    }
+/// When the operating system has no randomness to give.
+pub fn hash(password: &str, memory: &mut Memory) -> Result<String> {
+    let mut salt = [0; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no randomness: {error}")))?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(broken)?;
+    let mut out = [0; HASH_BYTES];
+    let blocks = memory.blocks(&params);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+        .hash_password_into_with_memory(password.as_bytes(), &salt, &mut out, blocks)
+        .map_err(broken)?;
+    let (salt, out) = (BASE64_STANDARD_NO_PAD.encode(salt), BASE64_STANDARD_NO_PAD.encode(out));
+    Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${out}"))
+}
+
+/// Whether `password` is the one that `hash` was made from, in a time that does not tell how far they agree.
+///
+/// # Errors
+/// When the hash is none.
+pub fn verify(password: &str, hash: &str, memory: &mut Memory) -> Result<Verified> {
+    let parsed = PasswordHash::new(hash).map_err(broken)?;
+    let (Some(salt), Some(known)) = (parsed.salt.as_ref(), parsed.hash.as_ref()) else {
+        return Err(Error::bug("a stored hash: it has no salt or no hash"));
+    };
+    let algorithm = Algorithm::new(parsed.algorithm.as_str()).map_err(broken)?;
+    let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).map_err(broken)?;
+    let params = Params::try_from(&parsed).map_err(broken)?;
+    let mut out = vec![0; known.as_bytes().len()];
+    let blocks = memory.blocks(&params);
+    Argon2::new(algorithm, version, params.clone())
+        .hash_password_into_with_memory(password.as_bytes(), salt.as_ref(), &mut out, blocks)
+        .map_err(broken)?;
+    let right = out.ct_eq(known.as_bytes()).into();
+    Ok(Verified { right, outdated: is_outdated(algorithm, version, &params) })
+}
+
+fn is_outdated(algorithm: Algorithm, version: Version, params: &Params) -> bool {
+    algorithm != Algorithm::Argon2id
+        || version != Version::V0x13
+        || params.m_cost() < MEMORY_KIB
+        || params.t_cost() < PASSES
+}
+
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error::bug(format!("a password hash: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_password_matches_its_own_hash_only_and_nobody_matches_none() {
-        let hasher = Hasher::new(2).unwrap();
-        let hash = hasher.hash("correct horse battery".into()).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(hasher.verify("correct horse battery".into(), Some(hash.clone())).await.unwrap());
-        assert!(!hasher.verify("correct horse batterx".into(), Some(hash)).await.unwrap());
-        assert!(!hasher.verify("correct horse battery".into(), None).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn beyond_the_queue_the_answer_is_unavailable_and_places_come_back() {
-        let hasher = Hasher::new(1).unwrap();
-        let held = hasher.slots.clone().acquire_owned().await.unwrap();
-        let waiting: Vec<_> = (0..QUEUE_PER_SLOT)
-            .map(|_| {
-                tokio::spawn({
-                    let hasher = hasher.clone();
-                    async move { hasher.verify("x".into(), None).await }
-                })
-            })
-            .collect();
-        while hasher.waiting.load(Ordering::Relaxed) < QUEUE_PER_SLOT {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(hasher.verify("x".into(), None).await, Err(Error::Unavailable(_))));
-        for one in waiting {
-            one.abort();
-            let _ = one.await;
-        }
-        drop(held);
-        assert!(!hasher.verify("x".into(), None).await.unwrap());
-        assert_eq!(hasher.waiting.load(Ordering::Relaxed), 0);
+    #[test]
+    fn a_password_matches_its_own_hash_only() {
+        let mut memory = Memory::default();
+        let one = hash("correct horse battery", &mut memory).unwrap();
+        assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
+        assert_eq!(
+            verify("correct horse battery", &one, &mut memory).unwrap(),
+            Verified { right: true, outdated: false }
+        );
+        assert!(!verify("correct horse batterx", &one, &mut memory).unwrap().right);
+        assert_ne!(hash("correct horse battery", &mut memory).unwrap(), one, "each has a salt of its own");
     }
 
     #[test]
-    fn length_counts_characters() {
-        assert!(check_new(&"é".repeat(12)).is_ok() && check_new(&"é".repeat(11)).is_err());
-        assert!(check_new(&"é".repeat(128)).is_ok() && check_new(&"é".repeat(129)).is_err());
+    fn memory_that_was_used_before_changes_no_hash() {
+        let one = hash("correct horse battery", &mut Memory::default()).unwrap();
+        let mut used = Memory::default();
+        hash("something else", &mut used).unwrap();
+        assert!(verify("correct horse battery", &one, &mut used).unwrap().right);
+    }
+
+    #[test]
+    fn a_hash_of_weaker_parameters_is_good_and_outdated() {
+        let params = Params::new(4096, 1, 1, Some(32)).unwrap();
+        let (mut out, salt) = ([0; 32], b"sixteen bytes of");
+        Argon2::new(Algorithm::Argon2i, Version::V0x13, params)
+            .hash_password_into(b"correct horse battery", salt, &mut out)
+            .unwrap();
+        let encode = |bytes: &[u8]| BASE64_STANDARD_NO_PAD.encode(bytes);
+        let weaker = format!("$argon2i$v=19$m=4096,t=1,p=1${}${}", encode(salt), encode(&out));
+        let mut memory = Memory::default();
+        let verified = verify("correct horse battery", &weaker, &mut memory).unwrap();
+        assert_eq!(verified, Verified { right: true, outdated: true });
+        assert!(!verify("correct horse batterx", &weaker, &mut memory).unwrap().right);
+    }
+
+    #[test]
+    fn what_is_no_hash_is_an_error() {
+        for odd in ["", "none", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ", "$scrypt$ln=1$c29tZXNhbHQ$aGFzaA"] {
+            assert!(verify("x", odd, &mut Memory::default()).is_err(), "{odd:?}");
+        }
     }
 }

@@ -10,16 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{say, sessions, tls};
 use crate::{
-    account::password::Hasher,
+    account::{hasher::Hasher, proof::Prover},
     app::{self, Parts},
     db::Db,
     error::{Away, Error, Result},
     instance,
     key_file::Keys,
-    login::LoginRule,
     security::Site,
     session::{Sessions, sweep, touch},
     settings::{PublicUrl, Settings},
+    throttle,
 };
 
 /// How long requests may take to end when the program is asked to.
@@ -49,10 +49,10 @@ pub async fn run(settings: Settings) -> Result<()> {
     let address = listener.local_addr().map_err(Error::bug)?;
     let public =
         settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(address.port(), settings.tls.is_some()));
-    let site = Site::new(public, keys, settings.trusted_proxies.clone(), settings.idle_ttl);
+    let site = Site::new(public, keys, &settings);
     let sessions = sessions(&settings, db);
-    let rule = LoginRule { sessions: sessions.clone(), hasher: Hasher::new(settings.workers)? };
-    let parts = Parts { site: web::Data::new(site), sessions, rule };
+    let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
+    let parts = Parts { site: web::Data::new(site), sessions, prover };
 
     let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
     let server = listen(&parts, listener, &settings)?;
@@ -161,6 +161,9 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
             Ok(swept) if swept == sweep::Swept::default() => {}
             Ok(swept) => tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept"),
             Err(error) => tracing::warn!(%error, "the sweep was cut short"),
+        }
+        if let Err(error) = throttle::count::sweep(db).await {
+            tracing::warn!(%error, "old counts of wrong passwords were not deleted");
         }
         rt::time::sleep(every).await;
     }

@@ -2,10 +2,7 @@
 
 use super::{address, open, password_from_stdin, say, unknown};
 use crate::{
-    account::{
-        self, Account, EmailAddress, Role,
-        password::{self, Hasher},
-    },
+    account::{self, Account, EmailAddress, Role, hasher::Hasher},
     audit::{self, Event, Kind, OPERATOR},
     db::Conn,
     error::{Error, Result},
@@ -66,11 +63,13 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
 }
 
 async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result<()> {
+    let (email, name) = (address(email)?, account::display_name(name)?);
+    let about = vec![name.clone(), email.as_str().to_owned()];
     let new = account::New {
-        email: address(email)?,
-        name: account::display_name(name)?,
+        email,
+        name,
         role: Role::from_word(role).ok_or_else(|| Error::bug("a role that clap let through"))?,
-        password_hash: new_password_hash().await?,
+        password_hash: new_password_hash(about).await?,
     };
     let taken = format!("there is an account with the address {} already", new.email.as_str());
     let db = open(settings).await?;
@@ -146,7 +145,7 @@ async fn named(conn: &mut Conn<'_>, address: &EmailAddress) -> Result<Account> {
 
 async fn set_password(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
-    let hash = new_password_hash().await?;
+    let hash = new_password_hash(vec![address.as_str().to_owned()]).await?;
     let ended = open(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
@@ -159,8 +158,9 @@ async fn set_password(settings: &Settings, email: &str) -> Result<()> {
     say(&format!("password changed, ended {ended}"))
 }
 
-async fn new_password_hash() -> Result<String> {
-    let chosen = password_from_stdin()?;
-    password::check_new(&chosen).map_err(|error| Error::Invalid(format!("the password cannot be used: {error}")))?;
-    Hasher::new(1)?.hash(chosen).await
+async fn new_password_hash(about: Vec<String>) -> Result<String> {
+    Hasher::new(1)?.choose(password_from_stdin()?, about).await.map_err(|error| match error {
+        Error::Invalid(words) => Error::Invalid(format!("the password cannot be used: {words}")),
+        other => other,
+    })
 }

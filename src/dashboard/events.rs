@@ -44,6 +44,8 @@ impl EventRow {
             Kind::AccountEnabled => ("Your account was opened again", "plain"),
             Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),
             Kind::LoginFailed => ("Wrong password", "warm"),
+            Kind::LoginThrottled => ("Too many wrong passwords, so tries were slowed down", "warm"),
+            Kind::LoginConfirmed => ("You gave your password again", "plain"),
             Kind::SessionExpired => ("Signed out after a long time away", "plain"),
             Kind::SessionRevoked if by_operator => ("Signed out by whoever runs Sessile", "warm"),
             Kind::SessionRevoked => ("Signed out from elsewhere", "warm"),

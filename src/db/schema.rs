@@ -35,6 +35,7 @@ diesel::table! {
         installed -> Bool,
         first_seen -> Instant,
         last_seen -> Instant,
+        proved_at -> Nullable<Instant>,
     }
 }
 
@@ -101,6 +102,30 @@ diesel::table! {
     setup_links (secret_hash) {
         secret_hash -> Binary,
         expires_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    throttle_counts (subject) {
+        subject -> Binary,
+        failures -> BigInt,
+        told -> BigInt,
+        last_failed_at -> Nullable<Instant>,
+        changed_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    throttle_tries (subject, try_id) {
+        subject -> Binary,
+        try_id -> Text,
+        began_at -> Instant,
     }
 }
 

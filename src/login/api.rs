@@ -4,12 +4,12 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    desk::Desk,
-    logout::{clear_cache, end_this, ended_meanwhile},
-    rule::Outcome,
+    logout::{clear_cache, end_this},
+    rule::{self, Outcome, Visit},
 };
 use crate::{
     account::{Account, EmailAddress},
+    desk::Desk,
     device,
     error::{Error, Result},
     session::{CurrentUser, SessionView},
@@ -42,18 +42,19 @@ struct SignedIn<'a> {
 /// `POST /api/establish-session`
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`]; or when the database is away or too many passwords wait to be checked.
+/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; or when the database is away or too many passwords wait to be checked.
 pub async fn establish(sent: web::Json<Credentials>, desk: Desk) -> Result<HttpResponse> {
     let Credentials { email, password, device } = sent.into_inner();
     let email = EmailAddress::parse(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
-    let visit = desk.visit().on_device(name, device.installed);
-    let Outcome::Welcome(welcome) = desk.rule.log_in(&email, password, visit).await? else {
-        return Err(Error::InvalidCredentials);
+    let visit = Visit::new(&desk).on_device(name, device.installed);
+    let welcome = match rule::log_in(&desk, &email, password, visit).await? {
+        Outcome::Welcome(welcome) => welcome,
+        Outcome::Refused => return Err(Error::InvalidCredentials),
     };
     let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);
     let answer = HttpResponse::Ok().json(SignedIn { user: &welcome.account, session: view });
-    desk.welcome(&welcome, answer)
+    welcome.let_in(&desk, answer)
 }
 
 /// `GET /api/session`
@@ -69,9 +70,8 @@ pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
 /// # Errors
 /// Without a login, or when the database is away: nothing is claimed that did not happen.
 pub async fn log_out(_: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let sessions = &desk.rule.sessions;
-    if !end_this(&desk.facts, sessions).await? {
-        return Err(ended_meanwhile(&desk.facts, sessions).await?);
+    if !end_this(&desk.facts, &desk.sessions).await? {
+        return Err(desk.ended_meanwhile().await?);
     }
     desk.goodbye(true);
     let mut answer = HttpResponse::NoContent().finish();

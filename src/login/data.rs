@@ -3,10 +3,10 @@
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 
-use super::logout::ended_meanwhile;
 use crate::{
+    desk::Desk,
     error::{Error, Result},
-    session::{CurrentUser, Sessions, current::Facts},
+    session::CurrentUser,
 };
 
 /// Largest data a session may keep, in bytes of JSON.
@@ -16,10 +16,10 @@ const LARGEST_DATA: usize = 16 * 1024;
 ///
 /// # Errors
 /// Without a login, or when the database is away.
-pub async fn show(user: CurrentUser, facts: Facts, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
-    match sessions.data(&user.record.id).await? {
+pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    match desk.sessions.data(&user.record.id).await? {
         Some(data) => Ok(json_text(data)),
-        None => Err(ended_meanwhile(&facts, &sessions).await?),
+        None => Err(desk.ended_meanwhile().await?),
     }
 }
 
@@ -28,22 +28,17 @@ pub async fn show(user: CurrentUser, facts: Facts, sessions: web::Data<Sessions>
 ///
 /// # Errors
 /// When the patch is no object, holds U+0000, or the whole grows over 16 KiB; without a login; when the database is away.
-pub async fn patch(
-    user: CurrentUser,
-    sent: web::Json<Value>,
-    facts: Facts,
-    sessions: web::Data<Sessions>,
-) -> Result<HttpResponse> {
+pub async fn patch(user: CurrentUser, sent: web::Json<Value>, desk: Desk) -> Result<HttpResponse> {
     let Value::Object(patch) = sent.into_inner() else {
         return Err(Error::Invalid("the data of a session is a JSON object".into()));
     };
     if holds_nul(&Value::Object(patch.clone())) {
         return Err(Error::Invalid("U+0000 cannot be kept".into()));
     }
-    let changed = sessions.change_data(&user.record.id, move |stored| apply(stored, patch)).await?;
+    let changed = desk.sessions.change_data(&user.record.id, move |stored| apply(stored, patch)).await?;
     match changed {
         Some(data) => Ok(json_text(data)),
-        None => Err(ended_meanwhile(&facts, &sessions).await?),
+        None => Err(desk.ended_meanwhile().await?),
     }
 }
 

@@ -10,8 +10,8 @@ use actix_web::{
 use askama::Template;
 use serde::Deserialize;
 
-use super::desk::Desk;
 use crate::{
+    desk::Desk,
     error::{Error, Result},
     page::{self, Page},
     security::forms::Form,
@@ -48,7 +48,7 @@ pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
             page::answer(StatusCode::UNPROCESSABLE_ENTITY, &SignOutPage { page, token })
         });
     }
-    let ended = end_this(&desk.facts, &desk.rule.sessions).await?;
+    let ended = end_this(&desk.facts, &desk.sessions).await?;
     desk.goodbye(ended);
     clear_cache(&mut answer);
     Ok(answer)
@@ -63,17 +63,6 @@ pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Resul
         return Ok(false);
     };
     sessions.log_out(key, facts.ip.clone()).await
-}
-
-/// The session lived when the request began, and does not any more.
-///
-/// # Errors
-/// When the database is away.
-pub(super) async fn ended_meanwhile(facts: &RequestFacts, sessions: &Sessions) -> Result<Error> {
-    let Presented::Key(key) = &facts.presented else {
-        return Ok(facts.absence());
-    };
-    Ok(Error::SessionEnded(sessions.why_ended(key).await?))
 }
 
 /// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).

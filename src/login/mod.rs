@@ -1,11 +1,12 @@
-//! Signing in and out: the rule in [`rule`], the pages in [`page`] and [`setup`], the API in [`api`] and [`data`].
+//! Signing in and out: the rule in [`rule`], the pages in [`page`], [`setup`], [`signup`] and [`confirm`], the API in
+//! [`api`] and [`data`].
 
 pub mod api;
+pub mod confirm;
 pub mod data;
-mod desk;
 pub mod logout;
+mod new_account;
 pub mod page;
 pub mod rule;
 pub mod setup;
-
-pub use self::rule::LoginRule;
+pub mod signup;

@@ -4,18 +4,19 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{desk::Desk, rule::Outcome};
+use super::rule::{self, Outcome, Visit};
 use crate::{
     account::EmailAddress,
     db::Instant,
-    error::{EndedBecause, Result},
-    failure,
+    desk::{Desk, form_again},
+    error::{EndedBecause, Error, Result},
     page::{self, Page, When},
     security::forms::Form,
     session::{
         guard,
         request::{Ended, RequestFacts, Standing},
     },
+    settings::Signup,
 };
 
 /// What the login form sends.
@@ -38,6 +39,7 @@ pub struct Query {
 #[template(path = "login/login.html")]
 struct LoginPage {
     page: Page,
+    signup: bool,
     token: String,
     email: String,
     next: Option<String>,
@@ -65,7 +67,7 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
     if desk.facts.live().is_some() {
         return Ok(page::see_other(next.as_deref().unwrap_or(guard::HOME)));
     }
-    let notice = why_signed_out(&desk.facts, desk.rule.sessions.clock.now());
+    let notice = why_signed_out(&desk.facts, desk.sessions.clock.now());
     form(StatusCode::OK, &desk, Again { next, notice, ..Again::default() })
 }
 
@@ -89,17 +91,18 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
             return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { email_error, password_error, ..again });
         }
     };
-    match desk.rule.log_in(&email, password, desk.visit()).await {
+    match rule::log_in(&desk, &email, password, Visit::new(&desk)).await {
         Ok(Outcome::Welcome(welcome)) => {
-            desk.welcome(&welcome, page::see_other(again.next.as_deref().unwrap_or(guard::HOME)))
+            welcome.let_in(&desk, page::see_other(again.next.as_deref().unwrap_or(guard::HOME)))
         }
         Ok(Outcome::Refused) => {
             let password_error = Some("Email or password is wrong. Check both and try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &desk, Again { password_error, ..again })
         }
-        Err(error) => failure::form_again(error, |status, words| {
-            form(status, &desk, Again { notice: Some(words.to_owned()), ..again })
-        }),
+        Err(error @ Error::TooManyAttempts(_)) => {
+            form_again(error, |status, words| form(status, &desk, Again { password_error: Some(words), ..again }))
+        }
+        Err(error) => form_again(error, |status, words| form(status, &desk, Again { notice: Some(words), ..again })),
     }
 }
 
@@ -107,7 +110,8 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
     let Again { email, next, notice, email_error, password_error } = again;
     desk.form(|token| {
         let page = Page::new(&desk.req, "Sign in");
-        page::answer(status, &LoginPage { page, token, email, next, notice, email_error, password_error })
+        let signup = desk.site.signup == Signup::Open;
+        page::answer(status, &LoginPage { page, signup, token, email, next, notice, email_error, password_error })
     })
 }
 

@@ -1,32 +1,24 @@
-//! The login rule: credentials go in, an [`Outcome`] comes out. Called by the login page, the setup page and the API.
+//! The login rule: credentials go in, an [`Outcome`] comes out. Called by the login page and the API; the setup and the
+//! signup [begin](begin) a session for the account that they have made.
 //!
-//! Invariant: account, device, session and audit are committed in one transaction, and the session id always changes.
+//! Invariant: account, count of tries, device, session and audit are committed in one transaction, and the session id
+//! always changes.
 
-use actix_web::HttpRequest;
+use actix_web::HttpResponse;
 
 use crate::{
-    account::{self, Account, EmailAddress, password::Hasher},
+    account::{
+        Account, EmailAddress,
+        proof::{self, Checked},
+    },
     audit::{self, Event, Kind},
     db::Conn,
+    desk::Desk,
     device::{self, Client},
     error::Result,
     secret::Secret,
-    security::{Site, cookies},
-    session::{
-        EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, Sessions,
-        request::{Presented, RequestFacts},
-        statements,
-    },
+    session::{EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, request::Presented, statements},
 };
-
-/// What a login needs.
-#[derive(Clone)]
-pub struct LoginRule {
-    /// The sessions.
-    pub sessions: Sessions,
-    /// The passwords.
-    pub hasher: Hasher,
-}
 
 /// Where a login comes from.
 #[derive(Debug, Clone)]
@@ -42,13 +34,14 @@ pub struct Visit {
 
 impl Visit {
     /// From what a request tells.
-    pub fn new(req: &HttpRequest, facts: &RequestFacts, site: &Site) -> Self {
+    pub fn new(desk: &Desk) -> Self {
+        let facts = &desk.facts;
         Self {
             presented: match &facts.presented {
                 Presented::Key(key) => Some(key.clone()),
                 Presented::Nothing | Presented::Foreign => None,
             },
-            device_secret: cookies::short_secret(req, &site.cookies.device),
+            device_secret: desk.device_secret(),
             device_name: None,
             ip: facts.ip.clone(),
             client: Client::from_user_agent(&facts.user_agent),
@@ -93,64 +86,44 @@ pub struct Welcome {
 }
 
 impl Welcome {
-    /// What its browser keeps of the session.
-    pub fn key(&self) -> &SessionKey {
-        &self.key
-    }
-
-    /// What its browser keeps of the device.
-    pub fn device_secret(&self) -> &Secret {
-        &self.device_secret
-    }
-}
-
-impl LoginRule {
-    /// Checks credentials and, if they are right, begins a session.
+    /// Lets somebody in whose login was committed: the session's cookie and the device's go with the answer.
     ///
     /// # Errors
-    /// When the database is away or too many passwords wait to be checked.
-    pub async fn log_in(&self, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
-        let email_key = email.key();
-        let found = self
-            .sessions
-            .db
-            .read(async move |conn: &mut Conn<'_>| account::find_credentials(conn, &email_key).await)
-            .await?;
-        let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let right = self.hasher.verify(password, hash).await?;
-        let (times, now) = (self.sessions.times, self.sessions.clock.now());
-        let key = SessionKey::generate(now)?;
-        self.sessions
-            .db
-            .write(async move |conn: &mut Conn<'_>| {
-                if let Some(found) = &found
-                    && right
-                    && account::admit(conn, &found.account.id, &found.password_hash).await?
-                {
-                    let welcome = begin(conn, found.account.clone(), visit, key, times).await?;
-                    return Ok(Outcome::Welcome(Box::new(welcome)));
-                }
-                record_failure(conn, found.as_ref().map(|found| found.account.id.as_str()), &visit).await?;
-                Ok(Outcome::Refused)
-            })
-            .await
+    /// Never in practice: what is set is well formed.
+    pub fn let_in(&self, desk: &Desk, mut answer: HttpResponse) -> Result<HttpResponse> {
+        desk.hand_over(&self.key, &self.account.id)?;
+        desk.remember_device(&self.device_secret, &mut answer)?;
+        Ok(answer)
     }
 }
 
-/// A wrong password: on the account's trail, if there is one, with the device if it is one of the account's.
-async fn record_failure(conn: &mut Conn<'_>, account_id: Option<&str>, visit: &Visit) -> Result<()> {
-    let failed = match account_id {
-        None => Event::of_nobody(Kind::LoginFailed),
-        Some(id) => {
-            let device = match &visit.device_secret {
-                Some(secret) => device::find(conn, id, secret).await?,
-                None => None,
-            };
-            let (device_id, name) = device.map(|device| (device.id, device.name)).unzip();
-            Event::of(Kind::LoginFailed, id).by("visitor").device(device_id.as_deref(), name.as_deref())
-        }
-    };
-    audit::record(conn, &[failed.ip(visit.ip.as_deref())]).await
+/// Checks credentials and, if they are right, begins a session. Goes on to the end though the client may hang up.
+///
+/// # Errors
+/// [`Error::TooManyAttempts`](crate::error::Error::TooManyAttempts); or when the database is away or too many passwords
+/// wait to be checked.
+pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
+    let (prover, claim) = (desk.prover.clone(), desk.claim(email));
+    let (times, key) = (desk.sessions.times, SessionKey::generate(desk.sessions.clock.now())?);
+    proof::to_the_end(async move {
+        let checked = prover.check(claim, password).await?;
+        prover.db.write(async move |conn: &mut Conn<'_>| settle(conn, checked, visit, key, times).await).await
+    })
+    .await
+}
+
+async fn settle(
+    conn: &mut Conn<'_>,
+    checked: Checked,
+    visit: Visit,
+    key: SessionKey,
+    times: Lifetimes,
+) -> Result<Outcome> {
+    if !checked.settle(conn).await? {
+        return Ok(Outcome::Refused);
+    }
+    let welcome = begin(conn, checked.into_account()?, visit, key, times).await?;
+    Ok(Outcome::Welcome(Box::new(welcome)))
 }
 
 /// Begins a session for somebody who has just proved who they are: rotates the one they had, ends another person's.

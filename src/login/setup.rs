@@ -1,19 +1,19 @@
 //! The first start: whoever opens the one-time link makes the owner's account.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
-use askama::Template;
 use serde::Deserialize;
 
 use super::{
-    desk::Desk,
-    rule::{self, LoginRule, Visit, Welcome},
+    new_account::{AccountForm, Refused},
+    rule::{self, Visit, Welcome},
 };
 use crate::{
-    account::{self, EmailAddress, Role, password},
+    account::{self, Role},
     audit::{self, Event, Kind},
     db::Conn,
-    error::{Error, Result},
-    failure, instance,
+    desk::{Desk, form_again},
+    error::Result,
+    instance,
     page::{self, Page},
     secret::Secret,
     security::forms::Form,
@@ -37,21 +37,6 @@ pub struct Fields {
     password: String,
 }
 
-#[derive(Template, Default)]
-#[template(path = "login/setup.html")]
-struct SetupPage {
-    page: Page,
-    token: String,
-    setup: String,
-    email: String,
-    name: String,
-    email_error: Option<String>,
-    name_error: Option<String>,
-    password_error: Option<String>,
-    problem: Option<String>,
-    usable: bool,
-}
-
 /// Whether a link may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
@@ -69,9 +54,8 @@ enum Link {
 pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
     let setup = query.into_inner().token;
     let secret = Secret::presented(&*setup);
-    let link = desk.rule.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &secret).await).await?;
-    match link {
-        Link::Good => form(StatusCode::OK, &desk, SetupPage { setup, usable: true, ..SetupPage::default() }),
+    match desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &secret).await).await? {
+        Link::Good => form(StatusCode::OK, &desk, AccountForm { setup, usable: true, ..AccountForm::default() }),
         refused => refuse(&desk, refused),
     }
 }
@@ -83,60 +67,22 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
 pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
     let Fields { token, email, name, password } = sent.fields;
     let setup = if token.is_empty() { query.into_inner().token } else { token };
-    let again = SetupPage { setup, email, name, usable: true, ..SetupPage::default() };
+    let again = AccountForm { setup, email, name, usable: true, ..AccountForm::default() };
     if !sent.is_fresh {
         let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, SetupPage { problem, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    let (email, name) = match check(&again, &password) {
+    let (owner, again) = match again.check(password, Role::Owner, &desk.prover.hasher).await {
         Ok(checked) => checked,
-        Err(complaint) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, complaint.beside(again)),
+        Err(Refused::Typed(again)) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
+        Err(Refused::Away(error, again)) => return away(&desk, error, *again),
     };
     let link = Secret::presented(&*again.setup);
-    let created = async {
-        let password_hash = desk.rule.hasher.hash(password).await?;
-        let owner = account::New { email, name, role: Role::Owner, password_hash };
-        create_owner(&desk.rule, link, owner, desk.visit()).await
-    };
-    match created.await {
-        Ok(Created::Owner(welcome)) => desk.welcome(&welcome, page::see_other(guard::HOME)),
+    match create_owner(&desk, link, owner).await {
+        Ok(Created::Owner(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
         Ok(Created::Refused(link)) => refuse(&desk, link),
-        Ok(Created::AddressTaken) => {
-            let email_error = Some("There is an account with this address already. Choose another.".to_owned());
-            form(StatusCode::UNPROCESSABLE_ENTITY, &desk, SetupPage { email_error, ..again })
-        }
-        Err(error) => failure::form_again(error, |status, words| {
-            form(status, &desk, SetupPage { problem: Some(words.to_owned()), ..again })
-        }),
-    }
-}
-
-/// What is wrong with what was typed.
-struct Complaint {
-    email: Option<String>,
-    name: Option<String>,
-    password: Option<String>,
-}
-
-impl Complaint {
-    fn beside(self, again: SetupPage) -> SetupPage {
-        SetupPage { email_error: self.email, name_error: self.name, password_error: self.password, ..again }
-    }
-}
-
-fn check(typed: &SetupPage, password: &str) -> Result<(EmailAddress, String), Complaint> {
-    let email = EmailAddress::parse(&typed.email);
-    let name = account::display_name(&typed.name);
-    match (email, name, password::check_new(password)) {
-        (Ok(email), Ok(name), Ok(())) => Ok((email, name)),
-        (email, name, password) => {
-            let words = |error: Error| error.to_string();
-            Err(Complaint {
-                email: email.err().map(words),
-                name: name.err().map(words),
-                password: password.err().map(words),
-            })
-        }
+        Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        Err(error) => away(&desk, error, again),
     }
 }
 
@@ -147,10 +93,10 @@ enum Created {
 }
 
 /// Makes the owner, uses up the link and begins the owner's session, all or nothing.
-async fn create_owner(rule: &LoginRule, link: Secret, owner: account::New, visit: Visit) -> Result<Created> {
-    let key = SessionKey::generate(rule.sessions.clock.now())?;
-    let times = rule.sessions.times;
-    rule.sessions
+async fn create_owner(desk: &Desk, link: Secret, owner: account::New) -> Result<Created> {
+    let key = SessionKey::generate(desk.sessions.clock.now())?;
+    let (times, visit) = (desk.sessions.times, Visit::new(desk));
+    desk.sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
             instance::lock(conn).await?;
@@ -185,12 +131,17 @@ fn refuse(desk: &Desk, link: Link) -> Result<HttpResponse> {
             "This link is not good any more. Restart Sessile and open the link that it prints; it works for a day."
         }
     };
-    form(StatusCode::FORBIDDEN, desk, SetupPage { problem: Some(words.to_owned()), ..SetupPage::default() })
+    form(StatusCode::FORBIDDEN, desk, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
 }
 
-fn form(status: StatusCode, desk: &Desk, template: SetupPage) -> Result<HttpResponse> {
+fn away(desk: &Desk, error: crate::error::Error, again: AccountForm) -> Result<HttpResponse> {
+    form_again(error, |status, words| form(status, desk, AccountForm { problem: Some(words), ..again }))
+}
+
+fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
     desk.form(|token| {
         let page = Page::new(&desk.req, "Set up");
-        page::answer(status, &SetupPage { page, token, ..template })
+        let (heading, lead) = ("Set up Sessile", "You will be its owner. It takes a minute.");
+        page::answer(status, &AccountForm { page, token, action: "/setup", heading, lead, ..template })
     })
 }

@@ -16,7 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 
 use self::cookies::CookieNames;
-use crate::{key_file::Keys, settings::PublicUrl};
+use crate::{
+    key_file::Keys,
+    settings::{PublicUrl, Settings, Signup},
+};
 
 /// What every request needs to know of this instance.
 #[derive(Debug)]
@@ -31,14 +34,23 @@ pub struct Site {
     pub proxies: Vec<IpNet>,
     /// How long a cookie of a session lasts without a visit.
     pub idle: std::time::Duration,
+    /// Who may make an account.
+    pub signup: Signup,
     ready: AtomicBool,
 }
 
 impl Site {
     /// A site that is not ready yet.
-    pub fn new(public: PublicUrl, keys: Keys, proxies: Vec<IpNet>, idle: std::time::Duration) -> Self {
-        let cookies = CookieNames::new(public.is_https());
-        Self { public, keys, cookies, proxies, idle, ready: AtomicBool::new(false) }
+    pub fn new(public: PublicUrl, keys: Keys, settings: &Settings) -> Self {
+        Self {
+            cookies: CookieNames::new(public.is_https()),
+            public,
+            keys,
+            proxies: settings.trusted_proxies.clone(),
+            idle: settings.idle_ttl,
+            signup: settings.signup,
+            ready: AtomicBool::new(false),
+        }
     }
 
     /// From now on requests are answered: the database has answered and its schema is right.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     account::Account,
+    audit::{Event, Kind},
     db::Instant,
     error::{Error, Result},
 };
@@ -84,6 +85,13 @@ impl CurrentUser {
     /// The session as the API shows it.
     pub fn view(&self) -> SessionView {
         SessionView::new(&self.record, self.device_name.as_deref(), true)
+    }
+
+    /// Something that the person did in this session.
+    pub fn event(&self, kind: Kind) -> Event {
+        Event::of(kind, &self.account.id)
+            .session(&self.record.id)
+            .device(self.record.device_id.as_deref(), self.device_name.as_deref())
     }
 
     async fn extract(facts: &RequestFacts, sessions: &Sessions, session: &Session) -> Result<Self> {

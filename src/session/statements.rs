@@ -47,6 +47,13 @@ pub enum Scope {
     One(String),
     /// All of an account.
     Account(String),
+    /// All of an account but this one.
+    Others {
+        /// The account.
+        account: String,
+        /// The session that goes on.
+        but: String,
+    },
     /// All there are, at most 2,000 at once: to be repeated until none is left.
     All,
 }
@@ -144,6 +151,26 @@ pub async fn rotate(
     find!(conn, get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning())))
 }
 
+/// Gives a living session a new id and secret, as after its person has given the password again, in one statement.
+/// Everything else of it stays. `false` when it does not live any more.
+///
+/// # Errors
+/// When the database is away, or the new id collides.
+pub async fn rekey(conn: &mut Conn<'_>, old: &SessionKey, new: &SessionKey) -> Result<bool> {
+    let target = sessions::table
+        .filter(sessions::id.eq(old.id()))
+        .filter(sessions::secret_hash.eq(old.secret().hash()))
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.gt(now()));
+    let identity = (
+        sessions::id.eq(new.id()),
+        sessions::secret_hash.eq(new.secret().hash()),
+        sessions::version.eq(sessions::version + 1),
+        sessions::authenticated_at.eq(now()),
+    );
+    Ok(run!(conn, execute(diesel::update(target).set(identity)))? == 1)
+}
+
 /// Whose living session a key opens, if it opens one.
 ///
 /// # Errors
@@ -170,16 +197,12 @@ pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Strin
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
     let ids: Vec<String> = match scope {
         Scope::One(id) => vec![id.clone()],
-        Scope::Account(account) => run!(
-            conn,
-            load(Locked::all(
-                sessions::table
-                    .filter(sessions::account_id.eq(account))
-                    .filter(sessions::ended_at.is_null())
-                    .order(sessions::id)
-                    .select(sessions::id)
-            ))
-        )?,
+        Scope::Account(account) => living_of(conn, account).await?,
+        Scope::Others { account, but } => {
+            let mut ids = living_of(conn, account).await?;
+            ids.retain(|id| id != but);
+            ids
+        }
         Scope::All => run!(
             conn,
             load(Locked::all(
@@ -196,6 +219,20 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
         ended += end_batch(conn, batch, reason, by, ip).await?;
     }
     Ok(ended)
+}
+
+/// The sessions of an account that have not ended, locked in the order of their ids.
+async fn living_of(conn: &mut Conn<'_>, account: &str) -> Result<Vec<String>> {
+    run!(
+        conn,
+        load(Locked::all(
+            sessions::table
+                .filter(sessions::account_id.eq(account))
+                .filter(sessions::ended_at.is_null())
+                .order(sessions::id)
+                .select(sessions::id)
+        ))
+    )
 }
 
 async fn end_batch(

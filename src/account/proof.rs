@@ -1,0 +1,186 @@
+//! Whether somebody is who they say they are: every password that is typed anywhere is checked here, and counted. Called
+//! by the login rule, by the confirmation and by the change of password.
+//!
+//! A check has two halves. [`Prover::check`] counts the try, then hashes; the caller [settles](Checked::settle) it in the
+//! transaction in which it acts on the outcome, so that the outcome and the count can never disagree. Both belong in
+//! [`to_the_end`], so that nobody gets a free try by hanging up.
+//!
+//! Invariant: no password is hashed that was not counted before.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tracing::Instrument as _;
+
+use super::{Credentials, EmailAddress, admit, find_credentials, hasher::Hasher, rehash};
+use crate::{
+    audit::{self, Event, Kind},
+    db::{Conn, Db},
+    device,
+    error::{Error, Result},
+    secret::Secret,
+    throttle::{
+        Subject,
+        count::{self, Begun, Try},
+    },
+};
+
+/// Who somebody says they are, and from where they say it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    email_key: String,
+    device_secret: Option<Secret>,
+    ip: Option<String>,
+}
+
+impl Claim {
+    /// To be the one with this e-mail address, from a browser that keeps this secret.
+    pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>) -> Self {
+        Self { email_key: email.key(), device_secret, ip }
+    }
+
+    /// From where it comes, for a count of its own.
+    pub fn address(&self) -> Option<Subject> {
+        self.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()).map(Subject::address)
+    }
+}
+
+/// Checks passwords. Cheap to clone.
+#[derive(Clone)]
+pub struct Prover {
+    /// The database.
+    pub db: Db,
+    /// The threads that hash.
+    pub hasher: Hasher,
+}
+
+/// A password that was looked at, counted as a wrong one until this is [settled](Self::settle).
+pub struct Checked {
+    claim: Claim,
+    found: Option<Credentials>,
+    right: bool,
+    new_hash: Option<String>,
+    counted: Try,
+}
+
+/// What is known of a claim before its password is looked at.
+struct Known {
+    found: Option<Credentials>,
+    subjects: Vec<Subject>,
+    wait: Option<Duration>,
+}
+
+impl Prover {
+    /// Counts the try and looks at the password.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when too many wrong passwords came before: then this one was not looked at. When the
+    /// database is away, or too many passwords wait to be checked: then nothing was counted.
+    pub async fn check(&self, claim: Claim, password: String) -> Result<Checked> {
+        let place = self.hasher.place()?;
+        let (found, counted) = self.begin(&claim).await?;
+        let hash = found.as_ref().map(|found| found.password_hash.clone());
+        let verified = self.hasher.verify(place, password.clone(), hash).await?;
+        let new_hash = match verified.right && verified.outdated {
+            // It is no reason to turn somebody away that this cannot be done just now.
+            true => self.hasher.hash_again(password).await.ok(),
+            false => None,
+        };
+        Ok(Checked { claim, found, right: verified.right, new_hash, counted })
+    }
+
+    /// The account, if there is one, and the counted try.
+    async fn begin(&self, claim: &Claim) -> Result<(Option<Credentials>, Try)> {
+        let asked = claim.clone();
+        let known = self.db.read(async move |conn: &mut Conn<'_>| look(conn, &asked).await).await?;
+        if let Some(wait) = known.wait {
+            return Err(Error::TooManyAttempts(wait));
+        }
+        let claim = claim.clone();
+        let begun = self
+            .db
+            .write(async move |conn: &mut Conn<'_>| {
+                let begun = count::begin(conn, &known.subjects).await?;
+                if let Begun::No { is_news: true, .. } = begun {
+                    record(conn, Kind::LoginThrottled, known.found.as_ref(), &claim).await?;
+                }
+                Ok((known.found, begun))
+            })
+            .await?;
+        match begun {
+            (found, Begun::Yes(counted)) => Ok((found, counted)),
+            (_, Begun::No { wait, .. }) => Err(Error::TooManyAttempts(wait)),
+        }
+    }
+}
+
+impl Checked {
+    /// Whose password it was, once it is [settled](Self::settle) as the right one.
+    ///
+    /// # Errors
+    /// When it was not, which is a bug of the caller.
+    pub fn into_account(self) -> Result<super::Account> {
+        let found = self.found.filter(|_| self.right);
+        found.map(|found| found.account).ok_or_else(|| Error::bug("nobody proved to be this account"))
+    }
+
+    /// Whether the password was right, and is still the account's, and the account may sign in. If so the try is given
+    /// back and the account's row is locked for this transaction; if not it counts, and the trail says so.
+    ///
+    /// # Errors
+    /// When the database is away: the try then counts for a while.
+    pub async fn settle(&self, conn: &mut Conn<'_>) -> Result<bool> {
+        if let Some(found) = &self.found
+            && self.right
+            && admit(conn, &found.account.id, &found.password_hash).await?
+        {
+            if let Some(new) = &self.new_hash {
+                rehash(conn, &found.account.id, &found.password_hash, new).await?;
+            }
+            count::give_back(conn, &self.counted).await?;
+            return Ok(true);
+        }
+        count::keep(conn, &self.counted).await?;
+        record(conn, Kind::LoginFailed, self.found.as_ref(), &self.claim).await?;
+        Ok(false)
+    }
+}
+
+/// Goes on to the end though nobody may wait for it any more.
+///
+/// # Errors
+/// What `work` returns.
+pub async fn to_the_end<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
+    actix_web::rt::spawn(work.in_current_span()).await.map_err(Error::bug)?
+}
+
+async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
+    let found = find_credentials(conn, &claim.email_key).await?;
+    let own = match (&found, &claim.device_secret) {
+        (Some(found), Some(secret)) => device::find_proved(conn, &found.account.id, secret).await?,
+        _ => None,
+    };
+    let subjects = match own {
+        Some(device) => vec![Subject::device(&device)],
+        None => [Some(Subject::account(&claim.email_key)), claim.address()].into_iter().flatten().collect(),
+    };
+    let wait = count::known_wait(conn, &subjects).await?;
+    Ok(Known { found, subjects, wait })
+}
+
+/// On the account's trail, if there is one, with the device if it is one of the account's.
+async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
+    let event = match found {
+        None => Event::of_nobody(kind),
+        Some(found) => {
+            let id = &found.account.id;
+            let device = match &claim.device_secret {
+                Some(secret) => device::find(conn, id, secret).await?,
+                None => None,
+            };
+            let (device_id, name) = device.map(|device| (device.id, device.name)).unzip();
+            Event::of(kind, id).by("visitor").device(device_id.as_deref(), name.as_deref())
+        }
+    };
+    audit::record(conn, &[event.ip(claim.ip.as_deref())]).await
+}

@@ -1,0 +1,148 @@
+//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, and hard enough to guess
+//! (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the [`hasher`](super::hasher), since a guess can take a while.
+
+use zxcvbn::{
+    Score,
+    feedback::{Suggestion, Warning},
+};
+
+use crate::error::{Error, Result};
+
+/// Shortest password that may be chosen, in characters.
+pub const SHORTEST: usize = 12;
+/// Longest password that may be chosen, in characters.
+pub const LONGEST: usize = 128;
+/// What anybody would try here first.
+const OWN_WORDS: [&str; 2] = ["sessile", "login"];
+
+/// Whether a password has a length that may be chosen.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong, in the words of a form.
+pub fn check_length(password: &str) -> Result<()> {
+    match password.chars().count() {
+        count if count < SHORTEST => Err(Error::Invalid(format!("Use at least {SHORTEST} characters."))),
+        count if count > LONGEST => Err(Error::Invalid(format!("Use at most {LONGEST} characters."))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a password of a good length is hard enough to guess for somebody who knows these words about its owner.
+///
+/// # Errors
+/// [`Error::Invalid`] with what makes it easy and what would help, in the words of a form.
+pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
+    let mut known: Vec<&str> = OWN_WORDS.to_vec();
+    for words in about {
+        known.push(words);
+        known.extend(words.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2));
+    }
+    let entropy = zxcvbn::zxcvbn(password, &known);
+    if entropy.score() >= Score::Three {
+        return Ok(());
+    }
+    let warning = entropy.feedback().and_then(zxcvbn::feedback::Feedback::warning).map_or(GUESSED, why);
+    let mut words = warning.to_owned();
+    let suggestions = entropy.feedback().map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();
+    let mut hints: Vec<&str> = suggestions.iter().filter_map(|suggestion| hint(*suggestion)).take(2).collect();
+    if hints.is_empty() {
+        hints.push("Add another word or two that nobody would expect.");
+    }
+    for hint in hints {
+        words.push(' ');
+        words.push_str(hint);
+    }
+    Err(Error::Invalid(words))
+}
+
+const GUESSED: &str = "This password is easy to guess.";
+
+fn why(warning: Warning) -> &'static str {
+    match warning {
+        Warning::StraightRowsOfKeysAreEasyToGuess | Warning::ShortKeyboardPatternsAreEasyToGuess => {
+            "Keys that lie side by side are easy to guess."
+        }
+        Warning::RepeatsLikeAaaAreEasyToGuess | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => {
+            "Repeating the same characters is easy to guess."
+        }
+        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => {
+            "This is one of the passwords that many people use."
+        }
+        Warning::ThisIsSimilarToACommonlyUsedPassword => "This is very like a password that many people use.",
+        Warning::SequencesLikeAbcAreEasyToGuess => "Rows like abc or 6543 are easy to guess.",
+        Warning::RecentYearsAreEasyToGuess => "Years are easy to guess.",
+        Warning::AWordByItselfIsEasyToGuess => "A single word is easy to guess.",
+        Warning::DatesAreOftenEasyToGuess => "Dates are easy to guess.",
+        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess | Warning::CommonNamesAndSurnamesAreEasyToGuess => {
+            "Names are easy to guess."
+        }
+    }
+}
+
+/// What to do instead; `None` for advice that helps nobody.
+fn hint(suggestion: Suggestion) -> Option<&'static str> {
+    match suggestion {
+        Suggestion::UseAFewWordsAvoidCommonPhrases | Suggestion::AddAnotherWordOrTwo => {
+            Some("Add another word or two that nobody would expect.")
+        }
+        Suggestion::UseALongerKeyboardPatternWithMoreTurns => Some("Use a few words instead."),
+        Suggestion::CapitalizationDoesntHelpVeryMuch | Suggestion::AllUppercaseIsAlmostAsEasyToGuessAsAllLowercase => {
+            Some("Capital letters hardly help.")
+        }
+        Suggestion::ReversedWordsArentMuchHarderToGuess => Some("Words written backwards hardly help."),
+        Suggestion::PredictableSubstitutionsDontHelpVeryMuch => Some("Writing @ for a, or 0 for o, hardly helps."),
+        Suggestion::AvoidRepeatedWordsAndCharacters => Some("Leave out what repeats."),
+        Suggestion::AvoidSequences => Some("Leave out such rows."),
+        Suggestion::AvoidRecentYears | Suggestion::AvoidYearsThatAreAssociatedWithYou => Some("Leave out years."),
+        Suggestion::AvoidDatesAndYearsThatAreAssociatedWithYou => Some("Leave out dates."),
+        Suggestion::NoNeedForSymbolsDigitsOrUppercaseLetters => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(password: &str) -> String {
+        check_strength(password, &["Kim Lee".to_owned(), "kim.lee@surfboards.example".to_owned()])
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn length_counts_characters() {
+        assert!(check_length(&"é".repeat(12)).is_ok() && check_length(&"é".repeat(11)).is_err());
+        assert!(check_length(&"é".repeat(128)).is_ok() && check_length(&"é".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn common_and_guessable_ones_are_refused_with_the_reason() {
+        let cases = [
+            ("password1234", "many people use"),
+            ("aaaaaaaaaaaa", "Repeating"),
+            ("qwertyuiop12", "many people use"),
+            ("qwertyuiopas", "Keys that lie side by side"),
+            ("123456789012", "many people use"),
+            ("19851985198519", "Repeating"),
+            ("surfboards12", "easy to guess"),
+            ("kim.lee@surfboards.example", "easy to guess"),
+        ];
+        for (password, reason) in cases {
+            assert!(refusal(password).contains(reason), "{password}: {}", refusal(password));
+        }
+    }
+
+    #[test]
+    fn no_composition_is_asked_for_and_any_character_will_do() {
+        for good in [
+            "correct horse battery staple",
+            "tide pool limpet 7",
+            "海の生き物は岩につく、永遠に",
+            "🦀🐚🌊🪸🐠🦑🐙🦐🦞🐡🐟🐬",
+            "a b\tc\u{0}d~e`f'g\"h",
+        ] {
+            assert!(check_length(good).is_ok(), "{good}");
+            assert_eq!(check_strength(good, &[]).map_err(|error| error.to_string()), Ok(()), "{good}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! `/account`: what somebody is called here, and their password. Both forms are sent to the page itself, which tells them
+//! apart by their fields.
+//!
+//! Invariant: a new password is chosen by who knows the present one, and gives this session a new key.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::{
+    account::{self, EmailAddress, proof},
+    audit::{self, Kind},
+    db::Conn,
+    desk::{Desk, form_again},
+    device,
+    error::{Error, Result},
+    page::{self, Page, When},
+    security::forms::{self, Form},
+    session::{CurrentUser, EndReason, Scope, SessionKey, request::Presented, statements},
+};
+
+/// What was done just now.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    done: String,
+}
+
+/// What one of the forms sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    name: Option<String>,
+    current_password: Option<String>,
+    password: String,
+    end_others: String,
+}
+
+#[derive(Template)]
+#[template(path = "account_page/account.html")]
+struct AccountPage {
+    page: Page,
+    token: String,
+    email: String,
+    since: Option<When>,
+    again: Again,
+}
+
+/// The page as it is shown again.
+#[derive(Debug, Default)]
+struct Again {
+    done: Option<&'static str>,
+    notice: Option<String>,
+    name: String,
+    name_error: Option<String>,
+    current_error: Option<String>,
+    password_error: Option<String>,
+    keep_others: bool,
+}
+
+/// `GET /account`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "name" => Some("Your name was changed."),
+        "password" => Some("Your password was changed."),
+        "password-everywhere" => Some("Your password was changed, and you are signed out everywhere else."),
+        _ => None,
+    };
+    let name = user.account.name.clone();
+    form(StatusCode::OK, &desk, &user, Again { done, name, ..Again::default() }).await
+}
+
+/// `POST /account`
+///
+/// # Errors
+/// Without a login. Bad input, a wrong password, too many of them and a database that is away show the page again.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let Fields { name, current_password, password, end_others } = sent.fields;
+    let keep_others = current_password.is_some() && matches!(end_others.as_str(), "" | "0" | "false" | "off");
+    let again =
+        Again { name: name.clone().unwrap_or_else(|| user.account.name.clone()), keep_others, ..Again::default() };
+    if !sent.is_fresh {
+        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again }).await;
+    }
+    match (name, current_password) {
+        (_, Some(current)) => change_password(&desk, &user, again, Passwords { current, new: password }).await,
+        (Some(_), None) => rename(&desk, &user, again).await,
+        (None, None) => Err(Error::Invalid("neither a name nor a password was sent".into())),
+    }
+}
+
+async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let checked = account::display_name(&again.name).and_then(|name| match name.is_empty() {
+        true => Err(Error::Invalid("Enter your name.".into())),
+        false => Ok(name),
+    });
+    let name = match checked {
+        Ok(name) => name,
+        Err(error) => {
+            let name_error = Some(error.to_string());
+            return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { name_error, ..again }).await;
+        }
+    };
+    let id = user.account.id.clone();
+    let renamed =
+        desk.sessions.db.write(async move |conn: &mut Conn<'_>| account::rename(conn, &id, &name).await).await;
+    match renamed {
+        Ok(()) => Ok(page::see_other("/account?done=name")),
+        Err(error) => shown_again(error, desk, user, again),
+    }
+}
+
+struct Passwords {
+    current: String,
+    new: String,
+}
+
+enum Changed {
+    Yes(SessionKey),
+    WrongPassword,
+    /// The session ended meanwhile.
+    Ended,
+}
+
+async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, passwords: Passwords) -> Result<HttpResponse> {
+    let Passwords { current, new } = passwords;
+    if current.is_empty() {
+        let current_error = Some("Enter the password you have now.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { current_error, ..again }).await;
+    }
+    let about = vec![user.account.name.clone(), user.account.email.clone()];
+    let new_hash = match desk.prover.hasher.choose(new, about).await {
+        Ok(hash) => hash,
+        Err(Error::Invalid(words)) => {
+            let password_error = Some(words);
+            return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+        }
+        Err(error) => return shown_again(error, desk, user, again),
+    };
+    match replace_password(desk, user, Change { current, new_hash, end_others: !again.keep_others }).await {
+        Ok(Changed::Yes(key)) => {
+            desk.hand_over(&key, &user.account.id)?;
+            let done = if again.keep_others { "password" } else { "password-everywhere" };
+            Ok(page::see_other(&format!("/account?done={done}")))
+        }
+        Ok(Changed::WrongPassword) => {
+            let current_error = Some("That is not the password you have now. Try again.".to_owned());
+            form(StatusCode::UNAUTHORIZED, desk, user, Again { current_error, ..again }).await
+        }
+        Ok(Changed::Ended) => Err(desk.ended_meanwhile().await?),
+        Err(error) => shown_again(error, desk, user, again),
+    }
+}
+
+struct Change {
+    current: String,
+    new_hash: String,
+    end_others: bool,
+}
+
+/// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing.
+async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Result<Changed> {
+    let Presented::Key(old) = desk.facts.presented.clone() else {
+        return Ok(Changed::Ended);
+    };
+    let new = SessionKey::generate(desk.sessions.clock.now())?;
+    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::parse(&user.account.email)?));
+    let (user, ip) = (user.clone(), desk.facts.ip.clone());
+    proof::to_the_end(async move {
+        let checked = prover.check(claim, change.current).await?;
+        let work = async move |conn: &mut Conn<'_>| {
+            if !checked.settle(conn).await? {
+                return Ok(Changed::WrongPassword);
+            }
+            let id = user.account.id.clone();
+            if !statements::rekey(conn, &old, &new).await? {
+                return Ok(Changed::Ended);
+            }
+            account::set_password(conn, &id, &change.new_hash).await?;
+            if let Some(device) = &user.record.device_id {
+                device::prove(conn, device).await?;
+            }
+            let changed = user.event(Kind::PasswordChanged).session(new.id()).ip(ip.as_deref());
+            let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
+            audit::record(conn, &[changed, rotated]).await?;
+            if change.end_others {
+                let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
+                statements::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
+            }
+            Ok(Changed::Yes(new))
+        };
+        prover.db.write(work).await
+    })
+    .await
+}
+
+/// Something is away, or there were too many wrong passwords: nothing is lost.
+fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let too_many = matches!(error, Error::TooManyAttempts(_));
+    form_again(error, |status, words| {
+        let again = match too_many {
+            true => Again { current_error: Some(words), ..again },
+            false => Again { notice: Some(words), ..again },
+        };
+        answer(status, desk, user, None, again)
+    })
+}
+
+async fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let id = user.account.id.clone();
+    let since = desk.sessions.db.read(async move |conn: &mut Conn<'_>| account::password_age(conn, &id).await).await?;
+    answer(status, desk, user, since.map(|at| When::past(at, user.now)), again)
+}
+
+fn answer(
+    status: StatusCode,
+    desk: &Desk,
+    user: &CurrentUser,
+    since: Option<When>,
+    again: Again,
+) -> Result<HttpResponse> {
+    let token = forms::token(&desk.site, &desk.req)?;
+    let page = Page::new(&desk.req, "Account").of(&user.account.name, &token, "account");
+    page::answer(status, &AccountPage { page, token: token.value, email: user.account.email.clone(), since, again })
+}

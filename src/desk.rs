@@ -1,0 +1,171 @@
+//! What every page has at hand that lets somebody in or out, or asks for a password: the request, its facts, the actix
+//! session, the site, the sessions and who checks passwords. Called by the pages of signing in and of the account.
+//!
+//! Invariant: a key that was committed reaches its browser with the answer that says so.
+
+use std::time::Duration;
+
+use actix_session::{Session, SessionExt as _};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{StatusCode, header},
+    web,
+};
+
+use crate::{
+    account::{
+        EmailAddress,
+        proof::{Claim, Prover},
+    },
+    error::{Error, Result},
+    failure,
+    secret::Secret,
+    security::{Site, cookies, forms},
+    session::{
+        SessionKey, Sessions,
+        current::{self, Facts},
+        request::Presented,
+    },
+};
+
+/// As an argument of a handler it gathers them; see the module.
+pub struct Desk {
+    /// The request.
+    pub req: HttpRequest,
+    /// Its facts.
+    pub facts: Facts,
+    /// This instance.
+    pub site: web::Data<Site>,
+    /// The sessions.
+    pub sessions: web::Data<Sessions>,
+    /// Who checks passwords.
+    pub prover: web::Data<Prover>,
+    session: Session,
+}
+
+impl Desk {
+    /// What makes this browser the same device as before, if it brought it.
+    pub fn device_secret(&self) -> Option<Secret> {
+        cookies::short_secret(&self.req, &self.site.cookies.device)
+    }
+
+    /// The claim of whoever is asking to be the one with this address.
+    pub fn claim(&self, email: &EmailAddress) -> Claim {
+        Claim::new(email, self.device_secret(), self.facts.ip.clone())
+    }
+
+    /// Hands over the key of a session that was begun or rotated, with the answer that says so.
+    ///
+    /// # Errors
+    /// Never in practice: what is set is well formed.
+    pub fn hand_over(&self, key: &SessionKey, account_id: &str) -> Result<()> {
+        current::finish_login(&self.session, key, account_id)
+    }
+
+    /// Makes this browser the same device next time.
+    ///
+    /// # Errors
+    /// Never in practice: what is set is well formed.
+    pub fn remember_device(&self, secret: &Secret, answer: &mut HttpResponse) -> Result<()> {
+        answer.add_cookie(&self.site.cookies.device_cookie(secret)).map_err(Error::bug)
+    }
+
+    /// A page with a form, made with the form's token; a visitor gets the cookie that binds it.
+    ///
+    /// # Errors
+    /// When the page cannot be made.
+    pub fn form(&self, page: impl FnOnce(String) -> Result<HttpResponse>) -> Result<HttpResponse> {
+        let token = forms::token(&self.site, &self.req)?;
+        let mut answer = page(token.value)?;
+        if let Some(cookie) = token.cookie {
+            answer.add_cookie(&cookie).map_err(Error::bug)?;
+        }
+        Ok(answer)
+    }
+
+    /// The session lived when the request began, and does not any more: why.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn ended_meanwhile(&self) -> Result<Error> {
+        let Presented::Key(key) = &self.facts.presented else {
+            return Ok(self.facts.absence());
+        };
+        Ok(Error::SessionEnded(self.sessions.why_ended(key).await?))
+    }
+
+    /// Forgets the session of a logout: its cookie goes with the answer. What the handler has not `ended` itself the
+    /// store ends now.
+    pub fn goodbye(&self, ended: bool) {
+        current::finish_logout(&self.session, ended);
+    }
+}
+
+/// A form that could not be carried out because something is away, or because of too many wrong passwords: shown again,
+/// with nothing lost. Any other error stays one.
+///
+/// # Errors
+/// Whatever makes no sense to try again, and what `form` returns.
+pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
+where
+    Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
+{
+    use actix_web::ResponseError as _;
+    let Some(seconds) = error.retry_after() else {
+        return Err(error);
+    };
+    failure::log(&error);
+    let words = match &error {
+        Error::TooManyAttempts(wait) => format!("Too many wrong passwords. Try again in {}.", in_words(*wait)),
+        _ => "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
+            .to_owned(),
+    };
+    let mut answer = form(error.status_code(), words)?;
+    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    Ok(answer)
+}
+
+/// A short time as people say it, rounded up.
+fn in_words(wait: Duration) -> String {
+    match wait.as_millis().div_ceil(1000) {
+        0 | 1 => "a second".to_owned(),
+        seconds @ 2..=90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
+impl FromRequest for Desk {
+    type Error = Error;
+    type Future = std::future::Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let missing = || Error::bug("a part of the application is missing");
+        let gathered = Facts::from_request(req, payload).into_inner().and_then(|facts| {
+            Ok(Self {
+                req: req.clone(),
+                facts,
+                site: req.app_data::<web::Data<Site>>().cloned().ok_or_else(missing)?,
+                sessions: req.app_data::<web::Data<Sessions>>().cloned().ok_or_else(missing)?,
+                prover: req.app_data::<web::Data<Prover>>().cloned().ok_or_else(missing)?,
+                session: req.get_session(),
+            })
+        });
+        std::future::ready(gathered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_said_as_people_say_them_and_never_too_short() {
+        let said = |ms| in_words(Duration::from_millis(ms));
+        assert_eq!(
+            [said(1), said(1000), said(1001), said(90_000)],
+            ["a second", "a second", "2 seconds", "90 seconds"]
+        );
+        assert_eq!([said(90_001), said(900_000)], ["2 minutes", "15 minutes"]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Making an account for oneself, where that is allowed and once there is an owner; elsewhere there is no such address.
+
+use actix_web::{HttpResponse, http::StatusCode};
+use serde::Deserialize;
+
+use super::{
+    new_account::{AccountForm, Refused},
+    rule::{self, Visit, Welcome},
+};
+use crate::{
+    account::{self, Role},
+    audit::{self, Event, Kind},
+    db::Conn,
+    desk::{Desk, form_again},
+    error::{Error, Result},
+    page::{self, Page},
+    security::forms::Form,
+    session::{SessionKey, guard},
+    settings::Signup,
+    throttle::count::{self, Begun, Try},
+};
+
+/// What the form sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    email: String,
+    name: String,
+    password: String,
+}
+
+/// `GET /signup`
+///
+/// # Errors
+/// [`Error::NotFound`] where it is not allowed; or when the database is away.
+pub async fn show(desk: Desk) -> Result<HttpResponse> {
+    if desk.facts.live().is_some() {
+        return Ok(page::see_other(guard::HOME));
+    }
+    must_be_open(&desk).await?;
+    form(StatusCode::OK, &desk, AccountForm::default())
+}
+
+/// `POST /signup`
+///
+/// # Errors
+/// [`Error::NotFound`] where it is not allowed. Bad input, too many tries and a database that is away show the form
+/// again.
+pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
+    must_be_open(&desk).await?;
+    let Fields { email, name, password } = sent.fields;
+    let again = AccountForm { email, name, ..AccountForm::default() };
+    if !sent.is_fresh {
+        let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
+    }
+    let (new, again) = match again.check(password, Role::Member, &desk.prover.hasher).await {
+        Ok(checked) => checked,
+        Err(Refused::Typed(again)) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
+        Err(Refused::Away(error, again)) => return away(&desk, error, again),
+    };
+    match create(&desk, new).await {
+        Ok(Some(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
+        Ok(None) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        Err(error) => away(&desk, error, Box::new(again)),
+    }
+}
+
+async fn must_be_open(desk: &Desk) -> Result<()> {
+    let open = desk.site.signup == Signup::Open
+        && desk.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await?;
+    if open { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// Makes the account and begins its session, all or nothing; `None` when the address is taken. That answer tells who
+/// has an account here, so it counts as a wrong password of its address.
+async fn create(desk: &Desk, new: account::New) -> Result<Option<Welcome>> {
+    let key = SessionKey::generate(desk.sessions.clock.now())?;
+    let (times, visit) = (desk.sessions.times, Visit::new(desk));
+    let subjects: Vec<_> = desk.claim(&new.email).address().into_iter().collect();
+    desk.sessions
+        .db
+        .write(async move |conn: &mut Conn<'_>| {
+            let counted: Try = match count::begin(conn, &subjects).await? {
+                Begun::Yes(counted) => counted,
+                Begun::No { wait, .. } => return Ok(Err(wait)),
+            };
+            let Some(account) = account::create(conn, &new).await? else {
+                count::keep(conn, &counted).await?;
+                return Ok(Ok(None));
+            };
+            count::give_back(conn, &counted).await?;
+            let made = Event::of(Kind::AccountCreated, &account.id).detail(Role::Member.as_str()).ip(visit.ip());
+            audit::record(conn, &[made]).await?;
+            rule::begin(conn, account, visit, key, times).await.map(Some).map(Ok)
+        })
+        .await?
+        .map_err(Error::TooManyAttempts)
+}
+
+fn away(desk: &Desk, error: Error, again: Box<AccountForm>) -> Result<HttpResponse> {
+    form_again(error, |status, words| form(status, desk, AccountForm { problem: Some(words), ..*again }))
+}
+
+fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
+    desk.form(|token| {
+        let page = Page::new(&desk.req, "Make an account");
+        let (heading, lead) = ("Make an account", "You stay signed in on this device, and can sign in on others.");
+        let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, ..template };
+        page::answer(status, &form)
+    })
+}

@@ -1,0 +1,199 @@
+//! The counts in the database, sole owner of the `throttle_…` tables. Called by `account::proof` around each check of a
+//! password, and by the sweep.
+//!
+//! Invariant: a subject's row is locked while it is decided whether a further try may begin.
+
+use std::time::Duration;
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, dsl::count_star,
+};
+
+use super::{Count, LONGEST_WAIT, Subject};
+use crate::{
+    db::{
+        Conn, Db, Instant, before_now, find, now, run,
+        schema::{throttle_counts as counts, throttle_tries as tries},
+    },
+    error::Result,
+    secret,
+};
+
+/// A try of which nothing was heard for this long died with its node, and counts no more.
+const LONGEST_TRY: Duration = Duration::from_secs(60);
+/// When counts are forgotten for good: after the longest memory of a limit.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+
+/// A try that has begun.
+#[derive(Debug, Clone)]
+pub struct Try {
+    id: String,
+    subjects: Vec<Subject>,
+}
+
+/// Whether a try may begin.
+#[derive(Debug)]
+pub enum Begun {
+    /// It has.
+    Yes(Try),
+    /// Not before this time has passed.
+    No {
+        /// How long to wait.
+        wait: Duration,
+        /// Whether it is the first that is told so since the last failure.
+        is_news: bool,
+    },
+}
+
+type Row = (i64, i64, Option<Instant>, Instant);
+
+/// How long the next try for these subjects has to wait, if that was told before. Locks nothing and writes nothing: for
+/// turning away a flood.
+///
+/// # Errors
+/// When the database is away.
+pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Option<Duration>> {
+    let mut longest = None;
+    for subject in subjects {
+        let row: Option<Row> = find!(
+            conn,
+            first(counts::table.find(&subject.hash).select((
+                counts::failures,
+                counts::told,
+                counts::last_failed_at,
+                now()
+            )))
+        )?;
+        if let Some(row @ (failures, told, _, at)) = row
+            && told == failures
+        {
+            longest = longest.max(count(row, 0).wait(subject.limit(), at));
+        }
+    }
+    Ok(longest)
+}
+
+/// Begins a try for all of these subjects, or for none.
+///
+/// # Errors
+/// When the database is away.
+pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
+    // All nodes lock in one order.
+    let mut subjects = subjects.to_vec();
+    subjects.sort();
+    let (mut longest, mut is_news) = (None, false);
+    for subject in &subjects {
+        let row @ (failures, told, _, at) = lock(conn, subject).await?;
+        let count = count(row, under_way(conn, subject).await?);
+        if failures > 0 && count.remembered(subject.limit(), at) == 0 {
+            forget(conn, subject).await?;
+        }
+        if let Some(wait) = count.wait(subject.limit(), at) {
+            longest = longest.max(Some(wait));
+            let even_alone = Count { under_way: 0, ..count }.wait(subject.limit(), at).is_some();
+            if even_alone && told < failures {
+                tell(conn, subject, failures).await?;
+                is_news = true;
+            }
+        }
+    }
+    if let Some(wait) = longest {
+        return Ok(Begun::No { wait, is_news });
+    }
+    let id = secret::random_name("try_")?;
+    let rows: Vec<_> = subjects
+        .iter()
+        .map(|subject| (tries::subject.eq(&subject.hash), tries::try_id.eq(&id), tries::began_at.eq(now())))
+        .collect();
+    run!(conn, execute(diesel::insert_into(tries::table).values(rows)))?;
+    Ok(Begun::Yes(Try { id, subjects }))
+}
+
+/// The password was right: the try is given back, and what was counted for the account or the browser with it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn give_back(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
+    end(conn, one).await?;
+    for subject in one.subjects.iter().filter(|subject| subject.is_cleared_by_success()) {
+        // What has never failed needs no write.
+        let failed = counts::table.find(&subject.hash).filter(counts::failures.gt(0));
+        run!(conn, execute(diesel::update(failed).set((counts::failures.eq(0), counts::told.eq(0)))))?;
+    }
+    Ok(())
+}
+
+/// The password was wrong: the try counts.
+///
+/// # Errors
+/// When the database is away.
+pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
+    end(conn, one).await?;
+    for subject in &one.subjects {
+        let counted = (
+            counts::failures.eq(counts::failures + 1),
+            counts::last_failed_at.eq(now().nullable()),
+            counts::changed_at.eq(now()),
+        );
+        run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counted)))?;
+    }
+    Ok(())
+}
+
+/// Deletes what is forgotten.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sweep(db: &Db) -> Result<()> {
+    let old = async |conn: &mut Conn<'_>| {
+        run!(conn, execute(diesel::delete(counts::table.filter(counts::changed_at.le(before_now(FORGOTTEN))))))
+    };
+    db.statement(old).await?;
+    let dead = async |conn: &mut Conn<'_>| {
+        run!(conn, execute(diesel::delete(tries::table.filter(tries::began_at.le(before_now(LONGEST_WAIT))))))
+    };
+    db.statement(dead).await.map(drop)
+}
+
+/// Locks a subject's row, made if it is not there: an update that changes nothing but when it was used.
+async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<Row> {
+    run!(
+        conn,
+        get_result(
+            diesel::insert_into(counts::table)
+                .values((
+                    counts::subject.eq(&subject.hash),
+                    counts::failures.eq(0),
+                    counts::told.eq(0),
+                    counts::changed_at.eq(now())
+                ))
+                .on_conflict(counts::subject)
+                .do_update()
+                .set(counts::changed_at.eq(now()))
+                .returning((counts::failures, counts::told, counts::last_failed_at, counts::changed_at))
+        )
+    )
+}
+
+async fn under_way(conn: &mut Conn<'_>, subject: &Subject) -> Result<i64> {
+    let living = tries::subject.eq(&subject.hash).and(tries::began_at.gt(before_now(LONGEST_TRY)));
+    run!(conn, get_result(tries::table.filter(living).select(count_star())))
+}
+
+async fn forget(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
+    let nothing = (counts::failures.eq(0), counts::told.eq(0));
+    run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(nothing))).map(drop)
+}
+
+async fn tell(conn: &mut Conn<'_>, subject: &Subject, failures: i64) -> Result<()> {
+    run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counts::told.eq(failures)))).map(drop)
+}
+
+async fn end(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
+    run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&one.id))))).map(drop)
+}
+
+fn count((failures, _, last_failed_at, _): Row, under_way: i64) -> Count {
+    let small = |many: i64| u32::try_from(many).unwrap_or(if many < 0 { 0 } else { u32::MAX });
+    Count { failures: small(failures), last_failed_at, under_way: small(under_way) }
+}

@@ -1,0 +1,226 @@
+//! How often a password may be tried: the arithmetic. What is counted is kept by [`count`]. Called by
+//! [`account::proof`](crate::account::proof), through which every password goes.
+//!
+//! Invariant: at no moment are more wrong passwords tried for a subject than its limit allows, however many come at once
+//! and on however many nodes, since one that is being checked counts as wrong until it is known.
+
+pub mod count;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::db::Instant;
+
+/// The first wait, which each further wrong password doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many wrong passwords a subject may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// So many without a wait, whether one after the other or at once.
+    pub free: u32,
+    /// After this time without a further one all are forgotten.
+    pub memory: Duration,
+}
+
+/// For an account, and for a browser that has its own count: NIST SP 800-63B-4, 3.2.2 allows 100 in a row; this comes to
+/// fewer than 20 in the first hour, and fewer than 100 in a day.
+const ACCOUNT: Limit = Limit { free: 10, memory: Duration::from_secs(24 * 3600) };
+/// For an address, behind which a whole shop may be.
+const ADDRESS: Limit = Limit { free: 50, memory: HOUR };
+
+/// For whom, or from where, passwords are tried.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// SHA-256 of its name.
+    hash: Vec<u8>,
+    scope: Scope,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    Account,
+    Address,
+    Device,
+}
+
+impl Subject {
+    /// The account of an e-mail address, as it is compared, whether there is one or not.
+    pub fn account(email_key: &str) -> Self {
+        Self::new(Scope::Account, "account", email_key)
+    }
+
+    /// A network address; of IPv6 the /64, which is one customer (RFC 6177).
+    pub fn address(ip: IpAddr) -> Self {
+        let network = match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("{:x}", u128::from(ip) >> 64),
+        };
+        Self::new(Scope::Address, "address", &network)
+    }
+
+    /// A browser that has its own count.
+    pub fn device(id: &str) -> Self {
+        Self::new(Scope::Device, "device", id)
+    }
+
+    fn new(scope: Scope, kind: &str, name: &str) -> Self {
+        let hash = Sha256::new().chain_update(kind).chain_update(":").chain_update(name).finalize().to_vec();
+        Self { hash, scope }
+    }
+
+    fn limit(&self) -> Limit {
+        match self.scope {
+            Scope::Account | Scope::Device => ACCOUNT,
+            Scope::Address => ADDRESS,
+        }
+    }
+
+    /// Whether the right password takes back what was counted before. Not for an address: its owner may have an account
+    /// to sign in to between tries at others.
+    fn is_cleared_by_success(&self) -> bool {
+        self.scope != Scope::Address
+    }
+}
+
+/// What is counted of a subject.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Wrong passwords.
+    pub failures: u32,
+    /// When the last one was.
+    pub last_failed_at: Option<Instant>,
+    /// Passwords that are being checked.
+    pub under_way: u32,
+}
+
+impl Count {
+    /// How many failures are remembered at `now`.
+    pub fn remembered(self, limit: Limit, now: Instant) -> u32 {
+        match self.last_failed_at {
+            Some(at) if now.since(at) < limit.memory => self.failures,
+            _ => 0,
+        }
+    }
+
+    /// How long the next try has to wait; `None` if it may come at `now`.
+    pub fn wait(self, limit: Limit, now: Instant) -> Option<Duration> {
+        let failures = self.remembered(limit, now);
+        let counted = failures.saturating_add(self.under_way);
+        if counted < limit.free {
+            return None;
+        }
+        let passed = self.last_failed_at.map_or(Duration::MAX, |at| now.since(at));
+        let left = delay(limit, failures).saturating_sub(passed);
+        if !left.is_zero() {
+            return Some(left);
+        }
+        // One at a time, from here on: each decides about the next.
+        (self.under_way > 0).then_some(FIRST_WAIT)
+    }
+}
+
+/// The wait after so many failures.
+fn delay(limit: Limit, failures: u32) -> Duration {
+    match failures.checked_sub(limit.free) {
+        None => Duration::ZERO,
+        Some(beyond) => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(beyond)).min(LONGEST_WAIT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(1_795_460_400_000_000);
+
+    fn failed(failures: u32, ago: Duration) -> Count {
+        Count { failures, last_failed_at: Some(NOW.minus(ago)), under_way: 0 }
+    }
+
+    #[test]
+    fn the_first_ones_are_free_and_then_each_wait_is_twice_the_last() {
+        assert_eq!(failed(9, Duration::ZERO).wait(ACCOUNT, NOW), None);
+        let waits: Vec<u64> =
+            (10..22).map(|failures| failed(failures, Duration::ZERO).wait(ACCOUNT, NOW).unwrap().as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+    }
+
+    #[test]
+    fn who_waited_may_try_again_and_after_a_day_all_is_forgotten() {
+        assert_eq!(failed(12, Duration::from_secs(3)).wait(ACCOUNT, NOW), Some(Duration::from_secs(1)));
+        assert_eq!(failed(12, Duration::from_secs(4)).wait(ACCOUNT, NOW), None);
+        assert_eq!(failed(1000, ACCOUNT.memory).remembered(ACCOUNT, NOW), 0);
+    }
+
+    #[test]
+    fn what_is_being_checked_counts_as_wrong() {
+        let under_way = |under_way| Count { failures: 4, last_failed_at: Some(NOW), under_way };
+        assert_eq!(under_way(5).wait(ACCOUNT, NOW), None);
+        assert_eq!(under_way(6).wait(ACCOUNT, NOW), Some(FIRST_WAIT));
+        let late = Count { under_way: 1, ..failed(10, HOUR) };
+        assert_eq!(late.wait(ACCOUNT, NOW), Some(FIRST_WAIT), "one at a time beyond the free ones");
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_subject_and_a_mapped_address_is_its_ipv4() {
+        let of = |ip: &str| Subject::address(ip.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(Subject::account("x"), Subject::device("x"));
+    }
+
+    proptest! {
+        /// Whoever tries as soon as it is allowed, with any number at once, gets no more tries than the limit says.
+        #[test]
+        fn nobody_tries_more_than_the_limit_allows(
+            steps in proptest::collection::vec((0_u32..4, 0_u64..2000), 1..400),
+        ) {
+            let (mut count, mut now, start) = (Count::default(), NOW, NOW);
+            let mut tried = 0_u32;
+            for (settle, seconds) in steps {
+                now = now.plus(Duration::from_secs(seconds));
+                if count.wait(ACCOUNT, now).is_none() {
+                    count.under_way += 1;
+                    tried += 1;
+                }
+                for _ in 0..settle.min(count.under_way) {
+                    count.failures = count.remembered(ACCOUNT, now) + 1;
+                    count.last_failed_at = Some(now);
+                    count.under_way -= 1;
+                }
+                let days = u32::try_from(now.since(start).as_secs() / 86_400).unwrap() + 1;
+                prop_assert!(count.under_way <= ACCOUNT.free);
+                prop_assert!(tried <= days * (ACCOUNT.free + 97) + ACCOUNT.free, "{tried} in {days} days");
+            }
+        }
+
+        #[test]
+        fn a_wait_is_never_longer_than_the_longest_and_never_nothing(
+            failures in any::<u32>(), under_way in any::<u32>(), ago in 0_u64..200_000,
+        ) {
+            let count = Count { under_way, ..failed(failures, Duration::from_secs(ago)) };
+            if let Some(wait) = count.wait(ADDRESS, NOW) {
+                prop_assert!(wait > Duration::ZERO && wait <= LONGEST_WAIT);
+            }
+        }
+
+        /// More failures never mean a shorter wait, and more time never a longer one.
+        #[test]
+        fn waits_grow_with_failures_and_shrink_with_time(
+            failures in 0_u32..60, ago in 0_u64..86_000, later in 0_u64..86_000,
+        ) {
+            let wait = |failures, ago| failed(failures, Duration::from_secs(ago)).wait(ACCOUNT, NOW).unwrap_or_default();
+            prop_assert!(wait(failures + 1, ago) >= wait(failures, ago));
+            prop_assert!(wait(failures, ago + later) <= wait(failures, ago));
+        }
+    }
+}
