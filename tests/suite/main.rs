@@ -7,6 +7,7 @@
 
 mod support;
 
+mod guessing;
 mod house;
 mod http;
 mod process;

@@ -1,0 +1,168 @@
+//! What is counted for an account, and for how long.
+
+use super::{ALEX, FREE, FROM, KIM, WRONG, count, guess, hold, node, pass, serve, try_from, wait_of};
+use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
+
+on_both_engines! {
+    after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_one_is_not_looked_at,
+    forty_good_logins_in_a_row_all_pass,
+    the_right_password_takes_back_what_was_counted,
+    an_unknown_account_is_slowed_down_just_the_same,
+    a_day_later_all_is_forgotten,
+    tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other,
+    good_logins_at_once_pass,
+    the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away,
+    a_try_that_died_with_its_node_counts_for_a_minute_only,
+    nobody_gets_a_free_try_by_hanging_up,
+    old_counts_are_swept,
+}
+
+async fn after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_one_is_not_looked_at(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, FREE);
+    for wait in [1, 2, 4, 8, 16] {
+        let right = try_from(&mut server.client(), FROM, KIM, PASSWORD);
+        assert_eq!(wait_of(&right), wait);
+        pass(&db, wait.cast_signed());
+        guess(&db, &server, KIM, 1);
+    }
+    assert_eq!(try_from(&mut server.client(), FROM, ALEX, PASSWORD).status, 200, "another account is not slowed down");
+    pass(&db, 60);
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "who waited is let in");
+}
+
+async fn forty_good_logins_in_a_row_all_pass(db: TestDb) {
+    let server = serve(&db);
+    for n in 0..40 {
+        let answer = try_from(&mut server.client(), FROM, KIM, PASSWORD);
+        assert_eq!(answer.status, 200, "login {n}: {answer:?}");
+    }
+    assert_eq!((count(&db, "throttle_tries"), count(&db, "throttle_counts WHERE failures > 0")), (0, 0));
+}
+
+async fn the_right_password_takes_back_what_was_counted(db: TestDb) {
+    let server = serve(&db);
+    for _ in 0..3 {
+        guess(&db, &server, KIM, FREE - 1);
+        assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200);
+    }
+}
+
+async fn an_unknown_account_is_slowed_down_just_the_same(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, "Nobody@example.com", FREE);
+    let known_one = try_from(&mut server.client(), FROM, "nobody@EXAMPLE.com", WRONG);
+    assert_eq!(wait_of(&known_one), 1);
+    assert_eq!(count(&db, "audit WHERE kind = 'login.throttled' AND account_id IS NULL"), 1);
+    let dump = db.sql("SELECT email FROM accounts");
+    assert!(!dump.contains("obody"), "what was typed is kept nowhere");
+}
+
+async fn a_day_later_all_is_forgotten(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, FREE);
+    pass(&db, 24 * 3600);
+    guess(&db, &server, KIM, FREE);
+    wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
+}
+
+async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: TestDb) {
+    let nodes = [serve(&db), node(&db)];
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..60)
+            .map(|n| {
+                let mut client = nodes[n % 2].client();
+                scope.spawn(move || try_from(&mut client, FROM, KIM, WRONG).status)
+            })
+            .collect();
+        tries.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let looked_at = answers.iter().filter(|status| **status == 401).count();
+    assert!(answers.iter().all(|status| matches!(status, 401 | 429 | 503)), "{answers:?}");
+    assert!((1..=FREE).contains(&looked_at), "{looked_at} were looked at: {answers:?}");
+    assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), looked_at);
+    assert_eq!(count(&db, "throttle_tries"), 0);
+}
+
+async fn good_logins_at_once_pass(db: TestDb) {
+    let server = serve(&db);
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let logins: Vec<_> = (0..FREE)
+            .map(|_| {
+                let mut client = server.client();
+                scope.spawn(move || try_from(&mut client, FROM, KIM, PASSWORD).status)
+            })
+            .collect();
+        logins.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(answers, [200; FREE]);
+}
+
+async fn the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, FREE);
+    for _ in 0..5 {
+        wait_of(&try_from(&mut server.client(), FROM, KIM, WRONG));
+    }
+    assert_eq!(count(&db, "audit WHERE kind = 'login.throttled'"), 1);
+    pass(&db, 2);
+    guess(&db, &server, KIM, 1);
+    for _ in 0..5 {
+        wait_of(&try_from(&mut server.client(), FROM, KIM, WRONG));
+    }
+    assert_eq!(count(&db, "audit WHERE kind = 'login.throttled'"), 2);
+    assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), FREE + 1);
+}
+
+async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, 1);
+    let subjects = db.sql("SELECT count(*) FROM throttle_counts");
+    assert_eq!(subjects, "2", "the account and the address");
+    for (age, status) in [("-30", 429), ("-61", 200)] {
+        db.sql("DELETE FROM throttle_tries");
+        for n in 0..60 {
+            db.sql(&format!(
+                "INSERT INTO throttle_tries (subject, try_id, began_at) SELECT subject, 'died{n}', INSTANT({age}) FROM \
+                 throttle_counts"
+            ));
+        }
+        assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, status, "{age}");
+    }
+}
+
+async fn nobody_gets_a_free_try_by_hanging_up(db: TestDb) {
+    use std::io::Write as _;
+    let server = serve(&db);
+    let body = format!("{{\"email\":\"{KIM}\",\"password\":\"{WRONG}\"}}");
+    let request = format!(
+        "POST /api/establish-session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         X-Forwarded-For: {FROM}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for n in 1..=FREE {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        // It hangs up as soon as its try is under way, whatever stage that has reached.
+        eventually("the try", async || {
+            count(&db, "throttle_tries") + count(&db, "audit WHERE kind = 'login.failed'") > n - 1
+        })
+        .await;
+        drop(socket);
+        eventually("its end", async || count(&db, "audit WHERE kind = 'login.failed'") == n).await;
+    }
+    hold(&db);
+    wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
+}
+
+async fn old_counts_are_swept(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, 1);
+    db.sql("INSERT INTO throttle_tries (subject, try_id, began_at) SELECT subject, 'old', INSTANT(-1000) FROM throttle_counts");
+    let prune = || crate::support::sessile(&db, &["prune"], "");
+    assert!(prune().status.success());
+    assert_eq!((count(&db, "throttle_counts"), count(&db, "throttle_tries")), (2, 0));
+    db.sql("UPDATE throttle_counts SET changed_at = INSTANT(-86401)");
+    assert!(prune().status.success());
+    assert_eq!(count(&db, "throttle_counts"), 0);
+}
