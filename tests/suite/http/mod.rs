@@ -1,8 +1,10 @@
 //! The served program over HTTP, on SQLite: what the contract promises of cookies, forms, headers and answers, and that
 //! nothing odd that a client sends makes it fail.
 
+mod account;
 mod bodies;
 mod bounce;
+mod confirm;
 mod cookies;
 mod data;
 mod devices;
@@ -21,6 +23,7 @@ mod raw;
 mod refusals;
 mod safe_methods;
 mod setup;
+mod signup;
 mod trail;
 mod visitors;
 

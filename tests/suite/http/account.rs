@@ -1,0 +1,123 @@
+//! `/account`: name and password.
+
+use super::{ALEX, KIM, assert_ended, count, kinds, serve, session_id, trail};
+use crate::support::{Answer, Client, PASSWORD, add_user};
+
+const NEW: &str = "tide pool limpet 77";
+
+fn change(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
+    let csrf = client.form_token("/account");
+    let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+    client.form("/account", &fields)
+}
+
+#[test]
+fn a_new_name_is_shown_everywhere_and_a_bad_one_is_shown_again_with_what_is_wrong() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let answer = change(&mut client, &[("name", "  Kimberley <b>Lee</b> ")]);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/account?done=name")), "{answer:?}");
+    assert_eq!(client.get("/api/session").json()["user"]["name"], "Kimberley <b>Lee</b>");
+    let page = client.get("/account?done=name").body;
+    assert!(page.contains("Your name was changed.") && page.contains("Kimberley &#60;b&#62;Lee"), "{page}");
+    let long = "x".repeat(81);
+    for (name, words) in [("   ", "Enter your name."), ("gnp.\u{202E}exe", "Choose a name"), (&long, "at most 80")] {
+        let answer = change(&mut client, &[("name", name)]);
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(answer.body.contains(words) && answer.body.contains("name-error"), "{}", answer.body);
+        assert!(answer.body.contains(name.trim()), "what was typed is not lost");
+    }
+    assert_eq!(client.get("/api/session").json()["user"]["name"], "Kimberley <b>Lee</b>");
+}
+
+#[test]
+fn a_new_password_needs_the_present_one_and_ends_the_other_sessions_unless_unticked() {
+    let (db, server) = serve(&[]);
+    let (mut client, mut other) = (server.client(), server.client());
+    client.log_in(KIM);
+    other.log_in(KIM);
+    let kept = [("current_password", PASSWORD), ("password", NEW)];
+    let before = (session_id(&mut client), client.cookies.clone());
+    let answer = change(&mut client, &kept);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/account?done=password")), "{answer:?}");
+    assert_eq!(other.get("/api/session").status, 200);
+    assert_ne!(session_id(&mut client), before.0, "this session has a new id");
+    let mut old = server.client();
+    old.cookies = before.1;
+    assert_ended(&old.get("/api/session"), "unknown");
+
+    let ending = [("current_password", NEW), ("password", PASSWORD), ("end_others", "yes")];
+    let answer = change(&mut client, &ending);
+    assert_eq!(answer.header("location"), Some("/account?done=password-everywhere"), "{answer:?}");
+    assert_ended(&other.get("/api/session"), "revoked");
+    assert_eq!(client.get("/api/session").status, 200);
+    assert_eq!(server.client().try_log_in(KIM, NEW).status, 401);
+    assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
+    let events = kinds(&trail(&db));
+    let of = |kind: &str| events.iter().filter(|one| *one == kind).count();
+    assert_eq!((of("password.changed"), of("session.regenerated"), of("session.revoked")), (2, 2, 1), "{events:?}");
+    assert_eq!(count(&db, "sessions WHERE ended_reason = 'password-changed'"), 1);
+}
+
+#[test]
+fn a_wrong_present_password_or_a_weak_new_one_changes_nothing_and_no_password_is_shown_again() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let cases: &[(&[(&str, &str)], u16, &str, &str)] = &[
+        (
+            &[("current_password", "wrong password 1"), ("password", NEW)],
+            401,
+            "current_password-error",
+            "not the password you have now",
+        ),
+        (&[("current_password", ""), ("password", NEW)], 422, "current_password-error", "Enter the password"),
+        (&[("current_password", PASSWORD), ("password", "short")], 422, "password-error", "at least 12"),
+        (&[("current_password", PASSWORD), ("password", "password1234")], 422, "password-error", "many people use"),
+        (&[("current_password", PASSWORD), ("password", "kim@example.com")], 422, "password-error", "easy to guess"),
+        (&[("current_password", PASSWORD), ("password", "")], 422, "password-error", "at least 12"),
+    ];
+    for (fields, status, place, words) in cases {
+        let answer = change(&mut client, fields);
+        assert_eq!(answer.status, *status, "{fields:?} {answer:?}");
+        assert!(answer.body.contains(place) && answer.body.contains(words), "{fields:?} {}", answer.body);
+        for (_, typed) in fields.iter().filter(|(_, typed)| typed.len() > 5 && *typed != KIM) {
+            assert!(!answer.body.contains(typed), "{typed} is shown again");
+        }
+        assert!(!answer.body.contains(" checked"), "what was unticked stays so");
+    }
+    assert_eq!(count(&db, "audit WHERE kind = 'password.changed'"), 0);
+    assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
+}
+
+#[test]
+fn the_page_needs_a_login_and_a_fresh_form() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
+    let mut client = server.client();
+    assert_eq!(client.get("/account").header("location"), Some("/login?next=%2Faccount"));
+    client.log_in(KIM);
+    let stale = client.form_token("/account");
+    client.log_in(KIM);
+    let answer = client.form("/account", &[("csrf", &stale), ("name", "Another")]);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.body.contains("Another") && answer.body.contains("had been open for a while"));
+    assert_eq!(change(&mut client, &[]).status, 400);
+    assert_eq!(client.get("/api/session").json()["user"]["name"], "Kim Lee");
+}
+
+#[test]
+fn a_hash_of_weaker_parameters_is_replaced_at_the_next_login() {
+    let (db, server) = serve(&[]);
+    // Argon2id, 4 MiB, one pass, of the tests' password.
+    let weaker = "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
+    db.sql(&format!("UPDATE accounts SET password_hash = '{weaker}'"));
+    assert_eq!(server.client().try_log_in(KIM, "wrong password 1").status, 401);
+    assert_eq!(db.sql("SELECT password_hash FROM accounts"), weaker);
+    assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
+    let stronger = db.sql("SELECT password_hash FROM accounts");
+    assert!(stronger.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stronger}");
+    assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
+    assert_eq!(db.sql("SELECT password_hash FROM accounts"), stronger);
+}

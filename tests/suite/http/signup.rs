@@ -1,0 +1,75 @@
+//! `/signup`, where it is open.
+
+use super::{ALEX, KIM, count, kinds, serve, trail};
+use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, sessile};
+
+fn sign_up(client: &mut Client, email: &str, name: &str, password: &str) -> Answer {
+    let csrf = client.form_token("/signup");
+    client.form("/signup", &[("csrf", &csrf), ("email", email), ("name", name), ("password", password)])
+}
+
+#[test]
+fn where_it_is_closed_there_is_no_such_page() {
+    let (_db, server) = serve(&[]);
+    assert_eq!(server.client().get("/signup").status, 404);
+    let answer = server.client().form("/signup", &[("email", ALEX), ("password", PASSWORD)]);
+    assert!(matches!(answer.status, 403 | 404), "{answer:?}");
+    assert!(!server.client().get("/login").body.contains("/signup"));
+}
+
+#[test]
+fn without_an_owner_it_is_closed() {
+    let db = TestDb::new(Engine::Sqlite);
+    let server = Server::start(&db, &[("SESSILE_SIGNUP", "open")]);
+    assert_eq!(server.client().get("/signup").status, 404);
+    assert_eq!(count(&db, "accounts"), 0);
+}
+
+#[test]
+fn anyone_makes_an_account_of_a_member_and_is_signed_in() {
+    let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
+    assert!(server.client().get("/login").body.contains("href=\"/signup\""));
+    let mut client = server.client();
+    let answer = sign_up(&mut client, " Alex@Example.com ", "Alex", "tide pool limpet 77");
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/dashboard")), "{answer:?}");
+    let user = client.get("/api/session").json()["user"].clone();
+    assert_eq!((&user["email"], &user["role"]), (&"Alex@Example.com".into(), &"member".into()));
+    assert_eq!(client.get("/signup").header("location"), Some("/dashboard"));
+    let events = kinds(&trail(&db));
+    assert!(
+        events.ends_with(&["account.created", "login.succeeded", "device.new", "session.created"].map(str::to_owned))
+    );
+    assert_eq!(server.client().try_log_in(ALEX, "tide pool limpet 77").status, 200);
+}
+
+#[test]
+fn what_is_wrong_stands_beside_its_field_and_nothing_but_the_password_is_lost() {
+    let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
+    let mut client = server.client();
+    let cases = [
+        ("KIM@example.com", "Alex", "tide pool limpet 77", "email-error", "an account with this address"),
+        ("alex", "Alex", "tide pool limpet 77", "email-error", "whole email address"),
+        (ALEX, "a\u{202E}b", "tide pool limpet 77", "name-error", "can be read"),
+        (ALEX, "Alex", "tide pool", "password-error", "at least 12"),
+        (ALEX, "Alex", "qwertyuiop12", "password-error", "many people use"),
+        (ALEX, "Alexandrina", "alexandrina1", "password-error", "easy to guess"),
+    ];
+    for (email, name, password, place, words) in cases {
+        let answer = sign_up(&mut client, email, name, password);
+        assert_eq!(answer.status, 422, "{email} {answer:?}");
+        assert!(answer.body.contains(place) && answer.body.contains(words), "{}", answer.body);
+        assert!(answer.body.contains(email) && answer.body.contains(name) && !answer.body.contains(password));
+    }
+    assert_eq!((count(&db, "accounts"), count(&db, "sessions")), (1, 0));
+}
+
+#[test]
+fn weak_passwords_are_refused_by_the_commands_too() {
+    let db = TestDb::new(Engine::Sqlite);
+    for password in ["short", "password1234", "kim@example.com"] {
+        let out = sessile(&db, &["user", "add", "--email", KIM, "--password-stdin"], password);
+        let words = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(1), "{password}");
+        assert!(words.contains("the password cannot be used") && words.lines().count() == 1, "{words}");
+    }
+}
