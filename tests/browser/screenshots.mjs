@@ -44,6 +44,15 @@ async function walk() {
   await page.goto('/dashboard');
   await shoot(page, 'dashboard');
   await shoot(page, 'dashboard-full', { fullPage: true });
+  await page.goto('/account?done=password-everywhere');
+  await shoot(page, 'account', { fullPage: true });
+  await page.getByLabel('Password now').and(page.locator('input')).fill('not the password 1');
+  await page.locator('input[name=password]').fill('password1234');
+  await page.getByRole('button', { name: 'Change password' }).click();
+  await page.locator('[aria-invalid=true]').waitFor();
+  await shoot(page, 'account-error', { fullPage: true });
+  await page.goto('/confirm?next=/account');
+  await shoot(page, 'confirm');
   await page.goto('/no-such-page');
   await shoot(page, '404');
 
@@ -54,6 +63,14 @@ async function walk() {
   await signInButton(guest).click();
   await guest.locator('[aria-invalid=true]').waitFor();
   await shoot(guest, 'login-error');
+  for (let n = 0; n < 12; n += 1) {
+    await fillLogin(guest, { email: owner.email, password: 'not the password 1' });
+    await signInButton(guest).click();
+    await guest.waitForLoadState();
+  }
+  await shoot(guest, 'login-wait');
+  await guest.goto('/signup');
+  await shoot(guest, 'signup');
   await guest.goto(server.setupLink);
   await shoot(guest, 'setup-used');
   await guest.goto(`http://127.0.0.1:${server.port}/login`);

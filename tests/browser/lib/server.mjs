@@ -44,7 +44,7 @@ export class Server {
   async start() {
     // Settings of the shell that runs the tests are not this server's, and an unknown SESSILE_ variable stops the start.
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
-    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}` };
+    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
     if (this.database) env.DATABASE_URL = this.database.url;
 
     const child = spawn(binary, ['serve'], { cwd: this.folder, env, stdio: ['ignore', 'pipe', 'pipe'] });

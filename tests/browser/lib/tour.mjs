@@ -1,6 +1,6 @@
 // Every kind of page there is, and how to get to it: for the checks that all pages must pass.
 
-import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, signInButton, signOutButton } from './test.mjs';
+import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, signInButton, signOutButton } from './test.mjs';
 
 /** Walks through all pages with one visitor and calls `look(name)` on each. */
 export async function tour({ page, server, elsewhere, watch }, look) {
@@ -11,6 +11,18 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.reload();
   await expectDashboard(page);
   await look('dashboard');
+
+  await page.goto('/account?done=name');
+  await look('account');
+
+  await page.getByLabel('Password now').and(page.locator('input')).fill('not the password 1');
+  await password(page).fill('another good passphrase 9');
+  watch.expectStatus(401, '/account');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Change password' }).click());
+  await look('account with an error');
+
+  await page.goto('/confirm?next=/account');
+  await look('confirm');
 
   watch.expectStatus(404, '/no-such-page');
   const missing = await page.goto('/no-such-page');
@@ -28,6 +40,9 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await signOutButton(page).click();
   await expectLogin(page);
   await look('signed out');
+
+  await page.goto('/signup');
+  await look('signup');
 
   await page.goto('/login');
   await look('login');

@@ -14,7 +14,7 @@ export class Watch {
   }
 
   /**
-   * The next navigation to `path` is meant to fail with `status`. Chromium reports a failed page load in the console:
+   * The next navigation to `path` is meant to fail with `status`, or with one of several. Chromium reports a failed page load in the console:
    * exactly that line, once, with that status and address, is then no finding.
    */
   expectStatus(status, path) {
@@ -44,7 +44,7 @@ export class Watch {
     if (failed) {
       const url = new URL(message.location().url);
       const meant = this.#deliberate.findIndex(({ status, path }) =>
-        status === Number(failed[1]) && path === url.pathname && this.#origins.has(url.origin));
+        [status].flat().includes(Number(failed[1])) && path === url.pathname && this.#origins.has(url.origin));
       if (meant >= 0) {
         this.#deliberate.splice(meant, 1);
         return;
