@@ -17,6 +17,7 @@ use actix_web::{
 use crate::{
     failure,
     login::LoginRule,
+    ops::{LiveSessions, Readiness},
     routes,
     security::{Site, envelope, forms, json, origin},
     session::Sessions,
@@ -31,6 +32,10 @@ pub struct Parts {
     pub sessions: Sessions,
     /// The login rule.
     pub rule: LoginRule,
+    /// Whether this node is ready.
+    pub readiness: web::Data<Readiness>,
+    /// How many sessions live.
+    pub live: web::Data<LiveSessions>,
 }
 
 /// Builds the application. From the outside in:
@@ -60,6 +65,9 @@ pub fn build(
         .app_data(parts.site.clone())
         .app_data(web::Data::new(parts.sessions.clone()))
         .app_data(web::Data::new(parts.rule.clone()))
+        .app_data(web::Data::new(parts.rule.hasher.clone()))
+        .app_data(parts.readiness.clone())
+        .app_data(parts.live.clone())
         .app_data(json::config())
         .app_data(forms::config())
         .configure(routes::without_session)

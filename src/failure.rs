@@ -19,10 +19,11 @@ use tracing::Instrument as _;
 
 use crate::{
     error::{Error, Result},
+    metrics::Metrics,
     page::{self, Page},
     secret,
     security::{Site, cookies, envelope::RequestId, headers, proxies},
-    session::guard,
+    session::{Sessions, guard},
 };
 
 /// The layer.
@@ -88,10 +89,12 @@ struct Asked {
     method: String,
     path: String,
     path_and_query: String,
+    route: Option<String>,
     is_get: bool,
     over_http: bool,
     bounces: Bounce,
     started: Stopwatch,
+    metrics: Metrics,
 }
 
 /// Whether a navigation without its session cookie may have lost it to SameSite=Strict. If so it gets one small page
@@ -108,25 +111,29 @@ enum Bounce {
 
 impl Asked {
     fn new(req: &ServiceRequest, site: &Site) -> Result<Self> {
+        let sessions =
+            req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
         let peer = req.peer_addr().map(|peer| peer.ip());
         let proxied_over_http =
             peer.is_some_and(|peer| proxies::resolve(peer, req.headers(), &site.proxies).proxied_over_http);
         let path = req.path().to_owned();
-        let of_operations = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
         Ok(Self {
             id: secret::random_name("req_")?,
             method: req.method().to_string(),
             path_and_query: req.uri().path_and_query().map_or_else(|| path.clone(), ToString::to_string),
+            route: req.match_pattern(),
             is_get: req.method().is_safe(),
-            over_http: site.public.is_https() && proxied_over_http && !of_operations,
+            over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
             bounces: bounce(req, site),
             started: Stopwatch::now(),
+            metrics: sessions.db.metrics().clone(),
             path,
         })
     }
 
+    /// Whether a program asks, not a person.
     fn is_api(&self) -> bool {
-        self.path == "/api" || self.path.starts_with("/api/")
+        self.path == "/api" || self.path.starts_with("/api/") || is_of_operations(&self.path)
     }
 
     fn redirect_to_https(&self, site: &Site) -> HttpResponse {
@@ -188,17 +195,24 @@ impl Asked {
     }
 
     fn finish(&self, mut answer: HttpResponse, site: &Site) -> HttpResponse {
+        let took = self.started.elapsed();
+        self.metrics.request(&self.method, self.route.clone(), answer.status().as_u16(), took);
         if self.bounces == Bounce::Done {
             add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
         }
         headers::secure(answer.headers_mut(), &self.id, site.public.is_https());
         tracing::info!(
             status = answer.status().as_u16(),
-            ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "answered"
         );
         answer
     }
+}
+
+/// What operators and their programs ask, over http or https.
+fn is_of_operations(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
 fn log(error: &Error) {
@@ -288,15 +302,16 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
         ),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
-        Error::HeadTooLarge => (
-            "That is too much",
-            "Your browser sent more than this page takes. Clearing this site's cookies may help.",
-        ),
+        Error::HeadTooLarge => {
+            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+        }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you."),
+        Error::Forbidden => {
+            ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you.")
+        }
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) => (
             "Just a moment, please",

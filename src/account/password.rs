@@ -76,6 +76,11 @@ impl Hasher {
         .await
     }
 
+    /// How many passwords are being hashed or wait for it.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     async fn on_a_slot<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let _place = Place::take(&self.waiting, self.queue)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(Error::bug)?;

@@ -110,6 +110,16 @@ impl LoginRule {
     /// # Errors
     /// When the database is away or too many passwords wait to be checked.
     pub async fn log_in(&self, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
+        let outcome = self.check(email, password, visit).await;
+        self.sessions.db.metrics().login(match &outcome {
+            Ok(Outcome::Welcome(_)) => "welcome",
+            Ok(Outcome::Refused) => "refused",
+            Err(_) => "failed",
+        });
+        outcome
+    }
+
+    async fn check(&self, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
         let email_key = email.key();
         let found = self
             .sessions
