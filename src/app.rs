@@ -16,7 +16,9 @@ use actix_web::{
 
 use crate::{
     account::proof::Prover,
-    failure, routes,
+    failure,
+    ops::{LiveSessions, Readiness},
+    routes,
     security::{Site, envelope, forms, json, origin},
     session::Sessions,
 };
@@ -30,6 +32,10 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Who checks passwords.
     pub prover: Prover,
+    /// Whether this node is ready.
+    pub readiness: web::Data<Readiness>,
+    /// How many sessions live.
+    pub live: web::Data<LiveSessions>,
 }
 
 /// Builds the application. From the outside in:
@@ -59,6 +65,9 @@ pub fn build(
         .app_data(parts.site.clone())
         .app_data(web::Data::new(parts.sessions.clone()))
         .app_data(web::Data::new(parts.prover.clone()))
+        .app_data(web::Data::new(parts.prover.hasher.clone()))
+        .app_data(parts.readiness.clone())
+        .app_data(parts.live.clone())
         .app_data(json::config())
         .app_data(forms::config())
         .configure(routes::without_session)

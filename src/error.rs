@@ -54,8 +54,8 @@ pub enum Error {
     /// The request took too long to arrive.
     #[error("the request took too long to arrive")]
     Timeout,
-    /// The account may not do this.
-    #[error("this account may not do that")]
+    /// The account may not do this, or this place may not see it.
+    #[error("you may not do that, or see it")]
     Forbidden,
     /// This needs a password that was given within the last minutes.
     #[error("give your password again first")]

@@ -19,10 +19,11 @@ use tracing::Instrument as _;
 
 use crate::{
     error::{Error, Result},
+    metrics::Metrics,
     page::{self, Page},
     secret,
     security::{Site, cookies, envelope::RequestId, headers, proxies},
-    session::guard,
+    session::{Sessions, guard},
 };
 
 /// The layer.
@@ -69,10 +70,12 @@ struct Asked {
     method: String,
     path: String,
     path_and_query: String,
+    route: Option<String>,
     is_get: bool,
     over_http: bool,
     bounces: Bounce,
     started: Stopwatch,
+    metrics: Metrics,
 }
 
 /// Whether a navigation without its session cookie may have lost it to SameSite=Strict. If so it gets one small page
@@ -89,25 +92,29 @@ enum Bounce {
 
 impl Asked {
     fn new(req: &ServiceRequest, site: &Site) -> Result<Self> {
+        let sessions =
+            req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
         let peer = req.peer_addr().map(|peer| peer.ip());
         let proxied_over_http =
             peer.is_some_and(|peer| proxies::resolve(peer, req.headers(), &site.proxies).proxied_over_http);
         let path = req.path().to_owned();
-        let of_operations = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
         Ok(Self {
             id: secret::random_name("req_")?,
             method: req.method().to_string(),
             path_and_query: req.uri().path_and_query().map_or_else(|| path.clone(), ToString::to_string),
+            route: req.match_pattern(),
             is_get: req.method().is_safe(),
-            over_http: site.public.is_https() && proxied_over_http && !of_operations,
+            over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
             bounces: bounce(req, site),
             started: Stopwatch::now(),
+            metrics: sessions.db.metrics().clone(),
             path,
         })
     }
 
+    /// Whether a program asks, not a person.
     fn is_api(&self) -> bool {
-        self.path == "/api" || self.path.starts_with("/api/")
+        self.path == "/api" || self.path.starts_with("/api/") || is_of_operations(&self.path)
     }
 
     fn redirect_to_https(&self, site: &Site) -> HttpResponse {
@@ -169,17 +176,24 @@ impl Asked {
     }
 
     fn finish(&self, mut answer: HttpResponse, site: &Site) -> HttpResponse {
+        let took = self.started.elapsed();
+        self.metrics.request(&self.method, self.route.clone(), answer.status().as_u16(), took);
         if self.bounces == Bounce::Done {
             add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
         }
         headers::secure(answer.headers_mut(), &self.id, site.public.is_https());
         tracing::info!(
             status = answer.status().as_u16(),
-            ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "answered"
         );
         answer
     }
+}
+
+/// What operators and their programs ask, over http or https.
+fn is_of_operations(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
 /// Says in the log why something failed, once; who asked is told less.

@@ -37,14 +37,10 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
     let keys = keys.clone();
     db.write(async move |conn: &mut Conn<'_>| {
         lock(conn).await?;
-        if let Some(known) = fingerprint(conn).await? {
-            if known == keys.fingerprint() {
-                return Ok(());
-            }
-            if !keys.knows(&known) && statements::any_live(conn).await? {
-                return Err(wrong_key("the key file is not the one that signed them"));
-            }
+        if fingerprint(conn).await?.is_some_and(|known| known == keys.fingerprint()) {
+            return Ok(());
         }
+        check_needed_keys(conn, Some(&keys)).await?;
         let set = instance::key_fingerprint.eq(Some(keys.fingerprint()));
         run!(conn, execute(diesel::update(instance::table).set(set))).map(drop)
     })
@@ -56,11 +52,22 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
 /// # Errors
 /// [`Error::Conflict`] when one does; or when the database is away.
 pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
-    db.read(async |conn: &mut Conn<'_>| {
-        let needed = fingerprint(conn).await?.is_some() && statements::any_live(conn).await?;
-        if needed { Err(wrong_key("the key file is missing")) } else { Ok(()) }
-    })
-    .await
+    db.read(async |conn: &mut Conn<'_>| check_needed_keys(conn, None).await).await
+}
+
+/// Makes sure that no session lives that these keys, or no keys, cannot verify. Changes nothing.
+///
+/// # Errors
+/// [`Error::Conflict`] when one does; or when the database is away.
+pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Result<()> {
+    let Some(known) = fingerprint(conn).await? else { return Ok(()) };
+    if keys.is_some_and(|keys| keys.knows(&known)) || !statements::any_live(conn).await? {
+        return Ok(());
+    }
+    Err(wrong_key(match keys {
+        Some(_) => "the key file is not the one that signed them",
+        None => "the key file is missing",
+    }))
 }
 
 fn wrong_key(what: &str) -> Error {

@@ -40,17 +40,23 @@ impl Keys {
     /// # Errors
     /// When the file cannot be read or made, or holds something else than keys.
     pub fn read_or_make(path: &Path) -> Result<Self> {
-        let complain = |error: io::Error| {
-            Error::Invalid(format!("the key file {} cannot be used: {error}; see SESSILE_KEY_FILE", path.display()))
-        };
+        if let Some(keys) = Self::read(path)? {
+            return Ok(keys);
+        }
+        let made_now = make(path).map_err(|error| unusable(path, &error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
+        Ok(Self { made_now, ..Self::parse(&text, path)? })
+    }
+
+    /// Reads the file and makes nothing; `None` if it is missing.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else than keys.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made_now = make(path).map_err(complain)?;
-                let read = Self::parse(&std::fs::read_to_string(path).map_err(complain)?, path)?;
-                Ok(Self { made_now, ..read })
-            }
-            Err(error) => Err(complain(error)),
+            Ok(text) => Self::parse(&text, path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(path, &error)),
         }
     }
 
@@ -127,6 +133,10 @@ impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Keys({} keys)", self.keys.len())
     }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Error {
+    Error::Invalid(format!("the key file {} cannot be used: {error}; see SESSILE_KEY_FILE", path.display()))
 }
 
 impl SigningKey {

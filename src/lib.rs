@@ -5,8 +5,8 @@
 //!
 //! Modules stand in bands; each imports only from bands above it (a test holds that).
 //!
-//! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`db`], [`assets`],
-//!   [`text`]
+//! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`metrics`], [`db`],
+//!   [`assets`], [`text`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`], [`desk`]
 //! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`ops`]
@@ -42,6 +42,7 @@ pub mod failure;
 pub mod instance;
 pub mod key_file;
 pub mod login;
+pub mod metrics;
 pub mod ops;
 pub mod page;
 pub mod routes;

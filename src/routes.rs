@@ -17,6 +17,8 @@ use crate::{
 pub fn without_session(config: &mut ServiceConfig) {
     config
         .service(resource("/healthz", GET).route(get().to(ops::healthz)))
+        .service(resource("/readyz", GET).route(get().to(ops::readyz)))
+        .service(resource("/metrics", GET).route(get().to(ops::metrics)))
         .service(web::resource("/static/{name:.*}").route(get().to(assets::serve)));
 }
 

@@ -1,4 +1,6 @@
 //! The log: on stderr, as text or as JSON, filtered as `SESSILE_LOG` says. Each request is a span with its id.
+//!
+//! Invariant: every line of a JSON log is one object, a panic's included.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -24,5 +26,10 @@ pub fn start(settings: &Settings) -> Result<(), String> {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
-    started.map_err(|error| format!("the log cannot be started: {error}"))
+    started.map_err(|error| format!("the log cannot be started: {error}"))?;
+    if settings.log_format == LogFormat::Json {
+        // The usual words of a panic are lines that are no JSON.
+        std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
+    }
+    Ok(())
 }

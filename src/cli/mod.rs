@@ -2,10 +2,12 @@
 //!
 //! Invariant: what a command changes is committed, with its audit rows, when it returns.
 
+mod doctor;
 mod log;
 mod prune;
 pub mod serve;
 mod session;
+mod stopping;
 mod tls;
 mod user;
 
@@ -37,6 +39,8 @@ enum Command {
     Serve(Box<SettingsArgs>),
     /// Brings the schema up to date and exits
     Migrate,
+    /// Checks settings, key file, database, schema, clock and proxy trust, and changes nothing
+    Doctor,
     /// Looks after accounts
     #[command(subcommand)]
     User(user::Command),
@@ -54,7 +58,11 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => (**args).clone(),
         _ => SettingsArgs::default(),
     };
-    match checked(args).and_then(|settings| carry_out(command, settings)) {
+    let done = match (checked(args), &command) {
+        (Err(words), Command::Doctor) => doctor::tell(&[("settings", Err(words))]).map_err(|error| in_words(&error)),
+        (settings, _) => settings.and_then(|settings| carry_out(command, settings)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(words) => {
             // Nothing is left to be done about a stderr that is closed.
@@ -74,6 +82,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
         .block_on(async move {
             match command {
                 Command::Serve(_) => serve::run(settings).await,
+                Command::Doctor => doctor::run(settings).await,
                 Command::Migrate => open(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,

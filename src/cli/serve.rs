@@ -3,12 +3,16 @@
 //! Invariant: a node whose database is away comes up all the same, answers 503, and recovers by itself.
 
 use std::net::TcpListener;
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::{HttpServer, dev::Server, rt, web};
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{say, sessions, tls};
+use super::{
+    say, sessions,
+    stopping::{LAST_REQUESTS, Signals, drain},
+    tls,
+};
 use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::{self, Parts},
@@ -16,14 +20,13 @@ use crate::{
     error::{Away, Error, Result},
     instance,
     key_file::Keys,
+    ops::{LiveSessions, Readiness},
     security::Site,
     session::{Sessions, sweep, touch},
     settings::{PublicUrl, Settings},
     throttle,
 };
 
-/// How long requests may take to end when the program is asked to.
-const LAST_REQUESTS: u64 = 10;
 /// How often a database that was away at the start is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long the start waits for the database before it goes on without.
@@ -36,7 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
-    let stop = asked_to_stop()?;
+    let mut signals = Signals::listen()?;
     let db = Db::open(&settings)?;
     let answers = or_away(first_try(db.migrate()).await)?.is_some();
     if answers && !settings.key_file.exists() {
@@ -47,12 +50,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
     let address = listener.local_addr().map_err(Error::bug)?;
-    let public =
-        settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(address.port(), settings.tls.is_some()));
-    let site = Site::new(public, keys, &settings);
-    let sessions = sessions(&settings, db);
-    let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
-    let parts = Parts { site: web::Data::new(site), sessions, prover };
+    let parts = assemble(&settings, db, keys, address.port())?;
 
     let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
     let server = listen(&parts, listener, &settings)?;
@@ -60,18 +58,35 @@ pub async fn run(settings: Settings) -> Result<()> {
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     say(&format!("sessile: listening on {scheme}://{address}"))?;
+    let mut looking_after = pin!(look_after(&parts, opened, &settings));
     let result = tokio::select! {
-        ended = look_after(&parts, opened, &settings) => ended,
+        ended = &mut looking_after => ended,
         ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
-        () = stop => Ok(()),
+        // Touches are written all the while.
+        asked = signals.next() => tokio::select! {
+            ended = &mut looking_after => ended,
+            () = drain(&parts.readiness, &handle, asked, &mut signals) => Ok(()),
+        },
     };
-    tracing::info!("stopping");
     handle.stop(true).await;
     // What is queued is the activity of requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
         tracing::warn!(%error, "the last touches were not written");
     }
     result
+}
+
+/// What the application is made of. Nothing is asked of the database yet.
+fn assemble(settings: &Settings, db: Db, keys: Keys, port: u16) -> Result<Parts> {
+    let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
+    let site = web::Data::new(Site::new(public, keys, settings));
+    let sessions = sessions(settings, db);
+    let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
+    // What a request waits for at most.
+    let limit = settings.pool_timeout + settings.statement_timeout;
+    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));
+    let live = web::Data::new(LiveSessions::new(sessions.clone()));
+    Ok(Parts { site, sessions, prover, readiness, live })
 }
 
 /// A database that takes its time at the start, as when another node migrates it, is one that is away for now.
@@ -181,16 +196,4 @@ fn listen(parts: &Parts, listener: TcpListener, settings: &Settings) -> Result<S
         None => server.listen(listener),
     };
     Ok(server.map_err(|error| Error::Internal(error.into()))?.run())
-}
-
-/// SIGTERM and SIGINT, heard from now on.
-fn asked_to_stop() -> Result<impl Future<Output = ()>> {
-    let hear = |kind| signal(kind).map_err(|error| Error::Internal(error.into()));
-    let (mut terminate, mut interrupt) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

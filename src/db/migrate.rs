@@ -10,6 +10,13 @@ use crate::error::{Away, Error, Result};
 pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
+/// Every step that this program knows, by its version.
+pub(super) fn versions() -> Result<Vec<String>> {
+    let migrations = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE);
+    let migrations = migrations.map_err(Error::bug)?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
 /// Runs what is pending. The caller holds the lock that keeps other nodes out.
 pub(super) fn bring_up_to_date<Engine, Connection>(conn: &mut Connection, known: EmbeddedMigrations) -> Result<()>
 where

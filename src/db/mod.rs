@@ -5,6 +5,7 @@
 //! that broke, hung or turned read-only never goes back to the pool.
 
 mod express;
+pub mod inspect;
 pub mod instant;
 pub mod migrate;
 mod pools;
@@ -20,6 +21,7 @@ use diesel_async::AsyncPgConnection;
 
 pub use self::{
     express::{Merged, Now, before_now, from_now, merged, now},
+    inspect::Schema,
     instant::Instant,
     postgres::ConnectPlan,
     statement::{Locked, TouchRow, Touches},
@@ -27,6 +29,7 @@ pub use self::{
 use crate::{
     clock::Clock,
     error::{Away, Error, Result},
+    metrics::{Metrics, Pool},
     settings::{DatabaseUrl, Settings},
 };
 
@@ -36,6 +39,17 @@ pub enum Conn<'a> {
     Postgres(&'a mut AsyncPgConnection, Duration),
     /// SQLite, on a thread that may block.
     Sqlite(&'a mut diesel::SqliteConnection),
+}
+
+impl Conn<'_> {
+    /// Whether the database answers on this connection at all.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn answers(&mut self) -> Result<()> {
+        let _: Instant = run!(self, get_result(diesel::select(now())))?;
+        Ok(())
+    }
 }
 
 /// Runs a query on whichever engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
@@ -145,9 +159,9 @@ pub async fn within<T>(deadline: Duration, statement: impl Future<Output = diese
     }
 }
 
-/// The database. Cheap to clone; all clones share the pools.
+/// The database. Cheap to clone; all clones share the pools, and the counts of what is done.
 #[derive(Clone)]
-pub struct Db(Arc<Engine>);
+pub struct Db(Arc<Engine>, Metrics);
 
 enum Engine {
     Postgres(Box<pools::Pools>),
@@ -160,11 +174,27 @@ impl Db {
     /// # Errors
     /// When the address of the database makes no sense or the folder cannot be made.
     pub fn open(settings: &Settings) -> Result<Self> {
+        let metrics = Metrics::default();
         let engine = match &settings.database {
-            DatabaseUrl::Postgres(url) => Engine::Postgres(Box::new(pools::Pools::open(url.expose(), settings)?)),
-            DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings)?),
+            DatabaseUrl::Postgres(url) => {
+                Engine::Postgres(Box::new(pools::Pools::open(url.expose(), settings, metrics.clone())?))
+            }
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings, &metrics)?),
         };
-        Ok(Self(Arc::new(engine)))
+        Ok(Self(Arc::new(engine), metrics))
+    }
+
+    /// The counts of this node.
+    pub fn metrics(&self) -> &Metrics {
+        &self.1
+    }
+
+    /// The connections as they are now.
+    pub fn pool(&self) -> Pool {
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.figures(),
+            Engine::Sqlite(lanes) => lanes.figures(),
+        }
     }
 
     /// Runs reads. Tried once more after a lost connection, never after a deadline.
@@ -176,16 +206,19 @@ impl Db {
         T: Send + 'static,
         Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        match &*self.0 {
-            Engine::Postgres(pools) => match pools.lend(&work).await {
-                Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
-                    pools.forget_idle();
-                    pools.lend(&work).await
-                }
-                result => result,
-            },
-            Engine::Sqlite(lanes) => lanes.read(work).await,
-        }
+        let reading = async {
+            match &*self.0 {
+                Engine::Postgres(pools) => match pools.lend(&work).await {
+                    Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
+                        pools.forget_idle();
+                        pools.lend(&work).await
+                    }
+                    result => result,
+                },
+                Engine::Sqlite(lanes) => lanes.read(work).await,
+            }
+        };
+        self.1.database_work("read", reading).await
     }
 
     /// Runs one statement that writes, without a transaction around it. Never tried twice.
@@ -197,10 +230,13 @@ impl Db {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        match &*self.0 {
-            Engine::Postgres(pools) => pools.lend(work).await,
-            Engine::Sqlite(lanes) => lanes.statement(work).await,
-        }
+        let writing = async {
+            match &*self.0 {
+                Engine::Postgres(pools) => pools.lend(work).await,
+                Engine::Sqlite(lanes) => lanes.statement(work).await,
+            }
+        };
+        self.1.database_work("statement", writing).await
     }
 
     /// Runs one transaction; an error from `work` rolls it back. Once this returns `Ok` it lasts.
@@ -213,10 +249,13 @@ impl Db {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        match &*self.0 {
-            Engine::Postgres(pools) => pools.transaction(work).await,
-            Engine::Sqlite(lanes) => lanes.transaction(work).await,
-        }
+        let writing = async {
+            match &*self.0 {
+                Engine::Postgres(pools) => pools.transaction(work).await,
+                Engine::Sqlite(lanes) => lanes.transaction(work).await,
+            }
+        };
+        self.1.database_work("transaction", writing).await
     }
 
     /// Brings the schema up to date; see [`migrate`].

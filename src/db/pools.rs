@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use super::{Conn, migrate, postgres, postgres::ConnectPlan, within};
 use crate::{
     error::{Away, Error, Result},
+    metrics::{self, Metrics},
     settings::Settings,
 };
 
@@ -37,10 +38,11 @@ pub(super) struct Pools {
     wait: Duration,
     deadline: Duration,
     runtime: Option<Runtime>,
+    metrics: Metrics,
 }
 
 impl Pools {
-    pub(super) fn open(url: &str, settings: &Settings) -> Result<Self> {
+    pub(super) fn open(url: &str, settings: &Settings, metrics: Metrics) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
@@ -61,7 +63,13 @@ impl Pools {
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
             runtime: Some(runtime),
+            metrics,
         })
+    }
+
+    pub(super) fn figures(&self) -> metrics::Pool {
+        let now = self.pool.status();
+        metrics::Pool { max: now.max_size, open: now.size, in_use: now.size.saturating_sub(now.available) }
     }
 
     /// Lends a connection to `work`.
@@ -139,6 +147,7 @@ impl Pools {
 
     /// A connection, waited for no longer than the pool's time, whether for a free one or for a new one.
     async fn connection(&self) -> Result<Lent> {
+        let _wait = self.metrics.database_wait();
         let busy = || Error::unavailable(Away::Busy, "no database connection became free in time");
         let got = tokio::time::timeout(self.wait, self.pool.get()).await.map_err(|_| busy())?;
         got.map(|connection| Lent(Some(connection))).map_err(|error| match error {

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::{Conn, migrate};
 use crate::{
     error::{Away, Error, Result},
+    metrics::{Metrics, Pool as Figures},
     settings::Settings,
 };
 
@@ -31,6 +32,8 @@ struct Lane {
     places: Arc<Semaphore>,
     wait: Duration,
     deadline: Duration,
+    size: usize,
+    metrics: Metrics,
 }
 
 /// What every connection is told first.
@@ -50,14 +53,14 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
 }
 
 impl Lanes {
-    pub(super) fn open(path: &Path, settings: &Settings) -> Result<Self> {
+    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics) -> Result<Self> {
         private_file(path).map_err(|error| {
             Error::Invalid(format!(
                 "the database file {} cannot be made: {error}; choose another in DATABASE_URL",
                 path.display()
             ))
         })?;
-        let lane = |size: usize| Lane::open(path, size, settings);
+        let lane = |size: usize| Lane::open(path, size, settings, metrics.clone());
         Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)? })
     }
 
@@ -85,6 +88,15 @@ impl Lanes {
         self.writer.hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn))))).await
     }
 
+    pub(super) fn figures(&self) -> Figures {
+        let lanes = [&self.readers, &self.writer];
+        Figures {
+            max: lanes.iter().map(|lane| lane.size).sum(),
+            open: lanes.iter().map(|lane| lane.pool.state().connections as usize).sum(),
+            in_use: lanes.iter().map(|lane| lane.size - lane.places.available_permits().min(lane.size)).sum(),
+        }
+    }
+
     pub(super) async fn migrate(&self) -> Result<()> {
         self.writer
             .hop(|conn| conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE)))
@@ -93,7 +105,7 @@ impl Lanes {
 }
 
 impl Lane {
-    fn open(path: &Path, size: usize, settings: &Settings) -> Result<Self> {
+    fn open(path: &Path, size: usize, settings: &Settings, metrics: Metrics) -> Result<Self> {
         let pool = Pool::builder()
             .max_size(u32::try_from(size).unwrap_or(u32::MAX))
             .min_idle(Some(0))
@@ -107,6 +119,8 @@ impl Lane {
             wait: settings.pool_timeout,
             // The wait for another process's lock comes before the work itself.
             deadline: settings.statement_timeout * 2,
+            size,
+            metrics,
         })
     }
 
@@ -117,10 +131,12 @@ impl Lane {
         T: Send + 'static,
         Work: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
+        let wait = self.metrics.database_wait();
         let place = tokio::time::timeout(self.wait, Arc::clone(&self.places).acquire_owned())
             .await
             .map_err(|_| Error::unavailable(Away::Busy, "no database connection became free in time"))?
             .map_err(Error::bug)?;
+        drop(wait);
         let pool = self.pool.clone();
         let hop = tokio::task::spawn_blocking(move || {
             let _place = place;

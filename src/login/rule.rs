@@ -15,7 +15,7 @@ use crate::{
     db::Conn,
     desk::Desk,
     device::{self, Client},
-    error::Result,
+    error::{Error, Result},
     secret::Secret,
     session::{EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, request::Presented, statements},
 };
@@ -100,9 +100,20 @@ impl Welcome {
 /// Checks credentials and, if they are right, begins a session. Goes on to the end though the client may hang up.
 ///
 /// # Errors
-/// [`Error::TooManyAttempts`](crate::error::Error::TooManyAttempts); or when the database is away or too many passwords
+/// [`Error::TooManyAttempts`]; or when the database is away or too many passwords
 /// wait to be checked.
 pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
+    let outcome = check(desk, email, password, visit).await;
+    desk.sessions.db.metrics().login(match &outcome {
+        Ok(Outcome::Welcome(_)) => "welcome",
+        Ok(Outcome::Refused) => "refused",
+        Err(Error::TooManyAttempts(_)) => "throttled",
+        Err(_) => "failed",
+    });
+    outcome
+}
+
+async fn check(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
     let (prover, claim) = (desk.prover.clone(), desk.claim(email));
     let (times, key) = (desk.sessions.times, SessionKey::generate(desk.sessions.clock.now())?);
     proof::to_the_end(async move {

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod forms;
 pub mod headers;
 pub mod json;
+pub mod operators;
 pub mod origin;
 pub mod proxies;
 

@@ -101,6 +101,7 @@ impl CurrentUser {
             Due::No => return Ok(user),
             Due::Queue(row) => {
                 sessions.touches.push(row.clone());
+                sessions.db.metrics().touch_queued();
                 row
             }
             Due::Now(row) => {

@@ -8,6 +8,7 @@
 
 pub mod current;
 pub mod guard;
+pub mod health;
 pub mod key;
 pub mod request;
 pub mod statements;

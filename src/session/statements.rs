@@ -339,6 +339,17 @@ pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option
     )
 }
 
+/// How many sessions live.
+///
+/// # Errors
+/// When the database is away.
+pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
+    run!(
+        conn,
+        get_result(sessions::table.filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now()))).count())
+    )
+}
+
 /// Whether any session lives.
 ///
 /// # Errors

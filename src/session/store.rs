@@ -72,6 +72,17 @@ impl Sessions {
     /// # Errors
     /// When the database is away.
     pub async fn find(&self, key: &SessionKey) -> Result<Found> {
+        let found = self.look_up(key).await;
+        self.db.metrics().session_load(match &found {
+            Ok(Found::Live(_)) => "live",
+            Ok(Found::Ended { .. }) => "ended",
+            Ok(Found::Unknown) => "unknown",
+            Err(_) => "failed",
+        });
+        found
+    }
+
+    pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
         let Some(row) = self.read(key.id()).await? else {
             return Ok(Found::Unknown);
         };

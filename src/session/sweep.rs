@@ -30,9 +30,16 @@ pub struct Swept {
 /// # Errors
 /// When the database is away; what was done before stays done.
 pub async fn sweep(db: &Db) -> Result<Swept> {
+    let swept = sweep_all(db).await;
+    db.metrics().sweep(if swept.is_ok() { "done" } else { "failed" });
+    swept
+}
+
+async fn sweep_all(db: &Db) -> Result<Swept> {
     let mut swept = Swept::default();
     loop {
         let ended = db.write(end_expired).await?;
+        db.metrics().swept("ended", ended);
         swept.ended += ended;
         if ended == 0 {
             break;
@@ -40,6 +47,7 @@ pub async fn sweep(db: &Db) -> Result<Swept> {
     }
     loop {
         let deleted = db.write(delete_forgotten).await?;
+        db.metrics().swept("deleted", deleted);
         swept.deleted += deleted;
         if deleted == 0 {
             return Ok(swept);

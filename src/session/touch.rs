@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use super::{Lifetimes, Record};
 use crate::{
@@ -59,12 +59,16 @@ struct Queue {
     waiting: BTreeMap<String, TouchRow>,
     /// Taken by a flush that has not ended yet.
     under_way: BTreeMap<String, TouchRow>,
+    /// Since when something waits that could have been written.
+    since: Option<Stopwatch>,
 }
 
 impl TouchQueue {
     /// Puts a touch in the queue, in place of an older one of the same session.
     pub fn push(&self, row: TouchRow) {
-        self.lock().waiting.insert(row.id.clone(), row);
+        let mut queue = self.lock();
+        queue.since.get_or_insert_with(Stopwatch::now);
+        queue.waiting.insert(row.id.clone(), row);
     }
 
     /// How many wait.
@@ -76,6 +80,11 @@ impl TouchQueue {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How long the oldest has waited.
+    pub fn oldest(&self) -> Duration {
+        self.lock().since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Shows a session as it will be once its touch is written.
@@ -94,6 +103,7 @@ impl TouchQueue {
     /// # Errors
     /// When the database is away.
     pub async fn flush(&self, db: &Db) -> Result<usize> {
+        let taken = Stopwatch::now();
         let rows: Vec<TouchRow> = {
             let mut queue = self.lock();
             let taken = std::mem::take(&mut queue.waiting);
@@ -113,7 +123,10 @@ impl TouchQueue {
             for row in batch {
                 queue.under_way.remove(&row.id);
             }
+            db.metrics().touches_flushed(batch.len());
         }
+        let mut queue = self.lock();
+        queue.since = (!queue.waiting.is_empty()).then_some(taken);
         Ok(rows.len())
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Each band imports only from itself and the bands above it.
 const BANDS: &[(&str, &[&str])] = &[
-    ("base", &["settings", "clock", "secret", "key_file", "error", "db", "assets", "text"]),
+    ("base", &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text"]),
     ("records", &["account", "audit", "device", "throttle", "session", "instance"]),
     ("web", &["security", "page", "failure", "desk"]),
     ("pages", &["login", "dashboard", "account_page", "ops"]),

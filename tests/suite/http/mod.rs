@@ -17,6 +17,7 @@ mod login;
 mod next;
 mod odd_cookies;
 mod odd_requests;
+mod operations;
 mod origin;
 mod proxies;
 mod raw;

@@ -5,14 +5,17 @@
 
 mod accounts;
 mod away;
+mod backup;
 mod cluster;
 mod diary;
+mod doctor;
 mod dropped;
 mod first_start;
 mod keys;
 mod killed;
 mod nodes;
 mod psql;
+mod ready;
 mod sessions;
 mod starved;
 mod stopping;

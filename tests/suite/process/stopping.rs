@@ -1,4 +1,5 @@
-//! SIGTERM: it ends with 0, writes the touches that wait, answers what is under way, and waits for nobody who is idle.
+//! SIGTERM and SIGINT: it is not ready any more, ends with 0, writes the touches that wait, answers what is under way,
+//! and waits for nobody who is idle.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -22,7 +23,8 @@ async fn touches_that_wait_are_written_before_the_end(db: TestDb) {
         let answer = client.get("/api/session");
         assert_eq!(answer.status, 200);
         assert!(answer.sets("aiq_session").is_some(), "a touch renews the cookie: {answer:?}");
-        assert_eq!(server.terminate(), Some(0));
+        // The quick way, so that it is the end that writes them.
+        assert_eq!(server.interrupt(), Some(0));
         assert_eq!(count(&db, "sessions WHERE last_activity < INSTANT(-300) AND ended_at IS NULL"), 0);
         db.sql("DELETE FROM sessions");
     }
@@ -42,16 +44,67 @@ const SIGNAL_AT_THE_FIRST_LINE: &str = r#"
 
 #[test]
 fn a_signal_right_after_the_first_line_is_heard() {
+    // At once, since each takes its two seconds.
+    std::thread::scope(|scope| (0..20).for_each(|_| drop(scope.spawn(signal_at_the_first_line))));
+}
+
+fn signal_at_the_first_line() {
+    let db = TestDb::new(Engine::Sqlite);
+    let server = command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SIGNAL_AT_THE_FIRST_LINE]).arg(server.get_program()).current_dir(&db.folder);
+    shell.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ended = to_end(shell, "");
+    assert!(ended.stdout.starts_with("0 after: sessile: listening on"), "128 + 15 is unheard: {ended:?}");
+}
+
+/// A balancer that asks every half second has noticed before anything is refused.
+#[test]
+fn readiness_is_off_at_once_and_requests_are_answered_for_two_more_seconds() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
-    for _ in 0..20 {
-        let server = command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", SIGNAL_AT_THE_FIRST_LINE]).arg(server.get_program()).current_dir(&db.folder);
-        shell.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let ended = to_end(shell, "");
-        assert!(ended.stdout.starts_with("0 after: sessile: listening on"), "128 + 15 is unheard: {ended:?}");
+    let server = Server::start(&db, &[]);
+    assert_eq!(server.client().get("/readyz").status, 200);
+    let asked = Instant::now();
+    ask_to_stop(&server);
+    let mut answers = Vec::new();
+    // Each on a connection of its own.
+    while let Ok(ready) = server.client().try_send("GET", "/readyz", &[], b"") {
+        let page = server.client().try_send("GET", "/login", &[], b"").map(|page| page.status);
+        answers.push((asked.elapsed(), ready.status, page.ok()));
     }
+    let refused = asked.elapsed();
+    println!("{} were answered, and none after {refused:?}", answers.len());
+    assert!(refused >= Duration::from_millis(1900), "{answers:?}");
+    assert!(refused < Duration::from_secs(8), "{refused:?}");
+    let not_ready = answers.iter().position(|(_, ready, _)| *ready == 503).expect("an answer that it is not ready");
+    assert!(not_ready <= 3 && answers[not_ready..].iter().all(|(_, ready, _)| *ready == 503), "{answers:?}");
+    let well = answers.iter().filter(|(at, _, _)| *at < Duration::from_millis(1900));
+    assert!(well.clone().count() > 0 && well.clone().all(|(_, _, page)| *page == Some(200)), "{answers:?}");
+    let (code, log) = server.ended();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn a_second_signal_and_one_from_a_terminal_do_not_wait_for_a_balancer() {
+    let db = TestDb::new(Engine::Sqlite);
+    let quickest = |end: &dyn Fn(Server) -> Duration| (0..3).map(|_| end(Server::start(&db, &[]))).min();
+    let twice = quickest(&|server| {
+        ask_to_stop(&server);
+        while !server.log().contains("stopping") {
+            std::thread::yield_now();
+        }
+        let asked = Instant::now();
+        assert_eq!(server.terminate(), Some(0));
+        asked.elapsed()
+    });
+    let terminal = quickest(&|server| {
+        let asked = Instant::now();
+        assert_eq!(server.interrupt(), Some(0));
+        asked.elapsed()
+    });
+    println!("a second signal: {twice:?}; from a terminal: {terminal:?}");
+    assert!(twice < Some(Duration::from_millis(1500)) && terminal < Some(Duration::from_millis(1500)));
 }
 
 #[test]
@@ -60,7 +113,7 @@ fn idle_connections_do_not_hold_up_the_end() {
     let server = Server::start(&db, &[]);
     let idle: Vec<TcpStream> = (0..3).map(|_| kept_alive(&server)).collect();
     let started = Instant::now();
-    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(server.interrupt(), Some(0));
     println!("the end with three idle connections took {:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     drop(idle);

@@ -83,11 +83,27 @@ impl Server {
         self.child.wait().expect("its end");
     }
 
-    /// Asks it to end (SIGTERM) and waits for its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+    /// Asks it to end as a supervisor does (SIGTERM) and waits for its exit code.
+    pub fn terminate(self) -> Option<i32> {
+        self.end_by("-TERM")
+    }
+
+    /// Asks it to end as somebody at a terminal does (SIGINT), which is quicker, and waits for its exit code.
+    pub fn interrupt(self) -> Option<i32> {
+        self.end_by("-INT")
+    }
+
+    fn end_by(mut self, signal: &str) -> Option<i32> {
+        let asked = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
         self.child.wait().expect("its end").code()
+    }
+
+    /// Asks it to end (SIGINT): its exit code, and all that it wrote on stderr.
+    pub fn stopped(self) -> (Option<i32>, String) {
+        let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
+        assert!(asked.success());
+        self.ended()
     }
 
     /// Waits until it ends by itself: its exit code, and all that it wrote on stderr.

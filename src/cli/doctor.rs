@@ -1,0 +1,230 @@
+//! `sessile doctor`: looks at everything that can be wrong around the program, and says what to do about it.
+//!
+//! Invariant: it makes no file and changes nothing.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use ipnet::IpNet;
+
+use super::{in_words, say, tls};
+use crate::{
+    clock::Clock,
+    db::{Instant, Schema, inspect::Inspection, now, run as query},
+    error::{Error, Result},
+    instance,
+    key_file::Keys,
+    settings::Settings,
+};
+
+/// A clock further from the database's than this is wrong.
+const CLOCK_TOLERANCE_MS: i64 = 5_000;
+
+/// What was seen, or what is wrong and what to do.
+type Finding = Result<String, String>;
+
+/// What the checks look at.
+struct Patient {
+    settings: Settings,
+    keys: Result<Option<Keys>, String>,
+    database: Result<Option<Inspection>, String>,
+    schema: Result<Schema, String>,
+}
+
+/// Runs every check and prints a line for each.
+///
+/// # Errors
+/// When a check failed, in one line.
+pub async fn run(settings: Settings) -> Result<()> {
+    tell(&examine(&mut Patient::new(settings).await).await)
+}
+
+/// A line for each finding.
+///
+/// # Errors
+/// When one is bad, in one line.
+pub fn tell(findings: &[(&str, Finding)]) -> Result<()> {
+    let failed = findings.iter().filter(|(_, finding)| finding.is_err()).count();
+    for (name, finding) in findings {
+        let line = match finding {
+            Ok(seen) => format!("ok  {name}: {seen}"),
+            Err(wrong) => format!("FAIL {name}: {wrong}"),
+        };
+        say(&line.replace('\n', " "))?;
+    }
+    match failed {
+        0 => Ok(()),
+        failed => {
+            let count = findings.len();
+            Err(Error::Invalid(format!("{failed} of {count} checks failed: each FAIL line says what to do")))
+        }
+    }
+}
+
+/// Every check in the order of its line.
+async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
+    vec![
+        ("settings", Ok("all are good, and fit together".to_owned())),
+        ("key file", key_file(patient).await),
+        ("database", database(patient).await),
+        ("durability", durability(patient).await),
+        ("schema", schema(patient)),
+        ("clock", clock(patient).await),
+        ("tls", certificate(&patient.settings)),
+        ("proxy trust", proxy_trust(&patient.settings)),
+    ]
+}
+
+impl Patient {
+    async fn new(settings: Settings) -> Self {
+        let keys = Keys::read(&settings.key_file).map_err(|error| error.to_string());
+        let mut database = Inspection::open(&settings).await.map_err(|error| away(&error));
+        let schema = match &mut database {
+            Ok(Some(open)) => open.schema().await.map_err(|error| away(&error)),
+            Ok(None) => Ok(Schema::Missing),
+            Err(_) => Err(unseen()),
+        };
+        Self { settings, keys, database, schema }
+    }
+}
+
+fn away(error: &Error) -> String {
+    format!("{}: start the database, or mend DATABASE_URL", in_words(error))
+}
+
+fn unseen() -> String {
+    "could not be looked at: make the database answer first".to_owned()
+}
+
+async fn key_file(patient: &mut Patient) -> Finding {
+    let path = patient.settings.key_file.display();
+    let keys = patient.keys.as_ref().map_err(Clone::clone)?.as_ref();
+    if let (Ok(Some(database)), Ok(Schema::Current(_))) = (&mut patient.database, &patient.schema) {
+        instance::check_needed_keys(&mut database.conn(), keys).await.map_err(|error| in_words(&error))?;
+    }
+    let Some(keys) = keys else {
+        return Ok(format!("{path} is not there yet: the first start makes it"));
+    };
+    let found = std::fs::metadata(&patient.settings.key_file).map_err(|error| format!("{path}: {error}"))?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(format!("{path} is open to others (mode {mode:o}): run `chmod 600 {path}`"));
+    }
+    Ok(format!("{path}, mode {mode:o}, signs with key {}", keys.fingerprint()))
+}
+
+async fn database(patient: &mut Patient) -> Finding {
+    match patient.database.as_mut().map_err(|words| words.clone())? {
+        Some(database) => {
+            let engine = database.engine().await.map_err(|error| away(&error))?;
+            Ok(format!("{engine} answers"))
+        }
+        None => Ok("the file is not there yet: the first start makes it".to_owned()),
+    }
+}
+
+async fn durability(patient: &mut Patient) -> Finding {
+    match patient.database.as_mut().map_err(|_| unseen())? {
+        Some(database) => {
+            let found = database.weaknesses().await.map_err(|error| away(&error))?;
+            if found.is_empty() {
+                return Ok("what is written lasts".to_owned());
+            }
+            Err(format!(
+                "{}: what is answered with success would be lost or refused: mend it in the database",
+                found.join(", ")
+            ))
+        }
+        None => Ok("nothing to keep yet".to_owned()),
+    }
+}
+
+fn schema(patient: &Patient) -> Finding {
+    match patient.schema.as_ref().map_err(Clone::clone)? {
+        Schema::Current(version) => Ok(format!("up to date, {version}")),
+        Schema::Missing => Ok("none yet: the first start makes it".to_owned()),
+        Schema::Behind(steps) => {
+            Err(format!("{steps} steps behind this program: run `sessile migrate`, or start it, which does the same"))
+        }
+        Schema::Newer(version) => {
+            Err(format!("newer ({version}) than this program: run the version that made it, or a later one"))
+        }
+    }
+}
+
+async fn clock(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("the database's will be this machine's".to_owned());
+    };
+    let clock = Clock::default();
+    let before = clock.now();
+    let theirs: Result<Instant> = async {
+        let mut conn = database.conn();
+        query!(&mut conn, get_result(diesel::select(now())))
+    }
+    .await;
+    clock.correct(before, theirs.map_err(|error| away(&error))?, clock.now());
+    let offset = clock.offset_micros() / 1000;
+    if offset.abs() > CLOCK_TOLERANCE_MS {
+        return Err(format!("this machine is {offset} ms behind the database: let NTP set the clocks of both"));
+    }
+    Ok(format!("{} ms between this machine and the database", offset.abs()))
+}
+
+fn certificate(settings: &Settings) -> Finding {
+    match &settings.tls {
+        Some(files) => {
+            tls::config(files).map_err(|error| format!("{error}: mend the files, or unset both settings"))?;
+            Ok(format!("{} and its key go together", files.cert.display()))
+        }
+        None => Ok("not served here".to_owned()),
+    }
+}
+
+/// Whether addresses and schemes that proxies tell of are believed of the right ones, and passwords travel safely.
+fn proxy_trust(settings: &Settings) -> Finding {
+    if let Some(wide) = settings.trusted_proxies.iter().find(|net| is_the_world(net)) {
+        return Err(format!(
+            "SESSILE_TRUSTED_PROXIES believes {wide}, so that anybody may claim any address: name the proxies' own networks"
+        ));
+    }
+    let own_tls = settings.tls.is_some();
+    let public = settings.public_url.as_ref();
+    let is_https = public.map_or(own_tls, |public| public.is_https());
+    if is_https && !own_tls && settings.trusted_proxies.is_empty() {
+        return Err("SESSILE_PUBLIC_URL is https, but no proxy is trusted and TLS is not served here, so that every \
+            browser seems to come from the proxy: name it in SESSILE_TRUSTED_PROXIES, or set SESSILE_TLS_CERT and \
+            SESSILE_TLS_KEY"
+            .to_owned());
+    }
+    let host = public.map_or("localhost", |public| public.host());
+    let stays_here = settings.listen.ip().to_canonical().is_loopback() && is_loopback(host);
+    if !is_https && !stays_here {
+        return Err(format!(
+            "passwords would cross the network in the clear (http://{host}, listening on {}): put a proxy with TLS \
+             before it or serve TLS here, and set SESSILE_PUBLIC_URL to https://…",
+            settings.listen
+        ));
+    }
+    Ok(match settings.trusted_proxies.len() {
+        0 => "no proxy is believed".to_owned(),
+        count => format!("{count} networks are believed"),
+    })
+}
+
+/// Whether a network is so wide that no one owns it.
+fn is_the_world(net: &IpNet) -> bool {
+    match net {
+        IpNet::V4(net) => net.prefix_len() < 8,
+        IpNet::V6(net) => net.prefix_len() < 7,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

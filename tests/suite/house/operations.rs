@@ -1,0 +1,85 @@
+//! What the repository hands to operators is true: the dashboard and the README name the metrics that there are, and
+//! systemd takes the unit.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Engine, Server, TestDb, add_user};
+
+#[test]
+fn the_dashboard_shows_only_metrics_that_there_are() {
+    let shown: serde_json::Value = serde_json::from_str(&text("ops/grafana.json")).expect("JSON");
+    let panels = shown["panels"].as_array().expect("panels");
+    let expressions: Vec<&str> = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().expect("targets"))
+        .map(|target| target["expr"].as_str().expect("an expression"))
+        .collect();
+    let (samples, families) = exposed();
+    assert!(expressions.iter().all(|expression| !names(expression).is_empty()), "{expressions:#?}");
+    let named: BTreeSet<String> = expressions.iter().flat_map(|expression| names(expression)).collect();
+    let unknown: Vec<_> = named.difference(&samples).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are not among {samples:#?}");
+    let named: BTreeSet<String> = named.iter().map(|name| family(name, &families)).collect();
+    assert_eq!(families.difference(&named).collect::<Vec<_>>(), [""; 0], "no panel shows these");
+}
+
+#[test]
+fn the_readme_lists_every_metric_and_no_other() {
+    let readme = text("README.md");
+    let listed: BTreeSet<String> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `sessile_")?.split(['`', '{']).next())
+        .map(full)
+        .collect();
+    assert_eq!(listed, exposed().1);
+}
+
+#[test]
+#[ignore = "needs systemd-analyze: run ./scripts/test"]
+fn systemd_takes_the_unit_and_finds_it_well_fenced_in() {
+    let db = TestDb::new(Engine::Sqlite);
+    let unit = db.folder.join("sessile.service");
+    let ours = text("ops/sessile.service").replace("/usr/local/bin/sessile", env!("CARGO_BIN_EXE_sessile"));
+    std::fs::write(&unit, ours).unwrap();
+    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=20", "--no-pager"]] {
+        let out = Command::new("systemd-analyze").args(arguments).arg(&unit).output().expect("systemd-analyze");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        assert_eq!(String::from_utf8_lossy(&out.stderr), "", "{arguments:?}");
+    }
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file")
+}
+
+fn full(name: &str) -> String {
+    format!("sessile_{name}")
+}
+
+/// The names of all samples, and of the families that they belong to, of a server that has done something.
+fn exposed() -> (BTreeSet<String>, BTreeSet<String>) {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, "kim@example.com", "owner");
+    let server = Server::start(&db, &[]);
+    server.client().log_in("kim@example.com");
+    let text = server.client().get("/metrics").body;
+    let samples = text.lines().filter(|line| !line.starts_with('#')).flat_map(names).collect();
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    (samples, families.map(str::to_owned).collect())
+}
+
+/// The metrics that an expression names.
+fn names(expression: &str) -> Vec<String> {
+    let after = expression.split("sessile_").skip(1);
+    after
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default())
+        .map(full)
+        .collect()
+}
+
+fn family(sample: &str, families: &BTreeSet<String>) -> String {
+    let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| sample.strip_suffix(end));
+    of_histogram.filter(|name| families.contains(*name)).unwrap_or(sample).to_owned()
+}

@@ -1,0 +1,71 @@
+//! A backup of a running instance, made and restored as the README says: the same cookie works.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{KIM, assert_ended};
+use crate::support::{Client, Engine, Server, TestDb, add_user, sessile};
+
+#[test]
+#[ignore = "needs sqlite3: run ./scripts/test"]
+fn an_sqlite_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
+    let (db, restored) = (TestDb::new(Engine::Sqlite), TestDb::new(Engine::Sqlite));
+    a_restored_instance_knows_its_sessions(&db, &restored, || {
+        let copy = restored.folder.join("test.sqlite3");
+        let statement = format!("VACUUM INTO '{}'", copy.display());
+        succeed(Command::new("sqlite3").arg(db.folder.join("test.sqlite3")).arg(statement));
+    });
+    let (db, restored) = (TestDb::new(Engine::Sqlite), TestDb::new(Engine::Sqlite));
+    a_restored_instance_knows_its_sessions(&db, &restored, || {
+        let copy = format!(".backup '{}'", restored.folder.join("test.sqlite3").display());
+        succeed(Command::new("sqlite3").arg(db.folder.join("test.sqlite3")).arg(copy));
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_postgres_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
+    let (db, restored) = (TestDb::new(Engine::Postgres), TestDb::new(Engine::Postgres));
+    a_restored_instance_knows_its_sessions(&db, &restored, || {
+        let dump = restored.folder.join("sessile.dump");
+        succeed(Command::new("pg_dump").args(["--format=custom", "--no-owner", "--file"]).arg(&dump).arg(&db.url));
+        let mut restore = Command::new("pg_restore");
+        restore.args(["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &restored.url]);
+        succeed(restore.arg(&dump));
+    });
+}
+
+/// `back_up` fills the database of `restored` while the instance of `db` runs.
+fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_up: impl Fn()) {
+    add_user(db, KIM, "owner");
+    let server = Server::start(db, &[]);
+    let (mut before, mut after) = (server.client(), server.client());
+    before.log_in(KIM);
+    before.json("PATCH", "/api/session/data", &serde_json::json!({"kept": "yes"}));
+    back_up();
+    std::fs::copy(db.key_file(), restored.key_file()).unwrap();
+    after.log_in(KIM);
+    drop(server);
+
+    let out = sessile(restored, &["doctor"], "");
+    assert!(out.status.success(), "{out:?}");
+    let server = Server::start(restored, &[]);
+    let (mut known, mut unknown) = (moved(&before, &server), moved(&after, &server));
+    assert_eq!(known.get("/api/session").json()["user"]["email"], KIM);
+    assert_eq!(known.get("/api/session/data").json()["kept"], "yes");
+    assert_ended(&unknown.get("/api/session"), "unknown");
+    assert_eq!(server.client().log_in(KIM).status, 200);
+    assert!(Path::new(&restored.key_file()).exists());
+}
+
+/// The same browser, now that the name leads to another machine.
+fn moved(client: &Client, server: &Server) -> Client {
+    let mut moved = server.client();
+    moved.cookies = client.cookies.clone();
+    moved
+}
+
+fn succeed(command: &mut Command) {
+    let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(out.status.success(), "{command:?}: {out:?}");
+}
