@@ -10,7 +10,7 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
-    http::{StatusCode, header},
+    http::{ConnectionType, StatusCode, header},
     middleware::Next,
     web,
 };
@@ -21,7 +21,13 @@ use crate::{
     error::{Error, Result},
     page::{self, Page},
     secret,
-    security::{Site, cookies, envelope::RequestId, headers, proxies},
+    security::{
+        Site, cookies,
+        envelope::RequestId,
+        headers,
+        limits::{self, Connection},
+        proxies::{self, Client},
+    },
     session::guard,
 };
 
@@ -30,15 +36,23 @@ use crate::{
 /// # Errors
 /// Only as actix wants it: the error holds the whole answer.
 pub async fn answer(
-    req: ServiceRequest,
+    mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
-    let asked = Asked::new(&req, &site)?;
+    let under_way = req.conn_data::<Connection>().map(Connection::begin);
+    let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
+    let asked = Asked::new(&req, &site, client)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
+    if let Some(client) = client {
+        req.extensions_mut().insert(client);
+    }
     // At the level of errors, so that lines of every level carry the request's name.
     let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
-    async {
+    let answer = async {
+        if let Err(error) = limits::admit(&mut req, site.limits).await {
+            return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site)));
+        }
         if asked.over_http {
             let https = asked.redirect_to_https(&site);
             return Ok(req.into_response(asked.finish(https, &site)));
@@ -60,7 +74,9 @@ pub async fn answer(
         }
     }
     .instrument(span)
-    .await
+    .await;
+    drop(under_way);
+    answer
 }
 
 /// A form that could not be carried out because something is away: shown again, with nothing lost. Any other error
@@ -107,10 +123,8 @@ enum Bounce {
 }
 
 impl Asked {
-    fn new(req: &ServiceRequest, site: &Site) -> Result<Self> {
-        let peer = req.peer_addr().map(|peer| peer.ip());
-        let proxied_over_http =
-            peer.is_some_and(|peer| proxies::resolve(peer, req.headers(), &site.proxies).proxied_over_http);
+    fn new(req: &ServiceRequest, site: &Site, client: Option<Client>) -> Result<Self> {
+        let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
         let path = req.path().to_owned();
         let of_operations = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
         Ok(Self {
@@ -183,6 +197,9 @@ impl Asked {
         }
         if let Some(seconds) = error.retry_after() {
             answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if matches!(error, Error::Timeout | Error::HeadTooLarge) {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
         }
         answer
     }
@@ -288,15 +305,16 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
         ),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
-        Error::HeadTooLarge => (
-            "That is too much",
-            "Your browser sent more than this page takes. Clearing this site's cookies may help.",
-        ),
+        Error::HeadTooLarge => {
+            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+        }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you."),
+        Error::Forbidden => {
+            ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you.")
+        }
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) => (
             "Just a moment, please",

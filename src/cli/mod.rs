@@ -2,6 +2,8 @@
 //!
 //! Invariant: what a command changes is committed, with its audit rows, when it returns.
 
+mod connection;
+mod listener;
 mod log;
 mod prune;
 pub mod serve;

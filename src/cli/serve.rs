@@ -5,38 +5,45 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::{HttpServer, dev::Server, rt, web};
-use tokio::signal::unix::{SignalKind, signal};
+use actix_web::{rt, web};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{say, sessions, tls};
+use super::{listener, say, sessions, tls::Certificate};
 use crate::{
     account::password::Hasher,
-    app::{self, Parts},
+    app::Parts,
     db::Db,
     error::{Away, Error, Result},
     instance,
     key_file::Keys,
     login::LoginRule,
-    security::Site,
+    security::{Site, limits::Limits},
     session::{Sessions, sweep, touch},
     settings::{PublicUrl, Settings},
 };
 
-/// How long requests may take to end when the program is asked to.
-const LAST_REQUESTS: u64 = 10;
 /// How often a database that was away at the start is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long the start waits for the database before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Serves.
 ///
 /// # Errors
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
+    run_within(settings, Limits::default()).await
+}
+
+/// Serves within other limits than the usual ones.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let stop = asked_to_stop()?;
+    let mut hangup = hear(SignalKind::hangup())?;
+    let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     let db = Db::open(&settings)?;
     let answers = or_away(first_try(db.migrate()).await)?.is_some();
     if answers && !settings.key_file.exists() {
@@ -49,13 +56,14 @@ pub async fn run(settings: Settings) -> Result<()> {
     let address = listener.local_addr().map_err(Error::bug)?;
     let public =
         settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(address.port(), settings.tls.is_some()));
-    let site = Site::new(public, keys, settings.trusted_proxies.clone(), settings.idle_ttl);
+    let site = Site::new(public, keys, settings.trusted_proxies.clone(), settings.idle_ttl, limits);
     let sessions = sessions(&settings, db);
     let rule = LoginRule { sessions: sessions.clone(), hasher: Hasher::new(settings.workers)? };
     let parts = Parts { site: web::Data::new(site), sessions, rule };
 
     let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
-    let server = listen(&parts, listener, &settings)?;
+    let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+    let server = listener::serve(&parts, listener, settings.workers, tls)?;
     let handle = server.handle();
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -63,6 +71,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let result = tokio::select! {
         ended = look_after(&parts, opened, &settings) => ended,
         ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
+        () = follow_the_certificate(&mut hangup, certificate.as_deref()) => Ok(()),
         () = stop => Ok(()),
     };
     tracing::info!("stopping");
@@ -166,23 +175,24 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
     }
 }
 
-fn listen(parts: &Parts, listener: TcpListener, settings: &Settings) -> Result<Server> {
-    let parts = parts.clone();
-    let server = HttpServer::new(move || app::build(&parts))
-        .workers(settings.workers)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(LAST_REQUESTS)
-        .disable_signals();
-    let server = match &settings.tls {
-        Some(files) => server.listen_rustls_0_23(listener, tls::config(files)?),
-        None => server.listen(listener),
-    };
-    Ok(server.map_err(|error| Error::Internal(error.into()))?.run())
+/// SIGHUP: the files of the certificate are read again. Without any there is nothing to do.
+async fn follow_the_certificate(hangup: &mut Signal, certificate: Option<&Certificate>) {
+    while hangup.recv().await.is_some() {
+        match certificate.map(Certificate::read_again) {
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => tracing::error!(%error, "the certificate was not changed"),
+            None => tracing::info!("SIGHUP: there is no certificate to read again"),
+        }
+    }
+    std::future::pending().await
+}
+
+fn hear(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Error::Internal(error.into()))
 }
 
 /// SIGTERM and SIGINT, heard from now on.
 fn asked_to_stop() -> Result<impl Future<Output = ()>> {
-    let hear = |kind| signal(kind).map_err(|error| Error::Internal(error.into()));
     let (mut terminate, mut interrupt) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod forms;
 pub mod headers;
 pub mod json;
+pub mod limits;
 pub mod origin;
 pub mod proxies;
 
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use self::cookies::CookieNames;
+use self::{cookies::CookieNames, limits::Limits};
 use crate::{key_file::Keys, settings::PublicUrl};
 
 /// What every request needs to know of this instance.
@@ -31,14 +32,16 @@ pub struct Site {
     pub proxies: Vec<IpNet>,
     /// How long a cookie of a session lasts without a visit.
     pub idle: std::time::Duration,
+    /// How long and large its requests may be.
+    pub limits: Limits,
     ready: AtomicBool,
 }
 
 impl Site {
     /// A site that is not ready yet.
-    pub fn new(public: PublicUrl, keys: Keys, proxies: Vec<IpNet>, idle: std::time::Duration) -> Self {
+    pub fn new(public: PublicUrl, keys: Keys, proxies: Vec<IpNet>, idle: std::time::Duration, limits: Limits) -> Self {
         let cookies = CookieNames::new(public.is_https());
-        Self { public, keys, cookies, proxies, idle, ready: AtomicBool::new(false) }
+        Self { public, keys, cookies, proxies, idle, limits, ready: AtomicBool::new(false) }
     }
 
     /// From now on requests are answered: the database has answered and its schema is right.
