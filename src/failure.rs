@@ -10,7 +10,7 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
-    http::{StatusCode, header},
+    http::{ConnectionType, StatusCode, header},
     middleware::Next,
     web,
 };
@@ -22,7 +22,13 @@ use crate::{
     metrics::Metrics,
     page::{self, Page},
     secret,
-    security::{Site, cookies, envelope::RequestId, headers, proxies},
+    security::{
+        Site, cookies,
+        envelope::RequestId,
+        headers,
+        limits::{self, Connection},
+        proxies::{self, Client},
+    },
     session::{Sessions, guard},
 };
 
@@ -31,15 +37,23 @@ use crate::{
 /// # Errors
 /// Only as actix wants it: the error holds the whole answer.
 pub async fn answer(
-    req: ServiceRequest,
+    mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
-    let asked = Asked::new(&req, &site)?;
+    let under_way = req.conn_data::<Connection>().map(Connection::begin);
+    let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
+    let asked = Asked::new(&req, &site, client)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
+    if let Some(client) = client {
+        req.extensions_mut().insert(client);
+    }
     // At the level of errors, so that lines of every level carry the request's name.
     let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
-    async {
+    let answer = async {
+        if let Err(error) = limits::admit(&mut req, site.limits).await {
+            return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site)));
+        }
         if asked.over_http {
             let https = asked.redirect_to_https(&site);
             return Ok(req.into_response(asked.finish(https, &site)));
@@ -61,7 +75,9 @@ pub async fn answer(
         }
     }
     .instrument(span)
-    .await
+    .await;
+    drop(under_way);
+    answer
 }
 
 /// What the layer must know of a request after it is gone.
@@ -91,12 +107,10 @@ enum Bounce {
 }
 
 impl Asked {
-    fn new(req: &ServiceRequest, site: &Site) -> Result<Self> {
+    fn new(req: &ServiceRequest, site: &Site, client: Option<Client>) -> Result<Self> {
         let sessions =
             req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
-        let peer = req.peer_addr().map(|peer| peer.ip());
-        let proxied_over_http =
-            peer.is_some_and(|peer| proxies::resolve(peer, req.headers(), &site.proxies).proxied_over_http);
+        let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
         let path = req.path().to_owned();
         Ok(Self {
             id: secret::random_name("req_")?,
@@ -171,6 +185,9 @@ impl Asked {
         }
         if let Some(seconds) = error.retry_after() {
             answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if matches!(error, Error::Timeout | Error::HeadTooLarge) {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
         }
         answer
     }

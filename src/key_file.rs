@@ -8,7 +8,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use actix_web::cookie::{Cookie, CookieJar, Key};
-use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    prelude::BASE64_STANDARD_NO_PAD,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -18,6 +22,12 @@ use crate::{
 
 /// Bytes of a key: what the cookie signer derives its own from.
 const KEY_BYTES: usize = 64;
+
+/// With padding or without, so that `head -c 64 /dev/urandom | base64 -w0` makes a line too.
+const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The keys of the file, the signing one first.
 #[derive(Clone)]
@@ -141,7 +151,7 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
 
 impl SigningKey {
     fn parse(line: &str) -> Option<Self> {
-        let bytes = BASE64_STANDARD_NO_PAD.decode(line).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
+        let bytes = ANY_BASE64.decode(line).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
         let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(&bytes).finalize().to_vec();
         Some(Self {
             cookies: Key::from(&bytes),
@@ -219,8 +229,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_may_have_its_padding_or_not() {
+        let bare = BASE64_STANDARD_NO_PAD.encode([3; KEY_BYTES]);
+        let padded = base64::prelude::BASE64_STANDARD.encode([3; KEY_BYTES]);
+        assert_eq!((bare.len(), padded.len()), (86, 88));
+        let read = |text: &str| Keys::parse(text, Path::new("k")).unwrap().fingerprint().to_owned();
+        assert_eq!(read(&bare), read(&padded));
+        // As `base64 -w0 >>` leaves it: without the end of the line.
+        assert_eq!(Keys::parse(&format!("{bare}\n{padded}"), Path::new("k")).unwrap().keys.len(), 2);
+    }
+
+    #[test]
     fn a_file_of_something_else_is_refused() {
-        for text in ["", "\n", "short", &"A".repeat(200)] {
+        let run_together = BASE64_STANDARD_NO_PAD.encode([3; KEY_BYTES]).repeat(2);
+        for text in ["", "\n", "short", &"A".repeat(200), &run_together] {
             assert!(Keys::parse(text, Path::new("k")).is_err(), "{text:?}");
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! Invariant: what a command changes is committed, with its audit rows, when it returns.
 
+mod connection;
 mod doctor;
+mod listener;
 mod log;
 mod prune;
 pub mod serve;

@@ -6,22 +6,23 @@ use std::net::TcpListener;
 use std::pin::pin;
 use std::time::Duration;
 
-use actix_web::{HttpServer, dev::Server, rt, web};
+use actix_web::{rt, web};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    say, sessions,
-    stopping::{LAST_REQUESTS, Signals, drain},
-    tls,
+    listener, say, sessions,
+    stopping::{Signals, drain},
+    tls::Certificate,
 };
 use crate::{
     account::{hasher::Hasher, proof::Prover},
-    app::{self, Parts},
+    app::Parts,
     db::Db,
     error::{Away, Error, Result},
     instance,
     key_file::Keys,
     ops::{LiveSessions, Readiness},
-    security::Site,
+    security::{Site, limits::Limits},
     session::{Sessions, sweep, touch},
     settings::{PublicUrl, Settings},
     throttle,
@@ -32,14 +33,23 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How long the start waits for the database before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Serves.
 ///
 /// # Errors
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
+    run_within(settings, Limits::default()).await
+}
+
+/// Serves within other limits than the usual ones.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let mut signals = Signals::listen()?;
+    let mut hangup = hear(SignalKind::hangup())?;
+    let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     let db = Db::open(&settings)?;
     let answers = or_away(first_try(db.migrate()).await)?.is_some();
     if answers && !settings.key_file.exists() {
@@ -50,10 +60,11 @@ pub async fn run(settings: Settings) -> Result<()> {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
     let address = listener.local_addr().map_err(Error::bug)?;
-    let parts = assemble(&settings, db, keys, address.port())?;
+    let parts = assemble(&settings, db, keys, limits, address.port())?;
 
     let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
-    let server = listen(&parts, listener, &settings)?;
+    let tls = certificate.as_ref().map(Certificate::config).transpose()?;
+    let server = listener::serve(&parts, listener, settings.workers, tls)?;
     let handle = server.handle();
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -62,6 +73,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let result = tokio::select! {
         ended = &mut looking_after => ended,
         ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
+        () = follow_the_certificate(&mut hangup, certificate.as_deref()) => Ok(()),
         // Touches are written all the while.
         asked = signals.next() => tokio::select! {
             ended = &mut looking_after => ended,
@@ -77,9 +89,9 @@ pub async fn run(settings: Settings) -> Result<()> {
 }
 
 /// What the application is made of. Nothing is asked of the database yet.
-fn assemble(settings: &Settings, db: Db, keys: Keys, port: u16) -> Result<Parts> {
+fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, port: u16) -> Result<Parts> {
     let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
-    let site = web::Data::new(Site::new(public, keys, settings));
+    let site = web::Data::new(Site::new(public, keys, settings, limits));
     let sessions = sessions(settings, db);
     let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
     // What a request waits for at most.
@@ -184,16 +196,18 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
     }
 }
 
-fn listen(parts: &Parts, listener: TcpListener, settings: &Settings) -> Result<Server> {
-    let parts = parts.clone();
-    let server = HttpServer::new(move || app::build(&parts))
-        .workers(settings.workers)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(LAST_REQUESTS)
-        .disable_signals();
-    let server = match &settings.tls {
-        Some(files) => server.listen_rustls_0_23(listener, tls::config(files)?),
-        None => server.listen(listener),
-    };
-    Ok(server.map_err(|error| Error::Internal(error.into()))?.run())
+/// SIGHUP: the files of the certificate are read again. Without any there is nothing to do.
+async fn follow_the_certificate(hangup: &mut Signal, certificate: Option<&Certificate>) {
+    while hangup.recv().await.is_some() {
+        match certificate.map(Certificate::read_again) {
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => tracing::error!(%error, "the certificate was not changed"),
+            None => tracing::info!("SIGHUP: there is no certificate to read again"),
+        }
+    }
+    std::future::pending().await
+}
+
+fn hear(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Error::Internal(error.into()))
 }

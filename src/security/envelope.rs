@@ -4,7 +4,6 @@
 //! Invariant: the session cookie that actix-session sees was verified here, whichever of the keys signed it, and signed
 //! again by the first.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use actix_web::{
@@ -16,7 +15,7 @@ use actix_web::{
     web,
 };
 
-use super::{Site, cookies, proxies};
+use super::{Site, cookies, proxies::Client};
 use crate::{
     error::{Away, Error, Result},
     session::{
@@ -47,14 +46,16 @@ pub async fn wrap(
 }
 
 fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
-    let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let ip = proxies::resolve(peer, req.headers(), &site.proxies).ip;
+    let ip = req.extensions().get::<Client>().map(|client| client.ip.to_string());
     let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let user_agent = user_agent.unwrap_or_default().to_owned();
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    RequestFacts::new(request_id, Some(ip.to_string()), user_agent, presented)
+    RequestFacts::new(request_id, ip, user_agent, presented)
 }
+
+/// Longest session cookie that is looked at; ours are far below.
+const LONGEST: usize = 4096;
 
 /// Reads the session cookie. Of several the first that is ours counts. The request goes on with that one alone, beside
 /// cookies of other names.
@@ -64,7 +65,11 @@ fn present(req: &mut ServiceRequest, site: &Site) -> Presented {
     }
     let name = &site.cookies.session;
     let sent = cookies::all_named(req.headers(), name);
-    let presented = match sent.iter().find_map(|cookie| SessionKey::parse(&site.keys.verify_cookie(cookie)?)) {
+    let presented = match sent
+        .iter()
+        .filter(|cookie| cookie.value().len() <= LONGEST)
+        .find_map(|cookie| SessionKey::parse(&site.keys.verify_cookie(cookie)?))
+    {
         Some(key) => Presented::Key(key),
         None if sent.is_empty() => Presented::Nothing,
         None => Presented::Foreign,

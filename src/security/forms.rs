@@ -8,7 +8,7 @@ use std::pin::Pin;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, cookie::Cookie, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
-use super::{Site, cookies, origin::Proof};
+use super::{Site, cookies, limits, origin::Proof};
 use crate::{
     error::{Error, Result},
     secret::Secret,
@@ -118,7 +118,7 @@ fn refused(error: &actix_web::Error) -> Error {
     match error.as_error::<Odd>() {
         Some(Odd::Overflow { .. }) => Error::TooLarge,
         Some(Odd::ContentType) => Error::UnsupportedMediaType("a form (application/x-www-form-urlencoded)"),
-        Some(Odd::Payload(actix_web::error::PayloadError::Overflow)) => Error::TooLarge,
+        Some(Odd::Payload(error)) => limits::unread(error),
         _ => Error::Invalid("the form cannot be read".into()),
     }
 }

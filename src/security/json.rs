@@ -2,6 +2,7 @@
 
 use actix_web::{error::JsonPayloadError, web};
 
+use super::limits;
 use crate::error::Error;
 
 /// Largest JSON body, in bytes.
@@ -18,7 +19,7 @@ pub fn config() -> web::JsonConfig {
 fn refused(error: &JsonPayloadError) -> Error {
     match error {
         JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => Error::TooLarge,
-        JsonPayloadError::Payload(actix_web::error::PayloadError::Overflow) => Error::TooLarge,
+        JsonPayloadError::Payload(error) => limits::unread(error),
         JsonPayloadError::ContentType => Error::UnsupportedMediaType("JSON (application/json)"),
         JsonPayloadError::Deserialize(error) => Error::Invalid(format!("the JSON cannot be used: {error}")),
         _ => Error::Invalid("the body cannot be read".into()),

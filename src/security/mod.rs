@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod forms;
 pub mod headers;
 pub mod json;
+pub mod limits;
 pub mod operators;
 pub mod origin;
 pub mod proxies;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use self::cookies::CookieNames;
+use self::{cookies::CookieNames, limits::Limits};
 use crate::{
     key_file::Keys,
     settings::{PublicUrl, Settings, Signup},
@@ -37,18 +38,21 @@ pub struct Site {
     pub idle: std::time::Duration,
     /// Who may make an account.
     pub signup: Signup,
+    /// How long and large its requests may be.
+    pub limits: Limits,
     ready: AtomicBool,
 }
 
 impl Site {
     /// A site that is not ready yet.
-    pub fn new(public: PublicUrl, keys: Keys, settings: &Settings) -> Self {
+    pub fn new(public: PublicUrl, keys: Keys, settings: &Settings, limits: Limits) -> Self {
         Self {
             cookies: CookieNames::new(public.is_https()),
             public,
             keys,
             proxies: settings.trusted_proxies.clone(),
             idle: settings.idle_ttl,
+            limits,
             signup: settings.signup,
             ready: AtomicBool::new(false),
         }

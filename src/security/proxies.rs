@@ -15,40 +15,54 @@ pub struct Client {
 }
 
 /// The client behind `peer`: the rightmost address of `X-Forwarded-For` that is not a trusted proxy's, if `peer` is one.
+/// `Forwarded` (RFC 7239) and the like are not looked at.
 pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let peer = peer.to_canonical();
     let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
     if !is_trusted(peer) {
         return Client { ip: peer, proxied_over_http: false };
     }
-    let mut ip = peer;
-    for hop in hops(headers).into_iter().rev() {
-        match hop.parse::<IpAddr>() {
-            Ok(address) => {
-                ip = address.to_canonical();
-                if !is_trusted(ip) {
-                    break;
-                }
-            }
-            // Beyond what nobody can read nothing can be believed.
-            Err(_) => break,
+    let hops = values(headers, "x-forwarded-for");
+    let mut client = (peer, hops.len());
+    for (position, hop) in hops.iter().enumerate().rev() {
+        // Beyond what nobody can read nothing can be believed.
+        let Some(ip) = address(hop) else { break };
+        client = (ip, position);
+        if !is_trusted(ip) {
+            break;
         }
     }
-    let protocol = last_value(headers, "x-forwarded-proto");
-    Client { ip, proxied_over_http: protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("http")) }
+    let protocols = values(headers, "x-forwarded-proto");
+    // Proxies that append to both lists say at the client's place how the client came; others say it last.
+    let at = if protocols.len() == hops.len() { protocols.get(client.1) } else { None };
+    let protocol = at.or(protocols.last());
+    Client { ip: client.0, proxied_over_http: protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("http")) }
 }
 
-fn hops(headers: &HeaderMap) -> Vec<&str> {
-    headers
-        .get_all("x-forwarded-for")
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .map(str::trim)
-        .collect()
+/// All values of a header that is a list, however many lines it came in.
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+    headers.get_all(name).flat_map(|line| line.to_str().unwrap_or("?").split(',')).map(str::trim).collect()
 }
 
-fn last_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let last = headers.get_all(name).last()?;
-    last.to_str().ok()?.rsplit(',').next().map(str::trim)
+/// An address as proxies write it: with a port, in brackets, with a zone.
+fn address(hop: &str) -> Option<IpAddr> {
+    let bare = match hop.strip_prefix('[') {
+        Some(rest) => {
+            let (inside, port) = rest.split_once(']')?;
+            is_port(port).then_some(inside)?
+        }
+        None => match hop.split_once(':') {
+            Some((v4, port)) if !port.contains(':') => is_port(&hop[v4.len()..]).then_some(v4)?,
+            _ => hop,
+        },
+    };
+    let (ip, _zone) = bare.split_once('%').unwrap_or((bare, ""));
+    ip.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// Nothing, or a colon and a port.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -83,6 +97,29 @@ mod tests {
             ("::ffff:10.0.0.1", &[(xff, "198.51.100.1"), (proto, "HTTP")], "198.51.100.1", true),
             ("::1", &[(xff, "2001:db8::1"), (proto, "https, http")], "2001:db8::1", true),
             ("10.0.0.1", &[(xff, ""), (proto, "https")], "10.0.0.1", false),
+            // Ports, brackets, zones, IPv4 inside of IPv6.
+            ("10.0.0.1", &[(xff, "198.51.100.1:4711")], "198.51.100.1", false),
+            ("10.0.0.1", &[(xff, "[2001:db8::1]:4711")], "2001:db8::1", false),
+            ("10.0.0.1", &[(xff, "[2001:db8::1]")], "2001:db8::1", false),
+            ("10.0.0.1", &[(xff, "fe80::1%eth0")], "fe80::1", false),
+            ("10.0.0.1", &[(xff, "[fe80::1%25eth0]:80")], "fe80::1", false),
+            ("10.0.0.1", &[(xff, "::ffff:198.51.100.1")], "198.51.100.1", false),
+            ("10.0.0.1", &[(xff, "198.51.100.1, ::ffff:10.0.0.2")], "198.51.100.1", false),
+            ("10.0.0.1", &[(xff, "6.6.6.6, 198.51.100.1:4711, [::1]:80")], "198.51.100.1", false),
+            ("10.0.0.1", &[(xff, "198.51.100.1:99999")], "10.0.0.1", false),
+            ("10.0.0.1", &[(xff, "198.51.100.1, [2001:db8::1")], "10.0.0.1", false),
+            ("10.0.0.1", &[(xff, "198.51.100.1,")], "10.0.0.1", false),
+            ("10.0.0.1", &[(xff, "\"198.51.100.1\"")], "10.0.0.1", false),
+            // Several protocols: at the client's place where both lists are as long, else the last.
+            ("10.0.0.1", &[(xff, "198.51.100.1, 10.0.0.2"), (proto, "https, http")], "198.51.100.1", false),
+            ("10.0.0.1", &[(xff, "198.51.100.1, 10.0.0.2"), (proto, "http"), (proto, "https")], "198.51.100.1", true),
+            ("10.0.0.1", &[(xff, "6.6.6.6, 198.51.100.1"), (proto, "https, http")], "198.51.100.1", true),
+            ("10.0.0.1", &[(xff, "198.51.100.1"), (proto, "http, https")], "198.51.100.1", false),
+            ("10.0.0.1", &[(proto, "http")], "10.0.0.1", true),
+            ("10.0.0.1", &[(xff, "198.51.100.1"), (proto, "gopher")], "198.51.100.1", false),
+            // Nobody else's words.
+            ("10.0.0.1", &[("forwarded", "for=198.51.100.1;proto=http")], "10.0.0.1", false),
+            ("10.0.0.1", &[("x-real-ip", "198.51.100.1")], "10.0.0.1", false),
         ];
         for (peer, forwarded, ip, http) in cases {
             assert_eq!(client(peer, forwarded, net), ((*ip).to_owned(), *http), "{peer} {forwarded:?}");

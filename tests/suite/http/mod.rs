@@ -12,6 +12,7 @@ mod dump;
 mod ends;
 mod forms;
 mod headers;
+mod limits;
 mod log;
 mod login;
 mod next;

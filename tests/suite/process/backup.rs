@@ -61,7 +61,7 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
 /// The same browser, now that the name leads to another machine.
 fn moved(client: &Client, server: &Server) -> Client {
     let mut moved = server.client();
-    moved.cookies = client.cookies.clone();
+    moved.cookies.clone_from(&client.cookies);
     moved
 }
 

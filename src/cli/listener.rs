@@ -1,0 +1,107 @@
+//! The listener: Actix's server and HTTP/1.1, assembled as its own `HttpServer` does, with each connection watched, a bound
+//! on how many there are, and TLS whose certificate can change. Called by `serve`.
+//!
+//! Invariant: a graceful stop reaches every connection: those that are idle close, the others end their request first.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_http::{HttpService, Protocol};
+use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
+use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::{
+    TlsError,
+    rustls_0_23::{Acceptor, TlsStream},
+};
+use actix_web::{dev::AppConfig, rt::net::TcpStream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::{
+    connection::{FAREWELL, Stream, Watched},
+    stopping::LAST_REQUESTS,
+};
+use crate::{
+    app::{self, Parts},
+    error::{Error, Result},
+    security::limits::Limits,
+};
+
+/// Most connections at once. A further one waits until another ends; each takes about 25 KB.
+const MOST_CONNECTIONS: usize = 2048;
+
+/// Serves on `listener`, with TLS if there is a configuration of it, until it is stopped.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(
+    parts: &Parts,
+    listener: TcpListener,
+    workers: usize,
+    tls: Option<rustls::ServerConfig>,
+) -> Result<Server> {
+    let builder = ServerBuilder::new()
+        .workers(workers)
+        .max_concurrent_connections(most_connections().div_ceil(workers))
+        .shutdown_timeout(LAST_REQUESTS)
+        .disable_signals();
+    let (parts, limits, stopping) = (parts.clone(), parts.site.limits, builder.graceful_shutdown_signal());
+    let builder = match tls {
+        None => builder.listen("http", listener, move || {
+            let watch = fn_service(move |io: TcpStream| async move { Ok(watched(io, limits, TcpStream::peer_addr)) });
+            watch.and_then(http(&parts, stopping.clone()))
+        }),
+        Some(mut config) => {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            builder.listen("https", listener, move || {
+                let peer = |io: &TlsStream<TcpStream>| io.get_ref().0.peer_addr();
+                Acceptor::new(config.clone())
+                    .map_err(TlsError::into_service_error)
+                    .and_then(move |io| async move { Ok(watched(io, limits, peer)) })
+                    .and_then(http(&parts, stopping.clone()).map_err(TlsError::Service))
+            })
+        }
+    };
+    Ok(builder.map_err(|error| Error::Internal(error.into()))?.run())
+}
+
+type Accepted<Io> = (Watched<Io>, Protocol, Option<SocketAddr>);
+
+fn watched<Io: Stream>(io: Io, limits: Limits, peer: impl Fn(&Io) -> std::io::Result<SocketAddr>) -> Accepted<Io> {
+    let peer = peer(&io).ok();
+    (Watched::new(io, limits), Protocol::Http1, peer)
+}
+
+/// HTTP/1.1 over connections that have been accepted.
+fn http<Io>(
+    parts: &Parts,
+    stopping: GracefulShutdownSignal,
+) -> impl ServiceFactory<Accepted<Io>, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()>
++ use<Io>
+where
+    Io: Stream,
+{
+    let limits = parts.site.limits;
+    let app = app::build(parts).into_factory().map_err(|error| error.error_response());
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(limits.keep_alive)
+        .client_request_timeout(limits.head)
+        .client_disconnect_timeout(FAREWELL)
+        .on_connect_ext(|io: &Watched<Io>, data| {
+            data.insert(io.connection().clone());
+        })
+        .finish(map_config(app, |()| AppConfig::default()))
+}
+
+/// As many as the limit of open files lets us have, which is raised as far as it goes; half of them are for other things.
+fn most_connections() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files was not raised");
+    }
+    let files =
+        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    MOST_CONNECTIONS.min(files / 2)
+}

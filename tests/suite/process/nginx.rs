@@ -1,0 +1,129 @@
+//! nginx before the program, by the configuration that the repository shows: `deploy/nginx.conf`, with the names, ports and
+//! files of the test in their places.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{
+    KIM,
+    https::{Https, Made, Told},
+    lasting_port,
+};
+use crate::support::{Engine, PASSWORD, Server, TestDb, add_user};
+
+const SHOWN: &str = include_str!("../../../deploy/nginx.conf");
+
+#[test]
+fn behind_nginx_cookies_redirect_and_addresses_are_right_and_nobody_is_believed_who_should_not_be() {
+    let (db, _server, nginx, made) = serve();
+    let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
+    // What a client says of itself goes no further than nginx.
+    let lies = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: http", "Forwarded: for=203.0.113.7;proto=http"];
+    let login = log_in(&mut browser, &lies);
+    assert_eq!(login.status, 200, "{login:?}");
+    login.assert_cookies_are_of_https();
+    assert_eq!(login.all("strict-transport-security"), ["max-age=31536000; includeSubDomains"]);
+    assert!(login.body.contains("\"ip\":\"127.0.0.1\""), "{login:?}");
+    let page = browser.ask("GET /dashboard", &[&login.cookies()], "");
+    assert!(page.status == 200 && !page.body.contains("203.0.113.7"), "{page:?}");
+    let addresses = db.sql("SELECT DISTINCT ip FROM audit WHERE kind <> 'account.created'");
+    assert_eq!(addresses, "127.0.0.1", "the audit trail has the client's own address");
+
+    let mut plain = TcpStream::connect(("127.0.0.1", nginx.http)).expect("a connection");
+    plain.write_all(b"GET /devices?a=b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    assert!(answer.contains(&format!("Location: https://localhost:{}/devices?a=b\r\n", nginx.https)), "{answer}");
+}
+
+#[test]
+fn another_address_of_this_machine_is_told_apart_behind_nginx() {
+    let (db, _server, nginx, made) = serve();
+    let mut browser = Https::connect_from("127.0.0.9", nginx.https, &made).expect("a handshake");
+    assert_eq!(log_in(&mut browser, &["X-Forwarded-For: 203.0.113.7"]).status, 200);
+    assert_eq!(db.sql("SELECT DISTINCT ip FROM audit WHERE kind <> 'account.created'"), "127.0.0.9");
+}
+
+#[test]
+fn what_nginx_refuses_never_comes_through() {
+    let (_db, server, nginx, made) = serve();
+    let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
+    let told = browser.ask("POST /login", &["Content-Type: text/plain"], &"a".repeat(300 * 1024));
+    assert_eq!(told.status, 413, "{told:?}");
+    assert!(!server.log().contains("/login"), "{}", server.log());
+}
+
+/// nginx in a folder of its own, with nobody's rights but ours. Killed when dropped.
+struct Nginx {
+    child: Child,
+    http: u16,
+    https: u16,
+}
+
+impl Nginx {
+    fn start(db: &TestDb, upstream: u16, ports: (u16, u16), made: &Made) -> Self {
+        let folder = db.folder.display();
+        made.write(&db.folder.join("fullchain.pem"), &db.folder.join("privkey.pem"));
+        let (http, https) = ports;
+        let changes = [
+            ("127.0.0.1:8080", format!("127.0.0.1:{upstream}")),
+            ("listen 80;", format!("listen 127.0.0.1:{http};")),
+            ("listen 443 ", format!("listen 127.0.0.1:{https} ")),
+            ("https://id.example.com", format!("https://localhost:{https}")),
+            ("server_name id.example.com", "server_name localhost".to_owned()),
+            ("/etc/ssl/id.example.com", folder.to_string()),
+        ];
+        let mut site = SHOWN.to_owned();
+        for (shown, ours) in changes {
+            assert!(site.contains(shown), "{shown} is gone from deploy/nginx.conf");
+            site = site.replace(shown, &ours);
+        }
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {folder}/{kind};"))
+            .concat();
+        let frame = format!(
+            "daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n\
+             http {{ access_log off; {temporary}\n{site} }}"
+        );
+        let file = db.folder.join("nginx.conf");
+        std::fs::write(&file, frame).expect("a file");
+        let mut command =
+            Command::new(if std::path::Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" });
+        command.arg("-p").arg(&db.folder).arg("-c").arg(&file).args(["-e", "stderr"]).stdin(Stdio::null());
+        let mut child = command.spawn().expect("nginx: run scripts/tools");
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", https)).is_err() {
+            assert!(child.try_wait().expect("its state").is_none(), "nginx ended");
+            assert!(started.elapsed() < Duration::from_secs(30), "nginx does not answer");
+            std::thread::yield_now();
+        }
+        Self { child, http, https }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve() -> (TestDb, Server, Nginx, Made) {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let ports = (lasting_port(), lasting_port());
+    let public = format!("https://localhost:{}", ports.1);
+    let server = Server::start(&db, &[("SESSILE_PUBLIC_URL", &public), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
+    let made = Made::new();
+    let nginx = Nginx::start(&db, server.port, ports, &made);
+    (db, server, nginx, made)
+}
+
+fn log_in(browser: &mut Https, fields: &[&str]) -> Told {
+    let body = format!(r#"{{"email": "{KIM}", "password": "{PASSWORD}"}}"#);
+    let fields: Vec<&str> = fields.iter().copied().chain(["Content-Type: application/json"]).collect();
+    browser.ask("POST /api/establish-session", &fields, &body)
+}

@@ -1,0 +1,126 @@
+//! The signing key is replaced on two nodes, step by step as the README has it, and nobody is signed out.
+
+use sessile::key_file::Keys;
+
+use super::{KIM, ask};
+use crate::support::{Client, PASSWORD, Server, TestDb, add_user, on_both_engines};
+
+on_both_engines! {
+    keys_are_rotated_on_two_nodes_without_signing_anybody_out,
+    the_fingerprint_follows_the_signing_key_and_refuses_a_node_that_does_not_know_it,
+}
+
+async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let mut nodes = [Server::start(&db, &[]), Server::start(&db, &[])];
+    let mut people = vec![signed_in(&nodes[0])];
+    let old = std::fs::read_to_string(db.key_file()).unwrap();
+    let new = random_line();
+
+    // Each step is taken by one node after the other; between them they do not agree, and everything works all the same.
+    let steps = [
+        ("the new key is added, second", format!("{old}{new}\n")),
+        ("the new key signs", format!("{new}\n{old}")),
+        ("the old key is removed", format!("{new}\n")),
+    ];
+    for (step, file) in steps {
+        if step.contains("removed") {
+            // By then every cookie has been renewed, or its session is over: the idle time has passed.
+            db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
+            everybody_is_signed_in(&mut people, &nodes, step);
+        }
+        let forms: Vec<_> = nodes.iter().map(form_before_login).collect();
+        std::fs::write(db.key_file(), file).unwrap();
+        for n in 0..nodes.len() {
+            restart(&mut nodes, n, &db);
+            everybody_is_signed_in(&mut people, &nodes, step);
+            let newcomer = signed_in(&nodes[n]);
+            people.push(newcomer);
+            everybody_is_signed_in(&mut people, &nodes, step);
+        }
+        if !step.contains("removed") {
+            for (mut visitor, token) in forms {
+                visitor = at(&nodes[1], &visitor);
+                let fields = [("csrf", token.as_str()), ("email", KIM), ("password", PASSWORD)];
+                assert_eq!(visitor.form("/login", &fields).status, 303, "a form from before: {step}");
+            }
+        }
+    }
+    assert_eq!(ask(&db, &["session", "list", "--email", KIM], "").code, Some(0));
+}
+
+async fn the_fingerprint_follows_the_signing_key_and_refuses_a_node_that_does_not_know_it(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let mut nodes = [Server::start(&db, &[]), Server::start(&db, &[])];
+    signed_in(&nodes[0]);
+    let old = std::fs::read_to_string(db.key_file()).unwrap();
+    let (new, unknown) = (random_line(), random_line());
+    let stored = || db.sql("SELECT key_fingerprint FROM instance");
+    let fingerprint = |file: &str| {
+        let path = db.folder.join("judged");
+        std::fs::write(&path, file).unwrap();
+        Keys::read_or_make(&path).unwrap().fingerprint().to_owned()
+    };
+    assert_eq!(stored(), fingerprint(&old));
+    refuse_a_start_with(&db, &format!("{unknown}\n"));
+    assert_eq!(stored(), fingerprint(&old), "a node that was refused changes nothing");
+
+    std::fs::write(db.key_file(), format!("{old}{new}\n")).unwrap();
+    restart(&mut nodes, 0, &db);
+    assert_eq!(stored(), fingerprint(&old), "a second key signs nothing");
+    restart(&mut nodes, 1, &db);
+    std::fs::write(db.key_file(), format!("{new}\n{old}")).unwrap();
+    restart(&mut nodes, 0, &db);
+    assert_eq!(stored(), fingerprint(&new));
+    // The old key alone, or one that nobody has: such a node could not read the cookies that the others sign.
+    refuse_a_start_with(&db, &old);
+    refuse_a_start_with(&db, &format!("{unknown}\n"));
+    assert_eq!(stored(), fingerprint(&new));
+}
+
+fn refuse_a_start_with(db: &TestDb, file: &str) {
+    let right = std::fs::read_to_string(db.key_file()).unwrap();
+    std::fs::write(db.key_file(), file).unwrap();
+    ask(db, &["serve"], "").refused(&["SESSILE_KEY_FILE"]);
+    std::fs::write(db.key_file(), right).unwrap();
+}
+
+/// A line as `head -c 64 /dev/urandom | base64 -w0` makes it.
+fn random_line() -> String {
+    let out = std::process::Command::new("sh").args(["-c", "head -c 64 /dev/urandom | base64 -w0"]).output().unwrap();
+    assert!(out.status.success() && out.stdout.ends_with(b"=="), "{out:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn restart(nodes: &mut [Server; 2], n: usize, db: &TestDb) {
+    let started = Server::start(db, &[]);
+    assert_eq!(std::mem::replace(&mut nodes[n], started).terminate(), Some(0));
+}
+
+fn signed_in(node: &Server) -> Client {
+    let mut client = node.client();
+    client.log_in(KIM);
+    client
+}
+
+fn form_before_login(node: &Server) -> (Client, String) {
+    let mut visitor = node.client();
+    let token = visitor.form_token("/login");
+    (visitor, token)
+}
+
+fn everybody_is_signed_in(people: &mut [Client], nodes: &[Server; 2], step: &str) {
+    for person in people {
+        for node in nodes {
+            *person = at(node, person);
+            assert_eq!(person.get("/api/session").status, 200, "{step}");
+        }
+    }
+}
+
+/// The same browser at a node.
+fn at(node: &Server, client: &Client) -> Client {
+    let mut there = node.client();
+    there.cookies = client.cookies.clone();
+    there
+}
