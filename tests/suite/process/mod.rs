@@ -6,8 +6,8 @@
 mod accounts;
 mod away;
 mod cluster;
-mod diary;
 mod dropped;
+mod faults;
 mod first_start;
 mod keys;
 mod killed;
