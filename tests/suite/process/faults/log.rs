@@ -1,7 +1,7 @@
 //! What every browser asked and what it was answered, each with its start and its end, so that "later" is the order of
 //! real time. Written by browsers, waited on by the fault, judged by the rules.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -123,7 +123,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.entries.lock().unwrap()
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,10 @@
 //! case goes through [`Storm`], whose log is judged by the rules.
 
 mod browser;
+mod failover;
 mod log;
+mod proxy;
+mod restart;
 mod rules;
 mod rules_tests;
 
