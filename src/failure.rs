@@ -1,7 +1,7 @@
 //! The outermost layer: it names each request, renders every error as a problem document (RFC 9457) or as a page,
 //! secures the headers of every answer, and writes the one line that the log has of it.
 //!
-//! Invariant: an answer that says a session has ended never carries its cookie.
+//! Invariant: an answer that says a session has ended, or that something is away, never carries the session cookie.
 
 use std::time::Instant as Stopwatch;
 
@@ -191,6 +191,9 @@ impl Asked {
         if self.bounces == Bounce::Done {
             add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
         }
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            leave_cookie_alone(&mut answer, &site.cookies.session);
+        }
         headers::secure(answer.headers_mut(), &self.id, site.public.is_https());
         tracing::info!(
             status = answer.status().as_u16(),
@@ -212,6 +215,17 @@ fn log(error: &Error) {
 fn add_cookie(answer: &mut HttpResponse, cookie: &actix_web::cookie::Cookie<'_>) {
     // A cookie of ours is always a valid header.
     let _ = answer.add_cookie(cookie);
+}
+
+/// A touch renews the cookie of a request that may fail later, and a fault touches no cookie.
+fn leave_cookie_alone(answer: &mut HttpResponse, name: &str) {
+    let sets = |cookie: &header::HeaderValue| {
+        cookie.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+    };
+    let set: Vec<_> = answer.headers_mut().remove(header::SET_COOKIE).collect();
+    for cookie in set.into_iter().filter(|cookie| !sets(cookie)) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }
 
 fn bounce(req: &ServiceRequest, site: &Site) -> Bounce {
@@ -288,15 +302,16 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
         ),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
-        Error::HeadTooLarge => (
-            "That is too much",
-            "Your browser sent more than this page takes. Clearing this site's cookies may help.",
-        ),
+        Error::HeadTooLarge => {
+            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+        }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you."),
+        Error::Forbidden => {
+            ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you.")
+        }
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) => (
             "Just a moment, please",

@@ -100,10 +100,8 @@ impl ConnectPlan {
     }
 
     async fn connect_to(&self, host: &Config) -> ConnectionResult<AsyncPgConnection> {
-        let (client, connection) = host
-            .connect(self.tls.clone())
-            .await
-            .map_err(|error| ConnectionError::BadConnection(causes(&error)))?;
+        let (client, connection) =
+            host.connect(self.tls.clone()).await.map_err(|error| ConnectionError::BadConnection(causes(&error)))?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await
     }
 

@@ -64,7 +64,19 @@ impl Cluster {
     /// Runs SQL in it.
     pub fn sql(&self, statement: &str) -> String {
         let url = said(self.script("url", &[]));
-        said(Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, &url]).output().expect("psql"))
+        said(
+            Command::new("psql")
+                .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, &url])
+                .output()
+                .expect("psql"),
+        )
+    }
+
+    /// Adds a line to its settings, for its next start.
+    pub fn configure(&self, line: &str) {
+        use std::io::Write as _;
+        let file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf"));
+        writeln!(file.expect("its settings"), "{line}").unwrap();
     }
 
     /// Where it listens.

@@ -38,6 +38,8 @@ pub struct Browser<'a> {
     email: String,
     /// Its session, as far as it knows.
     held: Option<Arc<Session>>,
+    /// Whether the last answer was none.
+    refused: bool,
     sent: u64,
     chance: u64,
 }
@@ -45,7 +47,7 @@ pub struct Browser<'a> {
 impl<'a> Browser<'a> {
     pub fn new(scene: &'a Scene<'a>, client: Client, email: &str, seed: u64) -> Self {
         let chance = 0x9e37_79b9 + seed * 7919;
-        Self { scene, client, email: email.to_owned(), held: None, sent: seed * 1_000_000, chance }
+        Self { scene, client, email: email.to_owned(), held: None, refused: false, sent: seed * 1_000_000, chance }
     }
 
     /// Uses a session as a person does, until it is told to stop.
@@ -61,6 +63,8 @@ impl<'a> Browser<'a> {
                 6..9 => self.go_on(Asked::Look),
                 9 => self.go_on(Asked::Data),
                 10..12 => self.log_out(),
+                // Who is refused stays and tries again.
+                _ if self.refused => {}
                 // It is left as it is, and another browser is opened.
                 _ => {
                     self.held = None;
@@ -152,7 +156,8 @@ impl<'a> Browser<'a> {
         let ended = self.scene.log.now();
         let said = answer.map_or(Said::Silence, |answer| Said::read(asked, with.map(|session| &**session), &answer));
         self.scene.log.write(Entry { asked, with: with.cloned(), started, ended, said: said.clone() });
-        if matches!(said, Said::Away | Said::Silence) {
+        self.refused = matches!(said, Said::Away | Said::Silence);
+        if self.refused {
             std::thread::sleep(PAUSE);
         }
         said

@@ -20,7 +20,8 @@ impl Pair {
         let (standby, url) = primary.standby();
         let place = |url: &str| url.split(['@', '/']).nth(3).expect("a host").to_owned();
         let hosts = format!("{},{}", place(&alone.url), place(&url));
-        let db = TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write"));
+        let db =
+            TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write"));
         wait_for_each_other(&primary);
         Self { primary, standby, db }
     }
@@ -108,7 +109,7 @@ fn what_only_reads_goes_on_at_a_standby_and_changes_work_5_s_after_its_promotion
 fn commits_that_wait_for_a_standby_are_cut_and_reads_go_on() {
     let pair = Pair::start();
     let storm = Storm::new(&pair.db, 24);
-    let more = [MORE[0], MORE[1], ("SESSILE_STATEMENT_TIMEOUT", "1s"), ("SESSILE_POOL_TIMEOUT", "1s")];
+    let more = [MORE[0], MORE[1], MORE[2], ("SESSILE_STATEMENT_TIMEOUT", "1s"), ("SESSILE_POOL_TIMEOUT", "1s")];
     let server = Server::start(&pair.db, &more);
     let backends = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sessile'";
     storm.during(&server.client(), |log| {

@@ -2,12 +2,17 @@
 //! case goes through [`Storm`], whose log is judged by the rules.
 
 mod browser;
+mod disk;
 mod failover;
+mod locked;
 mod log;
+mod narrow;
+mod network;
 mod proxy;
 mod restart;
 mod rules;
 mod rules_tests;
+mod verify_full;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -22,8 +27,9 @@ use self::{
 use super::is_long;
 use crate::support::{Client, Server, TestDb, add_user};
 
-/// The limit of sessions is not what this is about, and a log of each refusal would be long.
-pub const MORE: [(&str, &str); 2] = [("SESSILE_SESSIONS_PER_ACCOUNT", "0"), ("SESSILE_LOG", "error")];
+/// Sessions are touched all the time. Their limit is not what this is about, and a log of each refusal would be long.
+pub const MORE: [(&str, &str); 3] =
+    [("SESSILE_SESSIONS_PER_ACCOUNT", "0"), ("SESSILE_TOUCH_INTERVAL", "1s"), ("SESSILE_LOG", "error")];
 /// The promise: serving again by itself within this.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -79,7 +85,13 @@ impl Storm {
         self.ask_all(&server.client());
         let log = self.log.entries();
         let found = breaches(&log, &stored(db));
-        assert!(found.is_empty(), "{name}: {} breaches:\n{}\nthe log says:\n{}", found.len(), found.join("\n"), server.log());
+        assert!(
+            found.is_empty(),
+            "{name}: {} breaches:\n{}\nthe log says:\n{}",
+            found.len(),
+            found.join("\n"),
+            server.log()
+        );
         let silent = log.iter().filter(|entry| entry.said == Said::Silence).count();
         assert!(self.killed || silent == 0, "{name}: {silent} requests without an answer");
         let all = |such: fn(&Entry) -> bool| log.iter().filter(|entry| such(entry)).count();
@@ -117,11 +129,12 @@ impl Drop for StopAtEnd<'_> {
 
 /// Waits until requests that began after `back` succeed, one that reads and one that writes, which must be soon.
 pub fn serves_again(name: &str, log: &Log, back: Duration) {
-    let read = log.wait_for(1, "reads", |entry| entry.started >= back && entry.asked == Asked::Look && entry.is_success());
+    let read =
+        log.wait_for(1, "reads", |entry| entry.started >= back && entry.asked == Asked::Look && entry.is_success());
     let since = |entry: &Entry| entry.ended - back;
     let written = log.entries().into_iter().find(|entry| entry.started >= back && entry.is_written());
-    let written = written
-        .unwrap_or_else(|| log.wait_for(1, "writes", |entry| entry.started >= back && entry.is_written()));
+    let written =
+        written.unwrap_or_else(|| log.wait_for(1, "writes", |entry| entry.started >= back && entry.is_written()));
     println!("{name}: the first 200 after {:?}, the first change after {:?}", since(&read), since(&written));
     assert!(since(&read) < AGAIN && since(&written) < AGAIN, "{name}: {read:?} {written:?}");
 }

@@ -73,7 +73,8 @@ fn may_end(entry: &Entry) -> bool {
 
 /// From when on everybody must hold it for ended.
 fn known_end(entry: &Entry) -> Option<Duration> {
-    let acknowledged = matches!((entry.asked, &entry.said), (Asked::Logout, Said::Done) | (Asked::Login, Said::Begun(_)));
+    let acknowledged =
+        matches!((entry.asked, &entry.said), (Asked::Logout, Said::Done) | (Asked::Login, Said::Begun(_)));
     (acknowledged || entry.said == Said::Ended).then_some(entry.ended)
 }
 
@@ -134,7 +135,8 @@ fn acknowledged_changes_have_one_row(
                 let began = (of("session.created", &session.id), of("session.regenerated", &session.id));
                 let new = (vec![""], vec![]);
                 let rotated = over.as_ref().map(|over| (vec![], vec![format!("was {}", over.id)]));
-                let rotated = rotated.as_ref().map(|(none, was)| (none.clone(), was.iter().map(String::as_str).collect()));
+                let rotated =
+                    rotated.as_ref().map(|(none, was)| (none.clone(), was.iter().map(String::as_str).collect()));
                 let sure = over.as_ref().is_some_and(|over| was_surely_alive(entry, &uses[&**over]));
                 let right = Some(&began) == rotated.as_ref() || (!sure && began == new);
                 if !right || of("login.succeeded", &session.id).len() != 1 {
