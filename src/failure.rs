@@ -1,7 +1,7 @@
 //! The outermost layer: it names each request, renders every error as a problem document (RFC 9457) or as a page,
 //! secures the headers of every answer, and writes the one line that the log has of it.
 //!
-//! Invariant: an answer that says a session has ended never carries its cookie.
+//! Invariant: an answer that says a session has ended, or that something is away, never carries the session cookie.
 
 use std::time::Instant as Stopwatch;
 
@@ -198,6 +198,9 @@ impl Asked {
         if self.bounces == Bounce::Done {
             add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
         }
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            leave_cookie_alone(&mut answer, &site.cookies.session);
+        }
         headers::secure(answer.headers_mut(), &self.id, site.public.is_https());
         tracing::info!(
             status = answer.status().as_u16(),
@@ -225,6 +228,17 @@ pub fn log(error: &Error) {
 fn add_cookie(answer: &mut HttpResponse, cookie: &actix_web::cookie::Cookie<'_>) {
     // A cookie of ours is always a valid header.
     let _ = answer.add_cookie(cookie);
+}
+
+/// A touch renews the cookie of a request that may fail later, and a fault touches no cookie.
+fn leave_cookie_alone(answer: &mut HttpResponse, name: &str) {
+    let sets = |cookie: &header::HeaderValue| {
+        cookie.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+    };
+    let set: Vec<_> = answer.headers_mut().remove(header::SET_COOKIE).collect();
+    for cookie in set.into_iter().filter(|cookie| !sets(cookie)) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }
 
 fn bounce(req: &ServiceRequest, site: &Site) -> Bounce {

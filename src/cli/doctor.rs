@@ -173,7 +173,8 @@ async fn clock(patient: &mut Patient) -> Finding {
 fn certificate(settings: &Settings) -> Finding {
     match &settings.tls {
         Some(files) => {
-            tls::Certificate::read(files).map_err(|error| format!("{error}: mend the files, or unset both settings"))?;
+            tls::Certificate::read(files)
+                .map_err(|error| format!("{error}: mend the files, or unset both settings"))?;
             Ok(format!("{} and its key go together", files.cert.display()))
         }
         None => Ok("not served here".to_owned()),

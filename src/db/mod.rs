@@ -2,11 +2,12 @@
 //! The only folder that knows which engine speaks. Called by every module that stores something.
 //!
 //! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
-//! that broke, hung or turned read-only never goes back to the pool.
+//! that broke, hung or turned read-only never goes back to the pool; and there are never more than the settings say.
 
 mod express;
 pub mod inspect;
 pub mod instant;
+mod lent;
 pub mod migrate;
 mod pools;
 mod postgres;
@@ -208,10 +209,10 @@ impl Db {
     {
         let reading = async {
             match &*self.0 {
-                Engine::Postgres(pools) => match pools.lend(&work).await {
+                Engine::Postgres(pools) => match pools.read(&work).await {
                     Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
                         pools.forget_idle();
-                        pools.lend(&work).await
+                        pools.read(&work).await
                     }
                     result => result,
                 },
@@ -232,7 +233,7 @@ impl Db {
     {
         let writing = async {
             match &*self.0 {
-                Engine::Postgres(pools) => pools.lend(work).await,
+                Engine::Postgres(pools) => pools.statement(work).await,
                 Engine::Sqlite(lanes) => lanes.statement(work).await,
             }
         };

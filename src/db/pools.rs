@@ -1,8 +1,10 @@
 //! PostgreSQL: one pool, on a runtime of its own, so that a connection never depends on the worker that opened it.
 //!
-//! Invariant: a connection on which anything went wrong is dropped, not handed back.
+//! Invariant: a connection on which anything went wrong is dropped, not handed back. Changes never take the last places,
+//! so that reads go on when commits hang.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::TimeoutType;
 use diesel_async::{
@@ -10,12 +12,15 @@ use diesel_async::{
     async_connection_wrapper::AsyncConnectionWrapper,
     pooled_connection::{
         PoolableConnection,
-        deadpool::{Object, Pool, PoolError},
+        deadpool::{Pool, PoolError},
     },
 };
-use tokio::runtime::Runtime;
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
 
-use super::{Conn, migrate, postgres, postgres::ConnectPlan, within};
+use super::{Conn, lent::Lent, migrate, postgres, postgres::ConnectPlan, within};
 use crate::{
     error::{Away, Error, Result},
     metrics::{self, Metrics},
@@ -34,7 +39,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pool and the runtime that drives its connections.
 pub(super) struct Pools {
     pool: Pool<AsyncPgConnection>,
+    writers: Arc<Semaphore>,
     for_migrations: ConnectPlan,
+    hung: watch::Receiver<Option<Instant>>,
+    handle: Handle,
     wait: Duration,
     deadline: Duration,
     runtime: Option<Runtime>,
@@ -50,16 +58,17 @@ impl Pools {
             .build()
             .map_err(|error| Error::Internal(error.into()))?;
         let plan = |deadline| ConnectPlan::parse(url, deadline, CONNECT_TIMEOUT).map_err(Error::Invalid);
-        let pool = postgres::pool(
-            plan(settings.statement_timeout)?,
-            settings.pool_max,
-            settings.pool_timeout,
-            runtime.handle().clone(),
-        )
-        .map_err(Error::bug)?;
+        let (for_requests, for_migrations) = (plan(settings.statement_timeout)?, plan(MIGRATION_DEADLINE)?);
+        let handle = runtime.handle().clone();
+        let hung = for_requests.hung();
+        let pool = postgres::pool(for_requests, settings.pool_max, settings.pool_timeout, handle.clone())
+            .map_err(Error::bug)?;
         Ok(Self {
             pool,
-            for_migrations: plan(MIGRATION_DEADLINE)?,
+            writers: Arc::new(Semaphore::new(places_for_writers(settings.pool_max))),
+            for_migrations,
+            hung,
+            handle,
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
             runtime: Some(runtime),
@@ -72,12 +81,29 @@ impl Pools {
         metrics::Pool { max: now.max_size, open: now.size, in_use: now.size.saturating_sub(now.available) }
     }
 
-    /// Lends a connection to `work`.
-    pub(super) async fn lend<T, Work>(&self, work: Work) -> Result<T>
+    /// Lends a connection to `work`, which only reads.
+    pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let mut lent = self.connection().await?;
+        let lent = self.connection(None).await?;
+        self.lend(lent, work).await
+    }
+
+    /// Lends a connection to `work`, whose statements last one by one.
+    pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
+    where
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
+    {
+        let mut lent = self.connection(Some(&self.writers)).await?;
+        lent.make_last();
+        self.lend(lent, work).await
+    }
+
+    async fn lend<T, Work>(&self, mut lent: Lent, work: Work) -> Result<T>
+    where
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
+    {
         let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
         let result = tell_lost(&mut lent, result).await;
         if !matches!(result, Err(Error::Unavailable(_))) {
@@ -100,6 +126,7 @@ impl Pools {
         };
         match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
             Ok(value) => {
+                lent.make_last();
                 within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;
                 lent.give_back();
                 Ok(value)
@@ -145,57 +172,36 @@ impl Pools {
             .map_err(Error::bug)?
     }
 
-    /// A connection, waited for no longer than the pool's time, whether for a free one or for a new one.
-    async fn connection(&self) -> Result<Lent> {
+    /// A connection, waited for no longer than the pool's time, whether for a free one, for a new one, or for a place
+    /// among those that write.
+    async fn connection(&self, places: Option<&Arc<Semaphore>>) -> Result<Lent> {
         let _wait = self.metrics.database_wait();
         let busy = || Error::unavailable(Away::Busy, "no database connection became free in time");
-        let got = tokio::time::timeout(self.wait, self.pool.get()).await.map_err(|_| busy())?;
-        got.map(|connection| Lent(Some(connection))).map_err(|error| match error {
-            PoolError::Timeout(TimeoutType::Wait) => busy(),
-            other => Error::unavailable(Away::Database, other),
-        })
+        let getting = async {
+            let place: Option<OwnedSemaphorePermit> = match places {
+                Some(places) => Some(Arc::clone(places).acquire_owned().await.map_err(Error::bug)?),
+                None => None,
+            };
+            let connection = self.pool.get().await.map_err(|error| match error {
+                PoolError::Timeout(TimeoutType::Wait) => busy(),
+                other => Error::unavailable(Away::Database, other),
+            })?;
+            Ok(Lent::new(connection, place, self.hung.clone(), self.handle.clone()))
+        };
+        tokio::time::timeout(self.wait, getting).await.map_err(|_| busy())?
     }
 
     async fn begun(&self) -> Result<Lent> {
-        let mut lent = self.connection().await?;
+        let mut lent = self.connection(Some(&self.writers)).await?;
         let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut *lent)).await;
         tell_lost(&mut lent, begun).await?;
         Ok(lent)
     }
 }
 
-/// A connection on loan. Unless it is given back it is closed: a request that was dropped in the middle leaves no
-/// transaction open, no lock held and no statement running that the next one would wait behind.
-struct Lent(Option<Object<AsyncPgConnection>>);
-
-impl Lent {
-    fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(doubtful) = self.0.take() {
-            drop(Object::take(doubtful));
-        }
-    }
-}
-
-impl std::ops::Deref for Lent {
-    type Target = AsyncPgConnection;
-
-    #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
-    fn deref(&self) -> &AsyncPgConnection {
-        self.0.as_ref().expect("a connection that was not given back")
-    }
-}
-
-impl std::ops::DerefMut for Lent {
-    #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
-    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        self.0.as_mut().expect("a connection that was not given back")
-    }
+/// How many of so many connections may be used to change something: all but a quarter, and all but one.
+fn places_for_writers(size: usize) -> usize {
+    size.saturating_sub((size / 4).max(1)).max(1)
 }
 
 /// A server that ends a connection says so in words that depend on its language, and closes it a moment later: whether

@@ -1,13 +1,14 @@
 //! Connecting to PostgreSQL, without libpq: the URL, the settings every connection starts with, and the pool. Called by
 //! the pools of `db`, and by the settings to check a URL. No message from here holds a password.
 
+mod hosts;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod url;
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use diesel::{ConnectionError, ConnectionResult};
@@ -16,6 +17,7 @@ use diesel_async::pooled_connection::deadpool::{BuildError, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -23,12 +25,19 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// A transaction in which nothing happens is ended after two deadlines of a statement, but not before this.
 const SHORTEST_IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
+/// How often a silent connection is asked whether its other end is still there.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+/// What tokio-postgres has unless the URL says otherwise: two hours.
+const LIBRARYS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// How to connect: a URL that has been parsed once, certificates that have been read once.
 #[derive(Clone)]
 pub struct ConnectPlan {
     config: Config,
     tls: MakeRustlsConnect,
     connect_timeout: Duration,
+    /// When a host was last found to take connections and say nothing.
+    hung: watch::Sender<Option<Instant>>,
 }
 
 impl ConnectPlan {
@@ -54,27 +63,46 @@ impl ConnectPlan {
             // As in libpq: a socket of this machine is not encrypted, whatever sslmode says.
             config.ssl_mode(SslMode::Disable);
         }
-        let plan = Self { config, tls: tls::connector(trust)?, connect_timeout };
+        if config.get_keepalives_idle() == LIBRARYS_KEEPALIVE {
+            // One that vanished while a commit waits owes nothing that this would notice.
+            config.keepalives_idle(KEEPALIVE * 2).keepalives_interval(KEEPALIVE);
+        }
+        let plan = Self { config, tls: tls::connector(trust)?, connect_timeout, hung: watch::Sender::new(None) };
         Ok(plan.within(connect_timeout))
     }
 
-    /// Opens one connection. Its driver runs on the runtime that polls this, and ends with it.
+    /// When a host was last found to hang: to take connections and say nothing.
+    pub(super) fn hung(&self) -> watch::Receiver<Option<Instant>> {
+        self.hung.subscribe()
+    }
+
+    /// Opens one connection, to the first host that is as it should be. Its driver runs on the runtime that polls this,
+    /// and ends with it.
     ///
     /// # Errors
     /// When no host answers in time as it should. The text holds every cause, on one line.
     pub async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
-        let connecting = async {
-            let (client, connection) = self
-                .config
-                .connect(self.tls.clone())
-                .await
-                .map_err(|error| ConnectionError::BadConnection(causes(&error)))?;
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await
-        };
-        // The timeout inside covers the TCP connection only, not what a hung server owes afterwards.
-        tokio::time::timeout(self.connect_timeout, connecting).await.unwrap_or_else(|_| {
-            Err(ConnectionError::BadConnection(format!("no connection within {:?}", self.connect_timeout)))
-        })
+        let hosts = hosts::each(&self.config);
+        let share = self.connect_timeout / u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+        let mut causes = Vec::new();
+        for host in hosts {
+            // The timeout inside covers the TCP connection only, not what a hung server owes afterwards.
+            match tokio::time::timeout(share, self.connect_to(&host)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => causes.push(error.to_string()),
+                Err(_) => {
+                    self.hung.send_replace(Some(Instant::now()));
+                    causes.push(format!("no connection within {share:?}"));
+                }
+            }
+        }
+        Err(ConnectionError::BadConnection(causes.join("; ")))
+    }
+
+    async fn connect_to(&self, host: &Config) -> ConnectionResult<AsyncPgConnection> {
+        let (client, connection) =
+            host.connect(self.tls.clone()).await.map_err(|error| ConnectionError::BadConnection(causes(&error)))?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await
     }
 
     /// The same plan, given up no later than after `limit`.

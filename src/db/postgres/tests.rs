@@ -137,3 +137,17 @@ async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
     let error = plan.connect().await.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("Connection refused") && !error.contains("hunter2"), "{error}");
 }
+
+/// A part of a URL that is left out here would be ignored in silence.
+#[test]
+fn the_hosts_of_a_url_are_tried_one_by_one_with_all_else_that_it_says() {
+    let rest = "d?sslmode=require&target_session_attrs=read-write&connect_timeout=1&application_name=x&keepalives=0\
+         &keepalives_idle=7&keepalives_interval=8&keepalives_retries=9&tcp_user_timeout=4&channel_binding=require\
+         &options=-c%20search_path%3Dapp";
+    let alone = |host: &str| plan(&format!("postgres://u:p@{host}/{rest}")).unwrap().within(SECOND / 2).config;
+    let both = plan(&format!("postgres://u:p@h1:6001,h2:6002/{rest}")).unwrap().within(SECOND).config;
+    assert_eq!(hosts::each(&both), [alone("h1:6001"), alone("h2:6002")]);
+    let addresses = plan("postgres://u@/d?hostaddr=192.0.2.1,192.0.2.2").unwrap().config;
+    let addresses: Vec<_> = hosts::each(&addresses).iter().map(|host| host.get_hostaddrs().to_vec()).collect();
+    assert_eq!(addresses.concat().len(), 2);
+}

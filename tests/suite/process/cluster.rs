@@ -21,27 +21,89 @@ impl Cluster {
 
     /// Starts it again where it was.
     pub fn start_again(&self) -> String {
-        let out = self.script("start", &[]);
-        assert!(out.status.success(), "{out:?}");
-        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        said(self.script("start", &[]))
+    }
+
+    /// A standby of this one, and its URL.
+    pub fn standby(&self) -> (Self, String) {
+        let name = sessile::secret::random_name("sessile_pg_").unwrap();
+        let cluster = Self { folder: std::env::temp_dir().join(name) };
+        let url = cluster.follow(self);
+        (cluster, url)
+    }
+
+    /// Forgets all it has and begins again as a standby of another, at its old address.
+    pub fn follow(&self, primary: &Self) -> String {
+        let data = self.folder.join("data");
+        if data.exists() {
+            std::fs::remove_dir_all(data).expect("an empty place");
+        }
+        said(self.script("standby", &[&primary.folder.display().to_string()]))
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) {
+        said(self.script("promote", &[]));
     }
 
     /// Pulls the plug.
     pub fn stop(&self) {
-        let out = self.script("stop", &["-m", "immediate"]);
-        assert!(out.status.success(), "{out:?}");
+        self.stop_as("immediate");
+    }
+
+    /// Stops it in one of the ways of `pg_ctl`.
+    pub fn stop_as(&self, mode: &str) {
+        said(self.script("stop", &["-m", mode]));
+    }
+
+    /// Kills every process of it at once, as when its machine dies.
+    pub fn kill(&self) {
+        signal("-KILL", &self.processes());
+    }
+
+    /// Runs SQL in it.
+    pub fn sql(&self, statement: &str) -> String {
+        let url = said(self.script("url", &[]));
+        said(
+            Command::new("psql")
+                .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, &url])
+                .output()
+                .expect("psql"),
+        )
+    }
+
+    /// Adds a line to its settings, for its next start.
+    pub fn configure(&self, line: &str) {
+        use std::io::Write as _;
+        let file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf"));
+        writeln!(file.expect("its settings"), "{line}").unwrap();
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        std::fs::read_to_string(self.folder.join("port")).unwrap().trim().parse().unwrap()
+    }
+
+    /// Where its files are.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     /// All its processes stand still, as on a machine that hangs, until what this returns is dropped.
     pub fn freeze(&self) -> Frozen {
-        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
-        let postmaster = file.lines().next().expect("a process id").to_owned();
-        signal("-STOP", std::slice::from_ref(&postmaster));
-        let out = Command::new("ps").args(["-o", "pid=", "--ppid", &postmaster]).output().expect("ps");
-        let children = String::from_utf8(out.stdout).unwrap();
-        let frozen: Vec<String> = children.split_whitespace().chain([&*postmaster]).map(str::to_owned).collect();
+        signal("-STOP", &self.processes()[..1]);
+        let frozen = self.processes();
         signal("-STOP", &frozen);
         Frozen(frozen)
+    }
+
+    /// The postmaster and its children.
+    fn processes(&self) -> Vec<String> {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let postmaster = file.lines().next().expect("a process id").to_owned();
+        let out = Command::new("ps").args(["-o", "pid=", "--ppid", &postmaster]).output().expect("ps");
+        let children = String::from_utf8(out.stdout).unwrap();
+        [&*postmaster].into_iter().chain(children.split_whitespace()).map(str::to_owned).collect()
     }
 
     fn script(&self, what: &str, more: &[&str]) -> std::process::Output {
@@ -71,6 +133,12 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         signal("-CONT", &self.0);
     }
+}
+
+/// What a program that did its work has printed.
+fn said(out: std::process::Output) -> String {
+    assert!(out.status.success(), "{out:?}");
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
 fn signal(name: &str, processes: &[String]) {

@@ -1,0 +1,132 @@
+//! A primary that dies and a standby that takes its place, with synchronous replication, so that what was acknowledged is
+//! on both.
+
+use super::{MORE, Storm, rounds, serves_again};
+use crate::{
+    process::cluster::Cluster,
+    support::{Server, TestDb, eventually},
+};
+
+/// A primary, its standby, and how a program is told of both.
+struct Pair {
+    primary: Cluster,
+    standby: Cluster,
+    db: TestDb,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let (primary, alone) = Cluster::start();
+        let (standby, url) = primary.standby();
+        let place = |url: &str| url.split(['@', '/']).nth(3).expect("a host").to_owned();
+        let hosts = format!("{},{}", place(&alone.url), place(&url));
+        let db =
+            TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write"));
+        wait_for_each_other(&primary);
+        Self { primary, standby, db }
+    }
+}
+
+/// From now on a commit waits until the standby has it.
+fn wait_for_each_other(primary: &Cluster) {
+    primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.sql("SELECT pg_reload_conf()");
+    let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+    actix_web::rt::System::new()
+        .block_on(eventually("a synchronous standby", async || primary.sql(synchronous) == "1"));
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_failover_under_load_loses_nothing_and_is_over_5_s_after_the_promotion() {
+    let mut pair = Pair::start();
+    let storm = Storm::new(&pair.db, 12);
+    let server = Server::start(&pair.db, &MORE);
+    storm.during(&server.client(), |log| {
+        for _ in 0..rounds(1, 4) {
+            log.wait_for_changes(20);
+            pair.primary.kill();
+            log.wait_for_away(40);
+            pair.standby.promote();
+            serves_again("failover", log, log.now());
+            // The old primary comes back as the standby of the new one, at an address that stands in the URL.
+            pair.primary.follow(&pair.standby);
+            wait_for_each_other(&pair.standby);
+            std::mem::swap(&mut pair.primary, &mut pair.standby);
+        }
+        log.wait_for_changes(20);
+    });
+    storm.check("failover", &pair.db, &server);
+}
+
+/// Its machine hangs: it takes connections and says nothing, until somebody has pulled its plug.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_primary_that_hangs_does_not_keep_the_program_from_the_new_one() {
+    let pair = Pair::start();
+    let storm = Storm::new(&pair.db, 8);
+    let server = Server::start(&pair.db, &MORE);
+    storm.during(&server.client(), |log| {
+        log.wait_for_changes(10);
+        let frozen = pair.primary.freeze();
+        log.wait_for_away(20);
+        pair.standby.promote();
+        serves_again("failover from a primary that hangs", log, log.now());
+        log.wait_for_changes(10);
+        pair.primary.kill();
+        drop(frozen);
+        log.wait_for_changes(10);
+    });
+    storm.check("failover from a primary that hangs", &pair.db, &server);
+}
+
+/// As when an address moves to the standby before that has been promoted.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn what_only_reads_goes_on_at_a_standby_and_changes_work_5_s_after_its_promotion() {
+    let pair = Pair::start();
+    let port = |cluster: &Cluster| cluster.port();
+    let proxy = super::proxy::Proxy::to(port(&pair.primary));
+    let db = TestDb::in_own_postgres(format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port));
+    let storm = Storm::new(&db, 8);
+    let server = Server::start(&db, &MORE);
+    storm.during(&server.client(), |log| {
+        log.wait_for_changes(10);
+        pair.primary.kill();
+        proxy.turn_to(port(&pair.standby));
+        log.wait_for_away(20);
+        log.wait_for_success(20);
+        pair.standby.promote();
+        serves_again("promotion of where the address points", log, log.now());
+        log.wait_for_changes(10);
+    });
+    storm.check("promotion of where the address points", &db, &server);
+}
+
+/// A commit waits for a standby that is away, and no deadline of the server's bounds it.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn commits_that_wait_for_a_standby_are_cut_and_reads_go_on() {
+    let pair = Pair::start();
+    let storm = Storm::new(&pair.db, 24);
+    let more = [MORE[0], MORE[1], MORE[2], ("SESSILE_STATEMENT_TIMEOUT", "1s"), ("SESSILE_POOL_TIMEOUT", "1s")];
+    let server = Server::start(&pair.db, &more);
+    let backends = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sessile'";
+    storm.during(&server.client(), |log| {
+        log.wait_for_changes(20);
+        pair.standby.stop();
+        let away = log.now();
+        log.wait_for_away(rounds(60, 600));
+        log.wait_for_success(50);
+        let many = pair.primary.sql(backends);
+        println!("a standby is away: {many} connections to the primary");
+        assert!(many.parse::<u32>().unwrap() <= 11, "the pool has 10 places, and a migration had one: {many}");
+        let written = log.entries().into_iter().filter(|entry| entry.started > away && entry.is_written()).count();
+        // One that was on its way to the standby may have arrived.
+        assert!(written <= 24, "{written} changes were acknowledged that no standby has");
+        pair.standby.start_again();
+        serves_again("standby back", log, log.now());
+        log.wait_for_changes(10);
+    });
+    storm.check("standby away", &pair.db, &server);
+}

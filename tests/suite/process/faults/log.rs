@@ -1,0 +1,194 @@
+//! What every browser asked and what it was answered, each with its start and its end, so that "later" is the order of
+//! real time. Written by browsers, waited on by the fault, judged by the rules.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Answer;
+
+pub const COOKIE: &str = "aiq_session";
+/// Longer than anything here takes, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A session as its browser knows it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    pub id: String,
+    pub cookie: String,
+}
+
+/// One request and its answer. Times count from the beginning of the log.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub asked: Asked,
+    /// The session whose cookie was sent.
+    pub with: Option<Arc<Session>>,
+    pub started: Duration,
+    pub ended: Duration,
+    pub said: Said,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Login,
+    Look,
+    Data,
+    Change(u64),
+    Logout,
+    Health,
+}
+
+/// What an answer says about what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A login: this session has begun.
+    Begun(Arc<Session>),
+    /// It was done, or the session lives.
+    Done,
+    /// The session lives, and its `n` is this.
+    Holds(Option<u64>),
+    /// 401: the session has ended.
+    Ended,
+    /// 503, or nothing came in time: it happened or not.
+    Away,
+    /// The connection broke, or there was none: it happened or not.
+    Silence,
+    /// What no fault allows: 500, a cookie touched by a failure, another's session.
+    Wrong(String),
+}
+
+/// The log of one storm.
+pub struct Log {
+    zero: Instant,
+    entries: Mutex<Vec<Entry>>,
+    more: Condvar,
+}
+
+impl Log {
+    pub fn new() -> Self {
+        Self { zero: Instant::now(), entries: Mutex::default(), more: Condvar::new() }
+    }
+
+    /// The present, as entries count it.
+    pub fn now(&self) -> Duration {
+        self.zero.elapsed()
+    }
+
+    pub fn write(&self, entry: Entry) {
+        self.lock().push(entry);
+        self.more.notify_all();
+    }
+
+    /// All so far, in the order in which they ended.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.lock().clone()
+    }
+
+    /// Waits until so many more entries are such; the last of them.
+    pub fn wait_for(&self, many: usize, what: &str, such: impl Fn(&Entry) -> bool) -> Entry {
+        let give_up = Instant::now() + PATIENCE;
+        let mut entries = self.lock();
+        let (mut at, mut left) = (entries.len(), many);
+        loop {
+            while at < entries.len() {
+                let entry = &entries[at];
+                assert!(!matches!(entry.said, Said::Wrong(_)), "{entry:?}");
+                at += 1;
+                left -= usize::from(such(entry));
+                if left == 0 {
+                    return entry.clone();
+                }
+            }
+            let (more, _) = self.more.wait_timeout(entries, Duration::from_secs(1)).unwrap();
+            entries = more;
+            assert!(Instant::now() < give_up, "{left} of {many} {what} did not come; the last: {:#?}", entries.last());
+        }
+    }
+
+    /// Waits until so many more requests were answered with success.
+    pub fn wait_for_success(&self, many: usize) {
+        self.wait_for(many, "successes", |entry| entry.is_success());
+    }
+
+    /// Waits until so many more changes were acknowledged.
+    pub fn wait_for_changes(&self, many: usize) {
+        self.wait_for(many, "changes", Entry::is_written);
+    }
+
+    /// Waits until so many more requests were answered 503.
+    pub fn wait_for_away(&self, many: usize) {
+        self.wait_for(many, "answers of 503", |entry| entry.said == Said::Away);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Whether the database answered for it.
+    pub fn is_success(&self) -> bool {
+        self.asked != Asked::Health && matches!(self.said, Said::Begun(_) | Said::Done | Said::Holds(_))
+    }
+
+    /// Whether it changed something, and was told so.
+    pub fn is_written(&self) -> bool {
+        self.is_success() && matches!(self.asked, Asked::Login | Asked::Change(_) | Asked::Logout)
+    }
+
+    pub fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.started)
+    }
+}
+
+impl Said {
+    /// Reads an answer; what a failure must never do is found here.
+    pub fn read(asked: Asked, with: Option<&Session>, answer: &Answer) -> Self {
+        let wrong = |why: &str| Self::Wrong(format!("{why}: {asked:?}: {answer:?}"));
+        let cookie = answer.sets(COOKIE);
+        if !(200..300).contains(&answer.status) && cookie.is_some() {
+            return wrong("a failure touched the cookie");
+        }
+        match (answer.status, asked) {
+            (503, Asked::Health) => wrong("not alive"),
+            (503, _) if retry_after(answer) == 0 => wrong("no word when to try again"),
+            (503, _) => Self::Away,
+            (200, Asked::Health) | (204, Asked::Logout) => Self::Done,
+            (200, Asked::Login) => begun(answer).unwrap_or_else(|| wrong("no session in it")),
+            (200, Asked::Look) if answer.json()["session"]["id"].as_str() != with.map(|one| one.id.as_str()) => {
+                wrong("another's session")
+            }
+            (200, _) if cookie.is_some_and(|cookie| Some(value(cookie)) != with.map(|one| one.cookie.as_str())) => {
+                wrong("another cookie")
+            }
+            (200, Asked::Look) => Self::Done,
+            (200, Asked::Change(n)) if answer.json()["n"] == n => Self::Done,
+            (200, Asked::Data) => Self::Holds(answer.json()["n"].as_u64()),
+            (401, Asked::Look | Asked::Data | Asked::Change(_) | Asked::Logout) if is_ended(answer) => Self::Ended,
+            _ => wrong("what no fault explains"),
+        }
+    }
+}
+
+fn retry_after(answer: &Answer) -> u32 {
+    answer.header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
+}
+
+fn begun(answer: &Answer) -> Option<Said> {
+    let id = answer.json()["session"]["id"].as_str()?.to_owned();
+    let cookie = value(answer.sets(COOKIE)?).to_owned();
+    Some(Said::Begun(Arc::new(Session { id, cookie })))
+}
+
+/// The value of a cookie in `Set-Cookie`.
+fn value(cookie: &str) -> &str {
+    let pair = cookie.split(';').next().unwrap_or_default();
+    pair.split_once('=').map_or("", |(_, value)| value)
+}
+
+fn is_ended(answer: &Answer) -> bool {
+    let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    body["type"] == "session-ended"
+}
