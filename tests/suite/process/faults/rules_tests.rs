@@ -97,7 +97,7 @@ fn a_trail_that_says_more_or_less_breaks_the_fourth_rule() {
     assert_kept(&[begin.clone(), end(Said::Away)], &stored(false));
     assert_kept(&[begin.clone(), end(Said::Away)], &stored(true));
     assert_breach(&[begin.clone(), end(Said::Done)], &stored(true), "4");
-    assert_breach(&[begin.clone()], &Stored::default(), "4");
+    assert_breach(std::slice::from_ref(&begin), &Stored::default(), "4");
     let mut twice = stored(false);
     twice.trail.extend(rows(&[("logout", "a", "")]));
     assert_breach(&[begin.clone(), end(Said::Done)], &twice, "4");

@@ -92,7 +92,7 @@ impl Authority {
         let owner = fs::metadata(cluster.data()).unwrap();
         for (file, text) in [("server.key", key.serialize_pem()), ("server.crt", certificate.pem())] {
             let file = cluster.data().join(file);
-            let mut open = fs::OpenOptions::new().create(true).write(true).mode(0o600).open(&file).unwrap();
+            let mut open = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&file).unwrap();
             open.write_all(text.as_bytes()).unwrap();
             chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
         }
