@@ -60,7 +60,9 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
 
 /// The same browser, now that the name leads to another machine.
 fn moved(client: &Client, server: &Server) -> Client {
-    Client { cookies: client.cookies.clone(), ..server.client() }
+    let mut moved = server.client();
+    moved.cookies.clone_from(&client.cookies);
+    moved
 }
 
 fn succeed(command: &mut Command) {
