@@ -232,9 +232,13 @@ fn log_a_change(before: Option<Status>, report: &Report) {
     if before == Some(report.status) || (before.is_none() && report.status == Status::Ok) {
         return;
     }
-    let found = report.render(true);
-    match report.status {
-        Status::Ok => tracing::info!("ready again"),
-        _ => tracing::warn!(%found, "not ready, or not quite"),
+    if report.status == Status::Ok {
+        tracing::info!("ready again");
+        return;
+    }
+    let bad = report.components.iter().filter(|(_, component)| component.status != Status::Ok);
+    for (component, Component { status, figures }) in bad {
+        let error = figures.get("error").and_then(Value::as_str);
+        tracing::warn!(component, ?status, error, "not as it should be");
     }
 }
