@@ -1,4 +1,5 @@
-//! The house: its bands, and its two sets of migrations.
+//! The house: its bands, its two sets of migrations, and what its README says of it.
 
 mod bands;
 mod migrations;
+mod readme;

@@ -18,6 +18,7 @@ mod next;
 mod odd_cookies;
 mod odd_requests;
 mod origin;
+mod passwords;
 mod proxies;
 mod raw;
 mod refusals;
