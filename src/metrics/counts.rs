@@ -144,7 +144,7 @@ impl Counts {
         zero(&self.session_loads, "found", &["live", "ended", "unknown", "failed"]);
         zero(&self.sweeps, "end", &["done", "failed"]);
         zero(&self.swept, "what", &["ended", "deleted"]);
-        zero(&self.logins, "outcome", &["welcome", "refused", "failed"]);
+        zero(&self.logins, "outcome", &["welcome", "refused", "throttled", "failed"]);
         let faults = [Away::Database, Away::Connection, Away::Deadline, Away::Busy];
         zero(&self.database_faults, "fault", &faults.map(fault_word));
     }

@@ -20,6 +20,7 @@ mod odd_cookies;
 mod odd_requests;
 mod operations;
 mod origin;
+mod passwords;
 mod proxies;
 mod raw;
 mod refusals;
