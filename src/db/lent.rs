@@ -19,19 +19,19 @@ pub(super) struct Lent {
     place: Option<OwnedSemaphorePermit>,
     /// Since when the server has been asked to make something last.
     lasting: Option<Instant>,
-    hung: watch::Receiver<Option<Instant>>,
+    replaced: watch::Receiver<Option<Instant>>,
     runtime: Handle,
 }
 
 impl Lent {
-    /// `hung` tells when a server was last found to hang.
+    /// `replaced` tells when another server last took the place of one that hangs.
     pub(super) fn new(
         connection: Object<AsyncPgConnection>,
         place: Option<OwnedSemaphorePermit>,
-        hung: watch::Receiver<Option<Instant>>,
+        replaced: watch::Receiver<Option<Instant>>,
         runtime: Handle,
     ) -> Self {
-        Self { connection: Some(connection), place, lasting: None, hung, runtime }
+        Self { connection: Some(connection), place, lasting: None, replaced, runtime }
     }
 
     /// From now on something on it may last. A commit that waits for a standby is not ended by the end of its connection.
@@ -49,25 +49,25 @@ impl Drop for Lent {
         let Some(doubtful) = self.connection.take() else { return };
         match self.lasting {
             Some(since) => {
-                self.runtime.spawn(see_it_end(doubtful, self.place.take(), since, self.hung.clone()));
+                self.runtime.spawn(see_it_end(doubtful, self.place.take(), since, self.replaced.clone()));
             }
             None => drop(Object::take(doubtful)),
         }
     }
 }
 
-/// Waits until the server is done with what it was asked, or is gone, or hangs as a whole: then it may be another server
-/// that is asked next.
+/// Waits until the server is done with what it was asked, or is gone, or hangs and another has taken its place. One that is
+/// merely slow is waited for: else each commit that waits would leave a connection behind.
 async fn see_it_end(
     mut connection: Object<AsyncPgConnection>,
     place: Option<OwnedSemaphorePermit>,
     since: Instant,
-    mut hung: watch::Receiver<Option<Instant>>,
+    mut replaced: watch::Receiver<Option<Instant>>,
 ) {
     // Statements of a connection are answered in order.
     tokio::select! {
         _ = connection.batch_execute("") => {}
-        _ = hung.wait_for(|hung| hung.is_some_and(|at| at > since)) => {}
+        _ = replaced.wait_for(|replaced| replaced.is_some_and(|at| at > since)) => {}
     }
     drop(Object::take(connection));
     drop(place);

@@ -41,7 +41,7 @@ pub(super) struct Pools {
     pool: Pool<AsyncPgConnection>,
     writers: Arc<Semaphore>,
     for_migrations: ConnectPlan,
-    hung: watch::Receiver<Option<Instant>>,
+    replaced: watch::Receiver<Option<Instant>>,
     handle: Handle,
     wait: Duration,
     deadline: Duration,
@@ -60,14 +60,14 @@ impl Pools {
         let plan = |deadline| ConnectPlan::parse(url, deadline, CONNECT_TIMEOUT).map_err(Error::Invalid);
         let (for_requests, for_migrations) = (plan(settings.statement_timeout)?, plan(MIGRATION_DEADLINE)?);
         let handle = runtime.handle().clone();
-        let hung = for_requests.hung();
+        let replaced = for_requests.replaced();
         let pool = postgres::pool(for_requests, settings.pool_max, settings.pool_timeout, handle.clone())
             .map_err(Error::bug)?;
         Ok(Self {
             pool,
             writers: Arc::new(Semaphore::new(places_for_writers(settings.pool_max))),
             for_migrations,
-            hung,
+            replaced,
             handle,
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
@@ -186,7 +186,7 @@ impl Pools {
                 PoolError::Timeout(TimeoutType::Wait) => busy(),
                 other => Error::unavailable(Away::Database, other),
             })?;
-            Ok(Lent::new(connection, place, self.hung.clone(), self.handle.clone()))
+            Ok(Lent::new(connection, place, self.replaced.clone(), self.handle.clone()))
         };
         tokio::time::timeout(self.wait, getting).await.map_err(|_| busy())?
     }

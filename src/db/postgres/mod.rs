@@ -36,8 +36,8 @@ pub struct ConnectPlan {
     config: Config,
     tls: MakeRustlsConnect,
     connect_timeout: Duration,
-    /// When a host was last found to take connections and say nothing.
-    hung: watch::Sender<Option<Instant>>,
+    /// When a later host last took the place of one that hangs.
+    replaced: watch::Sender<Option<Instant>>,
 }
 
 impl ConnectPlan {
@@ -67,13 +67,13 @@ impl ConnectPlan {
             // One that vanished while a commit waits owes nothing that this would notice.
             config.keepalives_idle(KEEPALIVE * 2).keepalives_interval(KEEPALIVE);
         }
-        let plan = Self { config, tls: tls::connector(trust)?, connect_timeout, hung: watch::Sender::new(None) };
+        let plan = Self { config, tls: tls::connector(trust)?, connect_timeout, replaced: watch::Sender::new(None) };
         Ok(plan.within(connect_timeout))
     }
 
-    /// When a host was last found to hang: to take connections and say nothing.
-    pub(super) fn hung(&self) -> watch::Receiver<Option<Instant>> {
-        self.hung.subscribe()
+    /// When a later host last took the place of one that hangs: that takes connections and says nothing.
+    pub(super) fn replaced(&self) -> watch::Receiver<Option<Instant>> {
+        self.replaced.subscribe()
     }
 
     /// Opens one connection, to the first host that is as it should be. Its driver runs on the runtime that polls this,
@@ -85,13 +85,19 @@ impl ConnectPlan {
         let hosts = hosts::each(&self.config);
         let share = self.connect_timeout / u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
         let mut causes = Vec::new();
+        let mut hangs = false;
         for host in hosts {
             // The timeout inside covers the TCP connection only, not what a hung server owes afterwards.
             match tokio::time::timeout(share, self.connect_to(&host)).await {
-                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Ok(connection)) => {
+                    if hangs {
+                        self.replaced.send_replace(Some(Instant::now()));
+                    }
+                    return Ok(connection);
+                }
                 Ok(Err(error)) => causes.push(error.to_string()),
                 Err(_) => {
-                    self.hung.send_replace(Some(Instant::now()));
+                    hangs = true;
                     causes.push(format!("no connection within {share:?}"));
                 }
             }
