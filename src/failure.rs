@@ -115,7 +115,7 @@ impl Asked {
         Ok(Self {
             id: secret::random_name("req_")?,
             method: req.method().to_string(),
-            path_and_query: req.uri().path_and_query().map_or_else(|| path.clone(), ToString::to_string),
+            path_and_query: own_part(req.uri()),
             route: req.match_pattern(),
             is_get: req.method().is_safe(),
             over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
@@ -209,6 +209,12 @@ impl Asked {
         );
         answer
     }
+}
+
+/// What stands behind the origin in an address. `*` and a bare host, which name no page (RFC 9112, 3.2), are the start.
+fn own_part(uri: &actix_web::http::Uri) -> String {
+    let part = uri.path_and_query().map(|part| part.as_str());
+    part.filter(|part| part.starts_with('/')).unwrap_or("/").to_owned()
 }
 
 /// What operators and their programs ask, over http or https.

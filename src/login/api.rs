@@ -12,6 +12,7 @@ use crate::{
     desk::Desk,
     device,
     error::{Error, Result},
+    security::json::Object,
     session::{CurrentUser, SessionView},
 };
 
@@ -21,7 +22,7 @@ pub struct Credentials {
     email: String,
     password: String,
     #[serde(default)]
-    device: DeviceFacts,
+    device: Object<DeviceFacts>,
 }
 
 /// What a client says of its device.
@@ -43,8 +44,8 @@ struct SignedIn<'a> {
 ///
 /// # Errors
 /// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; or when the database is away or too many passwords wait to be checked.
-pub async fn establish(sent: web::Json<Credentials>, desk: Desk) -> Result<HttpResponse> {
-    let Credentials { email, password, device } = sent.into_inner();
+pub async fn establish(sent: web::Json<Object<Credentials>>, desk: Desk) -> Result<HttpResponse> {
+    let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
     let email = EmailAddress::parse(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
     let visit = Visit::new(&desk).on_device(name, device.installed);

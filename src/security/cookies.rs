@@ -89,11 +89,13 @@ pub fn short_secret(req: &HttpRequest, name: &str) -> Option<Secret> {
 }
 
 /// Every cookie of that name in a request's headers, in the order sent. The name counts as it was sent: one that only
-/// decodes to it was not set by us, and may have got round `__Host-`.
+/// decodes to it was not set by us, and may have got round `__Host-`. A value that does not decode is as it was sent: it is
+/// none of ours, and still a cookie of that name.
 pub fn all_named(headers: &header::HeaderMap, name: &str) -> Vec<Cookie<'static>> {
     pairs(headers)
         .filter(|pair| pair.split('=').next().map(str::trim) == Some(name))
-        .filter_map(|pair| Cookie::parse_encoded(pair.to_owned()).ok())
+        .filter_map(|pair| Cookie::parse_encoded(pair).or_else(|_| Cookie::parse(pair)).ok())
+        .map(Cookie::into_owned)
         .collect()
 }
 

@@ -1,6 +1,13 @@
-//! JSON bodies: at most 64 KiB, and nothing but JSON.
+//! JSON bodies: at most 64 KiB, nothing but JSON, and objects where the contract says so.
+
+use std::fmt;
+use std::marker::PhantomData;
 
 use actix_web::{error::JsonPayloadError, web};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::limits;
 use crate::error::Error;
@@ -23,5 +30,60 @@ fn refused(error: &JsonPayloadError) -> Error {
         JsonPayloadError::ContentType => Error::UnsupportedMediaType("JSON (application/json)"),
         JsonPayloadError::Deserialize(error) => Error::Invalid(format!("the JSON cannot be used: {error}")),
         _ => Error::Invalid("the body cannot be read".into()),
+    }
+}
+
+/// A JSON object. Without this around it a struct is read from an array of its members' values too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Inner {
+        a: u8,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Outer {
+        b: u8,
+        #[serde(default)]
+        inner: Object<Inner>,
+    }
+
+    #[test]
+    fn only_an_object_is_one_at_any_depth() {
+        let read = |text: &str| serde_json::from_str::<Object<Outer>>(text).ok().map(|Object(outer)| outer);
+        assert_eq!(read(r#"{"b": 1}"#), Some(Outer { b: 1, inner: Object(Inner { a: 0 }) }));
+        assert_eq!(
+            read(r#"{"inner": {"a": 2}, "b": 1, "c": []}"#),
+            Some(Outer { b: 1, inner: Object(Inner { a: 2 }) })
+        );
+        for odd in [r#"[1]"#, r#"[1, {}]"#, r#"{"b": 1, "inner": [2]}"#, r#"{"b": 1, "b": 1}"#, "null", "1", "{}"] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
     }
 }

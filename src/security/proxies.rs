@@ -68,6 +68,7 @@ fn is_port(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -123,6 +124,43 @@ mod tests {
         ];
         for (peer, forwarded, ip, http) in cases {
             assert_eq!(client(peer, forwarded, net), ((*ip).to_owned(), *http), "{peer} {forwarded:?}");
+        }
+    }
+
+    fn any_hop() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string()),
+            any::<std::net::Ipv6Addr>().prop_map(|ip| ip.to_string()),
+            (0..4_u8).prop_map(|last| format!("10.0.0.{last}")),
+            (0..4_u8).prop_map(|last| format!("::ffff:10.0.0.{last}")),
+            Just("::1".to_owned()),
+            "[ -~]{0,12}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_believed_who_is_not_trusted(
+            peer in any::<IpAddr>(), hops in vec(any_hop(), 0..6), proto in "[ -~]{0,8}",
+        ) {
+            let sent = [("x-forwarded-for", hops.join(", ")), ("x-forwarded-proto", proto)];
+            let sent = sent.each_ref().map(|(name, value)| (*name, value.as_str()));
+            prop_assert_eq!(client(&peer.to_string(), &sent, &[]), (peer.to_canonical().to_string(), false));
+        }
+
+        /// Whatever the client wrote itself stands left of what its proxies added.
+        #[test]
+        fn a_client_cannot_choose_its_address(
+            ip in any::<std::net::Ipv4Addr>(), written in vec(any_hop(), 0..6), proxies in vec(0..200_u8, 0..6),
+        ) {
+            let trusted = ["10.0.0.0/8"];
+            prop_assume!(ip.octets()[0] != 10);
+            let proxies = proxies.iter().map(|last| format!("10.0.0.{last}"));
+            let hops: Vec<String> = written.into_iter().chain([ip.to_string()]).chain(proxies).collect();
+            let one_line = client("10.9.9.9", &[("x-forwarded-for", &hops.join(","))], &trusted);
+            prop_assert_eq!(&one_line.0, &ip.to_string());
+            let lines: Vec<_> = hops.iter().map(|hop| ("x-forwarded-for", hop.as_str())).collect();
+            prop_assert_eq!(client("10.9.9.9", &lines, &trusted), one_line);
         }
     }
 }

@@ -63,7 +63,36 @@ impl SessionKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_as_a_whole_or_not_at_all(
+            good in "aiq_[0-9]{1,19}_[A-Za-z0-9_-]{22}\\.[A-Za-z0-9_-]{43}", at in 0..100_usize, odd in any::<char>(),
+        ) {
+            let key = SessionKey::parse(&good).expect("it is of the form");
+            prop_assert_eq!(key.expose(), good.clone());
+            prop_assert_eq!(good.split_once('.'), Some((key.id(), key.secret().expose())));
+
+            let at = at % good.len();
+            let changed = |middle: &str, rest: usize| format!("{}{middle}{}", &good[..at], &good[at + rest..]);
+            let of_the_form = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if !of_the_form(odd) && odd != '.' {
+                prop_assert!(SessionKey::parse(&changed(&odd.to_string(), 1)).is_none());
+                prop_assert!(SessionKey::parse(&changed(&odd.to_string(), 0)).is_none());
+            }
+            prop_assert!(SessionKey::parse(&good[..at]).is_none());
+            let longer = format!("{good}{odd}");
+            prop_assert!(SessionKey::parse(&longer).is_none());
+        }
+
+        #[test]
+        fn nothing_is_read_into_another_text(text in any::<String>()) {
+            prop_assert!(SessionKey::parse(&text).is_none_or(|key| key.expose() == text));
+        }
+    }
 
     #[test]
     fn what_is_generated_can_be_read_again() {

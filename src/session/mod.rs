@@ -7,6 +7,7 @@
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
 pub mod current;
+pub mod data;
 pub mod guard;
 pub mod health;
 pub mod key;

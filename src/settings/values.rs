@@ -156,3 +156,47 @@ pub(super) fn log_filter(value: &str) -> Result<String, String> {
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+    proptest! {
+        #[test]
+        fn a_number_with_a_unit_is_that_long(number in any::<u64>(), scale in 0..64_u32, unit in 0..UNITS.len()) {
+            let (number, (unit, factor)) = (number >> scale, UNITS[unit]);
+            let milliseconds = u128::from(number) * u128::from(factor);
+            let read = duration_or_zero(&format!("{number}{unit}"));
+            if milliseconds > LONGEST.as_millis() {
+                prop_assert!(read.is_err_and(|problem| problem.contains("too long")));
+            } else {
+                prop_assert_eq!(read.map(|read| read.map_or(0, |read| read.as_millis())), Ok(milliseconds));
+            }
+        }
+
+        #[test]
+        fn what_is_no_whole_number_with_a_unit_is_no_duration(text in "[ -~é]{0,12}|[0-9]{0,3}[a-zµ. +-]{0,3}[0-9]{0,2}[a-z]{0,2}") {
+            let is_one = UNITS.iter().any(|(unit, _)| {
+                text.strip_suffix(unit).is_some_and(|number| {
+                    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+                })
+            });
+            let read = duration_or_zero(&text);
+            let is_too_long = read.as_ref().is_err_and(|problem| problem.contains("too long"));
+            prop_assert_eq!(read.is_ok() || is_too_long, is_one, "{:?}", read);
+        }
+
+        #[test]
+        fn what_is_refused_is_told_in_one_line(text in any::<String>()) {
+            for read in [duration(&text), timeout(&text)] {
+                if let Err(problem) = read {
+                    prop_assert!(!problem.contains('\n') && problem.chars().count() < 1000, "{}", problem);
+                }
+            }
+        }
+    }
+}

@@ -65,7 +65,8 @@ fn a_wrong_present_password_or_a_weak_new_one_changes_nothing_and_no_password_is
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
-    let cases: &[(&[(&str, &str)], u16, &str, &str)] = &[
+    type Typed<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(Typed<'_>, u16, &str, &str)] = &[
         (
             &[("current_password", "wrong password 1"), ("password", NEW)],
             401,

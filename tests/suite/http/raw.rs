@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::Server;
+use crate::support::{Answer, Server};
 
 /// What came back before the connection closed.
 pub struct Reply {
@@ -15,11 +15,14 @@ pub struct Reply {
 
 /// Sends a head, whose lines are given, and a body; the connection is closed after it.
 pub fn ask(server: &Server, lines: &[&[u8]], body: &[u8]) -> Reply {
-    let mut request = lines.join(b"\r\n".as_slice());
-    request.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
-    request.extend_from_slice(body);
-    let bytes = converse(server.port, &request);
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let request = [lines.join(b"\r\n".as_slice()).as_slice(), b"\r\nConnection: close\r\n\r\n", body].concat();
+    read(&converse(server.port, &request))
+}
+
+/// The first answer in what came back, after a leave to go on sending.
+pub fn read(bytes: &[u8]) -> Reply {
+    let bytes = bytes.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(bytes);
+    let text = String::from_utf8_lossy(bytes).into_owned();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
     Reply {
@@ -58,7 +61,7 @@ fn read_answer(stream: &mut impl BufRead) -> String {
 }
 
 /// Sends bytes while it reads whatever comes, until the program closes.
-fn converse(port: u16, request: &[u8]) -> Vec<u8> {
+pub fn converse(port: u16, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a deadline");
     let mut writing = stream.try_clone().expect("the other half");
@@ -82,5 +85,13 @@ impl Reply {
             .filter(|(one, _)| one.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
             .collect()
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let lines = reply.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        let headers = lines.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        Self { status: reply.status, headers, body: String::from_utf8_lossy(&reply.body).into_owned() }
     }
 }

@@ -72,7 +72,7 @@ fn cookie_header(client: &Client) -> Vec<u8> {
 }
 
 /// All that the database holds.
-fn every_row(db: &TestDb) -> String {
+pub fn every_row(db: &TestDb) -> String {
     let tables = db.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'");
     let dump = |table: &str| {
         let columns =

@@ -1,63 +1,145 @@
 //! Cookies as neighbours, proxies and attackers leave them.
 
-use super::{ALEX, KIM, assert_unharmed, raw, serve, serve_https};
+use sessile::key_file::Keys;
+
+use super::{Target, addresses::ADDRESSES};
+use crate::http::{ALEX, KIM, raw, serve, serve_https};
 use crate::support::{Server, add_user};
 
-const REQUESTS: [&str; 6] =
-    ["GET /", "GET /login", "GET /dashboard", "GET /api/session", "DELETE /api/session", "POST /logout"];
+/// What the API says of a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// There is a session cookie, and it is none of ours.
+    Unknown,
+    /// There is no session cookie.
+    LoginRequired,
+    /// The request cannot be read at all.
+    Unreadable,
+}
+use Told::{LoginRequired, Unknown, Unreadable};
 
 #[test]
-fn no_cookie_makes_the_program_fail() {
-    let (_db, server) = serve(&[]);
-    let mut client = server.client();
-    client.log_in(KIM);
-    let good = client.cookies["aiq_session"].clone();
-    let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
+fn no_cookie_makes_the_program_fail_or_lets_anybody_in() {
+    let target = Target::new(&[]);
+    for (cookie, told) in odd_cookies(&target) {
+        let line = [b"Cookie: ", cookie.as_slice()].concat();
+        for address in ADDRESSES {
+            for method in address.methods() {
+                target.ask(method, &address.path(), &[&line], b"");
+            }
+        }
+        let shown = format!("{:.80}", String::from_utf8_lossy(&cookie));
+        let answer = target.ask("GET", "/api/session", &[&line], b"");
+        match told {
+            Unknown => {
+                assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{shown}");
+                assert_eq!(answer.json()["reason"], "unknown", "{shown}");
+            }
+            LoginRequired => {
+                assert_eq!((answer.status, answer.problem().as_str()), (401, "login-required"), "{shown}");
+            }
+            Unreadable => assert!(matches!(answer.status, 400 | 431), "{shown}: {answer:?}"),
+        }
+    }
+    target.must_be_unharmed();
+}
+
+fn odd_cookies(target: &Target) -> Vec<(Vec<u8>, Told)> {
+    let good = target.session();
     let long = "x".repeat(4096);
-    let odd = [
-        "aiq_session".to_owned(),
-        "aiq_session=".to_owned(),
-        "=".to_owned(),
-        "=x; ;;; =; a".to_owned(),
-        "aiq_session=%".to_owned(),
-        "aiq_session=%00".to_owned(),
-        "aiq_session=%ff%fe".to_owned(),
-        "aiq_session=\"\"".to_owned(),
-        format!("aiq_session=\"{key}\""),
-        format!("aiq_session={key}"),
+    let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
+    let mut odd: Vec<(Vec<u8>, Told)> = Vec::new();
+    for value in odd_values(target) {
+        odd.push((format!("aiq_session={value}").into_bytes(), Unknown));
+    }
+    for jar in [
         format!("aiq_session={key}; aiq_session={key}"),
-        format!("aiq_session={}", key.replace('a', "é")),
-        format!("aiq_session={}", &good[1..]),
-        format!("aiq_session={good}x"),
-        format!("aiq_session=x{good}"),
-        format!("aiq_session={}", good.replace('.', "..")),
-        format!("AIQ_SESSION={good}"),
-        format!("aiq_session ={}", &good[2..]),
-        format!("aiq_session={long}"),
-        format!("aiq_session={long}{long}"),
-        format!("a={long}{long}{long}{long}"),
-        "aiq_session=x; ".repeat(500),
-        format!("aiq_device={long}; aiq_visitor={long}; aiq_bounce={long}"),
-        "aiq_device=%00; aiq_visitor=%ff; aiq_bounce=".to_owned(),
+        format!("aiq_session=x; aiq_session=; aiq_session=\"{key}\""),
+        "aiq_session=x; ".repeat(2000),
         "$Version=1; aiq_session=x; $Path=/".to_owned(),
         "aiq_session=a,aiq_session=b".to_owned(),
-        "aiq_session=\t; aiq_session=\u{7f}".to_owned(),
-    ];
-    for cookie in &odd {
-        for request in REQUESTS {
-            let status = status_of(&server, request, cookie.as_bytes());
-            assert!(matches!(status, 200 | 303 | 400 | 401 | 415 | 431), "{request} {cookie:.80}: {status}");
-            assert!(!request.contains("/api") || status != 200, "{request} {cookie:.80}");
-        }
+    ] {
+        odd.push((jar.into_bytes(), Unknown));
     }
-    for bytes in [b"aiq_session=\0".as_slice(), b"aiq_session=a\0b", b"\xff\xfe=\xff", b"aiq_session=\xff"] {
-        for request in REQUESTS {
-            let status = status_of(&server, request, bytes);
-            assert!(status < 500, "{request} {bytes:?}: {status}");
-        }
+    for jar in [
+        "aiq_session".to_owned(),
+        "=".to_owned(),
+        "=x; ;;; =; a".to_owned(),
+        "%".to_owned(),
+        format!("AIQ_SESSION={good}"),
+        format!("Aiq_Session={good}"),
+        format!("aiq%5Fsession={good}"),
+        format!("__Host-aiq_session={good}"),
+        format!("__host-aiq_session={good}"),
+        format!("\"aiq_session\"={good}"),
+        format!("aiq_session.{good}"),
+        format!("a=\"; aiq_session-x={good}"),
+        format!("aiq_device={good}; aiq_visitor={good}; aiq_bounce={good}"),
+        format!("aiq_device={long}; aiq_visitor={long}; aiq_bounce={long}"),
+        "aiq_device=%00; aiq_visitor=%ff; aiq_bounce=".to_owned(),
+        format!("a={long}{long}{long}{long}"),
+        "a=b; ".repeat(5000),
+    ] {
+        odd.push((jar.into_bytes(), LoginRequired));
     }
-    assert_eq!(client.get("/api/session").status, 200);
-    assert_unharmed(&server);
+    odd.push((b"\xff\xfe=\xff".to_vec(), LoginRequired));
+    odd.push((b"aiq_session\xff=x".to_vec(), LoginRequired));
+    odd.push((b"aiq_session=\x7f".to_vec(), Unreadable));
+    odd.push((b"aiq_session=\0".to_vec(), Unreadable));
+    odd.push((b"aiq_session=a\0b".to_vec(), Unreadable));
+    odd.push(("x".repeat(200_000).into_bytes(), Unreadable));
+    odd
+}
+
+/// Values that are none of ours, some of them all but one.
+fn odd_values(target: &Target) -> Vec<String> {
+    let good = target.session();
+    let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
+    let (own, other) = (parts(good), parts(&sign_elsewhere(&key)));
+    let long = "x".repeat(4096);
+    let mut values: Vec<String> =
+        ["", "%", "%00", "%ff%fe", "\"\"", "\t", "null", "{}", "a:b:c"].map(str::to_owned).into();
+    values.extend([
+        key.clone(),
+        format!("\"{key}\""),
+        key.replace('a', "é"),
+        good[1..].to_owned(),
+        good[..good.len() - 1].to_owned(),
+        good[..good.len() / 2].to_owned(),
+        format!("{good}x"),
+        format!("{good}%00"),
+        format!("x{good}"),
+        good.replace('.', ".."),
+        good.to_uppercase(),
+        // The signature of another, of another instance, swapped with the text, alone, and none.
+        format!("{}{}", other.0, own.1),
+        format!("{}{}", own.0, other.1),
+        sign_elsewhere(&own.1),
+        format!("{}{}", own.1, own.0),
+        own.0.clone(),
+        own.1.clone(),
+        format!("{}{}", "A".repeat(own.0.len()), own.1),
+        long.clone(),
+        format!("{good}{long}"),
+        format!("{long}{good}"),
+        long.repeat(16),
+    ]);
+    values
+}
+
+/// A session cookie's signature, and what it signs.
+fn parts(cookie: &str) -> (String, String) {
+    let cut = cookie.find("aiq_").expect("a session key");
+    (cookie[..cut].to_owned(), cookie[cut..].to_owned())
+}
+
+/// As another instance, with a key file of its own, would sign a session cookie.
+fn sign_elsewhere(key: &str) -> String {
+    let folder = std::env::temp_dir().join(sessile::secret::random_name("sessile_test_").expect("a name"));
+    std::fs::create_dir(&folder).expect("a folder");
+    let keys = Keys::read_or_make(&folder.join("session.key")).expect("keys");
+    std::fs::remove_dir_all(&folder).expect("its end");
+    keys.sign_cookie("aiq_session", key.to_owned()).encoded().to_string().split_off("aiq_session=".len())
 }
 
 #[test]
@@ -70,6 +152,8 @@ fn the_session_is_found_among_odd_neighbours() {
     let jars: Vec<Vec<u8>> = vec![
         good.clone().into_bytes(),
         format!("flag; {good}").into_bytes(),
+        // A value may stand in quotes (RFC 6265, 4.1.1).
+        format!("aiq_session=\"{}\"", client.cookies["aiq_session"]).into_bytes(),
         format!("{good}; =x; %; %ff=%ff; a=\"b;c\"").into_bytes(),
         format!("{stale}; {good}").into_bytes(),
         format!("{good}; {stale}").into_bytes(),

@@ -1,0 +1,71 @@
+//! Forwarding headers: the first byte chooses the peer, the rest are header lines.
+
+#![no_main]
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+use libfuzzer_sys::fuzz_target;
+use sessile::security::proxies::{Client, resolve};
+
+const PEERS: [&str; 6] = ["203.0.113.9", "10.0.0.1", "::ffff:10.0.0.1", "::1", "2001:db8::9", "::ffff:203.0.113.9"];
+const NAMES: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"];
+
+fuzz_target!(|sent: &[u8]| {
+    let Some((choice, lines)) = sent.split_first() else { return };
+    let peer: IpAddr = PEERS[usize::from(*choice) % PEERS.len()].parse().expect("an address");
+    let trusted: Vec<IpNet> = ["10.0.0.0/8", "::1/128"].map(|net| net.parse().expect("a network")).into();
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
+    let headers = read(lines);
+    let client = resolve(peer, &headers, &trusted);
+
+    assert_eq!(client.ip, client.ip.to_canonical(), "one client under two addresses");
+    if !is_trusted(peer.to_canonical()) {
+        let as_it_is = Client { ip: peer.to_canonical(), proxied_over_http: false };
+        assert_eq!(client, as_it_is, "an untrusted peer was believed: {headers:?}");
+        return;
+    }
+    assert_eq!(resolve(peer, &headers, &[]).ip, peer.to_canonical(), "believed though nobody is trusted");
+    if client.ip == peer.to_canonical() {
+        return;
+    }
+    let hops = hops(&headers);
+    assert!(hops.iter().flatten().any(|hop| *hop == client.ip), "an address from nowhere: {headers:?}");
+    let is_client = |hop: &Option<IpAddr>| *hop == Some(client.ip);
+    if !is_trusted(client.ip) {
+        let at = hops.iter().rposition(is_client).expect("it is there");
+        let right = &hops[at + 1..];
+        assert!(right.iter().all(|hop| hop.is_some_and(is_trusted)), "a stranger stood nearer: {headers:?}");
+        // What the client itself wrote before its proxies changes nothing.
+        assert_eq!(resolve(peer, &with_more_hops(&headers), &trusted).ip, client.ip, "{headers:?}");
+    }
+});
+
+/// A line's first byte chooses its name.
+fn read(lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let Some((choice, value)) = line.split_first() else { continue };
+        let name = HeaderName::from_static(NAMES[usize::from(*choice) % NAMES.len()]);
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let values = headers.get_all("x-forwarded-for");
+    let texts = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    texts.map(|text| Some(std::str::from_utf8(text).ok()?.trim().parse::<IpAddr>().ok()?.to_canonical())).collect()
+}
+
+fn with_more_hops(headers: &HeaderMap) -> HeaderMap {
+    let mut more = HeaderMap::new();
+    more.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_static("192.0.2.66, nonsense, 10.9.9.9"));
+    for (name, value) in headers {
+        more.append(name.clone(), value.clone());
+    }
+    more
+}

@@ -1,0 +1,98 @@
+//! Every address that the program has, for cases that try something on each of them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::http::serve;
+
+/// What an address reads of a body, and for which method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    None,
+    Form,
+    Json(&'static str),
+}
+
+/// An address with the methods it takes, as `Allow` names them.
+#[derive(Debug, Clone, Copy)]
+pub struct Address {
+    pattern: &'static str,
+    methods: &'static str,
+    pub body: Body,
+}
+
+/// A new address in `src/routes.rs` gets a line here.
+pub const ADDRESSES: &[Address] = &[
+    address("/", "GET, HEAD", Body::None),
+    address("/setup", "GET, HEAD, POST", Body::Form),
+    address("/login", "GET, HEAD, POST", Body::Form),
+    address("/logout", "POST", Body::Form),
+    address("/dashboard", "GET, HEAD", Body::None),
+    address("/api/establish-session", "POST", Body::Json("POST")),
+    address("/api/session", "GET, HEAD, DELETE", Body::None),
+    address("/api/session/data", "GET, HEAD, PATCH", Body::Json("PATCH")),
+    address("/healthz", "GET, HEAD", Body::None),
+    address("/static/{name:.*}", "GET, HEAD", Body::None),
+];
+
+const fn address(pattern: &'static str, methods: &'static str, body: Body) -> Address {
+    Address { pattern, methods, body }
+}
+
+impl Address {
+    /// An address of the pattern: something stands for each of its parts.
+    pub fn path(self) -> String {
+        let mut path = String::new();
+        let mut rest = self.pattern;
+        while let Some((before, after)) = rest.split_once('{') {
+            path = path + before + "something";
+            rest = after.split_once('}').expect("a closing brace").1;
+        }
+        path + rest
+    }
+
+    pub fn methods(self) -> impl Iterator<Item = &'static str> {
+        self.methods.split(", ")
+    }
+
+    pub fn takes(self, method: &str) -> bool {
+        self.methods().any(|one| one == method)
+    }
+}
+
+/// Those that read forms, always by POST.
+pub fn with_forms() -> impl Iterator<Item = String> {
+    ADDRESSES.iter().filter(|address| address.body == Body::Form).map(|address| address.path())
+}
+
+/// Those that read JSON, with their method.
+pub fn with_json() -> impl Iterator<Item = (&'static str, String)> {
+    ADDRESSES.iter().filter_map(|address| match address.body {
+        Body::Json(method) => Some((method, address.path())),
+        Body::None | Body::Form => None,
+    })
+}
+
+#[test]
+fn the_list_of_addresses_is_that_of_the_routes() {
+    let routes = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes.rs")).unwrap();
+    for hidden in [".route(\"", "scope(", "#[get", "#[post"] {
+        assert!(!routes.contains(hidden), "{hidden}: this case finds only what resource() names");
+    }
+    let written: BTreeSet<&str> = routes
+        .split("resource(")
+        .skip(1)
+        .filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next())
+        .collect();
+    let listed: BTreeSet<&str> = ADDRESSES.iter().map(|address| address.pattern).collect();
+    assert_eq!(listed, written);
+}
+
+#[test]
+fn every_address_tells_which_methods_it_takes() {
+    let (_db, server) = serve(&[]);
+    for address in ADDRESSES.iter().filter(|address| !address.pattern.starts_with("/static/")) {
+        let answer = server.client().send("OPTIONS", &address.path(), &[], b"");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(address.methods)), "{address:?}");
+    }
+}
