@@ -26,12 +26,17 @@ pub const ADDRESSES: &[Address] = &[
     address("/", "GET, HEAD", Body::None),
     address("/setup", "GET, HEAD, POST", Body::Form),
     address("/login", "GET, HEAD, POST", Body::Form),
+    address("/signup", "GET, HEAD, POST", Body::Form),
+    address("/confirm", "GET, HEAD, POST", Body::Form),
+    address("/account", "GET, HEAD, POST", Body::Form),
     address("/logout", "POST", Body::Form),
     address("/dashboard", "GET, HEAD", Body::None),
     address("/api/establish-session", "POST", Body::Json("POST")),
     address("/api/session", "GET, HEAD, DELETE", Body::None),
     address("/api/session/data", "GET, HEAD, PATCH", Body::Json("PATCH")),
     address("/healthz", "GET, HEAD", Body::None),
+    address("/readyz", "GET, HEAD", Body::None),
+    address("/metrics", "GET, HEAD", Body::None),
     address("/static/{name:.*}", "GET, HEAD", Body::None),
 ];
 

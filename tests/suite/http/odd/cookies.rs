@@ -30,6 +30,8 @@ fn no_cookie_makes_the_program_fail_or_lets_anybody_in() {
         }
         let shown = format!("{:.80}", String::from_utf8_lossy(&cookie));
         let answer = target.ask("GET", "/api/session", &[&line], b"");
+        // A head of 16 KiB is refused as a whole.
+        let told = if cookie.len() >= 16 * 1024 { Unreadable } else { told };
         match told {
             Unknown => {
                 assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{shown}");

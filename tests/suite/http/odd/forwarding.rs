@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn odd_lines() -> Vec<Vec<u8>> {
-    let hops = ["198.51.100.7, ", "10.0.0.1,", ",", "::1 , "].map(|hop| hop.repeat(5000));
+    let hops = ["198.51.100.7, ", "10.0.0.1,", ",", "::1 , "].map(|hop| hop.repeat(1000));
     let values: Vec<&[u8]> = vec![
         b"",
         b" ",
