@@ -1,5 +1,5 @@
 //! The login rule: credentials go in, an [`Outcome`] comes out. Called by the login page and the API; the setup and the
-//! signup [begin](begin) a session for the account that they have made.
+//! signup [begin] a session for the account that they have made.
 //!
 //! Invariant: account, count of tries, device, session and audit are committed in one transaction, and the session id
 //! always changes.
