@@ -12,7 +12,7 @@ use diesel::{
 use super::{Count, LONGEST_WAIT, Subject};
 use crate::{
     db::{
-        Conn, Db, Instant, before_now, find, now, run,
+        Conn, Db, Instant, Locked, before_now, find, now, run,
         schema::{throttle_counts as counts, throttle_tries as tries},
     },
     error::Result,
@@ -23,6 +23,9 @@ use crate::{
 const LONGEST_TRY: Duration = Duration::from_secs(60);
 /// When counts are forgotten for good: after the longest memory of a limit.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+
+/// Counts a transaction deletes at most.
+const BATCH: i64 = 500;
 
 /// A try that has begun.
 #[derive(Debug, Clone)]
@@ -140,19 +143,26 @@ pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
     Ok(())
 }
 
-/// Deletes what is forgotten.
+/// Deletes what is forgotten, in batches. It waits for no row: who locks several keeps an order, which a deletion would not.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn sweep(db: &Db) -> Result<()> {
-    let old = async |conn: &mut Conn<'_>| {
-        run!(conn, execute(diesel::delete(counts::table.filter(counts::changed_at.le(before_now(FORGOTTEN))))))
-    };
-    db.statement(old).await?;
+    while db.write(delete_forgotten).await? > 0 {}
     let dead = async |conn: &mut Conn<'_>| {
         run!(conn, execute(diesel::delete(tries::table.filter(tries::began_at.le(before_now(LONGEST_WAIT))))))
     };
     db.statement(dead).await.map(drop)
+}
+
+async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
+    let old = counts::table.filter(counts::changed_at.le(before_now(FORGOTTEN)));
+    let subjects: Vec<Vec<u8>> =
+        run!(conn, load(Locked::free(old.order(counts::changed_at).limit(BATCH).select(counts::subject))))?;
+    if subjects.is_empty() {
+        return Ok(0);
+    }
+    run!(conn, execute(diesel::delete(counts::table.filter(counts::subject.eq_any(&subjects)))))
 }
 
 /// Locks a subject's row, made if it is not there: an update that changes nothing but when it was used.
