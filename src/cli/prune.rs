@@ -1,10 +1,12 @@
 //! `sessile prune`
 
-use super::{open, say};
+use super::{open_to_record, say};
 use crate::{error::Result, session::sweep, settings::Settings};
 
 /// Sweeps once and prints what it did.
 pub async fn run(settings: &Settings) -> Result<()> {
-    let swept = sweep::sweep(&open(settings).await?).await?;
+    let db = open_to_record(settings).await?;
+    let swept = sweep::sweep(&db).await?;
+    sweep::wipe_addresses(&db, settings.address_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))
 }

@@ -43,6 +43,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         instance::check_no_keys_needed(&db).await?;
     }
     let keys = Keys::read_or_make(&settings.key_file)?;
+    db.use_trail_keys(keys.trail());
     let listener = TcpListener::bind(settings.listen).map_err(|error| {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
@@ -131,7 +132,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
     tokio::join!(
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
-        sweep_now_and_then(&parts.sessions.db, settings.prune_interval)
+        sweep_now_and_then(&parts.sessions.db, settings.prune_interval, settings.address_ttl)
     );
     Ok(())
 }
@@ -154,13 +155,18 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
-async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
+async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Duration) {
     let Some(every) = every else { return };
     loop {
         match sweep::sweep(db).await {
             Ok(swept) if swept == sweep::Swept::default() => {}
             Ok(swept) => tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept"),
             Err(error) => tracing::warn!(%error, "the sweep was cut short"),
+        }
+        match sweep::wipe_addresses(db, address_ttl).await {
+            Ok(0) => {}
+            Ok(wiped) => tracing::info!(wiped, "old addresses were wiped"),
+            Err(error) => tracing::warn!(%error, "the wiping of old addresses was cut short"),
         }
         rt::time::sleep(every).await;
     }

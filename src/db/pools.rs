@@ -15,7 +15,7 @@ use diesel_async::{
 };
 use tokio::runtime::Runtime;
 
-use super::{Conn, migrate, postgres, postgres::ConnectPlan, within};
+use super::{Conn, EngineConn, TrailKeysCell, migrate, postgres, postgres::ConnectPlan, within};
 use crate::{
     error::{Away, Error, Result},
     settings::Settings,
@@ -36,11 +36,12 @@ pub(super) struct Pools {
     for_migrations: ConnectPlan,
     wait: Duration,
     deadline: Duration,
+    trail_keys: TrailKeysCell,
     runtime: Option<Runtime>,
 }
 
 impl Pools {
-    pub(super) fn open(url: &str, settings: &Settings) -> Result<Self> {
+    pub(super) fn open(url: &str, settings: &Settings, trail_keys: TrailKeysCell) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
@@ -60,6 +61,7 @@ impl Pools {
             for_migrations: plan(MIGRATION_DEADLINE)?,
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
+            trail_keys,
             runtime: Some(runtime),
         })
     }
@@ -70,7 +72,7 @@ impl Pools {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut lent = self.connection().await?;
-        let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
+        let result = work(&mut Conn::new(EngineConn::Postgres(&mut lent, self.deadline))).await;
         let result = tell_lost(&mut lent, result).await;
         if !matches!(result, Err(Error::Unavailable(_))) {
             lent.give_back();
@@ -90,7 +92,13 @@ impl Pools {
             }
             begun => begun?,
         };
-        match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
+        let done = async {
+            let engine = EngineConn::Postgres(&mut lent, self.deadline);
+            let mut conn = Conn::in_transaction(engine, self.trail_keys.get());
+            let value = work(&mut conn).await?;
+            conn.finish().await.map(|()| value)
+        };
+        match done.await {
             Ok(value) => {
                 within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;
                 lent.give_back();
