@@ -9,7 +9,7 @@
 //!   [`text`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`session`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`]
-//! - **Pages**: [`login`], [`dashboard`], [`ops`]
+//! - **Pages**: [`login`], [`dashboard`], [`activity`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
 //! # The walk of a signed-in request
@@ -27,6 +27,7 @@
 //! where the store finds it, does no I/O, and returns it: the cookie follows.
 
 pub mod account;
+pub mod activity;
 pub mod app;
 pub mod assets;
 pub mod audit;

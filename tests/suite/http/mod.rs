@@ -1,6 +1,7 @@
 //! The served program over HTTP, on SQLite: what the contract promises of cookies, forms, headers and answers, and that
 //! nothing odd that a client sends makes it fail.
 
+mod activity;
 mod bodies;
 mod bounce;
 mod cookies;
