@@ -49,6 +49,10 @@ fn bytes(db: &TestDb, hex: &str) -> String {
     if db.engine == Engine::Postgres { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") }
 }
 
+fn hex(db: &TestDb, column: &str) -> String {
+    if db.engine == Engine::Postgres { format!("encode({column}, 'hex')") } else { format!("lower(hex({column}))") }
+}
+
 async fn a_change_of_any_column_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     keep(&db);
@@ -167,23 +171,30 @@ async fn a_tail_cut_off_is_found(db: TestDb) {
     }
 }
 
-/// Without the key no head can be made for what is left; and the next event does not make the cut good.
+/// Without the key no head can be made for what is left, not even with the digest of then, which needs no key; and the
+/// next event does not make the cut good.
 async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb) {
     let trail = Trail::new(&db).await;
+    let kim = &trail.kim;
+    let then = db.sql(&format!("SELECT {} FROM trails WHERE account_id = '{kim}'", hex(&db, "digest")));
+    record(&trail.db, vec![full(kim, 6), full(kim, 7)]).await;
     keep(&db);
-    let all = ids(&db, &trail.kim);
-    let cut = format!("DELETE FROM audit WHERE id > {} AND account_id = '{}'", all[3], trail.kim);
-    // The digest needs no key, and is taken for known here: what it was when this event was the last.
-    let other = bytes(&db, &"ab".repeat(32));
-    let heads = ["links = 4".to_owned(), format!("links = 4, digest = {other}"), format!("links = 4, mac = {other}")];
+    let last = ids(&db, kim)[5];
+    let (other, then) = (bytes(&db, &"ab".repeat(32)), bytes(&db, &then));
+    let heads = [
+        "links = 6".to_owned(),
+        format!("links = 6, digest = {then}"),
+        format!("links = 6, digest = {then}, mac = {other}"),
+        format!("links = 6, digest = {then}, mac = NULL"),
+        format!("links = 6, digest = {then}, mac = (SELECT mac FROM audit WHERE id = {last})"),
+    ];
     for head in heads {
-        db.sql(&cut);
-        db.sql(&format!("UPDATE trails SET {head} WHERE account_id = '{}'", trail.kim));
+        db.sql(&format!("DELETE FROM audit WHERE id > {last} AND account_id = '{kim}'"));
+        db.sql(&format!("UPDATE trails SET {head} WHERE account_id = '{kim}'"));
         trail.assert_finds(None, Wrong::Head).await;
-        record(&trail.db, vec![full(&trail.kim, 9)]).await;
-        record(&trail.db, vec![full(&trail.kim, 10)]).await;
-        let next = ids(&db, &trail.kim)[4];
-        trail.assert_finds(Some(next), Wrong::Changed).await;
+        record(&trail.db, vec![full(kim, 9)]).await;
+        record(&trail.db, vec![full(kim, 10)]).await;
+        trail.assert_finds(Some(ids(&db, kim)[6]), Wrong::Changed).await;
         put_back(&db);
     }
 }
