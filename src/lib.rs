@@ -9,7 +9,8 @@
 //!   [`assets`], [`text`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`], [`desk`]
-//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`ops`]
+//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`activity`],
+//!   [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
 //! # The walk of a signed-in request
@@ -28,6 +29,7 @@
 
 pub mod account;
 pub mod account_page;
+pub mod activity;
 pub mod app;
 pub mod assets;
 pub mod audit;

@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use crate::{
-    account_page, assets, dashboard,
+    account_page, activity, assets, dashboard,
     error::{Error, Methods, Result},
     login, ops, page,
     session::guard::HOME,
@@ -62,6 +62,7 @@ pub fn with_session(config: &mut ServiceConfig) {
                 .route(get().to(login::data::show))
                 .route(web::patch().to(login::data::patch)),
         )
+        .service(resource("/api/activity", GET).route(get().to(activity::list)))
         .default_service(web::to(nothing));
 }
 

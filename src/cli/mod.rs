@@ -23,6 +23,8 @@ use crate::{
     clock::Clock,
     db::Db,
     error::{Error, Result},
+    instance,
+    key_file::Keys,
     session::{Lifetimes, Sessions},
     settings::{self, Settings, SettingsArgs},
 };
@@ -107,6 +109,30 @@ fn in_words(error: &Error) -> String {
 async fn open(settings: &Settings) -> Result<Db> {
     let db = Db::open(settings)?;
     db.migrate().await?;
+    Ok(db)
+}
+
+/// The same for a command that records events: with the keys that seal them, which must be those of the nodes. The key
+/// file is made if it is missing and nothing needs an older one.
+async fn open_to_record(settings: &Settings) -> Result<Db> {
+    let db = open(settings).await?;
+    if !settings.key_file.exists() {
+        instance::check_keys_of_command(&db, None).await?;
+    }
+    let keys = Keys::read_or_make(&settings.key_file)?;
+    let checked = instance::check_keys_of_command(&db, Some(&keys)).await;
+    if matches!(checked, Err(Error::Conflict(_))) {
+        keys.take_back(&settings.key_file);
+    }
+    checked?;
+    db.use_trail_keys(keys.trail());
+    Ok(db)
+}
+
+/// The same whatever keys there are: for the way out when the right ones are lost.
+async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
+    let db = open(settings).await?;
+    db.use_trail_keys(Keys::read_or_make(&settings.key_file)?.trail());
     Ok(db)
 }
 

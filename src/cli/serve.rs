@@ -56,6 +56,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
         instance::check_no_keys_needed(&db).await?;
     }
     let keys = Keys::read_or_make(&settings.key_file)?;
+    db.use_trail_keys(keys.trail());
     let listener = TcpListener::bind(settings.listen).map_err(|error| {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
@@ -158,7 +159,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
     tokio::join!(
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
-        sweep_now_and_then(&parts.sessions.db, settings.prune_interval)
+        sweep_now_and_then(&parts.sessions.db, settings.prune_interval, settings.address_ttl)
     );
     Ok(())
 }
@@ -181,7 +182,7 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
-async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
+async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Duration) {
     let Some(every) = every else { return };
     loop {
         match sweep::sweep(db).await {
@@ -191,6 +192,11 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
         }
         if let Err(error) = throttle::count::sweep(db).await {
             tracing::warn!(%error, "old counts of wrong passwords were not deleted");
+        }
+        match sweep::wipe_addresses(db, address_ttl).await {
+            Ok(0) => {}
+            Ok(wiped) => tracing::info!(wiped, "old addresses were wiped"),
+            Err(error) => tracing::warn!(%error, "the wiping of old addresses was cut short"),
         }
         rt::time::sleep(every).await;
     }

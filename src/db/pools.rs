@@ -20,7 +20,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::{Conn, lent::Lent, migrate, postgres, postgres::ConnectPlan, within};
+use super::{Conn, EngineConn, TrailKeysCell, lent::Lent, migrate, postgres, postgres::ConnectPlan, within};
 use crate::{
     error::{Away, Error, Result},
     metrics::{self, Metrics},
@@ -45,12 +45,13 @@ pub(super) struct Pools {
     handle: Handle,
     wait: Duration,
     deadline: Duration,
+    trail_keys: TrailKeysCell,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
 
 impl Pools {
-    pub(super) fn open(url: &str, settings: &Settings, metrics: Metrics) -> Result<Self> {
+    pub(super) fn open(url: &str, settings: &Settings, metrics: Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
@@ -71,6 +72,7 @@ impl Pools {
             handle,
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
+            trail_keys,
             runtime: Some(runtime),
             metrics,
         })
@@ -104,7 +106,7 @@ impl Pools {
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
+        let result = work(&mut Conn::new(EngineConn::Postgres(&mut lent, self.deadline))).await;
         let result = tell_lost(&mut lent, result).await;
         if !matches!(result, Err(Error::Unavailable(_))) {
             lent.give_back();
@@ -124,7 +126,13 @@ impl Pools {
             }
             begun => begun?,
         };
-        match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
+        let done = async {
+            let engine = EngineConn::Postgres(&mut lent, self.deadline);
+            let mut conn = Conn::in_transaction(engine, self.trail_keys.get());
+            let value = work(&mut conn).await?;
+            conn.finish().await.map(|()| value)
+        };
+        match done.await {
             Ok(value) => {
                 lent.make_last();
                 within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;

@@ -83,6 +83,24 @@ diesel::table! {
         device_name -> Nullable<Text>,
         ip -> Nullable<Text>,
         detail -> Nullable<Text>,
+        seq -> Nullable<BigInt>,
+        ip_salt -> Nullable<Binary>,
+        ip_commit -> Nullable<Binary>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    trails (account_id) {
+        account_id -> Text,
+        links -> BigInt,
+        unchained -> BigInt,
+        digest -> Nullable<Binary>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Binary>,
     }
 }
 
@@ -133,4 +151,5 @@ diesel::joinable!(devices -> accounts (account_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(sessions -> devices (device_id));
 diesel::joinable!(audit -> accounts (account_id));
+diesel::joinable!(trails -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);

@@ -14,7 +14,7 @@ use diesel::{
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
-use super::{Conn, migrate};
+use super::{Conn, EngineConn, TrailKeysCell, migrate};
 use crate::{
     error::{Away, Error, Result},
     metrics::{Metrics, Pool as Figures},
@@ -25,6 +25,7 @@ use crate::{
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
+    trail_keys: TrailKeysCell,
 }
 
 struct Lane {
@@ -53,7 +54,7 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
 }
 
 impl Lanes {
-    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics) -> Result<Self> {
+    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
         private_file(path).map_err(|error| {
             Error::Invalid(format!(
                 "the database file {} cannot be made: {error}; choose another in DATABASE_URL",
@@ -61,7 +62,7 @@ impl Lanes {
             ))
         })?;
         let lane = |size: usize| Lane::open(path, size, settings, metrics.clone());
-        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)? })
+        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)?, trail_keys })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -69,7 +70,7 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.readers.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+        self.readers.hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn))))).await
     }
 
     pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
@@ -77,7 +78,7 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+        self.writer.hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn))))).await
     }
 
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
@@ -85,7 +86,15 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn))))).await
+        let keys = self.trail_keys.clone();
+        let whole = move |conn: &mut SqliteConnection| {
+            finish(async {
+                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), keys.get());
+                let value = work(&mut conn).await?;
+                conn.finish().await.map(|()| value)
+            })
+        };
+        self.writer.hop(move |conn| conn.immediate_transaction(whole)).await
     }
 
     pub(super) fn figures(&self) -> Figures {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sessile::{
     clock::Clock,
     db::Db,
+    key_file::Keys,
     secret,
     session::{Lifetimes, Sessions, touch::TouchQueue},
     settings::{Settings, SettingsArgs},
@@ -64,11 +65,17 @@ impl TestDb {
         self.folder.join("session.key").display().to_string()
     }
 
+    /// The keys of all nodes of the case.
+    pub fn keys(&self) -> Keys {
+        Keys::read_or_make(Path::new(&self.key_file())).unwrap()
+    }
+
     /// The sessions of a node, with the schema up to date.
     pub async fn sessions(&self) -> Sessions {
         let settings = self.settings(&[]);
         let db = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();
+        db.use_trail_keys(self.keys().trail());
         Sessions { db, clock: Clock::default(), times: Lifetimes::from(&settings), touches: TouchQueue::default() }
     }
 

@@ -1,12 +1,20 @@
 //! The audit trail: what happened to an account, by whom, from where. Written in the same transaction as what it
-//! records, by whoever does it.
+//! records, by whoever does it; each account's events are links of a [`chain`].
 //!
-//! Invariant: no key, secret or password is ever part of an event, and rows are only added.
+//! Invariant: no key, secret or password is ever part of an event, and rows are only added. Nothing in them changes but
+//! that addresses are wiped.
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+mod chain;
+mod page;
+pub mod verify;
+pub mod wipe;
 
+use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable};
+
+pub use self::chain::is_begun;
+pub use self::page::{Cursor, MOST_A_PAGE, Page, Topic, newest, page};
 use crate::{
-    db::{Conn, Instant, before_now, now, run, schema::audit, words},
+    db::{Conn, Instant, before_now, run, schema::audit, words},
     error::Result,
 };
 
@@ -156,32 +164,14 @@ pub struct Recorded {
     pub detail: Option<String>,
 }
 
-/// Writes events, in the transaction of what they record.
+/// Writes events, with the transaction of what they record: just before it commits, all that it recorded at once and in
+/// this order, so that it holds the trail of an account as shortly as it can.
 ///
 /// # Errors
-/// When the database is away; the transaction then fails as a whole.
+/// Outside of a transaction. That the database is away is told when the transaction ends, and it fails as a whole.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
-    let rows: Vec<_> = events.iter().map(|event| (event, audit::at.eq(now()))).collect();
-    run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
-}
-
-/// The account's newest events.
-///
-/// # Errors
-/// When the database is away.
-pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
-    run!(
-        conn,
-        load(
-            audit::table
-                .filter(audit::account_id.eq(account_id))
-                // A later version beside this one may write kinds that this one does not know.
-                .filter(audit::kind.eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
-                .order(audit::id.desc())
-                .limit(most)
-                .select(Recorded::as_select())
-        )
-    )
+    conn.epilogue::<chain::Pending>()?.add(events);
+    Ok(())
 }
 
 /// When the account signed in, or failed to, in the last days; newest first, at most 2,000.
