@@ -127,9 +127,11 @@ impl Hasher {
         let job: Job = Box::new(move |memory| {
             // Nobody may wait for it any more.
             if !reply.is_closed() {
-                let _ = reply.send(work(memory));
+                let done = work(memory);
+                // Whoever hears of it finds the place free.
+                drop(place);
+                let _ = reply.send(done);
             }
-            drop(place);
         });
         self.jobs.send(job).map_err(|_| Error::bug("no thread is left to hash passwords"))?;
         result.await.map_err(|_| Error::bug("the thread that hashed a password is gone"))?

@@ -4,6 +4,7 @@
 //! Invariant: e-mail addresses compare without case, so `email_key` is unique.
 
 pub mod hasher;
+pub mod leaked;
 pub mod password;
 pub mod proof;
 pub mod strength;

@@ -1,11 +1,13 @@
-//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, and hard enough to guess
-//! (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the [`hasher`](super::hasher), since a guess can take a while.
+//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, none of those that have
+//! [leaked](super::leaked) most, and hard enough to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
+//! [`hasher`](super::hasher), since a guess can take a while.
 
 use zxcvbn::{
     Score,
     feedback::{Suggestion, Warning},
 };
 
+use super::leaked::is_leaked;
 use crate::error::{Error, Result};
 
 /// Shortest password that may be chosen, in characters.
@@ -32,6 +34,9 @@ pub fn check_length(password: &str) -> Result<()> {
 /// # Errors
 /// [`Error::Invalid`] with what makes it easy and what would help, in the words of a form.
 pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
+    if is_leaked(password) {
+        return Err(Error::Invalid(format!("{USED_BY_MANY} {MORE_WORDS}")));
+    }
     let mut known: Vec<&str> = OWN_WORDS.to_vec();
     for words in about {
         known.push(words);
@@ -46,7 +51,7 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
     let suggestions = entropy.feedback().map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();
     let mut hints: Vec<&str> = suggestions.iter().filter_map(|suggestion| hint(*suggestion)).take(2).collect();
     if hints.is_empty() {
-        hints.push("Add another word or two that nobody would expect.");
+        hints.push(MORE_WORDS);
     }
     for hint in hints {
         words.push(' ');
@@ -56,6 +61,8 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
 }
 
 const GUESSED: &str = "This password is easy to guess.";
+const USED_BY_MANY: &str = "This is one of the passwords that many people use.";
+const MORE_WORDS: &str = "Add another word or two that nobody would expect.";
 
 fn why(warning: Warning) -> &'static str {
     match warning {
@@ -65,9 +72,7 @@ fn why(warning: Warning) -> &'static str {
         Warning::RepeatsLikeAaaAreEasyToGuess | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => {
             "Repeating the same characters is easy to guess."
         }
-        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => {
-            "This is one of the passwords that many people use."
-        }
+        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => USED_BY_MANY,
         Warning::ThisIsSimilarToACommonlyUsedPassword => "This is very like a password that many people use.",
         Warning::SequencesLikeAbcAreEasyToGuess => "Rows like abc or 6543 are easy to guess.",
         Warning::RecentYearsAreEasyToGuess => "Years are easy to guess.",
@@ -82,9 +87,7 @@ fn why(warning: Warning) -> &'static str {
 /// What to do instead; `None` for advice that helps nobody.
 fn hint(suggestion: Suggestion) -> Option<&'static str> {
     match suggestion {
-        Suggestion::UseAFewWordsAvoidCommonPhrases | Suggestion::AddAnotherWordOrTwo => {
-            Some("Add another word or two that nobody would expect.")
-        }
+        Suggestion::UseAFewWordsAvoidCommonPhrases | Suggestion::AddAnotherWordOrTwo => Some(MORE_WORDS),
         Suggestion::UseALongerKeyboardPatternWithMoreTurns => Some("Use a few words instead."),
         Suggestion::CapitalizationDoesntHelpVeryMuch | Suggestion::AllUppercaseIsAlmostAsEasyToGuessAsAllLowercase => {
             Some("Capital letters hardly help.")
@@ -119,12 +122,15 @@ mod tests {
     fn common_and_guessable_ones_are_refused_with_the_reason() {
         let cases = [
             ("password1234", "many people use"),
-            ("aaaaaaaaaaaa", "Repeating"),
+            ("aaaaaaaaaaaa", "many people use"),
+            ("limplimplimplimp", "Repeating"),
             ("qwertyuiop12", "many people use"),
             ("123456789012", "many people use"),
             ("19851985198519", "Repeating"),
             ("surfboards12", "easy to guess"),
             ("kim.lee@surfboards.example", "easy to guess"),
+            ("gthtrfnbgjkt", "many people use"),
+            ("PerAsperaAdAstra", "many people use"),
         ];
         for (password, reason) in cases {
             assert!(refusal(password).contains(reason), "{password}: {}", refusal(password));

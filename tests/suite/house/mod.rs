@@ -1,5 +1,6 @@
-//! The house: its bands, its two sets of migrations, and what it hands to operators.
+//! The house: its bands, its two sets of migrations, what it hands to operators, and what its README says of it.
 
 mod bands;
 mod migrations;
 mod operations;
+mod readme;

@@ -116,6 +116,22 @@ fn a_name_given_at_a_login_is_the_devices_name_from_then_on() {
 }
 
 #[test]
+fn the_dashboard_shows_where_else_somebody_is_signed_in_and_not_where_others_are() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
+    let named = |email: &str, name: &str| json!({"email": email, "password": PASSWORD, "device": {"name": name}});
+    for (email, name) in [(KIM, "Shop counter"), (KIM, "Kitchen tablet"), (ALEX, "Phone of Alex")] {
+        assert_eq!(server.client().json("POST", "/api/establish-session", &named(email, name)).status, 200);
+    }
+    let mut client = server.client();
+    client.log_in(KIM);
+    let page = client.get("/dashboard").body;
+    let (_, devices) = page.split_once("Where you are signed in").expect("the devices");
+    assert!(devices.contains("Shop counter") && devices.contains("Kitchen tablet"), "{devices}");
+    assert!(!page.contains("Phone of Alex"));
+}
+
+#[test]
 fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
     let (db, server) = serve(&[]);
     let mut client = server.client();

@@ -98,6 +98,24 @@ fn the_reason_is_told_to_who_holds_the_secret() {
 }
 
 #[test]
+fn every_page_that_needs_a_login_has_a_button_that_signs_out() {
+    let (_db, server) = serve(&[]);
+    for path in ["/dashboard", "/account", "/confirm"] {
+        assert_eq!(server.client().get(path).status, 303, "{path} needs a login");
+        let mut client = server.client();
+        client.log_in(KIM);
+        let page = client.get(path);
+        let (_, form) = page.body.split_once("action=\"/logout\"").unwrap_or_else(|| panic!("{path}: {page:?}"));
+        let (form, _) = form.split_once("</form>").expect("its end");
+        assert!(form.contains("Sign out"), "{path}: {form}");
+        let (_, token) = form.split_once("name=\"csrf\" value=\"").expect("a token");
+        let answer = client.form("/logout", &[("csrf", token.split('"').next().unwrap())]);
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{path}: {answer:?}");
+        assert_eq!(client.get(path).status, 303, "{path} needs a login again");
+    }
+}
+
+#[test]
 fn a_wrong_secret_is_told_nothing() {
     let (db, server) = serve(&[]);
     let mut client = server.client();

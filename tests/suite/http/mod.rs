@@ -21,6 +21,7 @@ mod odd_cookies;
 mod odd_requests;
 mod operations;
 mod origin;
+mod passwords;
 mod proxies;
 mod raw;
 mod refusals;

@@ -70,6 +70,21 @@ fn the_whole_life_of_a_session_is_in_the_trail() {
 }
 
 #[test]
+fn the_dashboard_tells_of_wrong_passwords_of_new_devices_and_of_a_changed_password() {
+    let (db, server) = serve(&[]);
+    server.client().try_log_in(KIM, "a wrong password");
+    let args = ["user", "set-password", KIM, "--password-stdin"];
+    assert!(crate::support::sessile(&db, &args, PASSWORD).status.success());
+    let mut client = server.client();
+    client.log_in(KIM);
+    let page = client.get("/dashboard").body;
+    let (_, told) = page.split_once("What happened").expect("the trail");
+    for title in ["Wrong password", "Password changed by whoever runs Sessile", "Signed in on a new device"] {
+        assert!(told.contains(title), "{title}: {told}");
+    }
+}
+
+#[test]
 fn a_use_after_the_end_is_recorded_once_however_many_come_at_once() {
     let (db, server) = serve(&[]);
     let mut client = server.client();

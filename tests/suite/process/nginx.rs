@@ -1,4 +1,4 @@
-//! nginx before the program, by the configuration that the repository shows: `deploy/nginx.conf`, with the names, ports and
+//! nginx before the program, by the configuration that the repository shows: `ops/nginx.conf`, with the names, ports and
 //! files of the test in their places.
 
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user};
 
-const SHOWN: &str = include_str!("../../../deploy/nginx.conf");
+const SHOWN: &str = include_str!("../../../ops/nginx.conf");
 
 #[test]
 fn behind_nginx_cookies_redirect_and_addresses_are_right_and_nobody_is_believed_who_should_not_be() {
@@ -78,7 +78,7 @@ impl Nginx {
         ];
         let mut site = SHOWN.to_owned();
         for (shown, ours) in changes {
-            assert!(site.contains(shown), "{shown} is gone from deploy/nginx.conf");
+            assert!(site.contains(shown), "{shown} is gone from ops/nginx.conf");
             site = site.replace(shown, &ours);
         }
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
