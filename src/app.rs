@@ -19,7 +19,7 @@ use crate::{
     login::LoginRule,
     routes,
     security::{Site, envelope, forms, json, origin},
-    session::Sessions,
+    session::{Sessions, news::Hub},
 };
 
 /// What an application is made of. Cheap to clone; all workers share what is behind it.
@@ -31,6 +31,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// The login rule.
     pub rule: LoginRule,
+    /// What open pages are told.
+    pub news: Hub,
 }
 
 /// Builds the application. From the outside in:
@@ -60,6 +62,7 @@ pub fn build(
         .app_data(parts.site.clone())
         .app_data(web::Data::new(parts.sessions.clone()))
         .app_data(web::Data::new(parts.rule.clone()))
+        .app_data(web::Data::new(parts.news.clone()))
         .app_data(json::config())
         .app_data(forms::config())
         .configure(routes::without_session)

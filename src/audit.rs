@@ -8,6 +8,7 @@ use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selec
 use crate::{
     db::{Conn, Instant, before_now, now, run, schema::audit, words},
     error::Result,
+    session::news,
 };
 
 words! {
@@ -150,6 +151,7 @@ pub struct Recorded {
 /// # Errors
 /// When the database is away; the transaction then fails as a whole.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
+    news::changed(conn, events.iter().filter_map(|event| event.account_id.as_deref()))?;
     let rows: Vec<_> = events.iter().map(|event| (event, audit::at.eq(now()))).collect();
     run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
 }

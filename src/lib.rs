@@ -9,7 +9,7 @@
 //!   [`text`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`session`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`]
-//! - **Pages**: [`login`], [`dashboard`], [`ops`]
+//! - **Pages**: [`login`], [`dashboard`], [`live`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
 //! # The walk of a signed-in request
@@ -39,6 +39,7 @@ pub mod error;
 pub mod failure;
 pub mod instance;
 pub mod key_file;
+pub mod live;
 pub mod login;
 pub mod ops;
 pub mod page;

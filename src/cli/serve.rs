@@ -18,7 +18,7 @@ use crate::{
     key_file::Keys,
     login::LoginRule,
     security::Site,
-    session::{Sessions, sweep, touch},
+    session::{Sessions, news::Hub, sweep, touch},
     settings::{PublicUrl, Settings},
 };
 
@@ -52,7 +52,8 @@ pub async fn run(settings: Settings) -> Result<()> {
     let site = Site::new(public, keys, settings.trusted_proxies.clone(), settings.idle_ttl);
     let sessions = sessions(&settings, db);
     let rule = LoginRule { sessions: sessions.clone(), hasher: Hasher::new(settings.workers)? };
-    let parts = Parts { site: web::Data::new(site), sessions, rule };
+    let news = Hub::new(sessions.db.clone(), sessions.clock.clone());
+    let parts = Parts { site: web::Data::new(site), sessions, rule, news };
 
     let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
     let server = listen(&parts, listener, &settings)?;
@@ -66,6 +67,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         () = stop => Ok(()),
     };
     tracing::info!("stopping");
+    parts.news.close();
     handle.stop(true).await;
     // What is queued is the activity of requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
@@ -129,6 +131,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
     }
     tracing::info!("serving");
     tokio::join!(
+        parts.news.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
         sweep_now_and_then(&parts.sessions.db, settings.prune_interval)

@@ -4,9 +4,11 @@
 //! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
 //! that broke, hung or turned read-only never goes back to the pool.
 
+mod beside;
 mod express;
 pub mod instant;
 pub mod migrate;
+mod notify;
 mod pools;
 mod postgres;
 pub mod schema;
@@ -21,9 +23,11 @@ use diesel_async::AsyncPgConnection;
 pub use self::{
     express::{Merged, Now, before_now, from_now, merged, now},
     instant::Instant,
+    notify::{Heard, LONGEST_TEXT, announce, mention},
     postgres::ConnectPlan,
     statement::{Locked, TouchRow, Touches},
 };
+use self::notify::{Outbox, Tell};
 use crate::{
     clock::Clock,
     error::{Away, Error, Result},
@@ -32,20 +36,28 @@ use crate::{
 
 /// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
 pub enum Conn<'a> {
-    /// PostgreSQL, and the deadline of each statement.
-    Postgres(&'a mut AsyncPgConnection, Duration),
-    /// SQLite, on a thread that may block.
-    Sqlite(&'a mut diesel::SqliteConnection),
+    /// PostgreSQL, the deadline of each statement, and what is told after the commit.
+    Postgres(&'a mut AsyncPgConnection, Duration, &'a mut Outbox),
+    /// SQLite, on a thread that may block, and what is told after the commit.
+    Sqlite(&'a mut diesel::SqliteConnection, &'a mut Outbox),
+}
+
+impl Conn<'_> {
+    fn outbox(&mut self) -> &mut Outbox {
+        match self {
+            Self::Postgres(.., outbox) | Self::Sqlite(_, outbox) => outbox,
+        }
+    }
 }
 
 /// Runs a query on whichever engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
 macro_rules! run {
     ($conn:expr, $method:ident($query:expr)) => {
         match $conn {
-            $crate::db::Conn::Postgres(conn, deadline) => {
+            $crate::db::Conn::Postgres(conn, deadline, _) => {
                 $crate::db::within(*deadline, ::diesel_async::RunQueryDsl::$method($query, &mut **conn)).await
             }
-            $crate::db::Conn::Sqlite(conn) => {
+            $crate::db::Conn::Sqlite(conn, _) => {
                 ::diesel::RunQueryDsl::$method($query, &mut **conn).map_err($crate::error::Error::from)
             }
         }
@@ -56,7 +68,7 @@ macro_rules! run {
 macro_rules! find {
     ($conn:expr, $method:ident($query:expr)) => {
         match $conn {
-            $crate::db::Conn::Postgres(conn, deadline) => {
+            $crate::db::Conn::Postgres(conn, deadline, _) => {
                 $crate::db::within(
                     *deadline,
                     ::futures_util::FutureExt::map(
@@ -66,7 +78,7 @@ macro_rules! find {
                 )
                 .await
             }
-            $crate::db::Conn::Sqlite(conn) => {
+            $crate::db::Conn::Sqlite(conn, _) => {
                 ::diesel::OptionalExtension::optional(::diesel::RunQueryDsl::$method($query, &mut **conn))
                     .map_err($crate::error::Error::from)
             }
@@ -216,6 +228,17 @@ impl Db {
         match &*self.0 {
             Engine::Postgres(pools) => pools.transaction(work).await,
             Engine::Sqlite(lanes) => lanes.transaction(work).await,
+        }
+    }
+
+    /// Tells of what is announced and mentioned by this process and all others on the database, until this is dropped.
+    /// After each gap it says [`Heard::Sure`] again: then ask the database what was missed. One listener a process.
+    pub async fn listen(&self, tell: impl Fn(Heard) + Send + Sync + 'static) {
+        let tell: Tell = Arc::new(tell);
+        let _when_dropped = notify::Deaf(Arc::clone(&tell));
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.listen(&tell).await,
+            Engine::Sqlite(lanes) => lanes.listen(tell).await,
         }
     }
 

@@ -15,7 +15,13 @@ use diesel_async::{
 };
 use tokio::runtime::Runtime;
 
-use super::{Conn, migrate, postgres, postgres::ConnectPlan, within};
+use super::{
+    Conn, migrate,
+    notify::{Outbox, Tell},
+    postgres,
+    postgres::{ConnectPlan, listen::Mentions},
+    within,
+};
 use crate::{
     error::{Away, Error, Result},
     settings::Settings,
@@ -34,6 +40,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Pools {
     pool: Pool<AsyncPgConnection>,
     for_migrations: ConnectPlan,
+    for_listening: ConnectPlan,
+    mentions: Mentions,
     wait: Duration,
     deadline: Duration,
     runtime: Option<Runtime>,
@@ -58,6 +66,8 @@ impl Pools {
         Ok(Self {
             pool,
             for_migrations: plan(MIGRATION_DEADLINE)?,
+            for_listening: plan(settings.statement_timeout)?,
+            mentions: Mentions::default(),
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
             runtime: Some(runtime),
@@ -70,8 +80,12 @@ impl Pools {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut lent = self.connection().await?;
-        let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
+        let mut outbox = Outbox::default();
+        let result = work(&mut Conn::Postgres(&mut lent, self.deadline, &mut outbox)).await;
         let result = tell_lost(&mut lent, result).await;
+        if result.is_ok() {
+            self.mentions.add(outbox.mentioned);
+        }
         if !matches!(result, Err(Error::Unavailable(_))) {
             lent.give_back();
         }
@@ -90,9 +104,11 @@ impl Pools {
             }
             begun => begun?,
         };
-        match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
+        let mut outbox = Outbox::default();
+        match work(&mut Conn::Postgres(&mut lent, self.deadline, &mut outbox)).await {
             Ok(value) => {
                 within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;
+                self.mentions.add(outbox.mentioned);
                 lent.give_back();
                 Ok(value)
             }
@@ -111,6 +127,11 @@ impl Pools {
     /// a new one.
     pub(super) fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
+    }
+
+    /// Listens on a connection of its own; see [`postgres::listen`].
+    pub(super) async fn listen(&self, tell: &Tell) {
+        postgres::listen::listen(&self.for_listening, self.deadline, &self.mentions, tell).await;
     }
 
     /// Migrates on a connection of its own, under an advisory lock that ends with it.

@@ -14,7 +14,12 @@ use diesel::{
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
-use super::{Conn, migrate};
+use super::{
+    Conn,
+    beside::Beside,
+    migrate,
+    notify::{Outbox, Tell},
+};
 use crate::{
     error::{Away, Error, Result},
     settings::Settings,
@@ -24,6 +29,7 @@ use crate::{
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
+    beside: Arc<Beside>,
 }
 
 struct Lane {
@@ -58,7 +64,7 @@ impl Lanes {
             ))
         })?;
         let lane = |size: usize| Lane::open(path, size, settings);
-        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)? })
+        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)?, beside: Arc::new(Beside::new(path)) })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -66,7 +72,7 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.readers.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+        self.readers.hop(move |conn| finish(work(&mut Conn::Sqlite(conn, &mut Outbox::default())))).await
     }
 
     pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
@@ -74,7 +80,14 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+        let beside = Arc::clone(&self.beside);
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let value = finish(work(&mut Conn::Sqlite(conn, &mut outbox)))?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
     }
 
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
@@ -82,7 +95,19 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn))))).await
+        let beside = Arc::clone(&self.beside);
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let value = conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn, &mut outbox))))?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
+    }
+
+    /// Listens to this process and those beside it.
+    pub(super) async fn listen(&self, tell: Tell) {
+        self.beside.listen(tell).await;
     }
 
     pub(super) async fn migrate(&self) -> Result<()> {

@@ -9,5 +9,6 @@ mod support;
 
 mod house;
 mod http;
+mod live;
 mod process;
 mod store;

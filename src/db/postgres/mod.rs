@@ -1,6 +1,7 @@
 //! Connecting to PostgreSQL, without libpq: the URL, the settings every connection starts with, and the pool. Called by
 //! the pools of `db`, and by the settings to check a URL. No message from here holds a password.
 
+pub(super) mod listen;
 #[cfg(test)]
 mod tests;
 mod tls;

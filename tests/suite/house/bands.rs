@@ -8,7 +8,7 @@ const BANDS: &[(&str, &[&str])] = &[
     ("base", &["settings", "clock", "secret", "key_file", "error", "db", "assets", "text"]),
     ("records", &["account", "audit", "device", "session", "instance"]),
     ("web", &["security", "page", "failure"]),
-    ("pages", &["login", "dashboard", "ops"]),
+    ("pages", &["login", "dashboard", "live", "ops"]),
     ("assembly", &["routes", "app", "cli"]),
 ];
 
