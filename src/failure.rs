@@ -288,15 +288,16 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
         ),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
-        Error::HeadTooLarge => (
-            "That is too much",
-            "Your browser sent more than this page takes. Clearing this site's cookies may help.",
-        ),
+        Error::HeadTooLarge => {
+            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+        }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you."),
+        Error::Forbidden => {
+            ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you.")
+        }
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) => (
             "Just a moment, please",

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 
+use self::notify::{Outbox, Tell};
 pub use self::{
     express::{Merged, Now, before_now, from_now, merged, now},
     instant::Instant,
@@ -27,7 +28,6 @@ pub use self::{
     postgres::ConnectPlan,
     statement::{Locked, TouchRow, Touches},
 };
-use self::notify::{Outbox, Tell};
 use crate::{
     clock::Clock,
     error::{Away, Error, Result},

@@ -341,9 +341,7 @@ pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<S
     let standing = |(id, expires_at, ended_at, reason, now): Row| {
         let standing = match (ended_at, reason) {
             (Some(at), Some(reason)) => Standing::Ended(Ended { because: reason.told(), at: Some(at) }),
-            _ if expires_at <= now => {
-                Standing::Ended(Ended { because: EndedBecause::Expired, at: Some(expires_at) })
-            }
+            _ if expires_at <= now => Standing::Ended(Ended { because: EndedBecause::Expired, at: Some(expires_at) }),
             _ => Standing::Live { expires_at },
         };
         (id, standing)

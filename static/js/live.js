@@ -209,8 +209,7 @@ let stealing = false;
 let queue = new AbortController();
 
 async function begin() {
-  // Only a secure context has locks; without them each tab listens for itself.
-  if (!navigator.locks) return keepListening(page.signal, false);
+  if (!navigator.locks) return listenWhileSeen();
   await hold({ ifAvailable: true }, false);
   checkLeader();
   while (!gone()) {
@@ -218,6 +217,16 @@ async function begin() {
     const options = stealing ? { steal: true } : { signal: AbortSignal.any([queue.signal, page.signal]) };
     stealing = false;
     await hold(options, true);
+  }
+}
+
+/** Only a secure context has locks. Without them each tab listens for itself, while it is seen: browsers keep few connections. */
+async function listenWhileSeen() {
+  for (let isLate = false; !gone(); isLate = true) {
+    if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
+    const hidden = new AbortController();
+    document.addEventListener("visibilitychange", () => hidden.abort(), { once: true });
+    await keepListening(AbortSignal.any([hidden.signal, page.signal]), isLate);
   }
 }
 

@@ -1,10 +1,10 @@
 //! Two nodes' hubs in one process, without HTTP.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::rt;
 use sessile::{
+    audit::{self, Event, Kind},
     db::Conn,
     session::{
         EndReason, Scope, Sessions,
@@ -21,6 +21,7 @@ use crate::{
 on_both_engines! {
     an_end_on_one_node_is_known_to_the_other,
     what_is_rolled_back_is_told_to_nobody,
+    what_the_trail_records_changes_the_lists_of_its_account,
     who_is_slow_is_told_all_that_matters_at_once,
     more_ends_than_one_text_holds_are_told_all_the_same,
     a_node_that_stops_takes_no_more_streams,
@@ -50,7 +51,6 @@ async fn an_end_on_one_node_is_known_to_the_other(db: TestDb) {
     let node = Node::new(&db).await;
     let other = db.sessions().await;
     let hub = running(&other).await;
-    let known = Rc::new(std::sync::Mutex::new(None));
     let key = node.create().await;
     let (watched, beside) = (node.create().await, node.another().await);
     let told = [key.id(), watched.id()].map(|id| hub.subscribe(id, &node.account_id).unwrap());
@@ -65,7 +65,6 @@ async fn an_end_on_one_node_is_known_to_the_other(db: TestDb) {
     assert!(news(&told[1], |news| news.sessions).await.ended.is_none());
     let time = receive.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(time < Duration::from_secs(5), "{time:?}");
-    known.lock().unwrap().replace(time);
     let rotated = node.rotate(&watched).await.unwrap();
     assert!(news(&told[1], |news| news.rotated).await.ended.is_none());
     assert!(node.is_live(&rotated).await);
@@ -87,6 +86,26 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     news(&after, |news| news.ended.is_some()).await;
     assert!(news(&told, |news| news.sessions).await.ended.is_none());
     assert!(node.is_live(&key).await);
+}
+
+async fn what_the_trail_records_changes_the_lists_of_its_account(db: TestDb) {
+    let node = Node::new(&db).await;
+    let beside = node.another().await;
+    let hub = running(&node.sessions).await;
+    let elsewhere = running(&db.sessions().await).await;
+    let of = |hub: &Hub, account: &str| hub.subscribe("aiq_1", account).unwrap();
+    let [here, there] = [&hub, &elsewhere].map(|hub| of(hub, &node.account_id));
+    let stranger = of(&hub, &beside.account_id);
+    for one in [&here, &there, &stranger] {
+        news(one, |news| news.look).await;
+    }
+    let events = [Event::of(Kind::LoginSucceeded, &node.account_id), Event::of(Kind::DeviceNew, &node.account_id)];
+    node.sessions.db.write(async move |conn: &mut Conn<'_>| audit::record(conn, &events).await).await.unwrap();
+    for one in [&here, &there] {
+        news(one, |news| news.sessions).await;
+    }
+    hub.close();
+    assert!(!news(&stranger, |news| news.close).await.sessions);
 }
 
 async fn who_is_slow_is_told_all_that_matters_at_once(db: TestDb) {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use super::{KIM, SAM, log_out, serve, signed_in, stream::Stream};
 use crate::support::{Client, Engine, Server, TestDb, eventually, run};
 
-const LISTENERS: &str =
-    "pg_stat_activity WHERE datname = current_database() AND application_name = 'sessile listener'";
+const LISTENERS: &str = "pg_stat_activity WHERE datname = current_database() AND application_name = 'sessile listener'";
 
 fn kill_listeners(db: &TestDb) -> usize {
     db.sql(&format!("SELECT count(pg_terminate_backend(pid)) FROM {LISTENERS}")).parse().expect("a number")
@@ -21,7 +20,8 @@ fn every_stream_is_told_in_the_end_while_the_connection_that_listens_is_killed_a
         let second = Server::start(&db, &[]);
         let both = || db.sql(&format!("SELECT count(*) FROM {LISTENERS}")) == "2";
         eventually("both nodes listen", async || both()).await;
-        let clients: Vec<Client> = (0..200).map(|n| signed_in(&first, if n % 2 == 0 { KIM } else { SAM })).collect();
+        let many = if super::is_long() { 1_000 } else { 200 };
+        let clients: Vec<Client> = (0..many).map(|n| signed_in(&first, if n % 2 == 0 { KIM } else { SAM })).collect();
         let ports = [first.port, second.port];
         let (over, killed) = (AtomicBool::new(false), AtomicUsize::new(0));
         let mut times = std::thread::scope(|scope| {
@@ -43,7 +43,7 @@ fn every_stream_is_told_in_the_end_while_the_connection_that_listens_is_killed_a
         times.sort();
         let killed = killed.load(Ordering::Relaxed);
         println!(
-            "200 ends, the listening connections killed {killed} times: p50 {:?}, p99 {:?}, max {:?}",
+            "{many} ends, the listening connections killed {killed} times: p50 {:?}, p99 {:?}, max {:?}",
             super::percentile(&times, 50),
             super::percentile(&times, 99),
             times[times.len() - 1]

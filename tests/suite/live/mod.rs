@@ -36,7 +36,7 @@ fn session_id(client: &mut Client) -> String {
 fn serve(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     add_user(db, SAM, "member");
-    Server::start(db, &[])
+    Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
 }
 
 /// Runs a command that must succeed.
@@ -47,6 +47,12 @@ fn done(db: &TestDb, args: &[&str]) {
 
 fn log_out(client: &mut Client) {
     assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
+}
+
+/// Whether the long version of a case is wanted.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+fn is_long() -> bool {
+    std::env::var("SESSILE_TEST_LONG").is_ok()
 }
 
 /// The p-th percentile.
