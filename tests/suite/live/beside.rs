@@ -42,7 +42,7 @@ fn the_socket_belongs_to_its_owner_alone_and_goes_with_the_server() {
         let mode = std::fs::metadata(&sockets(&db.folder)[0]).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(server.terminate(), Some(0));
-        assert_eq!(sockets(&db.folder), [PathBuf::new(); 0]);
+        assert!(sockets(&db.folder).is_empty());
         done(&db, &["session", "revoke", "--all"]);
     });
 }
