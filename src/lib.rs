@@ -10,7 +10,7 @@
 //! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`], [`desk`]
 //! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`activity`],
-//!   [`ops`]
+//!   [`live`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
 //! # The walk of a signed-in request
@@ -43,6 +43,7 @@ pub mod error;
 pub mod failure;
 pub mod instance;
 pub mod key_file;
+pub mod live;
 pub mod login;
 pub mod metrics;
 pub mod ops;

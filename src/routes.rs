@@ -9,7 +9,7 @@ use actix_web::{
 use crate::{
     account_page, activity, assets, dashboard,
     error::{Error, Methods, Result},
-    login, ops, page,
+    live, login, ops, page,
     session::guard::HOME,
 };
 
@@ -57,6 +57,7 @@ pub fn with_session(config: &mut ServiceConfig) {
                 .route(get().to(login::api::show))
                 .route(web::delete().to(login::api::log_out)),
         )
+        .service(resource("/api/events", GET).route(get().to(live::events)))
         .service(
             resource("/api/session/data", "GET, HEAD, PATCH")
                 .route(get().to(login::data::show))

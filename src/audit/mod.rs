@@ -16,6 +16,7 @@ pub use self::page::{Cursor, MOST_A_PAGE, Page, Topic, newest, page};
 use crate::{
     db::{Conn, Instant, before_now, run, schema::audit, words},
     error::Result,
+    session::news,
 };
 
 words! {
@@ -170,6 +171,7 @@ pub struct Recorded {
 /// # Errors
 /// Outside of a transaction. That the database is away is told when the transaction ends, and it fails as a whole.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
+    news::changed(conn, events.iter().filter_map(|event| event.account_id.as_deref()))?;
     conn.epilogue::<chain::Pending>()?.add(events);
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::{
     key_file::Keys,
     ops::{LiveSessions, Readiness},
     security::{Site, limits::Limits},
-    session::{Sessions, sweep, touch},
+    session::{Sessions, news::Hub, sweep, touch},
     settings::{PublicUrl, Settings},
     throttle,
 };
@@ -81,6 +81,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
             () = drain(&parts.readiness, &handle, asked, &mut signals) => Ok(()),
         },
     };
+    parts.news.close();
     handle.stop(true).await;
     // What is queued is the activity of requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
@@ -99,7 +100,10 @@ fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, port: u16) 
     let limit = settings.pool_timeout + settings.statement_timeout;
     let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
-    Ok(Parts { site, sessions, prover, readiness, live })
+    let news = Hub::new(sessions.db.clone(), sessions.clock.clone());
+    let metrics = sessions.db.metrics().clone();
+    news.on_known(move |time| metrics.news(time));
+    Ok(Parts { site, sessions, prover, readiness, live, news })
 }
 
 /// A database that takes its time at the start, as when another node migrates it, is one that is away for now.
@@ -157,6 +161,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
     }
     tracing::info!("serving");
     tokio::join!(
+        parts.news.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
         sweep_now_and_then(&parts.sessions.db, settings.prune_interval, settings.address_ttl)

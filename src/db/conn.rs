@@ -6,6 +6,7 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::LocalBoxFuture;
 
+use super::notify::Outbox;
 use crate::{
     error::{Error, Result},
     key_file::TrailKeys,
@@ -14,6 +15,7 @@ use crate::{
 /// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
 pub struct Conn<'a> {
     pub(crate) engine: EngineConn<'a>,
+    pub(super) outbox: &'a mut Outbox,
     transaction: Option<Transaction<'a>>,
 }
 
@@ -41,12 +43,16 @@ pub trait Epilogue: Any + Send {
 }
 
 impl<'a> Conn<'a> {
-    pub(super) fn new(engine: EngineConn<'a>) -> Self {
-        Self { engine, transaction: None }
+    pub(super) fn new(engine: EngineConn<'a>, outbox: &'a mut Outbox) -> Self {
+        Self { engine, outbox, transaction: None }
     }
 
-    pub(super) fn in_transaction(engine: EngineConn<'a>, trail_keys: Option<&'a TrailKeys>) -> Self {
-        Self { engine, transaction: Some(Transaction { trail_keys, epilogue: None }) }
+    pub(super) fn in_transaction(
+        engine: EngineConn<'a>,
+        outbox: &'a mut Outbox,
+        trail_keys: Option<&'a TrailKeys>,
+    ) -> Self {
+        Self { engine, outbox, transaction: Some(Transaction { trail_keys, epilogue: None }) }
     }
 
     /// What this transaction will do last, to be added to.

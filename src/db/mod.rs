@@ -4,12 +4,14 @@
 //! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
 //! that broke, hung or turned read-only never goes back to the pool; and there are never more than the settings say.
 
+mod beside;
 mod conn;
 mod express;
 pub mod inspect;
 pub mod instant;
 mod lent;
 pub mod migrate;
+mod notify;
 mod pools;
 mod postgres;
 pub mod schema;
@@ -19,11 +21,13 @@ mod statement;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use self::notify::Tell;
 pub use self::{
     conn::{Conn, EngineConn, Epilogue},
     express::{Merged, Now, before_now, from_now, merged, now},
     inspect::Schema,
     instant::Instant,
+    notify::{Heard, LONGEST_TEXT, announce, mention},
     postgres::ConnectPlan,
     statement::{Locked, TouchRow, Touches, TrailHead, TrailHeads},
 };
@@ -258,6 +262,17 @@ impl Db {
             }
         };
         self.1.database_work("transaction", writing).await
+    }
+
+    /// Tells of what is announced and mentioned by this process and all others on the database, until this is dropped.
+    /// After each gap it says [`Heard::Sure`] again: then ask the database what was missed. One listener a process.
+    pub async fn listen(&self, tell: impl Fn(Heard) + Send + Sync + 'static) {
+        let tell: Tell = Arc::new(tell);
+        let _when_dropped = notify::Deaf(Arc::clone(&tell));
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.listen(&tell).await,
+            Engine::Sqlite(lanes) => lanes.listen(tell).await,
+        }
     }
 
     /// Brings the schema up to date; see [`migrate`].

@@ -14,7 +14,12 @@ use diesel::{
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
-use super::{Conn, EngineConn, TrailKeysCell, migrate};
+use super::{
+    Conn, EngineConn, TrailKeysCell,
+    beside::Beside,
+    migrate,
+    notify::{Outbox, Tell},
+};
 use crate::{
     error::{Away, Error, Result},
     metrics::{Metrics, Pool as Figures},
@@ -26,6 +31,7 @@ pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
     trail_keys: TrailKeysCell,
+    beside: Arc<Beside>,
 }
 
 struct Lane {
@@ -62,7 +68,8 @@ impl Lanes {
             ))
         })?;
         let lane = |size: usize| Lane::open(path, size, settings, metrics.clone());
-        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)?, trail_keys })
+        let beside = Arc::new(Beside::new(path));
+        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)?, trail_keys, beside })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -70,7 +77,9 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.readers.hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn))))).await
+        self.readers
+            .hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut Outbox::default()))))
+            .await
     }
 
     pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
@@ -78,7 +87,14 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn))))).await
+        let beside = Arc::clone(&self.beside);
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
     }
 
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
@@ -86,15 +102,24 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let keys = self.trail_keys.clone();
-        let whole = move |conn: &mut SqliteConnection| {
-            finish(async {
-                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), keys.get());
+        let (keys, beside) = (self.trail_keys.clone(), Arc::clone(&self.beside));
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let whole = async |conn: &mut SqliteConnection| {
+                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.get());
                 let value = work(&mut conn).await?;
                 conn.finish().await.map(|()| value)
-            })
+            };
+            let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
+            beside.tell(outbox);
+            Ok(value)
         };
-        self.writer.hop(move |conn| conn.immediate_transaction(whole)).await
+        self.writer.hop(told).await
+    }
+
+    /// Listens to this process and those beside it.
+    pub(super) async fn listen(&self, tell: Tell) {
+        self.beside.listen(tell).await;
     }
 
     pub(super) fn figures(&self) -> Figures {

@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// A page's script sends it with what nobody has asked it for, so that an open page alone keeps no session alive.
+const UNATTENDED: &str = "x-unattended";
+
 /// Names a request; set by the outermost layer.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
@@ -51,7 +54,9 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
     let user_agent = user_agent.unwrap_or_default().to_owned();
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    RequestFacts::new(request_id, ip, user_agent, presented)
+    let facts = RequestFacts::new(request_id, ip, user_agent, presented);
+    facts.unattended.set(req.headers().contains_key(UNATTENDED));
+    facts
 }
 
 /// Longest session cookie that is looked at; ours are far below.

@@ -67,7 +67,7 @@ pub fn finish_logout(session: &Session, ended: bool) {
 }
 
 /// Who is signed in. As an argument of a handler it makes the handler one that needs a login, and counts as activity:
-/// the first request after each touch interval extends the session and renews its cookie.
+/// the first request after each touch interval extends the session and renews its cookie. Not what a page asks by itself.
 #[derive(Debug, Clone)]
 pub struct CurrentUser {
     /// The session's row, as this request has made it: `record.id` is what the replaced application called
@@ -97,6 +97,9 @@ impl CurrentUser {
     async fn extract(facts: &RequestFacts, sessions: &Sessions, session: &Session) -> Result<Self> {
         let loaded = facts.live().ok_or_else(|| facts.absence())?;
         let mut user = Self::from(&*loaded);
+        if facts.unattended.get() {
+            return Ok(user);
+        }
         let row = match touch::due(&loaded.record, loaded.now, facts.ip.as_deref(), sessions.times) {
             Due::No => return Ok(user),
             Due::Queue(row) => {

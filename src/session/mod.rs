@@ -2,7 +2,7 @@
 //!
 //! The life of one: [`statements`] create it at a login, in the transaction that records the login; the actix-session
 //! middleware loads it once a request from the [`store`]; [`current`] hands it to handlers; [`touch`] extends it;
-//! [`statements`] rotate or end it; [`sweep`] clears up.
+//! [`statements`] rotate or end it; [`sweep`] clears up; [`news`] tells its open pages.
 //!
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
@@ -10,6 +10,7 @@ pub mod current;
 pub mod guard;
 pub mod health;
 pub mod key;
+pub mod news;
 pub mod request;
 pub mod statements;
 pub mod store;

@@ -72,6 +72,8 @@ pub struct RequestFacts {
     pub ip: Option<String>,
     /// What the browser says of itself, unread: only a login looks at it.
     pub user_agent: String,
+    /// Whether a page sent it by itself, without a person who did anything: it is no activity.
+    pub unattended: Cell<bool>,
     /// What it presented as its session.
     pub presented: Presented,
     /// What became of that.
@@ -89,6 +91,7 @@ impl RequestFacts {
             request_id,
             ip,
             user_agent,
+            unattended: Cell::new(false),
             presented,
             standing: RefCell::new(Standing::None),
             fault: RefCell::new(None),

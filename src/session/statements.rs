@@ -3,7 +3,7 @@
 //!
 //! Invariant: every change says in its `WHERE` that the session lives; no update becomes an insert.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, Insertable, JoinOnDsl as _, NullableExpressionMethods as _,
@@ -11,15 +11,15 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{EndReason, Lifetimes, Record, SessionKey};
+use super::{EndReason, Lifetimes, Record, SessionKey, news, request::Ended};
 use crate::{
     audit::{self, Event},
     db::{
-        Conn, Locked, find, from_now, now, run,
+        Conn, Instant, Locked, find, from_now, now, run,
         schema::{accounts, devices, sessions},
     },
     device::{Client, Shape},
-    error::Result,
+    error::{EndedBecause, Result},
 };
 
 /// Sessions that [`Scope::All`] ends in one transaction at most.
@@ -148,7 +148,14 @@ pub async fn rotate(
         sessions::expires_at.eq(from_now(times.idle)),
         sessions::absolute_expires_at.eq(from_now(times.absolute)),
     );
-    find!(conn, get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning())))
+    let rotated: Option<Record> = find!(
+        conn,
+        get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning()))
+    )?;
+    if rotated.is_some() {
+        news::rotated(conn, &new.account_id, old.id()).await?;
+    }
+    Ok(rotated)
 }
 
 /// Gives a living session a new id and secret, as after its person has given the password again, in one statement.
@@ -168,7 +175,12 @@ pub async fn rekey(conn: &mut Conn<'_>, old: &SessionKey, new: &SessionKey) -> R
         sessions::version.eq(sessions::version + 1),
         sessions::authenticated_at.eq(now()),
     );
-    Ok(run!(conn, execute(diesel::update(target).set(identity)))? == 1)
+    let account: Option<String> =
+        find!(conn, get_result(diesel::update(target).set(identity).returning(sessions::account_id)))?;
+    if let Some(account) = &account {
+        news::rotated(conn, account, old.id()).await?;
+    }
+    Ok(account.is_some())
 }
 
 /// Whose living session a key opens, if it opens one.
@@ -263,7 +275,7 @@ async fn end_batch(
     Ok(ended.len())
 }
 
-/// One event for each session that ended: its id, its account, its device.
+/// Announces what ended, and writes one event for each session: its id, its account, its device.
 pub(super) async fn record_ends(
     conn: &mut Conn<'_>,
     ended: &[(String, String, Option<String>)],
@@ -300,7 +312,8 @@ pub(super) async fn record_ends(
             }
         })
         .collect();
-    audit::record(conn, &events).await
+    audit::record(conn, &events).await?;
+    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason).await
 }
 
 /// The account's living sessions, newest activity first, with the names of their devices.
@@ -348,6 +361,45 @@ pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
         conn,
         get_result(sessions::table.filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now()))).count())
     )
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives until then, if nobody uses it again.
+    Live {
+        /// When it ends.
+        expires_at: Instant,
+    },
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// Where each of these sessions stands; what has no row is left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<String, Standing>> {
+    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Instant);
+    let rows: Vec<Row> = run!(
+        conn,
+        load(sessions::table.filter(sessions::id.eq_any(ids)).select((
+            sessions::id,
+            sessions::expires_at,
+            sessions::ended_at,
+            sessions::ended_reason.nullable(),
+            now(),
+        )))
+    )?;
+    let standing = |(id, expires_at, ended_at, reason, now): Row| {
+        let standing = match (ended_at, reason) {
+            (Some(at), Some(reason)) => Standing::Ended(Ended { because: reason.told(), at: Some(at) }),
+            _ if expires_at <= now => Standing::Ended(Ended { because: EndedBecause::Expired, at: Some(expires_at) }),
+            _ => Standing::Live { expires_at },
+        };
+        (id, standing)
+    };
+    Ok(rows.into_iter().map(standing).collect())
 }
 
 /// Whether any session lives.

@@ -10,6 +10,7 @@ mod support;
 mod guessing;
 mod house;
 mod http;
+mod live;
 mod process;
 mod store;
 mod trail;

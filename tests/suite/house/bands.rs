@@ -8,7 +8,7 @@ const BANDS: &[(&str, &[&str])] = &[
     ("base", &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text"]),
     ("records", &["account", "audit", "device", "throttle", "session", "instance"]),
     ("web", &["security", "page", "failure", "desk"]),
-    ("pages", &["login", "dashboard", "account_page", "activity", "ops"]),
+    ("pages", &["login", "dashboard", "account_page", "activity", "live", "ops"]),
     ("assembly", &["routes", "app", "cli"]),
 ];
 
