@@ -3,7 +3,10 @@
 //!
 //! Invariant: no key, secret or password is ever part of an event, and rows are only added.
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+use diesel::{
+    ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _,
+    TextExpressionMethods as _,
+};
 
 use crate::{
     db::{Conn, Instant, before_now, now, run, schema::audit, words},
@@ -45,6 +48,8 @@ words! {
         DeviceNew = "device.new",
         /// A device got another name.
         DeviceRenamed = "device.renamed",
+        /// A device was forgotten, and its sessions ended.
+        DeviceForgotten = "device.forgotten",
         /// An account got a new password.
         PasswordChanged = "password.changed",
     }
@@ -148,7 +153,9 @@ pub struct Recorded {
     pub actor: String,
     /// In which session.
     pub session_id: Option<String>,
-    /// On which device, by the name it had then.
+    /// On which device.
+    pub device_id: Option<String>,
+    /// By the name it had then.
     pub device_name: Option<String>,
     /// From where.
     pub ip: Option<String>,
@@ -170,13 +177,28 @@ pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
 /// # Errors
 /// When the database is away.
 pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
+    newest_before(conn, account_id, None, most).await
+}
+
+/// The account's newest events that came before one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn newest_before(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    before: Option<i64>,
+    most: i64,
+) -> Result<Vec<Recorded>> {
     run!(
         conn,
         load(
             audit::table
                 .filter(audit::account_id.eq(account_id))
-                // A later version beside this one may write kinds that this one does not know.
-                .filter(audit::kind.eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
+                .filter(audit::id.lt(before.unwrap_or(i64::MAX)))
+                // A later version beside this one may write kinds that this one does not know. An expression, so that
+                // no engine thinks of going through all kinds by their index and sorting the lot.
+                .filter(audit::kind.concat("").eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
                 .order(audit::id.desc())
                 .limit(most)
                 .select(Recorded::as_select())
@@ -184,22 +206,60 @@ pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<
     )
 }
 
-/// When the account signed in, or failed to, in the last days; newest first, at most 2,000.
+/// The account's events of these kinds that came before one, or its newest, newest first, at most `most`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn of_kinds(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    kinds: &[Kind],
+    before: Option<i64>,
+    most: i64,
+) -> Result<Vec<Recorded>> {
+    let mut events = Vec::new();
+    // Kind by kind, each from the end of its own stretch of the index: together no engine would do that.
+    for kind in kinds {
+        let some: Vec<Recorded> = run!(
+            conn,
+            load(
+                audit::table
+                    .filter(audit::account_id.eq(account_id))
+                    .filter(audit::kind.eq(*kind))
+                    .filter(audit::id.lt(before.unwrap_or(i64::MAX)))
+                    .order(audit::id.desc())
+                    .limit(most)
+                    .select(Recorded::as_select())
+            )
+        )?;
+        events.extend(some);
+    }
+    events.sort_by_key(|event| std::cmp::Reverse(event.id));
+    events.truncate(usize::try_from(most).unwrap_or_default());
+    Ok(events)
+}
+
+/// When the account signed in, or failed to, in the last days: of each at most 1,000, the newest.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn sign_ins_of_last_days(conn: &mut Conn<'_>, account_id: &str, days: u32) -> Result<Vec<(Kind, Instant)>> {
     let since = before_now(std::time::Duration::from_secs(u64::from(days) * 86_400));
-    run!(
-        conn,
-        load(
-            audit::table
-                .filter(audit::account_id.eq(account_id))
-                .filter(audit::kind.eq_any([Kind::LoginSucceeded, Kind::LoginFailed]))
-                .filter(audit::at.gt(since))
-                .order(audit::id.desc())
-                .limit(2000)
-                .select((audit::kind, audit::at))
-        )
-    )
+    let mut sign_ins = Vec::new();
+    for kind in [Kind::LoginSucceeded, Kind::LoginFailed] {
+        // Bounded before the times are looked at, which no index has beside the account.
+        let newest: Vec<(Kind, Instant, bool)> = run!(
+            conn,
+            load(
+                audit::table
+                    .filter(audit::account_id.eq(account_id))
+                    .filter(audit::kind.eq(kind))
+                    .order(audit::id.desc())
+                    .limit(1000)
+                    .select((audit::kind, audit::at, audit::at.gt(since)))
+            )
+        )?;
+        sign_ins.extend(newest.into_iter().filter(|(_, _, recent)| *recent).map(|(kind, at, _)| (kind, at)));
+    }
+    Ok(sign_ins)
 }

@@ -42,7 +42,8 @@ impl<Read, Conn> RunQueryDsl<Conn> for Locked<Read> {}
 impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Read> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.read.walk_ast(out.reborrow())?;
-        out.push_sql(if self.wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" });
+        // A stronger lock would also stop whoever only refers to the row, such as an event to its account.
+        out.push_sql(if self.wait { " FOR NO KEY UPDATE" } else { " FOR NO KEY UPDATE SKIP LOCKED" });
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use actix_web::{
 
 use super::{Site, cookies, proxies};
 use crate::{
+    device::Hints,
     error::{Away, Error, Result},
     session::{
         SessionKey,
@@ -49,11 +50,13 @@ pub async fn wrap(
 fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
     let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let ip = proxies::resolve(peer, req.headers(), &site.proxies).ip;
-    let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let user_agent = user_agent.unwrap_or_default().to_owned();
+    let said = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let user_agent = said(header::USER_AGENT.as_str()).unwrap_or_default();
+    let hints =
+        Hints { brands: said("sec-ch-ua"), platform: said("sec-ch-ua-platform"), mobile: said("sec-ch-ua-mobile") };
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    RequestFacts::new(request_id, Some(ip.to_string()), user_agent, presented)
+    RequestFacts { hints, ..RequestFacts::new(request_id, Some(ip.to_string()), user_agent, presented) }
 }
 
 /// Reads the session cookie. Of several the first that is ours counts. The request goes on with that one alone, beside

@@ -9,6 +9,7 @@
 pub mod current;
 pub mod guard;
 pub mod key;
+pub mod listing;
 pub mod request;
 pub mod statements;
 pub mod store;
@@ -21,7 +22,7 @@ use diesel::{Queryable, Selectable};
 use serde::Serialize;
 
 pub use self::{
-    current::CurrentUser,
+    current::{CurrentUser, Who},
     key::SessionKey,
     statements::{NewSession, Scope},
     store::Sessions,
@@ -37,7 +38,7 @@ use crate::{
 /// How long an ended session is remembered.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
-/// The times that rule a session's life.
+/// What rules the lives of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     /// It ends this long after its last activity.
@@ -46,11 +47,18 @@ pub struct Lifetimes {
     pub absolute: Duration,
     /// Activity is written at most this often.
     pub touch_interval: Duration,
+    /// Live sessions that an account may have, if there is a limit.
+    pub most: Option<u32>,
 }
 
 impl From<&Settings> for Lifetimes {
     fn from(settings: &Settings) -> Self {
-        Self { idle: settings.idle_ttl, absolute: settings.absolute_ttl, touch_interval: settings.touch_interval }
+        Self {
+            idle: settings.idle_ttl,
+            absolute: settings.absolute_ttl,
+            touch_interval: settings.touch_interval,
+            most: settings.sessions_per_account,
+        }
     }
 }
 
