@@ -6,6 +6,7 @@ mod log;
 mod prune;
 pub mod serve;
 mod session;
+mod subscribers;
 mod tls;
 mod user;
 
@@ -43,6 +44,9 @@ enum Command {
     /// Looks after sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Writes a list of all accounts
+    #[command(subcommand)]
+    Subscribers(subscribers::Command),
     /// Ends what has expired and deletes what ended over 30 days ago
     Prune,
 }
@@ -77,6 +81,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
                 Command::Migrate => open(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,
+                Command::Subscribers(command) => subscribers::run(command, &settings).await,
                 Command::Prune => prune::run(&settings).await,
             }
         })

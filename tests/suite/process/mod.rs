@@ -16,6 +16,7 @@ mod psql;
 mod sessions;
 mod starved;
 mod stopping;
+mod subscribers;
 mod sweep;
 mod usage;
 
