@@ -136,7 +136,7 @@ async fn a_session_that_has_ended_ends_nothing_any_more(db: TestDb) {
     let id = session_id(&mut desk);
     leads_to(&devices_form(&mut phone, &[("ending", &format!("session:{id}"))]), "/devices?done=signed-out");
     let answer = desk.form("/devices", &[("csrf", &csrf), ("ending", "others")]);
-    leads_to(&answer, "/login?next=%2Fdevices");
+    leads_to(&answer, "/login");
     assert!(is_signed_in(&mut phone));
 }
 
