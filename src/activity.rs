@@ -56,7 +56,7 @@ struct Filter {
 }
 
 const FILTERS: &[Filter] = &[
-    Filter { word: "", label: "Everything", empty: "Nothing has happened yet.", kinds: &[] },
+    Filter { word: "", label: "All", empty: "Nothing has happened yet.", kinds: &[] },
     Filter {
         word: "sign-ins",
         label: "Sign-ins",
