@@ -7,9 +7,9 @@
 //!
 //! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`metrics`], [`db`],
 //!   [`assets`], [`text`]
-//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`instance`]
-//! - **Web**: [`security`], [`page`], [`failure`], [`desk`]
-//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`activity`],
+//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`ending`], [`instance`]
+//! - **Web**: [`security`], [`page`], [`failure`], [`desk`], [`trail`]
+//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`devices`], [`activity`],
 //!   [`live`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
@@ -39,6 +39,8 @@ pub mod dashboard;
 pub mod db;
 pub mod desk;
 pub mod device;
+pub mod devices;
+pub mod ending;
 pub mod error;
 pub mod failure;
 pub mod instance;
@@ -55,3 +57,4 @@ pub mod session;
 pub mod settings;
 pub mod text;
 pub mod throttle;
+pub mod trail;

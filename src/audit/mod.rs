@@ -12,7 +12,7 @@ pub mod wipe;
 use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable};
 
 pub use self::chain::is_begun;
-pub use self::page::{Cursor, MOST_A_PAGE, Page, Topic, newest, page};
+pub use self::page::{Cursor, MOST_A_PAGE, Page, Topic, newest, newest_before, of_kinds, page};
 use crate::{
     db::{Conn, Instant, before_now, run, schema::audit, words},
     error::Result,
@@ -54,6 +54,8 @@ words! {
         DeviceNew = "device.new",
         /// A device got another name.
         DeviceRenamed = "device.renamed",
+        /// A device was forgotten, and its sessions ended.
+        DeviceForgotten = "device.forgotten",
         /// An account got a new password.
         PasswordChanged = "password.changed",
     }
@@ -157,7 +159,9 @@ pub struct Recorded {
     pub actor: String,
     /// In which session.
     pub session_id: Option<String>,
-    /// On which device, by the name it had then.
+    /// On which device.
+    pub device_id: Option<String>,
+    /// By the name it had then.
     pub device_name: Option<String>,
     /// From where.
     pub ip: Option<String>,
@@ -176,22 +180,27 @@ pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
     Ok(())
 }
 
-/// When the account signed in, or failed to, in the last days; newest first, at most 2,000.
+/// When the account signed in, or failed to, in the last days: of each at most 1,000, the newest.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn sign_ins_of_last_days(conn: &mut Conn<'_>, account_id: &str, days: u32) -> Result<Vec<(Kind, Instant)>> {
     let since = before_now(std::time::Duration::from_secs(u64::from(days) * 86_400));
-    run!(
-        conn,
-        load(
-            audit::table
-                .filter(audit::account_id.eq(account_id))
-                .filter(audit::kind.eq_any([Kind::LoginSucceeded, Kind::LoginFailed]))
-                .filter(audit::at.gt(since))
-                .order(audit::id.desc())
-                .limit(2000)
-                .select((audit::kind, audit::at))
-        )
-    )
+    let mut sign_ins = Vec::new();
+    for kind in [Kind::LoginSucceeded, Kind::LoginFailed] {
+        // Bounded before the times are looked at, which no index has beside the account.
+        let newest: Vec<(Kind, Instant, bool)> = run!(
+            conn,
+            load(
+                audit::table
+                    .filter(audit::account_id.eq(account_id))
+                    .filter(audit::kind.eq(kind))
+                    .order(audit::id.desc())
+                    .limit(1000)
+                    .select((audit::kind, audit::at, audit::at.gt(since)))
+            )
+        )?;
+        sign_ins.extend(newest.into_iter().filter(|(_, _, recent)| *recent).map(|(kind, at, _)| (kind, at)));
+    }
+    Ok(sign_ins)
 }

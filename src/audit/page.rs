@@ -113,7 +113,10 @@ pub async fn page(
     // One more than is shown, to know whether that is all.
     let mut events = match topic {
         None => of_all_kinds(conn, account_id, before, limit + 1).await?,
-        Some(topic) => of_topic(conn, account_id, topic, before, limit + 1).await?,
+        Some(topic) => {
+            let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| topic.has(*kind)).collect();
+            of_kinds(conn, account_id, &kinds, Some(before), limit + 1).await?
+        }
     };
     let shown = usize::try_from(limit).unwrap_or_default();
     let more = events.len() > shown;
@@ -128,6 +131,19 @@ pub async fn page(
 /// When the database is away.
 pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
     of_all_kinds(conn, account_id, i64::MAX, most).await
+}
+
+/// The account's events that came before one, or its newest, newest first, at most `most`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn newest_before(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    before: Option<i64>,
+    most: i64,
+) -> Result<Vec<Recorded>> {
+    of_all_kinds(conn, account_id, before.unwrap_or(i64::MAX), most).await
 }
 
 async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: i64) -> Result<Vec<Recorded>> {
@@ -147,23 +163,27 @@ async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: 
     )
 }
 
-/// Kind by kind, each from the end of its own stretch of the index: together no engine would do that.
-async fn of_topic(
+/// The account's events of these kinds that came before one, or its newest, newest first, at most `most`.
+///
+/// # Errors
+/// When the database is away.
+pub async fn of_kinds(
     conn: &mut Conn<'_>,
     account_id: &str,
-    topic: Topic,
-    before: i64,
+    kinds: &[Kind],
+    before: Option<i64>,
     most: i64,
 ) -> Result<Vec<Recorded>> {
     let mut events = Vec::new();
-    for kind in Kind::ALL.iter().copied().filter(|kind| topic.has(*kind)) {
+    // Kind by kind, each from the end of its own stretch of the index: together no engine would do that.
+    for kind in kinds.iter().copied() {
         let some: Vec<Recorded> = run!(
             conn,
             load(
                 audit::table
                     .filter(audit::account_id.eq(account_id))
                     .filter(audit::kind.eq(kind))
-                    .filter(audit::id.lt(before))
+                    .filter(audit::id.lt(before.unwrap_or(i64::MAX)))
                     .order(audit::id.desc())
                     .limit(most)
                     .select(Recorded::as_select())

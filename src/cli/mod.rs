@@ -10,6 +10,7 @@ mod prune;
 pub mod serve;
 mod session;
 mod stopping;
+mod subscribers;
 mod tls;
 mod user;
 
@@ -51,6 +52,9 @@ enum Command {
     /// Looks after sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Writes a list of all accounts
+    #[command(subcommand)]
+    Subscribers(subscribers::Command),
     /// Ends what has expired and deletes what ended over 30 days ago
     Prune,
 }
@@ -90,6 +94,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
                 Command::Migrate => open(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,
+                Command::Subscribers(command) => subscribers::run(command, &settings).await,
                 Command::Prune => prune::run(&settings).await,
             }
         })

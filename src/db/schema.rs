@@ -36,6 +36,7 @@ diesel::table! {
         first_seen -> Instant,
         last_seen -> Instant,
         proved_at -> Nullable<Instant>,
+        acknowledged_at -> Nullable<Instant>,
     }
 }
 

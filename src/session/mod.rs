@@ -10,6 +10,7 @@ pub mod current;
 pub mod guard;
 pub mod health;
 pub mod key;
+pub mod listing;
 pub mod news;
 pub mod request;
 pub mod statements;
@@ -23,7 +24,7 @@ use diesel::{Queryable, Selectable};
 use serde::Serialize;
 
 pub use self::{
-    current::CurrentUser,
+    current::{CurrentUser, Who},
     key::SessionKey,
     statements::{NewSession, Scope},
     store::Sessions,
@@ -39,7 +40,7 @@ use crate::{
 /// How long an ended session is remembered.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
-/// The times that rule a session's life.
+/// What rules the lives of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     /// It ends this long after its last activity.
@@ -48,11 +49,18 @@ pub struct Lifetimes {
     pub absolute: Duration,
     /// Activity is written at most this often.
     pub touch_interval: Duration,
+    /// Live sessions that an account may have, if there is a limit.
+    pub most: Option<u32>,
 }
 
 impl From<&Settings> for Lifetimes {
     fn from(settings: &Settings) -> Self {
-        Self { idle: settings.idle_ttl, absolute: settings.absolute_ttl, touch_interval: settings.touch_interval }
+        Self {
+            idle: settings.idle_ttl,
+            absolute: settings.absolute_ttl,
+            touch_interval: settings.touch_interval,
+            most: settings.sessions_per_account,
+        }
     }
 }
 

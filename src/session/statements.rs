@@ -11,7 +11,7 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{EndReason, Lifetimes, Record, SessionKey, news, request::Ended};
+use super::{EndReason, Lifetimes, Record, SessionKey, listing, news, request::Ended};
 use crate::{
     audit::{self, Event},
     db::{
@@ -19,7 +19,7 @@ use crate::{
         schema::{accounts, devices, sessions},
     },
     device::{Client, Shape},
-    error::{EndedBecause, Result},
+    error::Result,
 };
 
 /// Sessions that [`Scope::All`] ends in one transaction at most.
@@ -53,6 +53,29 @@ pub enum Scope {
         account: String,
         /// The session that goes on.
         but: String,
+    },
+    /// One of an account's; another account's is none.
+    OneOf {
+        /// The account.
+        account: String,
+        /// The session.
+        id: String,
+    },
+    /// All of an account on one device.
+    OnDevice {
+        /// The account.
+        account: String,
+        /// The device.
+        device: String,
+    },
+    /// Of an account that has more than it may, those idle longest.
+    OverLimit {
+        /// The account, whose row is locked.
+        account: String,
+        /// The session that goes on.
+        but: String,
+        /// How many it may have, that one among them.
+        most: u32,
     },
     /// All there are, at most 2,000 at once: to be repeated until none is left.
     All,
@@ -209,11 +232,27 @@ pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Strin
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
     let ids: Vec<String> = match scope {
         Scope::One(id) => vec![id.clone()],
-        Scope::Account(account) => living_of(conn, account).await?,
+        Scope::Account(account) => listing::lock_living(conn, account).await?,
         Scope::Others { account, but } => {
-            let mut ids = living_of(conn, account).await?;
+            let mut ids = listing::lock_living(conn, account).await?;
             ids.retain(|id| id != but);
             ids
+        }
+        Scope::OneOf { account, id } => {
+            let mut ids = listing::lock_living(conn, account).await?;
+            ids.retain(|one| one == id);
+            ids
+        }
+        Scope::OnDevice { account, device } => {
+            listing::lock_living(conn, account).await?;
+            listing::on_device(conn, account, device).await?
+        }
+        Scope::OverLimit { account, but, most } => {
+            listing::lock_living(conn, account).await?;
+            let mut others = listing::idlest(conn, account, but).await?;
+            let allowed = usize::try_from(most.saturating_sub(1)).unwrap_or(usize::MAX);
+            others.truncate(others.len().saturating_sub(allowed));
+            others
         }
         Scope::All => run!(
             conn,
@@ -231,20 +270,6 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
         ended += end_batch(conn, batch, reason, by, ip).await?;
     }
     Ok(ended)
-}
-
-/// The sessions of an account that have not ended, locked in the order of their ids.
-async fn living_of(conn: &mut Conn<'_>, account: &str) -> Result<Vec<String>> {
-    run!(
-        conn,
-        load(Locked::all(
-            sessions::table
-                .filter(sessions::account_id.eq(account))
-                .filter(sessions::ended_at.is_null())
-                .order(sessions::id)
-                .select(sessions::id)
-        ))
-    )
 }
 
 async fn end_batch(
@@ -308,6 +333,7 @@ pub(super) async fn record_ends(
                 .ip(ip);
             match reason {
                 EndReason::PasswordChanged | EndReason::AccountDisabled => event.detail(reason.as_str()),
+                EndReason::Revoked if by == audit::SYSTEM => event.detail("too many at once"),
                 _ => event,
             }
         })
@@ -380,7 +406,7 @@ pub enum Standing {
 /// # Errors
 /// When the database is away.
 pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<String, Standing>> {
-    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Instant);
+    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
     let rows: Vec<Row> = run!(
         conn,
         load(sessions::table.filter(sessions::id.eq_any(ids)).select((
@@ -388,13 +414,14 @@ pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<S
             sessions::expires_at,
             sessions::ended_at,
             sessions::ended_reason.nullable(),
+            sessions::ended_by,
             now(),
         )))
     )?;
-    let standing = |(id, expires_at, ended_at, reason, now): Row| {
+    let standing = |(id, expires_at, ended_at, reason, by, now): Row| {
         let standing = match (ended_at, reason) {
-            (Some(at), Some(reason)) => Standing::Ended(Ended { because: reason.told(), at: Some(at) }),
-            _ if expires_at <= now => Standing::Ended(Ended { because: EndedBecause::Expired, at: Some(expires_at) }),
+            (Some(at), Some(reason)) => Standing::Ended(Ended::by(reason, by.as_deref(), at)),
+            _ if expires_at <= now => Standing::Ended(Ended::expired(expires_at)),
             _ => Standing::Live { expires_at },
         };
         (id, standing)

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod centre;
 mod guessing;
 mod house;
 mod http;

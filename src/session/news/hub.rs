@@ -13,7 +13,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{
-    super::{EndReason, request::Ended, statements, statements::Standing},
+    super::{
+        EndReason,
+        request::{Ended, Hand},
+        statements,
+        statements::Standing,
+    },
     News,
     subscription::{Mailbox, Pending, Subscription},
 };
@@ -246,7 +251,9 @@ impl Subscribers {
     }
 
     fn end(&self, of: &BTreeMap<String, Vec<String>>, reason: EndReason, at: Option<Instant>) {
-        let ended = Pending { ended: Some(Ended { because: reason.told(), at }), ..Pending::default() };
+        // By whose hand is told by the row, to the login page.
+        let ended = Ended { because: reason.told(), at, hand: Hand::None };
+        let ended = Pending { ended: Some(ended), ..Pending::default() };
         let others = Pending { sessions: true, ..Pending::default() };
         for one in self.all.values() {
             if let Some(sessions) = of.get(&one.account) {

@@ -90,6 +90,25 @@ impl TestDb {
     }
 }
 
+impl TestDb {
+    /// How the engine goes about a statement of the program, whatever its values.
+    pub fn explain(&self, statement: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => explain_sqlite(&self.folder.join("test.sqlite3"), statement),
+            Engine::Postgres => {
+                let values = (1..100).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL");
+                let values = values.collect::<Vec<_>>().join(", ");
+                psql(
+                    &self.url,
+                    &format!(
+                        "SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}; EXPLAIN EXECUTE asked({values});"
+                    ),
+                )
+            }
+        }
+    }
+}
+
 impl Drop for TestDb {
     fn drop(&mut self) {
         if let Some((admin, name)) = &self.postgres {
@@ -153,6 +172,18 @@ fn sqlite(file: &Path, statement: &str) -> String {
     let rows: Vec<Row> =
         diesel::sql_query(wrapped).load(&mut conn).unwrap_or_else(|error| panic!("{statement}: {error}"));
     rows.into_iter().map(|row| row.value).collect::<Vec<_>>().join("\n")
+}
+
+fn explain_sqlite(file: &Path, statement: &str) -> String {
+    use diesel::{Connection as _, RunQueryDsl as _};
+    #[derive(diesel::QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+    let mut conn = diesel::SqliteConnection::establish(&file.display().to_string()).unwrap();
+    let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load(&mut conn).unwrap();
+    steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join("\n")
 }
 
 /// Waits until something holds, by asking again; never for time itself.
