@@ -1,6 +1,8 @@
 //! How long the pages take for an account with 20 devices and 100,000 events, beside 1,000,000 events of others. A long run
 //! (`SESSILE_TEST_LONG`); without it, the same with a hundredth.
 
+#![expect(clippy::print_stdout, reason = "times, for whoever asks cargo to show them")]
+
 use std::time::{Duration, Instant};
 
 use super::{KIM, serve, signed_in};
