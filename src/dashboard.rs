@@ -7,14 +7,17 @@ use askama::Template;
 
 use self::pictures::Ring;
 use crate::{
-    audit,
+    audit::{self, Kind, Recorded},
     db::{Conn, Instant},
-    device::{arrivals, known},
+    device::{
+        arrivals::{self, Arrivals},
+        known,
+    },
     ending::Ending,
     error::Result,
     page::{self, Page, When, zoned},
     security::{Site, forms},
-    session::{CurrentUser, Record, Sessions, statements},
+    session::{CurrentUser, Record, Sessions, Who, statements},
     trail::{
         EventRow, Week,
         words::{self, Doubtful},
@@ -66,21 +69,8 @@ pub async fn show(
     sessions: web::Data<Sessions>,
 ) -> Result<HttpResponse> {
     let who = user.who();
-    let (here, events, there, sign_ins, arrivals) = sessions
-        .db
-        .read(async move |conn: &mut Conn<'_>| {
-            let account_id = who.account_id.as_str();
-            let events = audit::newest(conn, account_id, EVENTS_READ).await?;
-            let there = known::those_there(conn, account_id, &words::devices_of(&events)).await?;
-            Ok((
-                statements::list(conn, account_id).await?,
-                events,
-                there,
-                audit::sign_ins_of_last_days(conn, account_id, 7).await?,
-                arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
-            ))
-        })
-        .await?;
+    let read = sessions.db.read(async move |conn: &mut Conn<'_>| Read::of(conn, &who).await).await?;
+    let Read { here, events, there, sign_ins, arrivals } = read;
     let here = sessions.overlaid(here);
     let now = user.now;
     let token = forms::token(&site, &req)?;
@@ -103,6 +93,30 @@ pub async fn show(
         week,
     };
     page::answer(StatusCode::OK, &template)
+}
+
+/// What the page reads, in one go.
+struct Read {
+    here: Vec<(Record, Option<String>)>,
+    events: Vec<Recorded>,
+    /// Those of the events' devices that the account still has.
+    there: Vec<String>,
+    sign_ins: Vec<(Kind, Instant)>,
+    arrivals: Arrivals,
+}
+
+impl Read {
+    async fn of(conn: &mut Conn<'_>, who: &Who) -> Result<Self> {
+        let account_id = who.account_id.as_str();
+        let events = audit::newest(conn, account_id, EVENTS_READ).await?;
+        Ok(Self {
+            here: statements::list(conn, account_id).await?,
+            there: known::those_there(conn, account_id, &words::devices_of(&events)).await?,
+            events,
+            sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,
+            arrivals: arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
+        })
+    }
 }
 
 /// The device in use first, then by activity.

@@ -218,7 +218,16 @@ pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Strin
 /// # Errors
 /// When the database is away.
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
-    let ids: Vec<String> = match scope {
+    let mut ended = 0;
+    for batch in ids_of(conn, scope).await?.chunks(500) {
+        ended += end_batch(conn, batch, reason, by, ip).await?;
+    }
+    Ok(ended)
+}
+
+/// The sessions in the scope that have not ended, all but a single one locked in the order of their ids.
+async fn ids_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<String>> {
+    Ok(match scope {
         Scope::One(id) => vec![id.clone()],
         Scope::Account(account) => listing::lock_living(conn, account).await?,
         Scope::Others { account, but } => {
@@ -252,12 +261,7 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
                     .select(sessions::id)
             ))
         )?,
-    };
-    let mut ended = 0;
-    for batch in ids.chunks(500) {
-        ended += end_batch(conn, batch, reason, by, ip).await?;
-    }
-    Ok(ended)
+    })
 }
 
 async fn end_batch(
