@@ -12,18 +12,22 @@ use crate::{
     audit::{self, Kind},
     db::Conn,
     desk::{Desk, form_again},
-    device,
+    device::{
+        self,
+        arrivals::{self, Arrivals},
+    },
     error::{Error, Result},
     page::{self, Page, When},
     security::forms::{self, Form},
     session::{CurrentUser, EndReason, Scope, SessionKey, request::Presented, statements},
 };
 
-/// What was done just now.
+/// What was done just now, and what leads here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
     done: String,
+    why: String,
 }
 
 /// What one of the forms sends.
@@ -69,8 +73,12 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
         "password-everywhere" => Some("Your password was changed, and you are signed out everywhere else."),
         _ => None,
     };
+    let notice = (query.why == "not-me").then(|| {
+        "That device is signed out and forgotten. Whoever used it may know your password, so choose a new one now."
+            .to_owned()
+    });
     let name = user.account.name.clone();
-    form(StatusCode::OK, &desk, &user, Again { done, name, ..Again::default() }).await
+    form(StatusCode::OK, &desk, &user, Again { done, notice, name, ..Again::default() }).await
 }
 
 /// `POST /account`
@@ -211,19 +219,36 @@ fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again) -> R
 }
 
 async fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let id = user.account.id.clone();
-    let since = desk.sessions.db.read(async move |conn: &mut Conn<'_>| account::password_age(conn, &id).await).await?;
-    answer(status, desk, user, since.map(|at| When::past(at, user.now)), again)
+    let who = user.who();
+    let (since, arrivals) = desk
+        .sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let since = account::password_age(conn, &who.account_id).await?;
+            Ok((since, arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?))
+        })
+        .await?;
+    let read = Some(Read { since: since.map(|at| When::past(at, user.now)), arrivals });
+    answer(status, desk, user, read, again)
+}
+
+/// What the page reads, where it can.
+#[derive(Default)]
+struct Read {
+    since: Option<When>,
+    arrivals: Arrivals,
 }
 
 fn answer(
     status: StatusCode,
     desk: &Desk,
     user: &CurrentUser,
-    since: Option<When>,
+    read: Option<Read>,
     again: Again,
 ) -> Result<HttpResponse> {
+    let Read { since, arrivals } = read.unwrap_or_default();
     let token = forms::token(&desk.site, &desk.req)?;
     let page = Page::new(&desk.req, "Account").of(&user.account.name, &token, "account");
+    let page = page.asking(&desk.req, &arrivals, user.now);
     page::answer(status, &AccountPage { page, token: token.value, email: user.account.email.clone(), since, again })
 }

@@ -20,7 +20,7 @@ use crate::{
     ops::{LiveSessions, Readiness},
     routes,
     security::{Site, envelope, forms, json, origin},
-    session::Sessions,
+    session::{Sessions, news::Hub},
 };
 
 /// What an application is made of. Cheap to clone; all workers share what is behind it.
@@ -36,6 +36,8 @@ pub struct Parts {
     pub readiness: web::Data<Readiness>,
     /// How many sessions live.
     pub live: web::Data<LiveSessions>,
+    /// What open pages are told.
+    pub news: Hub,
 }
 
 /// Builds the application. From the outside in:
@@ -68,6 +70,7 @@ pub fn build(
         .app_data(web::Data::new(parts.prover.hasher.clone()))
         .app_data(parts.readiness.clone())
         .app_data(parts.live.clone())
+        .app_data(web::Data::new(parts.news.clone()))
         .app_data(json::config())
         .app_data(forms::config())
         .configure(routes::without_session)

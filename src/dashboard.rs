@@ -1,22 +1,27 @@
 //! The first page after signing in: how long it lasts, where else the account is signed in, what happened.
 
-mod events;
 mod pictures;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 
-use self::{
-    events::EventRow,
-    pictures::{Ring, Week},
-};
+use self::pictures::Ring;
 use crate::{
-    audit,
+    audit::{self, Kind, Recorded},
     db::{Conn, Instant},
+    device::{
+        arrivals::{self, Arrivals},
+        known,
+    },
+    ending::Ending,
     error::Result,
     page::{self, Page, When, zoned},
     security::{Site, forms},
-    session::{CurrentUser, Record, Sessions, statements},
+    session::{CurrentUser, Record, Sessions, Who, statements},
+    trail::{
+        EventRow, Week,
+        words::{self, Doubtful},
+    },
 };
 
 /// Devices and events that are shown; the others have pages of their own.
@@ -29,6 +34,7 @@ const EVENTS_READ: i64 = 24;
 #[template(path = "dashboard/dashboard.html")]
 struct DashboardPage {
     page: Page,
+    token: String,
     greeting: &'static str,
     name: String,
     summary: String,
@@ -48,6 +54,8 @@ struct DeviceRow {
     when: When,
     current: bool,
     new: bool,
+    /// What its button ends.
+    ending: Option<String>,
 }
 
 /// `GET /dashboard`
@@ -60,25 +68,19 @@ pub async fn show(
     site: web::Data<Site>,
     sessions: web::Data<Sessions>,
 ) -> Result<HttpResponse> {
-    let account_id = user.account.id.clone();
-    let (mut here, events, sign_ins) = sessions
-        .db
-        .read(async move |conn: &mut Conn<'_>| {
-            Ok((
-                statements::list(conn, &account_id).await?,
-                audit::newest(conn, &account_id, EVENTS_READ).await?,
-                audit::sign_ins_of_last_days(conn, &account_id, 7).await?,
-            ))
-        })
-        .await?;
-    for (record, _) in &mut here {
-        sessions.touches.overlay(record);
-    }
+    let who = user.who();
+    let read = sessions.db.read(async move |conn: &mut Conn<'_>| Read::of(conn, &who).await).await?;
+    let Read { here, events, there, sign_ins, arrivals } = read;
+    let here = sessions.overlaid(here);
     let now = user.now;
     let token = forms::token(&site, &req)?;
     let week = Week::draw(&sign_ins, now);
+    let doubtful = Doubtful::new(there, user.record.device_id.as_deref());
+    let mut events = EventRow::rows(&events, now, &doubtful);
+    events.truncate(MOST_EVENTS);
     let template = DashboardPage {
-        page: Page::new(&req, "Home").of(&user.account.name, &token, "dashboard"),
+        page: Page::new(&req, "Home").of(&user.account.name, &token, "dashboard").asking(&req, &arrivals, now),
+        token: token.value.clone(),
         greeting: greeting(now),
         name: first_name(&user.account.name).to_owned(),
         summary: summary(here.len(), week.failures()),
@@ -86,20 +88,47 @@ pub async fn show(
         password_due: When::day(user.record.absolute_expires_at),
         idle_text: pictures::in_words(sessions.times.idle),
         more_devices: here.len().saturating_sub(MOST_DEVICES),
-        here: device_rows(&here, &user, now),
-        events: EventRow::rows(&events, now, MOST_EVENTS),
+        here: device_rows(&here, &user, &arrivals.unanswered),
+        events,
         week,
     };
     page::answer(StatusCode::OK, &template)
 }
 
+/// What the page reads, in one go.
+struct Read {
+    here: Vec<(Record, Option<String>)>,
+    events: Vec<Recorded>,
+    /// Those of the events' devices that the account still has.
+    there: Vec<String>,
+    sign_ins: Vec<(Kind, Instant)>,
+    arrivals: Arrivals,
+}
+
+impl Read {
+    async fn of(conn: &mut Conn<'_>, who: &Who) -> Result<Self> {
+        let account_id = who.account_id.as_str();
+        let events = audit::newest(conn, account_id, EVENTS_READ).await?;
+        Ok(Self {
+            here: statements::list(conn, account_id).await?,
+            there: known::those_there(conn, account_id, &words::devices_of(&events)).await?,
+            events,
+            sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,
+            arrivals: arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
+        })
+    }
+}
+
 /// The device in use first, then by activity.
-fn device_rows(here: &[(Record, Option<String>)], user: &CurrentUser, now: Instant) -> Vec<DeviceRow> {
+fn device_rows(here: &[(Record, Option<String>)], user: &CurrentUser, new: &[String]) -> Vec<DeviceRow> {
     let (this, others): (Vec<_>, Vec<_>) = here.iter().partition(|(record, _)| record.id == user.record.id);
     this.into_iter()
         .chain(others)
         .take(MOST_DEVICES)
-        .map(|(record, device)| DeviceRow::new(record, device.as_deref(), record.id == user.record.id, now))
+        .map(|(record, device)| {
+            let row = DeviceRow::new(record, device.as_deref(), record.id == user.record.id, user.now);
+            DeviceRow { new: record.device_id.as_ref().is_some_and(|id| new.contains(id)), ..row }
+        })
         .collect()
 }
 
@@ -115,7 +144,8 @@ impl DeviceRow {
             kind: client.kind.as_str(),
             when: if current { When::past(now, now) } else { When::past(record.last_activity, now) },
             current,
-            new: now.since(record.created_at).as_secs() < 24 * 3600,
+            new: false,
+            ending: (!current).then(|| Ending::Session(record.id.clone()).to_string()),
         }
     }
 }

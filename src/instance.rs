@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
 use crate::{
-    account,
+    account, audit,
     db::{
         Conn, Db, find, from_now, now, run,
         schema::{instance, setup_links},
@@ -37,12 +37,45 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
     let keys = keys.clone();
     db.write(async move |conn: &mut Conn<'_>| {
         lock(conn).await?;
-        if fingerprint(conn).await?.is_some_and(|known| known == keys.fingerprint()) {
-            return Ok(());
+        if let Some(known) = fingerprint(conn).await? {
+            if known == keys.fingerprint() {
+                return Ok(());
+            }
+            if !keys.knows(&known) && audit::is_begun(conn).await? {
+                tracing::warn!("the key that sealed the trail until now is missing from the key file");
+            }
         }
         check_needed_keys(conn, Some(&keys)).await?;
         let set = instance::key_fingerprint.eq(Some(keys.fingerprint()));
         run!(conn, execute(diesel::update(instance::table).set(set))).map(drop)
+    })
+    .await
+}
+
+/// Makes sure that what a command records is sealed under a key of the nodes: that one of `keys` is the one which the
+/// database remembers, as it will from now on if it knows none. `None` stands for a key file that is missing.
+///
+/// # Errors
+/// [`Error::Conflict`] when none is, and sessions live or events were sealed; or when the database is away.
+pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
+    let keys = keys.cloned();
+    db.write(async move |conn: &mut Conn<'_>| {
+        lock(conn).await?;
+        match (fingerprint(conn).await?, keys) {
+            (None, None) => Ok(()),
+            (None, Some(keys)) => {
+                let set = instance::key_fingerprint.eq(Some(keys.fingerprint()));
+                run!(conn, execute(diesel::update(instance::table).set(set))).map(drop)
+            }
+            (Some(known), Some(keys)) if keys.knows(&known) => Ok(()),
+            (Some(_), _) if statements::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
+                "this is not the key file that the server seals the trail with (SESSILE_KEY_FILE): give the command the \
+                 same one, or restore it from your backup; if it is lost, run `sessile session revoke --all` and start \
+                 the server once"
+                    .into(),
+            )),
+            (Some(_), _) => Ok(()),
+        }
     })
     .await
 }

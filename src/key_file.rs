@@ -1,7 +1,9 @@
-//! The key file: the keys that sign cookies and form tokens, one a line, shared by all nodes. The first signs, all
-//! verify. Read at start by `serve`.
+//! The key file: the keys that sign cookies, form tokens and the audit trail, one a line, shared by all nodes. The first
+//! signs, all verify; a line `trail:KEY` verifies the trail alone. Read at start by `serve` and by commands that record.
 //!
 //! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
+
+mod trail;
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -15,6 +17,7 @@ use base64::{
 };
 use sha2::{Digest as _, Sha256};
 
+pub use self::trail::{AccountKey, TrailKey, TrailKeys};
 use crate::{
     error::{Error, Result},
     secret,
@@ -22,6 +25,8 @@ use crate::{
 
 /// Bytes of a key: what the cookie signer derives its own from.
 const KEY_BYTES: usize = 64;
+/// Begins the line of a key that signs and verifies nothing any more but the events of its time.
+const TRAIL_ONLY: &str = "trail:";
 
 /// With padding or without, so that `head -c 64 /dev/urandom | base64 -w0` makes a line too.
 const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -33,6 +38,7 @@ const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone)]
 pub struct Keys {
     keys: Vec<SigningKey>,
+    trail: TrailKeys,
     made_now: bool,
 }
 
@@ -40,6 +46,7 @@ pub struct Keys {
 struct SigningKey {
     cookies: Key,
     forms: Vec<u8>,
+    trail: TrailKey,
     fingerprint: String,
 }
 
@@ -72,8 +79,15 @@ impl Keys {
 
     fn parse(text: &str, path: &Path) -> Result<Self> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let keys: Option<Vec<_>> = lines.map(SigningKey::parse).collect();
-        keys.filter(|keys| !keys.is_empty()).map(|keys| Self { keys, made_now: false }).ok_or_else(|| {
+        let (past, lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(TRAIL_ONLY));
+        let keys: Option<Vec<_>> = lines.into_iter().map(SigningKey::parse).collect();
+        let past: Option<Vec<_>> = past.iter().map(|line| SigningKey::parse(line[TRAIL_ONLY.len()..].trim())).collect();
+        let both = keys.filter(|keys| !keys.is_empty()).zip(past);
+        both.map(|(keys, past)| {
+            let trail = TrailKeys::new(keys.iter().chain(&past).map(|key| key.trail.clone()));
+            Self { keys, trail, made_now: false }
+        })
+        .ok_or_else(|| {
             Error::Invalid(format!(
                 "the key file {} (SESSILE_KEY_FILE) holds something else than keys: restore it from your backup",
                 path.display()
@@ -128,6 +142,11 @@ impl Keys {
             .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
     }
 
+    /// The keys of the audit trail, each derived from one of the file's.
+    pub fn trail(&self) -> &TrailKeys {
+        &self.trail
+    }
+
     /// The signing key's fingerprint, which the database keeps: it opens nothing.
     pub fn fingerprint(&self) -> &str {
         &self.keys[0].fingerprint
@@ -156,6 +175,7 @@ impl SigningKey {
         Some(Self {
             cookies: Key::from(&bytes),
             forms: derived("sessile form tokens"),
+            trail: TrailKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })
     }
@@ -237,6 +257,18 @@ mod tests {
         assert_eq!(read(&bare), read(&padded));
         // As `base64 -w0 >>` leaves it: without the end of the line.
         assert_eq!(Keys::parse(&format!("{bare}\n{padded}"), Path::new("k")).unwrap().keys.len(), 2);
+    }
+
+    #[test]
+    fn a_key_kept_for_the_trail_alone_verifies_no_cookie() {
+        let line = |n: u8| BASE64_STANDARD_NO_PAD.encode([n; KEY_BYTES]);
+        let old = Keys::parse(&line(1), Path::new("k")).unwrap();
+        let kept = Keys::parse(&format!("trail: {}\n{}\n", line(1), line(2)), Path::new("k")).unwrap();
+        assert!(kept.trail().find(old.trail().signing().id()).is_some());
+        assert_ne!(kept.trail().signing().id(), old.trail().signing().id());
+        assert_eq!(kept.verify_cookie(&old.sign_cookie("aiq_session", "value".into())), None);
+        assert!(!kept.knows(old.fingerprint()));
+        assert!(Keys::parse(&format!("trail:{}", line(1)), Path::new("k")).is_err(), "no key signs");
     }
 
     #[test]

@@ -7,9 +7,10 @@
 //!
 //! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`metrics`], [`db`],
 //!   [`assets`], [`text`]
-//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`instance`]
-//! - **Web**: [`security`], [`page`], [`failure`], [`desk`]
-//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`ops`]
+//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`ending`], [`instance`]
+//! - **Web**: [`security`], [`page`], [`failure`], [`desk`], [`trail`]
+//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`devices`], [`activity`],
+//!   [`live`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
 //! # The walk of a signed-in request
@@ -28,6 +29,7 @@
 
 pub mod account;
 pub mod account_page;
+pub mod activity;
 pub mod app;
 pub mod assets;
 pub mod audit;
@@ -37,10 +39,13 @@ pub mod dashboard;
 pub mod db;
 pub mod desk;
 pub mod device;
+pub mod devices;
+pub mod ending;
 pub mod error;
 pub mod failure;
 pub mod instance;
 pub mod key_file;
+pub mod live;
 pub mod login;
 pub mod metrics;
 pub mod ops;
@@ -52,3 +57,4 @@ pub mod session;
 pub mod settings;
 pub mod text;
 pub mod throttle;
+pub mod trail;

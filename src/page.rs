@@ -7,6 +7,7 @@ use askama::Template;
 use crate::{
     assets,
     db::Instant,
+    device::arrivals::Arrivals,
     error::{Error, Result},
     security::{Site, forms::FormToken},
 };
@@ -22,6 +23,23 @@ pub struct Page {
     pub current: &'static str,
     /// The same page under the right origin, if it was opened under another.
     pub misplaced: Option<String>,
+    /// A new device that the person is asked about.
+    pub arrival: Option<Arrival>,
+}
+
+/// A new device, as the account's other devices are asked about it.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The device.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// When it came.
+    pub when: When,
+    /// How many more there are.
+    pub more: usize,
+    /// Where to come back to after the answer.
+    pub here: String,
 }
 
 /// Who is signed in, for the header and its sign-out form.
@@ -48,6 +66,8 @@ pub struct NavItem {
 
 const NAVIGATION: &[NavItem] = &[
     NavItem { id: "dashboard", href: "/dashboard", label: "Home", icon: "home" },
+    NavItem { id: "devices", href: "/devices", label: "Devices", icon: "devices" },
+    NavItem { id: "activity", href: "/activity", label: "Activity", icon: "activity" },
     NavItem { id: "account", href: "/account", label: "Account", icon: "account" },
 ];
 
@@ -59,7 +79,7 @@ impl Page {
 
     /// A frame without anything that depends on who asks, and how.
     pub fn bare(title: &str) -> Self {
-        Self { title: title.to_owned(), person: None, current: "", misplaced: None }
+        Self { title: title.to_owned(), ..Self::default() }
     }
 
     /// For somebody who is signed in.
@@ -67,6 +87,19 @@ impl Page {
     pub fn of(mut self, name: &str, token: &FormToken, current: &'static str) -> Self {
         self.person = Some(Person { name: name.to_owned(), form_token: token.value.clone() });
         self.current = current;
+        self
+    }
+
+    /// With what the device in use is asked about new ones.
+    #[must_use]
+    pub fn asking(mut self, req: &HttpRequest, arrivals: &Arrivals, now: Instant) -> Self {
+        self.arrival = arrivals.to_answer.first().map(|device| Arrival {
+            id: device.id.clone(),
+            name: device.name.clone(),
+            when: When::clock(device.first_seen, now),
+            more: arrivals.to_answer.len() - 1,
+            here: req.path().to_owned(),
+        });
         self
     }
 

@@ -7,9 +7,9 @@ use actix_web::{
 };
 
 use crate::{
-    account_page, assets, dashboard,
+    account_page, activity, assets, dashboard, devices,
     error::{Error, Methods, Result},
-    login, ops, page,
+    live, login, ops, page,
     session::guard::HOME,
 };
 
@@ -51,16 +51,33 @@ pub fn with_session(config: &mut ServiceConfig) {
                 .route(get().to(account_page::show))
                 .route(web::post().to(account_page::submit)),
         )
+        .service(
+            resource("/devices", GET_POST)
+                .route(get().to(devices::page::show))
+                .route(web::post().to(devices::page::submit)),
+        )
+        .service(resource("/activity", GET).route(get().to(activity::page::show)))
         .service(resource("/api/establish-session", "POST").route(web::post().to(login::api::establish)))
         .service(
             resource("/api/session", "GET, HEAD, DELETE")
                 .route(get().to(login::api::show))
                 .route(web::delete().to(login::api::log_out)),
         )
+        .service(resource("/api/events", GET).route(get().to(live::events)))
         .service(
             resource("/api/session/data", "GET, HEAD, PATCH")
                 .route(get().to(login::data::show))
                 .route(web::patch().to(login::data::patch)),
+        )
+        .service(resource("/api/activity", GET).route(get().to(activity::api::list)))
+        .service(resource("/api/sessions", GET).route(get().to(devices::api::sessions)))
+        .service(resource("/api/sessions/revoke-others", "POST").route(web::post().to(devices::api::end_others)))
+        .service(resource("/api/sessions/{id}", "DELETE").route(web::delete().to(devices::api::end_session)))
+        .service(resource("/api/devices", GET).route(get().to(devices::api::devices)))
+        .service(
+            resource("/api/devices/{id}", "PATCH, DELETE")
+                .route(web::patch().to(devices::api::rename))
+                .route(web::delete().to(devices::api::forget)),
         )
         .default_service(web::to(nothing));
 }

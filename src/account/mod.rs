@@ -13,7 +13,7 @@ use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selec
 use serde::Serialize;
 
 use crate::{
-    db::{Conn, Instant, find, now, run, schema::accounts, words},
+    db::{Conn, Instant, Locked, find, now, run, schema::accounts, words},
     device,
     error::{Error, Result},
     secret, text,
@@ -140,6 +140,17 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result
         )
     )?;
     Ok(rows == 1)
+}
+
+/// Locks the account's row for this transaction, as a login does, so that what is done to its sessions and devices is done
+/// one after the other.
+///
+/// # Errors
+/// When the database is away.
+pub async fn lock(conn: &mut Conn<'_>, id: &str) -> Result<()> {
+    let row = accounts::table.filter(accounts::id.eq(id)).select(accounts::id);
+    let _: Vec<String> = run!(conn, load(Locked::all(row)))?;
+    Ok(())
 }
 
 /// Replaces the hash of a password by another of the same password, unless the password has changed meanwhile.

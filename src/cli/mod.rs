@@ -10,6 +10,7 @@ mod prune;
 pub mod serve;
 mod session;
 mod stopping;
+mod subscribers;
 mod tls;
 mod user;
 
@@ -23,6 +24,8 @@ use crate::{
     clock::Clock,
     db::Db,
     error::{Error, Result},
+    instance,
+    key_file::Keys,
     session::{Lifetimes, Sessions},
     settings::{self, Settings, SettingsArgs},
 };
@@ -49,6 +52,9 @@ enum Command {
     /// Looks after sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Writes a list of all accounts
+    #[command(subcommand)]
+    Subscribers(subscribers::Command),
     /// Ends what has expired and deletes what ended over 30 days ago
     Prune,
 }
@@ -88,6 +94,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
                 Command::Migrate => open(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,
+                Command::Subscribers(command) => subscribers::run(command, &settings).await,
                 Command::Prune => prune::run(&settings).await,
             }
         })
@@ -107,6 +114,30 @@ fn in_words(error: &Error) -> String {
 async fn open(settings: &Settings) -> Result<Db> {
     let db = Db::open(settings)?;
     db.migrate().await?;
+    Ok(db)
+}
+
+/// The same for a command that records events: with the keys that seal them, which must be those of the nodes. The key
+/// file is made if it is missing and nothing needs an older one.
+async fn open_to_record(settings: &Settings) -> Result<Db> {
+    let db = open(settings).await?;
+    if !settings.key_file.exists() {
+        instance::check_keys_of_command(&db, None).await?;
+    }
+    let keys = Keys::read_or_make(&settings.key_file)?;
+    let checked = instance::check_keys_of_command(&db, Some(&keys)).await;
+    if matches!(checked, Err(Error::Conflict(_))) {
+        keys.take_back(&settings.key_file);
+    }
+    checked?;
+    db.use_trail_keys(keys.trail());
+    Ok(db)
+}
+
+/// The same whatever keys there are: for the way out when the right ones are lost.
+async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
+    let db = open(settings).await?;
+    db.use_trail_keys(Keys::read_or_make(&settings.key_file)?.trail());
     Ok(db)
 }
 

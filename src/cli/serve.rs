@@ -23,7 +23,7 @@ use crate::{
     key_file::Keys,
     ops::{LiveSessions, Readiness},
     security::{Site, limits::Limits},
-    session::{Sessions, sweep, touch},
+    session::{Sessions, news::Hub, sweep, touch},
     settings::{PublicUrl, Settings},
     throttle,
 };
@@ -56,6 +56,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
         instance::check_no_keys_needed(&db).await?;
     }
     let keys = Keys::read_or_make(&settings.key_file)?;
+    db.use_trail_keys(keys.trail());
     let listener = TcpListener::bind(settings.listen).map_err(|error| {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
@@ -80,6 +81,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
             () = drain(&parts.readiness, &handle, asked, &mut signals) => Ok(()),
         },
     };
+    parts.news.close();
     handle.stop(true).await;
     // What is queued is the activity of requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
@@ -98,7 +100,10 @@ fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, port: u16) 
     let limit = settings.pool_timeout + settings.statement_timeout;
     let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
-    Ok(Parts { site, sessions, prover, readiness, live })
+    let news = Hub::new(sessions.db.clone(), sessions.clock.clone());
+    let metrics = sessions.db.metrics().clone();
+    news.on_known(move |time| metrics.news(time));
+    Ok(Parts { site, sessions, prover, readiness, live, news })
 }
 
 /// A database that takes its time at the start, as when another node migrates it, is one that is away for now.
@@ -156,9 +161,10 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
     }
     tracing::info!("serving");
     tokio::join!(
+        parts.news.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
-        sweep_now_and_then(&parts.sessions.db, settings.prune_interval)
+        sweep_now_and_then(&parts.sessions.db, settings.prune_interval, settings.address_ttl)
     );
     Ok(())
 }
@@ -181,7 +187,7 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
-async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
+async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Duration) {
     let Some(every) = every else { return };
     loop {
         match sweep::sweep(db).await {
@@ -191,6 +197,11 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>) {
         }
         if let Err(error) = throttle::count::sweep(db).await {
             tracing::warn!(%error, "old counts of wrong passwords were not deleted");
+        }
+        match sweep::wipe_addresses(db, address_ttl).await {
+            Ok(0) => {}
+            Ok(wiped) => tracing::info!(wiped, "old addresses were wiped"),
+            Err(error) => tracing::warn!(%error, "the wiping of old addresses was cut short"),
         }
         rt::time::sleep(every).await;
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{address, open, say, unknown};
+use super::{address, open, open_to_record, open_with_any_keys, say, unknown};
 use crate::{
     account,
     audit::OPERATOR,
@@ -82,7 +82,7 @@ async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<
 
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
     let unknown = format!("no session {id} lives: `sessile session list` names those that do");
-    match end(&open(settings).await?, Scope::One(id)).await? {
+    match end(&open_to_record(settings).await?, Scope::One(id)).await? {
         0 => Err(Error::Invalid(unknown)),
         ended => say(&format!("ended {ended}")),
     }
@@ -91,7 +91,7 @@ async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
 async fn revoke_all_of(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
     let key = address.key();
-    let db = open(settings).await?;
+    let db = open_to_record(settings).await?;
     let found = db.read(async move |conn: &mut Conn<'_>| account::find_credentials(conn, &key).await).await?;
     let found = found.ok_or_else(|| unknown(&address))?;
     say(&format!("ended {}", end(&db, Scope::Account(found.account.id)).await?))
@@ -99,7 +99,7 @@ async fn revoke_all_of(settings: &Settings, email: &str) -> Result<()> {
 
 /// In several transactions, so that the server beside this never waits long.
 async fn revoke_all(settings: &Settings) -> Result<()> {
-    let db = open(settings).await?;
+    let db = open_with_any_keys(settings).await?;
     let mut all = 0;
     loop {
         match end(&db, Scope::All).await? {

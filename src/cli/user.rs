@@ -1,6 +1,6 @@
 //! `sessile user …`
 
-use super::{address, open, password_from_stdin, say, unknown};
+use super::{address, open, open_to_record, password_from_stdin, say, unknown};
 use crate::{
     account::{self, Account, EmailAddress, Role, hasher::Hasher},
     audit::{self, Event, Kind, OPERATOR},
@@ -72,7 +72,7 @@ async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result
         password_hash: new_password_hash(about).await?,
     };
     let taken = format!("there is an account with the address {} already", new.email.as_str());
-    let db = open(settings).await?;
+    let db = open_to_record(settings).await?;
     let made = db
         .write(async move |conn: &mut Conn<'_>| {
             instance::lock(conn).await?;
@@ -101,7 +101,7 @@ async fn list(settings: &Settings) -> Result<()> {
 
 async fn disable(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
-    let ended = open(settings)
+    let ended = open_to_record(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
             // Two owners who are disabled at once must not both count on the other.
@@ -125,7 +125,7 @@ async fn disable(settings: &Settings, email: &str) -> Result<()> {
 
 async fn enable(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
-    open(settings)
+    open_to_record(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
             let account = named(conn, &address).await?;
@@ -146,7 +146,7 @@ async fn named(conn: &mut Conn<'_>, address: &EmailAddress) -> Result<Account> {
 async fn set_password(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
     let hash = new_password_hash(vec![address.as_str().to_owned()]).await?;
-    let ended = open(settings)
+    let ended = open_to_record(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
             let id = named(conn, &address).await?.id;

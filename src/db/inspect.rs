@@ -8,7 +8,7 @@ use std::time::Duration;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 
-use super::{Conn, ConnectPlan, migrate, within};
+use super::{Conn, ConnectPlan, EngineConn, migrate, notify::Outbox, within};
 use crate::{
     error::{Away, Error, Result},
     settings::{DatabaseUrl, Settings},
@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const MOST_TOLD: usize = 3;
 
 /// An open database that is only looked at.
-pub struct Inspection(Opened);
+pub struct Inspection(Opened, Outbox);
 
 enum Opened {
     Postgres(Box<AsyncPgConnection>),
@@ -56,24 +56,25 @@ impl Inspection {
     pub async fn open(settings: &Settings) -> Result<Option<Self>> {
         match &settings.database {
             DatabaseUrl::Sqlite(path) if !path.exists() => Ok(None),
-            DatabaseUrl::Sqlite(path) => Ok(Some(Self(Opened::Sqlite(read_only(path)?)))),
+            DatabaseUrl::Sqlite(path) => Ok(Some(Self(Opened::Sqlite(read_only(path)?), Outbox::default()))),
             DatabaseUrl::Postgres(url) => {
                 let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
                 let away = |error| Error::unavailable(Away::Database, error);
                 let mut conn = plan.connect().await.map_err(away)?;
                 let read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
                 within(DEADLINE, conn.batch_execute(read_only)).await?;
-                Ok(Some(Self(Opened::Postgres(Box::new(conn)))))
+                Ok(Some(Self(Opened::Postgres(Box::new(conn)), Outbox::default())))
             }
         }
     }
 
     /// Its connection, for reads.
     pub fn conn(&mut self) -> Conn<'_> {
-        match &mut self.0 {
-            Opened::Postgres(conn) => Conn::Postgres(conn, DEADLINE),
-            Opened::Sqlite(conn) => Conn::Sqlite(conn),
-        }
+        let engine = match &mut self.0 {
+            Opened::Postgres(conn) => EngineConn::Postgres(conn, DEADLINE),
+            Opened::Sqlite(conn) => EngineConn::Sqlite(conn),
+        };
+        Conn::new(engine, &mut self.1)
     }
 
     /// The engine and its version.

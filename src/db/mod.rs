@@ -4,43 +4,40 @@
 //! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
 //! that broke, hung or turned read-only never goes back to the pool; and there are never more than the settings say.
 
+mod beside;
+mod conn;
 mod express;
 pub mod inspect;
 pub mod instant;
 mod lent;
 pub mod migrate;
+mod notify;
 mod pools;
 mod postgres;
 pub mod schema;
 mod sqlite;
 mod statement;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use diesel_async::AsyncPgConnection;
-
+use self::notify::Tell;
 pub use self::{
+    conn::{Conn, EngineConn, Epilogue},
     express::{Merged, Now, before_now, from_now, merged, now},
     inspect::Schema,
     instant::Instant,
+    notify::{Heard, LONGEST_TEXT, announce, mention},
     postgres::ConnectPlan,
-    statement::{Locked, TouchRow, Touches},
+    statement::{Locked, TouchRow, Touches, TrailHead, TrailHeads},
 };
 use crate::{
     clock::Clock,
     error::{Away, Error, Result},
+    key_file::TrailKeys,
     metrics::{Metrics, Pool},
     settings::{DatabaseUrl, Settings},
 };
-
-/// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
-pub enum Conn<'a> {
-    /// PostgreSQL, and the deadline of each statement.
-    Postgres(&'a mut AsyncPgConnection, Duration),
-    /// SQLite, on a thread that may block.
-    Sqlite(&'a mut diesel::SqliteConnection),
-}
 
 impl Conn<'_> {
     /// Whether the database answers on this connection at all.
@@ -56,11 +53,11 @@ impl Conn<'_> {
 /// Runs a query on whichever engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
 macro_rules! run {
     ($conn:expr, $method:ident($query:expr)) => {
-        match $conn {
-            $crate::db::Conn::Postgres(conn, deadline) => {
+        match &mut $conn.engine {
+            $crate::db::EngineConn::Postgres(conn, deadline) => {
                 $crate::db::within(*deadline, ::diesel_async::RunQueryDsl::$method($query, &mut **conn)).await
             }
-            $crate::db::Conn::Sqlite(conn) => {
+            $crate::db::EngineConn::Sqlite(conn) => {
                 ::diesel::RunQueryDsl::$method($query, &mut **conn).map_err($crate::error::Error::from)
             }
         }
@@ -70,8 +67,8 @@ macro_rules! run {
 /// Like [`run!`] with `first`, or `get_result` for what returns rows, but finding nothing is `None`.
 macro_rules! find {
     ($conn:expr, $method:ident($query:expr)) => {
-        match $conn {
-            $crate::db::Conn::Postgres(conn, deadline) => {
+        match &mut $conn.engine {
+            $crate::db::EngineConn::Postgres(conn, deadline) => {
                 $crate::db::within(
                     *deadline,
                     ::futures_util::FutureExt::map(
@@ -81,7 +78,7 @@ macro_rules! find {
                 )
                 .await
             }
-            $crate::db::Conn::Sqlite(conn) => {
+            $crate::db::EngineConn::Sqlite(conn) => {
                 ::diesel::OptionalExtension::optional(::diesel::RunQueryDsl::$method($query, &mut **conn))
                     .map_err($crate::error::Error::from)
             }
@@ -162,7 +159,10 @@ pub async fn within<T>(deadline: Duration, statement: impl Future<Output = diese
 
 /// The database. Cheap to clone; all clones share the pools, and the counts of what is done.
 #[derive(Clone)]
-pub struct Db(Arc<Engine>, Metrics);
+pub struct Db(Arc<Engine>, Metrics, TrailKeysCell);
+
+/// The keys of the audit trail, once they have been read.
+type TrailKeysCell = Arc<OnceLock<TrailKeys>>;
 
 enum Engine {
     Postgres(Box<pools::Pools>),
@@ -175,14 +175,14 @@ impl Db {
     /// # Errors
     /// When the address of the database makes no sense or the folder cannot be made.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let metrics = Metrics::default();
+        let (metrics, keys) = (Metrics::default(), TrailKeysCell::default());
         let engine = match &settings.database {
             DatabaseUrl::Postgres(url) => {
-                Engine::Postgres(Box::new(pools::Pools::open(url.expose(), settings, metrics.clone())?))
+                Engine::Postgres(Box::new(pools::Pools::open(url.expose(), settings, metrics.clone(), keys.clone())?))
             }
-            DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings, &metrics)?),
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings, &metrics, keys.clone())?),
         };
-        Ok(Self(Arc::new(engine), metrics))
+        Ok(Self(Arc::new(engine), metrics, keys))
     }
 
     /// The counts of this node.
@@ -196,6 +196,11 @@ impl Db {
             Engine::Postgres(pools) => pools.figures(),
             Engine::Sqlite(lanes) => lanes.figures(),
         }
+    }
+
+    /// Hands over the keys that transactions need to record events, once they have been read; the first stay.
+    pub fn use_trail_keys(&self, keys: &TrailKeys) {
+        let _ = self.2.set(keys.clone());
     }
 
     /// Runs reads. Tried once more after a lost connection, never after a deadline.
@@ -257,6 +262,17 @@ impl Db {
             }
         };
         self.1.database_work("transaction", writing).await
+    }
+
+    /// Tells of what is announced and mentioned by this process and all others on the database, until this is dropped.
+    /// After each gap it says [`Heard::Sure`] again: then ask the database what was missed. One listener a process.
+    pub async fn listen(&self, tell: impl Fn(Heard) + Send + Sync + 'static) {
+        let tell: Tell = Arc::new(tell);
+        let _when_dropped = notify::Deaf(Arc::clone(&tell));
+        match &*self.0 {
+            Engine::Postgres(pools) => pools.listen(&tell).await,
+            Engine::Sqlite(lanes) => lanes.listen(tell).await,
+        }
     }
 
     /// Brings the schema up to date; see [`migrate`].

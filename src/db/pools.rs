@@ -20,7 +20,15 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::{Conn, lent::Lent, migrate, postgres, postgres::ConnectPlan, within};
+use super::{
+    Conn, EngineConn, TrailKeysCell,
+    lent::Lent,
+    migrate,
+    notify::{Outbox, Tell},
+    postgres,
+    postgres::{ConnectPlan, listen::Mentions},
+    within,
+};
 use crate::{
     error::{Away, Error, Result},
     metrics::{self, Metrics},
@@ -43,14 +51,17 @@ pub(super) struct Pools {
     for_migrations: ConnectPlan,
     replaced: watch::Receiver<Option<Instant>>,
     handle: Handle,
+    for_listening: ConnectPlan,
+    mentions: Mentions,
     wait: Duration,
     deadline: Duration,
+    trail_keys: TrailKeysCell,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
 
 impl Pools {
-    pub(super) fn open(url: &str, settings: &Settings, metrics: Metrics) -> Result<Self> {
+    pub(super) fn open(url: &str, settings: &Settings, metrics: Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
@@ -69,8 +80,11 @@ impl Pools {
             for_migrations,
             replaced,
             handle,
+            for_listening: plan(settings.statement_timeout)?,
+            mentions: Mentions::default(),
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
+            trail_keys,
             runtime: Some(runtime),
             metrics,
         })
@@ -104,8 +118,12 @@ impl Pools {
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let result = work(&mut Conn::Postgres(&mut lent, self.deadline)).await;
+        let mut outbox = Outbox::default();
+        let result = work(&mut Conn::new(EngineConn::Postgres(&mut lent, self.deadline), &mut outbox)).await;
         let result = tell_lost(&mut lent, result).await;
+        if result.is_ok() {
+            self.mentions.add(outbox.mentioned);
+        }
         if !matches!(result, Err(Error::Unavailable(_))) {
             lent.give_back();
         }
@@ -124,10 +142,18 @@ impl Pools {
             }
             begun => begun?,
         };
-        match work(&mut Conn::Postgres(&mut lent, self.deadline)).await {
+        let mut outbox = Outbox::default();
+        let done = async {
+            let engine = EngineConn::Postgres(&mut lent, self.deadline);
+            let mut conn = Conn::in_transaction(engine, &mut outbox, self.trail_keys.get());
+            let value = work(&mut conn).await?;
+            conn.finish().await.map(|()| value)
+        };
+        match done.await {
             Ok(value) => {
                 lent.make_last();
                 within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;
+                self.mentions.add(outbox.mentioned);
                 lent.give_back();
                 Ok(value)
             }
@@ -146,6 +172,11 @@ impl Pools {
     /// a new one.
     pub(super) fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
+    }
+
+    /// Listens on a connection of its own; see [`postgres::listen`].
+    pub(super) async fn listen(&self, tell: &Tell) {
+        postgres::listen::listen(&self.for_listening, self.deadline, &self.mentions, tell).await;
     }
 
     /// Migrates on a connection of its own, under an advisory lock that ends with it.

@@ -36,6 +36,7 @@ diesel::table! {
         first_seen -> Instant,
         last_seen -> Instant,
         proved_at -> Nullable<Instant>,
+        acknowledged_at -> Nullable<Instant>,
     }
 }
 
@@ -83,6 +84,24 @@ diesel::table! {
         device_name -> Nullable<Text>,
         ip -> Nullable<Text>,
         detail -> Nullable<Text>,
+        seq -> Nullable<BigInt>,
+        ip_salt -> Nullable<Binary>,
+        ip_commit -> Nullable<Binary>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    trails (account_id) {
+        account_id -> Text,
+        links -> BigInt,
+        unchained -> BigInt,
+        digest -> Nullable<Binary>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Binary>,
     }
 }
 
@@ -133,4 +152,5 @@ diesel::joinable!(devices -> accounts (account_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(sessions -> devices (device_id));
 diesel::joinable!(audit -> accounts (account_id));
+diesel::joinable!(trails -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);

@@ -14,7 +14,12 @@ use diesel::{
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
-use super::{Conn, migrate};
+use super::{
+    Conn, EngineConn, TrailKeysCell,
+    beside::Beside,
+    migrate,
+    notify::{Outbox, Tell},
+};
 use crate::{
     error::{Away, Error, Result},
     metrics::{Metrics, Pool as Figures},
@@ -25,6 +30,8 @@ use crate::{
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
+    trail_keys: TrailKeysCell,
+    beside: Arc<Beside>,
 }
 
 struct Lane {
@@ -53,7 +60,7 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
 }
 
 impl Lanes {
-    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics) -> Result<Self> {
+    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
         private_file(path).map_err(|error| {
             Error::Invalid(format!(
                 "the database file {} cannot be made: {error}; choose another in DATABASE_URL",
@@ -61,7 +68,8 @@ impl Lanes {
             ))
         })?;
         let lane = |size: usize| Lane::open(path, size, settings, metrics.clone());
-        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)? })
+        let beside = Arc::new(Beside::new(path));
+        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)?, trail_keys, beside })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -69,7 +77,9 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.readers.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+        self.readers
+            .hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut Outbox::default()))))
+            .await
     }
 
     pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
@@ -77,7 +87,14 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| finish(work(&mut Conn::Sqlite(conn)))).await
+        let beside = Arc::clone(&self.beside);
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
     }
 
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
@@ -85,7 +102,24 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.hop(move |conn| conn.immediate_transaction(|conn| finish(work(&mut Conn::Sqlite(conn))))).await
+        let (keys, beside) = (self.trail_keys.clone(), Arc::clone(&self.beside));
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let whole = async |conn: &mut SqliteConnection| {
+                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.get());
+                let value = work(&mut conn).await?;
+                conn.finish().await.map(|()| value)
+            };
+            let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
+    }
+
+    /// Listens to this process and those beside it.
+    pub(super) async fn listen(&self, tell: Tell) {
+        self.beside.listen(tell).await;
     }
 
     pub(super) fn figures(&self) -> Figures {

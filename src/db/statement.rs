@@ -1,14 +1,18 @@
-//! Two statements that diesel cannot write for both engines: a read that locks its rows, and the touch of many sessions at once.
+//! Statements that diesel cannot write for both engines: a read that locks its rows, the touch of many sessions at once,
+//! and the heads of many trails at once.
 
 use diesel::{
-    QueryResult, RunQueryDsl,
+    QueryResult, Queryable, RunQueryDsl, Selectable,
     pg::Pg,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
-    sql_types::{Bool, Nullable, Text},
+    sql_types::{BigInt, Binary, Bool, Nullable, Text},
     sqlite::Sqlite,
 };
 
-use super::instant::{Instant, sql};
+use super::{
+    instant::{Instant, sql},
+    schema::trails,
+};
 
 /// A read whose rows are locked for this transaction, in the order of the read. SQLite has one writer, so there it is the
 /// read itself.
@@ -42,7 +46,8 @@ impl<Read, Conn> RunQueryDsl<Conn> for Locked<Read> {}
 impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Read> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.read.walk_ast(out.reborrow())?;
-        out.push_sql(if self.wait { " FOR UPDATE" } else { " FOR UPDATE SKIP LOCKED" });
+        // A stronger lock would also stop whoever only refers to the row, such as an event to its account.
+        out.push_sql(if self.wait { " FOR NO KEY UPDATE" } else { " FOR NO KEY UPDATE SKIP LOCKED" });
         Ok(())
     }
 }
@@ -134,5 +139,83 @@ impl QueryFragment<Sqlite> for Touches<'_> {
         out.push_sql(LIVING);
         out.push_sql(super::express::SQLITE_NOW);
         Ok(())
+    }
+}
+
+/// The head of an account's chain of events, as it is stored.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = trails)]
+#[diesel(check_for_backend(Pg, Sqlite))]
+pub struct TrailHead {
+    /// Whose.
+    pub account_id: String,
+    /// How many links there are; the last one's `seq`.
+    pub links: i64,
+    /// How many events of the account are older than its chain.
+    pub unchained: i64,
+    /// What all links come to. This and the following are there from the first link on.
+    pub digest: Option<Vec<u8>>,
+    /// Which key sealed it.
+    pub key_id: Option<String>,
+    /// The seal.
+    pub mac: Option<Vec<u8>>,
+}
+
+/// Heads, written over those there are, in one statement.
+#[derive(Debug, Clone, Copy)]
+pub struct TrailHeads<'a>(pub &'a [TrailHead]);
+
+impl TrailHeads<'_> {
+    fn upsert<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
+    where
+        Engine: diesel::backend::Backend
+            + diesel::sql_types::HasSqlType<Nullable<Text>>
+            + diesel::sql_types::HasSqlType<Nullable<Binary>>,
+        String: diesel::serialize::ToSql<Text, Engine>,
+        i64: diesel::serialize::ToSql<BigInt, Engine>,
+        Option<String>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
+        Option<Vec<u8>>: diesel::serialize::ToSql<Nullable<Binary>, Engine>,
+    {
+        out.push_sql("INSERT INTO trails (account_id, links, unchained, digest, key_id, mac) VALUES ");
+        for (n, head) in self.0.iter().enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_bind_param::<Text, _>(&head.account_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&head.links)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&head.unchained)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Binary>, _>(&head.digest)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&head.key_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Binary>, _>(&head.mac)?;
+            out.push_sql(")");
+        }
+        out.push_sql(
+            " ON CONFLICT (account_id) DO UPDATE SET links = excluded.links, unchained = excluded.unchained, \
+             digest = excluded.digest, key_id = excluded.key_id, mac = excluded.mac",
+        );
+        Ok(())
+    }
+}
+
+impl Query for TrailHeads<'_> {
+    type SqlType = Bool;
+}
+impl QueryId for TrailHeads<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Conn> RunQueryDsl<Conn> for TrailHeads<'_> {}
+
+impl QueryFragment<Pg> for TrailHeads<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.upsert(&mut out)
+    }
+}
+impl QueryFragment<Sqlite> for TrailHeads<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.upsert(&mut out)
     }
 }

@@ -1,5 +1,5 @@
 //! The password again, from somebody who is signed in: for what should not be done by whoever finds a screen unlocked.
-//! It goes on with what was asked.
+//! It goes on with what was asked; what is to be ended ends in the same transaction.
 //!
 //! Invariant: whoever gives the password gets a new key, and the old one stops working in the same instant.
 
@@ -12,17 +12,22 @@ use crate::{
     audit::{self, Kind},
     db::Conn,
     desk::{Desk, form_again},
+    ending::{self, Done, Ending},
     error::{Error, Result},
     page::{self, Page},
     security::forms::{self, Form},
-    session::{CurrentUser, SessionKey, guard, request::Presented, statements},
+    session::{CurrentUser, SessionKey, Who, guard, listing, request::Presented, statements},
 };
 
-/// Where to go on to.
+/// Where somebody chooses a new password after another signed in.
+const NEW_PASSWORD: &str = "/account?why=not-me";
+
+/// What to go on with: what to end, and where to go on to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
     next: String,
+    then: String,
 }
 
 /// What the form sends.
@@ -31,6 +36,7 @@ pub struct Query {
 pub struct Fields {
     password: String,
     next: String,
+    then: String,
 }
 
 #[derive(Template)]
@@ -39,7 +45,11 @@ struct ConfirmPage {
     page: Page,
     token: String,
     email: String,
+    lead: String,
+    go_on: &'static str,
+    then: Option<String>,
     next: Option<String>,
+    back: &'static str,
     notice: Option<String>,
     password_error: Option<String>,
 }
@@ -48,6 +58,9 @@ struct ConfirmPage {
 #[derive(Debug, Default)]
 struct Again {
     next: Option<String>,
+    then: Option<Ending>,
+    /// What that is called.
+    name: String,
     notice: Option<String>,
     password_error: Option<String>,
 }
@@ -55,19 +68,20 @@ struct Again {
 /// `GET /confirm`
 ///
 /// # Errors
-/// Without a login.
+/// Without a login, when there is nothing of what is to be ended, or when the database is away.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let next = guard::own_address(&desk.site.public, &query.next);
-    form(StatusCode::OK, &desk, &user, Again { next, ..Again::default() })
+    let asked = what_was_asked(&desk, &user, &query.next, &query.then).await?;
+    form(StatusCode::OK, &desk, &user, asked)
 }
 
 /// `POST /confirm`
 ///
 /// # Errors
-/// Without a login. A wrong password, too many of them and a database that is away show the form again.
+/// Without a login, or when there is nothing of what is to be ended. A wrong password, too many of them and a database
+/// that is away show the form again.
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let Fields { password, next } = sent.fields;
-    let again = Again { next: guard::own_address(&desk.site.public, &next), ..Again::default() };
+    let Fields { password, next, then } = sent.fields;
+    let again = what_was_asked(&desk, &user, &next, &then).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again });
@@ -76,11 +90,8 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
         let password_error = Some("Enter your password.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
     }
-    match confirm(&desk, &user, password).await {
-        Ok(Confirmed::Yes(key)) => {
-            desk.hand_over(&key, &user.account.id)?;
-            Ok(page::see_other(again.next.as_deref().unwrap_or(guard::HOME)))
-        }
+    match confirm(&desk, &user, password, again.then.clone()).await {
+        Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
         Ok(Confirmed::Ended) => Err(desk.ended_meanwhile().await?),
         Ok(Confirmed::No) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
@@ -95,33 +106,67 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
     }
 }
 
+async fn what_was_asked(desk: &Desk, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+    let next = guard::own_address(&desk.site.public, next);
+    if then.is_empty() {
+        return Ok(Again { next, ..Again::default() });
+    }
+    let then = Ending::parse(then).ok_or(Error::NotFound)?;
+    let (who, asked) = (user.who(), then.clone());
+    let name = desk.sessions.db.read(async move |conn: &mut Conn<'_>| ending::name(conn, &who, &asked).await).await?;
+    Ok(Again { next, then: Some(then), name: name.ok_or(Error::NotFound)?, ..Again::default() })
+}
+
+fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done: &Done) -> Result<HttpResponse> {
+    if done.own {
+        desk.goodbye(true);
+        return Ok(page::see_other("/login"));
+    }
+    desk.hand_over(key, &user.account.id)?;
+    Ok(page::see_other(match (&again.then, &again.next) {
+        (Some(Ending::NotMe(_)), _) => NEW_PASSWORD,
+        (_, Some(next)) => next,
+        (_, None) => guard::HOME,
+    }))
+}
+
 enum Confirmed {
-    /// With the session's new key.
-    Yes(SessionKey),
+    /// With the session's new key, and what was ended.
+    Yes(SessionKey, Done),
     No,
     /// The session ended meanwhile.
     Ended,
 }
 
-async fn confirm(desk: &Desk, user: &CurrentUser, password: String) -> Result<Confirmed> {
+async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
     let Presented::Key(old) = desk.facts.presented.clone() else {
         return Ok(Confirmed::Ended);
     };
     let new = SessionKey::generate(desk.sessions.clock.now())?;
     let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::parse(&user.account.email)?));
-    let confirmed = user.event(Kind::LoginConfirmed).ip(desk.facts.ip.as_deref()).session(new.id());
+    let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;
         let work = async move |conn: &mut Conn<'_>| {
             if !checked.settle(conn).await? {
                 return Ok(Confirmed::No);
             }
+            // In the order of their ids, before one of them is changed.
+            listing::lock_living(conn, &user.account.id).await?;
             if !statements::rekey(conn, &old, &new).await? {
                 return Ok(Confirmed::Ended);
             }
+            let confirmed = user.event(Kind::LoginConfirmed).ip(ip.as_deref()).session(new.id());
             let rotated = confirmed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
             audit::record(conn, &[confirmed, rotated]).await?;
-            Ok(Confirmed::Yes(new))
+            let Some(then) = then else {
+                return Ok(Confirmed::Yes(new, Done::default()));
+            };
+            let who = Who { session_id: new.id().to_owned(), ..user.who() };
+            let then = then.after_rekey(old.id(), new.id());
+            let done = ending::carry_out(conn, &who, &then, ip.as_deref()).await?;
+            // Somebody was faster: what was asked has happened.
+            Ok(Confirmed::Yes(new, done.unwrap_or_default()))
         };
         prover.db.write(work).await
     })
@@ -129,9 +174,30 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String) -> Result<Co
 }
 
 fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let Again { next, notice, password_error } = again;
-    let token = forms::token(&desk.site, &desk.req)?;
+    let Again { next, then, name, notice, password_error } = again;
+    let (lead, go_on) = in_words(then.as_ref(), &name);
+    let back = if then.is_some() { "/devices" } else { guard::HOME };
+    let then = then.map(|then| then.to_string());
+    let token = forms::token(&desk.site, &desk.req)?.value;
     let page = Page::new(&desk.req, "Your password, please");
     let email = user.account.email.clone();
-    page::answer(status, &ConfirmPage { page, token: token.value, email, next, notice, password_error })
+    let template = ConfirmPage { page, token, email, lead, go_on, then, next, back, notice, password_error };
+    page::answer(status, &template)
+}
+
+/// What the password is asked for, and what the button says.
+fn in_words(then: Option<&Ending>, name: &str) -> (String, &'static str) {
+    match then {
+        None => ("To keep you safe we ask once more before you go on.".to_owned(), "Go on"),
+        Some(Ending::Session(_)) => (format!("To sign out {name}, type your password."), "Sign out"),
+        Some(Ending::Others) => {
+            ("To sign out everywhere but here, type your password.".to_owned(), "Sign out everywhere else")
+        }
+        Some(Ending::Device(_)) => {
+            (format!("To sign out {name} and forget it, type your password."), "Forget this device")
+        }
+        Some(Ending::NotMe(_)) => {
+            (format!("To sign out {name} and forget it, type your password. Then choose a new one."), "It wasn't me")
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     security::forms::Form,
     session::{
         guard,
-        request::{Ended, RequestFacts, Standing},
+        request::{Ended, Hand, RequestFacts, Standing},
     },
     settings::Signup,
 };
@@ -117,18 +117,61 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
 
 /// What the browser of a session that has ended is told.
 fn why_signed_out(facts: &RequestFacts, now: Instant) -> Option<String> {
-    let Standing::Ended(Ended { because, at }) = *facts.standing.borrow() else {
+    let Standing::Ended(ended) = *facts.standing.borrow() else {
         return None;
     };
+    in_words(ended, now)
+}
+
+fn in_words(Ended { because, at, hand }: Ended, now: Instant) -> Option<String> {
     let when = at.map(|at| {
         let said = When::clock(at, now).text;
         if said.contains(' ') { format!(" ({said})") } else { format!(" at {said}") }
     });
     let when = when.unwrap_or_default();
-    Some(match because {
-        EndedBecause::Expired => "You have not been here for a while, so please sign in again.".to_owned(),
-        EndedBecause::Revoked => format!("You were signed out{when}. Please sign in again."),
-        EndedBecause::Replaced => format!("Somebody else signed in here{when}."),
-        EndedBecause::LoggedOut | EndedBecause::Unknown => return None,
-    })
+    let words = match (because, hand) {
+        (EndedBecause::Expired, _) => "You have not been here for a while, so please sign in again.".to_owned(),
+        (EndedBecause::Replaced, _) => format!("Somebody else signed in here{when}."),
+        (EndedBecause::LoggedOut | EndedBecause::Unknown, _) => return None,
+        (EndedBecause::Revoked, Hand::Elsewhere) => format!("You were signed out from another device{when}."),
+        (EndedBecause::Revoked, Hand::NewPassword) => {
+            format!("The password was changed{when}. Please sign in with the new one.")
+        }
+        (EndedBecause::Revoked, Hand::Operator) => format!("You were signed out by whoever runs Sessile{when}."),
+        (EndedBecause::Revoked, Hand::OperatorsPassword) => {
+            format!("The password was changed by whoever runs Sessile{when}. Please sign in with the new one.")
+        }
+        (EndedBecause::Revoked, Hand::Closed) => format!("This account was closed by whoever runs Sessile{when}."),
+        (EndedBecause::Revoked, Hand::Limit) => {
+            format!("You were signed out{when}, because the account is signed in on too many devices.")
+        }
+        (EndedBecause::Revoked, Hand::None) => format!("You were signed out{when}. Please sign in again."),
+    };
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{audit, session::EndReason};
+
+    #[test]
+    fn a_browser_is_told_who_signed_it_out_and_why() {
+        let now = Instant::from_micros(1_795_460_400_000_000);
+        let told = |reason, by: &str| in_words(Ended::by(reason, Some(by), now), now).unwrap_or_default();
+        let cases = [
+            (told(EndReason::Revoked, "acc_kim"), "You were signed out from another device at "),
+            (told(EndReason::Revoked, audit::OPERATOR), "You were signed out by whoever runs Sessile at "),
+            (told(EndReason::Revoked, audit::SYSTEM), "because the account is signed in on too many devices"),
+            (told(EndReason::PasswordChanged, "acc_kim"), "The password was changed at "),
+            (told(EndReason::PasswordChanged, audit::OPERATOR), "The password was changed by whoever runs Sessile at "),
+            (told(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by whoever runs Sessile at "),
+            (told(EndReason::Replaced, "acc_alex"), "Somebody else signed in here at "),
+            (told(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),
+        ];
+        for (words, expected) in cases {
+            assert!(words.contains(expected), "{words}");
+        }
+        assert_eq!(told(EndReason::LoggedOut, "acc_kim"), "");
+    }
 }

@@ -1,8 +1,8 @@
 //! The login rule: credentials go in, an [`Outcome`] comes out. Called by the login page and the API; the setup and the
 //! signup [begin] a session for the account that they have made.
 //!
-//! Invariant: account, count of tries, device, session and audit are committed in one transaction, and the session id
-//! always changes.
+//! Invariant: account, count of tries, device, session and audit are committed in one transaction, in which the account's
+//! row is locked; the session id always changes, and no account has more sessions than it may.
 
 use actix_web::HttpResponse;
 
@@ -44,7 +44,7 @@ impl Visit {
             device_secret: desk.device_secret(),
             device_name: None,
             ip: facts.ip.clone(),
-            client: Client::from_user_agent(&facts.user_agent),
+            client: Client::from_headers(&facts.user_agent, &facts.hints),
             installed: None,
         }
     }
@@ -160,6 +160,10 @@ pub async fn begin(
         client: recognized.client.clone(),
     };
     let (record, kind, before) = replace_or_create(conn, visit.presented, &new, times).await?;
+    if let Some(most) = times.most {
+        let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
+        statements::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
+    }
     let event = |kind| {
         Event::of(kind, &account.id)
             .session(&record.id)

@@ -84,6 +84,11 @@ impl Metrics {
         self.0.logins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// This node knew of an end so long after it was announced.
+    pub fn news(&self, after: Duration) {
+        self.0.news_seconds.observe(after.as_secs_f64());
+    }
+
     /// Readiness was really checked.
     pub fn readiness_check(&self) {
         self.0.readiness_checks.inc();

@@ -17,12 +17,16 @@ use actix_web::{
 
 use super::{Site, cookies, proxies::Client};
 use crate::{
+    device::Hints,
     error::{Away, Error, Result},
     session::{
         SessionKey,
         request::{Presented, RequestFacts},
     },
 };
+
+/// A page's script sends it with what nobody has asked it for, so that an open page alone keeps no session alive.
+const UNATTENDED: &str = "x-unattended";
 
 /// Names a request; set by the outermost layer.
 #[derive(Debug, Clone)]
@@ -47,11 +51,15 @@ pub async fn wrap(
 
 fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
     let ip = req.extensions().get::<Client>().map(|client| client.ip.to_string());
-    let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let user_agent = user_agent.unwrap_or_default().to_owned();
+    let said = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let user_agent = said(header::USER_AGENT.as_str()).unwrap_or_default();
+    let hints =
+        Hints { brands: said("sec-ch-ua"), platform: said("sec-ch-ua-platform"), mobile: said("sec-ch-ua-mobile") };
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    RequestFacts::new(request_id, ip, user_agent, presented)
+    let facts = RequestFacts { hints, ..RequestFacts::new(request_id, ip, user_agent, presented) };
+    facts.unattended.set(req.headers().contains_key(UNATTENDED));
+    facts
 }
 
 /// Longest session cookie that is looked at; ours are far below.

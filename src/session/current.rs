@@ -5,6 +5,7 @@
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_session::{Session, SessionExt as _, storage::SessionKey as CookieValue};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
@@ -29,6 +30,9 @@ pub(super) const IDENTITY: &str = "actix_identity.user_id";
 const FINISHED: &str = "sessile.finished";
 /// That the cookie is to be renewed, since the session was touched.
 const TOUCHED: &str = "sessile.touched";
+
+/// For how long a password that was given counts.
+const CONFIRMED_FOR: Duration = Duration::from_secs(600);
 
 /// Takes the key of a committed login out of the state; `None` if there was no login.
 pub(super) fn take_finished_key(state: &mut State) -> Result<Option<CookieValue>> {
@@ -66,8 +70,19 @@ pub fn finish_logout(session: &Session, ended: bool) {
     session.purge();
 }
 
+/// Whose session acts.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The account.
+    pub account_id: String,
+    /// The session.
+    pub session_id: String,
+    /// The device in use.
+    pub device_id: Option<String>,
+}
+
 /// Who is signed in. As an argument of a handler it makes the handler one that needs a login, and counts as activity:
-/// the first request after each touch interval extends the session and renews its cookie.
+/// the first request after each touch interval extends the session and renews its cookie. Not what a page asks by itself.
 #[derive(Debug, Clone)]
 pub struct CurrentUser {
     /// The session's row, as this request has made it: `record.id` is what the replaced application called
@@ -87,6 +102,20 @@ impl CurrentUser {
         SessionView::new(&self.record, self.device_name.as_deref(), true)
     }
 
+    /// Whether the password was given lately enough for what should not be done by whoever finds a screen unlocked.
+    pub fn is_confirmed(&self) -> bool {
+        self.now.since(self.record.authenticated_at) <= CONFIRMED_FOR
+    }
+
+    /// Who acts, for what is ended in their name.
+    pub fn who(&self) -> Who {
+        Who {
+            account_id: self.account.id.clone(),
+            session_id: self.record.id.clone(),
+            device_id: self.record.device_id.clone(),
+        }
+    }
+
     /// Something that the person did in this session.
     pub fn event(&self, kind: Kind) -> Event {
         Event::of(kind, &self.account.id)
@@ -97,6 +126,9 @@ impl CurrentUser {
     async fn extract(facts: &RequestFacts, sessions: &Sessions, session: &Session) -> Result<Self> {
         let loaded = facts.live().ok_or_else(|| facts.absence())?;
         let mut user = Self::from(&*loaded);
+        if facts.unattended.get() {
+            return Ok(user);
+        }
         let row = match touch::due(&loaded.record, loaded.now, facts.ip.as_deref(), sessions.times) {
             Due::No => return Ok(user),
             Due::Queue(row) => {

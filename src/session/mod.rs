@@ -2,7 +2,7 @@
 //!
 //! The life of one: [`statements`] create it at a login, in the transaction that records the login; the actix-session
 //! middleware loads it once a request from the [`store`]; [`current`] hands it to handlers; [`touch`] extends it;
-//! [`statements`] rotate or end it; [`sweep`] clears up.
+//! [`statements`] rotate or end it; [`sweep`] clears up; [`news`] tells its open pages.
 //!
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
@@ -11,6 +11,8 @@ pub mod data;
 pub mod guard;
 pub mod health;
 pub mod key;
+pub mod listing;
+pub mod news;
 pub mod request;
 pub mod statements;
 pub mod store;
@@ -23,7 +25,7 @@ use diesel::{Queryable, Selectable};
 use serde::Serialize;
 
 pub use self::{
-    current::CurrentUser,
+    current::{CurrentUser, Who},
     key::SessionKey,
     statements::{NewSession, Scope},
     store::Sessions,
@@ -39,7 +41,7 @@ use crate::{
 /// How long an ended session is remembered.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
-/// The times that rule a session's life.
+/// What rules the lives of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     /// It ends this long after its last activity.
@@ -48,11 +50,18 @@ pub struct Lifetimes {
     pub absolute: Duration,
     /// Activity is written at most this often.
     pub touch_interval: Duration,
+    /// Live sessions that an account may have, if there is a limit.
+    pub most: Option<u32>,
 }
 
 impl From<&Settings> for Lifetimes {
     fn from(settings: &Settings) -> Self {
-        Self { idle: settings.idle_ttl, absolute: settings.absolute_ttl, touch_interval: settings.touch_interval }
+        Self {
+            idle: settings.idle_ttl,
+            absolute: settings.absolute_ttl,
+            touch_interval: settings.touch_interval,
+            most: settings.sessions_per_account,
+        }
     }
 }
 

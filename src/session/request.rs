@@ -6,10 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Record, SessionKey, store::State};
+use super::{EndReason, Record, SessionKey, store::State};
 use crate::{
     account::Account,
+    audit,
     db::Instant,
+    device::Hints,
     error::{EndedBecause, Error},
 };
 
@@ -61,6 +63,48 @@ pub struct Ended {
     pub because: EndedBecause,
     /// When, if it is known.
     pub at: Option<Instant>,
+    /// By whose hand.
+    pub hand: Hand,
+}
+
+/// By whose hand a session ended, where the person is told more than why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// Nobody's, or that of whoever sat there: the reason says it all.
+    None,
+    /// The person's, from another device.
+    Elsewhere,
+    /// The person's, by a new password.
+    NewPassword,
+    /// That of whoever runs this.
+    Operator,
+    /// That of whoever runs this, by a new password.
+    OperatorsPassword,
+    /// That of whoever runs this, by closing the account.
+    Closed,
+    /// A login's, since there were too many.
+    Limit,
+}
+
+impl Ended {
+    /// As the row tells it.
+    pub fn by(reason: EndReason, by: Option<&str>, at: Instant) -> Self {
+        let hand = match (reason, by) {
+            (EndReason::Revoked, Some(audit::SYSTEM)) => Hand::Limit,
+            (EndReason::Revoked, Some(audit::OPERATOR)) => Hand::Operator,
+            (EndReason::Revoked, _) => Hand::Elsewhere,
+            (EndReason::PasswordChanged, Some(audit::OPERATOR)) => Hand::OperatorsPassword,
+            (EndReason::PasswordChanged, _) => Hand::NewPassword,
+            (EndReason::AccountDisabled, _) => Hand::Closed,
+            (EndReason::Expired | EndReason::LoggedOut | EndReason::Replaced, _) => Hand::None,
+        };
+        Self { because: reason.told(), at: Some(at), hand }
+    }
+
+    /// Its time ran out.
+    pub fn expired(at: Instant) -> Self {
+        Self { because: EndedBecause::Expired, at: Some(at), hand: Hand::None }
+    }
 }
 
 /// The facts of one request.
@@ -72,6 +116,10 @@ pub struct RequestFacts {
     pub ip: Option<String>,
     /// What the browser says of itself, unread: only a login looks at it.
     pub user_agent: String,
+    /// Whether a page sent it by itself, without a person who did anything: it is no activity.
+    pub unattended: Cell<bool>,
+    /// And what its client hints say, unread too.
+    pub hints: Hints,
     /// What it presented as its session.
     pub presented: Presented,
     /// What became of that.
@@ -89,6 +137,8 @@ impl RequestFacts {
             request_id,
             ip,
             user_agent,
+            unattended: Cell::new(false),
+            hints: Hints::default(),
             presented,
             standing: RefCell::new(Standing::None),
             fault: RefCell::new(None),

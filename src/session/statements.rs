@@ -3,7 +3,7 @@
 //!
 //! Invariant: every change says in its `WHERE` that the session lives; no update becomes an insert.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, Insertable, JoinOnDsl as _, NullableExpressionMethods as _,
@@ -11,11 +11,11 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{EndReason, Lifetimes, Record, SessionKey};
+use super::{EndReason, Lifetimes, Record, SessionKey, listing, news, request::Ended};
 use crate::{
     audit::{self, Event},
     db::{
-        Conn, Locked, find, from_now, now, run,
+        Conn, Instant, Locked, find, from_now, now, run,
         schema::{accounts, devices, sessions},
     },
     device::{Client, Shape},
@@ -53,6 +53,29 @@ pub enum Scope {
         account: String,
         /// The session that goes on.
         but: String,
+    },
+    /// One of an account's; another account's is none.
+    OneOf {
+        /// The account.
+        account: String,
+        /// The session.
+        id: String,
+    },
+    /// All of an account on one device.
+    OnDevice {
+        /// The account.
+        account: String,
+        /// The device.
+        device: String,
+    },
+    /// Of an account that has more than it may, those idle longest.
+    OverLimit {
+        /// The account, whose row is locked.
+        account: String,
+        /// The session that goes on.
+        but: String,
+        /// How many it may have, that one among them.
+        most: u32,
     },
     /// All there are, at most 2,000 at once: to be repeated until none is left.
     All,
@@ -148,7 +171,14 @@ pub async fn rotate(
         sessions::expires_at.eq(from_now(times.idle)),
         sessions::absolute_expires_at.eq(from_now(times.absolute)),
     );
-    find!(conn, get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning())))
+    let rotated: Option<Record> = find!(
+        conn,
+        get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning()))
+    )?;
+    if rotated.is_some() {
+        news::rotated(conn, &new.account_id, old.id()).await?;
+    }
+    Ok(rotated)
 }
 
 /// Gives a living session a new id and secret, as after its person has given the password again, in one statement.
@@ -168,7 +198,12 @@ pub async fn rekey(conn: &mut Conn<'_>, old: &SessionKey, new: &SessionKey) -> R
         sessions::version.eq(sessions::version + 1),
         sessions::authenticated_at.eq(now()),
     );
-    Ok(run!(conn, execute(diesel::update(target).set(identity)))? == 1)
+    let account: Option<String> =
+        find!(conn, get_result(diesel::update(target).set(identity).returning(sessions::account_id)))?;
+    if let Some(account) = &account {
+        news::rotated(conn, account, old.id()).await?;
+    }
+    Ok(account.is_some())
 }
 
 /// Whose living session a key opens, if it opens one.
@@ -195,13 +230,38 @@ pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Strin
 /// # Errors
 /// When the database is away.
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
-    let ids: Vec<String> = match scope {
+    let mut ended = 0;
+    for batch in ids_of(conn, scope).await?.chunks(500) {
+        ended += end_batch(conn, batch, reason, by, ip).await?;
+    }
+    Ok(ended)
+}
+
+/// The sessions in the scope that have not ended, all but a single one locked in the order of their ids.
+async fn ids_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<String>> {
+    Ok(match scope {
         Scope::One(id) => vec![id.clone()],
-        Scope::Account(account) => living_of(conn, account).await?,
+        Scope::Account(account) => listing::lock_living(conn, account).await?,
         Scope::Others { account, but } => {
-            let mut ids = living_of(conn, account).await?;
+            let mut ids = listing::lock_living(conn, account).await?;
             ids.retain(|id| id != but);
             ids
+        }
+        Scope::OneOf { account, id } => {
+            let mut ids = listing::lock_living(conn, account).await?;
+            ids.retain(|one| one == id);
+            ids
+        }
+        Scope::OnDevice { account, device } => {
+            listing::lock_living(conn, account).await?;
+            listing::on_device(conn, account, device).await?
+        }
+        Scope::OverLimit { account, but, most } => {
+            listing::lock_living(conn, account).await?;
+            let mut others = listing::idlest(conn, account, but).await?;
+            let allowed = usize::try_from(most.saturating_sub(1)).unwrap_or(usize::MAX);
+            others.truncate(others.len().saturating_sub(allowed));
+            others
         }
         Scope::All => run!(
             conn,
@@ -213,26 +273,7 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
                     .select(sessions::id)
             ))
         )?,
-    };
-    let mut ended = 0;
-    for batch in ids.chunks(500) {
-        ended += end_batch(conn, batch, reason, by, ip).await?;
-    }
-    Ok(ended)
-}
-
-/// The sessions of an account that have not ended, locked in the order of their ids.
-async fn living_of(conn: &mut Conn<'_>, account: &str) -> Result<Vec<String>> {
-    run!(
-        conn,
-        load(Locked::all(
-            sessions::table
-                .filter(sessions::account_id.eq(account))
-                .filter(sessions::ended_at.is_null())
-                .order(sessions::id)
-                .select(sessions::id)
-        ))
-    )
+    })
 }
 
 async fn end_batch(
@@ -263,7 +304,7 @@ async fn end_batch(
     Ok(ended.len())
 }
 
-/// One event for each session that ended: its id, its account, its device.
+/// Announces what ended, and writes one event for each session: its id, its account, its device.
 pub(super) async fn record_ends(
     conn: &mut Conn<'_>,
     ended: &[(String, String, Option<String>)],
@@ -296,11 +337,13 @@ pub(super) async fn record_ends(
                 .ip(ip);
             match reason {
                 EndReason::PasswordChanged | EndReason::AccountDisabled => event.detail(reason.as_str()),
+                EndReason::Revoked if by == audit::SYSTEM => event.detail("too many at once"),
                 _ => event,
             }
         })
         .collect();
-    audit::record(conn, &events).await
+    audit::record(conn, &events).await?;
+    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason).await
 }
 
 /// The account's living sessions, newest activity first, with the names of their devices.
@@ -348,6 +391,46 @@ pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
         conn,
         get_result(sessions::table.filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now()))).count())
     )
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives until then, if nobody uses it again.
+    Live {
+        /// When it ends.
+        expires_at: Instant,
+    },
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// Where each of these sessions stands; what has no row is left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<String, Standing>> {
+    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
+    let rows: Vec<Row> = run!(
+        conn,
+        load(sessions::table.filter(sessions::id.eq_any(ids)).select((
+            sessions::id,
+            sessions::expires_at,
+            sessions::ended_at,
+            sessions::ended_reason.nullable(),
+            sessions::ended_by,
+            now(),
+        )))
+    )?;
+    let standing = |(id, expires_at, ended_at, reason, by, now): Row| {
+        let standing = match (ended_at, reason) {
+            (Some(at), Some(reason)) => Standing::Ended(Ended::by(reason, by.as_deref(), at)),
+            _ if expires_at <= now => Standing::Ended(Ended::expired(expires_at)),
+            _ => Standing::Live { expires_at },
+        };
+        (id, standing)
+    };
+    Ok(rows.into_iter().map(standing).collect())
 }
 
 /// Whether any session lives.

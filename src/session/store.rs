@@ -91,15 +91,14 @@ impl Sessions {
         }
         if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
             return Ok(Found::Ended {
-                told: Ended { because: reason.told(), at: Some(at) },
+                told: Ended::by(reason, row.ended_by.as_deref(), at),
                 first_use: row.used_after_end_at.is_none(),
             });
         }
         let mut record = row.record;
         self.touches.overlay(&mut record);
         if record.expires_at <= row.now {
-            let told = Ended { because: EndedBecause::Expired, at: Some(record.expires_at) };
-            return Ok(Found::Ended { told, first_use: false });
+            return Ok(Found::Ended { told: Ended::expired(record.expires_at), first_use: false });
         }
         Ok(Found::Live(Box::new(Loaded {
             record,
@@ -129,6 +128,7 @@ impl Sessions {
                                 sessions::state,
                                 sessions::ended_at,
                                 sessions::ended_reason.nullable(),
+                                sessions::ended_by,
                                 sessions::used_after_end_at,
                                 now(),
                             ))
@@ -145,6 +145,17 @@ impl Sessions {
     /// When the database is away.
     pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
         Ok(touch::write(&self.db, vec![row]).await? == 1)
+    }
+
+    /// Sessions as they will be once their touches are written, newest activity first.
+    pub fn overlaid(&self, mut rows: Vec<(Record, Option<String>)>) -> Vec<(Record, Option<String>)> {
+        for (record, _) in &mut rows {
+            self.touches.overlay(record);
+        }
+        rows.sort_by(|(one, _), (other, _)| {
+            other.last_activity.cmp(&one.last_activity).then_with(|| one.id.cmp(&other.id))
+        });
+        rows
     }
 
     /// Records that a browser came with the key of a session that has ended. Once a session.
@@ -421,18 +432,50 @@ struct Stored {
     state: Value,
     ended_at: Option<Instant>,
     ended_reason: Option<EndReason>,
+    ended_by: Option<String>,
     used_after_end_at: Option<Instant>,
     now: Instant,
 }
 
-type StoredColumns =
-    (Record, Account, Option<String>, Vec<u8>, Value, Option<Instant>, Option<EndReason>, Option<Instant>, Instant);
+type StoredColumns = (
+    Record,
+    Account,
+    Option<String>,
+    Vec<u8>,
+    Value,
+    Option<Instant>,
+    Option<EndReason>,
+    Option<String>,
+    Option<Instant>,
+    Instant,
+);
 
 impl From<StoredColumns> for Stored {
     fn from(columns: StoredColumns) -> Self {
-        let (record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now) =
-            columns;
-        Self { record, account, device_name, secret_hash, state, ended_at, ended_reason, used_after_end_at, now }
+        let (
+            record,
+            account,
+            device_name,
+            secret_hash,
+            state,
+            ended_at,
+            ended_reason,
+            ended_by,
+            used_after_end_at,
+            now,
+        ) = columns;
+        Self {
+            record,
+            account,
+            device_name,
+            secret_hash,
+            state,
+            ended_at,
+            ended_reason,
+            ended_by,
+            used_after_end_at,
+            now,
+        }
     }
 }
 

@@ -1,8 +1,10 @@
-//! The sweep: ends what has expired, then deletes what ended long ago. In small batches through an index, on any number
-//! of nodes at once. Called by `serve` every prune interval and by `prune`.
+//! The sweep: ends what has expired, then deletes what ended long ago; and wipes addresses that are old. In small batches
+//! through an index, on any number of nodes at once. Called by `serve` every prune interval and by `prune`.
 //!
 //! Invariant: whether a session has expired is checked again in the statement that ends it, under its row's lock, so
 //! that a touch which came first wins.
+
+use std::time::Duration;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
@@ -53,6 +55,40 @@ async fn sweep_all(db: &Db) -> Result<Swept> {
             return Ok(swept);
         }
     }
+}
+
+/// Wipes the addresses of events, and those of sessions that nobody used since, older than this; how many.
+///
+/// # Errors
+/// When the database is away; what was done before stays done.
+pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
+    let mut wiped = audit::wipe::wipe_addresses(db, older_than).await?;
+    loop {
+        match db.write(async move |conn: &mut Conn<'_>| wipe_batch(conn, older_than).await).await? {
+            0 => return Ok(wiped),
+            some => wiped += some,
+        }
+    }
+}
+
+async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
+    let ids: Vec<String> = run!(
+        conn,
+        load(Locked::free(
+            sessions::table
+                .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
+                .order(sessions::last_activity)
+                .limit(BATCH)
+                .select(sessions::id)
+        ))
+    )?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    run!(
+        conn,
+        execute(diesel::update(sessions::table.filter(sessions::id.eq_any(&ids))).set(sessions::ip.eq(None::<String>)))
+    )
 }
 
 /// Ends one batch of sessions that have expired.

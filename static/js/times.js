@@ -58,3 +58,4 @@ function refresh() {
 refresh();
 setInterval(refresh, MINUTE);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
+document.addEventListener("region-refreshed", refresh);

@@ -7,7 +7,7 @@ if (process.env.SESSILE_TEST_POSTGRES) {
   projects.push({
     name: 'postgres',
     use: { engine: 'postgres' },
-    testMatch: /(setup|login|restart|postgres)\.spec/,
+    testMatch: /(setup|login|restart|live|postgres)\.spec/,
     grepInvert: /another origin|another address|keyboard|keeps pages in memory|closing the browser/,
   });
 }

@@ -1,5 +1,5 @@
 //! What the product promises, tested from outside: the session store on both engines, the served program over HTTP,
-//! the program as a process that is killed and started again, and the house itself.
+//! the program as a process that is killed and started again, the audit trail, and the house itself.
 //!
 //! Cases that need PostgreSQL are ignored by a plain `cargo test`; `./scripts/test` starts one and runs them all.
 
@@ -7,8 +7,11 @@
 
 mod support;
 
+mod centre;
 mod guessing;
 mod house;
 mod http;
+mod live;
 mod process;
 mod store;
+mod trail;

@@ -2,6 +2,7 @@
 //! the pools of `db`, and by the settings to check a URL. No message from here holds a password.
 
 mod hosts;
+pub(super) mod listen;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -42,12 +42,7 @@ export class Server {
 
   /** Starts it; on the port it had before, if it had one. */
   async start() {
-    // Settings of the shell that runs the tests are not this server's, and an unknown SESSILE_ variable stops the start.
-    const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
-    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
-    if (this.database) env.DATABASE_URL = this.database.url;
-
-    const child = spawn(binary, ['serve'], { cwd: this.folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(binary, ['serve'], { cwd: this.folder, env: this.#environment(), stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     this.exited = new Promise((done) => {
       child.once('exit', (code, signal) => done({ code, signal }));
@@ -65,6 +60,20 @@ export class Server {
       if (link) this.setupLink = link[1];
       return listening && (link || !first) && this.#answers();
     });
+  }
+
+  /** Settings of the shell that runs the tests are not this server's, and an unknown SESSILE_ variable stops the start. */
+  #environment() {
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
+    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
+    if (this.database) env.DATABASE_URL = this.database.url;
+    return env;
+  }
+
+  /** Runs a command of the program beside the server, as its operator would. */
+  async command(...args) {
+    const { stdout } = await run(binary, args, { cwd: this.folder, env: this.#environment() });
+    return stdout;
   }
 
   async #answers() {

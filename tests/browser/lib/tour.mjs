@@ -2,6 +2,19 @@
 
 import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, signInButton, signOutButton } from './test.mjs';
 
+/** The same account in another browser, by the API. */
+async function signInElsewhere(server) {
+  const answer = await fetch(`${server.origin}/api/establish-session`, {
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/json',
+      'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0',
+    },
+    body: JSON.stringify({ email: owner.email, password: owner.password }),
+  });
+  expect(answer.status).toBe(200);
+}
+
 /** Walks through all pages with one visitor and calls `look(name)` on each. */
 export async function tour({ page, server, elsewhere, watch }, look) {
   await page.goto(server.setupLink);
@@ -23,6 +36,30 @@ export async function tour({ page, server, elsewhere, watch }, look) {
 
   await page.goto('/confirm?next=/account');
   await look('confirm');
+
+  await page.goto('/confirm?then=others&next=/devices');
+  await look('confirm the end of a sign-in');
+
+  await page.goto('/devices');
+  await look('devices, one alone');
+
+  await signInElsewhere(server);
+  await page.goto('/devices?done=renamed');
+  await look('devices');
+  await page.getByText('Rename').first().click();
+  await look('devices with an open name');
+  const name = page.getByLabel('New name').first();
+  await name.fill('\u200b');
+  watch.expectStatus(422, '/devices');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Save' }).first().click());
+  await look('devices with a refused name');
+
+  await page.goto('/activity');
+  await look('activity');
+  await page.goto('/activity?show=changes&before=1');
+  await look('activity, past its end');
+  await page.goto('/account?why=not-me');
+  await look('account after what was not me');
 
   watch.expectStatus(404, '/no-such-page');
   const missing = await page.goto('/no-such-page');

@@ -6,6 +6,7 @@ const FAILED_LOAD = /^Failed to load resource: the server responded with a statu
 export class Watch {
   #seen = [];
   #deliberate = [];
+  #away = new Set();
   #origins = new Set();
 
   /** Requests to this origin are fine. */
@@ -19,6 +20,11 @@ export class Watch {
    */
   expectStatus(status, path) {
     this.#deliberate.push({ status, path });
+  }
+
+  /** From now on the network may fail under this path: the server is away for a while. */
+  allowFailures(path) {
+    this.#away.add(path);
   }
 
   async attach(context) {
@@ -40,6 +46,7 @@ export class Watch {
 
   #console(message) {
     if (message.type() !== 'error') return;
+    if (message.text().includes('net::ERR_') && this.#away.has(new URL(message.location().url).pathname)) return;
     const failed = FAILED_LOAD.exec(message.text());
     if (failed) {
       const url = new URL(message.location().url);

@@ -2,6 +2,7 @@
 //! nothing odd that a client sends makes it fail.
 
 mod account;
+mod activity;
 mod bodies;
 mod bounce;
 mod confirm;

@@ -24,6 +24,7 @@ mod sessions;
 mod slow;
 mod starved;
 mod stopping;
+mod subscribers;
 mod sweep;
 mod tls;
 mod usage;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sessile::{
     clock::Clock,
     db::Db,
+    key_file::Keys,
     secret,
     session::{Lifetimes, Sessions, touch::TouchQueue},
     settings::{Settings, SettingsArgs},
@@ -64,11 +65,17 @@ impl TestDb {
         self.folder.join("session.key").display().to_string()
     }
 
+    /// The keys of all nodes of the case.
+    pub fn keys(&self) -> Keys {
+        Keys::read_or_make(Path::new(&self.key_file())).unwrap()
+    }
+
     /// The sessions of a node, with the schema up to date.
     pub async fn sessions(&self) -> Sessions {
         let settings = self.settings(&[]);
         let db = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();
+        db.use_trail_keys(self.keys().trail());
         Sessions { db, clock: Clock::default(), times: Lifetimes::from(&settings), touches: TouchQueue::default() }
     }
 
@@ -79,6 +86,25 @@ impl TestDb {
         match self.engine {
             Engine::Postgres => psql(&self.url, &statement),
             Engine::Sqlite => sqlite(&self.folder.join("test.sqlite3"), &statement),
+        }
+    }
+}
+
+impl TestDb {
+    /// How the engine goes about a statement of the program, whatever its values.
+    pub fn explain(&self, statement: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => explain_sqlite(&self.folder.join("test.sqlite3"), statement),
+            Engine::Postgres => {
+                let values = (1..100).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL");
+                let values = values.collect::<Vec<_>>().join(", ");
+                psql(
+                    &self.url,
+                    &format!(
+                        "SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}; EXPLAIN EXECUTE asked({values});"
+                    ),
+                )
+            }
         }
     }
 }
@@ -146,6 +172,18 @@ fn sqlite(file: &Path, statement: &str) -> String {
     let rows: Vec<Row> =
         diesel::sql_query(wrapped).load(&mut conn).unwrap_or_else(|error| panic!("{statement}: {error}"));
     rows.into_iter().map(|row| row.value).collect::<Vec<_>>().join("\n")
+}
+
+fn explain_sqlite(file: &Path, statement: &str) -> String {
+    use diesel::{Connection as _, RunQueryDsl as _};
+    #[derive(diesel::QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+    let mut conn = diesel::SqliteConnection::establish(&file.display().to_string()).unwrap();
+    let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {statement}")).load(&mut conn).unwrap();
+    steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join("\n")
 }
 
 /// Waits until something holds, by asking again; never for time itself.

@@ -1,13 +1,22 @@
 //! The audit trail: what happened to an account, by whom, from where. Written in the same transaction as what it
-//! records, by whoever does it.
+//! records, by whoever does it; each account's events are links of a [`chain`].
 //!
-//! Invariant: no key, secret or password is ever part of an event, and rows are only added.
+//! Invariant: no key, secret or password is ever part of an event, and rows are only added. Nothing in them changes but
+//! that addresses are wiped.
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+mod chain;
+mod page;
+pub mod verify;
+pub mod wipe;
 
+use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable};
+
+pub use self::chain::is_begun;
+pub use self::page::{Cursor, MOST_A_PAGE, Page, Topic, newest, newest_before, of_kinds, page};
 use crate::{
-    db::{Conn, Instant, before_now, now, run, schema::audit, words},
+    db::{Conn, Instant, before_now, run, schema::audit, words},
     error::Result,
+    session::news,
 };
 
 words! {
@@ -45,6 +54,8 @@ words! {
         DeviceNew = "device.new",
         /// A device got another name.
         DeviceRenamed = "device.renamed",
+        /// A device was forgotten, and its sessions ended.
+        DeviceForgotten = "device.forgotten",
         /// An account got a new password.
         PasswordChanged = "password.changed",
     }
@@ -148,7 +159,9 @@ pub struct Recorded {
     pub actor: String,
     /// In which session.
     pub session_id: Option<String>,
-    /// On which device, by the name it had then.
+    /// On which device.
+    pub device_id: Option<String>,
+    /// By the name it had then.
     pub device_name: Option<String>,
     /// From where.
     pub ip: Option<String>,
@@ -156,50 +169,38 @@ pub struct Recorded {
     pub detail: Option<String>,
 }
 
-/// Writes events, in the transaction of what they record.
+/// Writes events, with the transaction of what they record: just before it commits, all that it recorded at once and in
+/// this order, so that it holds the trail of an account as shortly as it can.
 ///
 /// # Errors
-/// When the database is away; the transaction then fails as a whole.
+/// Outside of a transaction. That the database is away is told when the transaction ends, and it fails as a whole.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
-    let rows: Vec<_> = events.iter().map(|event| (event, audit::at.eq(now()))).collect();
-    run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
+    news::changed(conn, events.iter().filter_map(|event| event.account_id.as_deref()))?;
+    conn.epilogue::<chain::Pending>()?.add(events);
+    Ok(())
 }
 
-/// The account's newest events.
-///
-/// # Errors
-/// When the database is away.
-pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
-    run!(
-        conn,
-        load(
-            audit::table
-                .filter(audit::account_id.eq(account_id))
-                // A later version beside this one may write kinds that this one does not know.
-                .filter(audit::kind.eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
-                .order(audit::id.desc())
-                .limit(most)
-                .select(Recorded::as_select())
-        )
-    )
-}
-
-/// When the account signed in, or failed to, in the last days; newest first, at most 2,000.
+/// When the account signed in, or failed to, in the last days: of each at most 1,000, the newest.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn sign_ins_of_last_days(conn: &mut Conn<'_>, account_id: &str, days: u32) -> Result<Vec<(Kind, Instant)>> {
     let since = before_now(std::time::Duration::from_secs(u64::from(days) * 86_400));
-    run!(
-        conn,
-        load(
-            audit::table
-                .filter(audit::account_id.eq(account_id))
-                .filter(audit::kind.eq_any([Kind::LoginSucceeded, Kind::LoginFailed]))
-                .filter(audit::at.gt(since))
-                .order(audit::id.desc())
-                .limit(2000)
-                .select((audit::kind, audit::at))
-        )
-    )
+    let mut sign_ins = Vec::new();
+    for kind in [Kind::LoginSucceeded, Kind::LoginFailed] {
+        // Bounded before the times are looked at, which no index has beside the account.
+        let newest: Vec<(Kind, Instant, bool)> = run!(
+            conn,
+            load(
+                audit::table
+                    .filter(audit::account_id.eq(account_id))
+                    .filter(audit::kind.eq(kind))
+                    .order(audit::id.desc())
+                    .limit(1000)
+                    .select((audit::kind, audit::at, audit::at.gt(since)))
+            )
+        )?;
+        sign_ins.extend(newest.into_iter().filter(|(_, _, recent)| *recent).map(|(kind, at, _)| (kind, at)));
+    }
+    Ok(sign_ins)
 }

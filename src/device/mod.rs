@@ -1,15 +1,20 @@
 //! A browser that was here before. It keeps a secret in a cookie from its first login on, so that the same browser is
-//! the same device next time. Called by the login rule.
+//! the same device next time. Called by the login rule; [`known`] is what its owner sees and does with it, [`arrivals`] what
+//! the account's other devices are told of a new one.
 //!
 //! Invariant: a device belongs to one browser and one account; its secret opens nothing; one that nobody knows here
 //! is never adopted.
+
+pub mod arrivals;
+pub mod client;
+pub mod known;
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
     SelectableHelper as _,
 };
-use serde::Serialize;
 
+pub use self::client::{Client, Hints};
 use crate::{
     db::{Conn, Instant, find, now, run, schema::devices, words},
     error::{Error, Result},
@@ -31,67 +36,6 @@ words! {
     }
 }
 
-/// What a browser says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Client {
-    /// "Chrome".
-    pub browser: String,
-    /// "Windows".
-    pub os: String,
-    /// What sort of machine.
-    pub kind: Shape,
-    /// Whether it runs as an app on the home screen.
-    pub installed: bool,
-}
-
-impl Client {
-    /// Reads a `User-Agent` header; what it does not know is "Unknown".
-    pub fn from_user_agent(user_agent: &str) -> Self {
-        let parsed = woothee::parser::Parser::new().parse(user_agent);
-        let (name, os, category) = parsed.map_or(("UNKNOWN", "UNKNOWN", "UNKNOWN"), |p| (p.name, p.os, p.category));
-        let kind = match (category, os) {
-            (_, "iPad") => Shape::Tablet,
-            ("smartphone" | "mobilephone", _) if !user_agent.contains("Mobile") && os == "Android" => Shape::Tablet,
-            ("smartphone" | "mobilephone", _) => Shape::Phone,
-            ("pc", _) => Shape::Desktop,
-            _ => Shape::Other,
-        };
-        Self { browser: plain_browser(name).to_owned(), os: plain_system(os).to_owned(), kind, installed: false }
-    }
-
-    /// "Chrome on Windows", "iPhone app", or what is known.
-    pub fn label(&self) -> String {
-        match (self.installed, self.browser.as_str(), self.os.as_str()) {
-            (true, _, "Unknown") => "App".to_owned(),
-            (true, _, os) => format!("{os} app"),
-            (false, "Unknown", "Unknown") => "Unknown device".to_owned(),
-            (false, browser, "Unknown") => browser.to_owned(),
-            (false, "Unknown", os) => os.to_owned(),
-            (false, browser, os) => format!("{browser} on {os}"),
-        }
-    }
-}
-
-fn plain_browser(name: &str) -> &str {
-    match name {
-        "UNKNOWN" => "Unknown",
-        "Internet Explorer" | "Microsoft Edge" => "Edge",
-        "HTTP Library" => "A program",
-        other => other,
-    }
-}
-
-fn plain_system(os: &str) -> &str {
-    match os {
-        "UNKNOWN" => "Unknown",
-        "Mac OSX" => "macOS",
-        os if os.starts_with("Windows Phone") => "Windows Phone",
-        os if os.starts_with("Windows") => "Windows",
-        "ChromeOS" => "ChromeOS",
-        other => other,
-    }
-}
-
 /// A device, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = devices)]
@@ -107,6 +51,18 @@ pub struct Device {
     pub first_seen: Instant,
     /// When it last did.
     pub last_seen: Instant,
+    browser: String,
+    os: String,
+    kind: Shape,
+    /// Since when it is known to be the person's own.
+    pub acknowledged_at: Option<Instant>,
+}
+
+impl Device {
+    /// What its browser said of itself at the last login.
+    pub fn client(&self) -> Client {
+        Client { browser: self.browser.clone(), os: self.os.clone(), kind: self.kind, installed: self.installed }
+    }
 }
 
 #[derive(Insertable)]
@@ -237,7 +193,8 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
         kind: client.kind,
         installed: client.installed,
     };
-    let device = run!(
+    let is_first = !arrivals::any(conn, account_id).await?;
+    let device: Device = run!(
         conn,
         get_result(
             diesel::insert_into(devices::table)
@@ -253,6 +210,9 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
                 .returning(Device::as_returning())
         )
     )?;
+    if is_first {
+        arrivals::acknowledge_first(conn, &device.id).await?;
+    }
     Ok(Recognized { device, client, is_new: true, was_called: None, secret })
 }
 
@@ -289,52 +249,4 @@ pub fn check_name(typed: &str) -> Result<String> {
         return Err(Error::Invalid("a device's name has 1 to 60 characters that can be seen".into()));
     }
     Ok(name.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn browsers_are_named_as_people_know_them() {
-        let cases = [
-            (
-                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36",
-                "Chrome on Windows",
-                Shape::Desktop,
-            ),
-            (
-                "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0",
-                "Firefox on Linux",
-                Shape::Desktop,
-            ),
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1",
-                "Safari on iPhone",
-                Shape::Phone,
-            ),
-            (
-                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15",
-                "Safari on macOS",
-                Shape::Desktop,
-            ),
-            (
-                "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Mobile Safari/537.36",
-                "Chrome on Android",
-                Shape::Phone,
-            ),
-            ("", "Unknown device", Shape::Other),
-            ("\u{1F980}", "Unknown device", Shape::Other),
-        ];
-        for (header, label, kind) in cases {
-            let client = Client::from_user_agent(header);
-            assert_eq!((client.label().as_str(), client.kind), (label, kind), "{header}");
-        }
-    }
-
-    #[test]
-    fn an_installed_app_is_called_one() {
-        let client = Client { browser: "Safari".into(), os: "iPhone".into(), kind: Shape::Phone, installed: true };
-        assert_eq!(client.label(), "iPhone app");
-    }
 }

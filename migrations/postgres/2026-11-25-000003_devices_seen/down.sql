@@ -1,0 +1,2 @@
+DROP INDEX devices_unacknowledged;
+ALTER TABLE devices DROP COLUMN acknowledged_at;

@@ -1,0 +1,364 @@
+//! Verifies every account's chain and names the first broken link of each. Called by `doctor`.
+//!
+//! Invariant: memory is bounded whatever the trail's length, and a server that records meanwhile causes no finding.
+
+use std::fmt;
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+
+use super::{
+    Kind,
+    chain::{self, Content},
+};
+use crate::{
+    db::{
+        Conn, Db, Instant, TrailHead, find, run,
+        schema::{accounts, audit, trails},
+    },
+    error::Result,
+    key_file::TrailKeys,
+};
+
+/// Rows that are read at once.
+const ROWS: i64 = 500;
+/// Findings that are kept; the others are only counted.
+const MOST_FINDINGS: usize = 100;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Accounts whose chain was walked.
+    pub accounts: u64,
+    /// Links that were walked.
+    pub links: u64,
+    /// Events that are older than the chain of their account, which nothing vouches for.
+    pub unchained: u64,
+    /// Accounts whose chain is broken.
+    pub broken: u64,
+    /// Accounts whose chain is whole as far as can be said, with links whose key is not in the key file.
+    pub uncheckable: u64,
+    /// One for each of those accounts, the first 100 in account order.
+    pub findings: Vec<Finding>,
+}
+
+impl Verified {
+    /// Whether there is nothing to say.
+    pub fn is_whole(&self) -> bool {
+        self.broken == 0 && self.uncheckable == 0
+    }
+}
+
+/// What is wrong with an account's chain, where that shows first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whose.
+    pub account_id: String,
+    /// The event where it shows, `audit.id`; `None` if it shows at the head.
+    pub audit_id: Option<i64>,
+    /// What.
+    pub wrong: Wrong,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// The event is not as it was sealed, or does not follow what stands before it.
+    Changed,
+    /// Events are missing before this one.
+    Missing,
+    /// Events stand in another order than they happened.
+    Reordered,
+    /// An event was put in that is no link, or a link twice.
+    Inserted,
+    /// This many of the newest events were cut off.
+    TailCut(i64),
+    /// The head is not as it was sealed, is not the head of these links, or is gone.
+    Head,
+    /// Events from before the chain were taken out or put in.
+    History,
+    /// There is no beginning: not even that the account was made.
+    Beginning,
+    /// The key of this id sealed it and is not in the key file.
+    KeyMissing(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed => f.write_str("changed, or not what followed the one before"),
+            Self::Missing => f.write_str("events before it are missing"),
+            Self::Reordered => f.write_str("the order was changed"),
+            Self::Inserted => f.write_str("put in afterwards"),
+            Self::TailCut(links) => write!(f, "the newest events are missing: {links}"),
+            Self::Head => f.write_str("the head of the chain was changed or is gone"),
+            Self::History => f.write_str("events from before the chain were taken out or put in"),
+            Self::Beginning => f.write_str("the beginning is missing, with the making of the account"),
+            Self::KeyMissing(id) => write!(
+                f,
+                "not checkable: key {id} is missing from the key file (SESSILE_KEY_FILE); put it back as a line trail:KEY"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.audit_id {
+            Some(id) => write!(f, "account {}, event {id}: {}", self.account_id, self.wrong),
+            None => write!(f, "account {}: {}", self.account_id, self.wrong),
+        }
+    }
+}
+
+/// Walks the chains of all accounts.
+///
+/// # Errors
+/// When the database is away.
+pub async fn verify(db: &Db, keys: &TrailKeys) -> Result<Verified> {
+    let mut verified = Verified::default();
+    let mut last = String::new();
+    loop {
+        let after = last.clone();
+        let ids: Vec<String> = db
+            .read(async move |conn: &mut Conn<'_>| {
+                let some = accounts::table.filter(accounts::id.gt(&after)).order(accounts::id).limit(ROWS);
+                run!(conn, load(some.select(accounts::id)))
+            })
+            .await?;
+        let Some(newest) = ids.last() else { return Ok(verified) };
+        last.clone_from(newest);
+        for id in ids {
+            let finding = walk(db, keys, id, &mut verified).await?;
+            verified.note(finding);
+        }
+    }
+}
+
+impl Verified {
+    fn note(&mut self, finding: Option<Finding>) {
+        self.accounts += 1;
+        let Some(finding) = finding else { return };
+        match finding.wrong {
+            Wrong::KeyMissing(_) => self.uncheckable += 1,
+            _ => self.broken += 1,
+        }
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Walks one chain. The head is read after the links, so that what is recorded meanwhile is never taken for cut off.
+async fn walk(db: &Db, keys: &TrailKeys, account_id: String, verified: &mut Verified) -> Result<Option<Finding>> {
+    let mut walk = Walk::new(keys, account_id);
+    let mut promised = 0;
+    let found = loop {
+        let (rows, head) = walk.read(db).await?;
+        if let Some(row) = rows.first()
+            && walk.is_gap(row)
+        {
+            break Some(walk.gap(db, row).await?);
+        }
+        let mut found = None;
+        for row in &rows {
+            if walk.is_gap(row) {
+                break;
+            }
+            found = walk.step(row)?;
+            if found.is_some() {
+                break;
+            }
+        }
+        if found.is_some() {
+            break found;
+        }
+        let links = head.as_ref().map_or(0, |head| head.links);
+        // Links that came after the last read, and before that of the head, are there in the next.
+        if rows.is_empty() && (links <= walk.links || promised == links) {
+            break walk.finish(head)?;
+        }
+        promised = if rows.is_empty() { links } else { 0 };
+    };
+    verified.links += u64::try_from(walk.links).unwrap_or_default();
+    verified.unchained += u64::try_from(walk.unchained).unwrap_or_default();
+    Ok(found)
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = audit)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+struct Row {
+    id: i64,
+    at: Instant,
+    kind: String,
+    actor: String,
+    session_id: Option<String>,
+    device_id: Option<String>,
+    device_name: Option<String>,
+    ip: Option<String>,
+    detail: Option<String>,
+    seq: Option<i64>,
+    ip_salt: Option<Vec<u8>>,
+    ip_commit: Option<Vec<u8>>,
+    key_id: Option<String>,
+    mac: Option<Vec<u8>>,
+}
+
+struct Walk<'k> {
+    keys: &'k TrailKeys,
+    account_id: String,
+    last_id: i64,
+    links: i64,
+    unchained: i64,
+    digest: Vec<u8>,
+    begins_with_its_making: bool,
+    key_missing: Option<(i64, String)>,
+}
+
+impl<'k> Walk<'k> {
+    fn new(keys: &'k TrailKeys, account_id: String) -> Self {
+        Self {
+            keys,
+            account_id,
+            last_id: 0,
+            links: 0,
+            unchained: 0,
+            digest: Vec::new(),
+            begins_with_its_making: false,
+            key_missing: None,
+        }
+    }
+
+    /// The next links, and then the head.
+    async fn read(&self, db: &Db) -> Result<(Vec<Row>, Option<TrailHead>)> {
+        let (id, after) = (self.account_id.clone(), self.last_id);
+        db.read(async move |conn: &mut Conn<'_>| {
+            let rows = run!(
+                conn,
+                load(
+                    audit::table
+                        .filter(audit::account_id.eq(&id))
+                        .filter(audit::id.gt(after))
+                        .order(audit::id)
+                        .limit(ROWS)
+                        .select(Row::as_select())
+                )
+            )?;
+            let head = find!(conn, first(trails::table.find(&id).select(TrailHead::as_select())))?;
+            Ok((rows, head))
+        })
+        .await
+    }
+
+    /// Whether links are missing before this one, here at least.
+    fn is_gap(&self, row: &Row) -> bool {
+        row.seq.is_some_and(|seq| seq > self.links + 1)
+    }
+
+    /// What a gap means: whether the link that is missing stands further on.
+    async fn gap(&self, db: &Db, row: &Row) -> Result<Finding> {
+        let (id, seq) = (self.account_id.clone(), self.links + 1);
+        let further: Option<i64> = db
+            .read(async move |conn: &mut Conn<'_>| {
+                let it = audit::table.filter(audit::account_id.eq(&id)).filter(audit::seq.eq(seq));
+                find!(conn, first(it.select(audit::id)))
+            })
+            .await?;
+        Ok(self.finding(Some(row.id), if further.is_some() { Wrong::Reordered } else { Wrong::Missing }))
+    }
+
+    /// Takes the next row; what is wrong with it.
+    fn step(&mut self, row: &Row) -> Result<Option<Finding>> {
+        let wrong = |wrong| Ok(Some(self.finding(Some(row.id), wrong)));
+        let Some(seq) = row.seq else {
+            if self.links > 0 {
+                return wrong(Wrong::Inserted);
+            }
+            self.unchained += 1;
+            self.last_id = row.id;
+            return Ok(None);
+        };
+        if seq <= self.links {
+            return wrong(Wrong::Inserted);
+        }
+        let (Some(key_id), Some(mac)) = (&row.key_id, &row.mac) else {
+            return wrong(Wrong::Changed);
+        };
+        let content = row.content(&self.account_id, seq, key_id).encode();
+        let sealed = match self.keys.find(key_id) {
+            Some(key) => key.of_account(&self.account_id)?.sealed(&chain::link_message(&self.digest, &content), mac),
+            None => {
+                self.key_missing.get_or_insert_with(|| (row.id, key_id.clone()));
+                true
+            }
+        };
+        if !sealed || !row.is_address_right() {
+            return Ok(Some(self.finding(Some(row.id), Wrong::Changed)));
+        }
+        self.begins_with_its_making |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
+        self.digest = chain::digest(&self.digest, &content, mac);
+        self.links = seq;
+        self.last_id = row.id;
+        Ok(None)
+    }
+
+    /// Compares what was walked with the head.
+    fn finish(&self, head: Option<TrailHead>) -> Result<Option<Finding>> {
+        let wrong = |wrong| Ok(Some(self.finding(None, wrong)));
+        let Some(head) = head else { return wrong(Wrong::Head) };
+        if head.links > self.links {
+            return wrong(Wrong::TailCut(head.links - self.links));
+        }
+        if self.unchained == 0 && !self.begins_with_its_making {
+            return wrong(Wrong::Beginning);
+        }
+        if head.links == 0 && self.links == 0 && head.mac.is_none() {
+            return Ok(None);
+        }
+        let sealed = head.is_sealed(self.keys)?;
+        if head.links < self.links || head.digest.as_ref() != Some(&self.digest) || sealed == Some(false) {
+            return wrong(Wrong::Head);
+        }
+        if head.unchained != self.unchained {
+            return wrong(Wrong::History);
+        }
+        if let Some((id, key)) = &self.key_missing {
+            return Ok(Some(self.finding(Some(*id), Wrong::KeyMissing(key.clone()))));
+        }
+        match (sealed, head.key_id) {
+            (None, Some(key)) => wrong(Wrong::KeyMissing(key)),
+            _ => Ok(None),
+        }
+    }
+
+    fn finding(&self, audit_id: Option<i64>, wrong: Wrong) -> Finding {
+        Finding { account_id: self.account_id.clone(), audit_id, wrong }
+    }
+}
+
+impl Row {
+    fn content<'a>(&'a self, account_id: &'a str, seq: i64, key_id: &'a str) -> Content<'a> {
+        Content {
+            account_id,
+            seq,
+            key_id,
+            at: self.at,
+            kind: &self.kind,
+            actor: &self.actor,
+            session_id: self.session_id.as_deref(),
+            device_id: self.device_id.as_deref(),
+            device_name: self.device_name.as_deref(),
+            ip_commit: self.ip_commit.as_deref(),
+            detail: self.detail.as_deref(),
+        }
+    }
+
+    /// Whether the address is the one that is in the chain, or was wiped with its salt.
+    fn is_address_right(&self) -> bool {
+        match (&self.ip, &self.ip_salt, &self.ip_commit) {
+            (Some(ip), Some(salt), Some(commit)) => chain::commit(salt, ip) == *commit,
+            (None, None, _) => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `sessile subscribers …`
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{open, say};
+use crate::{
+    account::Role,
+    db::{Conn, Instant},
+    error::{Error, Result},
+    secret,
+    session::listing::{self, Subscriber},
+    settings::Settings,
+};
+
+/// What to do with the list of accounts.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Writes all accounts, with the session that each used last, as JSON
+    Export {
+        /// To this file, which is replaced in one step
+        #[arg(long, default_value = "subscribers.json")]
+        out: PathBuf,
+    },
+}
+
+/// Carries it out.
+pub async fn run(command: Command, settings: &Settings) -> Result<()> {
+    let Command::Export { out } = command;
+    let rows = open(settings).await?.read(async |conn: &mut Conn<'_>| listing::subscribers(conn).await).await?;
+    let lines = lines(rows);
+    write(&out, &lines).map_err(|error| Error::Invalid(format!("{} cannot be written: {error}", out.display())))?;
+    say(&format!("wrote {} to {}", lines.len(), out.display()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    id: String,
+    email: String,
+    name: String,
+    role: Role,
+    status: &'static str,
+    created_at: Instant,
+    session_id: Option<String>,
+    last_activity: Option<Instant>,
+    sessions: usize,
+}
+
+/// One line an account: of its rows the first is of the session used last.
+fn lines(rows: Vec<Subscriber>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (account, created_at, disabled_at, session_id, last_activity) in rows {
+        let lives = usize::from(session_id.is_some());
+        match lines.last_mut().filter(|line| line.id == account.id) {
+            Some(line) => line.sessions += lives,
+            None => lines.push(Line {
+                id: account.id,
+                email: account.email,
+                name: account.name,
+                role: account.role,
+                status: if disabled_at.is_some() { "disabled" } else { "enabled" },
+                created_at,
+                session_id,
+                last_activity,
+                sessions: lives,
+            }),
+        }
+    }
+    lines
+}
+
+/// Beside its place first, then renamed, so that whoever reads it finds the whole of the old or of the new one.
+fn write(out: &Path, lines: &[Line]) -> std::io::Result<()> {
+    let folder = match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = secret::random_name(".subscribers-").map_err(std::io::Error::other)?;
+    let beside = folder.join(name);
+    let written = fill(&beside, lines).and_then(|()| fs::rename(&beside, out));
+    if written.is_err() {
+        // What is left of it says nothing more than the error does.
+        let _ = fs::remove_file(&beside);
+    }
+    written.and_then(|()| File::open(folder)?.sync_all())
+}
+
+fn fill(path: &Path, lines: &[Line]) -> std::io::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut buffered = BufWriter::new(file);
+    serde_json::to_writer_pretty(&mut buffered, lines)?;
+    buffered.write_all(b"\n")?;
+    buffered.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
+}

@@ -1,0 +1,163 @@
+//! LISTEN on a connection of its own, again and again, and NOTIFY (PostgreSQL 15, reference: LISTEN, NOTIFY).
+//!
+//! Invariant: a listener that has not proved within a few seconds that it still hears says so.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio_postgres::{AsyncMessage, Client};
+
+use super::{ConnectPlan, causes};
+use crate::{
+    db::notify::{Heard, LONGEST_TEXT, Tell, said, stamped},
+    db::within,
+    error::Result,
+};
+
+/// How often a listener proves that it hears.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often what was mentioned is passed on.
+const MENTION_INTERVAL: Duration = Duration::from_millis(100);
+/// What may wait to be passed on; what is more is left out.
+const MOST_WAITING: usize = 2_000;
+/// How long a listener that lost its connection waits before it connects again: at first, and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Announces a text with the transaction, stamped by the database.
+pub(in crate::db) async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str) -> Result<()> {
+    let notify = diesel::sql_query(
+        "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || ' ' || $1)",
+    );
+    within(deadline, notify.bind::<Text, _>(text).execute(conn)).await.map(drop)
+}
+
+/// What was mentioned and waits to be passed on, each text once.
+#[derive(Default)]
+pub(in crate::db) struct Mentions(Mutex<BTreeSet<String>>);
+
+impl Mentions {
+    pub(in crate::db) fn add(&self, texts: Vec<String>) {
+        let mut waiting = self.lock();
+        for text in texts {
+            if waiting.len() < MOST_WAITING {
+                waiting.insert(text);
+            }
+        }
+    }
+
+    /// As many as fit into one notification, a line each.
+    fn take(&self) -> Option<String> {
+        let mut waiting = self.lock();
+        let mut lines = String::new();
+        while let Some(text) = waiting.pop_first() {
+            if !lines.is_empty() && lines.len() + text.len() > LONGEST_TEXT {
+                waiting.insert(text);
+                break;
+            }
+            lines.push_str(&stamped(None, &text));
+            lines.push('\n');
+        }
+        (!lines.is_empty()).then_some(lines)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Listens, on one connection after the other.
+pub(in crate::db) async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut heard = false;
+        let cause = match connect(plan).await {
+            Ok((client, messages)) => {
+                tokio::select! {
+                    cause = hear(messages, tell) => cause,
+                    cause = speak(&client, deadline, mentions, || { heard = true; tell(Heard::Sure); }) => cause,
+                }
+            }
+            Err(cause) => cause,
+        };
+        if heard {
+            tell(Heard::Unsure);
+            pause = FIRST_PAUSE;
+            tracing::info!(cause, "the connection that listens was lost, and will be made again");
+        } else {
+            tracing::debug!(cause, "nothing listens to the database yet");
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+type Cause = String;
+
+async fn connect(plan: &ConnectPlan) -> Result<(Client, impl Stream<Item = Message> + use<>), Cause> {
+    let connecting = plan.config.connect(plan.tls.clone());
+    let connected = tokio::time::timeout(plan.connect_timeout, connecting).await;
+    let (client, mut connection) =
+        connected.map_err(|_| "no connection in time".to_owned())?.map_err(|error| causes(&error))?;
+    Ok((client, stream::poll_fn(move |context| connection.poll_message(context))))
+}
+
+type Message = Result<AsyncMessage, tokio_postgres::Error>;
+
+/// Drives the connection and passes on what it hears, until the connection ends.
+async fn hear(messages: impl Stream<Item = Message>, tell: &Tell) -> Cause {
+    let mut messages = std::pin::pin!(messages);
+    while let Some(message) = messages.next().await {
+        match message {
+            Ok(AsyncMessage::Notification(notification)) => {
+                for line in notification.payload().lines() {
+                    tell(said(line));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return causes(&error),
+        }
+    }
+    "it was closed".to_owned()
+}
+
+/// Begins to listen, then proves again and again that the connection lives, and passes on what was mentioned.
+async fn speak(client: &Client, deadline: Duration, mentions: &Mentions, begun: impl FnOnce()) -> Cause {
+    // By its name an operator tells it from the connections that requests use.
+    let begin = "SET application_name = 'sessile listener'; LISTEN sessile";
+    if let Err(cause) = ask(deadline, client.batch_execute(begin)).await {
+        return cause;
+    }
+    begun();
+    let mut since_beat = Duration::ZERO;
+    loop {
+        tokio::time::sleep(MENTION_INTERVAL).await;
+        since_beat += MENTION_INTERVAL;
+        let spoken = match mentions.take() {
+            Some(lines) => ask(deadline, client.batch_execute(&pass_on(&lines))).await,
+            None if since_beat < BEAT => continue,
+            None => ask(deadline, client.batch_execute("")).await,
+        };
+        since_beat = Duration::ZERO;
+        if let Err(cause) = spoken {
+            return cause;
+        }
+    }
+}
+
+/// A constant of PostgreSQL that holds these lines (15, section 4.1.2.2).
+fn pass_on(lines: &str) -> String {
+    let quoted = lines.replace('\\', "\\\\").replace('\'', "''");
+    format!("SELECT pg_notify('sessile', E'{quoted}')")
+}
+
+async fn ask(deadline: Duration, asked: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Result<(), Cause> {
+    match tokio::time::timeout(deadline, asked).await {
+        Ok(answer) => answer.map_err(|error| causes(&error)),
+        Err(_) => Err("it did not answer in time".to_owned()),
+    }
+}

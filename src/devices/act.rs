@@ -1,0 +1,66 @@
+//! What the page and the API do alike.
+
+use crate::{
+    account,
+    audit::{self, Kind},
+    db::Conn,
+    desk::Desk,
+    device::known,
+    ending::{self, Done, Ending},
+    error::{Error, Result},
+    session::{CurrentUser, listing},
+};
+
+/// Ends something, if this session still lives to do it. If it ended itself, its cookie goes too.
+///
+/// # Errors
+/// [`Error::NotFound`] when the account has no such thing; or when the database is away.
+pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Result<Done> {
+    let (who, ip) = (user.who(), desk.facts.ip.clone());
+    let carried_out = desk
+        .sessions
+        .db
+        .write(async move |conn: &mut Conn<'_>| {
+            account::lock(conn, &who.account_id).await?;
+            if !listing::lives(conn, &who.account_id, &who.session_id).await? {
+                return Ok(None);
+            }
+            ending::carry_out(conn, &who, &ending, ip.as_deref()).await.map(Some)
+        })
+        .await?;
+    match carried_out {
+        None => Err(desk.ended_meanwhile().await?),
+        Some(None) => Err(Error::NotFound),
+        Some(Some(done)) => {
+            if done.own {
+                desk.goodbye(true);
+            }
+            Ok(done)
+        }
+    }
+}
+
+/// Gives a device a name that was checked.
+///
+/// # Errors
+/// [`Error::NotFound`] when the account has no such device; or when the database is away.
+pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
+    let (id, name) = (id.to_owned(), name.to_owned());
+    let (account, event) = (user.account.id.clone(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
+    let renamed = desk
+        .sessions
+        .db
+        .write(async move |conn: &mut Conn<'_>| {
+            account::lock(conn, &account).await?;
+            let Some(was) = known::rename(conn, &account, &id, &name).await? else {
+                return Ok(false);
+            };
+            if was != name {
+                let event = event.device(Some(&id), Some(&name)).detail(&format!("was {was}"));
+                audit::record(conn, &[event]).await?;
+            }
+            Ok(true)
+        })
+        .await?;
+    if renamed { Ok(()) } else { Err(Error::NotFound) }
+}

@@ -1,0 +1,145 @@
+//! Devices and sessions by JSON.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::act;
+use crate::{
+    db::{Conn, Instant},
+    desk::Desk,
+    device::{
+        self, Client,
+        known::{self, Known},
+    },
+    ending::Ending,
+    error::{Error, Result},
+    session::{CurrentUser, Record, SessionView, Sessions, statements},
+};
+
+/// A device as the API shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceView {
+    id: String,
+    name: String,
+    first_seen: Instant,
+    last_seen: Instant,
+    current: bool,
+    client: Client,
+    sessions: usize,
+}
+
+/// What `PATCH /api/devices/{id}` takes.
+#[derive(Debug, Deserialize)]
+pub struct Naming {
+    name: String,
+}
+
+/// `GET /api/sessions`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
+    let rows = living(&sessions, &user).await?;
+    let views: Vec<SessionView> = rows
+        .iter()
+        .map(|(record, device)| SessionView::new(record, device.as_deref(), record.id == user.record.id))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "sessions": views })))
+}
+
+/// `DELETE /api/sessions/{id}`
+///
+/// # Errors
+/// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
+pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    confirmed(&user)?;
+    match act::end(&desk, &user, Ending::Session(id.into_inner())).await?.ended {
+        0 => Err(Error::NotFound),
+        _ => Ok(HttpResponse::NoContent().finish()),
+    }
+}
+
+/// `POST /api/sessions/revoke-others`
+///
+/// # Errors
+/// Without a login or a fresh confirmation, or when the database is away.
+pub async fn end_others(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    confirmed(&user)?;
+    let done = act::end(&desk, &user, Ending::Others).await?;
+    Ok(HttpResponse::Ok().json(json!({ "revoked": done.ended })))
+}
+
+/// `GET /api/devices`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(json!({ "devices": views(&sessions, &user).await? })))
+}
+
+/// `PATCH /api/devices/{id}`
+///
+/// # Errors
+/// Without a login; when the name cannot be one; when the account has no such device; when the database is away.
+pub async fn rename(
+    id: web::Path<String>,
+    sent: web::Json<Naming>,
+    user: CurrentUser,
+    desk: Desk,
+) -> Result<HttpResponse> {
+    let name = device::check_name(&sent.name)?;
+    act::rename(&desk, &user, &id, &name).await?;
+    let view = views(&desk.sessions, &user).await?.into_iter().find(|view| view.id == *id);
+    Ok(HttpResponse::Ok().json(view.ok_or(Error::NotFound)?))
+}
+
+/// `DELETE /api/devices/{id}`
+///
+/// # Errors
+/// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
+pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    confirmed(&user)?;
+    act::end(&desk, &user, Ending::Device(id.into_inner())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn confirmed(user: &CurrentUser) -> Result<()> {
+    if user.is_confirmed() { Ok(()) } else { Err(Error::ConfirmationRequired) }
+}
+
+/// The account's living sessions as they will be once their touches are written, newest activity first.
+async fn living(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<(Record, Option<String>)>> {
+    let account_id = user.account.id.clone();
+    let list = async move |conn: &mut Conn<'_>| statements::list(conn, &account_id).await;
+    Ok(sessions.overlaid(sessions.db.read(list).await?))
+}
+
+async fn views(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<DeviceView>> {
+    let account_id = user.account.id.clone();
+    let list = async move |conn: &mut Conn<'_>| known::list(conn, &account_id).await;
+    let known = sessions.db.read(list).await?;
+    let living = living(sessions, user).await?;
+    let mut views: Vec<DeviceView> = known.into_iter().map(|known| DeviceView::new(known, &living, user)).collect();
+    views.sort_by(|one, other| other.last_seen.cmp(&one.last_seen).then_with(|| one.id.cmp(&other.id)));
+    Ok(views)
+}
+
+impl DeviceView {
+    fn new(known: Known, living: &[(Record, Option<String>)], user: &CurrentUser) -> Self {
+        let device = known.device;
+        let here = living.iter().filter(|(record, _)| record.device_id.as_deref() == Some(&device.id));
+        let (count, last_seen) =
+            here.fold((0, device.last_seen), |(count, last), (record, _)| (count + 1, last.max(record.last_activity)));
+        Self {
+            client: device.client(),
+            current: user.record.device_id.as_deref() == Some(&device.id),
+            id: device.id,
+            name: device.name,
+            first_seen: device.first_seen,
+            last_seen,
+            sessions: count,
+        }
+    }
+}

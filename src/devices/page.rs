@@ -1,0 +1,179 @@
+//! `/devices`: a card for each device, with what can be done about it. All forms are sent to the page itself, which tells
+//! them apart by their fields; those of other pages that end something are sent here too.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::{
+    act,
+    cards::{self, Card, Refused},
+};
+use crate::{
+    db::Conn,
+    desk::Desk,
+    device::{self, arrivals, known},
+    ending::Ending,
+    error::{Error, Result},
+    page::{self, Page},
+    security::forms::{self, Form},
+    session::{CurrentUser, guard, statements},
+};
+
+/// What was done just now.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    done: String,
+}
+
+/// What one of the forms sends: what to end, which new device is the person's own, or a device's new name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    ending: Option<String>,
+    known: Option<String>,
+    device: Option<String>,
+    name: String,
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "devices/devices.html")]
+struct DevicesPage {
+    page: Page,
+    token: String,
+    done: Option<&'static str>,
+    notice: Option<&'static str>,
+    cards: Vec<Card>,
+    /// Living sessions but the one in use.
+    others: usize,
+}
+
+/// The page as it is shown again.
+#[derive(Default)]
+struct Again {
+    done: Option<&'static str>,
+    notice: Option<&'static str>,
+    refused: Option<Refused>,
+}
+
+/// `GET /devices`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "signed-out" => Some("That device is signed out."),
+        "others" => Some("You are signed out everywhere else."),
+        "forgotten" => Some("That device is signed out and forgotten."),
+        "renamed" => Some("The new name is saved."),
+        "known" => Some("Good. We will not ask about that device again."),
+        _ => None,
+    };
+    draw(StatusCode::OK, &desk, &user, Again { done, ..Again::default() }).await
+}
+
+/// `POST /devices`
+///
+/// # Errors
+/// Without a login; when the account has nothing of what was named; when the database is away.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let Fields { ending, known, device, name, next } = sent.fields;
+    if !sent.is_fresh {
+        let notice = Some("This page had been open for a while. Please try once more.");
+        return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..Again::default() }).await;
+    }
+    let next = guard::own_address(&desk.site.public, &next);
+    match (ending, known, device) {
+        (Some(ending), ..) => end(&desk, &user, &ending, next).await,
+        (None, Some(known), _) => acknowledge(&desk, &user, known, next).await,
+        (None, None, Some(device)) => rename(&desk, &user, device, name).await,
+        (None, None, None) => Err(Error::Invalid("nothing to do was sent".into())),
+    }
+}
+
+/// At once if the password was given lately; else after it is given again.
+async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) -> Result<HttpResponse> {
+    let ending = Ending::parse(sent).ok_or(Error::NotFound)?;
+    let next = match &ending {
+        Ending::NotMe(_) => "/account?why=not-me".to_owned(),
+        Ending::Session(_) => next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
+        Ending::Others => "/devices?done=others".to_owned(),
+        Ending::Device(_) => "/devices?done=forgotten".to_owned(),
+    };
+    if !user.is_confirmed() {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("then", &ending.to_string())
+            .append_pair("next", &next)
+            .finish();
+        return Ok(page::see_other(&format!("/confirm?{query}")));
+    }
+    let done = act::end(desk, user, ending).await?;
+    Ok(page::see_other(if done.own { "/login" } else { &next }))
+}
+
+async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
+    let who = user.who();
+    let acknowledged = desk
+        .sessions
+        .db
+        .write(async move |conn: &mut Conn<'_>| {
+            arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await
+        })
+        .await?;
+    if !acknowledged {
+        return Err(Error::NotFound);
+    }
+    Ok(page::see_other(next.as_deref().unwrap_or("/devices?done=known")))
+}
+
+async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) -> Result<HttpResponse> {
+    match device::check_name(&typed) {
+        Ok(name) => {
+            act::rename(desk, user, &device, &name).await?;
+            Ok(page::see_other("/devices?done=renamed"))
+        }
+        Err(_) => {
+            let (account, id) = (user.account.id.clone(), device.clone());
+            let one = async move |conn: &mut Conn<'_>| known::one(conn, &account, &id).await;
+            desk.sessions.db.read(one).await?.ok_or(Error::NotFound)?;
+            let words = "Choose a name of 1 to 60 characters that can be read.".to_owned();
+            let refused = Some(Refused { device, typed, words });
+            draw(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { refused, ..Again::default() }).await
+        }
+    }
+}
+
+async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let who = user.who();
+    let (known, living, arrivals) = desk
+        .sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let account_id = who.account_id.as_str();
+            Ok((
+                known::list(conn, account_id).await?,
+                statements::list(conn, account_id).await?,
+                arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
+            ))
+        })
+        .await?;
+    let living = desk.sessions.overlaid(living);
+    let mut cards = cards::draw(known, &living, user, &arrivals);
+    for card in &mut cards {
+        card.refused = again.refused.clone().filter(|refused| refused.device == card.id);
+    }
+    let token = forms::token(&desk.site, &desk.req)?;
+    let page = Page::new(&desk.req, "Devices").of(&user.account.name, &token, "devices");
+    let template = DevicesPage {
+        page: page.asking(&desk.req, &arrivals, user.now),
+        token: token.value,
+        done: again.done,
+        notice: again.notice,
+        others: living.iter().filter(|(record, _)| record.id != user.record.id).count(),
+        cards,
+    };
+    page::answer(status, &template)
+}

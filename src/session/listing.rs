@@ -1,0 +1,137 @@
+//! Reads of sessions beyond the one that a request loads: whose they are, on which device, which are idle longest. Called by
+//! [`ending`](crate::ending), by the login rule and by `subscribers`.
+//!
+//! Invariant: every read of one account's sessions names the account.
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
+    SelectableHelper as _,
+};
+
+use super::Record;
+use crate::{
+    account::Account,
+    db::{
+        Conn, Instant, Locked, find, now, run,
+        schema::{accounts, devices, sessions},
+    },
+    error::Result,
+};
+
+/// A session of the account, living or not, with the name of its device.
+///
+/// # Errors
+/// When the database is away.
+pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<(Record, Option<String>)>> {
+    find!(
+        conn,
+        first(
+            sessions::table
+                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .filter(sessions::id.eq(id))
+                .filter(sessions::account_id.eq(account_id))
+                .select((Record::as_select(), devices::name.nullable()))
+        )
+    )
+}
+
+/// Whether a session of the account lives.
+///
+/// # Errors
+/// When the database is away.
+pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bool> {
+    let one: Option<String> = find!(
+        conn,
+        first(
+            sessions::table
+                .filter(sessions::id.eq(id))
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .select(sessions::id)
+        )
+    )?;
+    Ok(one.is_some())
+}
+
+/// The sessions of an account that have not ended, locked in the order of their ids.
+///
+/// # Errors
+/// When the database is away.
+pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
+    run!(
+        conn,
+        load(Locked::all(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::ended_at.is_null())
+                .order(sessions::id)
+                .select(sessions::id)
+        ))
+    )
+}
+
+/// Of the account's living sessions those on one device.
+///
+/// # Errors
+/// When the database is away.
+pub async fn on_device(conn: &mut Conn<'_>, account_id: &str, device_id: &str) -> Result<Vec<String>> {
+    run!(
+        conn,
+        load(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::device_id.eq(device_id))
+                .filter(sessions::ended_at.is_null())
+                .order(sessions::id)
+                .select(sessions::id)
+        )
+    )
+}
+
+/// The living sessions of an account but this one, idle longest first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn idlest(conn: &mut Conn<'_>, account_id: &str, but: &str) -> Result<Vec<String>> {
+    run!(
+        conn,
+        load(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::id.ne(but))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .order((sessions::last_activity, sessions::id))
+                .select(sessions::id)
+        )
+    )
+}
+
+/// An account as a list of all is made from: since when it is there, since when disabled, and one living session.
+pub type Subscriber = (Account, Instant, Option<Instant>, Option<String>, Option<Instant>);
+
+/// All accounts by address, each once for each living session, the one used last first; once if it has none.
+///
+/// # Errors
+/// When the database is away.
+pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
+    run!(
+        conn,
+        load(
+            accounts::table
+                .left_join(
+                    sessions::table.on(sessions::account_id
+                        .eq(accounts::id)
+                        .and(sessions::ended_at.is_null())
+                        .and(sessions::expires_at.gt(now())))
+                )
+                .order((accounts::email_key, sessions::last_activity.desc(), sessions::id))
+                .select((
+                    Account::as_select(),
+                    accounts::created_at,
+                    accounts::disabled_at,
+                    sessions::id.nullable(),
+                    sessions::last_activity.nullable(),
+                ))
+        )
+    )
+}

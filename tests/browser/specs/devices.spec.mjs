@@ -1,0 +1,130 @@
+// Two real browsers of one account: one sees, names and ends the other. All of it with scripts and without.
+
+import { letConfirmationsLapse } from '../lib/age.mjs';
+import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, signIn, signInButton, test } from '../lib/test.mjs';
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
+const card = (page, name) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name }) });
+const notice = (page) => page.getByRole('region', { name: /^New sign-in/ });
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? 'with scripts' : 'without scripts';
+
+  /** Two browsers that are signed in, the second one as Firefox. */
+  const both = async (visitor, server) => {
+    const page = await visitor({ javaScriptEnabled });
+    await createOwner(page, server);
+    const other = await visitor({ javaScriptEnabled, userAgent: FIREFOX });
+    await signIn(other);
+    return { page, other };
+  };
+
+  test(`one browser ends the other at once, which is told why (${how})`, async ({ visitor, server }) => {
+    const { page, other } = await both(visitor, server);
+    await page.goto('/devices');
+    await card(page, 'Firefox on Linux').getByRole('button', { name: 'Sign out' }).click();
+    await expect(page.getByRole('status')).toHaveText('That device is signed out.');
+    await expect(card(page, 'Firefox on Linux')).toContainText('Not signed in now.');
+    await other.goto('/dashboard');
+    await expectLogin(other);
+    await expect(other.getByRole('main')).toContainText('You were signed out from another device at');
+    await signIn(other);
+  });
+
+  test(`after ten minutes the password is asked for, and what was asked goes on (${how})`, async ({ visitor, server, watch }) => {
+    const { page, other } = await both(visitor, server);
+    await letConfirmationsLapse(server);
+    await page.goto('/devices');
+    await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
+    await expect(page).toHaveURL(/\/confirm\?/);
+    await expect(page.getByRole('main')).toContainText('To sign out everywhere but here, type your password.');
+    await other.goto('/dashboard');
+    await expectDashboard(other);
+    await password(page).fill('not the password 1');
+    watch.expectStatus(401, '/confirm');
+    await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Sign out everywhere else' }).click());
+    await password(page).fill(owner.password);
+    await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
+    await expect(page.getByRole('status')).toHaveText('You are signed out everywhere else.');
+    await other.goto('/dashboard');
+    await expectLogin(other);
+  });
+
+  test(`a device is renamed, and a name that cannot be read is refused beside its field (${how})`, async ({ visitor, server, watch }) => {
+    const { page, other } = await both(visitor, server);
+    await page.goto('/devices');
+    const firefox = card(page, 'Firefox on Linux');
+    await firefox.getByText('Rename').click();
+    await firefox.getByLabel('New name').fill('​');
+    watch.expectStatus(422, '/devices');
+    await answerOf(page, 'POST', () => firefox.getByRole('button', { name: 'Save' }).click());
+    await expect(firefox.getByLabel('New name')).toBeFocused();
+    await expect(firefox).toContainText('Choose a name of 1 to 60 characters');
+    await firefox.getByLabel('New name').fill('Workshop');
+    await firefox.getByRole('button', { name: 'Save' }).click();
+    await expect(card(page, 'Workshop')).toContainText('Firefox on Linux');
+    await other.goto('/devices');
+    await expect(card(other, 'Workshop')).toContainText('This device');
+  });
+
+  test(`a device is forgotten (${how})`, async ({ visitor, server }) => {
+    const { page, other } = await both(visitor, server);
+    await page.goto('/devices');
+    await card(page, 'Firefox on Linux').getByRole('button', { name: 'Forget' }).click();
+    await expect(page.getByRole('status')).toHaveText('That device is signed out and forgotten.');
+    await expect(card(page, 'Firefox on Linux')).toHaveCount(0);
+    await other.goto('/dashboard');
+    await expectLogin(other);
+  });
+
+  test(`what was not me ends, and a new password is chosen (${how})`, async ({ visitor, server, watch }) => {
+    const { page, other } = await both(visitor, server);
+    await letConfirmationsLapse(server);
+    await page.goto('/dashboard');
+    await expect(notice(page)).toContainText('Firefox on Linux');
+    await notice(page).getByRole('button', { name: "Wasn't me" }).click();
+    await expect(page.getByRole('main')).toContainText('To sign out Firefox on Linux and forget it, type your password.');
+    await password(page).fill(owner.password);
+    await page.getByRole('button', { name: "It wasn't me" }).click();
+    await expect(page).toHaveURL(/\/account\?why=not-me$/);
+    await expect(page.getByRole('alert')).toContainText('choose a new one now');
+    await page.getByLabel('Password now').and(page.locator('input')).fill(owner.password);
+    await password(page).fill('limpets and kelp at noon 3');
+    await page.getByRole('button', { name: 'Change password' }).click();
+    await expect(page.getByRole('status')).toContainText('Your password was changed');
+
+    await other.goto('/dashboard');
+    await expectLogin(other);
+    watch.expectStatus(401, '/login');
+    await fillLogin(other);
+    await answerOf(other, 'POST', () => signInButton(other).click());
+    await expect(other).toHaveURL(/\/login$/);
+  });
+
+  test(`the trail offers the same for a sign-in elsewhere, and pages on (${how})`, async ({ visitor, server }) => {
+    const { page, other } = await both(visitor, server);
+    await page.goto('/dashboard');
+    await page.getByRole('link', { name: 'All activity' }).click();
+    await page.getByRole('link', { name: 'Sign-ins' }).click();
+    await expect(page.getByRole('navigation', { name: 'Show' }).locator('[aria-current]')).toHaveText('Sign-ins');
+    await page.getByRole('listitem').filter({ hasText: 'Firefox on Linux' }).getByRole('button', { name: "Wasn't me" }).click();
+    await expect(page).toHaveURL(/\/account\?why=not-me$/);
+    await other.goto('/dashboard');
+    await expectLogin(other);
+  });
+
+  test(`a new device is asked about until the answer, and does not answer for itself (${how})`, async ({ visitor, server }) => {
+    const { page, other } = await both(visitor, server);
+    await other.goto('/account');
+    await expect(notice(other)).toHaveCount(0);
+    for (const address of ['/dashboard', '/devices', '/activity', '/account']) {
+      await page.goto(address);
+      await expect(notice(page)).toContainText('Was it you?');
+    }
+    await notice(page).getByRole('button', { name: 'It was me' }).click();
+    await expect(page).toHaveURL(/\/account$/);
+    await expect(notice(page)).toHaveCount(0);
+    await other.goto('/dashboard');
+    await expectDashboard(other);
+  });
+}

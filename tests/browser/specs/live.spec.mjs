@@ -1,0 +1,114 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { createOwner, expect, expectDashboard, expectLogin, owner, signIn, signOutButton, test } from '../lib/test.mjs';
+
+const run = promisify(execFile);
+
+/** When the page is at the login, in milliseconds from now on. */
+async function left(page, since) {
+  await page.waitForURL((url) => url.pathname === '/login', { waitUntil: 'commit' });
+  return Date.now() - since;
+}
+
+const streamOpen = (page) => page.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/events' && answer.ok());
+
+test('a page whose session is ended from elsewhere leaves by itself and says why', async ({ page, visitor, server }) => {
+  await createOwner(page, server);
+  const other = await visitor();
+  const open = streamOpen(other);
+  await signIn(other);
+  await open;
+  const { session } = await (await other.request.get('/api/session')).json();
+  const since = Date.now();
+  await server.command('session', 'revoke', session.id);
+  const time = await left(other, since);
+  expect(time).toBeLessThan(5_000);
+  await expectLogin(other);
+  await expect(other.getByRole('main')).toContainText('You were signed out');
+  expect(new URL(other.url()).searchParams.get('next')).toBe('/dashboard');
+  await page.reload();
+  await expectDashboard(page);
+});
+
+test('all tabs of a browser share one stream, and all leave', async ({ page, server }) => {
+  await createOwner(page, server);
+  const context = page.context();
+  const asked = [];
+  context.on('request', (request) => {
+    if (new URL(request.url()).pathname === '/api/events') asked.push(request);
+  });
+  const open = streamOpen(page);
+  await page.reload();
+  await open;
+  const tabs = [await context.newPage(), await context.newPage()];
+  for (const tab of tabs) await tab.goto('/dashboard');
+  expect(asked.length).toBe(1);
+  const since = Date.now();
+  await server.command('session', 'revoke', '--all');
+  for (const tab of [page, ...tabs]) await left(tab, since);
+});
+
+test('when the tab that listens is closed another one listens', async ({ page, server }) => {
+  await createOwner(page, server);
+  const tab = await page.context().newPage();
+  await tab.goto('/dashboard');
+  const open = streamOpen(tab);
+  await page.close();
+  await open;
+  await server.command('session', 'revoke', '--all');
+  await left(tab, Date.now());
+});
+
+test('signing in again in another tab leaves the pages where they are', async ({ page, server }) => {
+  await createOwner(page, server);
+  const open = streamOpen(page);
+  await page.reload();
+  await open;
+  const again = streamOpen(page);
+  const answer = await page.request.post('/api/establish-session', {
+    headers: { Origin: server.origin },
+    data: { email: owner.email, password: owner.password },
+  });
+  expect(answer.status()).toBe(200);
+  await again;
+  expect(new URL(page.url()).pathname).toBe('/dashboard');
+  await server.command('session', 'revoke', '--all');
+  await left(page, Date.now());
+});
+
+test('a server that is away for a while is no sign-out', async ({ page, server, watch }) => {
+  await createOwner(page, server);
+  const open = streamOpen(page);
+  await page.reload();
+  await open;
+  watch.allowFailures('/api/events');
+  await server.kill();
+  const again = streamOpen(page);
+  await server.start();
+  await again;
+  expect(new URL(page.url()).pathname).toBe('/dashboard');
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+});
+
+test('who signs out is sent to the login by the sign-out itself', async ({ page, server }) => {
+  await createOwner(page, server);
+  const open = streamOpen(page);
+  await page.reload();
+  await open;
+  await signOutButton(page).click();
+  await expectLogin(page);
+  expect(new URL(page.url()).search).toBe('');
+  expect((await page.context().cookies()).map(({ name }) => name)).not.toContain('aiq_session');
+});
+
+test('a marked region is fetched again when its list changes', async ({ page, visitor, server }) => {
+  await createOwner(page, server);
+  const open = streamOpen(page);
+  await page.reload();
+  await open;
+  const region = page.locator('[data-live~=sessions]').first();
+  await expect(region).toBeVisible();
+  const other = await visitor();
+  await signIn(other);
+  await expect(page.locator('.devices .row')).toHaveCount(2);
+});

@@ -1,0 +1,77 @@
+//! How long the pages take for an account with 20 devices and 100,000 events, beside 1,000,000 events of others. A long run
+//! (`SESSILE_TEST_LONG`); without it, the same with a hundredth.
+
+#![expect(clippy::print_stdout, reason = "times, for whoever asks cargo to show them")]
+
+use std::time::{Duration, Instant};
+
+use super::{KIM, serve, signed_in};
+use crate::support::{Client, TestDb, on_both_engines};
+
+on_both_engines! {
+    the_pages_of_a_busy_account_are_quick_whatever_others_have,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+fn is_long() -> bool {
+    std::env::var_os("SESSILE_TEST_LONG").is_some()
+}
+
+async fn the_pages_of_a_busy_account_are_quick_whatever_others_have(db: TestDb) {
+    let server = serve(&db);
+    let mut client = signed_in(&server, KIM, "Device 1");
+    for n in 2..=20 {
+        signed_in(&server, KIM, &format!("Device {n}"));
+    }
+    let (events, times) = if is_long() { (1_100_000, 500) } else { (11_000, 20) };
+    seed(&db, events);
+    let newest = client.get("/activity").body;
+    assert!(newest.contains("\">Older</a>"), "{newest}");
+    let middle = format!("/activity?before={}", events / 2);
+    let filtered = "/activity?show=wrong-passwords";
+    for page in ["/devices", "/activity", &middle, filtered, "/activity?show=changes", "/dashboard"] {
+        let (p50, p99) = measure(&mut client, page, times);
+        println!("{:?} {events} events, {page}: p50 {p50:.1?}, p99 {p99:.1?}", db.engine);
+        if is_long() {
+            assert!(p99 < Duration::from_millis(50), "{page}: {p99:?}");
+        }
+    }
+}
+
+/// Of eleven events one is the account's own, half of them older than a week.
+fn seed(db: &TestDb, events: usize) {
+    let numbers =
+        |most: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})");
+    db.sql(&format!(
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) {} \
+         SELECT 'acc_' || i, 'n' || i || '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(0), \
+         INSTANT(0) FROM n",
+        numbers(1000)
+    ));
+    db.sql(&format!(
+        "INSERT INTO audit (at, kind, account_id, actor, device_id, device_name, ip) {} \
+         SELECT CASE WHEN i < {} THEN INSTANT(-9000000) ELSE INSTANT(-3000) END, \
+         CASE (i / 11) % 5 WHEN 0 THEN 'login.succeeded' WHEN 1 THEN 'session.created' WHEN 2 THEN 'logout' \
+         WHEN 3 THEN 'login.confirmed' ELSE 'session.regenerated' END, \
+         CASE i % 11 WHEN 0 THEN (SELECT id FROM accounts WHERE email = '{KIM}') ELSE 'acc_' || (1 + i % 1000) END, \
+         'system', 'dev_' || (i % 20), 'Device ' || (i % 20), '192.0.2.' || (i % 250) FROM n",
+        numbers(events),
+        events / 2
+    ));
+    // What a trail of this length has.
+    db.sql("CREATE INDEX IF NOT EXISTS audit_account_kind ON audit (account_id, kind, id)");
+    db.sql("ANALYZE");
+}
+
+fn measure(client: &mut Client, page: &str, times: usize) -> (Duration, Duration) {
+    let mut took: Vec<Duration> = (0..times + 5)
+        .map(|_| {
+            let start = Instant::now();
+            assert_eq!(client.get(page).status, 200);
+            start.elapsed()
+        })
+        .skip(5)
+        .collect();
+    took.sort_unstable();
+    (took[times / 2], took[times * 99 / 100])
+}

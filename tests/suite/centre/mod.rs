@@ -1,0 +1,83 @@
+//! The session centre: every device and sign-in in view, ended from elsewhere, and nobody else's. The served program, on both
+//! engines.
+
+mod activity;
+mod api;
+mod arrivals;
+mod endings;
+mod figures;
+mod limit;
+mod others;
+mod page;
+mod plans;
+mod told;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
+
+/// The account that every case has.
+const KIM: &str = "kim@example.com";
+/// Another, where a case needs one.
+const ALEX: &str = "alex@example.com";
+
+/// A served program whose owner is [`KIM`].
+fn serve(db: &TestDb) -> Server {
+    add_user(db, KIM, "owner");
+    Server::start(db, &[])
+}
+
+/// A browser that is signed in, on a device of this name.
+fn signed_in(server: &Server, email: &str, device: &str) -> Client {
+    let mut client = server.client();
+    let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
+    let answer = client.json("POST", "/api/establish-session", &sent);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    client
+}
+
+fn own_session(client: &mut Client) -> Value {
+    let answer = client.get("/api/session");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["session"].clone()
+}
+
+fn session_id(client: &mut Client) -> String {
+    text(&own_session(client)["id"])
+}
+
+fn device_id(client: &mut Client) -> String {
+    text(&own_session(client)["deviceId"])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
+}
+
+/// Sends a form to `/devices` with the token of that page.
+fn devices_form(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
+    form(client, "/devices", fields)
+}
+
+fn form(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let csrf = client.form_token("/account");
+    let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+    client.form(path, &fields)
+}
+
+/// Eleven minutes pass since every password was given.
+fn let_confirmations_lapse(db: &TestDb) {
+    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-660)");
+}
+
+fn count(db: &TestDb, what: &str) -> usize {
+    db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
+}
+
+fn is_signed_in(client: &mut Client) -> bool {
+    client.get("/api/session").status == 200
+}
+
+fn leads_to(answer: &Answer, address: &str) {
+    assert_eq!((answer.status, answer.header("location")), (303, Some(address)), "{answer:?}");
+}

@@ -1,0 +1,156 @@
+//! One account cannot see, rename or end what is another's: over every route that the program has.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{ALEX, KIM, count, device_id, form, is_signed_in, serve, session_id, signed_in};
+use crate::support::{Answer, Client, TestDb, add_user, on_both_engines};
+
+on_both_engines! {
+    what_is_anothers_is_not_there,
+}
+
+/// What a route does with what is another's.
+enum Reach {
+    /// It names nothing: neither its address nor its fields or body.
+    NamesNothing,
+    /// It shows what is one's own: nothing of the other account stands in its answer to GET.
+    Shows,
+    /// It names something: each of these is 404. `SESSION` and `DEVICE` stand for another's.
+    Names(&'static [(&'static str, &'static str, &'static str)]),
+}
+
+use Reach::{Names, NamesNothing, Shows};
+
+/// Every route of `src/routes.rs`: a new one belongs here.
+const ROUTES: &[(&str, Reach)] = &[
+    ("/healthz", NamesNothing),
+    ("/static/{name:.*}", NamesNothing),
+    ("/", NamesNothing),
+    ("/setup", NamesNothing),
+    ("/login", NamesNothing),
+    ("/signup", NamesNothing),
+    ("/logout", NamesNothing),
+    (
+        "/confirm",
+        Names(&[
+            ("GET", "/confirm?then=session:SESSION", ""),
+            ("GET", "/confirm?then=device:DEVICE", ""),
+            ("GET", "/confirm?then=not-me:SESSION", ""),
+            ("GET", "/confirm?then=not-me:DEVICE", ""),
+            ("FORM", "/confirm", "password=PASSWORD&then=session:SESSION"),
+            ("FORM", "/confirm", "password=PASSWORD&then=device:DEVICE"),
+            ("FORM", "/confirm", "password=PASSWORD&then=not-me:SESSION"),
+            ("FORM", "/confirm", "password=PASSWORD&then=not-me:DEVICE"),
+        ]),
+    ),
+    ("/dashboard", Shows),
+    ("/account", Shows),
+    (
+        "/devices",
+        Names(&[
+            ("FORM", "/devices", "ending=session:SESSION"),
+            ("FORM", "/devices", "ending=device:DEVICE"),
+            ("FORM", "/devices", "ending=not-me:SESSION"),
+            ("FORM", "/devices", "ending=not-me:DEVICE"),
+            ("FORM", "/devices", "known=DEVICE"),
+            ("FORM", "/devices", "device=DEVICE&name=Mine"),
+            ("FORM", "/devices", "device=DEVICE&name="),
+        ]),
+    ),
+    ("/activity", Shows),
+    ("/api/establish-session", NamesNothing),
+    ("/api/session", Shows),
+    ("/api/session/data", Shows),
+    ("/api/sessions", Shows),
+    ("/api/sessions/revoke-others", NamesNothing),
+    ("/api/sessions/{id}", Names(&[("DELETE", "/api/sessions/SESSION", "")])),
+    ("/api/devices", Shows),
+    (
+        "/api/devices/{id}",
+        Names(&[("PATCH", "/api/devices/DEVICE", "{\"name\": \"Mine\"}"), ("DELETE", "/api/devices/DEVICE", "")]),
+    ),
+];
+
+#[test]
+fn every_route_is_in_the_table() {
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes.rs")).unwrap();
+    let code: String = source.split_whitespace().collect();
+    let routes: BTreeSet<&str> =
+        code.split("resource(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(routes.len() > 15 && !code.contains(".route(\"") && !code.contains("scope("), "{routes:?}");
+    let table: BTreeSet<&str> = ROUTES.iter().map(|(route, _)| *route).collect();
+    assert_eq!(routes, table);
+}
+
+async fn what_is_anothers_is_not_there(db: TestDb) {
+    let server = serve(&db);
+    add_user(&db, ALEX, "member");
+    let mut kim = signed_in(&server, KIM, "Kim's");
+    let mut alex = signed_in(&server, ALEX, "Secretly Alex's");
+    // A second device, that nobody has answered for.
+    signed_in(&server, ALEX, "Also Alex's");
+    let (session, device) = (session_id(&mut alex), device_id(&mut alex));
+    let before = state(&db);
+    for (route, reach) in ROUTES {
+        match reach {
+            NamesNothing => {}
+            Shows => assert_shows_nothing(&mut kim, route),
+            Names(calls) => {
+                for (method, address, body) in *calls {
+                    let named = |text: &str| text.replace("SESSION", &session).replace("DEVICE", &device);
+                    let answer = call(&mut kim, method, &named(address), &named(body));
+                    assert_eq!(answer.status, 404, "{method} {address} {body}: {answer:?}");
+                    assert!(!answer.body.contains("Alex"), "{answer:?}");
+                    // And like something that never was.
+                    let unknown = |text: &str| text.replace("SESSION", "aiq_1_x").replace("DEVICE", "dev_x");
+                    let nothing = call(&mut kim, method, &unknown(address), &unknown(body));
+                    assert_eq!(nothing.status, 404, "{method} {address} {body}");
+                }
+            }
+        }
+    }
+    assert_shows_nothing(&mut kim, "/devices");
+    assert_eq!(state(&db), before, "nothing of it has changed");
+    assert!(is_signed_in(&mut alex));
+}
+
+fn call(client: &mut Client, method: &str, address: &str, body: &str) -> Answer {
+    match method {
+        "GET" => client.get(address),
+        "FORM" => {
+            let body = body.replace("PASSWORD", crate::support::PASSWORD);
+            let fields: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+            let fields: Vec<(&str, &str)> =
+                fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            form(client, address, &fields)
+        }
+        method => {
+            let body: Value = if body.is_empty() { json!(null) } else { serde_json::from_str(body).unwrap() };
+            client.json(method, address, &body)
+        }
+    }
+}
+
+fn assert_shows_nothing(client: &mut Client, route: &str) {
+    let answer = client.get(route);
+    assert_eq!(answer.status, 200, "{route}: {answer:?}");
+    assert!(!answer.body.contains("Alex") && !answer.body.contains(ALEX), "{route}: {}", answer.body);
+}
+
+/// All that the table's calls could have changed of the other account.
+fn state(db: &TestDb) -> (String, usize, usize) {
+    (
+        db.sql(
+            "SELECT d.name || d.id || coalesce('answered' || CAST(d.acknowledged_at AS TEXT), '') FROM devices d \
+             JOIN accounts a ON a.id = d.account_id WHERE a.email = 'alex@example.com' ORDER BY 1",
+        ),
+        count(
+            db,
+            "sessions WHERE ended_at IS NULL AND account_id = (SELECT id FROM accounts WHERE email LIKE 'alex%')",
+        ),
+        count(db, "audit WHERE account_id = (SELECT id FROM accounts WHERE email LIKE 'alex%')"),
+    )
+}

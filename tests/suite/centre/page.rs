@@ -1,0 +1,104 @@
+//! `/devices`, as it is read and used without scripts.
+
+use serde_json::json;
+
+use super::{KIM, count, device_id, devices_form, leads_to, own_session, serve, session_id, signed_in};
+use crate::support::{PASSWORD, TestDb, on_both_engines};
+
+on_both_engines! {
+    each_device_has_a_card_with_its_sign_ins,
+    a_name_is_changed_by_a_small_form,
+    a_page_that_was_open_for_a_while_changes_nothing,
+    somebody_with_one_device_reads_that_it_is_the_only_one,
+    the_dashboard_ends_a_sign_in_and_comes_back,
+}
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
+
+async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = server.client();
+    let body = json!({"email": KIM, "password": PASSWORD, "device": {"name": "Shop counter", "installed": true}});
+    let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36";
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("User-Agent", chrome),
+        ("Sec-CH-UA", "\"Chromium\";v=\"124\", \"Microsoft Edge\";v=\"124\", \"Not-A.Brand\";v=\"99\""),
+        ("Sec-CH-UA-Platform", "\"Windows\""),
+    ];
+    assert_eq!(desk.send("POST", "/api/establish-session", &headers, body.to_string().as_bytes()).status, 200);
+    assert_eq!(own_session(&mut desk)["client"]["browser"], "Edge");
+    let mut other = server.client();
+    let body = json!({"email": KIM, "password": PASSWORD}).to_string();
+    let headers = [("Content-Type", "application/json"), ("User-Agent", FIREFOX)];
+    other.send("POST", "/api/establish-session", &headers, body.as_bytes());
+    let page = desk.get("/devices").body;
+    for words in [
+        "Shop counter",
+        "This device",
+        "Windows app",
+        "Installed app",
+        "Firefox on Linux",
+        "In the browser",
+        "127.0.0.1",
+        "Sign out everywhere else",
+        "You are here, signed in",
+        "Was it you?",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(page.contains(&format!("session:{}", session_id(&mut other))));
+    assert!(!page.contains(&format!("session:{}", session_id(&mut desk))), "its own has its button in the header");
+    other.json("DELETE", "/api/session", &serde_json::Value::Null);
+    assert!(desk.get("/devices").body.contains("Not signed in now."));
+}
+
+async fn a_name_is_changed_by_a_small_form(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let id = device_id(&mut desk);
+    let answer = devices_form(&mut desk, &[("device", &id), ("name", " Till <1> ")]);
+    leads_to(&answer, "/devices?done=renamed");
+    let page = desk.get("/devices?done=renamed").body;
+    assert!(page.contains("Till &#60;1&#62;") && page.contains("The new name is saved."), "{page}");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed' AND device_name = 'Till <1>'"), 1);
+    for odd in ["", "   ", &"x".repeat(61), "a\u{202E}b"] {
+        let answer = devices_form(&mut desk, &[("device", &id), ("name", odd)]);
+        assert_eq!(answer.status, 422, "{odd:?}");
+        let page = &answer.body;
+        assert!(page.contains(&format!("new-{id}-error")) && page.contains("Choose a name of 1 to 60"), "{page}");
+        assert!(page.contains(&format!("value=\"{odd}\"")), "what was typed is not lost: {page}");
+    }
+    assert_eq!(devices_form(&mut desk, &[]).status, 400);
+}
+
+async fn a_page_that_was_open_for_a_while_changes_nothing(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    signed_in(&server, KIM, "Phone");
+    let stale = desk.form_token("/devices");
+    desk.log_in(KIM);
+    let answer = desk.form("/devices", &[("csrf", &stale), ("ending", "others")]);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.body.contains("had been open for a while"));
+    assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 2);
+}
+
+async fn somebody_with_one_device_reads_that_it_is_the_only_one(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let page = desk.get("/devices").body;
+    assert!(page.contains("You are signed in on this device only.") && !page.contains("everywhere else"), "{page}");
+    assert_eq!(server.client().get("/devices").header("location"), Some("/login?next=%2Fdevices"));
+}
+
+async fn the_dashboard_ends_a_sign_in_and_comes_back(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let page = desk.get("/dashboard").body;
+    let ending = format!("session:{}", session_id(&mut phone));
+    assert!(page.contains(&ending) && page.contains("All devices") && page.contains("All activity"), "{page}");
+    leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
+    assert!(!desk.get("/dashboard").body.contains(&ending));
+}

@@ -1,0 +1,61 @@
+//! "At once": what ends, rotates or changes reaches the open pages of every node, and nothing that listens keeps a session
+//! alive or holds anybody up.
+
+#![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
+
+mod beside;
+mod figures;
+mod hub;
+mod listener;
+mod stream;
+mod streams;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Client, Server, TestDb, add_user, sessile};
+
+const KIM: &str = "kim@example.com";
+const SAM: &str = "sam@example.com";
+
+/// People are told within this.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A browser that is signed in.
+fn signed_in(server: &Server, email: &str) -> Client {
+    let mut client = server.client();
+    client.log_in(email);
+    client
+}
+
+fn session_id(client: &mut Client) -> String {
+    client.get("/api/session").json()["session"]["id"].as_str().expect("an id").to_owned()
+}
+
+fn serve(db: &TestDb) -> Server {
+    add_user(db, KIM, "owner");
+    add_user(db, SAM, "member");
+    Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
+}
+
+/// Runs a command that must succeed.
+fn done(db: &TestDb, args: &[&str]) {
+    let out = sessile(db, args, "");
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn log_out(client: &mut Client) {
+    assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
+}
+
+/// Whether the long version of a case is wanted.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+fn is_long() -> bool {
+    std::env::var("SESSILE_TEST_LONG").is_ok()
+}
+
+/// The p-th percentile.
+fn percentile(sorted: &[Duration], p: usize) -> Duration {
+    sorted[(sorted.len() * p / 100).min(sorted.len() - 1)]
+}

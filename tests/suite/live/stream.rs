@@ -1,0 +1,103 @@
+//! An open `GET /api/events`, read as it comes.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Client;
+
+/// An event, and when it came.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub at: Instant,
+    pub name: String,
+    pub data: Value,
+}
+
+/// A stream. Closed when dropped.
+pub struct Stream {
+    pub head: String,
+    socket: TcpStream,
+    events: mpsc::Receiver<Told>,
+}
+
+impl Stream {
+    /// Opens it with the client's cookies; the answer's head must come, and be a 200.
+    pub fn open(port: u16, client: &Client) -> Self {
+        let stream = Self::try_open(port, client);
+        assert!(stream.head.starts_with("HTTP/1.1 200"), "{}", stream.head);
+        stream
+    }
+
+    pub fn try_open(port: u16, client: &Client) -> Self {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        let cookies: Vec<String> = client.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = format!(
+            "GET /api/events HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: text/event-stream\r\nCookie: {}\r\n\r\n",
+            cookies.join("; ")
+        );
+        socket.write_all(request.as_bytes()).expect("a request");
+        let mut lines = BufReader::new(socket.try_clone().expect("a connection")).lines().map_while(Result::ok);
+        let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        let (send, events) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut name = String::new();
+            for line in lines {
+                if let Some(event) = line.strip_prefix("event: ") {
+                    event.clone_into(&mut name);
+                } else if let Some(data) = line.strip_prefix("data: ") {
+                    let data = serde_json::from_str(data).expect("JSON");
+                    let told = Told { at: Instant::now(), name: std::mem::take(&mut name), data };
+                    if send.send(told).is_err() {
+                        return;
+                    }
+                } else if line == "0" {
+                    // The last chunk.
+                    return;
+                }
+            }
+        });
+        Self { head: head.join("\n"), socket, events }
+    }
+
+    /// The next event; `None` when the server has closed the stream.
+    pub fn next(&self) -> Option<Told> {
+        match self.events.recv_timeout(Duration::from_secs(30)) {
+            Ok(told) => Some(told),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("nothing was told within 30 s"),
+        }
+    }
+
+    /// The next event of that name; others are passed over.
+    pub fn until(&self, name: &str) -> Told {
+        loop {
+            let told = self.next().unwrap_or_else(|| panic!("closed without {name}"));
+            if told.name == name {
+                return told;
+            }
+        }
+    }
+
+    /// That its session ended for this reason, after which the server closes it.
+    pub fn ends(&self, reason: &str) -> Told {
+        let told = self.until("session-ended");
+        assert_eq!((told.data["type"].as_str(), told.data["reason"].as_str()), (Some("session-ended"), Some(reason)));
+        assert!(self.next().is_none(), "nothing comes after the end");
+        told
+    }
+
+    /// What waits already.
+    pub fn so_far(&self) -> Vec<Told> {
+        self.events.try_iter().collect()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}

@@ -1,0 +1,74 @@
+//! `sessile subscribers export` beside a running server.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use super::KIM;
+use crate::support::{Server, TestDb, add_user, on_both_engines, sessile};
+
+on_both_engines! {
+    every_account_is_exported_with_the_session_that_it_used_last,
+    an_export_that_fails_leaves_the_file_that_was_there,
+}
+
+fn export(db: &TestDb, args: &[&str]) -> std::process::Output {
+    let all: Vec<&str> = ["subscribers", "export"].iter().chain(args).copied().collect();
+    sessile(db, &all, "")
+}
+
+async fn every_account_is_exported_with_the_session_that_it_used_last(db: TestDb) {
+    let kim = add_user(&db, KIM, "owner");
+    let sam = add_user(&db, "sam@example.com", "member");
+    let server = Server::start(&db, &[]);
+    let ids: Vec<Value> = (0..3).map(|_| server.client().log_in(KIM).json()["session"]["id"].clone()).collect();
+    let id = |n: usize| ids[n].as_str().unwrap();
+    db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-50) WHERE id = '{}'", id(0)));
+    db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-90) WHERE id = '{}'", id(1)));
+    // The newest of all has ended.
+    assert!(sessile(&db, &["session", "revoke", id(2)], "").status.success());
+    server.client().log_in("sam@example.com");
+    assert!(sessile(&db, &["user", "disable", "sam@example.com"], "").status.success());
+
+    let out = export(&db, &[]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let file = db.folder.join("subscribers.json");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let all: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let first = &all[0];
+    assert_eq!(
+        [&first["id"], &first["email"], &first["name"], &first["role"], &first["status"]],
+        [&json!(kim), &json!(KIM), &json!("Kim Lee"), &json!("owner"), &json!("enabled")]
+    );
+    assert_eq!((&first["sessionId"], &first["sessions"]), (&ids[0], &json!(2)));
+    for time in ["createdAt", "lastActivity"] {
+        assert!(first[time].as_str().is_some_and(|at| at.ends_with('Z') && at.len() == 24), "{first}");
+    }
+    let second = &all[1];
+    assert_eq!([&second["id"], &second["status"]], [&json!(sam), &json!("disabled")]);
+    let none = [&second["sessionId"], &second["lastActivity"], &second["sessions"]];
+    assert_eq!(none, [&Value::Null, &Value::Null, &json!(0)]);
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    let names: Vec<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names.len(), 9, "{names:?}");
+}
+
+async fn an_export_that_fails_leaves_the_file_that_was_there(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    // A folder cannot be replaced by a file.
+    std::fs::create_dir(db.folder.join("taken")).unwrap();
+    let out = export(&db, &["--out", "taken"]);
+    assert_eq!(out.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(words.contains("taken") && words.lines().count() == 1, "{words}");
+    assert!(!export(&db, &["--out", "no/such/folder/x.json"]).status.success());
+    std::fs::write(db.folder.join("kept.json"), "old").unwrap();
+    assert!(export(&db, &["--out", "kept.json"]).status.success());
+    assert!(std::fs::read_to_string(db.folder.join("kept.json")).unwrap().contains(KIM));
+    let left: Vec<_> = std::fs::read_dir(&db.folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".subscribers"))
+        .collect();
+    assert_eq!(left, [""; 0], "nothing is left beside it");
+}

@@ -1,0 +1,94 @@
+//! The trail that can be trusted: the same cases on both engines.
+
+mod keys;
+mod races;
+mod tampering;
+mod wiping;
+
+use sessile::{
+    account::{self, EmailAddress, Role},
+    audit::{
+        self, Event, Kind,
+        verify::{Finding, Verified, Wrong, verify},
+    },
+    db::{Conn, Db},
+    key_file::Keys,
+};
+
+use crate::support::TestDb;
+
+/// An account whose making is in its trail.
+async fn add_account(db: &Db, email: &str) -> String {
+    let new = account::New {
+        email: EmailAddress::parse(email).unwrap(),
+        name: String::new(),
+        role: Role::Member,
+        password_hash: "none".into(),
+    };
+    db.write(async move |conn: &mut Conn<'_>| {
+        let account = account::create(conn, &new).await?.expect("an address that is free");
+        audit::record(conn, &[Event::of(Kind::AccountCreated, &account.id).by("operator")]).await?;
+        Ok(account.id)
+    })
+    .await
+    .unwrap()
+}
+
+async fn record(db: &Db, events: Vec<Event>) {
+    db.write(async move |conn: &mut Conn<'_>| audit::record(conn, &events).await).await.unwrap();
+}
+
+/// An event with something in every column.
+fn full(account_id: &str, n: usize) -> Event {
+    Event::of(Kind::LoginFailed, account_id)
+        .by("visitor")
+        .session(&format!("aiq_{n}"))
+        .device(Some("dev_1"), Some("Küche, Chrome"))
+        .ip(Some("192.0.2.7"))
+        .detail("detail")
+}
+
+/// A node with two accounts, each with its making and five events.
+struct Trail {
+    db: Db,
+    keys: Keys,
+    kim: String,
+    sam: String,
+}
+
+impl Trail {
+    async fn new(db: &TestDb) -> Self {
+        let node = db.sessions().await.db;
+        let kim = add_account(&node, "kim@example.com").await;
+        let sam = add_account(&node, "sam@example.com").await;
+        for n in 0..5 {
+            record(&node, vec![full(&kim, n)]).await;
+            record(&node, vec![full(&sam, n)]).await;
+        }
+        let trail = Self { db: node, keys: db.keys(), kim, sam };
+        assert_eq!(trail.verified().await, Verified { accounts: 2, links: 12, ..Verified::default() });
+        trail
+    }
+
+    async fn verified(&self) -> Verified {
+        verify(&self.db, self.keys.trail()).await.unwrap()
+    }
+
+    /// What is found, if one account alone is broken.
+    async fn found(&self) -> Finding {
+        let verified = self.verified().await;
+        let [finding] = &verified.findings[..] else { panic!("one finding, not {verified:?}") };
+        finding.clone()
+    }
+
+    /// Nothing but this is wrong, and it is Kim's.
+    async fn assert_finds(&self, audit_id: Option<i64>, wrong: Wrong) {
+        assert_eq!(self.found().await, Finding { account_id: self.kim.clone(), audit_id, wrong });
+    }
+}
+
+/// The ids of the account's events, the first one first.
+fn ids(db: &TestDb, account_id: &str) -> Vec<i64> {
+    let ids = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{account_id}' ORDER BY id"));
+    ids.lines().map(|id| id.parse().unwrap()).collect()
+}

@@ -1,0 +1,278 @@
+//! What somebody does who has the database and not the key file.
+
+use sessile::audit::verify::Wrong;
+
+use super::{Trail, full, ids, record};
+use crate::support::{Engine, TestDb, on_both_engines};
+
+on_both_engines! {
+    a_change_of_any_column_is_found,
+    a_deleted_event_is_found,
+    events_that_changed_places_are_found,
+    an_event_put_in_is_found,
+    an_event_moved_to_another_account_is_found_with_both,
+    a_tail_cut_off_is_found,
+    a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found,
+    a_head_that_is_gone_or_changed_is_found,
+    a_deleted_chain_is_found,
+    what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to,
+    a_state_that_is_old_as_a_whole_is_not_found,
+}
+
+const COLUMNS: &str = "at, kind, account_id, actor, session_id, device_id, device_name, ip, detail, seq, ip_salt, \
+                       ip_commit, key_id, mac";
+
+/// A copy of the tables, to put back what a case has changed.
+fn keep(db: &TestDb) {
+    db.sql("CREATE TABLE kept_audit AS SELECT * FROM audit");
+    db.sql("CREATE TABLE kept_trails AS SELECT * FROM trails");
+}
+
+fn put_back(db: &TestDb) {
+    db.sql("DELETE FROM audit");
+    db.sql("DELETE FROM trails");
+    let overriding = if db.engine == Engine::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+    db.sql(&format!("INSERT INTO audit (id, {COLUMNS}) {overriding} SELECT id, {COLUMNS} FROM kept_audit"));
+    db.sql("INSERT INTO trails SELECT * FROM kept_trails");
+}
+
+/// Gives an event another id.
+fn renumber(db: &TestDb, from: i64, to: i64) {
+    let overriding = if db.engine == Engine::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
+    db.sql(&format!(
+        "INSERT INTO audit (id, {COLUMNS}) {overriding} SELECT {to}, {COLUMNS} FROM audit WHERE id = {from}"
+    ));
+    db.sql(&format!("DELETE FROM audit WHERE id = {from}"));
+}
+
+fn bytes(db: &TestDb, hex: &str) -> String {
+    if db.engine == Engine::Postgres { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") }
+}
+
+fn hex(db: &TestDb, column: &str) -> String {
+    if db.engine == Engine::Postgres { format!("encode({column}, 'hex')") } else { format!("lower(hex({column}))") }
+}
+
+async fn a_change_of_any_column_is_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    keep(&db);
+    let id = ids(&db, &trail.kim)[2];
+    let other = bytes(&db, &"ab".repeat(32));
+    let changes = [
+        "at = INSTANT(-3600)".to_owned(),
+        "kind = 'login.succeeded'".into(),
+        "actor = 'operator'".into(),
+        "session_id = 'aiq_9'".into(),
+        "session_id = NULL".into(),
+        "session_id = ''".into(),
+        "device_id = 'dev_2'".into(),
+        "device_id = NULL".into(),
+        "device_name = 'Kueche, Chrome'".into(),
+        "device_name = device_id, device_id = device_name".into(),
+        "ip = '192.0.2.8'".into(),
+        "ip = NULL".into(),
+        format!("ip_salt = {other}"),
+        "ip_salt = NULL".into(),
+        format!("ip_commit = {other}"),
+        "ip = NULL, ip_salt = NULL, ip_commit = NULL".into(),
+        "detail = 'Detail'".into(),
+        "detail = NULL".into(),
+        "key_id = NULL".into(),
+        format!("mac = {other}"),
+        "mac = NULL".into(),
+    ];
+    for change in changes {
+        db.sql(&format!("UPDATE audit SET {change} WHERE id = {id}"));
+        let found = trail.found().await;
+        assert_eq!(
+            (found.account_id, found.audit_id, found.wrong),
+            (trail.kim.clone(), Some(id), Wrong::Changed),
+            "{change}"
+        );
+        put_back(&db);
+    }
+    db.sql(&format!("UPDATE audit SET seq = 77 WHERE id = {id}"));
+    trail.assert_finds(Some(id), Wrong::Missing).await;
+    put_back(&db);
+    db.sql(&format!("UPDATE audit SET seq = NULL WHERE id = {id}"));
+    trail.assert_finds(Some(id), Wrong::Inserted).await;
+    put_back(&db);
+    // A key that nobody has checks nothing; what was sealed after it still vouches for what it was.
+    db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE id = {id}"));
+    trail.assert_finds(Some(id + 2), Wrong::Changed).await;
+    put_back(&db);
+    assert!(trail.verified().await.is_whole(), "what was put back is whole again");
+}
+
+async fn a_deleted_event_is_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    keep(&db);
+    let all = ids(&db, &trail.kim);
+    for (n, id) in all[..5].iter().enumerate() {
+        db.sql(&format!("DELETE FROM audit WHERE id = {id}"));
+        trail.assert_finds(Some(all[n + 1]), Wrong::Missing).await;
+        put_back(&db);
+    }
+    // Closing up the numbers does not help.
+    db.sql(&format!("DELETE FROM audit WHERE id = {}", all[2]));
+    db.sql(&format!("UPDATE audit SET seq = seq - 1 WHERE account_id = '{}' AND id > {}", trail.kim, all[2]));
+    trail.assert_finds(Some(all[3]), Wrong::Changed).await;
+}
+
+async fn events_that_changed_places_are_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let all = ids(&db, &trail.kim);
+    renumber(&db, all[2], 9999);
+    renumber(&db, all[3], all[2]);
+    renumber(&db, 9999, all[3]);
+    trail.assert_finds(Some(all[2]), Wrong::Reordered).await;
+    // Nor does it help to swap their numbers too.
+    db.sql(&format!("UPDATE audit SET seq = CASE seq WHEN 3 THEN 4 ELSE 3 END WHERE id IN ({}, {})", all[2], all[3]));
+    trail.assert_finds(Some(all[2]), Wrong::Changed).await;
+}
+
+async fn an_event_put_in_is_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    keep(&db);
+    let all = ids(&db, &trail.kim);
+    let kim = &trail.kim;
+    db.sql(&format!("INSERT INTO audit (at, kind, account_id, actor) VALUES (INSTANT(0), 'logout', '{kim}', '{kim}')"));
+    trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Inserted).await;
+    put_back(&db);
+    db.sql(&format!("INSERT INTO audit ({COLUMNS}) SELECT {COLUMNS} FROM audit WHERE id = {}", all[5]));
+    trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Inserted).await;
+    db.sql(&format!("UPDATE audit SET seq = 7 WHERE id = {}", ids(&db, kim)[6]));
+    trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Changed).await;
+    // Under a key that nobody has it cannot be checked, and the head does not count it.
+    db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE id = {}", ids(&db, kim)[6]));
+    trail.assert_finds(None, Wrong::Head).await;
+}
+
+async fn an_event_moved_to_another_account_is_found_with_both(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let all = ids(&db, &trail.kim);
+    db.sql(&format!("UPDATE audit SET account_id = '{}' WHERE id = {}", trail.sam, all[3]));
+    let verified = trail.verified().await;
+    let mut found: Vec<_> =
+        verified.findings.iter().map(|f| (f.account_id.clone(), f.audit_id, f.wrong.clone())).collect();
+    found.sort_by_key(|(account, ..)| *account != trail.kim);
+    let kims = (trail.kim.clone(), Some(all[4]), Wrong::Missing);
+    // It stands before Sam's own fourth.
+    let sams = (trail.sam.clone(), Some(all[3]), Wrong::Changed);
+    assert_eq!(found, [kims, sams]);
+}
+
+async fn a_tail_cut_off_is_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let all = ids(&db, &trail.kim);
+    for (cut, id) in (1_i64..).zip(all.iter().rev()) {
+        db.sql(&format!("DELETE FROM audit WHERE id = {id}"));
+        trail.assert_finds(None, Wrong::TailCut(cut)).await;
+    }
+}
+
+/// Without the key no head can be made for what is left, not even with the digest of then, which needs no key; and the
+/// next event does not make the cut good.
+async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let kim = &trail.kim;
+    let then = db.sql(&format!("SELECT {} FROM trails WHERE account_id = '{kim}'", hex(&db, "digest")));
+    record(&trail.db, vec![full(kim, 6), full(kim, 7)]).await;
+    keep(&db);
+    let last = ids(&db, kim)[5];
+    let (other, then) = (bytes(&db, &"ab".repeat(32)), bytes(&db, &then));
+    let heads = [
+        "links = 6".to_owned(),
+        format!("links = 6, digest = {then}"),
+        format!("links = 6, digest = {then}, mac = {other}"),
+        format!("links = 6, digest = {then}, mac = NULL"),
+        format!("links = 6, digest = {then}, mac = (SELECT mac FROM audit WHERE id = {last})"),
+    ];
+    for head in heads {
+        db.sql(&format!("DELETE FROM audit WHERE id > {last} AND account_id = '{kim}'"));
+        db.sql(&format!("UPDATE trails SET {head} WHERE account_id = '{kim}'"));
+        trail.assert_finds(None, Wrong::Head).await;
+        record(&trail.db, vec![full(kim, 9)]).await;
+        record(&trail.db, vec![full(kim, 10)]).await;
+        trail.assert_finds(Some(ids(&db, kim)[6]), Wrong::Changed).await;
+        put_back(&db);
+    }
+}
+
+async fn a_head_that_is_gone_or_changed_is_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    keep(&db);
+    let kim = format!("WHERE account_id = '{}'", trail.kim);
+    let other = bytes(&db, &"ab".repeat(32));
+    let changes = [
+        format!("DELETE FROM trails {kim}"),
+        format!("UPDATE trails SET links = 0 {kim}"),
+        format!("UPDATE trails SET links = 0, digest = NULL, key_id = NULL, mac = NULL {kim}"),
+        format!("UPDATE trails SET unchained = 1 {kim}"),
+        format!("UPDATE trails SET digest = {other} {kim}"),
+        format!("UPDATE trails SET mac = {other} {kim}"),
+        format!("UPDATE trails SET mac = NULL {kim}"),
+        format!("UPDATE trails SET digest = (SELECT digest FROM kept_trails WHERE account_id = '{}') {kim}", trail.sam),
+    ];
+    for change in changes {
+        db.sql(&change);
+        assert_eq!(trail.found().await.wrong, Wrong::Head, "{change}");
+        put_back(&db);
+    }
+    db.sql(&format!("UPDATE trails SET key_id = 'made-up' {kim}"));
+    trail.assert_finds(None, Wrong::KeyMissing("made-up".into())).await;
+}
+
+async fn a_deleted_chain_is_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    keep(&db);
+    let kim = format!("WHERE account_id = '{}'", trail.kim);
+    db.sql(&format!("DELETE FROM audit {kim}"));
+    trail.assert_finds(None, Wrong::TailCut(6)).await;
+    db.sql(&format!("DELETE FROM trails {kim}"));
+    trail.assert_finds(None, Wrong::Head).await;
+    // What happens next does not make it good.
+    record(&trail.db, vec![full(&trail.kim, 9)]).await;
+    trail.assert_finds(None, Wrong::Beginning).await;
+    put_back(&db);
+    db.sql(&format!("DELETE FROM trails {kim}"));
+    record(&trail.db, vec![full(&trail.kim, 9)]).await;
+    trail.assert_finds(ids(&db, &trail.kim).last().copied(), Wrong::Inserted).await;
+}
+
+async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let kim = &trail.kim;
+    // As the migration finds it: rows that are no links, and a head of none.
+    db.sql(&format!("DELETE FROM audit WHERE account_id = '{kim}'"));
+    db.sql(&format!(
+        "UPDATE trails SET links = 0, digest = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"
+    ));
+    for kind in ["account.created", "login.succeeded", "session.created"] {
+        db.sql(&format!(
+            "INSERT INTO audit (at, kind, account_id, actor) VALUES (INSTANT(0), '{kind}', '{kim}', '{kim}')"
+        ));
+    }
+    let verified = trail.verified().await;
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!((verified.links, verified.unchained), (6, 3));
+    record(&trail.db, vec![full(kim, 1), full(kim, 2)]).await;
+    let verified = trail.verified().await;
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!((verified.links, verified.unchained), (8, 3));
+    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, kim)[1]));
+    trail.assert_finds(None, Wrong::History).await;
+}
+
+/// What the database alone cannot tell, said so in `audit::chain`.
+async fn a_state_that_is_old_as_a_whole_is_not_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    keep(&db);
+    record(&trail.db, vec![full(&trail.kim, 9)]).await;
+    put_back(&db);
+    assert!(trail.verified().await.is_whole());
+    // The same without the head is found.
+    record(&trail.db, vec![full(&trail.kim, 9)]).await;
+    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, &trail.kim)[6]));
+    trail.assert_finds(None, Wrong::TailCut(1)).await;
+}

@@ -1,0 +1,53 @@
+//! Old addresses are wiped, and the chain stays whole.
+
+use std::time::Duration;
+
+use sessile::{
+    audit::{Event, Kind},
+    session::sweep,
+};
+
+use super::{Trail, ids, record};
+use crate::support::{TestDb, on_both_engines};
+
+on_both_engines! {
+    an_old_address_goes_with_its_salt_and_the_chain_stays_whole,
+    the_address_of_a_session_goes_when_nobody_used_it_for_as_long,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn count(db: &TestDb, what: &str) -> usize {
+    db.sql(&format!("SELECT count(*) FROM {what}")).parse().unwrap()
+}
+
+async fn an_old_address_goes_with_its_salt_and_the_chain_stays_whole(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    record(&trail.db, vec![Event::of_nobody(Kind::LoginFailed).ip(Some("192.0.2.9"))]).await;
+    assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 0);
+    assert_eq!(count(&db, "audit WHERE ip IS NOT NULL"), 11);
+
+    db.sql("UPDATE audit SET at = INSTANT(-90000) WHERE account_id IS NULL");
+    assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 1, "only the old one");
+    // Whatever their age, all that are older than no time at all.
+    assert_eq!(sweep::wipe_addresses(&trail.db, Duration::ZERO).await.unwrap(), 10);
+    assert_eq!(count(&db, "audit WHERE ip IS NOT NULL OR ip_salt IS NOT NULL"), 0);
+    assert_eq!(count(&db, "audit WHERE ip_commit IS NOT NULL"), 10);
+    let verified = trail.verified().await;
+    assert!(verified.is_whole(), "{verified:?}");
+
+    // One that is put back is none that was there.
+    let id = ids(&db, &trail.kim)[1];
+    db.sql(&format!("UPDATE audit SET ip = '192.0.2.7' WHERE id = {id}"));
+    assert_eq!(trail.found().await.audit_id, Some(id));
+}
+
+async fn the_address_of_a_session_goes_when_nobody_used_it_for_as_long(db: TestDb) {
+    let node = crate::store::Node::new(&db).await;
+    let (old, new) = (node.create().await, node.create().await);
+    db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-90000) WHERE id = '{}'", old.id()));
+    assert_eq!(sweep::wipe_addresses(&node.sessions.db, DAY).await.unwrap(), 1);
+    let address = |id: &str| db.sql(&format!("SELECT coalesce(ip, 'none') FROM sessions WHERE id = '{id}'"));
+    assert_eq!((address(old.id()).as_str(), address(new.id()).as_str()), ("none", "192.0.2.1"));
+    assert!(node.is_live(&old).await, "the session is as alive as before");
+}
