@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     db::{
-        Conn, Db, Instant, TrailHead, find, run,
+        Conn, Instant, TrailHead, find, run,
         schema::{accounts, audit, trails},
     },
     error::Result,
@@ -114,21 +114,16 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn verify(db: &Db, keys: &TrailKeys) -> Result<Verified> {
+pub async fn verify(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Verified> {
     let mut verified = Verified::default();
     let mut last = String::new();
     loop {
-        let after = last.clone();
-        let ids: Vec<String> = db
-            .read(async move |conn: &mut Conn<'_>| {
-                let some = accounts::table.filter(accounts::id.gt(&after)).order(accounts::id).limit(ROWS);
-                run!(conn, load(some.select(accounts::id)))
-            })
-            .await?;
+        let some = accounts::table.filter(accounts::id.gt(&last)).order(accounts::id).limit(ROWS);
+        let ids: Vec<String> = run!(conn, load(some.select(accounts::id)))?;
         let Some(newest) = ids.last() else { return Ok(verified) };
         last.clone_from(newest);
         for id in ids {
-            let finding = walk(db, keys, id, &mut verified).await?;
+            let finding = walk(conn, keys, id, &mut verified).await?;
             verified.note(finding);
         }
     }
@@ -149,15 +144,20 @@ impl Verified {
 }
 
 /// Walks one chain. The head is read after the links, so that what is recorded meanwhile is never taken for cut off.
-async fn walk(db: &Db, keys: &TrailKeys, account_id: String, verified: &mut Verified) -> Result<Option<Finding>> {
+async fn walk(
+    conn: &mut Conn<'_>,
+    keys: &TrailKeys,
+    account_id: String,
+    verified: &mut Verified,
+) -> Result<Option<Finding>> {
     let mut walk = Walk::new(keys, account_id);
     let mut promised = 0;
     let found = loop {
-        let (rows, head) = walk.read(db).await?;
+        let (rows, head) = walk.read(conn).await?;
         if let Some(row) = rows.first()
             && walk.is_gap(row)
         {
-            break Some(walk.gap(db, row).await?);
+            break Some(walk.gap(conn, row).await?);
         }
         let mut found = None;
         for row in &rows {
@@ -230,24 +230,11 @@ impl<'k> Walk<'k> {
     }
 
     /// The next links, and then the head.
-    async fn read(&self, db: &Db) -> Result<(Vec<Row>, Option<TrailHead>)> {
-        let (id, after) = (self.account_id.clone(), self.last_id);
-        db.read(async move |conn: &mut Conn<'_>| {
-            let rows = run!(
-                conn,
-                load(
-                    audit::table
-                        .filter(audit::account_id.eq(&id))
-                        .filter(audit::id.gt(after))
-                        .order(audit::id)
-                        .limit(ROWS)
-                        .select(Row::as_select())
-                )
-            )?;
-            let head = find!(conn, first(trails::table.find(&id).select(TrailHead::as_select())))?;
-            Ok((rows, head))
-        })
-        .await
+    async fn read(&self, conn: &mut Conn<'_>) -> Result<(Vec<Row>, Option<TrailHead>)> {
+        let next = audit::table.filter(audit::account_id.eq(&self.account_id)).filter(audit::id.gt(self.last_id));
+        let rows = run!(conn, load(next.order(audit::id).limit(ROWS).select(Row::as_select())))?;
+        let head = trails::table.find(&self.account_id);
+        Ok((rows, find!(conn, first(head.select(TrailHead::as_select())))?))
     }
 
     /// Whether links are missing before this one, here at least.
@@ -256,14 +243,10 @@ impl<'k> Walk<'k> {
     }
 
     /// What a gap means: whether the link that is missing stands further on.
-    async fn gap(&self, db: &Db, row: &Row) -> Result<Finding> {
-        let (id, seq) = (self.account_id.clone(), self.links + 1);
-        let further: Option<i64> = db
-            .read(async move |conn: &mut Conn<'_>| {
-                let it = audit::table.filter(audit::account_id.eq(&id)).filter(audit::seq.eq(seq));
-                find!(conn, first(it.select(audit::id)))
-            })
-            .await?;
+    async fn gap(&self, conn: &mut Conn<'_>, row: &Row) -> Result<Finding> {
+        let its = audit::table.filter(audit::account_id.eq(&self.account_id));
+        let missing = its.filter(audit::seq.eq(self.links + 1)).select(audit::id);
+        let further: Option<i64> = find!(conn, first(missing))?;
         Ok(self.finding(Some(row.id), if further.is_some() { Wrong::Reordered } else { Wrong::Missing }))
     }
 

@@ -2,12 +2,14 @@
 //!
 //! Invariant: it makes no file and changes nothing.
 
+mod proxy_trust;
+
 use std::os::unix::fs::PermissionsExt as _;
 
-use ipnet::IpNet;
-
+use self::proxy_trust::proxy_trust;
 use super::{in_words, say, tls};
 use crate::{
+    audit::verify::{Verified, verify},
     clock::Clock,
     db::{Instant, Schema, inspect::Inspection, now, run as query},
     error::{Error, Result},
@@ -68,6 +70,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("database", database(patient).await),
         ("durability", durability(patient).await),
         ("schema", schema(patient)),
+        ("trail", trail(patient).await),
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
         ("proxy trust", proxy_trust(&patient.settings)),
@@ -151,6 +154,39 @@ fn schema(patient: &Patient) -> Finding {
     }
 }
 
+/// Whether every account's events are as they were recorded.
+async fn trail(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("no events yet".to_owned());
+    };
+    if !matches!(patient.schema, Ok(Schema::Current(_))) {
+        return Ok("looked at once the schema is this program's".to_owned());
+    }
+    let Ok(Some(keys)) = &patient.keys else {
+        return Ok("looked at once the key file is there".to_owned());
+    };
+    let verified = verify(&mut database.conn(), keys.trail()).await.map_err(|error| away(&error))?;
+    let Some(first) = verified.findings.first() else { return Ok(in_order(&verified)) };
+    let more = match verified.broken + verified.uncheckable - 1 {
+        0 => String::new(),
+        1 => ", and 1 more account".to_owned(),
+        more => format!(", and {more} more accounts"),
+    };
+    let remedy = if verified.broken > 0 {
+        ": somebody or something changed the database past this program; keep a copy, and compare with a backup"
+    } else {
+        ""
+    };
+    Err(format!("{first}{more}{remedy}"))
+}
+
+fn in_order(verified: &Verified) -> String {
+    let Verified { accounts, links, unchained, .. } = verified;
+    let older =
+        if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
+    format!("{links} events of {accounts} accounts are as they were recorded{older}")
+}
+
 async fn clock(patient: &mut Patient) -> Finding {
     let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
         return Ok("the database's will be this machine's".to_owned());
@@ -179,53 +215,4 @@ fn certificate(settings: &Settings) -> Finding {
         }
         None => Ok("not served here".to_owned()),
     }
-}
-
-/// Whether addresses and schemes that proxies tell of are believed of the right ones, and passwords travel safely.
-fn proxy_trust(settings: &Settings) -> Finding {
-    if let Some(wide) = settings.trusted_proxies.iter().find(|net| is_the_world(net)) {
-        return Err(format!(
-            "SESSILE_TRUSTED_PROXIES believes {wide}, so that anybody may claim any address: name the proxies' own networks"
-        ));
-    }
-    let own_tls = settings.tls.is_some();
-    let public = settings.public_url.as_ref();
-    let is_https = public.map_or(own_tls, |public| public.is_https());
-    if is_https && !own_tls && settings.trusted_proxies.is_empty() {
-        return Err("SESSILE_PUBLIC_URL is https, but no proxy is trusted and TLS is not served here, so that every \
-            browser seems to come from the proxy: name it in SESSILE_TRUSTED_PROXIES, or set SESSILE_TLS_CERT and \
-            SESSILE_TLS_KEY"
-            .to_owned());
-    }
-    let host = public.map_or("localhost", |public| public.host());
-    let stays_here = settings.listen.ip().to_canonical().is_loopback() && is_loopback(host);
-    if !is_https && !stays_here {
-        return Err(format!(
-            "passwords would cross the network in the clear (http://{host}, listening on {}): put a proxy with TLS \
-             before it or serve TLS here, and set SESSILE_PUBLIC_URL to https://…",
-            settings.listen
-        ));
-    }
-    Ok(match settings.trusted_proxies.len() {
-        0 => "no proxy is believed".to_owned(),
-        count => format!("{count} networks are believed"),
-    })
-}
-
-/// Whether a network is so wide that no one owns it.
-fn is_the_world(net: &IpNet) -> bool {
-    match net {
-        IpNet::V4(net) => net.prefix_len() < 8,
-        IpNet::V6(net) => net.prefix_len() < 7,
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -78,7 +78,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
         // Touches are written all the while.
         asked = signals.next() => tokio::select! {
             ended = &mut looking_after => ended,
-            () = drain(&parts.readiness, &handle, asked, &mut signals) => Ok(()),
+            () = drain(&parts, &handle, asked, &mut signals) => Ok(()),
         },
     };
     parts.news.close();

@@ -8,8 +8,8 @@ use actix_web::{dev::ServerHandle, rt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    app::Parts,
     error::{Error, Result},
-    ops::Readiness,
 };
 
 /// How long requests may take to end when the program is asked to, in seconds.
@@ -51,10 +51,10 @@ impl Signals {
     }
 }
 
-/// Turns readiness off; for a supervisor waits until that has been noticed, or until the next signal; then stops
-/// accepting, and returns when what is under way has ended, at most [`LAST_REQUESTS`] later.
-pub async fn drain(readiness: &Readiness, server: &ServerHandle, asked: Asked, signals: &mut Signals) {
-    readiness.stop();
+/// Turns readiness off; for a supervisor waits until that has been noticed, or until the next signal; then ends the open
+/// streams, which would not end by themselves, stops accepting, and returns when what is under way has ended, at most [`LAST_REQUESTS`] later.
+pub async fn drain(parts: &Parts, server: &ServerHandle, asked: Asked, signals: &mut Signals) {
+    parts.readiness.stop();
     tracing::info!("stopping");
     if asked == Asked::BySupervisor {
         tokio::select! {
@@ -63,5 +63,6 @@ pub async fn drain(readiness: &Readiness, server: &ServerHandle, asked: Asked, s
         }
     }
     tracing::info!("accepting no more");
+    parts.news.close();
     server.stop(true).await;
 }

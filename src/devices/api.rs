@@ -14,6 +14,7 @@ use crate::{
     },
     ending::Ending,
     error::{Error, Result},
+    security::json::Object,
     session::{CurrentUser, Record, SessionView, Sessions, statements},
 };
 
@@ -85,7 +86,7 @@ pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result
 /// Without a login; when the name cannot be one; when the account has no such device; when the database is away.
 pub async fn rename(
     id: web::Path<String>,
-    sent: web::Json<Naming>,
+    web::Json(Object(sent)): web::Json<Object<Naming>>,
     user: CurrentUser,
     desk: Desk,
 ) -> Result<HttpResponse> {

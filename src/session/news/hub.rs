@@ -32,6 +32,8 @@ use crate::{
 const MOST_OF_A_SESSION: usize = 8;
 /// Streams that one account may have open. The oldest goes.
 const MOST_OF_AN_ACCOUNT: usize = 100;
+/// Streams that a node may have open: of its connections some must be left for requests.
+const MOST: usize = 1_500;
 /// How often all subscribers are looked up even though nothing was missed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How soon a look that failed is tried again.
@@ -86,11 +88,14 @@ impl Hub {
     /// request began.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] once the node stops.
+    /// [`Error::Unavailable`] once the node stops, and while it has 1,500 subscribers.
     pub fn subscribe(&self, session: &str, account: &str) -> Result<Subscription> {
         let mut subscribers = self.lock();
         if subscribers.closed {
             return Err(Error::unavailable(Away::Busy, "this node stops"));
+        }
+        if subscribers.all.len() >= MOST {
+            return Err(Error::unavailable(Away::Busy, "too many open streams"));
         }
         subscribers.make_room(session, account);
         subscribers.last += 1;

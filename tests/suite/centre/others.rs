@@ -61,6 +61,11 @@ const ROUTES: &[(&str, Reach)] = &[
         ]),
     ),
     ("/activity", Shows),
+    ("/api/activity", Shows),
+    // Whom a stream tells of what: the suite `live`.
+    ("/api/events", NamesNothing),
+    ("/readyz", NamesNothing),
+    ("/metrics", NamesNothing),
     ("/api/establish-session", NamesNothing),
     ("/api/session", Shows),
     ("/api/session/data", Shows),

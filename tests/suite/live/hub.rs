@@ -25,6 +25,7 @@ on_both_engines! {
     who_is_slow_is_told_all_that_matters_at_once,
     more_ends_than_one_text_holds_are_told_all_the_same,
     a_node_that_stops_takes_no_more_streams,
+    a_node_has_so_many_streams_and_no_more,
     a_node_is_sure_to_hear_only_while_it_listens,
 }
 
@@ -153,6 +154,15 @@ async fn a_node_that_stops_takes_no_more_streams(db: TestDb) {
     assert!(matches!(hub.subscribe("aiq_1", &node.account_id), Err(sessile::error::Error::Unavailable(_))));
     drop(open);
     assert_eq!(hub.subscribers(), 0);
+}
+
+async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
+    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default());
+    let subscribe = |n: usize| hub.subscribe(&format!("aiq_{n}"), &format!("acc_{n}"));
+    let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
+    assert!(matches!(subscribe(1_500), Err(sessile::error::Error::Unavailable(_))));
+    open.pop();
+    assert!(subscribe(1_500).is_ok());
 }
 
 async fn a_node_is_sure_to_hear_only_while_it_listens(db: TestDb) {

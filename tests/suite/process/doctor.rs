@@ -9,6 +9,7 @@ use crate::support::{Engine, Server, TestDb, add_user, on_both_engines};
 on_both_engines! {
     a_running_instance_is_in_order_and_left_as_it_is,
     each_check_of_key_and_schema_says_what_is_wrong,
+    the_first_broken_link_of_a_trail_is_named,
 }
 
 async fn a_running_instance_is_in_order_and_left_as_it_is(db: TestDb) {
@@ -67,6 +68,26 @@ async fn each_check_of_key_and_schema_says_what_is_wrong(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM __diesel_schema_migrations WHERE version = '99999999000000'"), "0");
 }
 
+async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
+    const SAM: &str = "sam@example.com";
+    add_user(&db, KIM, "owner");
+    add_user(&db, SAM, "member");
+    let server = Server::start(&db, &[]);
+    server.client().log_in(KIM);
+    server.client().log_in(SAM);
+    let said = ask(&db, &["doctor"], "");
+    assert_in_order(&said);
+    assert!(said.stdout.contains("ok  trail: 8 events of 2 accounts are as they were recorded"), "{said:?}");
+    assert_eq!(server.interrupt(), Some(0));
+
+    let kim = db.sql(&format!("SELECT id FROM accounts WHERE email = '{KIM}'"));
+    let login = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{kim}' AND kind = 'login.succeeded'"));
+    db.sql(&format!("UPDATE audit SET detail = 'nothing happened' WHERE id = {login}"));
+    assert_fails(&ask(&db, &["doctor"], ""), "trail", &[&kim, &format!("event {login}"), "backup"]);
+    db.sql(&format!("DELETE FROM audit WHERE account_id <> '{kim}'"));
+    assert_fails(&ask(&db, &["doctor"], ""), "trail", &["and 1 more account"]);
+}
+
 #[test]
 fn settings_that_trust_too_much_or_show_passwords_fail() {
     let db = TestDb::new(Engine::Sqlite);
@@ -102,7 +123,7 @@ fn a_database_that_does_not_answer_fails_in_time_and_in_one_line() {
     let nobody = [("DATABASE_URL", "postgres://kim:secret@127.0.0.1:1/it")];
     let said = ask_with(&db, &nobody, &["doctor"], "");
     assert_fails(&said, "database", &["DATABASE_URL"]);
-    for check in ["schema", "clock", "durability"] {
+    for check in ["schema", "trail", "clock", "durability"] {
         assert_fails(&said, check, &["make the database answer first"]);
     }
     assert!(!format!("{said:?}").contains("secret"), "{said:?}");

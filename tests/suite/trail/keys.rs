@@ -1,11 +1,8 @@
 //! The keys of the trail: rotated, put away, lost.
 
-use sessile::{
-    audit::verify::{Wrong, verify},
-    key_file::Keys,
-};
+use sessile::{audit::verify::Wrong, key_file::Keys};
 
-use super::{Trail, full, ids, record};
+use super::{Trail, full, ids, look, record};
 use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
@@ -31,13 +28,13 @@ async fn a_second_key_put_first_seals_and_the_old_links_stay_good(db: TestDb) {
     record(&later, vec![full(&trail.kim, 7)]).await;
     let sealed_by = db.sql("SELECT count(DISTINCT key_id) FROM audit");
     assert_eq!(sealed_by, "2");
-    assert!(verify(&later, db.keys().trail()).await.unwrap().is_whole());
+    assert!(look(&later, &db.keys()).await.is_whole());
     // A node that has not been started again yet goes on with the old one.
     record(&trail.db, vec![full(&trail.kim, 8)]).await;
-    assert!(verify(&later, db.keys().trail()).await.unwrap().is_whole());
+    assert!(look(&later, &db.keys()).await.is_whole());
     // It may be put away for the trail alone.
     std::fs::write(db.key_file(), format!("{new}trail:{old}")).unwrap();
-    assert!(verify(&later, db.keys().trail()).await.unwrap().is_whole());
+    assert!(look(&later, &db.keys()).await.is_whole());
 }
 
 async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: TestDb) {
@@ -46,7 +43,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
     std::fs::write(db.key_file(), another_key(&db)).unwrap();
     let (later, keys) = (db.sessions().await.db, db.keys());
     record(&later, vec![full(&trail.kim, 7)]).await;
-    let verified = verify(&later, keys.trail()).await.unwrap();
+    let verified = look(&later, &keys).await;
     assert_eq!((verified.broken, verified.uncheckable), (0, 2), "{verified:?}");
     assert!(verified.findings.iter().all(|finding| finding.wrong == Wrong::KeyMissing(old_id.clone())));
     assert!(verified.findings[0].to_string().contains(&old_id) && verified.findings[0].to_string().contains("missing"));
@@ -54,7 +51,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
     // What was sealed under the new key vouches for the links before it, though their own key is gone.
     let id = ids(&db, &trail.kim)[2];
     db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE id = {id}"));
-    let verified = verify(&later, keys.trail()).await.unwrap();
+    let verified = look(&later, &keys).await;
     assert_eq!((verified.broken, verified.uncheckable), (1, 1), "{verified:?}");
     let broken = verified.findings.iter().find(|finding| finding.wrong == Wrong::Changed).unwrap();
     assert_eq!((&broken.account_id, broken.audit_id), (&trail.kim, ids(&db, &trail.kim).last().copied()));
@@ -100,6 +97,6 @@ async fn a_command_before_any_server_makes_the_key_file_that_the_server_takes(db
     server.client().log_in("kim@example.com");
     assert_eq!(std::fs::read_to_string(db.key_file()).unwrap(), made);
     let node = db.sessions().await.db;
-    let verified = verify(&node, db.keys().trail()).await.unwrap();
+    let verified = look(&node, &db.keys()).await;
     assert!(verified.is_whole() && verified.links == 4, "{verified:?}");
 }

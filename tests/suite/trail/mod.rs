@@ -56,6 +56,12 @@ struct Trail {
     sam: String,
 }
 
+/// What a look at all chains finds.
+async fn look(db: &Db, keys: &Keys) -> Verified {
+    let trail = keys.trail().clone();
+    db.read(async move |conn: &mut Conn<'_>| verify(conn, &trail).await).await.unwrap()
+}
+
 impl Trail {
     async fn new(db: &TestDb) -> Self {
         let node = db.sessions().await.db;
@@ -71,7 +77,7 @@ impl Trail {
     }
 
     async fn verified(&self) -> Verified {
-        verify(&self.db, self.keys.trail()).await.unwrap()
+        look(&self.db, &self.keys).await
     }
 
     /// What is found, if one account alone is broken.
