@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     page::{self, Page, When},
     security::forms::{self, Form},
-    session::{CurrentUser, EndReason, Scope, SessionKey, request::Presented, statements},
+    session::{CurrentUser, EndReason, Scope, SessionKey, ends, request::Presented, statements},
 };
 
 /// What was done just now, and what leads here.
@@ -197,7 +197,7 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
             audit::record(conn, &[changed, rotated]).await?;
             if change.end_others {
                 let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
-                statements::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
+                ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
             }
             Ok(Changed::Yes(new))
         };

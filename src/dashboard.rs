@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     page::{self, Page, When, zoned},
     security::{Site, forms},
-    session::{CurrentUser, Record, Sessions, Who, statements},
+    session::{CurrentUser, Record, Sessions, Who, listing},
     trail::{
         EventRow, Week,
         words::{self, Doubtful},
@@ -110,7 +110,7 @@ impl Read {
         let account_id = who.account_id.as_str();
         let events = audit::newest(conn, account_id, EVENTS_READ).await?;
         Ok(Self {
-            here: statements::list(conn, account_id).await?,
+            here: listing::list(conn, account_id).await?,
             there: known::those_there(conn, account_id, &words::devices_of(&events)).await?,
             events,
             sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     key_file::Keys,
     secret::Secret,
-    session::statements,
+    session::listing,
 };
 
 /// How long a setup link is good.
@@ -68,7 +68,7 @@ pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
                 run!(conn, execute(diesel::update(instance::table).set(set))).map(drop)
             }
             (Some(known), Some(keys)) if keys.knows(&known) => Ok(()),
-            (Some(_), _) if statements::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
+            (Some(_), _) if listing::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
                 "this is not the key file that the server seals the trail with (SESSILE_KEY_FILE): give the command the \
                  same one, or restore it from your backup; if it is lost, run `sessile session revoke --all` and start \
                  the server once"
@@ -94,7 +94,7 @@ pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
 /// [`Error::Conflict`] when one does; or when the database is away.
 pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Result<()> {
     let Some(known) = fingerprint(conn).await? else { return Ok(()) };
-    if keys.is_some_and(|keys| keys.knows(&known)) || !statements::any_live(conn).await? {
+    if keys.is_some_and(|keys| keys.knows(&known)) || !listing::any_live(conn).await? {
         return Ok(());
     }
     Err(wrong_key(match keys {

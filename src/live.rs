@@ -22,9 +22,9 @@ use crate::{
     error::{Error, Result},
     session::{
         current::Facts,
+        listing::Standing,
         news::{Hub, Pending, Subscription},
         request::Ended,
-        statements::Standing,
     },
 };
 

@@ -8,7 +8,7 @@ use crate::{
     audit::OPERATOR,
     db::{Conn, Db},
     error::{Error, Result},
-    session::{EndReason, Scope, SessionView, statements},
+    session::{EndReason, Scope, SessionView, ends, listing},
     settings::Settings,
 };
 
@@ -58,7 +58,7 @@ struct Line {
 
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
     let only = email.as_deref().map(address).transpose()?.map(|email| email.key());
-    let mut rows = open(settings).await?.read(async |conn: &mut Conn<'_>| statements::list_all(conn).await).await?;
+    let mut rows = open(settings).await?.read(async |conn: &mut Conn<'_>| listing::list_all(conn).await).await?;
     rows.retain(|(_, email, _)| only.as_ref().is_none_or(|only| email.to_lowercase() == *only));
     if json {
         let lines: Vec<Line> = rows
@@ -110,6 +110,5 @@ async fn revoke_all(settings: &Settings) -> Result<()> {
 }
 
 async fn end(db: &Db, scope: Scope) -> Result<usize> {
-    db.write(async move |conn: &mut Conn<'_>| statements::end(conn, &scope, EndReason::Revoked, OPERATOR, None).await)
-        .await
+    db.write(async move |conn: &mut Conn<'_>| ends::end(conn, &scope, EndReason::Revoked, OPERATOR, None).await).await
 }

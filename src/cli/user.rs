@@ -7,7 +7,7 @@ use crate::{
     db::Conn,
     error::{Error, Result},
     instance,
-    session::{EndReason, Scope, statements},
+    session::{EndReason, Scope, ends},
     settings::Settings,
 };
 
@@ -117,7 +117,7 @@ async fn disable(settings: &Settings, email: &str) -> Result<()> {
                 audit::record(conn, &[Event::of(Kind::AccountDisabled, &account.id).by(OPERATOR)]).await?;
             }
             let all = Scope::Account(account.id);
-            statements::end(conn, &all, EndReason::AccountDisabled, OPERATOR, None).await
+            ends::end(conn, &all, EndReason::AccountDisabled, OPERATOR, None).await
         })
         .await?;
     say(&format!("disabled, ended {ended}"))
@@ -152,7 +152,7 @@ async fn set_password(settings: &Settings, email: &str) -> Result<()> {
             let id = named(conn, &address).await?.id;
             account::set_password(conn, &id, &hash).await?;
             audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
-            statements::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await
+            ends::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await
         })
         .await?;
     say(&format!("password changed, ended {ended}"))

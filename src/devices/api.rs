@@ -15,7 +15,7 @@ use crate::{
     ending::Ending,
     error::{Error, Result},
     security::json::Object,
-    session::{CurrentUser, Record, SessionView, Sessions, statements},
+    session::{CurrentUser, Record, SessionView, Sessions, listing},
 };
 
 /// A device as the API shows it.
@@ -113,7 +113,7 @@ fn confirmed(user: &CurrentUser) -> Result<()> {
 /// The account's living sessions as they will be once their touches are written, newest activity first.
 async fn living(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<(Record, Option<String>)>> {
     let account_id = user.account.id.clone();
-    let list = async move |conn: &mut Conn<'_>| statements::list(conn, &account_id).await;
+    let list = async move |conn: &mut Conn<'_>| listing::list(conn, &account_id).await;
     Ok(sessions.overlaid(sessions.db.read(list).await?))
 }
 

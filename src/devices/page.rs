@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     page::{self, Page},
     security::forms::{self, Form},
-    session::{CurrentUser, guard, statements},
+    session::{CurrentUser, guard, listing, news},
 };
 
 /// What was done just now.
@@ -120,7 +120,12 @@ async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<S
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
-            arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await
+            let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
+            if acknowledged {
+                // Other open pages ask no more.
+                news::changed(conn, std::iter::once(who.account_id.as_str()))?;
+            }
+            Ok(acknowledged)
         })
         .await?;
     if !acknowledged {
@@ -155,7 +160,7 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
             let account_id = who.account_id.as_str();
             Ok((
                 known::list(conn, account_id).await?,
-                statements::list(conn, account_id).await?,
+                listing::list(conn, account_id).await?,
                 arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
             ))
         })

@@ -17,7 +17,7 @@ use crate::{
     device::{self, Client},
     error::{Error, Result},
     secret::Secret,
-    session::{EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, request::Presented, statements},
+    session::{EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, ends, request::Presented, statements},
 };
 
 /// Where a login comes from.
@@ -162,7 +162,7 @@ pub async fn begin(
     let (record, kind, before) = replace_or_create(conn, visit.presented, &new, times).await?;
     if let Some(most) = times.most {
         let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
-        statements::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
+        ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
     }
     let event = |kind| {
         Event::of(kind, &account.id)
@@ -194,7 +194,7 @@ async fn replace_or_create(
         }
         if statements::owner(conn, &old).await?.is_some() {
             let one = Scope::One(old.id().to_owned());
-            statements::end(conn, &one, EndReason::Replaced, &new.account_id, new.ip.as_deref()).await?;
+            ends::end(conn, &one, EndReason::Replaced, &new.account_id, new.ip.as_deref()).await?;
         }
     }
     Ok((statements::create(conn, new, times).await?, Kind::SessionCreated, None))

@@ -3,9 +3,14 @@
 //!
 //! Invariant: what is kept is an object of at most [`LARGEST`] bytes of JSON without U+0000.
 
+use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use super::Sessions;
+use crate::{
+    db::{Conn, find, now, run, schema::sessions},
+    error::{Error, Result},
+};
 
 /// Largest data a session may keep, in bytes of JSON.
 pub const LARGEST: usize = 16 * 1024;
@@ -41,6 +46,68 @@ impl Patch {
             return Err(Error::TooLarge);
         }
         Ok(text)
+    }
+}
+
+impl Sessions {
+    /// The session's own JSON object, as its client wrote it; `None` when the session has ended.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn data(&self, id: &str) -> Result<Option<String>> {
+        let id = id.to_owned();
+        self.db
+            .read(async move |conn: &mut Conn<'_>| {
+                find!(
+                    conn,
+                    first(
+                        sessions::table
+                            .filter(sessions::id.eq(&id))
+                            .filter(sessions::ended_at.is_null())
+                            .filter(sessions::expires_at.gt(now()))
+                            .select(sessions::data)
+                    )
+                )
+            })
+            .await
+    }
+
+    /// Replaces the session's own JSON object by what `change` makes of it, under the row's lock. `None` when the
+    /// session has ended.
+    ///
+    /// # Errors
+    /// What `change` refuses, or when the database is away.
+    pub async fn change_data<Change>(&self, id: &str, change: Change) -> Result<Option<String>>
+    where
+        Change: FnOnce(&str) -> Result<String> + Send + 'static,
+    {
+        let id = id.to_owned();
+        self.db
+            .write(async move |conn: &mut Conn<'_>| {
+                let locked: Option<String> = find!(
+                    conn,
+                    get_result(
+                        diesel::update(
+                            sessions::table
+                                .filter(sessions::id.eq(&id))
+                                .filter(sessions::ended_at.is_null())
+                                .filter(sessions::expires_at.gt(now()))
+                        )
+                        .set(sessions::version.eq(sessions::version + 1))
+                        .returning(sessions::data)
+                    )
+                )?;
+                let Some(data) = locked else { return Ok(None) };
+                let changed = change(&data)?;
+                run!(
+                    conn,
+                    execute(
+                        diesel::update(sessions::table.filter(sessions::id.eq(&id))).set(sessions::data.eq(&changed))
+                    )
+                )?;
+                Ok(Some(changed))
+            })
+            .await
     }
 }
 

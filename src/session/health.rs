@@ -3,7 +3,7 @@
 //!
 //! Invariant: each runs the very statement that requests run, through the same pool.
 
-use super::{NewSession, SessionKey, Sessions, statements, store::Found};
+use super::{NewSession, SessionKey, Sessions, listing, statements, store::Found};
 use crate::{
     db::{Conn, TouchRow},
     device::Client,
@@ -60,7 +60,7 @@ impl Sessions {
     /// # Errors
     /// When the database is away.
     pub async fn count_live(&self) -> Result<i64> {
-        self.db.read(async |conn: &mut Conn<'_>| statements::count_live(conn).await).await
+        self.db.read(async |conn: &mut Conn<'_>| listing::count_live(conn).await).await
     }
 
     /// The key of a session that was never begun.

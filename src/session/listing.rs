@@ -1,14 +1,16 @@
 //! Reads of sessions beyond the one that a request loads: whose they are, on which device, which are idle longest. Called by
-//! [`ending`](crate::ending), by the login rule and by `subscribers`.
+//! pages, API, commands, and by what ends sessions.
 //!
 //! Invariant: every read of one account's sessions names the account.
+
+use std::collections::BTreeMap;
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
     SelectableHelper as _,
 };
 
-use super::Record;
+use super::{EndReason, Record, request::Ended};
 use crate::{
     account::Account,
     db::{
@@ -134,4 +136,107 @@ pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
                 ))
         )
     )
+}
+
+/// The account's living sessions, newest activity first, with the names of their devices.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, Option<String>)>> {
+    run!(
+        conn,
+        load(
+            sessions::table
+                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .order((sessions::last_activity.desc(), sessions::id))
+                .select((Record::as_select(), devices::name.nullable()))
+        )
+    )
+}
+
+/// All living sessions with the address of their account and the name of their device, newest activity first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option<String>)>> {
+    run!(
+        conn,
+        load(
+            sessions::table
+                .inner_join(accounts::table)
+                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .order((sessions::last_activity.desc(), sessions::id))
+                .select((Record::as_select(), accounts::email, devices::name.nullable()))
+        )
+    )
+}
+
+/// How many sessions live.
+///
+/// # Errors
+/// When the database is away.
+pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
+    run!(
+        conn,
+        get_result(sessions::table.filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now()))).count())
+    )
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives until then, if nobody uses it again.
+    Live {
+        /// When it ends.
+        expires_at: Instant,
+    },
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// Where each of these sessions stands; what has no row is left out.
+///
+/// # Errors
+/// When the database is away.
+pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<String, Standing>> {
+    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
+    let rows: Vec<Row> = run!(
+        conn,
+        load(sessions::table.filter(sessions::id.eq_any(ids)).select((
+            sessions::id,
+            sessions::expires_at,
+            sessions::ended_at,
+            sessions::ended_reason.nullable(),
+            sessions::ended_by,
+            now(),
+        )))
+    )?;
+    let standing = |(id, expires_at, ended_at, reason, by, now): Row| {
+        let standing = match (ended_at, reason) {
+            (Some(at), Some(reason)) => Standing::Ended(Ended::by(reason, by.as_deref(), at)),
+            _ if expires_at <= now => Standing::Ended(Ended::expired(expires_at)),
+            _ => Standing::Live { expires_at },
+        };
+        (id, standing)
+    };
+    Ok(rows.into_iter().map(standing).collect())
+}
+
+/// Whether any session lives.
+///
+/// # Errors
+/// When the database is away.
+pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
+    let one: Option<String> = find!(
+        conn,
+        first(
+            sessions::table
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .select(sessions::id)
+        )
+    )?;
+    Ok(one.is_some())
 }

@@ -2,12 +2,13 @@
 //!
 //! The life of one: [`statements`] create it at a login, in the transaction that records the login; the actix-session
 //! middleware loads it once a request from the [`store`]; [`current`] hands it to handlers; [`touch`] extends it;
-//! [`statements`] rotate or end it; [`sweep`] clears up; [`news`] tells its open pages.
+//! [`statements`] give it a new key; [`ends`] end it; [`sweep`] clears up; [`news`] tells its open pages.
 //!
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
 pub mod current;
 pub mod data;
+pub mod ends;
 pub mod guard;
 pub mod health;
 pub mod key;
@@ -16,6 +17,7 @@ pub mod news;
 pub mod request;
 pub mod statements;
 pub mod store;
+mod stored;
 pub mod sweep;
 pub mod touch;
 
@@ -26,8 +28,9 @@ use serde::Serialize;
 
 pub use self::{
     current::{CurrentUser, Who},
+    ends::Scope,
     key::SessionKey,
-    statements::{NewSession, Scope},
+    statements::NewSession,
     store::Sessions,
 };
 use crate::{

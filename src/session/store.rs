@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::{
     EndReason, Lifetimes, Record, SessionKey,
     current::{self, IDENTITY},
+    ends,
     request::{self, Ended, Loaded, Standing},
     statements,
     touch::{self, TouchQueue},
@@ -83,7 +84,7 @@ impl Sessions {
     }
 
     pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
-        let Some(row) = self.read(key.id()).await? else {
+        let Some(row) = stored::read(&self.db, key.id()).await? else {
             return Ok(Found::Unknown);
         };
         if !key.secret().matches(&row.secret_hash) {
@@ -104,39 +105,9 @@ impl Sessions {
             record,
             account: row.account,
             device_name: row.device_name,
-            state: state_from(row.state),
+            state: stored::state_from(row.state),
             now: row.now,
         })))
-    }
-
-    async fn read(&self, id: &str) -> Result<Option<Stored>> {
-        let id = id.to_owned();
-        self.db
-            .read(async move |conn: &mut Conn<'_>| {
-                let row: Option<StoredColumns> = find!(
-                    conn,
-                    first(
-                        sessions::table
-                            .inner_join(accounts::table)
-                            .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
-                            .filter(sessions::id.eq(&id))
-                            .select((
-                                Record::as_select(),
-                                Account::as_select(),
-                                devices::name.nullable(),
-                                sessions::secret_hash,
-                                sessions::state,
-                                sessions::ended_at,
-                                sessions::ended_reason.nullable(),
-                                sessions::ended_by,
-                                sessions::used_after_end_at,
-                                now(),
-                            ))
-                    )
-                )?;
-                Ok(row.map(Stored::from))
-            })
-            .await
     }
 
     /// Writes a touch before its answer; whether the session still lived.
@@ -185,66 +156,6 @@ impl Sessions {
                     .device(device.as_deref(), name.as_deref())
                     .ip(ip.as_deref());
                 audit::record(conn, &[event]).await
-            })
-            .await
-    }
-
-    /// The session's own JSON object, as its client wrote it; `None` when the session has ended.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn data(&self, id: &str) -> Result<Option<String>> {
-        let id = id.to_owned();
-        self.db
-            .read(async move |conn: &mut Conn<'_>| {
-                find!(
-                    conn,
-                    first(
-                        sessions::table
-                            .filter(sessions::id.eq(&id))
-                            .filter(sessions::ended_at.is_null())
-                            .filter(sessions::expires_at.gt(now()))
-                            .select(sessions::data)
-                    )
-                )
-            })
-            .await
-    }
-
-    /// Replaces the session's own JSON object by what `change` makes of it, under the row's lock. `None` when the
-    /// session has ended.
-    ///
-    /// # Errors
-    /// What `change` refuses, or when the database is away.
-    pub async fn change_data<Change>(&self, id: &str, change: Change) -> Result<Option<String>>
-    where
-        Change: FnOnce(&str) -> Result<String> + Send + 'static,
-    {
-        let id = id.to_owned();
-        self.db
-            .write(async move |conn: &mut Conn<'_>| {
-                let locked: Option<String> = find!(
-                    conn,
-                    get_result(
-                        diesel::update(
-                            sessions::table
-                                .filter(sessions::id.eq(&id))
-                                .filter(sessions::ended_at.is_null())
-                                .filter(sessions::expires_at.gt(now()))
-                        )
-                        .set(sessions::version.eq(sessions::version + 1))
-                        .returning(sessions::data)
-                    )
-                )?;
-                let Some(data) = locked else { return Ok(None) };
-                let changed = change(&data)?;
-                run!(
-                    conn,
-                    execute(
-                        diesel::update(sessions::table.filter(sessions::id.eq(&id))).set(sessions::data.eq(&changed))
-                    )
-                )?;
-                Ok(Some(changed))
             })
             .await
     }
@@ -382,8 +293,8 @@ impl Sessions {
                 let Some(account) = statements::owner(conn, &key).await? else {
                     return Ok(false);
                 };
-                let one = statements::Scope::One(key.id().to_owned());
-                Ok(statements::end(conn, &one, EndReason::LoggedOut, &account, ip.as_deref()).await? == 1)
+                let one = ends::Scope::One(key.id().to_owned());
+                Ok(ends::end(conn, &one, EndReason::LoggedOut, &account, ip.as_deref()).await? == 1)
             })
             .await
     }
@@ -421,73 +332,4 @@ fn fault(error: Error) -> anyhow::Error {
         facts.fault.replace(Some(error));
     }
     words
-}
-
-/// A row as it was read.
-struct Stored {
-    record: Record,
-    account: Account,
-    device_name: Option<String>,
-    secret_hash: Vec<u8>,
-    state: Value,
-    ended_at: Option<Instant>,
-    ended_reason: Option<EndReason>,
-    ended_by: Option<String>,
-    used_after_end_at: Option<Instant>,
-    now: Instant,
-}
-
-type StoredColumns = (
-    Record,
-    Account,
-    Option<String>,
-    Vec<u8>,
-    Value,
-    Option<Instant>,
-    Option<EndReason>,
-    Option<String>,
-    Option<Instant>,
-    Instant,
-);
-
-impl From<StoredColumns> for Stored {
-    fn from(columns: StoredColumns) -> Self {
-        let (
-            record,
-            account,
-            device_name,
-            secret_hash,
-            state,
-            ended_at,
-            ended_reason,
-            ended_by,
-            used_after_end_at,
-            now,
-        ) = columns;
-        Self {
-            record,
-            account,
-            device_name,
-            secret_hash,
-            state,
-            ended_at,
-            ended_reason,
-            ended_by,
-            used_after_end_at,
-            now,
-        }
-    }
-}
-
-fn state_from(stored: Value) -> State {
-    let Value::Object(entries) = stored else {
-        return State::new();
-    };
-    let texts = entries.into_iter().filter_map(|(name, value)| match value {
-        Value::String(text) => Some((name, text)),
-        _ => None,
-    });
-    let mut state: State = texts.collect();
-    current::strip_reserved(&mut state);
-    state
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::{EndReason, REMEMBERED, statements};
+use super::{EndReason, REMEMBERED, ends};
 use crate::{
     audit,
     db::{Conn, Db, Locked, before_now, now, run, schema::sessions},
@@ -122,7 +122,7 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
             .returning((sessions::id, sessions::account_id, sessions::device_id))
         )
     )?;
-    statements::record_ends(conn, &ended, EndReason::Expired, audit::SYSTEM, None).await?;
+    ends::record_ends(conn, &ended, EndReason::Expired, audit::SYSTEM, None).await?;
     Ok(ended.len())
 }
 

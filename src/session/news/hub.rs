@@ -14,10 +14,9 @@ use tokio::sync::Notify;
 
 use super::{
     super::{
-        EndReason,
+        EndReason, listing,
+        listing::Standing,
         request::{Ended, Hand},
-        statements,
-        statements::Standing,
     },
     News,
     subscription::{Mailbox, Pending, Subscription},
@@ -230,7 +229,7 @@ impl Hub {
     }
 
     async fn standings(&self, sessions: Vec<String>) -> Result<BTreeMap<String, Standing>> {
-        self.0.db.read(async move |conn: &mut Conn<'_>| statements::standings(conn, &sessions).await).await
+        self.0.db.read(async move |conn: &mut Conn<'_>| listing::standings(conn, &sessions).await).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Subscribers> {

@@ -1,6 +1,6 @@
 //! News: what ends, rotates or changes is told to everybody who has a page open, on every node, once it is committed.
-//! [`statements`](super::statements) and the audit trail announce it in their transactions, so that no caller can forget;
-//! the [`Hub`] of each node hears it and passes it to the open streams.
+//! [`ends`](super::ends), [`statements`](super::statements) and the audit trail announce it in their transactions, so that
+//! no caller can forget; the [`Hub`] of each node hears it and passes it to the open streams.
 //!
 //! Invariant: news carries ids and nothing that opens anything, and is never the only way to learn of an end: each
 //! request reads the row, and who may have missed something asks the database.

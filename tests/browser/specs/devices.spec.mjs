@@ -121,9 +121,14 @@ for (const javaScriptEnabled of [true, false]) {
       await page.goto(address);
       await expect(notice(page)).toContainText('Was it you?');
     }
+    const tab = await page.context().newPage();
+    await tab.goto('/dashboard');
+    await expect(notice(tab)).toContainText('Was it you?');
     await notice(page).getByRole('button', { name: 'It was me' }).click();
     await expect(page).toHaveURL(/\/account$/);
     await expect(notice(page)).toHaveCount(0);
+    if (!javaScriptEnabled) await tab.reload();
+    await expect(notice(tab)).toHaveCount(0);
     await other.goto('/dashboard');
     await expectDashboard(other);
   });

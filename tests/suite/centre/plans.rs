@@ -7,7 +7,7 @@ use sessile::{
     audit::{self, Kind},
     db::Conn,
     device::{arrivals, known},
-    session::statements,
+    session::listing,
 };
 
 use super::{KIM, device_id, serve, signed_in};
@@ -45,7 +45,7 @@ async fn no_query_of_the_pages_goes_through_other_accounts_rows(db: TestDb) {
         known::list(conn, &own).await?;
         known::those_there(conn, &own, &[&device, "dev_other"]).await?;
         known::one(conn, &own, &device).await?;
-        statements::list(conn, &own).await?;
+        listing::list(conn, &own).await?;
         arrivals::list(conn, &own, Some(&device)).await?;
         audit::newest(conn, &own, 24).await?;
         audit::newest_before(conn, &own, Some(30_000), 41).await?;

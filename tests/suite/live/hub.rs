@@ -7,9 +7,8 @@ use sessile::{
     audit::{self, Event, Kind},
     db::Conn,
     session::{
-        EndReason, Scope, Sessions,
+        EndReason, Scope, Sessions, ends,
         news::{Hub, Pending, Subscription},
-        statements,
     },
 };
 
@@ -78,7 +77,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     let [told, after] = [&key, &last].map(|key| hub.subscribe(key.id(), &node.account_id).unwrap());
     let one = Scope::One(key.id().to_owned());
     let undone = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
-        statements::end(conn, &one, EndReason::Revoked, "operator", None).await?;
+        ends::end(conn, &one, EndReason::Revoked, "operator", None).await?;
         Err::<(), _>(sessile::error::Error::NotFound)
     });
     assert!(undone.await.is_err());
@@ -137,7 +136,7 @@ async fn more_ends_than_one_text_holds_are_told_all_the_same(db: TestDb) {
     }
     let all = Scope::Account(node.account_id.clone());
     let end = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
-        statements::end(conn, &all, EndReason::PasswordChanged, "operator", None).await
+        ends::end(conn, &all, EndReason::PasswordChanged, "operator", None).await
     });
     assert_eq!(end.await.unwrap(), 300);
     for one in &told {

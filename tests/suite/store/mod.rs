@@ -15,7 +15,7 @@ use sessile::{
     device::{self, Client, Says},
     error::{Error, Result},
     session::{
-        EndReason, NewSession, Record, Scope, SessionKey, Sessions,
+        EndReason, NewSession, Record, Scope, SessionKey, Sessions, ends,
         request::{Presented, RequestFacts, Standing},
         statements,
         store::State,
@@ -77,7 +77,7 @@ impl Node {
 
     pub async fn end(&self, key: &SessionKey, reason: EndReason) -> usize {
         let (one, by) = (Scope::One(key.id().to_owned()), self.account_id.clone());
-        let end = async move |conn: &mut Conn<'_>| statements::end(conn, &one, reason, &by, None).await;
+        let end = async move |conn: &mut Conn<'_>| ends::end(conn, &one, reason, &by, None).await;
         self.sessions.db.write(end).await.unwrap()
     }
 

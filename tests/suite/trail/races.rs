@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use sessile::{
     audit::{Event, Kind},
-    session::{EndReason, Scope, statements, sweep},
+    session::{EndReason, Scope, ends, sweep},
 };
 
 use super::{Trail, add_account, full, look, record};
@@ -106,7 +106,7 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
         let pool = &one.sessions.db;
         let end = |scope: Scope| {
             pool.write(async move |conn: &mut sessile::db::Conn<'_>| {
-                statements::end(conn, &scope, EndReason::Revoked, "operator", None).await
+                ends::end(conn, &scope, EndReason::Revoked, "operator", None).await
             })
         };
         let logins = async {
