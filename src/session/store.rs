@@ -11,9 +11,7 @@ use std::rc::Rc;
 
 use actix_session::storage::{LoadError, SaveError, SessionKey as CookieValue, SessionStore, UpdateError};
 use actix_web::cookie::time::Duration as CookieDuration;
-use diesel::{
-    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
-};
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 use serde_json::Value;
 
 use super::{
@@ -21,16 +19,15 @@ use super::{
     current::{self, IDENTITY},
     ends,
     request::{self, Ended, Loaded, Standing},
-    statements,
+    statements, stored,
     touch::{self, TouchQueue},
 };
 use crate::{
-    account::Account,
     audit::{self, Event},
     clock::Clock,
     db::{
-        Conn, Db, Instant, TouchRow, find, merged, now, run,
-        schema::{accounts, devices, sessions},
+        Conn, Db, TouchRow, find, merged, now, run,
+        schema::{devices, sessions},
     },
     error::{EndedBecause, Error, Result},
 };
