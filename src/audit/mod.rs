@@ -1,5 +1,5 @@
 //! The audit trail: what happened to an account, by whom, from where. Written in the same transaction as what it
-//! records, by whoever does it; each account's events are links of a [`chain`].
+//! records, by whoever does it; each account's events are links of a chain.
 //!
 //! Invariant: no key, secret or password is ever part of an event, and rows are only added. Nothing in them changes but
 //! that addresses are wiped.

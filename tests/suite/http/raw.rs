@@ -13,10 +13,20 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// Sends a head, whose lines are given, and a body; the connection is closed after it.
+/// Sends a head, whose lines are given, and a body; the connection is closed after it, by us once the answer is whole: the
+/// program waits a second for that where it has not read the body.
 pub fn ask(server: &Server, lines: &[&[u8]], body: &[u8]) -> Reply {
     let request = [lines.join(b"\r\n".as_slice()).as_slice(), b"\r\nConnection: close\r\n\r\n", body].concat();
-    read(&converse(server.port, &request))
+    let has_no_body = lines[0].starts_with(b"HEAD ");
+    read(&converse_until(server.port, &request, |answer| !has_no_body && is_whole(answer)))
+}
+
+/// Whether all is there of an answer that tells its length.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(at) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= at + 4 + length)
 }
 
 /// The first answer in what came back, after a leave to go on sending.
@@ -62,6 +72,10 @@ fn read_answer(stream: &mut impl BufRead) -> String {
 
 /// Sends bytes while it reads whatever comes, until the program closes.
 pub fn converse(port: u16, request: &[u8]) -> Vec<u8> {
+    converse_until(port, request, |_| false)
+}
+
+fn converse_until(port: u16, request: &[u8], is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a deadline");
     let mut writing = stream.try_clone().expect("the other half");
@@ -69,9 +83,19 @@ pub fn converse(port: u16, request: &[u8]) -> Vec<u8> {
     std::thread::scope(|scope| {
         // The program may close before it has read all.
         scope.spawn(move || writing.write_all(request));
-        if let Err(error) = stream.read_to_end(&mut answer) {
-            assert!(error.kind() == std::io::ErrorKind::ConnectionReset, "{error}");
+        let mut piece = vec![0; 64 * 1024];
+        while !is_enough(&answer) {
+            match stream.read(&mut piece) {
+                Ok(0) => break,
+                Ok(length) => answer.extend_from_slice(&piece[..length]),
+                Err(error) => {
+                    assert!(error.kind() == std::io::ErrorKind::ConnectionReset, "{error}");
+                    break;
+                }
+            }
         }
+        // Whoever still writes is done, too.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
     });
     answer
 }
