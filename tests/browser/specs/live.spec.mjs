@@ -60,9 +60,8 @@ test('when the tab that listens is closed another one listens', async ({ page, s
 });
 
 test('signing in again in another tab leaves the pages where they are', async ({ page, server }) => {
-  await createOwner(page, server);
   const open = streamOpen(page);
-  await page.reload();
+  await createOwner(page, server);
   await open;
   const again = streamOpen(page);
   const answer = await page.request.post('/api/establish-session', {
@@ -77,9 +76,8 @@ test('signing in again in another tab leaves the pages where they are', async ({
 });
 
 test('a server that is away for a while is no sign-out', async ({ page, server, watch }) => {
-  await createOwner(page, server);
   const open = streamOpen(page);
-  await page.reload();
+  await createOwner(page, server);
   await open;
   watch.allowFailures('/api/events');
   await server.kill();
@@ -91,9 +89,8 @@ test('a server that is away for a while is no sign-out', async ({ page, server, 
 });
 
 test('who signs out is sent to the login by the sign-out itself', async ({ page, server }) => {
-  await createOwner(page, server);
   const open = streamOpen(page);
-  await page.reload();
+  await createOwner(page, server);
   await open;
   await signOutButton(page).click();
   await expectLogin(page);
@@ -102,9 +99,8 @@ test('who signs out is sent to the login by the sign-out itself', async ({ page,
 });
 
 test('a marked region is fetched again when its list changes', async ({ page, visitor, server }) => {
-  await createOwner(page, server);
   const open = streamOpen(page);
-  await page.reload();
+  await createOwner(page, server);
   await open;
   await expect(page.locator('[data-live~=sessions] .row')).toHaveCount(1);
   const other = await visitor();
