@@ -23,9 +23,9 @@ export const count = (text) => [...text].length;
 
 // --- writing
 
-/** Keeps what a draft says now. `base` is the draft as it was shown when the writing began; none for a new one. */
+/** Keeps what a draft says now. `base` is what was written on: its text, and the version in which it was shown, 0 for a new one. */
 export async function write(account, draftId, text, base) {
-  await change(STORES, async ({ outbox }) => {
+  await change(STORES, async ({ drafts, outbox }) => {
     const entries = await outbox.all(account);
     // The writing goes on in what was set aside, too.
     for (const { op, state, seq } of entries) if (op.draftId === draftId && state === "aside") await outbox.delete(seq);
@@ -34,7 +34,10 @@ export async function write(account, draftId, text, base) {
       waiting.op.text = text;
       await outbox.put(waiting);
     } else {
-      await outbox.add(operation(account, "draft.put", { draftId, text, baseVersion: follows(waiting) ? null : (base?.version ?? 0) }));
+      const stored = await drafts.get([account, draftId]);
+      // What was kept before may have been answered meanwhile, under a new version.
+      const version = stored?.text === base.text ? stored.version : base.version;
+      await outbox.add(operation(account, "draft.put", { draftId, text, baseVersion: waiting ? null : version }));
     }
   });
 }
@@ -62,7 +65,6 @@ export async function retry(account, seq) {
 /** Gives up an operation that was set aside. */
 export const discard = (seq) => change(STORES, ({ outbox }) => outbox.delete(seq));
 
-const follows = (entry) => entry?.state === "sent";
 const lastOf = (entries, draftId) => entries.filter(({ op, state }) => op.draftId === draftId && state !== "aside").at(-1);
 const operation = (account, kind, fields) => ({
   account,
@@ -75,7 +77,7 @@ const operation = (account, kind, fields) => ({
 /** The account's drafts as this device has them, newest first: each with the text as it stands here. */
 export async function drafts(account) {
   const [kept, outbox] = await Promise.all([all("drafts", account), all("outbox", account)]);
-  const byId = new Map(kept.map((draft) => [draft.id, { ...draft, stored: draft }]));
+  const byId = new Map(kept.map((draft) => [draft.id, draft]));
   for (const { seq, op, state, problem } of outbox) {
     if (op.kind === "draft.put") {
       const draft = byId.get(op.draftId) ?? { id: op.draftId, version: 0 };
