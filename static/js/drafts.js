@@ -3,7 +3,7 @@
 // Without this script the same section works by forms.
 
 import { clean, count, discard, drafts, flush, remove, retry, standing, write } from "./outbox.js";
-import { here, setHere } from "./store.js";
+import { changes, here, setHere } from "./store.js";
 
 const MOST = 10_000;
 const PAUSE = 600;
@@ -275,7 +275,7 @@ const redraw = () => { drawing = drawing.then(draw).catch(() => {}); };
 
 async function begin() {
   const signedIn = root.dataset.account;
-  if (signedIn) await setHere(signedIn);
+  if (signedIn && (await here()) !== signedIn) await setHere(signedIn);
   account = signedIn || (await here());
   if (!account) return;
   const typed = root.querySelector("textarea");
@@ -288,9 +288,7 @@ async function begin() {
     field.value = early;
     onInput();
   }
-  addEventListener("store", redraw);
-  addEventListener("outbox", redraw);
-  new BroadcastChannel("sessile-store").onmessage = redraw;
+  changes.addEventListener("message", redraw);
   addEventListener("popstate", async () => { await keepNow(); await show(asked()); });
   for (const name of ["online", "pageshow"]) addEventListener(name, flush);
   addEventListener("pagehide", keepNow);

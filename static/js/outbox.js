@@ -56,9 +56,9 @@ export async function remove(account, draftId, base) {
 export async function retry(account, seq) {
   await change(STORES, async ({ outbox }) => {
     const aside = await outbox.get(seq);
-    if (!aside || aside.account !== account) return;
+    if (aside?.account !== account) return;
     await outbox.delete(seq);
-    await outbox.add({ ...aside, seq: undefined, state: "waiting", problem: undefined, op: { ...aside.op, id: crypto.randomUUID() } });
+    await outbox.add({ account, state: "waiting", op: { ...aside.op, id: crypto.randomUUID() } });
   });
 }
 
@@ -132,8 +132,9 @@ const exclusively = (work) => (navigator.locks ? navigator.locks.request("sessil
 function say(word) {
   if (standing === word) return;
   standing = word;
-  changes.postMessage({ standing });
-  dispatchEvent(new CustomEvent("outbox", { detail: standing }));
+  const data = { standing };
+  changes.postMessage?.(data);
+  changes.dispatchEvent(new MessageEvent("message", { data }));
 }
 
 /** Exchanges until nothing waits; the time to wait in milliseconds if it has to be tried again. */

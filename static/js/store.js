@@ -1,127 +1,150 @@
-// What this device keeps of the person who is signed in on it, in IndexedDB, by account: who they are, their drafts, what was
-// written and is not sent. Another person who signs in here sees nothing of it; signing out removes it. Used by pages and by
-// the worker.
+// What this browser keeps of the people who sign in here: IndexedDB `sessile`, by account. Pages and the worker share it.
+//   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, devices, devicesAsOf, revision }
+//   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
+//   outbox  { seq, account, op, state: "waiting" | "aside", problem? }, in the order in which it was done
+//   marks   { name: "here", value: account or null }, { name: "goodbyes", value: [session id] }
+// Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
 
 const NAME = "sessile";
 const VERSION = 1;
+const STORES = ["people", "drafts", "outbox", "marks"];
 
-/** Told in other tabs, and in the worker, after each change: `{ stores }`. */
-export const changes = new BroadcastChannel("sessile-store");
+/** Told after each change, in this page too: `{ stores: [name] }`. */
+export const changes = "BroadcastChannel" in globalThis ? new BroadcastChannel("sessile-store") : new EventTarget();
 
-let opened;
+function tell(stores) {
+  const data = { stores };
+  changes.postMessage?.(data);
+  // A channel does not speak to who posts.
+  changes.dispatchEvent(new MessageEvent("message", { data }));
+}
 
-/** The database, opened once. */
+let opened = null;
+
+/** The database, made if it is not there. Rejects where the browser keeps nothing. */
 export function open() {
-  opened ??= new Promise((resolve, reject) => {
+  opened ??= new Promise((done, failed) => {
     const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => {
-      const db = request.result;
-      db.createObjectStore("people", { keyPath: "id" });
-      db.createObjectStore("drafts", { keyPath: ["account", "id"] });
-      db.createObjectStore("outbox", { keyPath: "seq", autoIncrement: true }).createIndex("account", "account");
-      db.createObjectStore("marks", { keyPath: "name" });
-    };
-    request.onsuccess = () => {
-      // A later version of the program may want to change it: it must not have to wait for this page.
-      request.result.onversionchange = () => { request.result.close(); opened = undefined; };
-      request.result.onclose = () => { opened = undefined; };
-      resolve(request.result);
-    };
-    request.onerror = () => reject(request.error);
-    request.onblocked = () => reject(new Error("the store is held by an older page"));
+    request.onupgradeneeded = () => make(request.result);
+    request.onsuccess = () => done(watched(request.result));
+    request.onerror = () => failed(request.error);
+  }).catch((error) => {
+    opened = null;
+    throw error;
   });
-  opened.catch(() => { opened = undefined; });
   return opened;
 }
 
-const answered = (request) => new Promise((resolve, reject) => {
-  request.onsuccess = () => resolve(request.result);
-  request.onerror = () => reject(request.error);
+function make(database) {
+  database.createObjectStore("people", { keyPath: "id" });
+  database.createObjectStore("drafts", { keyPath: ["account", "id"] });
+  database.createObjectStore("outbox", { keyPath: "seq", autoIncrement: true }).createIndex("account", "account");
+  database.createObjectStore("marks", { keyPath: "name" });
+}
+
+/** A newer page may change the database, and the browser may take it away: the next use opens it again. */
+function watched(database) {
+  database.onversionchange = () => {
+    database.close();
+    opened = null;
+  };
+  database.onclose = () => { opened = null; };
+  return database;
+}
+
+const answer = (request) =>
+  new Promise((done, failed) => {
+    request.onsuccess = () => done(request.result);
+    request.onerror = () => failed(request.error);
+  });
+
+/** A store of a transaction, its requests as promises. */
+const speaking = (store) => ({
+  get: (key) => answer(store.get(key)),
+  put: (row) => answer(store.put(row)),
+  add: (row) => answer(store.add(row)),
+  delete: (key) => answer(store.delete(key)),
+  all: (account) => answer(rows(store, account)),
 });
 
-/** One object store within a transaction. */
-const handle = (store) => ({
-  get: (key) => answered(store.get(key)),
-  put: (value) => answered(store.put(value)),
-  add: ({ seq, ...value }) => answered(store.add(seq === undefined ? value : { seq, ...value })),
-  delete: (key) => answered(store.delete(key)),
-  all: (account) => answered(range(store, account)),
-});
-
-function range(store, account) {
+function rows(store, account) {
   if (account === undefined) return store.getAll();
   if (store.name === "outbox") return store.index("account").getAll(account);
-  return store.getAll(IDBKeyRange.bound([account], [account, []]));
+  return store.getAll(store.name === "drafts" ? IDBKeyRange.bound([account], [account, []]) : account);
 }
 
+/** Runs `work({ name: store })` in one transaction, which is done when this is; it may wait for nothing but the stores. */
 async function transact(names, mode, work) {
-  const db = await open();
-  const transaction = db.transaction(names, mode, { durability: "strict" });
-  const done = new Promise((resolve, reject) => {
-    transaction.oncomplete = resolve;
-    transaction.onabort = () => reject(transaction.error ?? new Error("given up"));
+  const database = await open();
+  const transaction = database.transaction(names, mode, { durability: "strict" });
+  const finished = new Promise((done, failed) => {
+    transaction.oncomplete = done;
+    transaction.onabort = () => failed(transaction.error ?? new Error("what was to be kept was not kept"));
   });
-  const stores = Object.fromEntries(names.map((name) => [name, handle(transaction.objectStore(name))]));
-  let result;
+  // Whoever waits for the work hears of it there.
+  finished.catch(() => {});
+  const stores = Object.fromEntries(names.map((name) => [name, speaking(transaction.objectStore(name))]));
   try {
-    result = await work(stores);
+    const result = await work(stores);
+    await finished;
+    return result;
   } catch (error) {
-    done.catch(() => {});
-    try { transaction.abort(); } catch { /* It is over already. */ }
+    try {
+      transaction.abort();
+    } catch {
+      // It is over already.
+    }
     throw error;
   }
-  await done;
-  return result;
 }
 
-/** Does `work({ store: { get, put, add, delete, all } })` in one transaction, which lasts when this returns; all of it or nothing. */
-export async function change(names, work) {
+/** One row, or undefined. */
+export const get = (store, key) => transact([store], "readonly", (stores) => stores[store].get(key));
+
+/** All rows, or those of an account, in the order of their keys. */
+export const all = (store, account) => transact([store], "readonly", (stores) => stores[store].all(account));
+
+/** Runs `work({ drafts, outbox, … })` over `stores` (names) in one transaction: all of it happens, or nothing. */
+export async function change(stores, work) {
+  const names = [stores].flat();
   const result = await transact(names, "readwrite", work);
-  changes.postMessage({ stores: names });
-  dispatchEvent(new CustomEvent("store", { detail: names }));
+  tell(names);
   return result;
 }
 
-/** One thing, or nothing. */
-export const get = (name, key) => transact([name], "readonly", (stores) => stores[name].get(key));
-
-/** Everything in a store, or what is an account's, in the order of its keys. */
-export const all = (name, account) => transact([name], "readonly", (stores) => stores[name].all(account));
-
-/** The account that is signed in here, as far as this device knows; `null` when nobody is. */
+/** Whose data pages here may show: an account's id, or null. */
 export const here = async () => (await get("marks", "here"))?.value ?? null;
 
-/** Notes who is signed in here. */
-export async function setHere(account) {
-  if ((await here()) === account) return;
-  await change(["marks"], ({ marks }) => marks.put({ name: "here", value: account }));
+export const setHere = (account) => change("marks", ({ marks }) => marks.put({ name: "here", value: account }));
+
+/** Removes everything of an account, what it has not sent too. */
+export const forget = (account) => change(STORES, (stores) => erase(stores, account));
+
+async function erase({ people, drafts, outbox, marks }, account) {
+  await people.delete(account);
+  for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
+  for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
+  if ((await marks.get("here"))?.value === account) await marks.put({ name: "here", value: null });
 }
 
-/** How many operations of an account are not sent. */
-export const waiting = async (account) => (await all("outbox", account)).length;
-
-/** Removes all that is an account's, its outbox too. */
-export const forget = (account) =>
-  change(["people", "drafts", "outbox", "marks"], async ({ people, drafts, outbox, marks }) => {
-    await people.delete(account);
-    for (const { id } of await drafts.all(account)) await drafts.delete([account, id]);
-    for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
-    if ((await marks.get("here"))?.value === account) await marks.delete("here");
+/** Signs out here and now, without the network: forgets whose session it is, and remembers that it is to end. */
+export const leave = (sessionId) =>
+  change(STORES, async (stores) => {
+    const person = (await stores.people.all()).find((each) => each.sessionId === sessionId);
+    if (person) await erase(stores, person.id);
+    const said = (await stores.marks.get("goodbyes"))?.value ?? [];
+    await stores.marks.put({ name: "goodbyes", value: [...new Set([...said, sessionId])] });
   });
 
-/** Remembers that a session was left while there was no network: its logout is carried out before anything else. */
-export const leave = (session) =>
-  change(["marks"], async ({ marks }) => {
-    const left = (await marks.get("goodbyes"))?.value ?? [];
-    if (!left.includes(session)) await marks.put({ name: "goodbyes", value: [...left, session] });
-  });
-
-/** Sessions that were left so. */
+/** Sessions that are to end as soon as the network allows. */
 export const goodbyes = async () => (await get("marks", "goodbyes"))?.value ?? [];
 
-/** A logout was carried out. */
-export const left = (session) =>
-  change(["marks"], async ({ marks }) => {
-    const others = ((await marks.get("goodbyes"))?.value ?? []).filter((one) => one !== session);
-    await (others.length > 0 ? marks.put({ name: "goodbyes", value: others }) : marks.delete("goodbyes"));
+/** A session has ended, so nobody needs to end it. */
+export const settle = (sessionId) =>
+  change("marks", async ({ marks }) => {
+    const left = ((await marks.get("goodbyes"))?.value ?? []).filter((each) => each !== sessionId);
+    await marks.put({ name: "goodbyes", value: left });
   });
+
+/** How many operations of an account have not been sent. Those set aside count: they have not arrived either. */
+export const waiting = async (account) => (await all("outbox", account)).length;
