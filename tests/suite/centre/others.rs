@@ -61,6 +61,17 @@ const ROUTES: &[(&str, Reach)] = &[
         ]),
     ),
     ("/activity", Shows),
+    (
+        "/drafts",
+        Names(&[
+            ("GET", "/drafts?draft=DRAFT", ""),
+            ("FORM", "/drafts", "delete=DRAFT&base=1"),
+            ("FORM", "/drafts", "both=DRAFT"),
+        ]),
+    ),
+    ("/api/drafts", Shows),
+    // What its operations name: the suite `sync`.
+    ("/api/session/sync", NamesNothing),
     ("/api/activity", Shows),
     // Whom a stream tells of what: the suite `live`.
     ("/api/events", NamesNothing),
