@@ -1,5 +1,7 @@
 //! Many senders of one queue, and a program that is killed while it takes one: all or nothing, and once.
 
+#![expect(clippy::print_stdout, reason = "figures, for whoever asks cargo to show them")]
+
 use std::thread;
 
 use serde_json::{Value, json};
