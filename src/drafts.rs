@@ -61,6 +61,8 @@ struct DraftsPage {
     rows: Vec<Row>,
     writing: Option<Writing>,
     choice: Option<Choice>,
+    /// Whether what was asked for is not here, or not yet: a script may know of it.
+    is_missing: bool,
 }
 
 struct Row {
@@ -286,6 +288,7 @@ fn unsaved(
         rows: Vec::new(),
         writing: Some(typed(fields, None)),
         choice: None,
+        is_missing: false,
     };
     page::answer(answer.status(), &template)
 }
@@ -305,7 +308,9 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         (Some(typed), ..) => Some(typed),
         (None, Some(_), _) | (None, None, "") => None,
         (None, None, "new") => Some(Writing::new(book::random_uuid()?)?),
-        (None, None, id) => Some(Writing::of(list.iter().find(|draft| draft.id == id).ok_or(Error::NotFound)?, user)?),
+        (None, None, id) => {
+            list.iter().find(|draft| draft.id == id).map(|draft| Writing::of(draft, user)).transpose()?
+        }
     };
     let token = forms::token(&desk.site, &desk.req)?;
     let page = Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts");
@@ -316,6 +321,7 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         done: again.done,
         notice: again.notice,
         rows: list.iter().map(|draft| Row::of(draft, &list, &again.open, user)).collect(),
+        is_missing: writing.is_none() && choice.is_none() && !again.open.is_empty(),
         writing,
         choice,
     };

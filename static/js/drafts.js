@@ -3,7 +3,7 @@
 // Without this script the same section works by forms.
 
 import { clean, count, discard, drafts, flush, remove, retry, standing, write } from "./outbox.js";
-import { changes, here, setHere } from "./store.js";
+import { change, changes, here, setHere } from "./store.js";
 
 const MOST = 10_000;
 const PAUSE = 600;
@@ -104,14 +104,26 @@ async function draw() {
   const parts = [drawList(list, current)];
   if (pair && !isWriting()) parts.push(drawChoice(pair));
   else if (current || open.isNew) parts.push(drawDesk(current, pair));
-  else if (open.id) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not there any more.")));
+  else if (open.id) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
   const [listed, ...desk] = parts;
   replace("draft-list", listed);
-  if (field && desk[0] === field.closest(".draft-desk")) return;
+  if (desk[0]?.isConnected) return;
+  const served = root.querySelector("form:not([data-live-desk]) textarea");
   root.querySelectorAll(".draft-desk, .draft-choice").forEach((old) => old.remove());
   root.append(...desk);
   root.classList.toggle("is-open", desk.length > 0);
+  if (!field?.isConnected) field = undefined;
+  if (field && served) adopt(served);
   if (field) measure();
+}
+
+/** What was typed before this script was there stays. */
+function adopt(served) {
+  if (served.value === served.defaultValue) return;
+  field.value = served.value;
+  field.focus();
+  field.setSelectionRange(served.selectionStart, served.selectionEnd);
+  onInput();
 }
 
 function replace(id, made) {
@@ -176,6 +188,7 @@ function drawDesk(draft, pair) {
   if (field?.isConnected && field.dataset.draft === open.id) {
     if (!draft?.waiting && field.value === field.dataset.kept) takeNews(draft, text);
     const desk = field.closest(".draft-desk");
+    desk.querySelector("#draft-delete").hidden = !draft;
     desk.querySelector(".draft-news").replaceChildren(...news(draft, pair));
     tell(typing ? "Saving" : draft?.waiting ? (standing === "saved" ? "Saving" : WORDS[standing]) : draft ? WORDS.saved : "");
     return desk;
@@ -183,7 +196,7 @@ function drawDesk(draft, pair) {
   open.base = { version: draft?.version ?? 0, text };
   field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: keepNow }, text);
   field.dataset.kept = field.value;
-  return element("form", { class: "card draft-desk", submit: (event) => { event.preventDefault(); keepNow().then(() => go(null)); } },
+  return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); keepNow().then(() => go(null)); } },
     element("div", { class: "draft-news" }, ...news(draft, pair)),
     element("div", { class: "field" }, element("label", { for: "draft-text" }, "Your post"), field),
     element("div", { class: "draft-foot" },
@@ -191,7 +204,7 @@ function drawDesk(draft, pair) {
       element("p", { class: "soft", id: "draft-state", role: "status" }, draft?.waiting ? WORDS[standing] : draft ? WORDS.saved : "")),
     element("div", { class: "answers" },
       element("button", { class: "button main", type: "submit" }, "Done"),
-      draft && element("button", { class: "button ghost ends", type: "button", click: () => erase(draft) }, "Delete")));
+      element("button", { class: "button ghost ends", type: "button", id: "draft-delete", hidden: !draft, click: erase }, "Delete")));
 }
 
 /** Somebody else has written in the draft that is open, and nothing is written here. */
@@ -225,9 +238,11 @@ function news(draft, pair) {
   return [element("p", { class: "soft" }, `Last written on ${draft.updatedOn}, `, ago(draft.updatedAt))];
 }
 
-async function erase(draft) {
+async function erase() {
   clearTimeout(typing);
   field = undefined;
+  const draft = (await drafts(account)).find(({ id }) => id === open.id);
+  if (!draft) return go(null);
   await remove(account, draft.id, draft.version ? draft : undefined);
   flush();
   await go(null);
@@ -270,24 +285,30 @@ async function keepBoth(other) {
 
 // --- beginning
 
+/** The draft that the page came with is known here from now on, even if the network goes before anything else comes. */
+async function seed() {
+  const desk = root.querySelector(".draft-desk[data-version]");
+  if (!desk) return;
+  const { draft: id, at: updatedAt, on: updatedOn } = desk.dataset;
+  const [version, text] = [Number(desk.dataset.version), desk.querySelector("textarea").defaultValue];
+  await change(["drafts"], async ({ drafts }) => {
+    const kept = await drafts.get([account, id]);
+    if (!kept || kept.version < version) await drafts.put({ account, id, text, version, updatedAt, updatedOn });
+  });
+}
+
 let drawing = Promise.resolve();
-const redraw = () => { drawing = drawing.then(draw).catch(() => {}); };
+const redraw = () => { drawing = drawing.then(draw).catch(reportError); };
 
 async function begin() {
   const signedIn = root.dataset.account;
   if (signedIn && (await here()) !== signedIn) await setHere(signedIn);
   account = signedIn || (await here());
   if (!account) return;
-  const typed = root.querySelector("textarea");
-  const early = typed && typed.value !== typed.defaultValue ? typed.value : undefined;
-  if (signedIn) await flush();
-  const id = asked();
-  root.replaceChildren();
-  await show(id);
-  if (early !== undefined && field) {
-    field.value = early;
-    onInput();
-  }
+  await seed();
+  // What is on its way is waited for, but not for long: the page works by forms meanwhile.
+  if (signedIn) await Promise.race([flush(), new Promise((late) => setTimeout(late, 3_000))]);
+  await show(asked());
   changes.addEventListener("message", redraw);
   addEventListener("popstate", async () => { await keepNow(); await show(asked()); });
   for (const name of ["online", "pageshow"]) addEventListener(name, flush);
@@ -297,4 +318,4 @@ async function begin() {
   document.querySelectorAll("[data-new-draft]").forEach((link) => link.addEventListener("click", follows("new")));
 }
 
-if (root) begin().catch(() => {});
+if (root) begin().catch(reportError);
