@@ -14,9 +14,10 @@ use crate::{
     device::arrivals,
     draft::{
         self, Draft,
-        apply::{self, OperationResult, Sender, Status},
+        apply::{self, Sender},
         book,
         operation::{self, Action, Operation, Sent},
+        result::{OperationResult, Status},
     },
     error::{Error, Result},
     page::{self, Page, When},

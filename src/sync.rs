@@ -15,8 +15,9 @@ use crate::{
     device::{self, known},
     draft::{
         self, Changes,
-        apply::{self, Applied, OperationResult, Sender},
+        apply::{self, Applied, Sender},
         operation::Sent,
+        result::OperationResult,
     },
     error::{Error, Result},
     security::json::Object,

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod book;
 pub mod operation;
+pub mod result;
 pub mod sweep;
 
 use diesel::{

@@ -12,8 +12,9 @@ use sessile::{
     db::Conn,
     draft::{
         self, Draft,
-        apply::{self, Applied, OperationResult, Sender, Status},
+        apply::{self, Applied, Sender},
         operation::Sent,
+        result::{OperationResult, Status},
     },
     session::{Sessions, Who},
 };

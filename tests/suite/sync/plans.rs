@@ -12,6 +12,7 @@ use sessile::{
     draft::{
         apply::{self, Sender},
         operation::Sent,
+        result,
     },
     session::Who,
 };
@@ -47,7 +48,7 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
         SEEN.lock().unwrap().clear();
         let operations = (0..many).map(|n| put(&format!("{many}-{n}"), "text", 0));
         let statuses = send(&node, &session, operations.collect()).await;
-        assert!(statuses.iter().all(|status| *status == apply::Status::Applied), "{statuses:?}");
+        assert!(statuses.iter().all(|status| *status == result::Status::Applied), "{statuses:?}");
         counts.push(own(&node.account_id).len());
     }
     println!("{:?}: {} statements", db.engine, counts[0]);
@@ -91,7 +92,7 @@ fn own(account: &str) -> Vec<String> {
     SEEN.lock().unwrap().iter().filter(|query| query.contains(account)).cloned().collect()
 }
 
-async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) -> Vec<apply::Status> {
+async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) -> Vec<result::Status> {
     let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
     let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true };
     let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
