@@ -7,9 +7,9 @@
 //!
 //! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`metrics`], [`db`],
 //!   [`assets`], [`text`]
-//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`ending`], [`instance`]
+//! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`draft`], [`ending`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`], [`desk`], [`trail`]
-//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`devices`], [`activity`],
+//! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`devices`], [`activity`], [`drafts`], [`sync`],
 //!   [`live`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
 //!
@@ -40,6 +40,8 @@ pub mod db;
 pub mod desk;
 pub mod device;
 pub mod devices;
+pub mod draft;
+pub mod drafts;
 pub mod ending;
 pub mod error;
 pub mod failure;
@@ -55,6 +57,7 @@ pub mod secret;
 pub mod security;
 pub mod session;
 pub mod settings;
+pub mod sync;
 pub mod text;
 pub mod throttle;
 pub mod trail;

@@ -67,6 +67,7 @@ pub struct NavItem {
 const NAVIGATION: &[NavItem] = &[
     NavItem { id: "dashboard", href: "/dashboard", label: "Home", icon: "home" },
     NavItem { id: "devices", href: "/devices", label: "Devices", icon: "devices" },
+    NavItem { id: "drafts", href: "/drafts", label: "Drafts", icon: "drafts" },
     NavItem { id: "activity", href: "/activity", label: "Activity", icon: "activity" },
     NavItem { id: "account", href: "/account", label: "Account", icon: "account" },
 ];

@@ -7,10 +7,12 @@ use actix_web::{
 };
 
 use crate::{
-    account_page, activity, assets, dashboard, devices,
+    account_page, activity, assets, dashboard, devices, drafts,
     error::{Error, Methods, Result},
     live, login, ops, page,
+    security::{forms, json},
     session::guard::HOME,
+    sync,
 };
 
 /// What works without a session, and without a database.
@@ -56,6 +58,12 @@ pub fn with_session(config: &mut ServiceConfig) {
                 .route(get().to(devices::page::show))
                 .route(web::post().to(devices::page::submit)),
         )
+        .service(
+            resource("/drafts", GET_POST)
+                .app_data(forms::config_of(drafts::LARGEST_FORM))
+                .route(get().to(drafts::show))
+                .route(web::post().to(drafts::submit)),
+        )
         .service(resource("/activity", GET).route(get().to(activity::page::show)))
         .service(resource("/api/establish-session", "POST").route(web::post().to(login::api::establish)))
         .service(
@@ -63,6 +71,12 @@ pub fn with_session(config: &mut ServiceConfig) {
                 .route(get().to(login::api::show))
                 .route(web::delete().to(login::api::log_out)),
         )
+        .service(
+            resource("/api/session/sync", "POST")
+                .app_data(json::config_of(sync::LARGEST))
+                .route(web::post().to(sync::sync)),
+        )
+        .service(resource("/api/drafts", GET).route(get().to(sync::drafts)))
         .service(resource("/api/events", GET).route(get().to(live::events)))
         .service(
             resource("/api/session/data", "GET, HEAD, PATCH")

@@ -69,9 +69,14 @@ pub fn random_name(prefix: &str) -> Result<String> {
 
 /// `BYTES` random bytes in base64url without padding.
 pub(crate) fn random_text<const BYTES: usize>() -> Result<String> {
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<BYTES>()?))
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn random_bytes<const BYTES: usize>() -> Result<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| Error::bug(format!("no randomness: {error}")))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    Ok(bytes)
 }
 
 /// Whether a text is exactly `length` base64url characters.

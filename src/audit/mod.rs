@@ -58,6 +58,10 @@ words! {
         DeviceForgotten = "device.forgotten",
         /// An account got a new password.
         PasswordChanged = "password.changed",
+        /// Drafts came from a device. Of edits alone once in ten minutes.
+        SyncApplied = "sync.applied",
+        /// A draft was changed in two places; both texts are kept.
+        SyncConflict = "sync.conflict",
     }
 }
 

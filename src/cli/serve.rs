@@ -18,6 +18,7 @@ use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
     db::Db,
+    draft,
     error::{Away, Error, Result},
     instance,
     key_file::Keys,
@@ -197,6 +198,9 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Durat
         }
         if let Err(error) = throttle::count::sweep(db).await {
             tracing::warn!(%error, "old counts of wrong passwords were not deleted");
+        }
+        if let Err(error) = draft::sweep::sweep(db).await {
+            tracing::warn!(%error, "old drafts and what was sent long ago were not deleted");
         }
         match sweep::wipe_addresses(db, address_ttl).await {
             Ok(0) => {}

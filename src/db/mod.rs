@@ -6,6 +6,7 @@
 
 mod beside;
 mod conn;
+mod draft_rows;
 mod express;
 pub mod inspect;
 pub mod instant;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use self::notify::Tell;
 pub use self::{
     conn::{Conn, EngineConn, Epilogue},
+    draft_rows::{DraftRow, DraftRows},
     express::{Merged, Now, before_now, from_now, merged, now},
     inspect::Schema,
     instant::Instant,

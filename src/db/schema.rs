@@ -17,6 +17,8 @@ diesel::table! {
         password_changed_at -> Instant,
         last_login_at -> Nullable<Instant>,
         disabled_at -> Nullable<Instant>,
+        revision -> BigInt,
+        drafts_floor -> BigInt,
     }
 }
 
@@ -37,6 +39,8 @@ diesel::table! {
         last_seen -> Instant,
         proved_at -> Nullable<Instant>,
         acknowledged_at -> Nullable<Instant>,
+        app_version -> Nullable<Text>,
+        sync_noted_at -> Nullable<Instant>,
     }
 }
 
@@ -107,6 +111,36 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    drafts (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        text -> Text,
+        version -> BigInt,
+        revision -> BigInt,
+        updated_at -> Instant,
+        updated_on -> Text,
+        conflict_of -> Nullable<Text>,
+        deleted_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    operations (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        digest -> Binary,
+        result -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
 
     instance (id) {
         id -> BigInt,
@@ -152,5 +186,7 @@ diesel::joinable!(devices -> accounts (account_id));
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(sessions -> devices (device_id));
 diesel::joinable!(audit -> accounts (account_id));
+diesel::joinable!(drafts -> accounts (account_id));
+diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);

@@ -3,12 +3,17 @@
 //!
 //! Invariant: every statement names the account; another's device is as one that does not exist.
 
-use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use std::time::Duration;
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,
+    SelectableHelper as _,
+};
 
 use super::Device;
 use crate::{
     db::{
-        Conn, Instant, find, run,
+        Conn, Instant, before_now, find, now, run,
         schema::{devices, sessions},
     },
     error::Result,
@@ -108,6 +113,61 @@ pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str)
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
     let renamed = run!(conn, execute(diesel::update(own).set(devices::name.eq(name))))?;
     Ok((renamed == 1).then_some(before.name))
+}
+
+/// What a program says of itself that runs on a device.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Whether it runs as an app.
+    pub installed: Option<bool>,
+    /// Which version of it.
+    pub app_version: Option<String>,
+    /// What the device is to be called, checked.
+    pub name: Option<String>,
+}
+
+/// Notes what a program says of itself, if that is new. What the device was called, if it is called something else now.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<Option<String>> {
+    let device = || devices::table.filter(devices::id.eq(id));
+    let columns = (devices::name, devices::installed, devices::app_version);
+    let Some((name, installed, version)): Option<(String, bool, Option<String>)> =
+        find!(conn, first(device().select(columns)))?
+    else {
+        return Ok(None);
+    };
+    let new = (
+        facts.name.clone().unwrap_or_else(|| name.clone()),
+        facts.installed.unwrap_or(installed),
+        facts.app_version.clone().or_else(|| version.clone()),
+    );
+    if new == (name.clone(), installed, version) {
+        return Ok(None);
+    }
+    let renamed = new.0 != name;
+    let changes = (devices::name.eq(new.0), devices::installed.eq(new.1), devices::app_version.eq(new.2));
+    run!(conn, execute(diesel::update(device()).set(changes)))?;
+    Ok(renamed.then_some(name))
+}
+
+/// How often the trail tells that drafts were edited on a device.
+const SYNC_NOTED: Duration = Duration::from_secs(600);
+
+/// Notes that the trail tells of drafts that came from a device, and whether it has to: of edits alone once in ten minutes.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_sync(conn: &mut Conn<'_>, id: &str, is_more_than_edited: bool) -> Result<bool> {
+    let noted = devices::sync_noted_at.eq(now().nullable());
+    let device = devices::table.filter(devices::id.eq(id));
+    if is_more_than_edited {
+        run!(conn, execute(diesel::update(device).set(noted)))?;
+        return Ok(true);
+    }
+    let due = devices::sync_noted_at.is_null().or(devices::sync_noted_at.le(before_now(SYNC_NOTED).nullable()));
+    Ok(run!(conn, execute(diesel::update(device.filter(due)).set(noted)))? == 1)
 }
 
 /// Deletes a device; its sessions, which the caller has ended before, stay without one. `false` when it is not the

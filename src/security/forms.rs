@@ -125,5 +125,10 @@ fn refused(error: &actix_web::Error) -> Error {
 
 /// How forms are read: at most 16 KiB.
 pub fn config() -> web::FormConfig {
-    web::FormConfig::default().limit(LARGEST)
+    config_of(LARGEST)
+}
+
+/// How they are read where they may be larger: at most so many bytes.
+pub fn config_of(largest: usize) -> web::FormConfig {
+    web::FormConfig::default().limit(largest)
 }

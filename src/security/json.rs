@@ -17,8 +17,13 @@ const LARGEST: usize = 64 * 1024;
 
 /// How JSON bodies are read.
 pub fn config() -> web::JsonConfig {
+    config_of(LARGEST)
+}
+
+/// How they are read where they may be larger: at most so many bytes.
+pub fn config_of(largest: usize) -> web::JsonConfig {
     web::JsonConfig::default()
-        .limit(LARGEST)
+        .limit(largest)
         .content_type_required(true)
         .error_handler(|error, _| refused(&error).into())
 }

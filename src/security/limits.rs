@@ -27,7 +27,7 @@ const LARGEST_HEAD: usize = 16 * 1024;
 /// Largest body, in bytes. Forms and some calls take less.
 const LARGEST_BODY: usize = 64 * 1024;
 /// Addresses that take more.
-const LARGER_BODIES: &[(&str, usize)] = &[("/api/session/sync", 256 * 1024)];
+const LARGER_BODIES: &[(&str, usize)] = &[("/api/session/sync", 256 * 1024), ("/drafts", 128 * 1024)];
 
 /// For how long the parts of a conversation are waited for. Tests shorten them; there is no setting.
 #[derive(Debug, Clone, Copy)]

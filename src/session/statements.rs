@@ -169,3 +169,13 @@ pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Strin
         )
     )
 }
+
+/// Notes whether a session is used in an installed app, if that is new.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_installed(conn: &mut Conn<'_>, id: &str, installed: bool) -> Result<()> {
+    let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::ended_at.is_null());
+    let other = session.filter(sessions::installed.ne(installed));
+    run!(conn, execute(diesel::update(other).set(sessions::installed.eq(installed)))).map(drop)
+}

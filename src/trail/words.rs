@@ -109,5 +109,7 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
         Kind::DeviceForgotten => ("A device was forgotten", "plain"),
         Kind::PasswordChanged if by_operator => ("Password changed by whoever runs Sessile", "warm"),
         Kind::PasswordChanged => ("Password changed", "plain"),
+        Kind::SyncApplied => ("Drafts were saved", "plain"),
+        Kind::SyncConflict => ("A draft was written in two places; both are kept", "plain"),
     }
 }

@@ -14,4 +14,5 @@ mod http;
 mod live;
 mod process;
 mod store;
+mod sync;
 mod trail;

@@ -61,6 +61,10 @@ const ROUTES: &[(&str, Reach)] = &[
         ]),
     ),
     ("/activity", Shows),
+    ("/drafts", Names(&[("FORM", "/drafts", "delete=DRAFT&base=1"), ("FORM", "/drafts", "both=DRAFT")])),
+    ("/api/drafts", Shows),
+    // What its operations name: the suite `sync`.
+    ("/api/session/sync", NamesNothing),
     ("/api/activity", Shows),
     // Whom a stream tells of what: the suite `live`.
     ("/api/events", NamesNothing),
@@ -98,6 +102,8 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
     // A second device, that nobody has answered for.
     signed_in(&server, ALEX, "Also Alex's");
     let (session, device) = (session_id(&mut alex), device_id(&mut alex));
+    let draft = json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a111", "kind": "draft.put", "draftId": "alexs", "text": "Alex", "baseVersion": 0});
+    assert_eq!(alex.json("POST", "/api/session/sync", &json!({"operations": [draft]})).status, 200);
     let before = state(&db);
     for (route, reach) in ROUTES {
         match reach {
@@ -105,12 +111,16 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
             Shows => assert_shows_nothing(&mut kim, route),
             Names(calls) => {
                 for (method, address, body) in *calls {
-                    let named = |text: &str| text.replace("SESSION", &session).replace("DEVICE", &device);
+                    let named = |text: &str| {
+                        text.replace("SESSION", &session).replace("DEVICE", &device).replace("DRAFT", "alexs")
+                    };
                     let answer = call(&mut kim, method, &named(address), &named(body));
                     assert_eq!(answer.status, 404, "{method} {address} {body}: {answer:?}");
                     assert!(!answer.body.contains("Alex"), "{answer:?}");
                     // And like something that never was.
-                    let unknown = |text: &str| text.replace("SESSION", "aiq_1_x").replace("DEVICE", "dev_x");
+                    let unknown = |text: &str| {
+                        text.replace("SESSION", "aiq_1_x").replace("DEVICE", "dev_x").replace("DRAFT", "nobodys")
+                    };
                     let nothing = call(&mut kim, method, &unknown(address), &unknown(body));
                     assert_eq!(nothing.status, 404, "{method} {address} {body}");
                 }
@@ -118,6 +128,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
         }
     }
     assert_shows_nothing(&mut kim, "/devices");
+    assert_shows_nothing(&mut kim, "/drafts?draft=alexs");
     assert_eq!(state(&db), before, "nothing of it has changed");
     assert!(is_signed_in(&mut alex));
 }

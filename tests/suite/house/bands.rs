@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 /// Each band imports only from itself and the bands above it.
 const BANDS: &[(&str, &[&str])] = &[
     ("base", &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text"]),
-    ("records", &["account", "audit", "device", "throttle", "session", "ending", "instance"]),
+    ("records", &["account", "audit", "device", "throttle", "session", "draft", "ending", "instance"]),
     ("web", &["security", "page", "failure", "desk", "trail"]),
-    ("pages", &["login", "dashboard", "account_page", "devices", "activity", "live", "ops"]),
+    ("pages", &["login", "dashboard", "account_page", "devices", "activity", "drafts", "sync", "live", "ops"]),
     ("assembly", &["routes", "app", "cli"]),
 ];
 

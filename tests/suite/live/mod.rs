@@ -7,7 +7,7 @@ mod beside;
 mod figures;
 mod hub;
 mod listener;
-mod stream;
+pub mod stream;
 mod streams;
 
 use std::time::Duration;

@@ -1,0 +1,100 @@
+//! Many drafts written in one statement, which diesel cannot write for both engines.
+
+use diesel::{
+    QueryResult, RunQueryDsl,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::{BigInt, Bool, Nullable, Text},
+    sqlite::Sqlite,
+};
+
+use super::instant::{Instant, sql};
+
+/// A draft of an account.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the columns are described in the migrations")]
+pub struct DraftRow<'a> {
+    pub id: &'a str,
+    pub text: &'a str,
+    pub version: i64,
+    pub revision: i64,
+    pub updated_at: Instant,
+    pub updated_on: &'a str,
+    pub conflict_of: Option<&'a str>,
+    pub deleted_at: Option<Instant>,
+}
+
+/// Drafts of one account, written over those there are.
+#[derive(Debug, Clone, Copy)]
+pub struct DraftRows<'a> {
+    /// Whose.
+    pub account_id: &'a str,
+    /// Which; at least one, each id once.
+    pub drafts: &'a [DraftRow<'a>],
+}
+
+impl DraftRows<'_> {
+    fn upsert<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
+    where
+        Engine: diesel::backend::Backend
+            + diesel::sql_types::HasSqlType<sql::Instant>
+            + diesel::sql_types::HasSqlType<Nullable<sql::Instant>>
+            + diesel::sql_types::HasSqlType<Nullable<Text>>,
+        str: diesel::serialize::ToSql<Text, Engine>,
+        i64: diesel::serialize::ToSql<BigInt, Engine>,
+        Instant: diesel::serialize::ToSql<sql::Instant, Engine>,
+        Option<Instant>: diesel::serialize::ToSql<Nullable<sql::Instant>, Engine>,
+        for<'t> Option<&'t str>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
+    {
+        out.push_sql(
+            "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on, conflict_of, deleted_at) VALUES ",
+        );
+        for (n, row) in self.drafts.iter().enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_bind_param::<Text, _>(self.account_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(row.id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(row.text)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&row.version)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&row.revision)?;
+            out.push_sql(", ");
+            out.push_bind_param::<sql::Instant, _>(&row.updated_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(row.updated_on)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&row.conflict_of)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<sql::Instant>, _>(&row.deleted_at)?;
+            out.push_sql(")");
+        }
+        out.push_sql(
+            " ON CONFLICT (account_id, id) DO UPDATE SET text = excluded.text, version = excluded.version, \
+             revision = excluded.revision, updated_at = excluded.updated_at, updated_on = excluded.updated_on, \
+             conflict_of = excluded.conflict_of, deleted_at = excluded.deleted_at",
+        );
+        Ok(())
+    }
+}
+
+impl Query for DraftRows<'_> {
+    type SqlType = Bool;
+}
+impl QueryId for DraftRows<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Conn> RunQueryDsl<Conn> for DraftRows<'_> {}
+
+impl QueryFragment<Pg> for DraftRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.upsert(&mut out)
+    }
+}
+impl QueryFragment<Sqlite> for DraftRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.upsert(&mut out)
+    }
+}

@@ -1,0 +1,142 @@
+//! What operations on drafts mean: an account's drafts as a transaction has them in its hands, and what became of each
+//! operation. No input and no output.
+//!
+//! Invariant: a put either builds on the version that is stored, or says what is stored, or becomes a draft of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Draft, MOST};
+use crate::{
+    db::Instant,
+    error::{Error, Result},
+    secret,
+};
+
+/// An account's drafts, as far as the operations of one call name them.
+#[derive(Debug)]
+pub struct Book {
+    drafts: BTreeMap<String, Draft>,
+    changed: BTreeSet<String>,
+    /// The account's count of changes.
+    pub revision: i64,
+    /// Drafts of the account that are not deleted.
+    pub living: i64,
+    now: Instant,
+    device_name: String,
+    /// Whether something was made or deleted, and not only edited.
+    pub is_more_than_edited: bool,
+}
+
+/// What became of an operation.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was carried out; with the draft, if it was a put.
+    Applied(Option<Draft>),
+    /// Somebody changed the draft meanwhile. A put has become the draft that is here.
+    Conflict(Option<Draft>),
+    /// It was refused, and nothing happened.
+    Rejected(Error),
+}
+
+impl Book {
+    /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
+    pub fn new(drafts: Vec<Draft>, revision: i64, living: i64, now: Instant, device_name: String) -> Self {
+        let drafts = drafts.into_iter().map(|draft| (draft.id.clone(), draft)).collect();
+        Self { drafts, changed: BTreeSet::new(), revision, living, now, device_name, is_more_than_edited: false }
+    }
+
+    /// Writes a text on top of a version; 0 is a new draft.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn put(&mut self, id: &str, text: &str, base: i64) -> Result<Outcome> {
+        match self.drafts.get(id).filter(|draft| draft.lives()) {
+            Some(stored) if stored.text == text => Ok(Outcome::Applied(Some(stored.clone()))),
+            Some(stored) if stored.version == base => {
+                let version = stored.version + 1;
+                let conflict_of = stored.conflict_of.clone();
+                Ok(Outcome::Applied(Some(self.write(id, text, version, conflict_of))))
+            }
+            _ if self.living >= MOST => Ok(Outcome::Rejected(full())),
+            None if base == 0 && !self.drafts.contains_key(id) => Ok(Outcome::Applied(Some(self.make(id, text, None)))),
+            stored => {
+                let of = stored.map(|stored| stored.id.clone());
+                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
+            }
+        }
+    }
+
+    /// Deletes a draft, if nobody changed it since that version.
+    pub fn delete(&mut self, id: &str, base: i64) -> Outcome {
+        match self.drafts.get(id) {
+            None => Outcome::Rejected(Error::NotFound),
+            Some(stored) if !stored.lives() => Outcome::Applied(None),
+            Some(stored) if stored.version == base => {
+                let version = stored.version + 1;
+                self.write(id, "", version, None);
+                if let Some(draft) = self.drafts.get_mut(id) {
+                    draft.deleted_at = Some(self.now);
+                }
+                self.living -= 1;
+                self.is_more_than_edited = true;
+                Outcome::Applied(None)
+            }
+            Some(_) => Outcome::Conflict(None),
+        }
+    }
+
+    /// Says that a draft that was split off stands for itself; `false` when there is none.
+    pub fn resolve(&mut self, id: &str) -> bool {
+        let Some(draft) = self.drafts.get_mut(id).filter(|draft| draft.lives() && draft.conflict_of.is_some()) else {
+            return false;
+        };
+        self.revision += 1;
+        draft.revision = self.revision;
+        draft.conflict_of = None;
+        self.changed.insert(id.to_owned())
+    }
+
+    /// The drafts that changed, as they are now.
+    pub fn changed(&self) -> Vec<&Draft> {
+        self.changed.iter().filter_map(|id| self.drafts.get(id)).collect()
+    }
+
+    fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
+        self.living += 1;
+        self.is_more_than_edited = true;
+        self.write(id, text, 1, conflict_of)
+    }
+
+    fn write(&mut self, id: &str, text: &str, version: i64, conflict_of: Option<String>) -> Draft {
+        self.revision += 1;
+        let draft = Draft {
+            id: id.to_owned(),
+            text: text.to_owned(),
+            version,
+            revision: self.revision,
+            updated_at: self.now,
+            updated_on: self.device_name.clone(),
+            conflict_of,
+            deleted_at: None,
+        };
+        self.changed.insert(id.to_owned());
+        self.drafts.insert(id.to_owned(), draft.clone());
+        draft
+    }
+}
+
+fn full() -> Error {
+    Error::Conflict(format!("an account has at most {MOST} drafts: delete some that are done"))
+}
+
+/// A random UUID (RFC 9562, version 4).
+///
+/// # Errors
+/// When the operating system has no randomness to give.
+pub fn random_uuid() -> Result<String> {
+    let mut bytes = secret::random_bytes::<16>()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}

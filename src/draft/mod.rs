@@ -1,0 +1,156 @@
+//! Drafts: short texts that a person writes on any of their devices. Changed only by [`operation`]s, which [`apply`] carries
+//! out each once, however often it is sent; what they mean is in [`book`]. Called by the sync and by the drafts page.
+//!
+//! Invariant: a text that was written is never overwritten by one that does not build on it; both are kept.
+
+pub mod apply;
+pub mod book;
+pub mod operation;
+pub mod result;
+pub mod sweep;
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _,
+};
+use serde::{Serialize, ser::SerializeStruct as _};
+
+use crate::{
+    db::{
+        Conn, DraftRow, Instant, find, run,
+        schema::{accounts, drafts},
+    },
+    error::Result,
+};
+
+/// Longest text, in characters (Unicode scalar values).
+pub const LONGEST: usize = 10_000;
+/// Drafts an account may have that are not deleted.
+pub const MOST: i64 = 500;
+
+/// A draft, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = drafts)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct Draft {
+    /// Made by a client; the account's own.
+    pub id: String,
+    /// What it says; nothing once it is deleted.
+    pub text: String,
+    /// Grows by one with each change.
+    pub version: i64,
+    /// The account's count of changes when this one was changed last.
+    pub revision: i64,
+    /// When that was.
+    pub updated_at: Instant,
+    /// What the device was called on which that was.
+    pub updated_on: String,
+    /// The draft from which this one was split off, because both had been changed.
+    pub conflict_of: Option<String>,
+    /// When it was deleted.
+    pub deleted_at: Option<Instant>,
+}
+
+impl Draft {
+    fn row(&self) -> DraftRow<'_> {
+        DraftRow {
+            id: &self.id,
+            text: &self.text,
+            version: self.version,
+            revision: self.revision,
+            updated_at: self.updated_at,
+            updated_on: &self.updated_on,
+            conflict_of: self.conflict_of.as_deref(),
+            deleted_at: self.deleted_at,
+        }
+    }
+
+    /// Whether it is not deleted.
+    pub fn lives(&self) -> bool {
+        self.deleted_at.is_none()
+    }
+}
+
+/// As the API shows it.
+impl Serialize for Draft {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shape = serializer.serialize_struct("Draft", 7)?;
+        shape.serialize_field("id", &self.id)?;
+        shape.serialize_field("text", &self.text)?;
+        shape.serialize_field("version", &self.version)?;
+        shape.serialize_field("updatedAt", &self.updated_at)?;
+        shape.serialize_field("updatedOn", &self.updated_on)?;
+        if let Some(of) = &self.conflict_of {
+            shape.serialize_field("conflictOf", of)?;
+        }
+        if !self.lives() {
+            shape.serialize_field("deleted", &true)?;
+        }
+        shape.end()
+    }
+}
+
+/// What is news to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Drafts that changed, deleted ones among them; or all there are.
+    pub drafts: Vec<Draft>,
+    /// Whether these are all, and whatever else the client has is gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+}
+
+/// The account's drafts that are not deleted, changed last first, and the revision they stand at.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Draft>, i64)> {
+    // The revision first: what changes in between is news twice, and never missed.
+    let revision: Option<i64> = find!(conn, first(accounts::table.find(account_id).select(accounts::revision)))?;
+    Ok((living(conn, account_id).await?, revision.unwrap_or(0)))
+}
+
+async fn living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Draft>> {
+    run!(
+        conn,
+        load(
+            drafts::table
+                .filter(drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null()))
+                .order(drafts::revision.desc())
+                .select(Draft::as_select())
+        )
+    )
+}
+
+/// One of the account's drafts, deleted or not.
+///
+/// # Errors
+/// When the database is away.
+pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Draft>> {
+    find!(conn, first(drafts::table.find((account_id, id)).select(Draft::as_select())))
+}
+
+/// What changed since a client's revision; everything if that is none, too old to tell, or of another history.
+///
+/// # Errors
+/// When the database is away.
+async fn since(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    known: Option<i64>,
+    floor: i64,
+    revision: i64,
+) -> Result<Changes> {
+    let Some(known) = known.filter(|known| (floor..=revision).contains(known)) else {
+        return Ok(Changes { drafts: living(conn, account_id).await?, reset: true });
+    };
+    let drafts = run!(
+        conn,
+        load(
+            drafts::table
+                .filter(drafts::account_id.eq(account_id).and(drafts::revision.gt(known)))
+                .order(drafts::revision)
+                .select(Draft::as_select())
+        )
+    )?;
+    Ok(Changes { drafts, reset: false })
+}

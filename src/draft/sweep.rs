@@ -1,0 +1,67 @@
+//! What need not be remembered any more: operations after 30 days, deleted drafts after 90. Called by the sweep of `serve`
+//! and by `prune`.
+//!
+//! Invariant: whoever has not heard of a deletion that is forgotten here is told to begin anew, by the account's floor.
+
+use std::time::Duration;
+
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+
+use crate::{
+    account,
+    db::{
+        Conn, Db, Locked, before_now, run,
+        schema::{accounts, drafts, operations},
+    },
+    error::Result,
+};
+
+const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+const DELETED_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// Operations that a transaction deletes at most.
+const BATCH: i64 = 500;
+
+/// Forgets what is old.
+///
+/// # Errors
+/// When the database is away; what was done before stays done.
+pub async fn sweep(db: &Db) -> Result<()> {
+    while db.write(forget_operations).await? > 0 {}
+    while db.write(forget_deleted).await? > 0 {}
+    Ok(())
+}
+
+async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
+    let old = operations::at.le(before_now(OPERATIONS_KEPT));
+    let ids: Vec<(String, String)> = run!(
+        conn,
+        load(Locked::free(
+            operations::table
+                .filter(old)
+                .order(operations::at)
+                .limit(BATCH)
+                .select((operations::account_id, operations::id))
+        ))
+    )?;
+    let (accounts, ids): (Vec<String>, Vec<String>) = ids.into_iter().unzip();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let those = operations::account_id.eq_any(accounts).and(operations::id.eq_any(ids)).and(old);
+    run!(conn, execute(diesel::delete(operations::table.filter(those))))
+}
+
+/// Forgets the old deletions of one account.
+async fn forget_deleted(conn: &mut Conn<'_>) -> Result<usize> {
+    let old = || drafts::deleted_at.le(before_now(DELETED_KEPT).nullable());
+    let oldest = drafts::table.filter(old()).order(drafts::deleted_at).limit(1).select(drafts::account_id);
+    let account: Vec<String> = run!(conn, load(oldest))?;
+    let Some(id) = account.first() else { return Ok(0) };
+    account::lock(conn, id).await?;
+    let own = || drafts::table.filter(drafts::account_id.eq(id)).filter(old());
+    let newest: Option<i64> = run!(conn, get_result(own().select(diesel::dsl::max(drafts::revision))))?;
+    let Some(floor) = newest else { return Ok(0) };
+    let behind = accounts::table.filter(accounts::id.eq(id)).filter(accounts::drafts_floor.lt(floor));
+    run!(conn, execute(diesel::update(behind).set(accounts::drafts_floor.eq(floor))))?;
+    run!(conn, execute(diesel::delete(own())))
+}

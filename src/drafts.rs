@@ -1,0 +1,384 @@
+//! `/drafts`: a list, one draft to write in, or two versions of one to choose from. By forms alone; `static/js/drafts.js`
+//! takes over where it runs. Both do what they do by the same operations.
+//!
+//! Invariant: what was typed is never lost: it is saved, kept as a draft of its own, or shown again with what is wrong.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use crate::{
+    db::Conn,
+    desk::{Desk, form_again},
+    device::arrivals,
+    draft::{
+        self, Draft,
+        apply::{self, Sender},
+        book,
+        operation::{self, Action, Operation, Sent},
+        result::{OperationResult, Status},
+    },
+    error::{Error, Result},
+    page::{self, Page, When},
+    security::forms::{self, Form},
+    session::CurrentUser,
+};
+
+/// Largest form, in bytes: 10,000 characters of four bytes each, percent-encoded, and what stands around them.
+pub const LARGEST_FORM: usize = 128 * 1024;
+
+/// Which draft is open, and what was done just now.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    draft: String,
+    done: String,
+}
+
+/// What the forms send: a text to be saved, a draft to be deleted, or a choice between two.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    operation: String,
+    draft: String,
+    base: i64,
+    text: Option<String>,
+    delete: Option<String>,
+    keep: Option<String>,
+    other: String,
+    other_base: i64,
+    both: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "drafts/drafts.html")]
+struct DraftsPage {
+    page: Page,
+    token: String,
+    account: String,
+    done: Option<&'static str>,
+    notice: Option<String>,
+    rows: Vec<Row>,
+    writing: Option<Writing>,
+    choice: Option<Choice>,
+    /// Whether what was asked for is not here, or not yet: a script may know of it.
+    is_missing: bool,
+}
+
+struct Row {
+    id: String,
+    line: String,
+    when: When,
+    device: String,
+    in_two: bool,
+    is_open: bool,
+}
+
+/// The draft that is written in.
+#[derive(Default)]
+struct Writing {
+    id: String,
+    operation: String,
+    version: i64,
+    text: String,
+    last: Option<Last>,
+    error: Option<String>,
+}
+
+struct Last {
+    device: String,
+    when: When,
+}
+
+/// A draft, and what was split off it.
+struct Choice {
+    id: String,
+    version: i64,
+    other: String,
+    other_version: i64,
+    versions: [Version; 2],
+}
+
+struct Version {
+    device: String,
+    when: When,
+    text: String,
+}
+
+/// The page as it is shown again.
+#[derive(Default)]
+struct Again {
+    open: String,
+    done: Option<&'static str>,
+    notice: Option<String>,
+    typed: Option<Writing>,
+}
+
+/// `GET /drafts`
+///
+/// # Errors
+/// Without a login; when the account has no such draft; when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "saved" => Some("Saved."),
+        "deleted" => Some("That draft is deleted."),
+        "chosen" => Some("Good. The other version is gone."),
+        "both" => Some("Both are kept."),
+        "kept" => Some("That draft was deleted on another device meanwhile. What you wrote is kept as a new one."),
+        "changed" => Some("That draft was changed on another device meanwhile, so it was not deleted."),
+        _ => None,
+    };
+    draw(StatusCode::OK, &desk, &user, Again { open: query.into_inner().draft, done, ..Again::default() }).await
+}
+
+/// `POST /drafts`
+///
+/// # Errors
+/// Without a login; when the account has nothing of what was named. A text that is too long and a database that is away
+/// show the form again.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let is_fresh = sent.is_fresh;
+    let fields = sent.fields;
+    if !is_fresh {
+        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        return shown_again(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, fields, notice, None).await;
+    }
+    if let Some(id) = fields.both {
+        return keep_both(&desk, &user, id).await;
+    }
+    if let Some(id) = fields.delete {
+        return delete(&desk, &user, id, fields.base).await;
+    }
+    if let Some(keep) = &fields.keep {
+        let is_other = keep == "other";
+        return choose(&desk, &user, fields, is_other).await;
+    }
+    if fields.text.is_none() {
+        return Err(Error::Invalid("nothing to do was sent".into()));
+    }
+    save(&desk, &user, fields).await
+}
+
+async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<HttpResponse> {
+    // A form sends each end of a line as two characters (HTML, 4.10.22.7), and no text of ours holds U+0000.
+    let text = fields.text.take().unwrap_or_default().replace("\r\n", "\n").replace('\0', "");
+    fields.text = Some(text.clone());
+    if let Err(error) = operation::check_text(&text) {
+        let words = format!("{}. Shorten it, and save again.", sentence(&error.to_string()));
+        return shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words)).await;
+    }
+    let put = Action::Put { draft: operation::check_draft_id(&fields.draft)?, text, base: fields.base };
+    let operation = Operation::new(&fields.operation, put)?;
+    let result = match carry_out(desk, user, vec![operation]).await {
+        Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation without a result"))?,
+        Err(error) if error.retry_after().is_some() => {
+            let mut words = String::new();
+            let answer = form_again(error, |_, what| {
+                words = what;
+                Ok(HttpResponse::ServiceUnavailable().finish())
+            })?;
+            return unsaved(answer, desk, user, fields, words);
+        }
+        Err(error) => return Err(error),
+    };
+    match (result.first.unwrap_or(result.status), result.draft, result.problem) {
+        (Status::Conflict, Some(draft), _) if draft.conflict_of.is_none() => opened(&draft.id, "kept"),
+        (Status::Conflict | Status::Applied, Some(draft), _) => opened(&draft.id, "saved"),
+        (_, _, problem) => {
+            let words =
+                sentence(&problem.map_or_else(|| "It could not be saved".to_owned(), |error| error.to_string()));
+            shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words + ".")).await
+        }
+    }
+}
+
+async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Result<HttpResponse> {
+    let operation = Operation::new(&book::random_uuid()?, Action::Delete { draft: id.clone(), base })?;
+    let results = carry_out(desk, user, vec![operation]).await?;
+    match results.into_iter().next() {
+        Some(OperationResult { problem: Some(error), .. }) => Err(error),
+        Some(OperationResult { status: Status::Conflict, .. }) => opened(&id, "changed"),
+        _ => Ok(page::see_other("/drafts?done=deleted")),
+    }
+}
+
+/// The draft lives on, with the text that was chosen.
+async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, is_other: bool) -> Result<HttpResponse> {
+    let Fields { draft, base, other, other_base, .. } = fields;
+    let (account, id) = (user.account.id.clone(), other.clone());
+    let one = async move |conn: &mut Conn<'_>| draft::one(conn, &account, &id).await;
+    let copy = desk.sessions.db.read(one).await?.filter(Draft::lives).ok_or(Error::NotFound)?;
+    let mut operations = Vec::new();
+    if is_other {
+        let put = Action::Put { draft: draft.clone(), text: copy.text, base };
+        operations.push(Operation::new(&book::random_uuid()?, put)?);
+    }
+    operations.push(Operation::new(&book::random_uuid()?, Action::Delete { draft: other, base: other_base })?);
+    let results = carry_out(desk, user, operations).await?;
+    let is_done = results.iter().all(|result| result.status == Status::Applied);
+    opened(&draft, if is_done { "chosen" } else { "" })
+}
+
+async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
+    let (sender, copy) = (Sender::new(user, desk.facts.ip.clone()), id.clone());
+    let resolve = async move |conn: &mut Conn<'_>| apply::resolve(conn, &sender, &copy).await;
+    if !desk.sessions.db.write(resolve).await? {
+        return Err(Error::NotFound);
+    }
+    opened(&id, "both")
+}
+
+async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
+    let sender = Sender::new(user, desk.facts.ip.clone());
+    let sent = operations.into_iter().map(Sent::from).collect();
+    let apply = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(i64::MAX)).await;
+    match desk.sessions.db.write(apply).await? {
+        Some(applied) => Ok(applied.results),
+        None => Err(desk.ended_meanwhile().await?),
+    }
+}
+
+fn opened(id: &str, done: &str) -> Result<HttpResponse> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("draft", id);
+    if !done.is_empty() {
+        query.append_pair("done", done);
+    }
+    Ok(page::see_other(&format!("/drafts?{}", query.finish())))
+}
+
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+async fn shown_again(
+    status: StatusCode,
+    desk: &Desk,
+    user: &CurrentUser,
+    fields: Fields,
+    notice: Option<String>,
+    error: Option<String>,
+) -> Result<HttpResponse> {
+    let open = fields.draft.clone();
+    let typed = fields.text.is_some().then(|| typed(fields, error));
+    draw(status, desk, user, Again { open, notice, typed, ..Again::default() }).await
+}
+
+fn typed(fields: Fields, error: Option<String>) -> Writing {
+    let Fields { operation, draft, base, text, .. } = fields;
+    Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
+}
+
+/// While the database is away there is no list to show, only what was typed.
+fn unsaved(
+    answer: HttpResponse,
+    desk: &Desk,
+    user: &CurrentUser,
+    fields: Fields,
+    words: String,
+) -> Result<HttpResponse> {
+    let token = forms::token(&desk.site, &desk.req)?;
+    let template = DraftsPage {
+        page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
+        token: token.value,
+        account: user.account.id.clone(),
+        done: None,
+        notice: Some(words),
+        rows: Vec::new(),
+        writing: Some(typed(fields, None)),
+        choice: None,
+        is_missing: false,
+    };
+    page::answer(answer.status(), &template)
+}
+
+async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let who = user.who();
+    let (list, arrivals) = desk
+        .sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let (list, _) = draft::list(conn, &who.account_id).await?;
+            Ok((list, arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?))
+        })
+        .await?;
+    let choice = if again.typed.is_none() { Choice::of(&again.open, &list, user) } else { None };
+    let writing = match (again.typed, &choice, again.open.as_str()) {
+        (Some(typed), ..) => Some(typed),
+        (None, Some(_), _) | (None, None, "") => None,
+        (None, None, "new") => Some(Writing::new(book::random_uuid()?)?),
+        (None, None, id) => {
+            list.iter().find(|draft| draft.id == id).map(|draft| Writing::of(draft, user)).transpose()?
+        }
+    };
+    let token = forms::token(&desk.site, &desk.req)?;
+    let page = Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts");
+    let template = DraftsPage {
+        page: page.asking(&desk.req, &arrivals, user.now),
+        token: token.value,
+        account: user.account.id.clone(),
+        done: again.done,
+        notice: again.notice,
+        rows: list.iter().map(|draft| Row::of(draft, &list, &again.open, user)).collect(),
+        is_missing: writing.is_none() && choice.is_none() && !again.open.is_empty(),
+        writing,
+        choice,
+    };
+    page::answer(status, &template)
+}
+
+impl Row {
+    fn of(draft: &Draft, list: &[Draft], open: &str, user: &CurrentUser) -> Self {
+        let line = draft.text.trim().lines().next().unwrap_or_default();
+        Self {
+            id: draft.id.clone(),
+            line: if line.is_empty() { "Empty draft".to_owned() } else { line.chars().take(120).collect() },
+            when: When::past(draft.updated_at, user.now),
+            device: draft.updated_on.clone(),
+            in_two: pair(&draft.id, list).is_some(),
+            is_open: draft.id == open,
+        }
+    }
+}
+
+impl Writing {
+    fn new(id: String) -> Result<Self> {
+        Ok(Self { id, operation: book::random_uuid()?, ..Self::default() })
+    }
+
+    fn of(draft: &Draft, user: &CurrentUser) -> Result<Self> {
+        let last = Last { device: draft.updated_on.clone(), when: When::past(draft.updated_at, user.now) };
+        let text = draft.text.clone();
+        Ok(Self { version: draft.version, text, last: Some(last), ..Self::new(draft.id.clone())? })
+    }
+}
+
+/// A draft and what was split off it, if this is one of them.
+fn pair<'d>(id: &str, list: &'d [Draft]) -> Option<(&'d Draft, &'d Draft)> {
+    let find = |id: &str| list.iter().find(|draft| draft.id == id);
+    let one = find(id)?;
+    match one.conflict_of.as_deref().and_then(find) {
+        Some(original) => Some((original, one)),
+        None => Some((one, list.iter().find(|draft| draft.conflict_of.as_deref() == Some(id))?)),
+    }
+}
+
+impl Choice {
+    fn of(open: &str, list: &[Draft], user: &CurrentUser) -> Option<Self> {
+        let (one, other) = pair(open, list)?;
+        let version = |draft: &Draft| Version {
+            device: draft.updated_on.clone(),
+            when: When::past(draft.updated_at, user.now),
+            text: draft.text.clone(),
+        };
+        Some(Self {
+            id: one.id.clone(),
+            version: one.version,
+            other: other.id.clone(),
+            other_version: other.version,
+            versions: [version(one), version(other)],
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! What was written on a device, with or without a network, comes together with what was written elsewhere. The client's side
+//! is `static/js/outbox.js`.
+//!
+//! Invariant: a call is carried out as a whole or not at all, and again without a second effect.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    account::Account,
+    audit::{self, Kind},
+    db::Conn,
+    desk::Desk,
+    device::{self, known},
+    draft::{
+        self, Changes,
+        apply::{self, Applied, Sender},
+        operation::Sent,
+        result::OperationResult,
+    },
+    error::{Error, Result},
+    security::json::Object,
+    session::{CurrentUser, SessionView, Sessions, statements},
+};
+
+/// Operations in one call.
+const MOST: usize = 200;
+/// Largest call, in bytes.
+pub const LARGEST: usize = 256 * 1024;
+/// Longest version of an app that is kept, in characters.
+const LONGEST_VERSION: usize = 60;
+
+/// What `POST /api/session/sync` takes.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
+pub struct Call {
+    device: Object<DeviceFacts>,
+    last_known: Object<LastKnown>,
+    operations: Vec<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DeviceFacts {
+    name: Option<String>,
+    installed: Option<bool>,
+    app_version: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct LastKnown {
+    user_id: Option<String>,
+    revision: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    user: &'a Account,
+    session: SessionView,
+    revision: i64,
+    results: &'a [OperationResult],
+    changes: &'a Changes,
+}
+
+/// `POST /api/session/sync`
+///
+/// # Errors
+/// Without a login; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
+/// database is away.
+pub async fn sync(sent: web::Json<Object<Call>>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let Object(Call { device: Object(device), last_known: Object(known), operations }) = sent.into_inner();
+    if known.user_id.is_some_and(|id| id != user.account.id) {
+        return Err(Error::Conflict("this was written by somebody else than who is signed in".into()));
+    }
+    if operations.len() > MOST {
+        return Err(Error::TooLarge);
+    }
+    let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
+    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device));
+    let installed = facts.installed.unwrap_or(user.record.client().installed);
+    let event = user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref());
+    let applied = desk
+        .sessions
+        .db
+        .write(async move |conn: &mut Conn<'_>| {
+            let applied = apply::apply(conn, &sender, sent, known.revision).await?;
+            if let (Some(_), Some(id)) = (&applied, &sender.who.device_id) {
+                let name = facts.name.clone();
+                if let Some(was) = known::note_facts(conn, id, &facts).await? {
+                    let event = event.device(Some(id), name.as_deref()).detail(&format!("was {was}"));
+                    audit::record(conn, &[event]).await?;
+                }
+                statements::note_installed(conn, &sender.who.session_id, installed).await?;
+            }
+            Ok(applied)
+        })
+        .await?;
+    match applied {
+        None => Err(desk.ended_meanwhile().await?),
+        Some(applied) => Ok(answer(&desk, &user, &applied)),
+    }
+}
+
+fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> HttpResponse {
+    if applied.ended_itself {
+        desk.goodbye(true);
+    }
+    let Applied { revision, results, changes, .. } = applied;
+    HttpResponse::Ok().json(Answer { user: &user.account, session: user.view(), revision: *revision, results, changes })
+}
+
+/// What makes no sense is left out: it is no reason to keep a queue waiting.
+impl From<DeviceFacts> for known::Facts {
+    fn from(facts: DeviceFacts) -> Self {
+        let is_fine = |version: &String| {
+            version.chars().count() <= LONGEST_VERSION && !version.chars().any(char::is_control) && !version.is_empty()
+        };
+        Self {
+            installed: facts.installed,
+            app_version: facts.app_version.filter(is_fine),
+            name: facts.name.and_then(|name| device::check_name(&name).ok()),
+        }
+    }
+}
+
+/// `GET /api/drafts`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn drafts(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
+    let account_id = user.account.id;
+    let list = async move |conn: &mut Conn<'_>| draft::list(conn, &account_id).await;
+    let (drafts, revision) = sessions.db.read(list).await?;
+    Ok(HttpResponse::Ok().json(json!({ "drafts": drafts, "revision": revision })))
+}

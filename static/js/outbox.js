@@ -1,0 +1,248 @@
+// What was written on this device and is not on the server yet. Each change is an operation that is kept until the server has
+// answered it; sent again, it has no second effect. Used by the drafts page, the offline page and the worker.
+//
+// Of each draft at most one operation is on its way, and at most one waits behind it: writing goes on in the one that waits.
+// What is on its way is never changed, since the server knows it by its id and its whole body. The answer says which version,
+// or after a conflict which draft, the one that waits builds on.
+
+import { all, change, changes, get, here } from "./store.js";
+
+const MOST = 200;
+/** Bytes of operations in one call; the server takes 256 KiB with what stands around them. */
+const LARGEST = 200 * 1024;
+const TIMEOUT = 20_000;
+const FIRST_DELAY = 1_000;
+const LAST_DELAY = 5 * 60_000;
+const STORES = ["people", "drafts", "outbox"];
+
+/** Text as the server keeps it: without U+0000, and with no half of a surrogate pair. */
+export const clean = (text) => text.replaceAll("\0", "").toWellFormed?.() ?? text.replaceAll("\0", "");
+
+/** Characters as the server counts them. */
+export const count = (text) => [...text].length;
+
+// --- writing
+
+/** Keeps what a draft says now. `base` is what was written on: its text, and the version in which it was shown, 0 for a new one. */
+export async function write(account, draftId, text, base) {
+  await change(STORES, async ({ drafts, outbox }) => {
+    const entries = await outbox.all(account);
+    // The writing goes on in what was set aside, too.
+    for (const { op, state, seq } of entries) if (op.draftId === draftId && state === "aside") await outbox.delete(seq);
+    const waiting = lastOf(entries, draftId);
+    if (waiting?.state === "waiting" && waiting.op.kind === "draft.put") {
+      waiting.op.text = text;
+      await outbox.put(waiting);
+    } else {
+      const stored = await drafts.get([account, draftId]);
+      // What was kept before may have been answered meanwhile, under a new version.
+      const version = stored?.text === base.text ? stored.version : base.version;
+      await outbox.add(operation(account, "draft.put", { draftId, text, baseVersion: waiting ? null : version }));
+    }
+  });
+}
+
+/** Deletes a draft. What waits of it need not be sent any more. */
+export async function remove(account, draftId, base) {
+  await change(STORES, async ({ outbox }) => {
+    const own = (await outbox.all(account)).filter(({ op }) => op.draftId === draftId);
+    for (const one of own) if (one.state !== "sent") await outbox.delete(one.seq);
+    const sent = own.some(({ state }) => state === "sent");
+    if (sent || base) await outbox.add(operation(account, "draft.delete", { draftId, baseVersion: sent ? null : base.version }));
+  });
+}
+
+/** Tries an operation again that was set aside, as a new one. */
+export async function retry(account, seq) {
+  await change(STORES, async ({ outbox }) => {
+    const aside = await outbox.get(seq);
+    if (aside?.account !== account) return;
+    await outbox.delete(seq);
+    await outbox.add({ account, state: "waiting", op: { ...aside.op, id: crypto.randomUUID() } });
+  });
+}
+
+/** Gives up an operation that was set aside. */
+export const discard = (seq) => change(STORES, ({ outbox }) => outbox.delete(seq));
+
+const lastOf = (entries, draftId) => entries.filter(({ op, state }) => op.draftId === draftId && state !== "aside").at(-1);
+const operation = (account, kind, fields) => ({
+  account,
+  state: "waiting",
+  op: { id: crypto.randomUUID(), kind, at: new Date().toISOString(), ...fields },
+});
+
+// --- reading
+
+/** The account's drafts as this device has them, newest first: each with the text as it stands here. */
+export async function drafts(account) {
+  const [kept, outbox] = await Promise.all([all("drafts", account), all("outbox", account)]);
+  const byId = new Map(kept.map((draft) => [draft.id, draft]));
+  for (const { seq, op, state, problem } of outbox) {
+    if (op.kind === "draft.put") {
+      const draft = byId.get(op.draftId) ?? { id: op.draftId, version: 0 };
+      const news = state === "aside" ? { aside: { seq, problem, text: op.text } } : { waiting: true, text: op.text, updatedAt: op.at, updatedOn: null };
+      byId.set(op.draftId, { text: op.text, updatedAt: op.at, ...draft, ...news });
+    } else if (op.kind === "draft.delete" && state !== "aside") {
+      byId.delete(op.draftId);
+    }
+  }
+  return [...byId.values()].sort((one, other) => other.updatedAt.localeCompare(one.updatedAt) || one.id.localeCompare(other.id));
+}
+
+// --- sending
+
+let delay = FIRST_DELAY;
+let timer;
+let again = false;
+let flushing;
+
+/** What the last try came to: "saved", "offline", "away", "signed-out" or "somebody-else". */
+export let standing = "saved";
+
+/** Sends what waits and takes what is new, one flusher at a time in the whole browser. Never fails; tries again by itself. */
+export function flush() {
+  again = true;
+  flushing ??= run().finally(() => { flushing = undefined; });
+  return flushing;
+}
+
+async function run() {
+  clearTimeout(timer);
+  while (again) {
+    again = false;
+    let wait;
+    try {
+      wait = await exclusively(exchange);
+      if (wait === undefined) delay = FIRST_DELAY;
+    } catch {
+      say("offline");
+      wait = 0;
+    }
+    if (wait === undefined) continue;
+    if (standing === "signed-out" || standing === "somebody-else") return;
+    timer = setTimeout(flush, Math.max(wait, delay * (0.5 + Math.random())));
+    delay = Math.min(delay * 2, LAST_DELAY);
+    return;
+  }
+}
+
+const exclusively = (work) => (navigator.locks ? navigator.locks.request("sessile-outbox", work) : work());
+
+function say(word) {
+  if (standing === word) return;
+  standing = word;
+  const data = { standing };
+  changes.postMessage?.(data);
+  changes.dispatchEvent(new MessageEvent("message", { data }));
+}
+
+/** Exchanges until nothing waits; the time to wait in milliseconds if it has to be tried again. */
+async function exchange() {
+  const account = await here();
+  if (!account) return;
+  for (let most = MOST; ; ) {
+    const batch = await begin(account, most);
+    const answer = await send(account, batch);
+    if (answer.status === 413 && batch.length > 1) {
+      most = Math.ceil(batch.length / 2);
+      continue;
+    }
+    if (!answer.ok) return refused(answer, batch);
+    await take(account, batch, await answer.json());
+    say("saved");
+    if (!(await all("outbox", account)).some(({ state }) => state !== "aside")) return;
+  }
+}
+
+/** Marks what is sent now; from then on it does not change. What was on its way before goes first, as it was. */
+const begin = (account, most) => change(STORES, async ({ outbox }) => {
+  const batch = [];
+  const drafts = new Set();
+  let bytes = 0;
+  for (const entry of await outbox.all(account)) {
+    const { op, state } = entry;
+    if (state === "aside" || drafts.has(op.draftId)) continue;
+    if (op.draftId) drafts.add(op.draftId);
+    bytes += new Blob([JSON.stringify(op)]).size + 1;
+    if (batch.length === most || (bytes > LARGEST && batch.length > 0)) break;
+    entry.state = "sent";
+    await outbox.put(entry);
+    batch.push(entry);
+  }
+  return batch;
+});
+
+async function send(account, batch) {
+  const person = await get("people", account);
+  const installed = typeof matchMedia === "function" && matchMedia("(display-mode: standalone)").matches;
+  const headers = { "Content-Type": "application/json" };
+  if (batch.length === 0) headers["X-Unattended"] = "1";
+  return fetch("/api/session/sync", {
+    method: "POST",
+    headers,
+    cache: "no-store",
+    signal: AbortSignal.timeout(TIMEOUT),
+    body: JSON.stringify({
+      device: typeof matchMedia === "function" ? { installed } : undefined,
+      lastKnown: { userId: account, revision: person?.revision },
+      operations: batch.map(({ op }) => op),
+    }),
+  });
+}
+
+/** The queue stays as it is. */
+async function refused(answer, batch) {
+  const problem = answer.headers.get("Content-Type")?.startsWith("application/problem+json") ? await answer.json() : undefined;
+  if (answer.status === 401 && problem) {
+    say("signed-out");
+  } else if (answer.status === 409 && problem) {
+    say("somebody-else");
+  } else if (problem && (answer.status === 400 || answer.status === 413) && batch.length > 0) {
+    // No call can be made of it: what waits behind it must not wait for ever.
+    await setAside(batch, problem);
+    again = true;
+    return;
+  } else {
+    say("away");
+  }
+  return 1_000 * (Number(answer.headers.get("Retry-After")) || 0);
+}
+
+const setAside = (batch, problem) => change(STORES, async ({ outbox }) => {
+  for (const entry of batch) await outbox.put({ ...entry, state: "aside", problem });
+});
+
+/** Takes an answer, all of it or nothing: the results, what changed elsewhere, and how far that goes. */
+const take = (account, batch, { user, session, revision, results, changes: news }) =>
+  change(STORES, async ({ people, drafts, outbox }) => {
+    const person = await people.get(account);
+    const { expiresAt, absoluteExpiresAt, deviceId, id: sessionId } = session;
+    await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf: new Date().toISOString() });
+    for (const [at, entry] of batch.entries()) await settle(account, entry, results[at], { drafts, outbox });
+    if (news.reset) {
+      const stay = new Set(news.drafts.map(({ id }) => id));
+      for (const { id } of await drafts.all(account)) if (!stay.has(id)) await drafts.delete([account, id]);
+    }
+    for (const draft of news.drafts) {
+      await (draft.deleted ? drafts.delete([account, draft.id]) : drafts.put({ ...draft, account }));
+    }
+  });
+
+async function settle(account, { seq, op }, result, { drafts, outbox }) {
+  if (result.status === "rejected") {
+    const own = await outbox.get(seq);
+    await outbox.put({ ...own, state: "aside", problem: result.problem });
+  } else {
+    await outbox.delete(seq);
+  }
+  const { draft } = result;
+  if (draft && !draft.deleted && op.kind === "draft.put") await drafts.put({ ...draft, account });
+  for (const next of await outbox.all(account)) {
+    if (next.op.draftId !== op.draftId || next.state !== "waiting" || next.op.baseVersion !== null) continue;
+    // After a conflict the writing goes on in the draft that keeps it.
+    next.op.draftId = draft?.id ?? op.draftId;
+    next.op.baseVersion = draft?.version ?? op.baseVersion;
+    await outbox.put(next);
+  }
+}

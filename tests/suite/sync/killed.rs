@@ -1,0 +1,77 @@
+//! Many senders of one queue, and a program that is killed while it takes one: all or nothing, and once.
+
+#![expect(clippy::print_stdout, reason = "figures, for whoever asks cargo to show them")]
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::{KIM, put, results, send, serve, signed_in, texts};
+use crate::support::{Server, TestDb, on_both_engines};
+
+on_both_engines! {
+    six_senders_of_one_queue_have_one_effect,
+    a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again,
+}
+
+async fn six_senders_of_one_queue_have_one_effect(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    results(&mut phone, &[put("shared", "begun", 0)]);
+    let mut queue: Vec<Value> = (0..40).map(|n| put(&format!("d{n}"), &format!("text {n}"), 0)).collect();
+    queue.push(put("shared", "stale", 7));
+    let senders: Vec<_> = (0..6)
+        .map(|n| {
+            let (mut client, queue) = (signed_in(&server, KIM, &format!("Device {n}")), queue.clone());
+            thread::spawn(move || results(&mut client, &queue))
+        })
+        .collect();
+    let answers: Vec<Vec<Value>> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    for at in 0..queue.len() {
+        let firsts = answers.iter().filter(|answer| answer[at]["status"] != "duplicate").count();
+        assert_eq!(firsts, 1, "{at}");
+        assert!(answers.iter().all(|answer| answer[at]["draft"] == answers[0][at]["draft"]), "{at}");
+    }
+    assert_eq!(texts(&mut phone).len(), 42);
+    assert_eq!(phone.get("/api/drafts").json()["revision"], 42);
+}
+
+async fn a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again(db: TestDb) {
+    let mut server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let (mut whole, mut nothing) = (0, 0);
+    for round in 0..12_u64 {
+        let queue: Vec<Value> = (0..100).map(|n| put(&format!("r{round}-{n}"), "x", 0)).collect();
+        let before = count(&db);
+        let mut sender = phone;
+        let call = json!({"operations": queue});
+        let sending = thread::spawn(move || {
+            let headers = [("Content-Type", "application/json")];
+            let _ = sender.try_send("POST", "/api/session/sync", &headers, call.to_string().as_bytes());
+            sender
+        });
+        // Now early, now late: the call takes some ten milliseconds.
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(round * 3);
+        while std::time::Instant::now() < until {
+            thread::yield_now();
+        }
+        server.kill();
+        drop(sending.join().unwrap());
+        let after = count(&db);
+        assert!(after == before || after == before + 100, "{before} and then {after}");
+        whole += usize::from(after > before);
+        nothing += usize::from(after == before);
+        server = Server::start(&db, &[]);
+        phone = signed_in(&server, KIM, "Phone");
+        let again = send(&mut phone, &json!({"operations": queue})).json();
+        let wanted = if after > before { "duplicate" } else { "applied" };
+        assert!(again["results"].as_array().unwrap().iter().all(|one| one["status"] == wanted), "{wanted}");
+        assert_eq!(count(&db), before + 100);
+        db.sql("DELETE FROM drafts");
+    }
+    println!("{whole} were there as a whole, {nothing} not at all");
+}
+
+fn count(db: &TestDb) -> usize {
+    db.sql("SELECT count(*) FROM drafts").parse().unwrap()
+}

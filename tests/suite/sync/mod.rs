@@ -1,0 +1,87 @@
+//! Drafts and their sync: the contract line by line, a model of clients that come and go, and what happens when many send or
+//! the program dies. The served program, on both engines.
+
+mod calls;
+mod figures;
+mod killed;
+mod model;
+mod operations;
+mod page;
+mod plans;
+mod sweep;
+
+use serde_json::{Value, json};
+use sessile::draft::book::random_uuid;
+
+use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
+
+const KIM: &str = "kim@example.com";
+const ALEX: &str = "alex@example.com";
+
+/// A served program whose owner is [`KIM`].
+fn serve(db: &TestDb) -> Server {
+    add_user(db, KIM, "owner");
+    Server::start(db, &[])
+}
+
+/// A browser that is signed in, on a device of this name.
+fn signed_in(server: &Server, email: &str, device: &str) -> Client {
+    let mut client = server.client();
+    let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
+    let answer = client.json("POST", "/api/establish-session", &sent);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    client
+}
+
+fn uuid() -> String {
+    random_uuid().unwrap()
+}
+
+fn put(draft: &str, text: &str, base: i64) -> Value {
+    json!({"id": uuid(), "kind": "draft.put", "at": "2026-11-25T08:00:00Z", "draftId": draft, "text": text, "baseVersion": base})
+}
+
+fn delete(draft: &str, base: i64) -> Value {
+    json!({"id": uuid(), "kind": "draft.delete", "at": "2026-11-25T08:00:00Z", "draftId": draft, "baseVersion": base})
+}
+
+fn send(client: &mut Client, call: &Value) -> Answer {
+    client.json("POST", "/api/session/sync", call)
+}
+
+/// A call that must work.
+fn sync(client: &mut Client, operations: &[Value]) -> Value {
+    let answer = send(client, &json!({"operations": operations}));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// The results of a call that must work.
+fn results(client: &mut Client, operations: &[Value]) -> Vec<Value> {
+    sync(client, operations)["results"].as_array().expect("a list").clone()
+}
+
+/// The result of one operation.
+fn result(client: &mut Client, operation: &Value) -> Value {
+    results(client, std::slice::from_ref(operation)).remove(0)
+}
+
+fn assert_rejected(result: &Value, slug: &str) {
+    assert_eq!(result["status"], "rejected", "{result}");
+    assert_eq!(result["problem"]["type"], slug, "{result}");
+    assert!(result["problem"]["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{result}");
+    assert!(result["problem"]["status"].is_u64() && result["problem"]["title"].is_string(), "{result}");
+}
+
+/// The texts of the account's drafts, in the order of their letters.
+fn texts(client: &mut Client) -> Vec<String> {
+    let drafts = client.get("/api/drafts").json()["drafts"].as_array().expect("a list").clone();
+    let mut texts: Vec<String> =
+        drafts.iter().map(|draft| draft["text"].as_str().expect("a text").to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+fn own(client: &mut Client, name: &str) -> String {
+    client.get("/api/session").json()["session"][name].as_str().expect("a text").to_owned()
+}

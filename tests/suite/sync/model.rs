@@ -1,0 +1,305 @@
+//! Devices that go on and off line at random, write, delete and sync, whose answers are lost and whose queues are sent again.
+//! The model client follows the rules of `static/js/outbox.js`: one operation on its way for each draft, unchanged until it is
+//! answered, and at most one that waits behind it, whose base comes from that answer.
+//!
+//! In the end all devices have the same drafts; no text is lost that nobody wrote over or deleted where it was seen; and no
+//! operation had two effects. 10,000 runs with `SESSILE_TEST_LONG`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, value::to_raw_value};
+use sessile::{
+    db::Conn,
+    draft::{
+        self, Draft,
+        apply::{self, Applied, Sender},
+        operation::Sent,
+        result::{OperationResult, Status},
+    },
+    session::{Sessions, Who},
+};
+
+use super::{delete, put, uuid};
+use crate::{
+    store::Node,
+    support::{Engine, TestDb, on_both_engines},
+};
+
+on_both_engines! {
+    devices_that_come_and_go_converge_and_lose_nothing,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+fn runs(engine: Engine) -> u64 {
+    let is_long = std::env::var_os("SESSILE_TEST_LONG").is_some();
+    match (is_long, engine) {
+        (true, Engine::Sqlite) => 10_000,
+        (true, Engine::Postgres) => 2_000,
+        (false, _) => 60,
+    }
+}
+
+async fn devices_that_come_and_go_converge_and_lose_nothing(db: TestDb) {
+    let node = Node::new(&db).await;
+    let keys = [node.create().await, node.create().await, node.create().await];
+    let (mut operations, mut conflicts) = (0, 0);
+    for seed in 0..runs(db.engine) {
+        db.sql("DELETE FROM drafts; DELETE FROM operations; UPDATE accounts SET revision = 0");
+        let mut world = World::new(seed);
+        let count = 2 + usize::from(seed % 2 == 0);
+        let mut devices: Vec<Device> = keys[..count]
+            .iter()
+            .enumerate()
+            .map(|(n, key)| Device::new(&node, key.id(), &format!("Device {n}")))
+            .collect();
+        for _ in 0..40 {
+            let at = world.below(devices.len());
+            world.step(&node.sessions, &mut devices[at]).await;
+        }
+        world.settle(&node.sessions, &mut devices).await;
+        operations += world.answered.len();
+        conflicts += world.conflicts;
+    }
+    // Else the model has tried nothing.
+    assert!(operations > 500 && conflicts > 50, "{operations} operations, {conflicts} conflicts");
+}
+
+/// What all devices together have done.
+struct World {
+    seed: u64,
+    random: u64,
+    /// Each text that was written, and those that somebody wrote over, or deleted, where it was seen.
+    written: BTreeSet<String>,
+    over: BTreeSet<String>,
+    /// The first answer to each operation.
+    answered: BTreeMap<String, Status>,
+    conflicts: usize,
+}
+
+struct Device {
+    sender: Sender,
+    known: Option<i64>,
+    copies: BTreeMap<String, Draft>,
+    outbox: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    draft: String,
+    /// Nothing is a deletion.
+    text: Option<String>,
+    base: Option<i64>,
+    /// As it was sent, from then on.
+    sent: Option<Value>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { seed, random, written: BTreeSet::new(), over: BTreeSet::new(), answered: BTreeMap::new(), conflicts: 0 }
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        usize::try_from(self.random >> 33).unwrap() % most
+    }
+
+    async fn step(&mut self, sessions: &Sessions, device: &mut Device) {
+        match self.below(10) {
+            0..5 => self.write(device),
+            5 => self.delete(device),
+            6 => drop(self.exchange(sessions, device, Loss::Answer).await),
+            7 => drop(self.exchange(sessions, device, Loss::Request).await),
+            _ => drop(self.exchange(sessions, device, Loss::Nothing).await),
+        }
+    }
+
+    fn write(&mut self, device: &mut Device) {
+        let seen = device.seen();
+        let at = self.below(seen.len() + 2);
+        let text = format!("text {} of run {}", self.written.len(), self.seed);
+        self.written.insert(text.clone());
+        let (draft, before) = match seen.into_iter().nth(at) {
+            Some((draft, before)) => (draft, Some(before)),
+            None => (uuid(), None),
+        };
+        self.over.extend(before.clone());
+        device.write(&draft, text, before.as_deref());
+    }
+
+    fn delete(&mut self, device: &mut Device) {
+        let seen = device.seen();
+        if seen.is_empty() {
+            return;
+        }
+        let at = self.below(seen.len());
+        let (draft, text) = seen.into_iter().nth(at).unwrap();
+        self.over.insert(text);
+        device.delete(&draft);
+    }
+
+    /// A call and its answer, unless one of them is lost; what of the outbox is left to send.
+    async fn exchange(&mut self, sessions: &Sessions, device: &mut Device, loss: Loss) -> usize {
+        let batch = device.begin();
+        if loss == Loss::Request {
+            return device.outbox.len();
+        }
+        let applied = device.send(sessions, &batch).await;
+        for (entry, result) in batch.iter().zip(&applied.results) {
+            self.judge(entry, result);
+        }
+        if loss == Loss::Nothing {
+            device.take(&batch, applied);
+        }
+        device.outbox.len()
+    }
+
+    fn judge(&mut self, entry: &Entry, result: &OperationResult) {
+        let id = entry.sent.as_ref().unwrap()["id"].as_str().unwrap().to_owned();
+        let first = result.first.unwrap_or(result.status);
+        self.conflicts += usize::from(result.status == Status::Conflict);
+        match self.answered.insert(id, first) {
+            None => assert!(result.first.is_none(), "run {}: {result:?}", self.seed),
+            Some(before) => {
+                assert_eq!((result.status, first), (Status::Duplicate, before), "run {}: {result:?}", self.seed);
+            }
+        }
+        assert_ne!(first, Status::Rejected, "run {}: {entry:?} {result:?}", self.seed);
+    }
+
+    /// Everybody is online in the end.
+    async fn settle(&mut self, sessions: &Sessions, devices: &mut [Device]) {
+        for device in devices.iter_mut() {
+            while self.exchange(sessions, device, Loss::Nothing).await > 0 {}
+        }
+        for device in devices.iter_mut() {
+            self.exchange(sessions, device, Loss::Nothing).await;
+        }
+        let account_id = devices[0].sender.who.account_id.clone();
+        let list = async move |conn: &mut Conn<'_>| draft::list(conn, &account_id).await;
+        let (stored, revision) = sessions.db.read(list).await.unwrap();
+        for device in devices.iter() {
+            let copies: BTreeSet<_> =
+                device.copies.values().map(|draft| (&draft.id, &draft.text, draft.version)).collect();
+            let stored: BTreeSet<_> = stored.iter().map(|draft| (&draft.id, &draft.text, draft.version)).collect();
+            assert_eq!(copies, stored, "run {}", self.seed);
+            assert_eq!(device.known, Some(revision), "run {}", self.seed);
+        }
+        let mut texts: Vec<&str> = stored.iter().map(|draft| draft.text.as_str()).collect();
+        texts.sort_unstable();
+        assert!(texts.windows(2).all(|two| two[0] != two[1]), "run {}: an effect twice: {texts:?}", self.seed);
+        for text in self.written.difference(&self.over) {
+            assert!(texts.contains(&text.as_str()), "run {}: lost {text:?} of {texts:?}", self.seed);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Nothing,
+    Request,
+    Answer,
+}
+
+impl Device {
+    fn new(node: &Node, session: &str, name: &str) -> Self {
+        let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
+        let sender = Sender { who, device_name: name.to_owned(), ip: None, is_confirmed: true };
+        Self { sender, known: None, copies: BTreeMap::new(), outbox: Vec::new() }
+    }
+
+    /// The drafts with their texts, as this device shows them.
+    fn seen(&self) -> BTreeMap<String, String> {
+        let mut seen: BTreeMap<String, String> =
+            self.copies.iter().map(|(id, draft)| (id.clone(), draft.text.clone())).collect();
+        for entry in &self.outbox {
+            match &entry.text {
+                Some(text) => drop(seen.insert(entry.draft.clone(), text.clone())),
+                None => drop(seen.remove(&entry.draft)),
+            }
+        }
+        seen
+    }
+
+    fn write(&mut self, draft: &str, text: String, before: Option<&str>) {
+        let last = self.outbox.iter_mut().rev().find(|entry| entry.draft == draft);
+        let base = match last {
+            Some(waiting) if waiting.sent.is_none() && waiting.text.is_some() => {
+                waiting.text = Some(text);
+                return;
+            }
+            Some(_) => None,
+            None => {
+                let copy = self.copies.get(draft);
+                assert_eq!(copy.map(|copy| copy.text.as_str()), before);
+                Some(copy.map_or(0, |copy| copy.version))
+            }
+        };
+        self.outbox.push(Entry { draft: draft.to_owned(), text: Some(text), base, sent: None });
+    }
+
+    fn delete(&mut self, draft: &str) {
+        self.outbox.retain(|entry| entry.draft != draft || entry.sent.is_some());
+        let is_sent = self.outbox.iter().any(|entry| entry.draft == draft);
+        let copy = self.copies.get(draft);
+        if is_sent || copy.is_some() {
+            let base = if is_sent { None } else { copy.map(|copy| copy.version) };
+            self.outbox.push(Entry { draft: draft.to_owned(), text: None, base, sent: None });
+        }
+    }
+
+    /// The first operation of each draft, fixed from now on.
+    fn begin(&mut self) -> Vec<Entry> {
+        let mut drafts = BTreeSet::new();
+        let mut batch = Vec::new();
+        for entry in &mut self.outbox {
+            if !drafts.insert(entry.draft.clone()) {
+                continue;
+            }
+            let base = entry.base.expect("the first of a draft knows its base");
+            entry.sent.get_or_insert_with(|| match &entry.text {
+                Some(text) => put(&entry.draft, text, base),
+                None => delete(&entry.draft, base),
+            });
+            batch.push(entry.clone());
+        }
+        batch
+    }
+
+    async fn send(&self, sessions: &Sessions, batch: &[Entry]) -> Applied {
+        let raw: Vec<_> = batch.iter().map(|entry| to_raw_value(&entry.sent).unwrap()).collect();
+        let (sender, known) = (self.sender.clone(), self.known);
+        let sent: Vec<Sent> = raw.iter().map(|raw| Sent::read(raw)).collect();
+        let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known).await;
+        sessions.db.write(work).await.unwrap().expect("a session that lives")
+    }
+
+    fn take(&mut self, batch: &[Entry], applied: Applied) {
+        for (entry, result) in batch.iter().zip(applied.results) {
+            self.outbox.retain(|one| one.sent != entry.sent || one.sent.is_none());
+            if let Some(draft) = &result.draft {
+                self.copies.insert(draft.id.clone(), draft.clone());
+            }
+            let next = self.outbox.iter_mut().find(|one| one.draft == entry.draft && one.base.is_none());
+            if let Some(next) = next {
+                next.base = Some(result.draft.as_ref().map_or(entry.base.unwrap(), |draft| draft.version));
+                if let Some(draft) = result.draft {
+                    next.draft = draft.id;
+                }
+            }
+        }
+        if applied.changes.reset {
+            self.copies.clear();
+        }
+        for draft in applied.changes.drafts {
+            if draft.lives() {
+                self.copies.insert(draft.id.clone(), draft);
+            } else {
+                self.copies.remove(&draft.id);
+            }
+        }
+        self.known = Some(applied.revision);
+    }
+}

@@ -1,0 +1,102 @@
+//! What a sync costs the database: a number of statements that does not grow with its operations, and none that goes through
+//! what is other accounts'.
+
+#![expect(clippy::print_stdout, reason = "figures, for whoever asks cargo to show them")]
+
+use std::sync::Mutex;
+
+use diesel::connection::{Instrumentation, InstrumentationEvent};
+use serde_json::value::to_raw_value;
+use sessile::{
+    db::Conn,
+    draft::{
+        apply::{self, Sender},
+        operation::Sent,
+        result,
+    },
+    session::Who,
+};
+
+use super::{delete, put};
+use crate::{
+    store::Node,
+    support::{Engine, TestDb, on_both_engines},
+};
+
+on_both_engines! {
+    a_sync_of_many_operations_takes_as_many_statements_as_one_of_one,
+}
+
+static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn watch() -> Option<Box<dyn Instrumentation>> {
+    Some(Box::new(|event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            SEEN.lock().unwrap().push(query.to_string());
+        }
+    }))
+}
+
+async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: TestDb) {
+    diesel::connection::set_default_instrumentation(watch).unwrap();
+    let node = Node::new(&db).await;
+    let session = node.create().await.id().to_owned();
+    // An account's first event makes the head of its trail.
+    send(&node, &session, vec![put("first", "text", 0)]).await;
+    let mut counts = Vec::new();
+    for many in [1, 200, 20] {
+        SEEN.lock().unwrap().clear();
+        let operations = (0..many).map(|n| put(&format!("{many}-{n}"), "text", 0));
+        let statuses = send(&node, &session, operations.collect()).await;
+        assert!(statuses.iter().all(|status| *status == result::Status::Applied), "{statuses:?}");
+        counts.push(own(&node.account_id).len());
+    }
+    println!("{:?}: {} statements", db.engine, counts[0]);
+    assert!(counts[0] > 5 && counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+
+    // Others have much more.
+    let (text, at) = ("'x'", "INSTANT(0)");
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)";
+    db.sql(&format!(
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) {numbers} \
+         SELECT 'acc_' || i, 'n' || i, 'n' || i, 'N', 'member', 'none', {at}, {at} FROM n WHERE i <= 400"
+    ));
+    db.sql(&format!(
+        "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on) {numbers} \
+         SELECT 'acc_' || (1 + i % 400), 'd' || i, {text}, 1, i, {at}, 'D' FROM n"
+    ));
+    let bytes = if db.engine == Engine::Postgres { "'\\x00'" } else { "x'00'" };
+    db.sql(&format!(
+        "INSERT INTO operations (account_id, id, digest, result, at) {numbers} \
+         SELECT 'acc_' || (1 + i % 400), 'o' || i, {bytes}, '{{}}', {at} FROM n"
+    ));
+    db.sql(if db.engine == Engine::Postgres { "VACUUM ANALYZE" } else { "ANALYZE" });
+    SEEN.lock().unwrap().clear();
+    send(&node, &session, vec![put("1-0", "edited", 1), delete("20-3", 1), put("1-0", "stale", 1)]).await;
+    for query in own(&node.account_id) {
+        let (statement, _) = query.split_once("-- binds").expect("values");
+        if statement.starts_with("INSERT") {
+            continue;
+        }
+        let plan = db.explain(statement);
+        let goes_through = match db.engine {
+            Engine::Sqlite => plan.lines().any(|step| step.contains("SCAN ") && !step.contains("CONSTANT")),
+            Engine::Postgres => plan.contains("Seq Scan on drafts") || plan.contains("Seq Scan on operations"),
+        };
+        assert!(!goes_through, "{plan}\n{statement}");
+    }
+}
+
+/// The statements on an account that were seen.
+fn own(account: &str) -> Vec<String> {
+    SEEN.lock().unwrap().iter().filter(|query| query.contains(account)).cloned().collect()
+}
+
+async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) -> Vec<result::Status> {
+    let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
+    let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true };
+    let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
+    let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(0)).await;
+    let applied = node.sessions.db.write(work).await.unwrap().expect("a session that lives");
+    applied.results.iter().map(|result| result.status).collect()
+}

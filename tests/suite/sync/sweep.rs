@@ -1,0 +1,43 @@
+//! What is forgotten, and when.
+
+use serde_json::json;
+
+use super::{KIM, delete, put, result, results, send, serve, signed_in};
+use crate::support::{TestDb, on_both_engines, sessile};
+
+on_both_engines! {
+    operations_are_known_for_30_days,
+    deletions_are_told_for_90_days_and_then_clients_begin_anew,
+}
+
+async fn operations_are_known_for_30_days(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let (old, young) = (put("one", "a", 0), put("two", "b", 0));
+    results(&mut phone, &[old.clone(), young.clone()]);
+    let id = old["id"].as_str().unwrap();
+    db.sql("UPDATE operations SET at = INSTANT(-2591990)");
+    db.sql(&format!("UPDATE operations SET at = INSTANT(-2592001) WHERE id = '{id}'"));
+    assert!(sessile(&db, &["prune"], "").status.success());
+    assert_eq!(db.sql("SELECT count(*) FROM operations"), "1");
+    assert_eq!(result(&mut phone, &young)["status"], "duplicate");
+}
+
+async fn deletions_are_told_for_90_days_and_then_clients_begin_anew(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    results(&mut phone, &[put("one", "a", 0), put("two", "b", 0), put("three", "c", 0)]);
+    results(&mut phone, &[delete("one", 1), delete("two", 1)]);
+    db.sql("UPDATE drafts SET deleted_at = INSTANT(-7775990) WHERE id = 'two'");
+    db.sql("UPDATE drafts SET deleted_at = INSTANT(-7776001) WHERE id = 'one'");
+    assert!(sessile(&db, &["prune"], "").status.success());
+    assert_eq!(db.sql("SELECT count(*) FROM drafts"), "2");
+    let known = |revision: i64| json!({"lastKnown": {"revision": revision}});
+    let behind = send(&mut phone, &known(3)).json();
+    assert_eq!(behind["changes"]["reset"], true);
+    assert_eq!(behind["changes"]["drafts"].as_array().unwrap().len(), 1);
+    let abreast = send(&mut phone, &known(4)).json();
+    assert_eq!((abreast["changes"].get("reset"), &abreast["changes"]["drafts"][0]["deleted"]), (None, &json!(true)));
+    // A text that builds on what is forgotten is not lost.
+    assert_eq!(result(&mut phone, &put("one", "a, gone on with", 1))["draft"]["text"], "a, gone on with");
+}
