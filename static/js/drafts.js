@@ -97,6 +97,12 @@ const WORDS = {
 // --- drawing
 
 async function draw() {
+  await compose();
+  // Times are said by their own script.
+  root.dispatchEvent(new CustomEvent("region-refreshed", { bubbles: true }));
+}
+
+async function compose() {
   const list = await drafts(account);
   if (field && !open.isNew) follow(list);
   const current = list.find(({ id }) => id === open.id);
@@ -134,7 +140,6 @@ function replace(id, made) {
     old.replaceWith(made);
     if (focused) made.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
-  root.dispatchEvent(new CustomEvent("region-refreshed", { bubbles: true }));
 }
 
 const isWriting = () => field?.isConnected && (document.activeElement === field || typing || field.value !== field.dataset.kept);

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { chromium } from '@playwright/test';
 import { desktop, launchOptions, phone } from './lib/browser.mjs';
 import { Server } from './lib/server.mjs';
-import { createOwner, fillLogin, owner, signIn, signInButton, signOutButton } from './lib/test.mjs';
+import { createOwner, fillLogin, makeDrafts, owner, signIn, signInButton, signOutButton } from './lib/test.mjs';
 
 const CLIENTS = {
   windows: 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/149.0.0.0 Safari/537.36',
@@ -53,6 +53,22 @@ async function walk() {
   await shoot(page, 'devices-full', { fullPage: true });
   await page.getByText('Rename').first().click();
   await shoot(page, 'devices-rename');
+  await page.goto('/drafts');
+  await shoot(page, 'drafts-none');
+  await makeDrafts(page, server);
+  await page.goto('/drafts');
+  await page.locator('#draft-list li').nth(2).waitFor();
+  await shoot(page, 'drafts');
+  await page.goto('/drafts?draft=tide');
+  await page.locator('#draft-count').getByText(/^\d+ of/).waitFor();
+  await shoot(page, 'drafts-open');
+  await page.goto('/drafts?draft=kelp');
+  await page.locator('.version').nth(1).waitFor();
+  await shoot(page, 'drafts-two');
+  await page.goto('/drafts?draft=new');
+  await page.getByLabel('Your post').fill('A post. '.repeat(1_300));
+  await page.getByText('too long to be saved').waitFor();
+  await shoot(page, 'drafts-long');
   await page.goto('/activity');
   await shoot(page, 'activity');
   await shoot(page, 'activity-full', { fullPage: true });

@@ -113,3 +113,18 @@ export function navigations(page, server) {
   });
   return paths;
 }
+
+const put = (draftId, text, baseVersion) =>
+  ({ id: crypto.randomUUID(), kind: 'draft.put', at: new Date().toISOString(), draftId, text, baseVersion });
+
+/** Drafts of the person who is signed in: two, and one of them in two versions. */
+export async function makeDrafts(page, server) {
+  const operations = [
+    put('tide', 'Low tide at six: bring boots, a torch and somebody who knows the rocks.\n\nWe meet at the slipway.', 0),
+    put('kelp', 'Kelp soup is back on the menu from Friday.', 0),
+    put('kelp', 'Kelp soup is back on the menu from Friday, with bread that we bake ourselves.', 1),
+    put('kelp', 'Kelp soup is back from Friday. Ask for the small bowl.', 1),
+  ];
+  const answer = await page.request.post('/api/session/sync', { headers: { Origin: server.origin }, data: { operations } });
+  expect(answer.status()).toBe(200);
+}

@@ -1,6 +1,6 @@
 // Every kind of page there is, and how to get to it: for the checks that all pages must pass.
 
-import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, signInButton, signOutButton } from './test.mjs';
+import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, makeDrafts, owner, password, signInButton, signOutButton } from './test.mjs';
 
 /** The same account in another browser, by the API. */
 async function signInElsewhere(server) {
@@ -53,6 +53,19 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   watch.expectStatus(422, '/devices');
   await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Save' }).first().click());
   await look('devices with a refused name');
+
+  await page.goto('/drafts');
+  await look('drafts, none yet');
+  await makeDrafts(page, server);
+  await page.goto('/drafts?draft=tide');
+  await page.locator('#draft-list li').nth(2).waitFor();
+  await look('drafts, one open');
+  await page.goto('/drafts?draft=kelp');
+  await page.locator('.version').nth(1).waitFor();
+  await look('drafts, one in two versions');
+  await page.goto('/drafts?draft=new');
+  await page.getByLabel('Your post').fill('x'.repeat(10_001));
+  await look('drafts, one that is too long');
 
   await page.goto('/activity');
   await look('activity');
