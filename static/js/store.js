@@ -1,0 +1,150 @@
+// What this browser keeps of the people who sign in here: IndexedDB `sessile`, by account. Pages and the worker share it.
+//   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, devices, devicesAsOf, revision }
+//   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
+//   outbox  { seq, account, op, state: "waiting" | "aside", problem? }, in the order in which it was done
+//   marks   { name: "here", value: account or null }, { name: "goodbyes", value: [session id] }
+// Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
+
+const NAME = "sessile";
+const VERSION = 1;
+const STORES = ["people", "drafts", "outbox", "marks"];
+
+/** Told after each change, in this page too: `{ stores: [name] }`. */
+export const changes = "BroadcastChannel" in globalThis ? new BroadcastChannel("sessile-store") : new EventTarget();
+
+function tell(stores) {
+  const data = { stores };
+  changes.postMessage?.(data);
+  // A channel does not speak to who posts.
+  changes.dispatchEvent(new MessageEvent("message", { data }));
+}
+
+let opened = null;
+
+/** The database, made if it is not there. Rejects where the browser keeps nothing. */
+export function open() {
+  opened ??= new Promise((done, failed) => {
+    const request = indexedDB.open(NAME, VERSION);
+    request.onupgradeneeded = () => make(request.result);
+    request.onsuccess = () => done(watched(request.result));
+    request.onerror = () => failed(request.error);
+  }).catch((error) => {
+    opened = null;
+    throw error;
+  });
+  return opened;
+}
+
+function make(database) {
+  database.createObjectStore("people", { keyPath: "id" });
+  database.createObjectStore("drafts", { keyPath: ["account", "id"] });
+  database.createObjectStore("outbox", { keyPath: "seq", autoIncrement: true }).createIndex("account", "account");
+  database.createObjectStore("marks", { keyPath: "name" });
+}
+
+/** A newer page may change the database, and the browser may take it away: the next use opens it again. */
+function watched(database) {
+  database.onversionchange = () => {
+    database.close();
+    opened = null;
+  };
+  database.onclose = () => { opened = null; };
+  return database;
+}
+
+const answer = (request) =>
+  new Promise((done, failed) => {
+    request.onsuccess = () => done(request.result);
+    request.onerror = () => failed(request.error);
+  });
+
+/** A store of a transaction, its requests as promises. */
+const speaking = (store) => ({
+  get: (key) => answer(store.get(key)),
+  put: (row) => answer(store.put(row)),
+  add: (row) => answer(store.add(row)),
+  delete: (key) => answer(store.delete(key)),
+  all: (account) => answer(rows(store, account)),
+});
+
+function rows(store, account) {
+  if (account === undefined) return store.getAll();
+  if (store.name === "outbox") return store.index("account").getAll(account);
+  return store.getAll(store.name === "drafts" ? IDBKeyRange.bound([account], [account, []]) : account);
+}
+
+/** Runs `work({ name: store })` in one transaction, which is done when this is; it may wait for nothing but the stores. */
+async function transact(names, mode, work) {
+  const database = await open();
+  const transaction = database.transaction(names, mode, { durability: "strict" });
+  const finished = new Promise((done, failed) => {
+    transaction.oncomplete = done;
+    transaction.onabort = () => failed(transaction.error ?? new Error("what was to be kept was not kept"));
+  });
+  // Whoever waits for the work hears of it there.
+  finished.catch(() => {});
+  const stores = Object.fromEntries(names.map((name) => [name, speaking(transaction.objectStore(name))]));
+  try {
+    const result = await work(stores);
+    await finished;
+    return result;
+  } catch (error) {
+    try {
+      transaction.abort();
+    } catch {
+      // It is over already.
+    }
+    throw error;
+  }
+}
+
+/** One row, or undefined. */
+export const get = (store, key) => transact([store], "readonly", (stores) => stores[store].get(key));
+
+/** All rows, or those of an account, in the order of their keys. */
+export const all = (store, account) => transact([store], "readonly", (stores) => stores[store].all(account));
+
+/** Runs `work({ drafts, outbox, … })` over `stores` (names) in one transaction: all of it happens, or nothing. */
+export async function change(stores, work) {
+  const names = [stores].flat();
+  const result = await transact(names, "readwrite", work);
+  tell(names);
+  return result;
+}
+
+/** Whose data pages here may show: an account's id, or null. */
+export const here = async () => (await get("marks", "here"))?.value ?? null;
+
+export const setHere = (account) => change("marks", ({ marks }) => marks.put({ name: "here", value: account }));
+
+/** Removes everything of an account, what it has not sent too. */
+export const forget = (account) => change(STORES, (stores) => erase(stores, account));
+
+async function erase({ people, drafts, outbox, marks }, account) {
+  await people.delete(account);
+  for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
+  for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
+  if ((await marks.get("here"))?.value === account) await marks.put({ name: "here", value: null });
+}
+
+/** Signs out here and now, without the network: forgets whose session it is, and remembers that it is to end. */
+export const leave = (sessionId) =>
+  change(STORES, async (stores) => {
+    const person = (await stores.people.all()).find((each) => each.sessionId === sessionId);
+    if (person) await erase(stores, person.id);
+    const said = (await stores.marks.get("goodbyes"))?.value ?? [];
+    await stores.marks.put({ name: "goodbyes", value: [...new Set([...said, sessionId])] });
+  });
+
+/** Sessions that are to end as soon as the network allows. */
+export const goodbyes = async () => (await get("marks", "goodbyes"))?.value ?? [];
+
+/** A session has ended, so nobody needs to end it. */
+export const settle = (sessionId) =>
+  change("marks", async ({ marks }) => {
+    const left = ((await marks.get("goodbyes"))?.value ?? []).filter((each) => each !== sessionId);
+    await marks.put({ name: "goodbyes", value: left });
+  });
+
+/** How many operations of an account have not been sent. Those set aside count: they have not arrived either. */
+export const waiting = async (account) => (await all("outbox", account)).length;
