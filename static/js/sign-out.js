@@ -1,0 +1,39 @@
+// Signing out takes what this browser knows of the person with it. What has not been sent is named first.
+
+import { change, forget, get, here, waiting } from "./store.js";
+import { sayGoodbye } from "./goodbye.js";
+import { confirmLeaving } from "./leaving.js";
+
+for (const form of document.querySelectorAll('form[action="/logout"]')) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    leave(form).catch(() => form.submit());
+  });
+}
+
+async function leave(form) {
+  const account = await here();
+  const unsent = account ? await waiting(account) : 0;
+  if (!(await confirmLeaving(unsent))) return;
+  const sessionId = document.documentElement.dataset.session ?? (account && (await get("people", account))?.sessionId);
+  document.dispatchEvent(new Event("leaving"));
+  // Should this page be gone before it is done, the next one does it.
+  if (account) await change("marks", ({ marks }) => marks.put({ name: "leaving", value: { account, sessionId } }));
+  const answer = await send(form);
+  if (answer?.type === "opaqueredirect") {
+    if (account) await forget(account);
+    location.replace("/login");
+  } else if (answer && answer.status < 500) {
+    // The server has a question.
+    form.submit();
+  } else if (sessionId) {
+    await sayGoodbye(sessionId);
+    location.replace("/offline");
+  } else {
+    form.submit();
+  }
+}
+
+const send = (form) =>
+  fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual", cache: "no-store" })
+    .catch(() => undefined);
