@@ -111,7 +111,7 @@ async function settled() {
 
 async function afterGoodbyes(request) {
   if (await isSettled()) return fetch(request);
-  return request.mode === "navigate" ? shell() : new Response(null, { status: 503, statusText: "Signing out first" });
+  return request.mode === "navigate" ? shell() : Response.error();
 }
 
 /** The browser's own request would not wait for a goodbye. */
