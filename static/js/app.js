@@ -1,6 +1,6 @@
 // Starts the worker, and offers a new version when there is one. A page is loaded again only when somebody asks, once.
 
-import { offer } from "./offer.js";
+const offer = async (...what) => (await import("./offer.js")).offer(...what);
 
 let asked = false;
 

@@ -1,8 +1,6 @@
 // Signing out takes what this browser knows of the person with it. What has not been sent is named first.
 
 import { change, forget, get, here, waiting } from "./store.js";
-import { sayGoodbye } from "./goodbye.js";
-import { confirmLeaving } from "./leaving.js";
 
 for (const form of document.querySelectorAll('form[action="/logout"]')) {
   form.addEventListener("submit", (event) => {
@@ -14,7 +12,7 @@ for (const form of document.querySelectorAll('form[action="/logout"]')) {
 async function leave(form) {
   const account = await here();
   const unsent = account ? await waiting(account) : 0;
-  if (!(await confirmLeaving(unsent))) return;
+  if (unsent > 0 && !(await (await import("./leaving.js")).confirmLeaving(unsent))) return;
   const sessionId = document.documentElement.dataset.session ?? (account && (await get("people", account))?.sessionId);
   document.dispatchEvent(new Event("leaving"));
   // Should this page be gone before it is done, the next one does it.
@@ -27,7 +25,7 @@ async function leave(form) {
     // The server has a question.
     form.submit();
   } else if (sessionId) {
-    await sayGoodbye(sessionId);
+    await (await import("./goodbye.js")).sayGoodbye(sessionId);
     location.replace("/offline");
   } else {
     form.submit();

@@ -2,7 +2,6 @@
 // they come back. A sign-out that was done without a network is carried out, where no worker has.
 
 import { change, forget, get, goodbyes, here, setHere } from "./store.js";
-import { carryOut } from "./goodbye.js";
 
 async function begin() {
   const leaving = (await get("marks", "leaving"))?.value;
@@ -11,7 +10,7 @@ async function begin() {
     await change("marks", ({ marks }) => marks.delete("leaving"));
   }
   if (await here()) await setHere(null);
-  if ((await goodbyes()).length > 0) await carryOut();
+  if ((await goodbyes()).length > 0) await (await import("./goodbye.js")).carryOut();
 }
 
 begin().catch(() => {});
