@@ -265,7 +265,17 @@ fn bounce(req: &ServiceRequest, site: &Site) -> Bounce {
 
 /// Whether an address may be a page that is another to who is signed in. The setup is not: its link is a secret.
 fn is_page(path: &str) -> bool {
-    let others = ["/api/", "/static/", "/setup", "/healthz", "/readyz", "/metrics", "/manifest.webmanifest", "/sw.js", "/offline"];
+    let others = [
+        "/api/",
+        "/static/",
+        "/setup",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/manifest.webmanifest",
+        "/sw.js",
+        "/offline",
+    ];
     // A path that begins with two slashes would name another host in a link.
     let names_a_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
     !names_a_host && !others.iter().any(|other| path.starts_with(other))

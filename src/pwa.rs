@@ -105,7 +105,9 @@ fn worker_text(shell_print: &str) -> Result<String, String> {
 /// The static files that the worker keeps.
 fn kept() -> impl Iterator<Item = &'static assets::Asset> {
     let at_the_root = [WORKER, MANIFEST];
-    assets::all().iter().filter(move |asset| !at_the_root.contains(&asset.name) && !asset.name.starts_with(INSTALLATION))
+    assets::all()
+        .iter()
+        .filter(move |asset| !at_the_root.contains(&asset.name) && !asset.name.starts_with(INSTALLATION))
 }
 
 fn embedded(name: &str) -> Result<&'static str, String> {

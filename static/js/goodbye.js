@@ -33,10 +33,10 @@ async function end(sessionId) {
   const operation = { id: crypto.randomUUID(), kind: "session.logout", at: new Date().toISOString(), sessionId };
   const answer = await fetch("/api/session/sync", {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", "X-Unattended": "1" },
     cache: "no-store",
     signal: AbortSignal.timeout(TIMEOUT),
-    body: JSON.stringify({ device: { installed: false }, lastKnown: {}, operations: [operation] }),
+    body: JSON.stringify({ operations: [operation] }),
   });
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   // Nobody is signed in here: then that session is none of this browser's any more.

@@ -1,8 +1,12 @@
 // The question before somebody leaves who has written what nobody else has yet.
 
-/** Whether to go on: at once if nothing is unsent, else as the person says. */
-export function confirmLeaving(unsent) {
-  if (unsent === 0) return Promise.resolve(true);
+import { all } from "./store.js";
+
+/** Whether to go on: at once if nothing of the account is unsent, else as the person says. */
+export async function confirmLeaving(account) {
+  // Several changes may be waiting of one draft.
+  const unsent = new Set((await all("outbox", account)).map(({ op }) => op.draftId ?? op.id)).size;
+  if (unsent === 0) return true;
   const dialog = document.createElement("dialog");
   dialog.className = "card leaving";
   dialog.setAttribute("aria-labelledby", "leaving-head");

@@ -1,6 +1,6 @@
 // The page without a network: what this browser knows of who was signed in here, and since when. Nothing of it is verified.
 
-import { changes, get, goodbyes, here, waiting } from "./store.js";
+import { changes, get, goodbyes, here } from "./store.js";
 import { sayGoodbye } from "./goodbye.js";
 import { confirmLeaving } from "./leaving.js";
 import { probe } from "./state.js";
@@ -54,13 +54,13 @@ function asOf(time, moment) {
 function inWords(time) {
   const minutes = Math.max(1, Math.floor(time / MINUTE));
   const [count, unit] =
-    minutes < 60 ? [minutes, "minute"] : minutes < 48 * 60 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 1440), "day"];
+    minutes < 60 ? [minutes, "minute"] : minutes < 96 * 60 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 1440), "day"];
   return new Intl.NumberFormat("en", { style: "unit", unit, unitDisplay: "long" }).format(count);
 }
 
 async function signOut() {
   const { id, sessionId } = person;
-  if (!(await confirmLeaving(await waiting(id)))) return;
+  if (!(await confirmLeaving(id))) return;
   await sayGoodbye(sessionId);
   await look();
   part("left").querySelector("h1").focus();

@@ -11,8 +11,8 @@ for (const form of document.querySelectorAll('form[action="/logout"]')) {
 
 async function leave(form) {
   const account = await here();
-  const unsent = account ? await waiting(account) : 0;
-  if (unsent > 0 && !(await (await import("./leaving.js")).confirmLeaving(unsent))) return;
+  const hasMore = account && (await waiting(account)) > 0;
+  if (hasMore && !(await (await import("./leaving.js")).confirmLeaving(account))) return;
   const sessionId = document.documentElement.dataset.session ?? (account && (await get("people", account))?.sessionId);
   document.dispatchEvent(new Event("leaving"));
   // Should this page be gone before it is done, the next one does it.

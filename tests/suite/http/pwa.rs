@@ -104,7 +104,8 @@ fn the_worker_lists_what_pages_need_and_each_is_served_with_its_fingerprint() {
     assert_eq!(build["id"].as_str().expect("an id").len(), 10);
     let files = build["files"].as_object().expect("files");
     let listed: BTreeSet<&str> = files.keys().map(String::as_str).collect();
-    let mut embedded: BTreeSet<&str> = assets::all().iter().filter(|asset| is_kept(asset.name)).map(|a| a.path).collect();
+    let mut embedded: BTreeSet<&str> =
+        assets::all().iter().filter(|asset| is_kept(asset.name)).map(|a| a.path).collect();
     embedded.insert("/offline");
     assert_eq!(listed, embedded);
     for (path, print) in files {
