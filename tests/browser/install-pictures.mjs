@@ -1,7 +1,7 @@
 // Draws what an installation shows into static/install: the icons from the mark in static/icons, and two pictures of the
 // product itself. To be run after either changes: npm run install-pictures
 //
-// The second build, with the new pictures in it, is what is served; running this again then changes nothing.
+// Build again afterwards: the program serves the pictures that it was built with.
 
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

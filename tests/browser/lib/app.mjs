@@ -101,3 +101,11 @@ export const put = (page, store, row) =>
     changes.postMessage({ stores: [name] });
     changes.close();
   }, [store, row]);
+
+/** The network goes, and comes back: requests that fail then are meant to. */
+export function cut(front, watch) {
+  for (const path of ['/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login']) {
+    watch.allowFailures(path);
+  }
+  front.cut();
+}

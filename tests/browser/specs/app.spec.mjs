@@ -1,4 +1,4 @@
-import { expect, kept, put, remembered, test, underWorker } from '../lib/app.mjs';
+import { cut, expect, kept, put, remembered, test, underWorker } from '../lib/app.mjs';
 import { createOwner, expectDashboard, expectLogin, fillLogin, owner, signIn, signInButton, signOutButton } from '../lib/test.mjs';
 
 const other = { email: 'second@example.test', name: 'Robin Second', password: 'quite another good phrase 7' };
@@ -14,14 +14,6 @@ async function atHome(app, server) {
 
 const state = (page) => page.locator('[data-state]');
 const signOutOffline = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
-
-/** The network goes, and comes back: requests that fail then are meant to. */
-function cut(front, watch) {
-  for (const path of ['/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login']) {
-    watch.allowFailures(path);
-  }
-  front.cut();
-}
 
 /** This server may not know the call yet: a logout is then carried out by the one it knows. */
 function logoutBySync(front) {
