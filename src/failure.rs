@@ -23,7 +23,7 @@ use crate::{
     page::{self, Page},
     secret,
     security::{
-        Site, cookies,
+        Site, compress, cookies,
         envelope::RequestId,
         headers,
         limits::{self, Connection},
@@ -89,6 +89,7 @@ struct Asked {
     route: Option<String>,
     is_get: bool,
     over_http: bool,
+    may_compress: bool,
     bounces: Bounce,
     started: Stopwatch,
     metrics: Metrics,
@@ -120,6 +121,7 @@ impl Asked {
             is_get: req.method().is_safe(),
             over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
             bounces: bounce(req, site),
+            may_compress: compress::may(req),
             started: Stopwatch::now(),
             metrics: sessions.db.metrics().clone(),
             path,
@@ -192,7 +194,8 @@ impl Asked {
         answer
     }
 
-    fn finish(&self, mut answer: HttpResponse, site: &Site) -> HttpResponse {
+    fn finish(&self, answer: HttpResponse, site: &Site) -> HttpResponse {
+        let mut answer = compress::compressed(answer, self.may_compress);
         let took = self.started.elapsed();
         self.metrics.request(&self.method, self.route.clone(), answer.status().as_u16(), took);
         if self.bounces == Bounce::Done {
@@ -262,7 +265,17 @@ fn bounce(req: &ServiceRequest, site: &Site) -> Bounce {
 
 /// Whether an address may be a page that is another to who is signed in. The setup is not: its link is a secret.
 fn is_page(path: &str) -> bool {
-    let others = ["/api/", "/static/", "/setup", "/healthz", "/readyz", "/metrics", "/manifest.webmanifest", "/sw.js"];
+    let others = [
+        "/api/",
+        "/static/",
+        "/setup",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/manifest.webmanifest",
+        "/sw.js",
+        "/offline",
+    ];
     // A path that begins with two slashes would name another host in a link.
     let names_a_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
     !names_a_host && !others.iter().any(|other| path.starts_with(other))

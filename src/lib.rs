@@ -8,7 +8,7 @@
 //! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`metrics`], [`db`],
 //!   [`assets`], [`text`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`draft`], [`ending`], [`instance`]
-//! - **Web**: [`security`], [`page`], [`failure`], [`desk`], [`trail`]
+//! - **Web**: [`security`], [`page`], [`failure`], [`desk`], [`trail`], [`pwa`]
 //! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`devices`], [`activity`], [`drafts`], [`sync`],
 //!   [`live`], [`ops`]
 //! - **Assembly**: [`routes`], [`app`], [`cli`]
@@ -52,6 +52,7 @@ pub mod login;
 pub mod metrics;
 pub mod ops;
 pub mod page;
+pub mod pwa;
 pub mod routes;
 pub mod secret;
 pub mod security;

@@ -49,6 +49,8 @@ pub struct Person {
     pub name: String,
     /// For the sign-out form.
     pub form_token: String,
+    /// For the scripts that keep what they know by it; it opens nothing.
+    pub session_id: String,
 }
 
 /// An entry of the navigation.
@@ -86,7 +88,11 @@ impl Page {
     /// For somebody who is signed in.
     #[must_use]
     pub fn of(mut self, name: &str, token: &FormToken, current: &'static str) -> Self {
-        self.person = Some(Person { name: name.to_owned(), form_token: token.value.clone() });
+        self.person = Some(Person {
+            name: name.to_owned(),
+            form_token: token.value.clone(),
+            session_id: token.session_id.clone().unwrap_or_default(),
+        });
         self.current = current;
         self
     }

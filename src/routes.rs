@@ -9,7 +9,7 @@ use actix_web::{
 use crate::{
     account_page, activity, assets, dashboard, devices, drafts,
     error::{Error, Methods, Result},
-    live, login, ops, page,
+    live, login, ops, page, pwa,
     security::{forms, json},
     session::guard::HOME,
     sync,
@@ -21,6 +21,9 @@ pub fn without_session(config: &mut ServiceConfig) {
         .service(resource("/healthz", GET).route(get().to(ops::healthz)))
         .service(resource("/readyz", GET).route(get().to(ops::readyz)))
         .service(resource("/metrics", GET).route(get().to(ops::metrics)))
+        .service(resource("/manifest.webmanifest", GET).route(get().to(pwa::manifest)))
+        .service(resource("/sw.js", GET).route(get().to(pwa::worker)))
+        .service(resource(pwa::SHELL, GET).route(get().to(pwa::shell)))
         .service(web::resource("/static/{name:.*}").route(get().to(assets::serve)));
 }
 

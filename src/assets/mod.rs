@@ -110,7 +110,7 @@ impl Asset {
 }
 
 /// Whether the client says that it has this very representation (RFC 9110, section 13.1.2).
-fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
+pub fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
     match header::Header::parse(req) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(known)) => known.iter().any(|one| one.weak_eq(tag)),

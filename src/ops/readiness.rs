@@ -16,9 +16,9 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    assets,
     db::{Conn, Db},
     error::{Away, Error, Result},
+    pwa,
     security::Site,
     session::Sessions,
 };
@@ -210,15 +210,14 @@ async fn ask(db: &Db) -> Result<()> {
     db.read(async |conn: &mut Conn<'_>| conn.answers().await).await
 }
 
-/// The files that pages and the installed app need: embedded, and found at the addresses that pages name.
+/// What the installed app needs. Without it the pages still work.
 fn served() -> Component {
-    let (files, bytes) = assets::all().iter().fold((0, 0), |(files, bytes), asset| {
-        let found = assets::find(asset.path).is_some_and(|found| found.name == asset.name && !found.plain.is_empty());
-        (files + usize::from(found), bytes + asset.plain.len())
-    });
-    let whole = files > 0 && files == assets::all().len();
-    let figures = Map::from_iter([("files".to_owned(), json!(files)), ("bytes".to_owned(), json!(bytes))]);
-    Component { status: if whole { Status::Ok } else { Status::Down }, figures }
+    match pwa::check() {
+        Ok(files) => Component { status: Status::Ok, figures: Map::from_iter([("files".to_owned(), json!(files))]) },
+        Err(error) => {
+            Component { status: Status::Degraded, figures: Map::from_iter([("error".to_owned(), json!(error))]) }
+        }
+    }
 }
 
 /// When the worker that checked is gone: this node stops.

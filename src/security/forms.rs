@@ -25,6 +25,8 @@ pub struct FormToken {
     pub value: String,
     /// A visitor's cookie to be set with it, if the browser had none.
     pub cookie: Option<Cookie<'static>>,
+    /// The id of the session that it is bound to, if somebody is signed in.
+    pub session_id: Option<String>,
 }
 
 /// Makes the token of a form for whoever is asking.
@@ -44,12 +46,12 @@ pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
             (secret, Some(cookie))
         }
     };
-    Ok(FormToken { value: site.keys.form_token(&of_visitor(&secret))?, cookie })
+    Ok(FormToken { value: site.keys.form_token(&of_visitor(&secret))?, cookie, session_id: None })
 }
 
 fn token_of_session(site: &Site, session_id: &str) -> Result<FormToken> {
     let value = site.keys.form_token(&of_session(session_id))?;
-    Ok(FormToken { value, cookie: None })
+    Ok(FormToken { value, cookie: None, session_id: Some(session_id.to_owned()) })
 }
 
 fn of_session(id: &str) -> String {

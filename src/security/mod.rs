@@ -3,6 +3,7 @@
 //!
 //! Invariant: what is not allowed here is refused before a handler runs.
 
+pub mod compress;
 pub mod cookies;
 pub mod envelope;
 pub mod forms;

@@ -2,8 +2,8 @@
 // outbox; what other devices write comes in live. Draws into <section id="drafts">, on its page and on the offline page.
 // Without this script the same section works by forms.
 
-import { clean, count, discard, drafts, flush, remove, retry, standing, write } from "./outbox.js";
-import { change, changes, here, setHere } from "./store.js";
+import { clean, count, discard, drafts, flush, remove, retry, serve, standing, write } from "./outbox.js";
+import { change, changes, here } from "./store.js";
 
 const MOST = 10_000;
 const PAUSE = 600;
@@ -103,6 +103,7 @@ async function draw() {
 }
 
 async function compose() {
+  if (!root.dataset.account && (await here()) !== account) return clear();
   const list = await drafts(account);
   if (field && !open.isNew) follow(list);
   const current = list.find(({ id }) => id === open.id);
@@ -130,6 +131,13 @@ function adopt(served) {
   field.focus();
   field.setSelectionRange(served.selectionStart, served.selectionEnd);
   onInput();
+}
+
+/** Nobody is signed in here any more, or somebody else. */
+function clear() {
+  clearTimeout(typing);
+  field = undefined;
+  root.replaceChildren();
 }
 
 function replace(id, made) {
@@ -307,12 +315,14 @@ const redraw = () => { drawing = drawing.then(draw).catch(reportError); };
 
 async function begin() {
   const signedIn = root.dataset.account;
-  if (signedIn && (await here()) !== signedIn) await setHere(signedIn);
   account = signedIn || (await here());
   if (!account) return;
-  await seed();
+  if (signedIn) {
+    serve(account);
+    await seed();
+  }
   // What is on its way is waited for, but not for long: the page works by forms meanwhile.
-  if (signedIn) await Promise.race([flush(), new Promise((late) => setTimeout(late, 3_000))]);
+  if (signedIn) await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
   await show(asked());
   changes.addEventListener("message", redraw);
   addEventListener("popstate", async () => { await keepNow(); await show(asked()); });

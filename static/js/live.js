@@ -151,8 +151,9 @@ async function keepListening(signal, startsLate) {
         if (hasGap) missed();
         hasGap = true;
       });
-    } catch {
-      // Whatever it was, it is a gap.
+    } catch (error) {
+      // Whatever it was, it is a gap; an abort is our own doing.
+      if (error instanceof TypeError) answered(0);
     }
     if (signal.aborted || gone()) return;
     if (performance.now() - opened > 5_000) delay = FIRST_DELAY;
@@ -160,6 +161,9 @@ async function keepListening(signal, startsLate) {
     delay = Math.min(delay * 2, LAST_DELAY);
   }
 }
+
+/** How a request went, for whoever shows it; 0 without an answer. */
+const answered = (status) => document.dispatchEvent(new CustomEvent("service-answered", { detail: { status } }));
 
 /** Reads one stream to its end. */
 async function listen(signal, onOpen) {
@@ -171,6 +175,7 @@ async function listen(signal, onOpen) {
     signal: AbortSignal.any([signal, silence.signal]),
   });
   try {
+    answered(answer.status);
     if (answer.status === 401) await leaveIfEnded();
     if (!answer.ok) return;
     onOpen();
@@ -266,6 +271,7 @@ if (tabs) {
   };
 }
 addEventListener("beforeunload", () => { navigating = Date.now(); });
+document.addEventListener("leaving", () => { navigating = Date.now(); });
 addEventListener("pagehide", () => page.abort());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

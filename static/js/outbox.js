@@ -13,7 +13,7 @@ const LARGEST = 200 * 1024;
 const TIMEOUT = 20_000;
 const FIRST_DELAY = 1_000;
 const LAST_DELAY = 5 * 60_000;
-const STORES = ["people", "drafts", "outbox"];
+const STORES = ["people", "drafts", "outbox", "marks"];
 
 /** Text as the server keeps it: without U+0000, and with no half of a surrogate pair. */
 export const clean = (text) => text.replaceAll("\0", "").toWellFormed?.() ?? text.replaceAll("\0", "");
@@ -100,6 +100,13 @@ let flushing;
 /** What the last try came to: "saved", "offline", "away", "signed-out" or "somebody-else". */
 export let standing = "saved";
 
+/** Whose page this is; else it is who was signed in here. The server refuses what is somebody else's. */
+let owner;
+
+export function serve(account) {
+  owner = account;
+}
+
 /** Sends what waits and takes what is new, one flusher at a time in the whole browser. Never fails; tries again by itself. */
 export function flush() {
   again = true;
@@ -117,14 +124,26 @@ async function run() {
       if (wait === undefined) delay = FIRST_DELAY;
     } catch {
       say("offline");
+      heard(0);
       wait = 0;
     }
     if (wait === undefined) continue;
     if (standing === "signed-out" || standing === "somebody-else") return;
     timer = setTimeout(flush, Math.max(wait, delay * (0.5 + Math.random())));
     delay = Math.min(delay * 2, LAST_DELAY);
+    later();
     return;
   }
+}
+
+/** The browser may send it when no page is open any more. */
+function later() {
+  globalThis.navigator.serviceWorker?.ready.then((known) => known.sync?.register("outbox")).catch(() => {});
+}
+
+/** Whoever shows how things stand hears how the server answers. */
+function heard(status) {
+  globalThis.document?.dispatchEvent(new CustomEvent("service-answered", { detail: { status } }));
 }
 
 const exclusively = (work) => (navigator.locks ? navigator.locks.request("sessile-outbox", work) : work());
@@ -139,11 +158,12 @@ function say(word) {
 
 /** Exchanges until nothing waits; the time to wait in milliseconds if it has to be tried again. */
 async function exchange() {
-  const account = await here();
+  const account = owner ?? (await here());
   if (!account) return;
   for (let most = MOST; ; ) {
     const batch = await begin(account, most);
     const answer = await send(account, batch);
+    heard(answer.status);
     if (answer.status === 413 && batch.length > 1) {
       most = Math.ceil(batch.length / 2);
       continue;
@@ -215,7 +235,10 @@ const setAside = (batch, problem) => change(STORES, async ({ outbox }) => {
 
 /** Takes an answer, all of it or nothing: the results, what changed elsewhere, and how far that goes. */
 const take = (account, batch, { user, session, revision, results, changes: news }) =>
-  change(STORES, async ({ people, drafts, outbox }) => {
+  change(STORES, async ({ people, drafts, outbox, marks }) => {
+    // Who has left meanwhile is not remembered again.
+    const left = [(await marks.get("leaving"))?.value.sessionId, ...((await marks.get("goodbyes"))?.value ?? [])];
+    if (left.includes(session.id)) return;
     const person = await people.get(account);
     const { expiresAt, absoluteExpiresAt, deviceId, id: sessionId } = session;
     await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf: new Date().toISOString() });

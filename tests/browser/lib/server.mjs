@@ -21,9 +21,10 @@ export class Server {
   setupLink = null;
   log = '';
 
-  /** A new, empty installation on `sqlite` or `postgres`, started and answering. */
-  static async create(engine = 'sqlite') {
+  /** A new, empty installation on `sqlite` or `postgres`, started and answering; behind `publicUrl`, if given. */
+  static async create(engine = 'sqlite', publicUrl = null) {
     const server = new Server();
+    server.publicUrl = publicUrl;
     server.folder = await mkdtemp(join(tmpdir(), 'sessile-browser-'));
     try {
       if (engine === 'postgres') await server.#createDatabase();
@@ -37,7 +38,7 @@ export class Server {
 
   /** The origin that the browser uses. */
   get origin() {
-    return `http://localhost:${this.port}`;
+    return this.publicUrl ?? `http://localhost:${this.port}`;
   }
 
   /** Starts it; on the port it had before, if it had one. */
@@ -66,6 +67,7 @@ export class Server {
   #environment() {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
     const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
+    if (this.publicUrl) env.SESSILE_PUBLIC_URL = this.publicUrl;
     if (this.database) env.DATABASE_URL = this.database.url;
     return env;
   }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const BANDS: &[(&str, &[&str])] = &[
     ("base", &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text"]),
     ("records", &["account", "audit", "device", "throttle", "session", "draft", "ending", "instance"]),
-    ("web", &["security", "page", "failure", "desk", "trail"]),
+    ("web", &["security", "page", "failure", "desk", "trail", "pwa"]),
     ("pages", &["login", "dashboard", "account_page", "devices", "activity", "drafts", "sync", "live", "ops"]),
     ("assembly", &["routes", "app", "cli"]),
 ];

@@ -22,6 +22,7 @@ mod operations;
 mod origin;
 mod passwords;
 mod proxies;
+mod pwa;
 mod raw;
 mod refusals;
 mod safe_methods;

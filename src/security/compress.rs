@@ -1,0 +1,128 @@
+//! Compresses what is made for a request: pages, the worker. Called by `failure` for every answer; static files come
+//! compressed as they are.
+//!
+//! Invariant: an answer that another site's page caused is never compressed, since the length of a page that holds both
+//! a form token and something of that site's choosing would tell of the token (BREACH, Gluck, Harris and Prado, 2013).
+
+use std::io::Write as _;
+
+use actix_web::{
+    HttpMessage, HttpResponse,
+    body::{BoxBody, MessageBody as _},
+    http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header as _},
+    web::Bytes,
+};
+use flate2::{Compression, write::GzEncoder};
+
+/// Shorter ones fit in a packet as they are.
+const LEAST: usize = 1024;
+const TEXTS: [&str; 3] = ["text/html", "text/javascript", "application/manifest+json"];
+
+/// Whether the answer to a request may be compressed: it takes gzip (RFC 9110, 12.5.3), and the browser says that a page
+/// of ours or the person asked.
+pub fn may(request: &impl HttpMessage) -> bool {
+    let site = request.headers().get("sec-fetch-site").map(header::HeaderValue::as_bytes);
+    let gzip = Encoding::Known(ContentEncoding::Gzip);
+    matches!(site, Some(b"same-origin" | b"none"))
+        && request.headers().contains_key(header::ACCEPT_ENCODING)
+        && AcceptEncoding::parse(request).is_ok_and(|takes| takes.negotiate([&gzip].into_iter()) == Some(gzip.clone()))
+}
+
+/// The answer, with its text compressed if that makes it smaller. It says that others may get it otherwise.
+pub fn compressed(answer: HttpResponse, may: bool) -> HttpResponse {
+    if !is_text(&answer) {
+        return answer;
+    }
+    let (mut answer, body) = answer.into_parts();
+    answer.headers_mut().append(header::VARY, header::HeaderValue::from_static("Accept-Encoding, Sec-Fetch-Site"));
+    let plain = match body.try_into_bytes() {
+        Ok(plain) => plain,
+        Err(streamed) => return answer.set_body(streamed),
+    };
+    match smaller(&plain).filter(|_| may) {
+        Some(smaller) => {
+            answer.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+            weaken(&mut answer);
+            answer.set_body(BoxBody::new(smaller))
+        }
+        None => answer.set_body(BoxBody::new(plain)),
+    }
+}
+
+fn is_text(answer: &HttpResponse) -> bool {
+    let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_text = content_type.is_some_and(|value| TEXTS.iter().any(|text| value.starts_with(text)));
+    is_text && !answer.headers().contains_key(header::CONTENT_ENCODING)
+}
+
+fn smaller(plain: &Bytes) -> Option<Bytes> {
+    if plain.len() < LEAST {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 2), Compression::default());
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok().filter(|packed| packed.len() < plain.len()).map(Bytes::from)
+}
+
+/// The same content in another coding is no longer the same bytes (RFC 9110, 8.8.1).
+fn weaken(answer: &mut HttpResponse<()>) {
+    let strong =
+        answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.starts_with('"'));
+    if let Some(Ok(weak)) = strong.map(|tag| header::HeaderValue::from_str(&format!("W/{tag}"))) {
+        answer.headers_mut().insert(header::ETAG, weak);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn asked(headers: &[(&'static str, &'static str)]) -> bool {
+        may(&headers
+            .iter()
+            .fold(TestRequest::get(), |request, header| request.insert_header(*header))
+            .to_http_request())
+    }
+
+    fn header_of<'a>(answer: &'a HttpResponse, name: &str) -> &'a str {
+        answer.headers().get(name).unwrap().to_str().unwrap()
+    }
+
+    #[test]
+    fn only_who_asks_from_our_own_pages_gets_less() {
+        let [gzip, none] = [("accept-encoding", "gzip, deflate, br"), ("accept-encoding", "br")];
+        let site = |site| ("sec-fetch-site", site);
+        assert!(asked(&[gzip, site("same-origin")]) && asked(&[gzip, site("none")]));
+        for site in [&[site("cross-site")][..], &[site("same-site")], &[site("")], &[]] {
+            assert!(!asked(&[&[gzip], site].concat()), "{site:?}");
+        }
+        assert!(!asked(&[none, site("none")]) && !asked(&[site("none")]));
+        assert!(!asked(&[("accept-encoding", "gzip;q=0"), site("none")]));
+    }
+
+    #[test]
+    fn the_compressed_text_is_the_same_text() {
+        let page = "<p>hold fast</p>".repeat(200);
+        let made = |content_type, text: &str| {
+            HttpResponse::Ok().content_type(content_type).insert_header(("etag", "\"a\"")).body(text.to_owned())
+        };
+        let answer = compressed(made("text/html; charset=utf-8", &page), true);
+        assert_eq!((header_of(&answer, "content-encoding"), header_of(&answer, "etag")), ("gzip", "W/\"a\""));
+        let packed = answer.into_body().try_into_bytes().unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+        assert!(text == page && packed.len() < page.len() / 4);
+        for (answer, may) in
+            [(made("text/html", &page), false), (made("text/html", "short"), true), (made("image/png", &page), true)]
+        {
+            let before = answer.headers().contains_key("vary");
+            let answer = compressed(answer, may);
+            assert!(!before && !answer.headers().contains_key("content-encoding"), "{answer:?}");
+            assert_eq!(header_of(&answer, "etag"), "\"a\"");
+        }
+    }
+}
