@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Where the page without a network is.
-pub const SHELL: &str = "/offline";
+const SHELL: &str = "/offline";
 const WORKER: &str = "sw.js";
 const MANIFEST: &str = "manifest.webmanifest";
 /// What only an installation asks for: the system fetches it, and no page.

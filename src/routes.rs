@@ -23,7 +23,7 @@ pub fn without_session(config: &mut ServiceConfig) {
         .service(resource("/metrics", GET).route(get().to(ops::metrics)))
         .service(resource("/manifest.webmanifest", GET).route(get().to(pwa::manifest)))
         .service(resource("/sw.js", GET).route(get().to(pwa::worker)))
-        .service(resource(pwa::SHELL, GET).route(get().to(pwa::shell)))
+        .service(resource("/offline", GET).route(get().to(pwa::shell)))
         .service(web::resource("/static/{name:.*}").route(get().to(assets::serve)));
 }
 

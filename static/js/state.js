@@ -1,7 +1,7 @@
 // The dot and the word in the header: whether what is shown and written here has reached the server. Other scripts tell it how
 // their requests went (`heard`); while something is wrong it asks by itself now and then.
 
-import { changes, here, waiting } from "./store.js";
+import { all, changes, here } from "./store.js";
 
 const FIRST_DELAY = 3_000;
 const LAST_DELAY = 60_000;
@@ -62,7 +62,8 @@ function show() {
 async function count() {
   try {
     const account = await here();
-    unsent = account ? await waiting(account) : 0;
+    // What was set aside does not wait: it is shown where it was written.
+    unsent = account ? (await all("outbox", account)).filter((each) => each.state !== "aside").length : 0;
   } catch {
     unsent = 0;
   }

@@ -138,6 +138,26 @@ test('signing out offline removes everything at once and is carried out before a
   await expectDashboard(page);
 });
 
+test('signing out on an open page without a server is the same, for every tab', async ({ app, server, front, watch }) => {
+  logoutBySync(front);
+  const page = await atHome(app, server);
+  const tab = await app.context.newPage();
+  await tab.goto('/devices');
+  await underWorker(tab);
+  cut(front, watch);
+  await signOutButton(page).click();
+  for (const each of [page, tab]) {
+    await expect(each.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
+    await expect(each.locator('body')).not.toContainText(owner.name);
+  }
+  await expectNothingOf(page);
+  front.asked.length = 0;
+  front.restore();
+  // The page without a network finds out by itself.
+  await expect(signInButton(page)).toBeVisible({ timeout: 30_000 });
+  expect(front.asked.find((each) => !each.includes('/static/'))).toBe('POST /api/session/sync');
+});
+
 test('while a sign-out cannot be carried out no page is shown', async ({ app, server, front, watch }) => {
   const page = await atHome(app, server);
   cut(front, watch);

@@ -14,10 +14,10 @@ async function walk({ app, server, front, watch }, options, look) {
   await page.evaluate(() => navigator.serviceWorker.getRegistration().then((known) => known.update()));
   await expect(page.getByText('A new version is ready.')).toBeVisible();
   await look(page, 'an update is ready');
-  for (const n of [1, 2]) {
-    await put(page, 'outbox', { account: person.id, op: { id: `o${n}`, kind: 'draft.put', draftId: `d${n}`, text: 'x' }, state: 'aside' });
-  }
   cut(front, watch);
+  for (const n of [1, 2]) {
+    await put(page, 'outbox', { account: person.id, op: { id: `o${n}`, kind: 'draft.put', draftId: `d${n}`, text: 'x' }, state: 'waiting' });
+  }
   await expect(page.locator('[data-state]')).toHaveText('Offline, 2 changes waiting', { timeout: 20_000 });
   await look(page, 'waiting');
   await page.goto('/dashboard');

@@ -49,6 +49,9 @@ pub const ADDRESSES: &[Address] = &[
     address("/healthz", "GET, HEAD", Body::None),
     address("/readyz", "GET, HEAD", Body::None),
     address("/metrics", "GET, HEAD", Body::None),
+    address("/manifest.webmanifest", "GET, HEAD", Body::None),
+    address("/sw.js", "GET, HEAD", Body::None),
+    address("/offline", "GET, HEAD", Body::None),
     address("/static/{name:.*}", "GET, HEAD", Body::None),
 ];
 
