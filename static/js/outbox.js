@@ -87,7 +87,7 @@ export async function drafts(account) {
       byId.delete(op.draftId);
     }
   }
-  return [...byId.values()].sort((one, other) => other.updatedAt.localeCompare(one.updatedAt) || one.id.localeCompare(other.id));
+  return [...byId.values()].sort((one, other) => (other.updatedAt ?? "").localeCompare(one.updatedAt ?? "") || one.id.localeCompare(other.id));
 }
 
 // --- sending

@@ -4,7 +4,8 @@ import { change, changes, get, goodbyes, here, waiting } from "./store.js";
 import { heard } from "./state.js";
 
 const AT_MOST_EVERY = 60_000;
-const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store" };
+const leaving = new AbortController();
+const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store", signal: leaving.signal };
 const sessionId = document.documentElement.dataset.session;
 
 /** The person whose session this page is of, if that is already known here. */
@@ -62,7 +63,7 @@ async function ask(address) {
     heard(answer.status);
     return answer.ok ? await answer.json() : undefined;
   } catch {
-    heard(0);
+    if (!leaving.signal.aborted) heard(0);
     return undefined;
   }
 }
@@ -79,6 +80,7 @@ async function send() {
 const quietlyRemember = () => remember().then(send).catch(() => {});
 
 quietlyRemember();
+document.addEventListener("leaving", () => leaving.abort());
 document.addEventListener("sessions-changed", quietlyRemember);
 document.addEventListener("visibilitychange", () => document.hidden || quietlyRemember());
 addEventListener("online", quietlyRemember);

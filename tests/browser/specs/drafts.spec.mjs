@@ -81,6 +81,7 @@ for (const choice of ['Keep this one', 'Keep the other one', 'Keep both']) {
     watch.allowFailures('/api/events');
     watch.allowFailures('/api/session');
     watch.allowFailures('/api/devices');
+    watch.allowFailures('/readyz');
     await other.context().setOffline(true);
     await field(other).fill('Begun, with the fox');
     await expect(other.locator('#draft-state')).toContainText('Saved on this device');

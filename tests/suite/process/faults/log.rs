@@ -155,6 +155,8 @@ impl Said {
             (503, Asked::Health) => wrong("not alive"),
             (503, _) if retry_after(answer) == 0 => wrong("no word when to try again"),
             (503, _) => Self::Away,
+            // Tries that died with the program count as wrong ones for a minute.
+            (429, Asked::Login) if retry_after(answer) > 0 => Self::Away,
             (200, Asked::Health) | (204, Asked::Logout) => Self::Done,
             (200, Asked::Login) => begun(answer).unwrap_or_else(|| wrong("no session in it")),
             (200, Asked::Look) if answer.json()["session"]["id"].as_str() != with.map(|one| one.id.as_str()) => {
