@@ -42,13 +42,15 @@ export async function write(account, draftId, text, base) {
   });
 }
 
-/** Deletes a draft. What waits of it need not be sent any more. */
+/** Deletes a draft. What waits of it need not be sent any more; what it built on is what was seen, and is meant. */
 export async function remove(account, draftId, base) {
   await change(STORES, async ({ outbox }) => {
     const own = (await outbox.all(account)).filter(({ op }) => op.draftId === draftId);
     for (const one of own) if (one.state !== "sent") await outbox.delete(one.seq);
     const sent = own.some(({ state }) => state === "sent");
-    if (sent || base) await outbox.add(operation(account, "draft.delete", { draftId, baseVersion: sent ? null : base.version }));
+    const waiting = own.find(({ state }) => state === "waiting");
+    const version = sent ? null : (waiting?.op.baseVersion ?? base?.version ?? 0);
+    if (version !== 0) await outbox.add(operation(account, "draft.delete", { draftId, baseVersion: version }));
   });
 }
 

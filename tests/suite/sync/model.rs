@@ -78,6 +78,8 @@ struct World {
     /// The first answer to each operation.
     answered: BTreeMap<String, Status>,
     conflicts: usize,
+    /// What was done, for whoever looks into a run that failed.
+    log: Vec<String>,
 }
 
 struct Device {
@@ -100,7 +102,15 @@ struct Entry {
 impl World {
     fn new(seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { seed, random, written: BTreeSet::new(), over: BTreeSet::new(), answered: BTreeMap::new(), conflicts: 0 }
+        Self {
+            seed,
+            random,
+            written: BTreeSet::new(),
+            over: BTreeSet::new(),
+            answered: BTreeMap::new(),
+            conflicts: 0,
+            log: Vec::new(),
+        }
     }
 
     fn below(&mut self, most: usize) -> usize {
@@ -130,6 +140,7 @@ impl World {
             None => (uuid(), None),
         };
         self.over.extend(before.clone());
+        self.log.push(format!("{} writes {draft} {text:?} over {before:?}", device.sender.device_name));
         device.write(&draft, text, before.as_deref());
     }
 
@@ -140,6 +151,7 @@ impl World {
         }
         let at = self.below(seen.len());
         let (draft, text) = seen.into_iter().nth(at).unwrap();
+        self.log.push(format!("{} deletes {draft} {text:?}", device.sender.device_name));
         self.over.insert(text);
         device.delete(&draft);
     }
@@ -147,11 +159,14 @@ impl World {
     /// A call and its answer, unless one of them is lost; what of the outbox is left to send.
     async fn exchange(&mut self, sessions: &Sessions, device: &mut Device, loss: Loss) -> usize {
         let batch = device.begin();
+        let sent: Vec<_> = batch.iter().map(|entry| (&entry.draft, &entry.text, entry.base)).collect();
+        self.log.push(format!("{} sends {sent:?}, lost: {loss:?}", device.sender.device_name));
         if loss == Loss::Request {
             return device.outbox.len();
         }
         let applied = device.send(sessions, &batch).await;
         for (entry, result) in batch.iter().zip(&applied.results) {
+            self.log.push(format!("    {:?} {:?} {:?}", result.status, result.first, result.draft));
             self.judge(entry, result);
         }
         if loss == Loss::Nothing {
@@ -195,7 +210,7 @@ impl World {
         texts.sort_unstable();
         assert!(texts.windows(2).all(|two| two[0] != two[1]), "run {}: an effect twice: {texts:?}", self.seed);
         for text in self.written.difference(&self.over) {
-            assert!(texts.contains(&text.as_str()), "run {}: lost {text:?} of {texts:?}", self.seed);
+            assert!(texts.contains(&text.as_str()), "run {}: lost {text:?} of {texts:?}\n{:#?}", self.seed, self.log);
         }
     }
 }
@@ -214,8 +229,14 @@ impl Device {
         Self { sender, known: None, copies: BTreeMap::new(), outbox: Vec::new() }
     }
 
-    /// The drafts with their texts, as this device shows them.
-    fn seen(&self) -> BTreeMap<String, String> {
+    /// The drafts with their texts, as this device shows them; in the order of the texts, as ids are random.
+    fn seen(&self) -> Vec<(String, String)> {
+        let mut seen: Vec<(String, String)> = self.by_draft().into_iter().collect();
+        seen.sort_by(|one, other| one.1.cmp(&other.1));
+        seen
+    }
+
+    fn by_draft(&self) -> BTreeMap<String, String> {
         let mut seen: BTreeMap<String, String> =
             self.copies.iter().map(|(id, draft)| (id.clone(), draft.text.clone())).collect();
         for entry in &self.outbox {
@@ -245,11 +266,13 @@ impl Device {
     }
 
     fn delete(&mut self, draft: &str) {
+        let waiting = self.outbox.iter().find(|entry| entry.draft == draft && entry.sent.is_none());
+        // What was written builds on what was seen, though another version may have come since.
+        let seen = waiting.and_then(|waiting| waiting.base).or_else(|| Some(self.copies.get(draft)?.version));
         self.outbox.retain(|entry| entry.draft != draft || entry.sent.is_some());
         let is_sent = self.outbox.iter().any(|entry| entry.draft == draft);
-        let copy = self.copies.get(draft);
-        if is_sent || copy.is_some() {
-            let base = if is_sent { None } else { copy.map(|copy| copy.version) };
+        let base = if is_sent { None } else { seen.filter(|base| *base > 0) };
+        if is_sent || base.is_some() {
             self.outbox.push(Entry { draft: draft.to_owned(), text: None, base, sent: None });
         }
     }
