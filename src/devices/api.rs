@@ -56,7 +56,8 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 /// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
 pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
-    match act::end(&desk, &user, Ending::Session(id.into_inner())).await?.ended {
+    let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
+    match act::end(&desk, &user, ending).await?.ended {
         0 => Err(Error::NotFound),
         _ => Ok(HttpResponse::NoContent().finish()),
     }
@@ -92,8 +93,11 @@ pub async fn rename(
 ) -> Result<HttpResponse> {
     let name = device::check_name(&sent.name)?;
     act::rename(&desk, &user, &id, &name).await?;
-    let view = views(&desk.sessions, &user).await?.into_iter().find(|view| view.id == *id);
-    Ok(HttpResponse::Ok().json(view.ok_or(Error::NotFound)?))
+    let (account_id, ids) = (user.account.id.clone(), [id.into_inner()]);
+    let one = async move |conn: &mut Conn<'_>| known::those(conn, &account_id, &ids).await;
+    let renamed = desk.sessions.db.read(one).await?.pop().ok_or(Error::NotFound)?;
+    let living = living(&desk.sessions, &user).await?;
+    Ok(HttpResponse::Ok().json(DeviceView::new(renamed, &living, &user)))
 }
 
 /// `DELETE /api/devices/{id}`
@@ -102,7 +106,8 @@ pub async fn rename(
 /// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
 pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
-    act::end(&desk, &user, Ending::Device(id.into_inner())).await?;
+    let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;
+    act::end(&desk, &user, ending).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
