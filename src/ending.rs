@@ -48,6 +48,15 @@ impl Ending {
         }
     }
 
+    /// Where it leads whoever ended their own session by it: after somebody else used it, by way of the login to a new
+    /// password.
+    pub fn leads_out_to(&self) -> &'static str {
+        match self {
+            Self::NotMe(_) => "/login?next=%2Faccount%3Fwhy%3Dnot-me",
+            Self::Session(_) | Self::Others | Self::Device(_) => "/login",
+        }
+    }
+
     /// The same after the session that acts got another id.
     #[must_use]
     pub fn after_rekey(self, old: &str, new: &str) -> Self {

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::act;
 use crate::{
     db::{Conn, Instant},
-    desk::Desk,
+    desk::{Desk, clear_cache},
     device::{
         self, Client,
         known::{self, Known},
     },
-    ending::Ending,
+    ending::{Done, Ending},
     error::{Error, Result},
     security::json::Object,
     session::{CurrentUser, Record, SessionView, Sessions, listing},
@@ -57,10 +57,8 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
-    match act::end(&desk, &user, ending).await?.ended {
-        0 => Err(Error::NotFound),
-        _ => Ok(HttpResponse::NoContent().finish()),
-    }
+    let done = act::end(&desk, &user, ending).await?;
+    if done.ended == 0 { Err(Error::NotFound) } else { Ok(ended(&done)) }
 }
 
 /// `POST /api/sessions/revoke-others`
@@ -107,8 +105,15 @@ pub async fn rename(
 pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;
-    act::end(&desk, &user, ending).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(ended(&act::end(&desk, &user, ending).await?))
+}
+
+fn ended(done: &Done) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent().finish();
+    if done.own {
+        clear_cache(&mut answer);
+    }
+    answer
 }
 
 fn confirmed(user: &CurrentUser) -> Result<()> {

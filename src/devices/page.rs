@@ -13,7 +13,7 @@ use super::{
 use crate::{
     account,
     db::Conn,
-    desk::Desk,
+    desk::{Desk, signed_out},
     device::{self, arrivals, known},
     ending::Ending,
     error::{Error, Result},
@@ -115,8 +115,9 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) 
             .finish();
         return Ok(page::see_other(&format!("/confirm?{query}")));
     }
+    let out = ending.leads_out_to();
     let done = act::end(desk, user, ending).await?;
-    Ok(page::see_other(if done.own { "/login" } else { &next }))
+    Ok(if done.own { signed_out(out) } else { page::see_other(&next) })
 }
 
 async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
