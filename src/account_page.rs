@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     page::{self, Page, When},
     security::forms::{self, Form},
-    session::{CurrentUser, EndReason, Scope, SessionKey, ends, request::Presented, statements},
+    session::{CurrentUser, EndReason, Scope, SessionKey, ends, listing, request::Presented, statements},
 };
 
 /// What was done just now, and what leads here.
@@ -185,6 +185,8 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
                 return Ok(Changed::WrongPassword);
             }
             let id = user.account.id.clone();
+            // In the order of their ids, before one of them is changed.
+            listing::lock_living(conn, &id).await?;
             if !statements::rekey(conn, &old, &new).await? {
                 return Ok(Changed::Ended);
             }
@@ -198,6 +200,9 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
             if change.end_others {
                 let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
                 ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
+                if let Some(device) = &user.record.device_id {
+                    arrivals::set(conn, device).await?;
+                }
             }
             Ok(Changed::Yes(new))
         };

@@ -9,7 +9,10 @@ use actix_session::{Session, SessionExt as _};
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
     dev::Payload,
-    http::{StatusCode, header},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
     web,
 };
 
@@ -19,7 +22,7 @@ use crate::{
         proof::{Claim, Prover},
     },
     error::{Error, Result},
-    failure,
+    failure, page,
     secret::Secret,
     security::{Site, cookies, forms},
     session::{
@@ -100,6 +103,19 @@ impl Desk {
     pub fn goodbye(&self, ended: bool) {
         current::finish_logout(&self.session, ended);
     }
+}
+
+/// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).
+pub fn clear_cache(answer: &mut HttpResponse) {
+    let cache = HeaderValue::from_static("\"cache\"");
+    answer.headers_mut().insert(HeaderName::from_static("clear-site-data"), cache);
+}
+
+/// Goes on to an address after a logout.
+pub fn signed_out(address: &str) -> HttpResponse {
+    let mut answer = page::see_other(address);
+    clear_cache(&mut answer);
+    answer
 }
 
 /// A form that could not be carried out because something is away, or because of too many wrong passwords: shown again,

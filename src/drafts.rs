@@ -23,6 +23,7 @@ use crate::{
     page::{self, Page, When},
     security::forms::{self, Form},
     session::CurrentUser,
+    text::is_id,
 };
 
 /// Largest form, in bytes: 10,000 characters of four bytes each, percent-encoded, and what stands around them.
@@ -143,6 +144,11 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
     if !is_fresh {
         let notice = Some("This page had been open for a while. Please try once more.".to_owned());
         return shown_again(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, fields, notice, None).await;
+    }
+    let named = [fields.both.as_deref(), fields.delete.as_deref(), fields.keep.as_ref().map(|_| fields.draft.as_str())];
+    let other = fields.keep.as_ref().map(|_| fields.other.as_str());
+    if named.into_iter().chain([other]).flatten().any(|id| !is_id(id)) {
+        return Err(Error::NotFound);
     }
     if let Some(id) = fields.both {
         return keep_both(&desk, &user, id).await;

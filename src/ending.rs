@@ -10,9 +10,10 @@ use crate::{
     account,
     audit::{self, Event, Kind},
     db::Conn,
-    device::known,
+    device::{arrivals, known},
     error::Result,
     session::{EndReason, Scope, Who, ends, listing},
+    text::is_id,
 };
 
 /// Longest name of what is ended, with its word.
@@ -37,13 +38,22 @@ impl Ending {
         if text == "others" {
             return Some(Self::Others);
         }
-        let (word, id) = text.split_once(':').filter(|_| text.len() <= LONGEST)?;
+        let (word, id) = text.split_once(':').filter(|(_, id)| text.len() <= LONGEST && is_id(id))?;
         let named = |prefix: &str| id.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()).then(|| id.to_owned());
         match word {
             "session" => named("aiq_").map(Self::Session),
             "device" => named("dev_").map(Self::Device),
             "not-me" => named("aiq_").or_else(|| named("dev_")).map(Self::NotMe),
             _ => None,
+        }
+    }
+
+    /// Where it leads whoever ended their own session by it: after somebody else used it, by way of the login to a new
+    /// password.
+    pub fn leads_out_to(&self) -> &'static str {
+        match self {
+            Self::NotMe(_) => "/login?next=%2Faccount%3Fwhy%3Dnot-me",
+            Self::Session(_) | Self::Others | Self::Device(_) => "/login",
         }
     }
 
@@ -138,9 +148,12 @@ async fn end(conn: &mut Conn<'_>, who: &Who, scope: &Scope, ip: Option<&str>) ->
     Ok(Done { ended, own })
 }
 
-/// Ends all sessions of a device and deletes it, and with it the browser's own count of wrong passwords.
+/// Ends all sessions of a device and forgets it, and with it the browser's own count of wrong passwords.
 async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> Result<Option<Done>> {
     let Some(device) = known::one(conn, &who.account_id, id).await? else {
+        return Ok(None);
+    };
+    let Some(rest) = arrivals::rest_of(conn, &who.account_id, &device, who.device_id.as_deref()).await? else {
         return Ok(None);
     };
     let all = Scope::OnDevice { account: who.account_id.clone(), device: id.to_owned() };
@@ -150,7 +163,7 @@ async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> R
         .device(Some(&device.id), Some(&device.name))
         .ip(ip);
     audit::record(conn, &[event]).await?;
-    known::forget(conn, &who.account_id, id).await?;
+    known::forget(conn, &who.account_id, id, rest).await?;
     Ok(Some(done))
 }
 
@@ -185,6 +198,8 @@ mod tests {
             "not-me:",
             "session:aiq_",
             "all",
+            "session:aiq_\0",
+            "not-me:dev_a b",
             &long,
         ] {
             assert_eq!(Ending::parse(text), None, "{text:?}");

@@ -11,7 +11,7 @@ use crate::{
     account::Account,
     audit::{self, Kind},
     db::Conn,
-    desk::Desk,
+    desk::{Desk, clear_cache},
     device::{self, known},
     draft::{
         self, Changes,
@@ -105,11 +105,19 @@ pub async fn sync(sent: web::Json<Object<Call>>, user: CurrentUser, desk: Desk) 
 }
 
 fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> HttpResponse {
-    if applied.ended_itself {
+    let Applied { revision, results, changes, ended_itself } = applied;
+    let mut answer = HttpResponse::Ok().json(Answer {
+        user: &user.account,
+        session: user.view(),
+        revision: *revision,
+        results,
+        changes,
+    });
+    if *ended_itself {
         desk.goodbye(true);
+        clear_cache(&mut answer);
     }
-    let Applied { revision, results, changes, .. } = applied;
-    HttpResponse::Ok().json(Answer { user: &user.account, session: user.view(), revision: *revision, results, changes })
+    answer
 }
 
 /// What makes no sense is left out: it is no reason to keep a queue waiting.

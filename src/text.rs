@@ -1,4 +1,5 @@
-//! Which texts may name something that people read. Called wherever somebody chooses a name.
+//! Which texts may name something: for people to read, called wherever somebody chooses a name; or as an id, called
+//! wherever one comes from outside.
 
 /// Whether a text can stand as a name: something of it can be seen, and nothing of it hides or turns what stands beside it
 /// (Unicode Technical Report 36, 2.10.2: bidirectional controls; and control characters).
@@ -12,9 +13,26 @@ pub fn is_name(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || turns(c)) && !text.chars().all(unseen)
 }
 
+/// Whether a text can be an id of ours, or a client's of a draft: 1 to 100 letters, digits and `-._~:`. Nothing is called
+/// anything else, so the database is not asked; PostgreSQL would refuse a U+0000.
+pub fn is_id(text: &str) -> bool {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    (1..=100).contains(&text.len()) && text.bytes().all(is_fine)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_short_and_plain() {
+        for id in ["a", "dev_AZaz09-_", "aiq_1_a", "~.:", &"a".repeat(100)] {
+            assert!(is_id(id), "{id:?}");
+        }
+        for odd in ["", "\0", "aiq_\0", "a b", "a/b", "é", &"a".repeat(101)] {
+            assert!(!is_id(odd), "{odd:?}");
+        }
+    }
 
     #[test]
     fn names_can_be_seen_and_turn_nothing() {

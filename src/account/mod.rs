@@ -142,6 +142,15 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result
     Ok(rows == 1)
 }
 
+/// Whether there is any account.
+///
+/// # Errors
+/// When the database is away.
+pub async fn any(conn: &mut Conn<'_>) -> Result<bool> {
+    let one: Option<String> = find!(conn, first(accounts::table.select(accounts::id)))?;
+    Ok(one.is_some())
+}
+
 /// Locks the account's row for this transaction, as a login does, so that what is done to its sessions and devices is done
 /// one after the other.
 ///

@@ -4,7 +4,8 @@
 //! database and not the key file. Events of nobody are no links.
 //!
 //! Whoever restores an account's rows and its head together, all as they once were, is not found out by the database
-//! alone: what tells is a copy of the head from elsewhere, such as an older backup or what `doctor` printed.
+//! alone: what tells is a copy of the head from elsewhere, such as an older backup or what `doctor` printed. Nor is who takes
+//! out an account with all that was its own: accounts are not counted under a seal.
 //!
 //! Invariant: heads are locked in account order and last of all in their transaction, so that links are in the order of
 //! commits and nobody waits in a circle.
@@ -15,7 +16,10 @@ use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, SelectableHelper
 use futures_util::future::LocalBoxFuture;
 use sha2::{Digest as _, Sha256};
 
-use super::{Event, Kind};
+use super::{
+    Event, Kind,
+    mark::{self, Mark},
+};
 use crate::{
     db::{
         Conn, Epilogue, Instant, Locked, TrailHead, TrailHeads, find, now, run,
@@ -95,7 +99,11 @@ async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
         return Ok(());
     }
     let keys = conn.trail_keys()?.clone();
-    let mut sealer = Sealer::new(lock_heads(conn, &ids).await?, &keys)?;
+    let heads = lock_heads(conn, &ids).await?;
+    // Only then it matters, and that is when an account is made.
+    let unsealed = heads.iter().any(|(head, _)| head.mac.is_none());
+    let is_marked = unsealed && mark::look(conn, &keys).await? != Mark::Missing;
+    let mut sealer = Sealer::new(heads, &keys, is_marked)?;
     let links = events.iter().map(|event| sealer.link(event)).collect::<Result<Vec<_>>>()?;
     for rows in links.chunks(ROWS) {
         run!(conn, execute(diesel::insert_into(audit::table).values(rows)))?;
@@ -115,6 +123,21 @@ pub async fn is_begun(conn: &mut Conn<'_>) -> Result<bool> {
     Ok(any.is_some())
 }
 
+/// Seals the heads of these accounts, as chains of no links after the events from before; of how many. What another program
+/// has sealed meanwhile stays.
+pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &TrailKeys) -> Result<usize> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let mut heads = lock_heads(conn, ids).await?;
+    heads.retain(|(head, _)| head.mac.is_none());
+    let sealed = heads.len();
+    for heads in Sealer::new(heads, keys, false)?.heads().chunks(ROWS) {
+        run!(conn, execute(TrailHeads(heads)))?;
+    }
+    Ok(sealed)
+}
+
 /// The heads of these accounts, locked until the transaction ends, with the time. An account that was just made has
 /// none yet.
 async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(TrailHead, Instant)>> {
@@ -127,8 +150,9 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(Tr
         }
         heads = lock_existing(conn, ids).await?;
     }
+    let is_new = |head: &TrailHead| head.links == 0 && head.mac.is_none();
     let new: Vec<&str> =
-        heads.iter().filter(|(head, _)| head.links == 0).map(|(head, _)| head.account_id.as_str()).collect();
+        heads.iter().filter(|(head, _)| is_new(head)).map(|(head, _)| head.account_id.as_str()).collect();
     if !new.is_empty() {
         let older: Vec<(Option<String>, i64)> = run!(
             conn,
@@ -140,7 +164,7 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(Tr
             )
         )?;
         let older: BTreeMap<_, _> = older.into_iter().collect();
-        for (head, _) in heads.iter_mut().filter(|(head, _)| head.links == 0) {
+        for (head, _) in heads.iter_mut().filter(|(head, _)| is_new(head)) {
             head.unchained = older.get(&Some(head.account_id.clone())).copied().unwrap_or(0);
         }
     }
@@ -175,11 +199,13 @@ struct Chain {
 }
 
 impl<'k> Sealer<'k> {
-    fn new(heads: Vec<(TrailHead, Instant)>, keys: &'k TrailKeys) -> Result<Self> {
+    /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
+    fn new(heads: Vec<(TrailHead, Instant)>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at) in heads {
-            let torn = head.links > 0 && head.is_sealed(keys)? == Some(false);
+            let is_new = head.links == 0 && head.mac.is_none();
+            let torn = if is_new { is_marked && head.unchained > 0 } else { head.is_sealed(keys)? == Some(false) };
             if torn {
                 tracing::error!(account = %head.account_id, "the head of this account's trail is not as it was sealed");
             }
@@ -323,10 +349,10 @@ pub(super) fn commit(salt: &[u8], ip: &str) -> Vec<u8> {
 }
 
 /// Fields one after another, each with its length, and told apart from those that are not there.
-struct Encoding(Vec<u8>);
+pub(super) struct Encoding(pub(super) Vec<u8>);
 
 impl Encoding {
-    fn of(purpose: &str) -> Self {
+    pub(super) fn of(purpose: &str) -> Self {
         Self(Vec::with_capacity(256)).text(Some(purpose))
     }
 
@@ -342,7 +368,7 @@ impl Encoding {
         self
     }
 
-    fn text(self, field: Option<&str>) -> Self {
+    pub(super) fn text(self, field: Option<&str>) -> Self {
         self.bytes(field.map(str::as_bytes))
     }
 

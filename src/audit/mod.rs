@@ -5,6 +5,7 @@
 //! that addresses are wiped.
 
 mod chain;
+pub mod mark;
 mod page;
 pub mod verify;
 pub mod wipe;

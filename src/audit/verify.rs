@@ -9,6 +9,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, Selec
 use super::{
     Kind,
     chain::{self, Content},
+    mark::{self, Mark},
 };
 use crate::{
     db::{
@@ -37,6 +38,8 @@ pub struct Verified {
     pub broken: u64,
     /// Accounts whose chain is whole as far as can be said, with links whose key is not in the key file.
     pub uncheckable: u64,
+    /// What is known of the mark that the trail has begun.
+    pub mark: Mark,
     /// One for each of those accounts, the first 100 in account order.
     pub findings: Vec<Finding>,
 }
@@ -44,7 +47,7 @@ pub struct Verified {
 impl Verified {
     /// Whether there is nothing to say.
     pub fn is_whole(&self) -> bool {
-        self.broken == 0 && self.uncheckable == 0
+        self.broken == 0 && self.uncheckable == 0 && !matches!(self.mark, Mark::Broken | Mark::KeyMissing(_))
     }
 }
 
@@ -115,7 +118,7 @@ impl fmt::Display for Finding {
 /// # Errors
 /// When the database is away.
 pub async fn verify(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Verified> {
-    let mut verified = Verified::default();
+    let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
     let mut last = String::new();
     loop {
         let some = accounts::table.filter(accounts::id.gt(&last)).order(accounts::id).limit(ROWS);
@@ -151,6 +154,7 @@ async fn walk(
     verified: &mut Verified,
 ) -> Result<Option<Finding>> {
     let mut walk = Walk::new(keys, account_id);
+    walk.is_marked = verified.mark != Mark::Missing;
     let mut promised = 0;
     let found = loop {
         let (rows, head) = walk.read(conn).await?;
@@ -213,6 +217,9 @@ struct Walk<'k> {
     digest: Vec<u8>,
     begins_with_its_making: bool,
     key_missing: Option<(i64, String)>,
+    /// The last links in a row whose seals could not be checked: how many, and the newest.
+    unchecked: (u64, i64),
+    is_marked: bool,
 }
 
 impl<'k> Walk<'k> {
@@ -226,6 +233,8 @@ impl<'k> Walk<'k> {
             digest: Vec::new(),
             begins_with_its_making: false,
             key_missing: None,
+            unchecked: (0, 0),
+            is_marked: false,
         }
     }
 
@@ -275,9 +284,18 @@ impl<'k> Walk<'k> {
                 true
             }
         };
-        if !sealed || !row.is_address_right() {
+        if !row.is_address_right() {
             return Ok(Some(self.finding(Some(row.id), Wrong::Changed)));
         }
+        if !sealed {
+            // It does not follow from the one before: if that one alone could not be checked, that is the one.
+            let id = if self.unchecked.0 == 1 { self.unchecked.1 } else { row.id };
+            return Ok(Some(self.finding(Some(id), Wrong::Changed)));
+        }
+        self.unchecked = match self.keys.find(key_id) {
+            Some(_) => (0, 0),
+            None => (self.unchecked.0 + 1, row.id),
+        };
         self.begins_with_its_making |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
         self.digest = chain::digest(&self.digest, &content, mac);
         self.links = seq;
@@ -296,9 +314,12 @@ impl<'k> Walk<'k> {
             return wrong(Wrong::Beginning);
         }
         if head.links == 0 && self.links == 0 && head.mac.is_none() {
-            return Ok(None);
+            return if self.is_marked { wrong(Wrong::Head) } else { Ok(None) };
         }
         let sealed = head.is_sealed(self.keys)?;
+        if head.links == self.links && head.digest.as_ref() != Some(&self.digest) && self.unchecked.0 == 1 {
+            return Ok(Some(self.finding(Some(self.unchecked.1), Wrong::Changed)));
+        }
         if head.links < self.links || head.digest.as_ref() != Some(&self.digest) || sealed == Some(false) {
             return wrong(Wrong::Head);
         }

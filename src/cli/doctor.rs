@@ -9,7 +9,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use self::proxy_trust::proxy_trust;
 use super::{in_words, say, tls};
 use crate::{
-    audit::verify::{Verified, verify},
+    account,
+    audit::{
+        mark::Mark,
+        verify::{Verified, Wrong, verify},
+    },
     clock::Clock,
     db::{Instant, Schema, inspect::Inspection, now, run as query},
     error::{Error, Result},
@@ -163,10 +167,17 @@ async fn trail(patient: &mut Patient) -> Finding {
         return Ok("looked at once the schema is this program's".to_owned());
     }
     let Ok(Some(keys)) = &patient.keys else {
-        return Ok("looked at once the key file is there".to_owned());
+        return match account::any(&mut database.conn()).await.map_err(|error| away(&error))? {
+            true => {
+                Err("not checked: the key file is missing or cannot be read (SESSILE_KEY_FILE): put it back".to_owned())
+            }
+            false => Ok("no events of accounts yet".to_owned()),
+        };
     };
     let verified = verify(&mut database.conn(), keys.trail()).await.map_err(|error| away(&error))?;
-    let Some(first) = verified.findings.first() else { return Ok(in_order(&verified)) };
+    let Some(first) = verified.findings.first() else {
+        return marked(&verified).map_or_else(|| Ok(in_order(&verified)), Err);
+    };
     let more = match verified.broken + verified.uncheckable - 1 {
         0 => String::new(),
         1 => ", and 1 more account".to_owned(),
@@ -178,6 +189,25 @@ async fn trail(patient: &mut Patient) -> Finding {
         ""
     };
     Err(format!("{first}{more}{remedy}"))
+}
+
+/// What is wrong with the mark that the trail has begun.
+fn marked(verified: &Verified) -> Option<String> {
+    match &verified.mark {
+        Mark::Sealed => None,
+        Mark::Missing if verified.accounts == 0 => None,
+        Mark::Missing => Some(
+            "not begun: start the server once; if it was started since this version came, somebody or something took the \
+             mark out of the database, so keep a copy, and compare with a backup"
+                .to_owned(),
+        ),
+        Mark::Broken => Some(
+            "the mark that it has begun was changed: somebody or something changed the database past this program; keep a \
+             copy, and compare with a backup"
+                .to_owned(),
+        ),
+        Mark::KeyMissing(id) => Some(Wrong::KeyMissing(id.clone()).to_string()),
+    }
 }
 
 fn in_order(verified: &Verified) -> String {

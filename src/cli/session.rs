@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{address, open, open_to_record, open_with_any_keys, say, unknown};
 use crate::{
-    account,
+    account::{self, Account},
     audit::OPERATOR,
     db::{Conn, Db},
     error::{Error, Result},
@@ -57,8 +57,12 @@ struct Line {
 }
 
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
-    let only = email.as_deref().map(address).transpose()?.map(|email| email.key());
-    let mut rows = open(settings).await?.read(async |conn: &mut Conn<'_>| listing::list_all(conn).await).await?;
+    let db = open(settings).await?;
+    let only = match email {
+        Some(email) => Some(account_of(&db, &email).await?.email.to_lowercase()),
+        None => None,
+    };
+    let mut rows = db.read(async |conn: &mut Conn<'_>| listing::list_all(conn).await).await?;
     rows.retain(|(_, email, _)| only.as_ref().is_none_or(|only| email.to_lowercase() == *only));
     if json {
         let lines: Vec<Line> = rows
@@ -89,12 +93,16 @@ async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
 }
 
 async fn revoke_all_of(settings: &Settings, email: &str) -> Result<()> {
+    let db = open_to_record(settings).await?;
+    let found = account_of(&db, email).await?;
+    say(&format!("ended {}", end(&db, Scope::Account(found.id)).await?))
+}
+
+async fn account_of(db: &Db, email: &str) -> Result<Account> {
     let address = address(email)?;
     let key = address.key();
-    let db = open_to_record(settings).await?;
     let found = db.read(async move |conn: &mut Conn<'_>| account::find_credentials(conn, &key).await).await?;
-    let found = found.ok_or_else(|| unknown(&address))?;
-    say(&format!("ended {}", end(&db, Scope::Account(found.account.id)).await?))
+    Ok(found.ok_or_else(|| unknown(&address))?.account)
 }
 
 /// In several transactions, so that the server beside this never waits long.

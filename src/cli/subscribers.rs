@@ -1,8 +1,8 @@
 //! `sessile subscribers …`
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -74,15 +74,38 @@ fn lines(rows: Vec<Subscriber>) -> Vec<Line> {
     lines
 }
 
+/// Where a file is to be, and its mode.
+struct Place {
+    path: PathBuf,
+    mode: u32,
+}
+
+/// What a link leads to is replaced and not the link, and it keeps its mode. What is there and no file, such as a pipe or
+/// a device, is left alone.
+fn place(out: &Path) -> std::io::Result<Place> {
+    match fs::metadata(out) {
+        Ok(found) if found.is_file() => {
+            Ok(Place { path: fs::canonicalize(out)?, mode: found.permissions().mode() & 0o777 })
+        }
+        Ok(_) => Err(std::io::Error::other("it is there and no regular file, choose another with --out")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && out.is_symlink() => {
+            Err(std::io::Error::other("it is a link that leads nowhere, choose another with --out"))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place { path: out.to_owned(), mode: 0o600 }),
+        Err(error) => Err(error),
+    }
+}
+
 /// Beside its place first, then renamed, so that whoever reads it finds the whole of the old or of the new one.
 fn write(out: &Path, lines: &[Line]) -> std::io::Result<()> {
+    let Place { path: out, mode } = place(out)?;
     let folder = match out.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let name = secret::random_name(".subscribers-").map_err(std::io::Error::other)?;
     let beside = folder.join(name);
-    let written = fill(&beside, lines).and_then(|()| fs::rename(&beside, out));
+    let written = fill(&beside, mode, lines).and_then(|()| fs::rename(&beside, &out));
     if written.is_err() {
         // What is left of it says nothing more than the error does.
         let _ = fs::remove_file(&beside);
@@ -90,8 +113,9 @@ fn write(out: &Path, lines: &[Line]) -> std::io::Result<()> {
     written.and_then(|()| File::open(folder)?.sync_all())
 }
 
-fn fill(path: &Path, lines: &[Line]) -> std::io::Result<()> {
+fn fill(path: &Path, mode: u32, lines: &[Line]) -> std::io::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     let mut buffered = BufWriter::new(file);
     serde_json::to_writer_pretty(&mut buffered, lines)?;
     buffered.write_all(b"\n")?;

@@ -277,6 +277,18 @@ impl Db {
         }
     }
 
+    /// Makes sure that what was overwritten cannot be read in the database's files any more, where that is ours to do: in
+    /// PostgreSQL it is up to its vacuum.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn bury(&self) -> Result<()> {
+        match &*self.0 {
+            Engine::Postgres(_) => Ok(()),
+            Engine::Sqlite(lanes) => lanes.empty_the_log().await,
+        }
+    }
+
     /// Brings the schema up to date; see [`migrate`].
     ///
     /// # Errors

@@ -41,6 +41,7 @@ diesel::table! {
         acknowledged_at -> Nullable<Instant>,
         app_version -> Nullable<Text>,
         sync_noted_at -> Nullable<Instant>,
+        forgotten_at -> Nullable<Instant>,
     }
 }
 
@@ -145,6 +146,8 @@ diesel::table! {
     instance (id) {
         id -> BigInt,
         key_fingerprint -> Nullable<Text>,
+        trail_key_id -> Nullable<Text>,
+        trail_mac -> Nullable<Binary>,
     }
 }
 

@@ -26,6 +26,9 @@ use crate::{
     settings::Settings,
 };
 
+/// How long the emptying of the log waits for readers; writers wait for it.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
+
 /// The two lanes of a file.
 pub(super) struct Lanes {
     readers: Lane,
@@ -39,6 +42,7 @@ struct Lane {
     places: Arc<Semaphore>,
     wait: Duration,
     deadline: Duration,
+    busy_timeout: Duration,
     size: usize,
     metrics: Metrics,
 }
@@ -52,7 +56,8 @@ struct Pragmas {
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
     fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
         conn.batch_execute(&format!(
-            "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA secure_delete = ON;",
             self.busy_timeout.as_millis()
         ))
         .map_err(diesel::r2d2::Error::QueryError)
@@ -131,6 +136,21 @@ impl Lanes {
         }
     }
 
+    /// Takes what was overwritten out of the log beside the file too. Somebody who reads just now is no reason to wait: then
+    /// the next time does it.
+    pub(super) async fn empty_the_log(&self) -> Result<()> {
+        let usual = self.writer.busy_timeout.as_millis();
+        self.writer
+            .hop(move |conn| {
+                let short = LOG_PATIENCE.as_millis();
+                let emptied =
+                    conn.batch_execute(&format!("PRAGMA busy_timeout = {short}; PRAGMA wal_checkpoint(TRUNCATE);"));
+                conn.batch_execute(&format!("PRAGMA busy_timeout = {usual};"))?;
+                Ok(emptied?)
+            })
+            .await
+    }
+
     pub(super) async fn migrate(&self) -> Result<()> {
         self.writer
             .hop(|conn| conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE)))
@@ -153,6 +173,7 @@ impl Lane {
             wait: settings.pool_timeout,
             // The wait for another process's lock comes before the work itself.
             deadline: settings.statement_timeout * 2,
+            busy_timeout: settings.statement_timeout,
             size,
             metrics,
         })

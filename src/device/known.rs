@@ -3,6 +3,7 @@
 //!
 //! Invariant: every statement names the account; another's device is as one that does not exist.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use diesel::{
@@ -17,10 +18,13 @@ use crate::{
         schema::{devices, sessions},
     },
     error::Result,
+    secret::Secret,
 };
 
 /// Devices that are listed at most, those that signed in last.
 const MOST: i64 = 200;
+/// Devices that are read at once.
+const AT_ONCE: usize = 1000;
 
 /// A device and what its sessions, ended ones too, say of it.
 #[derive(Debug, Clone)]
@@ -39,20 +43,51 @@ impl Known {
     }
 }
 
-/// The account's devices, last seen first; of a great many, the 200 that signed in last.
+/// The account's devices, last seen first; of a great many, the 200 that signed in last and all that are signed in.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Known>> {
+    let newest: Vec<String> = run!(
+        conn,
+        load(
+            devices::table
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null())
+                .order(devices::last_seen.desc())
+                .limit(MOST)
+                .select(devices::id)
+        )
+    )?;
+    let mut ids: BTreeSet<String> = newest.into_iter().collect();
+    if i64::try_from(ids.len()) == Ok(MOST) {
+        ids.extend(signed_in(conn, account_id).await?);
+    }
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut known = Vec::with_capacity(ids.len());
+    for some in ids.chunks(AT_ONCE) {
+        known.extend(those(conn, account_id, some).await?);
+    }
+    known.sort_by(|one, other| {
+        other.device.last_seen.cmp(&one.device.last_seen).then_with(|| one.device.id.cmp(&other.device.id))
+    });
+    Ok(known)
+}
+
+/// Those of these devices that the account has, in no order. At most 1000 at once.
+///
+/// # Errors
+/// When the database is away.
+pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Result<Vec<Known>> {
     let of_device = || sessions::table.filter(sessions::device_id.eq(devices::id.nullable()));
     let newest = || of_device().order(sessions::last_activity.desc()).limit(1);
     let rows: Vec<(Device, Option<Instant>, Option<String>)> = run!(
         conn,
         load(
             devices::table
+                .filter(devices::id.eq_any(ids))
                 .filter(devices::account_id.eq(account_id))
-                .order(devices::last_seen.desc())
-                .limit(MOST)
+                .filter(devices::forgotten_at.is_null())
                 .select((
                     Device::as_select(),
                     newest().select(sessions::last_activity).single_value(),
@@ -60,14 +95,25 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Known>> {
                 ))
         )
     )?;
-    let mut known: Vec<Known> = rows.into_iter().map(Known::new).collect();
-    known.sort_by(|one, other| {
-        other.device.last_seen.cmp(&one.device.last_seen).then_with(|| one.device.id.cmp(&other.device.id))
-    });
-    Ok(known)
+    Ok(rows.into_iter().map(Known::new).collect())
 }
 
-/// One device of the account.
+/// The devices on which the account is signed in.
+async fn signed_in(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
+    let rows: Vec<Option<String>> = run!(
+        conn,
+        load(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(sessions::device_id.is_not_null())
+                .select(sessions::device_id)
+        )
+    )?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// One device of the account; of those that are forgotten, only one that nobody has answered for.
 ///
 /// # Errors
 /// When the database is away.
@@ -78,6 +124,7 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
             devices::table
                 .filter(devices::id.eq(id))
                 .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null().or(devices::acknowledged_at.is_null()))
                 .select(Device::as_select())
         )
     )
@@ -97,6 +144,7 @@ pub async fn those_there(conn: &mut Conn<'_>, account_id: &str, ids: &[&str]) ->
             devices::table
                 .filter(devices::id.eq_any(ids))
                 .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null())
                 .select(devices::id)
         )
     )
@@ -170,12 +218,31 @@ pub async fn note_sync(conn: &mut Conn<'_>, id: &str, is_more_than_edited: bool)
     Ok(run!(conn, execute(diesel::update(device.filter(due)).set(noted)))? == 1)
 }
 
-/// Deletes a device; its sessions, which the caller has ended before, stay without one. `false` when it is not the
-/// account's.
+/// What is left of a device that is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// That nobody has answered whose it was. Its browser is a new device the next time.
+    Question,
+    /// That it is the person's own. Its browser is the same device the next time.
+    Standing,
+}
+
+/// Forgets a device; its sessions, which the caller has ended before, stay without one.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bool> {
+pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
-    Ok(run!(conn, execute(diesel::delete(own)))? == 1)
+    let hidden = (devices::forgotten_at.eq(now().nullable()), devices::proved_at.eq(None::<Instant>));
+    match rest {
+        Rest::Nothing => run!(conn, execute(diesel::delete(own))),
+        Rest::Question => {
+            let nobodys = devices::secret_hash.eq(Secret::random()?.hash());
+            run!(conn, execute(diesel::update(own).set((hidden, nobodys))))
+        }
+        Rest::Standing => run!(conn, execute(diesel::update(own).set(hidden))),
+    }
+    .map(drop)
 }

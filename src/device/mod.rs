@@ -56,6 +56,8 @@ pub struct Device {
     kind: Shape,
     /// Since when it is known to be the person's own.
     pub acknowledged_at: Option<Instant>,
+    /// Since when it is forgotten, and only kept for what it means to the account's other devices.
+    pub forgotten_at: Option<Instant>,
 }
 
 impl Device {
@@ -211,7 +213,7 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
         )
     )?;
     if is_first {
-        arrivals::acknowledge_first(conn, &device.id).await?;
+        arrivals::set(conn, &device.id).await?;
     }
     Ok(Recognized { device, client, is_new: true, was_called: None, secret })
 }
@@ -231,6 +233,7 @@ async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Say
                     devices::os.eq(&client.os),
                     devices::kind.eq(client.kind),
                     devices::installed.eq(client.installed),
+                    devices::forgotten_at.eq(None::<Instant>),
                 ))
                 .returning(Device::as_returning())
         )

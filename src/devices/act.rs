@@ -9,6 +9,7 @@ use crate::{
     ending::{self, Done, Ending},
     error::{Error, Result},
     session::{CurrentUser, listing},
+    text::is_id,
 };
 
 /// Ends something, if this session still lives to do it. If it ended itself, its cookie goes too.
@@ -45,6 +46,9 @@ pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Resu
 /// # Errors
 /// [`Error::NotFound`] when the account has no such device; or when the database is away.
 pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
+    if !is_id(id) {
+        return Err(Error::NotFound);
+    }
     let (id, name) = (id.to_owned(), name.to_owned());
     let (account, event) = (user.account.id.clone(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
     let renamed = desk

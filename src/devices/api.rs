@@ -7,12 +7,12 @@ use serde_json::json;
 use super::act;
 use crate::{
     db::{Conn, Instant},
-    desk::Desk,
+    desk::{Desk, clear_cache},
     device::{
         self, Client,
         known::{self, Known},
     },
-    ending::Ending,
+    ending::{Done, Ending},
     error::{Error, Result},
     security::json::Object,
     session::{CurrentUser, Record, SessionView, Sessions, listing},
@@ -56,10 +56,9 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 /// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
 pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
-    match act::end(&desk, &user, Ending::Session(id.into_inner())).await?.ended {
-        0 => Err(Error::NotFound),
-        _ => Ok(HttpResponse::NoContent().finish()),
-    }
+    let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
+    let done = act::end(&desk, &user, ending).await?;
+    if done.ended == 0 { Err(Error::NotFound) } else { Ok(ended(&done)) }
 }
 
 /// `POST /api/sessions/revoke-others`
@@ -92,8 +91,11 @@ pub async fn rename(
 ) -> Result<HttpResponse> {
     let name = device::check_name(&sent.name)?;
     act::rename(&desk, &user, &id, &name).await?;
-    let view = views(&desk.sessions, &user).await?.into_iter().find(|view| view.id == *id);
-    Ok(HttpResponse::Ok().json(view.ok_or(Error::NotFound)?))
+    let (account_id, ids) = (user.account.id.clone(), [id.into_inner()]);
+    let one = async move |conn: &mut Conn<'_>| known::those(conn, &account_id, &ids).await;
+    let renamed = desk.sessions.db.read(one).await?.pop().ok_or(Error::NotFound)?;
+    let living = living(&desk.sessions, &user).await?;
+    Ok(HttpResponse::Ok().json(DeviceView::new(renamed, &living, &user)))
 }
 
 /// `DELETE /api/devices/{id}`
@@ -102,8 +104,16 @@ pub async fn rename(
 /// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
 pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
-    act::end(&desk, &user, Ending::Device(id.into_inner())).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;
+    Ok(ended(&act::end(&desk, &user, ending).await?))
+}
+
+fn ended(done: &Done) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent().finish();
+    if done.own {
+        clear_cache(&mut answer);
+    }
+    answer
 }
 
 fn confirmed(user: &CurrentUser) -> Result<()> {

@@ -76,8 +76,10 @@ impl Card {
             label: (label != device.name).then_some(label),
             installed: device.installed,
             current: user.record.device_id.as_deref() == Some(&device.id),
-            new: arrivals.unanswered.contains(&device.id),
-            may_answer: arrivals.to_answer.iter().any(|one| one.id == device.id),
+            new: device.acknowledged_at.is_none(),
+            may_answer: arrivals.may_answer
+                && device.acknowledged_at.is_none()
+                && user.record.device_id.as_deref() != Some(&device.id),
             ip: newest.and_then(|record| record.ip.clone()).or(known.ip),
             first: When::past(device.first_seen, now),
             last: When::past(last, now),

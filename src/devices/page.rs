@@ -11,14 +11,16 @@ use super::{
     cards::{self, Card, Refused},
 };
 use crate::{
+    account,
     db::Conn,
-    desk::Desk,
+    desk::{Desk, signed_out},
     device::{self, arrivals, known},
     ending::Ending,
     error::{Error, Result},
     page::{self, Page},
     security::forms::{self, Form},
     session::{CurrentUser, guard, listing, news},
+    text::is_id,
 };
 
 /// What was done just now.
@@ -86,6 +88,9 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
         return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..Again::default() }).await;
     }
     let next = guard::own_address(&desk.site.public, &next);
+    if known.iter().chain(&device).any(|id| !is_id(id)) {
+        return Err(Error::NotFound);
+    }
     match (ending, known, device) {
         (Some(ending), ..) => end(&desk, &user, &ending, next).await,
         (None, Some(known), _) => acknowledge(&desk, &user, known, next).await,
@@ -110,8 +115,9 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) 
             .finish();
         return Ok(page::see_other(&format!("/confirm?{query}")));
     }
+    let out = ending.leads_out_to();
     let done = act::end(desk, user, ending).await?;
-    Ok(page::see_other(if done.own { "/login" } else { &next }))
+    Ok(if done.own { signed_out(out) } else { page::see_other(&next) })
 }
 
 async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
@@ -120,6 +126,7 @@ async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<S
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
+            account::lock(conn, &who.account_id).await?;
             let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
             if acknowledged {
                 // Other open pages ask no more.

@@ -21,6 +21,7 @@ use crate::{
     device::known,
     error::{Error, Result},
     session::{CurrentUser, EndReason, Scope, Who, ends, listing, news},
+    text,
 };
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
@@ -225,6 +226,9 @@ impl<'s> Call<'s> {
     }
 
     async fn rename(&mut self, conn: &mut Conn<'_>, id: &str, name: &str) -> Result<Outcome> {
+        if !text::is_id(id) {
+            return Ok(Outcome::Rejected(Error::NotFound));
+        }
         let Some(was) = known::rename(conn, &self.sender.who.account_id, id, name).await? else {
             return Ok(Outcome::Rejected(Error::NotFound));
         };
@@ -238,6 +242,9 @@ impl<'s> Call<'s> {
     /// Of another device only with a password that was given lately, as everywhere.
     async fn log_out(&mut self, conn: &mut Conn<'_>, id: &str) -> Result<Outcome> {
         let Who { account_id, session_id, device_id } = &self.sender.who;
+        if !text::is_id(id) {
+            return Ok(Outcome::Rejected(Error::NotFound));
+        }
         let Some((record, _)) = listing::one(conn, account_id, id).await? else {
             return Ok(Outcome::Rejected(Error::NotFound));
         };

@@ -13,6 +13,7 @@ use super::LONGEST;
 use crate::{
     device,
     error::{Error, Result},
+    text,
 };
 
 /// Something to be done once.
@@ -136,8 +137,7 @@ fn draft_id(members: &Map<String, Value>) -> Result<String> {
 /// # Errors
 /// [`Error::Invalid`] when it is none.
 pub fn check_draft_id(id: &str) -> Result<String> {
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
-    if id.is_empty() || id.len() > 100 || !id.bytes().all(is_fine) {
+    if !text::is_id(id) {
         return Err(invalid("draftId has 1 to 100 letters, digits and -._~:"));
     }
     Ok(id.to_owned())

@@ -4,12 +4,12 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    logout::{clear_cache, end_this},
+    logout::end_this,
     rule::{self, Outcome, Visit},
 };
 use crate::{
     account::{Account, EmailAddress},
-    desk::Desk,
+    desk::{Desk, clear_cache},
     device,
     error::{Error, Result},
     security::json::Object,

@@ -11,7 +11,7 @@ use crate::{
     account::{EmailAddress, proof},
     audit::{self, Kind},
     db::Conn,
-    desk::{Desk, form_again},
+    desk::{Desk, form_again, signed_out},
     ending::{self, Done, Ending},
     error::{Error, Result},
     page::{self, Page},
@@ -120,7 +120,8 @@ async fn what_was_asked(desk: &Desk, user: &CurrentUser, next: &str, then: &str)
 fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done: &Done) -> Result<HttpResponse> {
     if done.own {
         desk.goodbye(true);
-        return Ok(page::see_other("/login"));
+        let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
+        return Ok(signed_out(after));
     }
     desk.hand_over(key, &user.account.id)?;
     Ok(page::see_other(match (&again.then, &again.next) {

@@ -1,17 +1,11 @@
 //! Signing out by a form, and what every way of signing out shares.
 
-use actix_web::{
-    HttpResponse,
-    http::{
-        StatusCode,
-        header::{HeaderName, HeaderValue},
-    },
-};
+use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    desk::Desk,
+    desk::{Desk, clear_cache},
     error::{Error, Result},
     page::{self, Page},
     security::forms::Form,
@@ -63,12 +57,6 @@ pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Resul
         return Ok(false);
     };
     sessions.log_out(key, facts.ip.clone()).await
-}
-
-/// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).
-pub(super) fn clear_cache(answer: &mut HttpResponse) {
-    let cache = HeaderValue::from_static("\"cache\"");
-    answer.headers_mut().insert(HeaderName::from_static("clear-site-data"), cache);
 }
 
 /// A cookie of a session that has ended stays until somebody signs in or out.

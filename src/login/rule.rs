@@ -17,7 +17,9 @@ use crate::{
     device::{self, Client},
     error::{Error, Result},
     secret::Secret,
-    session::{EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, ends, request::Presented, statements},
+    session::{
+        EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, ends, listing, request::Presented, statements,
+    },
 };
 
 /// Where a login comes from.
@@ -189,6 +191,9 @@ async fn replace_or_create(
     times: Lifetimes,
 ) -> Result<(Record, Kind, Option<String>)> {
     if let Some(old) = presented {
+        // In the order of their ids, before one of them is changed: two logins over one another's sessions do not wait
+        // for each other.
+        listing::lock_living_and(conn, &new.account_id, old.id()).await?;
         if let Some(record) = statements::rotate(conn, &old, new, times).await? {
             return Ok((record, Kind::SessionRegenerated, Some(old.id().to_owned())));
         }

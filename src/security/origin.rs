@@ -1,6 +1,8 @@
 //! The cross-origin check for unsafe methods: `Sec-Fetch-Site` if it is sent, else `Origin` if it is sent, else the
 //! request needs a form token, or to be something that no form can send (JSON, PATCH, DELETE).
 //! After the OWASP CSRF cheat sheet (Fetch Metadata with fallback to origin verification).
+//!
+//! Invariant: no handler of the API has to look at this, whether it reads a body or not.
 
 use actix_web::{
     HttpMessage as _,
@@ -23,13 +25,18 @@ pub enum Proof {
     NeedsToken,
 }
 
-/// Refuses unsafe requests from elsewhere, and leaves the [`Proof`] for forms.
+/// Refuses unsafe requests from elsewhere, and leaves the [`Proof`] for forms. The API takes no forms: there a request
+/// that said nothing is refused, and so is a body that is not JSON.
 pub async fn check(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().ok_or_else(|| Error::bug("no site in this application"))?;
     let proof = judge(req.method(), req.headers(), site.public.origin())?;
+    // As the router reads it, in which `/%61pi/` is the API too.
+    if req.match_info().as_str().starts_with("/api/") && !req.method().is_safe() {
+        judge_api(proof, req.headers())?;
+    }
     req.extensions_mut().insert(proof);
     next.call(req).await
 }
@@ -47,6 +54,19 @@ fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Result<P
     }
     let beyond_forms = *method == Method::PATCH || *method == Method::DELETE || is_json(headers);
     Ok(if beyond_forms { Proof::Shown } else { Proof::NeedsToken })
+}
+
+fn judge_api(proof: Proof, headers: &header::HeaderMap) -> Result<()> {
+    if has_body(headers) && !is_json(headers) {
+        return Err(Error::UnsupportedMediaType("JSON (application/json)"));
+    }
+    if proof == Proof::Shown { Ok(()) } else { Err(Error::CrossOrigin) }
+}
+
+/// Whether a body follows the head (RFC 9112, 6).
+fn has_body(headers: &header::HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Whether the body says that it is JSON.

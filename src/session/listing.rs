@@ -72,6 +72,24 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
     )
 }
 
+/// The same, with one more session whose-ever it is, for who is about to end that and some of the account's.
+///
+/// # Errors
+/// When the database is away.
+pub async fn lock_living_and(conn: &mut Conn<'_>, account_id: &str, also: &str) -> Result<()> {
+    let _: Vec<String> = run!(
+        conn,
+        load(Locked::all(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id).or(sessions::id.eq(also)))
+                .filter(sessions::ended_at.is_null())
+                .order(sessions::id)
+                .select(sessions::id)
+        ))
+    )?;
+    Ok(())
+}
+
 /// Of the account's living sessions those on one device.
 ///
 /// # Errors

@@ -65,10 +65,14 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
     let mut wiped = audit::wipe::wipe_addresses(db, older_than).await?;
     loop {
         match db.write(async move |conn: &mut Conn<'_>| wipe_batch(conn, older_than).await).await? {
-            0 => return Ok(wiped),
+            0 => break,
             some => wiped += some,
         }
     }
+    if wiped > 0 {
+        db.bury().await?;
+    }
+    Ok(wiped)
 }
 
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {

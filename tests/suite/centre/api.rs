@@ -17,6 +17,7 @@ on_both_engines! {
     a_forgotten_device_takes_its_sessions_with_it,
     whoever_ends_their_own_session_loses_the_cookie_too,
     an_activity_that_is_not_written_yet_is_shown,
+    a_text_that_cannot_be_an_id_names_nothing,
 }
 
 fn sessions(client: &mut Client) -> Vec<Value> {
@@ -179,4 +180,33 @@ async fn an_activity_that_is_not_written_yet_is_shown(db: TestDb) {
     let touched = text(&own_session(&mut desk)["lastActivity"]);
     assert_eq!(text(&sessions(&mut desk)[0]["lastActivity"]), touched);
     assert_eq!(text(&devices(&mut desk)[0]["lastSeen"]), touched);
+}
+
+/// PostgreSQL takes no U+0000 in a text.
+async fn a_text_that_cannot_be_an_id_names_nothing(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let long = "a".repeat(200);
+    for odd in ["%00", "dev_%00", "a%20b", "%C3%A9", &long] {
+        let path = format!("/api/devices/{odd}");
+        assert_eq!(desk.json("PATCH", &path, &json!({"name": "N"})).problem(), "not-found", "{odd}");
+        assert_eq!(delete(&mut desk, &path).problem(), "not-found", "{odd}");
+    }
+    assert_eq!(delete(&mut desk, "/api/sessions/aiq_%00").problem(), "not-found");
+    assert_eq!(desk.get("/confirm?then=session:aiq_%00").status, 404);
+    let confirm = [("password", PASSWORD), ("then", "session:aiq_\0")];
+    assert_eq!(super::form(&mut desk, "/confirm", &confirm).status, 404);
+    let device = |name| [("device", "dev_\0"), ("name", name)];
+    for fields in [&[("ending", "device:dev_\0")][..], &[("known", "dev_\0")], &device("N"), &device("")] {
+        assert_eq!(super::devices_form(&mut desk, fields).status, 404, "{fields:?}");
+    }
+    for fields in [
+        &[("delete", "a\0")][..],
+        &[("both", "a\0")],
+        &[("keep", "this"), ("draft", "a\0"), ("other", "b")],
+        &[("keep", "other"), ("draft", "a"), ("other", "b\0")],
+    ] {
+        assert_eq!(super::form(&mut desk, "/drafts", fields).status, 404, "{fields:?}");
+    }
+    assert_eq!(desk.get("/drafts?draft=a%00").status, 200, "it says that there is none");
 }

@@ -14,6 +14,7 @@ on_both_engines! {
     what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password,
     a_stolen_sessions_new_id_does_not_save_it,
     whoever_confirms_the_end_of_their_own_session_is_signed_out,
+    whoever_ends_their_own_session_takes_what_was_cached_along,
     a_session_that_has_ended_ends_nothing_any_more,
     two_devices_that_forget_one_another_at_once_leave_one_truth,
 }
@@ -118,7 +119,9 @@ async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb)
     let mut desk = signed_in(&server, KIM, "Desk");
     let_confirmations_lapse(&db);
     let ending = format!("session:{}", session_id(&mut desk));
-    leads_to(&confirm(&mut desk, PASSWORD, &ending, "/devices"), "/login");
+    let gone = confirm(&mut desk, PASSWORD, &ending, "/devices");
+    leads_to(&gone, "/login");
+    assert_eq!(gone.header("clear-site-data"), Some("\"cache\""));
     assert!(!desk.cookies.contains_key("aiq_session"));
     desk.log_in(KIM);
     let device = format!("device:{}", device_id(&mut desk));
@@ -126,6 +129,26 @@ async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb)
     leads_to(&confirm(&mut desk, PASSWORD, &device, "/devices"), "/login");
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 0);
     assert_eq!(count(&db, "devices"), 0);
+}
+
+async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let ways = [("sessions", "id"), ("devices", "deviceId")];
+    for (what, name) in ways {
+        let path = format!("/api/{what}/{}", own_session(&mut desk)[name].as_str().unwrap());
+        let answer = desk.json("DELETE", &path, &serde_json::Value::Null);
+        assert_eq!((answer.status, answer.header("clear-site-data")), (204, Some("\"cache\"")), "{answer:?}");
+        desk.log_in(KIM);
+    }
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let path = format!("/api/sessions/{}", session_id(&mut phone));
+    assert_eq!(desk.json("DELETE", &path, &serde_json::Value::Null).header("clear-site-data"), None, "another's");
+    // What somebody else did here is followed by a new password.
+    let ending = format!("not-me:{}", session_id(&mut desk));
+    let answer = devices_form(&mut desk, &[("ending", &ending)]);
+    leads_to(&answer, "/login?next=%2Faccount%3Fwhy%3Dnot-me");
+    assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
 }
 
 async fn a_session_that_has_ended_ends_nothing_any_more(db: TestDb) {

@@ -126,6 +126,28 @@ fn without_an_origin_json_patch_and_delete_pass_and_no_other_body_does() {
     assert_eq!(client.send("DELETE", "/api/session", &[], b"").status, 204);
 }
 
+#[test]
+fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
+    let (db, server) = serve(&[]);
+    signed_in(&server);
+    let (mut client, _) = signed_in(&server);
+    let live = || db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL");
+    // The router reads all of them alike.
+    for path in ["/api/sessions/revoke-others", "/%61pi/sessions/revoke-others", "/api/%73essions/revoke-others"] {
+        assert_eq!(client.send("POST", path, &[], b"").status, 403, "{path}");
+        for content_type in [FORM, "text/plain", "multipart/form-data; boundary=x", "application/jsonp", ""] {
+            let headers = [("Content-Type", content_type)];
+            assert_eq!(client.send("POST", path, &headers, b"").status, 403, "{path} {content_type}");
+            assert_eq!(client.send("POST", path, &headers, b"a=1").status, 415, "{path} {content_type}");
+        }
+    }
+    let odd = client.send("DELETE", "/api/sessions/aiq_1_a", &[("Content-Type", "text/plain")], b"{}");
+    assert_eq!((odd.status, odd.problem().as_str()), (415, "unsupported-media-type"), "{odd:?}");
+    assert_eq!(live(), "2", "nothing was done");
+    let done = client.send("POST", "/api/sessions/revoke-others", &[("Content-Type", JSON)], b"");
+    assert_eq!((done.status, live().as_str()), (200, "1"), "{done:?}");
+}
+
 /// A client that says nothing of its origin, and the id of its session.
 fn signed_in(server: &Server) -> (Client, String) {
     let mut client = server.client().without_origin();

@@ -80,12 +80,20 @@ async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
     assert!(said.stdout.contains("ok  trail: 8 events of 2 accounts are as they were recorded"), "{said:?}");
     assert_eq!(server.interrupt(), Some(0));
 
+    // The mark that it has begun comes back with whatever has the keys and records.
+    db.sql("UPDATE instance SET trail_key_id = NULL, trail_mac = NULL");
+    assert_fails(&ask(&db, &["doctor"], ""), "trail", &["not begun", "mark", "backup"]);
+    assert!(ask(&db, &["session", "revoke", "--email", SAM], "").said().contains('1'));
+    assert_in_order(&ask(&db, &["doctor"], ""));
+
     let kim = db.sql(&format!("SELECT id FROM accounts WHERE email = '{KIM}'"));
     let login = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{kim}' AND kind = 'login.succeeded'"));
     db.sql(&format!("UPDATE audit SET detail = 'nothing happened' WHERE id = {login}"));
     assert_fails(&ask(&db, &["doctor"], ""), "trail", &[&kim, &format!("event {login}"), "backup"]);
     db.sql(&format!("DELETE FROM audit WHERE account_id <> '{kim}'"));
     assert_fails(&ask(&db, &["doctor"], ""), "trail", &["and 1 more account"]);
+    std::fs::remove_file(db.key_file()).unwrap();
+    assert_fails(&ask(&db, &["doctor"], ""), "trail", &["not checked", "SESSILE_KEY_FILE"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::{Ended, KIM, ask, assert_ended};
-use crate::support::{Client, Engine, Server, TestDb, add_user};
+use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user};
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
@@ -49,6 +49,29 @@ fn nodes_that_start_at_once_work_as_one(db: &TestDb, many: usize) {
     assert_eq!(last.send("DELETE", "/api/session", &[], b"").status, 204);
     for node in &nodes {
         assert_ended(&on(node, &client).get("/api/session"), "logged-out");
+    }
+}
+
+/// Each login ends the other's session and looks for those of its own account that are too many.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn two_people_who_log_in_over_one_anothers_sessions_at_once_never_wait_in_a_circle() {
+    let db = TestDb::new(Engine::Postgres);
+    let people = [KIM, "sam@example.com"];
+    add_user(&db, people[0], "owner");
+    add_user(&db, people[1], "member");
+    let nodes = start_at_once(&db, 2);
+    for round in 0..25 {
+        let mut clients = [nodes[0].client(), nodes[1].client()];
+        clients[0].log_in(people[0]);
+        clients[1].log_in(people[1]);
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let logins = clients.iter_mut().zip([people[1], people[0]]);
+            let logins: Vec<_> =
+                logins.map(|(client, email)| scope.spawn(move || client.try_log_in(email, PASSWORD).status)).collect();
+            logins.into_iter().map(|login| login.join().unwrap()).collect()
+        });
+        assert_eq!(statuses, [200, 200], "round {round}");
     }
 }
 

@@ -44,6 +44,7 @@ async fn sessions_are_listed_in_the_shape_of_the_api(db: TestDb) {
     let of_kim = ask(&db, &["session", "list", "--email", "KIM@example.com", "--json"], "").said();
     let of_kim: Value = serde_json::from_str(&of_kim).unwrap();
     assert_eq!(of_kim.as_array().unwrap().len(), 2, "{of_kim}");
+    ask(&db, &["session", "list", "--email", "nobody@example.com"], "").refused(&["nobody@example.com"]);
     let lines = ask(&db, &["session", "list", "--email", SAM], "").said();
     assert!(lines.lines().count() == 1 && lines.contains(&id(&own[0])) && lines.contains(SAM), "{lines}");
 

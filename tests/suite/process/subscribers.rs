@@ -10,6 +10,7 @@ use crate::support::{Server, TestDb, add_user, on_both_engines, sessile};
 on_both_engines! {
     every_account_is_exported_with_the_session_that_it_used_last,
     an_export_that_fails_leaves_the_file_that_was_there,
+    an_export_replaces_a_file_and_nothing_else,
 }
 
 fn export(db: &TestDb, args: &[&str]) -> std::process::Output {
@@ -71,4 +72,28 @@ async fn an_export_that_fails_leaves_the_file_that_was_there(db: TestDb) {
         .filter(|name| name.starts_with(".subscribers"))
         .collect();
     assert_eq!(left, [""; 0], "nothing is left beside it");
+}
+
+async fn an_export_replaces_a_file_and_nothing_else(db: TestDb) {
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+    add_user(&db, KIM, "owner");
+    let at = |name: &str| db.folder.join(name);
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    symlink("pipe", at("to-a-pipe")).unwrap();
+    symlink("nowhere", at("to-nothing")).unwrap();
+    for odd in ["pipe", "to-a-pipe", "to-nothing", "/dev/null", "."] {
+        let out = export(&db, &["--out", odd]);
+        let words = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!((out.status.code(), words.lines().count()), (Some(1), 1), "{odd}: {words}");
+        assert!(words.contains(odd) && words.contains("--out"), "{words}");
+    }
+    assert!(std::fs::symlink_metadata(at("pipe")).unwrap().file_type().is_fifo());
+
+    std::fs::write(at("real.json"), "old").unwrap();
+    std::fs::set_permissions(at("real.json"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real.json", at("link.json")).unwrap();
+    assert!(export(&db, &["--out", "link.json"]).status.success());
+    assert!(at("link.json").is_symlink());
+    assert!(std::fs::read_to_string(at("real.json")).unwrap().contains(KIM));
+    assert_eq!(std::fs::metadata(at("real.json")).unwrap().permissions().mode() & 0o777, 0o640);
 }

@@ -25,6 +25,7 @@ on_both_engines! {
     a_session_of_another_device_needs_a_fresh_password,
     what_is_anothers_is_not_there,
     the_trail_tells_of_what_came_and_of_conflicts,
+    a_text_that_cannot_be_an_id_is_not_found,
 }
 
 async fn a_put_with_base_version_0_is_a_new_draft(db: TestDb) {
@@ -348,4 +349,16 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
     assert_eq!((count("sync.conflict"), count("sync.applied")), ("1".into(), "3".into()));
     let page = phone.get("/activity").body;
     assert!(page.contains("Drafts were saved") && page.contains("written in two places"), "{page}");
+}
+
+/// PostgreSQL takes no U+0000 in a text.
+async fn a_text_that_cannot_be_an_id_is_not_found(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let rename = json!({"id": uuid(), "kind": "device.rename", "at": "x", "deviceId": "dev_\0", "name": "N"});
+    let log_out = json!({"id": uuid(), "kind": "session.logout", "at": "x", "sessionId": "aiq_\0"});
+    let done = results(&mut desk, &[rename, log_out, put("fine", "text", 0)]);
+    assert_rejected(&done[0], "not-found");
+    assert_rejected(&done[1], "not-found");
+    assert_eq!(done[2]["status"], "applied", "{}", done[2]);
 }

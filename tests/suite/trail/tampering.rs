@@ -1,8 +1,14 @@
 //! What somebody does who has the database and not the key file.
 
-use sessile::audit::verify::Wrong;
+use sessile::{
+    audit::{
+        mark::{self, Mark},
+        verify::Wrong,
+    },
+    db::Conn,
+};
 
-use super::{Trail, full, ids, record};
+use super::{Trail, add_account, full, ids, record};
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
@@ -17,6 +23,8 @@ on_both_engines! {
     a_deleted_chain_is_found,
     what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to,
     a_state_that_is_old_as_a_whole_is_not_found,
+    a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found,
+    what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was,
 }
 
 const COLUMNS: &str = "at, kind, account_id, actor, session_id, device_id, device_name, ip, detail, seq, ip_salt, \
@@ -98,9 +106,11 @@ async fn a_change_of_any_column_is_found(db: TestDb) {
     trail.assert_finds(Some(id), Wrong::Inserted).await;
     put_back(&db);
     // A key that nobody has checks nothing; what was sealed after it still vouches for what it was.
-    db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE id = {id}"));
-    trail.assert_finds(Some(id + 2), Wrong::Changed).await;
-    put_back(&db);
+    for id in [id, ids(&db, &trail.kim)[5]] {
+        db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE id = {id}"));
+        trail.assert_finds(Some(id), Wrong::Changed).await;
+        put_back(&db);
+    }
     assert!(trail.verified().await.is_whole(), "what was put back is whole again");
 }
 
@@ -275,4 +285,71 @@ async fn a_state_that_is_old_as_a_whole_is_not_found(db: TestDb) {
     record(&trail.db, vec![full(&trail.kim, 9)]).await;
     db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, &trail.kim)[6]));
     trail.assert_finds(None, Wrong::TailCut(1)).await;
+}
+
+async fn mark(trail: &Trail) {
+    let keys = trail.keys.clone();
+    trail.db.write(async move |conn: &mut Conn<'_>| mark::begin(conn, keys.trail()).await).await.unwrap();
+}
+
+async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    mark(&trail).await;
+    let verified = trail.verified().await;
+    assert!(verified.is_whole() && verified.mark == Mark::Sealed, "{verified:?}");
+    keep(&db);
+    let kim = format!("WHERE account_id = '{}'", trail.kim);
+    let unsealed = "seq = NULL, ip_salt = NULL, ip_commit = NULL, key_id = NULL, mac = NULL";
+    let forge = || {
+        db.sql(&format!("UPDATE audit SET detail = 'another', {unsealed} {kim}"));
+        db.sql(&format!("UPDATE trails SET links = 0, unchained = 0, digest = NULL, key_id = NULL, mac = NULL {kim}"));
+    };
+    for gone in [false, true] {
+        forge();
+        if gone {
+            db.sql(&format!("DELETE FROM trails {kim}"));
+        }
+        trail.assert_finds(None, Wrong::Head).await;
+        // Neither the next event nor the next start makes it good.
+        mark(&trail).await;
+        record(&trail.db, vec![full(&trail.kim, 9)]).await;
+        trail.assert_finds(ids(&db, &trail.kim).last().copied(), Wrong::Changed).await;
+        put_back(&db);
+    }
+    // An account that is made from now on has a sealed head at once.
+    add_account(&trail.db, "lee@example.com").await;
+    assert!(trail.verified().await.is_whole());
+    // Without the mark it would be a database from before; that the mark is gone shows.
+    db.sql("UPDATE instance SET trail_key_id = NULL, trail_mac = NULL");
+    assert_eq!(trail.verified().await.mark, Mark::Missing);
+    db.sql(&format!("UPDATE instance SET trail_key_id = '{}', trail_mac = {}", "made-up", bytes(&db, "ab")));
+    assert_eq!(trail.verified().await.mark, Mark::KeyMissing("made-up".into()));
+    let own = trail.keys.trail().signing().id();
+    db.sql(&format!("UPDATE instance SET trail_key_id = '{own}', trail_mac = {}", bytes(&db, "ab")));
+    let verified = trail.verified().await;
+    assert!(!verified.is_whole() && verified.mark == Mark::Broken, "{verified:?}");
+}
+
+async fn what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let kim = &trail.kim;
+    // As the migration finds it: rows that are no links, and a head of none.
+    db.sql(&format!("UPDATE audit SET seq = NULL, ip_salt = NULL, ip_commit = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"));
+    db.sql(&format!(
+        "UPDATE trails SET links = 0, digest = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"
+    ));
+    mark(&trail).await;
+    let verified = trail.verified().await;
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!((verified.links, verified.unchained), (6, 6));
+    keep(&db);
+    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, kim)[1]));
+    trail.assert_finds(None, Wrong::History).await;
+    record(&trail.db, vec![full(kim, 1)]).await;
+    trail.assert_finds(None, Wrong::History).await;
+    put_back(&db);
+    record(&trail.db, vec![full(kim, 1)]).await;
+    let verified = trail.verified().await;
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!((verified.links, verified.unchained), (7, 6));
 }

@@ -8,7 +8,7 @@ use sessile::{
 };
 
 use super::{Trail, ids, record};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{Engine, TestDb, on_both_engines, run};
 
 on_both_engines! {
     an_old_address_goes_with_its_salt_and_the_chain_stays_whole,
@@ -50,4 +50,24 @@ async fn the_address_of_a_session_goes_when_nobody_used_it_for_as_long(db: TestD
     let address = |id: &str| db.sql(&format!("SELECT coalesce(ip, 'none') FROM sessions WHERE id = '{id}'"));
     assert_eq!((address(old.id()).as_str(), address(new.id()).as_str()), ("none", "192.0.2.1"));
     assert!(node.is_live(&old).await, "the session is as alive as before");
+}
+
+/// In a file on a disk as in what the database answers.
+#[test]
+fn a_wiped_address_cannot_be_read_in_the_files_of_the_database() {
+    run(Engine::Sqlite, wiped_for_good);
+}
+
+async fn wiped_for_good(db: TestDb) {
+    let trail = Trail::new(&db).await;
+    let found = || {
+        let files = std::fs::read_dir(&db.folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("sqlite")));
+        let holds =
+            |path: &std::path::PathBuf| std::fs::read(path).unwrap().windows(9).any(|bytes| bytes == b"192.0.2.7");
+        files.filter(holds).count()
+    };
+    assert!(found() > 0);
+    sweep::wipe_addresses(&trail.db, Duration::ZERO).await.unwrap();
+    assert_eq!(found(), 0);
 }
