@@ -150,6 +150,9 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
     if named.into_iter().chain([other]).flatten().any(|id| !is_id(id)) {
         return Err(Error::NotFound);
     }
+    if fields.base < 0 || fields.other_base < 0 {
+        return Err(Error::Invalid("a version is a whole number from 0".into()));
+    }
     if let Some(id) = fields.both {
         return keep_both(&desk, &user, id).await;
     }
@@ -179,11 +182,8 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
     let result = match carry_out(desk, user, vec![operation]).await {
         Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation without a result"))?,
         Err(error) if error.retry_after().is_some() => {
-            let mut words = String::new();
-            let answer = form_again(error, |_, what| {
-                words = what;
-                Ok(HttpResponse::ServiceUnavailable().finish())
-            })?;
+            let words = "Sessile is away for a moment. Nothing is lost: save once more shortly.".to_owned();
+            let answer = form_again(error, |status, _| Ok(HttpResponse::build(status).finish()))?;
             return unsaved(answer, desk, user, fields, words);
         }
         Err(error) => return Err(error),
@@ -192,6 +192,8 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
         (Status::Conflict, Some(draft), _) if draft.conflict_of.is_none() => opened(&draft.id, "kept"),
         (Status::Conflict | Status::Applied, Some(draft), _) => opened(&draft.id, "saved"),
         (_, _, problem) => {
+            // What was sent under this operation stands; what is typed now is another one.
+            fields.operation = book::random_uuid()?;
             let words =
                 sentence(&problem.map_or_else(|| "It could not be saved".to_owned(), |error| error.to_string()));
             shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words + ".")).await
@@ -215,13 +217,16 @@ async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, is_other: bool)
     let (account, id) = (user.account.id.clone(), other.clone());
     let one = async move |conn: &mut Conn<'_>| draft::one(conn, &account, &id).await;
     let copy = desk.sessions.db.read(one).await?.filter(Draft::lives).ok_or(Error::NotFound)?;
-    let mut operations = Vec::new();
     if is_other {
         let put = Action::Put { draft: draft.clone(), text: copy.text, base };
-        operations.push(Operation::new(&book::random_uuid()?, put)?);
+        let results = carry_out(desk, user, vec![Operation::new(&book::random_uuid()?, put)?]).await?;
+        // Else the text stands nowhere but in what is to be deleted.
+        if results.iter().any(|result| result.status != Status::Applied) {
+            return opened(&draft, "");
+        }
     }
-    operations.push(Operation::new(&book::random_uuid()?, Action::Delete { draft: other, base: other_base })?);
-    let results = carry_out(desk, user, operations).await?;
+    let delete = Action::Delete { draft: other, base: other_base };
+    let results = carry_out(desk, user, vec![Operation::new(&book::random_uuid()?, delete)?]).await?;
     let is_done = results.iter().all(|result| result.status == Status::Applied);
     opened(&draft, if is_done { "chosen" } else { "" })
 }

@@ -51,6 +51,8 @@ pub struct Person {
     pub form_token: String,
     /// For the scripts that keep what they know by it; it opens nothing.
     pub session_id: String,
+    /// Whose page this is, for the scripts.
+    pub account_id: String,
 }
 
 /// An entry of the navigation.
@@ -92,6 +94,7 @@ impl Page {
             name: name.to_owned(),
             form_token: token.value.clone(),
             session_id: token.session_id.clone().unwrap_or_default(),
+            account_id: token.account_id.clone().unwrap_or_default(),
         });
         self.current = current;
         self

@@ -66,7 +66,7 @@ async function asSent(event, own) {
 const silence = () => new Promise((done) => { setTimeout(done, PATIENCE); });
 
 async function shell(otherwise) {
-  const kept = await caches.match(SHELL, { ignoreVary: true }).catch(() => undefined);
+  const kept = await caches.match(SHELL, { cacheName: CACHE, ignoreVary: true }).catch(() => undefined);
   return kept ?? otherwise ?? Response.error();
 }
 
@@ -84,10 +84,9 @@ changes.addEventListener("message", ({ data }) => {
   changed += 1;
 });
 
-const isGoodbye = (request) => new URL(request.url).pathname === "/api/session/sync";
+const isGoodbye = (request) => request.headers.has("X-Goodbye");
 
-/** A form comes from a page, which came after what was owed then. */
-const mustWait = (request) => (request.mode === "navigate" ? owes : mayOwe && !isGoodbye(request));
+const mustWait = (request) => mayOwe && !isGoodbye(request);
 
 /** Carries out what is owed; whether nothing is any more. */
 function isSettled() {

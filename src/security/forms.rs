@@ -27,6 +27,8 @@ pub struct FormToken {
     pub cookie: Option<Cookie<'static>>,
     /// The id of the session that it is bound to, if somebody is signed in.
     pub session_id: Option<String>,
+    /// Whose session that is.
+    pub account_id: Option<String>,
 }
 
 /// Makes the token of a form for whoever is asking.
@@ -36,7 +38,7 @@ pub struct FormToken {
 pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
     let live = request::current().and_then(|facts| facts.live());
     if let Some(live) = live {
-        return token_of_session(site, &live.record.id);
+        return token_of_session(site, &live.record.id, &live.account.id);
     }
     let (secret, cookie) = match cookies::short_secret(req, &site.cookies.visitor) {
         Some(secret) => (secret, None),
@@ -46,12 +48,13 @@ pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
             (secret, Some(cookie))
         }
     };
-    Ok(FormToken { value: site.keys.form_token(&of_visitor(&secret))?, cookie, session_id: None })
+    Ok(FormToken { value: site.keys.form_token(&of_visitor(&secret))?, cookie, session_id: None, account_id: None })
 }
 
-fn token_of_session(site: &Site, session_id: &str) -> Result<FormToken> {
+fn token_of_session(site: &Site, session_id: &str, account_id: &str) -> Result<FormToken> {
     let value = site.keys.form_token(&of_session(session_id))?;
-    Ok(FormToken { value, cookie: None, session_id: Some(session_id.to_owned()) })
+    let (session_id, account_id) = (Some(session_id.to_owned()), Some(account_id.to_owned()));
+    Ok(FormToken { value, cookie: None, session_id, account_id })
 }
 
 fn of_session(id: &str) -> String {

@@ -34,7 +34,7 @@ const address = (id) => (id ? `/drafts?draft=${encodeURIComponent(id)}` : "/draf
 const asked = () => new URLSearchParams(location.search).get("draft");
 
 async function go(id) {
-  await keepNow();
+  if (!(await keepNow())) return field.focus();
   history.pushState(null, "", address(id));
   await show(id);
   if (field) field.focus();
@@ -56,20 +56,27 @@ function onInput() {
   typing = setTimeout(keepNow, PAUSE);
 }
 
-/** Keeps what stands in the field, if that is not kept yet. */
+/** Keeps what stands in the field, if that is not kept yet. Whether all of it is kept. */
 async function keepNow() {
   clearTimeout(typing);
   typing = undefined;
-  if (!field || field.value === field.dataset.kept) return;
+  if (!field || field.value === field.dataset.kept) return true;
   const text = clean(field.value);
-  if (count(text) > MOST) return;
-  field.dataset.kept = field.value;
-  const { id, base } = open;
-  open.base = { ...base, text };
-  open.isNew = false;
-  await write(account, id, text, base);
+  if (count(text) > MOST) return false;
+  const [own, kept, { id, base, isNew }] = [field, field.dataset.kept, open];
+  own.dataset.kept = own.value;
+  Object.assign(open, { base: { ...base, text }, isNew: false, isWritten: true });
+  try {
+    await write(account, id, text, base);
+  } catch {
+    own.dataset.kept = kept;
+    if (open.id === id) Object.assign(open, { base, isNew });
+    tell("This could not be kept on this device");
+    return false;
+  }
   if (asked() !== open.id) history.replaceState(null, "", address(open.id));
   flush();
+  return true;
 }
 
 function measure() {
@@ -104,7 +111,10 @@ async function draw() {
 
 async function compose() {
   if (!root.dataset.account && (await here()) !== account) return clear();
+  const kept = field?.dataset.kept;
   const list = await drafts(account);
+  // Written meanwhile: the list is older than the field.
+  if (field?.dataset.kept !== kept) return compose();
   if (field && !open.isNew) follow(list);
   const current = list.find(({ id }) => id === open.id);
   const pair = current && pairOf(current, list);
@@ -156,10 +166,10 @@ const isWriting = () => field?.isConnected && (document.activeElement === field 
 function follow(list) {
   const kept = clean(field.dataset.kept);
   const own = list.find(({ id }) => id === open.id);
-  if (own?.waiting || own?.text === kept) return;
+  if (!open.isWritten || own?.waiting || own?.text === kept) return;
   const moved = list.find(({ text, conflictOf }) => text === kept && (own ? conflictOf === open.id : !conflictOf));
   if (!moved) return;
-  open = { id: moved.id, isNew: false, base: { version: moved.version, text: kept } };
+  open = { id: moved.id, isNew: false, isWritten: true, base: { version: moved.version, text: kept } };
   field.dataset.draft = moved.id;
   history.replaceState(null, "", address(moved.id));
 }
@@ -275,7 +285,7 @@ function drawChoice([one, other]) {
     element("div", { class: "versions" },
       version(one, "first", () => choose(one, other, false)),
       version(other, "second", () => choose(one, other, true))),
-    element("button", { class: "button", type: "button", click: () => keepBoth(other) }, "Keep both"));
+    root.dataset.token && element("button", { class: "button", type: "button", click: () => keepBoth(other) }, "Keep both"));
 }
 
 /** The first of the two lives on, with the text that is chosen. */
@@ -288,10 +298,10 @@ async function choose(one, other, isOther) {
 
 /** As a form does it: what a draft came from is nothing that a device changes by itself. */
 async function keepBoth(other) {
-  const token = root.dataset.token;
-  if (!token) return go(other.id);
-  const body = new URLSearchParams({ csrf: token, both: other.id });
-  await fetch("/drafts", { method: "POST", body, redirect: "manual" }).catch(() => {});
+  const body = new URLSearchParams({ csrf: root.dataset.token, both: other.id });
+  const answer = await fetch("/drafts", { method: "POST", body, redirect: "manual" }).catch(() => undefined);
+  // Nothing has happened: the choice stays.
+  if (answer?.type !== "opaqueredirect") return;
   await flush();
   await go(other.id);
 }
@@ -325,7 +335,13 @@ async function begin() {
   if (signedIn) await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
   await show(asked());
   changes.addEventListener("message", redraw);
-  addEventListener("popstate", async () => { await keepNow(); await show(asked()); });
+  addEventListener("popstate", async () => {
+    if (await keepNow()) await show(asked());
+    else history.pushState(null, "", address(open.id));
+  });
+  addEventListener("beforeunload", (event) => {
+    if (field?.isConnected && count(field.value) > MOST) event.preventDefault();
+  });
   for (const name of ["online", "pageshow"]) addEventListener(name, flush);
   addEventListener("pagehide", keepNow);
   document.addEventListener("visibilitychange", () => (document.hidden ? keepNow() : flush()));

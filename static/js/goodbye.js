@@ -7,8 +7,8 @@ const TIMEOUT = 10_000;
 const exclusively = (work) => (navigator.locks ? navigator.locks.request("sessile-goodbye", work) : work());
 
 /** Forgets here whose session it is, and makes everything else wait until the server has ended it. */
-export async function sayGoodbye(sessionId) {
-  await leave(sessionId);
+export async function sayGoodbye(sessionId, account) {
+  await leave(sessionId, account);
   const worker = navigator.serviceWorker?.controller;
   if (!worker) return;
   await new Promise((done) => {
@@ -33,7 +33,7 @@ async function end(sessionId) {
   const operation = { id: crypto.randomUUID(), kind: "session.logout", at: new Date().toISOString(), sessionId };
   const answer = await fetch("/api/session/sync", {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Unattended": "1" },
+    headers: { "Content-Type": "application/json", "X-Unattended": "1", "X-Goodbye": "1" },
     cache: "no-store",
     signal: AbortSignal.timeout(TIMEOUT),
     body: JSON.stringify({ operations: [operation] }),

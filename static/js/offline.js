@@ -62,7 +62,7 @@ function inWords(time) {
 async function signOut() {
   const { id, sessionId } = person;
   if (!(await confirmLeaving(id))) return;
-  await sayGoodbye(sessionId);
+  await sayGoodbye(sessionId, id);
   await look();
   part("left").querySelector("h1").focus();
   probe();

@@ -5,7 +5,7 @@
 // What is on its way is never changed, since the server knows it by its id and its whole body. The answer says which version,
 // or after a conflict which draft, the one that waits builds on.
 
-import { all, change, changes, get, here } from "./store.js";
+import { all, change, changes, get, here, read } from "./store.js";
 
 const MOST = 200;
 /** Bytes of operations in one call; the server takes 256 KiB with what stands around them. */
@@ -26,19 +26,22 @@ export const count = (text) => [...text].length;
 /** Keeps what a draft says now. `base` is what was written on: its text, and the version in which it was shown, 0 for a new one. */
 export async function write(account, draftId, text, base) {
   await change(STORES, async ({ drafts, outbox }) => {
-    const entries = await outbox.all(account);
+    const own = (await outbox.all(account)).filter(({ op }) => op.draftId === draftId);
     // The writing goes on in what was set aside, too.
-    for (const { op, state, seq } of entries) if (op.draftId === draftId && state === "aside") await outbox.delete(seq);
-    const waiting = lastOf(entries, draftId);
-    if (waiting?.state === "waiting" && waiting.op.kind === "draft.put") {
-      waiting.op.text = text;
-      await outbox.put(waiting);
-    } else {
-      const stored = await drafts.get([account, draftId]);
-      // What was kept before may have been answered meanwhile, under a new version.
-      const version = stored?.text === base.text ? stored.version : base.version;
-      await outbox.add(operation(account, "draft.put", { draftId, text, baseVersion: waiting ? null : version }));
+    for (const { op, state, seq } of own) if (state === "aside" && op.text === base.text) await outbox.delete(seq);
+    const ahead = own.filter(({ state }) => state !== "aside");
+    // Only in what was written on: another tab may have written in the same draft.
+    const mine = ahead.findLast(({ op }) => op.kind === "draft.put" && op.text === base.text);
+    if (mine?.state === "waiting") {
+      mine.op.text = text;
+      await outbox.put(mine);
+      return;
     }
+    const stored = await drafts.get([account, draftId]);
+    // What was kept before may have been answered meanwhile, under a new version.
+    const version = stored?.text === base.text ? stored.version : base.version;
+    const isBehind = mine || ahead.some(({ op }) => op.kind === "draft.delete");
+    await outbox.add(operation(account, "draft.put", { draftId, text, baseVersion: isBehind ? null : version }));
   });
 }
 
@@ -56,18 +59,19 @@ export async function remove(account, draftId, base) {
 
 /** Tries an operation again that was set aside, as a new one. */
 export async function retry(account, seq) {
-  await change(STORES, async ({ outbox }) => {
+  await change(STORES, async ({ drafts, outbox }) => {
     const aside = await outbox.get(seq);
     if (aside?.account !== account) return;
+    const stored = await drafts.get([account, aside.op.draftId]);
+    const baseVersion = aside.op.baseVersion ?? stored?.version ?? 0;
     await outbox.delete(seq);
-    await outbox.add({ account, state: "waiting", op: { ...aside.op, id: crypto.randomUUID() } });
+    await outbox.add({ account, state: "waiting", op: { ...aside.op, baseVersion, id: crypto.randomUUID() } });
   });
 }
 
 /** Gives up an operation that was set aside. */
 export const discard = (seq) => change(STORES, ({ outbox }) => outbox.delete(seq));
 
-const lastOf = (entries, draftId) => entries.filter(({ op, state }) => op.draftId === draftId && state !== "aside").at(-1);
 const operation = (account, kind, fields) => ({
   account,
   state: "waiting",
@@ -78,7 +82,7 @@ const operation = (account, kind, fields) => ({
 
 /** The account's drafts as this device has them, newest first: each with the text as it stands here. */
 export async function drafts(account) {
-  const [kept, outbox] = await Promise.all([all("drafts", account), all("outbox", account)]);
+  const [kept, outbox] = await read(["drafts", "outbox"], async (stores) => [await stores.drafts.all(account), await stores.outbox.all(account)]);
   const byId = new Map(kept.map((draft) => [draft.id, draft]));
   for (const { seq, op, state, problem } of outbox) {
     if (op.kind === "draft.put") {
@@ -171,7 +175,7 @@ async function exchange() {
       continue;
     }
     if (!answer.ok) return refused(answer, batch);
-    await take(account, batch, await answer.json());
+    if (!(await take(account, batch, await answer.json()))) return;
     say("saved");
     if (!(await all("outbox", account)).some(({ state }) => state !== "aside")) return;
   }
@@ -232,15 +236,26 @@ async function refused(answer, batch) {
 }
 
 const setAside = (batch, problem) => change(STORES, async ({ outbox }) => {
-  for (const entry of batch) await outbox.put({ ...entry, state: "aside", problem });
+  for (const entry of batch) {
+    await outbox.put({ ...entry, state: "aside", problem });
+    for (const next of await outbox.all(entry.account)) await goOn(next, entry.op, undefined, outbox);
+  }
 });
+
+/** What waits behind an operation builds on its answer; after a conflict, in the draft that keeps it. */
+async function goOn(next, op, draft, outbox) {
+  if (next.op.draftId !== op.draftId || next.state !== "waiting" || next.op.baseVersion !== null) return;
+  next.op.draftId = draft?.id ?? op.draftId;
+  next.op.baseVersion = draft?.version ?? op.baseVersion;
+  await outbox.put(next);
+}
 
 /** Takes an answer, all of it or nothing: the results, what changed elsewhere, and how far that goes. */
 const take = (account, batch, { user, session, revision, results, changes: news }) =>
   change(STORES, async ({ people, drafts, outbox, marks }) => {
     // Who has left meanwhile is not remembered again.
     const left = [(await marks.get("leaving"))?.value.sessionId, ...((await marks.get("goodbyes"))?.value ?? [])];
-    if (left.includes(session.id)) return;
+    if (left.includes(session.id)) return false;
     const person = await people.get(account);
     const { expiresAt, absoluteExpiresAt, deviceId, id: sessionId } = session;
     await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf: new Date().toISOString() });
@@ -252,22 +267,19 @@ const take = (account, batch, { user, session, revision, results, changes: news 
     for (const draft of news.drafts) {
       await (draft.deleted ? drafts.delete([account, draft.id]) : drafts.put({ ...draft, account }));
     }
+    return true;
   });
 
 async function settle(account, { seq, op }, result, { drafts, outbox }) {
-  if (result.status === "rejected") {
-    const own = await outbox.get(seq);
+  const own = await outbox.get(seq);
+  if (result.status === "rejected" && op.kind === "draft.put" && own) {
     await outbox.put({ ...own, state: "aside", problem: result.problem });
   } else {
+    // What is not there needs no deleting; what could not be deleted is there to be seen.
+    if (result.problem?.type === "not-found" && op.draftId) await drafts.delete([account, op.draftId]);
     await outbox.delete(seq);
   }
   const { draft } = result;
   if (draft && !draft.deleted && op.kind === "draft.put") await drafts.put({ ...draft, account });
-  for (const next of await outbox.all(account)) {
-    if (next.op.draftId !== op.draftId || next.state !== "waiting" || next.op.baseVersion !== null) continue;
-    // After a conflict the writing goes on in the draft that keeps it.
-    next.op.draftId = draft?.id ?? op.draftId;
-    next.op.baseVersion = draft?.version ?? op.baseVersion;
-    await outbox.put(next);
-  }
+  for (const next of await outbox.all(account)) await goOn(next, op, draft, outbox);
 }

@@ -30,9 +30,10 @@ async function remember() {
   const isFresh = known && Date.now() - Date.parse(known.devicesAsOf ?? 0) < AT_MOST_EVERY;
   if (isFresh) return;
   // Until it is certain who this is, nobody's data is shown.
-  if (!known) await change("marks", ({ marks }) => marks.put({ name: "here", value: null }));
+  const shown = document.documentElement.dataset.account;
+  if (!known && (await here()) !== shown) await change("marks", ({ marks }) => marks.put({ name: "here", value: null }));
   const [who, where] = await Promise.all(["/api/session", "/api/devices"].map(ask));
-  if (!who || !where) return;
+  if (!who) return;
   const asOf = new Date().toISOString();
   const { user, session } = who;
   await change(["people", "marks"], async ({ people, marks }) => {
@@ -50,8 +51,8 @@ async function remember() {
       expiresAt: session.expiresAt,
       absoluteExpiresAt: session.absoluteExpiresAt,
       asOf,
-      devices: where.devices.map(({ id, name, lastSeen, current, client, sessions }) => ({ id, name, lastSeen, current, client, sessions })),
-      devicesAsOf: asOf,
+      devices: where ? where.devices.map(({ id, name, lastSeen, current, client, sessions }) => ({ id, name, lastSeen, current, client, sessions })) : before?.devices,
+      devicesAsOf: where ? asOf : before?.devicesAsOf,
     });
     await marks.put({ name: "here", value: user.id });
   });

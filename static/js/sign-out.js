@@ -10,22 +10,24 @@ for (const form of document.querySelectorAll('form[action="/logout"]')) {
 }
 
 async function leave(form) {
-  const account = await here();
+  const account = document.documentElement.dataset.account ?? (await here());
   const hasMore = account && (await isUnsent(account));
   if (hasMore && !(await (await import("./leaving.js")).confirmLeaving(account))) return;
-  const sessionId = document.documentElement.dataset.session ?? (account && (await get("people", account))?.sessionId);
+  // Another tab may have got the session a new id since this page was shown.
+  const sessionId = (account && (await get("people", account))?.sessionId) ?? document.documentElement.dataset.session;
   document.dispatchEvent(new Event("leaving"));
   // Should this page be gone before it is done, the next one does it.
-  if (account) await change("marks", ({ marks }) => marks.put({ name: "leaving", value: { account, sessionId } }));
+  if (account) await change("marks", ({ marks }) => marks.put({ name: "leaving", value: { account, sessionId, at: new Date().toISOString() } }));
   const answer = await send(form);
   if (answer?.type === "opaqueredirect") {
     if (account) await forget(account);
     location.replace("/login");
   } else if (answer && answer.status < 500) {
     // The server has a question.
+    await change("marks", ({ marks }) => marks.delete("leaving"));
     form.submit();
   } else if (sessionId) {
-    await (await import("./goodbye.js")).sayGoodbye(sessionId);
+    await (await import("./goodbye.js")).sayGoodbye(sessionId, account);
     location.replace("/offline");
   } else {
     form.submit();

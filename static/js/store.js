@@ -98,6 +98,9 @@ async function transact(names, mode, work) {
   }
 }
 
+/** Runs `work` over `stores` (names) as they stand at one moment. */
+export const read = (stores, work) => transact(stores, "readonly", work);
+
 /** One row, or undefined. */
 export const get = (store, key) => transact([store], "readonly", (stores) => stores[store].get(key));
 
@@ -128,10 +131,11 @@ async function erase({ people, drafts, outbox, marks }, account) {
 }
 
 /** Signs out here and now, without the network: forgets whose session it is, and remembers that it is to end. */
-export const leave = (sessionId) =>
+export const leave = (sessionId, account) =>
   change(STORES, async (stores) => {
     const person = (await stores.people.all()).find((each) => each.sessionId === sessionId);
-    if (person) await erase(stores, person.id);
+    for (const id of new Set([account, person?.id])) if (id) await erase(stores, id);
+    await stores.marks.delete("leaving");
     const said = (await stores.marks.get("goodbyes"))?.value ?? [];
     await stores.marks.put({ name: "goodbyes", value: [...new Set([...said, sessionId])] });
   });

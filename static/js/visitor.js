@@ -1,12 +1,14 @@
 // A page for nobody in particular: whoever was signed in here is not any more, and what is kept of them stays hidden until
 // they come back. A sign-out that was done without a network is carried out, where no worker has.
 
-import { change, forget, get, goodbyes, here, setHere } from "./store.js";
+import { all, change, forget, get, goodbyes, here, setHere } from "./store.js";
 
 async function begin() {
   const leaving = (await get("marks", "leaving"))?.value;
   if (leaving) {
-    await forget(leaving.account);
+    // What was written after that was written by somebody who had stayed.
+    const after = (await all("outbox", leaving.account)).some(({ op }) => op.at > leaving.at);
+    if (!after) await forget(leaving.account);
     await change("marks", ({ marks }) => marks.delete("leaving"));
   }
   if (await here()) await setHere(null);
