@@ -28,6 +28,9 @@ use Reach::{Names, NamesNothing, Shows};
 const ROUTES: &[(&str, Reach)] = &[
     ("/healthz", NamesNothing),
     ("/static/{name:.*}", NamesNothing),
+    ("/manifest.webmanifest", NamesNothing),
+    ("/sw.js", NamesNothing),
+    ("/offline", NamesNothing),
     ("/", NamesNothing),
     ("/setup", NamesNothing),
     ("/login", NamesNothing),
