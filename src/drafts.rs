@@ -243,9 +243,9 @@ async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpRe
 async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
     let sender = Sender::new(user, desk.facts.ip.clone());
     let sent = operations.into_iter().map(Sent::from).collect();
-    let apply = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(i64::MAX)).await;
-    match desk.sessions.db.write(apply).await? {
-        Some(applied) => Ok(applied.results),
+    let carry_out = async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent).await;
+    match desk.sessions.db.write(carry_out).await? {
+        Some(done) => Ok(done.results),
         None => Err(desk.ended_meanwhile().await?),
     }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+
 use super::{
     Changes, Draft,
     book::{Book, Outcome},
@@ -23,7 +25,6 @@ use crate::{
     session::{CurrentUser, EndReason, Scope, Who, ends, listing, news},
     text,
 };
-use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
 /// Who sends operations.
 #[derive(Debug, Clone)]
@@ -63,7 +64,18 @@ pub struct Applied {
     pub ended_itself: bool,
 }
 
-/// Carries out what was sent; `None` when the session has ended. `known` is the client's revision.
+/// What a call did, without what is news to its client.
+#[derive(Debug)]
+pub struct Done {
+    /// In the order of the operations.
+    pub results: Vec<OperationResult>,
+    revision: i64,
+    floor: i64,
+    ended_itself: bool,
+}
+
+/// Carries out what was sent, and reads what is news to a client that knows this revision; `None` when the session has
+/// ended.
 ///
 /// # Errors
 /// When the database is away.
@@ -73,6 +85,18 @@ pub async fn apply(
     sent: Vec<Sent>,
     known: Option<i64>,
 ) -> Result<Option<Applied>> {
+    let Some(Done { results, revision, floor, ended_itself }) = carry_out(conn, sender, sent).await? else {
+        return Ok(None);
+    };
+    let changes = super::since(conn, &sender.who.account_id, known, floor, revision).await?;
+    Ok(Some(Applied { results, revision, changes, ended_itself }))
+}
+
+/// Carries out what was sent; `None` when the session has ended.
+///
+/// # Errors
+/// When the database is away.
+pub async fn carry_out(conn: &mut Conn<'_>, sender: &Sender, sent: Vec<Sent>) -> Result<Option<Done>> {
     let account_id = sender.who.account_id.as_str();
     let locked = lock(conn, account_id).await?;
     if !listing::lives(conn, account_id, &sender.who.session_id).await? {
@@ -84,8 +108,7 @@ pub async fn apply(
         results.push(call.carry_out(conn, one).await?);
     }
     let revision = call.close(conn).await?;
-    let changes = super::since(conn, account_id, known, locked.floor, revision).await?;
-    Ok(Some(Applied { results, revision, changes, ended_itself: call.ended_itself }))
+    Ok(Some(Done { results, revision, floor: locked.floor, ended_itself: call.ended_itself }))
 }
 
 /// Says that a draft that was split off stands for itself; `false` when the account has none such.

@@ -17,18 +17,18 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
 
 /// The account that every case has.
-const KIM: &str = "kim@example.com";
+pub const KIM: &str = "kim@example.com";
 /// Another, where a case needs one.
-const ALEX: &str = "alex@example.com";
+pub const ALEX: &str = "alex@example.com";
 
 /// A served program whose owner is [`KIM`].
-fn serve(db: &TestDb) -> Server {
+pub fn serve(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     Server::start(db, &[])
 }
 
 /// A browser that is signed in, on a device of this name.
-fn signed_in(server: &Server, email: &str, device: &str) -> Client {
+pub fn signed_in(server: &Server, email: &str, device: &str) -> Client {
     let mut client = server.client();
     let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
     let answer = client.json("POST", "/api/establish-session", &sent);

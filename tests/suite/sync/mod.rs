@@ -13,25 +13,10 @@ mod sweep;
 use serde_json::{Value, json};
 use sessile::draft::book::random_uuid;
 
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
-
-const KIM: &str = "kim@example.com";
-const ALEX: &str = "alex@example.com";
-
-/// A served program whose owner is [`KIM`].
-fn serve(db: &TestDb) -> Server {
-    add_user(db, KIM, "owner");
-    Server::start(db, &[])
-}
-
-/// A browser that is signed in, on a device of this name.
-fn signed_in(server: &Server, email: &str, device: &str) -> Client {
-    let mut client = server.client();
-    let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
-    let answer = client.json("POST", "/api/establish-session", &sent);
-    assert_eq!(answer.status, 200, "{answer:?}");
-    client
-}
+use crate::{
+    centre::{ALEX, KIM, serve, signed_in},
+    support::{Answer, Client},
+};
 
 fn uuid() -> String {
     random_uuid().unwrap()
