@@ -58,6 +58,8 @@ struct DraftsPage {
     page: Page,
     token: String,
     account: String,
+    /// What the list is as new as.
+    revision: i64,
     done: Option<&'static str>,
     notice: Option<String>,
     rows: Vec<Row>,
@@ -295,6 +297,7 @@ fn unsaved(
         page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
         token: token.value,
         account: user.account.id.clone(),
+        revision: 0,
         done: None,
         notice: Some(words),
         rows: Vec::new(),
@@ -307,11 +310,11 @@ fn unsaved(
 
 async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let who = user.who();
-    let (list, arrivals) = desk
+    let ((list, revision), arrivals) = desk
         .sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
-            let (list, _) = draft::list(conn, &who.account_id).await?;
+            let list = draft::list(conn, &who.account_id).await?;
             Ok((list, arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?))
         })
         .await?;
@@ -330,6 +333,7 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         page: page.asking(&desk.req, &arrivals, user.now),
         token: token.value,
         account: user.account.id.clone(),
+        revision,
         done: again.done,
         notice: again.notice,
         rows: list.iter().map(|draft| Row::of(draft, &list, &again.open, user)).collect(),

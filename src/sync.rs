@@ -12,7 +12,10 @@ use crate::{
     audit::{self, Kind},
     db::Conn,
     desk::{Desk, clear_cache},
-    device::{self, known},
+    device::{
+        self,
+        known::{self, Named},
+    },
     draft::{
         self, Changes,
         apply::{self, Applied, Sender},
@@ -36,9 +39,9 @@ const LONGEST_VERSION: usize = 60;
 #[serde(default, rename_all = "camelCase")]
 #[derive(Default)]
 pub struct Call {
-    device: Object<DeviceFacts>,
-    last_known: Object<LastKnown>,
-    operations: Vec<Box<RawValue>>,
+    device: Option<Object<DeviceFacts>>,
+    last_known: Option<Object<LastKnown>>,
+    operations: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -70,8 +73,10 @@ struct Answer<'a> {
 /// # Errors
 /// Without a login; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
 /// database is away.
-pub async fn sync(sent: web::Json<Object<Call>>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let Object(Call { device: Object(device), last_known: Object(known), operations }) = sent.into_inner();
+pub async fn sync(sent: web::Json<Object<Call>>, mut user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let Object(Call { device, last_known, operations }) = sent.into_inner();
+    let Object(known) = last_known.unwrap_or_default();
+    let operations = operations.unwrap_or_default();
     if known.user_id.is_some_and(|id| id != user.account.id) {
         return Err(Error::Conflict("this was written by somebody else than who is signed in".into()));
     }
@@ -79,25 +84,25 @@ pub async fn sync(sent: web::Json<Object<Call>>, user: CurrentUser, desk: Desk) 
         return Err(Error::TooLarge);
     }
     let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
-    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device));
+    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device.unwrap_or_default().0));
     let installed = facts.installed.unwrap_or(user.record.client().installed);
     let event = user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref());
-    let applied = desk
+    let (applied, name) = desk
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
             let applied = apply::apply(conn, &sender, sent, known.revision).await?;
-            if let (Some(_), Some(id)) = (&applied, &sender.who.device_id) {
-                let name = facts.name.clone();
-                if let Some(was) = known::note_facts(conn, id, &facts).await? {
-                    let event = event.device(Some(id), name.as_deref()).detail(&format!("was {was}"));
-                    audit::record(conn, &[event]).await?;
-                }
-                statements::note_installed(conn, &sender.who.session_id, installed).await?;
+            let (Some(_), Some(id)) = (&applied, &sender.who.device_id) else { return Ok((applied, None)) };
+            let named = known::note_facts(conn, id, &facts).await?;
+            if let Some(Named { name, was: Some(was) }) = &named {
+                let event = event.device(Some(id), Some(name)).detail(&format!("was {was}"));
+                audit::record(conn, &[event]).await?;
             }
-            Ok(applied)
+            statements::note_installed(conn, &sender.who.session_id, installed).await?;
+            Ok((applied, named.map(|named| named.name)))
         })
         .await?;
+    user.note(name, installed);
     match applied {
         None => Err(desk.ended_meanwhile().await?),
         Some(applied) => Ok(answer(&desk, &user, &applied)),

@@ -174,11 +174,20 @@ pub struct Facts {
     pub name: Option<String>,
 }
 
-/// Notes what a program says of itself, if that is new. What the device was called, if it is called something else now.
+/// What a device is called, and what it was called a moment ago if that was something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Its name before.
+    pub was: Option<String>,
+}
+
+/// Notes what a program says of itself, if that is new; `None` when there is no such device.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<Option<String>> {
+pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<Option<Named>> {
     let device = || devices::table.filter(devices::id.eq(id));
     let columns = (devices::name, devices::installed, devices::app_version);
     let Some((name, installed, version)): Option<(String, bool, Option<String>)> =
@@ -192,12 +201,12 @@ pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<
         facts.app_version.clone().or_else(|| version.clone()),
     );
     if new == (name.clone(), installed, version) {
-        return Ok(None);
+        return Ok(Some(Named { name, was: None }));
     }
-    let renamed = new.0 != name;
-    let changes = (devices::name.eq(new.0), devices::installed.eq(new.1), devices::app_version.eq(new.2));
+    let changes = (devices::name.eq(&new.0), devices::installed.eq(new.1), devices::app_version.eq(&new.2));
     run!(conn, execute(diesel::update(device()).set(changes)))?;
-    Ok(renamed.then_some(name))
+    let was = (new.0 != name).then_some(name);
+    Ok(Some(Named { name: new.0, was }))
 }
 
 /// How often the trail tells that drafts were edited on a device.

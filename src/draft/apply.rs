@@ -255,6 +255,9 @@ impl<'s> Call<'s> {
         let Some(was) = known::rename(conn, &self.sender.who.account_id, id, name).await? else {
             return Ok(Outcome::Rejected(Error::NotFound));
         };
+        if self.sender.who.device_id.as_deref() == Some(id) {
+            name.clone_into(&mut self.book.device_name);
+        }
         if was != name {
             let event = self.event(Kind::DeviceRenamed).device(Some(id), Some(name));
             self.events.push(event.detail(&format!("was {was}")));

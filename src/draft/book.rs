@@ -22,7 +22,8 @@ pub struct Book {
     /// Drafts of the account that are not deleted.
     pub living: i64,
     now: Instant,
-    device_name: String,
+    /// On which device things are done.
+    pub device_name: String,
     /// Whether something was made or deleted, and not only edited.
     pub is_more_than_edited: bool,
 }

@@ -102,6 +102,12 @@ impl CurrentUser {
         SessionView::new(&self.record, self.device_name.as_deref(), true)
     }
 
+    /// What has just been found out of the device; a name that is not known stays.
+    pub fn note(&mut self, device_name: Option<String>, installed: bool) {
+        self.device_name = device_name.or_else(|| self.device_name.take());
+        self.record.installed = installed;
+    }
+
     /// Whether the password was given lately enough for what should not be done by whoever finds a screen unlocked.
     pub fn is_confirmed(&self) -> bool {
         self.now.since(self.record.authenticated_at) <= CONFIRMED_FOR

@@ -2,8 +2,8 @@
 // outbox; what other devices write comes in live. Draws into <section id="drafts">, on its page and on the offline page.
 // Without this script the same section works by forms.
 
-import { clean, count, discard, drafts, flush, remove, retry, serve, standing, write } from "./outbox.js";
-import { change, changes, here } from "./store.js";
+import { clean, count, discard, drafts, flush, isOver, remove, retry, serve, standing, write } from "./outbox.js";
+import { change, changes, here, read } from "./store.js";
 
 const MOST = 10_000;
 const PAUSE = 600;
@@ -110,7 +110,7 @@ async function draw() {
 }
 
 async function compose() {
-  if (!root.dataset.account && (await here()) !== account) return clear();
+  if (await isLeft()) return clear();
   const kept = field?.dataset.kept;
   const list = await drafts(account);
   // Written meanwhile: the list is older than the field.
@@ -143,7 +143,9 @@ function adopt(served) {
   onInput();
 }
 
-/** Nobody is signed in here any more, or somebody else. */
+/** Whether nobody is signed in here any more, or somebody else. */
+const isLeft = async () => (await read(["marks"], isOver)) || (!root.dataset.account && (await here()) !== account);
+
 function clear() {
   clearTimeout(typing);
   field = undefined;
@@ -308,13 +310,19 @@ async function keepBoth(other) {
 
 // --- beginning
 
-/** The draft that the page came with is known here from now on, even if the network goes before anything else comes. */
+/**
+ * The draft that the page came with is known here from now on, even if the network goes before anything else comes: unless
+ * what is known here is as new as the page, or is not of its session.
+ */
 async function seed() {
   const desk = root.querySelector(".draft-desk[data-version]");
   if (!desk) return;
+  const revision = Number(root.dataset.revision);
   const { draft: id, at: updatedAt, on: updatedOn } = desk.dataset;
   const [version, text] = [Number(desk.dataset.version), desk.querySelector("textarea").defaultValue];
-  await change(["drafts"], async ({ drafts }) => {
+  await change(["people", "drafts"], async ({ people, drafts }) => {
+    const person = await people.get(account);
+    if (person?.sessionId !== document.documentElement.dataset.session || person.revision >= revision) return;
     const kept = await drafts.get([account, id]);
     if (!kept || kept.version < version) await drafts.put({ account, id, text, version, updatedAt, updatedOn });
   });
@@ -327,10 +335,8 @@ async function begin() {
   const signedIn = root.dataset.account;
   account = signedIn || (await here());
   if (!account) return;
-  if (signedIn) {
-    serve(account);
-    await seed();
-  }
+  await serve(account);
+  if (signedIn) await seed();
   // What is on its way is waited for, but not for long: the page works by forms meanwhile.
   if (signedIn) await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
   await show(asked());

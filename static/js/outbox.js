@@ -5,7 +5,7 @@
 // What is on its way is never changed, since the server knows it by its id and its whole body. The answer says which version,
 // or after a conflict which draft, the one that waits builds on.
 
-import { all, change, changes, get, here, read } from "./store.js";
+import { all, change, changes, erasures, get, here, read } from "./store.js";
 
 const MOST = 200;
 /** Bytes of operations in one call; the server takes 256 KiB with what stands around them. */
@@ -23,9 +23,29 @@ export const count = (text) => [...text].length;
 
 // --- writing
 
+/** Whose page this is, else it is who was signed in here, and what had been erased when it began. */
+let owner;
+let began;
+
+/** Begins for an account. The server refuses what is sent as somebody else. */
+export async function serve(account) {
+  owner = account;
+  began ??= await read(["marks"], erasures);
+}
+
+/** Whether the data of this page's person was erased since: then nothing of them is put away again. */
+export const isOver = async (stores) => began !== undefined && (await erasures(stores)) !== began;
+
+/** Changes what waits, as long as the person is not gone. */
+const onBehalf = (work) =>
+  change(STORES, async (stores) => {
+    if (await isOver(stores)) throw new Error("whoever writes has signed out");
+    return work(stores);
+  });
+
 /** Keeps what a draft says now. `base` is what was written on: its text, and the version in which it was shown, 0 for a new one. */
 export async function write(account, draftId, text, base) {
-  await change(STORES, async ({ drafts, outbox }) => {
+  await onBehalf(async ({ drafts, outbox }) => {
     const own = (await outbox.all(account)).filter(({ op }) => op.draftId === draftId);
     // The writing goes on in what was set aside, too.
     for (const { op, state, seq } of own) if (state === "aside" && op.text === base.text) await outbox.delete(seq);
@@ -47,7 +67,7 @@ export async function write(account, draftId, text, base) {
 
 /** Deletes a draft. What waits of it need not be sent any more; what it built on is what was seen, and is meant. */
 export async function remove(account, draftId, base) {
-  await change(STORES, async ({ outbox }) => {
+  await onBehalf(async ({ outbox }) => {
     const own = (await outbox.all(account)).filter(({ op }) => op.draftId === draftId);
     for (const one of own) if (one.state !== "sent") await outbox.delete(one.seq);
     const sent = own.some(({ state }) => state === "sent");
@@ -59,7 +79,7 @@ export async function remove(account, draftId, base) {
 
 /** Tries an operation again that was set aside, as a new one. */
 export async function retry(account, seq) {
-  await change(STORES, async ({ drafts, outbox }) => {
+  await onBehalf(async ({ drafts, outbox }) => {
     const aside = await outbox.get(seq);
     if (aside?.account !== account) return;
     const stored = await drafts.get([account, aside.op.draftId]);
@@ -105,13 +125,6 @@ let flushing;
 
 /** What the last try came to: "saved", "offline", "away", "signed-out" or "somebody-else". */
 export let standing = "saved";
-
-/** Whose page this is; else it is who was signed in here. The server refuses what is somebody else's. */
-let owner;
-
-export function serve(account) {
-  owner = account;
-}
 
 /** Sends what waits and takes what is new, one flusher at a time in the whole browser. Never fails; tries again by itself. */
 export function flush() {
@@ -167,7 +180,7 @@ async function exchange() {
   const account = owner ?? (await here());
   if (!account) return;
   for (let most = MOST; ; ) {
-    const batch = await begin(account, most);
+    const { batch, erased } = await begin(account, most);
     const answer = await send(account, batch);
     heard(answer.status);
     if (answer.status === 413 && batch.length > 1) {
@@ -175,15 +188,15 @@ async function exchange() {
       continue;
     }
     if (!answer.ok) return refused(answer, batch);
-    if (!(await take(account, batch, await answer.json()))) return;
+    if (!(await take(account, batch, erased, await answer.json()))) return;
     say("saved");
     if (!(await all("outbox", account)).some(({ state }) => state !== "aside")) return;
   }
 }
 
 /** Marks what is sent now; from then on it does not change. What was on its way before goes first, as it was. */
-const begin = (account, most) => change(STORES, async ({ outbox }) => {
-  const batch = [];
+const begin = (account, most) => change(STORES, async ({ outbox, marks }) => {
+  const [batch, erased] = [[], await erasures({ marks })];
   const drafts = new Set();
   let bytes = 0;
   for (const entry of await outbox.all(account)) {
@@ -196,7 +209,7 @@ const begin = (account, most) => change(STORES, async ({ outbox }) => {
     await outbox.put(entry);
     batch.push(entry);
   }
-  return batch;
+  return { batch, erased };
 });
 
 async function send(account, batch) {
@@ -251,11 +264,11 @@ async function goOn(next, op, draft, outbox) {
 }
 
 /** Takes an answer, all of it or nothing: the results, what changed elsewhere, and how far that goes. */
-const take = (account, batch, { user, session, revision, results, changes: news }) =>
+const take = (account, batch, erased, { user, session, revision, results, changes: news }) =>
   change(STORES, async ({ people, drafts, outbox, marks }) => {
     // Who has left meanwhile is not remembered again.
     const left = [(await marks.get("leaving"))?.value.sessionId, ...((await marks.get("goodbyes"))?.value ?? [])];
-    if (left.includes(session.id)) return false;
+    if (left.includes(session.id) || erased !== (await erasures({ marks }))) return false;
     const person = await people.get(account);
     const { expiresAt, absoluteExpiresAt, deviceId, id: sessionId } = session;
     await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf: new Date().toISOString() });

@@ -1,6 +1,6 @@
 // What this page knows of who is signed in is kept for the times without a network. Asking for it is no activity.
 
-import { change, changes, get, goodbyes, here, waiting } from "./store.js";
+import { change, changes, erasures, get, goodbyes, here, read, waiting } from "./store.js";
 import { heard } from "./state.js";
 
 const AT_MOST_EVERY = 60_000;
@@ -32,6 +32,7 @@ async function remember() {
   // Until it is certain who this is, nobody's data is shown.
   const shown = document.documentElement.dataset.account;
   if (!known && (await here()) !== shown) await change("marks", ({ marks }) => marks.put({ name: "here", value: null }));
+  const erased = await read(["marks"], erasures);
   const [who, where] = await Promise.all(["/api/session", "/api/devices"].map(ask));
   if (!who) return;
   const asOf = new Date().toISOString();
@@ -39,7 +40,7 @@ async function remember() {
   await change(["people", "marks"], async ({ people, marks }) => {
     // Who left while the answer was on its way is not remembered again.
     const left = [(await marks.get("leaving"))?.value.sessionId, ...((await marks.get("goodbyes"))?.value ?? [])];
-    if (left.includes(session.id)) return;
+    if (left.includes(session.id) || erased !== (await erasures({ marks }))) return;
     const before = await people.get(user.id);
     await people.put({
       ...before,
@@ -74,7 +75,7 @@ async function send() {
   const known = await person();
   if (!known || (await waiting(known.id)) === 0) return;
   const { flush, serve } = await import("./outbox.js");
-  serve(known.id);
+  await serve(known.id);
   flush();
 }
 

@@ -38,7 +38,7 @@ async function leave(form) {
 async function isUnsent(account) {
   if ((await waiting(account)) === 0) return false;
   const { flush, serve } = await import("./outbox.js");
-  serve(account);
+  await serve(account);
   await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
   return (await waiting(account)) > 0;
 }

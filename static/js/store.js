@@ -2,7 +2,8 @@
 //   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, devices, devicesAsOf, revision }
 //   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
 //   outbox  { seq, account, op, state: "waiting" | "aside", problem? }, in the order in which it was done
-//   marks   { name: "here", value: account or null }, { name: "goodbyes", value: [session id] }
+//   marks   { name: "here", value: account or null }, { name: "goodbyes", value: [session id] },
+//           { name: "erasures", value: how often somebody's data was erased here }
 // Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
 
 const NAME = "sessile";
@@ -128,7 +129,11 @@ async function erase({ people, drafts, outbox, marks }, account) {
   for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
   for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
   if ((await marks.get("here"))?.value === account) await marks.put({ name: "here", value: null });
+  await marks.put({ name: "erasures", value: (await erasures({ marks })) + 1 });
 }
+
+/** How often somebody's data was erased. What was asked for or begun before then is not kept after it. */
+export const erasures = async ({ marks }) => (await marks.get("erasures"))?.value ?? 0;
 
 /** Signs out here and now, without the network: forgets whose session it is, and remembers that it is to end. */
 export const leave = (sessionId, account) =>

@@ -160,6 +160,45 @@ test('signing out on an open page without a server is the same, for every tab', 
   expect(asked[0]).toBe('POST /api/session/sync');
 });
 
+test('signing out in a tab that is older than the session ends the session as it is now', async ({ app, server, front, watch }) => {
+  const page = await atHome(app, server);
+  const tab = await app.context.newPage();
+  const before = await page.locator('html').getAttribute('data-session');
+  // The same person signs in once more: the session has a new id, which the first page does not show.
+  const again = await tab.request.post('/api/establish-session', { headers: { Origin: server.origin }, data: { email: owner.email, password: owner.password } });
+  expect(again.status()).toBe(200);
+  await tab.goto('/devices');
+  const after = await tab.locator('html').getAttribute('data-session');
+  expect(after).not.toBe(before);
+  await expect.poll(async () => (await kept(tab)).people[0]?.sessionId).toBe(after);
+  cut(front, watch);
+  await signOutButton(page).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
+  expect((await kept(page)).marks.find(({ name }) => name === 'goodbyes').value).toEqual([after]);
+});
+
+test('whoever was about to leave and has stayed keeps what is here', async ({ app, server }) => {
+  const page = await atHome(app, server);
+  const [{ id: account, sessionId }] = (await kept(page)).people;
+  await put(page, 'drafts', { account, id: 'd1', text: 'a secret plan', version: 1 });
+  await put(page, 'marks', { name: 'leaving', value: { account, sessionId, at: new Date().toISOString() } });
+  await page.reload();
+  await expect.poll(async () => (await kept(page)).marks.some(({ name }) => name === 'leaving')).toBe(false);
+  expect((await kept(page)).drafts.map(({ text }) => text)).toEqual(['a secret plan']);
+});
+
+test('a page that was gone before its sign-out was done leaves nothing either', async ({ app, server, watch }) => {
+  const page = await atHome(app, server);
+  const [{ id: account, sessionId }] = (await kept(page)).people;
+  await put(page, 'drafts', { account, id: 'd1', text: 'a secret plan', version: 1 });
+  await put(page, 'marks', { name: 'leaving', value: { account, sessionId, at: new Date().toISOString() } });
+  for (const path of ['/api/session', '/api/events']) watch.allowFailures(path);
+  await server.command('session', 'revoke', sessionId);
+  await page.goto('/dashboard');
+  await expectLogin(page);
+  await expectNothingOf(page);
+});
+
 test('while a sign-out cannot be carried out no page is shown', async ({ app, server, front, watch }) => {
   const page = await atHome(app, server);
   cut(front, watch);
@@ -172,6 +211,10 @@ test('while a sign-out cannot be carried out no page is shown', async ({ app, se
   for (let n = 0; n < 9; n += 1) watch.expectStatus(503, '/api/session/sync');
   await page.goto('/dashboard');
   await expect(page.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
+  // Nothing goes out but the sign-out: no other call, and no exchange of drafts.
+  const call = (address, init) => page.evaluate(([to, how]) => fetch(to, how).then(() => true, () => false), [address, init]);
+  expect(await call('/api/session')).toBe(false);
+  expect(await call('/api/session/sync', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' })).toBe(false);
   const others = front.asked.filter((each) => !each.includes('/static/') && each !== 'POST /api/session/sync' && each !== 'GET /sw.js');
   expect(others).toEqual([]);
 });
@@ -212,7 +255,7 @@ test('another person on the same browser sees nothing of the one before', async 
   expect((await kept(page)).drafts.map(({ text }) => text)).toEqual(['a secret plan']);
 });
 
-test('an update is offered, applied with one reload, and never mixes builds', async ({ app, server, front }) => {
+test('an update is offered, applied with one reload, and never mixes builds', async ({ app, server, front, watch }) => {
   const page = await atHome(app, server);
   const { old, path } = await front.next();
   await page.evaluate(() => navigator.serviceWorker.getRegistration().then((known) => known.update()));
@@ -232,6 +275,11 @@ test('an update is offered, applied with one reload, and never mixes builds', as
   expect(newest[path]).toContain('another build');
   expect(newest['/offline']).toContain(path);
   await expect(page.getByText('A new version is ready.')).toBeHidden();
+  // The page without a network is the new build's, too.
+  cut(front, watch);
+  await page.goto('/devices');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(owner.name);
+  expect(await page.locator(`link[href="${path}"]`).count()).toBe(1);
 });
 
 for (const damage of ['missing', 'other']) {

@@ -114,6 +114,45 @@ test('a text that is too long stays where it is typed, and says so', async ({ vi
   await saved(page);
 });
 
+test('a text that is too long is not left behind by going elsewhere', async ({ visitor, server }) => {
+  const { page } = await both(visitor, server);
+  await open(page);
+  await write(page, 'Another one');
+  await page.getByRole('link', { name: 'New draft' }).click();
+  const long = 'y'.repeat(10_001);
+  await field(page).fill(long);
+  await row(page, 'Another one').click();
+  await expect(field(page)).toBeFocused();
+  await expect(field(page)).toHaveValue(long);
+  await page.goBack();
+  await expect(field(page)).toHaveValue(long);
+  await field(page).fill('y, in short');
+  await row(page, 'Another one').click();
+  await expect(field(page)).toHaveValue('Another one');
+  await expect(row(page, 'y, in short')).toBeVisible();
+});
+
+test('a draft that was deleted while its page was on the way does not come back', async ({ visitor, server }) => {
+  const { page } = await both(visitor, server);
+  await open(page);
+  const id = await write(page, 'Deleted meanwhile');
+  const tab = await page.context().newPage();
+  let release;
+  const held = new Promise((done) => { release = done; });
+  await tab.route('**/static/js/drafts.*.js', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await tab.goto(`/drafts?draft=${id}`, { waitUntil: 'commit' });
+  await expect(field(tab)).toHaveValue('Deleted meanwhile');
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await expect(page.locator('#draft-list')).toContainText('No drafts yet');
+  await page.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/session/sync');
+  release();
+  await expect(tab.locator('.draft-desk')).toContainText('not here any more');
+  for (const one of [page, tab]) await expect(one.locator('#draft-list')).toContainText('No drafts yet');
+});
+
 test('a deleted draft goes from both devices', async ({ visitor, server }) => {
   const { page, other } = await both(visitor, server);
   await open(page);

@@ -54,7 +54,7 @@ async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_res
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0), delete("two", 1)]);
-    for known in [json!({}), json!({"revision": null}), json!({"revision": 99}), json!({"revision": -1})] {
+    for known in [json!(null), json!({}), json!({"revision": null}), json!({"revision": 99}), json!({"revision": -1})] {
         let told = send(&mut phone, &json!({"lastKnown": known})).json();
         assert_eq!(told["changes"]["reset"], true, "{known}");
         let ids: Vec<&Value> = told["changes"]["drafts"].as_array().unwrap().iter().map(|draft| &draft["id"]).collect();
@@ -138,7 +138,8 @@ async fn device_facts_are_recorded(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let call = json!({"device": {"installed": true, "appVersion": "1.2.3", "name": "Pocket"}});
-    assert_eq!(send(&mut phone, &call).status, 200);
+    let told = send(&mut phone, &call).json()["session"].clone();
+    assert_eq!((&told["deviceName"], &told["client"]["installed"]), (&json!("Pocket"), &json!(true)), "{told}");
     assert_eq!(db.sql("SELECT app_version FROM devices"), "1.2.3");
     let device = phone.get("/api/devices").json()["devices"][0].clone();
     assert_eq!((&device["name"], &device["client"]["installed"]), (&json!("Pocket"), &json!(true)));
@@ -148,6 +149,7 @@ async fn device_facts_are_recorded(db: TestDb) {
     let odd = json!({"device": {"appVersion": "\u{1}", "name": "\u{200b}"}});
     assert_eq!(send(&mut phone, &odd).status, 200);
     assert_eq!(send(&mut phone, &json!({"device": {"appVersion": "x".repeat(61)}})).status, 200);
+    assert_eq!(send(&mut phone, &json!({"device": null, "lastKnown": null, "operations": null})).status, 200);
     assert_eq!(db.sql("SELECT app_version FROM devices"), "1.2.3");
     assert_eq!(own(&mut phone, "deviceName"), "Pocket");
 }

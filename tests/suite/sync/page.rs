@@ -14,6 +14,8 @@ on_both_engines! {
     a_draft_that_changed_meanwhile_is_not_deleted,
     a_stale_token_loses_nothing_that_was_typed,
     what_is_written_is_text,
+    a_text_that_cannot_be_taken_over_is_not_deleted_where_it_stands,
+    after_a_refusal_what_is_typed_is_sent_as_something_new,
 }
 
 fn form(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
@@ -161,4 +163,36 @@ async fn what_is_written_is_text(db: TestDb) {
             "{page}"
         );
     }
+}
+
+async fn a_text_that_cannot_be_taken_over_is_not_deleted_where_it_stands(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    results(&mut desk, &[put("one", "a", 0), put("one", "b", 1)]);
+    let copy = result(&mut desk, &put("one", "c", 1))["draft"]["id"].as_str().unwrap().to_owned();
+    let many: Vec<_> = (2..500).map(|n| put(&format!("d{n}"), "x", 0)).collect();
+    for some in many.chunks(200) {
+        assert!(results(&mut desk, some).iter().all(|result| result["status"] == "applied"));
+    }
+    // Changed since the choice was shown, and no room for one more.
+    result(&mut desk, &put("one", "b, changed", 2));
+    let chosen = form(&mut desk, &[("draft", "one"), ("base", "2"), ("other", &copy), ("other_base", "1"), ("keep", "other")]);
+    assert_eq!(leads_to(&chosen), "/drafts?draft=one");
+    let texts = texts(&mut desk);
+    assert!(texts.iter().any(|text| text == "c") && texts.iter().any(|text| text == "b, changed"), "{texts:?}");
+}
+
+async fn after_a_refusal_what_is_typed_is_sent_as_something_new(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let operation = uuid();
+    leads_to(&form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "0"), ("text", "First")]));
+    // The browser went back to the form, and something else was typed in it.
+    let answer = form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "0"), ("text", "Second")]);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.body.contains("Second</textarea>"), "{answer:?}");
+    let next = answer.body.split("name=\"operation\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_ne!(next, operation);
+    leads_to(&form(&mut desk, &[("operation", &next), ("draft", "one"), ("base", "0"), ("text", "Second")]));
+    assert_eq!(texts(&mut desk), ["First", "Second"]);
 }
