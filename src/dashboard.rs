@@ -111,7 +111,7 @@ impl Read {
         let events = audit::newest(conn, account_id, EVENTS_READ).await?;
         Ok(Self {
             here: listing::list(conn, account_id).await?,
-            there: known::those_there(conn, account_id, &words::devices_of(&events)).await?,
+            there: known::names(conn, account_id, &words::devices_of(&events)).await?.into_keys().collect(),
             events,
             sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,
             arrivals: arrivals::list(conn, account_id, who.device_id.as_deref()).await?,

@@ -11,11 +11,12 @@ use url::form_urlencoded;
 use crate::{
     db::Conn,
     desk::{Desk, form_again},
-    device::arrivals,
+    device::{arrivals, known::Facts},
     draft::{
         self, Draft,
         apply::{self, Sender},
-        book,
+        book::{self, Chosen, Keep},
+        choice::{self, Pair},
         operation::{self, Action, Operation, Sent},
         result::{OperationResult, Status},
     },
@@ -38,7 +39,7 @@ pub struct Query {
 }
 
 /// What the forms send: a text to be saved, a draft to be deleted, or a choice between two.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
     operation: String,
@@ -129,6 +130,9 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
         "chosen" => Some("Good. The other version is gone."),
         "both" => Some("Both are kept."),
         "kept" => Some("That draft was deleted on another device meanwhile. What you wrote is kept as a new one."),
+        "again" => Some(
+            "One of the two was changed on another device meanwhile, so nothing was thrown away. Look at it once more.",
+        ),
         "changed" => Some("That draft was changed on another device meanwhile, so it was not deleted."),
         _ => None,
     };
@@ -162,8 +166,8 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
         return delete(&desk, &user, id, fields.base).await;
     }
     if let Some(keep) = &fields.keep {
-        let is_other = keep == "other";
-        return choose(&desk, &user, fields, is_other).await;
+        let keep = if keep == "other" { Keep::Other } else { Keep::One };
+        return choose(&desk, &user, fields, keep).await;
     }
     if fields.text.is_none() {
         return Err(Error::Invalid("nothing to do was sent".into()));
@@ -183,12 +187,7 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
     let operation = Operation::new(&fields.operation, put)?;
     let result = match carry_out(desk, user, vec![operation]).await {
         Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation without a result"))?,
-        Err(error) if error.retry_after().is_some() => {
-            let words = "Sessile is away for a moment. Nothing is lost: save once more shortly.".to_owned();
-            let answer = form_again(error, |status, _| Ok(HttpResponse::build(status).finish()))?;
-            return unsaved(answer, desk, user, fields, words);
-        }
-        Err(error) => return Err(error),
+        Err(error) => return unsaved(error, desk, user, &fields),
     };
     match (result.first.unwrap_or(result.status), result.draft, result.problem) {
         (Status::Conflict, Some(draft), _) if draft.conflict_of.is_none() => opened(&draft.id, "kept"),
@@ -197,7 +196,7 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
             // What was sent under this operation stands; what is typed now is another one.
             fields.operation = book::random_uuid()?;
             let words =
-                sentence(&problem.map_or_else(|| "It could not be saved".to_owned(), |error| error.to_string()));
+                problem.map_or_else(|| "It could not be saved".to_owned(), |error| sentence(&error.to_string()));
             shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words + ".")).await
         }
     }
@@ -214,38 +213,33 @@ async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Resul
 }
 
 /// The draft lives on, with the text that was chosen.
-async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, is_other: bool) -> Result<HttpResponse> {
+async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
     let Fields { draft, base, other, other_base, .. } = fields;
-    let (account, id) = (user.account.id.clone(), other.clone());
-    let one = async move |conn: &mut Conn<'_>| draft::one(conn, &account, &id).await;
-    let copy = desk.sessions.db.read(one).await?.filter(Draft::lives).ok_or(Error::NotFound)?;
-    if is_other {
-        let put = Action::Put { draft: draft.clone(), text: copy.text, base };
-        let results = carry_out(desk, user, vec![Operation::new(&book::random_uuid()?, put)?]).await?;
-        // Else the text stands nowhere but in what is to be deleted.
-        if results.iter().any(|result| result.status != Status::Applied) {
-            return opened(&draft, "");
-        }
-    }
-    let delete = Action::Delete { draft: other, base: other_base };
-    let results = carry_out(desk, user, vec![Operation::new(&book::random_uuid()?, delete)?]).await?;
-    let is_done = results.iter().all(|result| result.status == Status::Applied);
-    opened(&draft, if is_done { "chosen" } else { "" })
+    let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
+    let sender = Sender::new(user, desk.facts.ip.clone());
+    let choose = async move |conn: &mut Conn<'_>| choice::choose(conn, &sender, &pair, keep).await;
+    chosen(desk, desk.sessions.db.write(choose).await?, &draft, "chosen").await
 }
 
 async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
     let (sender, copy) = (Sender::new(user, desk.facts.ip.clone()), id.clone());
-    let resolve = async move |conn: &mut Conn<'_>| apply::resolve(conn, &sender, &copy).await;
-    if !desk.sessions.db.write(resolve).await? {
-        return Err(Error::NotFound);
+    let keep = async move |conn: &mut Conn<'_>| choice::keep_both(conn, &sender, &copy).await;
+    chosen(desk, desk.sessions.db.write(keep).await?, &id, "both").await
+}
+
+async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Result<HttpResponse> {
+    match chosen {
+        Some(Chosen::Done) => opened(id, done),
+        Some(Chosen::Changed(there)) => opened(&there, "again"),
+        Some(Chosen::Missing) => Err(Error::NotFound),
+        None => Err(desk.ended_meanwhile().await?),
     }
-    opened(&id, "both")
 }
 
 async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
     let sender = Sender::new(user, desk.facts.ip.clone());
     let sent = operations.into_iter().map(Sent::from).collect();
-    let carry_out = async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent).await;
+    let carry_out = async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent, &Facts::default()).await;
     match desk.sessions.db.write(carry_out).await? {
         Some(done) => Ok(done.results),
         None => Err(desk.ended_meanwhile().await?),
@@ -274,24 +268,21 @@ async fn shown_again(
     notice: Option<String>,
     error: Option<String>,
 ) -> Result<HttpResponse> {
-    let open = fields.draft.clone();
-    let typed = fields.text.is_some().then(|| typed(fields, error));
-    draw(status, desk, user, Again { open, notice, typed, ..Again::default() }).await
+    let typed = fields.text.is_some().then(|| typed(&fields, error));
+    let again = Again { open: fields.draft.clone(), notice, typed, ..Again::default() };
+    match draw(status, desk, user, again).await {
+        Err(error) if fields.text.is_some() => unsaved(error, desk, user, &fields),
+        answer => answer,
+    }
 }
 
-fn typed(fields: Fields, error: Option<String>) -> Writing {
-    let Fields { operation, draft, base, text, .. } = fields;
+fn typed(fields: &Fields, error: Option<String>) -> Writing {
+    let Fields { operation, draft, base, text, .. } = fields.clone();
     Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
 }
 
 /// While the database is away there is no list to show, only what was typed.
-fn unsaved(
-    answer: HttpResponse,
-    desk: &Desk,
-    user: &CurrentUser,
-    fields: Fields,
-    words: String,
-) -> Result<HttpResponse> {
+fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
     let token = forms::token(&desk.site, &desk.req)?;
     let template = DraftsPage {
         page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
@@ -299,13 +290,13 @@ fn unsaved(
         account: user.account.id.clone(),
         revision: 0,
         done: None,
-        notice: Some(words),
+        notice: Some("Sessile is away for a moment. Nothing is lost: save once more shortly.".to_owned()),
         rows: Vec::new(),
         writing: Some(typed(fields, None)),
         choice: None,
         is_missing: false,
     };
-    page::answer(answer.status(), &template)
+    form_again(error, |status, _| page::answer(status, &template))
 }
 
 async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {

@@ -124,7 +124,7 @@ pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Opti
             if listing::one(conn, &account, id).await?.is_none() {
                 return Ok(None);
             }
-            end(conn, who, &Scope::OneOf { account, id: id.clone() }, ip).await.map(Some)
+            end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await.map(Some)
         }
         Ending::Device(id) => forget(conn, who, id, ip).await,
         Ending::NotMe(id) if id.starts_with("dev_") => forget(conn, who, id, ip).await,
@@ -132,7 +132,7 @@ pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Opti
             let Some((record, _)) = listing::one(conn, &account, id).await? else {
                 return Ok(None);
             };
-            let one = end(conn, who, &Scope::OneOf { account, id: id.clone() }, ip).await?;
+            let one = end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await?;
             let with_device = match &record.device_id {
                 Some(device) => forget(conn, who, device, ip).await?.unwrap_or_default(),
                 None => Done::default(),

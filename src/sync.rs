@@ -4,18 +4,14 @@
 //! Invariant: a call is carried out as a whole or not at all, and again without a second effect.
 
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{json, value::RawValue};
 
 use crate::{
     account::Account,
-    audit::{self, Kind},
     db::Conn,
     desk::{Desk, clear_cache},
-    device::{
-        self,
-        known::{self, Named},
-    },
+    device::{self, known},
     draft::{
         self, Changes,
         apply::{self, Applied, Sender},
@@ -24,7 +20,7 @@ use crate::{
     },
     error::{Error, Result},
     security::json::Object,
-    session::{CurrentUser, SessionView, Sessions, statements},
+    session::{CurrentUser, SessionView, Sessions},
 };
 
 /// Operations in one call.
@@ -39,7 +35,7 @@ const LONGEST_VERSION: usize = 60;
 #[serde(default, rename_all = "camelCase")]
 #[derive(Default)]
 pub struct Call {
-    device: Option<Object<DeviceFacts>>,
+    device: Option<Box<RawValue>>,
     last_known: Option<Object<LastKnown>>,
     operations: Option<Vec<Box<RawValue>>>,
 }
@@ -47,16 +43,21 @@ pub struct Call {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct DeviceFacts {
-    name: Option<String>,
-    installed: Option<bool>,
-    app_version: Option<String>,
+    name: Option<Box<RawValue>>,
+    installed: Option<Box<RawValue>>,
+    app_version: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct LastKnown {
     user_id: Option<String>,
-    revision: Option<i64>,
+    revision: Option<Box<RawValue>>,
+}
+
+/// What makes no sense is as what was not said: it is no reason to keep a queue waiting.
+fn read<T: DeserializeOwned>(raw: Option<Box<RawValue>>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
 }
 
 #[derive(Debug, Serialize)]
@@ -84,36 +85,25 @@ pub async fn sync(sent: web::Json<Object<Call>>, mut user: CurrentUser, desk: De
         return Err(Error::TooLarge);
     }
     let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
-    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device.unwrap_or_default().0));
+    let Object(device) = read::<Object<DeviceFacts>>(device).unwrap_or_default();
+    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device));
     let installed = facts.installed.unwrap_or(user.record.client().installed);
-    let event = user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref());
-    let (applied, name) = desk
-        .sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| {
-            let applied = apply::apply(conn, &sender, sent, known.revision).await?;
-            let (Some(_), Some(id)) = (&applied, &sender.who.device_id) else { return Ok((applied, None)) };
-            let named = known::note_facts(conn, id, &facts).await?;
-            if let Some(Named { name, was: Some(was) }) = &named {
-                let event = event.device(Some(id), Some(name)).detail(&format!("was {was}"));
-                audit::record(conn, &[event]).await?;
-            }
-            statements::note_installed(conn, &sender.who.session_id, installed).await?;
-            Ok((applied, named.map(|named| named.name)))
-        })
-        .await?;
-    user.note(name, installed);
-    match applied {
+    let revision = read(known.revision);
+    let apply = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, revision, &facts).await;
+    match desk.sessions.db.write(apply).await? {
         None => Err(desk.ended_meanwhile().await?),
-        Some(applied) => Ok(answer(&desk, &user, &applied)),
+        Some(applied) => {
+            user.note(&applied.device_name, installed);
+            Ok(answer(&desk, &user, &applied))
+        }
     }
 }
 
 fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> HttpResponse {
-    let Applied { revision, results, changes, ended_itself } = applied;
+    let Applied { revision, results, changes, ended_itself, .. } = applied;
     let mut answer = HttpResponse::Ok().json(Answer {
         user: &user.account,
-        session: user.view(),
+        session: if *ended_itself { user.view().of_another() } else { user.view() },
         revision: *revision,
         results,
         changes,
@@ -125,16 +115,15 @@ fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> HttpResponse {
     answer
 }
 
-/// What makes no sense is left out: it is no reason to keep a queue waiting.
 impl From<DeviceFacts> for known::Facts {
     fn from(facts: DeviceFacts) -> Self {
         let is_fine = |version: &String| {
             version.chars().count() <= LONGEST_VERSION && !version.chars().any(char::is_control) && !version.is_empty()
         };
         Self {
-            installed: facts.installed,
-            app_version: facts.app_version.filter(is_fine),
-            name: facts.name.and_then(|name| device::check_name(&name).ok()),
+            installed: read(facts.installed),
+            app_version: read(facts.app_version).filter(is_fine),
+            name: read(facts.name).and_then(|name: String| device::check_name(&name).ok()),
         }
     }
 }

@@ -105,7 +105,8 @@ pub async fn show(
         .read(async move |conn: &mut Conn<'_>| {
             let account_id = who.account_id.as_str();
             let (events, older) = read(conn, account_id, filter.kinds, before).await?;
-            let there = known::those_there(conn, account_id, &words::devices_of(&events)).await?;
+            let there: Vec<String> =
+                known::names(conn, account_id, &words::devices_of(&events)).await?.into_keys().collect();
             let sign_ins = audit::sign_ins_of_last_days(conn, account_id, 7).await?;
             let arrivals = arrivals::list(conn, account_id, who.device_id.as_deref()).await?;
             Ok((events, older, there, sign_ins, arrivals))

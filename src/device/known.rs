@@ -3,7 +3,7 @@
 //!
 //! Invariant: every statement names the account; another's device is as one that does not exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use diesel::{
@@ -130,24 +130,26 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
     )
 }
 
-/// Which of these devices the account still has.
+/// What those of these devices are called that the account still has.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn those_there(conn: &mut Conn<'_>, account_id: &str, ids: &[&str]) -> Result<Vec<String>> {
+pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     }
-    run!(
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let rows: Vec<(String, String)> = run!(
         conn,
         load(
             devices::table
                 .filter(devices::id.eq_any(ids))
                 .filter(devices::account_id.eq(account_id))
                 .filter(devices::forgotten_at.is_null())
-                .select(devices::id)
+                .select((devices::id, devices::name))
         )
-    )
+    )?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Gives a device another name; the name it had, or `None` when it is not the account's.
@@ -155,12 +157,20 @@ pub async fn those_there(conn: &mut Conn<'_>, account_id: &str, ids: &[&str]) ->
 /// # Errors
 /// When the database is away.
 pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<Option<String>> {
-    let Some(before) = one(conn, account_id, id).await? else {
-        return Ok(None);
-    };
+    let was = names(conn, account_id, &BTreeSet::from([id])).await?.remove(id);
+    if was.is_some() {
+        set_name(conn, account_id, id, name).await?;
+    }
+    Ok(was)
+}
+
+/// The same for a device that the account is known to have.
+///
+/// # Errors
+/// When the database is away.
+pub async fn set_name(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
-    let renamed = run!(conn, execute(diesel::update(own).set(devices::name.eq(name))))?;
-    Ok((renamed == 1).then_some(before.name))
+    run!(conn, execute(diesel::update(own).set(devices::name.eq(name)))).map(drop)
 }
 
 /// What a program says of itself that runs on a device.

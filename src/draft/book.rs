@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Draft, MOST};
+use super::{Draft, MOST, choice::Pair};
 use crate::{
     db::Instant,
     error::{Error, Result},
@@ -39,6 +39,26 @@ pub enum Outcome {
     Rejected(Error),
 }
 
+/// Which of two versions is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The draft, as it is.
+    One,
+    /// What was split off it: its text becomes the draft's.
+    Other,
+}
+
+/// What became of a choice between two versions.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// It is as it was chosen, now or before.
+    Done,
+    /// One of the two was changed or deleted meanwhile, and nothing happened. The one that is there to be looked at.
+    Changed(String),
+    /// The account has no such drafts.
+    Missing,
+}
+
 impl Book {
     /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
     pub fn new(drafts: Vec<Draft>, revision: i64, living: i64, now: Instant, device_name: String) -> Self {
@@ -58,8 +78,14 @@ impl Book {
                 let conflict_of = stored.conflict_of.clone();
                 Ok(Outcome::Applied(Some(self.write(id, text, version, conflict_of))))
             }
-            _ if self.living >= MOST => Ok(Outcome::Rejected(full())),
-            None if base == 0 && !self.drafts.contains_key(id) => Ok(Outcome::Applied(Some(self.make(id, text, None)))),
+            None if base == 0 && !self.drafts.contains_key(id) => {
+                if self.living >= MOST {
+                    return Ok(Outcome::Rejected(full()));
+                }
+                Ok(Outcome::Applied(Some(self.make(id, text, None))))
+            }
+            // Both texts are kept, if there is any room at all.
+            _ if self.living >= 2 * MOST => Ok(Outcome::Rejected(full())),
             stored => {
                 let of = stored.map(|stored| stored.id.clone());
                 Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
@@ -73,33 +99,60 @@ impl Book {
             None => Outcome::Rejected(Error::NotFound),
             Some(stored) if !stored.lives() => Outcome::Applied(None),
             Some(stored) if stored.version == base => {
-                let version = stored.version + 1;
-                self.write(id, "", version, None);
-                if let Some(draft) = self.drafts.get_mut(id) {
-                    draft.deleted_at = Some(self.now);
-                }
-                self.living -= 1;
-                self.is_more_than_edited = true;
+                self.bury(id, base + 1);
                 Outcome::Applied(None)
             }
             Some(_) => Outcome::Conflict(None),
         }
     }
 
-    /// Says that a draft that was split off stands for itself; `false` when there is none.
-    pub fn resolve(&mut self, id: &str) -> bool {
-        let Some(draft) = self.drafts.get_mut(id).filter(|draft| draft.lives() && draft.conflict_of.is_some()) else {
-            return false;
+    /// Keeps one of two versions, if both are as they were shown.
+    pub fn choose(&mut self, pair: &Pair, keep: Keep) -> Chosen {
+        let living = |id: &str| self.drafts.get(id).filter(|draft| draft.lives());
+        match (living(&pair.one), living(&pair.other)) {
+            (None, None) => Chosen::Missing,
+            (Some(_), None) if self.drafts.contains_key(&pair.other) => Chosen::Done,
+            (Some(one), Some(other))
+                if one.version == pair.version
+                    && other.version == pair.other_version
+                    && other.conflict_of.as_ref() == Some(&pair.one) =>
+            {
+                let (text, conflict_of) = (other.text.clone(), one.conflict_of.clone());
+                if keep == Keep::Other && one.text != text {
+                    self.write(&pair.one, &text, pair.version + 1, conflict_of);
+                }
+                self.bury(&pair.other, pair.other_version + 1);
+                Chosen::Done
+            }
+            (one, other) => Chosen::Changed(one.or(other).map(|there| there.id.clone()).unwrap_or_default()),
+        }
+    }
+
+    /// Says that a draft that was split off stands for itself.
+    pub fn resolve(&mut self, id: &str) -> Chosen {
+        let Some(draft) = self.drafts.get_mut(id).filter(|draft| draft.lives()) else {
+            return Chosen::Missing;
         };
-        self.revision += 1;
-        draft.revision = self.revision;
-        draft.conflict_of = None;
-        self.changed.insert(id.to_owned())
+        if draft.conflict_of.take().is_some() {
+            self.revision += 1;
+            draft.revision = self.revision;
+            self.changed.insert(id.to_owned());
+        }
+        Chosen::Done
     }
 
     /// The drafts that changed, as they are now.
     pub fn changed(&self) -> Vec<&Draft> {
         self.changed.iter().filter_map(|id| self.drafts.get(id)).collect()
+    }
+
+    fn bury(&mut self, id: &str, version: i64) {
+        self.write(id, "", version, None);
+        if let Some(draft) = self.drafts.get_mut(id) {
+            draft.deleted_at = Some(self.now);
+        }
+        self.living -= 1;
+        self.is_more_than_edited = true;
     }
 
     fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {

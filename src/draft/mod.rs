@@ -5,6 +5,8 @@
 
 pub mod apply;
 pub mod book;
+mod call;
+pub mod choice;
 pub mod operation;
 pub mod result;
 pub mod sweep;
@@ -24,8 +26,8 @@ use crate::{
 
 /// Longest text, in characters (Unicode scalar values).
 pub const LONGEST: usize = 10_000;
-/// Drafts an account may have that are not deleted.
-pub const MOST: i64 = 500;
+/// Drafts an account may have that are not deleted; what a conflict has split off does not count, up to as many again.
+pub const MOST: i64 = 2_000;
 
 /// A draft, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]

@@ -112,10 +112,15 @@ fn read(members: &Map<String, Value>) -> Result<Operation> {
             name: device::check_name(text(members, "name")?)?,
         },
         "session.logout" => Action::LogOut { session: text(members, "sessionId")?.to_owned() },
-        other => return Err(invalid(format!("there is no kind of operation called {other:.40?}"))),
+        other => {
+            let other: String = other.chars().take(40).collect();
+            return Err(invalid(format!("there is no kind of operation called {other:?}")));
+        }
     };
-    // Members are kept in the order of their names, so the same operation has the same text.
-    let whole = to_raw_value(members).map_err(Error::bug)?;
+    // Members are kept in the order of their names, so the same operation has the same text. Its id is the same in capitals.
+    let mut members = members.clone();
+    members.remove("id");
+    let whole = to_raw_value(&members).map_err(Error::bug)?;
     Ok(Operation { id, digest: Sha256::digest(whole.get()).to_vec(), action })
 }
 
@@ -137,8 +142,9 @@ fn draft_id(members: &Map<String, Value>) -> Result<String> {
 /// # Errors
 /// [`Error::Invalid`] when it is none.
 pub fn check_draft_id(id: &str) -> Result<String> {
-    if !text::is_id(id) {
-        return Err(invalid("draftId has 1 to 100 letters, digits and -._~:"));
+    // On its page `new` stands for one that is not there yet.
+    if !text::is_id(id) || id == "new" {
+        return Err(invalid("draftId has 1 to 100 letters, digits and -._~:, and is not \"new\""));
     }
     Ok(id.to_owned())
 }

@@ -102,9 +102,11 @@ impl CurrentUser {
         SessionView::new(&self.record, self.device_name.as_deref(), true)
     }
 
-    /// What has just been found out of the device; a name that is not known stays.
-    pub fn note(&mut self, device_name: Option<String>, installed: bool) {
-        self.device_name = device_name.or_else(|| self.device_name.take());
+    /// What has just been found out of the device.
+    pub fn note(&mut self, device_name: &str, installed: bool) {
+        if let Some(known) = &mut self.device_name {
+            device_name.clone_into(known);
+        }
         self.record.installed = installed;
     }
 

@@ -34,12 +34,12 @@ pub enum Scope {
         /// The session that goes on.
         but: String,
     },
-    /// One of an account's; another account's is none.
-    OneOf {
+    /// Some of an account's; another account's is none of them.
+    These {
         /// The account.
         account: String,
-        /// The session.
-        id: String,
+        /// The sessions.
+        ids: Vec<String>,
     },
     /// All of an account on one device.
     OnDevice {
@@ -84,10 +84,10 @@ async fn ids_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<String>> {
             ids.retain(|id| id != but);
             ids
         }
-        Scope::OneOf { account, id } => {
-            let mut ids = listing::lock_living(conn, account).await?;
-            ids.retain(|one| one == id);
-            ids
+        Scope::These { account, ids } => {
+            let mut living = listing::lock_living(conn, account).await?;
+            living.retain(|one| ids.contains(one));
+            living
         }
         Scope::OnDevice { account, device } => {
             listing::lock_living(conn, account).await?;

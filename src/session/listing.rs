@@ -3,7 +3,7 @@
 //!
 //! Invariant: every read of one account's sessions names the account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
@@ -35,6 +35,31 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
                 .select((Record::as_select(), devices::name.nullable()))
         )
     )
+}
+
+/// Those of these sessions that are the account's, living or not, with their devices.
+///
+/// # Errors
+/// When the database is away.
+pub async fn devices_of(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    ids: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Option<String>>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let rows: Vec<(String, Option<String>)> = run!(
+        conn,
+        load(
+            sessions::table
+                .filter(sessions::id.eq_any(ids))
+                .filter(sessions::account_id.eq(account_id))
+                .select((sessions::id, sessions::device_id))
+        )
+    )?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Whether a session of the account lives.

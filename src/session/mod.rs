@@ -163,6 +163,11 @@ pub struct SessionView {
 }
 
 impl SessionView {
+    /// The same for who uses another session, or none any more.
+    pub fn of_another(self) -> Self {
+        Self { current: false, ..self }
+    }
+
     /// `current`: whether it is the session that asks.
     pub fn new(record: &Record, device_name: Option<&str>, current: bool) -> Self {
         Self {

@@ -43,13 +43,12 @@ impl Doubtful {
 }
 
 /// The devices on which somebody signed in, as these events say.
-pub fn devices_of(events: &[Recorded]) -> Vec<&str> {
-    let ids: BTreeSet<&str> = events
+pub fn devices_of(events: &[Recorded]) -> BTreeSet<&str> {
+    events
         .iter()
         .filter(|event| matches!(event.kind, Kind::LoginSucceeded | Kind::DeviceNew))
         .filter_map(|event| event.device_id.as_deref())
-        .collect();
-    ids.into_iter().collect()
+        .collect()
 }
 
 impl EventRow {

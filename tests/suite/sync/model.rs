@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, value::to_raw_value};
 use sessile::{
     db::Conn,
+    device::known::Facts,
     draft::{
         self, Draft,
         apply::{self, Applied, Sender},
@@ -299,7 +300,7 @@ impl Device {
         let raw: Vec<_> = batch.iter().map(|entry| to_raw_value(&entry.sent).unwrap()).collect();
         let (sender, known) = (self.sender.clone(), self.known);
         let sent: Vec<Sent> = raw.iter().map(|raw| Sent::read(raw)).collect();
-        let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known).await;
+        let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known, &Facts::default()).await;
         sessions.db.write(work).await.unwrap().expect("a session that lives")
     }
 

@@ -9,6 +9,7 @@ use diesel::connection::{Instrumentation, InstrumentationEvent};
 use serde_json::value::to_raw_value;
 use sessile::{
     db::Conn,
+    device::known::Facts,
     draft::{
         apply::{self, Sender},
         operation::Sent,
@@ -96,7 +97,7 @@ async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) ->
     let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
     let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true };
     let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
-    let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(0)).await;
+    let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(0), &Facts::default()).await;
     let applied = node.sessions.db.write(work).await.unwrap().expect("a session that lives");
     applied.results.iter().map(|result| result.status).collect()
 }

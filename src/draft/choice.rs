@@ -1,0 +1,59 @@
+//! The choice between the two versions that a conflict has left. Called by the drafts page for who uses it by forms.
+//!
+//! Invariant: nothing is thrown away but what stood beside what was kept when the person chose.
+
+use std::collections::BTreeSet;
+
+use super::{
+    apply::{Sender, load_drafts, lock, write_book},
+    book::{Book, Chosen, Keep},
+};
+use crate::{db::Conn, error::Result, session::listing};
+
+/// A draft and what was split off it, each in the version in which it was shown.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// The draft.
+    pub one: String,
+    /// Its version.
+    pub version: i64,
+    /// What was split off it.
+    pub other: String,
+    /// Its version.
+    pub other_version: i64,
+}
+
+/// Keeps one of two versions; `None` when the session has ended. Done twice it has one effect.
+///
+/// # Errors
+/// When the database is away.
+pub async fn choose(conn: &mut Conn<'_>, sender: &Sender, pair: &Pair, keep: Keep) -> Result<Option<Chosen>> {
+    let ids = BTreeSet::from([pair.one.as_str(), pair.other.as_str()]);
+    changing(conn, sender, &ids, |book| book.choose(pair, keep)).await
+}
+
+/// Says that a draft that was split off stands for itself; `None` when the session has ended. Done twice it has one effect.
+///
+/// # Errors
+/// When the database is away.
+pub async fn keep_both(conn: &mut Conn<'_>, sender: &Sender, id: &str) -> Result<Option<Chosen>> {
+    changing(conn, sender, &BTreeSet::from([id]), |book| book.resolve(id)).await
+}
+
+async fn changing(
+    conn: &mut Conn<'_>,
+    sender: &Sender,
+    ids: &BTreeSet<&str>,
+    change: impl FnOnce(&mut Book) -> Chosen,
+) -> Result<Option<Chosen>> {
+    let account_id = sender.who.account_id.as_str();
+    let locked = lock(conn, account_id).await?;
+    if !listing::lives(conn, account_id, &sender.who.session_id).await? {
+        return Ok(None);
+    }
+    let drafts = load_drafts(conn, account_id, ids).await?;
+    let mut book = Book::new(drafts, locked.revision, 0, locked.now, sender.device_name.clone());
+    let chosen = change(&mut book);
+    write_book(conn, account_id, &book).await?;
+    Ok(Some(chosen))
+}
