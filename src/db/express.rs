@@ -14,6 +14,11 @@ use diesel::{
 
 use super::instant::{micros, sql};
 
+diesel::define_sql_function! {
+    /// So many characters of a text, from the first, which is 1.
+    fn substr(text: diesel::sql_types::Text, from: diesel::sql_types::Integer, many: diesel::sql_types::Integer) -> diesel::sql_types::Text;
+}
+
 pub(super) const POSTGRES_NOW: &str = "statement_timestamp()";
 pub(super) const SQLITE_NOW: &str = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)";
 

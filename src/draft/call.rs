@@ -22,6 +22,7 @@ use crate::{
     device::known::{self, Facts, Named},
     error::{Error, Result},
     session::{EndReason, Scope, Who, ends, listing, statements},
+    text,
 };
 
 /// One call while it is carried out.
@@ -62,8 +63,8 @@ impl<'s> Call<'s> {
         let named: BTreeSet<&str> = actions().filter_map(Action::draft).collect();
         let living = if named.is_empty() { 0 } else { count_living(conn, account_id).await? };
         let drafts = load_drafts(conn, account_id, &named).await?;
-        let devices: BTreeSet<&str> = actions().filter_map(Action::device).collect();
-        let sessions: BTreeSet<&str> = actions().filter_map(Action::session).collect();
+        let devices: BTreeSet<&str> = actions().filter_map(Action::device).filter(|id| text::is_id(id)).collect();
+        let sessions: BTreeSet<&str> = actions().filter_map(Action::session).filter(|id| text::is_id(id)).collect();
         let ids: BTreeSet<&str> = valid().map(|one| one.id.as_str()).collect();
         Ok(Self {
             sender,

@@ -20,12 +20,15 @@ use crate::{
     db::{
         Conn, DraftRow, Instant, find, run,
         schema::{accounts, drafts},
+        substr,
     },
     error::Result,
 };
 
 /// Longest text, in characters (Unicode scalar values).
 pub const LONGEST: usize = 10_000;
+/// Characters of a draft that a list reads.
+const BEGINNING: i32 = 400;
 /// Drafts an account may have that are not deleted; what a conflict has split off does not count, up to as many again.
 pub const MOST: i64 = 2_000;
 
@@ -109,6 +112,45 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Draft>, 
     // The revision first: what changes in between is news twice, and never missed.
     let revision: Option<i64> = find!(conn, first(accounts::table.find(account_id).select(accounts::revision)))?;
     Ok((living(conn, account_id).await?, revision.unwrap_or(0)))
+}
+
+/// What a list shows of a draft.
+#[derive(Debug, Clone, Queryable)]
+pub struct Head {
+    /// The draft.
+    pub id: String,
+    /// Its first characters.
+    pub beginning: String,
+    /// When it was changed last.
+    pub updated_at: Instant,
+    /// On which device.
+    pub updated_on: String,
+    /// The draft from which it was split off.
+    pub conflict_of: Option<String>,
+}
+
+/// What a list shows of the account's drafts that are not deleted, changed last first, and the revision it is as new as.
+///
+/// # Errors
+/// When the database is away.
+pub async fn heads(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Head>, i64)> {
+    let revision: Option<i64> = find!(conn, first(accounts::table.find(account_id).select(accounts::revision)))?;
+    let heads = run!(
+        conn,
+        load(
+            drafts::table
+                .filter(drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null()))
+                .order(drafts::revision.desc())
+                .select((
+                    drafts::id,
+                    substr(drafts::text, 1, BEGINNING),
+                    drafts::updated_at,
+                    drafts::updated_on,
+                    drafts::conflict_of
+                ))
+        )
+    )?;
+    Ok((heads, revision.unwrap_or(0)))
 }
 
 async fn living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Draft>> {

@@ -18,7 +18,7 @@ use crate::{
 
 const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 const DELETED_KEPT: Duration = Duration::from_secs(90 * 86_400);
-/// Operations that a transaction deletes at most.
+/// Operations, or deleted drafts, that a transaction forgets at most.
 const BATCH: i64 = 500;
 
 /// Forgets what is old.
@@ -51,7 +51,7 @@ async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
     run!(conn, execute(diesel::delete(operations::table.filter(those))))
 }
 
-/// Forgets the old deletions of one account.
+/// Forgets old deletions of one account, first ones first: whoever knows what came after needs to hear of none of them.
 async fn forget_deleted(conn: &mut Conn<'_>) -> Result<usize> {
     let old = || drafts::deleted_at.le(before_now(DELETED_KEPT).nullable());
     let oldest = drafts::table.filter(old()).order(drafts::deleted_at).limit(1).select(drafts::account_id);
@@ -59,9 +59,9 @@ async fn forget_deleted(conn: &mut Conn<'_>) -> Result<usize> {
     let Some(id) = account.first() else { return Ok(0) };
     account::lock(conn, id).await?;
     let own = || drafts::table.filter(drafts::account_id.eq(id)).filter(old());
-    let newest: Option<i64> = run!(conn, get_result(own().select(diesel::dsl::max(drafts::revision))))?;
-    let Some(floor) = newest else { return Ok(0) };
+    let some: Vec<i64> = run!(conn, load(own().order(drafts::revision).limit(BATCH).select(drafts::revision)))?;
+    let Some(floor) = some.last().copied() else { return Ok(0) };
     let behind = accounts::table.filter(accounts::id.eq(id)).filter(accounts::drafts_floor.lt(floor));
     run!(conn, execute(diesel::update(behind).set(accounts::drafts_floor.eq(floor))))?;
-    run!(conn, execute(diesel::delete(own())))
+    run!(conn, execute(diesel::delete(own().filter(drafts::revision.le(floor)))))
 }

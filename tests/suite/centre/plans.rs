@@ -43,7 +43,7 @@ async fn no_query_of_the_pages_goes_through_other_accounts_rows(db: TestDb) {
     let own = account.clone();
     let read = async move |conn: &mut Conn<'_>| {
         known::list(conn, &own).await?;
-        known::those_there(conn, &own, &[&device, "dev_other"]).await?;
+        known::names(conn, &own, &std::collections::BTreeSet::from([device.as_str(), "dev_other"])).await?;
         known::one(conn, &own, &device).await?;
         listing::list(conn, &own).await?;
         arrivals::list(conn, &own, Some(&device)).await?;

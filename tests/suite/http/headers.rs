@@ -183,10 +183,10 @@ fn one_of_each_status(db: &TestDb, server: &Server) -> Vec<Answer> {
 }
 
 /// Nobody else writes while this lives.
-struct WriteLock(diesel::SqliteConnection);
+pub struct WriteLock(diesel::SqliteConnection);
 
 impl WriteLock {
-    fn take(db: &TestDb) -> Self {
+    pub fn take(db: &TestDb) -> Self {
         let file = db.folder.join("test.sqlite3").display().to_string();
         let mut conn = diesel::SqliteConnection::establish(&file).expect("the database");
         conn.batch_execute("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE").expect("the lock");

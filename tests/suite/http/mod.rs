@@ -12,7 +12,7 @@ mod devices;
 mod dump;
 mod ends;
 mod forms;
-mod headers;
+pub mod headers;
 mod limits;
 mod log;
 mod login;

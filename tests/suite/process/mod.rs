@@ -17,7 +17,7 @@ mod keys;
 mod killed;
 mod nginx;
 mod nodes;
-mod psql;
+pub mod psql;
 mod ready;
 mod rotation;
 mod sessions;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, delete, own, put, result, send, serve, signed_in, sync, texts};
-use crate::support::{TestDb, add_user, on_both_engines};
+use crate::support::{Engine, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     the_answer_has_its_members_and_all_of_the_request_may_be_missing,
@@ -15,6 +15,10 @@ on_both_engines! {
     what_is_no_call_is_refused_as_a_whole,
     a_session_that_has_ended_applies_nothing,
     device_facts_are_recorded,
+    what_is_done_counts_more_than_what_the_device_says,
+    after_its_own_logout_the_answer_shows_a_session_that_is_not_the_current_one,
+    a_call_of_exactly_256_kib_is_taken,
+    a_call_that_fails_halfway_leaves_nothing,
     a_sync_counts_as_activity_unless_it_says_that_nobody_attends,
     open_pages_hear_of_it,
 }
@@ -54,7 +58,15 @@ async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_res
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0), delete("two", 1)]);
-    for known in [json!(null), json!({}), json!({"revision": null}), json!({"revision": 99}), json!({"revision": -1})] {
+    for known in [
+        json!(null),
+        json!({}),
+        json!({"revision": null}),
+        json!({"revision": 99}),
+        json!({"revision": -1}),
+        json!({"revision": "1"}),
+        json!({"revision": 1.5}),
+    ] {
         let told = send(&mut phone, &json!({"lastKnown": known})).json();
         assert_eq!(told["changes"]["reset"], true, "{known}");
         let ids: Vec<&Value> = told["changes"]["drafts"].as_array().unwrap().iter().map(|draft| &draft["id"]).collect();
@@ -113,10 +125,7 @@ async fn what_is_no_call_is_refused_as_a_whole(db: TestDb) {
         json!({"operations": {}}),
         json!({"operations": "x"}),
         json!({"lastKnown": []}),
-        json!({"lastKnown": {"revision": "1"}}),
         json!({"lastKnown": {"userId": 1}}),
-        json!({"device": 1}),
-        json!({"device": {"installed": "yes"}}),
     ] {
         let answer = send(&mut phone, &call);
         assert_eq!((answer.status, answer.problem()), (400, "invalid-request".to_owned()), "{call}");
@@ -149,6 +158,11 @@ async fn device_facts_are_recorded(db: TestDb) {
     let odd = json!({"device": {"appVersion": "\u{1}", "name": "\u{200b}"}});
     assert_eq!(send(&mut phone, &odd).status, 200);
     assert_eq!(send(&mut phone, &json!({"device": {"appVersion": "x".repeat(61)}})).status, 200);
+    for odd in [json!(1), json!([]), json!({"name": 5, "installed": "yes", "appVersion": {}})] {
+        assert_eq!(send(&mut phone, &json!({"device": odd})).status, 200, "{odd}");
+    }
+    let half = br#"{"device": {"name": "\ud800"}, "operations": []}"#;
+    assert_eq!(phone.send("POST", "/api/session/sync", &[("Content-Type", "application/json")], half).status, 200);
     assert_eq!(send(&mut phone, &json!({"device": null, "lastKnown": null, "operations": null})).status, 200);
     assert_eq!(db.sql("SELECT app_version FROM devices"), "1.2.3");
     assert_eq!(own(&mut phone, "deviceName"), "Pocket");
@@ -173,4 +187,59 @@ async fn open_pages_hear_of_it(db: TestDb) {
     let operation = put("one", "a", 0);
     result(&mut phone, &operation);
     stream.until("drafts-changed");
+}
+
+async fn what_is_done_counts_more_than_what_the_device_says(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let device = own(&mut phone, "deviceId");
+    let rename = json!({"id": super::uuid(), "kind": "device.rename", "deviceId": device, "name": "As I say"});
+    let told = send(&mut phone, &json!({"device": {"name": "As it says"}, "operations": [rename]})).json();
+    assert_eq!(told["session"]["deviceName"], "As I say");
+    assert_eq!(own(&mut phone, "deviceName"), "As I say");
+}
+
+async fn after_its_own_logout_the_answer_shows_a_session_that_is_not_the_current_one(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let id = own(&mut phone, "id");
+    let logout = json!({"id": super::uuid(), "kind": "session.logout", "sessionId": id});
+    let told = sync(&mut phone, &[logout, put("one", "a", 0)]);
+    assert_eq!((&told["session"]["id"], &told["session"]["current"]), (&json!(id), &json!(false)));
+    assert_eq!(told["results"][1]["status"], "applied", "the whole call is one");
+    assert_eq!(phone.get("/api/session").status, 401);
+}
+
+async fn a_call_of_exactly_256_kib_is_taken(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let call = json!({"operations": [put("one", "a", 0)]}).to_string();
+    for (length, status) in [(262_144, 200), (262_145, 413)] {
+        let body = format!("{call}{}", " ".repeat(length - call.len()));
+        let headers = [("Content-Type", "application/json")];
+        assert_eq!(phone.send("POST", "/api/session/sync", &headers, body.as_bytes()).status, status, "{length}");
+    }
+}
+
+async fn a_call_that_fails_halfway_leaves_nothing(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let before = (db.sql("SELECT count(*) FROM audit"), db.sql("SELECT revision FROM accounts"));
+    // The drafts are written before the operations are.
+    match db.engine {
+        Engine::Sqlite => {
+            db.sql("CREATE TRIGGER refuse BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        }
+        Engine::Postgres => db.sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ),
+    };
+    let call = json!({"device": {"name": "Never"}, "operations": [put("one", "a", 0), put("two", "b", 0)]});
+    assert!(send(&mut phone, &call).status >= 500);
+    let after = (db.sql("SELECT count(*) FROM audit"), db.sql("SELECT revision FROM accounts"));
+    assert_eq!((texts(&mut phone), after), (vec![], before));
+    assert_eq!(own(&mut phone, "deviceName"), "Phone");
+    db.sql(if db.engine == Engine::Postgres { "DROP TRIGGER refuse ON operations" } else { "DROP TRIGGER refuse" });
+    assert_eq!(send(&mut phone, &call).json()["revision"], 2);
 }

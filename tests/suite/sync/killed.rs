@@ -11,6 +11,7 @@ use crate::support::{Server, TestDb, on_both_engines};
 
 on_both_engines! {
     six_senders_of_one_queue_have_one_effect,
+    whoever_knows_a_revision_has_missed_nothing_before_it,
     a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again,
 }
 
@@ -70,8 +71,35 @@ async fn a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_
         db.sql("DELETE FROM drafts");
     }
     println!("{whole} were there as a whole, {nothing} not at all");
+    assert!(whole > 0 && nothing > 0, "both were seen");
 }
 
 fn count(db: &TestDb) -> usize {
     db.sql("SELECT count(*) FROM drafts").parse().unwrap()
+}
+
+async fn whoever_knows_a_revision_has_missed_nothing_before_it(db: TestDb) {
+    let server = serve(&db);
+    let writers: Vec<_> = (0..4)
+        .map(|n| {
+            let mut client = signed_in(&server, KIM, &format!("Device {n}"));
+            thread::spawn(move || {
+                for k in 0..25 {
+                    results(&mut client, &[put(&format!("w{n}-{k}"), "x", 0), put(&format!("w{n}-{k}"), "y", 1)]);
+                }
+            })
+        })
+        .collect();
+    // One who follows, and takes what it is told as all there is up to there.
+    let mut reader = signed_in(&server, KIM, "Reader");
+    let (mut known, mut seen) = (Value::Null, std::collections::BTreeMap::new());
+    while known != 200 {
+        let told = send(&mut reader, &json!({"lastKnown": {"revision": known}})).json();
+        for draft in told["changes"]["drafts"].as_array().unwrap() {
+            seen.insert(draft["id"].clone().to_string(), draft["version"].clone());
+        }
+        known = told["revision"].clone();
+    }
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_eq!((seen.len(), seen.values().all(|version| *version == 2)), (100, true));
 }

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, assert_rejected, delete, own, put, result, results, serve, signed_in, sync, texts, uuid};
+use sessile::draft::MOST;
+
 use crate::support::{TestDb, add_user, on_both_engines};
 
 on_both_engines! {
@@ -135,9 +137,14 @@ async fn an_operation_that_was_applied_before_is_a_duplicate_with_its_first_resu
     let mut twice = put("two", "x", 0);
     let one = twice.clone();
     twice["id"] = json!(twice["id"].as_str().unwrap().to_uppercase());
-    let both = results(&mut phone, &[one.clone(), one]);
-    assert_eq!((&both[0]["status"], &both[1]["status"]), (&json!("applied"), &json!("duplicate")));
-    assert_eq!(phone.get("/api/drafts").json()["revision"].as_i64(), revision.as_i64().map(|before| before + 1));
+    let three = results(&mut phone, &[one.clone(), one, twice.clone()]);
+    assert_eq!((&three[0]["status"], &three[1]["status"]), (&json!("applied"), &json!("duplicate")));
+    assert_eq!((&three[2]["status"], &three[2]["id"]), (&json!("duplicate"), &twice["id"]));
+    // Also after the draft was deleted.
+    result(&mut phone, &delete("two", 1));
+    let again = result(&mut phone, &twice);
+    assert_eq!((&again["status"], &again["draft"]["text"]), (&json!("duplicate"), &json!("x")));
+    assert_eq!(phone.get("/api/drafts").json()["revision"].as_i64(), revision.as_i64().map(|before| before + 2));
 }
 
 async fn the_same_id_with_another_body_is_rejected(db: TestDb) {
@@ -239,15 +246,23 @@ async fn half_of_a_surrogate_pair_rejects_its_own_operation_only(db: TestDb) {
 async fn an_account_has_so_many_drafts_and_no_more(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
-    for from in [0, 200, 400] {
-        let batch: Vec<Value> = (from..(from + 200).min(500)).map(|n| put(&format!("d{n}"), "x", 0)).collect();
-        assert!(results(&mut phone, &batch).iter().all(|one| one["status"] == "applied"));
-    }
+    let add = |from: i64, to: i64| {
+        db.sql(&format!(
+            "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on) \
+             WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i < {to}) \
+             SELECT (SELECT id FROM accounts), 'd' || i, 'x', 1, 0, INSTANT(0), 'D' FROM n"
+        ))
+    };
+    add(1, MOST - 1);
+    assert_eq!(result(&mut phone, &put("last", "x", 0))["status"], "applied");
     assert_rejected(&result(&mut phone, &put("more", "x", 0)), "conflict");
-    assert_rejected(&result(&mut phone, &put("d1", "a conflict is one more, too", 7)), "conflict");
     assert_eq!(result(&mut phone, &put("d1", "edited", 1))["status"], "applied");
     let swapped = results(&mut phone, &[delete("d2", 1), put("more", "x", 0)]);
     assert!(swapped.iter().all(|one| one["status"] == "applied"), "{swapped:?}");
+    // Both texts of a conflict are kept, up to as many again.
+    assert_eq!(result(&mut phone, &put("d1", "somebody's", 1))["status"], "conflict");
+    add(MOST + 1, 2 * MOST - 1);
+    assert_rejected(&result(&mut phone, &put("d1", "somebody else's", 1)), "conflict");
 }
 
 async fn a_device_is_renamed(db: TestDb) {
@@ -267,6 +282,15 @@ async fn a_device_is_renamed(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'device.renamed'"), "1");
     let unknown = json!({"id": uuid(), "kind": "device.rename", "deviceId": "dev_unknown", "name": "X"});
     assert_rejected(&result(&mut phone, &unknown), "not-found");
+    // One that is forgotten is not there, though it may still be asked about.
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let gone = own(&mut desk, "deviceId");
+    assert_eq!(phone.send("DELETE", &format!("/api/devices/{gone}"), &[], b"").status, 204);
+    db.sql(&format!("UPDATE devices SET acknowledged_at = NULL WHERE id = '{gone}'"));
+    let forgotten = json!({"id": uuid(), "kind": "device.rename", "deviceId": gone, "name": "X"});
+    assert_rejected(&result(&mut phone, &forgotten), "not-found");
+    assert_eq!(phone.json("PATCH", &format!("/api/devices/{gone}"), &json!({"name": "X"})).status, 404);
+    assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'device.renamed'"), "1");
 }
 
 fn logout(session: &str) -> Value {
@@ -352,6 +376,12 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
     assert_eq!(count("sync.applied"), "2");
     results(&mut phone, &[put("one", "x", 1)]);
     assert_eq!((count("sync.conflict"), count("sync.applied")), ("1".into(), "3".into()));
+    let told = db.sql("SELECT detail || ' ' || session_id FROM audit WHERE kind = 'sync.conflict'");
+    assert_eq!(
+        told,
+        format!("one {}", own(&mut phone, "id")),
+        "which draft, in which session, and nothing of its text"
+    );
     let page = phone.get("/activity").body;
     assert!(page.contains("Drafts were saved") && page.contains("written in two places"), "{page}");
 }

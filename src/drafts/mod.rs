@@ -3,17 +3,18 @@
 //!
 //! Invariant: what was typed is never lost: it is saved, kept as a draft of its own, or shown again with what is wrong.
 
+mod draw;
+
 use actix_web::{HttpResponse, http::StatusCode, web};
-use askama::Template;
 use serde::Deserialize;
 use url::form_urlencoded;
 
+use self::draw::{Again, draw, shown_again, unsaved};
 use crate::{
     db::Conn,
-    desk::{Desk, form_again},
-    device::{arrivals, known::Facts},
+    desk::Desk,
+    device::known::Facts,
     draft::{
-        self, Draft,
         apply::{self, Sender},
         book::{self, Chosen, Keep},
         choice::{self, Pair},
@@ -21,8 +22,8 @@ use crate::{
         result::{OperationResult, Status},
     },
     error::{Error, Result},
-    page::{self, Page, When},
-    security::forms::{self, Form},
+    page,
+    security::forms::Form,
     session::CurrentUser,
     text::is_id,
 };
@@ -51,72 +52,6 @@ pub struct Fields {
     other: String,
     other_base: i64,
     both: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "drafts/drafts.html")]
-struct DraftsPage {
-    page: Page,
-    token: String,
-    account: String,
-    /// What the list is as new as.
-    revision: i64,
-    done: Option<&'static str>,
-    notice: Option<String>,
-    rows: Vec<Row>,
-    writing: Option<Writing>,
-    choice: Option<Choice>,
-    /// Whether what was asked for is not here, or not yet: a script may know of it.
-    is_missing: bool,
-}
-
-struct Row {
-    id: String,
-    line: String,
-    when: When,
-    device: String,
-    in_two: bool,
-    is_open: bool,
-}
-
-/// The draft that is written in.
-#[derive(Default)]
-struct Writing {
-    id: String,
-    operation: String,
-    version: i64,
-    text: String,
-    last: Option<Last>,
-    error: Option<String>,
-}
-
-struct Last {
-    device: String,
-    when: When,
-}
-
-/// A draft, and what was split off it.
-struct Choice {
-    id: String,
-    version: i64,
-    other: String,
-    other_version: i64,
-    versions: [Version; 2],
-}
-
-struct Version {
-    device: String,
-    when: When,
-    text: String,
-}
-
-/// The page as it is shown again.
-#[derive(Default)]
-struct Again {
-    open: String,
-    done: Option<&'static str>,
-    notice: Option<String>,
-    typed: Option<Writing>,
 }
 
 /// `GET /drafts`
@@ -258,133 +193,4 @@ fn opened(id: &str, done: &str) -> Result<HttpResponse> {
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-async fn shown_again(
-    status: StatusCode,
-    desk: &Desk,
-    user: &CurrentUser,
-    fields: Fields,
-    notice: Option<String>,
-    error: Option<String>,
-) -> Result<HttpResponse> {
-    let typed = fields.text.is_some().then(|| typed(&fields, error));
-    let again = Again { open: fields.draft.clone(), notice, typed, ..Again::default() };
-    match draw(status, desk, user, again).await {
-        Err(error) if fields.text.is_some() => unsaved(error, desk, user, &fields),
-        answer => answer,
-    }
-}
-
-fn typed(fields: &Fields, error: Option<String>) -> Writing {
-    let Fields { operation, draft, base, text, .. } = fields.clone();
-    Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
-}
-
-/// While the database is away there is no list to show, only what was typed.
-fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
-    let token = forms::token(&desk.site, &desk.req)?;
-    let template = DraftsPage {
-        page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
-        token: token.value,
-        account: user.account.id.clone(),
-        revision: 0,
-        done: None,
-        notice: Some("Sessile is away for a moment. Nothing is lost: save once more shortly.".to_owned()),
-        rows: Vec::new(),
-        writing: Some(typed(fields, None)),
-        choice: None,
-        is_missing: false,
-    };
-    form_again(error, |status, _| page::answer(status, &template))
-}
-
-async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let who = user.who();
-    let ((list, revision), arrivals) = desk
-        .sessions
-        .db
-        .read(async move |conn: &mut Conn<'_>| {
-            let list = draft::list(conn, &who.account_id).await?;
-            Ok((list, arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?))
-        })
-        .await?;
-    let choice = if again.typed.is_none() { Choice::of(&again.open, &list, user) } else { None };
-    let writing = match (again.typed, &choice, again.open.as_str()) {
-        (Some(typed), ..) => Some(typed),
-        (None, Some(_), _) | (None, None, "") => None,
-        (None, None, "new") => Some(Writing::new(book::random_uuid()?)?),
-        (None, None, id) => {
-            list.iter().find(|draft| draft.id == id).map(|draft| Writing::of(draft, user)).transpose()?
-        }
-    };
-    let token = forms::token(&desk.site, &desk.req)?;
-    let page = Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts");
-    let template = DraftsPage {
-        page: page.asking(&desk.req, &arrivals, user.now),
-        token: token.value,
-        account: user.account.id.clone(),
-        revision,
-        done: again.done,
-        notice: again.notice,
-        rows: list.iter().map(|draft| Row::of(draft, &list, &again.open, user)).collect(),
-        is_missing: writing.is_none() && choice.is_none() && !again.open.is_empty(),
-        writing,
-        choice,
-    };
-    page::answer(status, &template)
-}
-
-impl Row {
-    fn of(draft: &Draft, list: &[Draft], open: &str, user: &CurrentUser) -> Self {
-        let line = draft.text.trim().lines().next().unwrap_or_default();
-        Self {
-            id: draft.id.clone(),
-            line: if line.is_empty() { "Empty draft".to_owned() } else { line.chars().take(120).collect() },
-            when: When::past(draft.updated_at, user.now),
-            device: draft.updated_on.clone(),
-            in_two: pair(&draft.id, list).is_some(),
-            is_open: draft.id == open,
-        }
-    }
-}
-
-impl Writing {
-    fn new(id: String) -> Result<Self> {
-        Ok(Self { id, operation: book::random_uuid()?, ..Self::default() })
-    }
-
-    fn of(draft: &Draft, user: &CurrentUser) -> Result<Self> {
-        let last = Last { device: draft.updated_on.clone(), when: When::past(draft.updated_at, user.now) };
-        let text = draft.text.clone();
-        Ok(Self { version: draft.version, text, last: Some(last), ..Self::new(draft.id.clone())? })
-    }
-}
-
-/// A draft and what was split off it, if this is one of them.
-fn pair<'d>(id: &str, list: &'d [Draft]) -> Option<(&'d Draft, &'d Draft)> {
-    let find = |id: &str| list.iter().find(|draft| draft.id == id);
-    let one = find(id)?;
-    match one.conflict_of.as_deref().and_then(find) {
-        Some(original) => Some((original, one)),
-        None => Some((one, list.iter().find(|draft| draft.conflict_of.as_deref() == Some(id))?)),
-    }
-}
-
-impl Choice {
-    fn of(open: &str, list: &[Draft], user: &CurrentUser) -> Option<Self> {
-        let (one, other) = pair(open, list)?;
-        let version = |draft: &Draft| Version {
-            device: draft.updated_on.clone(),
-            when: When::past(draft.updated_at, user.now),
-            text: draft.text.clone(),
-        };
-        Some(Self {
-            id: one.id.clone(),
-            version: one.version,
-            other: other.id.clone(),
-            other_version: other.version,
-            versions: [version(one), version(other)],
-        })
-    }
 }
