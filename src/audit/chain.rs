@@ -67,8 +67,10 @@ pub(super) struct Content<'a> {
     pub detail: Option<&'a str>,
 }
 
+/// Nothing is NULL, and not the column's default, for which SQLite would need a statement a row.
 #[derive(Insertable)]
 #[diesel(table_name = audit)]
+#[diesel(treat_none_as_default_value = false)]
 struct Link<'a> {
     at: Instant,
     kind: Kind,

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
-use serde_json::value::to_raw_value;
+use serde_json::{json, value::to_raw_value};
 use sessile::{
     db::Conn,
     device::known::Facts,
@@ -18,7 +18,7 @@ use sessile::{
     session::Who,
 };
 
-use super::{delete, put};
+use super::{delete, put, uuid};
 use crate::{
     store::Node,
     support::{Engine, TestDb, on_both_engines},
@@ -53,6 +53,24 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
         counts.push(own(&node.account_id).len() - before);
     }
     println!("{:?}: {} statements", db.engine, counts[0]);
+    // Edits, deletions and conflicts, renames and logouts are no different.
+    let mut mixed = Vec::new();
+    for many in [1, 40] {
+        let gone = (0..many).map(|_| node.create());
+        let gone: Vec<String> =
+            futures_util::future::join_all(gone).await.iter().map(|key| key.id().to_owned()).collect();
+        let before = own(&node.account_id).len();
+        let operations = (0..many).flat_map(|n| {
+            let draft = format!("200-{}", n + many);
+            let device = json!({"id": uuid(), "kind": "device.rename", "deviceId": "dev_none", "name": "N"});
+            let logout = json!({"id": uuid(), "kind": "session.logout", "sessionId": gone[n]});
+            [put(&draft, "edited", 1), put(&draft, "stale", 1), delete(&draft, 2), device, logout]
+        });
+        let statuses = send(&node, &session, operations.collect()).await;
+        assert_eq!(statuses.iter().filter(|status| **status == result::Status::Rejected).count(), many);
+        mixed.push(own(&node.account_id).len() - before);
+    }
+    assert_eq!(mixed[0], mixed[1], "{mixed:?}");
     assert!(counts[0] > 5 && counts.iter().all(|count| *count == counts[0]), "{counts:?}");
 
     // Others have much more.
