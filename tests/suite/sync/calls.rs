@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{ALEX, KIM, delete, own, put, result, send, serve, signed_in, sync, texts};
-use crate::support::{Engine, TestDb, add_user, on_both_engines};
+use super::{ALEX, KIM, delete, own, put, result, results, send, serve, signed_in, sync, texts};
+use crate::{
+    live::stream::Stream,
+    support::{Engine, Server, TestDb, add_user, on_both_engines},
+};
 
 on_both_engines! {
     the_answer_has_its_members_and_all_of_the_request_may_be_missing,
@@ -182,11 +185,27 @@ async fn a_sync_counts_as_activity_unless_it_says_that_nobody_attends(db: TestDb
 
 async fn open_pages_hear_of_it(db: TestDb) {
     let server = serve(&db);
-    let (mut phone, desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
-    let stream = crate::live::stream::Stream::open(server.port, &desk);
-    let operation = put("one", "a", 0);
-    result(&mut phone, &operation);
-    stream.until("drafts-changed");
+    let other_node = Server::start(&db, &[]);
+    add_user(&db, ALEX, "member");
+    let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
+    let mut alex = signed_in(&server, ALEX, "Alex's");
+    let streams = [Stream::open(server.port, &desk), Stream::open(other_node.port, &desk)];
+    let of_alex = Stream::open(server.port, &alex);
+    result(&mut phone, &put("one", "a", 0));
+    for stream in &streams {
+        stream.until("drafts-changed");
+    }
+    // Nothing new is no news, and Alex hears nothing of Kim's.
+    results(&mut phone, &[put("one", "a", 0), put("two", &"x".repeat(10_001), 0)]);
+    result(&mut phone, &put("three", "c", 0));
+    streams[0].until("drafts-changed");
+    for client in [&mut desk, &mut alex] {
+        assert_eq!(client.send("DELETE", "/api/session", &[], b"").status, 204);
+    }
+    for stream in [&streams[0], &of_alex] {
+        let heard: Vec<String> = std::iter::from_fn(|| stream.next()).map(|told| told.name).collect();
+        assert!(!heard.iter().any(|name| name == "drafts-changed"), "{heard:?}");
+    }
 }
 
 async fn what_is_done_counts_more_than_what_the_device_says(db: TestDb) {
