@@ -92,6 +92,7 @@ test('drafts written without a network survive the end of the browser and arrive
 test('an answer that is lost after its commit, before another device edits and the browser ends, has one effect', async ({ app, server, front, watch }) => {
   let page = await atDrafts(app, server);
   watch.allowFailures('/api/session/sync');
+  watch.allowFailures('/drafts');
   const sent = [];
   const lost = new Promise((done) => {
     front.override('/api/session/sync', async (req, body, pass) => {
@@ -161,6 +162,10 @@ for (const [what, happen] of [
     await expect(page.locator('#draft-state')).toContainText('It is sent when you are online');
     const isIdle = async () => (await page.evaluate(() => navigator.locks.query())).held.every(({ name }) => name !== 'sessile-outbox');
     await expect.poll(isIdle, { message: 'nothing is under way' }).toBe(true);
+    // Nor by the worker, which has timers of its own.
+    const tools = await app.context.newCDPSession(page);
+    await tools.send('ServiceWorker.enable');
+    await tools.send('ServiceWorker.stopAllWorkers');
     const brought = calls(front);
     front.restore();
     await expect(field(page)).toBeFocused();
