@@ -59,7 +59,7 @@ async function hold(page) {
 }
 
 function allowOffline(watch) {
-  for (const path of ['/api/session/sync', '/api/events', '/api/session', '/api/devices', '/readyz']) watch.allowFailures(path);
+  for (const path of ['/api/session/sync', '/api/events', '/api/session', '/api/devices', '/readyz', '/drafts']) watch.allowFailures(path);
 }
 
 test('what is written is saved at a pause, without a button, and is there after a reload', async ({ visitor, server }) => {
