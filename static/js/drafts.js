@@ -2,101 +2,116 @@
 // outbox; what other devices write comes in live. Draws into <section id="drafts">, on its page and on the offline page.
 // Without this script the same section works by forms.
 
-import { clean, count, discard, drafts, flush, isOver, remove, retry, serve, standing, write } from "./outbox.js";
+import { address, baseOf, drawChoice, drawList, drawNews, element, pairOf, textOf } from "./draft-views.js";
+import { clean, count, discard, drafts, flush, isOver, later, LONGEST, remove, retry, serve, standing, write } from "./outbox.js";
 import { change, changes, here, read } from "./store.js";
 
-const MOST = 10_000;
 const PAUSE = 600;
 
 const root = document.getElementById("drafts");
-const ago = (iso) => element("time", { datetime: iso, "data-style": "relative" }, element("span", { "data-words": "" }), element("span", { class: "sr-only", "data-exact": "" }));
 
 let account;
 /** The draft that is open: its id, and the text that is written on, with its version. */
 let open = { id: null };
 let typing;
 let field;
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(key, value);
-    else if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== undefined && value !== null) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
-  return made;
-}
+/** Somebody signs out: what they had not kept is not kept any more, unless they write on. */
+let isLeaving = false;
+/** Why what stands in the field is not kept, if it is not. */
+let trouble = "";
 
 // --- addresses
 
-const address = (id) => (id ? `/drafts?draft=${encodeURIComponent(id)}` : "/drafts");
 const asked = () => new URLSearchParams(location.search).get("draft");
 
 async function go(id) {
+  isLeaving = false;
   if (!(await keepNow())) return field.focus();
+  const left = address(open.id);
   history.pushState(null, "", address(id));
   await show(id);
-  if (field) field.focus();
-  else root.querySelector("h2")?.focus();
+  const place = field ?? root.querySelector(".draft-choice h2") ?? root.querySelector(`a[href="${CSS.escape(left)}"]`);
+  (place ?? document.querySelector("[data-new-draft]"))?.focus();
 }
 
 async function show(id) {
   open = { id: id === "new" ? crypto.randomUUID() : id, isNew: id === "new", base: { version: 0, text: "" } };
   field = undefined;
+  trouble = "";
   await draw();
 }
 
 // --- writing
 
 function onInput() {
+  isLeaving = false;
   measure();
   tell("Saving");
   clearTimeout(typing);
   typing = setTimeout(keepNow, PAUSE);
 }
 
-/** Keeps what stands in the field, if that is not kept yet. Whether all of it is kept. */
+/** Keeps what stands in the field, if that is not kept yet. Whether all of it is kept, and can be sent. */
 async function keepNow() {
   clearTimeout(typing);
   typing = undefined;
-  if (!field || field.value === field.dataset.kept) return true;
+  if (!field || isLeaving) return true;
   const text = clean(field.value);
-  if (count(text) > MOST) return false;
+  const fits = count(text) <= LONGEST;
+  if (field.value === field.dataset.kept) return fits;
   const [own, kept, { id, base, isNew }] = [field, field.dataset.kept, open];
   own.dataset.kept = own.value;
   Object.assign(open, { base: { ...base, text }, isNew: false, isWritten: true });
   try {
     await write(account, id, text, base);
+    trouble = "";
   } catch {
     own.dataset.kept = kept;
     if (open.id === id) Object.assign(open, { base, isNew });
-    tell("This could not be kept on this device");
+    trouble = "This could not be kept on this device";
+    tell(trouble);
     return false;
   }
   if (asked() !== open.id) history.replaceState(null, "", address(open.id));
   flush();
-  return true;
+  later();
+  return fits;
 }
+
+const isUnkept = () => field?.isConnected && field.value !== field.dataset.kept;
 
 function measure() {
   const length = count(field.value);
-  const over = length > MOST;
+  const over = length > LONGEST;
   const counter = root.querySelector("#draft-count");
-  counter.textContent = `${length.toLocaleString("en")} of ${MOST.toLocaleString("en")} characters${over ? ": too long to be saved" : ""}`;
+  counter.textContent = `${length.toLocaleString("en")} of ${LONGEST.toLocaleString("en")} characters${over ? ": too long to be saved" : ""}`;
   counter.classList.toggle("over", over);
-  field.toggleAttribute("aria-invalid", over);
+  if (over) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
 }
 
 function tell(words) {
   const place = root.querySelector("#draft-state");
-  if (place && place.textContent !== words) place.textContent = words;
+  if (!place) return;
+  // The header says aloud how sending goes, and nothing of this.
+  if (words === trouble && trouble) place.setAttribute("role", "alert");
+  else place.removeAttribute("role");
+  if (place.textContent !== words) place.textContent = words;
+}
+
+function stateOf(draft) {
+  if (trouble && isUnkept()) return trouble;
+  if (typing) return "Saving";
+  if (draft?.aside) return "Kept on this device only";
+  if (draft?.waiting) return standing === "saved" ? "Saving" : WORDS[standing];
+  return draft ? WORDS.saved : "";
 }
 
 const WORDS = {
   saved: "Saved",
   offline: "Saved on this device. It is sent when you are online.",
   away: "Saved on this device. Sessile is away for a moment.",
+  stuck: "Saved on this device. It could not be sent yet.",
   "signed-out": "Saved on this device. It is sent when you have signed in again.",
   "somebody-else": "Saved on this device, for the person who wrote it.",
 };
@@ -118,14 +133,15 @@ async function compose() {
   if (field && !open.isNew) follow(list);
   const current = list.find(({ id }) => id === open.id);
   const pair = current && pairOf(current, list);
-  const parts = [drawList(list, current)];
-  if (pair && !isWriting()) parts.push(drawChoice(pair));
-  else if (current || open.isNew) parts.push(drawDesk(current, pair));
+  const served = typedBefore();
+  const parts = [drawList(list, current, follows)];
+  if (pair && !served && !isWriting()) parts.push(drawTwo(pair));
+  // Nothing that is not kept goes with a draft that was deleted elsewhere.
+  else if (current || open.isNew || served || isUnkept()) parts.push(drawDesk(current, pair));
   else if (open.id) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
   const [listed, ...desk] = parts;
   replace("draft-list", listed);
   if (desk[0]?.isConnected) return;
-  const served = root.querySelector("form:not([data-live-desk]) textarea");
   root.querySelectorAll(".draft-desk, .draft-choice").forEach((old) => old.remove());
   root.append(...desk);
   root.classList.toggle("is-open", desk.length > 0);
@@ -134,9 +150,19 @@ async function compose() {
   if (field) measure();
 }
 
-/** What was typed before this script was there stays. */
+/** The field of the page as it came, if something was typed in it that is not saved. */
+function typedBefore() {
+  const served = root.querySelector("form:not([data-live-desk]) textarea");
+  return served && (served.value !== served.defaultValue || isShownAgain(served)) ? served : undefined;
+}
+
+/** A form that could not be saved is shown again with what was typed in it. */
+const isShownAgain = (served) => served.value !== "" && !served.closest("[data-version]");
+
+/** What was typed before this script was there stays, on what it was typed on. */
 function adopt(served) {
-  if (served.value === served.defaultValue) return;
+  const text = isShownAgain(served) ? null : served.defaultValue;
+  open.base = { version: Number(served.form.elements.base.value), text };
   field.value = served.value;
   field.focus();
   field.setSelectionRange(served.selectionStart, served.selectionEnd);
@@ -146,7 +172,9 @@ function adopt(served) {
 /** Whether nobody is signed in here any more, or somebody else. */
 const isLeft = async () => (await read(["marks"], isOver)) || (!root.dataset.account && (await here()) !== account);
 
-function clear() {
+async function clear() {
+  // Whoever is only hidden finds it again; of who has left nothing is kept.
+  await keepNow();
   clearTimeout(typing);
   field = undefined;
   root.replaceChildren();
@@ -168,28 +196,12 @@ const isWriting = () => field?.isConnected && (document.activeElement === field 
 function follow(list) {
   const kept = clean(field.dataset.kept);
   const own = list.find(({ id }) => id === open.id);
-  if (!open.isWritten || own?.waiting || own?.text === kept) return;
-  const moved = list.find(({ text, conflictOf }) => text === kept && (own ? conflictOf === open.id : !conflictOf));
+  if (!open.isWritten || own?.waiting || (own && textOf(own) === kept)) return;
+  const moved = list.find((draft) => textOf(draft) === kept && (own ? draft.conflictOf === open.id : !draft.conflictOf));
   if (!moved) return;
-  open = { id: moved.id, isNew: false, isWritten: true, base: { version: moved.version, text: kept } };
+  open = { id: moved.id, isNew: false, isWritten: true, base: baseOf(moved) };
   field.dataset.draft = moved.id;
   history.replaceState(null, "", address(moved.id));
-}
-
-function pairOf(draft, list) {
-  const other = list.find(({ id, conflictOf }) => id === draft.conflictOf || (conflictOf === draft.id && id !== draft.id));
-  if (!other || other.waiting || draft.waiting) return undefined;
-  return draft.conflictOf === other.id ? [other, draft] : [draft, other];
-}
-
-function drawList(list, current) {
-  const rows = list.map((draft) => element("li", { class: "draft-row" },
-    element("a", { href: address(draft.id), "aria-current": draft.id === current?.id ? "true" : undefined, click: follows(draft.id) },
-      element("b", {}, firstLine(draft.text)),
-      element("span", { class: "row-line" }, ago(draft.updatedAt), where(draft)),
-      tagOf(draft, list))));
-  return element("div", { class: "card draft-list", id: "draft-list" },
-    list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Begin one: it is saved while you write."));
 }
 
 const follows = (id) => (event) => {
@@ -198,42 +210,35 @@ const follows = (id) => (event) => {
   go(id);
 };
 
-const firstLine = (text) => text.trim().split("\n")[0].slice(0, 120) || "Empty draft";
-const where = ({ waiting, updatedOn }) => (waiting ? " · on this device" : updatedOn ? ` · ${updatedOn}` : "");
-
-function tagOf(draft, list) {
-  if (draft.aside) return element("span", { class: "tag warm" }, "Not saved");
-  if (draft.waiting) return element("span", { class: "tag" }, "Waiting");
-  if (pairOf(draft, list)) return element("span", { class: "tag warm" }, "Two versions");
-  return undefined;
-}
-
 function drawDesk(draft, pair) {
-  const text = draft?.aside?.text ?? draft?.text ?? "";
   if (field?.isConnected && field.dataset.draft === open.id) {
-    if (!draft?.waiting && field.value === field.dataset.kept) takeNews(draft, text);
+    if (draft && !draft.waiting && !isUnkept()) takeNews(draft);
     const desk = field.closest(".draft-desk");
     desk.querySelector("#draft-delete").hidden = !draft;
-    desk.querySelector(".draft-news").replaceChildren(...news(draft, pair));
-    tell(typing ? "Saving" : draft?.waiting ? (standing === "saved" ? "Saving" : WORDS[standing]) : draft ? WORDS.saved : "");
+    drawNews(desk.querySelector(".draft-news"), draft, pair, answers);
+    tell(stateOf(draft));
     return desk;
   }
-  open.base = { version: draft?.version ?? 0, text };
-  field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: keepNow }, text);
+  open.base = baseOf(draft);
+  field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: keepNow }, open.base.text);
   field.dataset.kept = field.value;
-  return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); keepNow().then(() => go(null)); } },
-    element("div", { class: "draft-news" }, ...news(draft, pair)),
+  const place = element("div", { class: "draft-news" });
+  drawNews(place, draft, pair, answers);
+  return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); keepNow().then((isKept) => (isKept ? go(null) : field?.focus())); } },
+    place,
     element("div", { class: "field" }, element("label", { for: "draft-text" }, "Your post"), field),
     element("div", { class: "draft-foot" },
       element("p", { class: "soft", id: "draft-count" }),
-      element("p", { class: "soft", id: "draft-state", role: "status" }, draft?.waiting ? WORDS[standing] : draft ? WORDS.saved : "")),
+      // The header says the same aloud.
+      element("p", { class: "soft", id: "draft-state" }, stateOf(draft))),
     element("div", { class: "answers" },
       element("button", { class: "button main", type: "submit" }, "Done"),
       element("button", { class: "button ghost ends", type: "button", id: "draft-delete", hidden: !draft, click: erase }, "Delete")));
 }
 
 /** Somebody else has written in the draft that is open, and nothing is written here. */
-function takeNews(draft, text) {
+function takeNews(draft) {
+  const text = textOf(draft);
   if (field.value !== text) {
     const [start, end, atEnd] = [field.selectionStart, field.selectionEnd, field.selectionEnd === field.value.length];
     field.value = text;
@@ -241,27 +246,35 @@ function takeNews(draft, text) {
     if (document.activeElement === field) field.setSelectionRange(atEnd ? text.length : start, atEnd ? text.length : end);
     measure();
   }
-  open.base = { version: draft?.version ?? 0, text };
+  open.base = baseOf(draft);
 }
 
-function news(draft, pair) {
-  if (pair) {
-    const see = () => { field.blur(); keepNow().then(draw); };
-    return [element("div", { class: "notice warm", role: "status" },
-      element("p", {}, "This draft was also written elsewhere. Both are kept. "),
-      element("button", { class: "button small", type: "button", click: see }, "See both"))];
-  }
-  if (draft?.aside) {
-    const { seq, problem } = draft.aside;
-    return [element("div", { class: "notice warm", role: "alert" },
-      element("p", {}, `This could not be saved: ${problem?.detail ?? "it was refused"}.`),
-      element("div", { class: "answers" },
-        element("button", { class: "button small", type: "button", click: () => retry(account, seq).then(flush) }, "Try again"),
-        element("button", { class: "button small ends", type: "button", click: () => discard(seq).then(() => show(draft.version ? draft.id : null)) }, "Give up this change")))];
-  }
-  if (!draft?.updatedOn || draft.waiting) return [];
-  return [element("p", { class: "soft" }, `Last written on ${draft.updatedOn}, `, ago(draft.updatedAt))];
+/** The open draft as it is now: the notice may be older. */
+const fresh = async () => (await drafts(account)).find(({ id }) => id === open.id);
+
+async function tryAgain() {
+  const draft = await fresh();
+  field?.focus();
+  if (draft?.aside) await retry(account, draft.aside.seq);
+  flush();
 }
+
+async function giveUp() {
+  const draft = await fresh();
+  if (draft?.aside) await discard(draft.aside.seq);
+  field = undefined;
+  await go(draft?.version ? draft.id : null);
+}
+
+async function seeBoth() {
+  field.blur();
+  await keepNow();
+  await draw();
+  root.querySelector(".draft-choice h2")?.focus();
+}
+
+/** What can be answered to news of the draft that is open. */
+const answers = { tryAgain, giveUp, seeBoth };
 
 async function erase() {
   clearTimeout(typing);
@@ -270,31 +283,30 @@ async function erase() {
   if (!draft) return go(null);
   await remove(account, draft.id, draft.version ? draft : undefined);
   flush();
+  later();
   await go(null);
 }
 
 // --- two versions
 
-function drawChoice([one, other]) {
+function drawTwo([one, other]) {
   field = undefined;
-  const version = (draft, name, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
-    element("h2", { id: `version-${name}`, tabindex: "-1" }, name === "first" ? "This one" : "The other one"),
-    element("p", { class: "soft" }, `Written on ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
-    element("p", { class: "version-text" }, draft.text || "Empty draft"),
-    element("button", { class: "button main", type: "button", click: keep }, `Keep ${name === "first" ? "this one" : "the other one"}`));
-  return element("div", { class: "draft-choice" },
-    element("div", { class: "notice warm" }, element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
-    element("div", { class: "versions" },
-      version(one, "first", () => choose(one, other, false)),
-      version(other, "second", () => choose(one, other, true))),
-    root.dataset.token && element("button", { class: "button", type: "button", click: () => keepBoth(other) }, "Keep both"));
+  return drawChoice(root.querySelector(".draft-choice"), [one, other], {
+    one: () => choose(one, other, one.text),
+    other: () => choose(one, other, other.text),
+    both: root.dataset.token && (() => keepBoth(other)),
+  });
 }
 
-/** The first of the two lives on, with the text that is chosen. */
-async function choose(one, other, isOther) {
-  if (isOther) await write(account, one.id, other.text, one);
+/**
+ * The first of the two lives on, with the text that is chosen. That is written even where it stands already: the one may
+ * have been changed or deleted elsewhere meanwhile, and the text must not go with the other.
+ */
+async function choose(one, other, text) {
+  await write(account, one.id, text, one);
   await remove(account, other.id, other);
   flush();
+  later();
   await go(one.id);
 }
 
@@ -328,6 +340,13 @@ async function seed() {
   });
 }
 
+/** Opens what a form was sent for and could not be saved, whatever the address says: that is the form's. */
+async function showAgain(served) {
+  const { draft, base } = served.form.elements;
+  open = { id: draft.value, isNew: true, base: { version: Number(base.value), text: null } };
+  await draw();
+}
+
 let drawing = Promise.resolve();
 const redraw = () => { drawing = drawing.then(draw).catch(reportError); };
 
@@ -339,16 +358,20 @@ async function begin() {
   if (signedIn) await seed();
   // What is on its way is waited for, but not for long: the page works by forms meanwhile.
   if (signedIn) await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
-  await show(asked());
+  const served = root.querySelector("form:not([data-live-desk]) textarea");
+  if (served && isShownAgain(served)) await showAgain(served);
+  else await show(asked());
   changes.addEventListener("message", redraw);
   addEventListener("popstate", async () => {
     if (await keepNow()) await show(asked());
     else history.pushState(null, "", address(open.id));
   });
   addEventListener("beforeunload", (event) => {
-    if (field?.isConnected && count(field.value) > MOST) event.preventDefault();
+    if (field?.isConnected && ((trouble && isUnkept()) || count(field.value) > LONGEST)) event.preventDefault();
   });
   for (const name of ["online", "pageshow"]) addEventListener(name, flush);
+  addEventListener("pageshow", () => { isLeaving = false; });
+  document.addEventListener("leaving", () => { isLeaving = true; });
   addEventListener("pagehide", keepNow);
   document.addEventListener("visibilitychange", () => (document.hidden ? keepNow() : flush()));
   document.addEventListener("drafts-changed", flush);

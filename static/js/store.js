@@ -1,9 +1,10 @@
 // What this browser keeps of the people who sign in here: IndexedDB `sessile`, by account. Pages and the worker share it.
-//   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, devices, devicesAsOf, revision }
+//   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, devices, devicesAsOf, revision, draftsAsOf }
 //   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
-//   outbox  { seq, account, op, state: "waiting" | "aside", problem? }, in the order in which it was done
+//   outbox  { seq, account, op, state: "waiting" | "sent" | "aside", problem? }, in the order in which it was done
 //   marks   { name: "here", value: account or null }, { name: "goodbyes", value: [session id] },
-//           { name: "erasures", value: how often somebody's data was erased here }
+//           { name: "erasures", value: { account: how often its data was erased here } }, { name: "ended", value: [session id] },
+//           { name: "notBefore", value: the moment before which the service wants to hear nothing }
 // Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
 
 const NAME = "sessile";
@@ -125,15 +126,34 @@ export const setHere = (account) => change("marks", ({ marks }) => marks.put({ n
 export const forget = (account) => change(STORES, (stores) => erase(stores, account));
 
 async function erase({ people, drafts, outbox, marks }, account) {
+  const { dataset } = globalThis.document?.documentElement ?? { dataset: {} };
+  const sessions = [(await people.get(account))?.sessionId, dataset.account === account ? dataset.session : undefined];
   await people.delete(account);
   for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
   for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
-  if ((await marks.get("here"))?.value === account) await marks.put({ name: "here", value: null });
-  await marks.put({ name: "erasures", value: (await erasures({ marks })) + 1 });
+  if ((await marks.get("here"))?.value === account) await marks.delete("here");
+  try {
+    const counts = (await marks.get("erasures"))?.value;
+    await marks.put({ name: "erasures", value: { ...counts, [account]: (await erasures({ marks }, account)) + 1 } });
+    await noteEnded({ marks }, sessions.filter(Boolean));
+  } catch {
+    // What is erased is erased. Where there is no room for a mark, nothing of it can be put away again either.
+  }
 }
 
-/** How often somebody's data was erased. What was asked for or begun before then is not kept after it. */
-export const erasures = async ({ marks }) => (await marks.get("erasures"))?.value ?? 0;
+/** How often an account's data was erased, or anybody's. What was asked for or begun before then is not kept after it. */
+export async function erasures({ marks }, account) {
+  const counts = (await marks.get("erasures"))?.value ?? {};
+  return account === undefined ? Object.values(counts).reduce((sum, each) => sum + each, 0) : (counts[account] ?? 0);
+}
+
+/** The last sessions whose data was erased here: a page of one of them keeps nothing any more, whenever it began. */
+export const ended = async ({ marks }) => (await marks.get("ended"))?.value ?? [];
+
+async function noteEnded({ marks }, sessions) {
+  const known = (await ended({ marks })).filter((each) => !sessions.includes(each));
+  await marks.put({ name: "ended", value: [...known, ...sessions].slice(-20) });
+}
 
 /** Signs out here and now, without the network: forgets whose session it is, and remembers that it is to end. */
 export const leave = (sessionId, account) =>

@@ -31,6 +31,37 @@ async function write(page, text) {
   return new URL(page.url()).searchParams.get('draft');
 }
 
+/** Carries out operations as the person who is signed in in `page`, from elsewhere. */
+async function operate(page, server, ...operations) {
+  const whole = operations.map((operation) => ({ id: crypto.randomUUID(), at: new Date().toISOString(), ...operation }));
+  const answer = await page.request.post('/api/session/sync', { headers: { Origin: server.origin }, data: { operations: whole } });
+  return (await answer.json()).results;
+}
+
+const put = (draftId, text, baseVersion) => ({ kind: 'draft.put', draftId, text, baseVersion });
+const remove = (draftId, baseVersion) => ({ kind: 'draft.delete', draftId, baseVersion });
+
+/** What the server has. */
+const stored = async (page) => (await (await page.request.get('/api/drafts')).json()).drafts.map(({ text }) => text).sort();
+
+/** A worker would answer for the network, from its cache. */
+const noWorker = { serviceWorkers: 'block' };
+
+/** Holds the drafts' script back until the answer is called: the page works by forms. Only where no worker is. */
+async function hold(page) {
+  let release;
+  const held = new Promise((done) => { release = done; });
+  await page.route('**/static/js/drafts.*.js', async (route) => {
+    await held;
+    await route.continue();
+  });
+  return release;
+}
+
+function allowOffline(watch) {
+  for (const path of ['/api/session/sync', '/api/events', '/api/session', '/api/devices', '/readyz', '/drafts']) watch.allowFailures(path);
+}
+
 test('what is written is saved at a pause, without a button, and is there after a reload', async ({ visitor, server }) => {
   const { page } = await both(visitor, server);
   await open(page);
@@ -77,11 +108,7 @@ for (const choice of ['Keep this one', 'Keep the other one', 'Keep both']) {
     const id = await write(page, 'Begun');
     await open(other, `/drafts?draft=${id}`);
     await expect(field(other)).toHaveValue('Begun');
-    watch.allowFailures('/api/session/sync');
-    watch.allowFailures('/api/events');
-    watch.allowFailures('/api/session');
-    watch.allowFailures('/api/devices');
-    watch.allowFailures('/readyz');
+    allowOffline(watch);
     await other.context().setOffline(true);
     await field(other).fill('Begun, with the fox');
     await expect(other.locator('#draft-state')).toContainText('Saved on this device');
@@ -110,8 +137,12 @@ test('a text that is too long stays where it is typed, and says so', async ({ vi
   await page.getByRole('link', { name: 'New draft' }).click();
   await field(page).fill('x'.repeat(10_001));
   await expect(page.locator('#draft-count')).toHaveText('10,001 of 10,000 characters: too long to be saved');
+  await expect(field(page)).toHaveAttribute('aria-invalid', 'true');
+  await expect(page.getByRole('alert')).toContainText('This could not be saved: it is too long.');
   await field(page).fill('x'.repeat(10_000));
   await saved(page);
+  await expect(field(page)).not.toHaveAttribute('aria-invalid');
+  await expect(page.getByRole('alert')).toHaveCount(0);
 });
 
 test('a text that is too long is not left behind by going elsewhere', async ({ visitor, server }) => {
@@ -133,16 +164,11 @@ test('a text that is too long is not left behind by going elsewhere', async ({ v
 });
 
 test('a draft that was deleted while its page was on the way does not come back', async ({ visitor, server }) => {
-  const { page } = await both(visitor, server);
+  const { page } = await both(visitor, server, noWorker);
   await open(page);
   const id = await write(page, 'Deleted meanwhile');
   const tab = await page.context().newPage();
-  let release;
-  const held = new Promise((done) => { release = done; });
-  await tab.route('**/static/js/drafts.*.js', async (route) => {
-    await held;
-    await route.continue();
-  });
+  const release = await hold(tab);
   await tab.goto(`/drafts?draft=${id}`, { waitUntil: 'commit' });
   await expect(field(tab)).toHaveValue('Deleted meanwhile');
   await page.getByRole('button', { name: 'Delete' }).click();
@@ -151,6 +177,106 @@ test('a draft that was deleted while its page was on the way does not come back'
   release();
   await expect(tab.locator('.draft-desk')).toContainText('not here any more');
   for (const one of [page, tab]) await expect(one.locator('#draft-list')).toContainText('No drafts yet');
+});
+
+test('what is typed before the script is there is written on what it was typed on', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server, noWorker);
+  await operate(page, server, put('tide', 'Begun', 0));
+  const release = await hold(other);
+  await other.goto('/drafts?draft=tide', { waitUntil: 'commit' });
+  await field(other).fill('Begun, typed early');
+  await operate(page, server, put('tide', 'Begun, from elsewhere', 1));
+  release();
+  await expect.poll(() => stored(page)).toEqual(['Begun, from elsewhere', 'Begun, typed early']);
+  await expect(field(other)).toHaveValue('Begun, typed early');
+});
+
+test('what is typed before the script is there outlives a deletion elsewhere', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server, noWorker);
+  await operate(page, server, put('tide', 'Begun', 0));
+  const release = await hold(other);
+  await other.goto('/drafts?draft=tide', { waitUntil: 'commit' });
+  await field(other).fill('Begun, typed early');
+  await operate(page, server, remove('tide', 1));
+  release();
+  await expect.poll(() => stored(page)).toEqual(['Begun, typed early']);
+  await expect(field(other)).toHaveValue('Begun, typed early');
+});
+
+for (const id of ['tide', 'new']) {
+  test(`a form that is shown again keeps what was typed when the script comes: ${id}`, async ({ visitor, server, watch }) => {
+    const { page } = await both(visitor, server, noWorker);
+    await operate(page, server, put('tide', 'Begun', 0));
+    const release = await hold(page);
+    await page.goto(`/drafts?draft=${id}`, { waitUntil: 'commit' });
+    await field(page).fill('Typed, and sent too late');
+    await page.locator('input[name=csrf]').evaluateAll((all) => { for (const each of all) each.value = 'stale'; });
+    watch.expectStatus(422, '/drafts');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await expect(page.getByRole('alert')).toContainText('Please try once more');
+    release();
+    await expect(page.locator('#draft-state')).toHaveText('Saved');
+    await expect(field(page)).toHaveValue('Typed, and sent too late');
+    const all = id === 'new' ? ['Begun', 'Typed, and sent too late'] : ['Typed, and sent too late'];
+    expect(await stored(page)).toEqual(all);
+  });
+}
+
+test('what could not be kept stays in the field when the draft is deleted elsewhere', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server);
+  await operate(page, server, put('tide', 'Begun', 0));
+  await open(other, '/drafts?draft=tide');
+  await other.evaluate(() => {
+    const { add } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.add = () => { throw new DOMException('full', 'QuotaExceededError'); };
+    window.makeRoom = () => { IDBObjectStore.prototype.add = add; };
+  });
+  await field(other).fill('Begun, with no room');
+  await expect(other.getByRole('alert')).toHaveText('This could not be kept on this device');
+  await operate(page, server, remove('tide', 1));
+  await expect(other.locator('#draft-list')).toContainText('No drafts yet');
+  await expect(field(other)).toHaveValue('Begun, with no room');
+  await other.evaluate(() => window.makeRoom());
+  await field(other).press('End');
+  await field(other).pressSequentially('!');
+  await expect.poll(() => stored(page)).toEqual(['Begun, with no room!']);
+});
+
+test('the version that is chosen survives, though it was deleted elsewhere meanwhile', async ({ visitor, server, watch }) => {
+  const { page, other } = await both(visitor, server);
+  const [, { draft: copy }] = await operate(page, server, put('tide', 'This one', 0), put('tide', 'The other one', 0));
+  expect(copy.conflictOf).toBe('tide');
+  await open(other, '/drafts?draft=tide');
+  await expect(other.locator('.version')).toHaveCount(2);
+  allowOffline(watch);
+  await other.context().setOffline(true);
+  await operate(page, server, remove('tide', 1));
+  await other.getByRole('button', { name: 'Keep this one' }).click();
+  await other.context().setOffline(false);
+  await expect.poll(() => stored(page)).toEqual(['This one']);
+  await expect(row(other, 'This one')).toBeVisible();
+});
+
+test('a choice is not drawn anew under the hands of who is about to choose', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server);
+  await operate(page, server, put('tide', 'This one', 0), put('tide', 'The other one', 0));
+  await open(other, '/drafts?draft=tide');
+  const button = other.getByRole('button', { name: 'Keep both' });
+  await button.focus();
+  await operate(page, server, put('kelp', 'Something else', 0));
+  await expect(row(other, 'Something else')).toBeVisible();
+  await expect(button).toBeFocused();
+});
+
+test('after a draft is done or deleted the focus is in the list, not lost', async ({ visitor, server }) => {
+  const { page } = await both(visitor, server);
+  await open(page);
+  await write(page, 'Low tide at six');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await expect(row(page, 'Low tide at six')).toBeFocused();
+  await row(page, 'Low tide at six').click();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await expect(page.getByRole('link', { name: 'New draft' })).toBeFocused();
 });
 
 test('a deleted draft goes from both devices', async ({ visitor, server }) => {

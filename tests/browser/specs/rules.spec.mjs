@@ -3,15 +3,22 @@
 
 import { expect, test } from '../lib/test.mjs';
 
-/** A page with the modules in `lab`, in which `lab.answer(call)` is the service: an answer's body, or `{ status, … }`. */
-async function laboratory(page) {
+/**
+ * A page with the modules in `lab`, in which `lab.answer(call)` is the service: an answer's body, or `{ status, … }`. With a
+ * `session` it is a page of that sign-in.
+ */
+async function laboratory(page, session) {
   await page.goto('/login');
-  await page.evaluate(async () => {
+  await page.evaluate(async (signedIn) => {
+    if (signedIn) document.documentElement.dataset.session = signedIn;
     const worker = await (await fetch('/sw.js')).text();
     const path = (name) => worker.match(new RegExp(`/static/js/${name}\\.[0-9a-f]{10}\\.js`))[0];
     const [outbox, store] = await Promise.all([import(path('outbox')), import(path('store'))]);
-    const lab = { outbox, store, calls: [], waits: [], answer: () => ({ status: 503 }) };
+    const lab = { outbox, store, calls: [], waits: [], heard: [], later: 0, answer: () => ({ status: 503 }) };
     window.lab = lab;
+    const now = Date.now;
+    Date.now = () => now() + lab.later;
+    document.addEventListener('service-answered', ({ detail }) => lab.heard.push(detail.status));
     const [fetched, timed] = [window.fetch, window.setTimeout];
     window.fetch = async (url, init) => {
       if (url !== '/api/session/sync') return fetched(url, init);
@@ -20,7 +27,7 @@ async function laboratory(page) {
       const { status, type, headers, body, ...whole } = await lab.answer(call);
       if (!status) return Response.json(whole);
       const problem = { 'Content-Type': type ?? 'application/problem+json', ...headers };
-      return new Response(body ?? JSON.stringify({ type: 'x', status, detail: 'said so' }), { status, headers: problem });
+      return new Response(body ?? JSON.stringify({ type: 'x', status, detail: 'said so', ...whole }), { status, headers: problem });
     };
     // What would be tried again later is noted, and left to the case.
     window.setTimeout = (work, time, ...rest) => {
@@ -42,7 +49,12 @@ async function laboratory(page) {
     lab.applied = (call, version = 1) => lab.body(call.operations.map(({ id, draftId, text }) => ({ id, status: 'applied', draft: lab.draft(draftId, text, version) })));
     await store.setHere('ann');
     await outbox.serve('ann');
-  });
+    lab.refused = (call, detail = 'no') => lab.body(call.operations.map(({ id }) => ({ id, status: 'rejected', problem: { type: 'conflict', detail } })));
+    lab.mark = async (name) => (await store.get('marks', name))?.value;
+    lab.setMark = (name, value) => store.change('marks', ({ marks }) => marks.put({ name, value }));
+    lab.asides = async () => (await lab.rows('outbox')).filter(({ state }) => state === 'aside').map(({ op }) => op.text);
+    lab.shown = async () => (await outbox.drafts('ann')).map(({ text, aside }) => aside?.text ?? text).sort();
+  }, session);
 }
 
 test.beforeEach(({ page }) => laboratory(page));
@@ -110,10 +122,116 @@ test('what waits behind something refused is sent all the same, on what that was
     };
     await outbox.flush();
     const { text, baseVersion } = lab.calls[1].operations[0];
-    return { next: { text, baseVersion }, left: (await lab.rows('outbox')).map(({ op, state, problem }) => [op.text, state, problem.detail]) };
+    return { next: { text, baseVersion }, left: await lab.texts() };
   });
   expect(seen.next).toEqual({ text: 'refused, mended', baseVersion: 3 });
-  expect(seen.left).toEqual([['refused', 'aside', 'no']]);
+  expect(seen.left).toEqual([]);
+});
+
+test('an older text that was refused does not come back over the newer one that is saved', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await outbox.write('ann', 'd', 'A', { version: 0, text: '' });
+    lab.answer = async (call) => {
+      if (lab.calls.length === 1) await outbox.write('ann', 'd', 'AB', { version: 0, text: 'A' });
+      return lab.refused(call, 'full');
+    };
+    await outbox.flush();
+    lab.full = await lab.asides();
+    await outbox.write('ann', 'd', 'ABC', { version: 0, text: 'AB' });
+    lab.answer = (call) => lab.applied(call);
+    await outbox.flush();
+    return { full: lab.full, left: await lab.texts(), shown: await lab.shown() };
+  });
+  expect(seen).toEqual({ full: ['AB'], left: [], shown: ['ABC'] });
+});
+
+test('a call refused as a whole keeps the newest text of a draft, and sends it', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await outbox.write('ann', 'd', 'A', { version: 0, text: '' });
+    lab.answer = async (call) => {
+      if (lab.calls.length > 1) return lab.applied(call);
+      await outbox.write('ann', 'd', 'AB', { version: 0, text: 'A' });
+      return { status: 400 };
+    };
+    await outbox.flush();
+    return { left: await lab.texts(), shown: await lab.shown() };
+  });
+  expect(seen).toEqual({ left: [], shown: ['AB'] });
+});
+
+test('what another tab wrote and was refused is a draft of its own once this one is saved', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await lab.keep('d', 'begun', 3);
+    await outbox.write('ann', 'd', 'there', { version: 3, text: 'begun' });
+    await outbox.write('ann', 'd', 'here', { version: 3, text: 'begun' });
+    lab.answer = (call) => (lab.calls.length === 1 ? lab.refused(call) : lab.applied(call, 4));
+    await outbox.flush();
+    const rows = (await outbox.drafts('ann')).map(({ id, text, aside }) => [id === 'd', text, aside?.baseVersion]);
+    return { rows, asides: await lab.asides() };
+  });
+  expect(seen.asides).toEqual(['there']);
+  expect(seen.rows.sort()).toEqual([[false, 'there', 0], [true, 'here', undefined]]);
+});
+
+test('writing on in what was set aside builds on what that was written on, whatever came meanwhile', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await lab.keep('d', 'begun', 3);
+    await outbox.write('ann', 'd', 'mine', { version: 3, text: 'begun' });
+    lab.answer = (call) => lab.body([...lab.refused(call).results], { drafts: [lab.draft('d', 'theirs', 4)] });
+    await outbox.flush();
+    const [{ version, aside }] = await outbox.drafts('ann');
+    await outbox.write('ann', 'd', 'mine, too', { version, text: aside.text });
+    return (await lab.rows('outbox')).map(({ op, state }) => [op.text, op.baseVersion, state]);
+  });
+  expect(seen).toEqual([['mine, too', 3, 'waiting']]);
+});
+
+test('a text that is too long is kept and shown, is not sent, and holds up nothing', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox, store } = lab;
+    const long = 'x'.repeat(10_001);
+    await outbox.write('ann', 'd', 'short', { version: 0, text: '' });
+    lab.answer = async (call) => {
+      if (lab.calls.length === 1) await outbox.write('ann', 'd', long, { version: 0, text: 'short' });
+      return lab.applied(call, lab.calls.length);
+    };
+    await outbox.flush();
+    const kept = (await lab.rows('outbox')).map(({ op, state, problem }) => [op.text.length, op.baseVersion, state, problem.type]);
+    const [{ aside, text }] = await outbox.drafts('ann');
+    const unsent = await store.waiting('ann');
+    await outbox.write('ann', 'd', `${long}y`, { version: 0, text: long });
+    const longer = (await lab.rows('outbox')).map(({ op }) => op.text.length);
+    await outbox.write('ann', 'd', 'short again', { version: 0, text: `${long}y` });
+    await outbox.flush();
+    const sent = lab.calls.flatMap(({ operations }) => operations.map((op) => [op.text, op.baseVersion]));
+    return { kept, shown: [aside.text.length, text], unsent, longer, sent, left: await lab.texts() };
+  });
+  expect(seen).toEqual({
+    kept: [[10_001, 1, 'aside', 'too-long']],
+    shown: [10_001, 'short'],
+    unsent: 1,
+    longer: [10_002],
+    sent: [['short', 0], ['short again', 1]],
+    left: [],
+  });
+});
+
+test('what is too long goes on in the draft that keeps what it was written on', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    const long = 'x'.repeat(10_001);
+    await lab.keep('d', 'begun', 3);
+    await outbox.write('ann', 'd', 'mine', { version: 3, text: 'begun' });
+    await outbox.write('ann', 'd', long, { version: 3, text: 'mine' });
+    lab.answer = ({ operations: [{ id }] }) => lab.body([{ id, status: 'conflict', draft: lab.draft('copy', 'mine', 1, { conflictOf: 'd' }) }], { drafts: [lab.draft('d', 'theirs', 4)] });
+    await outbox.flush();
+    return (await lab.rows('outbox')).map(({ op, state }) => [op.draftId, op.baseVersion, state]);
+  });
+  expect(seen).toEqual([['copy', 1, 'aside']]);
 });
 
 test('a draft is deleted as it was seen, and not as it has become meanwhile', async ({ page }) => {
@@ -192,7 +310,8 @@ test('a call that is refused as a whole is set aside, once, and does not go roun
 
 for (const [what, answer, standing] of [
   ['a 503', { status: 503, headers: { 'Retry-After': '7' } }, 'away'],
-  ['a proxy\'s 401', { status: 401, type: 'text/html', body: '<p>Sign in to the network</p>' }, 'away'],
+  ['a proxy\'s 401', { status: 401, type: 'text/html', body: '<p>Sign in to the network</p>' }, 'offline'],
+  ['a proxy\'s 502', { status: 502, type: 'text/html', body: '<p>Bad gateway</p>' }, 'away'],
   ['a hotel\'s page', { status: 200, type: 'text/html', body: '<p>Welcome</p>' }, 'offline'],
   ['half an answer', { status: 200, type: 'application/json', body: '{"user":' }, 'offline'],
   ['an answer of something else', { status: 200, type: 'application/json', body: '{"ok":true}' }, 'offline'],
@@ -206,12 +325,15 @@ for (const [what, answer, standing] of [
       const { standing: said } = outbox;
       const [left] = [await lab.texts()];
       const [wait] = lab.waits;
+      const heard = [...lab.heard];
+      lab.later = 10_000;
       lab.answer = (call) => lab.applied(call);
       await outbox.flush();
       const [first, second] = lab.calls.map(({ operations }) => JSON.stringify(operations));
-      return { said, left, wait, isSame: first === second, after: await lab.texts(), end: outbox.standing };
+      return { said, heard, left, wait, isSame: first === second, after: await lab.texts(), end: outbox.standing };
     }, answer);
-    expect(seen).toMatchObject({ said: standing, left: ['kept'], isSame: true, after: [], end: 'saved' });
+    const heard = [standing === 'away' ? answer.status : 0];
+    expect(seen).toMatchObject({ said: standing, heard, left: ['kept'], isSame: true, after: [], end: 'saved' });
     expect(seen.wait).toBeGreaterThanOrEqual(answer.headers ? 7_000 : 500);
   });
 }
@@ -227,6 +349,100 @@ for (const [status, standing] of [[401, 'signed-out'], [409, 'somebody-else']]) 
     expect(seen).toEqual({ said: standing, left: ['kept'], waits: [], calls: 1 });
   });
 }
+
+test('a session that is not known may have got another id just now: it is looked at twice', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+    const unknown = { status: 401, type: 'application/problem+json', reason: 'unknown' };
+    lab.answer = (call) => (lab.calls.length === 1 ? unknown : lab.applied(call));
+    await outbox.flush();
+    const first = [outbox.standing, lab.calls.length, await lab.texts(), lab.calls[0].operations[0]?.id === lab.calls[1]?.operations[0]?.id];
+    await outbox.write('ann', 'e', 'kept, too', { version: 0, text: '' });
+    lab.answer = () => unknown;
+    lab.calls.length = 0;
+    await outbox.flush();
+    return { first, second: [outbox.standing, lab.calls.length, await lab.texts()] };
+  });
+  expect(seen).toEqual({ first: ['saved', 2, [], true], second: ['signed-out', 2, ['kept, too']] });
+});
+
+test('a service that asks to be left alone for a while is, whatever is written and by whichever tab', async ({ page }) => {
+  const second = await page.context().newPage();
+  await laboratory(second);
+  const first = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await outbox.write('ann', 'd', 'one', { version: 0, text: '' });
+    lab.answer = () => ({ status: 503, headers: { 'Retry-After': '30' } });
+    await outbox.flush();
+    await outbox.write('ann', 'd', 'one two', { version: 0, text: 'one' });
+    for (let tries = 0; tries < 5; tries += 1) await outbox.flush();
+    return { calls: lab.calls.length, waits: lab.waits };
+  });
+  expect(first.calls).toBe(1);
+  expect(first.waits.length).toBe(6);
+  for (const wait of first.waits) expect(wait).toBeGreaterThan(25_000);
+  for (const wait of first.waits) expect(wait).toBeLessThan(32_000);
+  const others = await second.evaluate(async () => {
+    lab.answer = (call) => lab.applied(call);
+    await lab.outbox.flush();
+    const during = [lab.outbox.standing, lab.calls.length];
+    lab.later = 31_000;
+    await lab.outbox.flush();
+    return { during, after: [lab.outbox.standing, await lab.texts()], mark: await lab.mark('notBefore') };
+  });
+  expect(others).toEqual({ during: ['away', 0], after: ['saved', []], mark: undefined });
+});
+
+for (const [what, headers, least, most] of [
+  ['a moment by another clock', { 'Retry-After': 'Wed, 01 Jan 2020 00:00:40 GMT', Date: 'Wed, 01 Jan 2020 00:00:00 GMT' }, 40_000, 41_000],
+  ['a moment that is over', { 'Retry-After': 'Wed, 01 Jan 2020 00:00:00 GMT', Date: 'Wed, 01 Jan 2020 00:00:40 GMT' }, 0, 1_500],
+  ['a month', { 'Retry-After': '2592000' }, 3_600_000, 3_601_000],
+  ['nonsense', { 'Retry-After': 'soon' }, 0, 1_500],
+]) {
+  test(`to be left alone until ${what} is understood`, async ({ page }) => {
+    const wait = await page.evaluate(async (given) => {
+      await lab.outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+      lab.answer = () => ({ status: 503, headers: given });
+      await lab.outbox.flush();
+      return lab.waits[0];
+    }, headers);
+    expect(wait).toBeGreaterThanOrEqual(least);
+    expect(wait).toBeLessThanOrEqual(most);
+  });
+}
+
+test('a clock that was put back does not make a pause longer', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    await lab.outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+    await lab.setMark('notBefore', Date.now() + 30 * 24 * 3_600_000);
+    lab.answer = (call) => lab.applied(call);
+    await lab.outbox.flush();
+    return lab.texts();
+  });
+  expect(seen).toEqual([]);
+});
+
+test('a device that keeps nothing just now is not called offline, and is not tried for ever', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+    const { put } = IDBObjectStore.prototype;
+    lab.answer = (call) => {
+      IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); };
+      return lab.applied(call);
+    };
+    await outbox.flush();
+    const said = [outbox.standing, ...lab.heard];
+    for (let tries = 0; tries < 12; tries += 1) await outbox.flush();
+    const tries = lab.waits.length;
+    IDBObjectStore.prototype.put = put;
+    lab.answer = (call) => lab.applied(call);
+    await outbox.flush();
+    return { said, tries, end: outbox.standing, left: await lab.texts() };
+  });
+  expect(seen).toEqual({ said: ['stuck', 200], tries: 9, end: 'saved', left: [] });
+});
 
 test('the waits grow, are not the same for all, and have an end', async ({ page }) => {
   const waits = await page.evaluate(async () => {
@@ -267,6 +483,112 @@ test('a tab that still writes when another has signed out puts nothing away', as
   expect(seen).toEqual([true, []]);
 });
 
+test('an erased person is forgotten where there is no room for a mark, too', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox, store } = lab;
+    await outbox.write('ann', 'd', 'secret', { version: 0, text: '' });
+    await lab.keep('e', 'secret, too', 1);
+    IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); };
+    await store.forget('ann');
+    return [await store.here(), ...(await Promise.all(['people', 'drafts', 'outbox'].map((name) => store.all(name))))];
+  });
+  expect(seen).toEqual([null, [], [], []]);
+});
+
+test('a page that begins after its session was left keeps nothing, though it was made before', async ({ page }) => {
+  await page.evaluate(async () => {
+    lab.answer = (call) => lab.applied(call);
+    await lab.outbox.flush();
+    await lab.store.forget('ann');
+  });
+  const late = await page.context().newPage();
+  await laboratory(late, 'session');
+  const seen = await late.evaluate(async () => {
+    lab.answer = (call) => lab.applied(call);
+    const refused = await lab.outbox.write('ann', 'd', 'secret', { version: 0, text: '' }).then(() => false, () => true);
+    await lab.outbox.flush();
+    return { refused, calls: lab.calls.length, kept: await Promise.all(['people', 'drafts', 'outbox'].map((name) => lab.store.all(name))) };
+  });
+  expect(seen).toEqual({ refused: true, calls: 0, kept: [[], [], []] });
+  await laboratory(late, 'the next session');
+  expect(await late.evaluate(() => lab.outbox.write('ann', 'd', 'back again', { version: 0, text: '' }).then(() => lab.texts()))).toEqual(['back again']);
+});
+
+test('that one person\'s data is erased is nothing to another\'s page', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    await lab.store.forget('bob');
+    await lab.outbox.write('ann', 'd', 'goes on', { version: 0, text: '' });
+    lab.answer = async (call) => {
+      await lab.store.forget('bob');
+      return lab.applied(call);
+    };
+    await lab.outbox.flush();
+    return { left: await lab.texts(), shown: await lab.shown() };
+  });
+  expect(seen).toEqual({ left: [], shown: ['goes on'] });
+});
+
+test('an answer to a session that was left is not taken', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    await lab.outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+    await lab.setMark('ended', ['session']);
+    lab.answer = (call) => lab.applied(call);
+    await lab.outbox.flush();
+    return [await lab.rows('people'), await lab.texts()];
+  });
+  expect(seen).toEqual([[], ['kept']]);
+});
+
+test('of the sessions that were left the last twenty are known', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    for (let at = 0; at < 23; at += 1) {
+      await lab.store.change('people', ({ people }) => people.put({ id: `p${at}`, sessionId: `s${at}` }));
+      await lab.store.forget(`p${at}`);
+    }
+    return lab.mark('ended');
+  });
+  expect(seen).toEqual(Array.from({ length: 20 }, (_, at) => `s${at + 3}`));
+});
+
+test('while somebody is about to leave, what waits is not forgotten: it is tried again', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    await lab.outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+    await lab.setMark('leaving', { account: 'ann', sessionId: 'session', at: new Date().toISOString() });
+    lab.answer = (call) => lab.applied(call);
+    await lab.outbox.flush();
+    const during = [lab.waits.length, await lab.texts()];
+    await lab.store.change('marks', ({ marks }) => marks.delete('leaving'));
+    await lab.outbox.flush();
+    return { during, after: await lab.texts() };
+  });
+  expect(seen).toEqual({ during: [1, ['kept']], after: [] });
+});
+
+for (const [what, write] of [
+  ['writes', () => lab.outbox.write('ann', 'd', 'one two', { version: 0, text: 'one' })],
+  ['deletes', () => lab.outbox.remove('ann', 'd', { version: 1 })],
+]) {
+  test(`who ${what} has stayed, whatever they had begun`, async ({ page }) => {
+    await page.evaluate(async () => {
+      await lab.outbox.write('ann', 'd', 'one', { version: 0, text: '' });
+      await lab.setMark('leaving', { account: 'ann', sessionId: 'session', at: new Date().toISOString() });
+    });
+    await page.evaluate(write);
+    expect(await page.evaluate(() => lab.mark('leaving'))).toBeUndefined();
+  });
+}
+
+test('since when the drafts are known is kept', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const before = new Date().toISOString();
+    lab.answer = (call) => lab.applied(call);
+    await lab.outbox.flush();
+    const [{ draftsAsOf }] = await lab.rows('people');
+    return draftsAsOf >= before && draftsAsOf <= new Date().toISOString();
+  });
+  expect(seen).toBe(true);
+});
+
 test('a reset leaves what the answer names, and what waits', async ({ page }) => {
   const seen = await page.evaluate(async () => {
     const { outbox } = lab;
@@ -284,7 +606,7 @@ test('a reset leaves what the answer names, and what waits', async ({ page }) =>
   expect(seen).toEqual(['kept', 'late']);
 });
 
-test('two tabs and the worker send one at a time', async ({ page }) => {
+test('two tabs send one at a time', async ({ page }) => {
   const second = await page.context().newPage();
   await laboratory(second);
   for (const one of [page, second]) {
@@ -307,9 +629,10 @@ test('two tabs and the worker send one at a time', async ({ page }) => {
   expect(sent).toBe('once;');
 });
 
-test('text is kept as the service keeps it', async ({ page }) => {
+test('text is kept as the service keeps it, in older browsers too', async ({ page }) => {
   const seen = await page.evaluate(() => {
     const { clean, count } = lab.outbox;
+    delete String.prototype.toWellFormed;
     return [clean('a\0b'), clean('x\ud800y'), clean('🦀'), count('🦀🦀'), count('e\u0301')];
   });
   expect(seen).toEqual(['ab', 'x\ufffdy', '🦀', 2, 2]);
