@@ -57,7 +57,8 @@ async function page(event) {
   const { url } = event.request;
   // Whatever comes of it, the browser's own request must not end as an error that nobody looks at.
   const own = Promise.resolve(event.preloadResponse).catch(() => undefined);
-  if (!(await isSettled())) return outcome === "else" ? ofSomebodyElse(url) : shell();
+  const isFree = await Promise.race([isSettled(), wait(SHORT_PATIENCE)]);
+  if (!isFree) return outcome === "else" ? ofSomebodyElse(url) : shell();
   const late = takeLate(url);
   if (late) return late;
   const asked = asSent(event, own);
@@ -97,9 +98,11 @@ async function isKnown() {
 async function patience() {
   const began = Date.now();
   const time = (await isKnown()) ? SHORT_PATIENCE : PATIENCE;
-  await new Promise((done) => { setTimeout(done, time - (Date.now() - began)); });
-  return false;
+  return wait(time - (Date.now() - began));
 }
+
+/** Nothing, after a time. */
+const wait = (time) => new Promise((done) => { setTimeout(done, time); });
 
 const kept = () => caches.match(SHELL, { cacheName: CACHE, ignoreVary: true }).catch(() => undefined);
 
