@@ -4,6 +4,8 @@ import { change, changes, erasures, get, goodbyes, here, read, setHere, waiting 
 import { heard, standingOf } from "./state.js";
 
 const AT_MOST_EVERY = 60_000;
+/** The header `Date` says whole seconds, and answers take their time. */
+const IN_STEP = 5_000;
 const leaving = new AbortController();
 const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store", signal: leaving.signal };
 const { session: sessionId, account: shown } = document.documentElement.dataset;
@@ -66,7 +68,8 @@ async function ask(address) {
     heard(standingOf(answer));
     if (!answer.ok) return undefined;
     const body = await answer.json();
-    return { body, ahead: Date.parse(answer.headers.get("Date")) - Date.now() || 0 };
+    const ahead = Date.parse(answer.headers.get("Date")) - Date.now();
+    return { body, ahead: Math.abs(ahead) > IN_STEP ? ahead : 0 };
   } catch {
     if (!leaving.signal.aborted) heard(0);
     return undefined;

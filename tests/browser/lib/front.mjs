@@ -94,7 +94,9 @@ export class Front {
   #rewritten(url, answer) {
     if (!this.#next) return null;
     const { old, path, sheet, damage, shell } = this.#next;
-    if (url === old) return { ...answer, status: 404, body: Buffer.from('gone') };
+    // The tag is that of the build that the program was made with.
+    delete answer.headers.etag;
+    if (url === old) return { ...answer, status: 404, headers: { 'content-type': 'text/plain' }, body: Buffer.from('gone') };
     if (url === path) {
       const headers = { 'content-type': `text/${path.endsWith('.css') ? 'css' : 'javascript'}; charset=utf-8`, 'cache-control': 'no-cache' };
       if (damage === 'missing') return { status: 404, headers, body: Buffer.from('gone') };
