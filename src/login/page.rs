@@ -117,7 +117,10 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
     desk.form(|token| {
         let page = Page::new(&desk.req, "Sign in");
         let signup = desk.site.signup == Signup::Open;
-        page::answer(status, &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error })
+        page::answer(
+            status,
+            &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },
+        )
     })
 }
 

@@ -282,7 +282,8 @@ if (tabs) {
   };
 }
 addEventListener("beforeunload", () => { navigating = Date.now(); });
-document.addEventListener("leaving", () => { navigating = Date.now(); });
+// Whoever signs out here needs not be told of it.
+document.addEventListener("leaving", () => page.abort());
 addEventListener("pagehide", () => page.abort());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

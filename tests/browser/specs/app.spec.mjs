@@ -354,6 +354,9 @@ test('the build before is kept for its pages, also when builds come back or were
   await expect(page.getByText('A new version is ready.')).toBeVisible();
   await page.reload();
   await front.next(null, { words: 'the fourth' });
+  await update();
+  await expect.poll(async () => (await names()).length).toBe(4);
+  await expect.poll(() => page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration()).installing))).toBe(false);
   await use();
   await expect.poll(async () => (await names()).length).toBe(2);
   expect(await names()).toContain(first);

@@ -257,7 +257,10 @@ async fn a_device_is_renamed(db: TestDb) {
     let rename = |name: &str| json!({"id": uuid(), "kind": "device.rename", "deviceId": device, "name": name});
     let told = sync(&mut phone, &[rename("  Pocket "), put("one", "a", 0)]);
     assert_eq!(told["results"][0]["status"], "applied");
-    assert_eq!((&told["session"]["deviceName"], &told["results"][1]["draft"]["updatedOn"]), (&json!("Pocket"), &json!("Pocket")));
+    assert_eq!(
+        (&told["session"]["deviceName"], &told["results"][1]["draft"]["updatedOn"]),
+        (&json!("Pocket"), &json!("Pocket"))
+    );
     assert_eq!(own(&mut phone, "deviceName"), "Pocket");
     assert_eq!(db.sql("SELECT detail FROM audit WHERE kind = 'device.renamed'"), "was Phone");
     assert_eq!(result(&mut phone, &rename("Pocket"))["status"], "applied");

@@ -176,7 +176,8 @@ async fn a_text_that_cannot_be_taken_over_is_not_deleted_where_it_stands(db: Tes
     }
     // Changed since the choice was shown, and no room for one more.
     result(&mut desk, &put("one", "b, changed", 2));
-    let chosen = form(&mut desk, &[("draft", "one"), ("base", "2"), ("other", &copy), ("other_base", "1"), ("keep", "other")]);
+    let chosen =
+        form(&mut desk, &[("draft", "one"), ("base", "2"), ("other", &copy), ("other_base", "1"), ("keep", "other")]);
     assert_eq!(leads_to(&chosen), "/drafts?draft=one");
     let texts = texts(&mut desk);
     assert!(texts.iter().any(|text| text == "c") && texts.iter().any(|text| text == "b, changed"), "{texts:?}");
