@@ -111,9 +111,11 @@ pub fn clear_cache(answer: &mut HttpResponse) {
     answer.headers_mut().insert(HeaderName::from_static("clear-site-data"), cache);
 }
 
-/// Goes on to an address after a logout.
-pub fn signed_out(address: &str) -> HttpResponse {
-    let mut answer = page::see_other(address);
+/// Goes on to the login, under `address`, after a session has ended itself. Its id goes along, so that the browser forgets
+/// whose it was: nothing else there can tell this end from one by another device, after which it keeps what waits.
+pub fn signed_out(address: &str, session_id: &str) -> HttpResponse {
+    let sign = if address.contains('?') { '&' } else { '?' };
+    let mut answer = page::see_other(&format!("{address}{sign}ended={session_id}"));
     clear_cache(&mut answer);
     answer
 }

@@ -1,9 +1,11 @@
 // The worker. The server puts `const BUILD = { id, files: { path: fingerprint } }` in front (src/pwa.rs). Its rules:
 //
 // 1. A file of /static/ comes from the cache where that has it, else from the network, whatever may be wrong with the cache.
-// 2. A page goes to the network as the browser sends it (navigation preload), and the answer, a 503 of ours too, is shown as
-//    it is. Without an answer in time, or with a proxy's instead of ours, the page without a network is shown: /offline.
-// 3. While a sign-out that was done offline is not carried out, nothing but it goes out.
+// 2. A page goes to the network as the browser sends it (navigation preload), and the answer is shown as it is. The page
+//    without a network, /offline, is shown when there is no answer, or a proxy's instead of ours; to who is known here also
+//    when the service is away (503), and when the answer takes long: it is shown after all when it comes, without asking again.
+// 3. While a sign-out that was done offline is not carried out, nothing but it goes out; if somebody else than the server
+//    answers, what they want is shown: their page is asked for without cookies.
 // 4. Everything else is not touched: forms, the API, events.
 // 5. Nothing is put in a cache but what BUILD lists, when the worker is installed, asked for without cookies, each file
 //    checked by its fingerprint. So no page of a person, no answer of the API and nothing that sets a cookie ever is.
@@ -12,14 +14,19 @@
 // 7. On the tag `outbox` (Background Sync) what waits is sent.
 
 import { carryOut } from "./js/goodbye.js";
+import { known, timeLeft } from "./js/known.js";
 import { flush, standing } from "./js/outbox.js";
-import { changes, goodbyes } from "./js/store.js";
+import { change, changes, goodbyes } from "./js/store.js";
 
 const PREFIX = "sessile-";
 const CACHE = PREFIX + BUILD.id;
 const SHELL = "/offline";
 // A server that answers at all does within its own limits, which are shorter.
 const PATIENCE = 8_000;
+/** Of who can go on here meanwhile. */
+const SHORT_PATIENCE = 3_000;
+/** A page that came late is asked for at once, or somebody is writing and it grows old. */
+const KEPT_FOR = 15_000;
 
 // --- fetching
 
@@ -47,12 +54,24 @@ async function file(request) {
 }
 
 async function page(event) {
+  const { url } = event.request;
   // Whatever comes of it, the browser's own request must not end as an error that nobody looks at.
   const own = Promise.resolve(event.preloadResponse).catch(() => undefined);
-  if (!(await isSettled())) return shell();
-  const answer = await Promise.race([asSent(event, own), silence()]);
-  const isOurs = answer && (answer.status < 500 || answer.headers.has("X-Request-Id"));
-  return isOurs ? answer : shell(answer);
+  const isFree = await Promise.race([isSettled(), wait(SHORT_PATIENCE)]);
+  if (!isFree) return outcome === "else" ? ofSomebodyElse(url) : shell();
+  const late = takeLate(url);
+  if (late) return late;
+  const asked = asSent(event, own);
+  const inTime = await Promise.race([asked.then(() => true), patience()]);
+  if (!inTime) {
+    const meanwhile = await kept();
+    if (meanwhile) {
+      comesLate(event, asked);
+      return meanwhile;
+    }
+  }
+  const answer = await asked;
+  return (await isToBeShown(answer)) ? answer : shell(answer);
 }
 
 async function asSent(event, own) {
@@ -63,25 +82,81 @@ async function asSent(event, own) {
   }
 }
 
-const silence = () => new Promise((done) => { setTimeout(done, PATIENCE); });
+/** Whether it is ours, and better than what can be shown here. */
+async function isToBeShown(answer) {
+  if (!answer) return false;
+  if (answer.status < 500) return true;
+  return answer.headers.has("X-Request-Id") && !(answer.status === 503 && (await isKnown()));
+}
 
-async function shell(otherwise) {
-  const kept = await caches.match(SHELL, { cacheName: CACHE, ignoreVary: true }).catch(() => undefined);
-  return kept ?? otherwise ?? Response.error();
+/** Whether something can be shown here, and written. */
+async function isKnown() {
+  const person = await known().catch(() => null);
+  return person !== null && timeLeft(person) > 0;
+}
+
+async function patience() {
+  const began = Date.now();
+  const time = (await isKnown()) ? SHORT_PATIENCE : PATIENCE;
+  return wait(time - (Date.now() - began));
+}
+
+/** Nothing, after a time. */
+const wait = (time) => new Promise((done) => { setTimeout(done, time); });
+
+const kept = () => caches.match(SHELL, { cacheName: CACHE, ignoreVary: true }).catch(() => undefined);
+
+const shell = async (otherwise) => (await kept()) ?? otherwise ?? Response.error();
+
+/** A proxy before us wants something. No cookie of ours goes out. */
+const ofSomebodyElse = (url) => fetch(url, { credentials: "omit", redirect: "manual" }).catch(() => shell());
+
+// --- pages that come late
+
+/** Which pages are awaited, by the id of the client that shows /offline meanwhile: whether they came. */
+const awaited = new Map();
+let late = null;
+
+function comesLate(event, asked) {
+  const id = event.resultingClientId;
+  const coming = asked.then(async (answer) => {
+    if (!(await isToBeShown(answer))) return false;
+    late = { url: event.request.url, answer, at: Date.now() };
+    return true;
+  });
+  awaited.set(id, coming);
+  event.waitUntil(coming.finally(() => { setTimeout(() => awaited.delete(id), KEPT_FOR); }));
+}
+
+/** In memory only, once, and only while it is the answer of a moment ago. */
+function takeLate(url) {
+  const one = late;
+  if (one?.url !== url) return undefined;
+  late = null;
+  return Date.now() - one.at < KEPT_FOR ? one.answer : undefined;
+}
+
+async function tellOfLate(source, port) {
+  const coming = awaited.get(source?.id);
+  if (coming) port.postMessage("wait");
+  port.postMessage((await coming) ? "here" : "none");
 }
 
 // --- goodbyes
 
 // Whether a sign-out may be owed. That none is is certain only after a look at the store, and until the store changes.
 let mayOwe = true;
-let owes = false;
 let changed = 0;
+/** What the last try came to, as `carryOut` says it. */
+let outcome = "done";
 let looking = null;
 
 changes.addEventListener("message", ({ data }) => {
   if (!data.stores?.includes("marks")) return;
   mayOwe = true;
   changed += 1;
+  // Whoever it was for may have left.
+  late = null;
 });
 
 const isGoodbye = (request) => request.headers.has("X-Goodbye");
@@ -99,25 +174,27 @@ async function settled() {
   const before = changed;
   // A browser that keeps nothing owes nothing.
   const owed = await goodbyes().catch(() => []);
-  owes = owed.length > 0;
-  if (!owes) {
-    mayOwe = changed !== before;
-    return true;
-  }
-  owes = !(await carryOut().catch(() => false));
-  if (!owes) await preload(true).catch(() => {});
-  return !owes;
+  outcome = owed.length > 0 ? await carryOut().catch(() => "offline") : "done";
+  if (outcome !== "done") return false;
+  // A page may have carried it out.
+  await preload(true).catch(() => {});
+  if (owed.length === 0) mayOwe = changed !== before;
+  return true;
 }
 
 async function afterGoodbyes(request) {
   if (await isSettled()) return fetch(request);
-  return request.mode === "navigate" ? shell() : Response.error();
+  if (request.mode === "navigate") return shell();
+  // Whoever asks whether the service is there is told what it said a moment ago.
+  if (new URL(request.url).pathname === "/readyz" && outcome === "away") return new Response(null, { status: 503 });
+  return Response.error();
 }
 
 /** The browser's own request would not wait for a goodbye. */
 async function preload(on) {
   const { navigationPreload } = registration;
-  await (on ? navigationPreload?.enable() : navigationPreload?.disable());
+  if (!navigationPreload || (await navigationPreload.getState()).enabled === on) return;
+  await (on ? navigationPreload.enable() : navigationPreload.disable());
 }
 
 // --- builds
@@ -150,23 +227,36 @@ async function fingerprint(answer) {
 }
 
 async function activate() {
+  const before = await takeOver().catch(() => undefined);
   const others = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
-  await Promise.all(others.slice(0, -1).map((name) => caches.delete(name)));
+  // Where nothing can be noted, the newest is most likely the one before.
+  const stays = others.includes(before) ? before : others.at(-1);
+  await Promise.all(others.filter((name) => name !== stays).map((name) => caches.delete(name)));
   await preload((await goodbyes().catch(() => [])).length === 0);
   await clients.claim();
 }
+
+/** Notes that this build is in use, and answers which one was before: others may have been installed and never used. */
+const takeOver = () =>
+  change("marks", async ({ marks }) => {
+    const { now, before } = (await marks.get("builds"))?.value ?? {};
+    if (now === CACHE) return before;
+    await marks.put({ name: "builds", value: { now: CACHE, before: now } });
+    return now;
+  });
 
 // --- what pages and the browser ask of it
 
 addEventListener("message", (event) => {
   if (event.data?.name === "apply") skipWaiting();
   if (event.data?.name === "goodbye") event.waitUntil(hold(event.ports[0]));
+  if (event.data?.name === "awaited") event.waitUntil(tellOfLate(event.source, event.ports[0]));
 });
 
 /** A page has left offline: from now on everything waits. */
 async function hold(port) {
   mayOwe = true;
-  owes = true;
+  late = null;
   await preload(false).catch(() => {});
   port?.postMessage("held");
 }
@@ -179,5 +269,5 @@ async function sendOutbox() {
   if (!(await isSettled())) throw new Error("a sign-out comes first");
   await flush();
   // The browser tries again later.
-  if (standing === "offline" || standing === "away") throw new Error("what waits was not sent");
+  if (["offline", "away", "stuck"].includes(standing)) throw new Error("what waits was not sent");
 }

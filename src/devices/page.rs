@@ -117,7 +117,7 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) 
     }
     let out = ending.leads_out_to();
     let done = act::end(desk, user, ending).await?;
-    Ok(if done.own { signed_out(out) } else { page::see_other(&next) })
+    Ok(if done.own { signed_out(out, &user.record.id) } else { page::see_other(&next) })
 }
 
 async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {

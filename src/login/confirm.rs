@@ -121,7 +121,7 @@ fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done:
     if done.own {
         desk.goodbye(true);
         let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
-        return Ok(signed_out(after));
+        return Ok(signed_out(after, &user.record.id));
     }
     desk.hand_over(key, &user.account.id)?;
     Ok(page::see_other(match (&again.then, &again.next) {

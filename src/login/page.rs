@@ -17,6 +17,7 @@ use crate::{
         request::{Ended, Hand, RequestFacts, Standing},
     },
     settings::Signup,
+    text::is_id,
 };
 
 /// What the login form sends.
@@ -33,6 +34,7 @@ pub struct Fields {
 #[serde(default)]
 pub struct Query {
     next: String,
+    ended: String,
 }
 
 #[derive(Template)]
@@ -41,6 +43,8 @@ struct LoginPage {
     page: Page,
     signup: bool,
     token: String,
+    /// The session that has just ended itself, for the script that forgets whose it was.
+    ended: Option<String>,
     email: String,
     next: Option<String>,
     notice: Option<String>,
@@ -51,6 +55,7 @@ struct LoginPage {
 /// The form as it is shown again: what was typed, and what is wrong, beside its fields.
 #[derive(Debug, Clone, Default)]
 struct Again {
+    ended: Option<String>,
     email: String,
     next: Option<String>,
     notice: Option<String>,
@@ -68,7 +73,8 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
         return Ok(page::see_other(next.as_deref().unwrap_or(guard::HOME)));
     }
     let notice = why_signed_out(&desk.facts, desk.sessions.clock.now());
-    form(StatusCode::OK, &desk, Again { next, notice, ..Again::default() })
+    let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
+    form(StatusCode::OK, &desk, Again { ended, next, notice, ..Again::default() })
 }
 
 /// `POST /login`
@@ -107,11 +113,14 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
 }
 
 fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
-    let Again { email, next, notice, email_error, password_error } = again;
+    let Again { ended, email, next, notice, email_error, password_error } = again;
     desk.form(|token| {
         let page = Page::new(&desk.req, "Sign in");
         let signup = desk.site.signup == Signup::Open;
-        page::answer(status, &LoginPage { page, signup, token, email, next, notice, email_error, password_error })
+        page::answer(
+            status,
+            &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },
+        )
     })
 }
 

@@ -24,8 +24,10 @@ function watch(known) {
 
 function offerNew(known) {
   offer("A new version is ready.", "Use it now", () => {
+    // Another page may have asked before.
+    if (!known.waiting) return location.reload();
     asked = true;
-    known.waiting?.postMessage({ name: "apply" });
+    known.waiting.postMessage({ name: "apply" });
   });
 }
 

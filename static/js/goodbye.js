@@ -4,12 +4,15 @@
 import { goodbyes, leave, settle } from "./store.js";
 
 const TIMEOUT = 10_000;
+const NOT_OURS = ["not-found", "confirmation-required"];
 const exclusively = (work) => (navigator.locks ? navigator.locks.request("sessile-goodbye", work) : work());
 
-/** Forgets here whose session it is, and makes everything else wait until the server has ended it. */
-export async function sayGoodbye(sessionId, account) {
-  await leave(sessionId, account);
-  const worker = navigator.serviceWorker?.controller;
+/** Forgets here whose sessions they are, and makes everything else wait until the server has ended them. */
+export async function sayGoodbye(sessionIds, account) {
+  await leave(sessionIds, account);
+  // Also of a page that it does not control: the next one may be its.
+  const known = await navigator.serviceWorker?.getRegistration().catch(() => undefined);
+  const worker = known?.active;
   if (!worker) return;
   await new Promise((done) => {
     const { port1, port2 } = new MessageChannel();
@@ -19,14 +22,18 @@ export async function sayGoodbye(sessionId, account) {
   });
 }
 
-/** Ends the sessions that were left. Whether none is left to be ended; a fault means that it is tried again later. */
+/**
+ * Ends the sessions that were left: "done" if none is left to be ended. Else it is tried again later: the service is "away",
+ * nobody answered ("offline"), or somebody "else" did, such as a proxy that wants a sign-in of its own.
+ */
 export const carryOut = () =>
   exclusively(async () => {
     for (const sessionId of await goodbyes()) {
-      if (!(await end(sessionId).catch(() => false))) return false;
+      const came = await end(sessionId).catch(() => "offline");
+      if (came !== "done") return came;
       await settle(sessionId);
     }
-    return true;
+    return "done";
   });
 
 async function end(sessionId) {
@@ -35,13 +42,21 @@ async function end(sessionId) {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Unattended": "1", "X-Goodbye": "1" },
     cache: "no-store",
+    redirect: "manual",
     signal: AbortSignal.timeout(TIMEOUT),
     body: JSON.stringify({ operations: [operation] }),
   });
-  const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+  if (answer.status >= 500) return "away";
+  const type = answer.headers.get("Content-Type") ?? "";
   // Nobody is signed in here: then that session is none of this browser's any more.
-  if (answer.status === 401 && isProblem) return true;
-  if (!answer.ok) return false;
-  // One that is refused is not there, or is another browser's.
-  return true;
+  if (answer.status === 401 && type.startsWith("application/problem+json")) return "done";
+  // What answers everything with a page of its own has ended nothing.
+  if (answer.ok && type.startsWith("application/json") && hasEnded(await answer.json())) return "done";
+  return answer.headers.has("X-Request-Id") ? "away" : "else";
+}
+
+/** One that is not found is not there; for one of another browser the server wants a password: nothing here can end it. */
+function hasEnded({ results }) {
+  const [{ status, problem } = {}] = results ?? [];
+  return status === "applied" || status === "duplicate" || (status === "rejected" && NOT_OURS.includes(problem?.type));
 }

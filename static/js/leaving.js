@@ -4,17 +4,16 @@ import { all } from "./store.js";
 
 /** Whether to go on: at once if nothing of the account is unsent, else as the person says. */
 export async function confirmLeaving(account) {
-  // Several changes may be waiting of one draft.
-  const unsent = new Set((await all("outbox", account)).map(({ op }) => op.draftId ?? op.id)).size;
-  if (unsent === 0) return true;
+  const unsent = inWords(await all("outbox", account));
+  if (!unsent) return true;
   const dialog = document.createElement("dialog");
   dialog.className = "card leaving";
   dialog.setAttribute("aria-labelledby", "leaving-head");
   const head = document.createElement("h2");
   head.id = "leaving-head";
-  head.textContent = unsent === 1 ? "1 draft has not been sent" : `${unsent} drafts have not been sent`;
+  head.textContent = unsent.head;
   const text = document.createElement("p");
-  text.textContent = "They are only on this device. If you sign out now, they are gone.";
+  text.textContent = unsent.text;
   const form = document.createElement("form");
   form.method = "dialog";
   form.append(button("stay", "Stay signed in", "button wide"), button("leave", "Sign out anyway", "button ends wide"));
@@ -27,6 +26,22 @@ export async function confirmLeaving(account) {
       done(dialog.returnValue === "leave");
     });
   });
+}
+
+/** Several changes may be waiting of one draft; of one that is only to be deleted nothing is lost. */
+function inWords(rows) {
+  const isPut = ({ op }) => op.kind === "draft.put";
+  const written = new Set(rows.filter(isPut).map(({ op }) => op.draftId));
+  const others = new Set(rows.filter((row) => !isPut(row) && !written.has(row.op.draftId)).map(({ op }) => op.draftId ?? op.id));
+  if (written.size === 0 && others.size === 0) return null;
+  if (written.size === 0) {
+    const head = others.size === 1 ? "1 change has not been sent" : `${others.size} changes have not been sent`;
+    return { head, text: "What you deleted is still there for your other devices. If you sign out now, it stays." };
+  }
+  const also = others.size > 0 ? " What you deleted stays." : "";
+  return written.size === 1
+    ? { head: "1 draft has not been sent", text: `It is only on this device. If you sign out now, what you wrote is gone.${also}` }
+    : { head: `${written.size} drafts have not been sent`, text: `They are only on this device. If you sign out now, what you wrote is gone.${also}` };
 }
 
 function button(value, label, classes) {

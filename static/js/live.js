@@ -21,6 +21,17 @@ let navigating = 0;
 const wait = (time) => new Promise((done) => setTimeout(done, time));
 const gone = () => page.signal.aborted;
 
+/** A signal that is given when one of two is. Safari before 17.4 has no AbortSignal.any. */
+function either(one, other) {
+  if (AbortSignal.any) return AbortSignal.any([one, other]);
+  const both = new AbortController();
+  for (const signal of [one, other]) {
+    if (signal.aborted) both.abort();
+    else signal.addEventListener("abort", () => both.abort(), { once: true, signal: both.signal });
+  }
+  return both.signal;
+}
+
 // --- leaving
 
 function leave() {
@@ -147,7 +158,7 @@ async function keepListening(signal, startsLate) {
   while (!signal.aborted && !gone()) {
     const opened = performance.now();
     try {
-      await listen(AbortSignal.any([signal, page.signal]), () => {
+      await listen(either(signal, page.signal), () => {
         if (hasGap) missed();
         hasGap = true;
       });
@@ -172,7 +183,7 @@ async function listen(signal, onOpen) {
   const answer = await fetch("/api/events", {
     headers: { Accept: "text/event-stream" },
     cache: "no-store",
-    signal: AbortSignal.any([signal, silence.signal]),
+    signal: either(signal, silence.signal),
   });
   try {
     answered(answer.status);
@@ -219,7 +230,7 @@ async function begin() {
   checkLeader();
   while (!gone()) {
     queue = new AbortController();
-    const options = stealing ? { steal: true } : { signal: AbortSignal.any([queue.signal, page.signal]) };
+    const options = stealing ? { steal: true } : { signal: either(queue.signal, page.signal) };
     stealing = false;
     await hold(options, true);
   }
@@ -231,7 +242,7 @@ async function listenWhileSeen() {
     if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
     const hidden = new AbortController();
     document.addEventListener("visibilitychange", () => hidden.abort(), { once: true });
-    await keepListening(AbortSignal.any([hidden.signal, page.signal]), isLate);
+    await keepListening(either(hidden.signal, page.signal), isLate);
   }
 }
 
@@ -242,7 +253,7 @@ async function hold(options, startsLate) {
     await navigator.locks.request("sessile-live", options, async (lock) => {
       if (!lock) return;
       leading = true;
-      await keepListening(AbortSignal.any([held.signal, page.signal]), startsLate);
+      await keepListening(either(held.signal, page.signal), startsLate);
     });
   } catch {
     // Another tab took the lock, or this one goes.
@@ -271,7 +282,8 @@ if (tabs) {
   };
 }
 addEventListener("beforeunload", () => { navigating = Date.now(); });
-document.addEventListener("leaving", () => { navigating = Date.now(); });
+// Whoever signs out here needs not be told of it.
+document.addEventListener("leaving", () => page.abort());
 addEventListener("pagehide", () => page.abort());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

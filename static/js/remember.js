@@ -1,12 +1,14 @@
 // What this page knows of who is signed in is kept for the times without a network. Asking for it is no activity.
 
-import { change, changes, erasures, get, goodbyes, here, read, waiting } from "./store.js";
-import { heard } from "./state.js";
+import { change, changes, ended, erasures, get, goodbyes, here, read, setHere, waiting } from "./store.js";
+import { heard, standingOf } from "./state.js";
 
 const AT_MOST_EVERY = 60_000;
+/** The header `Date` says whole seconds, and answers take their time. */
+const IN_STEP = 5_000;
 const leaving = new AbortController();
 const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store", signal: leaving.signal };
-const sessionId = document.documentElement.dataset.session;
+const { session: sessionId, account: shown } = document.documentElement.dataset;
 
 /** The person whose session this page is of, if that is already known here. */
 async function person() {
@@ -30,17 +32,17 @@ async function remember() {
   const isFresh = known && Date.now() - Date.parse(known.devicesAsOf ?? 0) < AT_MOST_EVERY;
   if (isFresh) return;
   // Until it is certain who this is, nobody's data is shown.
-  const shown = document.documentElement.dataset.account;
-  if (!known && (await here()) !== shown) await change("marks", ({ marks }) => marks.put({ name: "here", value: null }));
-  const erased = await read(["marks"], erasures);
+  if (!known && (await here()) !== shown) await setHere(null);
+  const erased = await read(["marks"], (stores) => erasures(stores, shown));
   const [who, where] = await Promise.all(["/api/session", "/api/devices"].map(ask));
   if (!who) return;
   const asOf = new Date().toISOString();
-  const { user, session } = who;
+  const { user, session } = who.body;
   await change(["people", "marks"], async ({ people, marks }) => {
     // Who left while the answer was on its way is not remembered again.
-    const left = [(await marks.get("leaving"))?.value.sessionId, ...((await marks.get("goodbyes"))?.value ?? [])];
-    if (left.includes(session.id) || erased !== (await erasures({ marks }))) return;
+    const goodbyes = (await marks.get("goodbyes"))?.value ?? [];
+    const left = [(await marks.get("leaving"))?.value.sessionId, ...goodbyes, ...(await ended({ marks }))];
+    if (left.includes(session.id) || erased !== (await erasures({ marks }, shown))) return;
     const before = await people.get(user.id);
     await people.put({
       ...before,
@@ -52,41 +54,61 @@ async function remember() {
       expiresAt: session.expiresAt,
       absoluteExpiresAt: session.absoluteExpiresAt,
       asOf,
-      devices: where ? where.devices.map(({ id, name, lastSeen, current, client, sessions }) => ({ id, name, lastSeen, current, client, sessions })) : before?.devices,
+      ahead: who.ahead,
+      devices: where ? where.body.devices.map(({ id, name, lastSeen, current, client, sessions }) => ({ id, name, lastSeen, current, client, sessions })) : before?.devices,
       devicesAsOf: where ? asOf : before?.devicesAsOf,
     });
     await marks.put({ name: "here", value: user.id });
   });
 }
 
+/** What is answered, and by how much the server's clock is ahead of this device's. */
 async function ask(address) {
   try {
     const answer = await fetch(address, quietly);
-    heard(answer.status);
-    return answer.ok ? await answer.json() : undefined;
+    heard(standingOf(answer));
+    if (!answer.ok) return undefined;
+    const body = await answer.json();
+    const ahead = Date.parse(answer.headers.get("Date")) - Date.now();
+    return { body, ahead: Math.abs(ahead) > IN_STEP ? ahead : 0 };
   } catch {
     if (!leaving.signal.aborted) heard(0);
     return undefined;
   }
 }
 
-/** What was written here before, and not sent, is sent from whatever page comes first. */
-async function send() {
+/** What was written here before, and not sent, is sent from whatever page comes first; what is new comes with it, now and then. */
+let exchanged = 0;
+
+async function exchange() {
   const known = await person();
-  if (!known || (await waiting(known.id)) === 0) return;
+  if (!known) return;
+  const isFresh = Date.now() - Math.max(exchanged, Date.parse(known.draftsAsOf ?? 0)) < AT_MOST_EVERY;
+  if (isFresh && (await waiting(known.id)) === 0) return;
+  exchanged = Date.now();
   const { flush, serve } = await import("./outbox.js");
   await serve(known.id);
   flush();
 }
 
-const quietlyRemember = () => remember().then(send).catch(() => {});
+const quietlyRemember = () => remember().then(exchange).catch(() => {});
 
 quietlyRemember();
 document.addEventListener("leaving", () => leaving.abort());
 document.addEventListener("sessions-changed", quietlyRemember);
 document.addEventListener("visibilitychange", () => document.hidden || quietlyRemember());
 addEventListener("online", quietlyRemember);
+
+let wasKnown = false;
+
+/** Whether a page of this browser has signed out without a network whoever this page is of, also by another id of the session. */
+async function isLeft() {
+  const [owed, isKnown] = [await goodbyes(), Boolean(await get("people", shown))];
+  wasKnown ||= isKnown;
+  return owed.includes(sessionId) || (owed.length > 0 && wasKnown && !isKnown);
+}
+
 changes.addEventListener("message", async ({ data }) => {
-  // Signed out on another page without a network: this one shows nothing any more either.
-  if (data.stores?.includes("marks") && (await goodbyes()).includes(sessionId)) location.replace("/offline");
+  // Then this one shows nothing any more either.
+  if (data.stores?.includes("marks") && (await isLeft())) location.replace("/offline");
 });

@@ -2,47 +2,86 @@
 
 import { change, forget, get, here, waiting } from "./store.js";
 
+const TIMEOUT = 10_000;
+
 for (const form of document.querySelectorAll('form[action="/logout"]')) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    leave(form).catch(() => form.submit());
+    const button = form.querySelector("button");
+    if (button.disabled) return;
+    leave(form, button).catch(() => form.submit());
   });
 }
 
-async function leave(form) {
-  const account = document.documentElement.dataset.account ?? (await here());
-  const hasMore = account && (await isUnsent(account));
-  if (hasMore && !(await (await import("./leaving.js")).confirmLeaving(account))) return;
-  // Another tab may have got the session a new id since this page was shown.
-  const sessionId = (account && (await get("people", account))?.sessionId) ?? document.documentElement.dataset.session;
+async function leave(form, button) {
+  const { account: shown, session } = document.documentElement.dataset;
+  const account = shown ?? (await here().catch(() => undefined));
+  const busy = say(button, "Signing out");
+  const isStaying = account && (await isUnsent(account)) && !(await (await import("./leaving.js")).confirmLeaving(account));
+  if (isStaying) return busy.over();
+  // Another tab may have got the session a new id since this page was shown, or this page one that is not known yet.
+  const known = account && (await get("people", account).catch(() => undefined))?.sessionId;
+  const ids = [...new Set([session, known])].filter(Boolean);
   document.dispatchEvent(new Event("leaving"));
-  // Should this page be gone before it is done, the next one does it.
-  if (account) await change("marks", ({ marks }) => marks.put({ name: "leaving", value: { account, sessionId, at: new Date().toISOString() } }));
-  const answer = await send(form);
-  if (answer?.type === "opaqueredirect") {
-    if (account) await forget(account);
-    location.replace("/login");
-  } else if (answer && answer.status < 500) {
-    // The server has a question.
-    await change("marks", ({ marks }) => marks.delete("leaving"));
-    form.submit();
-  } else if (sessionId) {
-    await (await import("./goodbye.js")).sayGoodbye(sessionId, account);
-    location.replace("/offline");
-  } else {
-    form.submit();
+  // Should this page be gone before it is done, the next one does it. Where there is no room for that, it goes without.
+  const mark = { name: "leaving", value: { account, sessionId: known ?? session, at: new Date().toISOString() } };
+  if (account) await change("marks", ({ marks }) => marks.put(mark)).catch(() => {});
+  const came = await send(form);
+  if (came === "question") {
+    await change("marks", ({ marks }) => marks.delete("leaving")).catch(() => {});
+    return form.submit();
   }
+  if (came === "done" || ids.length === 0) {
+    if (account) await forget(account).catch(() => {});
+    return came === "done" ? location.replace("/login") : form.submit();
+  }
+  await (await import("./goodbye.js")).sayGoodbye(ids, account);
+  location.replace("/offline");
 }
 
 /** Whether something of the account is not sent, after a try. */
 async function isUnsent(account) {
-  if ((await waiting(account)) === 0) return false;
+  // What cannot be read cannot be named.
+  if ((await waiting(account).catch(() => 0)) === 0) return false;
   const { flush, serve } = await import("./outbox.js");
   await serve(account);
   await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
   return (await waiting(account)) > 0;
 }
 
-const send = (form) =>
-  fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual", cache: "no-store" })
-    .catch(() => undefined);
+/** "done"; "question" if the server wants to ask first; else undefined: nobody can tell. */
+async function send(form) {
+  try {
+    const body = new URLSearchParams(new FormData(form));
+    const answer = await fetch(form.action, { method: "POST", body, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
+    if (answer.type === "opaqueredirect") return (await isSignedOut()) ? "done" : undefined;
+    return answer.status < 500 && answer.headers.has("X-Request-Id") ? "question" : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Where a redirect leads is not to be seen: it may be that of a proxy which wants a sign-in of its own. Our login shows itself
+ * only to who is not signed in any more.
+ */
+async function isSignedOut() {
+  const how = { headers: { "X-Unattended": "1" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) };
+  const answer = await fetch("/login", how);
+  return answer.status === 200 && answer.headers.has("X-Request-Id");
+}
+
+/** The button says what is going on, and cannot be pressed again meanwhile. */
+function say(button, words) {
+  const place = button.querySelector("span") ?? button;
+  const before = place.textContent;
+  place.textContent = words;
+  button.disabled = true;
+  return {
+    over() {
+      place.textContent = before;
+      button.disabled = false;
+      button.focus();
+    },
+  };
+}

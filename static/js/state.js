@@ -1,4 +1,4 @@
-// The dot and the word in the header: whether what is shown and written here has reached the server. Other scripts tell it how
+// The dot and the word on every page: whether what is shown and written here has reached the server. Other scripts tell it how
 // their requests went (`heard`); while something is wrong it asks by itself now and then.
 
 import { all, changes, here } from "./store.js";
@@ -7,11 +7,29 @@ const FIRST_DELAY = 3_000;
 const LAST_DELAY = 60_000;
 
 const place = document.querySelector("[data-state]");
-// The page without a network begins with what made it appear.
-let service = navigator.onLine && place?.dataset.state !== "offline" ? "ok" : "offline";
-let unsent = 0;
+// The page without a network begins with what made it appear, a page that says what is wrong with that.
+let service = place?.dataset.state === "offline" ? "offline" : wasAway() ? "away" : "ok";
+let waiting = 0;
+let aside = 0;
+let isSomebody = false;
+/** What the outbox says of its last try. */
+let standing = "saved";
 let delay = FIRST_DELAY;
 let timer;
+let isAsked = false;
+
+function wasAway() {
+  return performance.getEntriesByType("navigation")[0]?.responseStatus >= 500;
+}
+
+/**
+ * The status of an answer to a call of ours, or 0 if somebody else gave it: a network that wants a sign-in of its own answers
+ * everything, with a page.
+ */
+export function standingOf(answer) {
+  const isOurs = /^application\/(problem\+)?json/.test(answer.headers.get("Content-Type") ?? "");
+  return isOurs || answer.status >= 500 ? answer.status : 0;
+}
 
 /** How a request was answered: its status, or 0 if it was not. A state that changes is told as `service-state`. */
 export function heard(status) {
@@ -32,23 +50,28 @@ function set(news) {
   if (changed) document.dispatchEvent(new CustomEvent("service-state", { detail: service }));
 }
 
-/** Asks whether the service is there. */
+/** Asks whether the service is there, whatever the browser believes of the network. */
 export async function probe() {
   clearTimeout(timer);
-  if (!navigator.onLine) return set("offline");
   try {
-    const answer = await fetch("/readyz", { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(10_000) });
-    heard(answer.status);
+    const how = { cache: "no-store", credentials: "omit", redirect: "manual", signal: AbortSignal.timeout(10_000) };
+    heard(standingOf(await fetch("/readyz", how)));
   } catch {
     heard(0);
   }
 }
 
+const changesOf = (count) => `${count} ${count === 1 ? "change" : "changes"}`;
+
 function words() {
-  const count = `${unsent} ${unsent === 1 ? "change" : "changes"} waiting`;
-  if (service === "offline") return unsent > 0 ? ["offline", `Offline, ${count}`] : ["offline", "Offline"];
-  if (service === "away") return ["away", unsent > 0 ? `The service is away, ${count}` : "The service is away"];
-  return unsent > 0 ? ["saving", "Saving"] : ["ok", "Online, saved"];
+  const rest = waiting > 0 ? `, ${changesOf(waiting)} waiting` : aside > 0 ? `, ${changesOf(aside)} not saved` : "";
+  if (service === "offline") return ["offline", `Offline${rest}`];
+  if (service === "away") return ["away", `The service is away${rest}`];
+  if (waiting > 0 && standing === "signed-out") return ["aside", `Signed out${rest}`];
+  if (waiting > 0 && standing === "somebody-else") return ["aside", `Somebody else is signed in${rest}`];
+  if (waiting > 0) return ["saving", "Saving"];
+  if (aside > 0) return ["aside", `${changesOf(aside)} not saved`];
+  return ["ok", isSomebody ? "Online, saved" : "Online"];
 }
 
 function show() {
@@ -56,26 +79,44 @@ function show() {
   const [state, text] = words();
   place.dataset.state = state;
   const word = place.querySelector("[data-words]");
+  // Where a draft is open, its own line says each time that it is saved: once is enough.
+  place.setAttribute("aria-live", document.getElementById("draft-state") ? "off" : "polite");
   if (word.textContent !== text) word.textContent = text;
 }
 
 async function count() {
   try {
-    const account = await here();
-    // What was set aside does not wait: it is shown where it was written.
-    unsent = account ? (await all("outbox", account)).filter((each) => each.state !== "aside").length : 0;
+    const account = document.documentElement.dataset.account ?? (await here());
+    const rows = account ? await all("outbox", account) : [];
+    isSomebody = Boolean(account);
+    aside = rows.filter((each) => each.state === "aside").length;
+    waiting = rows.length - aside;
   } catch {
-    unsent = 0;
+    waiting = aside = 0;
   }
   show();
+  keep();
+}
+
+/** What is only here and cannot be sent now should not go when the device needs room. */
+function keep() {
+  if (isAsked || waiting + aside === 0 || (service === "ok" && aside === 0)) return;
+  isAsked = true;
+  navigator.storage?.persist?.().catch(() => {});
 }
 
 addEventListener("online", () => probe());
 addEventListener("offline", () => set("offline"));
 document.addEventListener("visibilitychange", () => document.hidden || service === "ok" || probe());
 document.addEventListener("service-answered", ({ detail }) => heard(detail.status));
+document.addEventListener("service-state", keep);
 changes.addEventListener("message", ({ data }) => {
+  if (data.standing) {
+    standing = data.standing;
+    show();
+  }
   if (data.stores?.some((name) => name === "outbox" || name === "marks")) count();
 });
 set(service);
+if (service === "ok" && !navigator.onLine) probe();
 count();

@@ -1,8 +1,11 @@
 // What this browser keeps of the people who sign in here: IndexedDB `sessile`, by account. Pages and the worker share it.
-//   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, devices, devicesAsOf, revision, draftsAsOf }
+//   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, ahead, devices, devicesAsOf, revision,
+//             draftsAsOf }; `ahead`: by how many milliseconds the server's clock is ahead of this device's
 //   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
 //   outbox  { seq, account, op, state: "waiting" | "sent" | "aside", problem? }, in the order in which it was done
-//   marks   { name: "here", value: account or null }, { name: "goodbyes", value: [session id] },
+//   marks   { name: "here", value: account }, { name: "goodbyes", value: [session id] },
+//           { name: "leaving", value: { account, sessionId, at } } while a sign-out is on its way,
+//           { name: "builds", value: { now, before } } for the worker,
 //           { name: "erasures", value: { account: how often its data was erased here } }, { name: "ended", value: [session id] },
 //           { name: "notBefore", value: the moment before which the service wants to hear nothing }
 // Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
@@ -120,10 +123,20 @@ export async function change(stores, work) {
 /** Whose data pages here may show: an account's id, or null. */
 export const here = async () => (await get("marks", "here"))?.value ?? null;
 
-export const setHere = (account) => change("marks", ({ marks }) => marks.put({ name: "here", value: account }));
+/** Nobody's takes no room: it has to work on a device that is full. */
+export const setHere = (account) =>
+  change("marks", ({ marks }) => (account ? marks.put({ name: "here", value: account }) : marks.delete("here")));
 
-/** Removes everything of an account, what it has not sent too. */
-export const forget = (account) => change(STORES, (stores) => erase(stores, account));
+/** Removes everything of an account, what it has not sent too, even where there is no room left to write anything. */
+export const forget = (account) =>
+  change(STORES, (stores) => erase(stores, account)).catch(() => change(STORES, (stores) => empty(stores, account)));
+
+async function empty({ people, drafts, outbox, marks }, account) {
+  await people.delete(account);
+  for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
+  for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
+  if ((await marks.get("here"))?.value === account) await marks.delete("here");
+}
 
 async function erase({ people, drafts, outbox, marks }, account) {
   const { dataset } = globalThis.document?.documentElement ?? { dataset: {} };
@@ -155,15 +168,28 @@ async function noteEnded({ marks }, sessions) {
   await marks.put({ name: "ended", value: [...known, ...sessions].slice(-20) });
 }
 
-/** Signs out here and now, without the network: forgets whose session it is, and remembers that it is to end. */
-export const leave = (sessionId, account) =>
-  change(STORES, async (stores) => {
-    const person = (await stores.people.all()).find((each) => each.sessionId === sessionId);
-    for (const id of new Set([account, person?.id])) if (id) await erase(stores, id);
-    await stores.marks.delete("leaving");
-    const said = (await stores.marks.get("goodbyes"))?.value ?? [];
-    await stores.marks.put({ name: "goodbyes", value: [...new Set([...said, sessionId])] });
-  });
+/** Signs out here and now, without the network: forgets whose sessions they are, and remembers that they are to end. */
+export async function leave(sessionIds, account) {
+  const known = (await all("people")).filter(({ sessionId }) => sessionIds.includes(sessionId));
+  const accounts = new Set([account, ...known.map(({ id }) => id)].filter(Boolean));
+  try {
+    await change(STORES, async (stores) => {
+      for (const id of accounts) await erase(stores, id);
+      await noteEnded(stores, sessionIds);
+      await owe(stores, sessionIds);
+    });
+  } catch {
+    // On a device that is full there is room when the rest is gone.
+    for (const id of accounts) await forget(id);
+    await change("marks", (stores) => owe(stores, sessionIds));
+  }
+}
+
+async function owe({ marks }, sessionIds) {
+  await marks.delete("leaving");
+  const said = (await marks.get("goodbyes"))?.value ?? [];
+  await marks.put({ name: "goodbyes", value: [...new Set([...said, ...sessionIds])] });
+}
 
 /** Sessions that are to end as soon as the network allows. */
 export const goodbyes = async () => (await get("marks", "goodbyes"))?.value ?? [];

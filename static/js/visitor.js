@@ -1,5 +1,6 @@
 // A page for nobody in particular: whoever was signed in here is not any more, and what is kept of them stays hidden until
-// they come back. A sign-out that was done without a network is carried out, where no worker has.
+// they come back. A sign-out that was done without a network is carried out, where no worker has. Whoever has just ended
+// their own session in another way than by signing out (the page says which) leaves nothing either.
 
 import { all, change, forget, get, goodbyes, here, setHere } from "./store.js";
 
@@ -11,6 +12,8 @@ async function begin() {
     if (!after) await forget(leaving.account);
     await change("marks", ({ marks }) => marks.delete("leaving"));
   }
+  const ended = document.querySelector("[data-ended]")?.dataset.ended;
+  for (const { id, sessionId } of ended ? await all("people") : []) if (sessionId === ended) await forget(id);
   if (await here()) await setHere(null);
   if ((await goodbyes()).length > 0) await (await import("./goodbye.js")).carryOut();
 }

@@ -16,3 +16,10 @@ export async function letConfirmationsLapse(server) {
     await run('sqlite3', ['-cmd', '.timeout 5000', file, "UPDATE sessions SET authenticated_at = authenticated_at - 660000000"]);
   }
 }
+
+/** An hour passes since anybody did anything. */
+export async function letAnHourPass(server) {
+  const file = join(server.folder, 'data', 'sessile.sqlite3');
+  const set = ['created_at', 'authenticated_at', 'last_activity', 'expires_at', 'absolute_expires_at'].map((name) => `${name} = ${name} - 3600000000`);
+  await run('sqlite3', ['-cmd', '.timeout 5000', file, `UPDATE sessions SET ${set.join(', ')}`]);
+}

@@ -7,7 +7,7 @@ import { chromium } from '@playwright/test';
 import { launchOptions } from './browser.mjs';
 import { Front } from './front.mjs';
 import { Server } from './server.mjs';
-import { expect, test as base } from './test.mjs';
+import { createOwner, expect, test as base } from './test.mjs';
 
 export const test = base.extend({
   front: async ({}, use) => {
@@ -52,6 +52,44 @@ export const underWorker = (page) => page.waitForFunction(() => navigator.servic
 /** Until what is known of the person has been put away. */
 export const remembered = (page) =>
   expect.poll(async () => Boolean((await kept(page)).people[0]?.devicesAsOf), { message: 'what is known is kept' }).toBe(true);
+
+/** Signed in, known and under the worker. */
+export async function atHome(app, server, options) {
+  const page = await app.open(options);
+  await createOwner(page, server);
+  await underWorker(page);
+  await remembered(page);
+  return page;
+}
+
+/** Pressed on the page without a network. */
+export const signOutOffline = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
+
+export const state = (page) => page.locator('[data-state]');
+
+export const heading = (page, name) => page.getByRole('heading', { level: 1, name });
+
+/** That nothing in the browser's stores and caches holds any of the words. */
+export async function expectNothingOf(page, words) {
+  await expect.poll(async () => (await kept(page)).people).toEqual([]);
+  const text = JSON.stringify(await kept(page));
+  for (const word of words) expect(text).not.toContain(word);
+}
+
+/** Sessions that are still to be ended. */
+export const owed = async (page) => (await kept(page)).marks.find(({ name }) => name === 'goodbyes')?.value ?? [];
+
+/** What the server says of the session of whoever has these cookies. */
+export const statusOf = async (server, cookies) => {
+  const Cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+  return (await fetch(`http://127.0.0.1:${server.port}/api/session`, { headers: { Cookie } })).status;
+};
+
+/** An answer that a front gives by itself. */
+export const answer = (status, type, body = '', headers = {}) => ({ status, headers: { 'content-type': type, ...headers }, body: Buffer.from(body) });
+
+/** A page of somebody else: of a proxy, or of a network that wants a sign-in of its own. */
+export const portal = (words) => answer(200, 'text/html', `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Hotel</title><h1>${words}</h1>`);
 
 /** All that this origin keeps: the stores' rows, and the text of everything in its caches. */
 export const kept = (page) =>
@@ -104,7 +142,7 @@ export const put = (page, store, row) =>
 
 /** The network goes, and comes back: requests that fail then are meant to. */
 export function cut(front, watch) {
-  for (const path of ['/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login']) {
+  for (const path of ['/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login', '/devices']) {
     watch.allowFailures(path);
   }
   front.cut();

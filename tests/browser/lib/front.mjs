@@ -1,12 +1,13 @@
 // What stands between a browser and the server in tests of the app: the network, which can be taken away, and a build after
-// this one. `next()` serves the same program with one style sheet changed, and all that follows from it: its name, the pages
+// this one. `next()` serves the same program with one file changed, and all that follows from it: its name, the pages
 // that name it, the worker's list and id. What the old build had under the old name is gone then, as after an update.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 
-const SHEET = /\/static\/css\/base\.[0-9a-f]{10}\.css/;
+/** Files that only pages name, so that no other file changes with them. */
+const FILES = { sheet: /\/static\/css\/base\.[0-9a-f]{10}\.css/, module: /\/static\/js\/times\.[0-9a-f]{10}\.js/ };
 const print = (text) => createHash('sha256').update(text).digest('hex').slice(0, 10);
 
 export class Front {
@@ -53,15 +54,23 @@ export class Front {
     else this.#overrides.delete(path);
   }
 
-  /** From now on another build is served. `damage`: its changed file is "missing", or holds something "other". */
-  async next(damage = null) {
+  /**
+   * From now on another build is served, in which `changed` is another: the "sheet", or a "module"; with other `words`, again
+   * another one. `damage`: the changed file is "missing", or holds something "other".
+   */
+  async next(damage = null, { changed = 'sheet', words = 'another build' } = {}) {
     const worker = (await this.#pass({ method: 'GET', url: '/sw.js', headers: {} })).body.toString();
-    const old = SHEET.exec(worker)[0];
-    const sheet = `${(await this.#pass({ method: 'GET', url: old, headers: {} })).body}\n/* another build */\n`;
-    const path = old.replace(/[0-9a-f]{10}\.css/, `${print(sheet)}.css`);
+    const old = FILES[changed].exec(worker)[0];
+    const sheet = `${(await this.#pass({ method: 'GET', url: old, headers: {} })).body}\n/* ${words} */\n`;
+    const path = old.replace(/[0-9a-f]{10}(?=\.\w+$)/, print(sheet));
     const shell = (await this.#pass({ method: 'GET', url: '/offline', headers: {} })).body.toString().replaceAll(old, path);
     this.#next = { old, path, sheet, damage, shell };
     return this.#next;
+  }
+
+  /** The build that the program was made with is served again. */
+  back() {
+    this.#next = null;
   }
 
   async close() {
@@ -85,9 +94,11 @@ export class Front {
   #rewritten(url, answer) {
     if (!this.#next) return null;
     const { old, path, sheet, damage, shell } = this.#next;
-    if (url === old) return { ...answer, status: 404, body: Buffer.from('gone') };
+    // The tag is that of the build that the program was made with.
+    delete answer.headers.etag;
+    if (url === old) return { ...answer, status: 404, headers: { 'content-type': 'text/plain' }, body: Buffer.from('gone') };
     if (url === path) {
-      const headers = { 'content-type': 'text/css; charset=utf-8', 'cache-control': 'no-cache' };
+      const headers = { 'content-type': `text/${path.endsWith('.css') ? 'css' : 'javascript'}; charset=utf-8`, 'cache-control': 'no-cache' };
       if (damage === 'missing') return { status: 404, headers, body: Buffer.from('gone') };
       return { status: 200, headers, body: Buffer.from(damage === 'other' ? `${sheet}x` : sheet) };
     }

@@ -1,19 +1,7 @@
-import { cut, expect, kept, put, remembered, test, underWorker } from '../lib/app.mjs';
-import { createOwner, expectDashboard, expectLogin, fillLogin, owner, signIn, signInButton, signOutButton } from '../lib/test.mjs';
+import { answer, atHome, cut, expect, expectNothingOf as expectNothing, kept, owed, put, signOutOffline, state, statusOf, test, underWorker } from '../lib/app.mjs';
+import { expectDashboard, expectLogin, fillLogin, owner, signInButton, signOutButton } from '../lib/test.mjs';
 
 const other = { email: 'second@example.test', name: 'Robin Second', password: 'quite another good phrase 7' };
-
-/** Signed in, known and under the worker. */
-async function atHome(app, server) {
-  const page = await app.open();
-  await createOwner(page, server);
-  await underWorker(page);
-  await remembered(page);
-  return page;
-}
-
-const state = (page) => page.locator('[data-state]');
-const signOutOffline = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
 
 test('the browser finds nothing that keeps it from installing the app', async ({ app, server }) => {
   const page = await atHome(app, server);
@@ -62,22 +50,38 @@ test('after the known end of the session the page without a network hides everyt
   await expect(page.locator('body')).not.toContainText(owner.name);
 });
 
-test('a service that is away is said to be away, and nobody is signed out', async ({ app, server, front, watch }) => {
+test('a service that is away is said to be away, people go on writing, and nobody is signed out', async ({ app, server, front, watch }) => {
   const page = await atHome(app, server);
-  const away = async () => ({ status: 503, headers: { 'content-type': 'text/html', 'x-request-id': 'req_1' }, body: Buffer.from('<link rel=icon href=data:,><h1>Just a moment</h1>') });
-  front.override('/dashboard', away);
-  watch.expectStatus(503, '/dashboard');
+  const away = async () => answer(503, 'text/html', '<link rel=icon href=data:,><h1>Just a moment</h1>', { 'x-request-id': 'req_1' });
+  const down = async () => answer(503, 'application/json', '{"status":"down"}');
+  for (const path of ['/dashboard', '/drafts', '/login']) front.override(path, away);
+  for (const path of ['/readyz', '/api/session/sync']) front.override(path, down);
+  for (let n = 0; n < 20; n += 1) for (const path of ['/readyz', '/api/session/sync']) watch.expectStatus(503, path);
+  await page.goto('/drafts');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(`The service is away, ${owner.name}`);
+  await expect(state(page)).toHaveText('The service is away');
+  await page.getByRole('link', { name: 'New draft' }).click();
+  await page.getByLabel('Your post').fill('Written while it was away');
+  await expect.poll(async () => (await kept(page)).outbox.map(({ op }) => op.text)).toEqual(['Written while it was away']);
+  // What a proxy says of it is no better.
+  front.override('/dashboard', async () => answer(502, 'text/html', '<link rel=icon href=data:,>Bad gateway'));
   await page.goto('/dashboard');
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Just a moment');
-  watch.expectStatus(502, '/dashboard');
-  front.override('/dashboard', async () => ({ status: 502, headers: { 'content-type': 'text/html' }, body: Buffer.from('<link rel=icon href=data:,>Bad gateway') }));
-  watch.expectStatus(502, '/dashboard');
-  await page.reload();
-  await expect(page.getByRole('heading', { level: 1 })).toContainText('You are offline');
-  front.override('/dashboard', null);
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(`The service is away, ${owner.name}`);
+  for (const path of ['/dashboard', '/drafts', '/login', '/readyz', '/api/session/sync']) front.override(path, null);
   // It may be on its way there by itself.
   await page.goto('/dashboard').catch(() => {});
   await expectDashboard(page);
+  await expect.poll(async () => (await kept(page)).outbox).toEqual([]);
+});
+
+test('whom nothing is known of here sees our own page when the service is away', async ({ app, server, front, watch }) => {
+  const page = await atHome(app, server);
+  await signOutButton(page).click();
+  await expectLogin(page);
+  front.override('/login', async () => answer(503, 'text/html', '<link rel=icon href=data:,><h1>Just a moment</h1>', { 'x-request-id': 'req_1' }));
+  watch.expectStatus(503, '/login');
+  await page.goto('/login');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Just a moment');
 });
 
 test('signing out online leaves nothing of the person in the browser', async ({ app, server }) => {
@@ -89,11 +93,7 @@ test('signing out online leaves nothing of the person in the browser', async ({ 
   await expectNothingOf(page);
 });
 
-async function expectNothingOf(page) {
-  await expect.poll(async () => (await kept(page)).people).toEqual([]);
-  const text = JSON.stringify(await kept(page));
-  for (const word of [owner.name, owner.email, 'a secret plan']) expect(text).not.toContain(word);
-}
+const expectNothingOf = (page) => expectNothing(page, [owner.name, owner.email, 'a secret plan']);
 
 test('drafts that are not sent are named before signing out, and staying keeps them', async ({ app, server }) => {
   const page = await atHome(app, server);
@@ -123,6 +123,8 @@ test('signing out offline removes everything at once and is carried out before a
   await page.getByRole('button', { name: 'Sign out anyway' }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
   await expectNothingOf(page);
+  // Not hidden in the page either.
+  for (const word of [owner.name, 'a secret plan', 'This device', 'Chromium']) await expect(page.getByRole('main')).not.toContainText(word);
   front.asked.length = 0;
   front.restore();
   await page.goto('/dashboard');
@@ -131,12 +133,34 @@ test('signing out offline removes everything at once and is carried out before a
   expect(first).toBe('POST /api/session/sync');
   expect((await kept(page)).marks.find(({ name }) => name === 'goodbyes')?.value ?? []).toEqual([]);
   // The session has really ended, for whoever still has its cookie.
-  const answer = await fetch(`${server.origin}/api/session`, { headers: { Cookie: cookies.map(({ name, value }) => `${name}=${value}`).join('; ') } });
-  expect(answer.status).toBe(401);
-  // And it ends no other.
-  await signIn(page);
-  await page.reload();
+  expect(await statusOf(server, cookies)).toBe(401);
+});
+
+test('a sign-in that comes before the sign-out is carried out is not ended by it', async ({ app, server, front, watch }) => {
+  const page = await atHome(app, server);
+  const cookies = await app.context.cookies();
+  const { sessionId } = (await kept(page)).people[0];
+  cut(front, watch);
+  await page.goto('/dashboard');
+  await signOutOffline(page).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
+  // In the same browser, past the worker.
+  const again = await fetch(`http://127.0.0.1:${server.port}/api/establish-session`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ email: owner.email, password: owner.password }) });
+  expect(again.status).toBe(200);
+  await app.context.addCookies(again.headers.getSetCookie().map((each) => {
+    const [name, value] = each.split(';')[0].split('=');
+    return { name, value, domain: 'localhost', path: '/', httpOnly: true, sameSite: 'Strict' };
+  }));
+  const later = await app.context.cookies();
+  expect(await owed(page)).toEqual([sessionId]);
+  front.asked.length = 0;
+  front.restore();
+  await page.goto('/dashboard').catch(() => {});
   await expectDashboard(page);
+  expect(front.asked.find((each) => !each.includes('/static/') && !['GET /sw.js', 'GET /readyz'].includes(each))).toBe('POST /api/session/sync');
+  expect(await owed(page)).toEqual([]);
+  expect(await statusOf(server, later)).toBe(200);
+  expect(cookies).not.toEqual(later);
 });
 
 test('signing out on an open page without a server is the same, for every tab', async ({ app, server, front, watch }) => {
@@ -174,7 +198,9 @@ test('signing out in a tab that is older than the session ends the session as it
   cut(front, watch);
   await signOutButton(page).click();
   await expect(page.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
-  expect((await kept(page)).marks.find(({ name }) => name === 'goodbyes').value).toEqual([after]);
+  expect(await owed(page)).toEqual([before, after]);
+  // The tab that shows the new one is of the same person.
+  await expect(tab.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
 });
 
 test('whoever was about to leave and has stayed keeps what is here', async ({ app, server }) => {
@@ -208,9 +234,11 @@ test('while a sign-out cannot be carried out no page is shown', async ({ app, se
   front.override('/api/session/sync', async () => ({ status: 503, headers: { 'content-type': 'application/problem+json', 'retry-after': '1' }, body: Buffer.from('{"type":"unavailable"}') }));
   front.asked.length = 0;
   front.restore();
-  for (let n = 0; n < 9; n += 1) watch.expectStatus(503, '/api/session/sync');
+  for (let n = 0; n < 20; n += 1) for (const path of ['/api/session/sync', '/readyz']) watch.expectStatus(503, path);
   await page.goto('/dashboard');
   await expect(page.getByRole('heading', { level: 1, name: 'You are signed out here' })).toBeVisible();
+  // That is the service, not the network.
+  await expect(state(page)).toHaveText('The service is away');
   // Nothing goes out but the sign-out: no other call, and no exchange of drafts.
   const call = (address, init) => page.evaluate(([to, how]) => fetch(to, how).then(() => true, () => false), [address, init]);
   expect(await call('/api/session')).toBe(false);
@@ -230,6 +258,7 @@ test('another person on the same browser sees nothing of the one before', async 
   await page.goto('/dashboard');
   await expect(page.getByRole('heading', { level: 1, name: 'You are offline' })).toBeVisible();
   await expect(page.locator('body')).not.toContainText(owner.name);
+  await expect(page.locator('body')).not.toContainText('not signed out');
   front.restore();
   await page.goto('/signup');
   await page.locator('input[name=name]').fill(other.name);
@@ -280,6 +309,58 @@ test('an update is offered, applied with one reload, and never mixes builds', as
   await page.goto('/devices');
   await expect(page.getByRole('heading', { level: 1 })).toContainText(owner.name);
   expect(await page.locator(`link[href="${path}"]`).count()).toBe(1);
+});
+
+test('a module that another build changed is the new one after the reload, and not before', async ({ app, server, front }) => {
+  const page = await atHome(app, server);
+  const { old, path } = await front.next(null, { changed: 'module' });
+  await page.evaluate(() => navigator.serviceWorker.getRegistration().then((known) => known.update()));
+  await expect(page.getByText('A new version is ready.')).toBeVisible();
+  const text = (address) => page.evaluate((from) => fetch(from).then((one) => one.text()), address);
+  expect(await text(old)).not.toContain('another build');
+  await page.getByRole('button', { name: 'Use it now' }).click();
+  await expect.poll(() => page.locator(`script[src="${path}"]`).count()).toBe(1);
+  expect(await page.locator(`script[src="${old}"]`).count()).toBe(0);
+  expect(await text(path)).toContain('another build');
+  // It has run: times are said.
+  await expect(page.locator('time [data-words]').first()).not.toBeEmpty();
+});
+
+test('the build before is kept for its pages, also when builds come back or were never used', async ({ app, server, front }) => {
+  test.slow();
+  const page = await atHome(app, server);
+  const names = () => page.evaluate(async () => (await caches.keys()).sort()).catch(() => []);
+  const update = () => page.evaluate(() => navigator.serviceWorker.getRegistration().then((known) => known.update()));
+  const use = async () => {
+    await update();
+    await expect(page.getByText('A new version is ready.')).toBeVisible();
+    await page.getByRole('button', { name: 'Use it now' }).click();
+    await expect(page.getByText('A new version is ready.')).toBeHidden();
+    await expect.poll(() => page.evaluate(async () => {
+      const known = await navigator.serviceWorker.getRegistration();
+      return !known.waiting && !known.installing && known.active?.state === 'activated';
+    }).catch(() => false)).toBe(true);
+  };
+  const [first] = await names();
+  await front.next(null, { words: 'the second' });
+  await use();
+  const second = (await names()).find((name) => name !== first);
+  front.back();
+  await use();
+  await expect.poll(names).toEqual([first, second].sort());
+  // One that waits, and is never used.
+  await front.next(null, { words: 'the third' });
+  await update();
+  await expect(page.getByText('A new version is ready.')).toBeVisible();
+  await page.reload();
+  await front.next(null, { words: 'the fourth' });
+  await update();
+  await expect.poll(async () => (await names()).length).toBe(4);
+  await expect.poll(() => page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration()).installing))).toBe(false);
+  await use();
+  await expect.poll(async () => (await names()).length).toBe(2);
+  expect(await names()).toContain(first);
+  expect(await names()).not.toContain(second);
 });
 
 for (const damage of ['missing', 'other']) {

@@ -118,15 +118,21 @@ async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb)
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let_confirmations_lapse(&db);
-    let ending = format!("session:{}", session_id(&mut desk));
-    let gone = confirm(&mut desk, PASSWORD, &ending, "/devices");
-    leads_to(&gone, "/login");
+    let id = session_id(&mut desk);
+    let gone = confirm(&mut desk, PASSWORD, &format!("session:{id}"), "/devices");
+    // The browser knows the session by the id that its pages showed, not by the one that the password brought.
+    leads_to(&gone, &format!("/login?ended={id}"));
+    assert!(desk.get(&format!("/login?ended={id}")).body.contains(&format!("data-ended=\"{id}\"")));
+    for address in ["/login", "/login?ended=", "/login?ended=%22%3E"] {
+        assert!(!desk.get(address).body.contains("data-ended"), "{address}");
+    }
     assert_eq!(gone.header("clear-site-data"), Some("\"cache\""));
     assert!(!desk.cookies.contains_key("aiq_session"));
     desk.log_in(KIM);
     let device = format!("device:{}", device_id(&mut desk));
+    let id = session_id(&mut desk);
     let_confirmations_lapse(&db);
-    leads_to(&confirm(&mut desk, PASSWORD, &device, "/devices"), "/login");
+    leads_to(&confirm(&mut desk, PASSWORD, &device, "/devices"), &format!("/login?ended={id}"));
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 0);
     assert_eq!(count(&db, "devices"), 0);
 }
@@ -145,9 +151,9 @@ async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) 
     let path = format!("/api/sessions/{}", session_id(&mut phone));
     assert_eq!(desk.json("DELETE", &path, &serde_json::Value::Null).header("clear-site-data"), None, "another's");
     // What somebody else did here is followed by a new password.
-    let ending = format!("not-me:{}", session_id(&mut desk));
-    let answer = devices_form(&mut desk, &[("ending", &ending)]);
-    leads_to(&answer, "/login?next=%2Faccount%3Fwhy%3Dnot-me");
+    let id = session_id(&mut desk);
+    let answer = devices_form(&mut desk, &[("ending", &format!("not-me:{id}"))]);
+    leads_to(&answer, &format!("/login?next=%2Faccount%3Fwhy%3Dnot-me&ended={id}"));
     assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
 }
 
