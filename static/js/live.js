@@ -12,6 +12,7 @@ const LAST_DELAY = 60_000;
 const SECOND_LOOK = 1_500;
 // A page that came back here this soon after leaving would go round in circles.
 const CIRCLE = 10_000;
+const { session } = document.documentElement.dataset;
 const unattended = { "X-Unattended": "1" };
 
 const tabs = "BroadcastChannel" in window ? new BroadcastChannel("sessile-live") : null;
@@ -54,7 +55,7 @@ async function leaveIfEnded() {
   const answer = await fetch("/api/session", { headers: unattended, cache: "no-store", signal: page.signal });
   const problem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (answer.status === 401 && problem) {
-    tabs?.postMessage({ name: "session-ended" });
+    tabs?.postMessage({ name: "session-ended", of: session });
     leave();
   }
   return answer.ok;
@@ -71,7 +72,7 @@ function hear(name, told) {
 }
 
 function tell(name, told = {}) {
-  tabs?.postMessage({ name, told });
+  tabs?.postMessage({ name, told, of: session });
   hear(name, told);
 }
 
@@ -278,7 +279,9 @@ if (tabs) {
   tabs.onmessage = ({ data }) => {
     if (data.name === "who-leads" && leading) tabs.postMessage({ name: "leader-here" });
     if (data.name === "leader-here") leaderAnswered = true;
-    hear(data.name, data.told);
+    // A tab from before the last sign-in hears the end of its own session, which need not be this one's.
+    if (data.name === "session-ended" && data.of !== session) leaveIfEnded().catch(() => {});
+    else hear(data.name, data.told);
   };
 }
 addEventListener("beforeunload", () => { navigating = Date.now(); });

@@ -16,8 +16,10 @@ export default defineConfig({
   testDir: 'specs',
   outputDir: 'results',
   reporter: 'list',
-  workers: 2,
-  retries: 0,
+  // Most of a case is waiting.
+  workers: 3,
+  // What passes only the second time is named at the end, and to be mended.
+  retries: 1,
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
   expect: { timeout: 10_000 },

@@ -47,7 +47,7 @@ export const test = base.extend({
 export { expect };
 
 /** Until the worker of this page's build is in charge of it. */
-export const underWorker = (page) => page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
+export const underWorker = (page) => page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated', null, { timeout: 30_000 });
 
 /** Until what is known of the person has been put away. */
 export const remembered = (page) =>
@@ -142,7 +142,7 @@ export const put = (page, store, row) =>
 
 /** The network goes, and comes back: requests that fail then are meant to. */
 export function cut(front, watch) {
-  for (const path of ['/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login', '/devices']) {
+  for (const path of ['/manifest.webmanifest', '/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login', '/devices']) {
     watch.allowFailures(path);
   }
   front.cut();
