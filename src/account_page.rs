@@ -191,6 +191,8 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
                 return Ok(Changed::Ended);
             }
             account::set_password(conn, &id, &change.new_hash).await?;
+            // Of all that were given this one alone is as new as the password.
+            statements::confirm(conn, new.id()).await?;
             if let Some(device) = &user.record.device_id {
                 device::prove(conn, device).await?;
             }

@@ -21,13 +21,14 @@ use crate::{
         EmailAddress,
         proof::{Claim, Prover},
     },
-    error::{Error, Result},
+    error::{EndedBecause, Error, Result},
     failure, page,
     secret::Secret,
     security::{Site, cookies, forms},
     session::{
         SessionKey, Sessions,
         current::{self, Facts},
+        guard,
         request::Presented,
     },
 };
@@ -55,7 +56,7 @@ impl Desk {
 
     /// The claim of whoever is asking to be the one with this address.
     pub fn claim(&self, email: &EmailAddress) -> Claim {
-        Claim::new(email, self.device_secret(), self.facts.ip.clone())
+        Claim::new(email, self.device_secret(), self.facts.ip.clone(), &self.site.keys)
     }
 
     /// Hands over the key of a session that was begun or rotated, with the answer that says so.
@@ -96,6 +97,18 @@ impl Desk {
             return Ok(self.facts.absence());
         };
         Ok(Error::SessionEnded(self.sessions.why_ended(key).await?))
+    }
+
+    /// Where a form goes on to whose session is not known any more: it was pressed twice, and the first press has given the
+    /// session a new key, which the browser has by the time it comes to the login; that leads on at once.
+    ///
+    /// # Errors
+    /// Whatever else is wrong.
+    pub fn go_on_by_login(&self, error: Error, next: &str) -> Result<HttpResponse> {
+        match error {
+            Error::SessionEnded(EndedBecause::Unknown) => Ok(page::see_other(&guard::login_address(next))),
+            other => Err(other),
+        }
     }
 
     /// Forgets the session of a logout: its cookie goes with the answer. What the handler has not `ended` itself the

@@ -12,7 +12,7 @@ use crate::{
     db::Conn,
     device::{arrivals, known},
     error::Result,
-    session::{EndReason, Scope, Who, ends, listing},
+    session::{Scope, Who, ends, listing},
     text::is_id,
 };
 
@@ -143,7 +143,7 @@ pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Opti
 }
 
 async fn end(conn: &mut Conn<'_>, who: &Who, scope: &Scope, ip: Option<&str>) -> Result<Done> {
-    let ended = ends::end(conn, scope, EndReason::Revoked, &who.account_id, ip).await?;
+    let ended = ends::revoke(conn, scope, who, ip).await?;
     let own = !listing::lives(conn, &who.account_id, &who.session_id).await?;
     Ok(Done { ended, own })
 }

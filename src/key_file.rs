@@ -46,6 +46,7 @@ pub struct Keys {
 struct SigningKey {
     cookies: Key,
     forms: Vec<u8>,
+    addresses: Vec<u8>,
     trail: TrailKey,
     fingerprint: String,
 }
@@ -142,6 +143,14 @@ impl Keys {
             .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
     }
 
+    /// A name of a network address that only this instance can make, and nobody can read.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn conceal_address(&self, network: &str) -> Result<String> {
+        secret::sign(&self.keys[0].addresses, network)
+    }
+
     /// The keys of the audit trail, each derived from one of the file's.
     pub fn trail(&self) -> &TrailKeys {
         &self.trail
@@ -175,6 +184,7 @@ impl SigningKey {
         Some(Self {
             cookies: Key::from(&bytes),
             forms: derived("sessile form tokens"),
+            addresses: derived("sessile network addresses"),
             trail: TrailKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })

@@ -32,8 +32,12 @@ pub struct Page {
 pub struct Arrival {
     /// The device.
     pub id: String,
-    /// What it is called.
-    pub name: String,
+    /// What its browser is: "Firefox on Linux".
+    pub label: String,
+    /// What it calls itself, if that is something else: whoever signed in has chosen it.
+    pub named: Option<String>,
+    /// From where it was used last.
+    pub from: Option<String>,
     /// When it came.
     pub when: When,
     /// How many more there are.
@@ -105,7 +109,9 @@ impl Page {
     pub fn asking(mut self, req: &HttpRequest, arrivals: &Arrivals, now: Instant) -> Self {
         self.arrival = arrivals.to_answer.first().map(|device| Arrival {
             id: device.id.clone(),
-            name: device.name.clone(),
+            label: device.client().label(),
+            named: (device.client().label() != device.name).then(|| device.name.clone()),
+            from: arrivals.from.clone(),
             when: When::clock(device.first_seen, now),
             more: arrivals.to_answer.len() - 1,
             here: req.path().to_owned(),

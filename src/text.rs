@@ -2,13 +2,12 @@
 //! wherever one comes from outside.
 
 /// Whether a text can stand as a name: something of it can be seen, and nothing of it hides or turns what stands beside it
-/// (Unicode Technical Report 36, 2.10.2: bidirectional controls; and control characters).
+/// (Unicode Technical Report 36, 2.10.2: bidirectional controls; control characters, separators of lines, annotations).
 pub fn is_name(text: &str) -> bool {
-    let turns =
-        |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let turns = |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}');
     let unseen = |c: char| {
         c.is_whitespace()
-            || matches!(c, '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2064}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}')
+            || matches!(c, '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2064}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
     };
     !text.chars().any(|c| c.is_control() || turns(c)) && !text.chars().all(unseen)
 }
@@ -36,10 +35,36 @@ mod tests {
 
     #[test]
     fn names_can_be_seen_and_turn_nothing() {
-        for name in ["Kim", "Kim Lee", "李", "שָׁלוֹם", "👩‍👩‍👧", "o'Neil-Smith"] {
+        for name in [
+            "Kim",
+            "Kim Lee",
+            "李",
+            "שָׁלוֹם",
+            "👩‍👩‍👧",
+            "🏴\u{E0067}\u{E0062}\u{E0077}\u{E006C}\u{E0073}\u{E007F}",
+            "⠓⠊",
+            "o'Neil-Smith",
+        ] {
             assert!(is_name(name), "{name:?}");
         }
-        for odd in ["", " ", "\u{200B}", "\u{FEFF}\u{2060}", "a\u{0}", "a\nb", "gnp.\u{202E}exe", "\u{2067}a"] {
+        for odd in [
+            "",
+            " ",
+            "\u{200B}",
+            "\u{FEFF}\u{2060}",
+            "a\u{0}",
+            "a\nb",
+            "gnp.\u{202E}exe",
+            "\u{2067}a",
+            "\u{2800}",
+            "\u{180E}",
+            "\u{E0041}\u{E007F}",
+            "\u{1D173}",
+            "a\u{FFF9}b",
+            "\u{FFFB}",
+            "a\u{2028}b",
+            "a\u{2029}b",
+        ] {
             assert!(!is_name(odd), "{odd:?}");
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     db::{Conn, Db},
     device,
     error::{Error, Result},
+    key_file::Keys,
     secret::Secret,
     throttle::{
         Subject,
@@ -31,17 +32,21 @@ pub struct Claim {
     email_key: String,
     device_secret: Option<Secret>,
     ip: Option<String>,
+    address: Option<Subject>,
 }
 
 impl Claim {
-    /// To be the one with this e-mail address, from a browser that keeps this secret.
-    pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>) -> Self {
-        Self { email_key: email.key(), device_secret, ip }
+    /// To be the one with this e-mail address, from a browser that keeps this secret, and from a network address that has
+    /// no name in the database but that which the keys give it.
+    pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>, keys: &Keys) -> Self {
+        let network = ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+        let subject = |ip| Subject::address(ip, |network| keys.conceal_address(network)).ok();
+        Self { email_key: email.key(), device_secret, ip, address: network.and_then(subject) }
     }
 
     /// From where it comes, for a count of its own.
     pub fn address(&self) -> Option<Subject> {
-        self.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()).map(Subject::address)
+        self.address.clone()
     }
 }
 

@@ -39,6 +39,9 @@ struct EventView<'a> {
     detail: Option<&'a str>,
 }
 
+/// Another account's id is no business of this one's.
+const ANOTHER: &str = "another account";
+
 /// `GET /api/activity?before=CURSOR&limit=N&topic=TOPIC`
 ///
 /// # Errors
@@ -49,7 +52,7 @@ pub async fn list(
     sessions: web::Data<Sessions>,
 ) -> Result<HttpResponse> {
     let wanted = Wanted::parse(&query)?;
-    let account_id = user.account.id;
+    let account_id = user.account.id.clone();
     let page = sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
@@ -57,7 +60,8 @@ pub async fn list(
         })
         .await?;
     let next = page.next.map(|cursor| cursor.to_string());
-    Ok(HttpResponse::Ok().json(Activity { events: page.events.iter().map(EventView::of).collect(), next }))
+    Ok(HttpResponse::Ok()
+        .json(Activity { events: page.events.iter().map(|event| EventView::new(event, &user)).collect(), next }))
 }
 
 /// Which events are asked for.
@@ -88,7 +92,8 @@ impl Wanted {
 }
 
 impl<'a> EventView<'a> {
-    fn of(event: &'a Recorded) -> Self {
+    fn new(event: &'a Recorded, user: &CurrentUser) -> Self {
+        let is_another = event.actor.starts_with("acc_") && event.actor != user.account.id;
         Self {
             id: event.id,
             at: event.at,
@@ -96,7 +101,7 @@ impl<'a> EventView<'a> {
             session_id: event.session_id.as_deref(),
             device_name: event.device_name.as_deref(),
             ip: event.ip.as_deref(),
-            actor: &event.actor,
+            actor: if is_another { ANOTHER } else { &event.actor },
             detail: event.detail.as_deref(),
         }
     }

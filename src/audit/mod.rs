@@ -70,6 +70,8 @@ words! {
 pub const OPERATOR: &str = "operator";
 /// Nobody in particular: time ran out.
 pub const SYSTEM: &str = "system";
+/// The detail of an end that the session itself asked for.
+pub const HERE: &str = "here";
 
 /// Something that happened.
 #[derive(Debug, Clone, Insertable)]

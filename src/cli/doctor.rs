@@ -123,6 +123,12 @@ async fn database(patient: &mut Patient) -> Finding {
     match patient.database.as_mut().map_err(|words| words.clone())? {
         Some(database) => {
             let engine = database.engine().await.map_err(|error| away(&error))?;
+            if let Some(folder) = Inspection::open_folder(&patient.settings) {
+                let folder = folder.display();
+                return Err(format!(
+                    "its folder {folder} is open to everybody, who could take the database away: run `chmod o-w {folder}`"
+                ));
+            }
             Ok(format!("{engine} answers"))
         }
         None => Ok("the file is not there yet: the first start makes it".to_owned()),

@@ -28,19 +28,20 @@ use crate::{
 /// Most connections at once. A further one waits until another ends; each takes about 25 KB.
 const MOST_CONNECTIONS: usize = 2048;
 
-/// Serves on `listener`, with TLS if there is a configuration of it, until it is stopped.
+/// Serves on `listener` with so many workers so many connections, with TLS if there is a configuration of it, until it is
+/// stopped.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve(
     parts: &Parts,
     listener: TcpListener,
-    workers: usize,
+    (workers, connections): (usize, usize),
     tls: Option<rustls::ServerConfig>,
 ) -> Result<Server> {
     let builder = ServerBuilder::new()
         .workers(workers)
-        .max_concurrent_connections(most_connections().div_ceil(workers))
+        .max_concurrent_connections(connections.div_ceil(workers))
         .shutdown_timeout(LAST_REQUESTS)
         .disable_signals();
     let (parts, limits, stopping) = (parts.clone(), parts.site.limits, builder.graceful_shutdown_signal());
@@ -96,7 +97,7 @@ where
 }
 
 /// As many as the limit of open files lets us have, which is raised as far as it goes; half of them are for other things.
-fn most_connections() -> usize {
+pub fn most_connections() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the limit of open files was not raised");

@@ -1,14 +1,15 @@
 //! `sessile prune`
 
 use super::{open_to_record, say};
-use crate::{draft, error::Result, session::sweep, settings::Settings, throttle};
+use crate::{device, draft, error::Result, session::sweep, settings::Settings, throttle};
 
 /// Sweeps once and prints what it did.
 pub async fn run(settings: &Settings) -> Result<()> {
     let db = open_to_record(settings).await?;
     let swept = sweep::sweep(&db).await?;
-    throttle::count::sweep(&db).await?;
+    throttle::count::sweep(&db, settings.address_ttl).await?;
     draft::sweep::sweep(&db).await?;
+    device::sweep::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))
 }

@@ -18,7 +18,7 @@ use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
     db::Db,
-    draft,
+    device, draft,
     error::{Away, Error, Result},
     instance,
     key_file::Keys,
@@ -62,11 +62,12 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
     let address = listener.local_addr().map_err(Error::bug)?;
-    let parts = assemble(&settings, db, keys, limits, address.port())?;
+    let bound = Bound { port: address.port(), connections: listener::most_connections() };
+    let parts = assemble(&settings, db, keys, limits, bound)?;
 
     let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
-    let server = listener::serve(&parts, listener, settings.workers, tls)?;
+    let server = listener::serve(&parts, listener, (settings.workers, bound.connections), tls)?;
     let handle = server.handle();
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -91,9 +92,17 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     result
 }
 
+/// What is listened on, and for how many.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    port: u16,
+    connections: usize,
+}
+
 /// What the application is made of. Nothing is asked of the database yet.
-fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, port: u16) -> Result<Parts> {
-    let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
+fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Bound) -> Result<Parts> {
+    let public =
+        settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(bound.port, settings.tls.is_some()));
     let site = web::Data::new(Site::new(public, keys, settings, limits));
     let sessions = sessions(settings, db);
     let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
@@ -101,7 +110,7 @@ fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, port: u16) 
     let limit = settings.pool_timeout + settings.statement_timeout;
     let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
-    let news = Hub::new(sessions.db.clone(), sessions.clock.clone());
+    let news = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
     let metrics = sessions.db.metrics().clone();
     news.on_known(move |time| metrics.news(time));
     Ok(Parts { site, sessions, prover, readiness, live, news })
@@ -196,11 +205,14 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Durat
             Ok(swept) => tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept"),
             Err(error) => tracing::warn!(%error, "the sweep was cut short"),
         }
-        if let Err(error) = throttle::count::sweep(db).await {
+        if let Err(error) = throttle::count::sweep(db, address_ttl).await {
             tracing::warn!(%error, "old counts of wrong passwords were not deleted");
         }
         if let Err(error) = draft::sweep::sweep(db).await {
             tracing::warn!(%error, "old drafts and what was sent long ago were not deleted");
+        }
+        if let Err(error) = device::sweep::sweep(db).await {
+            tracing::warn!(%error, "devices that nobody comes back to were not deleted");
         }
         match sweep::wipe_addresses(db, address_ttl).await {
             Ok(0) => {}

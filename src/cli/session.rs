@@ -8,7 +8,7 @@ use crate::{
     audit::OPERATOR,
     db::{Conn, Db},
     error::{Error, Result},
-    session::{EndReason, Scope, SessionView, ends, listing},
+    session::{EndReason, Record, Scope, SessionView, ends, listing},
     settings::Settings,
 };
 
@@ -59,11 +59,10 @@ struct Line {
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
     let db = open(settings).await?;
     let only = match email {
-        Some(email) => Some(account_of(&db, &email).await?.email.to_lowercase()),
+        Some(email) => Some(account_of(&db, &email).await?),
         None => None,
     };
-    let mut rows = db.read(async |conn: &mut Conn<'_>| listing::list_all(conn).await).await?;
-    rows.retain(|(_, email, _)| only.as_ref().is_none_or(|only| email.to_lowercase() == *only));
+    let rows = db.read(async move |conn: &mut Conn<'_>| listed(conn, only.as_ref()).await).await?;
     if json {
         let lines: Vec<Line> = rows
             .into_iter()
@@ -82,6 +81,15 @@ async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<
         ))?;
     }
     Ok(())
+}
+
+/// The living sessions of one account, or all.
+async fn listed(conn: &mut Conn<'_>, only: Option<&Account>) -> Result<Vec<(Record, String, Option<String>)>> {
+    let Some(account) = only else {
+        return listing::list_all(conn).await;
+    };
+    let own = listing::list(conn, &account.id).await?;
+    Ok(own.into_iter().map(|(record, device)| (record, account.email.clone(), device)).collect())
 }
 
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {

@@ -1,15 +1,18 @@
 //! Processes beside one another on one SQLite file: each that listens has a socket in the file's folder, and whoever
 //! commits something tells all of them before it goes on. Called by the lanes of [`sqlite`](super::sqlite).
 //!
-//! Invariant: when a commit that announces something returns, every listener that answers in time has heard of it.
+//! Invariant: when a commit that announces something returns, every listener that answers in time has heard of it. One that
+//! has not is not waited for again for a minute, and hears nothing in it. Nobody may answer from memory on the strength of
+//! this alone: whoever would, has to look after each gap that is as long as that one's silence.
 
+use std::collections::HashMap;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -22,6 +25,8 @@ use crate::secret;
 
 /// How long a commit waits for another process to hear of it.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one that was not heard of in that time is left alone, so that it holds up one commit and not all.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// How long a listener waits before it tries again to make its socket.
 const RETRY: Duration = Duration::from_secs(5);
 /// How long one connection may hold up the others of a listener.
@@ -39,7 +44,11 @@ const HEARD: &[u8] = b"heard\n";
 pub(super) struct Beside {
     folder: PathBuf,
     prefix: String,
+    /// The file's owner, whose processes alone are told.
+    owner: Option<u32>,
     own: Mutex<Own>,
+    /// Sockets that did not answer in time, and when that was.
+    silent: Mutex<HashMap<String, Stopwatch>>,
 }
 
 /// This process's listener.
@@ -57,7 +66,8 @@ impl Beside {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Two files whose names begin alike tell one another what does not concern them, which harms nobody.
         let stem: String = name.chars().filter(char::is_ascii).take(LONGEST_STEM).collect();
-        Self { folder, prefix: format!("{stem}.live-"), own: Mutex::default() }
+        let owner = std::fs::metadata(&file).ok().map(|file| file.uid());
+        Self { folder, prefix: format!("{stem}.live-"), owner, own: Mutex::default(), silent: Mutex::default() }
     }
 
     /// Tells this process's listener and all others. Waits for each of them, on a thread that may block.
@@ -116,13 +126,18 @@ impl Beside {
         Ok(listener)
     }
 
-    /// The sockets beside this process's own.
+    /// The sockets beside this process's own. Anybody who may write in the folder can put one there, and take their time to
+    /// answer: only those of the file's owner are meant.
     fn others(&self) -> Vec<String> {
         let own = self.own().socket.clone();
+        self.silent().retain(|_, since| since.elapsed() < LEFT_ALONE);
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
+        let ours = entries.filter(|entry| {
+            entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == self.owner)
+        });
+        ours.filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| name.starts_with(&self.prefix) && name.ends_with(SUFFIX) && Some(name) != own.as_ref())
+            .filter(|name| !self.silent().contains_key(name))
             .collect()
     }
 
@@ -143,7 +158,10 @@ impl Beside {
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(Err(error)) => tracing::warn!(%error, "a server beside this process was not told"),
-            Err(_) => tracing::warn!("a server beside this process did not answer in time"),
+            Err(_) => {
+                tracing::warn!("a server beside this process did not answer in time and is left alone for a minute");
+                self.silent().insert(name.to_owned(), Stopwatch::now());
+            }
         }
     }
 
@@ -151,6 +169,10 @@ impl Beside {
         if let Some(name) = self.own().socket.take() {
             let _ = std::fs::remove_file(self.folder.join(name));
         }
+    }
+
+    fn silent(&self) -> MutexGuard<'_, HashMap<String, Stopwatch>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {

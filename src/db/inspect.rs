@@ -2,7 +2,8 @@
 //!
 //! Invariant: an SQLite file is opened for reading only, and a PostgreSQL connection takes no writes.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _};
@@ -66,6 +67,16 @@ impl Inspection {
                 Ok(Some(Self(Opened::Postgres(Box::new(conn)), Outbox::default())))
             }
         }
+    }
+
+    /// The folder of the database's file, if anybody may write in it: they could take the file away, or put sockets beside it.
+    pub fn open_folder(settings: &Settings) -> Option<PathBuf> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else {
+            return None;
+        };
+        let folder = path.canonicalize().ok()?.parent()?.to_owned();
+        let mode = std::fs::metadata(&folder).ok()?.permissions().mode();
+        (mode & 0o002 != 0).then_some(folder)
     }
 
     /// Its connection, for reads.

@@ -31,7 +31,7 @@ pub use self::{
     instant::Instant,
     notify::{Heard, LONGEST_TEXT, announce, mention},
     postgres::ConnectPlan,
-    statement::{Locked, TouchRow, Touches, TrailHead, TrailHeads},
+    statement::{LivingAnd, Locked, TouchRow, Touches, TrailHead, TrailHeads},
 };
 use crate::{
     clock::Clock,

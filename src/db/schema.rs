@@ -171,6 +171,7 @@ diesel::table! {
         told -> BigInt,
         last_failed_at -> Nullable<Instant>,
         changed_at -> Instant,
+        of_address -> Bool,
     }
 }
 

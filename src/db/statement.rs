@@ -1,5 +1,5 @@
-//! Statements that diesel cannot write for both engines: a read that locks its rows, the touch of many sessions at once,
-//! and the heads of many trails at once.
+//! Statements that diesel cannot write for both engines: a read that locks its rows, one of them over two sets of sessions,
+//! the touch of many sessions at once, and the heads of many trails at once.
 
 use diesel::{
     QueryResult, Queryable, RunQueryDsl, Selectable,
@@ -54,6 +54,56 @@ impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Read> {
 impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Locked<Read> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         self.read.walk_ast(out)
+    }
+}
+
+/// The ids of an account's sessions that have not ended and of one more, whose-ever it is, locked in their order. The ids
+/// are found first: asked for "the account's or that one", SQLite goes through all sessions there are.
+#[derive(Debug, Clone, Copy)]
+pub struct LivingAnd<'a> {
+    /// The account.
+    pub account_id: &'a str,
+    /// The session.
+    pub also: &'a str,
+}
+
+impl LivingAnd<'_> {
+    fn within<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>, [begin, end]: [&str; 2]) -> QueryResult<()>
+    where
+        Engine: diesel::backend::Backend + diesel::sql_types::HasSqlType<Text>,
+        str: diesel::serialize::ToSql<Text, Engine>,
+    {
+        out.push_sql("SELECT id FROM sessions WHERE id ");
+        out.push_sql(begin);
+        out.push_sql("SELECT id FROM sessions WHERE account_id = ");
+        out.push_bind_param::<Text, _>(self.account_id)?;
+        out.push_sql(" AND ended_at IS NULL UNION ALL SELECT ");
+        out.push_bind_param::<Text, _>(self.also)?;
+        out.push_sql(end);
+        out.push_sql(" AND ended_at IS NULL ORDER BY id");
+        Ok(())
+    }
+}
+
+impl Query for LivingAnd<'_> {
+    type SqlType = Text;
+}
+impl QueryId for LivingAnd<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Conn> RunQueryDsl<Conn> for LivingAnd<'_> {}
+
+impl QueryFragment<Pg> for LivingAnd<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.within(&mut out, ["= ANY(ARRAY(", "::text))"])?;
+        out.push_sql(" FOR NO KEY UPDATE");
+        Ok(())
+    }
+}
+impl QueryFragment<Sqlite> for LivingAnd<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.within(&mut out, ["IN (", ")"])
     }
 }
 

@@ -30,9 +30,11 @@ pub struct Arrivals {
     pub unanswered: Vec<String>,
     /// Whether this one may answer for new ones at all.
     pub may_answer: bool,
+    /// From where the first of those to be answered for was used last.
+    pub from: Option<String>,
 }
 
-/// What the device in use is told. One query through an index of unanswered devices; another only while there are any.
+/// What the device in use is told. One query through an index of unanswered devices; others only while there are any.
 ///
 /// # Errors
 /// When the database is away.
@@ -55,7 +57,11 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -
     if !may_answer {
         to_answer.clear();
     }
-    Ok(Arrivals { to_answer, unanswered, may_answer })
+    let from = match to_answer.first() {
+        Some(first) => known::from_where(conn, account_id, &first.id).await?,
+        None => None,
+    };
+    Ok(Arrivals { to_answer, unanswered, may_answer, from })
 }
 
 /// Notes that a new device is the person's own, said from the device in use; `false` when that may not say so, or there
@@ -98,8 +104,16 @@ pub async fn rest_of(
         (Some(_), _) if !may_answer => Some(Rest::Standing),
         // Those who came in meanwhile answer for one another no more than before.
         (Some(_), _) if is_own && !list(conn, account_id, in_use).await?.to_answer.is_empty() => Some(Rest::Standing),
+        // Nor is whoever comes next trusted for being the first.
+        (Some(_), _) if !is_other_known(conn, account_id, &device.id).await? => Some(Rest::Standing),
         (Some(_), _) => Some(Rest::Nothing),
     })
+}
+
+async fn is_other_known(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bool> {
+    let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::acknowledged_at.is_not_null());
+    let other: Option<String> = find!(conn, first(own.filter(devices::id.ne(id)).select(devices::id)))?;
+    Ok(other.is_some())
 }
 
 /// Whether the account has any device.

@@ -11,7 +11,7 @@ use diesel::{
     SelectableHelper as _,
 };
 
-use super::Device;
+use super::{Client, Device};
 use crate::{
     db::{
         Conn, Instant, before_now, find, now, run,
@@ -79,8 +79,11 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Known>> {
 /// # Errors
 /// When the database is away.
 pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Result<Vec<Known>> {
-    let of_device = || sessions::table.filter(sessions::device_id.eq(devices::id.nullable()));
-    let newest = || of_device().order(sessions::last_activity.desc()).limit(1);
+    // Of a device's ended sessions the newest, through an index of those alone; the others are few.
+    let ended = || {
+        let of_device = sessions::table.filter(sessions::device_id.eq(devices::id.nullable()));
+        of_device.filter(sessions::ended_at.is_not_null()).order(sessions::last_activity.desc()).limit(1)
+    };
     let rows: Vec<(Device, Option<Instant>, Option<String>)> = run!(
         conn,
         load(
@@ -90,12 +93,52 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
                 .filter(devices::forgotten_at.is_null())
                 .select((
                     Device::as_select(),
-                    newest().select(sessions::last_activity).single_value(),
-                    newest().select(sessions::ip).single_value(),
+                    ended().select(sessions::last_activity).single_value(),
+                    ended().select(sessions::ip).single_value(),
                 ))
         )
     )?;
-    Ok(rows.into_iter().map(Known::new).collect())
+    let going_on = going_on(conn, account_id).await?;
+    let newest = |(device, mut at, mut ip): (Device, Option<Instant>, Option<String>)| {
+        let here = going_on.iter().filter(|(id, ..)| id.as_deref() == Some(&device.id));
+        if let Some((_, last, from)) = here.max_by_key(|(_, last, _)| *last)
+            && at.is_none_or(|at| at < *last)
+        {
+            (at, ip) = (Some(*last), from.clone());
+        }
+        Known::new((device, at, ip))
+    };
+    Ok(rows.into_iter().map(newest).collect())
+}
+
+/// The account's sessions that have not ended: on which device, when and from where they were used last.
+async fn going_on(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Option<String>, Instant, Option<String>)>> {
+    run!(
+        conn,
+        load(
+            sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::ended_at.is_null()).select((
+                sessions::device_id,
+                sessions::last_activity,
+                sessions::ip
+            ))
+        )
+    )
+}
+
+/// From where a device of the account was used last, forgotten or not.
+///
+/// # Errors
+/// When the database is away.
+pub async fn from_where(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<String>> {
+    let going_on = going_on(conn, account_id).await?;
+    let here = going_on.into_iter().filter(|(device, ..)| device.as_deref() == Some(id));
+    if let Some((_, _, ip)) = here.max_by_key(|(_, last, _)| *last) {
+        return Ok(ip);
+    }
+    let ended = sessions::table.filter(sessions::device_id.eq(id)).filter(sessions::ended_at.is_not_null());
+    let ended = ended.order(sessions::last_activity.desc()).select(sessions::ip);
+    let ip: Option<Option<String>> = find!(conn, first(ended))?;
+    Ok(ip.flatten())
 }
 
 /// The devices on which the account is signed in.
@@ -193,24 +236,27 @@ pub struct Named {
     pub was: Option<String>,
 }
 
-/// Notes what a program says of itself, if that is new; `None` when there is no such device.
+/// Notes what a program says of itself, if that is new; `None` when there is no such device. One that is called as its
+/// browser looks is called as that looks now: "iPhone app".
 ///
 /// # Errors
 /// When the database is away.
 pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<Option<Named>> {
     let device = || devices::table.filter(devices::id.eq(id));
-    let columns = (devices::name, devices::installed, devices::app_version);
-    let Some((name, installed, version)): Option<(String, bool, Option<String>)> =
-        find!(conn, first(device().select(columns)))?
+    let Some((known, version)): Option<(Device, Option<String>)> =
+        find!(conn, first(device().select((Device::as_select(), devices::app_version))))?
     else {
         return Ok(None);
     };
+    let (client, installed) = (known.client(), facts.installed.unwrap_or(known.installed));
+    let as_it_looks = (known.name == client.label()).then(|| Client { installed, ..client }.label());
+    let Device { name, installed: was_installed, .. } = known;
     let new = (
-        facts.name.clone().unwrap_or_else(|| name.clone()),
-        facts.installed.unwrap_or(installed),
+        facts.name.clone().or(as_it_looks).unwrap_or_else(|| name.clone()),
+        installed,
         facts.app_version.clone().or_else(|| version.clone()),
     );
-    if new == (name.clone(), installed, version) {
+    if new == (name.clone(), was_installed, version) {
         return Ok(Some(Named { name, was: None }));
     }
     let changes = (devices::name.eq(&new.0), devices::installed.eq(new.1), devices::app_version.eq(&new.2));

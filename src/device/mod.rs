@@ -1,6 +1,6 @@
 //! A browser that was here before. It keeps a secret in a cookie from its first login on, so that the same browser is
 //! the same device next time. Called by the login rule; [`known`] is what its owner sees and does with it, [`arrivals`] what
-//! the account's other devices are told of a new one.
+//! the account's other devices are told of a new one; [`sweep`] clears away those that nobody comes back to.
 //!
 //! Invariant: a device belongs to one browser and one account; its secret opens nothing; one that nobody knows here
 //! is never adopted.
@@ -8,6 +8,7 @@
 pub mod arrivals;
 pub mod client;
 pub mod known;
+pub mod sweep;
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
@@ -214,6 +215,8 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
     )?;
     if is_first {
         arrivals::set(conn, &device.id).await?;
+    } else {
+        sweep::make_room(conn, account_id).await?;
     }
     Ok(Recognized { device, client, is_new: true, was_called: None, secret })
 }

@@ -41,7 +41,7 @@ pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Resu
     }
 }
 
-/// Gives a device a name that was checked.
+/// Gives a device a name that was checked, if this session still lives to do it.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has no such device; or when the database is away.
@@ -50,21 +50,29 @@ pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str
         return Err(Error::NotFound);
     }
     let (id, name) = (id.to_owned(), name.to_owned());
-    let (account, event) = (user.account.id.clone(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
+    let (who, event) = (user.who(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
     let renamed = desk
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
-            account::lock(conn, &account).await?;
-            let Some(was) = known::rename(conn, &account, &id, &name).await? else {
-                return Ok(false);
+            let account = who.account_id.as_str();
+            account::lock(conn, account).await?;
+            if !listing::lives(conn, account, &who.session_id).await? {
+                return Ok(None);
+            }
+            let Some(was) = known::rename(conn, account, &id, &name).await? else {
+                return Ok(Some(false));
             };
             if was != name {
                 let event = event.device(Some(&id), Some(&name)).detail(&format!("was {was}"));
                 audit::record(conn, &[event]).await?;
             }
-            Ok(true)
+            Ok(Some(true))
         })
         .await?;
-    if renamed { Ok(()) } else { Err(Error::NotFound) }
+    match renamed {
+        None => Err(desk.ended_meanwhile().await?),
+        Some(false) => Err(Error::NotFound),
+        Some(true) => Ok(()),
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     ending::{Done, Ending},
     error::{Error, Result},
-    security::json::Object,
+    security::json::{Anything, Object},
     session::{CurrentUser, Record, SessionView, Sessions, listing},
 };
 
@@ -64,8 +64,8 @@ pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -
 /// `POST /api/sessions/revoke-others`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation, or when the database is away.
-pub async fn end_others(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// For a body that cannot be read; without a login or a fresh confirmation; or when the database is away.
+pub async fn end_others(_: Anything, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let done = act::end(&desk, &user, Ending::Others).await?;
     Ok(HttpResponse::Ok().json(json!({ "revoked": done.ended })))

@@ -81,13 +81,19 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
 ///
 /// # Errors
 /// Without a login; when the account has nothing of what was named; when the database is away.
-pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
     let Fields { ending, known, device, name, next } = sent.fields;
-    if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please try once more.");
-        return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..Again::default() }).await;
-    }
     let next = guard::own_address(&desk.site.public, &next);
+    let user = match user {
+        Ok(user) => user,
+        Err(error) => return desk.go_on_by_login(error, next.as_deref().unwrap_or("/devices")),
+    };
+    if !sent.is_fresh {
+        let words = "This page had been open for a while. Please try once more.";
+        let typed = |device| Refused { device, typed: name, words: words.to_owned() };
+        let again = Again { notice: Some(words), refused: device.map(typed), ..Again::default() };
+        return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, again).await;
+    }
     if known.iter().chain(&device).any(|id| !is_id(id)) {
         return Err(Error::NotFound);
     }
@@ -127,18 +133,22 @@ async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<S
         .db
         .write(async move |conn: &mut Conn<'_>| {
             account::lock(conn, &who.account_id).await?;
+            if !listing::lives(conn, &who.account_id, &who.session_id).await? {
+                return Ok(None);
+            }
             let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
             if acknowledged {
                 // Other open pages ask no more.
                 news::changed(conn, std::iter::once(who.account_id.as_str()))?;
             }
-            Ok(acknowledged)
+            Ok(Some(acknowledged))
         })
         .await?;
-    if !acknowledged {
-        return Err(Error::NotFound);
+    match acknowledged {
+        None => Err(desk.ended_meanwhile().await?),
+        Some(false) => Err(Error::NotFound),
+        Some(true) => Ok(page::see_other(next.as_deref().unwrap_or("/devices?done=known"))),
     }
-    Ok(page::see_other(next.as_deref().unwrap_or("/devices?done=known")))
 }
 
 async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) -> Result<HttpResponse> {

@@ -79,8 +79,14 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
 /// # Errors
 /// Without a login, or when there is nothing of what is to be ended. A wrong password, too many of them and a database
 /// that is away show the form again.
-pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
     let Fields { password, next, then } = sent.fields;
+    let after = guard::own_address(&desk.site.public, &next);
+    let after = after.as_deref().unwrap_or(guard::HOME);
+    let user = match user {
+        Ok(user) => user,
+        Err(error) => return desk.go_on_by_login(error, after),
+    };
     let again = what_was_asked(&desk, &user, &next, &then).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
@@ -92,7 +98,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
     }
     match confirm(&desk, &user, password, again.then.clone()).await {
         Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
-        Ok(Confirmed::Ended) => Err(desk.ended_meanwhile().await?),
+        Ok(Confirmed::Ended) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
         Ok(Confirmed::No) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &desk, &user, Again { password_error, ..again })

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use actix_web::{error::JsonPayloadError, web};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, error::JsonPayloadError, http::header, web};
+use futures_util::future::LocalBoxFuture;
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
 use super::limits;
@@ -59,6 +60,25 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         }
 
         deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// The body of a call that takes none: any JSON, of which nothing is used, or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anything;
+
+impl FromRequest for Anything {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_empty = matches!(payload, Payload::None)
+            || req.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+        if is_empty {
+            return Box::pin(std::future::ready(Ok(Self)));
+        }
+        let body = web::Json::<IgnoredAny>::from_request(req, payload);
+        Box::pin(async move { body.await.map(|_| Self) })
     }
 }
 

@@ -94,6 +94,8 @@ pub struct CurrentUser {
     pub device_name: Option<String>,
     /// The database's time when the request began.
     pub now: Instant,
+    /// Since when the account has its present password.
+    password_changed_at: Instant,
 }
 
 impl CurrentUser {
@@ -110,9 +112,11 @@ impl CurrentUser {
         self.record.installed = installed;
     }
 
-    /// Whether the password was given lately enough for what should not be done by whoever finds a screen unlocked.
+    /// Whether the password was given lately enough for what should not be done by whoever finds a screen unlocked. One that
+    /// was changed since counts no more: whoever gave it may not know the new one.
     pub fn is_confirmed(&self) -> bool {
-        self.now.since(self.record.authenticated_at) <= CONFIRMED_FOR
+        let given_at = self.record.authenticated_at;
+        given_at >= self.password_changed_at && self.now.since(given_at) <= CONFIRMED_FOR
     }
 
     /// Who acts, for what is ended in their name.
@@ -178,6 +182,7 @@ impl From<&Loaded> for CurrentUser {
             account: loaded.account.clone(),
             device_name: loaded.device_name.clone(),
             now: loaded.now,
+            password_changed_at: loaded.password_changed_at,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::{EndReason, listing, news};
+use super::{EndReason, Who, listing, news};
 use crate::{
     audit::{self, Event},
     db::{
@@ -67,9 +67,34 @@ pub enum Scope {
 /// # Errors
 /// When the database is away.
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
+    end_all_of(conn, scope, &Deed { reason, by, ip, here: None }).await
+}
+
+/// The same for what a person ends in a session: of that one itself the event says so.
+///
+/// # Errors
+/// When the database is away.
+pub async fn revoke(conn: &mut Conn<'_>, scope: &Scope, who: &Who, ip: Option<&str>) -> Result<usize> {
+    let deed = Deed { reason: EndReason::Revoked, by: &who.account_id, ip, here: Some(&who.session_id) };
+    end_all_of(conn, scope, &deed).await
+}
+
+/// How sessions end.
+pub(super) struct Deed<'a> {
+    /// Why.
+    pub(super) reason: EndReason,
+    /// By whom.
+    pub(super) by: &'a str,
+    /// From where.
+    pub(super) ip: Option<&'a str>,
+    /// In which session.
+    pub(super) here: Option<&'a str>,
+}
+
+async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Result<usize> {
     let mut ended = 0;
     for batch in ids_of(conn, scope).await?.chunks(500) {
-        ended += end_batch(conn, batch, reason, by, ip).await?;
+        ended += end_batch(conn, batch, deed).await?;
     }
     Ok(ended)
 }
@@ -100,26 +125,44 @@ async fn ids_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<String>> {
             others.truncate(others.len().saturating_sub(allowed));
             others
         }
-        Scope::All => run!(
-            conn,
-            load(Locked::all(
-                sessions::table
-                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
-                    .order(sessions::id)
-                    .limit(MOST_AT_ONCE)
-                    .select(sessions::id)
-            ))
-        )?,
+        Scope::All => some_of_all(conn).await?,
     })
 }
 
-async fn end_batch(
-    conn: &mut Conn<'_>,
-    ids: &[String],
-    reason: EndReason,
-    by: &str,
-    ip: Option<&str>,
-) -> Result<usize> {
+/// Some of all sessions that live, found by when they would expire: looked for in the order of their ids, each batch would
+/// go through those that ended before it. None are left only when none are found: those found may have ended meanwhile.
+async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<String>> {
+    loop {
+        let found: Vec<String> = run!(
+            conn,
+            load(
+                sessions::table
+                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                    .order(sessions::expires_at)
+                    .limit(MOST_AT_ONCE)
+                    .select(sessions::id)
+            )
+        )?;
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let locked: Vec<String> = run!(
+            conn,
+            load(Locked::all(
+                sessions::table
+                    .filter(sessions::id.eq_any(&found))
+                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                    .order(sessions::id)
+                    .select(sessions::id)
+            ))
+        )?;
+        if !locked.is_empty() {
+            return Ok(locked);
+        }
+    }
+}
+
+async fn end_batch(conn: &mut Conn<'_>, ids: &[String], deed: &Deed<'_>) -> Result<usize> {
     let ended: Vec<(String, String, Option<String>)> = run!(
         conn,
         get_results(
@@ -131,13 +174,13 @@ async fn end_batch(
             )
             .set((
                 sessions::ended_at.eq(now().nullable()),
-                sessions::ended_reason.eq(Some(reason)),
-                sessions::ended_by.eq(Some(by)),
+                sessions::ended_reason.eq(Some(deed.reason)),
+                sessions::ended_by.eq(Some(deed.by)),
             ))
             .returning((sessions::id, sessions::account_id, sessions::device_id))
         )
     )?;
-    record_ends(conn, &ended, reason, by, ip).await?;
+    record_ends(conn, &ended, deed).await?;
     Ok(ended.len())
 }
 
@@ -145,10 +188,9 @@ async fn end_batch(
 pub(super) async fn record_ends(
     conn: &mut Conn<'_>,
     ended: &[(String, String, Option<String>)],
-    reason: EndReason,
-    by: &str,
-    ip: Option<&str>,
+    deed: &Deed<'_>,
 ) -> Result<()> {
+    let Deed { reason, by, ip, here } = *deed;
     let device_ids: HashSet<&str> = ended.iter().filter_map(|(_, _, device)| device.as_deref()).collect();
     let names: HashMap<String, String> = if device_ids.is_empty() {
         HashMap::new()
@@ -175,6 +217,7 @@ pub(super) async fn record_ends(
             match reason {
                 EndReason::PasswordChanged | EndReason::AccountDisabled => event.detail(reason.as_str()),
                 EndReason::Revoked if by == audit::SYSTEM => event.detail("too many at once"),
+                EndReason::Revoked if here == Some(id) => event.detail(audit::HERE),
                 _ => event,
             }
         })

@@ -14,7 +14,7 @@ use super::{EndReason, Record, request::Ended};
 use crate::{
     account::Account,
     db::{
-        Conn, Instant, Locked, find, now, run,
+        Conn, Instant, LivingAnd, Locked, find, now, run,
         schema::{accounts, devices, sessions},
     },
     error::Result,
@@ -102,16 +102,7 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
 /// # Errors
 /// When the database is away.
 pub async fn lock_living_and(conn: &mut Conn<'_>, account_id: &str, also: &str) -> Result<()> {
-    let _: Vec<String> = run!(
-        conn,
-        load(Locked::all(
-            sessions::table
-                .filter(sessions::account_id.eq(account_id).or(sessions::id.eq(also)))
-                .filter(sessions::ended_at.is_null())
-                .order(sessions::id)
-                .select(sessions::id)
-        ))
-    )?;
+    let _: Vec<String> = run!(conn, load(LivingAnd { account_id, also }))?;
     Ok(())
 }
 

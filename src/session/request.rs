@@ -52,6 +52,8 @@ pub struct Loaded {
     pub device_name: Option<String>,
     /// The state, as it was stored.
     pub state: State,
+    /// Since when the account has its present password.
+    pub password_changed_at: Instant,
     /// The database's time when it was read.
     pub now: Instant,
 }

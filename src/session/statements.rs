@@ -152,6 +152,15 @@ pub async fn rekey(conn: &mut Conn<'_>, old: &SessionKey, new: &SessionKey) -> R
     Ok(account.is_some())
 }
 
+/// Notes that the account's present password was given in a session, whose row the caller has locked.
+///
+/// # Errors
+/// When the database is away.
+pub async fn confirm(conn: &mut Conn<'_>, id: &str) -> Result<()> {
+    let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::ended_at.is_null());
+    run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now())))).map(drop)
+}
+
 /// Whose living session a key opens, if it opens one.
 ///
 /// # Errors

@@ -103,6 +103,7 @@ impl Sessions {
             account: row.account,
             device_name: row.device_name,
             state: stored::state_from(row.state),
+            password_changed_at: row.password_changed_at,
             now: row.now,
         })))
     }

@@ -41,6 +41,7 @@ pub(super) async fn read(db: &Db, id: &str) -> Result<Option<Stored>> {
                         sessions::ended_reason.nullable(),
                         sessions::ended_by,
                         sessions::used_after_end_at,
+                        accounts::password_changed_at,
                         now(),
                     ))
             )
@@ -61,6 +62,7 @@ pub(super) struct Stored {
     pub(super) ended_reason: Option<EndReason>,
     pub(super) ended_by: Option<String>,
     pub(super) used_after_end_at: Option<Instant>,
+    pub(super) password_changed_at: Instant,
     pub(super) now: Instant,
 }
 
@@ -74,6 +76,7 @@ type StoredColumns = (
     Option<EndReason>,
     Option<String>,
     Option<Instant>,
+    Instant,
     Instant,
 );
 
@@ -89,6 +92,7 @@ impl From<StoredColumns> for Stored {
             ended_reason,
             ended_by,
             used_after_end_at,
+            password_changed_at,
             now,
         ) = columns;
         Self {
@@ -101,6 +105,7 @@ impl From<StoredColumns> for Stored {
             ended_reason,
             ended_by,
             used_after_end_at,
+            password_changed_at,
             now,
         }
     }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::{EndReason, REMEMBERED, ends};
+use super::{
+    EndReason, REMEMBERED,
+    ends::{self, Deed},
+};
 use crate::{
     audit,
     db::{Conn, Db, Locked, before_now, now, run, schema::sessions},
@@ -126,7 +129,8 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
             .returning((sessions::id, sessions::account_id, sessions::device_id))
         )
     )?;
-    ends::record_ends(conn, &ended, EndReason::Expired, audit::SYSTEM, None).await?;
+    let deed = Deed { reason: EndReason::Expired, by: audit::SYSTEM, ip: None, here: None };
+    ends::record_ends(conn, &ended, &deed).await?;
     Ok(ended.len())
 }
 

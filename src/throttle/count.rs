@@ -143,20 +143,23 @@ pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
     Ok(())
 }
 
-/// Deletes what is forgotten, in batches. It waits for no row: who locks several keeps an order, which a deletion would not.
+/// Deletes what is forgotten, in batches, counts of addresses when addresses are. It waits for no row: who locks several keeps an order, which a deletion would not.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn sweep(db: &Db) -> Result<()> {
-    while db.write(delete_forgotten).await? > 0 {}
+pub async fn sweep(db: &Db, address_ttl: Duration) -> Result<()> {
+    let of_addresses = FORGOTTEN.min(address_ttl);
+    while db.write(async move |conn: &mut Conn<'_>| delete_forgotten(conn, of_addresses).await).await? > 0 {}
     let dead = async |conn: &mut Conn<'_>| {
         run!(conn, execute(diesel::delete(tries::table.filter(tries::began_at.le(before_now(LONGEST_WAIT))))))
     };
     db.statement(dead).await.map(drop)
 }
 
-async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
-    let old = counts::table.filter(counts::changed_at.le(before_now(FORGOTTEN)));
+async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result<usize> {
+    let old = counts::table
+        .filter(counts::changed_at.le(before_now(of_addresses)))
+        .filter(counts::of_address.or(counts::changed_at.le(before_now(FORGOTTEN))));
     let subjects: Vec<Vec<u8>> =
         run!(conn, load(Locked::free(old.order(counts::changed_at).limit(BATCH).select(counts::subject))))?;
     if subjects.is_empty() {
@@ -175,7 +178,8 @@ async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<Row> {
                     counts::subject.eq(&subject.hash),
                     counts::failures.eq(0),
                     counts::told.eq(0),
-                    counts::changed_at.eq(now())
+                    counts::changed_at.eq(now()),
+                    counts::of_address.eq(subject.is_address())
                 ))
                 .on_conflict(counts::subject)
                 .do_update()

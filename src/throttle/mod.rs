@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::db::Instant;
+use crate::{db::Instant, error::Result};
 
 /// The first wait, which each further wrong password doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -56,13 +56,17 @@ impl Subject {
         Self::new(Scope::Account, "account", email_key)
     }
 
-    /// A network address; of IPv6 the /64, which is one customer (RFC 6177).
-    pub fn address(ip: IpAddr) -> Self {
+    /// A network address; of IPv6 the /64, which is one customer (RFC 6177). There are so few that a hash of one is as good
+    /// as the address itself: `conceal` makes of it what only the nodes can make again.
+    ///
+    /// # Errors
+    /// What `conceal` returns.
+    pub fn address(ip: IpAddr, conceal: impl Fn(&str) -> Result<String>) -> Result<Self> {
         let network = match ip.to_canonical() {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("{:x}", u128::from(ip) >> 64),
         };
-        Self::new(Scope::Address, "address", &network)
+        Ok(Self::new(Scope::Address, "address", &conceal(&network)?))
     }
 
     /// A browser that has its own count.
@@ -82,10 +86,14 @@ impl Subject {
         }
     }
 
+    fn is_address(&self) -> bool {
+        self.scope == Scope::Address
+    }
+
     /// Whether the right password takes back what was counted before. Not for an address: its owner may have an account
     /// to sign in to between tries at others.
     fn is_cleared_by_success(&self) -> bool {
-        self.scope != Scope::Address
+        !self.is_address()
     }
 }
 
@@ -187,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_customer_is_one_subject_and_a_mapped_address_is_its_ipv4() {
-        let of = |ip: &str| Subject::address(ip.parse().unwrap());
+        let of = |ip: &str| Subject::address(ip.parse().unwrap(), |network| Ok(network.to_owned())).unwrap();
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));

@@ -99,6 +99,9 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
         Kind::SessionRevoked if event.detail.as_deref() == Some("password-changed") => {
             ("Signed out by the new password", "plain")
         }
+        Kind::SessionRevoked if event.detail.as_deref() == Some(audit::HERE) => {
+            ("Signed out on the device itself", "plain")
+        }
         Kind::SessionRevoked => ("Signed out from another device", "plain"),
         Kind::SessionReplaced => ("Somebody else signed in on this device", "warm"),
         Kind::SessionUsedAfterEnd => ("A signed-out device came back", "plain"),

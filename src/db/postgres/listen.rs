@@ -50,23 +50,49 @@ impl Mentions {
         }
     }
 
-    /// As many as fit into one notification, a line each.
-    fn take(&self) -> Option<String> {
+    /// As many as fit into one notification.
+    fn take(&self) -> Option<Taken<'_>> {
         let mut waiting = self.lock();
-        let mut lines = String::new();
+        let (mut texts, mut length) = (Vec::new(), 0);
         while let Some(text) = waiting.pop_first() {
-            if !lines.is_empty() && lines.len() + text.len() > LONGEST_TEXT {
+            if length > 0 && length + text.len() > LONGEST_TEXT {
                 waiting.insert(text);
                 break;
             }
-            lines.push_str(&stamped(None, &text));
-            lines.push('\n');
+            length += text.len() + 3;
+            texts.push(text);
         }
-        (!lines.is_empty()).then_some(lines)
+        if texts.is_empty() {
+            return None;
+        }
+        Some(Taken { mentions: self, texts })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is being passed on. It waits again if it is dropped before it was.
+struct Taken<'a> {
+    mentions: &'a Mentions,
+    texts: Vec<String>,
+}
+
+impl Taken<'_> {
+    /// A line each.
+    fn lines(&self) -> String {
+        self.texts.iter().map(|text| format!("{}\n", stamped(None, text))).collect()
+    }
+
+    fn passed_on(mut self) {
+        self.texts.clear();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.mentions.add(std::mem::take(&mut self.texts));
     }
 }
 
@@ -138,7 +164,13 @@ async fn speak(client: &Client, deadline: Duration, mentions: &Mentions, begun: 
         tokio::time::sleep(MENTION_INTERVAL).await;
         since_beat += MENTION_INTERVAL;
         let spoken = match mentions.take() {
-            Some(lines) => ask(deadline, client.batch_execute(&pass_on(&lines))).await,
+            Some(taken) => {
+                let spoken = ask(deadline, client.batch_execute(&pass_on(&taken.lines()))).await;
+                if spoken.is_ok() {
+                    taken.passed_on();
+                }
+                spoken
+            }
             None if since_beat < BEAT => continue,
             None => ask(deadline, client.batch_execute("")).await,
         };
@@ -159,5 +191,39 @@ async fn ask(deadline: Duration, asked: impl Future<Output = Result<(), tokio_po
     match tokio::time::timeout(deadline, asked).await {
         Ok(answer) => answer.map_err(|error| causes(&error)),
         Err(_) => Err("it did not answer in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_passed_on_waits_again() {
+        let mentions = Mentions::default();
+        mentions.add(vec!["b".into(), "a".into()]);
+        let taken = mentions.take().unwrap();
+        assert_eq!(taken.lines(), "- a\n- b\n");
+        assert!(mentions.take().is_none());
+        // Mentioned again meanwhile: that is told too.
+        mentions.add(vec!["a".into()]);
+        drop(taken);
+        let again = mentions.take().unwrap();
+        assert_eq!(again.lines(), "- a\n- b\n");
+        again.passed_on();
+        assert!(mentions.take().is_none());
+    }
+
+    #[test]
+    fn one_notification_holds_no_more_than_it_may() {
+        let mentions = Mentions::default();
+        mentions.add((0..1000).map(|n| format!("{n:0>20}")).collect());
+        let mut told = 0;
+        while let Some(taken) = mentions.take() {
+            assert!(taken.lines().len() <= LONGEST_TEXT + 30);
+            told += taken.texts.len();
+            taken.passed_on();
+        }
+        assert_eq!(told, 1000);
     }
 }

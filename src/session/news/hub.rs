@@ -29,9 +29,9 @@ use crate::{
 
 /// Streams that one session may have open: a browser has one, or one a tab where tabs cannot agree. The oldest goes.
 const MOST_OF_A_SESSION: usize = 8;
-/// Streams that one account may have open. The oldest goes.
+/// Streams that one account may have open at most. The oldest goes.
 const MOST_OF_AN_ACCOUNT: usize = 100;
-/// Streams that a node may have open: of its connections some must be left for requests.
+/// Streams that a node may have open at most.
 const MOST: usize = 1_500;
 /// How often all subscribers are looked up even though nothing was missed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
@@ -44,8 +44,26 @@ const BATCH: usize = 500;
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
+/// For how many streams there is room.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    in_all: usize,
+    of_an_account: usize,
+}
+
+impl Room {
+    /// Of so many connections a quarter is left for requests, and no account takes more than a tenth.
+    fn within(connections: usize) -> Self {
+        Self {
+            in_all: MOST.min(connections / 4 * 3),
+            of_an_account: MOST_OF_AN_ACCOUNT.min(connections / 10).max(MOST_OF_A_SESSION),
+        }
+    }
+}
+
 struct Inner {
     db: Db,
+    room: Room,
     clock: Clock,
     subscribers: Mutex<Subscribers>,
     look: Notify,
@@ -70,11 +88,12 @@ struct Subscriber {
 }
 
 impl Hub {
-    /// A hub that hears nothing until it [runs](Self::run).
-    pub fn new(db: Db, clock: Clock) -> Self {
+    /// A hub for a node with so many connections. It hears nothing until it [runs](Self::run).
+    pub fn new(db: Db, clock: Clock, connections: usize) -> Self {
+        let room = Room::within(connections);
         let (subscribers, look) = (Mutex::default(), Notify::new());
         let (hearing, on_known) = (AtomicU64::new(0), OnceLock::new());
-        Self(Arc::new(Inner { db, clock, subscribers, look, hearing, on_known }))
+        Self(Arc::new(Inner { db, room, clock, subscribers, look, hearing, on_known }))
     }
 
     /// Hears and looks up, until it is dropped.
@@ -87,16 +106,17 @@ impl Hub {
     /// request began.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] once the node stops, and while it has 1,500 subscribers.
+    /// [`Error::Unavailable`] once the node stops, and while it has as many subscribers as there is room for: 1,500 at
+    /// most.
     pub fn subscribe(&self, session: &str, account: &str) -> Result<Subscription> {
         let mut subscribers = self.lock();
         if subscribers.closed {
             return Err(Error::unavailable(Away::Busy, "this node stops"));
         }
-        if subscribers.all.len() >= MOST {
+        if subscribers.all.len() >= self.0.room.in_all {
             return Err(Error::unavailable(Away::Busy, "too many open streams"));
         }
-        subscribers.make_room(session, account);
+        subscribers.make_room(session, account, self.0.room.of_an_account);
         subscribers.last += 1;
         let (number, mailbox) = (subscribers.last, Arc::new(Mailbox::default()));
         mailbox.put(Pending { look: true, ..Pending::default() });
@@ -238,11 +258,11 @@ impl Hub {
 }
 
 impl Subscribers {
-    fn make_room(&self, session: &str, account: &str) {
+    fn make_room(&self, session: &str, account: &str, most: usize) {
         let close = Pending { close: true, ..Pending::default() };
         let of_session: Vec<_> = self.all.values().filter(|one| one.session == session).collect();
         let of_account: Vec<_> = self.all.values().filter(|one| one.account == account).collect();
-        for (some, most) in [(of_session, MOST_OF_A_SESSION), (of_account, MOST_OF_AN_ACCOUNT)] {
+        for (some, most) in [(of_session, MOST_OF_A_SESSION), (of_account, most)] {
             let too_many = (some.len() + 1).saturating_sub(most);
             some.iter().take(too_many).for_each(|one| one.mailbox.put(close.clone()));
         }

@@ -5,11 +5,7 @@ import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin,
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
 const card = (page, name) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name }) });
-/** A page whose session has ended leaves by itself, or, without scripts, when it is asked for again. */
-async function leaves(page) {
-  await page.goto('/dashboard').catch(() => {});
-  await expectLogin(page);
-}
+const streamOpen = (page) => page.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/events' && answer.ok());
 
 const notice = (page) => page.getByRole('region', { name: /^New sign-in/ });
 
@@ -21,8 +17,16 @@ for (const javaScriptEnabled of [true, false]) {
     const page = await visitor({ javaScriptEnabled });
     await createOwner(page, server);
     const other = await visitor({ javaScriptEnabled, userAgent: FIREFOX });
+    const open = javaScriptEnabled ? streamOpen(other) : null;
     await signIn(other);
+    await open;
     return { page, other };
+  };
+
+  /** A page whose session has ended leaves by itself; without scripts, when it is asked for again. */
+  const leaves = async (page) => {
+    if (!javaScriptEnabled) await page.goto('/dashboard').catch(() => {});
+    await expectLogin(page);
   };
 
   test(`one browser ends the other at once, which is told why (${how})`, async ({ visitor, server }) => {
@@ -43,8 +47,10 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
     await expect(page).toHaveURL(/\/confirm\?/);
     await expect(page.getByRole('main')).toContainText('To sign out everywhere but here, type your password.');
+    const open = javaScriptEnabled ? streamOpen(other) : null;
     await other.goto('/dashboard');
     await expectDashboard(other);
+    await open;
     await password(page).fill('not the password 1');
     watch.expectStatus(401, '/confirm');
     await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Sign out everywhere else' }).click());

@@ -78,6 +78,7 @@ async fn ending_needs_a_password_of_the_last_ten_minutes_and_a_login_by_the_api_
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut tablet = signed_in(&server, KIM, "Tablet");
     let others = |client: &mut Client| client.json("POST", "/api/sessions/revoke-others", &json!({}));
+    db.sql("UPDATE accounts SET password_changed_at = INSTANT(-9000)");
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(-570)");
     assert_eq!(others(&mut desk).json(), json!({"revoked": 1}), "nine minutes and a half are not ten");
     assert!(!is_signed_in(&mut tablet));

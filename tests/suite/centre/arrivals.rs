@@ -13,6 +13,8 @@ on_both_engines! {
     a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question,
     a_new_device_that_forgets_a_known_one_does_not_make_it_unknown,
     a_known_device_that_forgets_itself_leaves_nobody_who_may_answer_for_an_accomplice,
+    the_last_known_device_that_forgets_itself_is_the_known_one_still,
+    what_a_newcomer_calls_itself_stands_behind_what_its_browser_is,
     a_new_password_that_signs_out_all_others_makes_the_device_in_use_known,
     of_many_new_devices_the_newest_are_told,
     a_device_that_is_signed_in_is_listed_however_many_signed_in_since,
@@ -23,7 +25,7 @@ on_both_engines! {
 const PAGES: [&str; 4] = ["/dashboard", "/devices", "/activity", "/account"];
 
 fn asks(client: &mut Client, about: &str) -> Vec<&'static str> {
-    let words = format!("New sign-in: {about},");
+    let words = format!("New sign-in: Unknown device \u{201c}{about}\u{201d},");
     PAGES.into_iter().filter(|page| client.get(page).body.contains(&words)).collect()
 }
 
@@ -72,7 +74,11 @@ async fn new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_i
     assert_eq!(asks(&mut accomplice, "Elsewhere"), [""; 0]);
     assert_eq!(devices_form(&mut accomplice, &[("known", &id)]).status, 404);
     let page = desk.get("/dashboard").body;
-    assert!(page.contains("New sign-in: Elsewhere too,") && page.contains("There is one more"), "the newest first");
+    assert!(
+        page.contains("New sign-in: Unknown device \u{201c}Elsewhere too\u{201d},")
+            && page.contains("There is one more"),
+        "the newest first"
+    );
 }
 
 async fn new_devices_do_not_answer_for_one_another_while_no_known_one_is_signed_in_either(db: TestDb) {
@@ -147,6 +153,51 @@ async fn a_known_device_that_forgets_itself_leaves_nobody_who_may_answer_for_an_
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
 }
 
+async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let (own, other) = (device_id(&mut desk), device_id(&mut phone));
+    leads_to(&devices_form(&mut desk, &[("known", &other)]), "/devices?done=known");
+    assert_eq!(delete(&mut phone, &format!("/api/devices/{other}")), 204);
+    assert_eq!(count(&db, "devices"), 1, "another is known");
+    assert_eq!(delete(&mut desk, &format!("/api/devices/{own}")), 204);
+    // Whoever comes first now is not trusted for it.
+    let mut thief = signed_in(&server, KIM, "Elsewhere");
+    let thiefs = device_id(&mut thief);
+    assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 1);
+    assert_eq!(thief.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(1), "it is forgotten");
+    let accomplice = device_id(&mut signed_in(&server, KIM, "Elsewhere too"));
+    assert_eq!(devices_form(&mut thief, &[("known", &accomplice)]).status, 404);
+    desk.log_in(KIM);
+    assert_eq!(device_id(&mut desk), own);
+    assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
+    leads_to(&devices_form(&mut desk, &[("ending", &format!("not-me:{thiefs}"))]), "/account?why=not-me");
+}
+
+async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
+    let name = "your phone, checked by Sessile. Nothing to do";
+    let sent = json!({"email": KIM, "password": crate::support::PASSWORD, "device": {"name": name}}).to_string();
+    // A browser may be called anything by a client hint, too.
+    let brands = "\"Nothing to do here\";v=\"1\"";
+    let headers = [("Content-Type", "application/json"), ("User-Agent", agent), ("Sec-CH-UA", brands)];
+    let mut thief = server.client();
+    assert_eq!(thief.send("POST", "/api/establish-session", &headers, sent.as_bytes()).status, 200);
+    for page in PAGES {
+        let page = desk.get(page).body;
+        let words = format!("New sign-in: Firefox on Linux \u{201c}{name}\u{201d}, ");
+        assert!(page.contains(&words), "{page}");
+        assert!(page.contains("From 127.0.0.1."), "{page}");
+    }
+    // What is called as its browser looks is said once.
+    let plain = json!({"email": KIM, "password": crate::support::PASSWORD}).to_string();
+    server.client().send("POST", "/api/establish-session", &headers, plain.as_bytes());
+    assert!(desk.get("/dashboard").body.contains("New sign-in: Firefox on Linux, "));
+}
+
 /// So nobody is stuck who has lost the one that is known.
 async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(db: TestDb) {
     let server = serve(&db);
@@ -180,7 +231,7 @@ fn many_new_ones(db: &TestDb) {
     db.sql(&format!(
         "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
-         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'B', 'O', 'other', {no}, INSTANT(0), INSTANT(0) \
+         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'Unknown', 'Unknown', 'other', {no}, INSTANT(0), INSTANT(0) \
          FROM n, accounts a"
     ));
     // Nearly all of them last seen before the one in use; the newest is the last.

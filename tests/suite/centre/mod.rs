@@ -4,7 +4,10 @@
 mod activity;
 mod api;
 mod arrivals;
+mod cleared;
+mod confirmed;
 mod endings;
+mod explained;
 mod figures;
 mod limit;
 mod others;

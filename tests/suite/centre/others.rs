@@ -13,7 +13,7 @@ on_both_engines! {
 }
 
 /// What a route does with what is another's.
-enum Reach {
+pub(super) enum Reach {
     /// It names nothing: neither its address nor its fields or body.
     NamesNothing,
     /// It shows what is one's own: nothing of the other account stands in its answer to GET.
@@ -25,7 +25,7 @@ enum Reach {
 use Reach::{Names, NamesNothing, Shows};
 
 /// Every route of `src/routes.rs`: a new one belongs here.
-const ROUTES: &[(&str, Reach)] = &[
+pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/healthz", NamesNothing),
     ("/static/{name:.*}", NamesNothing),
     ("/manifest.webmanifest", NamesNothing),

@@ -79,6 +79,41 @@ fn a_server_that_hangs_holds_a_command_up_for_a_moment_only() {
 }
 
 #[test]
+fn a_process_that_stands_still_holds_up_one_change_and_not_all() {
+    run(Engine::Sqlite, async |db: TestDb| {
+        let server = serve(&db);
+        listening(&db, 1).await;
+        let name = sockets(&db.folder)[0].file_name().unwrap().to_string_lossy().into_owned();
+        let mut clients: Vec<Client> = (0..6).map(|_| signed_in(&server, KIM)).collect();
+        let _stands_still = UnixListener::bind(db.folder.join(name.replace(".live-", ".live-still"))).unwrap();
+        log_out(&mut clients.pop().unwrap());
+        let before = Instant::now();
+        clients.iter_mut().for_each(log_out);
+        assert!(before.elapsed() < AT_ONCE * 3, "five changes took {:?}", before.elapsed());
+        assert!(server.log().contains("left alone"), "{}", server.log());
+    });
+}
+
+#[test]
+fn a_socket_of_somebody_else_is_not_told_of_anything() {
+    run(Engine::Sqlite, async |db: TestDb| {
+        let server = serve(&db);
+        listening(&db, 1).await;
+        let name = sockets(&db.folder)[0].file_name().unwrap().to_string_lossy().into_owned();
+        let theirs = db.folder.join(name.replace(".live-", ".live-theirs"));
+        let listener = UnixListener::bind(&theirs).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        if std::os::unix::fs::chown(&theirs, Some(65_534), None).is_err() {
+            // Only root gives files away.
+            return;
+        }
+        log_out(&mut signed_in(&server, KIM));
+        let connected = listener.accept();
+        assert!(connected.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "somebody came");
+    });
+}
+
+#[test]
 fn what_somebody_else_sends_to_the_socket_ends_nothing() {
     run(Engine::Sqlite, async |db: TestDb| {
         use std::io::{Read as _, Write as _};

@@ -25,12 +25,16 @@ on_both_engines! {
     more_ends_than_one_text_holds_are_told_all_the_same,
     a_node_that_stops_takes_no_more_streams,
     a_node_has_so_many_streams_and_no_more,
+    a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many,
     a_node_is_sure_to_hear_only_while_it_listens,
 }
 
+/// As many as a node with enough files has.
+const CONNECTIONS: usize = 2048;
+
 /// A hub that runs.
 async fn running(sessions: &Sessions) -> Hub {
-    let hub = Hub::new(sessions.db.clone(), sessions.clock.clone());
+    let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     let run = hub.clone();
     rt::spawn(async move { run.run().await });
     eventually("the hub hears", async || hub.heard_everything().is_some()).await;
@@ -156,7 +160,7 @@ async fn a_node_that_stops_takes_no_more_streams(db: TestDb) {
 }
 
 async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
-    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default());
+    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
     let subscribe = |n: usize| hub.subscribe(&format!("aiq_{n}"), &format!("acc_{n}"));
     let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
     assert!(matches!(subscribe(1_500), Err(sessile::error::Error::Unavailable(_))));
@@ -164,9 +168,31 @@ async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
     assert!(subscribe(1_500).is_ok());
 }
 
+async fn a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many(db: TestDb) {
+    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 512);
+    let mut open: Vec<(usize, Subscription)> = Vec::new();
+    let mut subscribe = |account: usize, n: usize| {
+        let one = hub.subscribe(&format!("aiq_{account}_{n}"), &format!("acc_{account}"))?;
+        open.push((account, one));
+        Ok::<_, sessile::error::Error>(())
+    };
+    for n in 0..60 {
+        subscribe(0, n).unwrap();
+    }
+    let refused = (0..600).find(|n| subscribe(1 + n / 10, n % 10).is_err());
+    assert_eq!(refused, Some(512 / 4 * 3 - 60), "a quarter of the connections is left");
+    let mut told_to_go = 0;
+    for (account, one) in &open {
+        if *account == 0 && one.next().await.close {
+            told_to_go += 1;
+        }
+    }
+    assert_eq!(told_to_go, 60 - 51, "an account has a tenth of them");
+}
+
 async fn a_node_is_sure_to_hear_only_while_it_listens(db: TestDb) {
     let sessions = db.sessions().await;
-    let hub = Hub::new(sessions.db.clone(), sessions.clock.clone());
+    let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     assert_eq!(hub.heard_everything(), None);
     let mut seen = Vec::new();
     for _ in 0..3 {

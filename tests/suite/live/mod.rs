@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
+mod announced;
 mod beside;
 mod figures;
 mod hub;

@@ -2,7 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::sync::mpsc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+    mpsc,
+};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -22,6 +26,7 @@ pub struct Stream {
     pub head: String,
     socket: TcpStream,
     events: mpsc::Receiver<Told>,
+    beats: Arc<AtomicUsize>,
 }
 
 impl Stream {
@@ -43,6 +48,8 @@ impl Stream {
         let mut lines = BufReader::new(socket.try_clone().expect("a connection")).lines().map_while(Result::ok);
         let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
         let (send, events) = mpsc::channel();
+        let beats = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::clone(&beats);
         std::thread::spawn(move || {
             let mut name = String::new();
             for line in lines {
@@ -54,13 +61,15 @@ impl Stream {
                     if send.send(told).is_err() {
                         return;
                     }
+                } else if line == ":" {
+                    heard.fetch_add(1, Ordering::SeqCst);
                 } else if line == "0" {
                     // The last chunk.
                     return;
                 }
             }
         });
-        Self { head: head.join("\n"), socket, events }
+        Self { head: head.join("\n"), socket, events, beats }
     }
 
     /// The next event; `None` when the server has closed the stream.
@@ -88,6 +97,11 @@ impl Stream {
         assert_eq!((told.data["type"].as_str(), told.data["reason"].as_str()), (Some("session-ended"), Some(reason)));
         assert!(self.next().is_none(), "nothing comes after the end");
         told
+    }
+
+    /// How often it has said that it is there.
+    pub fn beats(&self) -> usize {
+        self.beats.load(Ordering::SeqCst)
     }
 
     /// What waits already.

@@ -38,6 +38,17 @@ fn before_the_first_start_all_is_in_order_and_nothing_is_made() {
     assert_eq!(files(&db.folder), []);
 }
 
+#[test]
+fn a_folder_that_everybody_may_write_in_is_no_place_for_the_database() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let open = |mode| std::fs::set_permissions(&db.folder, std::fs::Permissions::from_mode(mode)).unwrap();
+    open(0o757);
+    assert_fails(&ask(&db, &["doctor"], ""), "database", &["open to everybody", "chmod o-w"]);
+    open(0o755);
+    assert!(ask(&db, &["doctor"], "").stdout.contains("ok  database"));
+}
+
 async fn each_check_of_key_and_schema_says_what_is_wrong(db: TestDb) {
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[]);

@@ -96,12 +96,13 @@ impl TestDb {
         match self.engine {
             Engine::Sqlite => explain_sqlite(&self.folder.join("test.sqlite3"), statement),
             Engine::Postgres => {
-                let values = (1..100).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL");
-                let values = values.collect::<Vec<_>>().join(", ");
+                let values = (1..10_000).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL");
+                let values: Vec<&str> = values.collect();
+                let values = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
                 psql(
                     &self.url,
                     &format!(
-                        "SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}; EXPLAIN EXECUTE asked({values});"
+                        "SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}; EXPLAIN EXECUTE asked{values};"
                     ),
                 )
             }

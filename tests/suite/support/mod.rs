@@ -3,6 +3,7 @@
 mod client;
 mod database;
 mod server;
+pub mod statements;
 
 pub use self::{
     client::{Answer, Client},

@@ -1,0 +1,1 @@
+ALTER TABLE throttle_counts DROP COLUMN of_address;

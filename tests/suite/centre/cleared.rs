@@ -1,0 +1,154 @@
+//! Devices that nobody comes back to are cleared away, and sign-ins without end leave no list without end.
+
+use serde_json::{Value, json};
+
+use super::{ALEX, KIM, count, device_id, serve, session_id, signed_in, text};
+use crate::support::{Engine, PASSWORD, TestDb, add_user, on_both_engines, sessile};
+
+on_both_engines! {
+    devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away,
+    of_devices_that_nobody_has_answered_for_the_newest_are_kept,
+    a_device_is_shown_as_it_was_used_last,
+    an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so,
+    nobody_learns_who_signed_in_over_their_session,
+}
+
+/// Devices of Kim, with ids from `dev_1` on, made and last seen so many seconds ago and one more each.
+fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
+    let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
+    let no = if db.engine == Engine::Postgres { "false" } else { "0" };
+    db.sql(&format!(
+        "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) \
+         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'B', 'O', 'other', {no}, INSTANT(0), INSTANT(0) \
+         FROM n, accounts a WHERE a.email = '{KIM}'"
+    ));
+    for column in ["first_seen", "last_seen"] {
+        let second = if db.engine == Engine::Postgres { "interval '1 second'" } else { "1000000" };
+        db.sql(&format!(
+            "UPDATE devices SET {column} = {column} - {second} * ({seconds_ago} + CAST(substr(id, 5) AS INTEGER)) \
+             WHERE secret_hash = CAST('hash' || substr(id, 5) AS {bytes})"
+        ));
+    }
+}
+
+const DAYS_401: usize = 401 * 86_400;
+
+async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let known = device_id(&mut phone);
+    seed(&db, 420, DAYS_401);
+    // Two are known to be the person's own, the later of them in use long ago, and one is signed in all the same.
+    db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id IN ('dev_1', 'dev_2')");
+    db.sql(&format!("UPDATE devices SET acknowledged_at = NULL WHERE id = '{known}'"));
+    db.sql(&format!("UPDATE sessions SET device_id = 'dev_300' WHERE id = '{}'", session_id(&mut phone)));
+    db.sql(&format!("UPDATE devices SET last_seen = INSTANT(-{}) WHERE id = 'dev_9'", 399 * 86_400));
+    let pruned = sessile(&db, &["prune"], "");
+    assert!(pruned.status.success(), "{pruned:?}");
+    let mut left: Vec<String> = db.sql("SELECT id FROM devices").lines().map(str::to_owned).collect();
+    left.sort_unstable();
+    let mut kept = vec!["dev_1".to_owned(), "dev_300".to_owned(), "dev_9".to_owned(), known];
+    kept.sort_unstable();
+    assert_eq!(left, kept, "the last known one, one that is signed in, and those of the last 400 days");
+    // Once there is a later one that is known, the old one goes.
+    db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id = 'dev_9'");
+    assert!(sessile(&db, &["prune"], "").status.success());
+    assert_eq!(count(&db, "devices WHERE id = 'dev_1'"), 0);
+}
+
+async fn of_devices_that_nobody_has_answered_for_the_newest_are_kept(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    seed(&db, 600, 60);
+    let oldest = session_id(&mut phone);
+    db.sql(&format!("UPDATE sessions SET device_id = 'dev_600' WHERE id = '{oldest}'"));
+    for name in ["One", "Two", "Three", "Four"] {
+        signed_in(&server, KIM, name);
+    }
+    assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 201, "200, and one that is signed in");
+    assert_eq!(count(&db, "devices WHERE id IN ('dev_1', 'dev_100', 'dev_600')"), 3);
+    assert!(desk.get("/dashboard").body.contains("\u{201c}Four\u{201d}"), "the newest is asked about");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 6, "the trail forgets none");
+}
+
+async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let device = device_id(&mut phone);
+    db.sql(&format!("UPDATE devices SET last_seen = INSTANT(-9000) WHERE id = '{device}'"));
+    let use_it = |ip: &str, seconds: i64| {
+        db.sql(&format!(
+            "UPDATE sessions SET ip = '{ip}', last_activity = INSTANT(-{seconds}) WHERE device_id = '{device}' AND ended_at IS NULL"
+        ));
+    };
+    use_it("192.0.2.7", 7000);
+    assert!(desk.get("/devices").body.contains("192.0.2.7"));
+    assert_eq!(phone.json("DELETE", "/api/session", &Value::Null).status, 204);
+    assert!(desk.get("/devices").body.contains("192.0.2.7"), "of a session that has ended");
+    let seen = |client: &mut crate::support::Client| {
+        let devices = client.get("/api/devices").json()["devices"].clone();
+        let one = devices.as_array().unwrap().iter().find(|one| one["id"] == device.as_str()).cloned();
+        text(&one.expect("the phone")["lastSeen"])
+    };
+    let before = seen(&mut desk);
+    phone.log_in(KIM);
+    db.sql(&format!("UPDATE devices SET last_seen = INSTANT(-9000) WHERE id = '{device}'"));
+    use_it("192.0.2.8", 5000);
+    assert!(seen(&mut desk) > before);
+    let page = desk.get("/devices").body;
+    assert!(page.contains("192.0.2.8") && !page.contains("192.0.2.7"), "{page}");
+    // One that has expired and was not swept yet was used all the same.
+    db.sql(&format!("UPDATE sessions SET expires_at = INSTANT(-1) WHERE device_id = '{device}' AND ended_at IS NULL"));
+    assert!(desk.get("/devices").body.contains("192.0.2.8"));
+    db.sql("UPDATE sessions SET ip = '192.0.2.9' WHERE ended_at IS NOT NULL");
+    assert!(!desk.get("/devices").body.contains("192.0.2.9"), "it was used before");
+}
+
+async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: TestDb) {
+    let server = serve(&db);
+    let agent =
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148";
+    let mut app = server.client();
+    let csrf = app.form_token("/login");
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("csrf", csrf.as_str()), ("email", KIM), ("password", PASSWORD)])
+        .finish();
+    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("User-Agent", agent)];
+    assert_eq!(app.send("POST", "/login", &headers, body.as_bytes()).status, 303);
+    let name = |client: &mut crate::support::Client| text(&client.get("/api/session").json()["session"]["deviceName"]);
+    assert_eq!(name(&mut app), "Safari on iPhone");
+    let sync = |client: &mut crate::support::Client, installed: bool| {
+        let answer =
+            client.json("POST", "/api/session/sync", &json!({"device": {"installed": installed}, "operations": []}));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    sync(&mut app, true);
+    assert_eq!(name(&mut app), "iPhone app");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed' AND detail = 'was Safari on iPhone'"), 1);
+    sync(&mut app, true);
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
+    // A name that somebody chose stays.
+    let path = format!("/api/devices/{}", device_id(&mut app));
+    assert_eq!(app.json("PATCH", &path, &json!({"name": "My phone"})).status, 200);
+    sync(&mut app, false);
+    assert_eq!(name(&mut app), "My phone");
+}
+
+async fn nobody_learns_who_signed_in_over_their_session(db: TestDb) {
+    let server = serve(&db);
+    add_user(&db, ALEX, "member");
+    let mut shared = signed_in(&server, KIM, "Shared");
+    shared.log_in(ALEX);
+    let alex = text(&shared.get("/api/session").json()["user"]["id"]);
+    let mut kim = signed_in(&server, KIM, "Desk");
+    let told = kim.get("/api/activity?limit=200");
+    let events = told.json()["events"].as_array().unwrap().clone();
+    let replaced = events.iter().find(|event| event["kind"] == "session.replaced").expect("an event");
+    assert_eq!(replaced["actor"], "another account");
+    assert!(!told.body.contains(&alex), "{}", told.body);
+    let own = text(&kim.get("/api/session").json()["user"]["id"]);
+    assert!(events.iter().any(|event| event["actor"] == own.as_str()), "one's own id is told");
+}

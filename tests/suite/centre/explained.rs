@@ -1,0 +1,132 @@
+//! Plans of statements, as the engines tell of them, and others' rows for them to go through.
+
+use crate::support::{Engine, TestDb};
+
+/// Conditions that lead to rows of one account, one device, one session, or one row.
+pub const NARROW: [&str; 9] =
+    ["account_id", "device_id", "id", "subject", "try_id", "secret_hash", "email_key", "session_id", "rowid"];
+/// Conditions that lead to what is due, through an index of it.
+pub const WIDE: [&str; 8] =
+    ["expires_at", "ended_at", "last_activity", "at", "changed_at", "began_at", "deleted_at", "last_seen"];
+/// Tables whose rows are as many as accounts, or more.
+const LARGE: [&str; 9] =
+    ["accounts", "devices", "sessions", "audit", "trails", "drafts", "operations", "throttle_counts", "throttle_tries"];
+
+/// Each statement goes through an index, by one of these columns.
+pub fn check(db: &TestDb, statements: &[String], at_least: usize, columns: &[&str]) {
+    // What is inserted is looked up by what is unique.
+    let words = ["SELECT", "UPDATE", "DELETE", "WITH"];
+    let asked: Vec<&String> =
+        statements.iter().filter(|one| words.iter().any(|word| one.trim_start().starts_with(word))).collect();
+    assert!(asked.len() >= at_least, "{}: {asked:#?}", asked.len());
+    let bad: Vec<String> = asked
+        .into_iter()
+        .filter_map(|statement| {
+            let plan = db.explain(statement);
+            let is_good = match db.engine {
+                Engine::Sqlite => is_good_sqlite(&plan, columns),
+                Engine::Postgres => is_good_postgres(&plan, columns),
+            };
+            (!is_good).then(|| format!("{statement}\n{plan}\n"))
+        })
+        .collect();
+    assert!(bad.is_empty(), "{}:\n{}", bad.len(), bad.join("\n"));
+}
+
+fn is_good_sqlite(plan: &str, columns: &[&str]) -> bool {
+    plan.lines().filter(|step| LARGE.iter().any(|table| names(step, table))).all(|step| {
+        let by = |column: &&str| {
+            [format!("({column}=?"), format!("({column}<?"), format!("({column}>?")].iter().any(|by| step.contains(by))
+        };
+        !step.contains("SCAN ") && columns.iter().any(by)
+    })
+}
+
+/// What was used last on a device, and which are new, is read off an index: a device has as many sessions as it ever had.
+pub fn nothing_of_a_device_is_sorted(db: &TestDb, statements: &[String]) {
+    if db.engine == Engine::Postgres {
+        // Its plan depends on how many there are.
+        return;
+    }
+    let of_devices = ["`sessions`.`ended_at` IS NOT NULL)) ORDER BY", "ORDER BY `devices`.`first_seen`"];
+    let asked: Vec<&String> =
+        statements.iter().filter(|one| of_devices.iter().any(|words| one.contains(words))).collect();
+    assert!(asked.len() >= 2, "{asked:#?}");
+    for statement in asked {
+        let plan = db.explain(statement);
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}\n{statement}");
+    }
+}
+
+fn names(step: &str, table: &str) -> bool {
+    step.split_whitespace().nth(1) == Some(table) && (step.contains("SCAN ") || step.contains("SEARCH "))
+}
+
+fn is_good_postgres(plan: &str, columns: &[&str]) -> bool {
+    let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+    let goes_through =
+        lines.iter().any(|line| LARGE.iter().any(|table| line.contains(&format!("Seq Scan on {table}"))));
+    let scans = lines.iter().filter(|line| line.contains("Index") && line.contains("Scan") && line.contains("cost="));
+    let conditions: Vec<&&str> = lines.iter().filter(|line| line.starts_with("Index Cond:")).collect();
+    let is_narrow = |condition: &&&str| {
+        // "((account_id = $1) AND (id < $2))": the first is with what is narrow.
+        let first = condition.trim_start_matches("Index Cond:").trim_matches([' ', '(']);
+        columns.iter().any(|column| {
+            let rest = first.strip_prefix(column).or_else(|| first.strip_prefix(&format!("({column})::text")));
+            rest.is_some_and(|rest| [" = ", " < ", " <= ", " > ", " >= "].iter().any(|by| rest.starts_with(by)))
+        })
+    };
+    !goes_through && scans.count() == conditions.len() && conditions.iter().all(is_narrow)
+}
+
+/// Accounts, each with devices, sessions and events.
+pub fn seed(db: &TestDb, accounts: usize, events: usize) {
+    let numbers =
+        |most: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})");
+    let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
+    let state = if db.engine == Engine::Postgres { "'{}'" } else { "jsonb('{}')" };
+    let no = if db.engine == Engine::Postgres { "false" } else { "0" };
+    db.sql(&format!(
+        "INSERT INTO accounts (id, email, email_key, name, role, password_hash, created_at, password_changed_at) {} \
+         SELECT 'acc_' || i, 'n' || i || '@example.com', 'n' || i || '@example.com', 'N', 'member', 'none', INSTANT(0), \
+         INSTANT(0) FROM n",
+        numbers(accounts)
+    ));
+    db.sql(&format!(
+        "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) {} \
+         SELECT 'dev_' || i, 'acc_' || (1 + i % {accounts}), CAST('hash' || i AS {bytes}), 'D', 'B', 'O', 'other', {no}, \
+         INSTANT(0), INSTANT(0) FROM n",
+        numbers(accounts * 20),
+    ));
+    db.sql(&format!(
+        "INSERT INTO sessions (id, secret_hash, account_id, device_id, created_at, authenticated_at, last_activity, expires_at, \
+         absolute_expires_at, browser, os, kind, installed, version, state, data) {} SELECT 'aiq_' || i, CAST('hash' || i AS {bytes}), \
+         'acc_' || (1 + i % {accounts}), 'dev_' || i, INSTANT(0), INSTANT(0), INSTANT(0), INSTANT(9000), INSTANT(9000), 'B', 'O', \
+         'other', {no}, 1, {state}, '{{}}' FROM n",
+        numbers(accounts * 20)
+    ));
+    db.sql(&format!(
+        "INSERT INTO audit (at, kind, account_id, actor) {} SELECT INSTANT(-50), CASE i % 3 WHEN 0 THEN 'login.succeeded' \
+         WHEN 1 THEN 'login.failed' ELSE 'session.created' END, 'acc_' || (1 + i % {accounts}), 'system' FROM n",
+        numbers(events)
+    ));
+    let id = |prefix: &str| format!("CAST('{prefix}' || i AS {bytes})");
+    let (subject, digest) = (id("subject"), id("digest"));
+    for (table, columns, values) in [
+        ("trails", "account_id, links, unchained", "'acc_' || i, 0, 0".to_owned()),
+        ("throttle_counts", "subject, failures, told, changed_at", format!("{subject}, 0, 0, INSTANT(0)")),
+        ("throttle_tries", "subject, try_id, began_at", format!("{subject}, 'try_' || i, INSTANT(0)")),
+        (
+            "drafts",
+            "account_id, id, text, version, revision, updated_at, updated_on",
+            "'acc_' || i, 'one', 'text', 1, 1, INSTANT(0), 'D'".to_owned(),
+        ),
+        (
+            "operations",
+            "account_id, id, digest, result, at",
+            format!("'acc_' || i, 'one', {digest}, '{{}}', INSTANT(0)"),
+        ),
+    ] {
+        db.sql(&format!("INSERT INTO {table} ({columns}) {} SELECT {values} FROM n", numbers(accounts)));
+    }
+}

@@ -1,0 +1,91 @@
+//! What the program asks of its database: served inside of a test process of its own, whose connections are all listened to.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::connection::{Instrumentation, InstrumentationEvent};
+
+use super::{Client, TestDb};
+
+static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static DEAF: AtomicBool = AtomicBool::new(false);
+
+const ALONE: &str = "SESSILE_TEST_ALONE";
+
+/// Runs this case again in a process of its own, in which nothing else is asked of any database; `false` inside of it.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+pub fn ran_alone(module: &str, case: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        diesel::connection::set_default_instrumentation(watch).unwrap();
+        return false;
+    }
+    let name = format!("{}::{case}", module.split_once("::").expect("a module of the suite").1);
+    let ran = Command::new(std::env::current_exe().unwrap())
+        .args([&name, "--exact", "--include-ignored", "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success() && out.contains("1 passed"), "{out}\n{err}");
+    true
+}
+
+fn watch() -> Option<Box<dyn Instrumentation>> {
+    Some(Box::new(|event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event
+            && !DEAF.load(Ordering::SeqCst)
+        {
+            SEEN.lock().unwrap().push(query.to_string());
+        }
+    }))
+}
+
+/// What was asked since this was called last, without the values, each once.
+pub fn seen() -> Vec<String> {
+    let mut seen = std::mem::take(&mut *SEEN.lock().unwrap());
+    for one in &mut seen {
+        if let Some(at) = one.find(" -- binds") {
+            one.truncate(at);
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    seen
+}
+
+/// SQL of the test's own, which is not listened to.
+pub fn unseen(db: &TestDb, statement: &str) -> String {
+    DEAF.store(true, Ordering::SeqCst);
+    let answer = db.sql(statement);
+    DEAF.store(false, Ordering::SeqCst);
+    answer
+}
+
+/// The program, served in this process until it ends.
+pub struct Here {
+    pub port: u16,
+}
+
+impl Here {
+    pub fn serve(db: &TestDb, more: &[(&str, &str)]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let more: Vec<(&str, &str)> = more.iter().copied().chain([("SESSILE_LISTEN", listen.as_str())]).collect();
+        let settings = db.settings(&more);
+        std::thread::spawn(move || actix_web::rt::System::new().block_on(sessile::cli::serve::run(settings)).unwrap());
+        let here = Self { port };
+        for _ in 0..600 {
+            if here.client().try_send("GET", "/login", &[], b"").is_ok_and(|answer| answer.status == 200) {
+                return here;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("it does not serve");
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&format!("http://127.0.0.1:{}", self.port), &format!("http://localhost:{}", self.port))
+    }
+}
