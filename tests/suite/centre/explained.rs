@@ -16,8 +16,12 @@ const LARGE: [&str; 9] =
 pub fn check(db: &TestDb, statements: &[String], at_least: usize, columns: &[&str]) {
     // What is inserted is looked up by what is unique.
     let words = ["SELECT", "UPDATE", "DELETE", "WITH"];
-    let asked: Vec<&String> =
-        statements.iter().filter(|one| words.iter().any(|word| one.trim_start().starts_with(word))).collect();
+    // Touches name their rows by id, and of what types their values are only the driver says.
+    let is_touch = |one: &&String| db.engine == Engine::Postgres && one.contains("WITH touched (");
+    let asked: Vec<&String> = statements
+        .iter()
+        .filter(|one| words.iter().any(|word| one.trim_start().starts_with(word)) && !is_touch(one))
+        .collect();
     assert!(asked.len() >= at_least, "{}: {asked:#?}", asked.len());
     let bad: Vec<String> = asked
         .into_iter()
