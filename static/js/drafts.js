@@ -142,12 +142,25 @@ async function compose() {
   const [listed, ...desk] = parts;
   replace("draft-list", listed);
   if (desk[0]?.isConnected) return;
+  const focused = root.contains(document.activeElement) ? document.activeElement : undefined;
   root.querySelectorAll(".draft-desk, .draft-choice").forEach((old) => old.remove());
   root.append(...desk);
   root.classList.toggle("is-open", desk.length > 0);
   if (!field?.isConnected) field = undefined;
   if (field && served) adopt(served);
+  else if (focused && !focused.isConnected) focusAgain(focused);
   if (field) measure();
+}
+
+/** Whoever had just begun to write, or was about to press a button, is where they were. */
+function focusAgain(before) {
+  if (field && before.id === field.id) goOnIn(before);
+  else if (before.matches("button")) [...root.querySelectorAll("button")].find((each) => each.textContent.trim() === before.textContent.trim())?.focus({ preventScroll: true });
+}
+
+function goOnIn(before) {
+  field.focus();
+  field.setSelectionRange(before.selectionStart, before.selectionEnd);
 }
 
 /** The field of the page as it came, if something was typed in it that is not saved. */
@@ -164,8 +177,7 @@ function adopt(served) {
   const text = isShownAgain(served) ? null : served.defaultValue;
   open.base = { version: Number(served.form.elements.base.value), text };
   field.value = served.value;
-  field.focus();
-  field.setSelectionRange(served.selectionStart, served.selectionEnd);
+  goOnIn(served);
   onInput();
 }
 

@@ -1,5 +1,5 @@
 import { defineConfig } from '@playwright/test';
-import { launchOptions } from './lib/browser.mjs';
+import { shellOptions } from './lib/browser.mjs';
 
 const projects = [{ name: 'sqlite', use: { engine: 'sqlite' }, testIgnore: /postgres\.spec/ }];
 if (process.env.SESSILE_TEST_POSTGRES) {
@@ -23,6 +23,6 @@ export default defineConfig({
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
   expect: { timeout: 10_000 },
-  use: { launchOptions, screenshot: 'only-on-failure', actionTimeout: 10_000, navigationTimeout: 15_000 },
+  use: { launchOptions: shellOptions, screenshot: 'only-on-failure', actionTimeout: 10_000, navigationTimeout: 15_000 },
   projects,
 });

@@ -1,4 +1,9 @@
-// How Chromium is started: Debian's own, quiet, and with nothing that talks to the outside by itself.
+// How Chromium is started: Debian's own, quiet, and with nothing that talks to the outside by itself. `launchOptions` is the
+// whole browser; `shellOptions` the same engine without its windows, where that is installed: at half the processor time.
+
+import { existsSync } from 'node:fs';
+
+const SHELL = '/usr/bin/chromium-headless-shell';
 
 export const launchOptions = {
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -13,6 +18,8 @@ export const launchOptions = {
     ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
   ],
 };
+
+export const shellOptions = process.env.CHROMIUM || !existsSync(SHELL) ? launchOptions : { ...launchOptions, executablePath: SHELL };
 
 export const phone = { width: 390, height: 844 };
 export const desktop = { width: 1280, height: 800 };

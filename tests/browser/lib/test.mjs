@@ -30,7 +30,7 @@ export const test = base.extend({
   visitor: async ({ browser, server, watch }, use) => {
     const contexts = [];
     await use(async (options = {}) => {
-      const context = await browser.newContext({ baseURL: server.origin, ...options });
+      const context = await browser.newContext({ baseURL: server.origin, ...(options.userAgent && without), ...options });
       contexts.push(context);
       await watch.attach(context);
       return context.newPage();
@@ -101,6 +101,9 @@ export async function expectLogin(page) {
   await page.waitForURL((url) => url.pathname === '/login');
   await expect(signInButton(page)).toBeVisible();
 }
+
+/** Of a browser that is another one, what Chromium says beside its name would say so. */
+const without = { extraHTTPHeaders: { 'Sec-CH-UA': '', 'Sec-CH-UA-Platform': '', 'Sec-CH-UA-Mobile': '' } };
 
 /** The paths that a page's main frame asks our origin for, redirects included, from now on. */
 export function navigations(page, server) {

@@ -1,7 +1,18 @@
 // The outbox's rules, one by one: its own module in a real browser with a real IndexedDB, before a service that says what each
 // case needs. That they fit the real one is shown in outbox.spec and drafts.spec.
 
-import { expect, test } from '../lib/test.mjs';
+import { Server } from '../lib/server.mjs';
+import { expect, test as base } from '../lib/test.mjs';
+
+/** Nothing reaches the server but what the page is made of: one is enough. */
+const test = base.extend({
+  shared: [async ({}, use) => {
+    const server = await Server.create('sqlite');
+    await use(server);
+    await server.destroy();
+  }, { scope: 'worker' }],
+  server: async ({ shared }, use) => use(shared),
+});
 
 /**
  * A page with the modules in `lab`, in which `lab.answer(call)` is the service: an answer's body, or `{ status, … }`. With a
