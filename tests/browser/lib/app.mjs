@@ -4,12 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from '@playwright/test';
-import { launchOptions } from './browser.mjs';
+import { launchOptions, shellOptions } from './browser.mjs';
 import { Front } from './front.mjs';
 import { Server } from './server.mjs';
 import { createOwner, expect, test as base } from './test.mjs';
 
 export const test = base.extend({
+  /** Whether the browser has to have its windows and all that it does by itself. */
+  whole: [false, { option: true }],
+
   front: async ({}, use) => {
     const front = await Front.create();
     await use(front);
@@ -25,11 +28,11 @@ export const test = base.extend({
   },
 
   /** `app.open()`: a page of a browser that keeps its profile; `app.reopen()`: the same browser, closed and started again. */
-  app: async ({ server, watch }, use) => {
+  app: async ({ server, watch, whole }, use) => {
     const profile = await mkdtemp(join(tmpdir(), 'sessile-app-'));
     const app = {
       async open(options = {}) {
-        app.context = await chromium.launchPersistentContext(profile, { ...launchOptions, baseURL: server.origin, ...options });
+        app.context = await chromium.launchPersistentContext(profile, { ...(whole ? launchOptions : shellOptions), baseURL: server.origin, ...options });
         await watch.attach(app.context);
         return app.context.pages()[0] ?? app.context.newPage();
       },

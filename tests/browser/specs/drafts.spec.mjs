@@ -248,6 +248,8 @@ test('the version that is chosen survives, though it was deleted elsewhere meanw
   expect(copy.conflictOf).toBe('tide');
   await open(other, '/drafts?draft=tide');
   await expect(other.locator('.version')).toHaveCount(2);
+  // The script has taken over from the forms, and knows what is new.
+  await expect(other.locator('.draft-choice form')).toHaveCount(0);
   allowOffline(watch);
   await other.context().setOffline(true);
   await operate(page, server, remove('tide', 1));

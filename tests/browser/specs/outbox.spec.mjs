@@ -203,21 +203,25 @@ test('what waits is sent by the browser itself when no page is open any more', a
   expect(brought).toEqual(['Sent by the browser']);
 });
 
-test('the browser is asked to send at each change, not only after something went wrong', async ({ app, server, front, watch }) => {
-  const page = await atDrafts(app, server);
-  watch.allowFailures('/api/session/sync');
-  const tags = () => page.evaluate(async () => (await navigator.serviceWorker.ready).sync.getTags());
-  expect(await tags()).toEqual([]);
-  let release;
-  const held = new Promise((done) => { release = done; });
-  front.override('/api/session/sync', async () => {
-    await held;
-    return null;
+test.describe('in the whole browser', () => {
+  test.use({ whole: true });
+
+  test('the browser is asked to send at each change, not only after something went wrong', async ({ app, server, front, watch }) => {
+    const page = await atDrafts(app, server);
+    watch.allowFailures('/api/session/sync');
+    const tags = () => page.evaluate(async () => (await navigator.serviceWorker.ready).sync.getTags());
+    expect(await tags()).toEqual([]);
+    let release;
+    const held = new Promise((done) => { release = done; });
+    front.override('/api/session/sync', async () => {
+      await held;
+      return null;
+    });
+    await write(page, 'Left at once');
+    await expect.poll(tags, { timeout: 8_000 }).toEqual(['outbox']);
+    release();
+    await isEmpty(page);
   });
-  await write(page, 'Left at once');
-  await expect.poll(tags, { timeout: 8_000 }).toEqual(['outbox']);
-  release();
-  await isEmpty(page);
 });
 
 test('pages and the worker send one at a time', async ({ app, server, front, watch }) => {
