@@ -7,6 +7,7 @@ export class Watch {
   #seen = [];
   #deliberate = [];
   #away = new Set();
+  #allowed = new Set();
   #origins = new Set();
 
   /** Requests to this origin are fine. */
@@ -25,6 +26,11 @@ export class Watch {
   /** From now on the network may fail under this path: the server is away for a while. */
   allowFailures(path) {
     this.#away.add(path);
+  }
+
+  /** From now on these paths may be answered with this status, as often as it comes. */
+  allowStatus(status, paths) {
+    for (const path of paths) this.#allowed.add(`${status} ${path}`);
   }
 
   async attach(context) {
@@ -50,6 +56,7 @@ export class Watch {
     const failed = FAILED_LOAD.exec(message.text());
     if (failed) {
       const url = new URL(message.location().url);
+      if (this.#allowed.has(`${failed[1]} ${url.pathname}`) && this.#origins.has(url.origin)) return;
       const meant = this.#deliberate.findIndex(({ status, path }) =>
         [status].flat().includes(Number(failed[1])) && path === url.pathname && this.#origins.has(url.origin));
       if (meant >= 0) {

@@ -75,7 +75,7 @@ test('signing in again in another tab leaves the pages where they are', async ({
   await createOwner(page, server);
   await open;
   // What was asked for with the cookie of before is asked for again.
-  for (const path of ['/api/session', '/api/devices', '/api/events', '/api/session/sync']) watch.allowFailures(path);
+  watch.allowStatus(401, ['/api/session', '/api/devices', '/api/events', '/api/session/sync']);
   const again = streamOpen(page);
   const answer = await page.request.post('/api/establish-session', {
     headers: { Origin: server.origin },

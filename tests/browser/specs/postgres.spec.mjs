@@ -11,7 +11,7 @@ test('a database that is away is not a sign-out', async ({ page, server, watch }
   expect(away.status()).toBe(503);
   expect(away.headers()).toHaveProperty('retry-after');
   // The page that says so, or what the app knows.
-  for (const path of ['/dashboard', '/readyz', '/api/session', '/api/devices', '/api/events', '/api/session/sync']) watch.allowFailures(path);
+  watch.allowStatus(503, ['/dashboard', '/readyz', '/api/session', '/api/devices', '/api/events', '/api/session/sync']);
   await page.goto('/dashboard');
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
   expect(new URL(page.url()).pathname).toBe('/dashboard');
