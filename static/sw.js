@@ -212,11 +212,11 @@ async function install() {
   }
 }
 
-/** Fetches a file, a second time past the browser's own cache, which may hold it damaged. */
+/** Fetches a file, a second time if the first was lost, and past the browser's own cache, which may hold it damaged. */
 async function keep(cache, path, print) {
   for (const mode of ["default", "reload"]) {
-    const answer = await fetch(path, { cache: mode, credentials: "omit", redirect: "error" });
-    if (answer.ok && (await fingerprint(answer.clone())) === print) return cache.put(path, answer);
+    const answer = await fetch(path, { cache: mode, credentials: "omit", redirect: "error" }).catch(() => undefined);
+    if (answer?.ok && (await fingerprint(answer.clone())) === print) return cache.put(path, answer);
   }
   throw new Error(`${path} is not what this build lists`);
 }

@@ -36,6 +36,8 @@ async function go(id) {
 
 async function show(id) {
   open = { id: id === "new" ? crypto.randomUUID() : id, isNew: id === "new", base: { version: 0, text: "" } };
+  // Nobody types any more in what is about to go.
+  field?.closest(".draft-desk")?.remove();
   field = undefined;
   trouble = "";
   await draw();
@@ -44,6 +46,7 @@ async function show(id) {
 // --- writing
 
 function onInput() {
+  if (!field) return;
   isLeaving = false;
   measure();
   tell("Saving");

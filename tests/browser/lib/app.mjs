@@ -49,8 +49,13 @@ export const test = base.extend({
 
 export { expect };
 
-/** Until the worker of this page's build is in charge of it. */
-export const underWorker = (page) => page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated', null, { timeout: 30_000 });
+const isUnderWorker = (page, timeout) =>
+  page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated', null, { timeout });
+
+/** Until the worker of this page's build is in charge of it. What kept it from being installed the next page tries again. */
+export async function underWorker(page) {
+  await isUnderWorker(page, 12_000).catch(() => page.reload().then(() => isUnderWorker(page, 20_000)));
+}
 
 /** Until what is known of the person has been put away. */
 export const remembered = (page) =>

@@ -41,7 +41,13 @@ async fn a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_
     let mut server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let (mut whole, mut nothing) = (0, 0);
-    for round in 0..12_u64 {
+    let long = {
+        let queue: Vec<Value> = (0..100).map(|n| put(&format!("first-{n}"), "x", 0)).collect();
+        let began = std::time::Instant::now();
+        results(&mut phone, &queue);
+        began.elapsed()
+    };
+    for round in 0..12_u32 {
         let queue: Vec<Value> = (0..100).map(|n| put(&format!("r{round}-{n}"), "x", 0)).collect();
         let before = count(&db);
         let mut sender = phone;
@@ -51,8 +57,8 @@ async fn a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_
             let _ = sender.try_send("POST", "/api/session/sync", &headers, call.to_string().as_bytes());
             sender
         });
-        // Now early, now late: the call takes some ten milliseconds.
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(round * 3);
+        // Now at once, now in the middle, now long after a call is through.
+        let until = std::time::Instant::now() + long * round * round / 30;
         while std::time::Instant::now() < until {
             thread::yield_now();
         }
