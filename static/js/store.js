@@ -138,13 +138,11 @@ async function empty({ people, drafts, outbox, marks }, account) {
   if ((await marks.get("here"))?.value === account) await marks.delete("here");
 }
 
-async function erase({ people, drafts, outbox, marks }, account) {
+async function erase(stores, account) {
+  const { people, marks } = stores;
   const { dataset } = globalThis.document?.documentElement ?? { dataset: {} };
   const sessions = [(await people.get(account))?.sessionId, dataset.account === account ? dataset.session : undefined];
-  await people.delete(account);
-  for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
-  for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
-  if ((await marks.get("here"))?.value === account) await marks.delete("here");
+  await empty(stores, account);
   try {
     const counts = (await marks.get("erasures"))?.value;
     await marks.put({ name: "erasures", value: { ...counts, [account]: (await erasures({ marks }, account)) + 1 } });
@@ -154,11 +152,8 @@ async function erase({ people, drafts, outbox, marks }, account) {
   }
 }
 
-/** How often an account's data was erased, or anybody's. What was asked for or begun before then is not kept after it. */
-export async function erasures({ marks }, account) {
-  const counts = (await marks.get("erasures"))?.value ?? {};
-  return account === undefined ? Object.values(counts).reduce((sum, each) => sum + each, 0) : (counts[account] ?? 0);
-}
+/** How often an account's data was erased. What was asked for or begun before then is not kept after it. */
+export const erasures = async ({ marks }, account) => (await marks.get("erasures"))?.value[account] ?? 0;
 
 /** The last sessions whose data was erased here: a page of one of them keeps nothing any more, whenever it began. */
 export const ended = async ({ marks }) => (await marks.get("ended"))?.value ?? [];
