@@ -14,7 +14,7 @@ mod subscribers;
 mod tls;
 mod user;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +26,7 @@ use crate::{
     error::{Error, Result},
     instance,
     key_file::Keys,
+    output::{self, FlushAtEnd},
     session::{Lifetimes, Sessions},
     settings::{self, Settings, SettingsArgs},
 };
@@ -61,6 +62,7 @@ enum Command {
 
 /// Runs the command of the command line.
 pub fn run() -> ExitCode {
+    let _flush = FlushAtEnd;
     let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(Box::default()));
     let args = match &command {
         Command::Serve(args) => (**args).clone(),
@@ -73,8 +75,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(words) => {
-            // Nothing is left to be done about a stderr that is closed.
-            let _ = writeln!(std::io::stderr(), "sessile: {}", words.replace('\n', " "));
+            output::stderr().send_last(format!("sessile: {}\n", words.replace('\n', " ")).into_bytes());
             ExitCode::FAILURE
         }
     }
@@ -167,9 +168,15 @@ fn unknown(address: &EmailAddress) -> Error {
     ))
 }
 
-/// A line on stdout.
+/// A line of a command on stdout. Whoever has closed the pipe wants no more lines (`… | head -1`): that is no failure,
+/// and what the command does goes on.
 fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Error::Invalid(format!("stdout cannot be written: {error}")))
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::Invalid(format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A password from stdin: all of it less one final newline.

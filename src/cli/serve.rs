@@ -7,10 +7,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::{rt, web};
+use rustix::process::Signal as Signo;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    listener, say, sessions,
+    listener, sessions,
     stopping::{Signals, drain},
     tls::Certificate,
 };
@@ -23,6 +24,7 @@ use crate::{
     instance,
     key_file::Keys,
     ops::{LiveSessions, Readiness},
+    output,
     security::{Site, limits::Limits},
     session::{Sessions, news::Hub, sweep, touch},
     settings::{PublicUrl, Settings},
@@ -50,6 +52,8 @@ pub async fn run(settings: Settings) -> Result<()> {
 pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let mut signals = Signals::listen()?;
     let mut hangup = hear(SignalKind::hangup())?;
+    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
+    let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     let db = Db::open(&settings)?;
     let answers = or_away(first_try(db.migrate()).await)?.is_some();
@@ -71,7 +75,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let handle = server.handle();
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    say(&format!("sessile: listening on {scheme}://{address}"))?;
+    announce(&format!("sessile: listening on {scheme}://{address}"));
     let mut looking_after = pin!(look_after(&parts, opened, &settings));
     let result = tokio::select! {
         ended = &mut looking_after => ended,
@@ -135,6 +139,11 @@ fn or_away<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// A line on stdout. The service does not depend on anybody's reading it.
+fn announce(line: &str) {
+    output::stdout().send(format!("{line}\n").into_bytes());
+}
+
 /// The link that creates the owner, if there is none yet.
 type SetupLink = Option<String>;
 
@@ -167,7 +176,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
         opened = or_away(attempt.await)?;
     };
     if let Some(link) = link {
-        say(&format!("sessile: create the owner at {link}"))?;
+        announce(&format!("sessile: create the owner at {link}"));
     }
     tracing::info!("serving");
     tokio::join!(

@@ -1,6 +1,6 @@
 //! The counts themselves: their names, their labels, and how they are written down. Made and used by the parent alone.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Stopwatch};
 
 use prometheus_client::{
@@ -76,6 +76,7 @@ struct PresentGauges {
     oldest_touch: Gauge<f64, AtomicU64>,
     live_sessions: Gauge<f64, AtomicU64>,
     since_answer: Gauge<f64, AtomicU64>,
+    log_lines_lost: Counter,
 }
 
 impl Default for Counts {
@@ -174,6 +175,11 @@ impl Counts {
         all.register("touches_waiting", "Touches that are not written yet", present.touches_waiting.clone());
         all.register("touches_oldest_seconds", "How long the oldest of them has waited", present.oldest_touch.clone());
         all.register(
+            "log_lines_lost",
+            "Lines of the log that were not written: stderr or stdout was closed, full or not read",
+            present.log_lines_lost.clone(),
+        );
+        all.register(
             "live_sessions",
             "Sessions that live, counted at most every 10 seconds; NaN before the first count",
             present.live_sessions.clone(),
@@ -191,6 +197,7 @@ impl Counts {
         gauges.oldest_touch.set(present.oldest_touch.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 sessions")]
         gauges.live_sessions.set(present.live_sessions.map_or(f64::NAN, |count| count as f64));
+        gauges.log_lines_lost.inner().store(present.log_lines_lost, Ordering::Relaxed);
         gauges.since_answer.set(since_answer.as_secs_f64());
         let mut out = String::new();
         text::encode_registry(&mut out, &self.registry).map_err(Error::bug)?;

@@ -31,6 +31,8 @@ pub struct Present {
     pub oldest_touch: Duration,
     /// Sessions that live, as last counted; `None` before the database has answered that once.
     pub live_sessions: Option<i64>,
+    /// Lines of the log that were not written, since the start.
+    pub log_lines_lost: u64,
 }
 
 /// The connections to the database, of all lanes together.

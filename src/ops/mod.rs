@@ -13,6 +13,7 @@ use crate::{
     account::hasher::Hasher,
     error::{Error, Result},
     metrics::Present,
+    output,
     security::{Site, operators},
     session::Sessions,
 };
@@ -50,6 +51,7 @@ pub async fn metrics(
         touches_waiting: sessions.touches.len(),
         oldest_touch: sessions.touches.oldest(),
         live_sessions: LiveSessions::count(&live).await,
+        log_lines_lost: output::lost_lines(),
     };
     let text = sessions.db.metrics().render(&present)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))

@@ -17,6 +17,7 @@ mod keys;
 mod killed;
 mod nginx;
 mod nodes;
+mod output;
 pub mod psql;
 mod ready;
 mod rotation;
