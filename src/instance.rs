@@ -2,6 +2,8 @@
 //!
 //! Invariant: an instance gets its first owner once, however many links are out and however many nodes are asked.
 
+pub mod history;
+
 use std::time::Duration;
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};

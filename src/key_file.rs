@@ -47,6 +47,7 @@ struct SigningKey {
     cookies: Key,
     forms: Vec<u8>,
     addresses: Vec<u8>,
+    revisions: Vec<u8>,
     trail: TrailKey,
     fingerprint: String,
 }
@@ -151,6 +152,21 @@ impl Keys {
         secret::sign(&self.keys[0].addresses, network)
     }
 
+    /// A seal that shows later that this instance gave out `revision`.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn seal_revision(&self, revision: &str) -> Result<String> {
+        secret::sign(&self.keys[0].revisions, revision)
+    }
+
+    /// Whether one of the keys made `seal` for `revision`.
+    pub fn has_sealed_revision(&self, revision: &str, seal: &str) -> bool {
+        self.keys
+            .iter()
+            .any(|key| secret::sign(&key.revisions, revision).is_ok_and(|right| secret::same_text(&right, seal)))
+    }
+
     /// The keys of the audit trail, each derived from one of the file's.
     pub fn trail(&self) -> &TrailKeys {
         &self.trail
@@ -185,6 +201,7 @@ impl SigningKey {
             cookies: Key::from(&bytes),
             forms: derived("sessile form tokens"),
             addresses: derived("sessile network addresses"),
+            revisions: derived("sessile revisions of drafts"),
             trail: TrailKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })

@@ -17,9 +17,10 @@ use crate::{
         apply::{self, Applied, Sender},
         operation::Sent,
         result::OperationResult,
+        revision::Known,
     },
     error::{Error, Result},
-    security::json::Object,
+    security::{Site, json::Object},
     session::{CurrentUser, SessionView, Sessions},
 };
 
@@ -64,7 +65,7 @@ fn read<T: DeserializeOwned>(raw: Option<Box<RawValue>>) -> Option<T> {
 struct Answer<'a> {
     user: &'a Account,
     session: SessionView,
-    revision: i64,
+    revision: String,
     results: &'a [OperationResult],
     changes: &'a Changes,
 }
@@ -84,27 +85,32 @@ pub async fn sync(sent: web::Json<Object<Call>>, mut user: CurrentUser, desk: De
     if operations.len() > MOST {
         return Err(Error::TooLarge);
     }
-    let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
     let Object(device) = read::<Object<DeviceFacts>>(device).unwrap_or_default();
     let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device));
     let installed = facts.installed.unwrap_or(user.record.client().installed);
-    let revision = read(known.revision);
-    let apply = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, revision, &facts).await;
-    match desk.sessions.db.write(apply).await? {
+    let keys = &desk.site.keys;
+    let revision: Option<String> = read(known.revision);
+    let known = revision.and_then(|text| Known::read(&text, &user.account.id, keys));
+    let apply = || {
+        let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
+        let (sender, known, facts) = (sender.clone(), known.clone(), facts.clone());
+        async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known.as_ref(), &facts).await
+    };
+    match apply::in_present_history(&desk.sessions.db, apply).await? {
         None => Err(desk.ended_meanwhile().await?),
         Some(applied) => {
             user.note(&applied.device_name, installed);
-            Ok(answer(&desk, &user, &applied))
+            answer(&desk, &user, &applied)
         }
     }
 }
 
-fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> HttpResponse {
+fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> Result<HttpResponse> {
     let Applied { revision, results, changes, ended_itself, .. } = applied;
     let mut answer = HttpResponse::Ok().json(Answer {
         user: &user.account,
         session: if *ended_itself { user.view().of_another() } else { user.view() },
-        revision: *revision,
+        revision: revision.seal(&user.account.id, &desk.site.keys)?,
         results,
         changes,
     });
@@ -112,7 +118,7 @@ fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> HttpResponse {
         desk.goodbye(true);
         clear_cache(&mut answer);
     }
-    answer
+    Ok(answer)
 }
 
 impl From<DeviceFacts> for known::Facts {
@@ -132,9 +138,10 @@ impl From<DeviceFacts> for known::Facts {
 ///
 /// # Errors
 /// Without a login, or when the database is away.
-pub async fn drafts(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
-    let account_id = user.account.id;
+pub async fn drafts(user: CurrentUser, sessions: web::Data<Sessions>, site: web::Data<Site>) -> Result<HttpResponse> {
+    let account_id = user.account.id.clone();
     let list = async move |conn: &mut Conn<'_>| draft::list(conn, &account_id).await;
     let (drafts, revision) = sessions.db.read(list).await?;
+    let revision = revision.seal(&user.account.id, &site.keys)?;
     Ok(HttpResponse::Ok().json(json!({ "drafts": drafts, "revision": revision })))
 }

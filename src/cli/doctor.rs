@@ -15,9 +15,9 @@ use crate::{
         verify::{Verified, Wrong, verify},
     },
     clock::Clock,
-    db::{Instant, Schema, inspect::Inspection, now, run as query},
+    db::{Instant, Place, Schema, inspect::Inspection, now, run as query},
     error::{Error, Result},
-    instance,
+    instance::{self, history::Finding as Seen},
     key_file::Keys,
     settings::Settings,
 };
@@ -74,6 +74,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("database", database(patient).await),
         ("durability", durability(patient).await),
         ("schema", schema(patient)),
+        ("history", history(patient).await),
         ("trail", trail(patient).await),
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
@@ -161,6 +162,29 @@ fn schema(patient: &Patient) -> Finding {
         Schema::Newer(version) => {
             Err(format!("newer ({version}) than this program: run the version that made it, or a later one"))
         }
+    }
+}
+
+/// Whether the database is where it was, or somebody has said why not.
+async fn history(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("begins with the first start".to_owned());
+    };
+    if !matches!(patient.schema, Ok(Schema::Current(_))) {
+        return Ok("looked at once the schema is this program's".to_owned());
+    }
+    let mut conn = database.conn();
+    let place = Place::read(&mut conn, &patient.settings.database).await.map_err(|error| away(&error))?;
+    let remedy = "stop the server and run `sessile restored`, which ends all sessions, since those that had ended may live \
+        again; if nothing that was acknowledged can be missing, run `sessile restored --nothing-lost`";
+    match instance::history::look(&mut conn, &place).await.map_err(|error| away(&error))? {
+        Seen::NotBegun => Ok("begins with the first start".to_owned()),
+        Seen::GoesOn => Ok("the database is where it was when its history began".to_owned()),
+        Seen::Moved => Err(format!("the database was restored, moved or failed over: {remedy}")),
+        Seen::Unconfirmed(since) => Err(format!(
+            "at {} it turned out that the database was restored, moved or failed over: {remedy}",
+            since.rfc3339()
+        )),
     }
 }
 

@@ -7,6 +7,7 @@ mod doctor;
 mod listener;
 mod log;
 mod prune;
+mod restored;
 pub mod serve;
 mod session;
 mod stopping;
@@ -58,6 +59,8 @@ enum Command {
     Subscribers(subscribers::Command),
     /// Ends what has expired and deletes what ended over 30 days ago
     Prune,
+    /// Run after a backup was restored, before the start: ends all sessions, and lets clients begin anew
+    Restored(restored::Args),
 }
 
 /// Runs the command of the command line.
@@ -97,6 +100,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
                 Command::Session(command) => session::run(command, &settings).await,
                 Command::Subscribers(command) => subscribers::run(command, &settings).await,
                 Command::Prune => prune::run(&settings).await,
+                Command::Restored(args) => restored::run(&args, &settings).await,
             }
         })
         .map_err(|error| in_words(&error))

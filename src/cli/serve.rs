@@ -18,10 +18,10 @@ use super::{
 use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
-    db::Db,
+    db::{Conn, Db, Place},
     device, draft,
     error::{Away, Error, Result},
-    instance,
+    instance::{self, history},
     key_file::Keys,
     ops::{LiveSessions, Readiness},
     output,
@@ -155,6 +155,9 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
         parts.site.keys.take_back(&settings.key_file);
     }
     checked?;
+    let database = settings.database.clone();
+    let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
+    history::check(db, place).await?;
     db.measure_clock(clock).await?;
     let secret = instance::issue_setup_link(db).await?;
     parts.site.set_ready();

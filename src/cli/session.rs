@@ -113,13 +113,17 @@ async fn account_of(db: &Db, email: &str) -> Result<Account> {
     Ok(found.ok_or_else(|| unknown(&address))?.account)
 }
 
-/// In several transactions, so that the server beside this never waits long.
 async fn revoke_all(settings: &Settings) -> Result<()> {
     let db = open_with_any_keys(settings).await?;
+    say(&format!("ended {}", end_all(&db).await?))
+}
+
+/// Ends every session, in several transactions, so that the server beside this never waits long.
+pub(super) async fn end_all(db: &Db) -> Result<usize> {
     let mut all = 0;
     loop {
-        match end(&db, Scope::All).await? {
-            0 => return say(&format!("ended {all}")),
+        match end(db, Scope::All).await? {
+            0 => return Ok(all),
             ended => all += ended,
         }
     }

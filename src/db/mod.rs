@@ -13,6 +13,7 @@ pub mod instant;
 mod lent;
 pub mod migrate;
 mod notify;
+mod place;
 mod pools;
 mod postgres;
 pub mod schema;
@@ -30,6 +31,7 @@ pub use self::{
     inspect::Schema,
     instant::Instant,
     notify::{Heard, LONGEST_TEXT, announce, mention},
+    place::{Place, Present},
     postgres::ConnectPlan,
     statement::{LivingAnd, Locked, TouchRow, Touches, TrailHead, TrailHeads},
 };

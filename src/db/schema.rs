@@ -124,6 +124,7 @@ diesel::table! {
         updated_on -> Text,
         conflict_of -> Nullable<Text>,
         deleted_at -> Nullable<Instant>,
+        forked_at -> Nullable<BigInt>,
     }
 }
 
@@ -142,12 +143,18 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
 
     instance (id) {
         id -> BigInt,
         key_fingerprint -> Nullable<Text>,
         trail_key_id -> Nullable<Text>,
         trail_mac -> Nullable<Binary>,
+        history -> Nullable<Text>,
+        version_floor -> BigInt,
+        place -> Nullable<Text>,
+        timeline -> Nullable<Text>,
+        unconfirmed_at -> Nullable<Instant>,
     }
 }
 
@@ -194,3 +201,4 @@ diesel::joinable!(drafts -> accounts (account_id));
 diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);
+diesel::allow_tables_to_appear_in_same_query!(accounts, instance);

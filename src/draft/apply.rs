@@ -8,14 +8,22 @@ use std::collections::BTreeSet;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
-use super::{Changes, Draft, book::Book, call::Call, operation::Sent, result::OperationResult};
+use super::{
+    Changes, Draft,
+    book::Book,
+    call::Call,
+    operation::Sent,
+    result::OperationResult,
+    revision::{Known, Revision},
+};
 use crate::{
     db::{
-        Conn, DraftRow, DraftRows, Instant, Locked, now, run,
+        Conn, Db, DraftRow, DraftRows, Locked, run,
         schema::{accounts, drafts},
     },
     device::known::Facts,
-    error::{Error, Result},
+    error::{Away, Error, Result},
+    instance::history::{self, History},
     session::{CurrentUser, Who, listing, news},
 };
 
@@ -50,7 +58,7 @@ pub struct Applied {
     /// In the order of the operations.
     pub results: Vec<OperationResult>,
     /// The account's count of changes now.
-    pub revision: i64,
+    pub revision: Revision,
     /// What is news to the client.
     pub changes: Changes,
     /// What the sender's device is called now.
@@ -64,65 +72,112 @@ pub struct Applied {
 pub struct Done {
     /// In the order of the operations.
     pub results: Vec<OperationResult>,
-    revision: i64,
+    revision: Revision,
     floor: i64,
     device_name: String,
     ended_itself: bool,
 }
 
-/// Carries out what was sent, after noting what the sender's program says of itself, and reads what is news to a client that knows this revision; `None` when the session has
+/// Why nothing was done.
+#[derive(Debug)]
+pub enum Stop {
+    /// The session has ended.
+    Ended,
+    /// The history of this id has lost changes, or may have: a new one has to begin first.
+    Lost(String),
+}
+
+/// Runs a transaction on drafts, and once more in a new history if this one has lost changes. `None` when the session has
 /// ended.
-///
-/// # Errors
-/// When the database is away.
+pub async fn in_present_history<T, Work>(db: &Db, work: impl Fn() -> Work) -> Result<Option<T>>
+where
+    T: Send + 'static,
+    Work: AsyncFnOnce(&mut Conn<'_>) -> Result<Result<T, Stop>> + Send + 'static,
+{
+    for _ in 0..2 {
+        match db.write(work()).await? {
+            Ok(done) => return Ok(Some(done)),
+            Err(Stop::Ended) => return Ok(None),
+            Err(Stop::Lost(history)) => history::begin_anew(db, &history).await?,
+        }
+    }
+    Err(Error::unavailable(Away::Database, "it fails over just now"))
+}
+
+/// Carries out what was sent, after noting what the sender's program says of itself, and reads what is news to a client that
+/// knows this revision.
 pub async fn apply(
     conn: &mut Conn<'_>,
     sender: &Sender,
     sent: Vec<Sent>,
-    known: Option<i64>,
+    known: Option<&Known>,
     facts: &Facts,
-) -> Result<Option<Applied>> {
-    let Some(done) = carry_out(conn, sender, sent, facts).await? else {
-        return Ok(None);
+) -> Result<Result<Applied, Stop>> {
+    let locked = match lock_living(conn, sender).await? {
+        Ok(locked) => locked,
+        Err(stop) => return Ok(Err(stop)),
     };
+    if known.is_some_and(|known| known.proves_loss(&locked)) {
+        return Ok(Err(Stop::Lost(locked.history.id)));
+    }
+    let done = carry_out_locked(conn, sender, sent, facts, locked).await?;
     let Done { results, revision, floor, device_name, ended_itself } = done;
-    let changes = super::since(conn, &sender.who.account_id, known, floor, revision).await?;
-    Ok(Some(Applied { results, revision, changes, device_name, ended_itself }))
+    let changes = super::since(conn, &sender.who.account_id, known, floor, &revision).await?;
+    Ok(Ok(Applied { results, revision, changes, device_name, ended_itself }))
 }
 
-/// Carries out what was sent, after noting what the sender's program says of itself; `None` when the session has ended.
-///
-/// # Errors
-/// When the database is away.
-pub async fn carry_out(conn: &mut Conn<'_>, sender: &Sender, sent: Vec<Sent>, facts: &Facts) -> Result<Option<Done>> {
-    let account_id = sender.who.account_id.as_str();
-    let locked = lock(conn, account_id).await?;
-    if !listing::lives(conn, account_id, &sender.who.session_id).await? {
-        return Ok(None);
+/// Carries out what was sent, after noting what the sender's program says of itself.
+pub async fn carry_out(
+    conn: &mut Conn<'_>,
+    sender: &Sender,
+    sent: Vec<Sent>,
+    facts: &Facts,
+) -> Result<Result<Done, Stop>> {
+    match lock_living(conn, sender).await? {
+        Ok(locked) => carry_out_locked(conn, sender, sent, facts, locked).await.map(Ok),
+        Err(stop) => Ok(Err(stop)),
     }
+}
+
+async fn carry_out_locked(
+    conn: &mut Conn<'_>,
+    sender: &Sender,
+    sent: Vec<Sent>,
+    facts: &Facts,
+    locked: LockedAccount,
+) -> Result<Done> {
     let mut call = Call::open(conn, sender, &sent, &locked).await?;
     call.note(conn, facts).await?;
     let results = sent.into_iter().map(|one| call.carry_out(one)).collect::<Result<Vec<_>>>()?;
-    let revision = call.close(conn).await?;
+    let count = call.close(conn).await?;
     let Call { book, ended_itself, .. } = call;
-    Ok(Some(Done { results, revision, floor: locked.floor, device_name: book.device_name, ended_itself }))
+    let revision = Revision { history: locked.history.id, count };
+    Ok(Done { results, revision, floor: locked.floor, device_name: book.device_name, ended_itself })
 }
 
 /// The account's row while this transaction has it.
 pub(super) struct LockedAccount {
     pub(super) revision: i64,
     floor: i64,
-    pub(super) now: Instant,
+    pub(super) history: History,
 }
 
-pub(super) async fn lock(conn: &mut Conn<'_>, account_id: &str) -> Result<LockedAccount> {
+/// Locks the sender's account, if the session lives and the history goes on.
+pub(super) async fn lock_living(conn: &mut Conn<'_>, sender: &Sender) -> Result<Result<LockedAccount, Stop>> {
+    let account_id = sender.who.account_id.as_str();
     let row = accounts::table.filter(accounts::id.eq(account_id));
     let rows: Vec<(i64, i64)> =
         run!(conn, load(Locked::all(row.select((accounts::revision, accounts::drafts_floor)))))?;
     let (revision, floor) = rows.first().copied().ok_or(Error::NotFound)?;
     // After the wait for the lock.
-    let now: Instant = run!(conn, get_result(diesel::select(now())))?;
-    Ok(LockedAccount { revision, floor, now })
+    let history = history::present(conn).await?;
+    if !listing::lives(conn, account_id, &sender.who.session_id).await? {
+        return Ok(Err(Stop::Ended));
+    }
+    if history.is_over {
+        return Ok(Err(Stop::Lost(history.id)));
+    }
+    Ok(Ok(LockedAccount { revision, floor, history }))
 }
 
 pub(super) async fn load_drafts(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<Vec<Draft>> {

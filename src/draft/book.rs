@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Draft, MOST, choice::Pair};
+use super::{Draft, MOST, choice::Pair, is_before};
 use crate::{
-    db::Instant,
     error::{Error, Result},
+    instance::history::History,
     secret,
 };
 
@@ -21,7 +21,7 @@ pub struct Book {
     pub revision: i64,
     /// Drafts of the account that are not deleted.
     pub living: i64,
-    now: Instant,
+    history: History,
     /// On which device things are done.
     pub device_name: String,
     /// Whether something was made or deleted, and not only edited.
@@ -61,9 +61,9 @@ pub enum Chosen {
 
 impl Book {
     /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
-    pub fn new(drafts: Vec<Draft>, revision: i64, living: i64, now: Instant, device_name: String) -> Self {
+    pub fn new(drafts: Vec<Draft>, revision: i64, living: i64, history: History, device_name: String) -> Self {
         let drafts = drafts.into_iter().map(|draft| (draft.id.clone(), draft)).collect();
-        Self { drafts, changed: BTreeSet::new(), revision, living, now, device_name, is_more_than_edited: false }
+        Self { drafts, changed: BTreeSet::new(), revision, living, history, device_name, is_more_than_edited: false }
     }
 
     /// Writes a text on top of a version; 0 is a new draft.
@@ -74,9 +74,8 @@ impl Book {
         match self.drafts.get(id).filter(|draft| draft.lives()) {
             Some(stored) if stored.text == text => Ok(Outcome::Applied(Some(stored.clone()))),
             Some(stored) if stored.version == base => {
-                let version = stored.version + 1;
                 let conflict_of = stored.conflict_of.clone();
-                Ok(Outcome::Applied(Some(self.write(id, text, version, conflict_of))))
+                Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
             }
             None if base == 0 && !self.drafts.contains_key(id) => {
                 if self.living >= MOST {
@@ -93,13 +92,40 @@ impl Book {
         }
     }
 
+    /// Sees to it that a text is not lost which a client has from a lost history, in this version.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn keep(&mut self, id: &str, text: &str, version: i64) -> Result<Outcome> {
+        match self.drafts.get(id) {
+            Some(stored) if stored.text == text || stored.builds_on(version) => {
+                Ok(Outcome::Applied(Some(stored).filter(|stored| stored.lives()).cloned()))
+            }
+            _ if self.living >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            None => Ok(Outcome::Applied(Some(self.make(id, text, None)))),
+            // What followed the stored version was lost, and nothing was written on it since.
+            Some(stored)
+                if stored.lives()
+                    && stored.version <= self.history.version_floor
+                    && is_before(stored.version, version) =>
+            {
+                let conflict_of = stored.conflict_of.clone();
+                Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
+            }
+            Some(stored) => {
+                let of = stored.lives().then(|| stored.id.clone());
+                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
+            }
+        }
+    }
+
     /// Deletes a draft, if nobody changed it since that version.
     pub fn delete(&mut self, id: &str, base: i64) -> Outcome {
         match self.drafts.get(id) {
             None => Outcome::Rejected(Error::NotFound),
             Some(stored) if !stored.lives() => Outcome::Applied(None),
             Some(stored) if stored.version == base => {
-                self.bury(id, base + 1);
+                self.bury(id);
                 Outcome::Applied(None)
             }
             Some(_) => Outcome::Conflict(None),
@@ -119,9 +145,9 @@ impl Book {
             {
                 let (text, conflict_of) = (other.text.clone(), one.conflict_of.clone());
                 if keep == Keep::Other && one.text != text {
-                    self.write(&pair.one, &text, pair.version + 1, conflict_of);
+                    self.write(&pair.one, &text, conflict_of);
                 }
-                self.bury(&pair.other, pair.other_version + 1);
+                self.bury(&pair.other);
                 Chosen::Done
             }
             (one, other) => Chosen::Changed(one.or(other).map(|there| there.id.clone()).unwrap_or_default()),
@@ -146,10 +172,10 @@ impl Book {
         self.changed.iter().filter_map(|id| self.drafts.get(id)).collect()
     }
 
-    fn bury(&mut self, id: &str, version: i64) {
-        self.write(id, "", version, None);
+    fn bury(&mut self, id: &str) {
+        self.write(id, "", None);
         if let Some(draft) = self.drafts.get_mut(id) {
-            draft.deleted_at = Some(self.now);
+            draft.deleted_at = Some(self.history.now);
         }
         self.living -= 1;
         self.is_more_than_edited = true;
@@ -158,20 +184,27 @@ impl Book {
     fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
         self.living += 1;
         self.is_more_than_edited = true;
-        self.write(id, text, 1, conflict_of)
+        self.write(id, text, conflict_of)
     }
 
-    fn write(&mut self, id: &str, text: &str, version: i64, conflict_of: Option<String>) -> Draft {
+    fn write(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
         self.revision += 1;
+        let floor = self.history.version_floor;
+        let (last, forked_at) = match self.drafts.get(id) {
+            Some(stored) if stored.version <= floor && floor > 0 => (stored.version, Some(stored.version)),
+            Some(stored) => (stored.version, stored.forked_at),
+            None => (0, None),
+        };
         let draft = Draft {
             id: id.to_owned(),
             text: text.to_owned(),
-            version,
+            version: last.max(floor) + 1,
             revision: self.revision,
-            updated_at: self.now,
+            updated_at: self.history.now,
             updated_on: self.device_name.clone(),
             conflict_of,
             deleted_at: None,
+            forked_at,
         };
         self.changed.insert(id.to_owned());
         self.drafts.insert(id.to_owned(), draft.clone());

@@ -68,7 +68,7 @@ impl<'s> Call<'s> {
         let ids: BTreeSet<&str> = valid().map(|one| one.id.as_str()).collect();
         Ok(Self {
             sender,
-            book: Book::new(drafts, locked.revision, living, locked.now, sender.device_name.clone()),
+            book: Book::new(drafts, locked.revision, living, locked.history.clone(), sender.device_name.clone()),
             remembered: remembered(conn, account_id, &ids).await?,
             fresh: Vec::new(),
             names: known::names(conn, account_id, &devices).await?,
@@ -78,7 +78,7 @@ impl<'s> Call<'s> {
             events: Vec::new(),
             changes: 0,
             ended_itself: false,
-            now: locked.now,
+            now: locked.history.now,
         })
     }
 
@@ -116,6 +116,7 @@ impl<'s> Call<'s> {
         let before = self.book.revision;
         let outcome = match &operation.action {
             Action::Put { draft, text, base } => self.book.put(draft, text, *base)?,
+            Action::Keep { draft, text, version } => self.book.keep(draft, text, *version)?,
             Action::Delete { draft, base } => self.book.delete(draft, *base),
             Action::Rename { device, name } => self.rename(device, name),
             Action::LogOut { session } => self.log_out(session),
@@ -267,7 +268,7 @@ impl Action {
     /// The draft that it is about.
     pub fn draft(&self) -> Option<&str> {
         match self {
-            Self::Put { draft, .. } | Self::Delete { draft, .. } => Some(draft),
+            Self::Put { draft, .. } | Self::Keep { draft, .. } | Self::Delete { draft, .. } => Some(draft),
             Self::Rename { .. } | Self::LogOut { .. } => None,
         }
     }

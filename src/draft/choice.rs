@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    apply::{Sender, load_drafts, lock, write_book},
+    apply::{Sender, Stop, load_drafts, lock_living, write_book},
     book::{Book, Chosen, Keep},
 };
-use crate::{db::Conn, error::Result, session::listing};
+use crate::{db::Conn, error::Result};
 
 /// A draft and what was split off it, each in the version in which it was shown.
 #[derive(Debug, Clone)]
@@ -23,20 +23,14 @@ pub struct Pair {
     pub other_version: i64,
 }
 
-/// Keeps one of two versions; `None` when the session has ended. Done twice it has one effect.
-///
-/// # Errors
-/// When the database is away.
-pub async fn choose(conn: &mut Conn<'_>, sender: &Sender, pair: &Pair, keep: Keep) -> Result<Option<Chosen>> {
+/// Keeps one of two versions. Done twice it has one effect.
+pub async fn choose(conn: &mut Conn<'_>, sender: &Sender, pair: &Pair, keep: Keep) -> Result<Result<Chosen, Stop>> {
     let ids = BTreeSet::from([pair.one.as_str(), pair.other.as_str()]);
     changing(conn, sender, &ids, |book| book.choose(pair, keep)).await
 }
 
-/// Says that a draft that was split off stands for itself; `None` when the session has ended. Done twice it has one effect.
-///
-/// # Errors
-/// When the database is away.
-pub async fn keep_both(conn: &mut Conn<'_>, sender: &Sender, id: &str) -> Result<Option<Chosen>> {
+/// Says that a draft that was split off stands for itself. Done twice it has one effect.
+pub async fn keep_both(conn: &mut Conn<'_>, sender: &Sender, id: &str) -> Result<Result<Chosen, Stop>> {
     changing(conn, sender, &BTreeSet::from([id]), |book| book.resolve(id)).await
 }
 
@@ -45,15 +39,15 @@ async fn changing(
     sender: &Sender,
     ids: &BTreeSet<&str>,
     change: impl FnOnce(&mut Book) -> Chosen,
-) -> Result<Option<Chosen>> {
+) -> Result<Result<Chosen, Stop>> {
     let account_id = sender.who.account_id.as_str();
-    let locked = lock(conn, account_id).await?;
-    if !listing::lives(conn, account_id, &sender.who.session_id).await? {
-        return Ok(None);
-    }
+    let locked = match lock_living(conn, sender).await? {
+        Ok(locked) => locked,
+        Err(stop) => return Ok(Err(stop)),
+    };
     let drafts = load_drafts(conn, account_id, ids).await?;
-    let mut book = Book::new(drafts, locked.revision, 0, locked.now, sender.device_name.clone());
+    let mut book = Book::new(drafts, locked.revision, 0, locked.history, sender.device_name.clone());
     let chosen = change(&mut book);
     write_book(conn, account_id, &book).await?;
-    Ok(Some(chosen))
+    Ok(Ok(chosen))
 }

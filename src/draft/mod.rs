@@ -9,6 +9,7 @@ mod call;
 pub mod choice;
 pub mod operation;
 pub mod result;
+pub mod revision;
 pub mod sweep;
 
 use diesel::{
@@ -16,13 +17,15 @@ use diesel::{
 };
 use serde::{Serialize, ser::SerializeStruct as _};
 
+use self::revision::{Known, Revision};
 use crate::{
     db::{
         Conn, DraftRow, Instant, find, run,
-        schema::{accounts, drafts},
+        schema::{accounts, drafts, instance},
         substr,
     },
     error::Result,
+    instance::history::SPAN,
 };
 
 /// Longest text, in characters (Unicode scalar values).
@@ -53,6 +56,8 @@ pub struct Draft {
     pub conflict_of: Option<String>,
     /// When it was deleted.
     pub deleted_at: Option<Instant>,
+    /// Its last version from before the history in which it was changed last.
+    pub forked_at: Option<i64>,
 }
 
 impl Draft {
@@ -66,6 +71,7 @@ impl Draft {
             updated_on: &self.updated_on,
             conflict_of: self.conflict_of.as_deref(),
             deleted_at: self.deleted_at,
+            forked_at: self.forked_at,
         }
     }
 
@@ -73,6 +79,16 @@ impl Draft {
     pub fn lives(&self) -> bool {
         self.deleted_at.is_none()
     }
+
+    /// Whether what it says came after this version, which may be of a lost history.
+    pub(crate) fn builds_on(&self, version: i64) -> bool {
+        is_before(version, self.version) || self.forked_at.is_some_and(|last| is_before(version, last))
+    }
+}
+
+/// Whether two versions of a draft are of the same history, and this one is no later than the other.
+fn is_before(version: i64, other: i64) -> bool {
+    (0..SPAN).contains(&(other - version))
 }
 
 /// As the API shows it.
@@ -102,16 +118,27 @@ pub struct Changes {
     /// Whether these are all, and whatever else the client has is gone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
+    /// Whether the client knows another history: what it has and these lack may be lost here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 /// The account's drafts that are not deleted, changed last first, and the revision they stand at.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Draft>, i64)> {
+pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Draft>, Revision)> {
     // The revision first: what changes in between is news twice, and never missed.
-    let revision: Option<i64> = find!(conn, first(accounts::table.find(account_id).select(accounts::revision)))?;
-    Ok((living(conn, account_id).await?, revision.unwrap_or(0)))
+    let revision = revision(conn, account_id).await?;
+    Ok((living(conn, account_id).await?, revision))
+}
+
+async fn revision(conn: &mut Conn<'_>, account_id: &str) -> Result<Revision> {
+    let history = instance::table.select(instance::history).single_value();
+    let row = accounts::table.find(account_id).select((accounts::revision, history));
+    let found: Option<(i64, Option<String>)> = find!(conn, first(row))?;
+    let (count, history) = found.unwrap_or_default();
+    Ok(Revision { history: history.unwrap_or_default(), count })
 }
 
 /// What a list shows of a draft.
@@ -133,8 +160,8 @@ pub struct Head {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn heads(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Head>, i64)> {
-    let revision: Option<i64> = find!(conn, first(accounts::table.find(account_id).select(accounts::revision)))?;
+pub async fn heads(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Head>, Revision)> {
+    let revision = revision(conn, account_id).await?;
     let heads = run!(
         conn,
         load(
@@ -150,7 +177,7 @@ pub async fn heads(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Head>, 
                 ))
         )
     )?;
-    Ok((heads, revision.unwrap_or(0)))
+    Ok((heads, revision))
 }
 
 async fn living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Draft>> {
@@ -174,18 +201,17 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
 }
 
 /// What changed since a client's revision; everything if that is none, too old to tell, or of another history.
-///
-/// # Errors
-/// When the database is away.
 async fn since(
     conn: &mut Conn<'_>,
     account_id: &str,
-    known: Option<i64>,
+    known: Option<&Known>,
     floor: i64,
-    revision: i64,
+    revision: &Revision,
 ) -> Result<Changes> {
-    let Some(known) = known.filter(|known| (floor..=revision).contains(known)) else {
-        return Ok(Changes { drafts: living(conn, account_id).await?, reset: true });
+    let restored = known.is_some_and(|known| known.revision.history != revision.history);
+    let known = known.map(|known| known.revision.count).filter(|known| (floor..=revision.count).contains(known));
+    let Some(known) = known.filter(|_| !restored) else {
+        return Ok(Changes { drafts: living(conn, account_id).await?, reset: true, restored });
     };
     let drafts = run!(
         conn,
@@ -196,5 +222,5 @@ async fn since(
                 .select(Draft::as_select())
         )
     )?;
-    Ok(Changes { drafts, reset: false })
+    Ok(Changes { drafts, reset: false, restored: false })
 }

@@ -39,6 +39,15 @@ pub enum Action {
         /// The version on which that builds; 0 for a new one.
         base: i64,
     },
+    /// Save a text from a lost history: the client was told that its history is over, and has this.
+    Keep {
+        /// Which draft.
+        draft: String,
+        /// What it says at the client.
+        text: String,
+        /// The version that the client has.
+        version: i64,
+    },
     /// Delete a draft.
     Delete {
         /// Which.
@@ -106,6 +115,7 @@ fn read(members: &Map<String, Value>) -> Result<Operation> {
     let id = uuid(text(members, "id")?)?;
     let action = match text(members, "kind")? {
         "draft.put" => Action::Put { draft: draft_id(members)?, text: draft_text(members)?, base: base(members)? },
+        "draft.keep" => Action::Keep { draft: draft_id(members)?, text: draft_text(members)?, version: base(members)? },
         "draft.delete" => Action::Delete { draft: draft_id(members)?, base: base(members)? },
         "device.rename" => Action::Rename {
             device: text(members, "deviceId")?.to_owned(),

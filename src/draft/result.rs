@@ -60,7 +60,7 @@ impl First {
     /// As the result of the same operation that is sent again.
     pub(super) fn again(&self, id: Option<String>, action: &Action) -> OperationResult {
         let draft = match (&self.draft, action) {
-            (Some(draft), Action::Put { text, .. }) => Some(draft.with(text)),
+            (Some(draft), Action::Put { text, .. } | Action::Keep { text, .. }) => Some(draft.with(text)),
             _ => None,
         };
         OperationResult { id, status: Status::Duplicate, first: Some(self.status), draft, problem: None }
@@ -91,6 +91,7 @@ impl FirstDraft {
             updated_on: self.updated_on.clone(),
             conflict_of: self.conflict_of.clone(),
             deleted_at: None,
+            forked_at: None,
         }
     }
 }

@@ -152,14 +152,20 @@ async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> 
     let Fields { draft, base, other, other_base, .. } = fields;
     let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
     let sender = Sender::new(user, desk.facts.ip.clone());
-    let choose = async move |conn: &mut Conn<'_>| choice::choose(conn, &sender, &pair, keep).await;
-    chosen(desk, desk.sessions.db.write(choose).await?, &draft, "chosen").await
+    let choose = || {
+        let (sender, pair) = (sender.clone(), pair.clone());
+        async move |conn: &mut Conn<'_>| choice::choose(conn, &sender, &pair, keep).await
+    };
+    chosen(desk, apply::in_present_history(&desk.sessions.db, choose).await?, &draft, "chosen").await
 }
 
 async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
-    let (sender, copy) = (Sender::new(user, desk.facts.ip.clone()), id.clone());
-    let keep = async move |conn: &mut Conn<'_>| choice::keep_both(conn, &sender, &copy).await;
-    chosen(desk, desk.sessions.db.write(keep).await?, &id, "both").await
+    let sender = Sender::new(user, desk.facts.ip.clone());
+    let keep = || {
+        let (sender, id) = (sender.clone(), id.clone());
+        async move |conn: &mut Conn<'_>| choice::keep_both(conn, &sender, &id).await
+    };
+    chosen(desk, apply::in_present_history(&desk.sessions.db, keep).await?, &id, "both").await
 }
 
 async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Result<HttpResponse> {
@@ -173,9 +179,12 @@ async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Re
 
 async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
     let sender = Sender::new(user, desk.facts.ip.clone());
-    let sent = operations.into_iter().map(Sent::from).collect();
-    let carry_out = async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent, &Facts::default()).await;
-    match desk.sessions.db.write(carry_out).await? {
+    let carry_out = || {
+        let sent = operations.iter().cloned().map(Sent::from).collect();
+        let sender = sender.clone();
+        async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent, &Facts::default()).await
+    };
+    match apply::in_present_history(&desk.sessions.db, carry_out).await? {
         Some(done) => Ok(done.results),
         None => Err(desk.ended_meanwhile().await?),
     }

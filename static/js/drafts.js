@@ -4,7 +4,7 @@
 
 import { address, baseOf, drawChoice, drawList, drawNews, element, pairOf, textOf } from "./draft-views.js";
 import { clean, count, discard, drafts, flush, isOver, later, LONGEST, remove, retry, serve, standing, write } from "./outbox.js";
-import { change, changes, here, read } from "./store.js";
+import { change, changes, here, isAsNew, read } from "./store.js";
 
 const PAUSE = 600;
 
@@ -344,12 +344,12 @@ async function keepBoth(other) {
 async function seed() {
   const desk = root.querySelector(".draft-desk[data-version]");
   if (!desk) return;
-  const revision = Number(root.dataset.revision);
+  const { revision } = root.dataset;
   const { draft: id, at: updatedAt, on: updatedOn } = desk.dataset;
   const [version, text] = [Number(desk.dataset.version), desk.querySelector("textarea").defaultValue];
   await change(["people", "drafts"], async ({ people, drafts }) => {
     const person = await people.get(account);
-    if (person?.sessionId !== document.documentElement.dataset.session || person.revision >= revision) return;
+    if (person?.sessionId !== document.documentElement.dataset.session || isAsNew(person.revision, revision)) return;
     const kept = await drafts.get([account, id]);
     if (!kept || kept.version < version) await drafts.put({ account, id, text, version, updatedAt, updatedOn });
   });

@@ -30,7 +30,7 @@ export async function confirmLeaving(account) {
 
 /** Several changes may be waiting of one draft; of one that is only to be deleted nothing is lost. */
 function inWords(rows) {
-  const isPut = ({ op }) => op.kind === "draft.put";
+  const isPut = ({ op }) => op.kind === "draft.put" || op.kind === "draft.keep";
   const written = new Set(rows.filter(isPut).map(({ op }) => op.draftId));
   const others = new Set(rows.filter((row) => !isPut(row) && !written.has(row.op.draftId)).map(({ op }) => op.draftId ?? op.id));
   if (written.size === 0 && others.size === 0) return null;

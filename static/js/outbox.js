@@ -54,7 +54,9 @@ export async function write(account, draftId, text, base) {
     const stored = await drafts.get([account, draftId]);
     // What was kept before may have been answered meanwhile, under a new version.
     const version = stored?.text === base.text ? stored.version : base.version;
-    const isBehind = mine || ahead.some(({ op }) => op.kind === "draft.delete");
+    // What is kept from a lost history is sent as it is: the writing waits for what becomes of it.
+    const isOfLost = ahead.some(({ op }) => op.kind === "draft.keep" && op.text === base.text);
+    const isBehind = mine || isOfLost || ahead.some(({ op }) => op.kind === "draft.delete");
     const baseVersion = isBehind ? null : replaced.length > 0 ? replaced.at(-1).op.baseVersion : version;
     const entry = operation(account, "draft.put", { draftId, text, baseVersion });
     await outbox.add(isTooLong ? { ...entry, state: "aside", problem: TOO_LONG } : entry);
@@ -105,6 +107,8 @@ export async function drafts(account) {
       const draft = byId.get(op.draftId) ?? { id: op.draftId, version: 0 };
       const news = state === "aside" ? { aside: { seq, problem, text: op.text, baseVersion: op.baseVersion } } : waitingFor(op);
       byId.set(op.draftId, { text: op.text, updatedAt: op.at, ...draft, ...news });
+    } else if (op.kind === "draft.keep") {
+      if (!byId.has(op.draftId)) byId.set(op.draftId, { id: op.draftId, version: op.baseVersion, ...waitingFor(op) });
     } else if (op.kind === "draft.delete" && state !== "aside") {
       byId.delete(op.draftId);
     }

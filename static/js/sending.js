@@ -204,7 +204,9 @@ const setAside = (batch, problem) => change(STORES, async ({ outbox }) => {
 /** Keeps what was refused, to be shown, unless what waits behind it was written on it. */
 async function refuse(entry, problem, outbox) {
   const isReplaced = (await outbox.all(entry.account)).some((next) => isBehind(next, entry.op));
-  await (isReplaced ? outbox.delete(entry.seq) : outbox.put({ ...entry, state: "aside", problem }));
+  // From then on it is a text like any other.
+  const op = entry.op.kind === "draft.keep" ? { ...entry.op, kind: "draft.put" } : entry.op;
+  await (isReplaced ? outbox.delete(entry.seq) : outbox.put({ ...entry, op, state: "aside", problem }));
 }
 
 const isBehind = (next, op) => next.op.draftId === op.draftId && next.op.baseVersion === null;
@@ -230,6 +232,7 @@ const take = (account, batch, erased, { user, session, revision, results, change
     await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf, draftsAsOf: asOf });
     await marks.delete("notBefore");
     for (const [at, entry] of batch.entries()) await settle(account, entry, results[at], { drafts, outbox });
+    if (news.restored) await keepLost(account, batch, news.drafts, { drafts, outbox });
     if (news.reset) {
       const stay = new Set(news.drafts.map(({ id }) => id));
       for (const { id } of await drafts.all(account)) if (!stay.has(id)) await drafts.delete([account, id]);
@@ -240,9 +243,28 @@ const take = (account, batch, erased, { user, session, revision, results, change
     return true;
   });
 
+/**
+ * The server has lost changes that this device has seen, or may have. What it does not have as it is here goes back to it, and it
+ * sees to it that nothing is lost. What was written on since goes there anyway.
+ */
+async function keepLost(account, batch, there, { drafts, outbox }) {
+  const known = new Map(there.map((draft) => [draft.id, draft]));
+  const queued = (await outbox.all(account)).filter(({ state }) => state !== "aside");
+  const onTheWay = new Set([...batch, ...queued].map(({ op }) => op.draftId));
+  for (const { id: draftId, text, version, updatedAt } of await drafts.all(account)) {
+    const draft = known.get(draftId);
+    if (onTheWay.has(draftId) || draft?.version === version || draft?.text === text) continue;
+    const op = { id: crypto.randomUUID(), kind: "draft.keep", at: updatedAt, draftId, text, baseVersion: version };
+    await outbox.add({ account, state: "waiting", op });
+  }
+}
+
+/** Kinds of operations that have a text. */
+const HAVE_TEXT = ["draft.put", "draft.keep"];
+
 async function settle(account, { seq, op }, result, { drafts, outbox }) {
   const own = await outbox.get(seq);
-  if (result.status === "rejected" && op.kind === "draft.put" && own) {
+  if (result.status === "rejected" && HAVE_TEXT.includes(op.kind) && own) {
     await refuse(own, result.problem, outbox);
   } else {
     // What is not there needs no deleting; what could not be deleted is there to be seen.
@@ -250,9 +272,9 @@ async function settle(account, { seq, op }, result, { drafts, outbox }) {
     await outbox.delete(seq);
   }
   const { draft } = result;
-  if (draft && !draft.deleted && op.kind === "draft.put") {
+  if (draft && !draft.deleted && HAVE_TEXT.includes(op.kind)) {
     await drafts.put({ ...draft, account });
-    await part(account, seq, op, outbox);
+    if (op.kind === "draft.put") await part(account, seq, op, outbox);
   }
   for (const next of await outbox.all(account)) await goOn(next, op, draft, outbox);
 }

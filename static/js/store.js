@@ -196,5 +196,11 @@ export const settle = (sessionId) =>
     await marks.put({ name: "goodbyes", value: left });
   });
 
+/** Whether a revision is of the same history as another, and no older. One is `history.count.seal`; what the server says of it counts. */
+export function isAsNew(revision, other) {
+  const [[history, count], [otherHistory, otherCount]] = [revision, other].map((each) => String(each ?? "").split("."));
+  return history === otherHistory && Number(count) >= Number(otherCount);
+}
+
 /** How many operations of an account have not been sent. Those set aside count: they have not arrived either. */
 export const waiting = async (account) => (await all("outbox", account)).length;

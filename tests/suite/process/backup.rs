@@ -1,4 +1,4 @@
-//! A backup of a running instance, made and restored as the README says: the same cookie works.
+//! A backup of a running instance, made and restored as the README says.
 
 use std::path::Path;
 use std::process::Command;
@@ -47,15 +47,35 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
     after.log_in(KIM);
     drop(server);
 
-    let out = sessile(restored, &["doctor"], "");
-    assert!(out.status.success(), "{out:?}");
+    // Whoever forgets `sessile restored` loses nobody's session, and is reminded of it.
+    assert_doctor_asks(restored);
     let server = Server::start(restored, &[]);
     let (mut known, mut unknown) = (moved(&before, &server), moved(&after, &server));
     assert_eq!(known.get("/api/session").json()["user"]["email"], KIM);
     assert_eq!(known.get("/api/session/data").json()["kept"], "yes");
     assert_ended(&unknown.get("/api/session"), "unknown");
     assert_eq!(server.client().log_in(KIM).status, 200);
+    drop(server);
+    assert_doctor_asks(restored);
+
+    let out = sessile(restored, &["restored"], "");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "ended 2; clients begin anew\n", "{out:?}");
+    let out = sessile(restored, &["doctor"], "");
+    assert!(out.status.success(), "{out:?}");
+    let server = Server::start(restored, &[]);
+    assert_ended(&moved(&before, &server).get("/api/session"), "revoked");
+    assert_eq!(server.client().log_in(KIM).status, 200);
+    drop(server);
+    assert!(sessile(restored, &["doctor"], "").status.success());
     assert!(Path::new(&restored.key_file()).exists());
+}
+
+fn assert_doctor_asks(db: &TestDb) {
+    let out = sessile(db, &["doctor"], "");
+    let told = String::from_utf8_lossy(&out.stdout);
+    let line = told.lines().find(|line| line.starts_with("FAIL history:"));
+    assert!(line.is_some_and(|line| line.contains("`sessile restored`")), "{told}");
+    assert_eq!(out.status.code(), Some(1), "{told}");
 }
 
 /// The same browser, now that the name leads to another machine.

@@ -8,14 +8,15 @@ mod model;
 mod operations;
 mod page;
 mod plans;
+mod restored;
 mod sweep;
 
 use serde_json::{Value, json};
-use sessile::draft::book::random_uuid;
+use sessile::draft::{book::random_uuid, revision::Revision};
 
 use crate::{
     centre::{ALEX, KIM, serve, signed_in},
-    support::{Answer, Client},
+    support::{Answer, Client, TestDb},
 };
 
 fn uuid() -> String {
@@ -69,4 +70,17 @@ fn texts(client: &mut Client) -> Vec<String> {
 
 fn own(client: &mut Client, name: &str) -> String {
     client.get("/api/session").json()["session"][name].as_str().expect("a text").to_owned()
+}
+
+/// The count of changes in a revision.
+fn changes_of(revision: &Value) -> i64 {
+    let text = revision.as_str().unwrap_or_else(|| panic!("a text: {revision}"));
+    text.split('.').nth(1).expect("a count").parse().expect("a number")
+}
+
+/// A revision as the server gives it out to the account of this client.
+fn revision(db: &TestDb, client: &mut Client, count: i64) -> Value {
+    let account = client.get("/api/session").json()["user"]["id"].as_str().expect("an id").to_owned();
+    let history = db.sql("SELECT history FROM instance");
+    json!(Revision { history, count }.seal(&account, &db.keys()).expect("a seal"))
 }

@@ -18,6 +18,7 @@ use sessile::{
         apply::{self, Applied, Sender},
         operation::Sent,
         result::{OperationResult, Status},
+        revision::{Known, Revision},
     },
     session::{Sessions, Who},
 };
@@ -90,7 +91,7 @@ struct World {
 
 struct Device {
     sender: Sender,
-    known: Option<i64>,
+    known: Option<Revision>,
     copies: BTreeMap<String, Draft>,
     outbox: Vec<Entry>,
 }
@@ -214,7 +215,7 @@ impl World {
                 device.copies.values().map(|draft| (&draft.id, &draft.text, draft.version)).collect();
             let stored: BTreeSet<_> = stored.iter().map(|draft| (&draft.id, &draft.text, draft.version)).collect();
             assert_eq!(copies, stored, "run {}", self.seed);
-            assert_eq!(device.known, Some(revision), "run {}", self.seed);
+            assert_eq!(device.known.as_ref(), Some(&revision), "run {}", self.seed);
         }
         let mut texts: Vec<&str> = stored.iter().map(|draft| draft.text.as_str()).collect();
         texts.sort_unstable();
@@ -307,10 +308,12 @@ impl Device {
 
     async fn send(&self, sessions: &Sessions, batch: &[Entry]) -> Applied {
         let raw: Vec<_> = batch.iter().map(|entry| to_raw_value(&entry.sent).unwrap()).collect();
-        let (sender, known) = (self.sender.clone(), self.known);
+        let sender = self.sender.clone();
+        let known = self.known.clone().map(|revision| Known { revision, is_sealed: true });
         let sent: Vec<Sent> = raw.iter().map(|raw| Sent::read(raw)).collect();
-        let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known, &Facts::default()).await;
-        sessions.db.write(work).await.unwrap().expect("a session that lives")
+        let work =
+            async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known.as_ref(), &Facts::default()).await;
+        sessions.db.write(work).await.unwrap().expect("a session that lives, and a history that goes on")
     }
 
     fn take(&mut self, batch: &[Entry], applied: Applied) {

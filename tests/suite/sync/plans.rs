@@ -14,6 +14,7 @@ use sessile::{
         apply::{self, Sender},
         operation::Sent,
         result,
+        revision::{Known, Revision},
     },
     session::Who,
 };
@@ -115,7 +116,10 @@ async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) ->
     let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
     let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true };
     let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
-    let work = async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(0), &Facts::default()).await;
-    let applied = node.sessions.db.write(work).await.unwrap().expect("a session that lives");
+    let known = Known { revision: Revision { history: String::new(), count: 0 }, is_sealed: true };
+    let work =
+        async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(&known), &Facts::default()).await;
+    let applied =
+        node.sessions.db.write(work).await.unwrap().expect("a session that lives, and a history that goes on");
     applied.results.iter().map(|result| result.status).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{KIM, delete, put, result, results, send, serve, signed_in};
+use super::{KIM, delete, put, result, results, revision, send, serve, signed_in};
 use crate::support::{TestDb, on_both_engines, sessile};
 
 on_both_engines! {
@@ -32,11 +32,12 @@ async fn deletions_are_told_for_90_days_and_then_clients_begin_anew(db: TestDb) 
     db.sql("UPDATE drafts SET deleted_at = INSTANT(-7776001) WHERE id = 'one'");
     assert!(sessile(&db, &["prune"], "").status.success());
     assert_eq!(db.sql("SELECT count(*) FROM drafts"), "2");
-    let known = |revision: i64| json!({"lastKnown": {"revision": revision}});
-    let behind = send(&mut phone, &known(3)).json();
+    let behind = json!({"lastKnown": {"revision": revision(&db, &mut phone, 3)}});
+    let behind = send(&mut phone, &behind).json();
     assert_eq!(behind["changes"]["reset"], true);
     assert_eq!(behind["changes"]["drafts"].as_array().unwrap().len(), 1);
-    let abreast = send(&mut phone, &known(4)).json();
+    let abreast = json!({"lastKnown": {"revision": revision(&db, &mut phone, 4)}});
+    let abreast = send(&mut phone, &abreast).json();
     assert_eq!((abreast["changes"].get("reset"), &abreast["changes"]["drafts"][0]["deleted"]), (None, &json!(true)));
     // A text that builds on what is forgotten is not lost.
     assert_eq!(result(&mut phone, &put("one", "a, gone on with", 1))["draft"]["text"], "a, gone on with");

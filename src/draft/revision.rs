@@ -1,0 +1,62 @@
+//! How far a client has got: the id of a history, and the account's count of changes in it. Sealed, so that a count beyond the
+//! server's own proves that changes were lost. Clients send it back as it is.
+
+use super::apply::LockedAccount;
+use crate::{error::Result, key_file::Keys, secret::is_base64url};
+
+/// Longest id of a history, in characters.
+const LONGEST_ID: usize = 40;
+
+/// An account's count of changes in a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The history's id.
+    pub history: String,
+    /// The count.
+    pub count: i64,
+}
+
+/// A revision that a client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The revision.
+    pub revision: Revision,
+    /// Whether this instance gave it out, to this account.
+    pub is_sealed: bool,
+}
+
+impl Revision {
+    /// As clients get it.
+    pub fn seal(&self, account_id: &str, keys: &Keys) -> Result<String> {
+        let seal = keys.seal_revision(&self.sealed(account_id))?;
+        Ok(format!("{}.{}.{seal}", self.history, self.count))
+    }
+
+    fn sealed(&self, account_id: &str) -> String {
+        format!("{account_id} {} {}", self.history, self.count)
+    }
+}
+
+impl Known {
+    /// From what a client sent; `None` if it is no revision.
+    pub fn read(text: &str, account_id: &str, keys: &Keys) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (Some(history), Some(count), Some(seal), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        if history.len() > LONGEST_ID || !is_base64url(history, history.len()) {
+            return None;
+        }
+        let count: i64 = count.parse().ok().filter(|count| *count >= 0)?;
+        let revision = Revision { history: history.to_owned(), count };
+        let is_sealed = keys.has_sealed_revision(&revision.sealed(account_id), seal);
+        Some(Self { revision, is_sealed })
+    }
+
+    /// Whether changes that this client has seen are not here any more, though the history is said to be the same.
+    pub(super) fn proves_loss(&self, locked: &LockedAccount) -> bool {
+        let Revision { history, count } = &self.revision;
+        self.is_sealed && *history == locked.history.id && *count > locked.revision
+    }
+}
