@@ -3,6 +3,8 @@
 //!
 //! Invariant: nothing else in the program asks the machine for the time.
 
+pub mod zone;
+
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},

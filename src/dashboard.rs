@@ -17,7 +17,10 @@ use crate::{
     error::Result,
     page::{self, Page, When, zoned},
     security::{Site, forms},
-    session::{CurrentUser, Record, Sessions, Who, listing},
+    session::{
+        CurrentUser, Record, Sessions, Who,
+        listing::{self, SignedIn},
+    },
     trail::{
         EventRow, Week,
         words::{self, Doubtful},
@@ -72,6 +75,7 @@ pub async fn show(
     let read = sessions.db.read(async move |conn: &mut Conn<'_>| Read::of(conn, &who).await).await?;
     let Read { here, events, there, sign_ins, arrivals } = read;
     let here = sessions.overlaid(here);
+    let devices = listing::by_device(&here);
     let now = user.now;
     let token = forms::token(&site, &req)?;
     let week = Week::draw(&sign_ins, now);
@@ -83,12 +87,12 @@ pub async fn show(
         token: token.value.clone(),
         greeting: greeting(now),
         name: first_name(&user.account.name).to_owned(),
-        summary: summary(here.len(), week.failures()),
+        summary: summary(devices.len(), week.failures()),
         ring: Ring::draw(user.record.expires_at.since(now), sessions.times.idle),
         password_due: When::day(user.record.absolute_expires_at),
         idle_text: pictures::in_words(sessions.times.idle),
-        more_devices: here.len().saturating_sub(MOST_DEVICES),
-        here: device_rows(&here, &user, &arrivals.unanswered),
+        more_devices: devices.len().saturating_sub(MOST_DEVICES),
+        here: device_rows(devices, &user, &arrivals.unanswered),
         events,
         week,
     };
@@ -120,23 +124,22 @@ impl Read {
 }
 
 /// The device in use first, then by activity.
-fn device_rows(here: &[(Record, Option<String>)], user: &CurrentUser, new: &[String]) -> Vec<DeviceRow> {
-    let (this, others): (Vec<_>, Vec<_>) = here.iter().partition(|(record, _)| record.id == user.record.id);
-    this.into_iter()
-        .chain(others)
-        .take(MOST_DEVICES)
-        .map(|(record, device)| {
-            let row = DeviceRow::new(record, device.as_deref(), record.id == user.record.id, user.now);
-            DeviceRow { new: record.device_id.as_ref().is_some_and(|id| new.contains(id)), ..row }
-        })
-        .collect()
+fn device_rows(devices: Vec<SignedIn<'_>>, user: &CurrentUser, new: &[String]) -> Vec<DeviceRow> {
+    let (this, others): (Vec<_>, Vec<_>) = devices.into_iter().partition(|device| device.is_of(&user.record));
+    let rows = this.iter().chain(&others).take(MOST_DEVICES);
+    rows.map(|device| {
+        let row = DeviceRow::new(device, device.is_of(&user.record), user.now);
+        DeviceRow { new: device.newest.device_id.as_ref().is_some_and(|id| new.contains(id)), ..row }
+    })
+    .collect()
 }
 
 impl DeviceRow {
-    fn new(record: &Record, device: Option<&str>, current: bool, now: Instant) -> Self {
+    fn new(device: &SignedIn<'_>, current: bool, now: Instant) -> Self {
+        let record = device.newest;
         let client = record.client();
         let label = client.label();
-        let name = device.map_or_else(|| label.clone(), str::to_owned);
+        let name = device.device_name.map_or_else(|| label.clone(), str::to_owned);
         let from = record.ip.as_deref().unwrap_or("no address");
         Self {
             line: if name == label { from.to_owned() } else { label },
@@ -145,8 +148,16 @@ impl DeviceRow {
             when: if current { When::past(now, now) } else { When::past(record.last_activity, now) },
             current,
             new: false,
-            ending: (!current).then(|| Ending::Session(record.id.clone()).to_string()),
+            ending: (!current).then(|| ending_of(device).to_string()),
         }
+    }
+}
+
+/// A device with several sessions is signed out of all of them.
+fn ending_of(device: &SignedIn<'_>) -> Ending {
+    match &device.newest.device_id {
+        Some(id) if device.sessions > 1 => Ending::OnDevice(id.clone()),
+        _ => Ending::Session(device.newest.id.clone()),
     }
 }
 

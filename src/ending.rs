@@ -26,6 +26,8 @@ pub enum Ending {
     Session(String),
     /// All sessions but the one that acts.
     Others,
+    /// All sessions on a device, which stays known.
+    OnDevice(String),
     /// A device, with all its sessions; it is forgotten.
     Device(String),
     /// What somebody else did, by the session or the device with which they did it: both end, and the device is forgotten.
@@ -42,6 +44,7 @@ impl Ending {
         let named = |prefix: &str| id.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()).then(|| id.to_owned());
         match word {
             "session" => named("aiq_").map(Self::Session),
+            "on-device" => named("dev_").map(Self::OnDevice),
             "device" => named("dev_").map(Self::Device),
             "not-me" => named("aiq_").or_else(|| named("dev_")).map(Self::NotMe),
             _ => None,
@@ -53,7 +56,7 @@ impl Ending {
     pub fn leads_out_to(&self) -> &'static str {
         match self {
             Self::NotMe(_) => "/login?next=%2Faccount%3Fwhy%3Dnot-me",
-            Self::Session(_) | Self::Others | Self::Device(_) => "/login",
+            Self::Session(_) | Self::Others | Self::OnDevice(_) | Self::Device(_) => "/login",
         }
     }
 
@@ -73,6 +76,7 @@ impl fmt::Display for Ending {
         match self {
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Others => f.write_str("others"),
+            Self::OnDevice(id) => write!(f, "on-device:{id}"),
             Self::Device(id) => write!(f, "device:{id}"),
             Self::NotMe(id) => write!(f, "not-me:{id}"),
         }
@@ -96,7 +100,7 @@ pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Opt
     let account = who.account_id.as_str();
     match ending {
         Ending::Others => Ok(Some(String::new())),
-        Ending::Device(id) => Ok(known::one(conn, account, id).await?.map(|device| device.name)),
+        Ending::OnDevice(id) | Ending::Device(id) => Ok(known::one(conn, account, id).await?.map(|device| device.name)),
         Ending::NotMe(id) if id.starts_with("dev_") => {
             Ok(known::one(conn, account, id).await?.map(|device| device.name))
         }
@@ -125,6 +129,12 @@ pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Opti
                 return Ok(None);
             }
             end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await.map(Some)
+        }
+        Ending::OnDevice(id) => {
+            if known::one(conn, &account, id).await?.is_none() {
+                return Ok(None);
+            }
+            end(conn, who, &Scope::OnDevice { account, device: id.clone() }, ip).await.map(Some)
         }
         Ending::Device(id) => forget(conn, who, id, ip).await,
         Ending::NotMe(id) if id.starts_with("dev_") => forget(conn, who, id, ip).await,
@@ -176,6 +186,7 @@ mod tests {
         for ending in [
             Ending::Session("aiq_1_a".into()),
             Ending::Others,
+            Ending::OnDevice("dev_a".into()),
             Ending::Device("dev_a".into()),
             Ending::NotMe("aiq_1_a".into()),
             Ending::NotMe("dev_a".into()),

@@ -24,12 +24,16 @@ use crate::{
     secret,
     security::{
         Site, compress, cookies,
-        envelope::RequestId,
+        envelope::{FactsSlot, RequestId},
+        forms,
         headers,
         limits::{self, Connection},
         proxies::{self, Client},
     },
-    session::{Sessions, guard},
+    session::{
+        Sessions, guard,
+        request::{Presented, RequestFacts},
+    },
 };
 
 /// The layer.
@@ -45,6 +49,7 @@ pub async fn answer(
     let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
     let asked = Asked::new(&req, &site, client)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
+    req.extensions_mut().insert(asked.facts.clone());
     if let Some(client) = client {
         req.extensions_mut().insert(client);
     }
@@ -86,6 +91,8 @@ struct Asked {
     method: String,
     path: String,
     path_and_query: String,
+    facts: FactsSlot,
+    site: web::Data<Site>,
     route: Option<String>,
     is_get: bool,
     over_http: bool,
@@ -108,13 +115,15 @@ enum Bounce {
 }
 
 impl Asked {
-    fn new(req: &ServiceRequest, site: &Site, client: Option<Client>) -> Result<Self> {
+    fn new(req: &ServiceRequest, site: &web::Data<Site>, client: Option<Client>) -> Result<Self> {
         let sessions =
             req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
         let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
         let path = req.path().to_owned();
         Ok(Self {
             id: secret::random_name("req_")?,
+            facts: FactsSlot::default(),
+            site: site.clone(),
             method: req.method().to_string(),
             path_and_query: own_part(req.uri()),
             route: req.match_pattern(),
@@ -180,7 +189,7 @@ impl Asked {
         } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
             page::see_other("/login")
         } else {
-            ErrorPage::answer(error, req, &self.id).unwrap_or_else(|error| error.error_response())
+            ErrorPage::answer(error, req, self).unwrap_or_else(|error| error.error_response())
         };
         if let Error::MethodNotAllowed(methods) = error {
             answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
@@ -304,30 +313,60 @@ struct ErrorPage {
     words: &'static str,
     request_id: String,
     back: Option<(&'static str, &'static str)>,
+    /// Whether the page loads itself again once the service is back.
+    returns: bool,
+}
+
+/// What an error page must know of whoever reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Nobody who is signed in, as far as the cookie says.
+    Stranger,
+    /// Somebody whose browser holds a session key that we signed. Whether it lives may not be known.
+    Holder,
 }
 
 impl ErrorPage {
-    fn answer(error: &Error, req: Option<&HttpRequest>, request_id: &str) -> Result<HttpResponse> {
-        let (heading, words) = in_plain_words(error);
+    fn answer(error: &Error, req: Option<&HttpRequest>, asked: &Asked) -> Result<HttpResponse> {
+        let facts = asked.facts.facts();
+        let reader = match facts.as_deref() {
+            Some(RequestFacts { presented: Presented::Key(_), .. }) => Reader::Holder,
+            _ => Reader::Stranger,
+        };
+        let (heading, words) = in_plain_words(error, reader);
+        let page = req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading));
         let template = Self {
-            page: req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading)),
+            page: with_navigation(page, facts.as_deref(), reader, &asked.site)?,
             code: error.status_code().as_u16(),
             heading,
             words,
-            request_id: request_id.to_owned(),
+            request_id: asked.id.clone(),
             back: Some(match error {
                 // The same address again.
                 Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) => ("", "Try again"),
                 _ => ("/", "Go to the start page"),
             }),
+            returns: asked.is_get && matches!(error, Error::Unavailable(_)),
         };
         page::answer(error.status_code(), &template)
     }
 }
 
-fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
+/// Whoever is signed in keeps the navigation and the way out. While the database is away nobody's name is known, and the
+/// navigation alone is shown.
+fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, site: &Site) -> Result<Page> {
+    match facts.and_then(RequestFacts::live) {
+        Some(live) => {
+            let token = forms::token_of_session(site, &live)?;
+            Ok(page.of(&live.account.name, &token, ""))
+        }
+        None => Ok(Page { has_navigation: reader == Reader::Holder && facts.is_some_and(RequestFacts::is_undecided), ..page }),
+    }
+}
+
+fn in_plain_words(error: &Error, reader: Reader) -> (&'static str, &'static str) {
     match error {
-        Error::NotFound => ("Nothing is here", "The address may be mistyped, or what was here is gone."),
+        Error::NotFound => ("Page not found", "The address may be mistyped, or the page may be gone."),
         Error::CrossOrigin => (
             "That came from another site",
             "To keep you safe, Sessile does only what its own pages ask for. Open the page here and try again.",
@@ -342,16 +381,20 @@ fn in_plain_words(error: &Error) -> (&'static str, &'static str) {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
         Error::Forbidden => {
-            ("That is not for you", "Your account may not do this. Ask whoever looks after Sessile for you.")
+            ("That is not for you", "Your account may not do this. Ask the administrator.")
         }
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
+        Error::Unavailable(_) if reader == Reader::Holder => (
+            "Just a moment, please",
+            "Sessile cannot answer just now. You are not signed out. This page loads again by itself.",
+        ),
         Error::Unavailable(_) => (
             "Just a moment, please",
-            "Sessile cannot answer just now. You are not signed out, and nothing is lost. Try again shortly.",
+            "Sessile cannot answer just now. Please try again in a minute.",
         ),
         Error::Internal(_) => (
             "Something went wrong",
-            "It is not your fault. Please try again; if it happens again, tell whoever looks after Sessile for you.",
+            "It is not your fault. Please try again; if it happens again, tell the administrator.",
         ),
         Error::LoginRequired | Error::SessionEnded(_) | Error::InvalidCredentials => {
             ("Sign in first", "You need to sign in to see this.")

@@ -6,10 +6,12 @@ use askama::Template;
 
 use crate::{
     assets,
+    clock::zone,
     db::Instant,
     device::arrivals::Arrivals,
     error::{Error, Result},
     security::{Site, forms::FormToken},
+    session::request,
 };
 
 /// The frame of a page.
@@ -19,12 +21,18 @@ pub struct Page {
     pub title: String,
     /// Who is signed in, if it is a page for somebody.
     pub person: Option<Person>,
+    /// Whether the navigation is shown though nobody's name is known.
+    pub has_navigation: bool,
     /// Which entry of the navigation this is.
     pub current: &'static str,
     /// The same page under the right origin, if it was opened under another.
     pub misplaced: Option<String>,
     /// A new device that the person is asked about.
     pub arrival: Option<Arrival>,
+    /// The reader's time zone, if it is known.
+    pub zone: Option<String>,
+    /// Where the page's script keeps the browser's own zone; empty in pages that are for nobody in particular.
+    pub zone_cookie: String,
 }
 
 /// A new device, as the account's other devices are asked about it.
@@ -83,7 +91,13 @@ const NAVIGATION: &[NavItem] = &[
 impl Page {
     /// The frame of a page that `req` asks for.
     pub fn new(req: &HttpRequest, title: &str) -> Self {
-        Self { misplaced: misplaced(req), ..Self::bare(title) }
+        let site = req.app_data::<web::Data<Site>>();
+        Self {
+            misplaced: misplaced(req),
+            zone: reader_zone_name(),
+            zone_cookie: site.map(|site| site.cookies.zone.clone()).unwrap_or_default(),
+            ..Self::bare(title)
+        }
     }
 
     /// A frame without anything that depends on who asks, and how.
@@ -195,22 +209,33 @@ impl When {
     }
 }
 
+/// A time of day says its zone while the reader's is not known, so that it is never wrong.
 fn clock_text(at: Instant, now: Instant) -> String {
     let (then, today) = (zoned(at), zoned(now));
+    let zone = if reader_zone().is_some() { "" } else { " %Z" };
     let days = today.date().duration_since(then.date()).as_hours() / 24;
     let format = match days {
-        0 => "%-H:%M",
-        1 => "yesterday %-H:%M",
-        2..7 => "%A %-H:%M",
-        _ if then.year() == today.year() => "%-d %B",
-        _ => "%-d %B %Y",
+        0 => format!("today %-H:%M{zone}"),
+        1 => format!("yesterday %-H:%M{zone}"),
+        2..7 => format!("%A %-H:%M{zone}"),
+        _ if then.year() == today.year() => "%-d %B".to_owned(),
+        _ => "%-d %B %Y".to_owned(),
     };
-    then.strftime(format).to_string()
+    then.strftime(&format).to_string()
 }
 
-/// In the machine's zone; the script in the page knows the person's.
+/// In the zone of whoever reads the answer under way; in the machine's while that is not known.
 pub fn zoned(at: Instant) -> jiff::ZonedDateTime {
-    at.timestamp().to_zoned_datetime(jiff::tz::TimeZone::system())
+    at.timestamp().to_zoned_datetime(reader_zone().unwrap_or_else(jiff::tz::TimeZone::system))
+}
+
+fn reader_zone() -> Option<jiff::tz::TimeZone> {
+    zone::named(&reader_zone_name()?)
+}
+
+/// The name of the zone that the answer under way is written in, if it is the reader's.
+fn reader_zone_name() -> Option<String> {
+    request::current().and_then(|facts| facts.reader_zone())
 }
 
 #[cfg(test)]

@@ -19,9 +19,31 @@ pub fn is_id(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(is_fine)
 }
 
+/// The beginning of a text for a line that holds so many characters: one that is longer ends in an ellipsis, after a whole
+/// word where there is one near the end.
+pub fn shortened(text: &str, most: usize) -> String {
+    let Some((end, _)) = text.char_indices().nth(most) else {
+        return text.to_owned();
+    };
+    let kept = text.char_indices().nth(most.saturating_sub(1)).map_or(end, |(end, _)| end);
+    let line = &text[..kept];
+    let near = line.len() - line.len() / 4;
+    let word_end = line.rfind(char::is_whitespace).filter(|at| *at >= near).unwrap_or(line.len());
+    format!("{}…", line[..word_end].trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shortened_text_ends_in_an_ellipsis_after_a_whole_word() {
+        assert_eq!(shortened("Low tide", 8), "Low tide");
+        assert_eq!(shortened("Kelp soup is back on Friday", 20), "Kelp soup is back…");
+        assert_eq!(shortened("Donaudampfschifffahrt", 8), "Donauda…");
+        assert_eq!(shortened("🦀🦀🦀", 2), "🦀…");
+        assert_eq!(shortened("", 0), "");
+    }
 
     #[test]
     fn ids_are_short_and_plain() {

@@ -44,6 +44,9 @@ pub struct Account {
     pub name: String,
     /// What the person may do.
     pub role: Role,
+    /// The time zone in which the person reads times, as a browser said at a sign-in.
+    #[serde(skip)]
+    pub time_zone: Option<String>,
 }
 
 /// What a login is checked against.
@@ -111,6 +114,13 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
                 .returning(Account::as_returning())
         )
     )
+}
+
+/// Keeps the time zone in which the person reads times, for browsers that do not tell theirs. The caller has checked that
+/// the name is a zone's.
+pub async fn keep_time_zone(conn: &mut Conn<'_>, id: &str, zone: &str) -> Result<()> {
+    let account = accounts::table.filter(accounts::id.eq(id));
+    run!(conn, execute(diesel::update(account).set(accounts::time_zone.eq(Some(zone))))).map(drop)
 }
 
 /// The account of an address and what its password is checked against.

@@ -19,6 +19,7 @@ diesel::table! {
         disabled_at -> Nullable<Instant>,
         revision -> BigInt,
         drafts_floor -> BigInt,
+        time_zone -> Nullable<Text>,
     }
 }
 

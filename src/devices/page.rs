@@ -49,8 +49,10 @@ struct DevicesPage {
     done: Option<&'static str>,
     notice: Option<&'static str>,
     cards: Vec<Card>,
-    /// Living sessions but the one in use.
-    others: usize,
+    /// Whether any session lives but the one in use.
+    has_others: bool,
+    /// Devices with a living session, but the one in use.
+    elsewhere: usize,
 }
 
 /// The page as it is shown again.
@@ -110,7 +112,7 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) 
     let ending = Ending::parse(sent).ok_or(Error::NotFound)?;
     let next = match &ending {
         Ending::NotMe(_) => "/account?why=not-me".to_owned(),
-        Ending::Session(_) => next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
+        Ending::Session(_) | Ending::OnDevice(_) => next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
         Ending::Others => "/devices?done=others".to_owned(),
         Ending::Device(_) => "/devices?done=forgotten".to_owned(),
     };
@@ -194,7 +196,8 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         token: token.value,
         done: again.done,
         notice: again.notice,
-        others: living.iter().filter(|(record, _)| record.id != user.record.id).count(),
+        has_others: living.iter().any(|(record, _)| record.id != user.record.id),
+        elsewhere: listing::by_device(&living).iter().filter(|there| !there.is_of(&user.record)).count(),
         cards,
     };
     page::answer(status, &template)

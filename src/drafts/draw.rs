@@ -15,7 +15,11 @@ use crate::{
     page::{self, Page, When},
     security::forms,
     session::CurrentUser,
+    text,
 };
+
+/// Characters of a draft that its row in the list shows at most.
+const LONGEST_LINE: usize = 120;
 
 #[derive(Template)]
 #[template(path = "drafts/drafts.html")]
@@ -170,7 +174,7 @@ impl Row {
         let line = draft.beginning.trim().lines().next().unwrap_or_default();
         Self {
             id: draft.id.clone(),
-            line: if line.is_empty() { "Empty draft".to_owned() } else { line.chars().take(120).collect() },
+            line: if line.is_empty() { "Empty draft".to_owned() } else { text::shortened(line, LONGEST_LINE) },
             when: When::past(draft.updated_at, user.now),
             device: draft.updated_on.clone(),
             in_two: pair(&draft.id, list).is_some(),

@@ -45,10 +45,13 @@ struct ConfirmPage {
     page: Page,
     token: String,
     email: String,
+    heading: String,
     lead: String,
     go_on: &'static str,
     then: Option<String>,
     next: Option<String>,
+    /// Whether the password is asked for, or only whether the person is sure.
+    asks_password: bool,
     back: &'static str,
     notice: Option<String>,
     password_error: Option<String>,
@@ -59,8 +62,8 @@ struct ConfirmPage {
 struct Again {
     next: Option<String>,
     then: Option<Ending>,
-    /// What that is called.
-    name: String,
+    /// What that does.
+    effect: Effect,
     notice: Option<String>,
     password_error: Option<String>,
 }
@@ -119,8 +122,90 @@ async fn what_was_asked(desk: &Desk, user: &CurrentUser, next: &str, then: &str)
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
     let (who, asked) = (user.who(), then.clone());
-    let name = desk.sessions.db.read(async move |conn: &mut Conn<'_>| ending::name(conn, &who, &asked).await).await?;
-    Ok(Again { next, then: Some(then), name: name.ok_or(Error::NotFound)?, ..Again::default() })
+    let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &asked).await;
+    let effect = desk.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
+    Ok(Again { next, then: Some(then), effect, ..Again::default() })
+}
+
+/// What an ending does, as far as its words need to know.
+#[derive(Debug, Default)]
+struct Effect {
+    /// The name of the device that it reaches.
+    name: String,
+    /// Whether that is the device in use.
+    is_here: bool,
+    /// The names of the other devices that are signed in.
+    others: Vec<String>,
+}
+
+impl Effect {
+    async fn of(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Option<Self>> {
+        let Some(name) = ending::name(conn, who, ending).await? else {
+            return Ok(None);
+        };
+        if *ending != Ending::Others {
+            let is_here = matches!(ending, Ending::Device(id) | Ending::OnDevice(id) | Ending::NotMe(id) if Some(id) == who.device_id.as_ref());
+            return Ok(Some(Self { name, is_here, others: Vec::new() }));
+        }
+        let living = listing::list(conn, &who.account_id).await?;
+        let others = listing::by_device(&living).into_iter().filter(|device| {
+            device.newest.id != who.session_id && (device.newest.device_id.is_none() || device.newest.device_id != who.device_id)
+        });
+        let names = others.map(|device| device.device_name.map_or_else(|| device.newest.client().label(), str::to_owned));
+        Ok(Some(Self { name, is_here: false, others: names.collect() }))
+    }
+
+    /// What the page is called, what it says will happen, and what the button says.
+    fn in_words(&self, then: Option<&Ending>) -> (String, String, &'static str) {
+        let name = &self.name;
+        match then {
+            None => (
+                "Confirm it's you".to_owned(),
+                "To keep you safe, type your password again before you go on.".to_owned(),
+                "Go on",
+            ),
+            Some(Ending::Session(_) | Ending::OnDevice(_)) => (
+                format!("Sign out {name}?"),
+                "It needs your password to sign in again. Nothing that was saved is lost.".to_owned(),
+                "Sign out",
+            ),
+            Some(Ending::Others) => {
+                ("Sign out everywhere else?".to_owned(), self.others_in_words(), "Sign out everywhere else")
+            }
+            Some(Ending::Device(_)) if self.is_here => (
+                "Forget this device?".to_owned(),
+                "You are signed out here, and what this device has kept is erased, changes that were not saved yet too. When you sign in again, it counts as a new device.".to_owned(),
+                "Forget this device",
+            ),
+            Some(Ending::Device(_)) => (
+                format!("Forget {name}?"),
+                "It is signed out and leaves your list. When you sign in there again, it counts as a new device."
+                    .to_owned(),
+                "Forget this device",
+            ),
+            Some(Ending::NotMe(_)) => (
+                format!("{name} wasn't you?"),
+                "It is signed out and forgotten at once. Then choose a new password, since somebody may know yours."
+                    .to_owned(),
+                "It wasn't me",
+            ),
+        }
+    }
+
+    fn others_in_words(&self) -> String {
+        const MOST: usize = 3;
+        let rest = self.others.len().saturating_sub(MOST);
+        let mut names = self.others.iter().take(MOST).cloned().collect::<Vec<_>>();
+        if rest > 0 {
+            names.push(if rest == 1 { "one more device".to_owned() } else { format!("{rest} more devices") });
+        }
+        let which = match names.as_slice() {
+            [] => "Every other sign-in of yours ends.".to_owned(),
+            [one] => format!("{one} is signed out."),
+            [first @ .., last] => format!("{} and {last} are signed out.", first.join(", ")),
+        };
+        format!("{which} This device stays signed in.")
+    }
 }
 
 fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done: &Done) -> Result<HttpResponse> {
@@ -181,30 +266,23 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
 }
 
 fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let Again { next, then, name, notice, password_error } = again;
-    let (lead, go_on) = in_words(then.as_ref(), &name);
-    let back = if then.is_some() { "/devices" } else { guard::HOME };
-    let then = then.map(|then| then.to_string());
+    let Again { next, then, effect, notice, password_error } = again;
+    let (heading, lead, go_on) = effect.in_words(then.as_ref());
     let token = forms::token(&desk.site, &desk.req)?.value;
-    let page = Page::new(&desk.req, "Your password, please");
-    let email = user.account.email.clone();
-    let template = ConfirmPage { page, token, email, lead, go_on, then, next, back, notice, password_error };
+    let template = ConfirmPage {
+        page: Page::new(&desk.req, &heading),
+        token,
+        email: user.account.email.clone(),
+        heading,
+        lead,
+        go_on,
+        back: if then.is_some() { "/devices" } else { guard::HOME },
+        // Whoever gave it lately is only asked whether they are sure.
+        asks_password: then.is_none() || !user.is_confirmed(),
+        then: then.map(|then| then.to_string()),
+        next,
+        notice,
+        password_error,
+    };
     page::answer(status, &template)
-}
-
-/// What the password is asked for, and what the button says.
-fn in_words(then: Option<&Ending>, name: &str) -> (String, &'static str) {
-    match then {
-        None => ("To keep you safe we ask once more before you go on.".to_owned(), "Go on"),
-        Some(Ending::Session(_)) => (format!("To sign out {name}, type your password."), "Sign out"),
-        Some(Ending::Others) => {
-            ("To sign out everywhere but here, type your password.".to_owned(), "Sign out everywhere else")
-        }
-        Some(Ending::Device(_)) => {
-            (format!("To sign out {name} and forget it, type your password."), "Forget this device")
-        }
-        Some(Ending::NotMe(_)) => {
-            (format!("To sign out {name} and forget it, type your password. Then choose a new one."), "It wasn't me")
-        }
-    }
 }

@@ -47,9 +47,24 @@ struct LoginPage {
     ended: Option<String>,
     email: String,
     next: Option<String>,
-    notice: Option<String>,
+    notice: Option<Notice>,
     email_error: Option<String>,
     password_error: Option<String>,
+}
+
+/// What is said above the form: a sentence, which may have a moment in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Notice {
+    before: String,
+    /// Shown in brackets.
+    when: Option<When>,
+    after: &'static str,
+}
+
+impl From<String> for Notice {
+    fn from(before: String) -> Self {
+        Self { before, when: None, after: "" }
+    }
 }
 
 /// The form as it is shown again: what was typed, and what is wrong, beside its fields.
@@ -58,7 +73,7 @@ struct Again {
     ended: Option<String>,
     email: String,
     next: Option<String>,
-    notice: Option<String>,
+    notice: Option<Notice>,
     email_error: Option<String>,
     password_error: Option<String>,
 }
@@ -86,7 +101,7 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
     let next = guard::own_address(&desk.site.public, &next);
     let again = Again { email: typed, next, ..Again::default() };
     if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please sign in once more.".to_owned());
+        let notice = Some("This page had been open for a while. Please sign in once more.".to_owned().into());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { notice, ..again });
     }
     let email = match EmailAddress::parse(&again.email) {
@@ -108,7 +123,7 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         Err(error @ Error::TooManyAttempts(_)) => {
             form_again(error, |status, words| form(status, &desk, Again { password_error: Some(words), ..again }))
         }
-        Err(error) => form_again(error, |status, words| form(status, &desk, Again { notice: Some(words), ..again })),
+        Err(error) => form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again })),
     }
 }
 
@@ -125,38 +140,35 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
 }
 
 /// What the browser of a session that has ended is told.
-fn why_signed_out(facts: &RequestFacts, now: Instant) -> Option<String> {
+fn why_signed_out(facts: &RequestFacts, now: Instant) -> Option<Notice> {
     let Standing::Ended(ended) = *facts.standing.borrow() else {
         return None;
     };
-    in_words(ended, now)
+    notice_of(ended, now)
 }
 
-fn in_words(Ended { because, at, hand }: Ended, now: Instant) -> Option<String> {
-    let when = at.map(|at| {
-        let said = When::clock(at, now).text;
-        if said.contains(' ') { format!(" ({said})") } else { format!(" at {said}") }
-    });
-    let when = when.unwrap_or_default();
-    let words = match (because, hand) {
-        (EndedBecause::Expired, _) => "You have not been here for a while, so please sign in again.".to_owned(),
-        (EndedBecause::Replaced, _) => format!("Somebody else signed in here{when}."),
+fn notice_of(Ended { because, at, hand }: Ended, now: Instant) -> Option<Notice> {
+    let (before, after) = match (because, hand) {
+        (EndedBecause::Expired, _) => {
+            return Some("You have not been here for a while, so please sign in again.".to_owned().into());
+        }
         (EndedBecause::LoggedOut | EndedBecause::Unknown, _) => return None,
-        (EndedBecause::Revoked, Hand::Elsewhere) => format!("You were signed out from another device{when}."),
+        (EndedBecause::Replaced, _) => ("Somebody else signed in here", "."),
+        (EndedBecause::Revoked, Hand::Elsewhere) => ("You were signed out from another device", "."),
         (EndedBecause::Revoked, Hand::NewPassword) => {
-            format!("The password was changed{when}. Please sign in with the new one.")
+            ("The password was changed", ". Please sign in with the new one.")
         }
-        (EndedBecause::Revoked, Hand::Operator) => format!("You were signed out by whoever runs Sessile{when}."),
+        (EndedBecause::Revoked, Hand::Operator) => ("You were signed out by the administrator", "."),
         (EndedBecause::Revoked, Hand::OperatorsPassword) => {
-            format!("The password was changed by whoever runs Sessile{when}. Please sign in with the new one.")
+            ("The password was changed by the administrator", ". Please sign in with the new one.")
         }
-        (EndedBecause::Revoked, Hand::Closed) => format!("This account was closed by whoever runs Sessile{when}."),
+        (EndedBecause::Revoked, Hand::Closed) => ("This account was closed by the administrator", "."),
         (EndedBecause::Revoked, Hand::Limit) => {
-            format!("You were signed out{when}, because the account is signed in on too many devices.")
+            ("You were signed out", ", because the account is signed in on too many devices.")
         }
-        (EndedBecause::Revoked, Hand::None) => format!("You were signed out{when}. Please sign in again."),
+        (EndedBecause::Revoked, Hand::None) => ("You were signed out", ". Please sign in again."),
     };
-    Some(words)
+    Some(Notice { before: before.to_owned(), when: at.map(|at| When::clock(at, now)), after })
 }
 
 #[cfg(test)]
@@ -167,15 +179,18 @@ mod tests {
     #[test]
     fn a_browser_is_told_who_signed_it_out_and_why() {
         let now = Instant::from_micros(1_795_460_400_000_000);
-        let told = |reason, by: &str| in_words(Ended::by(reason, Some(by), now), now).unwrap_or_default();
+        let told = |reason, by: &str| {
+            let notice = notice_of(Ended::by(reason, Some(by), now), now).unwrap_or_default();
+            format!("{}{}{}", notice.before, if notice.when.is_some() { " (…)" } else { "" }, notice.after)
+        };
         let cases = [
-            (told(EndReason::Revoked, "acc_kim"), "You were signed out from another device at "),
-            (told(EndReason::Revoked, audit::OPERATOR), "You were signed out by whoever runs Sessile at "),
+            (told(EndReason::Revoked, "acc_kim"), "You were signed out from another device (…)."),
+            (told(EndReason::Revoked, audit::OPERATOR), "You were signed out by the administrator (…)."),
             (told(EndReason::Revoked, audit::SYSTEM), "because the account is signed in on too many devices"),
-            (told(EndReason::PasswordChanged, "acc_kim"), "The password was changed at "),
-            (told(EndReason::PasswordChanged, audit::OPERATOR), "The password was changed by whoever runs Sessile at "),
-            (told(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by whoever runs Sessile at "),
-            (told(EndReason::Replaced, "acc_alex"), "Somebody else signed in here at "),
+            (told(EndReason::PasswordChanged, "acc_kim"), "The password was changed (…). Please"),
+            (told(EndReason::PasswordChanged, audit::OPERATOR), "The password was changed by the administrator (…). Please"),
+            (told(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by the administrator (…)."),
+            (told(EndReason::Replaced, "acc_alex"), "Somebody else signed in here (…)."),
             (told(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),
         ];
         for (words, expected) in cases {

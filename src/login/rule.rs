@@ -8,7 +8,7 @@ use actix_web::HttpResponse;
 
 use crate::{
     account::{
-        Account, EmailAddress,
+        self, Account, EmailAddress,
         proof::{self, Checked},
     },
     audit::{self, Event, Kind},
@@ -32,6 +32,8 @@ pub struct Visit {
     client: Client,
     /// Whether it runs as an app, if it said so.
     installed: Option<bool>,
+    /// The browser's time zone, if it said one.
+    zone: Option<String>,
 }
 
 impl Visit {
@@ -48,6 +50,7 @@ impl Visit {
             ip: facts.ip.clone(),
             client: Client::from_headers(&facts.user_agent, &facts.hints),
             installed: None,
+            zone: facts.browser_zone.clone(),
         }
     }
 
@@ -151,6 +154,9 @@ pub async fn begin(
     key: SessionKey,
     times: Lifetimes,
 ) -> Result<Welcome> {
+    if let Some(zone) = visit.zone.filter(|zone| account.time_zone.as_ref() != Some(zone)) {
+        account::keep_time_zone(conn, &account.id, &zone).await?;
+    }
     let ip = visit.ip.clone();
     let says = device::Says { client: visit.client, installed: visit.installed, name: visit.device_name };
     let recognized = device::recognize(conn, &account.id, visit.device_secret, says).await?;

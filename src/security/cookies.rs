@@ -24,6 +24,8 @@ pub struct CookieNames {
     pub visitor: String,
     /// Says that this navigation has bounced once.
     pub bounce: String,
+    /// The reader's time zone. Written by the page's script, so it is the only one that scripts can read.
+    pub zone: String,
     https: bool,
 }
 
@@ -36,6 +38,7 @@ impl CookieNames {
             device: name("aiq_device"),
             visitor: name("aiq_visitor"),
             bounce: name("aiq_bounce"),
+            zone: name("aiq_zone"),
             https,
         }
     }

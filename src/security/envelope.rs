@@ -4,6 +4,7 @@
 //! Invariant: the session cookie that actix-session sees was verified here, whichever of the keys signed it, and signed
 //! again by the first.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use actix_web::{
@@ -17,6 +18,7 @@ use actix_web::{
 
 use super::{Site, cookies, proxies::Client};
 use crate::{
+    clock::zone,
     device::Hints,
     error::{Away, Error, Result},
     session::{
@@ -28,6 +30,17 @@ use crate::{
 /// A page's script sends it with what nobody has asked it for, so that an open page alone keeps no session alive.
 const UNATTENDED: &str = "x-unattended";
 
+/// Where the outermost layer finds the facts of a request after it was answered.
+#[derive(Debug, Clone, Default)]
+pub struct FactsSlot(Rc<RefCell<Option<Rc<RequestFacts>>>>);
+
+impl FactsSlot {
+    /// The facts, if the request came so far.
+    pub fn facts(&self) -> Option<Rc<RequestFacts>> {
+        self.0.borrow().clone()
+    }
+}
+
 /// Names a request; set by the outermost layer.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
@@ -38,10 +51,13 @@ pub async fn wrap(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
+    let facts = Rc::new(facts(&mut req, &site));
+    if let Some(slot) = req.extensions().get::<FactsSlot>() {
+        slot.0.replace(Some(Rc::clone(&facts)));
+    }
     if !site.is_ready() {
         return Err(Error::unavailable(Away::Database, "the database has not answered since the start").into());
     }
-    let facts = Rc::new(facts(&mut req, &site));
     let answer = Rc::clone(&facts).scope(next.call(req)).await;
     match facts.fault.take() {
         Some(error) => Err(error.into()),
@@ -57,9 +73,15 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
         Hints { brands: said("sec-ch-ua"), platform: said("sec-ch-ua-platform"), mobile: said("sec-ch-ua-mobile") };
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    let facts = RequestFacts { hints, ..RequestFacts::new(request_id, ip, user_agent, presented) };
+    let facts = RequestFacts { hints, browser_zone: zone(req, site), ..RequestFacts::new(request_id, ip, user_agent, presented) };
     facts.unattended.set(req.headers().contains_key(UNATTENDED));
     facts
+}
+
+/// The time zone that the page's script has found out, if there is one of that name.
+fn zone(req: &ServiceRequest, site: &Site) -> Option<String> {
+    let cookie = cookies::all_named(req.headers(), &site.cookies.zone).into_iter().next()?;
+    zone::named(cookie.value()).map(|_| cookie.value().to_owned())
 }
 
 /// Longest session cookie that is looked at; ours are far below.

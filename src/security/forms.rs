@@ -12,7 +12,7 @@ use super::{Site, cookies, limits, origin::Proof};
 use crate::{
     error::{Error, Result},
     secret::Secret,
-    session::request::{self, RequestFacts},
+    session::request::{self, Loaded, RequestFacts},
 };
 
 /// Largest form, in bytes.
@@ -36,9 +36,8 @@ pub struct FormToken {
 /// # Errors
 /// When the operating system has no randomness to give.
 pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
-    let live = request::current().and_then(|facts| facts.live());
-    if let Some(live) = live {
-        return token_of_session(site, &live.record.id, &live.account.id);
+    if let Some(live) = request::current().and_then(|facts| facts.live()) {
+        return token_of_session(site, &live);
     }
     let (secret, cookie) = match cookies::short_secret(req, &site.cookies.visitor) {
         Some(secret) => (secret, None),
@@ -51,9 +50,13 @@ pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
     Ok(FormToken { value: site.keys.form_token(&of_visitor(&secret))?, cookie, session_id: None, account_id: None })
 }
 
-fn token_of_session(site: &Site, session_id: &str, account_id: &str) -> Result<FormToken> {
-    let value = site.keys.form_token(&of_session(session_id))?;
-    let (session_id, account_id) = (Some(session_id.to_owned()), Some(account_id.to_owned()));
+/// Makes the token of a form for somebody who is signed in.
+///
+/// # Errors
+/// When the operating system has no randomness to give.
+pub fn token_of_session(site: &Site, live: &Loaded) -> Result<FormToken> {
+    let value = site.keys.form_token(&of_session(&live.record.id))?;
+    let (session_id, account_id) = (Some(live.record.id.clone()), Some(live.account.id.clone()));
     Ok(FormToken { value, cookie: None, session_id, account_id })
 }
 

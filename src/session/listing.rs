@@ -37,6 +37,36 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
     )
 }
 
+/// The living sessions of one device; a session whose device is not known stands alone.
+#[derive(Debug)]
+pub struct SignedIn<'a> {
+    /// The one that was used last.
+    pub newest: &'a Record,
+    /// What the device is called.
+    pub device_name: Option<&'a str>,
+    /// How many there are.
+    pub sessions: usize,
+}
+
+impl SignedIn<'_> {
+    /// Whether a session is on this device.
+    pub fn is_of(&self, record: &Record) -> bool {
+        self.newest.id == record.id || (record.device_id.is_some() && self.newest.device_id == record.device_id)
+    }
+}
+
+/// Living sessions by device, in the order given, which is by activity.
+pub fn by_device(living: &[(Record, Option<String>)]) -> Vec<SignedIn<'_>> {
+    let mut devices: Vec<SignedIn<'_>> = Vec::new();
+    for (record, name) in living {
+        match devices.iter_mut().find(|device| device.is_of(record)) {
+            Some(device) => device.sessions += 1,
+            None => devices.push(SignedIn { newest: record, device_name: name.as_deref(), sessions: 1 }),
+        }
+    }
+    devices
+}
+
 /// Those of these sessions that are the account's, living or not, with their devices.
 ///
 /// # Errors

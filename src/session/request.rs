@@ -128,6 +128,10 @@ pub struct RequestFacts {
     pub standing: RefCell<Standing>,
     /// What the store ran into: actix-session makes an opaque 500 of it, the outer layer what it really is.
     pub fault: RefCell<Option<Error>>,
+    /// The name of the browser's time zone, if its script has said one.
+    pub browser_zone: Option<String>,
+    /// The name of the time zone that the account of the presented session keeps.
+    pub kept_zone: RefCell<Option<String>>,
     /// Whether the handler has ended the session itself, so that the store need not.
     pub ended_by_handler: Cell<bool>,
 }
@@ -144,6 +148,8 @@ impl RequestFacts {
             presented,
             standing: RefCell::new(Standing::None),
             fault: RefCell::new(None),
+            browser_zone: None,
+            kept_zone: RefCell::new(None),
             ended_by_handler: Cell::new(false),
         }
     }
@@ -158,12 +164,22 @@ impl RequestFacts {
         matches!(&self.presented, Presented::Key(own) if own.id() == key.id() && own.secret() == key.secret())
     }
 
+    /// The name of the time zone in which the answer is read.
+    pub fn reader_zone(&self) -> Option<String> {
+        self.browser_zone.clone().or_else(|| self.kept_zone.borrow().clone())
+    }
+
     /// The session that lives, if one does.
     pub fn live(&self) -> Option<Rc<Loaded>> {
         match &*self.standing.borrow() {
             Standing::Live(loaded) => Some(Rc::clone(loaded)),
             _ => None,
         }
+    }
+
+    /// Whether nobody could say what became of the presented session.
+    pub fn is_undecided(&self) -> bool {
+        matches!((&self.presented, &*self.standing.borrow()), (Presented::Key(_), Standing::None))
     }
 
     /// Why there is no session that lives.

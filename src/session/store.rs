@@ -87,6 +87,9 @@ impl Sessions {
         if !key.secret().matches(&row.secret_hash) {
             return Ok(Found::Unknown);
         }
+        if let Some(facts) = request::current() {
+            facts.kept_zone.replace(row.account.time_zone.clone());
+        }
         if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
             return Ok(Found::Ended {
                 told: Ended::by(reason, row.ended_by.as_deref(), at),

@@ -74,7 +74,7 @@ settings! {
     sessions_per_account "SESSILE_SESSIONS_PER_ACCOUNT" "COUNT" ["20"] "20"
         "Live sessions an account may have; 0 for no limit"
     session_cache "SESSILE_SESSION_CACHE" "SWITCH" ["on"] "on"
-        "on; or off, which reads the database on every request"
+        "Not implemented yet: every request reads the database, on or off"
     workers "SESSILE_WORKERS" "COUNT" [] "cores"
         "Threads that answer requests"
     log "SESSILE_LOG" "FILTER" ["info"] "info"

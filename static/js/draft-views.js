@@ -48,7 +48,17 @@ export function drawList(list, current, follows) {
     list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Begin one: it is saved while you write."));
 }
 
-const firstLine = (text) => text.trim().split("\n")[0].slice(0, 120) || "Empty draft";
+const LONGEST_LINE = 120;
+
+/** The first line, cut after a whole word where one ends near, as the server's list shows it. */
+function firstLine(text) {
+  const line = text.trim().split("\n")[0];
+  const letters = [...line];
+  if (letters.length <= LONGEST_LINE) return line || "Empty draft";
+  const kept = letters.slice(0, LONGEST_LINE - 1).join("");
+  const wordEnd = kept.search(/\s\S*$/);
+  return `${(wordEnd >= kept.length * 0.75 ? kept.slice(0, wordEnd) : kept).trimEnd()}…`;
+}
 const where = ({ waiting, updatedOn }) => (waiting ? " · on this device" : updatedOn ? ` · ${updatedOn}` : "");
 
 function tagOf(draft, list) {

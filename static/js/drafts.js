@@ -4,9 +4,12 @@
 
 import { address, baseOf, drawChoice, drawList, drawNews, element, pairOf, textOf } from "./draft-views.js";
 import { clean, count, discard, drafts, flush, isOver, later, LONGEST, remove, retry, serve, standing, write } from "./outbox.js";
+import { offer } from "./offer.js";
 import { change, changes, here, isAsNew, read } from "./store.js";
 
 const PAUSE = 600;
+/** For so long what was thrown away can be had back. */
+const UNDO_TIME = 10_000;
 
 const root = document.getElementById("drafts");
 
@@ -279,6 +282,17 @@ async function giveUp() {
   if (draft?.aside) await discard(draft.aside.seq);
   field = undefined;
   await go(draft?.version ? draft.id : null);
+  if (draft?.aside) offerBack("That change is given up.", draft.aside.text);
+}
+
+/** What was thrown away comes back as a new draft, for whoever says so soon. */
+function offerBack(words, text) {
+  offer(words, "Undo", async () => {
+    const id = crypto.randomUUID();
+    await write(account, id, text, { version: 0, text: null });
+    flush();
+    await go(id);
+  }, UNDO_TIME);
 }
 
 async function seeBoth() {
@@ -300,6 +314,7 @@ async function erase() {
   flush();
   later();
   await go(null);
+  offerBack("That draft is deleted.", textOf(draft));
 }
 
 // --- two versions
@@ -323,6 +338,7 @@ async function choose(one, other, text) {
   flush();
   later();
   await go(one.id);
+  offerBack("The other version is gone.", text === one.text ? other.text : one.text);
 }
 
 /** As a form does it: what a draft came from is nothing that a device changes by itself. */

@@ -3,6 +3,8 @@
 // `sessions-changed` or `drafts-changed` on the document, and each region that is marked with the event's first word,
 // <section id="…" data-live="sessions">, is fetched again from the page's own address and put in its place.
 
+import { hasChanged as zoneHasChanged } from "./zone.js";
+
 const EVENTS = { "sessions-changed": "sessions", "drafts-changed": "drafts" };
 // A stream that says nothing for this long is dead: it beats every 15 s.
 const SILENCE = 40_000;
@@ -293,4 +295,6 @@ document.addEventListener("visibilitychange", () => {
   for (const kind of [...stale]) refresh(kind);
   checkLeader();
 });
+// Days and times were written for another zone.
+if (zoneHasChanged) refresh("sessions");
 begin();

@@ -36,7 +36,7 @@ for (const javaScriptEnabled of [true, false]) {
     await expect(page.getByRole('status')).toHaveText('That device is signed out.');
     await expect(card(page, 'Firefox on Linux')).toContainText('Not signed in now.');
     await leaves(other);
-    await expect(other.getByRole('main')).toContainText('You were signed out from another device at');
+    await expect(other.getByRole('main')).toContainText('You were signed out from another device (');
     await signIn(other);
   });
 
@@ -46,7 +46,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.goto('/devices');
     await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
     await expect(page).toHaveURL(/\/confirm\?/);
-    await expect(page.getByRole('main')).toContainText('To sign out everywhere but here, type your password.');
+    await expect(page.getByRole('main')).toContainText('Firefox on Linux is signed out. This device stays signed in.');
     const open = javaScriptEnabled ? streamOpen(other) : null;
     await other.goto('/dashboard');
     await expectDashboard(other);
@@ -81,6 +81,10 @@ for (const javaScriptEnabled of [true, false]) {
     const { page, other } = await both(visitor, server);
     await page.goto('/devices');
     await card(page, 'Firefox on Linux').getByRole('button', { name: 'Forget' }).click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Forget Firefox on Linux?');
+    await page.getByRole('link', { name: 'Cancel' }).click();
+    await card(page, 'Firefox on Linux').getByRole('button', { name: 'Forget' }).click();
+    await page.getByRole('button', { name: 'Forget this device' }).click();
     await expect(page.getByRole('status')).toHaveText('That device is signed out and forgotten.');
     await expect(card(page, 'Firefox on Linux')).toHaveCount(0);
     await leaves(other);
@@ -92,7 +96,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.goto('/dashboard');
     await expect(notice(page)).toContainText('Firefox on Linux');
     await notice(page).getByRole('button', { name: "Wasn't me" }).click();
-    await expect(page.getByRole('main')).toContainText('To sign out Firefox on Linux and forget it, type your password.');
+    await expect(page.getByRole('main')).toContainText("Firefox on Linux wasn't you?");
     await password(page).fill(owner.password);
     await page.getByRole('button', { name: "It wasn't me" }).click();
     await expect(page).toHaveURL(/\/account\?why=not-me$/);

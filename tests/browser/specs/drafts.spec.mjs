@@ -163,6 +163,18 @@ test('a text that is too long is not left behind by going elsewhere', async ({ v
   await expect(row(page, 'y, in short')).toBeVisible();
 });
 
+test('what was thrown away can be had back for a while', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server);
+  await open(page);
+  await write(page, 'Thrown away too soon');
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await expect(page.locator('#draft-list')).toContainText('No drafts yet');
+  await page.locator('.offer').getByRole('button', { name: 'Undo' }).click();
+  await expect(field(page)).toHaveValue('Thrown away too soon');
+  await open(other);
+  await expect(other.locator('#draft-list')).toContainText('Thrown away too soon');
+});
+
 test('a draft that was deleted while its page was on the way does not come back', async ({ visitor, server }) => {
   const { page } = await both(visitor, server, noWorker);
   await open(page);
@@ -307,6 +319,8 @@ test('by forms alone: written, edited in two places, chosen, deleted', async ({ 
   await expect(other.locator('.version')).toHaveCount(2);
   await other.getByRole('button', { name: 'Keep the other one' }).click();
   await expect(field(other)).toHaveValue('Begun, with the fox');
-  await other.getByRole('button', { name: 'Delete' }).click();
+  await other.locator('summary', { hasText: 'Delete' }).click();
+  await expect(other.locator('.ask')).toContainText('Delete this draft on all your devices?');
+  await other.getByRole('button', { name: 'Delete this draft' }).click();
   await expect(other.getByRole('status')).toHaveText('That draft is deleted.');
 });

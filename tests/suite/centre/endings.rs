@@ -56,7 +56,7 @@ async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
     leads_to(&answer, &address);
     assert!(is_signed_in(&mut phone));
     let page = desk.get(&address);
-    assert!(page.body.contains("To sign out My phone, type your password."), "{}", page.body);
+    assert!(page.body.contains("Sign out My phone?"), "{}", page.body);
     let before = session_id(&mut desk);
     let answer = confirm(&mut desk, PASSWORD, &format!("session:{id}"), "/devices?done=signed-out");
     leads_to(&answer, "/devices?done=signed-out");

@@ -11,6 +11,8 @@ on_both_engines! {
     a_page_that_was_open_for_a_while_changes_nothing,
     somebody_with_one_device_reads_that_it_is_the_only_one,
     the_dashboard_ends_a_sign_in_and_comes_back,
+    a_browser_with_two_sessions_is_one_device,
+    what_reaches_far_is_asked_first,
 }
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
@@ -101,4 +103,49 @@ async fn the_dashboard_ends_a_sign_in_and_comes_back(db: TestDb) {
     assert!(page.contains(&ending) && page.contains("All devices") && page.contains("All activity"), "{page}");
     leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
     assert!(!desk.get("/dashboard").body.contains(&ending));
+}
+
+async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    // Its session cookie is lost, and the browser signs in again.
+    let mut again = phone.clone();
+    again.cookies.retain(|name, _| name.contains("device"));
+    again.log_in(KIM);
+    assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 3);
+    let page = desk.get("/dashboard").body;
+    assert!(page.contains("You are signed in on two devices."), "{page}");
+    assert_eq!(page.matches("<b>Phone</b>").count(), 1, "{page}");
+    let ending = format!("on-device:{}", device_id(&mut phone));
+    assert!(page.contains(&ending), "{page}");
+    leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
+    assert!(!super::is_signed_in(&mut phone) && !super::is_signed_in(&mut again));
+    assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 2, "it stays known");
+    assert!(desk.get("/devices").body.contains("You are signed in on this device only."));
+}
+
+async fn what_reaches_far_is_asked_first(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let (here, there) = (device_id(&mut desk), device_id(&mut phone));
+    let page = desk.get("/devices").body;
+    let cases = [
+        ("others".to_owned(), "Phone is signed out. This device stays signed in."),
+        (format!("device:{there}"), "Forget Phone?"),
+        (format!("device:{here}"), "changes that were not saved yet"),
+    ];
+    for (then, words) in &cases {
+        assert!(page.contains(&format!("name=\"then\" value=\"{then}\"")), "{then}: {page}");
+        let asked = desk.get(&format!("/confirm?then={then}&next=/devices")).body;
+        assert!(asked.contains(words), "{then}: {asked}");
+        assert!(asked.contains("action=\"/devices\"") && !asked.contains("name=\"password\""), "{then}: {asked}");
+    }
+    assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 2, "asking ends nothing");
+    super::let_confirmations_lapse(&db);
+    for (then, words) in &cases {
+        let asked = desk.get(&format!("/confirm?then={then}&next=/devices")).body;
+        assert!(asked.contains(words) && asked.contains("name=\"password\""), "{then}: {asked}");
+    }
 }

@@ -11,6 +11,7 @@ mod data;
 mod devices;
 mod dump;
 mod ends;
+mod error_pages;
 mod forms;
 pub mod headers;
 mod limits;
@@ -30,6 +31,7 @@ mod setup;
 mod signup;
 mod trail;
 mod visitors;
+mod zones;
 
 use actix_web::cookie::Cookie;
 use serde_json::{Value, json};
