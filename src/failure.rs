@@ -25,8 +25,7 @@ use crate::{
     security::{
         Site, compress, cookies,
         envelope::{FactsSlot, RequestId},
-        forms,
-        headers,
+        forms, headers,
         limits::{self, Connection},
         proxies::{self, Client},
     },
@@ -360,7 +359,10 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
             let token = forms::token_of_session(site, &live)?;
             Ok(page.of(&live.account.name, &token, ""))
         }
-        None => Ok(Page { has_navigation: reader == Reader::Holder && facts.is_some_and(RequestFacts::is_undecided), ..page }),
+        None => Ok(Page {
+            has_navigation: reader == Reader::Holder && facts.is_some_and(RequestFacts::is_undecided),
+            ..page
+        }),
     }
 }
 
@@ -380,18 +382,15 @@ fn in_plain_words(error: &Error, reader: Reader) -> (&'static str, &'static str)
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
-        Error::Forbidden => {
-            ("That is not for you", "Your account may not do this. Ask the administrator.")
-        }
+        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask the administrator."),
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) if reader == Reader::Holder => (
             "Just a moment, please",
             "Sessile cannot answer just now. You are not signed out. This page loads again by itself.",
         ),
-        Error::Unavailable(_) => (
-            "Just a moment, please",
-            "Sessile cannot answer just now. Please try again in a minute.",
-        ),
+        Error::Unavailable(_) => {
+            ("Just a moment, please", "Sessile cannot answer just now. Please try again in a minute.")
+        }
         Error::Internal(_) => (
             "Something went wrong",
             "It is not your fault. Please try again; if it happens again, tell the administrator.",

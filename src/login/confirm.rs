@@ -149,9 +149,11 @@ impl Effect {
         }
         let living = listing::list(conn, &who.account_id).await?;
         let others = listing::by_device(&living).into_iter().filter(|device| {
-            device.newest.id != who.session_id && (device.newest.device_id.is_none() || device.newest.device_id != who.device_id)
+            device.newest.id != who.session_id
+                && (device.newest.device_id.is_none() || device.newest.device_id != who.device_id)
         });
-        let names = others.map(|device| device.device_name.map_or_else(|| device.newest.client().label(), str::to_owned));
+        let names =
+            others.map(|device| device.device_name.map_or_else(|| device.newest.client().label(), str::to_owned));
         Ok(Some(Self { name, is_here: false, others: names.collect() }))
     }
 

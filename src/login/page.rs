@@ -123,7 +123,9 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         Err(error @ Error::TooManyAttempts(_)) => {
             form_again(error, |status, words| form(status, &desk, Again { password_error: Some(words), ..again }))
         }
-        Err(error) => form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again })),
+        Err(error) => {
+            form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again }))
+        }
     }
 }
 
@@ -188,7 +190,10 @@ mod tests {
             (told(EndReason::Revoked, audit::OPERATOR), "You were signed out by the administrator (…)."),
             (told(EndReason::Revoked, audit::SYSTEM), "because the account is signed in on too many devices"),
             (told(EndReason::PasswordChanged, "acc_kim"), "The password was changed (…). Please"),
-            (told(EndReason::PasswordChanged, audit::OPERATOR), "The password was changed by the administrator (…). Please"),
+            (
+                told(EndReason::PasswordChanged, audit::OPERATOR),
+                "The password was changed by the administrator (…). Please",
+            ),
             (told(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by the administrator (…)."),
             (told(EndReason::Replaced, "acc_alex"), "Somebody else signed in here (…)."),
             (told(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),

@@ -73,7 +73,11 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> RequestFacts {
         Hints { brands: said("sec-ch-ua"), platform: said("sec-ch-ua-platform"), mobile: said("sec-ch-ua-mobile") };
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let presented = present(req, site);
-    let facts = RequestFacts { hints, browser_zone: zone(req, site), ..RequestFacts::new(request_id, ip, user_agent, presented) };
+    let facts = RequestFacts {
+        hints,
+        browser_zone: zone(req, site),
+        ..RequestFacts::new(request_id, ip, user_agent, presented)
+    };
     facts.unattended.set(req.headers().contains_key(UNATTENDED));
     facts
 }

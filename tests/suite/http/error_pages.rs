@@ -39,7 +39,11 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
     assert_eq!(page.status, 503, "{page:?}");
     assert!(page.body.contains("You are not signed out.") && page.body.contains(NAVIGATION), "{}", page.body);
     for answer in [stranger, page] {
-        assert!(answer.body.contains("http-equiv=\"refresh\"") && answer.body.contains("/js/return."), "{}", answer.body);
+        assert!(
+            answer.body.contains("http-equiv=\"refresh\"") && answer.body.contains("/js/return."),
+            "{}",
+            answer.body
+        );
     }
     let sent = client.form("/confirm", &[("password", "x")]);
     assert!(!sent.body.contains("http-equiv=\"refresh\""), "what was sent is not sent again by itself: {}", sent.body);
