@@ -3,13 +3,18 @@
 // Without this script the same section works by forms.
 
 import { address, baseOf, drawChoice, drawList, drawNews, element, pairOf, textOf } from "./draft-views.js";
+import { Keeping } from "./keeping.js";
 import { clean, count, discard, drafts, flush, isOver, later, LONGEST, remove, retry, serve, standing, write } from "./outbox.js";
 import { offer } from "./offer.js";
 import { change, changes, here, isAsNew, read } from "./store.js";
+import { isBeside, registerWriter, tellWriting } from "./unkept.js";
+import { uuid } from "./uuid.js";
 
 const PAUSE = 600;
 /** For so long what was thrown away can be had back. */
 const UNDO_TIME = 10_000;
+/** Whoever writes without a pause is kept this often. */
+const LONGEST_PAUSE = 3_000;
 
 const root = document.getElementById("drafts");
 
@@ -17,11 +22,14 @@ let account;
 /** The draft that is open: its id, and the text that is written on, with its version. */
 let open = { id: null };
 let typing;
+let typingSince;
 let field;
+/** How much of what stands in the field is kept. */
+let keeping;
 /** Somebody signs out: what they had not kept is not kept any more, unless they write on. */
 let isLeaving = false;
-/** Why what stands in the field is not kept, if it is not. */
-let trouble = "";
+/** Whether what is known here is as new as the page that the server made. */
+let isInStep = false;
 
 // --- addresses
 
@@ -38,11 +46,10 @@ async function go(id) {
 }
 
 async function show(id) {
-  open = { id: id === "new" ? crypto.randomUUID() : id, isNew: id === "new", base: { version: 0, text: "" } };
+  open = { id: id === "new" ? uuid() : id, isNew: id === "new", base: { version: 0, text: "" } };
   // Nobody types any more in what is about to go.
   field?.closest(".draft-desk")?.remove();
   field = undefined;
-  trouble = "";
   await draw();
 }
 
@@ -52,39 +59,48 @@ function onInput() {
   if (!field) return;
   isLeaving = false;
   measure();
-  tell("Saving");
+  tell(keeping.isRefused ? TROUBLE : "Saving");
+  const now = performance.now();
+  if (typing === undefined) typingSince = now;
   clearTimeout(typing);
-  typing = setTimeout(keepNow, PAUSE);
+  typing = setTimeout(keepNow, Math.max(0, Math.min(PAUSE, typingSince + LONGEST_PAUSE - now)));
 }
 
-/** Keeps what stands in the field, if that is not kept yet. Whether all of it is kept, and can be sent. */
+/** Keeps what stands in the field. Whether all of it is kept, and can be sent. */
 async function keepNow() {
   clearTimeout(typing);
   typing = undefined;
   if (!field || isLeaving) return true;
-  const text = clean(field.value);
-  const fits = count(text) <= LONGEST;
-  if (field.value === field.dataset.kept) return fits;
-  const [own, kept, { id, base, isNew }] = [field, field.dataset.kept, open];
-  own.dataset.kept = own.value;
-  Object.assign(open, { base: { ...base, text }, isNew: false, isWritten: true });
-  try {
-    await write(account, id, text, base);
-    trouble = "";
-  } catch {
-    own.dataset.kept = kept;
-    if (open.id === id) Object.assign(open, { base, isNew });
-    trouble = "This could not be kept on this device";
-    tell(trouble);
-    return false;
-  }
-  if (asked() !== open.id) history.replaceState(null, "", address(open.id));
-  flush();
-  later();
-  return fits;
+  const own = keeping;
+  const [isKept, wasRefused] = [await own.keep(), own.isRefused];
+  if (own !== keeping || !field) return isKept;
+  if (own.isUnkept && wasRefused) tell(TROUBLE);
+  tellWriting();
+  return isKept && count(clean(field.value)) <= LONGEST;
 }
 
-const isUnkept = () => field?.isConnected && field.value !== field.dataset.kept;
+/** What is written in a draft goes on in it, also after a conflict: `own` is where it stood when the writing began. */
+async function put(value) {
+  const [own, text] = [open, clean(value)];
+  const { base } = own;
+  // What is written next builds on this, though it may not be kept yet.
+  own.base = { ...base, text };
+  try {
+    await write(account, own.id, text, base);
+  } catch (error) {
+    if (own.base.text === text) own.base = base;
+    throw error;
+  }
+  Object.assign(own, { isNew: false, isWritten: true });
+  if (own === open && asked() !== open.id) history.replaceState(null, "", address(open.id));
+  flush();
+  later();
+}
+
+const isUnkept = () => Boolean(field?.isConnected) && keeping.isUnkept;
+
+/** What was typed before this script was there, and is in no field of its own yet. */
+const isUnsaved = () => isUnkept() || Boolean(typedBefore());
 
 function measure() {
   const length = count(field.value);
@@ -100,18 +116,19 @@ function tell(words) {
   const place = root.querySelector("#draft-state");
   if (!place) return;
   // The header says aloud how sending goes, and nothing of this.
-  if (words === trouble && trouble) place.setAttribute("role", "alert");
+  if (words === TROUBLE) place.setAttribute("role", "alert");
   else place.removeAttribute("role");
   if (place.textContent !== words) place.textContent = words;
 }
 
 function stateOf(draft) {
-  if (trouble && isUnkept()) return trouble;
-  if (typing) return "Saving";
+  if (isUnkept()) return keeping.isRefused ? TROUBLE : "Saving";
   if (draft?.aside) return "Kept on this device only";
   if (draft?.waiting) return standing === "saved" ? "Saving" : WORDS[standing];
   return draft ? WORDS.saved : "";
 }
+
+const TROUBLE = "This could not be kept on this device";
 
 const WORDS = {
   saved: "Saved",
@@ -132,10 +149,11 @@ async function draw() {
 
 async function compose() {
   if (await isLeft()) return clear();
-  const kept = field?.dataset.kept;
+  await lookWhetherInStep();
+  const kept = keeping?.kept;
   const list = await drafts(account);
   // Written meanwhile: the list is older than the field.
-  if (field?.dataset.kept !== kept) return compose();
+  if (keeping?.kept !== kept) return compose();
   if (field && !open.isNew) follow(list);
   const current = list.find(({ id }) => id === open.id);
   const pair = current && pairOf(current, list);
@@ -144,10 +162,11 @@ async function compose() {
   if (pair && !served && !isWriting()) parts.push(drawTwo(pair));
   // Nothing that is not kept goes with a draft that was deleted elsewhere.
   else if (current || open.isNew || served || isUnkept()) parts.push(drawDesk(current, pair));
-  else if (open.id) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
+  else if (open.id && isInStep) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
   const [listed, ...desk] = parts;
-  replace("draft-list", listed);
-  if (desk[0]?.isConnected) return;
+  // What the server has shown stays until what is known here is as new.
+  if (isInStep || list.length > 0) replace("draft-list", listed);
+  if (desk[0]?.isConnected || (open.id && desk.length === 0)) return;
   const focused = root.contains(document.activeElement) ? document.activeElement : undefined;
   root.querySelectorAll(".draft-desk, .draft-choice").forEach((old) => old.remove());
   root.append(...desk);
@@ -196,6 +215,7 @@ async function clear() {
   clearTimeout(typing);
   field = undefined;
   root.replaceChildren();
+  tellWriting();
 }
 
 function replace(id, made) {
@@ -208,11 +228,11 @@ function replace(id, made) {
   }
 }
 
-const isWriting = () => field?.isConnected && (document.activeElement === field || typing || field.value !== field.dataset.kept);
+const isWriting = () => field?.isConnected && (document.activeElement === field || typing || keeping.isUnkept);
 
 /** After a conflict the writing goes on in the draft that keeps it. */
 function follow(list) {
-  const kept = clean(field.dataset.kept);
+  const kept = clean(keeping.kept);
   const own = list.find(({ id }) => id === open.id);
   if (!open.isWritten || own?.waiting || (own && textOf(own) === kept)) return;
   const moved = list.find((draft) => textOf(draft) === kept && (own ? draft.conflictOf === open.id : !draft.conflictOf));
@@ -223,7 +243,7 @@ function follow(list) {
 }
 
 const follows = (id) => (event) => {
-  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (isBeside(event)) return;
   event.preventDefault();
   go(id);
 };
@@ -239,7 +259,7 @@ function drawDesk(draft, pair) {
   }
   open.base = baseOf(draft);
   field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: keepNow }, open.base.text);
-  field.dataset.kept = field.value;
+  keeping = new Keeping(field, put);
   const place = element("div", { class: "draft-news" });
   drawNews(place, draft, pair, answers);
   return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); keepNow().then((isKept) => (isKept ? go(null) : field?.focus())); } },
@@ -259,8 +279,7 @@ function takeNews(draft) {
   const text = textOf(draft);
   if (field.value !== text) {
     const [start, end, atEnd] = [field.selectionStart, field.selectionEnd, field.selectionEnd === field.value.length];
-    field.value = text;
-    field.dataset.kept = field.value;
+    keeping.show(text);
     if (document.activeElement === field) field.setSelectionRange(atEnd ? text.length : start, atEnd ? text.length : end);
     measure();
   }
@@ -288,16 +307,17 @@ async function giveUp() {
 /** What was thrown away comes back as a new draft, for whoever says so soon. */
 function offerBack(words, text) {
   offer(words, "Undo", async () => {
-    const id = crypto.randomUUID();
-    await write(account, id, text, { version: 0, text: null });
+    const id = uuid();
+    const isBack = await write(account, id, text, { version: 0, text: null }).then(() => true, () => false);
+    if (!isBack) return offerBack("That could not be kept on this device.", text);
     flush();
     await go(id);
   }, UNDO_TIME);
 }
 
 async function seeBoth() {
-  field.blur();
-  await keepNow();
+  if (!(await keepNow())) return field?.focus();
+  field?.blur();
   await draw();
   root.querySelector(".draft-choice h2")?.focus();
 }
@@ -307,14 +327,29 @@ const answers = { tryAgain, giveUp, seeBoth };
 
 async function erase() {
   clearTimeout(typing);
+  typing = undefined;
+  const draft = await fresh();
+  // A device that is full cannot even note that something is to be deleted.
+  if (draft && !(await isDone(() => remove(account, draft.id, draft.version ? draft : undefined)))) return field?.focus();
   field = undefined;
-  const draft = (await drafts(account)).find(({ id }) => id === open.id);
   if (!draft) return go(null);
-  await remove(account, draft.id, draft.version ? draft : undefined);
   flush();
   later();
   await go(null);
   offerBack("That draft is deleted.", textOf(draft));
+}
+
+/** Whether the device has kept what it was told. Else it is said beside the field, or above the versions. */
+async function isDone(work) {
+  try {
+    await work();
+    return true;
+  } catch {
+    const place = root.querySelector("#draft-state") ?? root.querySelector(".draft-choice .notice p");
+    place?.setAttribute("role", "alert");
+    if (place) place.textContent = "That could not be kept on this device. Try again when there is room.";
+    return false;
+  }
 }
 
 // --- two versions
@@ -333,8 +368,11 @@ function drawTwo([one, other]) {
  * have been changed or deleted elsewhere meanwhile, and the text must not go with the other.
  */
 async function choose(one, other, text) {
-  await write(account, one.id, text, one);
-  await remove(account, other.id, other);
+  const isChosen = await isDone(async () => {
+    await write(account, one.id, text, one);
+    await remove(account, other.id, other);
+  });
+  if (!isChosen) return;
   flush();
   later();
   await go(one.id);
@@ -348,7 +386,9 @@ async function keepBoth(other) {
   // Nothing has happened: the choice stays.
   if (answer?.type !== "opaqueredirect") return;
   await flush();
-  await go(other.id);
+  // Where the redirect leads is not to be seen: it may be that of a proxy which wants a sign-in of its own.
+  const isKept = (await drafts(account)).some(({ id, conflictOf }) => id === other.id && !conflictOf);
+  if (isKept) await go(other.id);
 }
 
 // --- beginning
@@ -381,14 +421,39 @@ async function showAgain(served) {
 let drawing = Promise.resolve();
 const redraw = () => { drawing = drawing.then(draw).catch(reportError); };
 
+/** When this page began. What is taken from the server later is as new as the page. */
+const begun = Date.now();
+let isComing = false;
+
+async function lookWhetherInStep() {
+  if (isInStep || isComing) return;
+  const person = await read(["people"], ({ people }) => people.get(account));
+  isInStep = Date.parse(person?.draftsAsOf ?? "") >= begun;
+}
+
+/** Takes what is new from the server. It is waited for, but not for long: the page works by forms meanwhile. */
+async function catchUp() {
+  // On a device that is full the page works with what it came with.
+  await seed().catch(() => {});
+  isComing = true;
+  let isLate = false;
+  const coming = flush().then(() => {
+    isComing = false;
+    isInStep ||= standing === "saved";
+    if (isLate) redraw();
+  });
+  await Promise.race([coming, new Promise((late) => { setTimeout(late, 3_000); })]);
+  isLate = true;
+}
+
 async function begin() {
+  guard();
   const signedIn = root.dataset.account;
   account = signedIn || (await here());
   if (!account) return;
   await serve(account);
-  if (signedIn) await seed();
-  // What is on its way is waited for, but not for long: the page works by forms meanwhile.
-  if (signedIn) await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
+  if (signedIn) await catchUp();
+  else isInStep = true;
   const served = root.querySelector("form:not([data-live-desk]) textarea");
   if (served && isShownAgain(served)) await showAgain(served);
   else await show(asked());
@@ -397,16 +462,38 @@ async function begin() {
     if (await keepNow()) await show(asked());
     else history.pushState(null, "", address(open.id));
   });
-  addEventListener("beforeunload", (event) => {
-    if (field?.isConnected && ((trouble && isUnkept()) || count(field.value) > LONGEST)) event.preventDefault();
-  });
   for (const name of ["online", "pageshow"]) addEventListener(name, flush);
-  addEventListener("pageshow", () => { isLeaving = false; });
-  document.addEventListener("leaving", () => { isLeaving = true; });
-  addEventListener("pagehide", keepNow);
   document.addEventListener("visibilitychange", () => (document.hidden ? keepNow() : flush()));
   document.addEventListener("drafts-changed", flush);
   document.querySelectorAll("[data-new-draft]").forEach((link) => link.addEventListener("click", follows("new")));
 }
 
-if (root) begin().catch(reportError);
+// --- leaving the page
+
+/** A form of the page as it came is being sent, with what was typed in it. */
+let isSending = false;
+
+/** What is not known to be kept does not go with the page unless the person says so. */
+function guard() {
+  const isTooLong = () => field?.isConnected && count(field.value) > LONGEST;
+  registerWriter({
+    keep: async () => {
+      await keepNow();
+      return !isUnsaved();
+    },
+    isUnkept: isUnsaved,
+    isRefused: () => isUnkept() && keeping.isRefused,
+    isAsked: () => !isLeaving && !isSending && (isUnsaved() || isTooLong()),
+  });
+  addEventListener("pageshow", () => { isLeaving = isSending = false; });
+  document.addEventListener("leaving", () => { isLeaving = true; });
+  document.addEventListener("submit", ({ target, defaultPrevented }) => { isSending ||= !defaultPrevented && root.contains(target); });
+}
+
+/** Where the browser keeps nothing the page works by forms, and says so beside the field. */
+function goOnWithoutStore() {
+  const place = root.querySelector("form:not([data-live-desk]) #draft-count");
+  place?.after(element("p", { class: "notice warm", id: "draft-state", role: "status" }, "This browser keeps nothing on this device. Press Save before you leave this page."));
+}
+
+if (root) begin().catch((error) => here().then(() => reportError(error), goOnWithoutStore));

@@ -1,11 +1,14 @@
 // Signing out without a network: at once here, and on the server before anything else goes there. The pages say goodbye
 // (`sayGoodbye`), the worker or the first page that reaches the server carries it out (`carryOut`).
 
+import { exclusively } from "./exclusively.js";
 import { goodbyes, leave, settle } from "./store.js";
+import { uuid } from "./uuid.js";
 
-const TIMEOUT = 10_000;
+const END_TIMEOUT = 10_000;
+/** What the server calls a 401. A proxy that wants a sign-in of its own has other words. */
+const NOBODY = ["login-required", "session-ended"];
 const NOT_OURS = ["not-found", "confirmation-required"];
-const exclusively = (work) => (navigator.locks ? navigator.locks.request("sessile-goodbye", work) : work());
 
 /** Forgets here whose sessions they are, and makes everything else wait until the server has ended them. */
 export async function sayGoodbye(sessionIds, account) {
@@ -27,7 +30,7 @@ export async function sayGoodbye(sessionIds, account) {
  * nobody answered ("offline"), or somebody "else" did, such as a proxy that wants a sign-in of its own.
  */
 export const carryOut = () =>
-  exclusively(async () => {
+  exclusively("goodbye", async () => {
     for (const sessionId of await goodbyes()) {
       const came = await end(sessionId).catch(() => "offline");
       if (came !== "done") return came;
@@ -37,19 +40,19 @@ export const carryOut = () =>
   });
 
 async function end(sessionId) {
-  const operation = { id: crypto.randomUUID(), kind: "session.logout", at: new Date().toISOString(), sessionId };
+  const operation = { id: uuid(), kind: "session.logout", at: new Date().toISOString(), sessionId };
   const answer = await fetch("/api/session/sync", {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Unattended": "1", "X-Goodbye": "1" },
     cache: "no-store",
     redirect: "manual",
-    signal: AbortSignal.timeout(TIMEOUT),
+    signal: AbortSignal.timeout(END_TIMEOUT),
     body: JSON.stringify({ operations: [operation] }),
   });
   if (answer.status >= 500) return "away";
   const type = answer.headers.get("Content-Type") ?? "";
   // Nobody is signed in here: then that session is none of this browser's any more.
-  if (answer.status === 401 && type.startsWith("application/problem+json")) return "done";
+  if (answer.status === 401 && type.startsWith("application/problem+json") && NOBODY.includes((await answer.json()).type)) return "done";
   // What answers everything with a page of its own has ended nothing.
   if (answer.ok && type.startsWith("application/json") && hasEnded(await answer.json())) return "done";
   return answer.headers.has("X-Request-Id") ? "away" : "else";

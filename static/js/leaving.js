@@ -1,10 +1,13 @@
 // The question before somebody leaves who has written what nobody else has yet.
 
 import { all } from "./store.js";
+import { keepWriting } from "./unkept.js";
 
 /** Whether to go on: at once if nothing of the account is unsent, else as the person says. */
 export async function confirmLeaving(account) {
-  const unsent = inWords(await all("outbox", account));
+  // What cannot be kept is nowhere but in its field.
+  const isKept = await keepWriting();
+  const unsent = inWords(await all("outbox", account).catch(() => []), isKept);
   if (!unsent) return true;
   const dialog = document.createElement("dialog");
   dialog.className = "card leaving";
@@ -29,10 +32,14 @@ export async function confirmLeaving(account) {
 }
 
 /** Several changes may be waiting of one draft; of one that is only to be deleted nothing is lost. */
-function inWords(rows) {
+function inWords(rows, isKept) {
   const isPut = ({ op }) => op.kind === "draft.put" || op.kind === "draft.keep";
   const written = new Set(rows.filter(isPut).map(({ op }) => op.draftId));
   const others = new Set(rows.filter((row) => !isPut(row) && !written.has(row.op.draftId)).map(({ op }) => op.draftId ?? op.id));
+  if (!isKept) {
+    const also = written.size === 0 ? "" : written.size === 1 ? ", and so is 1 draft that has not been sent" : `, and so are ${written.size} drafts that have not been sent`;
+    return { head: "What you are writing is not kept", text: `This device could not keep it. If you sign out now, it is gone${also}.` };
+  }
   if (written.size === 0 && others.size === 0) return null;
   if (written.size === 0) {
     const head = others.size === 1 ? "1 change has not been sent" : `${others.size} changes have not been sent`;

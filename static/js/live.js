@@ -4,6 +4,7 @@
 // <section id="…" data-live="sessions">, is fetched again from the page's own address and put in its place.
 
 import { hasChanged as zoneHasChanged } from "./zone.js";
+import { either, giveUp } from "./under-way.js";
 
 const EVENTS = { "sessions-changed": "sessions", "drafts-changed": "drafts" };
 // A stream that says nothing for this long is dead: it beats every 15 s.
@@ -24,37 +25,32 @@ let navigating = 0;
 const wait = (time) => new Promise((done) => setTimeout(done, time));
 const gone = () => page.signal.aborted;
 
-/** A signal that is given when one of two is. Safari before 17.4 has no AbortSignal.any. */
-function either(one, other) {
-  if (AbortSignal.any) return AbortSignal.any([one, other]);
-  const both = new AbortController();
-  for (const signal of [one, other]) {
-    if (signal.aborted) both.abort();
-    else signal.addEventListener("abort", () => both.abort(), { once: true, signal: both.signal });
-  }
-  return both.signal;
-}
-
 // --- leaving
 
+/** The session has ended: nothing is asked for any more, and the page goes to the login, unless it is going already. */
 function leave() {
+  if (gone()) return;
+  giveUp();
+  page.abort();
+  goToLogin();
+}
+
+function goToLogin() {
   // Somebody has just pressed a link or a button here: where that leads comes first.
-  if (Date.now() - navigating < 3_000) {
-    setTimeout(leave, 3_000);
+  const isGoing = Date.now() - navigating < 3_000;
+  const rest = CIRCLE - (Date.now() - Number(sessionStorage.getItem("sessile-left")));
+  if (isGoing || rest > 0) {
+    setTimeout(goToLogin, isGoing ? 3_000 : Math.min(rest, CIRCLE));
     return;
   }
-  if (gone()) return;
-  const left = Number(sessionStorage.getItem("sessile-left"));
-  if (Date.now() - left < CIRCLE) return;
   sessionStorage.setItem("sessile-left", Date.now());
-  page.abort();
   location.replace(`/login?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`);
 }
 
 /** Leaves if the session has really ended. A cookie may have changed a moment ago; a fault is no end. */
 async function leaveIfEnded() {
   await wait(SECOND_LOOK);
-  const answer = await fetch("/api/session", { headers: unattended, cache: "no-store", signal: page.signal });
+  const answer = await fetch("/api/session", { headers: unattended, cache: "no-store", redirect: "manual", signal: page.signal });
   const problem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (answer.status === 401 && problem) {
     tabs?.postMessage({ name: "session-ended", of: session });
@@ -114,8 +110,9 @@ async function refresh(kind) {
 }
 
 async function fetchRegions(kinds) {
-  const answer = await fetch(location.href, { headers: unattended, cache: "no-store", signal: page.signal });
-  if (!answer.ok || answer.redirected) return;
+  const answer = await fetch(location.href, { headers: unattended, cache: "no-store", redirect: "manual", signal: page.signal });
+  // A proxy may answer with a page of its own.
+  if (!answer.ok || !answer.headers.has("X-Request-Id")) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const kind of kinds) {
     for (const old of document.querySelectorAll(`[data-live~="${kind}"][id]`)) {
@@ -176,22 +173,26 @@ async function keepListening(signal, startsLate) {
   }
 }
 
-/** How a request went, for whoever shows it; 0 without an answer. */
-const answered = (status) => document.dispatchEvent(new CustomEvent("service-answered", { detail: { status } }));
+/** How a request that began at `began` went, for whoever shows it; 0 without an answer of ours. */
+const answered = (status, began) => document.dispatchEvent(new CustomEvent("service-answered", { detail: { status, began } }));
 
 /** Reads one stream to its end. */
 async function listen(signal, onOpen) {
   const silence = new AbortController();
   let watch = setTimeout(() => silence.abort(), SILENCE);
+  const began = performance.now();
   const answer = await fetch("/api/events", {
     headers: { Accept: "text/event-stream" },
     cache: "no-store",
+    redirect: "manual",
     signal: either(signal, silence.signal),
   });
   try {
-    answered(answer.status);
+    const type = answer.headers.get("Content-Type") ?? "";
+    const isOurs = /^(text\/event-stream|application\/problem\+json)/.test(type);
+    answered(isOurs || answer.status >= 500 ? answer.status : 0, began);
     if (answer.status === 401) await leaveIfEnded();
-    if (!answer.ok) return;
+    if (!answer.ok || !isOurs) return;
     onOpen();
     let rest = "";
     for await (const piece of pieces(answer.body)) {

@@ -5,6 +5,7 @@ import { sayGoodbye } from "./goodbye.js";
 import { known, timeLeft } from "./known.js";
 import { confirmLeaving } from "./leaving.js";
 import { probe } from "./state.js";
+import { isUnkept } from "./unkept.js";
 
 const part = (name) => document.querySelector(`[data-part="${name}"]`);
 const parts = ["unknown", "left", "expired", "person"];
@@ -84,7 +85,7 @@ async function signOut() {
 }
 
 /** Whether somebody is writing here: then only they say when the page is loaded again. */
-const isWriting = () => document.activeElement?.matches("textarea, input, [contenteditable]") ?? false;
+const isWriting = () => isUnkept() || (document.activeElement?.matches("textarea, input, [contenteditable]") ?? false);
 
 const goOn = () => (location.pathname === "/offline" ? location.replace("/") : location.reload());
 

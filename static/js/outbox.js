@@ -8,12 +8,13 @@
 // aside: kept and shown until it is written on, tried again or given up.
 
 import { change, read } from "./store.js";
+import { uuid } from "./uuid.js";
 import { isOver } from "./whose.js";
 
 export { flush, later, standing } from "./sending.js";
 export { isOver, serve } from "./whose.js";
 
-const STORES = ["people", "drafts", "outbox", "marks"];
+const WRITTEN_TO = ["people", "drafts", "outbox", "marks"];
 
 /** Characters in a draft. */
 export const LONGEST = 10_000;
@@ -29,7 +30,7 @@ export const count = (text) => [...text].length;
 
 /** Changes what waits, as long as the person is not gone. Who writes has stayed, whatever they had begun. */
 const onBehalf = (work) =>
-  change(STORES, async (stores) => {
+  change(WRITTEN_TO, async (stores) => {
     if (await isOver(stores)) throw new Error("whoever writes has signed out");
     await stores.marks.delete("leaving");
     return work(stores);
@@ -83,17 +84,17 @@ export async function retry(account, seq) {
     const stored = await drafts.get([account, aside.op.draftId]);
     const baseVersion = aside.op.baseVersion ?? stored?.version ?? 0;
     await outbox.delete(seq);
-    await outbox.add({ account, state: "waiting", op: { ...aside.op, baseVersion, id: crypto.randomUUID() } });
+    await outbox.add({ account, state: "waiting", op: { ...aside.op, baseVersion, id: uuid() } });
   });
 }
 
 /** Gives up an operation that was set aside. */
-export const discard = (seq) => change(STORES, ({ outbox }) => outbox.delete(seq));
+export const discard = (seq) => change(WRITTEN_TO, ({ outbox }) => outbox.delete(seq));
 
 const operation = (account, kind, fields) => ({
   account,
   state: "waiting",
-  op: { id: crypto.randomUUID(), kind, at: new Date().toISOString(), ...fields },
+  op: { id: uuid(), kind, at: new Date().toISOString(), ...fields },
 });
 
 // --- reading

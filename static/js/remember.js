@@ -2,12 +2,12 @@
 
 import { change, changes, ended, erasures, get, goodbyes, here, read, setHere, waiting } from "./store.js";
 import { heard, standingOf } from "./state.js";
+import { isGivenUp, pauseLeft, underWay } from "./under-way.js";
 
 const AT_MOST_EVERY = 60_000;
 /** The header `Date` says whole seconds, and answers take their time. */
 const IN_STEP = 5_000;
-const leaving = new AbortController();
-const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store", signal: leaving.signal };
+const TIMEOUT = 20_000;
 const { session: sessionId, account: shown } = document.documentElement.dataset;
 
 /** The person whose session this page is of, if that is already known here. */
@@ -64,15 +64,18 @@ async function remember() {
 
 /** What is answered, and by how much the server's clock is ahead of this device's. */
 async function ask(address) {
+  if (pauseLeft() > 0) return undefined;
+  const began = performance.now();
   try {
+    const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store", redirect: "manual", signal: underWay(TIMEOUT) };
     const answer = await fetch(address, quietly);
-    heard(standingOf(answer));
+    heard(standingOf(answer), began);
     if (!answer.ok) return undefined;
     const body = await answer.json();
     const ahead = Date.parse(answer.headers.get("Date")) - Date.now();
     return { body, ahead: Math.abs(ahead) > IN_STEP ? ahead : 0 };
   } catch {
-    if (!leaving.signal.aborted) heard(0);
+    if (pauseLeft() === 0) heard(0, began);
     return undefined;
   }
 }
@@ -82,7 +85,7 @@ let exchanged = 0;
 
 async function exchange() {
   const known = await person();
-  if (!known) return;
+  if (!known || isGivenUp()) return;
   const isFresh = Date.now() - Math.max(exchanged, Date.parse(known.draftsAsOf ?? 0)) < AT_MOST_EVERY;
   if (isFresh && (await waiting(known.id)) === 0) return;
   exchanged = Date.now();
@@ -94,7 +97,6 @@ async function exchange() {
 const quietlyRemember = () => remember().then(exchange).catch(() => {});
 
 quietlyRemember();
-document.addEventListener("leaving", () => leaving.abort());
 document.addEventListener("sessions-changed", quietlyRemember);
 document.addEventListener("visibilitychange", () => document.hidden || quietlyRemember());
 addEventListener("online", quietlyRemember);

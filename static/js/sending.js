@@ -1,27 +1,33 @@
 // Sends what waits in the outbox and takes what is new, one at a time in the whole browser. Pages and the worker call `flush`
 // at every occasion; it looks by itself whether there is something to do, and tries again by itself.
 
+import { exclusively } from "./exclusively.js";
 import { all, change, changes, ended, erasures, get, here, read } from "./store.js";
+import { isGivenUp, pauseLeft, underWay } from "./under-way.js";
+import { uuid } from "./uuid.js";
 import { isOver, owner } from "./whose.js";
 
 const MOST = 200;
 /** Bytes of operations in one call; the server takes 256 KiB with what stands around them. */
 const LARGEST = 200 * 1024;
-const TIMEOUT = 20_000;
+const SEND_TIMEOUT = 20_000;
 const FIRST_DELAY = 1_000;
 const LAST_DELAY = 5 * 60_000;
 /** Longest that the service may ask to be left alone. */
 const LONGEST_PAUSE = 60 * 60_000;
 /** What another page has just done to the cookie has arrived after this. */
 const SECOND_LOOK = 1_500;
-const STORES = ["people", "drafts", "outbox", "marks"];
+const SENT_FROM = ["people", "drafts", "outbox", "marks"];
 const ENDS = ["signed-out", "somebody-else"];
+/** How often in a row a try may come before its time because something else has reached the service. */
+const EAGER = 3;
 
 let delay = FIRST_DELAY;
 let timer;
 let again = false;
 let isPaused = false;
 let flushing;
+let eager = 0;
 
 /**
  * What the last try came to: "saved", "offline", "away", "signed-out", "somebody-else", or "stuck" if this device keeps
@@ -40,14 +46,24 @@ async function run() {
   clearTimeout(timer);
   while (again) {
     again = false;
-    const wait = await exclusively(exchange).catch(() => {
+    const wait = await exclusively("outbox", exchange).catch(() => {
       say("stuck");
       return 0;
     });
     if (wait !== undefined) return ENDS.includes(standing) ? undefined : tryAgain(wait);
     delay = FIRST_DELAY;
+    eager = 0;
   }
 }
+
+/** Something else has reached the service: what could not be sent a moment ago is not left to its own next time. */
+function tryEarly({ detail }) {
+  if (detail !== "ok" || !["offline", "away"].includes(standing) || eager === EAGER) return;
+  eager += 1;
+  flush();
+}
+
+globalThis.document?.addEventListener("service-state", tryEarly);
 
 /** After `wait` milliseconds at least, and not at the same moment as all others. */
 function tryAgain(wait) {
@@ -64,12 +80,10 @@ export function later() {
   globalThis.navigator.serviceWorker?.ready.then((known) => known.sync?.register("outbox")).catch(() => {});
 }
 
-/** Whoever shows how things stand hears how the server answers. */
-function heard(status) {
-  globalThis.document?.dispatchEvent(new CustomEvent("service-answered", { detail: { status } }));
+/** Whoever shows how things stand hears how the server answered what was asked at `began`. */
+function heard(status, began) {
+  globalThis.document?.dispatchEvent(new CustomEvent("service-answered", { detail: { status, began } }));
 }
-
-const exclusively = async (work) => (navigator.locks ? navigator.locks.request("sessile-outbox", work) : work());
 
 function say(word) {
   if (standing === word) return;
@@ -91,6 +105,8 @@ async function exchange() {
   }
   let isSecondLook = false;
   for (let most = MOST; ; ) {
+    if (isGivenUp()) return;
+    if (pauseLeft() > 0) return pauseLeft();
     const { batch, erased } = await begin(account, most);
     // Only a page has a use for what is new.
     if (batch.length === 0 && !globalThis.document) return;
@@ -100,10 +116,12 @@ async function exchange() {
     } else if (answer.status === 401 && answer.said?.reason === "unknown" && !isSecondLook) {
       isSecondLook = true;
       await new Promise((done) => { setTimeout(done, SECOND_LOOK); });
+    } else if (answer.isGivenUp) {
+      // It says nothing of the service.
     } else if (!answer.isTaken) {
       return refused(answer, batch);
     } else {
-      heard(answer.status);
+      heard(answer.status, answer.began);
       // Somebody is leaving, or has left. Who has, has nothing that waits.
       if (!(await take(account, batch, erased, answer.said))) return (await read(["marks"], isOver)) ? undefined : 0;
       say("saved");
@@ -119,7 +137,7 @@ async function pause() {
 }
 
 /** Marks what is sent now; from then on it does not change. What was on its way before goes first, as it was. */
-const begin = (account, most) => change(STORES, async ({ outbox, marks }) => {
+const begin = (account, most) => change(SENT_FROM, async ({ outbox, marks }) => {
   const [batch, erased] = [[], await erasures({ marks }, account)];
   const drafts = new Set();
   let bytes = 0;
@@ -147,14 +165,15 @@ async function send(account, batch) {
     lastKnown: { userId: account, revision: person?.revision },
     operations: batch.map(({ op }) => op),
   });
+  const began = performance.now();
   try {
-    const answer = await fetch("/api/session/sync", { method: "POST", headers, body, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
+    const answer = await fetch("/api/session/sync", { method: "POST", headers, body, cache: "no-store", redirect: "manual", signal: underWay(SEND_TIMEOUT) });
     const type = answer.headers.get("Content-Type") ?? "";
     const isOurs = type.startsWith(answer.ok ? "application/json" : "application/problem+json");
     const said = isOurs ? await answer.json() : undefined;
-    return { status: answer.status, said, isTaken: answer.ok && isAnswer(said, account, batch), wait: waitOf(answer.headers) };
+    return { status: answer.status, said, isTaken: answer.ok && isAnswer(said, account, batch), wait: waitOf(answer.headers), began };
   } catch {
-    return { status: 0, wait: 0 };
+    return { status: 0, wait: 0, began, isGivenUp: pauseLeft() > 0 };
   }
 }
 
@@ -172,10 +191,10 @@ function waitOf(headers) {
 }
 
 /** The queue stays as it is. */
-async function refused({ status, said, wait }, batch) {
+async function refused({ status, said, wait, began }, batch) {
   const isOurs = said !== undefined && status >= 400;
   const isReached = isOurs || status >= 500 || status === 413;
-  heard(isReached ? status : 0);
+  heard(isReached ? status : 0, began);
   if (wait > 0) await change("marks", ({ marks }) => marks.put({ name: "notBefore", value: Date.now() + wait }));
   if (isOurs && status === 401) {
     say("signed-out");
@@ -194,7 +213,7 @@ async function refused({ status, said, wait }, batch) {
 
 // --- what comes of it
 
-const setAside = (batch, problem) => change(STORES, async ({ outbox }) => {
+const setAside = (batch, problem) => change(SENT_FROM, async ({ outbox }) => {
   for (const entry of batch) {
     await refuse(entry, problem, outbox);
     for (const next of await outbox.all(entry.account)) await goOn(next, entry.op, undefined, outbox);
@@ -221,7 +240,7 @@ async function goOn(next, op, draft, outbox) {
 
 /** Takes an answer, all of it or nothing: the results, what changed elsewhere, and how far that goes. */
 const take = (account, batch, erased, { user, session, revision, results, changes: news }) =>
-  change(STORES, async ({ people, drafts, outbox, marks }) => {
+  change(SENT_FROM, async ({ people, drafts, outbox, marks }) => {
     // Who has left meanwhile is not remembered again.
     const goodbyes = (await marks.get("goodbyes"))?.value ?? [];
     const left = [(await marks.get("leaving"))?.value.sessionId, ...goodbyes, ...(await ended({ marks }))];
@@ -231,7 +250,7 @@ const take = (account, batch, erased, { user, session, revision, results, change
     const { expiresAt, absoluteExpiresAt, deviceId, id: sessionId } = session;
     await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf, draftsAsOf: asOf });
     await marks.delete("notBefore");
-    for (const [at, entry] of batch.entries()) await settle(account, entry, results[at], { drafts, outbox });
+    for (const [at, entry] of batch.entries()) await settleOne(account, entry, results[at], { drafts, outbox });
     if (news.restored) await keepLost(account, batch, news.drafts, { drafts, outbox });
     if (news.reset) {
       const stay = new Set(news.drafts.map(({ id }) => id));
@@ -254,7 +273,7 @@ async function keepLost(account, batch, there, { drafts, outbox }) {
   for (const { id: draftId, text, version, updatedAt } of await drafts.all(account)) {
     const draft = known.get(draftId);
     if (onTheWay.has(draftId) || draft?.version === version || draft?.text === text) continue;
-    const op = { id: crypto.randomUUID(), kind: "draft.keep", at: updatedAt, draftId, text, baseVersion: version };
+    const op = { id: uuid(), kind: "draft.keep", at: updatedAt, draftId, text, baseVersion: version };
     await outbox.add({ account, state: "waiting", op });
   }
 }
@@ -262,7 +281,7 @@ async function keepLost(account, batch, there, { drafts, outbox }) {
 /** Kinds of operations that have a text. */
 const HAVE_TEXT = ["draft.put", "draft.keep"];
 
-async function settle(account, { seq, op }, result, { drafts, outbox }) {
+async function settleOne(account, { seq, op }, result, { drafts, outbox }) {
   const own = await outbox.get(seq);
   if (result.status === "rejected" && HAVE_TEXT.includes(op.kind) && own) {
     await refuse(own, result.problem, outbox);
@@ -284,6 +303,6 @@ async function part(account, seq, op, outbox) {
   for (const aside of await outbox.all(account)) {
     if (aside.seq > seq || aside.state !== "aside" || aside.op.kind !== "draft.put" || aside.op.draftId !== op.draftId) continue;
     if (aside.op.text === op.text) await outbox.delete(aside.seq);
-    else await outbox.put({ ...aside, op: { ...aside.op, draftId: crypto.randomUUID(), baseVersion: 0 } });
+    else await outbox.put({ ...aside, op: { ...aside.op, draftId: uuid(), baseVersion: 0 } });
   }
 }

@@ -1,6 +1,7 @@
 // Signing out takes what this browser knows of the person with it. What has not been sent is named first.
 
 import { change, forget, get, here, waiting } from "./store.js";
+import { keepWriting } from "./unkept.js";
 
 const TIMEOUT = 10_000;
 
@@ -17,7 +18,8 @@ async function leave(form, button) {
   const { account: shown, session } = document.documentElement.dataset;
   const account = shown ?? (await here().catch(() => undefined));
   const busy = say(button, "Signing out");
-  const isStaying = account && (await isUnsent(account)) && !(await (await import("./leaving.js")).confirmLeaving(account));
+  const isAsked = account && (!(await keepWriting()) || (await isUnsent(account)));
+  const isStaying = isAsked && !(await (await import("./leaving.js")).confirmLeaving(account));
   if (isStaying) return busy.over();
   // Another tab may have got the session a new id since this page was shown, or this page one that is not known yet.
   const known = account && (await get("people", account).catch(() => undefined))?.sessionId;

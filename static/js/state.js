@@ -2,6 +2,7 @@
 // their requests went (`heard`); while something is wrong it asks by itself now and then.
 
 import { all, changes, here } from "./store.js";
+import { isRefused } from "./unkept.js";
 
 const FIRST_DELAY = 3_000;
 const LAST_DELAY = 60_000;
@@ -14,6 +15,8 @@ let aside = 0;
 let isSomebody = false;
 /** What the outbox says of its last try. */
 let standing = "saved";
+/** When that was asked for of which `service` is the answer. */
+let asOf = 0;
 let delay = FIRST_DELAY;
 let timer;
 let isAsked = false;
@@ -31,9 +34,18 @@ export function standingOf(answer) {
   return isOurs || answer.status >= 500 ? answer.status : 0;
 }
 
-/** How a request was answered: its status, or 0 if it was not. A state that changes is told as `service-state`. */
-export function heard(status) {
-  set(status === 0 ? "offline" : status >= 500 ? "away" : "ok");
+/**
+ * How a request that began at `began` (performance.now) was answered: its status, or 0 if it was not. A state that changes is
+ * told as `service-state`. Answers arrive in any order: an older request that contradicts newer news is a reason to ask.
+ */
+export function heard(status, began = performance.now()) {
+  const told = status === 0 ? "offline" : status >= 500 ? "away" : "ok";
+  if (began >= asOf) {
+    asOf = began;
+    set(told);
+  } else if (told !== service) {
+    probe();
+  }
 }
 
 function set(news) {
@@ -53,12 +65,20 @@ function set(news) {
 /** Asks whether the service is there, whatever the browser believes of the network. */
 export async function probe() {
   clearTimeout(timer);
+  const began = performance.now();
   try {
-    const how = { cache: "no-store", credentials: "omit", redirect: "manual", signal: AbortSignal.timeout(10_000) };
-    heard(standingOf(await fetch("/readyz", how)));
+    // With cookies: a proxy before the service may let nobody through without its own.
+    const how = { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(10_000) };
+    heard(standingOf(await fetch("/readyz", how)), began);
   } catch {
-    heard(0);
+    heard(0, began);
   }
+}
+
+/** What the browser says of the network holds from now on, whatever is still on its way. */
+function goOffline() {
+  asOf = performance.now();
+  set("offline");
 }
 
 const changesOf = (count) => `${count} ${count === 1 ? "change" : "changes"}`;
@@ -69,6 +89,7 @@ function words() {
   if (service === "away") return ["away", `The service is away${rest}`];
   if (waiting > 0 && standing === "signed-out") return ["aside", `Signed out${rest}`];
   if (waiting > 0 && standing === "somebody-else") return ["aside", `Somebody else is signed in${rest}`];
+  if (isRefused()) return ["aside", "Not kept on this device"];
   if (waiting > 0) return ["saving", "Saving"];
   if (aside > 0) return ["aside", `${changesOf(aside)} not saved`];
   return ["ok", isSomebody ? "Online, saved" : "Online"];
@@ -106,9 +127,10 @@ function keep() {
 }
 
 addEventListener("online", () => probe());
-addEventListener("offline", () => set("offline"));
+addEventListener("offline", goOffline);
 document.addEventListener("visibilitychange", () => document.hidden || service === "ok" || probe());
-document.addEventListener("service-answered", ({ detail }) => heard(detail.status));
+document.addEventListener("service-answered", ({ detail }) => heard(detail.status, detail.began));
+document.addEventListener("writing-changed", show);
 document.addEventListener("service-state", keep);
 changes.addEventListener("message", ({ data }) => {
   if (data.standing) {

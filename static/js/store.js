@@ -7,7 +7,8 @@
 //           { name: "leaving", value: { account, sessionId, at } } while a sign-out is on its way,
 //           { name: "builds", value: { now, before } } for the worker,
 //           { name: "erasures", value: { account: how often its data was erased here } }, { name: "ended", value: [session id] },
-//           { name: "notBefore", value: the moment before which the service wants to hear nothing }
+//           { name: "notBefore", value: the moment before which the service wants to hear nothing },
+//           { name: "lease …", value: { by, until } } for work that one page does at a time, where the browser has no locks
 // Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
 
 const NAME = "sessile";
@@ -204,3 +205,19 @@ export function isAsNew(revision, other) {
 
 /** How many operations of an account have not been sent. Those set aside count: they have not arrived either. */
 export const waiting = async (account) => (await all("outbox", account)).length;
+
+/** Takes or renews a lease for `by`; whether it has it. One that a clock put back would make longer than `length` is over. */
+export const lease = (name, by, length) =>
+  transact(["marks"], "readwrite", async ({ marks }) => {
+    const now = Date.now();
+    const held = (await marks.get(`lease ${name}`))?.value;
+    const isFree = !held || held.by === by || held.until < now || held.until > now + length;
+    if (isFree) await marks.put({ name: `lease ${name}`, value: { by, until: now + length } });
+    return isFree;
+  });
+
+/** Gives a lease back. */
+export const release = (name, by) =>
+  transact(["marks"], "readwrite", async ({ marks }) => {
+    if ((await marks.get(`lease ${name}`))?.value.by === by) await marks.delete(`lease ${name}`);
+  });

@@ -7,7 +7,7 @@ import { chromium } from '@playwright/test';
 import { launchOptions, shellOptions } from './browser.mjs';
 import { Front } from './front.mjs';
 import { Server } from './server.mjs';
-import { createOwner, expect, test as base } from './test.mjs';
+import { createOwner, expect, settled, test as base } from './test.mjs';
 
 export const test = base.extend({
   /** Whether the browser has to have its windows and all that it does by itself. */
@@ -57,16 +57,13 @@ export async function underWorker(page) {
   await isUnderWorker(page, 12_000).catch(() => page.reload().then(() => isUnderWorker(page, 20_000)));
 }
 
-/** Until what is known of the person has been put away. */
-export const remembered = (page) =>
-  expect.poll(async () => Boolean((await kept(page)).people[0]?.devicesAsOf), { message: 'what is known is kept' }).toBe(true);
 
 /** Signed in, known and under the worker. */
 export async function atHome(app, server, options) {
   const page = await app.open(options);
   await createOwner(page, server);
   await underWorker(page);
-  await remembered(page);
+  await settled(page);
   return page;
 }
 

@@ -105,6 +105,31 @@ export async function expectLogin(page) {
 /** Of a browser that is another one, what Chromium says beside its name would say so. */
 const without = { extraHTTPHeaders: { 'Sec-CH-UA': '', 'Sec-CH-UA-Platform': '', 'Sec-CH-UA-Mobile': '' } };
 
+/**
+ * Until a page has done what it does by itself when it is opened. A request that is on its way when the session ends elsewhere
+ * is rightly answered 401, and the browser says so in its console.
+ */
+export async function settled(page) {
+  const isSettled = () => page.evaluate(async () => {
+    const { session } = document.documentElement.dataset;
+    if (!(await indexedDB.databases()).some(({ name }) => name === 'sessile')) return false;
+    const database = await new Promise((done, failed) => {
+      const request = indexedDB.open('sessile');
+      request.onsuccess = () => done(request.result);
+      request.onerror = () => failed(request.error);
+    });
+    const people = await new Promise((done) => {
+      const request = database.transaction('people').objectStore('people').getAll();
+      request.onsuccess = () => done(request.result);
+    });
+    database.close();
+    const { held, pending } = (await navigator.locks?.query()) ?? { held: [], pending: [] };
+    const isBusy = [...held, ...pending].some(({ name }) => name === 'sessile-outbox');
+    return !isBusy && people.some((one) => one.sessionId === session && one.devicesAsOf && one.draftsAsOf);
+  }).catch(() => false);
+  await expect.poll(isSettled, { message: 'what is known is kept, and nothing is on its way' }).toBe(true);
+}
+
 /** The paths that a page's main frame asks our origin for, redirects included, from now on. */
 export function navigations(page, server) {
   const paths = [];

@@ -9,6 +9,7 @@ export class Watch {
   #away = new Set();
   #allowed = new Set();
   #origins = new Set();
+  #messages = [];
 
   /** Requests to this origin are fine. */
   allowOrigin(origin) {
@@ -33,6 +34,11 @@ export class Watch {
     for (const path of paths) this.#allowed.add(`${status} ${path}`);
   }
 
+  /** The browser may say this as often as it likes. */
+  allowMessage(pattern) {
+    this.#messages.push(pattern);
+  }
+
   async attach(context) {
     context.on('console', (message) => this.#console(message));
     context.on('weberror', (error) => this.#add(`uncaught: ${error.error()?.stack ?? error.error()}`));
@@ -51,7 +57,7 @@ export class Watch {
   }
 
   #console(message) {
-    if (message.type() !== 'error') return;
+    if (message.type() !== 'error' || this.#messages.some((pattern) => pattern.test(message.text()))) return;
     if (message.text().includes('net::ERR_') && this.#away.has(new URL(message.location().url).pathname)) return;
     const failed = FAILED_LOAD.exec(message.text());
     if (failed) {

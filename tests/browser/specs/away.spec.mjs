@@ -1,8 +1,8 @@
 // The page without a network, and the word that says how things stand: only what is known is said.
 
-import { answer, atHome, cut, expect, heading, kept, portal, put, remembered, state, test, underWorker } from '../lib/app.mjs';
+import { answer, atHome, cut, expect, heading, kept, portal, put, state, test, underWorker } from '../lib/app.mjs';
 import { letAnHourPass } from '../lib/age.mjs';
-import { createOwner, expectDashboard, fillLogin, makeDrafts, owner, signInButton } from '../lib/test.mjs';
+import { createOwner, expectDashboard, fillLogin, makeDrafts, owner, settled, signInButton } from '../lib/test.mjs';
 
 const HOUR = 3_600_000;
 const hourAgo = () => new Date(Date.now() - HOUR).toISOString();
@@ -73,7 +73,7 @@ test('a clock that is wrong all along changes nothing', async ({ app, server, fr
   await page.clock.setSystemTime(Date.now() + 100 * HOUR);
   await createOwner(page, server);
   await underWorker(page);
-  await remembered(page);
+  await settled(page);
   cut(front, watch);
   await page.goto('/dashboard');
   await expect(heading(page, new RegExp(owner.name))).toBeVisible();
@@ -127,6 +127,32 @@ test('the page of the hotel is not the service, and what the browser believes of
     document.dispatchEvent(new Event('visibilitychange'));
   });
   await expect(state(page)).toHaveText('Online, saved', { timeout: 20_000 });
+});
+
+test('an answer to what was asked before the network went does not say that it is back', async ({ app, server, front }) => {
+  const page = await atHome(app, server);
+  let arrive;
+  const slow = new Promise((done) => { arrive = done; });
+  front.override('/api/session', async (req, body, pass) => {
+    await slow;
+    return pass();
+  });
+  front.override('/readyz', async () => portal('Welcome to the hotel'));
+  const [person] = (await kept(page)).people;
+  await put(page, 'people', { ...person, devicesAsOf: hourAgo() });
+  const asked = page.waitForRequest('**/api/session');
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await asked;
+  await page.evaluate(() => dispatchEvent(new Event('offline')));
+  await expect(state(page)).toHaveText('Offline');
+  const said = page.evaluate(() => new Promise((done) => { document.addEventListener('service-state', ({ detail }) => done(detail)); }));
+  const before = front.asked.filter((each) => each === 'GET /readyz').length;
+  arrive();
+  await expect.poll(() => front.asked.filter((each) => each === 'GET /readyz').length).toBeGreaterThan(before);
+  await expect(state(page)).toHaveText('Offline');
+  // It is asked until it is true.
+  front.override('/readyz', null);
+  expect(await said).toBe('ok');
 });
 
 test('every page says how things stand', async ({ app, server, front, watch, visitor }) => {

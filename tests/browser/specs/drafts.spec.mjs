@@ -282,6 +282,32 @@ test('a choice is not drawn anew under the hands of who is about to choose', asy
   await expect(button).toBeFocused();
 });
 
+test('what the server has shown stays until what is known here is as new, however long that takes', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server, noWorker);
+  await operate(page, server, put('tide', 'This one', 0), put('tide', 'The other one', 0));
+  await other.clock.install();
+  let release;
+  const held = new Promise((done) => { release = done; });
+  const asked = other.waitForRequest('**/api/session/sync');
+  await other.route('**/api/session/sync', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await other.goto('/drafts?draft=tide');
+  const button = other.getByRole('button', { name: 'Keep both' });
+  await button.focus();
+  await asked;
+  // Then the script takes over, and knows nothing yet.
+  await other.clock.runFor(4_000);
+  await expect(row(other, 'This one')).toBeVisible();
+  await expect(other.locator('.version')).toHaveCount(2);
+  await expect(button).toBeFocused();
+  release();
+  await expect(other.locator('.draft-choice form')).toHaveCount(0);
+  await expect(other.locator('.version')).toHaveCount(2);
+  await expect(button).toBeFocused();
+});
+
 test('after a draft is done or deleted the focus is in the list, not lost', async ({ visitor, server }) => {
   const { page } = await both(visitor, server);
   await open(page);

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { createOwner, expect, expectDashboard, expectLogin, owner, signIn, signOutButton, test } from '../lib/test.mjs';
+import { createOwner, expect, expectDashboard, expectLogin, owner, settled, signIn, signOutButton, test } from '../lib/test.mjs';
 
 const run = promisify(execFile);
 
@@ -18,6 +18,7 @@ test('a page whose session is ended from elsewhere leaves by itself and says why
   const open = streamOpen(other);
   await signIn(other);
   await open;
+  await settled(other);
   const { session } = await (await other.request.get('/api/session')).json();
   // From the other browser, as people do; the end counts from its answer.
   const leaving = other.waitForURL((url) => url.pathname === '/login', { waitUntil: 'commit' }).then(() => Date.now());
@@ -53,6 +54,7 @@ test('all tabs of a browser share one stream, and all leave', async ({ page, ser
   });
   const tabs = [await context.newPage(), await context.newPage()];
   for (const tab of tabs) await tab.goto('/dashboard');
+  await settled(page);
   expect(asked).toEqual([]);
   const since = Date.now();
   await server.command('session', 'revoke', '--all');
@@ -66,6 +68,7 @@ test('when the tab that listens is closed another one listens', async ({ page, s
   const open = streamOpen(tab);
   await page.close();
   await open;
+  await settled(tab);
   await server.command('session', 'revoke', '--all');
   await left(tab, Date.now());
 });
@@ -83,6 +86,7 @@ test('signing in again in another tab leaves the pages where they are', async ({
   });
   expect(answer.status()).toBe(200);
   await again;
+  await settled(page);
   expect(new URL(page.url()).pathname).toBe('/dashboard');
   await server.command('session', 'revoke', '--all');
   await left(page, Date.now());
@@ -125,6 +129,63 @@ test('who signs out is sent to the login by the sign-out itself', async ({ page,
   await expectLogin(page);
   expect(new URL(page.url()).search).toBe('');
   expect((await page.context().cookies()).map(({ name }) => name)).not.toContain('aiq_session');
+});
+
+/** Holds the calls of the outbox back, where no worker is; `asked` when the first has come. */
+async function holdSync(page) {
+  const asked = page.waitForRequest('**/api/session/sync');
+  await page.route('**/api/session/sync', () => {});
+  return asked;
+}
+
+const givenUp = (page) => page.waitForEvent('requestfailed', (request) => request.url().endsWith('/api/session/sync'));
+
+test('what is on its way is given up before somebody is signed out', async ({ visitor, server }) => {
+  const page = await visitor({ serviceWorkers: 'block' });
+  const asked = holdSync(page);
+  await createOwner(page, server);
+  await asked;
+  const failed = givenUp(page);
+  await page.route('**/logout', async (route) => {
+    await failed;
+    await route.continue();
+  });
+  await signOutButton(page).click();
+  await expectLogin(page);
+});
+
+test('what is on its way is given up when the session ends elsewhere', async ({ visitor, server }) => {
+  const page = await visitor({ serviceWorkers: 'block' });
+  const open = streamOpen(page);
+  const asked = holdSync(page);
+  await createOwner(page, server);
+  await Promise.all([open, asked]);
+  // The page stays until the end of the case, as long as it takes to leave it.
+  const failed = givenUp(page);
+  await page.route('**/login**', async (route) => {
+    await failed;
+    await route.continue();
+  });
+  await server.command('session', 'revoke', '--all');
+  await expectLogin(page);
+});
+
+test('what is on its way is given up before a form is sent, which may change the session', async ({ visitor, server }) => {
+  const page = await visitor({ serviceWorkers: 'block' });
+  const asked = holdSync(page);
+  await createOwner(page, server);
+  await asked;
+  const again = page.waitForRequest('**/api/session/sync');
+  await page.goto('/account');
+  await again;
+  const failed = givenUp(page);
+  await page.route('**/account', async (route) => {
+    await failed;
+    await route.continue();
+  });
+  await page.getByLabel('What we call you').fill('Wren of the Rocks');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('status')).toHaveText('Your name was changed.');
 });
 
 test('a marked region is fetched again when its list changes', async ({ page, visitor, server }) => {

@@ -1,7 +1,7 @@
 // What is written without a network: kept, sent once, by nobody else, and never lost.
 
-import { cut, expect, kept, remembered, test, underWorker } from '../lib/app.mjs';
-import { createOwner, expectDashboard, expectLogin, fillLogin, owner, signIn, signInButton } from '../lib/test.mjs';
+import { cut, expect, kept, test, underWorker } from '../lib/app.mjs';
+import { createOwner, expectDashboard, expectLogin, fillLogin, owner, settled, signIn, signInButton } from '../lib/test.mjs';
 
 const other = { email: 'second@example.test', name: 'Robin Second', password: 'quite another good phrase 7' };
 const field = (page) => page.getByLabel('Your post');
@@ -13,7 +13,7 @@ async function atDrafts(app, server) {
   const page = await app.open();
   await createOwner(page, server);
   await underWorker(page);
-  await remembered(page);
+  await settled(page);
   await page.goto('/drafts');
   await page.locator('#draft-list').waitFor();
   await expect.poll(async () => (await kept(page)).people[0]?.revision).toBe(0);

@@ -349,6 +349,32 @@ for (const [what, answer, standing] of [
   });
 }
 
+test('what could not be sent is tried as soon as something else reaches the service, a few times', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    const reached = () => document.dispatchEvent(new CustomEvent('service-state', { detail: 'ok' }));
+    await outbox.write('ann', 'd', 'kept', { version: 0, text: '' });
+    lab.answer = () => { throw new TypeError('lost'); };
+    await outbox.flush();
+    for (let times = 0; times < 5; times += 1) {
+      reached();
+      await new Promise((done) => { setTimeout(done, 50); });
+    }
+    const tries = lab.calls.length;
+    lab.answer = (call) => lab.applied(call);
+    await outbox.flush();
+    // From then on it may be impatient again.
+    await outbox.write('ann', 'd', 'kept, too', { version: 1, text: 'kept' });
+    lab.answer = () => { throw new TypeError('lost'); };
+    await outbox.flush();
+    lab.answer = (call) => lab.applied(call, 2);
+    reached();
+    while ((await lab.texts()).length > 0) await new Promise((done) => { setTimeout(done, 20); });
+    return tries;
+  });
+  expect(seen).toBe(4);
+});
+
 for (const [status, standing] of [[401, 'signed-out'], [409, 'somebody-else']]) {
   test(`after a ${status} the queue waits for a sign-in and is not tried again by itself`, async ({ page }) => {
     const seen = await page.evaluate(async (given) => {
