@@ -1,11 +1,14 @@
 //! What makes the pages an app: the manifest, the worker and the page without a network, at the root where browsers look
 //! for them. Called by the routes, and by readiness, which checks the same documents that are served.
 //!
-//! `static/sw.js` is embedded as any static file. Before it is served, one line is put in front of it: `const BUILD = …`,
-//! with the build's id and every file that the worker keeps, each with its fingerprint. The id is a fingerprint of that
-//! list and of the worker's own text, so that another build always has another id, and the same build never has.
+//! `static/sw.js` is embedded as any static file. It is served joined with its modules (`bundle`), and with one line in
+//! front: `const BUILD = …`, with the build's id and every file that the worker keeps, each with its fingerprint. The id is
+//! a fingerprint of that list and of the worker's own text, so that another build always has another id, and the same build
+//! never has.
 //!
 //! Invariant: nothing here depends on who asks.
+
+mod bundle;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -95,7 +98,7 @@ impl Documents {
 
 /// The worker with the line that makes it this build's.
 fn worker_text(shell_print: &str) -> Result<String, String> {
-    let text = embedded(WORKER)?;
+    let text = bundle::bundle(embedded(WORKER)?, |path| std::str::from_utf8(assets::find(path)?.plain).ok())?;
     let mut files: BTreeMap<&str, &str> = kept().map(|asset| (asset.path, asset.fingerprint)).collect();
     files.insert(SHELL, shell_print);
     let id = fingerprint(&format!("{}{text}", json!(files)));

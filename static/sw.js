@@ -1,4 +1,5 @@
-// The worker. The server puts `const BUILD = { id, files: { path: fingerprint } }` in front (src/pwa.rs). Its rules:
+// The worker. The server joins it with its modules and puts `const BUILD = { id, files: { path: fingerprint } }` in front
+// (src/pwa.rs): browsers fetch a module worker without cookies. So no two of its modules declare the same name. Its rules:
 //
 // 1. A file of /static/ comes from the cache where that has it, else from the network, whatever may be wrong with the cache.
 // 2. A page goes to the network as the browser sends it (navigation preload), and the answer is shown as it is. The page
@@ -7,8 +8,8 @@
 // 3. While a sign-out that was done offline is not carried out, nothing but it goes out; if somebody else than the server
 //    answers, what they want is shown: their page is asked for without cookies.
 // 4. Everything else is not touched: forms, the API, events.
-// 5. Nothing is put in a cache but what BUILD lists, when the worker is installed, asked for without cookies, each file
-//    checked by its fingerprint. So no page of a person, no answer of the API and nothing that sets a cookie ever is.
+// 5. Nothing is put in a cache but what BUILD lists, when the worker is installed, each file checked by its fingerprint. So
+//    no page of a person, no answer of the API and no page of a proxy ever is. Cookies go with it, which such a proxy may want.
 // 6. A new build waits until somebody asks for it, or no page is open. One of whose files is missing or is not what the list
 //    says is not installed: the old one stays. The old build's files stay for the pages that it made, until the next one.
 // 7. On the tag `outbox` (Background Sync) what waits is sent.
@@ -215,7 +216,7 @@ async function install() {
 /** Fetches a file, a second time if the first was lost, and past the browser's own cache, which may hold it damaged. */
 async function keep(cache, path, print) {
   for (const mode of ["default", "reload"]) {
-    const answer = await fetch(path, { cache: mode, credentials: "omit", redirect: "error" }).catch(() => undefined);
+    const answer = await fetch(path, { cache: mode, redirect: "error" }).catch(() => undefined);
     if (answer?.ok && (await fingerprint(answer.clone())) === print) return cache.put(path, answer);
   }
   throw new Error(`${path} is not what this build lists`);

@@ -5,7 +5,8 @@ const offer = async (...what) => (await import("./offer.js")).offer(...what);
 let asked = false;
 
 async function start() {
-  const known = await navigator.serviceWorker.register("/sw.js", { type: "module", updateViaCache: "none" });
+  // Not a module: browsers fetch those without cookies, and a proxy may let nobody through without its own.
+  const known = await navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" });
   if (known.waiting) offerNew(known);
   known.addEventListener("updatefound", () => watch(known));
   watch(known);
@@ -42,6 +43,6 @@ if ("serviceWorker" in navigator) {
       offer("A new version is in use.", "Load this page again", () => location.reload());
     }
   });
-  // After what the page itself needs. Where modules are no workers, pages do without one.
+  // After what the page itself needs. Where it cannot be had, pages do without one.
   addEventListener("load", () => setTimeout(() => start().catch(() => {}), 0));
 }

@@ -15,6 +15,7 @@ export class Front {
   #isUp = true;
   #next = null;
   #overrides = new Map();
+  #isGated = false;
   #sockets = new Set();
 
   static async create() {
@@ -54,6 +55,20 @@ export class Front {
     else this.#overrides.delete(path);
   }
 
+  /** From now on it is a proxy with a sign-in of its own: who has not been at /gate is sent to a page of it, whatever they ask for. */
+  demandCookie() {
+    this.#isGated = true;
+  }
+
+  #gate(req, res) {
+    const page = (words) => `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Gate</title><h1>${words}</h1>`;
+    const html = { 'content-type': 'text/html' };
+    if (req.url === '/gate') return res.writeHead(200, { ...html, 'set-cookie': 'gate=1; Path=/; HttpOnly; SameSite=Lax' }).end(page('Welcome to the gate'));
+    if (req.url === '/gate-login') return res.writeHead(200, html).end(page('Sign in to the gate'));
+    if (/(^|; )gate=1/.test(req.headers.cookie ?? '')) return undefined;
+    return res.writeHead(302, { location: '/gate-login' }).end();
+  }
+
   /**
    * From now on another build is served, in which `changed` is another: the "sheet", or a "module"; with other `words`, again
    * another one. `damage`: the changed file is "missing", or holds something "other".
@@ -81,6 +96,7 @@ export class Front {
   async #handle(req, res) {
     const body = Buffer.concat(await req.toArray());
     this.asked.push(`${req.method} ${req.url}`);
+    if (this.#isGated && this.#gate(req, res)) return;
     const override = this.#overrides.get(req.url.split('?')[0]);
     if (req.url === '/api/events') return this.#stream(req, res);
     const pass = (change = {}) => this.#pass({ method: req.method, url: req.url, headers: req.headers, body, ...change });
