@@ -6,7 +6,8 @@
 //    without a network, /offline, is shown when there is no answer, or a proxy's instead of ours; to who is known here also
 //    when the service is away (503), and when the answer takes long: it is shown after all when it comes, without asking again.
 // 3. While a sign-out that was done offline is not carried out, nothing but it goes out; if somebody else than the server
-//    answers, what they want is shown: their page is asked for without cookies.
+//    answers, what they want is shown: under our addresses their page is asked for without cookies, under theirs with them,
+//    since nobody could sign in there otherwise. No page of ours is shown.
 // 4. Everything else is not touched: forms, the API, events.
 // 5. Nothing is put in a cache but what BUILD lists, when the worker is installed, each file checked by its fingerprint. So
 //    no page of a person, no answer of the API and no page of a proxy ever is. Cookies go with it, which such a proxy may want.
@@ -22,6 +23,8 @@ import { change, changes, goodbyes } from "./js/store.js";
 const PREFIX = "sessile-";
 const CACHE = PREFIX + BUILD.id;
 const SHELL = "/offline";
+/** Where pages of ours are. The sign-in of a proxy has addresses of its own. */
+const OUR_PAGES = /^\/((setup|login|logout|signup|dashboard|devices|activity|drafts|account|confirm|admin|people|apps|forgot|link|offline)(\/|$)|$)/;
 // A server that answers at all does within its own limits, which are shorter.
 const PATIENCE = 8_000;
 /** Of who can go on here meanwhile. */
@@ -59,7 +62,7 @@ async function page(event) {
   // Whatever comes of it, the browser's own request must not end as an error that nobody looks at.
   const own = Promise.resolve(event.preloadResponse).catch(() => undefined);
   const isFree = await Promise.race([isSettled(), wait(SHORT_PATIENCE)]);
-  if (!isFree) return outcome === "else" ? ofSomebodyElse(url) : shell();
+  if (!isFree) return outcome === "else" ? ofSomebodyElse(event.request) : shell();
   const late = takeLate(url);
   if (late) return late;
   const asked = asSent(event, own);
@@ -109,8 +112,15 @@ const kept = () => caches.match(SHELL, { cacheName: CACHE, ignoreVary: true }).c
 
 const shell = async (otherwise) => (await kept()) ?? otherwise ?? Response.error();
 
-/** A proxy before us wants something. No cookie of ours goes out. */
-const ofSomebodyElse = (url) => fetch(url, { credentials: "omit", redirect: "manual" }).catch(() => shell());
+const isOurPage = (request) => OUR_PAGES.test(new URL(request.url).pathname);
+
+/** A proxy before us wants something. */
+async function ofSomebodyElse(request) {
+  const isOurs = isOurPage(request);
+  const asked = isOurs ? fetch(request.url, { credentials: "omit", redirect: "manual" }) : fetch(request);
+  const answer = await asked.catch(() => undefined);
+  return answer && (isOurs || !answer.headers.has("X-Request-Id")) ? answer : shell();
+}
 
 // --- pages that come late
 
@@ -185,7 +195,7 @@ async function settled() {
 
 async function afterGoodbyes(request) {
   if (await isSettled()) return fetch(request);
-  if (request.mode === "navigate") return shell();
+  if (request.mode === "navigate") return outcome === "else" && !isOurPage(request) ? ofSomebodyElse(request) : shell();
   // Whoever asks whether the service is there is told what it said a moment ago.
   if (new URL(request.url).pathname === "/readyz" && outcome === "away") return new Response(null, { status: 503 });
   return Response.error();
