@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
+use crate::text;
+
 /// What a fallible function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,6 +44,9 @@ pub enum Error {
     /// The request contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// An account has no room for more; how many bytes it has.
+    #[error("an account has room for {} of drafts: delete or shorten some", text::size(*.0))]
+    Quota(u64),
     /// The body is larger than this address takes.
     #[error("the request is too large")]
     TooLarge,
@@ -155,6 +160,7 @@ impl Error {
             Self::NotFound => "not-found",
             Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::Conflict(_) => "conflict",
+            Self::Quota(_) => "quota",
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType(_) => "unsupported-media-type",
             Self::HeadTooLarge => "head-too-large",
@@ -212,7 +218,7 @@ impl ResponseError for Error {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Quota(_) | Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,

@@ -23,10 +23,13 @@ use crate::{
     page::{self, Page},
     secret,
     security::{
-        Site, compress, cookies,
+        Site,
+        answers::Recipient,
+        compress,
+        connections::Connection,
+        cookies,
         envelope::{FactsSlot, RequestId},
-        forms, headers,
-        limits::{self, Connection},
+        forms, headers, limits,
         proxies::{self, Client},
     },
     session::{
@@ -54,34 +57,37 @@ pub async fn answer(
     }
     // At the level of errors, so that lines of every level carry the request's name.
     let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
-    let answer = async {
+    async {
+        let request = match client.map(|client| site.connections.request(client.ip)).transpose() {
+            Ok(request) => request,
+            Err(error) => return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site, None))),
+        };
         if let Err(error) = limits::admit(&mut req, site.limits).await {
-            return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site)));
+            return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site, None)));
         }
         if asked.over_http {
             let https = asked.redirect_to_https(&site);
-            return Ok(req.into_response(asked.finish(https, &site)));
+            return Ok(req.into_response(asked.finish(https, &site, None)));
         }
         if asked.bounces == Bounce::Wanted {
             let once_more = bounce_page(&asked.path_and_query, &site)?;
-            return Ok(req.into_response(asked.finish(once_more, &site)));
+            return Ok(req.into_response(asked.finish(once_more, &site, None)));
         }
         match next.call(req).await {
             Ok(answered) => {
                 let (req, answer) = answered.map_into_boxed_body().into_parts();
                 let answer = asked.explain(&req, answer);
-                Ok(ServiceResponse::new(req, asked.finish(answer, &site)))
+                let to = Recipient::of(&req, under_way, request);
+                Ok(ServiceResponse::new(req, asked.finish(answer, &site, Some(to))))
             }
             Err(error) => {
-                let answer = asked.finish(asked.render(&error), &site);
+                let answer = asked.finish(asked.render(&error), &site, None);
                 Err(InternalError::from_response(error, answer).into())
             }
         }
     }
     .instrument(span)
-    .await;
-    drop(under_way);
-    answer
+    .await
 }
 
 /// What the layer must know of a request after it is gone.
@@ -202,8 +208,14 @@ impl Asked {
         answer
     }
 
-    fn finish(&self, answer: HttpResponse, site: &Site) -> HttpResponse {
-        let mut answer = compress::compressed(answer, self.may_compress);
+    fn finish(&self, answer: HttpResponse, site: &Site, to: Option<Recipient>) -> HttpResponse {
+        let answer = compress::compressed(answer, self.may_compress);
+        let mut answer = match to {
+            Some(to) => {
+                site.answers.send(answer, to, site.limits).unwrap_or_else(|error| self.render_known(None, &error))
+            }
+            None => answer,
+        };
         let took = self.started.elapsed();
         self.metrics.request(&self.method, self.route.clone(), answer.status().as_u16(), took);
         if self.bounces == Bounce::Done {
@@ -374,6 +386,7 @@ fn in_plain_words(error: &Error, reader: Reader) -> (&'static str, &'static str)
             "To keep you safe, Sessile does only what its own pages ask for. Open the page here and try again.",
         ),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
+        Error::Quota(_) => ("There is no room left", "Delete or shorten some of your drafts, then save again."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
         Error::HeadTooLarge => {
             ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")

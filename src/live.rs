@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage as _, HttpRequest, HttpResponse,
     http::{
         Method,
         header::{self, HeaderName},
@@ -20,10 +20,11 @@ use tokio::time::{Instant as Stopwatch, timeout_at};
 use crate::{
     db::Instant,
     error::{Error, Result},
+    security::proxies::{Client, network},
     session::{
         current::Facts,
         listing::Standing,
-        news::{Hub, Pending, Subscription},
+        news::{Hub, Listener, Pending, Subscription},
         request::Ended,
     },
 };
@@ -53,7 +54,9 @@ pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Resu
     if req.method() == Method::HEAD {
         return Ok(answer.finish());
     }
-    let news = hub.subscribe(&loaded.record.id, &loaded.account.id)?;
+    let network = req.extensions().get::<Client>().map(|client| network(client.ip));
+    let listener = Listener { session: loaded.record.id.clone(), account: loaded.account.id.clone(), network };
+    let news = hub.subscribe(listener)?;
     let open = Open::new(news, &hub, loaded.record.id.clone(), loaded.record.expires_at);
     Ok(answer.streaming(stream::unfold(open, Open::next)))
 }

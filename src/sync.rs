@@ -5,7 +5,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::{
     account::Account,
@@ -13,9 +13,10 @@ use crate::{
     desk::{Desk, clear_cache},
     device::{self, known},
     draft::{
-        self, Changes,
+        Changes, Draft,
         apply::{self, Applied, Sender},
         operation::Sent,
+        portion::{self, Listed},
         result::OperationResult,
         revision::Known,
     },
@@ -86,7 +87,7 @@ pub async fn sync(sent: web::Json<Object<Call>>, mut user: CurrentUser, desk: De
         return Err(Error::TooLarge);
     }
     let Object(device) = read::<Object<DeviceFacts>>(device).unwrap_or_default();
-    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone()), known::Facts::from(device));
+    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone(), desk.site.drafts_max), known::Facts::from(device));
     let installed = facts.installed.unwrap_or(user.record.client().installed);
     let keys = &desk.site.keys;
     let revision: Option<String> = read(known.revision);
@@ -134,14 +135,41 @@ impl From<DeviceFacts> for known::Facts {
     }
 }
 
-/// `GET /api/drafts`
+/// Which drafts are listed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+/// `GET /api/drafts`: as many as go in one answer, with `next` where the rest begins.
 ///
 /// # Errors
-/// Without a login, or when the database is away.
-pub async fn drafts(user: CurrentUser, sessions: web::Data<Sessions>, site: web::Data<Site>) -> Result<HttpResponse> {
+/// Without a login; for an odd `after` or `limit`; when the database is away.
+pub async fn drafts(
+    query: web::Query<Query>,
+    user: CurrentUser,
+    sessions: web::Data<Sessions>,
+    site: web::Data<Site>,
+) -> Result<HttpResponse> {
+    let Query { after, limit } = query.into_inner();
+    let after = after.map(|after| after.parse::<i64>()).transpose();
+    let after = after.map_err(|_| Error::Invalid("after is the next of the answer before".into()))?;
+    let most = portion::MOST_IN_A_PORTION;
+    let limit = limit.map_or(Some(most), |limit| limit.parse().ok().filter(|limit| (1..=most).contains(limit)));
+    let limit = limit.ok_or_else(|| Error::Invalid(format!("limit is a whole number from 1 to {most}")))?;
     let account_id = user.account.id.clone();
-    let list = async move |conn: &mut Conn<'_>| draft::list(conn, &account_id).await;
-    let (drafts, revision) = sessions.db.read(list).await?;
+    let list = async move |conn: &mut Conn<'_>| portion::list(conn, &account_id, after, limit).await;
+    let Listed { drafts, revision, next } = sessions.db.read(list).await?;
     let revision = revision.seal(&user.account.id, &site.keys)?;
-    Ok(HttpResponse::Ok().json(json!({ "drafts": drafts, "revision": revision })))
+    Ok(HttpResponse::Ok().json(ListView { drafts: &drafts, revision, next }))
+}
+
+#[derive(Debug, Serialize)]
+struct ListView<'a> {
+    drafts: &'a [Draft],
+    revision: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }

@@ -32,6 +32,13 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{}…", line[..word_end].trim_end())
 }
 
+/// A number of bytes as people write it, in the largest unit of which it is a whole number.
+pub fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units.into_iter().find(|(shift, _)| bytes > 0 && bytes % (1 << shift) == 0);
+    whole.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +60,12 @@ mod tests {
         for odd in ["", "\0", "aiq_\0", "a b", "a/b", "é", &"a".repeat(101)] {
             assert!(!is_id(odd), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn sizes_are_said_in_the_largest_whole_unit() {
+        assert_eq!([size(8 << 20), size(1 << 30), size(1536), size(0)], ["8 MiB", "1 GiB", "1536 bytes", "0 bytes"]);
+        assert_eq!(size(1536 << 10), "1536 KiB");
     }
 
     #[test]

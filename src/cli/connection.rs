@@ -6,17 +6,24 @@
 //! A refusal is not lost: a client that is still sending is listened to for a moment, or the reset would overtake it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::rt::time::{Instant, Sleep, sleep_until, timeout};
+use actix_web::rt::{
+    net::{ActixStream, Ready, TcpStream},
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 use tokio::{
     io::{self as stream, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     runtime::Handle,
 };
 
-use crate::security::limits::{Connection, Limits};
+use crate::security::{
+    connections::{Connection, Place},
+    limits::Limits,
+};
 
 /// How long a client is listened to that was refused in the middle of what it had to say.
 pub const FAREWELL: Duration = Duration::from_secs(1);
@@ -24,6 +31,78 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 /// What a connection runs over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for Io {}
+
+/// A connection in its place: it ends when the place is needed for another.
+pub struct Placed {
+    io: TcpStream,
+    place: Place,
+}
+
+impl Placed {
+    /// Puts a connection in its place.
+    pub fn new(io: TcpStream, place: Place) -> Self {
+        Self { io, place }
+    }
+
+    /// What is known of it.
+    pub fn connection(&self) -> &Connection {
+        &self.place.connection
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.io.peer_addr().ok()
+    }
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.place.connection.has_to_close(cx.waker()) {
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() {
+            self.place.connection.nothing_to_read();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+impl ActixStream for Placed {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_read_ready(&self.io, cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_write_ready(&self.io, cx)
+    }
+}
 
 /// A stream that ends by itself when its client is too slow.
 pub struct Watched<Io: Stream> {
@@ -41,10 +120,10 @@ pub struct Watched<Io: Stream> {
 }
 
 impl<Io: Stream> Watched<Io> {
-    /// Watches a stream.
-    pub fn new(io: Io, limits: Limits) -> Self {
+    /// Watches a stream over this connection.
+    pub fn new(io: Io, connection: Connection, limits: Limits) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + limits.head));
-        Self { io: Some(io), connection: Connection::default(), limits, asked: None, stuck: None, closed: false, alarm }
+        Self { io: Some(io), connection, limits, asked: None, stuck: None, closed: false, alarm }
     }
 
     /// What its requests tell of themselves.
@@ -60,7 +139,8 @@ impl<Io: Stream> Watched<Io> {
         let head_or_answer = if self.connection.is_busy() { self.limits.answer } else { self.limits.head };
         let asked = self.asked.map(|asked| asked + head_or_answer);
         let stuck = self.stuck.map(|stuck| stuck + self.limits.answer);
-        asked.into_iter().chain(stuck).min()
+        let taken = self.connection.taken_by().map(Instant::from_std);
+        asked.into_iter().chain(stuck).chain(taken).min()
     }
 
     /// Fails when it is too late, and sees to it that this is asked again in time. The alarm may go off too early: it is

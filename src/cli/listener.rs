@@ -5,7 +5,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use actix_http::{HttpService, Protocol};
+use actix_http::{HttpService, Protocol, error::DispatchError};
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
 use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_tls::accept::{
@@ -16,16 +16,16 @@ use actix_web::{dev::AppConfig, rt::net::TcpStream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    connection::{FAREWELL, Stream, Watched},
+    connection::{FAREWELL, Placed, Stream, Watched},
     stopping::LAST_REQUESTS,
 };
 use crate::{
     app::{self, Parts},
     error::{Error, Result},
-    security::limits::Limits,
+    security::connections::Connections,
 };
 
-/// Most connections at once. A further one waits until another ends; each takes about 25 KB.
+/// Most connections at once; each takes about 25 KB. For a further one the one that has been idle longest is closed.
 const MOST_CONNECTIONS: usize = 2048;
 
 /// Serves on `listener` with so many workers so many connections, with TLS if there is a configuration of it, until it is
@@ -39,24 +39,36 @@ pub fn serve(
     (workers, connections): (usize, usize),
     tls: Option<rustls::ServerConfig>,
 ) -> Result<Server> {
+    // The places are what bounds them; this one more is for those that are about to close.
+    let most = connections + connections / 4;
     let builder = ServerBuilder::new()
         .workers(workers)
-        .max_concurrent_connections(connections.div_ceil(workers))
+        .max_concurrent_connections(most.div_ceil(workers))
         .shutdown_timeout(LAST_REQUESTS)
         .disable_signals();
     let (parts, limits, stopping) = (parts.clone(), parts.site.limits, builder.graceful_shutdown_signal());
+    let places = parts.site.connections.clone();
     let builder = match tls {
         None => builder.listen("http", listener, move || {
-            let watch = fn_service(move |io: TcpStream| async move { Ok(watched(io, limits, TcpStream::peer_addr)) });
-            watch.and_then(http(&parts, stopping.clone()))
+            let places = places.clone();
+            fn_service(move |io: TcpStream| std::future::ready(placed(&places, io)))
+                .and_then(move |io: Placed| {
+                    let (connection, peer) = (io.connection().clone(), io.peer());
+                    std::future::ready(Ok((Watched::new(io, connection, limits), Protocol::Http1, peer)))
+                })
+                .and_then(http(&parts, stopping.clone()))
         }),
         Some(mut config) => {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder.listen("https", listener, move || {
-                let peer = |io: &TlsStream<TcpStream>| io.get_ref().0.peer_addr();
-                Acceptor::new(config.clone())
-                    .map_err(TlsError::into_service_error)
-                    .and_then(move |io| async move { Ok(watched(io, limits, peer)) })
+                let places = places.clone();
+                fn_service(move |io: TcpStream| std::future::ready(placed(&places, io).map_err(TlsError::Service)))
+                    .and_then(Acceptor::new(config.clone()).map_err(TlsError::into_service_error))
+                    .and_then(move |io: TlsStream<Placed>| {
+                        let below = &io.get_ref().0;
+                        let (connection, peer) = (below.connection().clone(), below.peer());
+                        std::future::ready(Ok((Watched::new(io, connection, limits), Protocol::Http1, peer)))
+                    })
                     .and_then(http(&parts, stopping.clone()).map_err(TlsError::Service))
             })
         }
@@ -66,17 +78,20 @@ pub fn serve(
 
 type Accepted<Io> = (Watched<Io>, Protocol, Option<SocketAddr>);
 
-fn watched<Io: Stream>(io: Io, limits: Limits, peer: impl Fn(&Io) -> std::io::Result<SocketAddr>) -> Accepted<Io> {
-    let peer = peer(&io).ok();
-    (Watched::new(io, limits), Protocol::Http1, peer)
+/// A connection in its place; refused if there is none for it.
+fn placed(places: &Connections, io: TcpStream) -> Result<Placed, DispatchError> {
+    let peer = io.peer_addr().ok().map(|peer| peer.ip());
+    match places.place(peer) {
+        Some(place) => Ok(Placed::new(io, place)),
+        None => Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into())),
+    }
 }
 
 /// HTTP/1.1 over connections that have been accepted.
 fn http<Io>(
     parts: &Parts,
     stopping: GracefulShutdownSignal,
-) -> impl ServiceFactory<Accepted<Io>, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()>
-+ use<Io>
+) -> impl ServiceFactory<Accepted<Io>, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<Io>
 where
     Io: Stream,
 {

@@ -107,7 +107,7 @@ struct Bound {
 fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Bound) -> Result<Parts> {
     let public =
         settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(bound.port, settings.tls.is_some()));
-    let site = web::Data::new(Site::new(public, keys, settings, limits));
+    let site = web::Data::new(Site::new(public, keys, settings, limits, bound.connections));
     let sessions = sessions(settings, db);
     let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
     // What a request waits for at most.

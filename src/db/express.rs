@@ -19,6 +19,11 @@ diesel::define_sql_function! {
     fn substr(text: diesel::sql_types::Text, from: diesel::sql_types::Integer, many: diesel::sql_types::Integer) -> diesel::sql_types::Text;
 }
 
+diesel::define_sql_function! {
+    /// How many bytes a text has.
+    fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+}
+
 pub(super) const POSTGRES_NOW: &str = "statement_timestamp()";
 pub(super) const SQLITE_NOW: &str = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)";
 

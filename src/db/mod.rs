@@ -27,7 +27,7 @@ use self::notify::Tell;
 pub use self::{
     conn::{Conn, EngineConn, Epilogue},
     draft_rows::{DraftRow, DraftRows},
-    express::{Merged, Now, before_now, from_now, merged, now, substr},
+    express::{Merged, Now, before_now, from_now, merged, now, octet_length, substr},
     inspect::Schema,
     instant::Instant,
     notify::{Heard, LONGEST_TEXT, announce, mention},

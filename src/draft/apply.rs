@@ -6,19 +6,24 @@
 
 use std::collections::BTreeSet;
 
-use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+    dsl::{count_star, sum},
+};
 
 use super::{
     Changes, Draft,
-    book::Book,
+    book::{Book, Held},
     call::Call,
     operation::Sent,
+    portion,
     result::OperationResult,
     revision::{Known, Revision},
+    sweep,
 };
 use crate::{
     db::{
-        Conn, Db, DraftRow, DraftRows, Locked, run,
+        Conn, Db, DraftRow, DraftRows, Locked, octet_length, run,
         schema::{accounts, drafts},
     },
     device::known::Facts,
@@ -38,16 +43,19 @@ pub struct Sender {
     pub ip: Option<String>,
     /// Whether the password was given lately.
     pub is_confirmed: bool,
+    /// Bytes of drafts for which the account has room.
+    pub room: u64,
 }
 
 impl Sender {
-    /// By a request of this person, from this address.
-    pub fn new(user: &CurrentUser, ip: Option<String>) -> Self {
+    /// By a request of this person, from this address, with this much room for drafts.
+    pub fn new(user: &CurrentUser, ip: Option<String>, room: u64) -> Self {
         Self {
             who: user.who(),
             device_name: user.device_name.clone().unwrap_or_else(|| user.record.client().label()),
             ip,
             is_confirmed: user.is_confirmed(),
+            room,
         }
     }
 }
@@ -57,7 +65,7 @@ impl Sender {
 pub struct Applied {
     /// In the order of the operations.
     pub results: Vec<OperationResult>,
-    /// The account's count of changes now.
+    /// How far the client has got with this.
     pub revision: Revision,
     /// What is news to the client.
     pub changes: Changes,
@@ -122,7 +130,7 @@ pub async fn apply(
     }
     let done = carry_out_locked(conn, sender, sent, facts, locked).await?;
     let Done { results, revision, floor, device_name, ended_itself } = done;
-    let changes = super::since(conn, &sender.who.account_id, known, floor, &revision).await?;
+    let (changes, revision) = portion::since(conn, &sender.who.account_id, known, floor, &revision).await?;
     Ok(Ok(Applied { results, revision, changes, device_name, ended_itself }))
 }
 
@@ -151,7 +159,7 @@ async fn carry_out_locked(
     let results = sent.into_iter().map(|one| call.carry_out(one)).collect::<Result<Vec<_>>>()?;
     let count = call.close(conn).await?;
     let Call { book, ended_itself, .. } = call;
-    let revision = Revision { history: locked.history.id, count };
+    let revision = Revision { history: locked.history.id, count, began: None };
     Ok(Done { results, revision, floor: locked.floor, device_name: book.device_name, ended_itself })
 }
 
@@ -195,6 +203,14 @@ pub(super) async fn load_drafts(conn: &mut Conn<'_>, account_id: &str, ids: &BTr
     )
 }
 
+/// What the account's drafts that are not deleted come to.
+pub(super) async fn held(conn: &mut Conn<'_>, account_id: &str) -> Result<Held> {
+    let living = drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null());
+    let all = drafts::table.filter(living).select((count_star(), sum(octet_length(drafts::text))));
+    let (drafts, bytes): (i64, Option<i64>) = run!(conn, get_result(all))?;
+    Ok(Held { drafts, bytes: u64::try_from(bytes.unwrap_or(0)).unwrap_or(0) })
+}
+
 pub(super) async fn write_book(conn: &mut Conn<'_>, account_id: &str, book: &Book) -> Result<()> {
     let rows: Vec<DraftRow<'_>> = book.changed().into_iter().map(Draft::row).collect();
     if rows.is_empty() {
@@ -203,5 +219,8 @@ pub(super) async fn write_book(conn: &mut Conn<'_>, account_id: &str, book: &Boo
     run!(conn, execute(DraftRows { account_id, drafts: &rows }))?;
     let account = accounts::table.filter(accounts::id.eq(account_id));
     run!(conn, execute(diesel::update(account).set(accounts::revision.eq(book.revision))))?;
+    if book.is_more_than_edited {
+        sweep::forget_most_deleted(conn, account_id).await?;
+    }
     news::drafts_changed(conn, account_id)
 }

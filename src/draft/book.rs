@@ -19,13 +19,22 @@ pub struct Book {
     changed: BTreeSet<String>,
     /// The account's count of changes.
     pub revision: i64,
-    /// Drafts of the account that are not deleted.
-    pub living: i64,
+    held: Held,
+    room: u64,
     history: History,
     /// On which device things are done.
     pub device_name: String,
     /// Whether something was made or deleted, and not only edited.
     pub is_more_than_edited: bool,
+}
+
+/// What the drafts of an account that are not deleted come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many there are.
+    pub drafts: i64,
+    /// Bytes of their texts.
+    pub bytes: u64,
 }
 
 /// What became of an operation.
@@ -61,9 +70,24 @@ pub enum Chosen {
 
 impl Book {
     /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
-    pub fn new(drafts: Vec<Draft>, revision: i64, living: i64, history: History, device_name: String) -> Self {
+    pub fn new(drafts: Vec<Draft>, revision: i64, history: History, device_name: String) -> Self {
         let drafts = drafts.into_iter().map(|draft| (draft.id.clone(), draft)).collect();
-        Self { drafts, changed: BTreeSet::new(), revision, living, history, device_name, is_more_than_edited: false }
+        let (changed, held, room) = (BTreeSet::new(), Held::default(), u64::MAX);
+        Self { drafts, changed, revision, held, room, history, device_name, is_more_than_edited: false }
+    }
+
+    /// Of an account that has so much already, and room for so many bytes.
+    #[must_use]
+    pub fn within(mut self, held: Held, room: u64) -> Self {
+        (self.held, self.room) = (held, room);
+        self
+    }
+
+    /// Whether there is no room for a text, `instead` of another one. An account that has too much, since it had more room
+    /// before, may still shorten what it has.
+    fn is_full_for(&self, text: &str, instead: &str) -> bool {
+        let more = bytes(text).saturating_sub(bytes(instead));
+        more > 0 && self.held.bytes.saturating_add(more) > self.room
     }
 
     /// Writes a text on top of a version; 0 is a new draft.
@@ -73,18 +97,25 @@ impl Book {
     pub fn put(&mut self, id: &str, text: &str, base: i64) -> Result<Outcome> {
         match self.drafts.get(id).filter(|draft| draft.lives()) {
             Some(stored) if stored.text == text => Ok(Outcome::Applied(Some(stored.clone()))),
+            Some(stored) if stored.version == base && self.is_full_for(text, &stored.text) => {
+                Ok(Outcome::Rejected(Error::Quota(self.room)))
+            }
             Some(stored) if stored.version == base => {
                 let conflict_of = stored.conflict_of.clone();
                 Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
             }
             None if base == 0 && !self.drafts.contains_key(id) => {
-                if self.living >= MOST {
+                if self.held.drafts >= MOST {
                     return Ok(Outcome::Rejected(full()));
+                }
+                if self.is_full_for(text, "") {
+                    return Ok(Outcome::Rejected(Error::Quota(self.room)));
                 }
                 Ok(Outcome::Applied(Some(self.make(id, text, None))))
             }
             // Both texts are kept, if there is any room at all.
-            _ if self.living >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            _ if self.held.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            _ if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             stored => {
                 let of = stored.map(|stored| stored.id.clone());
                 Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
@@ -101,7 +132,10 @@ impl Book {
             Some(stored) if stored.text == text || stored.builds_on(version) => {
                 Ok(Outcome::Applied(Some(stored).filter(|stored| stored.lives()).cloned()))
             }
-            _ if self.living >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            _ if self.held.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            stored if self.is_full_for(text, stored.map_or("", |stored| &stored.text)) => {
+                Ok(Outcome::Rejected(Error::Quota(self.room)))
+            }
             None => Ok(Outcome::Applied(Some(self.make(id, text, None)))),
             // What followed the stored version was lost, and nothing was written on it since.
             Some(stored)
@@ -112,6 +146,7 @@ impl Book {
                 let conflict_of = stored.conflict_of.clone();
                 Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
             }
+            Some(_) if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             Some(stored) => {
                 let of = stored.lives().then(|| stored.id.clone());
                 Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
@@ -177,12 +212,12 @@ impl Book {
         if let Some(draft) = self.drafts.get_mut(id) {
             draft.deleted_at = Some(self.history.now);
         }
-        self.living -= 1;
+        self.held.drafts -= 1;
         self.is_more_than_edited = true;
     }
 
     fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
-        self.living += 1;
+        self.held.drafts += 1;
         self.is_more_than_edited = true;
         self.write(id, text, conflict_of)
     }
@@ -195,6 +230,8 @@ impl Book {
             Some(stored) => (stored.version, stored.forked_at),
             None => (0, None),
         };
+        let before = self.drafts.get(id).map_or(0, |draft| bytes(&draft.text));
+        self.held.bytes = self.held.bytes.saturating_sub(before).saturating_add(bytes(text));
         let draft = Draft {
             id: id.to_owned(),
             text: text.to_owned(),
@@ -210,6 +247,10 @@ impl Book {
         self.drafts.insert(id.to_owned(), draft.clone());
         draft
     }
+}
+
+fn bytes(text: &str) -> u64 {
+    text.len() as u64
 }
 
 fn full() -> Error {

@@ -8,17 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
 
 use super::{
-    apply::{LockedAccount, Sender, load_drafts, write_book},
-    book::{Book, Outcome},
+    apply::{LockedAccount, Sender, held, load_drafts, write_book},
+    book::{Book, Held, Outcome},
     operation::{Action, Operation, Sent},
     result::{First, FirstDraft, OperationResult, Status},
 };
 use crate::{
     audit::{self, Event, Kind},
-    db::{
-        Conn, Instant, run,
-        schema::{drafts, operations},
-    },
+    db::{Conn, Instant, run, schema::operations},
     device::known::{self, Facts, Named},
     error::{Error, Result},
     session::{EndReason, Scope, Who, ends, listing, statements},
@@ -61,14 +58,15 @@ impl<'s> Call<'s> {
         let valid = || sent.iter().filter_map(|one| one.operation.as_ref().ok());
         let actions = || valid().map(|one| &one.action);
         let named: BTreeSet<&str> = actions().filter_map(Action::draft).collect();
-        let living = if named.is_empty() { 0 } else { count_living(conn, account_id).await? };
+        let held = if named.is_empty() { Held::default() } else { held(conn, account_id).await? };
         let drafts = load_drafts(conn, account_id, &named).await?;
         let devices: BTreeSet<&str> = actions().filter_map(Action::device).filter(|id| text::is_id(id)).collect();
         let sessions: BTreeSet<&str> = actions().filter_map(Action::session).filter(|id| text::is_id(id)).collect();
         let ids: BTreeSet<&str> = valid().map(|one| one.id.as_str()).collect();
         Ok(Self {
             sender,
-            book: Book::new(drafts, locked.revision, living, locked.history.clone(), sender.device_name.clone()),
+            book: Book::new(drafts, locked.revision, locked.history.clone(), sender.device_name.clone())
+                .within(held, sender.room),
             remembered: remembered(conn, account_id, &ids).await?,
             fresh: Vec::new(),
             names: known::names(conn, account_id, &devices).await?,
@@ -232,11 +230,6 @@ impl<'s> Call<'s> {
         }
         Ok(())
     }
-}
-
-async fn count_living(conn: &mut Conn<'_>, account_id: &str) -> Result<i64> {
-    let living = drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null());
-    run!(conn, get_result(drafts::table.filter(living).count()))
 }
 
 async fn remembered(

@@ -46,7 +46,7 @@ async fn changing(
         Err(stop) => return Ok(Err(stop)),
     };
     let drafts = load_drafts(conn, account_id, ids).await?;
-    let mut book = Book::new(drafts, locked.revision, 0, locked.history, sender.device_name.clone());
+    let mut book = Book::new(drafts, locked.revision, locked.history, sender.device_name.clone());
     let chosen = change(&mut book);
     write_book(conn, account_id, &book).await?;
     Ok(Ok(chosen))

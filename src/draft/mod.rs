@@ -8,16 +8,17 @@ pub mod book;
 mod call;
 pub mod choice;
 pub mod operation;
+pub mod portion;
 pub mod result;
 pub mod revision;
 pub mod sweep;
 
-use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _,
-};
+use std::collections::BTreeSet;
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::{Serialize, ser::SerializeStruct as _};
 
-use self::revision::{Known, Revision};
+use self::revision::Revision;
 use crate::{
     db::{
         Conn, DraftRow, Instant, find, run,
@@ -30,6 +31,8 @@ use crate::{
 
 /// Longest text, in characters (Unicode scalar values).
 pub const LONGEST: usize = 10_000;
+/// Drafts on a page of a list.
+const A_PAGE: i64 = 100;
 /// Characters of a draft that a list reads.
 const BEGINNING: i32 = 400;
 /// Drafts an account may have that are not deleted; what a conflict has split off does not count, up to as many again.
@@ -115,22 +118,15 @@ impl Serialize for Draft {
 pub struct Changes {
     /// Drafts that changed, deleted ones among them; or all there are.
     pub drafts: Vec<Draft>,
-    /// Whether these are all, and whatever else the client has is gone.
+    /// Whether the client begins anew: it has nothing but these, and what follows them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
-    /// Whether the client knows another history: what it has and these lack may be lost here.
+    /// Whether the client knows another history: what it has and these, with what follows them, lack may be lost here.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
-}
-
-/// The account's drafts that are not deleted, changed last first, and the revision they stand at.
-///
-/// # Errors
-/// When the database is away.
-pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Draft>, Revision)> {
-    // The revision first: what changes in between is news twice, and never missed.
-    let revision = revision(conn, account_id).await?;
-    Ok((living(conn, account_id).await?, revision))
+    /// Whether there is more than goes in one answer: the client asks again, from the revision that came with these.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 async fn revision(conn: &mut Conn<'_>, account_id: &str) -> Result<Revision> {
@@ -138,7 +134,7 @@ async fn revision(conn: &mut Conn<'_>, account_id: &str) -> Result<Revision> {
     let row = accounts::table.find(account_id).select((accounts::revision, history));
     let found: Option<(i64, Option<String>)> = find!(conn, first(row))?;
     let (count, history) = found.unwrap_or_default();
-    Ok(Revision { history: history.unwrap_or_default(), count })
+    Ok(Revision { history: history.unwrap_or_default(), count, began: None })
 }
 
 /// What a list shows of a draft.
@@ -154,42 +150,85 @@ pub struct Head {
     pub updated_on: String,
     /// The draft from which it was split off.
     pub conflict_of: Option<String>,
+    revision: i64,
 }
 
-/// What a list shows of the account's drafts that are not deleted, changed last first, and the revision it is as new as.
+/// One page of a list.
+#[derive(Debug)]
+pub struct Heads {
+    /// Changed last first.
+    pub heads: Vec<Head>,
+    /// Ids of those of which there are two versions.
+    pub in_two: BTreeSet<String>,
+    /// Where the next page begins.
+    pub next: Option<i64>,
+    /// The revision they are as new as.
+    pub revision: Revision,
+}
+
+/// What a page of a list shows of the account's drafts that are not deleted, after those that were changed later.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn heads(conn: &mut Conn<'_>, account_id: &str) -> Result<(Vec<Head>, Revision)> {
+pub async fn heads(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>) -> Result<Heads> {
     let revision = revision(conn, account_id).await?;
-    let heads = run!(
-        conn,
-        load(
-            drafts::table
-                .filter(drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null()))
-                .order(drafts::revision.desc())
-                .select((
-                    drafts::id,
-                    substr(drafts::text, 1, BEGINNING),
-                    drafts::updated_at,
-                    drafts::updated_on,
-                    drafts::conflict_of
-                ))
-        )
-    )?;
-    Ok((heads, revision))
+    let list = living(account_id)
+        .filter(drafts::revision.lt(after.unwrap_or(i64::MAX)))
+        .order(drafts::revision.desc())
+        .limit(A_PAGE + 1)
+        .select((
+            drafts::id,
+            substr(drafts::text, 1, BEGINNING),
+            drafts::updated_at,
+            drafts::updated_on,
+            drafts::conflict_of,
+            drafts::revision,
+        ));
+    let mut heads: Vec<Head> = run!(conn, load(list))?;
+    let more = i64::try_from(heads.len()).is_ok_and(|many| many > A_PAGE);
+    heads.truncate(usize::try_from(A_PAGE).unwrap_or(usize::MAX));
+    let next = heads.last().filter(|_| more).map(|last| last.revision);
+    let in_two = in_two(conn, account_id, &heads).await?;
+    Ok(Heads { heads, in_two, next, revision })
 }
 
-async fn living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Draft>> {
-    run!(
-        conn,
-        load(
-            drafts::table
-                .filter(drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null()))
-                .order(drafts::revision.desc())
-                .select(Draft::as_select())
-        )
-    )
+async fn in_two(conn: &mut Conn<'_>, account_id: &str, heads: &[Head]) -> Result<BTreeSet<String>> {
+    let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+    let origins: Vec<&str> = heads.iter().filter_map(|head| head.conflict_of.as_deref()).collect();
+    let split = living(account_id).filter(drafts::conflict_of.eq_any(ids)).select(drafts::conflict_of);
+    let split: Vec<Option<String>> = run!(conn, load(split))?;
+    let mut in_two: BTreeSet<String> = split.into_iter().flatten().collect();
+    if !origins.is_empty() {
+        let origins = living(account_id).filter(drafts::id.eq_any(origins)).select(drafts::id);
+        let origins: BTreeSet<String> = run!(conn, load(origins))?.into_iter().collect();
+        let has_origin = |head: &&Head| head.conflict_of.as_ref().is_some_and(|origin| origins.contains(origin));
+        in_two.extend(heads.iter().filter(has_origin).map(|head| head.id.clone()));
+    }
+    Ok(in_two)
+}
+
+/// The draft with this id if it is not deleted, alone, or beside the one that was split off it or off which it was: the
+/// original first.
+///
+/// # Errors
+/// When the database is away.
+pub async fn with_other(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Vec<Draft>> {
+    let Some(draft) = one(conn, account_id, id).await?.filter(Draft::lives) else {
+        return Ok(Vec::new());
+    };
+    if let Some(origin) = &draft.conflict_of
+        && let Some(origin) = one(conn, account_id, origin).await?.filter(Draft::lives)
+    {
+        return Ok(vec![origin, draft]);
+    }
+    let split = living(account_id).filter(drafts::conflict_of.eq(id)).order(drafts::revision.desc());
+    let split: Option<Draft> = find!(conn, first(split.select(Draft::as_select())))?;
+    Ok([Some(draft), split].into_iter().flatten().collect())
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn living<'a>(account_id: &'a str) -> _ {
+    drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::deleted_at.is_null())
 }
 
 /// One of the account's drafts, deleted or not.
@@ -198,29 +237,4 @@ async fn living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Draft>> {
 /// When the database is away.
 pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Draft>> {
     find!(conn, first(drafts::table.find((account_id, id)).select(Draft::as_select())))
-}
-
-/// What changed since a client's revision; everything if that is none, too old to tell, or of another history.
-async fn since(
-    conn: &mut Conn<'_>,
-    account_id: &str,
-    known: Option<&Known>,
-    floor: i64,
-    revision: &Revision,
-) -> Result<Changes> {
-    let restored = known.is_some_and(|known| known.revision.history != revision.history);
-    let known = known.map(|known| known.revision.count).filter(|known| (floor..=revision.count).contains(known));
-    let Some(known) = known.filter(|_| !restored) else {
-        return Ok(Changes { drafts: living(conn, account_id).await?, reset: true, restored });
-    };
-    let drafts = run!(
-        conn,
-        load(
-            drafts::table
-                .filter(drafts::account_id.eq(account_id).and(drafts::revision.gt(known)))
-                .order(drafts::revision)
-                .select(Draft::as_select())
-        )
-    )?;
-    Ok(Changes { drafts, reset: false, restored: false })
 }

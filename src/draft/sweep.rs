@@ -10,7 +10,7 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpress
 use crate::{
     account,
     db::{
-        Conn, Db, Locked, before_now, run,
+        Conn, Db, Locked, before_now, find, run,
         schema::{accounts, drafts, operations},
     },
     error::Result,
@@ -18,6 +18,8 @@ use crate::{
 
 const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 const DELETED_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// Deletions that an account is told of at most: as many as it may have drafts.
+const MOST_DELETED: i64 = 2 * super::MOST;
 /// Operations, or deleted drafts, that a transaction forgets at most.
 const BATCH: i64 = 500;
 
@@ -29,6 +31,24 @@ pub async fn sweep(db: &Db) -> Result<()> {
     while db.write(forget_operations).await? > 0 {}
     while db.write(forget_deleted).await? > 0 {}
     Ok(())
+}
+
+/// Forgets the oldest deletions of an account that has too many, in the caller's transaction, which has its row locked.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn forget_most_deleted(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    let deleted = || drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::deleted_at.is_not_null());
+    let beyond = deleted().order(drafts::revision.desc()).offset(MOST_DELETED).limit(1).select(drafts::revision);
+    let beyond: Option<i64> = find!(conn, first(beyond))?;
+    let Some(newest) = beyond else { return Ok(()) };
+    raise_floor(conn, account_id, newest).await?;
+    run!(conn, execute(diesel::delete(deleted().filter(drafts::revision.le(newest))))).map(drop)
+}
+
+async fn raise_floor(conn: &mut Conn<'_>, account_id: &str, floor: i64) -> Result<()> {
+    let behind = accounts::table.filter(accounts::id.eq(account_id)).filter(accounts::drafts_floor.lt(floor));
+    run!(conn, execute(diesel::update(behind).set(accounts::drafts_floor.eq(floor)))).map(drop)
 }
 
 async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
@@ -61,7 +81,6 @@ async fn forget_deleted(conn: &mut Conn<'_>) -> Result<usize> {
     let own = || drafts::table.filter(drafts::account_id.eq(id)).filter(old());
     let some: Vec<i64> = run!(conn, load(own().order(drafts::revision).limit(BATCH).select(drafts::revision)))?;
     let Some(floor) = some.last().copied() else { return Ok(0) };
-    let behind = accounts::table.filter(accounts::id.eq(id)).filter(accounts::drafts_floor.lt(floor));
-    run!(conn, execute(diesel::update(behind).set(accounts::drafts_floor.eq(floor))))?;
+    raise_floor(conn, id, floor).await?;
     run!(conn, execute(diesel::delete(own().filter(drafts::revision.le(floor)))))
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what was typed is shown again, whatever else cannot be.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
@@ -15,7 +17,7 @@ use crate::{
     page::{self, Page, When},
     security::forms,
     session::CurrentUser,
-    text,
+    text::{self, is_id},
 };
 
 /// Characters of a draft that its row in the list shows at most.
@@ -32,6 +34,8 @@ struct DraftsPage {
     done: Option<&'static str>,
     notice: Option<String>,
     rows: Vec<Row>,
+    /// Where the next page of the list begins.
+    next: Option<i64>,
     writing: Option<Writing>,
     choice: Option<Choice>,
     /// Whether what was asked for is not here, or not yet: a script may know of it.
@@ -85,6 +89,8 @@ pub(super) struct Again {
     pub(super) done: Option<&'static str>,
     pub(super) notice: Option<String>,
     pub(super) typed: Option<Writing>,
+    /// Where the page of the list begins.
+    pub(super) after: Option<i64>,
 }
 
 pub(super) async fn shown_again(
@@ -119,6 +125,7 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
         done: None,
         notice: Some("Sessile is away for a moment. Nothing is lost: save once more shortly.".to_owned()),
         rows: Vec::new(),
+        next: None,
         writing: Some(typed(fields, None)),
         choice: None,
         is_missing: false,
@@ -128,18 +135,18 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
 
 pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let who = user.who();
-    let asked = again.open.clone();
-    let (list, revision, open, arrivals) = desk
+    let (asked, after) = (again.open.clone(), again.after);
+    let (list, open, arrivals) = desk
         .sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
-            let (list, revision) = draft::heads(conn, &who.account_id).await?;
-            let mut open = Vec::new();
-            for id in wanted(&asked, &list) {
-                open.extend(draft::one(conn, &who.account_id, &id).await?.filter(Draft::lives));
-            }
+            let list = draft::heads(conn, &who.account_id, after).await?;
+            let open = match is_id(&asked) {
+                true => draft::with_other(conn, &who.account_id, &asked).await?,
+                false => Vec::new(),
+            };
             let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
-            Ok((list, revision, open, arrivals))
+            Ok((list, open, arrivals))
         })
         .await?;
     let choice = match open.as_slice() {
@@ -158,10 +165,11 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
         page: page.asking(&desk.req, &arrivals, user.now),
         token: token.value,
         account: user.account.id.clone(),
-        revision: revision.seal(&user.account.id, &desk.site.keys)?,
+        revision: list.revision.seal(&user.account.id, &desk.site.keys)?,
         done: again.done,
         notice: again.notice,
-        rows: list.iter().map(|draft| Row::of(draft, &list, &again.open, user)).collect(),
+        rows: list.heads.iter().map(|draft| Row::of(draft, &list.in_two, &again.open, user)).collect(),
+        next: list.next,
         is_missing: writing.is_none() && choice.is_none() && !again.open.is_empty(),
         writing,
         choice,
@@ -170,14 +178,14 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
 }
 
 impl Row {
-    fn of(draft: &Head, list: &[Head], open: &str, user: &CurrentUser) -> Self {
+    fn of(draft: &Head, in_two: &BTreeSet<String>, open: &str, user: &CurrentUser) -> Self {
         let line = draft.beginning.trim().lines().next().unwrap_or_default();
         Self {
             id: draft.id.clone(),
             line: if line.is_empty() { "Empty draft".to_owned() } else { text::shortened(line, LONGEST_LINE) },
             when: When::past(draft.updated_at, user.now),
             device: draft.updated_on.clone(),
-            in_two: pair(&draft.id, list).is_some(),
+            in_two: in_two.contains(&draft.id),
             is_open: draft.id == open,
         }
     }
@@ -192,24 +200,6 @@ impl Writing {
         let last = Last { device: draft.updated_on.clone(), when: When::past(draft.updated_at, user.now) };
         let text = draft.text.clone();
         Ok(Self { version: draft.version, text, last: Some(last), ..Self::new(draft.id.clone())? })
-    }
-}
-
-/// The drafts that are shown in full: the one that is asked for, or it and its other version.
-fn wanted(id: &str, list: &[Head]) -> Vec<String> {
-    match pair(id, list) {
-        Some((one, other)) => vec![one.id.clone(), other.id.clone()],
-        None => list.iter().filter(|draft| draft.id == id).map(|draft| draft.id.clone()).collect(),
-    }
-}
-
-/// A draft and what was split off it, if this is one of them.
-fn pair<'d>(id: &str, list: &'d [Head]) -> Option<(&'d Head, &'d Head)> {
-    let find = |id: &str| list.iter().find(|draft| draft.id == id);
-    let one = find(id)?;
-    match one.conflict_of.as_deref().and_then(find) {
-        Some(original) => Some((original, one)),
-        None => Some((one, list.iter().find(|draft| draft.conflict_of.as_deref() == Some(id))?)),
     }
 }
 

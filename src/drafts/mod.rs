@@ -37,6 +37,7 @@ pub const LARGEST_FORM: usize = 128 * 1024;
 pub struct Query {
     draft: String,
     done: String,
+    after: String,
 }
 
 /// What the forms send: a text to be saved, a draft to be deleted, or a choice between two.
@@ -71,7 +72,8 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
         "changed" => Some("That draft was changed on another device meanwhile, so it was not deleted."),
         _ => None,
     };
-    draw(StatusCode::OK, &desk, &user, Again { open: query.into_inner().draft, done, ..Again::default() }).await
+    let Query { draft: open, after, .. } = query.into_inner();
+    draw(StatusCode::OK, &desk, &user, Again { open, done, after: after.parse().ok(), ..Again::default() }).await
 }
 
 /// `POST /drafts`
@@ -151,7 +153,7 @@ async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Resul
 async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
     let Fields { draft, base, other, other_base, .. } = fields;
     let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
-    let sender = Sender::new(user, desk.facts.ip.clone());
+    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
     let choose = || {
         let (sender, pair) = (sender.clone(), pair.clone());
         async move |conn: &mut Conn<'_>| choice::choose(conn, &sender, &pair, keep).await
@@ -160,7 +162,7 @@ async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> 
 }
 
 async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
-    let sender = Sender::new(user, desk.facts.ip.clone());
+    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
     let keep = || {
         let (sender, id) = (sender.clone(), id.clone());
         async move |conn: &mut Conn<'_>| choice::keep_both(conn, &sender, &id).await
@@ -178,7 +180,7 @@ async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Re
 }
 
 async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
-    let sender = Sender::new(user, desk.facts.ip.clone());
+    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
     let carry_out = || {
         let sent = operations.iter().cloned().map(Sent::from).collect();
         let sender = sender.clone();

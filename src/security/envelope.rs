@@ -16,7 +16,7 @@ use actix_web::{
     web,
 };
 
-use super::{Site, cookies, proxies::Client};
+use super::{Site, answers::AccountId, cookies, proxies::Client};
 use crate::{
     clock::zone,
     device::Hints,
@@ -59,6 +59,9 @@ pub async fn wrap(
         return Err(Error::unavailable(Away::Database, "the database has not answered since the start").into());
     }
     let answer = Rc::clone(&facts).scope(next.call(req)).await;
+    if let (Ok(answer), Some(live)) = (&answer, facts.live()) {
+        answer.request().extensions_mut().insert(AccountId(live.account.id.clone()));
+    }
     match facts.fault.take() {
         Some(error) => Err(error.into()),
         None => answer,

@@ -3,10 +3,8 @@
 //!
 //! Invariant: a handler runs only for a request whose head is within its limit and whose body cannot outgrow its own.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,39 +38,14 @@ pub struct Limits {
     pub answer: Duration,
     /// From the end of an answer to the next request.
     pub keep_alive: Duration,
+    /// Bytes in a second at which a large answer is taken at the slowest.
+    pub slowest: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { head: seconds(10), body: seconds(30), answer: seconds(45), keep_alive: seconds(30) }
-    }
-}
-
-/// What the listener has to know of a connection's requests: whether one is with its handler. Part of the connection's data.
-#[derive(Debug, Clone, Default)]
-pub struct Connection(Rc<Cell<bool>>);
-
-/// A request is with its handler while this lives.
-#[derive(Debug)]
-pub struct UnderWay(Connection);
-
-impl Connection {
-    /// From now on a request is with its handler.
-    pub fn begin(&self) -> UnderWay {
-        self.0.set(true);
-        UnderWay(self.clone())
-    }
-
-    /// Whether a request is with its handler.
-    pub fn is_busy(&self) -> bool {
-        self.0.get()
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.0.set(false);
+        Self { head: seconds(10), body: seconds(30), answer: seconds(45), keep_alive: seconds(30), slowest: 4096 }
     }
 }
 

@@ -3,7 +3,9 @@
 //!
 //! Invariant: what is not allowed here is refused before a handler runs.
 
+pub mod answers;
 pub mod compress;
+pub mod connections;
 pub mod cookies;
 pub mod envelope;
 pub mod forms;
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use self::{cookies::CookieNames, limits::Limits};
+use self::{answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits};
 use crate::{
     key_file::Keys,
     settings::{PublicUrl, Settings, Signup},
@@ -39,22 +41,31 @@ pub struct Site {
     pub idle: std::time::Duration,
     /// Who may make an account.
     pub signup: Signup,
+    /// Bytes of drafts for which an account has room.
+    pub drafts_max: u64,
     /// How long and large its requests may be.
     pub limits: Limits,
+    /// Who has how many connections.
+    pub connections: Connections,
+    /// Large answers on their way.
+    pub answers: Answers,
     ready: AtomicBool,
 }
 
 impl Site {
-    /// A site that is not ready yet.
-    pub fn new(public: PublicUrl, keys: Keys, settings: &Settings, limits: Limits) -> Self {
+    /// A site that is not ready yet, with room for so many connections.
+    pub fn new(public: PublicUrl, keys: Keys, settings: &Settings, limits: Limits, connections: usize) -> Self {
         Self {
             cookies: CookieNames::new(public.is_https()),
             public,
             keys,
             proxies: settings.trusted_proxies.clone(),
             idle: settings.idle_ttl,
+            drafts_max: settings.drafts_max,
             limits,
             signup: settings.signup,
+            connections: Connections::new(connections, settings.trusted_proxies.clone()),
+            answers: Answers::default(),
             ready: AtomicBool::new(false),
         }
     }

@@ -39,6 +39,14 @@ pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     Client { ip: client.0, proxied_over_http: protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("http")) }
 }
 
+/// Whose an address is, for what is shared out: of IPv6 the /64, which is one customer (RFC 6177).
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) & (u128::MAX << 64)).into()),
+        v4 => v4,
+    }
+}
+
 /// All values of a header that is a list, however many lines it came in.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).flat_map(|line| line.to_str().unwrap_or("?").split(',')).map(str::trim).collect()
@@ -125,6 +133,12 @@ mod tests {
         for (peer, forwarded, ip, http) in cases {
             assert_eq!(client(peer, forwarded, net), ((*ip).to_owned(), *http), "{peer} {forwarded:?}");
         }
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_and_a_mapped_address_is_its_ipv4() {
+        let of = |ip: &str| network(ip.parse().unwrap()).to_string();
+        assert_eq!([of("2001:db8:1:2:3::4"), of("::ffff:192.0.2.1")], ["2001:db8:1:2::", "192.0.2.1"]);
     }
 
     fn any_hop() -> impl Strategy<Value = String> {

@@ -73,6 +73,8 @@ settings! {
         "Deadline of a statement"
     sessions_per_account "SESSILE_SESSIONS_PER_ACCOUNT" "COUNT" ["20"] "20"
         "Live sessions an account may have; 0 for no limit"
+    drafts_max "SESSILE_DRAFTS_MAX" "SIZE" ["8MiB"] "8MiB"
+        "Room for the drafts of one account: a whole number with KiB, MiB or GiB"
     session_cache "SESSILE_SESSION_CACHE" "SWITCH" ["on"] "on"
         "Not implemented yet: every request reads the database, on or off"
     workers "SESSILE_WORKERS" "COUNT" [] "cores"

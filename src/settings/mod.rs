@@ -57,6 +57,8 @@ pub struct Settings {
     pub statement_timeout: Duration,
     /// Most live sessions of one account. None: no limit.
     pub sessions_per_account: Option<u32>,
+    /// Bytes that the texts of one account's drafts may take together; never zero.
+    pub drafts_max: u64,
     /// Whether sessions are answered from memory while that is safe.
     pub session_cache: bool,
     /// Threads that answer requests, 1 to 512.
@@ -137,6 +139,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let pool_timeout = input.read("SESSILE_POOL_TIMEOUT", values::timeout);
     let statement_timeout = input.read("SESSILE_STATEMENT_TIMEOUT", values::timeout);
     let sessions_per_account = input.read("SESSILE_SESSIONS_PER_ACCOUNT", |v| values::count(v, 0, 1_000_000));
+    let drafts_max = input.read("SESSILE_DRAFTS_MAX", values::size);
     let session_cache = input.read("SESSILE_SESSION_CACHE", |v| values::word(v, &[("on", true), ("off", false)]));
     let workers = input.read_if_set("SESSILE_WORKERS", |v| values::count(v, 1, values::MOST_WORKERS));
     let log = input.read("SESSILE_LOG", values::log_filter);
@@ -161,6 +164,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         pool_timeout: pool_timeout?,
         statement_timeout: statement_timeout?,
         sessions_per_account: Some(sessions_per_account?).filter(|limit| *limit > 0),
+        drafts_max: drafts_max?,
         session_cache: session_cache?,
         workers: workers?.map_or_else(values::cores, |count| count as usize),
         log: log?,

@@ -92,6 +92,11 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("SESSILE_POOL_TIMEOUT", &["2s", "1ms"], &["0s", "2", "25d"]),
     ("SESSILE_STATEMENT_TIMEOUT", &["3s", "24d"], &["0ms", "3", "25d"]),
     ("SESSILE_SESSIONS_PER_ACCOUNT", &["0", "1", "1000000"], &["-1", "many", "1000001", "5000000000"]),
+    (
+        "SESSILE_DRAFTS_MAX",
+        &["8MiB", "1KiB", "1024GiB"],
+        &["8", "8MB", "8 MiB", "0MiB", "-1KiB", "1.5MiB", "1025GiB", "MiB"],
+    ),
     ("SESSILE_SESSION_CACHE", &["on", "off"], &["yes", "true", "ON", "1"]),
     ("SESSILE_WORKERS", &["1", "512"], &["0", "513", "-2", "two"]),
     (

@@ -14,6 +14,9 @@ pub(super) const MOST_WORKERS: u32 = 512;
 /// A hundred years: sums of times stay far inside what both databases can hold.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
+/// Sums of a few such sizes stay far inside an i64.
+const LARGEST_SIZE: u64 = 1 << 40;
+
 /// PostgreSQL keeps its deadlines in milliseconds in an i32, just over 24 days.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
@@ -78,6 +81,26 @@ pub(super) fn duration_or_zero(value: &str) -> Result<Option<Duration>, String> 
         .filter(|duration| *duration <= LONGEST)
         .map(|duration| Some(duration).filter(|duration| !duration.is_zero()))
         .ok_or_else(|| format!("{} is too long: write 36500d or less", quoted(value)))
+}
+
+/// A number of bytes that is not zero, at most 1024 GiB.
+pub(super) fn size(value: &str) -> Result<u64, String> {
+    let units = [("KiB", 10_u32), ("MiB", 20), ("GiB", 30)];
+    let parsed = units.iter().find_map(|(unit, shift)| Some((value.strip_suffix(unit)?, shift)));
+    let Some((number, shift)) =
+        parsed.filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    else {
+        return Err(format!(
+            "{} is not a size: write a whole number with KiB, MiB or GiB, such as 8MiB",
+            quoted(value)
+        ));
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|bytes| (1..=LARGEST_SIZE).contains(bytes))
+        .ok_or_else(|| format!("{} is out of range: write a size from 1KiB to 1024GiB", quoted(value)))
 }
 
 /// A whole number from `least` to `most`.

@@ -125,6 +125,8 @@ async function exchange() {
       // Somebody is leaving, or has left. Who has, has nothing that waits.
       if (!(await take(account, batch, erased, answer.said))) return (await read(["marks"], isOver)) ? undefined : 0;
       say("saved");
+      // What is new comes in portions.
+      if (answer.said.changes.more) continue;
       if (!(await all("outbox", account)).some(({ state }) => state !== "aside")) return;
     }
   }
@@ -248,12 +250,22 @@ const take = (account, batch, erased, { user, session, revision, results, change
     const person = await people.get(account);
     const asOf = new Date().toISOString();
     const { expiresAt, absoluteExpiresAt, deviceId, id: sessionId } = session;
-    await people.put({ ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf, draftsAsOf: asOf });
+    const told = [...news.drafts, ...results.map(({ draft }) => draft).filter(Boolean)].map(({ id }) => id);
+    // Whatever is not told until the last portion of a new beginning is gone.
+    const known = news.reset ? told : person?.known && [...person.known, ...told];
+    const isLast = !news.more;
+    const restored = news.restored || (!news.reset && person?.restored);
+    await people.put({
+      ...person, ...user, sessionId, deviceId, expiresAt, absoluteExpiresAt, revision, asOf,
+      draftsAsOf: isLast ? asOf : person?.draftsAsOf,
+      known: isLast ? undefined : known,
+      restored: isLast ? undefined : restored,
+    });
     await marks.delete("notBefore");
     for (const [at, entry] of batch.entries()) await settleOne(account, entry, results[at], { drafts, outbox });
-    if (news.restored) await keepLost(account, batch, news.drafts, { drafts, outbox });
-    if (news.reset) {
-      const stay = new Set(news.drafts.map(({ id }) => id));
+    if (restored) await keepLost(account, batch, news.drafts, isLast ? new Set(known) : undefined, { drafts, outbox });
+    if (known && isLast) {
+      const stay = new Set(known);
       for (const { id } of await drafts.all(account)) if (!stay.has(id)) await drafts.delete([account, id]);
     }
     for (const draft of news.drafts) {
@@ -264,14 +276,17 @@ const take = (account, batch, erased, { user, session, revision, results, change
 
 /**
  * The server has lost changes that this device has seen, or may have. What it does not have as it is here goes back to it, and it
- * sees to it that nothing is lost. What was written on since goes there anyway.
+ * sees to it that nothing is lost. What was written on since goes there anyway. `all`: with the last portion, the ids of all.
  */
-async function keepLost(account, batch, there, { drafts, outbox }) {
+async function keepLost(account, batch, there, all, { drafts, outbox }) {
   const known = new Map(there.map((draft) => [draft.id, draft]));
   const queued = (await outbox.all(account)).filter(({ state }) => state !== "aside");
   const onTheWay = new Set([...batch, ...queued].map(({ op }) => op.draftId));
   for (const { id: draftId, text, version, updatedAt } of await drafts.all(account)) {
     const draft = known.get(draftId);
+    // What is told in another portion is looked at with that.
+    const isMissing = !draft && all && !all.has(draftId);
+    if (!draft && !isMissing) continue;
     if (onTheWay.has(draftId) || draft?.version === version || draft?.text === text) continue;
     const op = { id: uuid(), kind: "draft.keep", at: updatedAt, draftId, text, baseVersion: version };
     await outbox.add({ account, state: "waiting", op });

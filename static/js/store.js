@@ -1,6 +1,7 @@
 // What this browser keeps of the people who sign in here: IndexedDB `sessile`, by account. Pages and the worker share it.
 //   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, ahead, devices, devicesAsOf, revision,
-//             draftsAsOf }; `ahead`: by how many milliseconds the server's clock is ahead of this device's
+//             draftsAsOf, known? }; `ahead`: by how many milliseconds the server's clock is ahead of this device's;
+//             `known`: ids of drafts, while a list that replaces all others arrives in portions
 //   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
 //   outbox  { seq, account, op, state: "waiting" | "sent" | "aside", problem? }, in the order in which it was done
 //   marks   { name: "here", value: account }, { name: "goodbyes", value: [session id] },

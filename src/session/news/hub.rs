@@ -3,7 +3,9 @@
 //!
 //! Invariant: after any gap in what it hears, every subscriber is looked up in the database.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicU64, Ordering},
@@ -30,7 +32,7 @@ use crate::{
 /// Streams that one session may have open: a browser has one, or one a tab where tabs cannot agree. The oldest goes.
 const MOST_OF_A_SESSION: usize = 8;
 /// Streams that one account may have open at most. The oldest goes.
-const MOST_OF_AN_ACCOUNT: usize = 100;
+const MOST_OF_AN_ACCOUNT: usize = 64;
 /// Streams that a node may have open at most.
 const MOST: usize = 1_500;
 /// How often all subscribers are looked up even though nothing was missed.
@@ -49,16 +51,31 @@ pub struct Hub(Arc<Inner>);
 struct Room {
     in_all: usize,
     of_an_account: usize,
+    of_an_address: usize,
 }
 
 impl Room {
-    /// Of so many connections a quarter is left for requests, and no account takes more than a tenth.
+    /// Of so many connections a quarter is left for requests. No account takes more than a tenth, and no address more than
+    /// a quarter of the streams: as many browsers as a large office has.
     fn within(connections: usize) -> Self {
+        let in_all = MOST.min(connections / 4 * 3);
         Self {
-            in_all: MOST.min(connections / 4 * 3),
+            in_all,
             of_an_account: MOST_OF_AN_ACCOUNT.min(connections / 10).max(MOST_OF_A_SESSION),
+            of_an_address: (in_all / 4).max(MOST_OF_A_SESSION),
         }
     }
+}
+
+/// Who listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The session's id.
+    pub session: String,
+    /// Its account.
+    pub account: String,
+    /// The network from which it listens, if that is known.
+    pub network: Option<IpAddr>,
 }
 
 struct Inner {
@@ -84,7 +101,10 @@ struct Subscribers {
 struct Subscriber {
     session: String,
     account: String,
+    network: Option<IpAddr>,
     mailbox: Arc<Mailbox>,
+    /// It has been told to close, and does not count any more.
+    closes: bool,
 }
 
 impl Hub {
@@ -106,22 +126,22 @@ impl Hub {
     /// request began.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] once the node stops, and while it has as many subscribers as there is room for: 1,500 at
-    /// most.
-    pub fn subscribe(&self, session: &str, account: &str) -> Result<Subscription> {
+    /// [`Error::Unavailable`] once the node stops, and while it has as many subscribers as there is room for, 1,500 at most,
+    /// and neither an account nor an address has more of them than this one's has.
+    pub fn subscribe(&self, listener: Listener) -> Result<Subscription> {
         let mut subscribers = self.lock();
         if subscribers.closed {
             return Err(Error::unavailable(Away::Busy, "this node stops"));
         }
-        if subscribers.all.len() >= self.0.room.in_all {
+        if !subscribers.make_room(&listener, self.0.room) {
             return Err(Error::unavailable(Away::Busy, "too many open streams"));
         }
-        subscribers.make_room(session, account, self.0.room.of_an_account);
         subscribers.last += 1;
         let (number, mailbox) = (subscribers.last, Arc::new(Mailbox::default()));
         mailbox.put(Pending { look: true, ..Pending::default() });
-        let (session, account) = (session.to_owned(), account.to_owned());
-        subscribers.all.insert(number, Subscriber { session, account, mailbox: Arc::clone(&mailbox) });
+        let Listener { session, account, network } = listener;
+        let subscriber = Subscriber { session, account, network, mailbox: Arc::clone(&mailbox), closes: false };
+        subscribers.all.insert(number, subscriber);
         Ok(Subscription { hub: self.clone(), number, mailbox })
     }
 
@@ -258,13 +278,57 @@ impl Hub {
 }
 
 impl Subscribers {
-    fn make_room(&self, session: &str, account: &str, most: usize) {
-        let close = Pending { close: true, ..Pending::default() };
-        let of_session: Vec<_> = self.all.values().filter(|one| one.session == session).collect();
-        let of_account: Vec<_> = self.all.values().filter(|one| one.account == account).collect();
-        for (some, most) in [(of_session, MOST_OF_A_SESSION), (of_account, most)] {
-            let too_many = (some.len() + 1).saturating_sub(most);
-            some.iter().take(too_many).for_each(|one| one.mailbox.put(close.clone()));
+    /// Sees to it that one more fits: the oldest streams of its session, its account and its address go over their shares;
+    /// when all are full, the oldest one of whoever has the most. Whether it fits now.
+    fn make_room(&mut self, listener: &Listener, room: Room) -> bool {
+        self.keep_under(MOST_OF_A_SESSION, |one| one.session == listener.session);
+        self.keep_under(room.of_an_account, |one| one.account == listener.account);
+        if listener.network.is_some() {
+            let is_here = |one: &Subscriber| one.network == listener.network;
+            while self.count(is_here) >= room.of_an_address {
+                // Who shares an address with somebody who opens many does not lose a stream for it.
+                let Some((account, _)) = self.fullest(|one| is_here(one).then(|| one.account.clone())) else { break };
+                self.close_oldest(|one| is_here(one) && one.account == account);
+            }
+        }
+        if self.count(|_| true) < room.in_all {
+            return true;
+        }
+        let (own, here) =
+            (self.count(|one| one.account == listener.account), self.count(|one| one.network == listener.network));
+        let account = self.fullest(|one| Some(one.account.clone())).filter(|(_, many)| *many > own.max(1));
+        let network = self.fullest(|one| one.network).filter(|(_, many)| *many > here.max(1));
+        match (account, network) {
+            (Some((account, _)), _) => self.close_oldest(|one| one.account == account),
+            (None, Some((network, _))) => self.close_oldest(|one| one.network == Some(network)),
+            (None, None) => return false,
+        }
+        true
+    }
+
+    fn keep_under(&mut self, most: usize, of: impl Fn(&Subscriber) -> bool) {
+        while self.count(&of) >= most.max(1) {
+            self.close_oldest(&of);
+        }
+    }
+
+    fn count(&self, of: impl Fn(&Subscriber) -> bool) -> usize {
+        self.all.values().filter(|one| !one.closes && of(one)).count()
+    }
+
+    /// Who of those that `name` names has the most streams, and how many.
+    fn fullest<Name: Eq + Hash>(&self, name: impl Fn(&Subscriber) -> Option<Name>) -> Option<(Name, usize)> {
+        let mut counts = HashMap::new();
+        for name in self.all.values().filter(|one| !one.closes).filter_map(name) {
+            *counts.entry(name).or_insert(0) += 1;
+        }
+        counts.into_iter().max_by_key(|(_, many)| *many)
+    }
+
+    fn close_oldest(&mut self, of: impl Fn(&Subscriber) -> bool) {
+        if let Some(oldest) = self.all.values_mut().find(|one| !one.closes && of(one)) {
+            oldest.closes = true;
+            oldest.mailbox.put(Pending { close: true, ..Pending::default() });
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    hub::Hub,
+    hub::{Hub, Listener},
     subscription::{Pending, Subscription},
 };
 use super::EndReason;

@@ -8,7 +8,7 @@ use sessile::{
     db::Conn,
     session::{
         EndReason, Scope, Sessions, ends,
-        news::{Hub, Pending, Subscription},
+        news::{Hub, Listener, Pending, Subscription},
     },
 };
 
@@ -25,12 +25,23 @@ on_both_engines! {
     more_ends_than_one_text_holds_are_told_all_the_same,
     a_node_that_stops_takes_no_more_streams,
     a_node_has_so_many_streams_and_no_more,
+    few_accounts_cannot_take_all_streams,
+    an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_first,
     a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many,
     a_node_is_sure_to_hear_only_while_it_listens,
 }
 
 /// As many as a node with enough files has.
 const CONNECTIONS: usize = 2048;
+
+fn listener(session: &str, account: &str, from: Option<&str>) -> Listener {
+    let network = from.map(|from| from.parse().expect("an address"));
+    Listener { session: session.to_owned(), account: account.to_owned(), network }
+}
+
+fn subscribe(hub: &Hub, session: &str, account: &str) -> Subscription {
+    hub.subscribe(listener(session, account, None)).expect("a subscription")
+}
 
 /// A hub that runs.
 async fn running(sessions: &Sessions) -> Hub {
@@ -57,8 +68,8 @@ async fn an_end_on_one_node_is_known_to_the_other(db: TestDb) {
     let hub = running(&other).await;
     let key = node.create().await;
     let (watched, beside) = (node.create().await, node.another().await);
-    let told = [key.id(), watched.id()].map(|id| hub.subscribe(id, &node.account_id).unwrap());
-    let stranger = hub.subscribe("aiq_of_another", &beside.account_id).unwrap();
+    let told = [key.id(), watched.id()].map(|id| subscribe(&hub, id, &node.account_id));
+    let stranger = subscribe(&hub, "aiq_of_another", &beside.account_id);
     assert!(news(&stranger, |news| news.look).await.ended.is_none());
     let (send, receive) = std::sync::mpsc::channel();
     hub.on_known(move |time| send.send(time).unwrap());
@@ -78,7 +89,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
     let (key, last) = (node.create().await, node.create().await);
-    let [told, after] = [&key, &last].map(|key| hub.subscribe(key.id(), &node.account_id).unwrap());
+    let [told, after] = [&key, &last].map(|key| subscribe(&hub, key.id(), &node.account_id));
     let one = Scope::One(key.id().to_owned());
     let undone = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
         ends::end(conn, &one, EndReason::Revoked, "operator", None).await?;
@@ -97,7 +108,7 @@ async fn what_the_trail_records_changes_the_lists_of_its_account(db: TestDb) {
     let beside = node.another().await;
     let hub = running(&node.sessions).await;
     let elsewhere = running(&db.sessions().await).await;
-    let of = |hub: &Hub, account: &str| hub.subscribe("aiq_1", account).unwrap();
+    let of = |hub: &Hub, account: &str| subscribe(hub, "aiq_1", account);
     let [here, there] = [&hub, &elsewhere].map(|hub| of(hub, &node.account_id));
     let stranger = of(&hub, &beside.account_id);
     for one in [&here, &there, &stranger] {
@@ -116,13 +127,13 @@ async fn who_is_slow_is_told_all_that_matters_at_once(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
     let key = node.create().await;
-    let slow = hub.subscribe(key.id(), &node.account_id).unwrap();
+    let slow = subscribe(&hub, key.id(), &node.account_id);
     for _ in 0..50 {
         let other = node.create().await;
         node.end(&other, EndReason::Revoked).await;
     }
     node.end(&key, EndReason::Revoked).await;
-    let last = hub.subscribe(key.id(), &node.account_id).unwrap();
+    let last = subscribe(&hub, key.id(), &node.account_id);
     let other = node.create().await;
     node.end(&other, EndReason::Revoked).await;
     news(&last, |news| news.sessions).await;
@@ -136,7 +147,7 @@ async fn more_ends_than_one_text_holds_are_told_all_the_same(db: TestDb) {
     let mut told = Vec::new();
     for _ in 0..300 {
         let key = node.create().await;
-        told.push(hub.subscribe(key.id(), &node.account_id).unwrap());
+        told.push(subscribe(&hub, key.id(), &node.account_id));
     }
     let all = Scope::Account(node.account_id.clone());
     let end = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
@@ -151,43 +162,83 @@ async fn more_ends_than_one_text_holds_are_told_all_the_same(db: TestDb) {
 async fn a_node_that_stops_takes_no_more_streams(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
-    let open = hub.subscribe("aiq_1", &node.account_id).unwrap();
+    let open = subscribe(&hub, "aiq_1", &node.account_id);
     hub.close();
     assert!(news(&open, |news| news.close).await.ended.is_none());
-    assert!(matches!(hub.subscribe("aiq_1", &node.account_id), Err(sessile::error::Error::Unavailable(_))));
+    assert!(matches!(
+        hub.subscribe(listener("aiq_1", &node.account_id, None)),
+        Err(sessile::error::Error::Unavailable(_))
+    ));
     drop(open);
     assert_eq!(hub.subscribers(), 0);
 }
 
 async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
-    let subscribe = |n: usize| hub.subscribe(&format!("aiq_{n}"), &format!("acc_{n}"));
+    let subscribe = |n: usize| hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{n}"), None));
     let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
-    assert!(matches!(subscribe(1_500), Err(sessile::error::Error::Unavailable(_))));
+    assert!(matches!(subscribe(1_500), Err(sessile::error::Error::Unavailable(_))), "everybody has one");
     open.pop();
     assert!(subscribe(1_500).is_ok());
 }
 
+/// How many of these have been told to close.
+async fn told_to_close(open: &[Subscription]) -> usize {
+    let mut told = 0;
+    for one in open {
+        told += usize::from(one.next().await.close);
+    }
+    told
+}
+
+async fn few_accounts_cannot_take_all_streams(db: TestDb) {
+    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
+    // From many addresses, each account in many sessions.
+    let open: Vec<Subscription> = (0..3_000)
+        .map(|n: usize| {
+            let from = format!("10.{}.{}.1", n % 200, n / 200);
+            hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{}", n % 15), Some(&from))).unwrap()
+        })
+        .collect();
+    assert_eq!(told_to_close(&open).await, 3_000 - 15 * 64, "an account has its share");
+    let more: Vec<Subscription> = (0..600)
+        .map(|n: usize| hub.subscribe(listener(&format!("aiq_s{n}"), &format!("acc_s{n}"), None)).unwrap())
+        .collect();
+    assert_eq!(told_to_close(&more).await, 0, "and makes room for whoever has one");
+}
+
+async fn an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_first(db: TestDb) {
+    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
+    let subscribe = |n: usize, account: &str, from: &str| {
+        hub.subscribe(listener(&format!("aiq_{account}_{n}"), account, Some(from))).unwrap()
+    };
+    let neighbour = subscribe(0, "acc_neighbour", "192.0.2.1");
+    let many: Vec<Subscription> = (0..500).map(|n| subscribe(n, &format!("acc_{}", n % 10), "192.0.2.1")).collect();
+    assert_eq!(told_to_close(&many).await, 501 - 375);
+    assert!(!neighbour.next().await.close);
+    assert!(!subscribe(1, "acc_elsewhere", "192.0.2.2").next().await.close);
+}
+
 async fn a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 512);
-    let mut open: Vec<(usize, Subscription)> = Vec::new();
-    let mut subscribe = |account: usize, n: usize| {
-        let one = hub.subscribe(&format!("aiq_{account}_{n}"), &format!("acc_{account}"))?;
-        open.push((account, one));
-        Ok::<_, sessile::error::Error>(())
-    };
+    let mut open = Vec::new();
     for n in 0..60 {
-        subscribe(0, n).unwrap();
+        open.push(hub.subscribe(listener(&format!("aiq_0_{n}"), "acc_0", None)).unwrap());
     }
-    let refused = (0..600).find(|n| subscribe(1 + n / 10, n % 10).is_err());
-    assert_eq!(refused, Some(512 / 4 * 3 - 60), "a quarter of the connections is left");
-    let mut told_to_go = 0;
-    for (account, one) in &open {
-        if *account == 0 && one.next().await.close {
-            told_to_go += 1;
+    assert_eq!(told_to_close(&open).await, 60 - 51, "an account has a tenth of them");
+    let mut others = Vec::new();
+    let refused = (0..600).find(|n: &usize| {
+        match hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_s{n}"), None)) {
+            Ok(one) => others.push(one),
+            Err(_) => return true,
         }
-    }
-    assert_eq!(told_to_go, 60 - 51, "an account has a tenth of them");
+        false
+    });
+    assert_eq!(
+        refused,
+        Some(512 / 4 * 3 - 1),
+        "a quarter of the connections is left, and each has one stream in the end"
+    );
 }
 
 async fn a_node_is_sure_to_hear_only_while_it_listens(db: TestDb) {

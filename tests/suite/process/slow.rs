@@ -14,7 +14,7 @@ use crate::support::{Engine, PASSWORD, TestDb, add_user};
 const QUICK: Duration = Duration::from_millis(1200);
 /// Longer than any case takes, for the limits that it is not about.
 const LONG: Duration = Duration::from_secs(600);
-const SLOW: Limits = Limits { head: LONG, body: LONG, answer: LONG, keep_alive: LONG };
+const SLOW: Limits = Limits { head: LONG, body: LONG, answer: LONG, keep_alive: LONG, slowest: 1 };
 
 #[test]
 fn a_slow_body_is_cut_with_408() {

@@ -9,6 +9,7 @@ mod operations;
 mod page;
 mod plans;
 mod restored;
+mod room;
 mod sweep;
 
 use serde_json::{Value, json};
@@ -82,5 +83,5 @@ fn changes_of(revision: &Value) -> i64 {
 fn revision(db: &TestDb, client: &mut Client, count: i64) -> Value {
     let account = client.get("/api/session").json()["user"]["id"].as_str().expect("an id").to_owned();
     let history = db.sql("SELECT history FROM instance");
-    json!(Revision { history, count }.seal(&account, &db.keys()).expect("a seal"))
+    json!(Revision { history, count, began: None }.seal(&account, &db.keys()).expect("a seal"))
 }

@@ -14,9 +14,10 @@ use sessile::{
     db::Conn,
     device::known::Facts,
     draft::{
-        self, Draft,
+        Draft,
         apply::{self, Applied, Sender},
         operation::Sent,
+        portion::{self, Listed},
         result::{OperationResult, Status},
         revision::{Known, Revision},
     },
@@ -208,8 +209,9 @@ impl World {
             self.exchange(sessions, device, Loss::Nothing).await;
         }
         let account_id = devices[0].sender.who.account_id.clone();
-        let list = async move |conn: &mut Conn<'_>| draft::list(conn, &account_id).await;
-        let (stored, revision) = sessions.db.read(list).await.unwrap();
+        let list =
+            async move |conn: &mut Conn<'_>| portion::list(conn, &account_id, None, portion::MOST_IN_A_PORTION).await;
+        let Listed { drafts: stored, revision, .. } = sessions.db.read(list).await.unwrap();
         for device in devices.iter() {
             let copies: BTreeSet<_> =
                 device.copies.values().map(|draft| (&draft.id, &draft.text, draft.version)).collect();
@@ -236,7 +238,7 @@ enum Loss {
 impl Device {
     fn new(node: &Node, session: &str, name: &str) -> Self {
         let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
-        let sender = Sender { who, device_name: name.to_owned(), ip: None, is_confirmed: true };
+        let sender = Sender { who, device_name: name.to_owned(), ip: None, is_confirmed: true, room: 8 << 20 };
         Self { sender, known: None, copies: BTreeMap::new(), outbox: Vec::new() }
     }
 

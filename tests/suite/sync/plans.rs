@@ -114,9 +114,9 @@ fn own(account: &str) -> Vec<String> {
 
 async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) -> Vec<result::Status> {
     let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
-    let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true };
+    let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true, room: 8 << 20 };
     let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
-    let known = Known { revision: Revision { history: String::new(), count: 0 }, is_sealed: true };
+    let known = Known { revision: Revision { history: String::new(), count: 0, began: None }, is_sealed: true };
     let work =
         async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(&known), &Facts::default()).await;
     let applied =
