@@ -124,6 +124,8 @@ pub struct Unavailable {
 pub enum Away {
     /// The database did not answer, or answered that it cannot.
     Database,
+    /// The database lets nobody in, or not us, until somebody changes something; the cause says what.
+    Refused,
     /// The connection broke before the answer came: a read may be tried again.
     Connection,
     /// The deadline passed: what was asked may have happened or not.

@@ -109,11 +109,16 @@ pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Resu
 
 fn wrong_key(what: &str) -> Error {
     Error::Conflict(format!(
-        "sessions live and {what} (SESSILE_KEY_FILE): restore it, or end them all with `sessile session revoke --all`"
+        "sessions live and {what} (SESSILE_KEY_FILE): restore it; if it is lost for good, end them all with `sessile session \
+         revoke --all`"
     ))
 }
 
-async fn fingerprint(conn: &mut Conn<'_>) -> Result<Option<String>> {
+/// The fingerprint of the key that signs.
+///
+/// # Errors
+/// When the database is away.
+pub async fn fingerprint(conn: &mut Conn<'_>) -> Result<Option<String>> {
     let row: Option<Option<String>> = find!(conn, first(instance::table.select(instance::key_fingerprint)))?;
     Ok(row.flatten())
 }

@@ -6,7 +6,7 @@
 //! Modules stand in bands; each imports only from bands above it (a test holds that).
 //!
 //! - **Base**: [`settings`], [`clock`], [`secret`], [`key_file`], [`error`], [`metrics`], [`db`],
-//!   [`assets`], [`text`], [`output`]
+//!   [`assets`], [`text`], [`output`], [`outage`]
 //! - **Records**: [`account`], [`audit`], [`device`], [`throttle`], [`session`], [`draft`], [`ending`], [`instance`]
 //! - **Web**: [`security`], [`page`], [`failure`], [`desk`], [`trail`], [`pwa`]
 //! - **Pages**: [`login`], [`dashboard`], [`account_page`], [`devices`], [`activity`], [`drafts`], [`sync`],
@@ -51,6 +51,7 @@ pub mod live;
 pub mod login;
 pub mod metrics;
 pub mod ops;
+pub mod outage;
 pub mod output;
 pub mod page;
 pub mod pwa;

@@ -16,7 +16,7 @@ use crate::{
     },
     clock::Clock,
     db::{Instant, Place, Schema, inspect::Inspection, now, run as query},
-    error::{Error, Result},
+    error::{Away, Error, Result},
     instance::{self, history::Finding as Seen},
     key_file::Keys,
     settings::Settings,
@@ -73,7 +73,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("key file", key_file(patient).await),
         ("database", database(patient).await),
         ("durability", durability(patient).await),
-        ("schema", schema(patient)),
+        ("schema", schema(patient).await),
         ("history", history(patient).await),
         ("trail", trail(patient).await),
         ("clock", clock(patient).await),
@@ -96,7 +96,12 @@ impl Patient {
 }
 
 fn away(error: &Error) -> String {
-    format!("{}: start the database, or mend DATABASE_URL", in_words(error))
+    match error {
+        // It says what to do.
+        Error::Unavailable(fault) if fault.what == Away::Refused => in_words(error),
+        Error::Conflict(_) => in_words(error),
+        _ => format!("{}: start the database, or mend DATABASE_URL", in_words(error)),
+    }
 }
 
 fn unseen() -> String {
@@ -110,14 +115,40 @@ async fn key_file(patient: &mut Patient) -> Finding {
         instance::check_needed_keys(&mut database.conn(), keys).await.map_err(|error| in_words(&error))?;
     }
     let Some(keys) = keys else {
-        return Ok(format!("{path} is not there yet: the first start makes it"));
+        return Err(format!(
+            "there is no key file at {path} (SESSILE_KEY_FILE): the first start makes it; later, name the server's own"
+        ));
     };
     let found = std::fs::metadata(&patient.settings.key_file).map_err(|error| format!("{path}: {error}"))?;
     let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(format!("{path} is open to others (mode {mode:o}): run `chmod 600 {path}`"));
     }
-    Ok(format!("{path}, mode {mode:o}, signs with key {}", keys.fingerprint()))
+    if Inspection::keys_of_servers(&patient.settings).await.iter().any(|theirs| *theirs != keys.trail().ids()) {
+        return Err(format!("{path} holds other keys than the running server has read: restart the server"));
+    }
+    let restart = match signing_key(&mut patient.database, &patient.schema).await? {
+        Some(signing) if signing != keys.fingerprint() && keys.knows(&signing) => {
+            format!(
+                "; the server that was started last signs with {signing}, another of its keys, until it is restarted"
+            )
+        }
+        _ => String::new(),
+    };
+    Ok(format!("{path}, mode {mode:o}, signs with key {}{restart}", keys.fingerprint()))
+}
+
+/// The key with which the server signs that was started last, if one ever was.
+async fn signing_key(
+    database: &mut Result<Option<Inspection>, String>,
+    schema: &Result<Schema, String>,
+) -> Result<Option<String>, String> {
+    match (database, schema) {
+        (Ok(Some(database)), Ok(Schema::Current(_))) => {
+            instance::fingerprint(&mut database.conn()).await.map_err(|error| in_words(&error))
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn database(patient: &mut Patient) -> Finding {
@@ -130,9 +161,14 @@ async fn database(patient: &mut Patient) -> Finding {
                     "its folder {folder} is open to everybody, who could take the database away: run `chmod o-w {folder}`"
                 ));
             }
+            let listener = Inspection::check_listener(&patient.settings).await;
+            listener.map_err(|error| format!("SESSILE_LISTEN_DATABASE_URL: {}", in_words(&error)))?;
             Ok(format!("{engine} answers"))
         }
-        None => Ok("the file is not there yet: the first start makes it".to_owned()),
+        None => Err(format!(
+            "there is no database at {} (DATABASE_URL): the first start makes it; later, name the server's own",
+            patient.settings.database
+        )),
     }
 }
 
@@ -152,10 +188,19 @@ async fn durability(patient: &mut Patient) -> Finding {
     }
 }
 
-fn schema(patient: &Patient) -> Finding {
-    match patient.schema.as_ref().map_err(Clone::clone)? {
+async fn schema(patient: &mut Patient) -> Finding {
+    let found = patient.schema.as_ref().map_err(Clone::clone)?;
+    if let Ok(Some(database)) = &mut patient.database {
+        database.refuse_foreign(found, &patient.settings).await.map_err(|error| in_words(&error))?;
+        database.check_rights().await.map_err(|error| in_words(&error))?;
+    }
+    match found {
         Schema::Current(version) => Ok(format!("up to date, {version}")),
-        Schema::Missing => Ok("none yet: the first start makes it".to_owned()),
+        Schema::Missing => Err(format!(
+            "{} (DATABASE_URL) has no tables of Sessile: the first start makes them; later, name the server's own",
+            patient.settings.database
+        )),
+        Schema::Foreign(table) => Err(format!("the table {table} is another program's")),
         Schema::Behind(steps) => {
             Err(format!("{steps} steps behind this program: run `sessile migrate`, or start it, which does the same"))
         }

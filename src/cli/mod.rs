@@ -15,7 +15,7 @@ mod subscribers;
 mod tls;
 mod user;
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,26 +23,28 @@ use clap::{Parser, Subcommand};
 use crate::{
     account::EmailAddress,
     clock::Clock,
-    db::Db,
-    error::{Error, Result},
+    db::{Db, Schema, inspect::Inspection},
+    error::{Away, Error, Result},
     instance,
     key_file::Keys,
     output::{self, FlushAtEnd},
     session::{Lifetimes, Sessions},
-    settings::{self, Settings, SettingsArgs},
+    settings::{self, PlaceArgs, Settings, SettingsArgs},
 };
 
 /// Keeps people signed in, safely.
 #[derive(Parser)]
 #[command(name = "sessile", version, about, long_about = None)]
 struct Cli {
+    #[command(flatten)]
+    place: PlaceArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves until SIGTERM or SIGINT (this is also what no command does)
+    /// Serves until SIGTERM or SIGINT (the default)
     Serve(Box<SettingsArgs>),
     /// Brings the schema up to date and exits
     Migrate,
@@ -66,12 +68,13 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> ExitCode {
     let _flush = FlushAtEnd;
-    let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(Box::default()));
+    let Cli { place, command } = Cli::parse();
+    let command = command.unwrap_or_else(|| Command::Serve(Box::default()));
     let args = match &command {
         Command::Serve(args) => (**args).clone(),
         _ => SettingsArgs::default(),
     };
-    let done = match (checked(args), &command) {
+    let done = match (checked(args.at(place)), &command) {
         (Err(words), Command::Doctor) => doctor::tell(&[("settings", Err(words))]).map_err(|error| in_words(&error)),
         (settings, _) => settings.and_then(|settings| carry_out(command, settings)),
     };
@@ -95,7 +98,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
             match command {
                 Command::Serve(_) => serve::run(settings).await,
                 Command::Doctor => doctor::run(settings).await,
-                Command::Migrate => open(&settings).await.map(drop),
+                Command::Migrate => make(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,
                 Command::Subscribers(command) => subscribers::run(command, &settings).await,
@@ -109,23 +112,71 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
 /// What went wrong and what to do, in one line.
 fn in_words(error: &Error) -> String {
     match error {
+        Error::Unavailable(fault) if fault.what == Away::Refused => {
+            format!("the database refuses this (DATABASE_URL): {}", fault.cause)
+        }
         Error::Unavailable(fault) => format!("the database is away, see DATABASE_URL: {}", fault.cause),
         Error::Internal(cause) => format!("this should not happen, please report it: {cause:#}"),
         other => other.to_string(),
     }
 }
 
-/// The database with its schema up to date.
+/// The database with its schema up to date. It is there already, else the command would say nothing of what the server has.
 async fn open(settings: &Settings) -> Result<Db> {
+    let place = &settings.database;
+    let found = match Inspection::open(settings).await? {
+        Some(mut database) => {
+            let found = database.schema().await?;
+            database.refuse_foreign(&found, settings).await?;
+            found
+        }
+        None => {
+            return Err(Error::Invalid(format!(
+                "there is no database at {place} (DATABASE_URL): run this where Sessile runs, or name its database with \
+                 --database-url"
+            )));
+        }
+    };
+    if found == Schema::Missing {
+        return Err(Error::Invalid(format!(
+            "the database {place} (DATABASE_URL) has no tables of Sessile: name the right one with --database-url, or \
+             make them with `sessile migrate`"
+        )));
+    }
+    let db = Db::open_existing(settings)?;
+    db.migrate().await?;
+    Ok(db)
+}
+
+/// The same for a command that makes the database if it is missing.
+async fn make(settings: &Settings) -> Result<Db> {
+    tell_place(settings);
+    Inspection::check_servers(settings).await?;
     let db = Db::open(settings)?;
     db.migrate().await?;
     Ok(db)
 }
 
-/// The same for a command that records events: with the keys that seal them, which must be those of the nodes. The key
-/// file is made if it is missing and nothing needs an older one.
+/// The same for a command that records events: with the keys that seal them, which must be those of the nodes.
 async fn open_to_record(settings: &Settings) -> Result<Db> {
+    let db = open_with_any_keys(settings).await?;
+    let keys = keys(settings)?;
+    instance::check_keys_of_command(&db, Some(&keys)).await?;
+    Ok(db)
+}
+
+/// The same whatever keys there are: for the way out when the right ones are lost.
+async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
+    tell_place(settings);
     let db = open(settings).await?;
+    db.use_trail_keys(keys(settings)?.trail());
+    Ok(db)
+}
+
+/// The same for a command that may come before the first start: database and key file are made if they are missing and
+/// nothing needs an older one.
+async fn make_to_record(settings: &Settings) -> Result<Db> {
+    let db = make(settings).await?;
     if !settings.key_file.exists() {
         instance::check_keys_of_command(&db, None).await?;
     }
@@ -139,11 +190,26 @@ async fn open_to_record(settings: &Settings) -> Result<Db> {
     Ok(db)
 }
 
-/// The same whatever keys there are: for the way out when the right ones are lost.
-async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
-    let db = open(settings).await?;
-    db.use_trail_keys(Keys::read_or_make(&settings.key_file)?.trail());
-    Ok(db)
+/// The keys of a file that is there already.
+fn keys(settings: &Settings) -> Result<Keys> {
+    Keys::read(&settings.key_file)?.ok_or_else(|| {
+        let path = std::path::absolute(&settings.key_file).unwrap_or_else(|_| settings.key_file.clone());
+        Error::Invalid(format!(
+            "there is no key file at {path} (SESSILE_KEY_FILE): name the server's own with --key-file, or restore it from \
+             your backup; if it is lost for good, make another with `(umask 077; head -c 64 /dev/urandom | base64 -w0 > \
+             {path})`",
+            path = path.display()
+        ))
+    })
+}
+
+/// Tells whoever types a command that changes something where it does so.
+fn tell_place(settings: &Settings) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        // Nothing is left to be done about a stderr that is closed.
+        let _ = writeln!(stderr, "sessile: the database is {}", settings.database);
+    }
 }
 
 /// The sessions in an open database.

@@ -18,12 +18,13 @@ use super::{
 use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
-    db::{Conn, Db, Place},
+    db::{Conn, Db, Place, inspect::Inspection},
     device, draft,
     error::{Away, Error, Result},
     instance::{self, history},
     key_file::Keys,
     ops::{LiveSessions, Readiness},
+    outage::Outage,
     output,
     security::{Site, limits::Limits},
     session::{Sessions, news::Hub, sweep, touch},
@@ -55,8 +56,10 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
     let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
+    Inspection::check_servers(&settings).await?;
     let db = Db::open(&settings)?;
-    let answers = or_away(first_try(db.migrate()).await)?.is_some();
+    let mut outage = Outage::new("opening the database");
+    let answers = or_away(&mut outage, first_try(db.migrate()).await)?.is_some();
     if answers && !settings.key_file.exists() {
         instance::check_no_keys_needed(&db).await?;
     }
@@ -69,14 +72,14 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let bound = Bound { port: address.port(), connections: listener::most_connections() };
     let parts = assemble(&settings, db, keys, limits, bound)?;
 
-    let opened = if answers { or_away(open_doors(&parts, &settings).await)? } else { None };
+    let opened = if answers { or_away(&mut outage, open_doors(&parts, &settings).await)? } else { None };
     let tls = certificate.as_ref().map(Certificate::config).transpose()?;
     let server = listener::serve(&parts, listener, (settings.workers, bound.connections), tls)?;
     let handle = server.handle();
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     announce(&format!("sessile: listening on {scheme}://{address}"));
-    let mut looking_after = pin!(look_after(&parts, opened, &settings));
+    let mut looking_after = pin!(look_after(&parts, opened, outage, &settings));
     let result = tokio::select! {
         ended = &mut looking_after => ended,
         ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
@@ -128,11 +131,14 @@ async fn first_try<T>(attempt: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A database that is away is no reason not to start, `None`; everything else that went wrong is.
-fn or_away<T>(result: Result<T>) -> Result<Option<T>> {
+fn or_away<T>(outage: &mut Outage, result: Result<T>) -> Result<Option<T>> {
     match result {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => {
+            outage.over();
+            Ok(Some(value))
+        }
         Err(Error::Unavailable(fault)) => {
-            tracing::warn!(cause = %fault, "the database is away");
+            outage.failed(&fault);
             Ok(None)
         }
         Err(error) => Err(error),
@@ -165,8 +171,12 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
 }
 
 /// Opens the doors if that has not been done, and then does what has to be done again and again.
-async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Settings) -> Result<()> {
-    let mut opened = opened;
+async fn look_after(
+    parts: &Parts,
+    mut opened: Option<SetupLink>,
+    mut outage: Outage,
+    settings: &Settings,
+) -> Result<()> {
     let link = loop {
         match opened {
             Some(link) => break link,
@@ -176,7 +186,7 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
             parts.sessions.db.migrate().await?;
             open_doors(parts, settings).await
         };
-        opened = or_away(attempt.await)?;
+        opened = or_away(&mut outage, attempt.await)?;
     };
     if let Some(link) = link {
         announce(&format!("sessile: create the owner at {link}"));
@@ -192,44 +202,43 @@ async fn look_after(parts: &Parts, opened: Option<SetupLink>, settings: &Setting
 }
 
 async fn flush_touches(sessions: &Sessions) {
+    let mut outage = Outage::new("writing the activity of sessions");
     loop {
         rt::time::sleep(touch::FLUSH_INTERVAL).await;
-        if let Err(error) = sessions.touches.flush(&sessions.db).await {
-            tracing::warn!(%error, waiting = sessions.touches.len(), "touches were not written yet");
+        // Nothing to write proves nothing.
+        if sessions.touches.len() > 0 {
+            outage.see(sessions.touches.flush(&sessions.db).await);
         }
     }
 }
 
 async fn follow_the_clock(sessions: &Sessions) {
+    let mut outage = Outage::new("measuring the clock");
     loop {
         rt::time::sleep(CLOCK_INTERVAL).await;
-        if let Err(error) = sessions.db.measure_clock(&sessions.clock).await {
-            tracing::debug!(%error, "the clock was not measured");
-        }
+        outage.see(sessions.db.measure_clock(&sessions.clock).await);
     }
 }
 
 async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Duration) {
     let Some(every) = every else { return };
+    let mut sessions = Outage::new("sweeping sessions");
+    let mut counts = Outage::new("deleting old counts of wrong passwords");
+    let mut drafts = Outage::new("deleting old drafts");
+    let mut devices = Outage::new("deleting old devices");
+    let mut addresses = Outage::new("wiping old addresses");
     loop {
-        match sweep::sweep(db).await {
-            Ok(swept) if swept == sweep::Swept::default() => {}
-            Ok(swept) => tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept"),
-            Err(error) => tracing::warn!(%error, "the sweep was cut short"),
+        match sessions.see(sweep::sweep(db).await) {
+            Some(swept) if swept != sweep::Swept::default() => {
+                tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept");
+            }
+            _ => {}
         }
-        if let Err(error) = throttle::count::sweep(db, address_ttl).await {
-            tracing::warn!(%error, "old counts of wrong passwords were not deleted");
-        }
-        if let Err(error) = draft::sweep::sweep(db).await {
-            tracing::warn!(%error, "old drafts and what was sent long ago were not deleted");
-        }
-        if let Err(error) = device::sweep::sweep(db).await {
-            tracing::warn!(%error, "devices that nobody comes back to were not deleted");
-        }
-        match sweep::wipe_addresses(db, address_ttl).await {
-            Ok(0) => {}
-            Ok(wiped) => tracing::info!(wiped, "old addresses were wiped"),
-            Err(error) => tracing::warn!(%error, "the wiping of old addresses was cut short"),
+        counts.see(throttle::count::sweep(db, address_ttl).await);
+        drafts.see(draft::sweep::sweep(db).await);
+        devices.see(device::sweep::sweep(db).await);
+        if let Some(wiped @ 1..) = addresses.see(sweep::wipe_addresses(db, address_ttl).await) {
+            tracing::info!(wiped, "old addresses were wiped");
         }
         rt::time::sleep(every).await;
     }

@@ -27,13 +27,13 @@ pub enum Command {
     /// Ends sessions
     #[command(group(clap::ArgGroup::new("which").required(true)))]
     Revoke {
-        /// This one
+        /// The session with this id
         #[arg(group = "which")]
         id: Option<String>,
-        /// All of this account
+        /// Every session of this account
         #[arg(long, group = "which")]
         email: Option<String>,
-        /// All there are
+        /// Every session
         #[arg(long, group = "which")]
         all: bool,
     },

@@ -1,6 +1,6 @@
 //! `sessile user …`
 
-use super::{address, open, open_to_record, password_from_stdin, say, unknown};
+use super::{address, make_to_record, open, open_to_record, password_from_stdin, say, unknown};
 use crate::{
     account::{self, Account, EmailAddress, Role, hasher::Hasher},
     audit::{self, Event, Kind, OPERATOR},
@@ -72,7 +72,11 @@ async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result
         password_hash: new_password_hash(about).await?,
     };
     let taken = format!("there is an account with the address {} already", new.email.as_str());
-    let db = open_to_record(settings).await?;
+    // The first owner may come before the first start.
+    let db = match new.role {
+        Role::Owner => make_to_record(settings).await?,
+        _ => open_to_record(settings).await?,
+    };
     let made = db
         .write(async move |conn: &mut Conn<'_>| {
             instance::lock(conn).await?;

@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::notify::{Outbox, Tell, said, stamped};
-use super::{Heard, Instant};
-use crate::secret;
+use super::{Heard, Instant, TrailKeysCell, file::FileId};
+use crate::{key_file::TrailKeys, outage::Outage, secret};
 
 /// How long a commit waits for another process to hear of it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,13 +39,17 @@ const LONGEST_PATH: usize = 100;
 const LONGEST_STEM: usize = 32;
 const SUFFIX: &str = ".sock";
 const HEARD: &[u8] = b"heard\n";
+/// Asks a listener which file it has open, and which keys.
+const WHO: &str = "who\n";
+/// How often a listener looks whether its socket is still where others look for it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The processes on one file.
 pub(super) struct Beside {
-    folder: PathBuf,
-    prefix: String,
-    /// The file's owner, whose processes alone are told.
-    owner: Option<u32>,
+    path: PathBuf,
+    /// The file that this process has open, whatever the path names by now.
+    open: FileId,
+    keys: TrailKeysCell,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, and when that was.
     silent: Mutex<HashMap<String, Stopwatch>>,
@@ -55,19 +59,74 @@ pub(super) struct Beside {
 #[derive(Default)]
 struct Own {
     tell: Option<Tell>,
-    socket: Option<String>,
+    socket: Option<PathBuf>,
+}
+
+/// Where the processes on a file find one another.
+struct Place {
+    folder: PathBuf,
+    /// The file's name there.
+    name: String,
+    prefix: String,
+    /// The file's owner, whose processes alone are told.
+    owner: Option<u32>,
+}
+
+/// What a listener says of itself.
+pub(super) struct Server {
+    /// The file that it has open, whatever the path names by now.
+    pub(super) file: FileId,
+    /// The ids of its keys; `None` before it has read them.
+    pub(super) keys: Option<String>,
+}
+
+impl Place {
+    /// Looked up each time: the file may have been replaced, or its folder.
+    fn of(path: &Path) -> Self {
+        // Who comes by another name, or through a link, is beside the same file all the same.
+        let file = path.canonicalize().unwrap_or_else(|_| {
+            let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+            folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
+        });
+        let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Two files whose names begin alike tell one another what does not concern them, which harms nobody.
+        let stem: String = name.chars().filter(char::is_ascii).take(LONGEST_STEM).collect();
+        let owner = std::fs::metadata(&file).or_else(|_| std::fs::metadata(&folder)).ok().map(|file| file.uid());
+        Self { folder, name, prefix: format!("{stem}.live-"), owner }
+    }
 }
 
 impl Beside {
-    pub(super) fn new(file: &Path) -> Self {
-        // Who comes by another name, or through a link, is beside the same file all the same.
-        let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        // Two files whose names begin alike tell one another what does not concern them, which harms nobody.
-        let stem: String = name.chars().filter(char::is_ascii).take(LONGEST_STEM).collect();
-        let owner = std::fs::metadata(&file).ok().map(|file| file.uid());
-        Self { folder, prefix: format!("{stem}.live-"), owner, own: Mutex::default(), silent: Mutex::default() }
+    pub(super) fn new(path: &Path, open: FileId, keys: TrailKeysCell) -> Self {
+        Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
+    }
+
+    /// The servers on the file that the path names, or that it named when they began.
+    pub(super) async fn servers(&self) -> Vec<Server> {
+        let place = Place::of(&self.path);
+        let asked = self.others(&place).into_iter().map(async |name| {
+            let answer = async {
+                let reach = Reach::new(&place.folder, &name)?;
+                let mut stream = UnixStream::connect(&reach.path).await?;
+                stream.write_all(WHO.as_bytes()).await?;
+                stream.shutdown().await?;
+                let mut answer = String::new();
+                stream.take(LONGEST).read_to_string(&mut answer).await.map(|_| answer)
+            };
+            let answer = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
+            let mut lines = answer.lines();
+            let (name, file, keys) = (lines.next()?, lines.next()?, lines.next());
+            let file = FileId::parse(file).filter(|_| name == place.name)?;
+            Some(Server { file, keys: keys.filter(|keys| !keys.is_empty()).map(str::to_owned) })
+        });
+        futures_util::future::join_all(asked.collect::<Vec<_>>()).await.into_iter().flatten().collect()
+    }
+
+    /// The answer to [`WHO`].
+    fn who(&self) -> String {
+        let keys = self.keys.get().map(TrailKeys::ids).unwrap_or_default();
+        format!("{}\n{}\n{keys}\n", Place::of(&self.path).name, self.open)
     }
 
     /// Tells this process's listener and all others. Waits for each of them, on a thread that may block.
@@ -83,13 +142,14 @@ impl Beside {
                 tell(Heard::Said { at: *at, text: text.clone() });
             }
         }
-        let others = self.others();
+        let place = Place::of(&self.path);
+        let others = self.others(&place);
         if others.is_empty() {
             return;
         }
         let lines: String = notes.iter().map(|(at, text)| line(*at, text)).collect();
         tokio::runtime::Handle::current().block_on(async {
-            futures_util::future::join_all(others.iter().map(|name| self.tell_other(name, &lines))).await;
+            futures_util::future::join_all(others.iter().map(|name| self.tell_other(&place, name, &lines))).await;
         });
     }
 
@@ -97,15 +157,21 @@ impl Beside {
     pub(super) async fn listen(&self, tell: Tell) {
         self.own().tell = Some(tell.clone());
         let _until_dropped = Leave(self);
+        let mut outage = Outage::new("listening to commands beside this server");
         loop {
             match self.open_socket() {
                 Ok(listener) => {
+                    outage.over();
                     tell(Heard::Sure);
-                    let error = hear(&listener, &tell).await;
+                    let error = tokio::select! {
+                        error = self.hear(&listener, &tell) => Some(error),
+                        () = self.moved() => None,
+                    };
                     tell(Heard::Unsure);
-                    tracing::warn!(%error, "commands beside this server are not heard");
+                    let Some(error) = error else { continue };
+                    outage.failed(&error);
                 }
-                Err(error) => tracing::warn!(%error, "commands beside this server are not heard"),
+                Err(error) => outage.failed(&error),
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -116,34 +182,72 @@ impl Beside {
     fn open_socket(&self) -> io::Result<UnixListener> {
         self.remove_own();
         let random = secret::random_name("").map_err(io::Error::other)?;
-        let name = format!("{}{}", self.prefix, random.chars().take(12).collect::<String>());
-        let draft = Reach::new(&self.folder, &format!("{name}.new"))?;
+        let place = Place::of(&self.path);
+        let name = format!("{}{}", place.prefix, random.chars().take(12).collect::<String>());
+        let draft = Reach::new(&place.folder, &format!("{name}.new"))?;
         let listener = UnixListener::bind(&draft.path)?;
         std::fs::set_permissions(&draft.path, Permissions::from_mode(0o600))?;
-        let name = format!("{name}{SUFFIX}");
-        std::fs::rename(&draft.path, self.folder.join(&name))?;
-        self.own().socket = Some(name);
+        let socket = place.folder.join(format!("{name}{SUFFIX}"));
+        std::fs::rename(&draft.path, &socket)?;
+        self.own().socket = Some(socket);
         Ok(listener)
+    }
+
+    /// Waits until the socket is not where others look for it any more.
+    async fn moved(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let socket = self.own().socket.clone().unwrap_or_default();
+            let place = Place::of(&self.path);
+            let named = socket.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&place.prefix));
+            if socket.parent() != Some(&place.folder) || !named || !socket.exists() {
+                return;
+            }
+        }
+    }
+
+    /// Hears whoever connects, until the socket fails. One after the other: each has little to say.
+    async fn hear(&self, listener: &UnixListener, tell: &Tell) -> io::Error {
+        loop {
+            let mut stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => return error,
+            };
+            let heard = async {
+                let mut lines = String::new();
+                (&mut stream).take(LONGEST).read_to_string(&mut lines).await?;
+                if lines == WHO {
+                    return stream.write_all(self.who().as_bytes()).await;
+                }
+                for line in lines.lines() {
+                    tell(said(line));
+                }
+                stream.write_all(HEARD).await
+            };
+            if let Ok(Err(error)) = tokio::time::timeout(SLOWEST, heard).await {
+                tracing::debug!(%error, "message of another process not understood");
+            }
+        }
     }
 
     /// The sockets beside this process's own. Anybody who may write in the folder can put one there, and take their time to
     /// answer: only those of the file's owner are meant.
-    fn others(&self) -> Vec<String> {
-        let own = self.own().socket.clone();
+    fn others(&self, place: &Place) -> Vec<String> {
+        let own = self.own().socket.as_ref().and_then(|own| own.file_name()?.to_str().map(str::to_owned));
         self.silent().retain(|_, since| since.elapsed() < LEFT_ALONE);
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
         let ours = entries.filter(|entry| {
-            entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == self.owner)
+            entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == place.owner)
         });
         ours.filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.starts_with(&self.prefix) && name.ends_with(SUFFIX) && Some(name) != own.as_ref())
+            .filter(|name| name.starts_with(&place.prefix) && name.ends_with(SUFFIX) && Some(name) != own.as_ref())
             .filter(|name| !self.silent().contains_key(name))
             .collect()
     }
 
-    async fn tell_other(&self, name: &str, lines: &str) {
+    async fn tell_other(&self, place: &Place, name: &str, lines: &str) {
         let told = async {
-            let reach = Reach::new(&self.folder, name)?;
+            let reach = Reach::new(&place.folder, name)?;
             let mut stream = UnixStream::connect(&reach.path).await?;
             stream.write_all(lines.as_bytes()).await?;
             stream.shutdown().await?;
@@ -154,7 +258,7 @@ impl Beside {
             Ok(Ok(())) => {}
             // Its process is gone and could not take it along.
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                let _ = std::fs::remove_file(self.folder.join(name));
+                let _ = std::fs::remove_file(place.folder.join(name));
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(Err(error)) => tracing::warn!(%error, "a server beside this process was not told"),
@@ -166,8 +270,8 @@ impl Beside {
     }
 
     fn remove_own(&self) {
-        if let Some(name) = self.own().socket.take() {
-            let _ = std::fs::remove_file(self.folder.join(name));
+        if let Some(socket) = self.own().socket.take() {
+            let _ = std::fs::remove_file(socket);
         }
     }
 
@@ -187,27 +291,6 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         self.0.remove_own();
         self.0.own().tell = None;
-    }
-}
-
-/// Hears whoever connects, until the socket fails. One after the other: each has little to say.
-async fn hear(listener: &UnixListener, tell: &Tell) -> io::Error {
-    loop {
-        let mut stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => return error,
-        };
-        let heard = async {
-            let mut lines = String::new();
-            (&mut stream).take(LONGEST).read_to_string(&mut lines).await?;
-            for line in lines.lines() {
-                tell(said(line));
-            }
-            stream.write_all(HEARD).await
-        };
-        if let Ok(Err(error)) = tokio::time::timeout(SLOWEST, heard).await {
-            tracing::debug!(%error, "somebody who connected was not understood");
-        }
     }
 }
 

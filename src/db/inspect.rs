@@ -7,9 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::SimpleAsyncConnection as _;
 
-use super::{Conn, ConnectPlan, EngineConn, migrate, notify::Outbox, within};
+use super::{
+    Conn, ConnectPlan, EngineConn, TrailKeysCell,
+    beside::{Beside, Server},
+    file::{self, FileId},
+    foreign, migrate,
+    notify::Outbox,
+    postgres::{ConnectError, Connection, preflight},
+    within,
+};
 use crate::{
     error::{Away, Error, Result},
     settings::{DatabaseUrl, Settings},
@@ -22,12 +30,16 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A damaged file has more to tell than anybody reads.
 const MOST_TOLD: usize = 3;
 
+/// As in [`preflight`], for SQLite.
+const PRESENT: &str = "SELECT name AS value FROM sqlite_master WHERE type IN ('table', 'view')";
+const IS_RECORDED: &str = "SELECT name AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
+
 /// An open database that is only looked at.
 pub struct Inspection(Opened, Outbox);
 
 enum Opened {
-    Postgres(Box<AsyncPgConnection>),
-    Sqlite(SqliteConnection),
+    Postgres(Box<Connection>),
+    Sqlite(SqliteConnection, PathBuf),
 }
 
 /// How the schema stands to this program.
@@ -39,6 +51,8 @@ pub enum Schema {
     Behind(usize),
     /// As this program has it; its last step.
     Current(String),
+    /// A table of this name is another program's.
+    Foreign(String),
     /// A later program has been here; its first step that this one does not know.
     Newer(String),
 }
@@ -57,11 +71,15 @@ impl Inspection {
     pub async fn open(settings: &Settings) -> Result<Option<Self>> {
         match &settings.database {
             DatabaseUrl::Sqlite(path) if !path.exists() => Ok(None),
-            DatabaseUrl::Sqlite(path) => Ok(Some(Self(Opened::Sqlite(read_only(path)?), Outbox::default()))),
+            DatabaseUrl::Sqlite(path) => {
+                // Before it is opened: the log beside it may be the other file's.
+                Self::check_servers(settings).await?;
+                let conn = read_only(path).map_err(|error| file::explained(path, error))?;
+                Ok(Some(Self(Opened::Sqlite(conn, path.clone()), Outbox::default())))
+            }
             DatabaseUrl::Postgres(url) => {
                 let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
-                let away = |error| Error::unavailable(Away::Database, error);
-                let mut conn = plan.connect().await.map_err(away)?;
+                let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
                 let read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
                 within(DEADLINE, conn.batch_execute(read_only)).await?;
                 Ok(Some(Self(Opened::Postgres(Box::new(conn)), Outbox::default())))
@@ -83,7 +101,7 @@ impl Inspection {
     pub fn conn(&mut self) -> Conn<'_> {
         let engine = match &mut self.0 {
             Opened::Postgres(conn) => EngineConn::Postgres(conn, DEADLINE),
-            Opened::Sqlite(conn) => EngineConn::Sqlite(conn),
+            Opened::Sqlite(conn, _) => EngineConn::Sqlite(conn),
         };
         Conn::new(engine, &mut self.1)
     }
@@ -119,13 +137,17 @@ impl Inspection {
     /// # Errors
     /// When it does not answer.
     pub async fn schema(&mut self) -> Result<Schema> {
-        let postgres = "SELECT coalesce(to_regclass('__diesel_schema_migrations')::text, '') AS value";
-        let sqlite = "SELECT name AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
-        if self.texts(postgres, sqlite).await?.concat().is_empty() {
+        let recorded = !self.texts(preflight::IS_RECORDED, IS_RECORDED).await?.concat().is_empty();
+        if let (true, Opened::Postgres(conn)) = (recorded, &mut self.0) {
+            preflight::check_rights(conn).await?;
+        }
+        let applied = if recorded { self.texts(preflight::APPLIED, preflight::APPLIED).await? } else { Vec::new() };
+        if let Some(table) = foreign::foreign(&self.texts(preflight::PRESENT, PRESENT).await?, &applied)? {
+            return Ok(Schema::Foreign(table));
+        }
+        if applied.is_empty() {
             return Ok(Schema::Missing);
         }
-        let steps = "SELECT version AS value FROM __diesel_schema_migrations ORDER BY version";
-        let applied = self.texts(steps, steps).await?;
         let known = migrate::versions()?;
         if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
             return Ok(Schema::Newer(newer.clone()));
@@ -137,26 +159,105 @@ impl Inspection {
         })
     }
 
+    /// Refuses a schema that has another program's tables; `found` is what [`schema`](Self::schema) said.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it has.
+    pub async fn refuse_foreign(&mut self, found: &Schema, settings: &Settings) -> Result<()> {
+        let Schema::Foreign(table) = found else { return Ok(()) };
+        match &self.0 {
+            Opened::Sqlite(..) => {
+                Err(foreign::refusal(table, &format!("the database file {}", settings.database), "name another file"))
+            }
+            Opened::Postgres(_) => {
+                let schema = self.texts(preflight::SCHEMA, "").await?.concat();
+                Err(preflight::is_foreign(table, &schema))
+            }
+        }
+    }
+
+    /// What the role lacks that has to be granted first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] that says what.
+    pub async fn check_rights(&mut self) -> Result<()> {
+        match &mut self.0 {
+            Opened::Sqlite(..) => Ok(()),
+            Opened::Postgres(conn) => preflight::check(conn, None).await.map(drop),
+        }
+    }
+
+    /// Whether the connection that listens can be made, if it goes another way.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn check_listener(settings: &Settings) -> Result<()> {
+        let Some(url) = &settings.listen_database else { return Ok(()) };
+        let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
+        plan.connect().await.map(drop).map_err(ConnectError::for_start)
+    }
+
+    /// Makes sure that no server is on a file that the path does not name any more: it would not hear of what is done here.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when one is.
+    pub async fn check_servers(settings: &Settings) -> Result<()> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
+        // Where no file is there is nothing to be done.
+        let Ok(id) = FileId::of(path) else { return Ok(()) };
+        if servers(path, id).await.iter().all(|server| server.file == id) {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "a server is running on another file than {} names now (DATABASE_URL), since that was replaced: stop the server \
+             first, then start it on the new file",
+            settings.database
+        )))
+    }
+
+    /// The ids of the keys that each server beside the database's file has read.
+    pub async fn keys_of_servers(settings: &Settings) -> Vec<String> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else { return Vec::new() };
+        let Ok(id) = FileId::of(path) else { return Vec::new() };
+        servers(path, id).await.into_iter().filter_map(|server| server.keys).collect()
+    }
+
     async fn texts(&mut self, postgres: &str, sqlite: &str) -> Result<Vec<String>> {
         let rows: Vec<Text> = match &mut self.0 {
             Opened::Postgres(conn) => {
                 let query = diesel::sql_query(postgres);
                 within(DEADLINE, diesel_async::RunQueryDsl::load(query, &mut **conn)).await?
             }
-            Opened::Sqlite(conn) => diesel::sql_query(sqlite).load(conn)?,
+            Opened::Sqlite(conn, path) => {
+                let rows = diesel::sql_query(sqlite).load(conn).map_err(Error::from);
+                rows.map_err(|error| file::explained(path, error))?
+            }
         };
         Ok(rows.into_iter().map(|row| row.value).collect())
     }
 }
 
+async fn servers(path: &Path, id: FileId) -> Vec<Server> {
+    Beside::new(path, id, TrailKeysCell::default()).servers().await
+}
+
+/// The first table of an SQLite file that stands where one of ours is to be and is not ours.
+pub(super) fn foreign_table(path: &Path) -> Result<Option<String>> {
+    let mut conn = read_only(path)?;
+    let mut texts = |query: &str| -> Result<Vec<String>> {
+        let rows: Vec<Text> = diesel::sql_query(query).load(&mut conn)?;
+        Ok(rows.into_iter().map(|row| row.value).collect())
+    };
+    let recorded = !texts(IS_RECORDED)?.is_empty();
+    let applied = if recorded { texts(preflight::APPLIED)? } else { Vec::new() };
+    foreign::foreign(&texts(PRESENT)?, &applied)
+}
+
 /// Opens a file for reading. Without a log beside it nobody else has it open, and SQLite is told so: else it would make
 /// the files that those who share it need.
 fn read_only(path: &Path) -> Result<SqliteConnection> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let shared = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
-    let name = path.to_string_lossy().replace('%', "%25");
-    let url = format!("file:{name}?mode=ro{}", if shared { "" } else { "&immutable=1" });
+    let shared = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let url = format!("{}{}", file::url(path, "ro"), if shared { "" } else { "&immutable=1" });
     let away = |error: &dyn std::fmt::Display| Error::unavailable(Away::Database, error);
     let mut conn = SqliteConnection::establish(&url).map_err(|error| away(&error))?;
     conn.batch_execute("PRAGMA busy_timeout = 3000; PRAGMA query_only = ON").map_err(|error| away(&error))?;

@@ -5,16 +5,18 @@
 
 use std::time::Instant;
 
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _, pooled_connection::deadpool::Object};
+use diesel_async::SimpleAsyncConnection as _;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, watch},
 };
 
+use super::postgres::{Connection, Pooled};
+
 /// Unless it is given back it is closed: a request that was dropped in the middle leaves no transaction open, no lock
 /// held and no statement running that the next one would wait behind.
 pub(super) struct Lent {
-    connection: Option<Object<AsyncPgConnection>>,
+    connection: Option<Pooled>,
     /// Of one that may write: its place among them.
     place: Option<OwnedSemaphorePermit>,
     /// Since when the server has been asked to make something last.
@@ -26,7 +28,7 @@ pub(super) struct Lent {
 impl Lent {
     /// `replaced` tells when another server last took the place of one that hangs.
     pub(super) fn new(
-        connection: Object<AsyncPgConnection>,
+        connection: Pooled,
         place: Option<OwnedSemaphorePermit>,
         replaced: watch::Receiver<Option<Instant>>,
         runtime: Handle,
@@ -51,7 +53,7 @@ impl Drop for Lent {
             Some(since) => {
                 self.runtime.spawn(see_it_end(doubtful, self.place.take(), since, self.replaced.clone()));
             }
-            None => drop(Object::take(doubtful)),
+            None => drop(Pooled::take(doubtful)),
         }
     }
 }
@@ -59,7 +61,7 @@ impl Drop for Lent {
 /// Waits until the server is done with what it was asked, or is gone, or hangs and another has taken its place. One that is
 /// merely slow is waited for: else each commit that waits would leave a connection behind.
 async fn see_it_end(
-    mut connection: Object<AsyncPgConnection>,
+    mut connection: Pooled,
     place: Option<OwnedSemaphorePermit>,
     since: Instant,
     mut replaced: watch::Receiver<Option<Instant>>,
@@ -69,22 +71,22 @@ async fn see_it_end(
         _ = connection.batch_execute("") => {}
         _ = replaced.wait_for(|replaced| replaced.is_some_and(|at| at > since)) => {}
     }
-    drop(Object::take(connection));
+    drop(Pooled::take(connection));
     drop(place);
 }
 
 impl std::ops::Deref for Lent {
-    type Target = AsyncPgConnection;
+    type Target = Connection;
 
     #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
-    fn deref(&self) -> &AsyncPgConnection {
+    fn deref(&self) -> &Connection {
         self.connection.as_ref().expect("a connection that was not given back")
     }
 }
 
 impl std::ops::DerefMut for Lent {
     #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
-    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("a connection that was not given back")
     }
 }

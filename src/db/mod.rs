@@ -8,6 +8,8 @@ mod beside;
 mod conn;
 mod draft_rows;
 mod express;
+mod file;
+mod foreign;
 pub mod inspect;
 pub mod instant;
 mod lent;
@@ -179,10 +181,21 @@ impl Db {
     /// # Errors
     /// When the address of the database makes no sense or the folder cannot be made.
     pub fn open(settings: &Settings) -> Result<Self> {
+        if let DatabaseUrl::Sqlite(path) = &settings.database {
+            file::make(path)?;
+        }
+        Self::open_existing(settings)
+    }
+
+    /// The same, but a file that is missing is not made.
+    ///
+    /// # Errors
+    /// When the address of the database makes no sense or there is no such file.
+    pub fn open_existing(settings: &Settings) -> Result<Self> {
         let (metrics, keys) = (Metrics::default(), TrailKeysCell::default());
         let engine = match &settings.database {
             DatabaseUrl::Postgres(url) => {
-                Engine::Postgres(Box::new(pools::Pools::open(url.expose(), settings, metrics.clone(), keys.clone())?))
+                Engine::Postgres(Box::new(pools::Pools::open(url, settings, metrics.clone(), keys.clone())?))
             }
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings, &metrics, keys.clone())?),
         };

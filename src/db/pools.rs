@@ -6,14 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::TimeoutType;
+use deadpool::managed::{Pool, PoolError, TimeoutType};
 use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, TransactionManager,
+    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager,
     async_connection_wrapper::AsyncConnectionWrapper,
-    pooled_connection::{
-        PoolableConnection,
-        deadpool::{Pool, PoolError},
-    },
 };
 use tokio::{
     runtime::{Handle, Runtime},
@@ -26,13 +22,13 @@ use super::{
     migrate,
     notify::{Outbox, Tell},
     postgres,
-    postgres::{ConnectPlan, listen::Mentions},
+    postgres::{ConnectError, ConnectPlan, Connection, Opener, listen::Mentions, preflight},
     within,
 };
 use crate::{
     error::{Away, Error, Result},
     metrics::{self, Metrics},
-    settings::Settings,
+    settings::{PostgresUrl, Settings},
 };
 
 /// All nodes that bring a schema up to date take this advisory lock: the letters of the product's name.
@@ -46,7 +42,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The pool and the runtime that drives its connections.
 pub(super) struct Pools {
-    pool: Pool<AsyncPgConnection>,
+    pool: Pool<Opener>,
     writers: Arc<Semaphore>,
     for_migrations: ConnectPlan,
     replaced: watch::Receiver<Option<Instant>>,
@@ -61,15 +57,23 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    pub(super) fn open(url: &str, settings: &Settings, metrics: Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
+    pub(super) fn open(
+        url: &PostgresUrl,
+        settings: &Settings,
+        metrics: Metrics,
+        trail_keys: TrailKeysCell,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
             .enable_all()
             .build()
             .map_err(|error| Error::Internal(error.into()))?;
-        let plan = |deadline| ConnectPlan::parse(url, deadline, CONNECT_TIMEOUT).map_err(Error::Invalid);
-        let (for_requests, for_migrations) = (plan(settings.statement_timeout)?, plan(MIGRATION_DEADLINE)?);
+        let plan = |url: &PostgresUrl, deadline| {
+            ConnectPlan::parse(url.expose(), deadline, CONNECT_TIMEOUT).map_err(Error::Invalid)
+        };
+        let for_requests = plan(url, settings.statement_timeout)?;
+        let listen_url = settings.listen_database.as_ref().unwrap_or(url);
         let handle = runtime.handle().clone();
         let replaced = for_requests.replaced();
         let pool = postgres::pool(for_requests, settings.pool_max, settings.pool_timeout, handle.clone())
@@ -77,10 +81,10 @@ impl Pools {
         Ok(Self {
             pool,
             writers: Arc::new(Semaphore::new(places_for_writers(settings.pool_max))),
-            for_migrations,
+            for_migrations: plan(url, MIGRATION_DEADLINE)?,
             replaced,
             handle,
-            for_listening: plan(settings.statement_timeout)?,
+            for_listening: plan(listen_url, settings.statement_timeout)?,
             mentions: Mentions::default(),
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
@@ -119,8 +123,9 @@ impl Pools {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut outbox = Outbox::default();
+        let warnings = lent.warnings();
         let result = work(&mut Conn::new(EngineConn::Postgres(&mut lent, self.deadline), &mut outbox)).await;
-        let result = tell_lost(&mut lent, result).await;
+        let result = tell_lost(&mut lent, result).await.and_then(|value| sure_to_last(&lent, warnings).map(|()| value));
         if result.is_ok() {
             self.mentions.add(outbox.mentioned);
         }
@@ -152,7 +157,9 @@ impl Pools {
         match done.await {
             Ok(value) => {
                 lent.make_last();
-                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut *lent)).await?;
+                let warnings = lent.warnings();
+                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut **lent)).await?;
+                sure_to_last(&lent, warnings)?;
                 self.mentions.add(outbox.mentioned);
                 lent.give_back();
                 Ok(value)
@@ -160,7 +167,7 @@ impl Pools {
             // The end of its connection rolls it back, at once; a ROLLBACK would wait behind what hangs.
             Err(error @ Error::Unavailable(_)) => Err(error),
             Err(error) => {
-                if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut *lent)).await.is_ok() {
+                if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut **lent)).await.is_ok() {
                     lent.give_back();
                 }
                 Err(error)
@@ -185,18 +192,20 @@ impl Pools {
             return Err(Error::bug("the database's runtime is gone"));
         };
         let plan = self.for_migrations.clone();
-        let conn = runtime
-            .spawn(async move { plan.connect().await })
-            .await
-            .map_err(Error::bug)?
-            .map_err(|error| Error::unavailable(Away::Database, error))?;
+        let prepared = runtime.spawn(async move {
+            let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
+            conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
+            let to_do = preflight::check(&mut conn, plan.search_path()).await?;
+            Ok::<_, Error>((conn, to_do))
+        });
+        let (conn, to_do) = prepared.await.map_err(Error::bug)??;
+        if !to_do {
+            return Ok(());
+        }
         runtime
             .spawn_blocking(move || {
+                let (conn, _driver) = conn.into_parts();
                 let mut conn = AsyncConnectionWrapper::<AsyncPgConnection>::from(conn);
-                diesel::RunQueryDsl::execute(
-                    diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")),
-                    &mut conn,
-                )?;
                 migrate::bring_up_to_date(&mut conn, migrate::POSTGRES)
             })
             .await
@@ -215,6 +224,7 @@ impl Pools {
             };
             let connection = self.pool.get().await.map_err(|error| match error {
                 PoolError::Timeout(TimeoutType::Wait) => busy(),
+                PoolError::Backend(error) => error.for_request(),
                 other => Error::unavailable(Away::Database, other),
             })?;
             Ok(Lent::new(connection, place, self.replaced.clone(), self.handle.clone()))
@@ -224,7 +234,7 @@ impl Pools {
 
     async fn begun(&self) -> Result<Lent> {
         let mut lent = self.connection(Some(&self.writers)).await?;
-        let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut *lent)).await;
+        let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut **lent)).await;
         tell_lost(&mut lent, begun).await?;
         Ok(lent)
     }
@@ -237,17 +247,29 @@ fn places_for_writers(size: usize) -> usize {
 
 /// A server that ends a connection says so in words that depend on its language, and closes it a moment later: whether
 /// an error was that is asked of the connection.
-async fn tell_lost<T>(lent: &mut AsyncPgConnection, result: Result<T>) -> Result<T> {
+async fn tell_lost<T>(lent: &mut Connection, result: Result<T>) -> Result<T> {
     let Err(Error::Unavailable(fault)) = result else { return result };
     if fault.what == Away::Database {
         for _ in 0..CLOSING_CHECKS {
-            if PoolableConnection::is_broken(lent) {
+            if lent.is_broken() {
                 return Err(Error::unavailable(Away::Connection, fault.cause));
             }
             tokio::time::sleep(CLOSING_CHECK).await;
         }
     }
     Err(Error::Unavailable(fault))
+}
+
+/// Whether all that was committed since the server's count of warnings stood at `warnings` has reached the standby that
+/// it must reach.
+fn sure_to_last(conn: &Connection, warnings: u64) -> Result<()> {
+    if conn.warnings() == warnings {
+        return Ok(());
+    }
+    Err(Error::unavailable(
+        Away::Deadline,
+        "the wait for the synchronous standby was cancelled: whether the change lasts is unknown",
+    ))
 }
 
 impl Drop for Pools {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: waiting for a lane is asynchronous and bounded, so that a locked file never eats the threads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 use super::{
     Conn, EngineConn, TrailKeysCell,
     beside::Beside,
-    migrate,
+    file::{self, OpenFile},
+    foreign, inspect, migrate,
     notify::{Outbox, Tell},
 };
 use crate::{
@@ -35,9 +36,12 @@ pub(super) struct Lanes {
     writer: Lane,
     trail_keys: TrailKeysCell,
     beside: Arc<Beside>,
+    file: Arc<OpenFile>,
 }
 
 struct Lane {
+    file: Arc<OpenFile>,
+    path: PathBuf,
     pool: Pool<ConnectionManager<SqliteConnection>>,
     places: Arc<Semaphore>,
     wait: Duration,
@@ -66,15 +70,11 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
 
 impl Lanes {
     pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
-        private_file(path).map_err(|error| {
-            Error::Invalid(format!(
-                "the database file {} cannot be made: {error}; choose another in DATABASE_URL",
-                path.display()
-            ))
-        })?;
-        let lane = |size: usize| Lane::open(path, size, settings, metrics.clone());
-        let beside = Arc::new(Beside::new(path));
-        Ok(Self { readers: lane(settings.pool_max)?, writer: lane(1)?, trail_keys, beside })
+        let file = Arc::new(OpenFile::new(path)?);
+        let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
+        let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
+        let beside = Arc::new(Beside::new(path, file.id(), trail_keys.clone()));
+        Ok(Self { readers, writer, trail_keys, beside, file })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -92,10 +92,11 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let beside = Arc::clone(&self.beside);
+        let (beside, file) = (Arc::clone(&self.beside), Arc::clone(&self.file));
         let told = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
+            file.check()?;
             beside.tell(outbox);
             Ok(value)
         };
@@ -107,7 +108,7 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let (keys, beside) = (self.trail_keys.clone(), Arc::clone(&self.beside));
+        let (keys, beside, file) = (self.trail_keys.clone(), Arc::clone(&self.beside), Arc::clone(&self.file));
         let told = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let whole = async |conn: &mut SqliteConnection| {
@@ -116,6 +117,8 @@ impl Lanes {
                 conn.finish().await.map(|()| value)
             };
             let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
+            // Replaced meanwhile: nobody will find what was committed.
+            file.check()?;
             beside.tell(outbox);
             Ok(value)
         };
@@ -152,22 +155,42 @@ impl Lanes {
     }
 
     pub(super) async fn migrate(&self) -> Result<()> {
+        let path = self.writer.path.clone();
+        // Before it is opened for writing, which would turn another program's file into one with a log. What cannot be
+        // looked at, since another process is making it, is found out by the writer.
+        let look = move || match inspect::foreign_table(&path) {
+            Ok(Some(table)) => {
+                let place = format!("the database file {}", path.display());
+                Err(foreign::refusal(&table, &place, "name another file"))
+            }
+            Ok(None) | Err(_) => Ok(()),
+        };
+        tokio::task::spawn_blocking(look).await.map_err(Error::bug)??;
+        let file = Arc::clone(&self.file);
         self.writer
-            .hop(|conn| conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE)))
+            .hop(move |conn| {
+                conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE))?;
+                file.keep_log()
+            })
             .await
     }
 }
 
 impl Lane {
-    fn open(path: &Path, size: usize, settings: &Settings, metrics: Metrics) -> Result<Self> {
+    fn open(path: &Path, file: &Arc<OpenFile>, size: usize, settings: &Settings, metrics: Metrics) -> Result<Self> {
         let pool = Pool::builder()
             .max_size(u32::try_from(size).unwrap_or(u32::MAX))
             .min_idle(Some(0))
             .test_on_check_out(false)
+            // They stay open, so that the file's log does too.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connection_timeout(settings.pool_timeout.max(Duration::from_millis(1)))
             .connection_customizer(Box::new(Pragmas { busy_timeout: settings.statement_timeout }))
-            .build_unchecked(ConnectionManager::new(path.to_string_lossy()));
+            .build_unchecked(ConnectionManager::new(file::url(path, "rw")));
         Ok(Self {
+            file: Arc::clone(file),
+            path: path.to_owned(),
             pool,
             places: Arc::new(Semaphore::new(size)),
             wait: settings.pool_timeout,
@@ -192,14 +215,15 @@ impl Lane {
             .map_err(|_| Error::unavailable(Away::Busy, "no database connection became free in time"))?
             .map_err(Error::bug)?;
         drop(wait);
-        let pool = self.pool.clone();
+        let (pool, file) = (self.pool.clone(), Arc::clone(&self.file));
         let hop = tokio::task::spawn_blocking(move || {
             let _place = place;
+            file.check()?;
             let mut conn = pool.get().map_err(|error| Error::unavailable(Away::Database, error))?;
             work(&mut conn)
         });
         match tokio::time::timeout(self.deadline, hop).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => result.map_err(|error| file::explained(&self.path, error)),
             Ok(Err(panic)) => Err(Error::bug(panic)),
             Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work passed its deadline")),
         }
@@ -209,11 +233,4 @@ impl Lane {
 /// The outcome of work that never waits, since every query on SQLite is done when it returns.
 fn finish<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     work.now_or_never().unwrap_or_else(|| Err(Error::bug("a unit of work waited for something else than the database")))
-}
-
-/// Makes the file and its folder if they are missing, readable by their owner only.
-fn private_file(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    crate::key_file::private_folder(path)?;
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }

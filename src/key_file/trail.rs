@@ -30,6 +30,11 @@ impl TrailKeys {
         Self(keys.collect())
     }
 
+    /// The ids of all, the sealing one first: they open nothing.
+    pub fn ids(&self) -> String {
+        self.0.iter().map(TrailKey::id).collect::<Vec<_>>().join(" ")
+    }
+
     /// The key that seals.
     pub fn signing(&self) -> &TrailKey {
         &self.0[0]

@@ -224,7 +224,7 @@ fn as_prometheus(open_metrics: &str) -> String {
 
 pub(super) fn fault_word(fault: Away) -> &'static str {
     match fault {
-        Away::Database => "refused",
+        Away::Database | Away::Refused => "refused",
         Away::Connection => "connection",
         Away::Deadline => "deadline",
         Away::Busy => "busy",

@@ -40,7 +40,9 @@ macro_rules! settings {
 
 settings! {
     database_url "DATABASE_URL" "URL" ["sqlite://data/sessile.sqlite3"] "sqlite://data/sessile.sqlite3"
-        "Database: sqlite://PATH or postgres://…"
+        "Database: sqlite://PATH or postgres://…; others on this machine can read a password on the command line: set the variable for one"
+    listen_database_url "SESSILE_LISTEN_DATABASE_URL" "URL" [] "DATABASE_URL"
+        "Where LISTEN connects to the same PostgreSQL database, if a pooler stands between"
     listen "SESSILE_LISTEN" "ADDRESS" ["127.0.0.1:8080"] "127.0.0.1:8080"
         "Address to listen on; port 0 picks a free one"
     public_url "SESSILE_PUBLIC_URL" "URL" [] "http://localhost:PORT"
@@ -83,6 +85,31 @@ settings! {
         "What is logged: a tracing filter, such as info,sessile=debug"
     log_format "SESSILE_LOG_FORMAT" "FORMAT" ["text"] "text"
         "Form of the log: text or json"
+}
+
+/// The two settings that every command takes, before or after its name. `serve` lists them among its own.
+#[derive(clap::Args, Clone, Default)]
+pub struct PlaceArgs {
+    /// Database: sqlite://PATH or postgres://… [env: DATABASE_URL] [default: sqlite://data/sessile.sqlite3]
+    ///
+    /// Others on this machine can read a password on the command line: set the variable for one.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Database and keys")]
+    database_url: Option<String>,
+    /// File of the session keys [env: SESSILE_KEY_FILE] [default: data/session.key]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Database and keys")]
+    key_file: Option<String>,
+}
+
+impl SettingsArgs {
+    /// The same with what was typed for every command.
+    #[must_use]
+    pub fn at(self, place: PlaceArgs) -> Self {
+        Self {
+            database_url: place.database_url.or(self.database_url),
+            key_file: place.key_file.or(self.key_file),
+            ..self
+        }
+    }
 }
 
 impl fmt::Debug for SettingsArgs {

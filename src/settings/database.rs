@@ -19,12 +19,22 @@ pub enum DatabaseUrl {
 
 /// A PostgreSQL URL that has been parsed once with success. Debug shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(String);
+pub struct PostgresUrl {
+    whole: String,
+    without_password: String,
+}
 
 impl PostgresUrl {
+    pub(super) fn parse(value: &str) -> Result<Self, String> {
+        // Any times will do: it is parsed again, with the right ones, by who connects.
+        let any = Duration::from_secs(1);
+        let without_password = ConnectPlan::parse(value, any, any)?.address();
+        Ok(Self { whole: value.to_owned(), without_password })
+    }
+
     /// The URL with its password. For connecting; never for a log or a message.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.whole
     }
 }
 
@@ -40,13 +50,20 @@ impl DatabaseUrl {
             return sqlite(path);
         }
         if value.starts_with("postgres://") || value.starts_with("postgresql://") {
-            // Any times will do: it is parsed again, with the right ones, by who connects.
-            let any = Duration::from_secs(1);
-            ConnectPlan::parse(value, any, any)?;
-            return Ok(Self::Postgres(PostgresUrl(value.to_owned())));
+            return PostgresUrl::parse(value).map(Self::Postgres);
         }
         // Not quoted: it may hold a password.
         Err("is not a database URL: write sqlite://PATH or postgres://USER@HOST/DATABASE".to_owned())
+    }
+}
+
+/// Where it is, for people: the whole path of a file, or a URL without its password.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => std::path::absolute(path).as_ref().unwrap_or(path).display().fmt(f),
+            Self::Postgres(url) => f.write_str(&url.without_password),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use args::SettingsArgs;
+pub use args::{PlaceArgs, SettingsArgs};
 pub use database::{DatabaseUrl, PostgresUrl};
 pub use public_url::PublicUrl;
 
@@ -27,6 +27,8 @@ use input::{Input, Refused};
 pub struct Settings {
     /// Where the data lives.
     pub database: DatabaseUrl,
+    /// The same PostgreSQL database past the pooler, for LISTEN. None: the address above.
+    pub listen_database: Option<PostgresUrl>,
     /// Address to listen on; port 0 lets the system pick one.
     pub listen: SocketAddr,
     /// The origin that browsers see. None: [`PublicUrl::localhost`], once the port is known.
@@ -125,6 +127,7 @@ impl SettingsArgs {
 
 fn read(input: &mut Input) -> Result<Settings, Refused> {
     let database = input.read("DATABASE_URL", DatabaseUrl::parse);
+    let listen_database = input.read_if_set("SESSILE_LISTEN_DATABASE_URL", PostgresUrl::parse);
     let listen = input.read("SESSILE_LISTEN", values::listen);
     let public_url = input.read_if_set("SESSILE_PUBLIC_URL", PublicUrl::parse);
     let tls = tls(input);
@@ -149,6 +152,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let lifetimes = lifetimes?;
     Ok(Settings {
         database: database?,
+        listen_database: listen_database?,
         listen: listen?,
         public_url: public_url?,
         tls: tls?,

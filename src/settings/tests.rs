@@ -16,6 +16,11 @@ fn check(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, String> {
 /// Each variable with values that are taken and values that are refused.
 const CASES: &[(&str, &[&str], &[&str])] = &[
     (
+        "SESSILE_LISTEN_DATABASE_URL",
+        &["postgres://u:p@h/d", "postgresql://h1,h2:6000/d"],
+        &["sqlite://data/x.db", "h", "postgres://h/d?load_balance_hosts=random"],
+    ),
+    (
         "DATABASE_URL",
         &["sqlite://data/x.db", "sqlite:///var/x", "postgres://u:p@h/d", "postgresql://h1,h2:6000/d"],
         &[
@@ -27,6 +32,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
             "sqlite://d/",
             "sqlite://file:x",
             "postgres://h/d?sslmode=perhaps",
+            "postgres://h/d?load_balance_hosts=disable",
+            "postgres://h/d?target_session_attrs=standby",
             "postgres://h:port/d",
             "sqlite:x",
         ],
@@ -301,5 +308,5 @@ fn the_help_lists_every_setting_with_variable_and_default() {
         assert!(help.contains(&format!("[env: {variable}] [default: ")), "{variable}\n{help}");
         assert!(help.contains(&format!("{flag} <")), "{flag}\n{help}");
     }
-    assert_eq!(SettingsArgs::default().into_table().len(), 21);
+    assert_eq!(SettingsArgs::default().into_table().len(), 22);
 }

@@ -2,18 +2,18 @@
 //! says nothing would keep it from all that follow. Called by the connect plan.
 
 use tokio_postgres::Config;
-use tokio_postgres::config::LoadBalanceHosts;
+use tokio_postgres::config::Host;
 
 /// A configuration for each host of this one, in the order in which they are to be tried.
 pub(super) fn each(config: &Config) -> Vec<Config> {
     let (names, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
-    let mut hosts: Vec<Config> = (0..names.len().max(addresses.len()))
+    (0..names.len().max(addresses.len()))
         .map(|n| {
             let mut host = without_hosts(config);
             if let Some(name) = names.get(n) {
                 match name {
-                    tokio_postgres::config::Host::Tcp(name) => host.host(name),
-                    tokio_postgres::config::Host::Unix(path) => host.host_path(path),
+                    Host::Tcp(name) => host.host(name),
+                    Host::Unix(path) => host.host_path(path),
                 };
             }
             if let Some(address) = addresses.get(n) {
@@ -24,13 +24,18 @@ pub(super) fn each(config: &Config) -> Vec<Config> {
             }
             host
         })
-        .collect();
-    if config.get_load_balance_hosts() == LoadBalanceHosts::Random && !hosts.is_empty() {
-        let any = getrandom::u32().unwrap_or_default() as usize;
-        let length = hosts.len();
-        hosts.rotate_left(any % length);
-    }
-    hosts
+        .collect()
+}
+
+/// What to call a host in a message.
+pub(super) fn name(host: &Config) -> String {
+    let name = match (host.get_hosts().first(), host.get_hostaddrs().first()) {
+        (Some(Host::Tcp(name)), _) => name.clone(),
+        (Some(Host::Unix(path)), _) => path.display().to_string(),
+        (None, Some(address)) => address.to_string(),
+        (None, None) => "the server".to_owned(),
+    };
+    host.get_ports().first().map_or(name.clone(), |port| format!("{name}:{port}"))
 }
 
 /// Everything else that a URL may say.
@@ -44,9 +49,6 @@ fn without_hosts(config: &Config) -> Config {
     }
     if let Some(name) = config.get_dbname() {
         bare.dbname(name);
-    }
-    if let Some(options) = config.get_options() {
-        bare.options(options);
     }
     if let Some(name) = config.get_application_name() {
         bare.application_name(name);
@@ -68,7 +70,6 @@ fn without_hosts(config: &Config) -> Config {
         .channel_binding(config.get_channel_binding())
         .keepalives(config.get_keepalives())
         .keepalives_idle(config.get_keepalives_idle())
-        .target_session_attrs(config.get_target_session_attrs())
-        .load_balance_hosts(config.get_load_balance_hosts());
+        .target_session_attrs(config.get_target_session_attrs());
     bare
 }

@@ -3,19 +3,19 @@
 //! Invariant: a listener that has not proved within a few seconds that it still hears says so.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
-use futures_util::{Stream, StreamExt as _, stream};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::Client;
 
-use super::{ConnectPlan, causes};
+use super::{ConnectPlan, causes, connection::Listener};
 use crate::{
     db::notify::{Heard, LONGEST_TEXT, Tell, said, stamped},
     db::within,
     error::Result,
+    outage::Outage,
 };
 
 /// How often a listener proves that it hears.
@@ -99,57 +99,35 @@ impl Drop for Taken<'_> {
 /// Listens, on one connection after the other.
 pub(in crate::db) async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
     let mut pause = FIRST_PAUSE;
+    let hear = Arc::clone(tell);
+    let listener: Listener = Arc::new(Some(Box::new(move |payload: &str| {
+        for line in payload.lines() {
+            hear(said(line));
+        }
+    })));
+    let mut outage = Outage::new("listening to the database");
     loop {
         let mut heard = false;
-        let cause = match connect(plan).await {
-            Ok((client, messages)) => {
+        let cause = match plan.open(&listener).await {
+            Ok((client, mut driver)) => {
                 tokio::select! {
-                    cause = hear(messages, tell) => cause,
-                    cause = speak(&client, deadline, mentions, || { heard = true; tell(Heard::Sure); }) => cause,
+                    cause = driver.ended() => cause,
+                    cause = speak(&client, deadline, mentions, || { heard = true; outage.over(); tell(Heard::Sure); }) => cause,
                 }
             }
-            Err(cause) => cause,
+            Err(error) => error.to_string(),
         };
         if heard {
             tell(Heard::Unsure);
             pause = FIRST_PAUSE;
-            tracing::info!(cause, "the connection that listens was lost, and will be made again");
-        } else {
-            tracing::debug!(cause, "nothing listens to the database yet");
         }
+        outage.failed(&cause);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 
 type Cause = String;
-
-async fn connect(plan: &ConnectPlan) -> Result<(Client, impl Stream<Item = Message> + use<>), Cause> {
-    let connecting = plan.config.connect(plan.tls.clone());
-    let connected = tokio::time::timeout(plan.connect_timeout, connecting).await;
-    let (client, mut connection) =
-        connected.map_err(|_| "no connection in time".to_owned())?.map_err(|error| causes(&error))?;
-    Ok((client, stream::poll_fn(move |context| connection.poll_message(context))))
-}
-
-type Message = Result<AsyncMessage, tokio_postgres::Error>;
-
-/// Drives the connection and passes on what it hears, until the connection ends.
-async fn hear(messages: impl Stream<Item = Message>, tell: &Tell) -> Cause {
-    let mut messages = std::pin::pin!(messages);
-    while let Some(message) = messages.next().await {
-        match message {
-            Ok(AsyncMessage::Notification(notification)) => {
-                for line in notification.payload().lines() {
-                    tell(said(line));
-                }
-            }
-            Ok(_) => {}
-            Err(error) => return causes(&error),
-        }
-    }
-    "it was closed".to_owned()
-}
 
 /// Begins to listen, then proves again and again that the connection lives, and passes on what was mentioned.
 async fn speak(client: &Client, deadline: Duration, mentions: &Mentions, begun: impl FnOnce()) -> Cause {

@@ -1,41 +1,53 @@
 //! Connecting to PostgreSQL, without libpq: the URL, the settings every connection starts with, and the pool. Called by
 //! the pools of `db`, and by the settings to check a URL. No message from here holds a password.
 
+mod connection;
 mod hosts;
 pub(super) mod listen;
+mod options;
+pub(super) mod preflight;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod url;
 
 use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::deadpool::{BuildError, Pool};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use futures_util::FutureExt;
+use deadpool::managed::{BuildError, Object, Pool};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A transaction in which nothing happens is ended after two deadlines of a statement, but not before this.
-const SHORTEST_IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+use self::connection::Listener;
+pub use self::connection::Opener;
+pub use self::{
+    connection::{Connection, Driver},
+    refusal::ConnectError,
+};
 
 /// How often a silent connection is asked whether its other end is still there.
 const KEEPALIVE: Duration = Duration::from_secs(1);
 /// What tokio-postgres has unless the URL says otherwise: two hours.
 const LIBRARYS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// How long the two connections that look for a pooler may take.
+const LOOK_FOR_POOLER: Duration = Duration::from_secs(1);
+
 /// How to connect: a URL that has been parsed once, certificates that have been read once.
 #[derive(Clone)]
 pub struct ConnectPlan {
     config: Config,
+    /// What every session starts with.
+    session: options::Settings,
     tls: MakeRustlsConnect,
+    /// The hosts, by their number, that keep a session on one server process.
+    keep_sessions: Arc<Mutex<Vec<usize>>>,
     connect_timeout: Duration,
     /// When a later host last took the place of one that hangs.
     replaced: watch::Sender<Option<Instant>>,
@@ -50,9 +62,8 @@ impl ConnectPlan {
     /// # Errors
     /// One line that says what is wrong with the URL, without its password.
     pub fn parse(url: &str, statement_timeout: Duration, connect_timeout: Duration) -> Result<Self, String> {
-        let url::Parsed { mut config, trust } = url::parse(url)?;
-        let options = startup_options(config.get_options(), statement_timeout);
-        config.options(options);
+        let url::Parsed { mut config, trust, search_path } = url::parse(url)?;
+        let session = options::session(config.get_options(), search_path.as_deref(), statement_timeout)?;
         if config.get_application_name().is_none() {
             config.application_name("sessile");
         }
@@ -68,8 +79,29 @@ impl ConnectPlan {
             // One that vanished while a commit waits owes nothing that this would notice.
             config.keepalives_idle(KEEPALIVE * 2).keepalives_interval(KEEPALIVE);
         }
-        let plan = Self { config, tls: tls::connector(trust)?, connect_timeout, replaced: watch::Sender::new(None) };
+        let plan = Self {
+            config,
+            session,
+            tls: tls::connector(trust)?,
+            keep_sessions: Arc::default(),
+            connect_timeout,
+            replaced: watch::Sender::new(None),
+        };
         Ok(plan.within(connect_timeout))
+    }
+
+    /// The schemas that the URL says tables are looked for in, as PostgreSQL writes them.
+    pub fn search_path(&self) -> Option<&str> {
+        options::search_path(&self.session)
+    }
+
+    /// The URL's hosts, user, database and schema, without its password.
+    pub fn address(&self) -> String {
+        let hosts: Vec<_> = hosts::each(&self.config).iter().map(hosts::name).collect();
+        let user = self.config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        let schema = self.search_path().map(|path| format!("?search_path={path}")).unwrap_or_default();
+        format!("postgres://{user}{}/{database}{schema}", hosts.join(","))
     }
 
     /// When a later host last took the place of one that hangs: that takes connections and says nothing.
@@ -82,34 +114,78 @@ impl ConnectPlan {
     ///
     /// # Errors
     /// When no host answers in time as it should. The text holds every cause, on one line.
-    pub async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
+    pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        let (client, driver) = self.open(&Listener::default()).await?;
+        Connection::new(client, driver).await
+    }
+
+    /// The same without diesel; `listener` hears the notifications.
+    pub(super) async fn open(&self, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
         let hosts = hosts::each(&self.config);
         let share = self.connect_timeout / u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
-        let mut causes = Vec::new();
+        let several = hosts.len() > 1;
+        let mut errors = Vec::new();
         let mut hangs = false;
-        for host in hosts {
+        for (n, host) in hosts.iter().enumerate() {
             // The timeout inside covers the TCP connection only, not what a hung server owes afterwards.
-            match tokio::time::timeout(share, self.connect_to(&host)).await {
-                Ok(Ok(connection)) => {
+            let error = match tokio::time::timeout(share, self.open_host(n, host, listener)).await {
+                Ok(Ok(opened)) => {
                     if hangs {
                         self.replaced.send_replace(Some(Instant::now()));
                     }
-                    return Ok(connection);
+                    return Ok(opened);
                 }
-                Ok(Err(error)) => causes.push(error.to_string()),
+                Ok(Err(error)) => error,
                 Err(_) => {
                     hangs = true;
-                    causes.push(format!("no connection within {share:?}"));
+                    ConnectError::away(format!("no connection within {share:?}"))
                 }
-            }
+            };
+            errors.push(if several { error.at(&hosts::name(host)) } else { error });
         }
-        Err(ConnectionError::BadConnection(causes.join("; ")))
+        Err(ConnectError::all(errors))
     }
 
-    async fn connect_to(&self, host: &Config) -> ConnectionResult<AsyncPgConnection> {
-        let (client, connection) =
-            host.connect(self.tls.clone()).await.map_err(|error| ConnectionError::BadConnection(causes(&error)))?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+    async fn open_host(&self, n: usize, host: &Config, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
+        let opened = self.open_bare(host, listener).await?;
+        self.look_for_pooler(n, host, &opened.0).await?;
+        connection::prepare(&opened.0, &self.session).await?;
+        Ok(opened)
+    }
+
+    async fn open_bare(&self, host: &Config, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
+        let (client, connection) = host.connect(self.tls.clone()).await.map_err(|error| ConnectError::of(&error))?;
+        Ok((client, connection::drive(connection, Arc::clone(listener))))
+    }
+
+    /// Refuses a pooler that gives a session another server process for each transaction: settings and prepared statements
+    /// would reach strangers, and nothing could keep a standby out. Looked at once for each host, before anything is set: of
+    /// two connections each must keep its process.
+    async fn look_for_pooler(&self, n: usize, host: &Config, client: &Client) -> Result<(), ConnectError> {
+        if self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(&n) {
+            return Ok(());
+        }
+        let looking = async {
+            let (other, _driver) = self.open_bare(host, &Listener::default()).await.ok()?;
+            let mut processes = Vec::new();
+            for client in [client, &other, client, &other, client, &other] {
+                processes.push(connection::backend(client).await?);
+            }
+            let keeps = |n: usize| processes.iter().skip(n).step_by(2).all(|process| *process == processes[n]);
+            Some(keeps(0) && keeps(1) && processes[0] != processes[1])
+        };
+        // A second connection that cannot be had proves nothing: the next one looks again.
+        match tokio::time::timeout(LOOK_FOR_POOLER, looking).await {
+            Ok(Some(false)) => Err(ConnectError::unusable(
+                "the database is behind a pooler in transaction or statement mode, which cannot be used: set \
+                 pool_mode=session for it, or name PostgreSQL itself (DATABASE_URL, SESSILE_LISTEN_DATABASE_URL)",
+            )),
+            Ok(Some(true)) => {
+                self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).push(n);
+                Ok(())
+            }
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     /// The same plan, given up no later than after `limit`.
@@ -129,25 +205,8 @@ impl ConnectPlan {
 ///
 /// # Errors
 /// None in practice: the builder insists on a runtime, which is given.
-pub fn pool(
-    plan: ConnectPlan,
-    size: usize,
-    wait: Duration,
-    runtime: Handle,
-) -> Result<Pool<AsyncPgConnection>, BuildError> {
-    let plan = plan.within(wait);
-    let mut config = ManagerConfig::default();
-    config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(move |_| {
-        let plan = plan.clone();
-        let connecting = runtime.spawn(async move { plan.connect().await });
-        connecting
-            .map(|joined| joined.unwrap_or_else(|error| Err(ConnectionError::BadConnection(error.to_string()))))
-            .boxed()
-    });
-    // The manager's own URL is not used, so it is not given one to show.
-    let manager = AsyncDieselConnectionManager::new_with_config("", config);
-    Pool::builder(manager)
+pub fn pool(plan: ConnectPlan, size: usize, wait: Duration, runtime: Handle) -> Result<Pool<Opener>, BuildError> {
+    Pool::builder(Opener { plan: plan.within(wait), runtime })
         .max_size(size)
         .wait_timeout(Some(wait))
         .create_timeout(Some(wait))
@@ -156,22 +215,8 @@ pub fn pool(
         .build()
 }
 
-/// What every session starts with, after the options of the URL, which it overrides.
-fn startup_options(own: Option<&str>, statement_timeout: Duration) -> String {
-    let idle = statement_timeout.saturating_mul(2).max(SHORTEST_IDLE_IN_TRANSACTION);
-    format!(
-        "{}{}-c statement_timeout={} -c idle_in_transaction_session_timeout={} -c default_transaction_isolation=read\\ committed",
-        own.unwrap_or_default(),
-        if own.is_some() { " " } else { "" },
-        milliseconds(statement_timeout),
-        milliseconds(idle),
-    )
-}
-
-/// As PostgreSQL takes it; 0 would mean never.
-fn milliseconds(time: Duration) -> i32 {
-    i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
-}
+/// A connection on loan from the pool.
+pub type Pooled = Object<Opener>;
 
 /// An error with everything that caused it, which its Display alone leaves out.
 fn causes(error: &tokio_postgres::Error) -> String {

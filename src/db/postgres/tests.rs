@@ -47,13 +47,25 @@ fn what_stands_beside_them_reaches_the_configuration() {
     assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
     assert_eq!(config.get_connect_timeout(), Some(&SECOND));
     assert_eq!(config.get_application_name(), Some("sessile"));
-    assert_eq!(
-        config.get_options(),
-        Some(
-            "-c search_path=app -c statement_timeout=3000 -c idle_in_transaction_session_timeout=6000 \
-             -c default_transaction_isolation=read\\ committed"
-        )
-    );
+    let set: Vec<String> = plan.session.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let own = ["statement_timeout=3000", "idle_in_transaction_session_timeout=6000"];
+    assert_eq!(set, [&["search_path=app"][..], &own, &["default_transaction_isolation=read committed"]].concat());
+}
+
+#[test]
+fn a_schema_is_named_in_the_query_or_in_options_and_a_primary_in_any_words() {
+    for (query, path) in [
+        ("search_path=app", Some("app")),
+        ("search_path=%22My%20app%22,public", Some("\"My app\",public")),
+        ("options=-c%20search_path%3Dother&search_path=app", Some("app")),
+        ("target_session_attrs=any", None),
+        ("target_session_attrs=primary", None),
+    ] {
+        let plan = plan(&format!("postgres://u@h/d?{query}")).unwrap();
+        assert_eq!(plan.search_path(), path, "{query}");
+        assert_eq!(plan.config.get_target_session_attrs(), TargetSessionAttrs::Any);
+        assert_eq!(hosts::each(&plan.config)[0].get_options(), None, "PgBouncer takes none");
+    }
 }
 
 #[test]
@@ -102,6 +114,12 @@ fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
         ("postgres://u:hunter2@h/d?sslmode=verify-full&sslrootcert=/no/such.pem", "cannot be read"),
         ("postgres://u:hunter2@h/d?sslmode=verify-full&sslrootcert=Cargo.toml", "no certificate"),
         ("postgres://u:hunter2@h/d?target_session_attrs=best", "`target_session_attrs`"),
+        ("postgres://u:hunter2@h/d?target_session_attrs=standby", "only the primary"),
+        ("postgres://u:hunter2@h/d?target_session_attrs=prefer-standby", "only the primary"),
+        ("postgres://u:hunter2@h/d?target_session_attrs=read-only", "only the primary"),
+        ("postgres://u:hunter2@h/d?load_balance_hosts=random", "only the primary"),
+        ("postgres://u:hunter2@h/d?options=-e", "not settings"),
+        ("postgres://u:hunter2@h/d?search_path=", "not known"),
         ("postgres://u:hunter2@h/d?connect_timeout=soon", "`connect_timeout`"),
         ("postgres://u:hunter2@h/d?hunter2=1", "not known"),
         ("postgres://u:hunter2@h/d?user", "not known"),
@@ -114,12 +132,6 @@ fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
         assert!(refusal.contains(said), "{url}: {refusal}");
         assert!(!refusal.contains("hunter2") && !refusal.contains('\n'), "{url}: {refusal}");
     }
-}
-
-#[test]
-fn deadlines_stay_within_what_the_server_takes() {
-    assert!(startup_options(None, Duration::MAX).starts_with("-c statement_timeout=2147483647 "));
-    assert!(startup_options(None, Duration::from_micros(1)).starts_with("-c statement_timeout=1 "));
 }
 
 #[tokio::test]
@@ -142,8 +154,7 @@ async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
 #[test]
 fn the_hosts_of_a_url_are_tried_one_by_one_with_all_else_that_it_says() {
     let rest = "d?sslmode=require&target_session_attrs=read-write&connect_timeout=1&application_name=x&keepalives=0\
-         &keepalives_idle=7&keepalives_interval=8&keepalives_retries=9&tcp_user_timeout=4&channel_binding=require\
-         &options=-c%20search_path%3Dapp";
+         &keepalives_idle=7&keepalives_interval=8&keepalives_retries=9&tcp_user_timeout=4&channel_binding=require";
     let alone = |host: &str| plan(&format!("postgres://u:p@{host}/{rest}")).unwrap().within(SECOND / 2).config;
     let both = plan(&format!("postgres://u:p@h1:6001,h2:6002/{rest}")).unwrap().within(SECOND).config;
     assert_eq!(hosts::each(&both), [alone("h1:6001"), alone("h2:6002")]);

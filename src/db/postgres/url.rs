@@ -21,9 +21,11 @@ pub(super) enum Trust {
 pub(super) struct Parsed {
     pub config: Config,
     pub trust: Trust,
+    /// The schemas in which tables are looked for, as PostgreSQL writes them.
+    pub search_path: Option<String>,
 }
 
-/// What tokio-postgres takes besides `sslmode` and `sslrootcert`.
+/// What tokio-postgres takes besides what is taken out of the query first.
 const OPTIONS: &[&str] = &[
     "application_name",
     "channel_binding",
@@ -35,7 +37,6 @@ const OPTIONS: &[&str] = &[
     "keepalives_idle",
     "keepalives_interval",
     "keepalives_retries",
-    "load_balance_hosts",
     "options",
     "password",
     "port",
@@ -61,7 +62,7 @@ pub(super) fn parse(url: &str) -> Result<Parsed, String> {
     let query_at = rest.get(query_at..).and_then(|s| s.find('?')).map(|at| query_at + at);
     let (base, query) = rest.split_at(query_at.unwrap_or(rest.len()));
 
-    let (query, sslmode, sslrootcert) = take_tls(query.trim_start_matches('?'))?;
+    let Taken { others: query, sslmode, sslrootcert, search_path } = take_own(query.trim_start_matches('?'))?;
     let separator = if query.is_empty() { "" } else { "?" };
     let mut config: Config = format!("postgres://{base}{separator}{query}").parse().map_err(|error| refusal(&error))?;
     if config.get_hosts().is_empty() {
@@ -76,30 +77,56 @@ pub(super) fn parse(url: &str) -> Result<Parsed, String> {
     }
     let (mode, trust) = trust(&sslmode, sslrootcert)?;
     config.ssl_mode(mode);
-    Ok(Parsed { config, trust })
+    Ok(Parsed { config, trust, search_path })
 }
 
-/// The query without `sslmode` and `sslrootcert`, and the two of them. Every other option is one of [`OPTIONS`].
-fn take_tls(query: &str) -> Result<(String, String, Option<PathBuf>), String> {
+/// What is taken out of a query.
+struct Taken {
+    /// The rest; each is one of [`OPTIONS`].
+    others: String,
+    sslmode: String,
+    sslrootcert: Option<PathBuf>,
+    search_path: Option<String>,
+}
+
+/// Takes out of a query what tokio-postgres does not know.
+fn take_own(query: &str) -> Result<Taken, String> {
     let mut others = Vec::new();
-    let mut sslmode = "prefer".to_owned();
-    let mut sslrootcert = None;
+    let mut taken = Taken { others: String::new(), sslmode: "prefer".to_owned(), sslrootcert: None, search_path: None };
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (key, value) = decoded(option);
         match key.as_str() {
-            "sslmode" => sslmode = value,
-            "sslrootcert" => sslrootcert = Some(PathBuf::from(value)),
+            "sslmode" => taken.sslmode = value,
+            "sslrootcert" => taken.sslrootcert = Some(PathBuf::from(value)),
+            "search_path" if !value.is_empty() => taken.search_path = Some(value),
+            "load_balance_hosts" => {
+                return Err("has load_balance_hosts, but only the primary can be used: leave it out".to_owned());
+            }
+            "target_session_attrs" => others.extend(session_attrs(&value)?),
             key if OPTIONS.contains(&key) && option.contains('=') => others.push(option),
             // Not told which, for it may be a part of a password that holds an &.
             _ => {
                 return Err(format!(
-                    "has an option that is not known: write only sslmode, sslrootcert, {}",
+                    "has an option that is not known: write only sslmode, sslrootcert, search_path, {}",
                     OPTIONS.join(", ")
                 ));
             }
         }
     }
-    Ok((others.join("&"), sslmode, sslrootcert))
+    taken.others = others.join("&");
+    Ok(taken)
+}
+
+/// Whatever it says, only a primary is used, so that `any` and `primary` need nothing more.
+fn session_attrs(value: &str) -> Result<Option<&'static str>, String> {
+    match value {
+        "any" | "primary" => Ok(None),
+        "read-write" => Ok(Some("target_session_attrs=read-write")),
+        "read-only" | "standby" | "prefer-standby" => {
+            Err(format!("has target_session_attrs={value}, but only the primary can be used: write read-write"))
+        }
+        _ => Err("has an unknown `target_session_attrs`: write read-write".to_owned()),
+    }
 }
 
 /// Name and value of an option in percent encoding. A plus sign means itself here, unlike in a form.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Each band imports only from itself and the bands above it.
 const BANDS: &[(&str, &[&str])] = &[
-    ("base", &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text", "output"]),
+    (
+        "base",
+        &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text", "output", "outage"],
+    ),
     ("records", &["account", "audit", "device", "throttle", "session", "draft", "ending", "instance"]),
     ("web", &["security", "page", "failure", "desk", "trail", "pwa"]),
     ("pages", &["login", "dashboard", "account_page", "devices", "activity", "drafts", "sync", "live", "ops"]),

@@ -30,12 +30,36 @@ async fn a_running_instance_is_in_order_and_left_as_it_is(db: TestDb) {
 }
 
 #[test]
-fn before_the_first_start_all_is_in_order_and_nothing_is_made() {
+fn a_database_and_a_key_file_that_are_not_there_are_named_and_not_made() {
     let db = TestDb::new(Engine::Sqlite);
     let said = ask_with(&db, &[("DATABASE_URL", "sqlite://new/folder/it.sqlite3")], &["doctor"], "");
-    assert_in_order(&said);
-    assert!(said.stdout.contains("ok  database: the file is not there yet"), "{said:?}");
+    assert_fails(&said, "database", &["/new/folder/it.sqlite3", "DATABASE_URL", "first start"]);
+    assert_fails(&said, "key file", &[&db.key_file(), "SESSILE_KEY_FILE", "first start"]);
     assert_eq!(files(&db.folder), []);
+}
+
+/// A rotation replaces the file, and the server reads it at its next start.
+#[test]
+fn keys_that_the_running_server_has_not_read_are_told() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let server = Server::start(&db, &[]);
+    server.client().log_in(KIM);
+    assert_in_order(&ask(&db, &["doctor"], ""));
+    let old = std::fs::read_to_string(db.key_file()).unwrap();
+    std::fs::remove_file(db.key_file()).unwrap();
+    db.keys();
+    let new = std::fs::read_to_string(db.key_file()).unwrap();
+    std::fs::write(db.key_file(), format!("{new}{old}")).unwrap();
+    assert_fails(&ask(&db, &["doctor"], ""), "key file", &["restart the server"]);
+    assert_eq!(server.interrupt(), Some(0));
+    let said = ask(&db, &["doctor"], "");
+    assert_in_order(&said);
+    assert!(said.stdout.contains("until it is restarted"), "{said:?}");
+    let _server = Server::start(&db, &[]);
+    let said = ask(&db, &["doctor"], "");
+    assert!(!said.stdout.contains("restarted"), "{said:?}");
+    assert_in_order(&said);
 }
 
 #[test]
@@ -110,6 +134,8 @@ async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
 #[test]
 fn settings_that_trust_too_much_or_show_passwords_fail() {
     let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let before = files(&db.folder);
     let public = ("SESSILE_PUBLIC_URL", "https://id.example.com");
     type Given<'a> = &'a [(&'a str, &'a str)];
     let bad: &[(Given<'_>, &str, &[&str])] = &[
@@ -133,7 +159,7 @@ fn settings_that_trust_too_much_or_show_passwords_fail() {
     for given in good {
         assert_in_order(&ask_with(&db, given, &["doctor"], ""));
     }
-    assert_eq!(files(&db.folder), []);
+    assert_eq!(files(&db.folder), before);
 }
 
 #[test]
@@ -151,13 +177,14 @@ fn a_database_that_does_not_answer_fails_in_time_and_in_one_line() {
         "this is no database, and long enough to be taken for one".repeat(99),
     )
     .unwrap();
-    assert_fails(&ask(&db, &["doctor"], ""), "schema", &["DATABASE_URL"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "schema", &["DATABASE_URL", "restore your backup"]);
 }
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn a_server_that_acknowledges_what_it_may_lose_fails() {
     let db = TestDb::new(Engine::Postgres);
+    add_user(&db, KIM, "owner");
     assert_in_order(&ask(&db, &["doctor"], ""));
     let name = db.url.rsplit('/').next().unwrap();
     for (setting, word) in [

@@ -29,6 +29,11 @@ async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
     assert_eq!(server.terminate(), Some(0));
 
     std::fs::remove_file(db.key_file()).unwrap();
+    ask(&db, &["session", "revoke", "--all"], "").refused(&["SESSILE_KEY_FILE", &db.key_file(), "/dev/urandom"]);
+    assert!(!Path::new(&db.key_file()).exists(), "only a start makes one");
+    // As that line says.
+    let make = format!("umask 077; head -c 64 /dev/urandom | base64 -w0 > {}", db.key_file());
+    assert!(std::process::Command::new("sh").args(["-c", &make]).status().unwrap().success());
     assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
     let server = Server::start(&db, &[]);
     assert_ended(&at(&server, &client).get("/api/session"), "unknown");

@@ -4,8 +4,9 @@ use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
 /// The contract's table.
-const SETTINGS: [(&str, &str); 21] = [
+const SETTINGS: [(&str, &str); 22] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
+    ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
     ("SESSILE_LISTEN", "127.0.0.1:8080"),
     ("SESSILE_PUBLIC_URL", "http://localhost:PORT"),
     ("SESSILE_TLS_CERT", "none"),
@@ -81,6 +82,9 @@ fn a_bad_setting_stops_every_command_with_one_line_that_names_it() {
         ("DATABASE_URL", "mysql://somewhere/else"),
         ("DATABASE_URL", "sqlite://:memory:"),
         ("DATABASE_URL", "postgres://user:geheim@host:port/x"),
+        ("DATABASE_URL", "postgres://user:geheim@host/x?load_balance_hosts=random"),
+        ("DATABASE_URL", "postgres://user:geheim@host/x?target_session_attrs=prefer-standby"),
+        ("SESSILE_LISTEN_DATABASE_URL", "sqlite://x.sqlite3"),
         ("SESSILE_LISTEN", "8080"),
         ("SESSILE_PUBLIC_URL", "ftp://example.com"),
         ("SESSILE_PUBLIC_URL", "https://example.com/path"),

@@ -159,8 +159,13 @@ pub fn sessile(db: &TestDb, args: &[&str], stdin: &str) -> Output {
     child.wait_with_output().expect("its end")
 }
 
-/// Makes an account with [`PASSWORD`]; its id.
+/// Makes an account with [`PASSWORD`]; its id. Only for an owner the program makes a database or a key file.
 pub fn add_user(db: &TestDb, email: &str, role: &str) -> String {
+    if role != "owner" && !std::path::Path::new(&db.key_file()).exists() {
+        let out = sessile(db, &["migrate"], "");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        db.keys();
+    }
     let args = ["user", "add", "--email", email, "--name", "Kim Lee", "--role", role, "--password-stdin"];
     let out = sessile(db, &args, PASSWORD);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

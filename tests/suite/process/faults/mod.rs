@@ -8,7 +8,7 @@ mod locked;
 mod log;
 mod narrow;
 mod network;
-mod proxy;
+pub mod proxy;
 mod restart;
 mod rules;
 mod rules_tests;

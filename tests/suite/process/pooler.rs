@@ -1,0 +1,150 @@
+//! PgBouncer between the program and PostgreSQL, as Debian packages it.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+
+use super::{KIM, ask, lasting_port};
+use crate::support::{Engine, Server, TestDb, add_user, eventually};
+
+/// Gone when dropped.
+struct Pooler {
+    child: Child,
+    port: u16,
+}
+
+impl Pooler {
+    /// In front of this database's server, for all of its databases.
+    fn start(db: &TestDb, mode: &str) -> Self {
+        let port = lasting_port();
+        let folder = db.folder.join(format!("pgbouncer-{mode}"));
+        std::fs::create_dir(&folder).unwrap();
+        let (host, target) = place(db);
+        let settings = format!(
+            "[databases]\n* = host={host} port={target} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 30\n\
+             logfile = {0}/log\npidfile = {0}/pid\n",
+            folder.display()
+        );
+        let file = folder.join("pgbouncer.ini");
+        std::fs::write(&file, settings).unwrap();
+        Self { child: run(&folder, file), port }
+    }
+
+    fn url(&self, db: &TestDb) -> String {
+        let name = db.url.rsplit('/').next().unwrap();
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+/// PgBouncer refuses to run as root.
+fn run(folder: &PathBuf, file: PathBuf) -> Child {
+    let is_root = rustix::process::getuid().is_root();
+    let mut program = if is_root {
+        let give = Command::new("chown").args(["-R", "postgres"]).arg(folder).status().expect("chown");
+        assert!(give.success());
+        let open = Command::new("chmod").arg("a+rx").arg(folder.parent().unwrap()).status().expect("chmod");
+        assert!(open.success());
+        let mut program = Command::new("runuser");
+        program.args(["-u", "postgres", "--", "/usr/sbin/pgbouncer"]);
+        program
+    } else {
+        Command::new("/usr/sbin/pgbouncer")
+    };
+    program.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pgbouncer")
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn place(db: &TestDb) -> (String, String) {
+    let (_, address) = db.url.split_once('@').unwrap();
+    let (host, port) = address.split('/').next().unwrap().split_once(':').unwrap();
+    (host.to_owned(), port.to_owned())
+}
+
+/// The same database by another way.
+fn through(db: &TestDb, pooler: &Pooler) -> TestDb {
+    let other = TestDb::in_own_postgres(pooler.url(db));
+    std::fs::copy(db.key_file(), other.key_file()).unwrap();
+    other
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn all_works_behind_pgbouncer_in_session_mode_and_nothing_is_left_to_the_next_client() {
+    actix_web::rt::System::new().block_on(async {
+        let db = TestDb::new(Engine::Postgres);
+        add_user(&db, KIM, "owner");
+        let pooler = Pooler::start(&db, "session");
+        let pooled = through(&db, &pooler);
+        eventually("PgBouncer", async || ask(&pooled, &["user", "list"], "").code == Some(0)).await;
+        let mut pooled = pooled;
+        pooled.url = format!("{}?options=-c%20work_mem%3D5MB", pooled.url);
+        assert_eq!(ask(&pooled, &["migrate"], "").said(), "");
+        let server = Server::start(&pooled, &[]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        assert_eq!(client.json("PATCH", "/api/session/data", &json!({"n": 1})).status, 200);
+        let listens = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sessile listener' \
+            AND datname = current_database()";
+        eventually("the listener", async || db.sql(listens) == "1").await;
+        assert_eq!(client.get("/readyz").status, 200);
+        assert_eq!(ask(&pooled, &["doctor"], "").code, Some(0));
+        let set = "SELECT current_setting('statement_timeout'), current_setting('work_mem')";
+        assert_eq!(ask(&pooled, &["session", "revoke", "--all"], "").said(), "ended 1\n");
+        assert_eq!(client.get("/api/session").status, 401);
+        drop(server);
+        assert_eq!(through(&db, &pooler).sql(set), db.sql(set));
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_pooler_that_keeps_no_sessions_is_refused_by_name_and_nothing_is_set_in_it() {
+    actix_web::rt::System::new().block_on(async {
+        let db = TestDb::new(Engine::Postgres);
+        add_user(&db, KIM, "owner");
+        for mode in ["transaction", "statement"] {
+            let pooler = Pooler::start(&db, mode);
+            let pooled = through(&db, &pooler);
+            let refused = async || ask(&pooled, &["user", "list"], "").stderr.contains("pool_mode=session");
+            eventually("PgBouncer", refused).await;
+            for args in [&["serve"][..], &["migrate"], &["user", "list"], &["session", "revoke", "--all"]] {
+                ask(&pooled, args, "").refused(&["pool_mode=session", "DATABASE_URL"]);
+            }
+            let doctor = ask(&pooled, &["doctor"], "");
+            assert!(doctor.stdout.contains("FAIL database: "), "{doctor:?}");
+            assert!(doctor.stdout.contains("pool_mode=session"), "{doctor:?}");
+            assert_eq!(pooled.sql("SELECT current_setting('statement_timeout')"), "0");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn the_listener_may_go_past_the_pooler() {
+    actix_web::rt::System::new().block_on(async {
+        let db = TestDb::new(Engine::Postgres);
+        add_user(&db, KIM, "owner");
+        let pooler = Pooler::start(&db, "session");
+        let pooled = through(&db, &pooler);
+        eventually("PgBouncer", async || ask(&pooled, &["user", "list"], "").code == Some(0)).await;
+        let direct = format!("{}?application_name=past", db.url);
+        let server = Server::start(&pooled, &[("SESSILE_LISTEN_DATABASE_URL", &direct)]);
+        server.client().log_in(KIM);
+        let listener = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sessile listener' \
+            AND datname = current_database()";
+        eventually("the listener", async || db.sql(listener) == "1").await;
+        let gone = super::lasting_port();
+        let nowhere = format!("postgres://kim:geheim@127.0.0.1:{gone}/x");
+        let doctor = super::ask_with(&pooled, &[("SESSILE_LISTEN_DATABASE_URL", &nowhere)], &["doctor"], "");
+        assert!(doctor.stdout.contains("FAIL database: SESSILE_LISTEN_DATABASE_URL"), "{doctor:?}");
+        assert!(!format!("{doctor:?}").contains("geheim"));
+    });
+}

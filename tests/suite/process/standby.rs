@@ -1,0 +1,115 @@
+//! A PostgreSQL standby, which may lack what the primary has acknowledged: it is used for nothing. And commits that may not
+//! have reached one.
+
+use serde_json::{Value, json};
+
+use super::{KIM, ask, assert_ended, assert_unavailable, cluster::Cluster, faults::proxy::Proxy};
+use crate::support::{Client, Server, TestDb, add_user, eventually};
+
+/// A primary, a standby that is about to fall behind, and a database whose address leads to the first of them.
+fn behind_an_address() -> (Cluster, Cluster, Proxy, TestDb) {
+    let (primary, _) = Cluster::start();
+    let (standby, _) = primary.standby();
+    let proxy = Proxy::to(primary.port());
+    let db = TestDb::in_own_postgres(format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port));
+    (primary, standby, proxy, db)
+}
+
+/// Waits until the standby has what the primary has now.
+async fn caught_up(primary: &Cluster, standby: &Cluster) {
+    let at = primary.sql("SELECT pg_current_wal_lsn()");
+    let replayed = format!("SELECT coalesce(pg_last_wal_replay_lsn() >= '{at}', false)");
+    eventually("the standby has all of it", async || standby.sql(&replayed) == "t").await;
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_session_that_ended_on_the_primary_is_not_read_from_a_standby() {
+    actix_web::rt::System::new().block_on(async {
+        let (primary, standby, proxy, db) = behind_an_address();
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &[]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        let mut ended = client.clone();
+        caught_up(&primary, &standby).await;
+        standby.sql("SELECT pg_wal_replay_pause()");
+        assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
+        let lives = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
+        assert_eq!((standby.sql(lives).as_str(), primary.sql(lives).as_str()), ("1", "0"));
+
+        primary.kill();
+        proxy.turn_to(standby.port());
+        for path in ["/api/session", "/dashboard", "/api/session/data", "/login"].repeat(5) {
+            assert_unavailable(&ended.get(path));
+        }
+        assert_eq!(ended.get("/readyz").status, 503);
+        let commands: [&[&str]; 4] = [&["user", "list"], &["session", "list"], &["migrate"], &["prune"]];
+        for args in commands {
+            ask(&db, args, "").refused(&["DATABASE_URL", "standby"]);
+        }
+        let doctor = ask(&db, &["doctor"], "");
+        assert!(doctor.code == Some(1) && doctor.stdout.contains("FAIL database: "), "{doctor:?}");
+        assert!(doctor.stdout.contains("standby"), "{doctor:?}");
+
+        standby.sql("SELECT pg_wal_replay_resume()");
+        standby.promote();
+        eventually("serving again", async || ended.get("/api/session").status != 503).await;
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn the_primary_is_found_wherever_it_stands_in_the_url() {
+    let (primary, alone) = Cluster::start();
+    let (standby, _) = primary.standby();
+    for attrs in ["", "?target_session_attrs=any", "?target_session_attrs=primary", "?target_session_attrs=read-write"]
+    {
+        let hosts = format!("127.0.0.1:{},127.0.0.1:{}", standby.port(), primary.port());
+        let db = TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres{attrs}"));
+        alone.keys();
+        std::fs::copy(alone.key_file(), db.key_file()).unwrap();
+        assert_eq!(ask(&db, &["migrate"], "").said(), "");
+        let doctor = ask(&db, &["doctor"], "");
+        assert_eq!(doctor.code, Some(0), "{doctor:?}");
+    }
+}
+
+/// PostgreSQL says COMMIT to it all the same, with a warning.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
+    actix_web::rt::System::new().block_on(async {
+        let (primary, db) = Cluster::start();
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &[("SESSILE_STATEMENT_TIMEOUT", "60s"), ("SESSILE_POOL_TIMEOUT", "30s")]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        let data = json!({"n": 1});
+        assert_eq!(client.json("PATCH", "/api/session/data", &data).status, 200);
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        primary.sql("SELECT pg_reload_conf()");
+        let waits = |n: u64| {
+            let mut client: Client = client.clone();
+            std::thread::spawn(move || client.json("PATCH", "/api/session/data", &json!({"n": n})))
+        };
+        let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        for n in 2..4 {
+            let waiting = waits(n);
+            eventually("an answer", async || {
+                primary.sql(cancel);
+                waiting.is_finished()
+            })
+            .await;
+            assert_unavailable(&waiting.join().unwrap());
+        }
+        assert!(server.log().contains("standby was cancelled"), "{}", server.log());
+
+        primary.sql("ALTER SYSTEM RESET synchronous_standby_names");
+        primary.sql("SELECT pg_reload_conf()");
+        eventually("changes again", async || waits(9).join().unwrap().status == 200).await;
+        let mut again = client.clone();
+        assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
+        assert_ended(&again.get("/api/session"), "logged-out");
+    });
+}
