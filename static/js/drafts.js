@@ -91,7 +91,7 @@ async function put(value) {
     if (own.base.text === text) own.base = base;
     throw error;
   }
-  Object.assign(own, { isNew: false, isWritten: true });
+  Object.assign(own, { isNew: false, isWritten: true, written: text });
   if (own === open && asked() !== open.id) history.replaceState(null, "", address(open.id));
   flush();
   later();
@@ -253,7 +253,7 @@ function drawDesk(draft, pair) {
     if (draft && !draft.waiting && !isUnkept()) takeNews(draft);
     const desk = field.closest(".draft-desk");
     desk.querySelector("#draft-delete").hidden = !draft;
-    drawNews(desk.querySelector(".draft-news"), draft, pair, answers);
+    drawNews(desk.querySelector(".draft-news"), newsOf(draft), pair, answers);
     tell(stateOf(draft));
     return desk;
   }
@@ -261,7 +261,7 @@ function drawDesk(draft, pair) {
   field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: keepNow }, open.base.text);
   keeping = new Keeping(field, put);
   const place = element("div", { class: "draft-news" });
-  drawNews(place, draft, pair, answers);
+  drawNews(place, newsOf(draft), pair, answers);
   return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); keepNow().then((isKept) => (isKept ? go(null) : field?.focus())); } },
     place,
     element("div", { class: "field" }, element("label", { for: "draft-text" }, "Your post"), field),
@@ -273,6 +273,9 @@ function drawDesk(draft, pair) {
       element("button", { class: "button main", type: "submit" }, "Done"),
       element("button", { class: "button ghost ends", type: "button", id: "draft-delete", hidden: !draft, click: erase }, "Delete")));
 }
+
+/** That it was last written here is no news, and would move the buttons under the hand that presses one. */
+const newsOf = (draft) => (draft && draft.text === open.written ? { ...draft, updatedOn: undefined } : draft);
 
 /** Somebody else has written in the draft that is open, and nothing is written here. */
 function takeNews(draft) {

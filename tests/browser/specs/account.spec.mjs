@@ -1,5 +1,5 @@
 import {
-  answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, signIn, signInButton, test,
+  answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, settled, signIn, signInButton, test,
 } from '../lib/test.mjs';
 
 const NEW = 'limpets and kelp at noon 3';
@@ -22,6 +22,7 @@ for (const javaScriptEnabled of [true, false]) {
     await createOwner(page, server);
     const elsewhere = await visitor({ javaScriptEnabled });
     await signIn(elsewhere);
+    if (javaScriptEnabled) await settled(elsewhere);
     await page.goto('/account');
     await now(page).fill(owner.password);
     await password(page).fill(NEW);

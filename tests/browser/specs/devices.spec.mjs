@@ -1,7 +1,7 @@
 // Two real browsers of one account: one sees, names and ends the other. All of it with scripts and without.
 
 import { letConfirmationsLapse } from '../lib/age.mjs';
-import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, signIn, signInButton, test } from '../lib/test.mjs';
+import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, settled, signIn, signInButton, test } from '../lib/test.mjs';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
 const card = (page, name) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name }) });
@@ -20,6 +20,7 @@ for (const javaScriptEnabled of [true, false]) {
     const open = javaScriptEnabled ? streamOpen(other) : null;
     await signIn(other);
     await open;
+    if (javaScriptEnabled) await settled(other);
     return { page, other };
   };
 

@@ -125,6 +125,8 @@ test('whoever forgets the device in use leaves nothing on it', async ({ app, ser
   const { page } = await withDraft(app, server);
   await page.goto('/devices');
   await page.getByRole('button', { name: /^Forget/ }).click();
+  await page.waitForURL('**/confirm?**');
+  await page.getByRole('main').getByRole('button', { name: /^Forget/ }).click();
   await expectLogin(page);
   await expectNothingOf(page, words);
 });

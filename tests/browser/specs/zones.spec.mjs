@@ -1,6 +1,6 @@
 // Times and days are those of whoever reads them, also where no script runs.
 
-import { createOwner, expect, expectDashboard, signIn, test } from '../lib/test.mjs';
+import { createOwner, expect, expectDashboard, settled, signIn, test } from '../lib/test.mjs';
 
 const FIRST = 'Pacific/Kiritimati';
 const LAST = 'Pacific/Pago_Pago';
@@ -32,6 +32,7 @@ test('a page that was written for another zone is put right', async ({ visitor, 
 test('a browser that was signed out reads when on its own clock', async ({ visitor, server }) => {
   const page = await visitor({ timezoneId: FIRST });
   await createOwner(page, server);
+  await settled(page);
   const other = await visitor({ timezoneId: LAST });
   await signIn(other);
   await other.goto('/devices');
