@@ -87,7 +87,9 @@ fn every_page_names_the_manifest_and_an_icon_for_apple() {
     let mut client = server.client();
     for path in ["/login", "/dashboard"] {
         let page = client.get(path);
-        assert!(page.body.contains("<link rel=\"manifest\" href=\"/manifest.webmanifest\">"), "{page:?}");
+        // With cookies, for a proxy that lets nothing through without its own.
+        let manifest = "<link rel=\"manifest\" href=\"/manifest.webmanifest\" crossorigin=\"use-credentials\">";
+        assert!(page.body.contains(manifest), "{page:?}");
         let (_, after) = page.body.split_once("rel=\"apple-touch-icon\" href=\"").expect("an icon");
         let icon = assets::find(after.split('"').next().expect("an address")).expect("an embedded icon");
         assert_eq!(size_of_png(icon.plain), "180x180");
@@ -116,6 +118,18 @@ fn the_worker_lists_what_pages_need_and_each_is_served_with_its_fingerprint() {
     for path in ["/login", "/dashboard", "/devices", "/activity", "/account", "/offline"] {
         let named = scripts_and_styles(&mut client, path);
         assert!(named.iter().all(|name| listed.contains(name.as_str())), "{path}: {named:?}");
+    }
+}
+
+/// Browsers fetch a worker that is a module, and what it imports, without cookies.
+#[test]
+fn the_worker_is_one_classic_script() {
+    let (_db, server) = serve(&[]);
+    let worker = server.client().get("/sw.js").body;
+    let is_module = |line: &str| line.starts_with("import ") || line.starts_with("export ") || line.contains("import(");
+    assert_eq!(worker.lines().find(|line| is_module(line)), None);
+    for once in ["const goodbyes = ", "function flush() {", "addEventListener(\"fetch\""] {
+        assert_eq!(worker.matches(once).count(), 1, "{once}");
     }
 }
 
