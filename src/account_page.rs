@@ -8,7 +8,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    account::{self, EmailAddress, proof},
+    account::{self, EmailAddress, proof, strength},
     audit::{self, Kind},
     db::Conn,
     desk::{Desk, form_again},
@@ -130,6 +130,8 @@ struct Passwords {
 enum Changed {
     Yes(SessionKey),
     WrongPassword,
+    /// The new password cannot be used, or not be hashed just now.
+    NotChosen(Error),
     /// The session ended meanwhile.
     Ended,
 }
@@ -140,16 +142,11 @@ async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, password
         let current_error = Some("Enter the password you have now.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { current_error, ..again }).await;
     }
-    let about = vec![user.account.name.clone(), user.account.email.clone()];
-    let new_hash = match desk.prover.hasher.choose(new, about).await {
-        Ok(hash) => hash,
-        Err(Error::Invalid(words)) => {
-            let password_error = Some(words);
-            return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
-        }
-        Err(error) => return shown_again(error, desk, user, again),
-    };
-    match replace_password(desk, user, Change { current, new_hash, end_others: !again.keep_others }).await {
+    if let Err(error) = strength::check_length(&new) {
+        let password_error = Some(error.to_string());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+    }
+    match replace_password(desk, user, Change { current, new, end_others: !again.keep_others }).await {
         Ok(Changed::Yes(key)) => {
             desk.hand_over(&key, &user.account.id)?;
             let done = if again.keep_others { "password" } else { "password-everywhere" };
@@ -159,38 +156,52 @@ async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, password
             let current_error = Some("That is not the password you have now. Try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, desk, user, Again { current_error, ..again }).await
         }
+        Ok(Changed::NotChosen(Error::Invalid(words))) => {
+            let password_error = Some(words);
+            form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await
+        }
         Ok(Changed::Ended) => Err(desk.ended_meanwhile().await?),
-        Err(error) => shown_again(error, desk, user, again),
+        Ok(Changed::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again),
     }
 }
 
 struct Change {
     current: String,
-    new_hash: String,
+    new: String,
     end_others: bool,
 }
 
-/// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing.
+/// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing. The new
+/// password is looked at only by whoever knows the present one: that is the expensive part.
 async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Result<Changed> {
     let Presented::Key(old) = desk.facts.presented.clone() else {
         return Ok(Changed::Ended);
     };
     let new = SessionKey::generate(desk.sessions.clock.now())?;
-    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::parse(&user.account.email)?));
+    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::parse(&user.account.email)?)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
         let checked = prover.check(claim, change.current).await?;
+        let about = vec![user.account.name.clone(), user.account.email.clone()];
+        let new_hash = match checked.is_right() {
+            true => prover.replace(&checked, change.new, about).await,
+            false => Ok(String::new()),
+        };
         let work = async move |conn: &mut Conn<'_>| {
             if !checked.settle(conn).await? {
                 return Ok(Changed::WrongPassword);
             }
+            let new_hash = match new_hash {
+                Ok(hash) => hash,
+                Err(error) => return Ok(Changed::NotChosen(error)),
+            };
             let id = user.account.id.clone();
             // In the order of their ids, before one of them is changed.
             listing::lock_living(conn, &id).await?;
             if !statements::rekey(conn, &old, &new).await? {
                 return Ok(Changed::Ended);
             }
-            account::set_password(conn, &id, &change.new_hash).await?;
+            account::set_password(conn, &id, &new_hash).await?;
             // Of all that were given this one alone is as new as the password.
             statements::confirm(conn, new.id()).await?;
             if let Some(device) = &user.record.device_id {

@@ -31,6 +31,7 @@ use crate::{
         guard,
         request::Presented,
     },
+    throttle::Network,
 };
 
 /// As an argument of a handler it gathers them; see the module.
@@ -55,8 +56,20 @@ impl Desk {
     }
 
     /// The claim of whoever is asking to be the one with this address.
-    pub fn claim(&self, email: &EmailAddress) -> Claim {
-        Claim::new(email, self.device_secret(), self.facts.ip.clone(), &self.site.keys)
+    ///
+    /// # Errors
+    /// Never in practice: the keys have names for all networks.
+    pub fn claim(&self, email: &EmailAddress) -> Result<Claim> {
+        Ok(Claim::new(email, self.device_secret(), self.facts.ip.clone(), self.network()?))
+    }
+
+    /// The network that the request came from, as counts know it.
+    ///
+    /// # Errors
+    /// Never in practice: the keys have names for all networks.
+    pub fn network(&self) -> Result<Network> {
+        let ip = self.facts.ip.as_deref().and_then(|ip| ip.parse().ok());
+        Network::new(ip, |network| self.site.keys.conceal_address(network))
     }
 
     /// Hands over the key of a session that was begun or rotated, with the answer that says so.
@@ -142,13 +155,24 @@ pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
 {
+    form_again_after(error, "Too many wrong passwords", form)
+}
+
+/// The same, where too many of something else came: `too_many` says of what.
+///
+/// # Errors
+/// As [`form_again`].
+pub fn form_again_after<Form>(error: Error, too_many: &str, form: Form) -> Result<HttpResponse>
+where
+    Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
+{
     use actix_web::ResponseError as _;
     let Some(seconds) = error.retry_after() else {
         return Err(error);
     };
     failure::log(&error);
     let words = match &error {
-        Error::TooManyAttempts(wait) => format!("Too many wrong passwords. Try again in {}.", in_words(*wait)),
+        Error::TooManyAttempts(wait) => format!("{too_many}. Try again in {}.", in_words(*wait)),
         _ => "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
             .to_owned(),
     };

@@ -1,8 +1,10 @@
 //! A person who may sign in: the row, and what is done with it. Whether somebody is that person is found out by
-//! [`proof`]; passwords are chosen by the rules of [`strength`] and hashed by the [`hasher`].
+//! [`proof`]; passwords are chosen by the rules of [`strength`], those of new accounts through [`choice`], and hashed by
+//! the [`hasher`].
 //!
 //! Invariant: e-mail addresses compare without case, so `email_key` is unique.
 
+pub mod choice;
 pub mod hasher;
 pub mod leaked;
 pub mod password;
@@ -17,6 +19,7 @@ use crate::{
     device,
     error::{Error, Result},
     secret, text,
+    throttle::{Subject, count},
 };
 
 words! {
@@ -59,6 +62,8 @@ pub struct Credentials {
     pub account: Account,
     /// Argon2id, in the PHC format.
     pub password_hash: String,
+    /// Since when the account has this password.
+    pub password_changed_at: Instant,
     /// Since when the account may not sign in.
     pub disabled_at: Option<Instant>,
 }
@@ -132,18 +137,19 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
 }
 
 /// Locks the account's row for this transaction if the password is still the one that was checked and the account is
-/// enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not.
+/// enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not. The hash is
+/// not compared: another login may just have replaced it by a newer hash of the same password.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn admit(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<bool> {
+pub async fn admit(conn: &mut Conn<'_>, checked: &Credentials) -> Result<bool> {
     let rows = run!(
         conn,
         execute(
             diesel::update(
                 accounts::table
-                    .filter(accounts::id.eq(id))
-                    .filter(accounts::password_hash.eq(password_hash))
+                    .filter(accounts::id.eq(&checked.account.id))
+                    .filter(accounts::password_changed_at.eq(checked.password_changed_at))
                     .filter(accounts::disabled_at.is_null())
             )
             .set(accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now())))
@@ -198,19 +204,24 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Gives the account a new password, and takes from its browsers the counts of their own. The caller ends its sessions
-/// in the same transaction.
+/// Gives the account a new password, takes from its browsers the counts of their own, and forgets the wrong passwords that
+/// were counted for the account: they were tries at the old one. The caller ends its sessions in the same transaction.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
-    run!(
+    let account = accounts::table.filter(accounts::id.eq(id));
+    let key: Option<String> = find!(
         conn,
-        execute(
-            diesel::update(accounts::table.filter(accounts::id.eq(id)))
-                .set((accounts::password_hash.eq(password_hash), accounts::password_changed_at.eq(now()),))
+        get_result(
+            diesel::update(account)
+                .set((accounts::password_hash.eq(password_hash), accounts::password_changed_at.eq(now())))
+                .returning(accounts::email_key)
         )
     )?;
+    if let Some(key) = key {
+        count::clear(conn, &Subject::account(&key)).await?;
+    }
     device::doubt_all(conn, id).await
 }
 

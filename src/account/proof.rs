@@ -7,21 +7,23 @@
 //!
 //! Invariant: no password is hashed that was not counted before.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use super::{Credentials, EmailAddress, admit, find_credentials, hasher::Hasher, rehash};
+use super::{
+    Credentials, EmailAddress, admit, find_credentials,
+    hasher::{Hasher, Place, Source},
+    rehash,
+};
 use crate::{
     audit::{self, Event, Kind},
     db::{Conn, Db},
-    device,
+    device::{self, Browser},
     error::{Error, Result},
-    key_file::Keys,
     secret::Secret,
     throttle::{
-        Subject,
+        Network, Subject,
         count::{self, Begun, Try},
     },
 };
@@ -32,21 +34,14 @@ pub struct Claim {
     email_key: String,
     device_secret: Option<Secret>,
     ip: Option<String>,
-    address: Option<Subject>,
+    network: Network,
 }
 
 impl Claim {
-    /// To be the one with this e-mail address, from a browser that keeps this secret, and from a network address that has
-    /// no name in the database but that which the keys give it.
-    pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>, keys: &Keys) -> Self {
-        let network = ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
-        let subject = |ip| Subject::address(ip, |network| keys.conceal_address(network)).ok();
-        Self { email_key: email.key(), device_secret, ip, address: network.and_then(subject) }
-    }
-
-    /// From where it comes, for a count of its own.
-    pub fn address(&self) -> Option<Subject> {
-        self.address.clone()
+    /// To be the person with this e-mail address, in a browser that keeps this secret, from this address, which the
+    /// counts know by the name of its network.
+    pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>, network: Network) -> Self {
+        Self { email_key: email.key(), device_secret, ip, network }
     }
 }
 
@@ -63,6 +58,7 @@ pub struct Prover {
 pub struct Checked {
     claim: Claim,
     found: Option<Credentials>,
+    source: Source,
     right: bool,
     new_hash: Option<String>,
     counted: Try,
@@ -71,36 +67,49 @@ pub struct Checked {
 /// What is known of a claim before its password is looked at.
 struct Known {
     found: Option<Credentials>,
+    /// What the try is counted for, and whose place in the queue it takes.
     subjects: Vec<Subject>,
+    source: Source,
     wait: Option<Duration>,
 }
 
 impl Prover {
-    /// Counts the try and looks at the password.
+    /// Counts the try and looks at the password. What is cheap and may refuse comes first: a read, a place in the queue,
+    /// the count, and only then the hash.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when too many wrong passwords came before: then this one was not looked at. When the
     /// database is away, or too many passwords wait to be checked: then nothing was counted.
     pub async fn check(&self, claim: Claim, password: String) -> Result<Checked> {
-        let place = self.hasher.place()?;
-        let (found, counted) = self.begin(&claim).await?;
-        let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let verified = self.hasher.verify(place, password.clone(), hash).await?;
-        let new_hash = match verified.right && verified.outdated {
-            // It is no reason to turn somebody away that this cannot be done just now.
-            true => self.hasher.hash_again(password).await.ok(),
-            false => None,
-        };
-        Ok(Checked { claim, found, right: verified.right, new_hash, counted })
-    }
-
-    /// The account, if there is one, and the counted try.
-    async fn begin(&self, claim: &Claim) -> Result<(Option<Credentials>, Try)> {
         let asked = claim.clone();
         let known = self.db.read(async move |conn: &mut Conn<'_>| look(conn, &asked).await).await?;
         if let Some(wait) = known.wait {
             return Err(Error::TooManyAttempts(wait));
         }
+        let source = known.source.clone();
+        let place = self.place(&source)?;
+        let (found, counted) = self.begin(known, &claim).await?;
+        let hash = found.as_ref().map(|found| found.password_hash.clone());
+        let verified = self.hasher.verify(place, password, hash).await?;
+        Ok(Checked { claim, found, source, right: verified.right, new_hash: verified.new_hash, counted })
+    }
+
+    /// The hash of a new password for somebody whose present one was right.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is wrong with it, in the words of a form; [`Error::Unavailable`] when too many wait.
+    pub async fn replace(&self, checked: &Checked, new: String, about: Vec<String>) -> Result<String> {
+        let place = self.place(&checked.source)?;
+        self.hasher.choose(place, new, about).await
+    }
+
+    /// A place in the queue of the hasher; a refusal is counted.
+    pub(super) fn place(&self, source: &Source) -> Result<Place> {
+        self.hasher.place(source).inspect_err(|_| self.db.metrics().hash_refused())
+    }
+
+    /// The account, if there is one, and the counted try.
+    async fn begin(&self, known: Known, claim: &Claim) -> Result<(Option<Credentials>, Try)> {
         let claim = claim.clone();
         let begun = self
             .db
@@ -120,6 +129,11 @@ impl Prover {
 }
 
 impl Checked {
+    /// Whether the password was right when it was looked at. Only [`settle`](Self::settle) tells whether it still is.
+    pub fn is_right(&self) -> bool {
+        self.right
+    }
+
     /// Whose password it was, once it is [settled](Self::settle) as the right one.
     ///
     /// # Errors
@@ -137,7 +151,7 @@ impl Checked {
     pub async fn settle(&self, conn: &mut Conn<'_>) -> Result<bool> {
         if let Some(found) = &self.found
             && self.right
-            && admit(conn, &found.account.id, &found.password_hash).await?
+            && admit(conn, found).await?
         {
             if let Some(new) = &self.new_hash {
                 rehash(conn, &found.account.id, &found.password_hash, new).await?;
@@ -161,28 +175,38 @@ pub async fn to_the_end<T: 'static>(work: impl Future<Output = Result<T>> + 'sta
 
 async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
     let found = find_credentials(conn, &claim.email_key).await?;
-    let own = match (&found, &claim.device_secret) {
-        (Some(found), Some(secret)) => device::find_proved(conn, &found.account.id, secret).await?,
-        _ => None,
+    let browser = match &claim.device_secret {
+        Some(secret) => device::browser(conn, id_or_nobody(found.as_ref()), secret).await?,
+        None => None,
     };
-    let subjects = match own {
-        Some(device) => vec![Subject::device(&device)],
-        None => [Some(Subject::account(&claim.email_key)), claim.address()].into_iter().flatten().collect(),
-    };
+    let address = Subject::address(&claim.network);
+    let own = browser.map(|browser| match browser {
+        Browser { proved: true, id, .. } => Subject::device(&id),
+        Browser { acknowledged: true, id, .. } => Subject::former_device(&id),
+        Browser { .. } => Subject::former_devices(id_or_nobody(found.as_ref())),
+    });
+    let source = Source::Client(own.as_ref().unwrap_or(&address).clone());
+    let subjects = own.map_or_else(|| vec![Subject::account(&claim.email_key), address], |own| vec![own]);
     let wait = count::known_wait(conn, &subjects).await?;
-    Ok(Known { found, subjects, wait })
+    Ok(Known { found, subjects, source, wait })
+}
+
+/// What statements on an account's rows ask for where there is no account: no row, but as many statements, so that their
+/// number tells nobody who has an account here.
+fn id_or_nobody(found: Option<&Credentials>) -> &str {
+    found.map_or("", |found| &found.account.id)
 }
 
 /// On the account's trail, if there is one, with the device if it is one of the account's.
 async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
+    let id = id_or_nobody(found);
+    let device = match &claim.device_secret {
+        Some(secret) => device::find(conn, id, secret).await?,
+        None => None,
+    };
     let event = match found {
         None => Event::of_nobody(kind),
-        Some(found) => {
-            let id = &found.account.id;
-            let device = match &claim.device_secret {
-                Some(secret) => device::find(conn, id, secret).await?,
-                None => None,
-            };
+        Some(_) => {
             let (device_id, name) = device.map(|device| (device.id, device.name)).unzip();
             Event::of(kind, id).by("visitor").device(device_id.as_deref(), name.as_deref())
         }

@@ -3,7 +3,7 @@
 //! [`hasher`](super::hasher), since a guess can take a while.
 
 use zxcvbn::{
-    Score,
+    Entropy, Score,
     feedback::{Suggestion, Warning},
 };
 
@@ -14,6 +14,15 @@ use crate::error::{Error, Result};
 pub const SHORTEST: usize = 12;
 /// Longest password that may be chosen, in characters.
 pub const LONGEST: usize = 128;
+/// How many characters are judged at once. The time that zxcvbn takes grows with more than the square of the length.
+const JUDGED: usize = 32;
+/// How many ways of reading symbols as letters are tried. zxcvbn tries all, each against all its words: without a bound a
+/// password of symbols takes a second, and with both bounds none takes ten milliseconds.
+const READINGS: usize = 16;
+/// Symbols and digits that zxcvbn reads as the same letter, where there are several.
+const ALIKE: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
+/// Those of them that it reads as either of two letters.
+const TWO_LETTERS: [char; 3] = ['1', '|', '7'];
 /// What anybody would try here first.
 const OWN_WORDS: [&str; 2] = ["sessile", "login"];
 
@@ -29,7 +38,8 @@ pub fn check_length(password: &str) -> Result<()> {
     }
 }
 
-/// Whether a password of a good length is hard enough to guess for somebody who knows these words about its owner.
+/// Whether a password of a good length is hard enough to guess for somebody who knows these words about its owner. Of a
+/// long one the beginning and the end are judged: it is at least as hard to guess as either.
 ///
 /// # Errors
 /// [`Error::Invalid`] with what makes it easy and what would help, in the words of a form.
@@ -42,8 +52,10 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
         known.push(words);
         known.extend(words.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2));
     }
-    let entropy = zxcvbn::zxcvbn(password, &known);
-    if entropy.score() >= Score::Three {
+    let (beginning, end) = judged(password);
+    let entropy = judge(beginning, &known);
+    let is_strong = |entropy: &Entropy| entropy.score() >= Score::Three;
+    if is_strong(&entropy) || end.is_some_and(|end| is_strong(&judge(end, &known))) {
         return Ok(());
     }
     let warning = entropy.feedback().and_then(zxcvbn::feedback::Feedback::warning).map_or(GUESSED, why);
@@ -58,6 +70,42 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
         words.push_str(hint);
     }
     Err(Error::Invalid(words))
+}
+
+/// The parts of a password that are judged: its first [`JUDGED`] characters, and of a longer one its last.
+fn judged(password: &str) -> (&str, Option<&str>) {
+    let at = |n: usize| password.char_indices().nth(n).map(|(at, _)| at);
+    let Some(end_of_first) = at(JUDGED) else { return (password, None) };
+    let count = password.chars().count();
+    (&password[..end_of_first], at(count - JUDGED).map(|start| &password[start..]))
+}
+
+/// How hard a part of a password is to guess, found out in a bounded time. With too many kinds of symbols each is read as
+/// the digit that it resembles: that hides no word, and at most makes a password look easier than it is.
+fn judge(part: &str, known: &[&str]) -> Entropy {
+    if readings(part) <= READINGS {
+        return zxcvbn::zxcvbn(part, known);
+    }
+    zxcvbn::zxcvbn(&with_fewer_symbols(part), known)
+}
+
+/// In how many ways zxcvbn reads the symbols of a text as letters, at most.
+fn readings(text: &str) -> usize {
+    let alike = ALIKE.map(|alike| alike.chars().filter(|c| text.contains(*c)).count().max(1));
+    let two_letters = TWO_LETTERS.map(|c| if text.contains(c) { 2 } else { 1 });
+    alike.iter().product::<usize>() * two_letters.iter().product::<usize>()
+}
+
+fn with_fewer_symbols(text: &str) -> String {
+    let as_digit = |c| match c {
+        '@' => '4',
+        '{' | '[' | '<' => '(',
+        '!' | '|' => '1',
+        '$' => '5',
+        '+' => '7',
+        other => other,
+    };
+    text.chars().map(as_digit).collect()
 }
 
 const GUESSED: &str = "This password is easy to guess.";
@@ -135,6 +183,34 @@ mod tests {
         for (password, reason) in cases {
             assert!(refusal(password).contains(reason), "{password}: {}", refusal(password));
         }
+    }
+
+    #[test]
+    fn a_long_password_is_as_hard_as_its_beginning_or_its_end() {
+        let strong = "wombat tidal ferry 93 lamp";
+        for long in [format!("{strong}{}", "a".repeat(100)), format!("{}{strong}", "a".repeat(100))] {
+            assert_eq!(check_strength(&long, &[]).map_err(|error| error.to_string()), Ok(()), "{long}");
+        }
+        for weak in ["a", "abc", "password", "kim.lee@surfboards.example", "🦀"] {
+            let long: String = weak.chars().cycle().take(LONGEST).collect();
+            assert!(refusal(&long).ends_with('.'), "{long}");
+        }
+        let (beginning, end) = judged(&"é".repeat(40));
+        assert_eq!((beginning.chars().count(), end.unwrap().chars().count()), (JUDGED, JUDGED));
+        assert_eq!(judged(&"é".repeat(JUDGED)).1, None);
+    }
+
+    #[test]
+    fn many_kinds_of_symbols_hide_no_word_and_are_read_in_few_ways() {
+        let all = "4@8({[<369&#!1/|0$5+7%2";
+        assert!(readings(all) > 1000);
+        assert!(readings(&with_fewer_symbols(all)) <= READINGS, "{}", readings(&with_fewer_symbols(all)));
+        let disguised = "p@$$w0rdp4$$w0rd!1|+7({";
+        assert!(readings(disguised) > READINGS);
+        assert!(refusal(disguised).ends_with('.'), "{}", refusal(disguised));
+        let random = "x{4@h<8(t|!1q[$5k+7v69";
+        assert!(readings(random) > READINGS);
+        assert_eq!(check_strength(random, &[]).map_err(|error| error.to_string()), Ok(()));
     }
 
     #[test]

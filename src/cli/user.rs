@@ -2,7 +2,10 @@
 
 use super::{address, make_to_record, open, open_to_record, password_from_stdin, say, unknown};
 use crate::{
-    account::{self, Account, EmailAddress, Role, hasher::Hasher},
+    account::{
+        self, Account, EmailAddress, Role,
+        hasher::{Hasher, Source},
+    },
     audit::{self, Event, Kind, OPERATOR},
     db::Conn,
     error::{Error, Result},
@@ -163,7 +166,9 @@ async fn set_password(settings: &Settings, email: &str) -> Result<()> {
 }
 
 async fn new_password_hash(about: Vec<String>) -> Result<String> {
-    Hasher::new(1)?.choose(password_from_stdin()?, about).await.map_err(|error| match error {
+    let hasher = Hasher::new(1)?;
+    let place = hasher.place(&Source::Command)?;
+    hasher.choose(place, password_from_stdin()?, about).await.map_err(|error| match error {
         Error::Invalid(words) => Error::Invalid(format!("the password cannot be used: {words}")),
         other => other,
     })

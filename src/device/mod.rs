@@ -123,21 +123,38 @@ pub async fn find(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Res
     )
 }
 
-/// The device on which the account's present password was given before, for a count of wrong passwords of its own.
+/// A browser that an account knows, as far as its count of wrong passwords is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Browser {
+    /// Its device.
+    pub id: String,
+    /// Whether the account's present password was given on it, and not only an earlier one.
+    pub proved: bool,
+    /// Whether it is known to be the person's own.
+    pub acknowledged: bool,
+}
+
+/// The browser that has this secret, if the account knows it and has not forgotten it.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn find_proved(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Result<Option<String>> {
-    find!(
+pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Result<Option<Browser>> {
+    let row: Option<(String, Option<Instant>, Option<Instant>)> = find!(
         conn,
         first(
             devices::table
                 .filter(devices::account_id.eq(account_id))
                 .filter(devices::secret_hash.eq(secret.hash()))
-                .filter(devices::proved_at.is_not_null())
-                .select(devices::id)
+                .filter(devices::forgotten_at.is_null())
+                .select((devices::id, devices::proved_at, devices::acknowledged_at))
         )
-    )
+    )?;
+    let browser = |(id, proved, acknowledged): (String, Option<Instant>, Option<Instant>)| Browser {
+        id,
+        proved: proved.is_some(),
+        acknowledged: acknowledged.is_some(),
+    };
+    Ok(row.map(browser))
 }
 
 /// Notes that the account's present password was given on a device.

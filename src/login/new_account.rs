@@ -1,12 +1,15 @@
-//! What is asked of somebody who makes an account: the fields, their checks, and the words beside them. Called by the
+//! What is asked of somebody who creates an account: the fields, their checks, and the words beside them. Called by the
 //! setup and the signup.
 
+use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
 use crate::{
-    account::{self, EmailAddress, Role, hasher::Hasher, strength},
+    account::{self, EmailAddress, Role, choice::Chosen, proof::Prover, strength},
+    desk::form_again_after,
     error::{Error, Result},
     page::Page,
+    throttle::Network,
 };
 
 /// The form as it is shown, again or for the first time.
@@ -31,31 +34,43 @@ pub(super) struct AccountForm {
     pub usable: bool,
 }
 
-impl AccountForm {
-    /// What was typed, as an account to be made; else the form with the words beside its fields.
+/// What was typed, with the form of an account that can be created.
+pub(super) struct Typed {
+    pub email: EmailAddress,
+    pub name: String,
+    password: String,
+}
+
+impl Typed {
+    /// Counts the new account for the network and hashes its password.
     ///
     /// # Errors
-    /// The form to be shown again; or, inside, that too many passwords wait.
-    pub async fn check(self, password: String, role: Role, hasher: &Hasher) -> Result<(account::New, Self), Refused> {
+    /// Those of [`Prover::choose`].
+    pub async fn choose(self, prover: &Prover, network: &Network, role: Role) -> Result<(account::New, Chosen)> {
+        let Self { email, name, password } = self;
+        let about = vec![name.clone(), email.as_str().to_owned()];
+        let chosen = prover.choose(network, password, about).await?;
+        Ok((account::New { email, name, role, password_hash: chosen.hash.clone() }, chosen))
+    }
+}
+
+impl AccountForm {
+    /// What was typed, if it has the form of an account; else this form with the words beside its fields. Costs nothing:
+    /// whether the password is hard to guess is found out with its hash.
+    pub fn check(self, password: String) -> Result<(Typed, Self), Box<Self>> {
         let email = EmailAddress::parse(&self.email);
         let name = account::display_name(&self.name);
-        let (email, name) = match (email, name, strength::check_length(&password)) {
-            (Ok(email), Ok(name), Ok(())) => (email, name),
+        match (email, name, strength::check_length(&password)) {
+            (Ok(email), Ok(name), Ok(())) => Ok((Typed { email, name, password }, self)),
             (email, name, password) => {
                 let words = |error: Error| error.to_string();
-                return Err(Refused::Typed(Box::new(Self {
+                Err(Box::new(Self {
                     email_error: email.err().map(words),
                     name_error: name.err().map(words),
                     password_error: password.err().map(words),
                     ..self
-                })));
+                }))
             }
-        };
-        let about = vec![name.clone(), email.as_str().to_owned()];
-        match hasher.choose(password, about).await {
-            Ok(password_hash) => Ok((account::New { email, name, role, password_hash }, self)),
-            Err(Error::Invalid(words)) => Err(Refused::Typed(Box::new(Self { password_error: Some(words), ..self }))),
-            Err(error) => Err(Refused::Away(error, Box::new(self))),
         }
     }
 
@@ -64,12 +79,23 @@ impl AccountForm {
         let email_error = Some("There is an account with this address already. Choose another.".to_owned());
         Self { email_error, ..self }
     }
-}
 
-/// Why no account is made of what was typed.
-pub(super) enum Refused {
-    /// Something is wrong with it: the form again.
-    Typed(Box<AccountForm>),
-    /// Nothing is, but it cannot be done now.
-    Away(Error, Box<AccountForm>),
+    /// The form again after an error: a password that is easy to guess, too many tries, or something that is away.
+    ///
+    /// # Errors
+    /// Whatever makes no sense to try again.
+    pub fn again(
+        self,
+        error: Error,
+        form: impl FnOnce(StatusCode, Self) -> Result<HttpResponse>,
+    ) -> Result<HttpResponse> {
+        match error {
+            Error::Invalid(words) => {
+                form(StatusCode::UNPROCESSABLE_ENTITY, Self { password_error: Some(words), ..self })
+            }
+            error => form_again_after(error, "Too many tries from your network", |status, words| {
+                form(status, Self { problem: Some(words), ..self })
+            }),
+        }
+    }
 }

@@ -119,7 +119,7 @@ pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: 
 }
 
 async fn check(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
-    let (prover, claim) = (desk.prover.clone(), desk.claim(email));
+    let (prover, claim) = (desk.prover.clone(), desk.claim(email)?);
     let (times, key) = (desk.sessions.times, SessionKey::generate(desk.sessions.clock.now())?);
     proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;

@@ -4,14 +4,14 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 
 use super::{
-    new_account::{AccountForm, Refused},
+    new_account::{AccountForm, Typed},
     rule::{self, Visit, Welcome},
 };
 use crate::{
-    account::{self, Role},
+    account::{self, Role, proof},
     audit::{self, Event, Kind},
     db::Conn,
-    desk::{Desk, form_again},
+    desk::Desk,
     error::Result,
     instance,
     page::{self, Page},
@@ -72,17 +72,16 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) ->
         let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    let (owner, again) = match again.check(password, Role::Owner, &desk.prover.hasher).await {
+    let (typed, again) = match again.check(password) {
         Ok(checked) => checked,
-        Err(Refused::Typed(again)) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
-        Err(Refused::Away(error, again)) => return away(&desk, error, *again),
+        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
     let link = Secret::presented(&*again.setup);
-    match create_owner(&desk, link, owner).await {
+    match create_owner(&desk, link, typed).await {
         Ok(Created::Owner(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
         Ok(Created::Refused(link)) => refuse(&desk, link),
         Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
-        Err(error) => away(&desk, error, again),
+        Err(error) => again.again(error, |status, again| form(status, &desk, again)),
     }
 }
 
@@ -92,28 +91,40 @@ enum Created {
     Refused(Link),
 }
 
-/// Makes the owner, uses up the link and begins the owner's session, all or nothing.
-async fn create_owner(desk: &Desk, link: Secret, owner: account::New) -> Result<Created> {
+/// Creates the owner, uses up the link and begins the owner's session, all or nothing. The link is judged before anything
+/// is counted or hashed, and once more in the transaction.
+async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created> {
+    let asked = link.clone();
+    let judged = desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &asked).await).await?;
+    if judged != Link::Good {
+        return Ok(Created::Refused(judged));
+    }
     let key = SessionKey::generate(desk.sessions.clock.now())?;
     let (times, visit) = (desk.sessions.times, Visit::new(desk));
-    desk.sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| {
+    let (prover, network) = (desk.prover.clone(), desk.network()?);
+    proof::to_the_end(async move {
+        let (owner, chosen) = typed.choose(&prover, &network, Role::Owner).await?;
+        let work = async move |conn: &mut Conn<'_>| {
             instance::lock(conn).await?;
             let judged = judge(conn, &link).await?;
             if judged != Link::Good {
+                chosen.refused(conn).await?;
                 return Ok(Created::Refused(judged));
             }
             let Some(account) = account::create(conn, &owner).await? else {
+                chosen.refused(conn).await?;
                 return Ok(Created::AddressTaken);
             };
+            chosen.created(conn).await?;
             instance::close_setup(conn).await?;
-            let made = Event::of(Kind::AccountCreated, &account.id).detail(Role::Owner.as_str()).ip(visit.ip());
-            audit::record(conn, &[made]).await?;
+            let created = Event::of(Kind::AccountCreated, &account.id).detail(Role::Owner.as_str()).ip(visit.ip());
+            audit::record(conn, &[created]).await?;
             let welcome = rule::begin(conn, account, visit, key, times).await?;
             Ok(Created::Owner(Box::new(welcome)))
-        })
-        .await
+        };
+        prover.db.write(work).await
+    })
+    .await
 }
 
 async fn judge(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
@@ -132,10 +143,6 @@ fn refuse(desk: &Desk, link: Link) -> Result<HttpResponse> {
         }
     };
     form(StatusCode::FORBIDDEN, desk, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
-}
-
-fn away(desk: &Desk, error: crate::error::Error, again: AccountForm) -> Result<HttpResponse> {
-    form_again(error, |status, words| form(status, desk, AccountForm { problem: Some(words), ..again }))
 }
 
 fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {

@@ -4,20 +4,19 @@ use actix_web::{HttpResponse, http::StatusCode};
 use serde::Deserialize;
 
 use super::{
-    new_account::{AccountForm, Refused},
+    new_account::{AccountForm, Typed},
     rule::{self, Visit, Welcome},
 };
 use crate::{
-    account::{self, Role},
+    account::{self, Role, proof},
     audit::{self, Event, Kind},
     db::Conn,
-    desk::{Desk, form_again},
+    desk::Desk,
     error::{Error, Result},
     page::{self, Page},
     security::forms::Form,
     session::{SessionKey, guard},
     settings::Signup,
-    throttle::count::{self, Begun, Try},
 };
 
 /// What the form sends.
@@ -54,15 +53,14 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    let (new, again) = match again.check(password, Role::Member, &desk.prover.hasher).await {
+    let (typed, again) = match again.check(password) {
         Ok(checked) => checked,
-        Err(Refused::Typed(again)) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
-        Err(Refused::Away(error, again)) => return away(&desk, error, again),
+        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
-    match create(&desk, new).await {
+    match create(&desk, typed).await {
         Ok(Some(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
         Ok(None) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
-        Err(error) => away(&desk, error, Box::new(again)),
+        Err(error) => again.again(error, |status, again| form(status, &desk, again)),
     }
 }
 
@@ -72,34 +70,27 @@ async fn must_be_open(desk: &Desk) -> Result<()> {
     if open { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Makes the account and begins its session, all or nothing; `None` when the address is taken. That answer tells who
-/// has an account here, so it counts as a wrong password of its address.
-async fn create(desk: &Desk, new: account::New) -> Result<Option<Welcome>> {
+/// Counts the try, hashes the password, creates the account and begins its session, all or nothing; `None` when the
+/// address is taken.
+async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
     let key = SessionKey::generate(desk.sessions.clock.now())?;
     let (times, visit) = (desk.sessions.times, Visit::new(desk));
-    let subjects: Vec<_> = desk.claim(&new.email).address().into_iter().collect();
-    desk.sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| {
-            let counted: Try = match count::begin(conn, &subjects).await? {
-                Begun::Yes(counted) => counted,
-                Begun::No { wait, .. } => return Ok(Err(wait)),
-            };
+    let (prover, network) = (desk.prover.clone(), desk.network()?);
+    proof::to_the_end(async move {
+        let (new, chosen) = typed.choose(&prover, &network, Role::Member).await?;
+        let work = async move |conn: &mut Conn<'_>| {
             let Some(account) = account::create(conn, &new).await? else {
-                count::keep(conn, &counted).await?;
-                return Ok(Ok(None));
+                chosen.refused(conn).await?;
+                return Ok(None);
             };
-            count::give_back(conn, &counted).await?;
-            let made = Event::of(Kind::AccountCreated, &account.id).detail(Role::Member.as_str()).ip(visit.ip());
-            audit::record(conn, &[made]).await?;
-            rule::begin(conn, account, visit, key, times).await.map(Some).map(Ok)
-        })
-        .await?
-        .map_err(Error::TooManyAttempts)
-}
-
-fn away(desk: &Desk, error: Error, again: Box<AccountForm>) -> Result<HttpResponse> {
-    form_again(error, |status, words| form(status, desk, AccountForm { problem: Some(words), ..*again }))
+            chosen.created(conn).await?;
+            let created = Event::of(Kind::AccountCreated, &account.id).detail(Role::Member.as_str()).ip(visit.ip());
+            audit::record(conn, &[created]).await?;
+            rule::begin(conn, account, visit, key, times).await.map(Some)
+        };
+        prover.db.write(work).await
+    })
+    .await
 }
 
 fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {

@@ -33,6 +33,7 @@ pub(super) struct Counts {
     pub(super) sweeps: Family<Word, Counter>,
     pub(super) swept: Family<Word, Counter>,
     pub(super) logins: Family<Word, Counter>,
+    pub(super) hashes_refused: Counter,
     pub(super) news_seconds: Histogram,
     pub(super) readiness_checks: Counter,
     pub(super) database_waiting: Gauge,
@@ -92,6 +93,7 @@ impl Default for Counts {
             sweeps: Family::default(),
             swept: Family::default(),
             logins: Family::default(),
+            hashes_refused: Counter::default(),
             news_seconds: Histogram::new(BUCKETS),
             readiness_checks: Counter::default(),
             database_waiting: Gauge::default(),
@@ -120,6 +122,11 @@ impl Counts {
         all.register("sweeps", "Sweeps, by how they ended", self.sweeps.clone());
         all.register("swept_sessions", "Sessions that sweeps ended or deleted", self.swept.clone());
         all.register("logins", "Logins, by their outcome", self.logins.clone());
+        all.register(
+            "password_hashes_refused",
+            "Passwords that were not hashed, since too many waited already",
+            self.hashes_refused.clone(),
+        );
         all.register(
             "news_seconds",
             "Time from the end of a session to this node knowing of it",

@@ -86,6 +86,11 @@ impl Metrics {
         self.0.logins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// A password was not hashed, since too many wait already.
+    pub fn hash_refused(&self) {
+        self.0.hashes_refused.inc();
+    }
+
     /// This node knew of an end so long after it was announced.
     pub fn news(&self, after: Duration) {
         self.0.news_seconds.observe(after.as_secs_f64());

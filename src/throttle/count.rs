@@ -1,5 +1,5 @@
-//! The counts in the database, sole owner of the `throttle_…` tables. Called by `account::proof` around each check of a
-//! password, and by the sweep.
+//! The counts in the database, sole owner of the `throttle_…` tables. Called by `account::proof` and `account::choice`
+//! around each password that is hashed, and by the sweep.
 //!
 //! Invariant: a subject's row is locked while it is decided whether a further try may begin.
 
@@ -9,7 +9,7 @@ use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, dsl::count_star,
 };
 
-use super::{Count, LONGEST_WAIT, Subject};
+use super::{Count, LONGEST_WAIT, Subject, Success};
 use crate::{
     db::{
         Conn, Db, Instant, Locked, before_now, find, now, run,
@@ -70,7 +70,7 @@ pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Opt
         if let Some(row @ (failures, told, _, at)) = row
             && told == failures
         {
-            longest = longest.max(count(row, 0).wait(subject.limit(), at));
+            longest = longest.max(count(row, 0).wait(subject.limit, at));
         }
     }
     Ok(longest)
@@ -88,12 +88,12 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     for subject in &subjects {
         let row @ (failures, told, _, at) = lock(conn, subject).await?;
         let count = count(row, under_way(conn, subject).await?);
-        if failures > 0 && count.remembered(subject.limit(), at) == 0 {
-            forget(conn, subject).await?;
+        if failures > 0 && count.remembered(subject.limit, at) == 0 {
+            clear(conn, subject).await?;
         }
-        if let Some(wait) = count.wait(subject.limit(), at) {
+        if let Some(wait) = count.wait(subject.limit, at) {
             longest = longest.max(Some(wait));
-            let even_alone = Count { under_way: 0, ..count }.wait(subject.limit(), at).is_some();
+            let even_alone = Count { under_way: 0, ..count }.wait(subject.limit, at).is_some();
             if even_alone && told < failures {
                 tell(conn, subject, failures).await?;
                 is_news = true;
@@ -112,35 +112,59 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     Ok(Begun::Yes(Try { id, subjects }))
 }
 
-/// The password was right: the try is given back, and what was counted for the account or the browser with it.
+/// It worked, such as a right password: the try is given back, and whatever else a success means to each subject.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn give_back(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
-    end(conn, one).await?;
-    for subject in one.subjects.iter().filter(|subject| subject.is_cleared_by_success()) {
-        // What has never failed needs no write.
-        let failed = counts::table.find(&subject.hash).filter(counts::failures.gt(0));
-        run!(conn, execute(diesel::update(failed).set((counts::failures.eq(0), counts::told.eq(0)))))?;
+    withdraw(conn, one).await?;
+    for subject in &one.subjects {
+        match subject.success {
+            Success::Clears => clear(conn, subject).await?,
+            Success::Nothing => {}
+            Success::Counts => add(conn, subject).await?,
+        }
     }
     Ok(())
 }
 
-/// The password was wrong: the try counts.
+/// It failed, such as a wrong password: the try counts.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
-    end(conn, one).await?;
+    withdraw(conn, one).await?;
     for subject in &one.subjects {
-        let counted = (
-            counts::failures.eq(counts::failures + 1),
-            counts::last_failed_at.eq(now().nullable()),
-            counts::changed_at.eq(now()),
-        );
-        run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counted)))?;
+        add(conn, subject).await?;
     }
     Ok(())
+}
+
+/// The try came to nothing: it does not count, and changes no count.
+///
+/// # Errors
+/// When the database is away.
+pub async fn withdraw(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
+    run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&one.id))))).map(drop)
+}
+
+/// Forgets what was counted for a subject.
+///
+/// # Errors
+/// When the database is away.
+pub async fn clear(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
+    // A count of nothing needs no write.
+    let failed = counts::table.find(&subject.hash).filter(counts::failures.gt(0));
+    run!(conn, execute(diesel::update(failed).set((counts::failures.eq(0), counts::told.eq(0))))).map(drop)
+}
+
+async fn add(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
+    let counted = (
+        counts::failures.eq(counts::failures + 1),
+        counts::last_failed_at.eq(now().nullable()),
+        counts::changed_at.eq(now()),
+    );
+    run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counted))).map(drop)
 }
 
 /// Deletes what is forgotten, in batches, counts of addresses when addresses are. It waits for no row: who locks several keeps an order, which a deletion would not.
@@ -179,7 +203,7 @@ async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<Row> {
                     counts::failures.eq(0),
                     counts::told.eq(0),
                     counts::changed_at.eq(now()),
-                    counts::of_address.eq(subject.is_address())
+                    counts::of_address.eq(subject.of_address)
                 ))
                 .on_conflict(counts::subject)
                 .do_update()
@@ -194,17 +218,8 @@ async fn under_way(conn: &mut Conn<'_>, subject: &Subject) -> Result<i64> {
     run!(conn, get_result(tries::table.filter(living).select(count_star())))
 }
 
-async fn forget(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
-    let nothing = (counts::failures.eq(0), counts::told.eq(0));
-    run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(nothing))).map(drop)
-}
-
 async fn tell(conn: &mut Conn<'_>, subject: &Subject, failures: i64) -> Result<()> {
     run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counts::told.eq(failures)))).map(drop)
-}
-
-async fn end(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
-    run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&one.id))))).map(drop)
 }
 
 fn count((failures, _, last_failed_at, _): Row, under_way: i64) -> Count {

@@ -1,8 +1,13 @@
-//! How often a password may be tried: the arithmetic. What is counted is kept by [`count`]. Called by
-//! [`account::proof`](crate::account::proof), through which every password goes.
+//! How often something may be tried or done: the arithmetic. The counts themselves are kept by [`count`]. Called by
+//! [`account::proof`](crate::account::proof), which checks every password, and by
+//! [`account::choice`](crate::account::choice), which hashes the password of every new account.
 //!
-//! Invariant: at no moment are more wrong passwords tried for a subject than its limit allows, however many come at once
-//! and on however many nodes, since one that is being checked counts as wrong until it is known.
+//! To limit something else, make a [`Subject`] for it with [`Subject::network_doing`]: [`count::begin`] counts it before
+//! the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. A subject has one
+//! row, which is deleted a day after it was last used.
+//!
+//! Invariant: at no moment are more tries allowed for a subject than its limit says, however many come at once and on
+//! however many nodes, since a try that is under way counts as a failure until its outcome is known.
 
 pub mod count;
 
@@ -19,12 +24,12 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How many wrong passwords a subject may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many failures a subject may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Limit {
-    /// So many without a wait, whether one after the other or at once.
+    /// This many are allowed without a wait, whether one after the other or at once.
     pub free: u32,
-    /// After this time without a further one all are forgotten.
+    /// After this time without a further failure all are forgotten.
     pub memory: Duration,
 }
 
@@ -32,79 +37,109 @@ pub struct Limit {
 /// and 96 on each day after it. (NIST SP 800-63B-4, 3.2.2 would have the password disabled after 100 in a row, which
 /// would let any stranger lock anybody out.)
 const ACCOUNT: Limit = Limit { free: 10, memory: Duration::from_secs(24 * 3600) };
+/// For browsers that knew an earlier password of the account. Smaller than [`ACCOUNT`], since these tries come on top of
+/// the account's own.
+const FORMER_BROWSER: Limit = Limit { free: 5, memory: Duration::from_secs(24 * 3600) };
 /// For an address, behind which a whole shop may be.
 const ADDRESS: Limit = Limit { free: 50, memory: HOUR };
+/// For accounts that are created from one address: a whole shop may sign up on one day.
+const NEW_ACCOUNTS: Limit = Limit { free: 50, memory: HOUR };
 
-/// For whom, or from where, passwords are tried.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What is counted: tries at an account, from a browser or from a network, or something that a network does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// SHA-256 of its name.
     hash: Vec<u8>,
-    scope: Scope,
+    limit: Limit,
+    success: Success,
+    /// Whether the name is an address's, which is wiped when addresses are.
+    of_address: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Scope {
-    Account,
-    Address,
-    Device,
+/// What a success means for the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Success {
+    /// It clears the count.
+    Clears,
+    /// It changes nothing: the owner of an address may sign in to an account of their own between tries at others.
+    Nothing,
+    /// It counts like a failure: what is limited is how often something is done.
+    Counts,
+}
+
+/// A client's network: its address, or the /64 of an IPv6 address, which is one customer (RFC 6177). There are so few
+/// addresses that a hash of one is as good as the address itself, so it is known only by a name that the nodes alone can
+/// make again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network(String);
+
+impl Network {
+    /// The network of an address, under the name that `conceal` makes of it. All clients whose address is not known are
+    /// one network: a missing address must not be a way around a limit.
+    ///
+    /// # Errors
+    /// What `conceal` returns.
+    pub fn new(ip: Option<IpAddr>, conceal: impl Fn(&str) -> Result<String>) -> Result<Self> {
+        let network = match ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => ip.to_string(),
+            Some(IpAddr::V6(ip)) => format!("{:x}", u128::from(ip) >> 64),
+            None => "unknown".to_owned(),
+        };
+        conceal(&network).map(Self)
+    }
 }
 
 impl Subject {
     /// The account of an e-mail address, as it is compared, whether there is one or not.
     pub fn account(email_key: &str) -> Self {
-        Self::new(Scope::Account, "account", email_key)
+        Self::new("account", email_key, ACCOUNT, Success::Clears)
     }
 
-    /// A network address; of IPv6 the /64, which is one customer (RFC 6177). There are so few that a hash of one is as good
-    /// as the address itself: `conceal` makes of it what only the nodes can make again.
-    ///
-    /// # Errors
-    /// What `conceal` returns.
-    pub fn address(ip: IpAddr, conceal: impl Fn(&str) -> Result<String>) -> Result<Self> {
-        let network = match ip.to_canonical() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("{:x}", u128::from(ip) >> 64),
-        };
-        Ok(Self::new(Scope::Address, "address", &conceal(&network)?))
+    /// Wrong passwords from a network.
+    pub fn address(network: &Network) -> Self {
+        Self { success: Success::Nothing, ..Self::network_doing("address", network, ADDRESS) }
     }
 
-    /// A browser that has its own count.
+    /// Accounts that are created from a network.
+    pub fn new_accounts(network: &Network) -> Self {
+        Self::network_doing("new-accounts", network, NEW_ACCOUNTS)
+    }
+
+    /// How often a network does something: each time counts, also when it works. `what` names the count.
+    pub fn network_doing(what: &'static str, network: &Network, limit: Limit) -> Self {
+        Self { of_address: true, ..Self::new(what, &network.0, limit, Success::Counts) }
+    }
+
+    /// A browser on which the account's present password was given.
     pub fn device(id: &str) -> Self {
-        Self::new(Scope::Device, "device", id)
+        Self::new("device", id, ACCOUNT, Success::Clears)
     }
 
-    fn new(scope: Scope, kind: &str, name: &str) -> Self {
+    /// A browser that its person has acknowledged, and on which only an earlier password was given.
+    pub fn former_device(id: &str) -> Self {
+        Self::new("former-device", id, FORMER_BROWSER, Success::Clears)
+    }
+
+    /// All other browsers of an account on which only an earlier password was given. They share one count: somebody who
+    /// had the earlier password may have left many of them.
+    pub fn former_devices(account_id: &str) -> Self {
+        Self::new("former-devices", account_id, FORMER_BROWSER, Success::Clears)
+    }
+
+    fn new(kind: &'static str, name: &str, limit: Limit, success: Success) -> Self {
         let hash = Sha256::new().chain_update(kind).chain_update(":").chain_update(name).finalize().to_vec();
-        Self { hash, scope }
-    }
-
-    fn limit(&self) -> Limit {
-        match self.scope {
-            Scope::Account | Scope::Device => ACCOUNT,
-            Scope::Address => ADDRESS,
-        }
-    }
-
-    fn is_address(&self) -> bool {
-        self.scope == Scope::Address
-    }
-
-    /// Whether the right password takes back what was counted before. Not for an address: its owner may have an account
-    /// to sign in to between tries at others.
-    fn is_cleared_by_success(&self) -> bool {
-        !self.is_address()
+        Self { hash, limit, success, of_address: false }
     }
 }
 
 /// What is counted of a subject.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Wrong passwords.
+    /// What has failed, such as wrong passwords; or what was done, where that is limited.
     pub failures: u32,
     /// When the last one was.
     pub last_failed_at: Option<Instant>,
-    /// Passwords that are being checked.
+    /// Tries whose outcome is not known yet.
     pub under_way: u32,
 }
 
@@ -195,11 +230,15 @@ mod tests {
 
     #[test]
     fn an_ipv6_customer_is_one_subject_and_a_mapped_address_is_its_ipv4() {
-        let of = |ip: &str| Subject::address(ip.parse().unwrap(), |network| Ok(network.to_owned())).unwrap();
+        let network = |ip: Option<&str>| Network::new(ip.map(|ip| ip.parse().unwrap()), |name| Ok(name.to_owned()));
+        let of = |ip: &str| Subject::address(&network(Some(ip)).unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(Subject::account("x"), Subject::device("x"));
+        let unknown = network(None).unwrap();
+        assert_ne!(Subject::address(&unknown), of("192.0.2.1"));
+        assert_ne!(Subject::address(&unknown), Subject::new_accounts(&unknown));
     }
 
     proptest! {

@@ -5,11 +5,19 @@ use super::{
 };
 use crate::support::{PASSWORD, TestDb, on_both_engines, sessile};
 
+/// How many wrong passwords are free for a browser on which only an earlier password was given.
+const FREE_OF_FORMER: usize = 5;
+const NEW: &str = "another long passphrase 7";
+
 on_both_engines! {
     strangers_do_not_lock_a_browser_out_that_signed_in_before,
     a_known_browser_has_a_count_of_its_own_that_blocks_nobody_else,
     a_browser_is_known_to_the_account_only_that_signed_in_on_it,
-    a_new_password_takes_the_own_count_from_every_browser,
+    after_a_new_password_strangers_still_lock_no_known_browser_out,
+    a_new_password_forgets_the_wrong_ones_before_it,
+    a_browser_that_knew_the_former_password_alone_has_fewer_tries,
+    former_browsers_that_nobody_answered_for_share_their_tries,
+    a_forgotten_browser_has_no_count_of_its_own_after_a_new_password,
     a_forgotten_device_has_no_count_of_its_own,
 }
 
@@ -47,17 +55,62 @@ async fn a_browser_is_known_to_the_account_only_that_signed_in_on_it(db: TestDb)
     wait_of(&try_from(&mut of_alex, FROM, KIM, PASSWORD));
 }
 
-async fn a_new_password_takes_the_own_count_from_every_browser(db: TestDb) {
+fn set_password(db: &TestDb) {
+    assert!(sessile(db, &["user", "set-password", KIM, "--password-stdin"], NEW).status.success());
+}
+
+async fn after_a_new_password_strangers_still_lock_no_known_browser_out(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
-    let new = "another long passphrase 7";
-    assert!(sessile(&db, &["user", "set-password", KIM, "--password-stdin"], new).status.success());
     guess(&db, &server, KIM, FREE);
-    wait_of(&try_from(&mut own, FROM, KIM, new));
-    pass(&db, 2);
-    assert_eq!(try_from(&mut own, FROM, KIM, new).status, 200);
+    set_password(&db);
     guess(&db, &server, KIM, FREE);
-    assert_eq!(try_from(&mut own, FROM, KIM, new).status, 200, "it has proved itself again");
+    wait_of(&try_from(&mut server.client(), FROM, KIM, NEW));
+    assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200);
+    assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200, "it has its own count again");
+}
+
+async fn a_new_password_forgets_the_wrong_ones_before_it(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, FREE);
+    wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
+    set_password(&db);
+    assert_eq!(try_from(&mut server.client(), "192.0.2.9", KIM, NEW).status, 200);
+}
+
+async fn a_browser_that_knew_the_former_password_alone_has_fewer_tries(db: TestDb) {
+    let server = serve(&db);
+    let mut own = known_browser(&server, KIM);
+    set_password(&db);
+    for _ in 0..FREE_OF_FORMER {
+        assert_eq!(try_from(&mut own, FROM, KIM, WRONG).status, 401);
+    }
+    hold(&db);
+    wait_of(&try_from(&mut own, FROM, KIM, NEW));
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, NEW).status, 200, "the account's own count is untouched");
+}
+
+async fn former_browsers_that_nobody_answered_for_share_their_tries(db: TestDb) {
+    let server = serve(&db);
+    let mut first = known_browser(&server, KIM);
+    let mut others = [known_browser(&server, KIM), known_browser(&server, KIM)];
+    set_password(&db);
+    for n in 0..FREE_OF_FORMER {
+        assert_eq!(try_from(&mut others[n % 2], FROM, KIM, WRONG).status, 401);
+    }
+    hold(&db);
+    for other in &mut others {
+        wait_of(&try_from(other, FROM, KIM, NEW));
+    }
+    assert_eq!(try_from(&mut first, FROM, KIM, NEW).status, 200, "the account's first browser is its person's own");
+}
+
+async fn a_forgotten_browser_has_no_count_of_its_own_after_a_new_password(db: TestDb) {
+    let server = serve(&db);
+    let mut own = known_browser(&server, KIM);
+    db.sql("UPDATE devices SET forgotten_at = INSTANT(-1), proved_at = NULL");
+    guess(&db, &server, KIM, FREE);
+    wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
 }
 
 async fn a_forgotten_device_has_no_count_of_its_own(db: TestDb) {

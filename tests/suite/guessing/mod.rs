@@ -2,9 +2,13 @@
 //! programs on both engines; time is made to pass by aging the counts.
 
 mod addresses;
+mod alike;
 mod browsers;
 mod counts;
 mod everywhere;
+mod flood;
+mod new_accounts;
+mod races;
 
 use serde_json::json;
 

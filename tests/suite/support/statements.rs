@@ -42,9 +42,14 @@ fn watch() -> Option<Box<dyn Instrumentation>> {
     }))
 }
 
+/// Everything that was asked since this or [`seen`] was called last, in its order.
+pub fn all_seen() -> Vec<String> {
+    std::mem::take(&mut *SEEN.lock().unwrap())
+}
+
 /// What was asked since this was called last, without the values, each once.
 pub fn seen() -> Vec<String> {
-    let mut seen = std::mem::take(&mut *SEEN.lock().unwrap());
+    let mut seen = all_seen();
     for one in &mut seen {
         if let Some(at) = one.find(" -- binds") {
             one.truncate(at);

@@ -1,0 +1,40 @@
+//! One network that floods the server with passwords does not keep others from signing in.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{FROM, KIM, WRONG, count, serve, try_from};
+use crate::support::{PASSWORD, TestDb, on_both_engines};
+
+on_both_engines! {
+    a_flood_from_one_network_keeps_nobody_else_out,
+}
+
+/// More than there are places in the queue of two threads.
+const CONNECTIONS: usize = 80;
+
+async fn a_flood_from_one_network_keeps_nobody_else_out(db: TestDb) {
+    let server = serve(&db);
+    let stop = AtomicBool::new(false);
+    let mut answers = Vec::new();
+    std::thread::scope(|scope| {
+        for n in 0..CONNECTIONS {
+            let (mut client, stop) = (server.client(), &stop);
+            scope.spawn(move || {
+                let mut times = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = try_from(&mut client, FROM, &format!("nobody{n}.{times}@example.com"), WRONG);
+                    assert!(matches!(answer.status, 401 | 429 | 503), "{answer:?}");
+                    times += 1;
+                }
+            });
+        }
+        while count(&db, "throttle_counts") == 0 {
+            std::thread::yield_now();
+        }
+        for _ in 0..5 {
+            answers.push(try_from(&mut server.client(), "192.0.2.77", KIM, PASSWORD).status);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(answers, [200; 5]);
+}

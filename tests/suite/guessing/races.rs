@@ -1,0 +1,75 @@
+//! Passwords that change while they are being checked.
+
+use sessile::{
+    account::{
+        self, EmailAddress,
+        hasher::{Hasher, Source},
+        proof::{Checked, Claim, Prover},
+    },
+    db::Conn,
+    throttle::Network,
+};
+
+use super::KIM;
+use crate::support::{PASSWORD, TestDb, add_user, on_both_engines};
+
+on_both_engines! {
+    right_passwords_at_once_with_an_outdated_hash_all_pass,
+    a_password_that_is_replaced_while_it_is_checked_is_refused,
+    an_account_that_is_disabled_while_its_password_is_checked_is_refused,
+}
+
+/// Argon2id, 4 MiB, one pass, of the tests' password.
+const OUTDATED: &str =
+    "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
+
+async fn prover(db: &TestDb) -> Prover {
+    Prover { db: db.sessions().await.db, hasher: Hasher::new(1).unwrap() }
+}
+
+async fn check(prover: &Prover) -> Checked {
+    let network = Network::new(None, |name| Ok(name.to_owned())).unwrap();
+    let claim = Claim::new(&EmailAddress::parse(KIM).unwrap(), None, None, network);
+    prover.check(claim, PASSWORD.to_owned()).await.unwrap()
+}
+
+async fn settle(prover: &Prover, checked: Checked) -> bool {
+    prover.db.write(async move |conn: &mut Conn<'_>| checked.settle(conn).await).await.unwrap()
+}
+
+async fn right_passwords_at_once_with_an_outdated_hash_all_pass(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let prover = prover(&db).await;
+    db.sql(&format!("UPDATE accounts SET password_hash = '{OUTDATED}'"));
+    let (first, second) = (check(&prover).await, check(&prover).await);
+    assert!(settle(&prover, first).await);
+    let hash = db.sql("SELECT password_hash FROM accounts");
+    assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+    assert!(settle(&prover, second).await, "the same password is no other because its hash was replaced");
+    assert_eq!(db.sql("SELECT password_hash FROM accounts"), hash);
+    assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'login.failed'"), "0");
+    assert_eq!(db.sql("SELECT count(*) FROM throttle_counts WHERE failures > 0"), "0");
+}
+
+async fn a_password_that_is_replaced_while_it_is_checked_is_refused(db: TestDb) {
+    let id = add_user(&db, KIM, "owner");
+    let prover = prover(&db).await;
+    let checked = check(&prover).await;
+    let place = prover.hasher.place(&Source::Command).unwrap();
+    // The same password with another salt: even then it is a new password.
+    let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![]).await.unwrap();
+    let set = async move |conn: &mut Conn<'_>| account::set_password(conn, &id, &hash).await;
+    prover.db.write(set).await.unwrap();
+    assert!(!settle(&prover, checked).await);
+    assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'login.failed'"), "1");
+    let again = check(&prover).await;
+    assert!(settle(&prover, again).await);
+}
+
+async fn an_account_that_is_disabled_while_its_password_is_checked_is_refused(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let prover = prover(&db).await;
+    let checked = check(&prover).await;
+    db.sql("UPDATE accounts SET disabled_at = INSTANT(0)");
+    assert!(!settle(&prover, checked).await);
+}
