@@ -15,6 +15,32 @@ use crate::{
     },
 };
 
+/// How somebody comes to create an account, and from which network.
+#[derive(Debug, Clone)]
+pub enum Door {
+    /// By the form that is open to all. It tells whether an address has an account, so wrong passwords from the same
+    /// network close it for a while.
+    SignUp(Network),
+    /// By the link that creates the owner. Whoever has it guesses nothing, so no stranger's wrong passwords may close it.
+    SetupLink(Network),
+}
+
+impl Door {
+    fn network(&self) -> &Network {
+        match self {
+            Self::SignUp(network) | Self::SetupLink(network) => network,
+        }
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        let created = Subject::new_accounts(self.network());
+        match self {
+            Self::SignUp(network) => vec![Subject::address(network), created],
+            Self::SetupLink(_) => vec![created],
+        }
+    }
+}
+
 /// A password that was hashed for a new account, counted until this is settled.
 pub struct Chosen {
     /// Its hash.
@@ -30,10 +56,8 @@ impl Prover {
     /// [`Error::Invalid`] with what is wrong with the password, in the words of a form, and
     /// [`Error::TooManyAttempts`] when too many came from this network: then nothing is counted. When the database is
     /// away or too many passwords wait to be hashed.
-    pub async fn choose(&self, network: &Network, password: String, about: Vec<String>) -> Result<Chosen> {
-        let address = Subject::address(network);
-        let source = Source::Client(address.clone());
-        let subjects = [address, Subject::new_accounts(network)];
+    pub async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<Chosen> {
+        let (subjects, source) = (door.subjects(), Source::Client(Subject::address(door.network())));
         let asked = subjects.clone();
         let known = self.db.read(async move |conn: &mut Conn<'_>| count::known_wait(conn, &asked).await).await?;
         if let Some(wait) = known {

@@ -225,7 +225,7 @@ mod tests {
         // All are in the queue before the first one is let go on.
         let all = futures_util::future::join_all(later);
         let release = async { go_on.send(()).map_err(Error::bug) };
-        let (first, all, released) = futures_util::join!(first, all, release);
+        let (first, all, released) = tokio::join!(first, all, release);
         first.unwrap();
         released.unwrap();
         all.into_iter().for_each(|one| one.unwrap());

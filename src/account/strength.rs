@@ -195,7 +195,8 @@ mod tests {
             let long: String = weak.chars().cycle().take(LONGEST).collect();
             assert!(refusal(&long).ends_with('.'), "{long}");
         }
-        let (beginning, end) = judged(&"é".repeat(40));
+        let long = "é".repeat(40);
+        let (beginning, end) = judged(&long);
         assert_eq!((beginning.chars().count(), end.unwrap().chars().count()), (JUDGED, JUDGED));
         assert_eq!(judged(&"é".repeat(JUDGED)).1, None);
     }

@@ -5,11 +5,15 @@ use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
 use crate::{
-    account::{self, EmailAddress, Role, choice::Chosen, proof::Prover, strength},
+    account::{
+        self, EmailAddress, Role,
+        choice::{Chosen, Door},
+        proof::Prover,
+        strength,
+    },
     desk::form_again_after,
     error::{Error, Result},
     page::Page,
-    throttle::Network,
 };
 
 /// The form as it is shown, again or for the first time.
@@ -42,14 +46,14 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    /// Counts the new account for the network and hashes its password.
+    /// Counts the new account for its network and hashes its password.
     ///
     /// # Errors
     /// Those of [`Prover::choose`].
-    pub async fn choose(self, prover: &Prover, network: &Network, role: Role) -> Result<(account::New, Chosen)> {
+    pub async fn choose(self, prover: &Prover, door: Door, role: Role) -> Result<(account::New, Chosen)> {
         let Self { email, name, password } = self;
         let about = vec![name.clone(), email.as_str().to_owned()];
-        let chosen = prover.choose(network, password, about).await?;
+        let chosen = prover.choose(door, password, about).await?;
         Ok((account::New { email, name, role, password_hash: chosen.hash.clone() }, chosen))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     rule::{self, Visit, Welcome},
 };
 use crate::{
-    account::{self, Role, proof},
+    account::{self, Role, choice::Door, proof},
     audit::{self, Event, Kind},
     db::Conn,
     desk::Desk,
@@ -101,9 +101,9 @@ async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created
     }
     let key = SessionKey::generate(desk.sessions.clock.now())?;
     let (times, visit) = (desk.sessions.times, Visit::new(desk));
-    let (prover, network) = (desk.prover.clone(), desk.network()?);
+    let (prover, door) = (desk.prover.clone(), Door::SetupLink(desk.network()?));
     proof::to_the_end(async move {
-        let (owner, chosen) = typed.choose(&prover, &network, Role::Owner).await?;
+        let (owner, chosen) = typed.choose(&prover, door, Role::Owner).await?;
         let work = async move |conn: &mut Conn<'_>| {
             instance::lock(conn).await?;
             let judged = judge(conn, &link).await?;

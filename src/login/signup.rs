@@ -8,7 +8,7 @@ use super::{
     rule::{self, Visit, Welcome},
 };
 use crate::{
-    account::{self, Role, proof},
+    account::{self, Role, choice::Door, proof},
     audit::{self, Event, Kind},
     db::Conn,
     desk::Desk,
@@ -75,9 +75,9 @@ async fn must_be_open(desk: &Desk) -> Result<()> {
 async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
     let key = SessionKey::generate(desk.sessions.clock.now())?;
     let (times, visit) = (desk.sessions.times, Visit::new(desk));
-    let (prover, network) = (desk.prover.clone(), desk.network()?);
+    let (prover, door) = (desk.prover.clone(), Door::SignUp(desk.network()?));
     proof::to_the_end(async move {
-        let (new, chosen) = typed.choose(&prover, &network, Role::Member).await?;
+        let (new, chosen) = typed.choose(&prover, door, Role::Member).await?;
         let work = async move |conn: &mut Conn<'_>| {
             let Some(account) = account::create(conn, &new).await? else {
                 chosen.refused(conn).await?;
