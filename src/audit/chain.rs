@@ -3,9 +3,8 @@
 //! come to. So a link cannot be changed, taken out, put in or moved, and the last cannot be cut off, by who has the
 //! database and not the key file. Events of nobody are no links.
 //!
-//! Whoever restores an account's rows and its head together, all as they once were, is not found out by the database
-//! alone: what tells is a copy of the head from elsewhere, such as an older backup or what `doctor` printed. Nor is who takes
-//! out an account with all that was its own: accounts are not counted under a seal.
+//! The database alone cannot tell that an account's rows and its head were put back together, all as they once were, nor that
+//! an account was taken out with all that was its own. An [`anchor`](super::anchor) in the log can.
 //!
 //! Invariant: heads are locked in account order and last of all in their transaction, so that links are in the order of
 //! commits and nobody waits in a circle.
@@ -369,7 +368,7 @@ impl Encoding {
         Self(Vec::with_capacity(256)).text(Some(purpose))
     }
 
-    fn bytes(mut self, field: Option<&[u8]>) -> Self {
+    pub(super) fn bytes(mut self, field: Option<&[u8]>) -> Self {
         match field {
             Some(field) => {
                 self.0.push(1);
@@ -385,7 +384,7 @@ impl Encoding {
         self.bytes(field.map(str::as_bytes))
     }
 
-    fn number(self, field: i64) -> Self {
+    pub(super) fn number(self, field: i64) -> Self {
         self.bytes(Some(&field.to_be_bytes()))
     }
 }

@@ -97,7 +97,7 @@ async fn seal_heads(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<usize> {
 }
 
 /// Whose key seals what is of no account.
-const NOBODY: &str = "";
+pub(super) const NOBODY: &str = "";
 
 fn message(key_id: &str) -> Vec<u8> {
     Encoding::of("sessile trail mark 1").text(Some(key_id)).0

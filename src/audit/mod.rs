@@ -2,11 +2,15 @@
 //! records, by whoever does it; each account's events are links of a chain.
 //!
 //! Invariant: no key, secret or password is ever part of an event, and rows are only added. Nothing in them changes but
-//! that addresses are wiped.
+//! that addresses are wiped, and the oldest are removed.
 
+pub mod anchor;
 mod chain;
+mod checkpoint;
+mod finding;
 pub mod mark;
 mod page;
+pub mod retention;
 pub mod verify;
 pub mod wipe;
 

@@ -2,13 +2,13 @@
 //!
 //! Invariant: memory is bounded whatever the trail's length, and a server that records meanwhile causes no finding.
 
-use std::fmt;
-
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 
+pub use super::finding::{Finding, Wrong};
 use super::{
-    Kind,
+    Kind, anchor,
     chain::{self, Content},
+    checkpoint::{self, Checkpoint},
     mark::{self, Mark},
 };
 use crate::{
@@ -42,6 +42,10 @@ pub struct Verified {
     pub mark: Mark,
     /// One for each of those accounts, the first 100 in account order.
     pub findings: Vec<Finding>,
+    /// Accounts whose chain does not lead through what an anchor counted: how many, and the first.
+    pub astray: (u64, Option<String>),
+    /// Events that were removed when they had become too old.
+    pub removed: u64,
 }
 
 impl Verified {
@@ -51,73 +55,13 @@ impl Verified {
     }
 }
 
-/// What is wrong with an account's chain, where that shows first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Whose.
-    pub account_id: String,
-    /// The event where it shows, `audit.id`; `None` if it shows at the head.
-    pub audit_id: Option<i64>,
-    /// What.
-    pub wrong: Wrong,
-}
-
-/// What can be wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
-    /// The event is not as it was sealed, or does not follow what stands before it.
-    Changed,
-    /// Events are missing before this one.
-    Missing,
-    /// Events stand in another order than they happened.
-    Reordered,
-    /// An event was put in that is no link, or a link twice.
-    Inserted,
-    /// This many of the newest events were cut off.
-    TailCut(i64),
-    /// The head is not as it was sealed, is not the head of these links, or is gone.
-    Head,
-    /// Events from before the chain were taken out or put in.
-    History,
-    /// There is no beginning: not even that the account was made.
-    Beginning,
-    /// The key of this id sealed it and is not in the key file.
-    KeyMissing(String),
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Changed => f.write_str("changed, or not what followed the one before"),
-            Self::Missing => f.write_str("events before it are missing"),
-            Self::Reordered => f.write_str("the order was changed"),
-            Self::Inserted => f.write_str("put in afterwards"),
-            Self::TailCut(links) => write!(f, "the newest events are missing: {links}"),
-            Self::Head => f.write_str("the head of the chain was changed or is gone"),
-            Self::History => f.write_str("events from before the chain were taken out or put in"),
-            Self::Beginning => f.write_str("the beginning is missing, with the making of the account"),
-            Self::KeyMissing(id) => write!(
-                f,
-                "not checkable: key {id} is missing from the key file (SESSILE_KEY_FILE); put it back as a line trail:KEY"
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.audit_id {
-            Some(id) => write!(f, "account {}, event {id}: {}", self.account_id, self.wrong),
-            None => write!(f, "account {}: {}", self.account_id, self.wrong),
-        }
-    }
-}
-
 /// Walks the chains of all accounts.
-///
-/// # Errors
-/// When the database is away.
 pub async fn verify(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Verified> {
+    verify_since(conn, keys, None).await
+}
+
+/// Walks the chains of all accounts, and looks whether they lead through what the anchor of this number counted.
+pub async fn verify_since(conn: &mut Conn<'_>, keys: &TrailKeys, anchor: Option<i64>) -> Result<Verified> {
     let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
     let mut last = String::new();
     loop {
@@ -126,7 +70,11 @@ pub async fn verify(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Verified> {
         let Some(newest) = ids.last() else { return Ok(verified) };
         last.clone_from(newest);
         for id in ids {
-            let finding = walk(conn, keys, id, &mut verified).await?;
+            let promise = match anchor {
+                Some(number) => anchor::counted(conn, &id, number).await?,
+                None => None,
+            };
+            let finding = walk(conn, keys, id, promise, &mut verified).await?;
             verified.note(finding);
         }
     }
@@ -146,54 +94,46 @@ impl Verified {
     }
 }
 
-/// Walks one chain. The head is read after the links, so that what is recorded meanwhile is never taken for cut off.
+/// Walks one chain, and once more if events were removed meanwhile.
 async fn walk(
     conn: &mut Conn<'_>,
     keys: &TrailKeys,
     account_id: String,
+    promise: Option<(i64, Vec<u8>)>,
     verified: &mut Verified,
 ) -> Result<Option<Finding>> {
-    let mut walk = Walk::new(keys, account_id);
-    walk.is_marked = verified.mark != Mark::Missing;
-    let mut promised = 0;
-    let found = loop {
-        let (rows, head) = walk.read(conn).await?;
-        if let Some(row) = rows.first()
-            && walk.is_gap(row)
-        {
-            break Some(walk.gap(conn, row).await?);
+    let mut beginning = checkpoint::read(conn, &account_id).await?;
+    let (walk, found) = loop {
+        let mut walk = Walk::new(keys, account_id.clone(), beginning.as_ref());
+        walk.is_marked = verified.mark != Mark::Missing;
+        walk.promise.clone_from(&promise);
+        let found = match walk.check_beginning(beginning.as_ref())? {
+            None => walk.on(conn).await?,
+            found => found,
+        };
+        let now = checkpoint::read(conn, &account_id).await?;
+        if now == beginning {
+            break (walk, found);
         }
-        let mut found = None;
-        for row in &rows {
-            if walk.is_gap(row) {
-                break;
-            }
-            found = walk.step(row)?;
-            if found.is_some() {
-                break;
-            }
-        }
-        if found.is_some() {
-            break found;
-        }
-        let links = head.as_ref().map_or(0, |head| head.links);
-        // Links that came after the last read, and before that of the head, are there in the next.
-        if rows.is_empty() && (links <= walk.links || promised == links) {
-            break walk.finish(head)?;
-        }
-        promised = if rows.is_empty() { links } else { 0 };
+        beginning = now;
     };
-    verified.links += u64::try_from(walk.links).unwrap_or_default();
-    verified.unchained += u64::try_from(walk.unchained).unwrap_or_default();
+    let removed = beginning.as_ref().map_or([0, 0], |beginning| [beginning.links, beginning.unchained]);
+    verified.links += u64::try_from(walk.links - removed[0]).unwrap_or_default();
+    verified.unchained += u64::try_from(walk.unchained - removed[1]).unwrap_or_default();
+    verified.removed += u64::try_from(removed[0] + removed[1]).unwrap_or_default();
+    if walk.promise.is_some() {
+        verified.astray.0 += 1;
+        verified.astray.1.get_or_insert(account_id);
+    }
     Ok(found)
 }
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = audit)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-struct Row {
-    id: i64,
-    at: Instant,
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) at: Instant,
     kind: String,
     actor: String,
     session_id: Option<String>,
@@ -208,38 +148,91 @@ struct Row {
     mac: Option<Vec<u8>>,
 }
 
-struct Walk<'k> {
+/// A walk along one chain, from its beginning or from the checkpoint that stands for it.
+pub(super) struct Walk<'k> {
     keys: &'k TrailKeys,
     account_id: String,
     last_id: i64,
-    links: i64,
-    unchained: i64,
-    digest: Vec<u8>,
-    begins_with_its_making: bool,
+    pub(super) links: i64,
+    pub(super) unchained: i64,
+    pub(super) digest: Vec<u8>,
+    has_beginning: bool,
     key_missing: Option<(i64, String)>,
     /// The last links in a row whose seals could not be checked: how many, and the newest.
     unchecked: (u64, i64),
     is_marked: bool,
+    /// What an anchor counted, until it turns out to be so.
+    promise: Option<(i64, Vec<u8>)>,
 }
 
 impl<'k> Walk<'k> {
-    fn new(keys: &'k TrailKeys, account_id: String) -> Self {
+    pub(super) fn new(keys: &'k TrailKeys, account_id: String, beginning: Option<&Checkpoint>) -> Self {
         Self {
             keys,
             account_id,
             last_id: 0,
-            links: 0,
-            unchained: 0,
-            digest: Vec::new(),
-            begins_with_its_making: false,
+            links: beginning.map_or(0, |beginning| beginning.links),
+            unchained: beginning.map_or(0, |beginning| beginning.unchained),
+            digest: beginning.map_or_else(Vec::new, |beginning| beginning.digest.clone()),
+            has_beginning: beginning.is_some(),
             key_missing: None,
             unchecked: (0, 0),
             is_marked: false,
+            promise: None,
+        }
+    }
+
+    /// Whether the checkpoint is as it was sealed. What an anchor counted before it was removed rightly.
+    pub(super) fn check_beginning(&mut self, beginning: Option<&Checkpoint>) -> Result<Option<Finding>> {
+        let Some(beginning) = beginning else { return Ok(None) };
+        match beginning.is_sealed(self.keys, &self.account_id)? {
+            Some(true) => {}
+            Some(false) => return Ok(Some(self.finding(None, Wrong::Checkpoint))),
+            None => return Ok(Some(self.finding(None, Wrong::KeyMissing(beginning.key_id.clone())))),
+        }
+        if self.promise.as_ref().is_some_and(|(links, _)| *links < beginning.links) {
+            self.promise = None;
+        }
+        self.keep_promise();
+        Ok(None)
+    }
+
+    /// Forgets what an anchor counted if the chain leads through it.
+    fn keep_promise(&mut self) {
+        if self.promise.as_ref().is_some_and(|(links, digest)| *links == self.links && *digest == self.digest) {
+            self.promise = None;
+        }
+    }
+
+    /// Walks on to the end. The head is read after the links, so that what is recorded meanwhile is never taken for cut off.
+    async fn on(&mut self, conn: &mut Conn<'_>) -> Result<Option<Finding>> {
+        let mut promised = 0;
+        loop {
+            let (rows, head) = self.read(conn).await?;
+            if let Some(row) = rows.first()
+                && self.is_gap(row)
+            {
+                return self.gap(conn, row).await.map(Some);
+            }
+            for row in rows.iter() {
+                if self.is_gap(row) {
+                    break;
+                }
+                if let Some(found) = self.step(row)? {
+                    return Ok(Some(found));
+                }
+            }
+            let links = head.as_ref().map_or(0, |head| head.links);
+            // Links that came after the last read, and before that of the head, are there in the next.
+            if rows.is_empty() && (links <= self.links || promised == links) {
+                return self.finish(head);
+            }
+            promised = if rows.is_empty() { links } else { 0 };
         }
     }
 
     /// The next links, and then the head.
-    async fn read(&self, conn: &mut Conn<'_>) -> Result<(Vec<Row>, Option<TrailHead>)> {
+    pub(super) async fn read(&self, conn: &mut Conn<'_>) -> Result<(Vec<Row>, Option<TrailHead>)> {
         let next = audit::table.filter(audit::account_id.eq(&self.account_id)).filter(audit::id.gt(self.last_id));
         let rows = run!(conn, load(next.order(audit::id).limit(ROWS).select(Row::as_select())))?;
         let head = trails::table.find(&self.account_id);
@@ -247,7 +240,7 @@ impl<'k> Walk<'k> {
     }
 
     /// Whether links are missing before this one, here at least.
-    fn is_gap(&self, row: &Row) -> bool {
+    pub(super) fn is_gap(&self, row: &Row) -> bool {
         row.seq.is_some_and(|seq| seq > self.links + 1)
     }
 
@@ -260,7 +253,7 @@ impl<'k> Walk<'k> {
     }
 
     /// Takes the next row; what is wrong with it.
-    fn step(&mut self, row: &Row) -> Result<Option<Finding>> {
+    pub(super) fn step(&mut self, row: &Row) -> Result<Option<Finding>> {
         let wrong = |wrong| Ok(Some(self.finding(Some(row.id), wrong)));
         let Some(seq) = row.seq else {
             if self.links > 0 {
@@ -296,10 +289,11 @@ impl<'k> Walk<'k> {
             Some(_) => (0, 0),
             None => (self.unchecked.0 + 1, row.id),
         };
-        self.begins_with_its_making |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
+        self.has_beginning |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
         self.digest = chain::digest(&self.digest, &content, mac);
         self.links = seq;
         self.last_id = row.id;
+        self.keep_promise();
         Ok(None)
     }
 
@@ -310,7 +304,7 @@ impl<'k> Walk<'k> {
         if head.links > self.links {
             return wrong(Wrong::TailCut(head.links - self.links));
         }
-        if self.unchained == 0 && !self.begins_with_its_making {
+        if self.unchained == 0 && !self.has_beginning {
             return wrong(Wrong::Beginning);
         }
         if head.links == 0 && self.links == 0 && head.mac.is_none() {

@@ -3,16 +3,18 @@
 //! Invariant: it makes no file and changes nothing.
 
 mod proxy_trust;
+mod since;
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use self::proxy_trust::proxy_trust;
+use self::{proxy_trust::proxy_trust, since::since};
 use super::{in_words, say, tls};
 use crate::{
     account,
     audit::{
+        anchor::Anchor,
         mark::Mark,
-        verify::{Verified, Wrong, verify},
+        verify::{Verified, Wrong, verify_since},
     },
     clock::Clock,
     db::{Instant, Place, Schema, inspect::Inspection, now, run as query},
@@ -28,9 +30,19 @@ const CLOCK_TOLERANCE_MS: i64 = 5_000;
 /// What was seen, or what is wrong and what to do.
 type Finding = Result<String, String>;
 
+/// What `sessile doctor` is asked to look at besides.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A line "digest of the audit trail" from a server's log: the trail must still contain what it contained then
+    #[arg(long, value_name = "LINE")]
+    since: Option<String>,
+}
+
 /// What the checks look at.
 struct Patient {
     settings: Settings,
+    anchor: Option<Anchor>,
+    verified: Option<Verified>,
     keys: Result<Option<Keys>, String>,
     database: Result<Option<Inspection>, String>,
     schema: Result<Schema, String>,
@@ -40,8 +52,17 @@ struct Patient {
 ///
 /// # Errors
 /// When a check failed, in one line.
-pub async fn run(settings: Settings) -> Result<()> {
-    tell(&examine(&mut Patient::new(settings).await).await)
+pub async fn run(args: Args, settings: Settings) -> Result<()> {
+    let anchor = args.since.map(|line| Anchor::find(&line).ok_or_else(no_anchor)).transpose()?;
+    tell(&examine(&mut Patient::new(settings, anchor).await).await)
+}
+
+fn no_anchor() -> Error {
+    Error::Invalid(
+        "--since: there is no digest of the audit trail in this line: give a whole line of the server's log that says \
+         \"digest of the audit trail\""
+            .into(),
+    )
 }
 
 /// A line for each finding.
@@ -68,7 +89,7 @@ pub fn tell(findings: &[(&str, Finding)]) -> Result<()> {
 
 /// Every check in the order of its line.
 async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
-    vec![
+    let mut findings = vec![
         ("settings", Ok("all are good, and fit together".to_owned())),
         ("key file", key_file(patient).await),
         ("database", database(patient).await),
@@ -79,11 +100,15 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
         ("proxy trust", proxy_trust(&patient.settings)),
-    ]
+    ];
+    if patient.anchor.is_some() {
+        findings.push(("trail since", since(patient).await));
+    }
+    findings
 }
 
 impl Patient {
-    async fn new(settings: Settings) -> Self {
+    async fn new(settings: Settings, anchor: Option<Anchor>) -> Self {
         let keys = Keys::read(&settings.key_file).map_err(|error| error.to_string());
         let mut database = Inspection::open(&settings).await.map_err(|error| away(&error));
         let schema = match &mut database {
@@ -91,7 +116,7 @@ impl Patient {
             Ok(None) => Ok(Schema::Missing),
             Err(_) => Err(unseen()),
         };
-        Self { settings, keys, database, schema }
+        Self { settings, anchor, verified: None, keys, database, schema }
     }
 }
 
@@ -249,9 +274,11 @@ async fn trail(patient: &mut Patient) -> Finding {
             false => Ok("no events of accounts yet".to_owned()),
         };
     };
-    let verified = verify(&mut database.conn(), keys.trail()).await.map_err(|error| away(&error))?;
+    let number = patient.anchor.as_ref().map(|anchor| anchor.number);
+    let verified = verify_since(&mut database.conn(), keys.trail(), number).await.map_err(|error| away(&error))?;
+    let verified = patient.verified.insert(verified);
     let Some(first) = verified.findings.first() else {
-        return marked(&verified).map_or_else(|| Ok(in_order(&verified)), Err);
+        return marked(verified).map_or_else(|| Ok(in_order(verified)), Err);
     };
     let more = match verified.broken + verified.uncheckable - 1 {
         0 => String::new(),
@@ -286,10 +313,11 @@ fn marked(verified: &Verified) -> Option<String> {
 }
 
 fn in_order(verified: &Verified) -> String {
-    let Verified { accounts, links, unchained, .. } = verified;
+    let Verified { accounts, links, unchained, removed, .. } = verified;
     let older =
         if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
-    format!("{links} events of {accounts} accounts are as they were recorded{older}")
+    let removed = if *removed > 0 { format!("; {removed} older ones were removed") } else { String::new() };
+    format!("{links} events of {accounts} accounts are as they were recorded{older}{removed}")
 }
 
 async fn clock(patient: &mut Patient) -> Finding {

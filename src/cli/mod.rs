@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a command changes is committed, with its audit rows, when it returns.
 
+mod anchors;
 mod connection;
 mod doctor;
 mod listener;
@@ -49,7 +50,7 @@ enum Command {
     /// Brings the schema up to date and exits
     Migrate,
     /// Checks settings, key file, database, schema, clock and proxy trust, and changes nothing
-    Doctor,
+    Doctor(doctor::Args),
     /// Looks after accounts
     #[command(subcommand)]
     User(user::Command),
@@ -75,7 +76,7 @@ pub fn run() -> ExitCode {
         _ => SettingsArgs::default(),
     };
     let done = match (checked(args.at(place)), &command) {
-        (Err(words), Command::Doctor) => doctor::tell(&[("settings", Err(words))]).map_err(|error| in_words(&error)),
+        (Err(words), Command::Doctor(_)) => doctor::tell(&[("settings", Err(words))]).map_err(|error| in_words(&error)),
         (settings, _) => settings.and_then(|settings| carry_out(command, settings)),
     };
     match done {
@@ -97,7 +98,7 @@ fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
         .block_on(async move {
             match command {
                 Command::Serve(_) => serve::run(settings).await,
-                Command::Doctor => doctor::run(settings).await,
+                Command::Doctor(args) => doctor::run(args, settings).await,
                 Command::Migrate => make(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,

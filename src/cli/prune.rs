@@ -1,7 +1,7 @@
 //! `sessile prune`
 
 use super::{open_to_record, say};
-use crate::{device, draft, error::Result, session::sweep, settings::Settings, throttle};
+use crate::{audit::retention, device, draft, error::Result, session::sweep, settings::Settings, throttle};
 
 /// Sweeps once and prints what it did.
 pub async fn run(settings: &Settings) -> Result<()> {
@@ -11,5 +11,6 @@ pub async fn run(settings: &Settings) -> Result<()> {
     draft::sweep::sweep(&db).await?;
     device::sweep::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
+    retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))
 }

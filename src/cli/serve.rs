@@ -11,6 +11,7 @@ use rustix::process::Signal as Signo;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
+    anchors::Anchors,
     listener, sessions,
     stopping::{Signals, drain},
     tls::Certificate,
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
+    audit::retention,
     db::{Conn, Db, Place, inspect::Inspection},
     device, draft,
     error::{Away, Error, Result},
@@ -79,7 +81,8 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let serving = rt::spawn(server);
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     announce(&format!("sessile: listening on {scheme}://{address}"));
-    let mut looking_after = pin!(look_after(&parts, opened, outage, &settings));
+    let anchors = Anchors::new(parts.sessions.db.clone(), parts.site.keys.trail().clone());
+    let mut looking_after = pin!(look_after(&parts, opened, outage, &settings, &anchors));
     let result = tokio::select! {
         ended = &mut looking_after => ended,
         ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
@@ -95,6 +98,9 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     // What is queued is the activity of requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
         tracing::warn!(%error, "the last touches were not written");
+    }
+    if parts.site.is_ready() {
+        anchors.last().await;
     }
     result
 }
@@ -176,6 +182,7 @@ async fn look_after(
     mut opened: Option<SetupLink>,
     mut outage: Outage,
     settings: &Settings,
+    anchors: &Anchors,
 ) -> Result<()> {
     let link = loop {
         match opened {
@@ -196,7 +203,8 @@ async fn look_after(
         parts.news.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
-        sweep_now_and_then(&parts.sessions.db, settings.prune_interval, settings.address_ttl)
+        anchors.now_and_then(),
+        sweep_now_and_then(&parts.sessions.db, settings)
     );
     Ok(())
 }
@@ -220,13 +228,15 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
-async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Duration) {
-    let Some(every) = every else { return };
+async fn sweep_now_and_then(db: &Db, settings: &Settings) {
+    let Some(every) = settings.prune_interval else { return };
+    let address_ttl = settings.address_ttl;
     let mut sessions = Outage::new("sweeping sessions");
     let mut counts = Outage::new("deleting old counts of wrong passwords");
     let mut drafts = Outage::new("deleting old drafts");
     let mut devices = Outage::new("deleting old devices");
     let mut addresses = Outage::new("wiping old addresses");
+    let mut events = Outage::new("removing old audit events");
     loop {
         match sessions.see(sweep::sweep(db).await) {
             Some(swept) if swept != sweep::Swept::default() => {
@@ -239,6 +249,9 @@ async fn sweep_now_and_then(db: &Db, every: Option<Duration>, address_ttl: Durat
         devices.see(device::sweep::sweep(db).await);
         if let Some(wiped @ 1..) = addresses.see(sweep::wipe_addresses(db, address_ttl).await) {
             tracing::info!(wiped, "old addresses were wiped");
+        }
+        if let Some(removed @ 1..) = events.see(retention::sweep(db, settings.audit_ttl).await) {
+            tracing::info!(removed, "old audit events were removed");
         }
         rt::time::sleep(every).await;
     }

@@ -4,6 +4,7 @@
 //! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
 //! that broke, hung or turned read-only never goes back to the pool; and there are never more than the settings say.
 
+mod anchor_rows;
 mod beside;
 mod conn;
 mod draft_rows;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use self::notify::Tell;
 pub use self::{
+    anchor_rows::{AnchorRow, AnchorRows},
     conn::{Conn, EngineConn, Epilogue},
     draft_rows::{DraftRow, DraftRows},
     express::{Merged, Now, before_now, from_now, merged, now, octet_length, substr},

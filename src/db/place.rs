@@ -82,7 +82,7 @@ async fn text(conn: &mut Conn<'_>, query: &str) -> Result<Option<String>> {
     let row: Result<Value> = run!(conn, get_result(diesel::sql_query(query)));
     match row {
         Ok(row) => Ok(Some(row.value)),
-        Err(Error::Unavailable(fault)) if matches!(fault.what, Away::Database) => Ok(None),
+        Err(Error::Unavailable(fault)) if matches!(fault.what, Away::Database | Away::Refused) => Ok(None),
         Err(error) => Err(error),
     }
 }

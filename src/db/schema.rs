@@ -115,6 +115,32 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::db::instant::sql::Instant;
 
+    trail_anchors (account_id, links) {
+        account_id -> Text,
+        links -> BigInt,
+        digest -> Binary,
+        anchor -> BigInt,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    trail_checkpoints (account_id) {
+        account_id -> Text,
+        links -> BigInt,
+        unchained -> BigInt,
+        digest -> Binary,
+        key_id -> Text,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
     drafts (account_id, id) {
         account_id -> Text,
         id -> Text,
@@ -156,6 +182,8 @@ diesel::table! {
         place -> Nullable<Text>,
         timeline -> Nullable<Text>,
         unconfirmed_at -> Nullable<Instant>,
+        anchor -> BigInt,
+        anchoring_until -> Nullable<Instant>,
     }
 }
 

@@ -67,6 +67,8 @@ settings! {
         "Time between two prunings; 0s turns them off"
     address_ttl "SESSILE_ADDRESS_TTL" "DURATION" ["90d"] "90d"
         "IP addresses are wiped after this"
+    audit_ttl "SESSILE_AUDIT_TTL" "DURATION" ["400d"] "400d"
+        "Audit events older than this are removed"
     pool_max "SESSILE_POOL_MAX" "COUNT" ["10"] "10"
         "Database connections"
     pool_timeout "SESSILE_POOL_TIMEOUT" "DURATION" ["2s"] "2s"

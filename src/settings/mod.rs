@@ -51,6 +51,8 @@ pub struct Settings {
     pub prune_interval: Option<Duration>,
     /// Time after which IP addresses are wiped.
     pub address_ttl: Duration,
+    /// Audit events older than this are removed.
+    pub audit_ttl: Duration,
     /// Most database connections, at least 1.
     pub pool_max: usize,
     /// How long a request waits for a database connection; never zero.
@@ -138,6 +140,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let lifetimes = Lifetimes::read(input);
     let prune_interval = input.read("SESSILE_PRUNE_INTERVAL", values::duration_or_zero);
     let address_ttl = input.read("SESSILE_ADDRESS_TTL", values::duration);
+    let audit_ttl = input.read("SESSILE_AUDIT_TTL", values::duration);
     let pool_max = input.read("SESSILE_POOL_MAX", |v| values::count(v, 1, 10_000));
     let pool_timeout = input.read("SESSILE_POOL_TIMEOUT", values::timeout);
     let statement_timeout = input.read("SESSILE_STATEMENT_TIMEOUT", values::timeout);
@@ -164,6 +167,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         touch_interval: lifetimes.touch,
         prune_interval: prune_interval?,
         address_ttl: address_ttl?,
+        audit_ttl: audit_ttl?,
         pool_max: pool_max? as usize,
         pool_timeout: pool_timeout?,
         statement_timeout: statement_timeout?,

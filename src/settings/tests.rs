@@ -167,6 +167,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!(settings.touch_interval, Duration::from_secs(60));
     assert_eq!(settings.prune_interval, Some(Duration::from_secs(3600)));
     assert_eq!(settings.address_ttl, Duration::from_secs(90 * 86_400));
+    assert_eq!(settings.audit_ttl, Duration::from_secs(400 * 86_400));
     assert_eq!(settings.pool_max, 10);
     assert_eq!(settings.pool_timeout, Duration::from_secs(2));
     assert_eq!(settings.statement_timeout, Duration::from_secs(3));

@@ -92,6 +92,50 @@ test('writing goes on in the change that waits, and never in one that is on its 
   expect(seen.left).toEqual([]);
 });
 
+test('what a restored server lacks goes back to it, and what it has does not', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await lab.keep('gone', 'only here', 1);
+    await lab.keep('lost', 'lost text', 2);
+    await lab.keep('same', 'same', 1);
+    await lab.keep('written', 'old', 4);
+    await outbox.write('ann', 'written', 'mine', { version: 4, text: 'old' });
+    lab.answer = async (call) => {
+      const results = call.operations.map(({ id, draftId, text }) => ({ id, status: 'applied', draft: lab.draft(draftId, text, 9) }));
+      if (lab.calls.length > 1) {
+        lab.during = await lab.shown();
+        return lab.body(results);
+      }
+      return lab.body(results, { reset: true, restored: true, drafts: [lab.draft('lost', 'before', 1), lab.draft('same', 'same', 1), lab.draft('written', 'mine', 9)] });
+    };
+    await outbox.flush();
+    const calls = lab.calls.map(({ operations }) => operations.map(({ kind, draftId, text, baseVersion }) => [kind, draftId, text, baseVersion]));
+    return { calls, during: lab.during, shown: await lab.shown(), left: await lab.texts() };
+  });
+  expect(seen.calls).toEqual([
+    [['draft.put', 'written', 'mine', 4]],
+    [['draft.keep', 'gone', 'only here', 1], ['draft.keep', 'lost', 'lost text', 2]],
+  ]);
+  expect(seen.during).toEqual(['before', 'mine', 'only here', 'same']);
+  expect(seen.shown).toEqual(['lost text', 'mine', 'only here', 'same']);
+  expect(seen.left).toEqual([]);
+});
+
+test('a text from a lost history that is refused stays, and can be written on', async ({ page }) => {
+  const seen = await page.evaluate(async () => {
+    const { outbox } = lab;
+    await lab.keep('gone', 'only here', 1);
+    lab.answer = (call) => (lab.calls.length > 1 ? lab.refused(call) : lab.body([], { reset: true, restored: true, drafts: [] }));
+    await outbox.flush();
+    const before = { asides: await lab.asides(), shown: await lab.shown() };
+    await outbox.write('ann', 'gone', 'only here, still', { version: 1, text: 'only here' });
+    const [{ op: { kind, text, baseVersion }, state }] = await lab.rows('outbox');
+    return { before, written: [kind, text, baseVersion, state] };
+  });
+  expect(seen.before).toEqual({ asides: ['only here'], shown: ['only here'] });
+  expect(seen.written).toEqual(['draft.put', 'only here, still', 1, 'waiting']);
+});
+
 test('two tabs that write in one draft do not write over one another', async ({ page }) => {
   const seen = await page.evaluate(async () => {
     await lab.keep('d', 'begun', 3);

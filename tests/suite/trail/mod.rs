@@ -1,7 +1,9 @@
 //! The trail that can be trusted: the same cases on both engines.
 
+mod anchors;
 mod keys;
 mod races;
+mod retention;
 mod tampering;
 mod wiping;
 

@@ -1,0 +1,3 @@
+ALTER TABLE instance DROP COLUMN anchoring_until;
+ALTER TABLE instance DROP COLUMN anchor;
+DROP TABLE trail_anchors;

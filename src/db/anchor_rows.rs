@@ -1,0 +1,76 @@
+//! Which links an anchor found, written in one statement, which diesel cannot write for both engines.
+
+use diesel::{
+    QueryResult, RunQueryDsl,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::{BigInt, Binary, Bool, Text},
+    sqlite::Sqlite,
+};
+
+use super::express::{POSTGRES_NOW, SQLITE_NOW};
+
+/// The links of an account, and what they come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns are described in the migrations")]
+pub struct AnchorRow {
+    pub account_id: String,
+    pub links: i64,
+    pub digest: Vec<u8>,
+}
+
+/// Rows of an anchor. Those that stand already stay: nothing has happened to their accounts since.
+#[derive(Debug, Clone, Copy)]
+pub struct AnchorRows<'a> {
+    /// The anchor's number.
+    pub anchor: i64,
+    /// At least one, each account once.
+    pub rows: &'a [AnchorRow],
+}
+
+impl AnchorRows<'_> {
+    fn insert<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>, now: &str) -> QueryResult<()>
+    where
+        Engine: diesel::backend::Backend,
+        String: diesel::serialize::ToSql<Text, Engine>,
+        i64: diesel::serialize::ToSql<BigInt, Engine>,
+        Vec<u8>: diesel::serialize::ToSql<Binary, Engine>,
+    {
+        out.push_sql("INSERT INTO trail_anchors (account_id, links, digest, anchor, at) VALUES ");
+        for (n, row) in self.rows.iter().enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_bind_param::<Text, _>(&row.account_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&row.links)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Binary, _>(&row.digest)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&self.anchor)?;
+            out.push_sql(", ");
+            out.push_sql(now);
+            out.push_sql(")");
+        }
+        out.push_sql(" ON CONFLICT (account_id, links) DO NOTHING");
+        Ok(())
+    }
+}
+
+impl Query for AnchorRows<'_> {
+    type SqlType = Bool;
+}
+impl QueryId for AnchorRows<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Conn> RunQueryDsl<Conn> for AnchorRows<'_> {}
+
+impl QueryFragment<Pg> for AnchorRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.insert(&mut out, POSTGRES_NOW)
+    }
+}
+impl QueryFragment<Sqlite> for AnchorRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.insert(&mut out, SQLITE_NOW)
+    }
+}
