@@ -24,7 +24,7 @@ use crate::{
     error::{EndedBecause, Error, Result},
     failure, page,
     secret::Secret,
-    security::{Site, cookies, forms},
+    security::{Site, forms},
     session::{
         SessionKey, Sessions,
         current::{self, Facts},
@@ -52,7 +52,7 @@ pub struct Desk {
 impl Desk {
     /// What makes this browser the same device as before, if it brought it.
     pub fn device_secret(&self) -> Option<Secret> {
-        cookies::short_secret(&self.req, &self.site.cookies.device)
+        self.site.cookies.device_secret(self.req.headers())
     }
 
     /// The claim of whoever is asking to be the one with this address.

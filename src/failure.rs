@@ -27,7 +27,7 @@ use crate::{
         answers::Recipient,
         compress,
         connections::Connection,
-        cookies,
+        cookies::CookieNames,
         envelope::{FactsSlot, RequestId},
         forms, headers, limits,
         proxies::{self, Client},
@@ -222,7 +222,7 @@ impl Asked {
             add_cookie(&mut answer, &site.cookies.removal(&site.cookies.bounce));
         }
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
-            leave_cookie_alone(&mut answer, &site.cookies.session);
+            leave_session_alone(&mut answer, &site.cookies);
         }
         headers::secure(answer.headers_mut(), &self.id, site.public.is_https());
         tracing::info!(
@@ -259,27 +259,28 @@ fn add_cookie(answer: &mut HttpResponse, cookie: &actix_web::cookie::Cookie<'_>)
     let _ = answer.add_cookie(cookie);
 }
 
-/// A touch renews the cookie of a request that may fail later, and a fault touches no cookie.
-fn leave_cookie_alone(answer: &mut HttpResponse, name: &str) {
-    let sets = |cookie: &header::HeaderValue| {
-        cookie.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
-    };
+/// A touch renews the cookie of a request that may fail later, and a fault touches no session cookie.
+fn leave_session_alone(answer: &mut HttpResponse, names: &CookieNames) {
     let set: Vec<_> = answer.headers_mut().remove(header::SET_COOKIE).collect();
-    for cookie in set.into_iter().filter(|cookie| !sets(cookie)) {
+    for cookie in set.into_iter().filter(|cookie| !names.is_of_session(cookie)) {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }
 }
 
 fn bounce(req: &ServiceRequest, site: &Site) -> Bounce {
     let fetch = |name: &str| req.headers().get(name).map(header::HeaderValue::as_bytes);
-    let has = |name: &str| !cookies::all_named(req.headers(), name).is_empty();
     let elsewhere = matches!(fetch("sec-fetch-site"), Some(b"cross-site" | b"same-site"));
     let navigation = fetch("sec-fetch-mode") == Some(b"navigate") && fetch("sec-fetch-dest") == Some(b"document");
-    let lost = elsewhere && navigation && req.method() == actix_web::http::Method::GET && !has(&site.cookies.session);
-    match has(&site.cookies.bounce) {
-        true => Bounce::Done,
-        false if lost && is_page(req.path()) => Bounce::Wanted,
-        false => Bounce::No,
+    if site.cookies.has_bounced(req.headers()) {
+        return Bounce::Done;
+    }
+    let is_get = req.method() == actix_web::http::Method::GET;
+    if !(elsewhere && navigation && is_get && is_page(req.path())) {
+        return Bounce::No;
+    }
+    match site.cookies.sent_session(req.headers(), &site.keys).presented {
+        Presented::Nothing => Bounce::Wanted,
+        Presented::Foreign | Presented::Key(_) => Bounce::No,
     }
 }
 

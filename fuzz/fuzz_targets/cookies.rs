@@ -9,9 +9,16 @@ use actix_web::{
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
 use libfuzzer_sys::fuzz_target;
-use sessile::{key_file::Keys, secret, security::cookies, session::SessionKey};
+use sessile::{
+    key_file::Keys,
+    secret,
+    security::cookies::{self, CookieNames},
+    session::{SessionKey, request::Presented},
+    settings::PublicUrl,
+};
 
 const NAME: &str = "__Host-aiq_session";
+static NAMES: LazyLock<CookieNames> = LazyLock::new(|| CookieNames::new(&PublicUrl::localhost(443, true)));
 static OURS: LazyLock<Keys> = LazyLock::new(new_keys);
 static THEIRS: LazyLock<Keys> = LazyLock::new(new_keys);
 
@@ -23,7 +30,7 @@ fuzz_target!(|sent: &[u8]| {
     }
 });
 
-/// No header lets anybody in who has no key of ours, and what goes on to the session layer holds no such cookie.
+/// No header lets anybody in who has no key of ours, and nothing but well-formed cookies of ours goes on to the session layer.
 fn header(sent: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in sent.split(|byte| *byte == b'\n') {
@@ -31,14 +38,12 @@ fn header(sent: &[u8]) {
             headers.append(COOKIE, value);
         }
     }
-    for cookie in cookies::all_named(&headers, NAME) {
-        assert_eq!(cookie.name(), NAME);
-        assert_eq!(OURS.verify_cookie(&cookie), None, "forged: {cookie}");
+    let session = NAMES.sent_session(&headers, &OURS);
+    assert!(!matches!(session.presented, Presented::Key(_)), "forged: {headers:?}");
+    NAMES.keep_accepted(&mut headers, &session.presented, &OURS);
+    for (name, value) in cookies::sent(&headers) {
+        assert!([&NAMES.device, &NAMES.visitor].iter().any(|own| *own == name) && value.is_some(), "{headers:?}");
     }
-    let rest = cookies::others(&headers, NAME).join("; ");
-    let rest = HeaderValue::from_bytes(rest.as_bytes()).expect("parts of a header are one");
-    let named = |pair: &str| Cookie::parse_encoded(pair.trim().to_owned()).is_ok_and(|cookie| cookie.name() == NAME);
-    assert!(!String::from_utf8_lossy(rest.as_bytes()).split(';').any(named), "{rest:?}");
 }
 
 /// A key is read as a whole or not at all.
@@ -55,10 +60,11 @@ fn signature(value: &str) {
     let signed = OURS.sign_cookie(NAME, value.to_owned()).encoded().to_string();
     let mut headers = HeaderMap::new();
     headers.append(COOKIE, HeaderValue::from_str(&signed).expect("a header"));
-    let found = cookies::all_named(&headers, NAME);
-    let [cookie] = found.as_slice() else { panic!("{} cookies in {signed}", found.len()) };
-    assert_eq!(OURS.verify_cookie(cookie).as_deref(), Some(value));
-    assert_eq!(THEIRS.verify_cookie(cookie), None);
+    let found: Vec<_> = cookies::sent(&headers).collect();
+    let [(NAME, Some(sent))] = found.as_slice() else { panic!("{found:?} in {signed}") };
+    let cookie = Cookie::parse_encoded(format!("{NAME}={sent}")).expect("a cookie");
+    assert_eq!(OURS.verify_cookie(&cookie).as_deref(), Some(value));
+    assert_eq!(THEIRS.verify_cookie(&cookie), None);
     let mut longer = cookie.clone();
     longer.set_value(format!("{}x", cookie.value()));
     assert_eq!(OURS.verify_cookie(&longer), None);

@@ -1,46 +1,168 @@
-//! The cookies: their names, their attributes, and how they are read. All are HttpOnly, SameSite=Strict and for the whole
-//! origin; under https they are Secure and carry `__Host-`, so that no neighbour can set them (RFC 6265bis, 4.1.3).
+//! Cookies: their names, their attributes, and the one parser of `Cookie` headers. All are HttpOnly, SameSite=Strict and for
+//! the whole origin. Under https they are Secure and carry `__Host-`, so that no sibling domain can set them (RFC 6265bis,
+//! 4.1.3). Browsers do not keep the cookies of different ports apart, so a port in the public origin is part of each name.
+//!
+//! Invariant: a name counts only as the exact bytes that were sent. A browser protects `__Host-` by those bytes: a name that
+//! becomes ours by decoding or by trimming Unicode white space may have been set by anybody.
 
 use actix_web::{
-    HttpRequest,
     cookie::{Cookie, SameSite, time::Duration},
-    http::header,
+    http::header::{self, HeaderMap, HeaderValue},
 };
 
-use crate::secret::{self, Secret};
+use crate::{
+    clock::zone,
+    key_file::Keys,
+    secret::{self, Secret},
+    session::{SessionKey, request::Presented},
+    settings::PublicUrl,
+};
 
-/// How long a browser keeps its device: the longest that browsers allow.
+/// How long a browser keeps its device cookie: the longest that browsers allow.
 const DEVICE_DAYS: i64 = 400;
 const SHORT_SECRET: usize = 22;
+/// Longest session cookie that is verified; ours are far shorter.
+const LONGEST: usize = 4096;
 
-/// The names, with or without `__Host-`.
+/// The names of the cookies, with `__Host-` and port where they apply.
 #[derive(Debug, Clone)]
 pub struct CookieNames {
     /// Holds the session key, signed.
     pub session: String,
-    /// Holds what makes a browser the same device next time.
+    /// Holds the secret that makes a browser the same device next time.
     pub device: String,
-    /// Binds the forms of somebody who has not logged in.
+    /// Binds the forms of a visitor who has not signed in.
     pub visitor: String,
-    /// Says that this navigation has bounced once.
+    /// Marks that this navigation has bounced once.
     pub bounce: String,
     /// The reader's time zone. Written by the page's script, so it is the only one that scripts can read.
     pub zone: String,
+    /// The names without a port, which versions before this one set. Their cookies are still read.
+    before_ports: Option<BeforePorts>,
     https: bool,
 }
 
+#[derive(Debug, Clone)]
+struct BeforePorts {
+    session: String,
+    device: String,
+}
+
+/// The session cookies of a request.
+#[derive(Debug)]
+pub struct SentSession {
+    /// The session that the request presents.
+    pub presented: Presented,
+    /// The key came under the name without a port and is to be set again under the current name.
+    pub under_old_name: bool,
+    /// A cookie of ours came under the name without a port. It goes with the next login or logout. Cookies under that name
+    /// which we did not sign belong to another instance on this host and are left alone.
+    pub holds_old_cookie: bool,
+}
+
 impl CookieNames {
-    /// The names on http or https.
-    pub fn new(https: bool) -> Self {
-        let name = |plain: &str| if https { format!("__Host-{plain}") } else { plain.to_owned() };
+    /// The names under this origin.
+    pub fn new(public: &PublicUrl) -> Self {
+        let https = public.is_https();
+        let plain = |name: &str| if https { format!("__Host-{name}") } else { name.to_owned() };
+        let name = |name: &str| match public.port() {
+            Some(port) => format!("{}_{port}", plain(name)),
+            None => plain(name),
+        };
+        let before_ports =
+            public.port().map(|_| BeforePorts { session: plain("aiq_session"), device: plain("aiq_device") });
         Self {
             session: name("aiq_session"),
             device: name("aiq_device"),
             visitor: name("aiq_visitor"),
             bounce: name("aiq_bounce"),
             zone: name("aiq_zone"),
+            before_ports,
             https,
         }
+    }
+
+    /// The session cookies in these headers. A cookie under the current name wins over one under the old name.
+    pub fn sent_session(&self, headers: &HeaderMap, keys: &Keys) -> SentSession {
+        let current = presented(headers, &self.session, keys);
+        let old = match &self.before_ports {
+            Some(names) => presented(headers, &names.session, keys),
+            None => Presented::Nothing,
+        };
+        let holds_old_cookie = matches!(old, Presented::Key(_));
+        let (presented, under_old_name) = match (current, old) {
+            (Presented::Nothing | Presented::Foreign, Presented::Key(key)) => (Presented::Key(key), true),
+            (Presented::Nothing, old) => (old, false),
+            (current, _) => (current, false),
+        };
+        SentSession { presented, under_old_name, holds_old_cookie }
+    }
+
+    /// Leaves in a request only what was accepted: the session's key, signed by the first key under the current name, and our
+    /// other cookies. actix-session parses the header again, and less strictly.
+    pub fn keep_accepted(&self, headers: &mut HeaderMap, presented: &Presented, keys: &Keys) {
+        let mut kept = Vec::new();
+        if let Presented::Key(key) = presented {
+            kept.push(self.signed(key, keys));
+        }
+        for (name, secret) in [(&self.device, self.device_secret(headers)), (&self.visitor, self.visitor(headers))] {
+            kept.extend(secret.map(|secret| format!("{name}={}", secret.expose())));
+        }
+        headers.remove(header::COOKIE);
+        if let Ok(value) = HeaderValue::try_from(kept.join("; "))
+            && !kept.is_empty()
+        {
+            headers.insert(header::COOKIE, value);
+        }
+    }
+
+    /// The removal of the session cookie under its old name. It belongs to every answer that sets another key than the one
+    /// presented, or none: else the old cookie would take over once the current one is gone.
+    pub fn removal_of_old(&self, answer: &HeaderMap, presented: &Presented, keys: &Keys) -> Option<Cookie<'static>> {
+        let old = &self.before_ports.as_ref()?.session;
+        let same = match presented {
+            Presented::Key(key) => Some(self.signed(key, keys)),
+            Presented::Nothing | Presented::Foreign => None,
+        };
+        let pair = |cookie: &HeaderValue| cookie.to_str().ok()?.split(';').next().map(str::to_owned);
+        let sets_another = answer
+            .get_all(header::SET_COOKIE)
+            .filter_map(pair)
+            .any(|pair| pair.split('=').next() == Some(&self.session) && Some(&pair) != same.as_ref());
+        sets_another.then(|| self.removal(old))
+    }
+
+    /// Whether a `Set-Cookie` header sets or removes a session cookie.
+    pub fn is_of_session(&self, set_cookie: &HeaderValue) -> bool {
+        let old = self.before_ports.as_ref().map(|names| names.session.as_bytes());
+        let name = set_cookie.as_bytes().split(|byte| *byte == b'=').next();
+        name == Some(self.session.as_bytes()) || (old.is_some() && name == old)
+    }
+
+    /// The secret of this browser's device, also from a cookie under the old name.
+    pub fn device_secret(&self, headers: &HeaderMap) -> Option<Secret> {
+        let old = || short_secret(headers, &self.before_ports.as_ref()?.device);
+        short_secret(headers, &self.device).or_else(old)
+    }
+
+    /// The secret that binds a visitor's forms.
+    pub fn visitor(&self, headers: &HeaderMap) -> Option<Secret> {
+        short_secret(headers, &self.visitor)
+    }
+
+    /// The name of the time zone that the page's script has found out, if there is one of that name.
+    pub fn zone(&self, headers: &HeaderMap) -> Option<String> {
+        let name = sent(headers).find_map(|(name, value)| value.filter(|_| name == self.zone))?;
+        zone::named(name).map(|_| name.to_owned())
+    }
+
+    /// Whether the request comes from a page that bounced it.
+    pub fn has_bounced(&self, headers: &HeaderMap) -> bool {
+        sent(headers).any(|(name, _)| name == self.bounce)
+    }
+
+    fn signed(&self, key: &SessionKey, keys: &Keys) -> String {
+        keys.sign_cookie(&self.session, key.expose()).encoded().to_string()
     }
 
     /// Whether cookies are Secure.
@@ -55,12 +177,12 @@ impl CookieNames {
         cookie
     }
 
-    /// The visitor's cookie, until the browser closes.
+    /// The visitor cookie, until the browser closes.
     pub fn visitor_cookie(&self, secret: &Secret) -> Cookie<'static> {
         self.cookie(&self.visitor, secret.expose())
     }
 
-    /// The mark of a bounce. Lax, since it has to arrive with the cross-site navigation that must not bounce again.
+    /// The mark of a bounce. Lax, because it has to arrive with the cross-site navigation that must not bounce again.
     pub fn bounce_cookie(&self) -> Cookie<'static> {
         let mut cookie = self.cookie(&self.bounce, "1");
         cookie.set_same_site(SameSite::Lax);
@@ -68,7 +190,7 @@ impl CookieNames {
         cookie
     }
 
-    /// Takes a cookie back.
+    /// Removes a cookie.
     pub fn removal(&self, name: &str) -> Cookie<'static> {
         let mut cookie = self.cookie(name, "");
         cookie.make_removal();
@@ -85,37 +207,77 @@ impl CookieNames {
     }
 }
 
-/// A cookie that should hold a random text of 128 bits; anything else counts as none.
-pub fn short_secret(req: &HttpRequest, name: &str) -> Option<Secret> {
-    let cookie = all_named(req.headers(), name).into_iter().next()?;
-    secret::is_base64url(cookie.value(), SHORT_SECRET).then(|| Secret::presented(cookie.value()))
+/// The session key under a name. Several different keys of ours count as none: the browser holds at most one that we set, and
+/// nothing tells it from one that was planted.
+fn presented(headers: &HeaderMap, name: &str, keys: &Keys) -> Presented {
+    let mut found: Option<SessionKey> = None;
+    let mut any = false;
+    for (_, value) in sent(headers).filter(|(sent, _)| *sent == name) {
+        any = true;
+        let Some(key) = value.and_then(|value| verified(name, value, keys)) else { continue };
+        match &found {
+            Some(other) if other.expose() != key.expose() => return Presented::Foreign,
+            _ => found = Some(key),
+        }
+    }
+    match found {
+        Some(key) => Presented::Key(key),
+        None if any => Presented::Foreign,
+        None => Presented::Nothing,
+    }
 }
 
-/// Every cookie of that name in a request's headers, in the order sent. The name counts as it was sent: one that only
-/// decodes to it was not set by us, and may have got round `__Host-`. A value that does not decode is as it was sent: it is
-/// none of ours, and still a cookie of that name.
-pub fn all_named(headers: &header::HeaderMap, name: &str) -> Vec<Cookie<'static>> {
-    pairs(headers)
-        .filter(|pair| pair.split('=').next().map(str::trim) == Some(name))
-        .filter_map(|pair| Cookie::parse_encoded(pair).or_else(|_| Cookie::parse(pair)).ok())
-        .map(Cookie::into_owned)
-        .collect()
+/// The key in a session cookie's value, which is percent-encoded because the signature is base64.
+fn verified(name: &str, value: &str, keys: &Keys) -> Option<SessionKey> {
+    if value.len() > LONGEST {
+        return None;
+    }
+    let cookie = Cookie::parse_encoded(format!("{name}={value}")).ok()?;
+    SessionKey::parse(&keys.verify_cookie(&cookie)?)
 }
 
-/// What the `Cookie` headers hold besides cookies that would be taken for `name`, in the order sent. What nobody can
-/// read is left out.
-pub fn others(headers: &header::HeaderMap, name: &str) -> Vec<String> {
-    pairs(headers)
-        .filter(|pair| Cookie::parse_encoded(*pair).is_ok_and(|cookie| cookie.name() != name))
-        .map(str::to_owned)
-        .collect()
+/// The random text of 128 bits under a name. Several different ones count as none.
+fn short_secret(headers: &HeaderMap, name: &str) -> Option<Secret> {
+    let mut found: Option<&str> = None;
+    let values = sent(headers).filter(|(sent, _)| *sent == name).filter_map(|(_, value)| value);
+    for value in values.filter(|value| secret::is_base64url(value, SHORT_SECRET)) {
+        if found.is_some_and(|other| other != value) {
+            return None;
+        }
+        found = Some(value);
+    }
+    found.map(Secret::presented)
 }
 
-fn pairs(headers: &header::HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::COOKIE)
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| std::str::from_utf8(pair).ok())
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty())
+/// The cookies in a request's headers, in the order sent. A pair whose name is no token (RFC 6265, 4.1.1) is left out; a value
+/// that the grammar does not allow is `None`.
+pub fn sent(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
+    headers.get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let name = trimmed(&pair[..equals]);
+        let name = std::str::from_utf8(name).ok().filter(|_| !name.is_empty() && name.iter().all(is_token))?;
+        Some((name, cookie_value(trimmed(&pair[equals + 1..]))))
+    })
+}
+
+/// Without the spaces and tabs around it. No other byte is white space in a header (RFC 9110, 5.6.3).
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// A value, which may stand in quotes.
+fn cookie_value(text: &[u8]) -> Option<&str> {
+    let bare = match text {
+        [b'"', bare @ .., b'"'] => bare,
+        bare => bare,
+    };
+    let allowed = |byte: &u8| byte.is_ascii_graphic() && !b"\",;\\".contains(byte);
+    std::str::from_utf8(bare).ok().filter(|_| bare.iter().all(allowed))
 }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, cookie::Cookie, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
-use super::{Site, cookies, limits, origin::Proof};
+use super::{Site, limits, origin::Proof};
 use crate::{
     error::{Error, Result},
     secret::Secret,
@@ -39,7 +39,7 @@ pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
     if let Some(live) = request::current().and_then(|facts| facts.live()) {
         return token_of_session(site, &live);
     }
-    let (secret, cookie) = match cookies::short_secret(req, &site.cookies.visitor) {
+    let (secret, cookie) = match site.cookies.visitor(req.headers()) {
         Some(secret) => (secret, None),
         None => {
             let secret = Secret::random_short()?;
@@ -72,7 +72,7 @@ fn of_visitor(secret: &Secret) -> String {
 fn is_fresh(site: &Site, req: &HttpRequest, facts: &RequestFacts, token: &str) -> bool {
     let subject = match facts.live() {
         Some(live) => Some(of_session(&live.record.id)),
-        None => cookies::short_secret(req, &site.cookies.visitor).map(|secret| of_visitor(&secret)),
+        None => site.cookies.visitor(req.headers()).map(|secret| of_visitor(&secret)),
     };
     subject.is_some_and(|subject| site.keys.is_form_token(token, &subject))
 }

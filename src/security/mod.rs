@@ -33,7 +33,7 @@ pub struct Site {
     pub public: PublicUrl,
     /// The key file's keys.
     pub keys: Keys,
-    /// How cookies are called here.
+    /// The names of the cookies.
     pub cookies: CookieNames,
     /// Whose forwarding headers are believed.
     pub proxies: Vec<IpNet>,
@@ -56,7 +56,7 @@ impl Site {
     /// A site that is not ready yet, with room for so many connections.
     pub fn new(public: PublicUrl, keys: Keys, settings: &Settings, limits: Limits, connections: usize) -> Self {
         Self {
-            cookies: CookieNames::new(public.is_https()),
+            cookies: CookieNames::new(&public),
             public,
             keys,
             proxies: settings.trusted_proxies.clone(),

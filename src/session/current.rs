@@ -28,7 +28,7 @@ use crate::{
 pub(super) const IDENTITY: &str = "actix_identity.user_id";
 /// The key of a login that the handler has committed, on its way to the cookie.
 const FINISHED: &str = "sessile.finished";
-/// That the cookie is to be renewed, since the session was touched.
+/// Makes actix-session set the cookie again: the session was touched, or its cookie came under the old name.
 const TOUCHED: &str = "sessile.touched";
 
 /// For how long a password that was given counts.
@@ -138,6 +138,9 @@ impl CurrentUser {
     async fn extract(facts: &RequestFacts, sessions: &Sessions, session: &Session) -> Result<Self> {
         let loaded = facts.live().ok_or_else(|| facts.absence())?;
         let mut user = Self::from(&*loaded);
+        if facts.renews_cookie {
+            session.insert(TOUCHED, true).map_err(Error::bug)?;
+        }
         if facts.unattended.get() {
             return Ok(user);
         }
@@ -170,7 +173,9 @@ impl CurrentUser {
         match sessions.find(key).await? {
             super::store::Found::Live(loaded) => Ok(Self::from(&*loaded)),
             super::store::Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),
-            super::store::Found::Unknown => Err(Error::SessionEnded(crate::error::EndedBecause::Unknown)),
+            super::store::Found::Unknown | super::store::Found::Expired(_) => {
+                Err(Error::SessionEnded(crate::error::EndedBecause::Unknown))
+            }
         }
     }
 }

@@ -124,6 +124,8 @@ pub struct RequestFacts {
     pub hints: Hints,
     /// What it presented as its session.
     pub presented: Presented,
+    /// The session cookie came under its old name: the answer sets it under the current one.
+    pub renews_cookie: bool,
     /// What became of that.
     pub standing: RefCell<Standing>,
     /// What the store ran into: actix-session makes an opaque 500 of it, the outer layer what it really is.
@@ -146,6 +148,7 @@ impl RequestFacts {
             unattended: Cell::new(false),
             hints: Hints::default(),
             presented,
+            renews_cookie: false,
             standing: RefCell::new(Standing::None),
             fault: RefCell::new(None),
             browser_zone: None,

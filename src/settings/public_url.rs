@@ -23,6 +23,12 @@ impl PublicUrl {
         self.origin.get(self.authority_at..).unwrap_or_default()
     }
 
+    /// The port, unless it is the scheme's own.
+    pub fn port(&self) -> Option<&str> {
+        let (host, port) = self.host().rsplit_once(':')?;
+        (!host.starts_with('[') || host.ends_with(']')).then_some(port)
+    }
+
     /// Whether browsers come over TLS, here or at a proxy.
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https://")

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{KIM, log_in_by_form, parts_of, serve, serve_https, text};
-use crate::support::{Answer, TestDb, eventually};
+use super::{ALEX, KIM, log_in_by_form, parts_of, serve, serve_https, text};
+use crate::support::{Answer, Client, PASSWORD, TestDb, add_user, eventually};
 
 /// Three days.
 const IDLE: &str = "Max-Age=259200";
@@ -35,7 +35,10 @@ fn cookies_on_http_are_as_the_contract_says() {
     let gone = client.json("DELETE", "/api/session", &Value::Null);
     assert_eq!(gone.status, 204, "{gone:?}");
     let removal = gone.sets("aiq_session").expect("a removal");
-    assert!(removal.starts_with("aiq_session=;") && removal.contains("Max-Age=0"), "{removal}");
+    assert!(
+        removal.starts_with(&format!("{}=;", server.cookie("aiq_session"))) && removal.contains("Max-Age=0"),
+        "{removal}"
+    );
     assert!(client.cookies.contains_key("aiq_device"), "the device's cookie survives the logout");
 }
 
@@ -92,7 +95,10 @@ fn the_first_request_after_a_touch_interval_renews_the_cookie_and_shows_it() {
     let touched = client.get("/api/session");
     let renewed = touched.sets("aiq_session").expect("the cookie again");
     assert_attributes(&touched, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
-    assert!(renewed.starts_with(&format!("aiq_session={key};")), "the value is the same: {renewed}");
+    assert!(
+        renewed.starts_with(&format!("{}={key};", server.cookie("aiq_session"))),
+        "the value is the same: {renewed}"
+    );
     let shown = activity(&touched);
     let stored = activity(&quiet);
     assert!(shown.0 >= stored.0 && shown.1 >= stored.1, "{shown:?} {stored:?}");
@@ -142,6 +148,123 @@ fn activity_never_leads_beyond_the_absolute_end() {
     );
     let session = client.get("/api/session").json()["session"].clone();
     assert_eq!(session["expiresAt"], session["absoluteExpiresAt"]);
+}
+
+/// Browsers do not keep the cookies of different ports apart.
+#[test]
+fn the_port_of_the_public_origin_is_in_every_name() {
+    let origins = [
+        (None, "aiq_", None),
+        (Some("http://id.example.com:8081"), "aiq_", Some("8081")),
+        (Some("http://[::1]:8081"), "aiq_", Some("8081")),
+        (Some("http://[fd00::1]"), "aiq_", None),
+        (Some("http://id.example.com:80"), "aiq_", None),
+        (Some("https://id.example.com:8443"), "__Host-aiq_", Some("8443")),
+        (Some("https://id.example.com:443"), "__Host-aiq_", None),
+    ];
+    for (origin, prefix, port) in origins {
+        let more: Vec<_> = origin.map(|origin| ("SESSILE_PUBLIC_URL", origin)).into_iter().collect();
+        let (_db, server) = serve(&more);
+        let own = server.port.to_string();
+        let port = if origin.is_none() { Some(own.as_str()) } else { port };
+        let own_origin = format!("http://localhost:{own}");
+        // As a browser writes it.
+        let origin = origin.map_or(own_origin.as_str(), |one| one.trim_end_matches(":80").trim_end_matches(":443"));
+        let mut client = Client::new(&server.address, origin);
+        let bounce = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+        let answers = [
+            client.clone().send("GET", "/dashboard", &bounce, b""),
+            client.get("/login"),
+            log_in_by_form(&mut client, KIM, ""),
+            client.json("DELETE", "/api/session", &Value::Null),
+        ];
+        let names: BTreeSet<&str> = answers
+            .iter()
+            .flat_map(|answer| answer.all("set-cookie"))
+            .filter_map(|cookie| cookie.split('=').next())
+            .collect();
+        let port = port.map(|port| format!("_{port}")).unwrap_or_default();
+        let expected = ["bounce", "device", "session", "visitor"].map(|name| format!("{prefix}{name}{port}"));
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), expected, "{origin:?}");
+    }
+}
+
+/// Versions before the port was in the name have set `aiq_session`.
+#[test]
+fn a_session_under_the_old_name_lives_on_under_the_new_one() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    let device = client.log_in(KIM).json()["session"]["deviceId"].clone();
+    let old = old_jar(&client);
+
+    let mut upgraded = server.client();
+    let answer = upgraded.send("GET", "/api/session", &[("Cookie", &old)], b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_attributes(&answer, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
+    assert_eq!(upgraded.cookies["aiq_session"], client.cookies["aiq_session"]);
+    // A node that is not upgraded yet still needs the old cookie.
+    assert_eq!(answer.all("set-cookie").count(), 1, "{answer:?}");
+    let both = format!("{old}; {}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
+    let quiet = upgraded.send("GET", "/api/session", &[("Cookie", &both)], b"");
+    assert_eq!((quiet.status, quiet.header("set-cookie")), (200, None), "{quiet:?}");
+
+    // The next login keeps the device, and removes the old session cookie.
+    let again = serde_json::json!({"email": KIM, "password": PASSWORD}).to_string();
+    let json = ("Content-Type", "application/json");
+    let again = upgraded.send("POST", "/api/establish-session", &[("Cookie", &old), json], again.as_bytes());
+    assert_eq!(again.json()["session"]["deviceId"], device, "{again:?}");
+    assert!(removes_old(&again) && again.sets("aiq_session").is_some(), "{again:?}");
+    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "1");
+}
+
+#[test]
+fn a_logout_with_a_cookie_under_the_old_name_ends_the_session() {
+    let (_db, server) = serve(&[]);
+    for both in [false, true] {
+        let mut client = server.client();
+        client.log_in(KIM);
+        let new = format!("{}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
+        let jar = if both { format!("{}; {new}", old_jar(&client)) } else { old_jar(&client) };
+        let answer = client.clone().send("DELETE", "/api/session", &[("Cookie", &jar)], b"");
+        assert!(answer.status == 204 && removes_old(&answer), "{answer:?}");
+        assert!(answer.all("set-cookie").any(|cookie| cookie.starts_with(&new[..new.find('=').unwrap() + 1])));
+        let told = client.send("GET", "/api/session", &[("Cookie", &jar)], b"");
+        assert_eq!(told.json()["reason"], "logged-out", "{told:?}");
+    }
+}
+
+#[test]
+fn the_new_name_wins_and_the_old_name_of_another_instance_is_left_alone() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
+    let (mut kim, mut alex) = (server.client(), server.client());
+    kim.log_in(KIM);
+    alex.log_in(ALEX);
+    let new = format!("{}={}", server.cookie("aiq_session"), kim.cookies["aiq_session"]);
+    let both = format!("{}; {new}", old_jar(&alex));
+    assert_eq!(kim.send("GET", "/api/session", &[("Cookie", &both)], b"").json()["user"]["email"], KIM);
+
+    let (_other_db, other) = serve(&[]);
+    let mut neighbour = other.client();
+    neighbour.log_in(KIM);
+    let foreign = old_jar(&neighbour);
+    let token = kim.form_token("/dashboard");
+    let body = format!("csrf={token}");
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let beside = format!("{foreign}; {new}");
+    let gone = kim.send("POST", "/logout", &[("Cookie", &beside), form], body.as_bytes());
+    assert!(gone.status == 303 && gone.sets("aiq_session").is_some() && !removes_old(&gone), "{gone:?}");
+    let alone = server.client().send("POST", "/logout", &[("Cookie", &foreign), form], b"csrf=x");
+    assert!(!removes_old(&alone), "{alone:?}");
+}
+
+/// The cookies of a client as a version without ports in their names would have set them.
+fn old_jar(client: &Client) -> String {
+    format!("aiq_session={}; aiq_device={}", client.cookies["aiq_session"], client.cookies["aiq_device"])
+}
+
+fn removes_old(answer: &Answer) -> bool {
+    answer.all("set-cookie").any(|cookie| cookie.starts_with("aiq_session=;") && cookie.contains("Max-Age=0"))
 }
 
 fn wait_for_flush(db: &TestDb) {

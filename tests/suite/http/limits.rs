@@ -47,7 +47,7 @@ fn a_body_over_the_limit_is_refused_with_413_wherever_it_is_sent() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
-    let cookie = format!("Cookie: aiq_session={}", client.cookies["aiq_session"]);
+    let cookie = format!("Cookie: {}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
     let large = vec![b'a'; 65 * 1024];
     let targets = [
         ("GET", "/dashboard"),
@@ -75,15 +75,16 @@ fn a_body_over_the_limit_is_refused_with_413_wherever_it_is_sent() {
 fn a_session_cookie_over_4_kib_never_reaches_the_database() {
     let (db, server) = serve(&[]);
     let keys = Keys::read_or_make(std::path::Path::new(&db.key_file())).expect("keys");
-    let signed = |value: String| format!("Cookie: {}", keys.sign_cookie("aiq_session", value).encoded());
+    let signed =
+        |value: String| format!("Cookie: {}", keys.sign_cookie(&server.cookie("aiq_session"), value).encoded());
     let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
     // Whoever asks the database now gets a 503.
     db.sql("ALTER TABLE sessions RENAME TO sessions_away");
     assert_eq!(ask(&server, "GET", "/api/session", &[signed(key.clone())], b"").status, 503);
     let long = [
         signed(format!("{key}{}", "b".repeat(4096))),
-        format!("Cookie: aiq_session={}", "x".repeat(4097)),
-        format!("Cookie: aiq_session={}", "x".repeat(12_000)),
+        format!("Cookie: {}={}", server.cookie("aiq_session"), "x".repeat(4097)),
+        format!("Cookie: {}={}", server.cookie("aiq_session"), "x".repeat(12_000)),
     ];
     for cookie in long {
         let reply = ask(&server, "GET", "/api/session", &[cookie], b"");

@@ -86,7 +86,8 @@ fn log_in_at_once(port: u16, many: usize) -> BTreeMap<u16, usize> {
 /// Signed-in reads, one after the other on one connection; how many a second.
 fn reads(port: u16, cookie: &str, goes_on: impl Fn(Instant) -> bool) -> f64 {
     let mut stream = connect(port);
-    let request = format!("GET /api/session HTTP/1.1\r\nHost: localhost\r\nCookie: aiq_session={cookie}\r\n\r\n");
+    let request =
+        format!("GET /api/session HTTP/1.1\r\nHost: localhost\r\nCookie: aiq_session_{port}={cookie}\r\n\r\n");
     let (started, mut count) = (Instant::now(), 0);
     while goes_on(started) {
         stream.get_mut().write_all(request.as_bytes()).expect("a request");
@@ -128,12 +129,13 @@ async fn anonymous_requests_leave_no_rows(db: TestDb) {
         "GET /healthz",
     ];
     let mut stream = connect(server.port);
+    let [session, device, visitor] = ["aiq_session", "aiq_device", "aiq_visitor"].map(|name| server.cookie(name));
     for n in 0..many {
         let cookie = match n % 3 {
             0 => String::new(),
-            1 => format!("Cookie: aiq_session=made-up-{n}; aiq_device={n:022}; aiq_visitor={n:022}\r\n"),
+            1 => format!("Cookie: {session}=made-up-{n}; {device}={n:022}; {visitor}={n:022}\r\n"),
             _ => {
-                format!("Cookie: aiq_session=aiq_1795460400{n:03}_{n:022}.{n:043}\r\nX-Forwarded-For: 203.0.113.7\r\n")
+                format!("Cookie: {session}=aiq_1795460400{n:03}_{n:022}.{n:043}\r\nX-Forwarded-For: 203.0.113.7\r\n")
             }
         };
         let request = requests[n % requests.len()];
@@ -141,10 +143,7 @@ async fn anonymous_requests_leave_no_rows(db: TestDb) {
         let head = request.starts_with("HEAD");
         let answer = if head { one_head(&mut stream) } else { one_answer(&mut stream) };
         assert!(!answer.starts_with("HTTP/1.1 5"), "{request}: {answer}");
-        assert!(
-            !answer.contains("set-cookie: aiq_session=") && !answer.contains("set-cookie: aiq_device="),
-            "{answer}"
-        );
+        assert!(!answer.contains("set-cookie: aiq_session") && !answer.contains("set-cookie: aiq_device"), "{answer}");
     }
     assert_eq!(rows(&db), before, "after {many} requests");
 }

@@ -13,7 +13,9 @@ pub struct Client {
     agent: ureq::Agent,
     address: String,
     origin: Option<String>,
-    /// By name; what the server has set.
+    /// What follows the names of cookies: `_` and the port of the public origin, if it has one.
+    port: String,
+    /// By name without the port; what the server has set.
     pub cookies: BTreeMap<String, String>,
 }
 
@@ -37,6 +39,7 @@ impl Client {
             agent: config.into(),
             address: address.to_owned(),
             origin: Some(origin.to_owned()),
+            port: port_in_names(origin),
             cookies: BTreeMap::new(),
         }
     }
@@ -56,7 +59,12 @@ impl Client {
         body: &[u8],
     ) -> Result<Answer, ureq::Error> {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
-        let jar = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let jar = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}{}={value}", self.port))
+            .collect::<Vec<_>>()
+            .join("; ");
         if !jar.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
             request = request.header("Cookie", jar);
         }
@@ -122,6 +130,8 @@ impl Client {
         for cookie in answer.all("set-cookie") {
             let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
             let (name, value) = pair.split_once('=').expect("a cookie");
+            // A cookie under the name without a port, which an old version has set, is the test's own to send.
+            let Some(name) = name.strip_suffix(self.port.as_str()) else { continue };
             if attributes.contains("Max-Age=0") {
                 self.cookies.remove(name);
             } else {
@@ -129,6 +139,12 @@ impl Client {
             }
         }
     }
+}
+
+/// What the names of cookies end with under this origin.
+pub fn port_in_names(origin: &str) -> String {
+    let port = origin.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    port.map(|port| format!("_{port}")).unwrap_or_default()
 }
 
 impl Answer {
@@ -150,9 +166,13 @@ impl Answer {
         self.json()["type"].as_str().expect("a type").to_owned()
     }
 
-    /// The cookie of that name that this answer sets, with its attributes.
+    /// The cookie of that name, which may carry a port, that this answer sets, with its attributes.
     pub fn sets(&self, name: &str) -> Option<&str> {
-        self.all("set-cookie").find(|cookie| cookie.split('=').next() == Some(name))
+        let is_port = |rest: &str| rest.strip_prefix('_').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+        self.all("set-cookie").find(|cookie| {
+            let rest = cookie.split('=').next().and_then(|sent| sent.strip_prefix(name));
+            rest.is_some_and(|rest| rest.is_empty() || is_port(rest))
+        })
     }
 
     pub fn form_token(&self) -> String {

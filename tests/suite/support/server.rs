@@ -77,6 +77,11 @@ impl Server {
         Client::new(&self.address, &format!("http://localhost:{}", self.port))
     }
 
+    /// The name of a cookie under the default public origin: it carries the port.
+    pub fn cookie(&self, name: &str) -> String {
+        format!("{name}_{}", self.port)
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process to kill");

@@ -49,7 +49,7 @@ impl Target {
 
     /// The whole header of it.
     pub fn cookie(&self) -> Vec<u8> {
-        format!("Cookie: aiq_session={}", self.session()).into_bytes()
+        format!("Cookie: {}={}", self.server.cookie("aiq_session"), self.session()).into_bytes()
     }
 
     /// Sends `method path` with header lines and a body, and judges the answer. `Host`, `Origin` and `Content-Length` are
