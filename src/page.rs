@@ -184,6 +184,7 @@ pub struct When {
 impl When {
     /// Something that happened: relative for an hour, then by the clock.
     pub fn past(at: Instant, now: Instant) -> Self {
+        let at = at.min(now);
         let seconds = now.since(at).as_secs();
         let (text, style) = match seconds {
             0..60 => ("now".to_owned(), "relative"),
@@ -201,6 +202,7 @@ impl When {
 
     /// A time of day, for something that happened lately.
     pub fn clock(at: Instant, now: Instant) -> Self {
+        let at = at.min(now);
         Self::new(at, clock_text(at, now), "clock")
     }
 

@@ -39,6 +39,8 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How long the start waits for the database before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// The database's clock was put back if it moved by at least so many microseconds at once.
+const WENT_BACK: i64 = -1_000_000;
 
 /// Serves.
 ///
@@ -220,11 +222,19 @@ async fn flush_touches(sessions: &Sessions) {
     }
 }
 
+/// Follows the database's clock. Times that were stored while it was ahead become now: at the start, since it may have been
+/// put right meanwhile, and when it goes back.
 async fn follow_the_clock(sessions: &Sessions) {
-    let mut outage = Outage::new("measuring the clock");
+    let mut measuring = Outage::new("measuring the clock");
+    let mut settling = Outage::new("setting stored times in the future to now");
+    settling.see(sessions.db.settle_future().await);
     loop {
-        rt::time::sleep(CLOCK_INTERVAL).await;
-        outage.see(sessions.db.measure_clock(&sessions.clock).await);
+        let _ = rt::time::timeout(CLOCK_INTERVAL, sessions.clock.doubted()).await;
+        let moved = measuring.see(sessions.db.measure_clock(&sessions.clock).await);
+        if sessions.clock.has_met_future() || moved.is_some_and(|moved| moved <= WENT_BACK) {
+            settling.see(sessions.db.settle_future().await);
+        }
+        rt::time::sleep(RETRY).await;
     }
 }
 

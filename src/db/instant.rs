@@ -26,6 +26,9 @@ pub mod sql {
 #[diesel(sql_type = sql::Instant)]
 pub struct Instant(i64);
 
+/// How far a stored time may be ahead before it is one from a clock that was wrong.
+pub const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
+
 /// PostgreSQL counts from 2000-01-01.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
@@ -60,6 +63,12 @@ impl Instant {
     /// The time from `earlier` to this; none if it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// How long ago this stored time was at `now`. A time that is ahead by no more than the clocks of two servers differ counts
+    /// as now. `None` for any other time in the future: a wrong clock has stored it, and nobody knows when.
+    pub fn age(self, now: Self) -> Option<Duration> {
+        (self <= now.plus(CLOCKS_DIFFER)).then(|| now.since(self))
     }
 
     /// For the calendar.
@@ -117,6 +126,15 @@ impl FromSql<sql::Instant, Sqlite> for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_the_future_has_no_age() {
+        let now = Instant::from_micros(1_795_460_400_000_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(now.minus(second).age(now), Some(second));
+        assert_eq!(now.plus(second).age(now), Some(Duration::ZERO));
+        assert_eq!(now.plus(second * 6).age(now), None);
+    }
 
     #[test]
     fn the_api_writes_utc_with_milliseconds() {

@@ -20,6 +20,7 @@ mod place;
 mod pools;
 mod postgres;
 pub mod schema;
+mod set_back;
 mod sqlite;
 mod statement;
 
@@ -317,14 +318,13 @@ impl Db {
         }
     }
 
-    /// Measures how far `clock` is from the database's time, and corrects it.
+    /// Measures how far `clock` is from the database's time, and corrects it by as many microseconds as are returned.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn measure_clock(&self, clock: &Clock) -> Result<()> {
+    pub async fn measure_clock(&self, clock: &Clock) -> Result<i64> {
         let before = clock.now();
         let database = self.read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now())))).await?;
-        clock.correct(before, database, clock.now());
-        Ok(())
+        Ok(clock.correct(before, database, clock.now()))
     }
 }

@@ -116,7 +116,7 @@ impl CurrentUser {
     /// was changed since counts no more: whoever gave it may not know the new one.
     pub fn is_confirmed(&self) -> bool {
         let given_at = self.record.authenticated_at;
-        given_at >= self.password_changed_at && self.now.since(given_at) <= CONFIRMED_FOR
+        given_at >= self.password_changed_at && given_at.age(self.now).is_some_and(|age| age <= CONFIRMED_FOR)
     }
 
     /// Who acts, for what is ended in their name.

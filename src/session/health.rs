@@ -18,7 +18,9 @@ impl Sessions {
     pub async fn try_load(&self) -> Result<()> {
         match self.look_up(&self.nobodys_key()?).await? {
             Found::Unknown => Ok(()),
-            Found::Live(_) | Found::Ended { .. } => Err(Error::bug("a session was found under a key made just now")),
+            Found::Live(_) | Found::Ended { .. } | Found::Expired(_) => {
+                Err(Error::bug("a session was found under a key made just now"))
+            }
         }
     }
 

@@ -19,17 +19,17 @@ use super::{
     current::{self, IDENTITY},
     ends,
     request::{self, Ended, Loaded, Standing},
-    statements, stored,
+    statements, stored, sweep,
     touch::{self, TouchQueue},
 };
 use crate::{
     audit::{self, Event},
     clock::Clock,
     db::{
-        Conn, Db, TouchRow, find, merged, now, run,
+        Conn, Db, Instant, TouchRow, find, merged, now, run,
         schema::{devices, sessions},
     },
-    error::{EndedBecause, Error, Result},
+    error::{Away, EndedBecause, Error, Result},
 };
 
 /// The state as actix-session passes it: JSON texts by name.
@@ -60,6 +60,9 @@ pub enum Found {
         /// Whether this was noticed for the first time.
         first_use: bool,
     },
+    /// Its time has run out, and its row does not say so yet. [`Sessions::find`] never returns it: what is told to have
+    /// expired has ended in its row first, so that no clock that is put back revives it.
+    Expired(Instant),
     /// There is no such session, or the secret is not its own.
     Unknown,
 }
@@ -70,10 +73,13 @@ impl Sessions {
     /// # Errors
     /// When the database is away.
     pub async fn find(&self, key: &SessionKey) -> Result<Found> {
-        let found = self.look_up(key).await;
+        let found = match self.look_up(key).await {
+            Ok(Found::Expired(at)) => self.expire(key, at).await,
+            found => found,
+        };
         self.db.metrics().session_load(match &found {
             Ok(Found::Live(_)) => "live",
-            Ok(Found::Ended { .. }) => "ended",
+            Ok(Found::Ended { .. } | Found::Expired(_)) => "ended",
             Ok(Found::Unknown) => "unknown",
             Err(_) => "failed",
         });
@@ -84,6 +90,7 @@ impl Sessions {
         let Some(row) = stored::read(&self.db, key.id()).await? else {
             return Ok(Found::Unknown);
         };
+        self.clock.compare(row.now);
         if !key.secret().matches(&row.secret_hash) {
             return Ok(Found::Unknown);
         }
@@ -99,7 +106,11 @@ impl Sessions {
         let mut record = row.record;
         self.touches.overlay(&mut record);
         if record.expires_at <= row.now {
-            return Ok(Found::Ended { told: Ended::expired(record.expires_at), first_use: false });
+            return Ok(Found::Expired(record.expires_at));
+        }
+        let times = [record.created_at, record.authenticated_at, record.last_activity, row.password_changed_at];
+        if times.iter().any(|time| time.age(row.now).is_none()) {
+            self.clock.meet_future();
         }
         Ok(Found::Live(Box::new(Loaded {
             record,
@@ -109,6 +120,32 @@ impl Sessions {
             password_changed_at: row.password_changed_at,
             now: row.now,
         })))
+    }
+
+    /// Ends a session in its row before anybody is told that it has expired. Whoever holds its key is told by that, so a
+    /// later use of the key is no news for the activity.
+    async fn expire(&self, key: &SessionKey, at: Instant) -> Result<Found> {
+        let id = key.id().to_owned();
+        let expired = self
+            .db
+            .write(async move |conn: &mut Conn<'_>| {
+                let expired = sweep::expire(conn, std::slice::from_ref(&id)).await?;
+                let row = sessions::table.find(&id);
+                if expired > 0 {
+                    let used = sessions::used_after_end_at.eq(now().nullable());
+                    run!(conn, execute(diesel::update(row).set(used)))?;
+                }
+                Ok(expired)
+            })
+            .await?;
+        if expired > 0 {
+            return Ok(Found::Ended { told: Ended::expired(at), first_use: false });
+        }
+        // Another request has ended or touched it meanwhile.
+        match self.look_up(key).await? {
+            Found::Expired(_) => Err(Error::unavailable(Away::Database, "a session that has expired cannot be ended")),
+            found => Ok(found),
+        }
     }
 
     /// Writes a touch before its answer; whether the session still lived.
@@ -202,7 +239,7 @@ impl SessionStore for Sessions {
         }
         let found = self.find(&key).await.map_err(|error| LoadError::Other(fault(error)))?;
         let standing = match found {
-            Found::Unknown => Standing::None,
+            Found::Unknown | Found::Expired(_) => Standing::None,
             Found::Ended { told, first_use } => {
                 if first_use {
                     let ip = facts.as_ref().and_then(|facts| facts.ip.clone());
@@ -307,7 +344,7 @@ impl Sessions {
     pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
         Ok(match self.find(key).await? {
             Found::Ended { told, .. } => told.because,
-            Found::Live(_) | Found::Unknown => EndedBecause::Unknown,
+            Found::Live(_) | Found::Unknown | Found::Expired(_) => EndedBecause::Unknown,
         })
     }
 }

@@ -110,6 +110,14 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
                 .select(sessions::id)
         ))
     )?;
+    expire(conn, &ids).await
+}
+
+/// Ends those of these sessions that have expired; how many.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn expire(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
     if ids.is_empty() {
         return Ok(0);
     }
@@ -118,7 +126,7 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
         get_results(
             diesel::update(
                 sessions::table
-                    .filter(sessions::id.eq_any(&ids))
+                    .filter(sessions::id.eq_any(ids))
                     .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
             )
             .set((

@@ -12,7 +12,7 @@ use diesel::{
 use super::{Count, LONGEST_WAIT, Subject, Success};
 use crate::{
     db::{
-        Conn, Db, Instant, Locked, before_now, find, now, run,
+        Conn, Db, Instant, Locked, before_now, find, from_now, now, run,
         schema::{throttle_counts as counts, throttle_tries as tries},
     },
     error::Result,
@@ -67,8 +67,9 @@ pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Opt
                 now()
             )))
         )?;
-        if let Some(row @ (failures, told, _, at)) = row
+        if let Some(row @ (failures, told, last_failed_at, at)) = row
             && told == failures
+            && last_failed_at <= Some(at)
         {
             longest = longest.max(count(row, 0).wait(subject.limit, at));
         }
@@ -86,7 +87,12 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     subjects.sort();
     let (mut longest, mut is_news) = (None, false);
     for subject in &subjects {
-        let row @ (failures, told, _, at) = lock(conn, subject).await?;
+        let row @ (failures, told, last_failed_at, at) = lock(conn, subject).await?;
+        if last_failed_at > Some(at) {
+            // Counted when the clock was ahead: the wait begins now, instead of when that time is reached.
+            let now = counts::last_failed_at.eq(Some(at));
+            run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(now)))?;
+        }
         let count = count(row, under_way(conn, subject).await?);
         if failures > 0 && count.remembered(subject.limit, at) == 0 {
             clear(conn, subject).await?;
@@ -214,7 +220,8 @@ async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<Row> {
 }
 
 async fn under_way(conn: &mut Conn<'_>, subject: &Subject) -> Result<i64> {
-    let living = tries::subject.eq(&subject.hash).and(tries::began_at.gt(before_now(LONGEST_TRY)));
+    let (from, to) = (before_now(LONGEST_TRY), from_now(LONGEST_TRY));
+    let living = tries::subject.eq(&subject.hash).and(tries::began_at.gt(from)).and(tries::began_at.le(to));
     run!(conn, get_result(tries::table.filter(living).select(count_star())))
 }
 

@@ -53,7 +53,7 @@ impl Week {
             count.long = if ago == 0 { "today".to_owned() } else { day.strftime("on %A").to_string() };
         }
         for (kind, at) in sign_ins {
-            let ago = today.duration_since(zoned(*at).date()).as_hours() / 24;
+            let ago = today.duration_since(zoned((*at).min(now)).date()).as_hours() / 24;
             let Some(count) = usize::try_from(6 - ago).ok().and_then(|day| counts.get_mut(day)) else {
                 continue;
             };

@@ -19,6 +19,7 @@ use super::{
         EndReason, listing,
         listing::Standing,
         request::{Ended, Hand},
+        sweep,
     },
     News,
     subscription::{Mailbox, Pending, Subscription},
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     clock::Clock,
     db::{Conn, Db, Heard, Instant},
-    error::{Away, Error, Result},
+    error::{Away, EndedBecause, Error, Result},
 };
 
 /// Streams that one session may have open: a browser has one, or one a tab where tabs cannot agree. The oldest goes.
@@ -269,6 +270,20 @@ impl Hub {
     }
 
     async fn standings(&self, sessions: Vec<String>) -> Result<BTreeMap<String, Standing>> {
+        let standings = self.read_standings(sessions.clone()).await?;
+        let has_expired =
+            |standing: &Standing| matches!(standing, Standing::Ended(ended) if ended.because == EndedBecause::Expired);
+        let expired: Vec<String> =
+            standings.iter().filter(|(_, standing)| has_expired(standing)).map(|(id, _)| id.clone()).collect();
+        if expired.is_empty() {
+            return Ok(standings);
+        }
+        // What is told to have expired has ended in its row first.
+        self.0.db.write(async move |conn: &mut Conn<'_>| sweep::expire(conn, &expired).await).await?;
+        self.read_standings(sessions).await
+    }
+
+    async fn read_standings(&self, sessions: Vec<String>) -> Result<BTreeMap<String, Standing>> {
         self.0.db.read(async move |conn: &mut Conn<'_>| listing::standings(conn, &sessions).await).await
     }
 

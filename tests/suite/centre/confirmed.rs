@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, serve, session_id, signed_in};
-use crate::support::{PASSWORD, TestDb, on_both_engines};
+use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
     a_password_that_was_given_before_it_changed_confirms_nothing,
+    a_confirmation_from_the_future_confirms_nothing,
     a_confirmation_that_is_sent_twice_says_both_times_that_it_worked,
     a_form_that_is_sent_again_after_the_confirmation_goes_on_to_where_that_leads,
     a_name_in_a_form_that_was_open_for_a_while_is_not_lost,
@@ -40,6 +41,26 @@ async fn a_password_that_was_given_before_it_changed_confirms_nothing(db: TestDb
     let passwords = [("current_password", NEW), ("password", PASSWORD), ("end_others", "")];
     leads_to(&form(&mut owner, "/account", &passwords), "/account?done=password");
     assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 0}), "it was given for the new one");
+}
+
+/// The database's clock was a day ahead, and is put right.
+async fn a_confirmation_from_the_future_confirms_nothing(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let others = "/api/sessions/revoke-others";
+    db.sql("UPDATE accounts SET password_changed_at = INSTANT(86400)");
+    db.sql(
+        "UPDATE sessions SET created_at = INSTANT(86400), authenticated_at = INSTANT(86400), last_activity = INSTANT(86400), \
+         absolute_expires_at = INSTANT(2678400), expires_at = INSTANT(345600)",
+    );
+    let refused = desk.json("POST", others, &json!({}));
+    assert_eq!((refused.status, refused.problem().as_str()), (403, "confirmation-required"), "{refused:?}");
+    let ahead = "SELECT count(*) FROM sessions JOIN accounts ON accounts.id = account_id WHERE last_activity > INSTANT(0) OR \
+                 sessions.created_at > INSTANT(0) OR authenticated_at > INSTANT(0) OR password_changed_at > INSTANT(0)";
+    eventually("the times are put right", async || db.sql(ahead) == "0").await;
+    // A password that was changed in the future must not outdate every confirmation until then.
+    leads_to(&form(&mut desk, "/confirm", &[("password", PASSWORD), ("next", "/devices")]), "/devices");
+    assert_eq!(desk.json("POST", others, &json!({})).json(), json!({"revoked": 0}));
 }
 
 async fn a_confirmation_that_is_sent_twice_says_both_times_that_it_worked(db: TestDb) {

@@ -13,6 +13,7 @@ on_both_engines! {
     good_logins_at_once_pass,
     the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away,
     a_try_that_died_with_its_node_counts_for_a_minute_only,
+    the_wait_after_a_wrong_password_from_the_future_begins_now,
     nobody_gets_a_free_try_by_hanging_up,
     old_counts_are_swept,
 }
@@ -119,7 +120,7 @@ async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
     guess(&db, &server, KIM, 1);
     let subjects = db.sql("SELECT count(*) FROM throttle_counts");
     assert_eq!(subjects, "2", "the account and the address");
-    for (age, status) in [("-30", 429), ("-61", 200)] {
+    for (age, status) in [("-30", 429), ("-61", 200), ("86400", 200)] {
         db.sql("DELETE FROM throttle_tries");
         for n in 0..60 {
             db.sql(&format!(
@@ -129,6 +130,18 @@ async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
         }
         assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, status, "{age}");
     }
+}
+
+/// The database's clock was a day ahead, and is put right.
+async fn the_wait_after_a_wrong_password_from_the_future_begins_now(db: TestDb) {
+    let server = serve(&db);
+    guess(&db, &server, KIM, FREE);
+    db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(86400), changed_at = INSTANT(86400)");
+    assert_eq!(wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD)), 1);
+    let ahead = "SELECT count(*) FROM throttle_counts WHERE last_failed_at > INSTANT(0)";
+    assert_eq!(db.sql(ahead), "0", "time passes from now on");
+    pass(&db, 2);
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200);
 }
 
 async fn nobody_gets_a_free_try_by_hanging_up(db: TestDb) {

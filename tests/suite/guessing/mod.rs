@@ -62,8 +62,8 @@ fn wait_of(answer: &Answer) -> u64 {
     wait.unwrap_or_else(|| panic!("a time to wait: {answer:?}"))
 }
 
-/// As if the last wrong password had come just now, however slow this machine is; and so until time is made to
-/// [`pass`].
+/// As if the last wrong password had come just now, however slow this machine is: the next look sets a time in the future to
+/// now.
 fn hold(db: &TestDb) {
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(600) WHERE failures > 0");
 }

@@ -1,5 +1,6 @@
 //! The session store's contract: the same cases on both engines.
 
+mod clock_set_back;
 mod endings;
 mod keys;
 mod races;
