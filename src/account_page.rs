@@ -178,7 +178,7 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
         return Ok(Changed::Ended);
     };
     let new = SessionKey::generate(desk.sessions.clock.now())?;
-    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::parse(&user.account.email)?)?);
+    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
         let checked = prover.check(claim, change.current).await?;

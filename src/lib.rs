@@ -42,6 +42,7 @@ pub mod device;
 pub mod devices;
 pub mod draft;
 pub mod drafts;
+pub mod email;
 pub mod ending;
 pub mod error;
 pub mod failure;

@@ -2,7 +2,7 @@
 //! [`proof`]; passwords are chosen by the rules of [`strength`], those of new accounts through [`choice`], and hashed by
 //! the [`hasher`].
 //!
-//! Invariant: e-mail addresses compare without case, so `email_key` is unique.
+//! Invariant: `email_key` is the canonical form of the address and unique.
 
 pub mod choice;
 pub mod hasher;
@@ -14,6 +14,7 @@ pub mod strength;
 use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::Serialize;
 
+pub use crate::email::EmailAddress;
 use crate::{
     db::{Conn, Instant, Locked, find, now, run, schema::accounts, words},
     device,
@@ -41,7 +42,7 @@ words! {
 pub struct Account {
     /// Names the account; opens nothing.
     pub id: String,
-    /// As it was typed.
+    /// As it is shown: as it was typed, but with the domain in its own letters.
     pub email: String,
     /// How the person is greeted.
     pub name: String,
@@ -99,12 +100,11 @@ pub struct New {
 /// When the database is away.
 pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
     let id = secret::random_name("acc_")?;
-    let key = new.email.key();
     let name = if new.name.is_empty() { new.email.local_part() } else { &new.name };
     let row = Row {
         id: &id,
         email: new.email.as_str(),
-        email_key: &key,
+        email_key: new.email.key(),
         name,
         role: new.role,
         password_hash: &new.password_hash,
@@ -280,49 +280,6 @@ pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
     Ok(owner.is_some())
 }
 
-/// An e-mail address that may belong to an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmailAddress(String);
-
-impl EmailAddress {
-    /// Takes what somebody typed, without the spaces around it.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] with what is wrong, in the words of a form.
-    pub fn parse(typed: &str) -> Result<Self> {
-        let typed = typed.trim();
-        let wrong = |words: &str| Err(Error::Invalid(words.to_owned()));
-        if typed.is_empty() {
-            return wrong("Enter your email address.");
-        }
-        let parts = typed.rsplit_once('@');
-        let odd = typed.chars().any(|c| c.is_whitespace() || c.is_control());
-        match parts {
-            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !odd => {}
-            _ => return wrong("Enter a whole email address, such as kim@example.com."),
-        }
-        // RFC 5321, 4.5.3.1.3: a path is at most 256 octets with its angle brackets.
-        if typed.len() > 254 {
-            return wrong("That email address is too long.");
-        }
-        Ok(Self(typed.to_owned()))
-    }
-
-    /// As it was typed.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// As it is compared.
-    pub fn key(&self) -> String {
-        self.0.to_lowercase()
-    }
-
-    fn local_part(&self) -> &str {
-        self.0.rsplit_once('@').map_or(self.0.as_str(), |(local, _)| local)
-    }
-}
-
 /// A name that can be shown: without the spaces around it, at most 80 characters. Empty is for the caller to fill.
 ///
 /// # Errors
@@ -341,20 +298,6 @@ pub fn display_name(typed: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_compare_without_case_and_keep_how_they_were_typed() {
-        let typed = EmailAddress::parse("  Kim@Example.COM ").unwrap();
-        assert_eq!((typed.as_str(), typed.key().as_str()), ("Kim@Example.COM", "kim@example.com"));
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        let long = format!("{}@example.com", "a".repeat(250));
-        for typed in ["", "   ", "kim", "@example.com", "kim@", "kim @example.com", "kim\0@example.com", &long] {
-            assert!(EmailAddress::parse(typed).is_err(), "{typed:?}");
-        }
-    }
 
     #[test]
     fn names_are_trimmed_and_bounded() {

@@ -41,7 +41,7 @@ impl Claim {
     /// To be the person with this e-mail address, in a browser that keeps this secret, from this address, which the
     /// counts know by the name of its network.
     pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>, network: Network) -> Self {
-        Self { email_key: email.key(), device_secret, ip, network }
+        Self { email_key: email.key().to_owned(), device_secret, ip, network }
     }
 }
 

@@ -223,13 +223,18 @@ fn sessions(settings: &Settings, db: Db) -> Sessions {
     }
 }
 
-/// An e-mail address of the command line.
+/// The e-mail address of an account, from the command line.
 fn address(typed: &str) -> Result<EmailAddress> {
-    EmailAddress::parse(typed).map_err(|_| {
-        Error::Invalid(format!(
-            "--email: {typed:?} is not an e-mail address: write a whole one, such as kim@example.com"
-        ))
-    })
+    EmailAddress::known(typed).map_err(|error| not_an_address(typed, &error))
+}
+
+/// The e-mail address of an account to be created, from the command line.
+fn new_address(typed: &str) -> Result<EmailAddress> {
+    EmailAddress::parse(typed).map_err(|error| not_an_address(typed, &error))
+}
+
+fn not_an_address(typed: &str, error: &Error) -> Error {
+    Error::Invalid(format!("--email: {typed:?} is not an e-mail address: {error}"))
 }
 
 fn unknown(address: &EmailAddress) -> Error {

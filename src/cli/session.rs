@@ -108,7 +108,7 @@ async fn revoke_all_of(settings: &Settings, email: &str) -> Result<()> {
 
 async fn account_of(db: &Db, email: &str) -> Result<Account> {
     let address = address(email)?;
-    let key = address.key();
+    let key = address.key().to_owned();
     let found = db.read(async move |conn: &mut Conn<'_>| account::find_credentials(conn, &key).await).await?;
     Ok(found.ok_or_else(|| unknown(&address))?.account)
 }

@@ -1,6 +1,6 @@
 //! `sessile user …`
 
-use super::{address, make_to_record, open, open_to_record, password_from_stdin, say, unknown};
+use super::{address, make_to_record, new_address, open, open_to_record, password_from_stdin, say, unknown};
 use crate::{
     account::{
         self, Account, EmailAddress, Role,
@@ -66,7 +66,7 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
 }
 
 async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result<()> {
-    let (email, name) = (address(email)?, account::display_name(name)?);
+    let (email, name) = (new_address(email)?, account::display_name(name)?);
     let about = vec![name.clone(), email.as_str().to_owned()];
     let new = account::New {
         email,
@@ -146,7 +146,7 @@ async fn enable(settings: &Settings, email: &str) -> Result<()> {
 }
 
 async fn named(conn: &mut Conn<'_>, address: &EmailAddress) -> Result<Account> {
-    let found = account::find_credentials(conn, &address.key()).await?;
+    let found = account::find_credentials(conn, address.key()).await?;
     found.map(|found| found.account).ok_or_else(|| unknown(address))
 }
 

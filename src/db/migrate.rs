@@ -5,6 +5,7 @@
 use diesel::backend::Backend;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::email_keys;
 use crate::error::{Away, Error, Result};
 
 pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -17,8 +18,13 @@ pub(super) fn versions() -> Result<Vec<String>> {
     Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
-/// Runs what is pending. The caller holds the lock that keeps other nodes out.
-pub(super) fn bring_up_to_date<Engine, Connection>(conn: &mut Connection, known: EmbeddedMigrations) -> Result<()>
+/// Runs what is pending, after `bring_keys`, which computes what SQL cannot, if that is due. The caller holds the lock that
+/// keeps other nodes out.
+pub(super) fn bring_up_to_date<Engine, Connection>(
+    conn: &mut Connection,
+    known: EmbeddedMigrations,
+    bring_keys: impl FnOnce(&mut Connection) -> Result<()>,
+) -> Result<()>
 where
     Engine: Backend,
     Connection: MigrationHarness<Engine>,
@@ -35,6 +41,9 @@ where
         return Err(Error::Conflict(format!(
             "the database's schema ({newer}) is newer than this program: start the version that made it, or a later one"
         )));
+    }
+    if email_keys::are_due(&applied.iter().map(ToString::to_string).collect::<Vec<_>>()) {
+        bring_keys(conn)?;
     }
     let run = conn.run_pending_migrations(known).map_err(away)?;
     for version in run {

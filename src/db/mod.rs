@@ -8,6 +8,7 @@ mod anchor_rows;
 mod beside;
 mod conn;
 mod draft_rows;
+mod email_keys;
 mod express;
 mod file;
 mod foreign;

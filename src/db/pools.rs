@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Conn, EngineConn, TrailKeysCell,
+    Conn, EngineConn, TrailKeysCell, email_keys,
     lent::Lent,
     migrate,
     notify::{Outbox, Tell},
@@ -206,7 +206,7 @@ impl Pools {
             .spawn_blocking(move || {
                 let (conn, _driver) = conn.into_parts();
                 let mut conn = AsyncConnectionWrapper::<AsyncPgConnection>::from(conn);
-                migrate::bring_up_to_date(&mut conn, migrate::POSTGRES)
+                migrate::bring_up_to_date(&mut conn, migrate::POSTGRES, |conn| email_keys::bring_up_to_date!(conn))
             })
             .await
             .map_err(Error::bug)?

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::{
     Conn, EngineConn, TrailKeysCell,
     beside::Beside,
+    email_keys,
     file::{self, OpenFile},
     foreign, inspect, migrate,
     notify::{Outbox, Tell},
@@ -169,7 +170,9 @@ impl Lanes {
         let file = Arc::clone(&self.file);
         self.writer
             .hop(move |conn| {
-                conn.immediate_transaction(|conn| migrate::bring_up_to_date(conn, migrate::SQLITE))?;
+                conn.immediate_transaction(|conn| {
+                    migrate::bring_up_to_date(conn, migrate::SQLITE, |conn| email_keys::bring_up_to_date!(conn))
+                })?;
                 file.keep_log()
             })
             .await

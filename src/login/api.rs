@@ -46,7 +46,7 @@ struct SignedIn<'a> {
 /// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; or when the database is away or too many passwords wait to be checked.
 pub async fn establish(sent: web::Json<Object<Credentials>>, desk: Desk) -> Result<HttpResponse> {
     let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
-    let email = EmailAddress::parse(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
+    let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
     let visit = Visit::new(&desk).on_device(name, device.installed);
     let welcome = match rule::log_in(&desk, &email, password, visit).await? {

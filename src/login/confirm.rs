@@ -237,7 +237,7 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
         return Ok(Confirmed::Ended);
     };
     let new = SessionKey::generate(desk.sessions.clock.now())?;
-    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::parse(&user.account.email)?)?);
+    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;

@@ -104,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         let notice = Some("This page had been open for a while. Please sign in once more.".to_owned().into());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { notice, ..again });
     }
-    let email = match EmailAddress::parse(&again.email) {
+    let email = match EmailAddress::known(&again.email) {
         Ok(email) if !password.is_empty() => email,
         parsed => {
             let email_error = parsed.err().map(|error| error.to_string());

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 const BANDS: &[(&str, &[&str])] = &[
     (
         "base",
-        &["settings", "clock", "secret", "key_file", "error", "metrics", "db", "assets", "text", "output", "outage"],
+        &[
+            "settings", "clock", "secret", "key_file", "error", "metrics", "db", "email", "assets", "text", "output", "outage",
+        ],
     ),
     ("records", &["account", "audit", "device", "throttle", "session", "draft", "ending", "instance"]),
     ("web", &["security", "page", "failure", "desk", "trail", "pwa"]),

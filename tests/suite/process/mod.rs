@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
 mod accounts;
+mod addresses;
 mod away;
 mod backup;
 mod cluster;

@@ -1,0 +1,94 @@
+//! The keys of e-mail addresses, brought to the canonical form of [`EmailAddress`]. SQL cannot compute that form, so this
+//! step runs before the migration that marks it as done, under the same lock.
+//!
+//! Invariant: if two accounts would come to have one address, nothing is changed at all.
+
+use std::collections::HashMap;
+
+use crate::{
+    email::EmailAddress,
+    error::{Error, Result},
+};
+
+/// The migration that marks the step as done.
+const MARKER: &str = "20261128000010";
+
+/// Whether the step is still to be done, by the migrations that were applied. A new database has no addresses.
+pub(super) fn are_due(applied: &[String]) -> bool {
+    !applied.is_empty() && !applied.iter().any(|version| version == MARKER)
+}
+
+/// An account's address: id, as shown, key.
+pub(super) type Stored = (String, String, String);
+
+/// The keys to be changed, by account. An address that is not valid any more keeps its key.
+///
+/// # Errors
+/// [`Error::Conflict`] if two accounts would come to have the same key.
+pub(super) fn changed(accounts: Vec<Stored>) -> Result<Vec<(String, String)>> {
+    let mut by_key: HashMap<String, String> = HashMap::new();
+    let mut changed = Vec::new();
+    for (id, email, old) in accounts {
+        let key = match EmailAddress::parse(&email) {
+            Ok(address) => address.key().to_owned(),
+            Err(error) => {
+                tracing::warn!(account = %id, %error, "an account's e-mail address is not valid; it can sign in with it as before");
+                old.clone()
+            }
+        };
+        if let Some(other) = by_key.insert(key.clone(), email.clone()) {
+            return Err(Error::Conflict(format!(
+                "two accounts have addresses that are now the same, {other:?} and {email:?}: delete one of them or change its \
+                 address with the version that ran before, then start again; nothing was changed"
+            )));
+        }
+        if key != old {
+            changed.push((id, key));
+        }
+    }
+    Ok(changed)
+}
+
+/// The step on a connection of one engine, which diesel's traits cannot name for both.
+macro_rules! bring_up_to_date {
+    ($conn:expr) => {{
+        use ::diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _};
+        use $crate::db::schema::accounts;
+        $conn.transaction::<(), $crate::error::Error, _>(|conn| {
+            let stored: Vec<$crate::db::email_keys::Stored> =
+                accounts::table.select((accounts::id, accounts::email, accounts::email_key)).load(conn)?;
+            for (id, key) in $crate::db::email_keys::changed(stored)? {
+                let account = accounts::table.filter(accounts::id.eq(&id));
+                ::diesel::update(account).set(accounts::email_key.eq(&key)).execute(conn)?;
+            }
+            Ok(())
+        })
+    }};
+}
+pub(super) use bring_up_to_date;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_change_only_where_the_canonical_form_differs() {
+        let stored = |id: &str, email: &str| (id.to_owned(), email.to_owned(), email.to_lowercase());
+        let accounts = vec![
+            stored("1", "Kim@Example.com"),
+            stored("2", "anna@müller.example"),
+            stored("3", "mailto:sam@example.com"),
+            stored("4", "ju\u{308}rgen@example.com"),
+        ];
+        let expected = [("2", "anna@xn--mller-kva.example"), ("4", "jürgen@example.com")];
+        assert_eq!(changed(accounts).unwrap(), expected.map(|(id, key)| (id.to_owned(), key.to_owned())));
+    }
+
+    #[test]
+    fn two_accounts_are_never_merged() {
+        let stored = |email: &str| (email.to_owned(), email.to_owned(), email.to_lowercase());
+        let error = changed(vec![stored("anna@müller.example"), stored("anna@xn--mller-kva.example")]).unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("müller.example") && words.contains("xn--mller-kva.example"), "{words}");
+    }
+}
