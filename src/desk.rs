@@ -95,6 +95,9 @@ impl Desk {
     pub fn form(&self, page: impl FnOnce(String) -> Result<HttpResponse>) -> Result<HttpResponse> {
         let token = forms::token(&self.site, &self.req)?;
         let mut answer = page(token.value)?;
+        // The browser sends these along with the form: the name of the device is made of them.
+        let hints = HeaderValue::from_static("Sec-CH-UA-Platform-Version, Sec-CH-UA-Model");
+        answer.headers_mut().insert(HeaderName::from_static("accept-ch"), hints);
         if let Some(cookie) = token.cookie {
             answer.add_cookie(&cookie).map_err(Error::bug)?;
         }

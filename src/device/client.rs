@@ -3,9 +3,13 @@
 //!
 //! Invariant: whatever bytes a client sends, this answers something that can be shown.
 
+mod browser;
+mod system;
+
 use serde::Serialize;
 
 use super::Shape;
+use crate::text;
 
 /// Brands that are shown as they are. Any other is what somebody chose to send, and people would take it for our own words.
 const KNOWN_BRANDS: [&str; 12] = [
@@ -36,7 +40,7 @@ pub struct Client {
     pub installed: bool,
 }
 
-/// The client hints that browsers send by themselves (User-Agent Client Hints, 3), unread.
+/// The client hints that browsers send (User-Agent Client Hints, 3), unread.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
     /// `Sec-CH-UA`.
@@ -45,31 +49,22 @@ pub struct Hints {
     pub platform: Option<String>,
     /// `Sec-CH-UA-Mobile`.
     pub mobile: Option<String>,
+    /// `Sec-CH-UA-Platform-Version`, which browsers send because the page with the form asked for it.
+    pub platform_version: Option<String>,
+    /// `Sec-CH-UA-Model`, likewise.
+    pub model: Option<String>,
 }
+
+/// Characters of a `User-Agent` that are read; browsers' are far shorter.
+const LONGEST: usize = 1024;
 
 impl Client {
     /// Reads a `User-Agent` header; what it does not know is "Unknown".
     pub fn from_user_agent(user_agent: &str) -> Self {
-        let parsed = woothee::parser::Parser::new().parse(user_agent);
-        let (name, os, category) = parsed.map_or(("UNKNOWN", "UNKNOWN", "UNKNOWN"), |p| (p.name, p.os, p.category));
-        let is_kaios = user_agent.contains("KAIOS/");
-        let kind = match (category, os) {
-            _ if is_kaios => Shape::Phone,
-            (_, "iPad") => Shape::Tablet,
-            ("smartphone" | "mobilephone", _) if !user_agent.contains("Mobile") && os == "Android" => Shape::Tablet,
-            ("smartphone" | "mobilephone", _) => Shape::Phone,
-            ("pc", _) => Shape::Desktop,
-            _ => Shape::Other,
-        };
-        let browser = match name {
-            // There is but one, and it has no name that people know.
-            _ if is_kaios => "Unknown",
-            // An app from the home screen says all that Safari does but its name, and ends so; others go on.
-            "Webview" if matches!(os, "iPhone" | "iPad" | "iPod") && ends_as_safari_begins(user_agent) => "Safari",
-            name => told_by_token(user_agent).unwrap_or_else(|| plain_browser(name)),
-        };
-        let os = if is_kaios { "KaiOS" } else { plain_system(os) };
-        Self { browser: browser.to_owned(), os: os.to_owned(), kind, installed: false }
+        let end = user_agent.char_indices().nth(LONGEST).map_or(user_agent.len(), |(at, _)| at);
+        let user_agent = user_agent.get(..end).unwrap_or_default();
+        let (os, kind) = system::read(user_agent);
+        Self { browser: browser::name(user_agent).to_owned(), os: os.to_owned(), kind, installed: false }
     }
 
     /// Reads both. Hints win, since a `User-Agent` may be frozen or claim to be another (RFC 9110, 10.1.5).
@@ -90,8 +85,17 @@ impl Client {
             ("Android", Some("?0")) => Shape::Tablet,
             _ => client.kind,
         };
-        system.clone_into(&mut client.os);
+        client.os = in_full(system, hints);
         client
+    }
+
+    /// The same with a touch screen, which no Mac has: an iPad's browser says that it runs on a Mac.
+    #[must_use]
+    pub fn with_touch_screen(self, has_one: bool) -> Self {
+        if !has_one || !self.os.starts_with("macOS") {
+            return self;
+        }
+        Self { os: "iPad".to_owned(), kind: Shape::Tablet, ..self }
     }
 
     /// "Chrome on Windows", "iPhone app", or what is known.
@@ -107,48 +111,24 @@ impl Client {
     }
 }
 
-/// Browsers that name themselves beside the one they claim to be, which the parser does not know yet.
-fn told_by_token(user_agent: &str) -> Option<&'static str> {
-    let tokens = [
-        ("EdgA/", "Edge"),
-        ("EdgiOS/", "Edge"),
-        ("Edg/", "Edge"),
-        ("OPR/", "Opera"),
-        ("OPT/", "Opera"),
-        ("FxiOS/", "Firefox"),
-        ("CriOS/", "Chrome"),
-        ("SamsungBrowser/", "Samsung Internet"),
-        ("DuckDuckGo/", "DuckDuckGo"),
-        ("Ddg/", "DuckDuckGo"),
-        ("HuaweiBrowser/", "Huawei Browser"),
-        ("MiuiBrowser/", "Mi Browser"),
-        ("Silk/", "Silk"),
-    ];
-    tokens.into_iter().find(|(token, _)| user_agent.contains(token)).map(|(_, name)| name)
-}
-
-/// "… (KHTML, like Gecko) Mobile/15E148", and nothing behind it.
-fn ends_as_safari_begins(user_agent: &str) -> bool {
-    user_agent.rsplit(' ').next().is_some_and(|last| last.starts_with("Mobile/"))
-}
-
-fn plain_browser(name: &str) -> &str {
-    match name {
-        "Webview" => "An app",
-        "UNKNOWN" => "Unknown",
-        "Internet Explorer" | "Microsoft Edge" => "Edge",
-        "HTTP Library" => "A program",
-        other => other,
-    }
-}
-
-fn plain_system(os: &str) -> &str {
-    match os {
-        "UNKNOWN" => "Unknown",
-        "Mac OSX" => "macOS",
-        os if os.starts_with("Windows Phone") => "Windows Phone",
-        os if os.starts_with("Windows") => "Windows",
-        other => other,
+/// The system with its version and the device's model, as far as hints tell them: "Windows 11", "Android 15 (Pixel 8)".
+fn in_full(system: &str, hints: &Hints) -> String {
+    let first = |hint: &Option<String>| hint.as_deref().and_then(|sent| members(sent).into_iter().next());
+    let major = first(&hints.platform_version).and_then(|version| version.split('.').next()?.parse::<u16>().ok());
+    let named = match (system, major) {
+        // Windows counts its interfaces, not its releases.
+        ("Windows", Some(13..)) => "Windows 11".to_owned(),
+        ("Windows", Some(1..)) => "Windows 10".to_owned(),
+        ("macOS" | "Android", Some(version @ 1..100)) => format!("{system} {version}"),
+        _ => system.to_owned(),
+    };
+    let is_model = |model: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || " -_+./".contains(c);
+        model.len() <= 24 && model.trim() == model && text::is_name(model) && model.chars().all(plain)
+    };
+    match first(&hints.model).filter(is_model) {
+        Some(model) if system == "Android" => format!("{named} ({model})"),
+        _ => named,
     }
 }
 

@@ -240,7 +240,10 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
 
 async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Says) -> Result<Recognized> {
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
-    let name = says.name.unwrap_or_else(|| known.name.clone());
+    let is_named = says.name.is_some();
+    // A name that was made of what the browser said follows it: the next version of a system is no other device.
+    let as_it_looks = if known.name == known.client().label() { client.label() } else { known.name.clone() };
+    let name = says.name.unwrap_or(as_it_looks);
     let device: Device = run!(
         conn,
         get_result(
@@ -258,7 +261,7 @@ async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Say
                 .returning(Device::as_returning())
         )
     )?;
-    let was_called = (device.name != known.name).then_some(known.name);
+    let was_called = (is_named && device.name != known.name).then_some(known.name);
     Ok(Recognized { device, client, is_new: false, was_called, secret })
 }
 

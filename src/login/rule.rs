@@ -48,7 +48,8 @@ impl Visit {
             device_secret: desk.device_secret(),
             device_name: None,
             ip: facts.ip.clone(),
-            client: Client::from_headers(&facts.user_agent, &facts.hints),
+            client: Client::from_headers(&facts.user_agent, &facts.hints)
+                .with_touch_screen(desk.req.query_string().split('&').any(|pair| pair == "touch=1")),
             installed: None,
             zone: facts.browser_zone.clone(),
         }

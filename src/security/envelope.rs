@@ -76,8 +76,13 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let ip = req.extensions().get::<Client>().map(|client| client.ip.to_string());
     let said = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let user_agent = said(header::USER_AGENT.as_str()).unwrap_or_default();
-    let hints =
-        Hints { brands: said("sec-ch-ua"), platform: said("sec-ch-ua-platform"), mobile: said("sec-ch-ua-mobile") };
+    let hints = Hints {
+        brands: said("sec-ch-ua"),
+        platform: said("sec-ch-ua-platform"),
+        mobile: said("sec-ch-ua-mobile"),
+        platform_version: said("sec-ch-ua-platform-version"),
+        model: said("sec-ch-ua-model"),
+    };
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let sent = site.cookies.sent_session(req.headers(), &site.keys);
     let browser_zone = site.cookies.zone(req.headers());

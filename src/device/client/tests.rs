@@ -57,7 +57,7 @@ fn browsers_are_named_as_people_know_them() {
             Shape::Tablet,
         ),
         (&format!("{IPHONE} Mobile/15E148"), "Safari on iPhone", Shape::Phone),
-        (&format!("{IPHONE} Mobile/15E148 [FBAN/FBIOS;FBAV/452.0]"), "An app on iPhone", Shape::Phone),
+        (&format!("{IPHONE} Mobile/15E148 [FBAN/FBIOS;FBAV/452.0]"), "Facebook on iPhone", Shape::Phone),
         (
             &format!("{IPHONE} Version/17.4 Mobile/15E148 DuckDuckGo/7 Safari/605.1.15"),
             "DuckDuckGo on iPhone",
@@ -94,6 +94,62 @@ fn browsers_are_named_as_people_know_them() {
     }
 }
 
+/// Real ones of the year 2025, a line each: what a person would say, the sort of machine, the `User-Agent`.
+#[test]
+fn real_browsers_and_programs_are_named_as_a_person_would_say() {
+    let mut wrong = Vec::new();
+    for line in include_str!("named.tsv").lines() {
+        let mut parts = line.splitn(3, '\t');
+        let (label, kind, header) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        let client = Client::from_user_agent(header);
+        if (client.label().as_str(), format!("{:?}", client.kind).as_str()) != (label, kind) {
+            wrong.push(format!("{label} {kind}, not {} {:?}: {header}", client.label(), client.kind));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_mac_with_a_touch_screen_is_an_ipad() {
+    let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 \
+                  Safari/605.1.15";
+    let named = |header: &str, touch| {
+        let client = Client::from_user_agent(header).with_touch_screen(touch);
+        (client.label(), client.kind)
+    };
+    assert_eq!(named(safari, true), ("Safari on iPad".to_owned(), Shape::Tablet));
+    assert_eq!(named(safari, false), ("Safari on macOS".to_owned(), Shape::Desktop));
+    assert_eq!(named(CHROME, true), ("Chrome on Windows".to_owned(), Shape::Desktop), "others have touch screens");
+    let chrome = safari.replace("Version/18.5", "CriOS/142.0");
+    assert_eq!(named(&chrome, false), ("Chrome on iPad".to_owned(), Shape::Tablet));
+}
+
+#[test]
+fn versions_and_models_are_added_where_hints_tell_them() {
+    let named = |platform: &str, version: &str, model: &str| {
+        let quoted = |text: &str| Some(format!("\"{text}\""));
+        let hints = Hints {
+            platform: quoted(platform),
+            platform_version: quoted(version),
+            model: quoted(model),
+            mobile: Some("?1".into()),
+            ..Hints::default()
+        };
+        Client::from_headers(FROZEN_ANDROID, &hints).os
+    };
+    assert_eq!(named("Windows", "15.0.0", ""), "Windows 11");
+    assert_eq!(named("Windows", "13.0.0", ""), "Windows 11");
+    assert_eq!(named("Windows", "10.0.0", ""), "Windows 10");
+    assert_eq!(named("Windows", "0.3.0", ""), "Windows");
+    assert_eq!(named("macOS", "15.6.1", ""), "macOS 15");
+    assert_eq!(named("Linux", "6.8.0", ""), "Linux");
+    assert_eq!(named("Android", "15.0.0", "Pixel 8"), "Android 15 (Pixel 8)");
+    assert_eq!(named("Android", "", "SM-S921B"), "Android (SM-S921B)");
+    for odd in ["\u{202E}exe", " ", "x (y)", "a\u{1F980}", &"x".repeat(25)] {
+        assert_eq!(named("Android", "99999999", odd), "Android", "{odd:?}");
+    }
+}
+
 #[test]
 fn hints_win_over_a_user_agent_that_is_frozen_or_claims_to_be_another() {
     let chrome = r#""Chromium";v="124", "Google Chrome";v="124", "Not-A.Brand";v="99""#;
@@ -123,7 +179,12 @@ fn hints_win_over_a_user_agent_that_is_frozen_or_claims_to_be_another() {
         ("", r#"""#, r#""\"#, "", "Unknown device", Shape::Other),
     ];
     for (user_agent, brands, platform, mobile, label, kind) in cases {
-        let hints = Hints { brands: Some(brands.into()), platform: Some(platform.into()), mobile: Some(mobile.into()) };
+        let hints = Hints {
+            brands: Some(brands.into()),
+            platform: Some(platform.into()),
+            mobile: Some(mobile.into()),
+            ..Hints::default()
+        };
         let client = Client::from_headers(user_agent, &hints);
         assert_eq!((client.label().as_str(), client.kind), (label, kind), "{user_agent} {hints:?}");
     }
@@ -180,7 +241,7 @@ fn whatever_is_sent_is_answered_with_something_that_can_be_shown() {
     for _ in 0..20_000 {
         let mut made = || (0..next() % 14).map(|_| pieces[next() % pieces.len()]).collect::<String>();
         let user_agent = made();
-        let hints = Hints { brands: Some(made()), platform: Some(made()), mobile: Some(made()) };
+        let hints = Hints { brands: Some(made()), platform: Some(made()), mobile: Some(made()), ..Hints::default() };
         let label = Client::from_headers(&user_agent, &hints).label();
         assert!(crate::text::is_name(&label) && label.chars().count() <= 60, "{user_agent:?} {hints:?}: {label:?}");
     }

@@ -145,3 +145,47 @@ fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND device_id IS NULL"), 1);
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND ip IS NULL"), 0);
 }
+
+/// Its `User-Agent` is that of a Mac; the script of the login page adds that there is a touch screen, which no Mac has.
+#[test]
+fn an_ipad_is_told_from_a_mac_by_its_touch_screen() {
+    let (_db, server) = serve(&[]);
+    let mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 \
+               Safari/605.1.15";
+    for (path, name) in [("/login", "Safari on macOS"), ("/login?touch=1", "Safari on iPad")] {
+        let mut client = server.client();
+        let page = client.get("/login");
+        assert!(page.body.contains("js/touch-screen"), "{page:?}");
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("csrf", page.form_token().as_str()), ("email", KIM), ("password", PASSWORD)])
+            .finish();
+        let headers = [("User-Agent", mac), ("Content-Type", "application/x-www-form-urlencoded")];
+        assert_eq!(client.send("POST", path, &headers, body.as_bytes()).status, 303);
+        assert_eq!(client.get("/api/session").json()["session"]["deviceName"], name);
+    }
+}
+
+#[test]
+fn the_login_page_asks_for_version_and_model_and_the_name_follows_them() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    let asked = client.get("/login");
+    assert_eq!(asked.header("accept-ch"), Some("Sec-CH-UA-Platform-Version, Sec-CH-UA-Model"), "{asked:?}");
+    let chrome = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36";
+    let body = json!({"email": KIM, "password": PASSWORD}).to_string();
+    for version in ["15", "16"] {
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("User-Agent", chrome),
+            ("Sec-CH-UA-Platform", "\"Android\""),
+            ("Sec-CH-UA-Mobile", "?1"),
+            ("Sec-CH-UA-Platform-Version", &format!("\"{version}.0.0\"")),
+            ("Sec-CH-UA-Model", "\"Pixel 8\""),
+        ];
+        let session =
+            client.send("POST", "/api/establish-session", &headers, body.as_bytes()).json()["session"].clone();
+        assert_eq!(session["deviceName"], format!("Chrome on Android {version} (Pixel 8)"));
+        assert_eq!(session["client"]["kind"], "phone");
+    }
+    assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.renamed'")), (1, 0));
+}

@@ -85,7 +85,9 @@ async fn an_upgrade_that_would_merge_two_accounts_changes_nothing(db: TestDb) {
 fn as_an_older_version_left_them(db: &TestDb, emails: &[&str]) {
     for (n, email) in emails.iter().enumerate() {
         add_user(db, &format!("account{n}@example.com"), "owner");
-        db.sql(&format!("UPDATE accounts SET email = '{email}', email_key = '{email}' WHERE email LIKE 'account{n}@%'"));
+        db.sql(&format!(
+            "UPDATE accounts SET email = '{email}', email_key = '{email}' WHERE email LIKE 'account{n}@%'"
+        ));
     }
     db.sql("DELETE FROM __diesel_schema_migrations WHERE version = '20261128000010'");
 }
