@@ -60,16 +60,19 @@ impl Db {
     pub async fn settle_future(&self) -> Result<usize> {
         let mut settled = 0;
         for (table, key, column, set) in LINKED {
-            settled += self.settle_column(table, key, column, set).await?;
+            settled += self.settle(table, key, &format!("{column} > {{latest}}"), set).await?;
         }
         for (table, key, columns) in PAST {
-            for column in *columns {
-                settled += self.settle_column(table, key, column, &format!("{column} = {{now}}")).await?;
-            }
+            let ahead: Vec<_> = columns.iter().map(|column| format!("{column} > {{latest}}")).collect();
+            let set = columns
+                .iter()
+                .map(|column| format!("{column} = CASE WHEN {column} > {{latest}} THEN {{now}} ELSE {column} END"));
+            let set: Vec<_> = set.collect();
+            settled += self.settle(table, key, &ahead.join(" OR "), &set.join(", ")).await?;
         }
         let links = "expires_at = {now} + 86400 * {second}";
-        let too_far = "expires_at - 86400 * {second}";
-        settled += self.settle_column("setup_links", "secret_hash", too_far, links).await?;
+        let too_far = "expires_at - 86400 * {second} > {latest}";
+        settled += self.settle("setup_links", "secret_hash", too_far, links).await?;
         if settled > 0 {
             tracing::warn!(settled, "the database's clock was ahead and went back: stored times in the future are now");
         }
@@ -83,10 +86,10 @@ impl Db {
         past.chain(linked).map(|(table, column)| format!("{table}.{column}")).collect()
     }
 
-    async fn settle_column(&self, table: &str, key: &str, time: &str, set: &str) -> Result<usize> {
+    async fn settle(&self, table: &str, key: &str, ahead: &str, set: &str) -> Result<usize> {
         let statement = format!(
-            "UPDATE {table} SET {set} WHERE {time} > {{latest}} AND ({key}) IN \
-             (SELECT {key} FROM {table} WHERE {time} > {{latest}} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
+            "UPDATE {table} SET {set} WHERE ({ahead}) AND ({key}) IN \
+             (SELECT {key} FROM {table} WHERE {ahead} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
         );
         let mut settled = 0;
         loop {

@@ -103,12 +103,14 @@ async fn the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away(
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
     for _ in 0..5 {
+        hold(&db);
         wait_of(&try_from(&mut server.client(), FROM, KIM, WRONG));
     }
     assert_eq!(count(&db, "audit WHERE kind = 'login.throttled'"), 1);
     pass(&db, 2);
     guess(&db, &server, KIM, 1);
     for _ in 0..5 {
+        hold(&db);
         wait_of(&try_from(&mut server.client(), FROM, KIM, WRONG));
     }
     assert_eq!(count(&db, "audit WHERE kind = 'login.throttled'"), 2);
