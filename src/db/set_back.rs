@@ -17,6 +17,7 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("sessions", "id", &["ended_at", "used_after_end_at"]),
     ("drafts", "account_id, id", &["updated_at", "deleted_at"]),
     ("operations", "account_id, id", &["at"]),
+    ("instance", "id", &["unconfirmed_at"]),
     ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
     ("throttle_tries", "subject, try_id", &["began_at"]),
 ];

@@ -62,8 +62,8 @@ fn by_expression(user_agent: &str) -> Option<&'static str> {
         }
         // Only what the data itself spells out is shown: a client could send any other word.
         let sent = found.get(1)?.as_str();
-        let at = expression.find(sent).filter(|_| family == "$1" && sent.len() > 1);
-        Some(at.and_then(|at| expression.get(at..at + sent.len())).unwrap_or("Unknown"))
+        let at = expression.find(sent).filter(|_| family == "$1" && sent.len() > 1)?;
+        expression.get(at..at + sent.len())
     })
 }
 

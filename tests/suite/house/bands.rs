@@ -8,7 +8,8 @@ const BANDS: &[(&str, &[&str])] = &[
     (
         "base",
         &[
-            "settings", "clock", "secret", "key_file", "error", "metrics", "db", "email", "assets", "text", "output", "outage",
+            "settings", "clock", "secret", "key_file", "error", "metrics", "db", "email", "assets", "text", "output",
+            "outage",
         ],
     ),
     ("records", &["account", "audit", "device", "throttle", "session", "draft", "ending", "instance"]),
