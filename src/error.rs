@@ -33,8 +33,8 @@ pub enum Error {
     #[error("the session has ended: {0}")]
     SessionEnded(EndedBecause),
     /// An unsafe request that another site caused, or may have caused.
-    #[error("the request came from another site")]
-    CrossOrigin,
+    #[error("{0}")]
+    CrossOrigin(Origins),
     /// Nothing is at this address, or nothing that this account may see.
     #[error("nothing is here")]
     NotFound,
@@ -74,6 +74,29 @@ pub enum Error {
     /// A bug, or a machine that broke.
     #[error("internal: {0}")]
     Internal(anyhow::Error),
+}
+
+/// Where a request came from, and where it should have come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins {
+    /// The origin of the page that caused it, if the browser named one.
+    pub from: Option<String>,
+    /// The public origin.
+    pub public: String,
+    /// Whether it came from a page of ours that was opened under another address.
+    pub is_ours: bool,
+}
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            Some(from) if *from != self.public => {
+                write!(f, "the request came from {from}, and this service is at {}", self.public)
+            }
+            Some(from) => write!(f, "the request came from another site, although it names {from}"),
+            None => write!(f, "the request does not say that it came from {}", self.public),
+        }
+    }
 }
 
 /// Why a session does not work any more, as its own browser is told.
@@ -158,7 +181,7 @@ impl Error {
             Self::InvalidCredentials => "invalid-credentials",
             Self::LoginRequired => "login-required",
             Self::SessionEnded(_) => "session-ended",
-            Self::CrossOrigin => "cross-origin",
+            Self::CrossOrigin(_) => "cross-origin",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::Conflict(_) => "conflict",
@@ -216,7 +239,7 @@ impl ResponseError for Error {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials | Self::LoginRequired | Self::SessionEnded(_) => StatusCode::UNAUTHORIZED,
-            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,

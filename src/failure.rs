@@ -3,6 +3,7 @@
 //!
 //! Invariant: an answer that says a session has ended, or that something is away, never carries the session cookie.
 
+use std::borrow::Cow;
 use std::time::Instant as Stopwatch;
 
 use actix_web::{
@@ -18,7 +19,7 @@ use askama::Template;
 use tracing::Instrument as _;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Origins, Result},
     metrics::Metrics,
     page::{self, Page},
     secret,
@@ -30,6 +31,7 @@ use crate::{
         cookies::CookieNames,
         envelope::{FactsSlot, RequestId},
         forms, headers, limits,
+        opened::{self, Opened},
         proxies::{self, Client},
     },
     session::{
@@ -47,9 +49,13 @@ pub async fn answer(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
+    headers::detach(req.headers_mut());
     let under_way = req.conn_data::<Connection>().map(Connection::begin);
     let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
     let asked = Asked::new(&req, &site, client)?;
+    if !is_of_operations(&asked.path) && opened::judge(req.request(), &site) == Opened::BehindWrongHost {
+        site.wrong_hosts.note(req.request(), &site);
+    }
     req.extensions_mut().insert(RequestId(asked.id.clone()));
     req.extensions_mut().insert(asked.facts.clone());
     if let Some(client) = client {
@@ -250,6 +256,12 @@ pub fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
         Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
+        Error::CrossOrigin(origins) => tracing::warn!(
+            from = origins.from.as_deref().unwrap_or("none named"),
+            public = origins.public,
+            "a request from another origin was refused: if people open Sessile there, set SESSILE_PUBLIC_URL to that \
+             origin, or redirect it to the public one"
+        ),
         _ => {}
     }
 }
@@ -289,6 +301,7 @@ fn is_page(path: &str) -> bool {
     let others = [
         "/api/",
         "/static/",
+        "/.well-known/",
         "/setup",
         "/healthz",
         "/readyz",
@@ -322,9 +335,9 @@ struct ErrorPage {
     page: Page,
     code: u16,
     heading: &'static str,
-    words: &'static str,
+    words: Cow<'static, str>,
     request_id: String,
-    back: Option<(&'static str, &'static str)>,
+    back: Option<(Cow<'static, str>, &'static str)>,
     /// Whether the page loads itself again once the service is back.
     returns: bool,
 }
@@ -355,8 +368,9 @@ impl ErrorPage {
             request_id: asked.id.clone(),
             back: Some(match error {
                 // The same address again.
-                Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) => ("", "Try again"),
-                _ => ("/", "Go to the start page"),
+                Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) => ("".into(), "Try again"),
+                Error::CrossOrigin(origins) => (format!("{}/", origins.public).into(), "Go to the start page"),
+                _ => ("/".into(), "Go to the start page"),
             }),
             returns: asked.is_get && matches!(error, Error::Unavailable(_)),
         };
@@ -379,13 +393,34 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
     }
 }
 
-fn in_plain_words(error: &Error, reader: Reader) -> (&'static str, &'static str) {
+fn in_plain_words(error: &Error, reader: Reader) -> (&'static str, Cow<'static, str>) {
+    if let Error::CrossOrigin(origins) = error {
+        return ("That came from another site", where_from(origins).into());
+    }
+    let (heading, words) = in_fixed_words(error, reader);
+    (heading, words.into())
+}
+
+fn where_from(Origins { from, public, is_ours }: &Origins) -> String {
+    match from {
+        Some(from) if *is_ours => format!(
+            "The page was opened at {from}, but Sessile is at {public} and does only what its pages there ask for. Open it \
+             there and try again."
+        ),
+        Some(from) if from != public => format!(
+            "To keep you safe, Sessile does only what its own pages at {public} ask for, and this came from {from}. Open \
+             the page here and try again."
+        ),
+        _ => format!(
+            "To keep you safe, Sessile does only what its own pages at {public} ask for. Open the page here and try again."
+        ),
+    }
+}
+
+fn in_fixed_words(error: &Error, reader: Reader) -> (&'static str, &'static str) {
     match error {
         Error::NotFound => ("Page not found", "The address may be mistyped, or the page may be gone."),
-        Error::CrossOrigin => (
-            "That came from another site",
-            "To keep you safe, Sessile does only what its own pages ask for. Open the page here and try again.",
-        ),
+        Error::CrossOrigin(_) => ("That came from another site", ""),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::Quota(_) => ("There is no room left", "Delete or shorten some of your drafts, then save again."),
         Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),

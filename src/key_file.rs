@@ -3,10 +3,10 @@
 //!
 //! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
 
+mod make;
 mod trail;
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::Path;
 
 use actix_web::cookie::{Cookie, CookieJar, Key};
@@ -17,7 +17,11 @@ use base64::{
 };
 use sha2::{Digest as _, Sha256};
 
-pub use self::trail::{AccountKey, TrailKey, TrailKeys};
+use self::make::{WAYS, Way};
+pub use self::{
+    make::private_folder,
+    trail::{AccountKey, TrailKey, TrailKeys},
+};
 use crate::{
     error::{Error, Result},
     secret,
@@ -59,11 +63,20 @@ impl Keys {
     /// # Errors
     /// When the file cannot be read or made, or holds something else than keys.
     pub fn read_or_make(path: &Path) -> Result<Self> {
+        if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+            // A node that starts at the same moment may be about to write it.
+            let text = make::read_whole(path).map_err(|error| unusable(path, &error))?;
+            return Self::parse(&text, path);
+        }
         if let Some(keys) = Self::read(path)? {
             return Ok(keys);
         }
-        let made_now = make(path).map_err(|error| unusable(path, &error))?;
-        let text = std::fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
+        Self::make(path, &WAYS)
+    }
+
+    fn make(path: &Path, ways: &[Way]) -> Result<Self> {
+        let made_now = make::make(path, ways).map_err(|error| unusable(path, &error))?;
+        let text = make::read_whole(path).map_err(|error| unusable(path, &error))?;
         Ok(Self { made_now, ..Self::parse(&text, path)? })
     }
 
@@ -205,37 +218,6 @@ impl SigningKey {
             trail: TrailKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })
-    }
-}
-
-/// Makes the folder if it is missing, for its owner only. An existing one is left as it is.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn private_folder(file: &Path) -> io::Result<()> {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Written under another name first and linked into place, so that no reader sees half a file and the first wins.
-/// Whether that was this one.
-fn make(path: &Path) -> io::Result<bool> {
-    private_folder(path)?;
-    let mut bytes = [0; KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    let draft = path.with_extension(secret::random_name("new-").map_err(io::Error::other)?);
-    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-    writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(bytes))?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&draft, path);
-    std::fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        linked => Ok(linked.is_ok()),
     }
 }
 

@@ -10,7 +10,11 @@ use crate::{
     db::Instant,
     device::arrivals::Arrivals,
     error::{Error, Result},
-    security::{Site, forms::FormToken},
+    security::{
+        Site,
+        forms::FormToken,
+        opened::{self, Opened},
+    },
     session::request,
 };
 
@@ -144,14 +148,16 @@ impl Page {
     }
 }
 
-/// The address under the right origin, if the request names another host than the public one.
+/// The address under the right origin, if the page was certainly opened under another.
 fn misplaced(req: &HttpRequest) -> Option<String> {
     let site = req.app_data::<web::Data<Site>>()?;
-    let host = req.headers().get(actix_web::http::header::HOST)?.to_str().ok()?;
+    if opened::judge(req, site) != Opened::Elsewhere {
+        return None;
+    }
     let path = if req.method().is_safe() { req.uri().path_and_query()?.as_str() } else { req.path() };
-    // The one-time link of the setup is not repeated in a page.
-    let path = if req.path() == "/setup" { "/" } else { path };
-    (!host.eq_ignore_ascii_case(site.public.host())).then(|| format!("{}{path}", site.public.origin()))
+    // The one-time link of the setup is not repeated in a page; `*` is no path.
+    let path = if req.path() == "/setup" || !path.starts_with('/') { "/" } else { path };
+    Some(format!("{}{path}", site.public.origin()))
 }
 
 /// A page as an answer.

@@ -24,6 +24,7 @@ pub fn without_session(config: &mut ServiceConfig) {
         .service(resource("/manifest.webmanifest", GET).route(get().to(pwa::manifest)))
         .service(resource("/sw.js", GET).route(get().to(pwa::worker)))
         .service(resource("/offline", GET).route(get().to(pwa::shell)))
+        .service(resource("/.well-known/change-password", GET).route(get().to(change_password)))
         .service(web::resource("/static/{name:.*}").route(get().to(assets::serve)));
 }
 
@@ -116,6 +117,11 @@ fn get() -> Route {
 /// `GET /`: to the dashboard or the login.
 async fn start(who: Option<Identity>) -> HttpResponse {
     page::see_other(if who.is_some() { HOME } else { "/login" })
+}
+
+/// `GET /.well-known/change-password`: where password managers send people (W3C, A Well-Known URL for Changing Passwords).
+async fn change_password() -> HttpResponse {
+    page::see_other("/account")
 }
 
 async fn nothing() -> Result<HttpResponse> {

@@ -39,6 +39,14 @@ pub fn size(bytes: u64) -> String {
     whole.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
 }
 
+/// A text from outside in quotes, on one line and at most 80 characters of it: for messages and the log.
+pub fn quoted(value: &str) -> String {
+    match value.char_indices().nth(80) {
+        None => format!("{value:?}"),
+        Some((end, _)) => format!("{:?}…", value.get(..end).unwrap_or_default()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The static files: fingerprinted, compressed and embedded when the program is built (`build.rs`). Called by the
-//! templates for addresses and by the routes for `/static/`. An address names one content for ever.
+//! templates for addresses and by the routes for `/static/`. An address names one content for ever; under another build's
+//! fingerprint the current file of the name is served.
 
 #[cfg(test)]
 mod fingerprint;
@@ -38,6 +39,9 @@ pub struct Asset {
 /// All of them, by name.
 static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
+/// Where they are served.
+const ROOT: &str = "/static/";
+
 /// A year, which is as long as anybody keeps anything.
 const MAX_AGE_SECONDS: u32 = 31_536_000;
 
@@ -62,16 +66,35 @@ pub fn find(request_path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == request_path)
 }
 
-/// Answers GET and HEAD of `/static/{tail:.*}` with a content that may be kept for ever, in the best encoding that
-/// both sides know (RFC 9110, section 12.5.3).
+/// The current file of a name that is asked for under another build's fingerprint, as pages of that build do while nodes
+/// are brought up to date one by one.
+fn find_of_another_build(request_path: &str) -> Option<&'static Asset> {
+    let file = request_path.strip_prefix(ROOT)?;
+    let of_stem = |stem: &str, fingerprint: &str, extension: &str| {
+        is_fingerprint(fingerprint).then(|| named(&format!("{stem}{extension}")))?
+    };
+    let (rest, last) = file.rsplit_once('.')?;
+    let with_extension = rest.rsplit_once('.').and_then(|(stem, print)| of_stem(stem, print, &format!(".{last}")));
+    with_extension.or_else(|| of_stem(rest, last, ""))
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    text.len() == 10 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Answers GET and HEAD of `/static/{tail:.*}` in the best encoding that both sides know (RFC 9110, section 12.5.3). What
+/// is at its own address may be kept for ever; the current file in place of another build's must be asked for again.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an address of no file, an outdated fingerprint included; [`Error::MethodNotAllowed`].
+/// [`Error::NotFound`] for an address of no file; [`Error::MethodNotAllowed`].
 pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     if !matches!(*req.method(), Method::GET | Method::HEAD) {
         return Err(Error::MethodNotAllowed("GET, HEAD"));
     }
-    let asset = find(req.path()).ok_or(Error::NotFound)?;
+    let (asset, keep) = match find(req.path()) {
+        Some(asset) => (asset, Keep::ForEver),
+        None => (find_of_another_build(req.path()).ok_or(Error::NotFound)?, Keep::AndAsk),
+    };
     let (encoding, content) = asset.best_for(&req);
     let tag = match encoding {
         ContentEncoding::Identity => asset.fingerprint.to_owned(),
@@ -79,9 +102,9 @@ pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     };
     let tag = EntityTag::new_strong(tag);
     if is_known(&req, &tag) {
-        return Ok(lasting(HttpResponse::NotModified(), tag).finish());
+        return Ok(lasting(HttpResponse::NotModified(), tag, keep).finish());
     }
-    let mut response = lasting(HttpResponse::Ok(), tag);
+    let mut response = lasting(HttpResponse::Ok(), tag, keep);
     if encoding != ContentEncoding::Identity {
         response.insert_header(encoding);
     }
@@ -118,10 +141,22 @@ pub fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
     }
 }
 
+/// How long an answer may be kept.
+#[derive(Debug, Clone, Copy)]
+enum Keep {
+    /// The address names this content and no other.
+    ForEver,
+    /// Only with a question whether it is still the same.
+    AndAsk,
+}
+
 /// The headers that 200 and 304 share.
-fn lasting(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuilder {
+fn lasting(mut response: HttpResponseBuilder, tag: EntityTag, keep: Keep) -> HttpResponseBuilder {
     let immutable = CacheDirective::Extension("immutable".to_owned(), None);
-    let keep = vec![CacheDirective::Public, CacheDirective::MaxAge(MAX_AGE_SECONDS), immutable];
+    let keep = match keep {
+        Keep::ForEver => vec![CacheDirective::Public, CacheDirective::MaxAge(MAX_AGE_SECONDS), immutable],
+        Keep::AndAsk => vec![CacheDirective::NoCache],
+    };
     response
         .insert_header(CacheControl(keep))
         .insert_header(ETag(tag))

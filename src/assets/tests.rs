@@ -98,13 +98,44 @@ async fn who_has_it_already_is_told_so_without_it() {
 async fn what_is_not_there_is_not_found_and_nothing_can_be_written() {
     let asset = compressed();
     let plain_name = format!("/static/{}", asset.name);
-    for uri in
-        [plain_name.as_str(), "/static/", "/static/missing", "/static/../Cargo.toml", "/static/css/base.0000000000.css"]
-    {
+    for uri in [
+        plain_name.as_str(),
+        "/static/",
+        "/static/missing",
+        "/static/../Cargo.toml",
+        "/static/css/none.0000000000.css",
+        "/static/css/base.000000000.css",
+        "/static/css/base.00000000000.css",
+        "/static/css/base.000000000A.css",
+        "/static/css/base.0000000000.js",
+        "/static/css/base.0000000000",
+        "/static/.0000000000",
+        "/static/.0000000000.",
+        "/static/css/../css/base.0000000000.css",
+    ] {
         assert_eq!(ask(TestRequest::get().uri(uri)).await.0, StatusCode::NOT_FOUND, "{uri}");
     }
     assert_eq!(ask(TestRequest::post().uri(asset.path)).await.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(find(path("no/such/file")).map(|asset| asset.name), None);
+}
+
+#[actix_web::test]
+async fn under_the_fingerprint_of_another_build_the_current_file_is_served_to_be_asked_for_again() {
+    for asset in all() {
+        let other = asset.path.replace(asset.fingerprint, "0123456789");
+        let (status, headers, body) = ask(TestRequest::get().uri(&other)).await;
+        assert_eq!(status, StatusCode::OK, "{other}");
+        assert_eq!(headers.get("cache-control").unwrap(), "no-cache");
+        assert_eq!(headers.get("etag").unwrap().to_str().unwrap(), format!("\"{}\"", asset.fingerprint));
+        assert_eq!(headers.get("content-type").unwrap(), asset.content_type);
+        assert_eq!(body, asset.plain);
+        let known = ("if-none-match", format!("\"{}\"", asset.fingerprint));
+        let (status, headers, _) = ask(TestRequest::get().uri(&other).insert_header(known)).await;
+        assert_eq!(
+            (status, headers.get("cache-control").unwrap().as_bytes()),
+            (StatusCode::NOT_MODIFIED, &b"no-cache"[..])
+        );
+    }
 }
 
 #[actix_web::test]

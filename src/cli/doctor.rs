@@ -2,13 +2,15 @@
 //!
 //! Invariant: it makes no file and changes nothing.
 
-mod proxy_trust;
+mod address;
 mod since;
 
-use std::os::unix::fs::PermissionsExt as _;
-
-use self::{proxy_trust::proxy_trust, since::since};
-use super::{in_words, say, tls};
+use self::{address::address, since::since};
+use super::{
+    in_words,
+    risks::{self, Finding, proxy_trust},
+    say, tls,
+};
 use crate::{
     account,
     audit::{
@@ -23,12 +25,6 @@ use crate::{
     key_file::Keys,
     settings::Settings,
 };
-
-/// A clock further from the database's than this is wrong.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
-
-/// What was seen, or what is wrong and what to do.
-type Finding = Result<String, String>;
 
 /// What `sessile doctor` is asked to look at besides.
 #[derive(clap::Args)]
@@ -100,6 +96,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
         ("proxy trust", proxy_trust(&patient.settings)),
+        ("address", address(&patient.settings)),
     ];
     if patient.anchor.is_some() {
         findings.push(("trail since", since(patient).await));
@@ -144,11 +141,7 @@ async fn key_file(patient: &mut Patient) -> Finding {
             "there is no key file at {path} (SESSILE_KEY_FILE): the first start makes it; later, name the server's own"
         ));
     };
-    let found = std::fs::metadata(&patient.settings.key_file).map_err(|error| format!("{path}: {error}"))?;
-    let mode = found.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("{path} is open to others (mode {mode:o}): run `chmod 600 {path}`"));
-    }
+    let mode = risks::key_file_mode(&patient.settings.key_file)?;
     if Inspection::keys_of_servers(&patient.settings).await.iter().any(|theirs| *theirs != keys.trail().ids()) {
         return Err(format!("{path} holds other keys than the running server has read: restart the server"));
     }
@@ -160,7 +153,7 @@ async fn key_file(patient: &mut Patient) -> Finding {
         }
         _ => String::new(),
     };
-    Ok(format!("{path}, mode {mode:o}, signs with key {}{restart}", keys.fingerprint()))
+    Ok(format!("{path}, {mode}, signs with key {}{restart}", keys.fingerprint()))
 }
 
 /// The key with which the server signs that was started last, if one ever was.
@@ -180,12 +173,7 @@ async fn database(patient: &mut Patient) -> Finding {
     match patient.database.as_mut().map_err(|words| words.clone())? {
         Some(database) => {
             let engine = database.engine().await.map_err(|error| away(&error))?;
-            if let Some(folder) = Inspection::open_folder(&patient.settings) {
-                let folder = folder.display();
-                return Err(format!(
-                    "its folder {folder} is open to everybody, who could take the database away: run `chmod o-w {folder}`"
-                ));
-            }
+            risks::database_files(&patient.settings)?;
             let listener = Inspection::check_listener(&patient.settings).await;
             listener.map_err(|error| format!("SESSILE_LISTEN_DATABASE_URL: {}", in_words(&error)))?;
             Ok(format!("{engine} answers"))
@@ -199,16 +187,7 @@ async fn database(patient: &mut Patient) -> Finding {
 
 async fn durability(patient: &mut Patient) -> Finding {
     match patient.database.as_mut().map_err(|_| unseen())? {
-        Some(database) => {
-            let found = database.weaknesses().await.map_err(|error| away(&error))?;
-            if found.is_empty() {
-                return Ok("what is written lasts".to_owned());
-            }
-            Err(format!(
-                "{}: what is answered with success would be lost or refused: mend it in the database",
-                found.join(", ")
-            ))
-        }
+        Some(database) => risks::durability(&database.weaknesses().await.map_err(|error| away(&error))?),
         None => Ok("nothing to keep yet".to_owned()),
     }
 }
@@ -332,11 +311,7 @@ async fn clock(patient: &mut Patient) -> Finding {
     }
     .await;
     clock.correct(before, theirs.map_err(|error| away(&error))?, clock.now());
-    let offset = clock.offset_micros() / 1000;
-    if offset.abs() > CLOCK_TOLERANCE_MS {
-        return Err(format!("this machine is {offset} ms behind the database: let NTP set the clocks of both"));
-    }
-    Ok(format!("{} ms between this machine and the database", offset.abs()))
+    risks::clock(clock.offset_micros())
 }
 
 fn certificate(settings: &Settings) -> Finding {

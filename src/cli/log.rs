@@ -7,15 +7,16 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, stderr};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use crate::{
     output,
     settings::{LogFormat, Settings},
 };
 
-/// Says an ERROR for whatever anybody sends that is no HTTP; silent unless the filter names it.
-const NOISE: &str = "actix_http::h1::dispatcher";
+/// What libraries say at these levels is noise, unless the filter names them: an ERROR for whatever anybody sends that is
+/// no HTTP, and several lines about each start of their own.
+const QUIET: [(&str, &str); 2] = [("actix_http::h1::dispatcher", "off"), ("actix_server", "warn")];
 
 /// Starts logging.
 ///
@@ -24,8 +25,11 @@ const NOISE: &str = "actix_http::h1::dispatcher";
 pub fn start(settings: &Settings) -> Result<(), String> {
     let bad = |error: &dyn std::fmt::Display| format!("SESSILE_LOG: {error}");
     let mut filter = EnvFilter::builder().parse(&settings.log).map_err(|error| bad(&error))?;
-    if !settings.log.contains(NOISE) {
-        filter = filter.add_directive(format!("{NOISE}=off").parse().map_err(|error| bad(&error))?);
+    for (target, level) in QUIET.iter().filter(|(target, _)| !settings.log.contains(target)) {
+        // Whoever asks for more than usual gets it, and whoever asks for less has it already.
+        if *level == "off" || filter.max_level_hint() == Some(LevelFilter::INFO) {
+            filter = filter.add_directive(format!("{target}={level}").parse().map_err(|error| bad(&error))?);
+        }
     }
     // The subscriber's own complaints would go to stderr with `eprintln!`, which panics when stderr is closed.
     let lines = fmt().with_env_filter(filter).with_writer(output::stderr).log_internal_errors(false);

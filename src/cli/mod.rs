@@ -7,8 +7,10 @@ mod connection;
 mod doctor;
 mod listener;
 mod log;
+mod password;
 mod prune;
 mod restored;
+mod risks;
 pub mod serve;
 mod session;
 mod stopping;
@@ -19,7 +21,11 @@ mod user;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, setrlimit},
+};
 
 use crate::{
     account::EmailAddress,
@@ -69,8 +75,15 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> ExitCode {
     let _flush = FlushAtEnd;
+    keep_private();
     let Cli { place, command } = Cli::parse();
     let command = command.unwrap_or_else(|| Command::Serve(Box::default()));
+    if let Command::User(command) = &command
+        && !command.can_have_its_password()
+    {
+        let words = "--password-stdin is missing: give the password on stdin with it, or run the command at a terminal";
+        Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, words).exit();
+    }
     let args = match &command {
         Command::Serve(args) => (**args).clone(),
         _ => SettingsArgs::default(),
@@ -86,6 +99,13 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Files that this process makes are for its owner alone, and a crash writes no memory to the disk.
+fn keep_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    // Fails only where it is 0 already and may not be set.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
 fn checked(args: SettingsArgs) -> Result<Settings, String> {
@@ -253,14 +273,4 @@ fn say(line: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// A password from stdin: all of it less one final newline.
-fn password_from_stdin() -> Result<String> {
-    let mut password = std::io::read_to_string(std::io::stdin())
-        .map_err(|error| Error::Invalid(format!("the password could not be read from stdin: {error}")))?;
-    if password.ends_with('\n') {
-        password.pop();
-    }
-    Ok(password)
 }

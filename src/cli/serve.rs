@@ -2,7 +2,8 @@
 //!
 //! Invariant: a node whose database is away comes up all the same, answers 503, and recovers by itself.
 
-use std::net::TcpListener;
+use std::io::{IsTerminal as _, stdout};
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     anchors::Anchors,
-    listener, sessions,
+    listener, risks, sessions,
     stopping::{Signals, drain},
     tls::Certificate,
 };
@@ -81,8 +82,8 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let server = listener::serve(&parts, listener, (settings.workers, bound.connections), tls)?;
     let handle = server.handle();
     let serving = rt::spawn(server);
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    announce(&format!("sessile: listening on {scheme}://{address}"));
+    let at = listening_at(&parts, &settings, address);
+    announce(&format!("sessile: listening on {at}"));
     let anchors = Anchors::new(parts.sessions.db.clone(), parts.site.keys.trail().clone());
     let mut looking_after = pin!(look_after(&parts, opened, outage, &settings, &anchors));
     let result = tokio::select! {
@@ -107,6 +108,16 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     result
 }
 
+/// Where the program listens, for the first line. Somebody at a terminal who has not chosen an origin is shown the one
+/// that pages are under, which is also that of the link; programs that read the line get the address.
+fn listening_at(parts: &Parts, settings: &Settings, address: SocketAddr) -> String {
+    if stdout().is_terminal() && settings.public_url.is_none() && address.ip().is_loopback() {
+        return parts.site.public.origin().to_owned();
+    }
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 /// What is listened on, and for how many.
 #[derive(Debug, Clone, Copy)]
 struct Bound {
@@ -118,7 +129,7 @@ struct Bound {
 fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Bound) -> Result<Parts> {
     let public =
         settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(bound.port, settings.tls.is_some()));
-    let site = web::Data::new(Site::new(public, keys, settings, limits, bound.connections));
+    let site = web::Data::new(Site::new(public, keys, settings, limits, (bound.port, bound.connections)));
     let sessions = sessions(settings, db);
     let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
     // What a request waits for at most.
@@ -153,6 +164,31 @@ fn or_away<T>(outage: &mut Outage, result: Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// The line with the link; at a terminal in a box, so that nobody overlooks it.
+fn welcome(link: &str) -> String {
+    let line = format!("sessile: create the owner at {link}");
+    if !stdout().is_terminal() {
+        return line;
+    }
+    let bar = "─".repeat(line.chars().count() + 2);
+    format!("╭{bar}╮\n│ {line} │\n╰{bar}╯")
+}
+
+/// Logs what `doctor` would find wrong with the database's server and the clocks.
+async fn warn_of_database(sessions: &Sessions, settings: &Settings) {
+    if let Err(wrong) = risks::clock(sessions.clock.offset_micros()) {
+        risks::warn_of("clock", &wrong);
+    }
+    match Inspection::weaknesses_of_server(settings).await {
+        Ok(found) => {
+            if let Err(wrong) = risks::durability(&found) {
+                risks::warn_of("durability", &wrong);
+            }
+        }
+        Err(error) => tracing::debug!(%error, "the database's settings were not looked at"),
+    }
+}
+
 /// A line on stdout. The service does not depend on anybody's reading it.
 fn announce(line: &str) {
     output::stdout().send(format!("{line}\n").into_bytes());
@@ -174,6 +210,9 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     history::check(db, place).await?;
     db.measure_clock(clock).await?;
     let secret = instance::issue_setup_link(db).await?;
+    if secret.is_none() {
+        parts.site.set_has_owner();
+    }
     parts.site.set_ready();
     Ok(secret.map(|secret| format!("{}/setup?token={}", parts.site.public.origin(), secret.expose())))
 }
@@ -197,11 +236,15 @@ async fn look_after(
         };
         opened = or_away(&mut outage, attempt.await)?;
     };
-    if let Some(link) = link {
-        announce(&format!("sessile: create the owner at {link}"));
-    }
+    risks::warn(settings);
     tracing::info!("serving");
+    if let Some(link) = link {
+        // The last of the first lines, also where the log goes to the same terminal.
+        output::stderr().flush();
+        announce(&welcome(&link));
+    }
     tokio::join!(
+        warn_of_database(&parts.sessions, settings),
         parts.news.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),

@@ -1,6 +1,6 @@
 //! `sessile user …`
 
-use super::{address, make_to_record, new_address, open, open_to_record, password_from_stdin, say, unknown};
+use super::{address, make_to_record, new_address, open, open_to_record, password, say, unknown};
 use crate::{
     account::{
         self, Account, EmailAddress, Role,
@@ -28,8 +28,8 @@ pub enum Command {
         /// What the person may do
         #[arg(long, default_value = "member", value_parser = ["owner", "admin", "member"])]
         role: String,
-        /// Reads the password from stdin
-        #[arg(long, required = true)]
+        /// Reads the password from stdin; without it, it is asked for at the terminal
+        #[arg(long)]
         password_stdin: bool,
     },
     /// Lists all accounts
@@ -48,31 +48,45 @@ pub enum Command {
     SetPassword {
         /// Its e-mail address
         email: String,
-        /// Reads the password from stdin
-        #[arg(long, required = true)]
+        /// Reads the password from stdin; without it, it is asked for at the terminal
+        #[arg(long)]
         password_stdin: bool,
     },
+}
+
+impl Command {
+    /// Whether the password that it needs, if any, can be read or asked for.
+    pub fn can_have_its_password(&self) -> bool {
+        match self {
+            Self::Add { password_stdin, .. } | Self::SetPassword { password_stdin, .. } => {
+                password::is_available(*password_stdin)
+            }
+            Self::List | Self::Disable { .. } | Self::Enable { .. } => true,
+        }
+    }
 }
 
 /// Carries it out.
 pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     match command {
-        Command::Add { email, name, role, .. } => add(settings, &email, &name, &role).await,
+        Command::Add { email, name, role, password_stdin } => {
+            add(settings, &email, (&name, &role), password_stdin).await
+        }
         Command::List => list(settings).await,
         Command::Disable { email } => disable(settings, &email).await,
         Command::Enable { email } => enable(settings, &email).await,
-        Command::SetPassword { email, .. } => set_password(settings, &email).await,
+        Command::SetPassword { email, password_stdin } => set_password(settings, &email, password_stdin).await,
     }
 }
 
-async fn add(settings: &Settings, email: &str, name: &str, role: &str) -> Result<()> {
+async fn add(settings: &Settings, email: &str, (name, role): (&str, &str), password_stdin: bool) -> Result<()> {
     let (email, name) = (new_address(email)?, account::display_name(name)?);
     let about = vec![name.clone(), email.as_str().to_owned()];
     let new = account::New {
         email,
         name,
         role: Role::from_word(role).ok_or_else(|| Error::bug("a role that clap let through"))?,
-        password_hash: new_password_hash(about).await?,
+        password_hash: new_password_hash(about, password_stdin).await?,
     };
     let taken = format!("there is an account with the address {} already", new.email.as_str());
     // The first owner may come before the first start.
@@ -150,9 +164,9 @@ async fn named(conn: &mut Conn<'_>, address: &EmailAddress) -> Result<Account> {
     found.map(|found| found.account).ok_or_else(|| unknown(address))
 }
 
-async fn set_password(settings: &Settings, email: &str) -> Result<()> {
+async fn set_password(settings: &Settings, email: &str, password_stdin: bool) -> Result<()> {
     let address = address(email)?;
-    let hash = new_password_hash(vec![address.as_str().to_owned()]).await?;
+    let hash = new_password_hash(vec![address.as_str().to_owned()], password_stdin).await?;
     let ended = open_to_record(settings)
         .await?
         .write(async move |conn: &mut Conn<'_>| {
@@ -165,10 +179,11 @@ async fn set_password(settings: &Settings, email: &str) -> Result<()> {
     say(&format!("password changed, ended {ended}"))
 }
 
-async fn new_password_hash(about: Vec<String>) -> Result<String> {
+async fn new_password_hash(about: Vec<String>, password_stdin: bool) -> Result<String> {
     let hasher = Hasher::new(1)?;
+    let password = password::obtain(password_stdin).await?;
     let place = hasher.place(&Source::Command)?;
-    hasher.choose(place, password_from_stdin()?, about).await.map_err(|error| match error {
+    hasher.choose(place, password, about).await.map_err(|error| match error {
         Error::Invalid(words) => Error::Invalid(format!("the password cannot be used: {words}")),
         other => other,
     })

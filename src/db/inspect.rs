@@ -97,6 +97,36 @@ impl Inspection {
         (mode & 0o002 != 0).then_some(folder)
     }
 
+    /// The database's files that others than their owner and group can read or write, with their modes.
+    pub fn open_files(settings: &Settings) -> Vec<(PathBuf, u32)> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else {
+            return Vec::new();
+        };
+        let beside = |end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let mode = |path: &PathBuf| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
+        ["", "-wal", "-shm", "-journal"]
+            .map(beside)
+            .into_iter()
+            .filter_map(|path| mode(&path).map(|mode| (path, mode)))
+            .filter(|(_, mode)| mode & 0o007 != 0)
+            .collect()
+    }
+
+    /// What a PostgreSQL server may lose or refuse; empty if nothing, and for a file.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn weaknesses_of_server(settings: &Settings) -> Result<Vec<String>> {
+        match (&settings.database, Self::open(settings).await?) {
+            (DatabaseUrl::Postgres(_), Some(mut open)) => open.weaknesses().await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Its connection, for reads.
     pub fn conn(&mut self) -> Conn<'_> {
         let engine = match &mut self.0 {

@@ -46,8 +46,8 @@ where
         bring_keys(conn)?;
     }
     let run = conn.run_pending_migrations(known).map_err(away)?;
-    for version in run {
-        tracing::info!(%version, "schema brought up to date");
+    if let Some(version) = run.last() {
+        tracing::info!(steps = run.len(), %version, "schema brought up to date");
     }
     Ok(())
 }

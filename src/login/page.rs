@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::rule::{self, Outcome, Visit};
 use crate::{
-    account::EmailAddress,
-    db::Instant,
+    account::{self, EmailAddress},
+    db::{Conn, Instant},
     desk::{Desk, form_again},
     error::{EndedBecause, Error, Result},
     page::{self, Page, When},
@@ -87,7 +87,10 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
     if desk.facts.live().is_some() {
         return Ok(page::see_other(next.as_deref().unwrap_or(guard::HOME)));
     }
-    let notice = why_signed_out(&desk.facts, desk.sessions.clock.now());
+    let notice = match why_signed_out(&desk.facts, desk.sessions.clock.now()) {
+        None => where_the_link_is(&desk).await.map(Notice::from),
+        told => told,
+    };
     let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
     form(StatusCode::OK, &desk, Again { ended, next, notice, ..Again::default() })
 }
@@ -139,6 +142,24 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
             &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },
         )
     })
+}
+
+/// While there is no owner nobody can sign in: where the link is that creates one.
+async fn where_the_link_is(desk: &Desk) -> Option<String> {
+    if desk.site.has_owner() {
+        return None;
+    }
+    // A database that is away is told of when somebody signs in.
+    let has_owner = desk.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await.ok()?;
+    if has_owner {
+        desk.site.set_has_owner();
+        return None;
+    }
+    Some(format!(
+        "Sessile has no owner yet, so nobody can sign in. The program printed a link that creates the owner when it \
+         started (in its terminal, or in `docker logs` or `journalctl`); it begins with {}/setup.",
+        desk.site.public.origin()
+    ))
 }
 
 /// What the browser of a session that has ended is told.

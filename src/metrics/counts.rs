@@ -78,6 +78,8 @@ struct PresentGauges {
     live_sessions: Gauge<f64, AtomicU64>,
     since_answer: Gauge<f64, AtomicU64>,
     log_lines_lost: Counter,
+    wrong_hosts: Counter,
+    wrong_host_age: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Counts {
@@ -182,6 +184,16 @@ impl Counts {
         all.register("touches_waiting", "Touches that are not written yet", present.touches_waiting.clone());
         all.register("touches_oldest_seconds", "How long the oldest of them has waited", present.oldest_touch.clone());
         all.register(
+            "wrong_host_requests",
+            "Requests that a proxy passed on with another Host than the browser's",
+            present.wrong_hosts.clone(),
+        );
+        all.register(
+            "wrong_host_age_seconds",
+            "Time since the last of them; NaN if there was none",
+            present.wrong_host_age.clone(),
+        );
+        all.register(
             "log_lines_lost",
             "Lines of the log that were not written: stderr or stdout was closed, full or not read",
             present.log_lines_lost.clone(),
@@ -204,6 +216,9 @@ impl Counts {
         gauges.oldest_touch.set(present.oldest_touch.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 sessions")]
         gauges.live_sessions.set(present.live_sessions.map_or(f64::NAN, |count| count as f64));
+        let (wrong_hosts, last) = present.wrong_hosts;
+        gauges.wrong_hosts.inner().store(wrong_hosts, Ordering::Relaxed);
+        gauges.wrong_host_age.set(last.map_or(f64::NAN, |last| last.as_secs_f64()));
         gauges.log_lines_lost.inner().store(present.log_lines_lost, Ordering::Relaxed);
         gauges.since_answer.set(since_answer.as_secs_f64());
         let mut out = String::new();

@@ -33,6 +33,8 @@ pub struct Present {
     pub live_sessions: Option<i64>,
     /// Lines of the log that were not written, since the start.
     pub log_lines_lost: u64,
+    /// Requests that a proxy passed on with another host than the browser's, and how long ago the last one was.
+    pub wrong_hosts: (u64, Option<Duration>),
 }
 
 /// The connections to the database, of all lanes together.

@@ -52,6 +52,7 @@ pub async fn metrics(
         oldest_touch: sessions.touches.oldest(),
         live_sessions: LiveSessions::count(&live).await,
         log_lines_lost: output::lost_lines(),
+        wrong_hosts: site.wrong_hosts.seen(),
     };
     let text = sessions.db.metrics().render(&present)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))

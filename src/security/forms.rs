@@ -8,7 +8,10 @@ use std::pin::Pin;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, cookie::Cookie, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
-use super::{Site, limits, origin::Proof};
+use super::{
+    Site, limits,
+    origin::{self, Proof},
+};
 use crate::{
     error::{Error, Result},
     secret::Secret,
@@ -108,7 +111,7 @@ impl<Fields: DeserializeOwned + 'static> FromRequest for Form<Fields> {
             let is_fresh = is_fresh(site, &req, &facts, &csrf.csrf);
             let proof = req.extensions().get::<Proof>().copied();
             if !is_fresh && proof != Some(Proof::Shown) {
-                return Err(Error::CrossOrigin);
+                return Err(Error::CrossOrigin(origin::origins(req.headers(), &site.public)));
             }
             Ok(Self { fields: read(&text)?, is_fresh })
         })

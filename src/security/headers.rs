@@ -13,6 +13,16 @@ const HSTS: &str = "max-age=31536000; includeSubDomains";
 /// Names the request in its answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Copies a request's headers. As they come they are slices of the buffer into which the body was read too, and Actix keeps
+/// a request until the next one on its thread: a password in the body would stay in memory with them.
+pub fn detach(headers: &mut HeaderMap) {
+    for (name, value) in std::mem::take(headers) {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.append(name, copy);
+        }
+    }
+}
+
 /// Puts them in. What an answer says of its caching stands; without a word it is `no-store`.
 pub fn secure(headers: &mut HeaderMap, request_id: &str, https: bool) {
     let fixed = [

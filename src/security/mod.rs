@@ -12,6 +12,7 @@ pub mod forms;
 pub mod headers;
 pub mod json;
 pub mod limits;
+pub mod opened;
 pub mod operators;
 pub mod origin;
 pub mod proxies;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use self::{answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits};
+use self::{answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits, opened::WrongHosts};
 use crate::{
     key_file::Keys,
     settings::{PublicUrl, Settings, Signup},
@@ -37,6 +38,12 @@ pub struct Site {
     pub cookies: CookieNames,
     /// Whose forwarding headers are believed.
     pub proxies: Vec<IpNet>,
+    /// Whether TLS ends here and not at a proxy.
+    pub serves_tls: bool,
+    /// The port that is listened on.
+    pub port: u16,
+    /// Requests that proxies passed on with another host than the browser's.
+    pub wrong_hosts: WrongHosts,
     /// How long a cookie of a session lasts without a visit.
     pub idle: std::time::Duration,
     /// Who may make an account.
@@ -50,16 +57,26 @@ pub struct Site {
     /// Large answers on their way.
     pub answers: Answers,
     ready: AtomicBool,
+    has_owner: AtomicBool,
 }
 
 impl Site {
-    /// A site that is not ready yet, with room for so many connections.
-    pub fn new(public: PublicUrl, keys: Keys, settings: &Settings, limits: Limits, connections: usize) -> Self {
+    /// A site that is not ready yet, listens on this port, with room for so many connections.
+    pub fn new(
+        public: PublicUrl,
+        keys: Keys,
+        settings: &Settings,
+        limits: Limits,
+        (port, connections): (u16, usize),
+    ) -> Self {
         Self {
             cookies: CookieNames::new(&public),
             public,
             keys,
             proxies: settings.trusted_proxies.clone(),
+            serves_tls: settings.tls.is_some(),
+            port,
+            wrong_hosts: WrongHosts::default(),
             idle: settings.idle_ttl,
             drafts_max: settings.drafts_max,
             limits,
@@ -67,12 +84,23 @@ impl Site {
             connections: Connections::new(connections, settings.trusted_proxies.clone()),
             answers: Answers::default(),
             ready: AtomicBool::new(false),
+            has_owner: AtomicBool::new(false),
         }
     }
 
     /// From now on requests are answered: the database has answered and its schema is right.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// From now on there is an owner: the last one can never be taken away.
+    pub fn set_has_owner(&self) {
+        self.has_owner.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is certainly an owner. If not, the database may know of one by now.
+    pub fn has_owner(&self) -> bool {
+        self.has_owner.load(Ordering::Relaxed)
     }
 
     /// Whether requests are answered.

@@ -13,8 +13,16 @@ use actix_web::{
     web,
 };
 
+use url::Url;
+
 use super::Site;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Origins},
+    settings::PublicUrl,
+};
+
+/// A name of 253 characters, its scheme and its port (RFC 1035, 2.3.4).
+const LONGEST_ORIGIN: usize = 270;
 
 /// What a request has shown of where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,35 +40,55 @@ pub async fn check(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().ok_or_else(|| Error::bug("no site in this application"))?;
-    let proof = judge(req.method(), req.headers(), site.public.origin())?;
+    let refused = || Error::CrossOrigin(origins(req.headers(), &site.public));
+    let proof = judge(req.method(), req.headers(), site.public.origin()).ok_or_else(refused)?;
     // As the router reads it, in which `/%61pi/` is the API too.
     if req.match_info().as_str().starts_with("/api/") && !req.method().is_safe() {
-        judge_api(proof, req.headers())?;
+        if has_body(req.headers()) && !is_json(req.headers()) {
+            return Err(Error::UnsupportedMediaType("JSON (application/json)").into());
+        }
+        if proof != Proof::Shown {
+            return Err(refused().into());
+        }
     }
     req.extensions_mut().insert(proof);
     next.call(req).await
 }
 
-fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Result<Proof> {
+/// What the request has shown; `None` if another site caused it.
+fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Option<Proof> {
     if method.is_safe() {
-        return Ok(Proof::Shown);
+        return Some(Proof::Shown);
     }
-    let shown = |right: bool| if right { Ok(Proof::Shown) } else { Err(Error::CrossOrigin) };
     if let Some(site) = headers.get("sec-fetch-site") {
-        return shown(site == "same-origin" || site == "none");
+        return (site == "same-origin" || site == "none").then_some(Proof::Shown);
     }
     if let Some(from) = headers.get(header::ORIGIN) {
-        return shown(from.as_bytes() == origin.as_bytes());
+        return (from.as_bytes() == origin.as_bytes()).then_some(Proof::Shown);
     }
     let beyond_forms = *method == Method::PATCH || *method == Method::DELETE || is_json(headers);
-    Ok(if beyond_forms { Proof::Shown } else { Proof::NeedsToken })
+    Some(if beyond_forms { Proof::Shown } else { Proof::NeedsToken })
 }
 
-fn judge_api(proof: Proof, headers: &header::HeaderMap) -> Result<()> {
-    if has_body(headers) && !is_json(headers) {
-        return Err(Error::UnsupportedMediaType("JSON (application/json)"));
+/// Where a request that is refused came from. Only a whole origin of http or https is named, and no other text of the
+/// client's.
+pub fn origins(headers: &header::HeaderMap, public: &PublicUrl) -> Origins {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let from = text(header::ORIGIN).filter(|sent| sent.len() <= LONGEST_ORIGIN && is_origin(sent));
+    let at = from.and_then(|from| from.split_once("://")).map(|(_, at)| at);
+    let is_ours = at.is_some_and(|at| {
+        at.eq_ignore_ascii_case(public.host()) || text(header::HOST).is_some_and(|host| at.eq_ignore_ascii_case(host))
+    });
+    Origins {
+        is_ours: is_ours && from != Some(public.origin()),
+        from: from.map(str::to_owned),
+        public: public.origin().to_owned(),
     }
-    if proof == Proof::Shown { Ok(()) } else { Err(Error::CrossOrigin) }
+}
+
+/// Whether this is an origin as a browser writes it.
+fn is_origin(text: &str) -> bool {
+    text.starts_with("http") && Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text)
 }
 
 /// Whether a body follows the head (RFC 9112, 6).
@@ -123,7 +151,28 @@ mod tests {
             for (name, value) in *sent {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
             }
-            assert_eq!(judge(method, &headers, ours).ok(), *expected, "{method} {sent:?}");
+            assert_eq!(judge(method, &headers, ours), *expected, "{method} {sent:?}");
+        }
+    }
+
+    #[test]
+    fn only_whole_origins_are_named() {
+        let public = PublicUrl::localhost(8080, false);
+        let named = |origin: &str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
+            headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
+            let found = origins(&headers, &public);
+            (found.from, found.is_ours)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(named("https://localhost:8080", "localhost:8080"), (some("https://localhost:8080"), true));
+        assert_eq!(named("http://10.0.0.7:8080", "10.0.0.7:8080"), (some("http://10.0.0.7:8080"), true));
+        assert_eq!(named("http://localhost:8080", "localhost:8080"), (some("http://localhost:8080"), false));
+        assert_eq!(named("http://evil.example", "localhost:8080"), (some("http://evil.example"), false));
+        let long = format!("http://{}.example", "a".repeat(300));
+        for odd in ["null", "", "http://evil.example/path", "javascript:alert(1)", "Call 555 now", "data:,x", &long] {
+            assert_eq!(named(odd, "localhost:8080"), (None, false), "{odd}");
         }
     }
 }

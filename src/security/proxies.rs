@@ -47,6 +47,12 @@ pub fn network(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether this is the address of a trusted proxy.
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|net| net.contains(&peer))
+}
+
 /// All values of a header that is a list, however many lines it came in.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).flat_map(|line| line.to_str().unwrap_or("?").split(',')).map(str::trim).collect()

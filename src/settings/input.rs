@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::values;
+use super::{links, values};
 
 /// A line of the table of settings, with its flag if that was typed.
 pub(super) struct Setting {
@@ -44,7 +44,7 @@ impl Input {
     pub(super) fn new(table: Vec<Setting>, env: impl Iterator<Item = (String, String)>) -> Self {
         let mut in_env = HashMap::new();
         let mut problems = Vec::new();
-        for (name, value) in env {
+        for (name, value) in env.filter(|(name, value)| !links::is_of_service_link(name, value)) {
             if table.iter().any(|setting| setting.variable == name) {
                 in_env.insert(name, value);
             } else if name.starts_with("SESSILE_") {

@@ -5,6 +5,7 @@
 mod args;
 mod database;
 mod input;
+mod links;
 mod public_url;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
+pub(super) use crate::text::quoted;
+
 /// Actix takes no more workers than this.
 pub(super) const MOST_WORKERS: u32 = 512;
 
@@ -19,14 +21,6 @@ const LARGEST_SIZE: u64 = 1 << 40;
 
 /// PostgreSQL keeps its deadlines in milliseconds in an i32, just over 24 days.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
-
-/// The value in quotes, on one line however long it is.
-pub(super) fn quoted(value: &str) -> String {
-    match value.char_indices().nth(80) {
-        None => format!("{value:?}"),
-        Some((end, _)) => format!("{:?}…", value.get(..end).unwrap_or_default()),
-    }
-}
 
 /// What holds for every value: it is not empty and was UTF-8.
 pub(super) fn text(value: &str) -> Result<&str, String> {

@@ -31,6 +31,7 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/manifest.webmanifest", NamesNothing),
     ("/sw.js", NamesNothing),
     ("/offline", NamesNothing),
+    ("/.well-known/change-password", NamesNothing),
     ("/", NamesNothing),
     ("/setup", NamesNothing),
     ("/login", NamesNothing),

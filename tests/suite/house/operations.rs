@@ -42,6 +42,7 @@ fn systemd_takes_the_unit_and_finds_it_well_fenced_in() {
     let db = TestDb::new(Engine::Sqlite);
     let unit = db.folder.join("sessile.service");
     let ours = text("ops/sessile.service").replace("/usr/local/bin/sessile", env!("CARGO_BIN_EXE_sessile"));
+    assert!(ours.lines().any(|line| line == "LimitCORE=0"), "a crash writes no keys to the disk");
     std::fs::write(&unit, ours).unwrap();
     for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=20", "--no-pager"]] {
         let out = Command::new("systemd-analyze").args(arguments).arg(&unit).output().expect("systemd-analyze");

@@ -31,6 +31,23 @@ fn a_new_name_is_shown_everywhere_and_a_bad_one_is_shown_again_with_what_is_wron
     assert_eq!(client.get("/api/session").json()["user"]["name"], "Kimberley <b>Lee</b>");
 }
 
+/// Signed in or not, and from wherever a password manager opens it.
+#[test]
+fn password_managers_find_the_page_for_a_new_password() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    for headers in
+        [&[][..], &[("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]]
+    {
+        let answer = client.send("GET", "/.well-known/change-password", headers, b"");
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/account")), "{answer:?}");
+    }
+    client.log_in(KIM);
+    let answer = client.get("/.well-known/change-password");
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/account")), "{answer:?}");
+    assert_eq!(client.get("/.well-known/nonsense").status, 404);
+}
+
 #[test]
 fn a_new_password_needs_the_present_one_and_ends_the_other_sessions_unless_unticked() {
     let (db, server) = serve(&[]);

@@ -19,6 +19,7 @@ mod log;
 mod login;
 mod next;
 mod odd;
+mod opened;
 mod operations;
 mod origin;
 mod passwords;

@@ -55,6 +55,18 @@ fn the_link_creates_the_owner_and_signs_in() {
 }
 
 #[test]
+fn while_there_is_no_owner_the_login_says_where_the_link_is() {
+    let (_db, server, token) = unowned();
+    let mut client = server.client();
+    let page = client.get("/login");
+    let begins = format!("http://localhost:{}/setup", server.port);
+    assert!(page.body.contains("has no owner yet") && page.body.contains(&begins), "{page:?}");
+    assert!(!page.body.contains(&token), "the link itself is for who runs it");
+    assert_eq!(set_up(&mut server.client(), &token, "kim@example.com", "Kim", PASSWORD).status, 303);
+    assert!(!client.get("/login").body.contains("has no owner yet"));
+}
+
+#[test]
 fn a_wrong_link_is_refused() {
     let (db, server, token) = unowned();
     let longer = format!("{token}x");

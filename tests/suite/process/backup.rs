@@ -43,6 +43,11 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
     before.log_in(KIM);
     before.json("PATCH", "/api/session/data", &serde_json::json!({"kept": "yes"}));
     back_up();
+    // As `umask 077`, which the README begins with.
+    let copy = restored.folder.join("test.sqlite3");
+    if copy.exists() {
+        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
     std::fs::copy(db.key_file(), restored.key_file()).unwrap();
     after.log_in(KIM);
     drop(server);

@@ -21,6 +21,7 @@ mod nodes;
 mod output;
 mod places;
 mod pooler;
+mod private;
 pub mod psql;
 mod ready;
 mod refused;
@@ -33,6 +34,7 @@ mod starved;
 mod stopping;
 mod subscribers;
 mod sweep;
+mod terminal;
 mod tls;
 mod usage;
 

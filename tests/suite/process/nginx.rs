@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{
-    KIM,
+    KIM, ask_with,
     https::{Https, Made, Told},
     lasting_port,
 };
@@ -56,6 +56,44 @@ fn what_nginx_refuses_never_comes_through() {
     assert!(!server.log().contains("/login"), "{}", server.log());
 }
 
+/// Without the line nginx sends the name of its upstream.
+#[test]
+fn a_wrong_host_is_the_operators_to_mend_and_no_page_claims_to_be_elsewhere() {
+    let (db, server, nginx, made) = serve_without("proxy_set_header Host $http_host;");
+    let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
+    for fields in [&[][..], &["Sec-Fetch-Site: none"]] {
+        let page = browser.ask("GET /login", fields, "");
+        assert!(page.status == 200 && !page.body.contains("another address"), "{page:?}");
+    }
+    assert_eq!(log_in(&mut browser, &[]).status, 200);
+    let public = format!("https://localhost:{}", nginx.https);
+    let listen = format!("127.0.0.1:{}", server.port);
+    let more = [
+        ("SESSILE_PUBLIC_URL", public.as_str()),
+        ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32"),
+        ("SESSILE_LISTEN", listen.as_str()),
+    ];
+    let said = ask_with(&db, &more, &["doctor"], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let line = said.stdout.lines().find(|line| line.starts_with("FAIL address: ")).expect("its line");
+    assert!(line.contains("proxy_set_header Host"), "{line}");
+    let (_, log) = server.stopped();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("proxy_set_header Host")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("sessile") && lines[0].contains(&public), "{log}");
+}
+
+#[test]
+fn the_right_host_is_in_order() {
+    let (db, server, nginx, made) = serve();
+    let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
+    let page = browser.ask("GET /login", &[], "");
+    assert!(page.status == 200 && !page.body.contains("another address"), "{page:?}");
+    let listen = format!("127.0.0.1:{}", server.port);
+    let said = ask_with(&db, &[("SESSILE_LISTEN", listen.as_str())], &["doctor"], "").said();
+    assert!(said.contains("ok  address: no proxy was seen"), "{said}");
+}
+
 /// nginx in a folder of its own, with nobody's rights but ours. Killed when dropped.
 struct Nginx {
     child: Child,
@@ -64,7 +102,7 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start(db: &TestDb, upstream: u16, ports: (u16, u16), made: &Made) -> Self {
+    fn start(db: &TestDb, upstream: u16, ports: (u16, u16), made: &Made, without: &str) -> Self {
         let folder = db.folder.display();
         made.write(&db.folder.join("fullchain.pem"), &db.folder.join("privkey.pem"));
         let (http, https) = ports;
@@ -76,7 +114,8 @@ impl Nginx {
             ("server_name id.example.com", "server_name localhost".to_owned()),
             ("/etc/ssl/id.example.com", folder.to_string()),
         ];
-        let mut site = SHOWN.to_owned();
+        let mut site = SHOWN.replace(without, "");
+        assert!(without.is_empty() || site != SHOWN, "{without} is gone from ops/nginx.conf");
         for (shown, ours) in changes {
             assert!(site.contains(shown), "{shown} is gone from ops/nginx.conf");
             site = site.replace(shown, &ours);
@@ -112,13 +151,18 @@ impl Drop for Nginx {
 }
 
 fn serve() -> (TestDb, Server, Nginx, Made) {
+    serve_without("")
+}
+
+/// With a configuration from which this line was left out.
+fn serve_without(line: &str) -> (TestDb, Server, Nginx, Made) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let ports = (lasting_port(), lasting_port());
     let public = format!("https://localhost:{}", ports.1);
     let server = Server::start(&db, &[("SESSILE_PUBLIC_URL", &public), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
     let made = Made::new();
-    let nginx = Nginx::start(&db, server.port, ports, &made);
+    let nginx = Nginx::start(&db, server.port, ports, &made, line);
     (db, server, nginx, made)
 }
 

@@ -123,6 +123,29 @@ fn a_bad_setting_stops_every_command_with_one_line_that_names_it() {
 }
 
 #[test]
+fn the_variables_that_kubernetes_and_docker_set_for_a_service_of_our_name_are_ignored() {
+    let db = TestDb::new(Engine::Sqlite);
+    let set = [
+        ("SESSILE_PORT", "tcp://10.0.0.11:8080"),
+        ("SESSILE_PORT_8080_TCP", "tcp://10.0.0.11:8080"),
+        ("SESSILE_PORT_8080_TCP_ADDR", "10.0.0.11"),
+        ("SESSILE_SERVICE_HOST", "10.0.0.11"),
+        ("SESSILE_SERVICE_PORT", "8080"),
+        ("SESSILE_SERVICE_PORT_HTTP", "8080"),
+        ("SESSILE_DB_PORT", "tcp://10.0.0.12:5432"),
+        ("SESSILE_POSTGRES_SERVICE_HOST", "10.0.0.12"),
+        ("SESSILE_NAME", "/web/sessile"),
+        ("SESSILE_ENV_PATH", "/usr/bin"),
+    ];
+    assert_eq!(ask_with(&db, &set, &["migrate"], "").said(), "");
+    assert_eq!(Server::start(&db, &set).interrupt(), Some(0));
+    for (variable, value) in [("SESSILE_PORT", "8080"), ("SESSILE_LITSEN", "127.0.0.1:0"), ("SESSILE_PORTS_1_TCP", "1")]
+    {
+        ask_with(&db, &[(variable, value)], &["migrate"], "").refused(&[variable]);
+    }
+}
+
+#[test]
 fn a_log_filter_of_plain_words_is_refused() {
     let db = TestDb::new(Engine::Sqlite);
     ask_with(&db, &[("SESSILE_LOG", "loud and clear")], &["migrate"], "").refused(&["SESSILE_LOG"]);

@@ -52,6 +52,7 @@ pub const ADDRESSES: &[Address] = &[
     address("/manifest.webmanifest", "GET, HEAD", Body::None),
     address("/sw.js", "GET, HEAD", Body::None),
     address("/offline", "GET, HEAD", Body::None),
+    address("/.well-known/change-password", "GET, HEAD", Body::None),
     address("/static/{name:.*}", "GET, HEAD", Body::None),
 ];
 

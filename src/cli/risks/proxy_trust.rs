@@ -1,4 +1,4 @@
-//! Whether proxies are believed as they should be, and passwords travel safely. Called by [`doctor`](super).
+//! Whether proxies are believed as they should be, and passwords travel safely. Called by [`risks`](super).
 
 use ipnet::IpNet;
 
@@ -6,7 +6,7 @@ use super::Finding;
 use crate::settings::Settings;
 
 /// Whether addresses and schemes that proxies tell of are believed of the right ones, and passwords travel safely.
-pub(super) fn proxy_trust(settings: &Settings) -> Finding {
+pub fn proxy_trust(settings: &Settings) -> Finding {
     if let Some(wide) = settings.trusted_proxies.iter().find(|net| is_the_world(net)) {
         return Err(format!(
             "SESSILE_TRUSTED_PROXIES believes {wide}, so that anybody may claim any address: name the proxies' own networks"

@@ -1,0 +1,165 @@
+//! What others on the machine can see: files, memory, core files. What is open to them is said.
+
+use std::fs::Permissions;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Ended, KIM, ask, to_end};
+use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn whatever_the_umask_is_files_are_for_their_owner_alone() {
+    let db = TestDb::new(Engine::Sqlite);
+    let run = |args: &[&str]| {
+        let mut program = Command::new("sh");
+        let start = ["-c", r#"umask 000; exec "$0" "$@""#, env!("CARGO_BIN_EXE_sessile")];
+        program.args(start).args(args).env_clear().current_dir(&db.folder).env("SESSILE_LISTEN", "127.0.0.1:0");
+        program.env("DATABASE_URL", &db.url).env("SESSILE_KEY_FILE", db.key_file());
+        program
+    };
+    let add = ["user", "add", "--email", KIM, "--role", "owner", "--password-stdin"];
+    assert_eq!(to_end(run(&add), PASSWORD).code, Some(0));
+    let mut child = run(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program");
+    let mut first = [0; 20];
+    child.stdout.as_mut().expect("stdout").read_exact(&mut first).expect("its first line");
+    assert_eq!(to_end(run(&["subscribers", "export"]), "").code, Some(0));
+    for entry in std::fs::read_dir(&db.folder).unwrap() {
+        let path = entry.unwrap().path();
+        // A socket on its way to its name may be gone.
+        if path.exists() && !path.to_string_lossy().ends_with(".new") {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
+    child.kill().expect("a process to kill");
+    child.wait().expect("its end");
+}
+
+#[test]
+fn files_that_others_can_read_are_warned_of_by_serve_and_fail_in_doctor() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let (key, file) = (db.folder.join("session.key"), db.folder.join("test.sqlite3"));
+    set_mode(&key, 0o644);
+    set_mode(&file, 0o644);
+    let said = ask(&db, &["doctor"], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for (check, path) in [("key file", &key), ("database", &file)] {
+        let begins = format!("FAIL {check}: ");
+        let line = said.stdout.lines().find(|line| line.starts_with(&begins)).unwrap_or_else(|| panic!("{said:?}"));
+        assert!(line.contains(&format!("chmod 600 {}", path.display())) && line.contains("644"), "{line}");
+    }
+    let log = log_of_a_start(&db, &[]);
+    for (check, path) in [("key file", &key), ("database", &file)] {
+        let warned = |line: &&str| {
+            line.contains("WARN") && line.contains(check) && line.contains(&format!("chmod 600 {}", path.display()))
+        };
+        assert_eq!(log.lines().filter(warned).count(), 1, "{check}: {log}");
+    }
+    set_mode(&key, 0o600);
+    for file in ["test.sqlite3", "test.sqlite3-wal", "test.sqlite3-shm"].map(|name| db.folder.join(name)) {
+        if file.exists() {
+            set_mode(&file, 0o600);
+        }
+    }
+    assert_eq!(ask(&db, &["doctor"], "").code, Some(0));
+    assert!(!log_of_a_start(&db, &[]).contains("WARN"));
+}
+
+/// Kubernetes mounts a secret so: it belongs to root, and to a group that we are in.
+#[test]
+fn a_key_file_of_root_that_our_group_may_read_is_in_order() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let key = db.folder.join("session.key");
+    let is_root = Command::new("chown").arg("1:0").arg(&key).stderr(Stdio::null()).status().expect("chown").success();
+    if !is_root {
+        return;
+    }
+    set_mode(&key, 0o440);
+    assert_eq!(ask(&db, &["doctor"], "").code, Some(0));
+    set_mode(&key, 0o444);
+    assert!(ask(&db, &["doctor"], "").stdout.contains("FAIL key file: "));
+}
+
+#[test]
+fn serve_warns_of_passwords_in_the_clear_and_of_proxies_that_are_anybody() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let cases: [(&[(&str, &str)], &str); 3] = [
+        (&[("SESSILE_PUBLIC_URL", "http://id.example.com")], "in the clear"),
+        (&[("SESSILE_PUBLIC_URL", "https://id.example.com")], "no proxy is trusted"),
+        (&[("SESSILE_TRUSTED_PROXIES", "0.0.0.0/0")], "anybody may claim any address"),
+    ];
+    for (more, words) in cases {
+        let log = log_of_a_start(&db, more);
+        let warned = |line: &&str| line.contains("WARN") && line.contains("proxy trust") && line.contains(words);
+        assert_eq!(log.lines().filter(warned).count(), 1, "{more:?}: {log}");
+    }
+}
+
+/// What a server logs until it serves.
+fn log_of_a_start(db: &TestDb, more: &[(&str, &str)]) -> String {
+    let server = Server::start(db, more);
+    let began = Instant::now();
+    while !server.log().contains("serving") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.stopped().1
+}
+
+#[test]
+fn a_crash_leaves_no_memory_on_the_disk() {
+    let db = TestDb::new(Engine::Sqlite);
+    let server = Server::start(&db, &[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
+    assert_eq!(line.split_whitespace().filter(|word| *word == "0").count(), 2, "{line}");
+}
+
+#[test]
+fn a_password_from_windows_is_refused_and_nothing_is_changed() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let cases = [
+        (format!("{PASSWORD}\r\n"), "carriage return"),
+        (format!("{PASSWORD}\r"), "carriage return"),
+        (format!("\u{feff}{PASSWORD}"), "byte order mark"),
+        (format!("\u{feff}{PASSWORD}\n"), "byte order mark"),
+    ];
+    let add = ["user", "add", "--email", "sam@example.com", "--password-stdin"];
+    let set = ["user", "set-password", KIM, "--password-stdin"];
+    for (typed, words) in &cases {
+        for args in [&add[..], &set] {
+            let ended: Ended = ask(&db, args, typed);
+            ended.refused(&[words]);
+            assert!(!ended.stderr.contains(PASSWORD), "{ended:?}");
+        }
+    }
+    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "1");
+    assert_eq!(Server::start(&db, &[]).client().try_log_in(KIM, PASSWORD).status, 200);
+    // UTF-16 as PowerShell writes it.
+    let utf16: Vec<u8> = std::iter::once(0xfeff).chain(PASSWORD.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let mut program = command(&db, &[("SESSILE_LOG", "off")]);
+    let mut child = program
+        .args(set)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program");
+    std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), &utf16).expect("stdin");
+    let out = child.wait_with_output().expect("its end");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("byte order mark"), "{out:?}");
+}

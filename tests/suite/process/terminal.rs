@@ -1,0 +1,122 @@
+//! The program at a terminal: what it asks without showing it, and what it shows that a pipe does not get.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::KIM;
+use crate::support::{Engine, PASSWORD, Server, TestDb, command};
+
+/// A terminal: what is written to it is typed, and what it shows can be read.
+struct Terminal {
+    keyboard: File,
+    screen: mpsc::Receiver<String>,
+    shown: String,
+    own: OwnedFd,
+}
+
+impl Terminal {
+    fn new() -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+        grantpt(&ours).expect("a terminal");
+        unlockpt(&ours).expect("a terminal");
+        let name = ptsname(&ours, Vec::new()).expect("its name");
+        let own = rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).expect("it");
+        let keyboard = File::from(ours);
+        let mut reading = keyboard.try_clone().expect("its screen");
+        let (send, screen) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reading.read(&mut buffer) {
+                if send.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { keyboard, screen, shown: String::new(), own }
+    }
+
+    fn stdio(&self) -> Stdio {
+        self.own.try_clone().expect("a terminal").into()
+    }
+
+    fn spawn(&self, program: &mut Command) -> Child {
+        program.stdin(self.stdio()).stdout(self.stdio()).stderr(self.stdio()).spawn().expect("the program")
+    }
+
+    /// Waits until this is shown.
+    fn wait_for(&mut self, words: &str) {
+        while !self.shown.contains(words) {
+            let more = self.screen.recv_timeout(Duration::from_secs(30));
+            self.shown += &more.unwrap_or_else(|_| panic!("{words} is not shown: {}", self.shown));
+        }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        self.keyboard.write_all(format!("{line}\n").as_bytes()).expect("a keyboard");
+    }
+
+    fn shows_what_is_typed(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.own).expect("its modes").local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_twice_and_not_shown() {
+    let db = TestDb::new(Engine::Sqlite);
+    let add = ["user", "add", "--email", KIM, "--role", "owner"];
+    for (again, code) in [("something else 42", 1), (PASSWORD, 0)] {
+        let mut terminal = Terminal::new();
+        let mut child = terminal.spawn(command(&db, &[("SESSILE_LOG", "off")]).args(add));
+        terminal.wait_for("New password: ");
+        assert!(!terminal.shows_what_is_typed());
+        terminal.type_line(PASSWORD);
+        terminal.wait_for("The same again: ");
+        terminal.type_line(again);
+        assert_eq!(child.wait().expect("its end").code(), Some(code), "{}", terminal.shown);
+        assert!(terminal.shows_what_is_typed(), "and afterwards it shows again what is typed");
+        if code == 1 {
+            terminal.wait_for("differ");
+        }
+        assert!(!terminal.shown.contains(PASSWORD) && !terminal.shown.contains(again), "{}", terminal.shown);
+    }
+    assert_eq!(Server::start(&db, &[]).client().try_log_in(KIM, PASSWORD).status, 200);
+}
+
+#[test]
+fn whoever_is_interrupted_sees_again_what_is_typed() {
+    let db = TestDb::new(Engine::Sqlite);
+    let mut terminal = Terminal::new();
+    let mut child = terminal.spawn(command(&db, &[("SESSILE_LOG", "off")]).args(["user", "set-password", KIM]));
+    terminal.wait_for("New password: ");
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(asked.success());
+    assert_eq!(child.wait().expect("its end").code(), Some(130));
+    assert!(terminal.shows_what_is_typed());
+}
+
+#[test]
+fn at_a_terminal_the_link_stands_in_a_box_below_everything_else_and_both_lines_name_one_origin() {
+    let db = TestDb::new(Engine::Sqlite);
+    let mut terminal = Terminal::new();
+    let mut child = terminal.spawn(command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]).arg("serve"));
+    terminal.wait_for("╯");
+    child.kill().expect("a process to kill");
+    child.wait().expect("its end");
+    let lines: Vec<&str> = terminal.shown.lines().map(str::trim_end).collect();
+    let origin = lines.iter().find_map(|line| line.strip_prefix("sessile: listening on ")).expect("its first line");
+    assert!(origin.starts_with("http://localhost:"), "{lines:#?}");
+    let [.., top, link, bottom] = lines[..] else { panic!("{lines:#?}") };
+    assert!(top.starts_with('╭') && bottom.ends_with('╯'), "the box comes last: {lines:#?}");
+    assert!(link.contains(&format!("sessile: create the owner at {origin}/setup?token=")), "{link}");
+    assert_eq!(top.chars().count(), link.chars().count());
+    let migrated = lines.iter().filter(|line| line.contains("schema brought up to date"));
+    assert_eq!(migrated.count(), 1, "{lines:#?}");
+}
