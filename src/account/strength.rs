@@ -191,7 +191,7 @@ mod tests {
         for long in [format!("{strong}{}", "a".repeat(100)), format!("{}{strong}", "a".repeat(100))] {
             assert_eq!(check_strength(&long, &[]).map_err(|error| error.to_string()), Ok(()), "{long}");
         }
-        for weak in ["a", "abc", "password", "kim.lee@surfboards.example", "🦀"] {
+        for weak in ["a", "abc", "password", "🦀"] {
             let long: String = weak.chars().cycle().take(LONGEST).collect();
             assert!(refusal(&long).ends_with('.'), "{long}");
         }
@@ -206,7 +206,7 @@ mod tests {
         let all = "4@8({[<369&#!1/|0$5+7%2";
         assert!(readings(all) > 1000);
         assert!(readings(&with_fewer_symbols(all)) <= READINGS, "{}", readings(&with_fewer_symbols(all)));
-        let disguised = "p@$$w0rdp4$$w0rd!1|+7({";
+        let disguised = "p4$$w0rdp@55w0rd|17";
         assert!(readings(disguised) > READINGS);
         assert!(refusal(disguised).ends_with('.'), "{}", refusal(disguised));
         let random = "x{4@h<8(t|!1q[$5k+7v69";
