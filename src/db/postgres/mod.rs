@@ -227,5 +227,6 @@ fn causes(error: &tokio_postgres::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.replace('\n', " ")
+    // What a server says needs no introduction.
+    text.trim_start_matches("db error: ").replace('\n', " ")
 }

@@ -169,7 +169,7 @@ fn a_file_deep_down_has_a_socket_all_the_same() {
             std::io::Write::write_all(&mut child.stdin.take().unwrap(), crate::support::PASSWORD.as_bytes()).unwrap();
             assert!(child.wait().unwrap().success(), "{args:?}");
         };
-        command(&["user", "add", "--email", KIM, "--password-stdin"]);
+        command(&["user", "add", "--email", KIM, "--role", "owner", "--password-stdin"]);
         let server = Server::start(&db, &variables);
         eventually("the server listens", async || folder.is_dir() && sockets(&folder).len() == 1).await;
         let stream = Stream::open(server.port, &signed_in(&server, KIM));
