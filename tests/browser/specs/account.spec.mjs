@@ -34,7 +34,7 @@ for (const javaScriptEnabled of [true, false]) {
 
     await elsewhere.goto('/dashboard');
     await expectLogin(elsewhere);
-    await expect(elsewhere.getByRole('main')).toContainText('The password was changed at');
+    await expect(elsewhere.getByRole('main')).toContainText('The password was changed (');
     watch.expectStatus(401, '/login');
     await fillLogin(elsewhere);
     await answerOf(elsewhere, 'POST', () => signInButton(elsewhere).click());
