@@ -16,6 +16,7 @@ async function atDrafts(app, server) {
   await settled(page);
   await page.goto('/drafts');
   await page.locator('#draft-list').waitFor();
+  // The history's name, the count of its changes, and a seal.
   await expect.poll(async () => (await kept(page)).people[0]?.revision?.split('.')[1]).toBe('0');
   return page;
 }
