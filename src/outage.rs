@@ -24,7 +24,7 @@ impl Outage {
 
     /// It failed, for this cause.
     pub fn failed(&mut self, cause: &dyn Display) {
-        if let Some(failures) = self.to_be_told(Instant::now()) {
+        if let Some(failures) = self.count_failure(Instant::now()) {
             tracing::warn!(%cause, failures, "{} failed", self.operation);
         }
     }
@@ -53,7 +53,7 @@ impl Outage {
     }
 
     /// How often it has failed, if that is to be told now.
-    fn to_be_told(&mut self, now: Instant) -> Option<u64> {
+    fn count_failure(&mut self, now: Instant) -> Option<u64> {
         self.failures += 1;
         self.since.get_or_insert(now);
         let quiet = self.told.is_some_and(|told| now.saturating_duration_since(told) < QUIET);
@@ -75,11 +75,11 @@ mod tests {
         let told: Vec<_> = (0..260)
             .filter_map(|half_seconds| {
                 let now = start + Duration::from_millis(500) * half_seconds;
-                outage.to_be_told(now).map(|failures| (half_seconds, failures))
+                outage.count_failure(now).map(|failures| (half_seconds, failures))
             })
             .collect();
         assert_eq!(told, [(0, 1), (120, 121), (240, 241)]);
         outage.over();
-        assert_eq!(outage.to_be_told(start), Some(1), "a new outage is told at once");
+        assert_eq!(outage.count_failure(start), Some(1), "a new outage is told at once");
     }
 }

@@ -259,7 +259,7 @@ async fn flush_touches(sessions: &Sessions) {
     loop {
         rt::time::sleep(touch::FLUSH_INTERVAL).await;
         // Nothing to write proves nothing.
-        if sessions.touches.len() > 0 {
+        if !sessions.touches.is_empty() {
             outage.see(sessions.touches.flush(&sessions.db).await);
         }
     }

@@ -176,7 +176,7 @@ type TrailKeysCell = Arc<OnceLock<TrailKeys>>;
 
 enum Engine {
     Postgres(Box<pools::Pools>),
-    Sqlite(sqlite::Lanes),
+    Sqlite(Box<sqlite::Lanes>),
 }
 
 impl Db {
@@ -201,7 +201,9 @@ impl Db {
             DatabaseUrl::Postgres(url) => {
                 Engine::Postgres(Box::new(pools::Pools::open(url, settings, metrics.clone(), keys.clone())?))
             }
-            DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Lanes::open(path, settings, &metrics, keys.clone())?),
+            DatabaseUrl::Sqlite(path) => {
+                Engine::Sqlite(Box::new(sqlite::Lanes::open(path, settings, &metrics, keys.clone())?))
+            }
         };
         Ok(Self(Arc::new(engine), metrics, keys))
     }
