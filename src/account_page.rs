@@ -19,7 +19,10 @@ use crate::{
     error::{Error, Result},
     page::{self, Page, When},
     security::forms::{self, Form},
-    session::{CurrentUser, EndReason, Scope, SessionKey, ends, listing, request::Presented, statements},
+    session::{
+        CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions, ends, listing,
+        statements::{self, Rekeyed},
+    },
 };
 
 /// What was done just now, and what leads here.
@@ -113,11 +116,20 @@ async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpRes
             return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { name_error, ..again }).await;
         }
     };
-    let id = user.account.id.clone();
-    let renamed =
-        desk.sessions.db.write(async move |conn: &mut Conn<'_>| account::rename(conn, &id, &name).await).await;
-    match renamed {
-        Ok(()) => Ok(page::see_other("/account?done=name")),
+    let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(desk.facts.ip.as_deref()));
+    let rename = async move |conn: &mut Conn<'_>| {
+        let Some(who) = acting.hold(conn, Reach::Itself).await? else {
+            return Ok(false);
+        };
+        let was = account::rename(conn, &who.account_id, &name).await?;
+        if was != name {
+            audit::record(conn, &[event.session(&who.session_id).detail(&format!("was {was}"))]).await?;
+        }
+        Ok(true)
+    };
+    match desk.sessions.db.write(rename).await {
+        Ok(true) => Ok(page::see_other("/account?done=name")),
+        Ok(false) => Err(desk.ended_meanwhile().await?),
         Err(error) => shown_again(error, desk, user, again),
     }
 }
@@ -174,10 +186,10 @@ struct Change {
 /// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing. The new
 /// password is looked at only by whoever knows the present one: that is the expensive part.
 async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Result<Changed> {
-    let Presented::Key(old) = desk.facts.presented.clone() else {
+    let Some(old) = desk.facts.presented_key() else {
         return Ok(Changed::Ended);
     };
-    let new = SessionKey::generate(desk.sessions.clock.now())?;
+    let node = Sessions::clone(&desk.sessions);
     let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
@@ -198,9 +210,9 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
             let id = user.account.id.clone();
             // In the order of their ids, before one of them is changed.
             listing::lock_living(conn, &id).await?;
-            if !statements::rekey(conn, &old, &new).await? {
+            let Some(Rekeyed { key: new, is_new }) = statements::rekey(conn, &old, &node, ip.as_deref()).await? else {
                 return Ok(Changed::Ended);
-            }
+            };
             account::set_password(conn, &id, &new_hash).await?;
             // Of all that were given this one alone is as new as the password.
             statements::confirm(conn, new.id()).await?;
@@ -209,7 +221,8 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
             }
             let changed = user.event(Kind::PasswordChanged).session(new.id()).ip(ip.as_deref());
             let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
-            audit::record(conn, &[changed, rotated]).await?;
+            let events = if is_new { vec![changed, rotated] } else { vec![changed] };
+            audit::record(conn, &events).await?;
             if change.end_others {
                 let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
                 ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;

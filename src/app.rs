@@ -16,7 +16,7 @@ use actix_web::{
 
 use crate::{
     account::proof::Prover,
-    failure,
+    desk, failure,
     ops::{LiveSessions, Readiness},
     routes,
     security::{Site, envelope, forms, json, origin},
@@ -46,6 +46,7 @@ pub struct Parts {
 /// 3. `origin`: refuses what another site caused, before any session is loaded.
 /// 4. actix-session: loads the session once.
 /// 5. actix-identity: who it is; it adds no I/O.
+/// 6. `desk::hand_over`: renews the cookies of a browser that did not get its new key.
 pub fn build(
     parts: &Parts,
 ) -> App<
@@ -58,6 +59,7 @@ pub fn build(
     > + use<>,
 > {
     let signed_in = web::scope("")
+        .wrap(from_fn(desk::hand_over))
         .wrap(IdentityMiddleware::default())
         .wrap(session_layer(parts))
         .wrap(from_fn(origin::check))

@@ -8,11 +8,13 @@ use std::time::Duration;
 use actix_session::{Session, SessionExt as _};
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
-    dev::Payload,
+    body::MessageBody,
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
+    middleware::Next,
     web,
 };
 
@@ -26,13 +28,17 @@ use crate::{
     secret::Secret,
     security::{Site, forms},
     session::{
-        SessionKey, Sessions,
+        LoginForm, SessionKey, Sessions,
         current::{self, Facts},
         guard,
-        request::Presented,
+        request::{self, HandedOver},
     },
     throttle::Network,
 };
+
+/// What somebody is told whose browser sent a form without any of our cookies.
+pub const NO_COOKIES: &str = "Your browser sent no cookie with this form, and nobody can sign in without one. Allow cookies for \
+                              this site in your browser, then try once more.";
 
 /// As an argument of a handler it gathers them; see the module.
 pub struct Desk {
@@ -50,9 +56,14 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// What makes this browser the same device as before, if it brought it.
-    pub fn device_secret(&self) -> Option<Secret> {
-        self.site.cookies.device_secret(self.req.headers())
+    /// What makes this browser the same device as before, for each account that signed in on it.
+    pub fn device_secrets(&self) -> Vec<Secret> {
+        self.site.cookies.device_secrets(self.req.headers())
+    }
+
+    /// The cookie to which the forms of a visitor are bound, as the name of the form that was sent.
+    pub fn login_form(&self) -> Option<LoginForm> {
+        self.site.cookies.visitor(self.req.headers()).map(LoginForm::of_visitor)
     }
 
     /// The claim of whoever is asking to be the one with this address.
@@ -60,7 +71,7 @@ impl Desk {
     /// # Errors
     /// Never in practice: the keys have names for all networks.
     pub fn claim(&self, email: &EmailAddress) -> Result<Claim> {
-        Ok(Claim::new(email, self.device_secret(), self.facts.ip.clone(), self.network()?))
+        Ok(Claim::new(email, self.device_secrets(), self.facts.ip.clone(), self.network()?))
     }
 
     /// The network that the request came from, as counts know it.
@@ -80,12 +91,12 @@ impl Desk {
         current::finish_login(&self.session, key, account_id)
     }
 
-    /// Makes this browser the same device next time.
+    /// Makes this browser the same devices next time.
     ///
     /// # Errors
     /// Never in practice: what is set is well formed.
-    pub fn remember_device(&self, secret: &Secret, answer: &mut HttpResponse) -> Result<()> {
-        answer.add_cookie(&self.site.cookies.device_cookie(secret)).map_err(Error::bug)
+    pub fn remember_devices(&self, secrets: &[Secret], answer: &mut HttpResponse) -> Result<()> {
+        answer.add_cookie(&self.site.cookies.device_cookie(secrets)).map_err(Error::bug)
     }
 
     /// A page with a form, made with the form's token; a visitor gets the cookie that binds it.
@@ -109,10 +120,10 @@ impl Desk {
     /// # Errors
     /// When the database is away.
     pub async fn ended_meanwhile(&self) -> Result<Error> {
-        let Presented::Key(key) = &self.facts.presented else {
+        let Some(key) = self.facts.presented_key() else {
             return Ok(self.facts.absence());
         };
-        Ok(Error::SessionEnded(self.sessions.why_ended(key).await?))
+        Ok(Error::SessionEnded(self.sessions.why_ended(&key).await?))
     }
 
     /// Where a form goes on to whose session is not known any more: it was pressed twice, and the first press has given the
@@ -127,11 +138,48 @@ impl Desk {
         }
     }
 
+    /// Whether somebody with this e-mail address, as it was typed, is signed in here: another tab was faster.
+    pub fn is_signed_in_as(&self, typed: &str) -> bool {
+        let live = self.facts.live();
+        let signed_in = live.and_then(|live| EmailAddress::known(&live.account.email).ok());
+        let typed = EmailAddress::known(typed).ok();
+        signed_in.zip(typed).is_some_and(|(one, other)| one.key() == other.key())
+    }
+
     /// Forgets the session of a logout: its cookie goes with the answer. What the handler has not `ended` itself the
     /// store ends now.
     pub fn goodbye(&self, ended: bool) {
         current::finish_logout(&self.session, ended);
     }
+}
+
+/// A browser that came with the key from before a rotation, since the answer with the new one was lost, gets the new key
+/// with this answer, and the device secret that belongs to it.
+///
+/// # Errors
+/// Those of the handler.
+pub async fn hand_over<Body: MessageBody>(
+    req: ServiceRequest,
+    next: Next<Body>,
+) -> Result<ServiceResponse<Body>, actix_web::Error> {
+    let live = request::current().and_then(|facts| facts.live());
+    let Some(HandedOver { device_secret, device_hashes }) = live.as_ref().and_then(|live| live.handed_over.as_ref())
+    else {
+        return next.call(req).await;
+    };
+    current::renew_cookie(&req.get_session())?;
+    let site = req.app_data::<web::Data<Site>>().cloned();
+    let mut answer = next.call(req).await?;
+    if let (Some(site), Some(secret)) = (site, device_secret)
+        && !site.cookies.sets_device(answer.headers())
+    {
+        let replaced = |other: &Secret| device_hashes.iter().any(|hash| other.matches(hash));
+        let others = site.cookies.device_secrets(answer.request().headers()).into_iter();
+        let secrets: Vec<Secret> =
+            std::iter::once(secret.clone()).chain(others.filter(|other| !replaced(other))).collect();
+        answer.response_mut().add_cookie(&site.cookies.device_cookie(&secrets)).map_err(Error::bug)?;
+    }
+    Ok(answer)
 }
 
 /// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).

@@ -3,6 +3,7 @@
 //!
 //! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
 
+mod derivation;
 mod make;
 mod trail;
 
@@ -19,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::make::{WAYS, Way};
 pub use self::{
+    derivation::DerivationKeys,
     make::private_folder,
     trail::{AccountKey, TrailKey, TrailKeys},
 };
@@ -50,6 +52,7 @@ pub struct Keys {
 struct SigningKey {
     cookies: Key,
     forms: Vec<u8>,
+    sessions: Vec<u8>,
     addresses: Vec<u8>,
     revisions: Vec<u8>,
     trail: TrailKey,
@@ -157,6 +160,11 @@ impl Keys {
             .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
     }
 
+    /// The keys from which the secrets of sessions and devices are derived.
+    pub fn derivation(&self) -> DerivationKeys {
+        DerivationKeys::new(self.keys.iter().map(|key| key.sessions.clone()))
+    }
+
     /// A name of a network address that only this instance can make, and nobody can read.
     ///
     /// # Errors
@@ -213,6 +221,7 @@ impl SigningKey {
         Some(Self {
             cookies: Key::from(&bytes),
             forms: derived("sessile form tokens"),
+            sessions: derived("sessile session keys"),
             addresses: derived("sessile network addresses"),
             revisions: derived("sessile revisions of drafts"),
             trail: TrailKey::new(derived("sessile audit trail")),

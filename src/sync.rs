@@ -76,8 +76,30 @@ struct Answer<'a> {
 /// # Errors
 /// Without a login; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
 /// database is away.
-pub async fn sync(sent: web::Json<Object<Call>>, mut user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let Object(Call { device, last_known, operations }) = sent.into_inner();
+pub async fn sync(sent: web::Json<Object<Call>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let Object(call) = sent.into_inner();
+    match user {
+        Ok(user) => carry_out(call, user, &desk).await,
+        Err(error) if desk.facts.is_former() => Err(end_by_name(call, &desk).await?.unwrap_or(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// A key from before a rotation can still end its session, whichever of its ids the operation names. Nothing else of the
+/// call is done, and the answer is 401: the queue stays with the client.
+async fn end_by_name(call: Call, desk: &Desk) -> Result<Option<Error>> {
+    let operations = call.operations.unwrap_or_default();
+    let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));
+    let named: Vec<String> = sent.filter_map(|one| one.ends_session().map(str::to_owned)).collect();
+    let Some(key) = desk.facts.presented_key().filter(|_| !named.is_empty()) else {
+        return Ok(None);
+    };
+    desk.sessions.log_out_named(&key, named, desk.facts.ip.clone()).await?;
+    desk.ended_meanwhile().await.map(Some)
+}
+
+async fn carry_out(call: Call, mut user: CurrentUser, desk: &Desk) -> Result<HttpResponse> {
+    let Call { device, last_known, operations } = call;
     let Object(known) = last_known.unwrap_or_default();
     let operations = operations.unwrap_or_default();
     if known.user_id.is_some_and(|id| id != user.account.id) {
@@ -101,7 +123,7 @@ pub async fn sync(sent: web::Json<Object<Call>>, mut user: CurrentUser, desk: De
         None => Err(desk.ended_meanwhile().await?),
         Some(applied) => {
             user.note(&applied.device_name, installed);
-            answer(&desk, &user, &applied)
+            answer(desk, &user, &applied)
         }
     }
 }

@@ -195,13 +195,16 @@ pub async fn password_age(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instan
     find!(conn, first(accounts::table.find(id).select(accounts::password_changed_at)))
 }
 
-/// Gives the account another name.
+/// Gives the account another name, in a transaction that has locked its row; the name it had.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<()> {
-    run!(conn, execute(diesel::update(accounts::table.filter(accounts::id.eq(id))).set(accounts::name.eq(name))))
-        .map(drop)
+pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String> {
+    let account = || accounts::table.filter(accounts::id.eq(id));
+    let was: Option<String> = find!(conn, first(account().select(accounts::name)))?;
+    let was = was.ok_or(Error::NotFound)?;
+    run!(conn, execute(diesel::update(account()).set(accounts::name.eq(name))))?;
+    Ok(was)
 }
 
 /// Gives the account a new password, takes from its browsers the counts of their own, and forgets the wrong passwords that

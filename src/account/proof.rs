@@ -32,16 +32,16 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Claim {
     email_key: String,
-    device_secret: Option<Secret>,
+    device_secrets: Vec<Secret>,
     ip: Option<String>,
     network: Network,
 }
 
 impl Claim {
-    /// To be the person with this e-mail address, in a browser that keeps this secret, from this address, which the
+    /// To be the person with this e-mail address, in a browser that keeps these secrets, from this address, which the
     /// counts know by the name of its network.
-    pub fn new(email: &EmailAddress, device_secret: Option<Secret>, ip: Option<String>, network: Network) -> Self {
-        Self { email_key: email.key().to_owned(), device_secret, ip, network }
+    pub fn new(email: &EmailAddress, device_secrets: Vec<Secret>, ip: Option<String>, network: Network) -> Self {
+        Self { email_key: email.key().to_owned(), device_secrets, ip, network }
     }
 }
 
@@ -175,10 +175,7 @@ pub async fn to_the_end<T: 'static>(work: impl Future<Output = Result<T>> + 'sta
 
 async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
     let found = find_credentials(conn, &claim.email_key).await?;
-    let browser = match &claim.device_secret {
-        Some(secret) => device::browser(conn, id_or_nobody(found.as_ref()), secret).await?,
-        None => None,
-    };
+    let browser = device::browser(conn, id_or_nobody(found.as_ref()), &claim.device_secrets).await?;
     let address = Subject::address(&claim.network);
     let own = browser.map(|browser| match browser {
         Browser { proved: true, id, .. } => Subject::device(&id),
@@ -200,10 +197,7 @@ fn id_or_nobody(found: Option<&Credentials>) -> &str {
 /// On the account's trail, if there is one, with the device if it is one of the account's.
 async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
     let id = id_or_nobody(found);
-    let device = match &claim.device_secret {
-        Some(secret) => device::find(conn, id, secret).await?,
-        None => None,
-    };
+    let device = device::find(conn, id, &claim.device_secrets).await?;
     let event = match found {
         None => Event::of_nobody(kind),
         Some(_) => {

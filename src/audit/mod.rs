@@ -29,6 +29,8 @@ words! {
     pub enum Kind {
         /// An account was made.
         AccountCreated = "account.created",
+        /// An account got another name.
+        AccountRenamed = "account.renamed",
         /// An account may not sign in any more.
         AccountDisabled = "account.disabled",
         /// An account may sign in again.

@@ -35,7 +35,7 @@ use crate::{
     instance,
     key_file::Keys,
     output::{self, FlushAtEnd},
-    session::{Lifetimes, Sessions},
+    session::{KeyMaker, Lifetimes, Sessions},
     settings::{self, PlaceArgs, Settings, SettingsArgs},
 };
 
@@ -234,12 +234,13 @@ fn tell_place(settings: &Settings) {
 }
 
 /// The sessions in an open database.
-fn sessions(settings: &Settings, db: Db) -> Sessions {
+fn sessions(settings: &Settings, db: Db, keys: &Keys) -> Sessions {
     Sessions {
         db,
         clock: Clock::default(),
         times: Lifetimes::from(settings),
         touches: crate::session::touch::TouchQueue::default(),
+        keys: KeyMaker::new(keys.derivation()),
     }
 }
 

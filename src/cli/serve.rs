@@ -129,8 +129,8 @@ struct Bound {
 fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Bound) -> Result<Parts> {
     let public =
         settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(bound.port, settings.tls.is_some()));
+    let sessions = sessions(settings, db, &keys);
     let site = web::Data::new(Site::new(public, keys, settings, limits, (bound.port, bound.connections)));
-    let sessions = sessions(settings, db);
     let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
     // What a request waits for at most.
     let limit = settings.pool_timeout + settings.statement_timeout;

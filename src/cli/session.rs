@@ -8,7 +8,7 @@ use crate::{
     audit::OPERATOR,
     db::{Conn, Db},
     error::{Error, Result},
-    session::{EndReason, Record, Scope, SessionView, ends, listing},
+    session::{EndReason, Record, Scope, SessionView, ends, former, listing},
     settings::Settings,
 };
 
@@ -94,7 +94,9 @@ async fn listed(conn: &mut Conn<'_>, only: Option<&Account>) -> Result<Vec<(Reco
 
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
     let unknown = format!("no session {id} lives: `sessile session list` names those that do");
-    match end(&open_to_record(settings).await?, Scope::One(id)).await? {
+    let db = open_to_record(settings).await?;
+    let present = db.read(async move |conn: &mut Conn<'_>| former::present_id_of_any(conn, &id).await).await?;
+    match end(&db, Scope::One(present)).await? {
         0 => Err(Error::Invalid(unknown)),
         ended => say(&format!("ended {ended}")),
     }

@@ -43,6 +43,7 @@ diesel::table! {
         app_version -> Nullable<Text>,
         sync_noted_at -> Nullable<Instant>,
         forgotten_at -> Nullable<Instant>,
+        previous_secret_hash -> Nullable<Binary>,
     }
 }
 
@@ -72,6 +73,23 @@ diesel::table! {
         ended_reason -> Nullable<Text>,
         ended_by -> Nullable<Text>,
         used_after_end_at -> Nullable<Instant>,
+        previous_id -> Nullable<Text>,
+        key_nonce -> Nullable<Text>,
+        key_used_at -> Nullable<Instant>,
+        login_form -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    former_keys (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        secret_hash -> Binary,
+        session_id -> Text,
+        replaced_at -> Instant,
     }
 }
 

@@ -300,7 +300,11 @@ pub enum Rest {
 /// When the database is away.
 pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
-    let hidden = (devices::forgotten_at.eq(now().nullable()), devices::proved_at.eq(None::<Instant>));
+    let hidden = (
+        devices::forgotten_at.eq(now().nullable()),
+        devices::proved_at.eq(None::<Instant>),
+        devices::previous_secret_hash.eq(None::<Vec<u8>>),
+    );
     match rest {
         Rest::Nothing => run!(conn, execute(diesel::delete(own))),
         Rest::Question => {

@@ -1,9 +1,9 @@
-//! A browser that was here before. It keeps a secret in a cookie from its first login on, so that the same browser is
-//! the same device next time. Called by the login rule; [`known`] is what its owner sees and does with it, [`arrivals`] what
+//! A browser that was here before. It keeps a secret for each account in a cookie, a new one from every sign-in, so that the
+//! same browser is the same device next time, and a copy of the cookie is worth nothing after the next sign-in. Called by the login rule; [`known`] is what its owner sees and does with it, [`arrivals`] what
 //! the account's other devices are told of a new one; [`sweep`] clears away those that nobody comes back to.
 //!
-//! Invariant: a device belongs to one browser and one account; its secret opens nothing; one that nobody knows here
-//! is never adopted.
+//! Invariant: a device belongs to one browser and one account, and no two devices share a secret; a secret opens nothing;
+//! one that nobody knows here is never adopted.
 
 pub mod arrivals;
 pub mod client;
@@ -11,8 +11,8 @@ pub mod known;
 pub mod sweep;
 
 use diesel::{
-    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
-    SelectableHelper as _,
+    BoolExpressionMethods as _, ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _,
+    Queryable, Selectable, SelectableHelper as _,
 };
 
 pub use self::client::{Client, Hints};
@@ -103,24 +103,43 @@ pub struct Recognized {
     pub is_new: bool,
     /// What it was called before this login gave it another name.
     pub was_called: Option<String>,
-    /// What the browser keeps, from now on if it is new to this browser.
-    pub secret: Secret,
+    /// The secrets of other accounts' devices that the browser brought, to be kept.
+    pub others: Vec<Secret>,
 }
 
-/// The account's device of a browser that has this secret.
+/// What is known of the browser of a sign-in.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// The secrets that it brought.
+    pub presented: Vec<Secret>,
+    /// The secret that it keeps from now on.
+    pub next: Secret,
+    /// The device that it is known to be by something else than a secret.
+    pub known: Option<String>,
+}
+
+/// The account's devices of a browser that has one of these secrets, or had it before one that it has not shown yet.
+macro_rules! of_browser {
+    ($account_id:expr, $secrets:expr) => {{
+        let hashes: Vec<Vec<u8>> = $secrets.iter().map(Secret::hash).collect();
+        let previous: Vec<Option<Vec<u8>>> = hashes.iter().cloned().map(Some).collect();
+        devices::table.filter(devices::account_id.eq($account_id)).filter(
+            devices::secret_hash.eq_any(hashes).or(devices::previous_secret_hash
+                .is_not_null()
+                .and(devices::previous_secret_hash.eq_any(previous).assume_not_null())),
+        )
+    }};
+}
+
+/// The account's device of a browser that has these secrets.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn find(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Result<Option<Device>> {
-    find!(
-        conn,
-        first(
-            devices::table
-                .filter(devices::account_id.eq(account_id))
-                .filter(devices::secret_hash.eq(secret.hash()))
-                .select(Device::as_select())
-        )
-    )
+pub async fn find(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> Result<Option<Device>> {
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    find!(conn, first(of_browser!(account_id, secrets).select(Device::as_select())))
 }
 
 /// A browser that an account knows, as far as its count of wrong passwords is concerned.
@@ -138,23 +157,30 @@ pub struct Browser {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secret: &Secret) -> Result<Option<Browser>> {
-    let row: Option<(String, Option<Instant>, Option<Instant>)> = find!(
-        conn,
-        first(
-            devices::table
-                .filter(devices::account_id.eq(account_id))
-                .filter(devices::secret_hash.eq(secret.hash()))
-                .filter(devices::forgotten_at.is_null())
-                .select((devices::id, devices::proved_at, devices::acknowledged_at))
-        )
-    )?;
+pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> Result<Option<Browser>> {
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    let kept = of_browser!(account_id, secrets).filter(devices::forgotten_at.is_null());
+    let row: Option<(String, Option<Instant>, Option<Instant>)> =
+        find!(conn, first(kept.select((devices::id, devices::proved_at, devices::acknowledged_at))))?;
     let browser = |(id, proved, acknowledged): (String, Option<Instant>, Option<Instant>)| Browser {
         id,
         proved: proved.is_some(),
         acknowledged: acknowledged.is_some(),
     };
     Ok(row.map(browser))
+}
+
+/// Those of these secrets that belong to other accounts' devices.
+async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Vec<Secret>) -> Result<Vec<Secret>> {
+    if secrets.is_empty() {
+        return Ok(secrets);
+    }
+    let hashes: Vec<Vec<u8>> = secrets.iter().map(Secret::hash).collect();
+    let others = devices::table.filter(devices::secret_hash.eq_any(hashes)).filter(devices::account_id.ne(account_id));
+    let known: Vec<Vec<u8>> = run!(conn, load(others.select(devices::secret_hash)))?;
+    Ok(secrets.into_iter().filter(|secret| known.contains(&secret.hash())).collect())
 }
 
 /// Notes that the account's present password was given on a device.
@@ -175,31 +201,30 @@ pub async fn doubt_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     run!(conn, execute(diesel::update(proved).set(devices::proved_at.eq(None::<Instant>)))).map(drop)
 }
 
-/// The device of a login: known by the browser's secret, else made. A secret that another account's device of the same
-/// browser has is shared with it; one that nobody has is replaced.
+/// The device of a login: known by the browser's secret, else made. The browser gets a new secret, and the one that it
+/// brought counts until it has shown the new one.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn recognize(
-    conn: &mut Conn<'_>,
-    account_id: &str,
-    presented: Option<Secret>,
-    says: Says,
-) -> Result<Recognized> {
-    let Some(secret) = presented else {
-        return create(conn, account_id, Secret::random_short()?, says).await;
+pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, says: Says) -> Result<Recognized> {
+    let SignIn { presented, next, known } = sign_in;
+    let device = match &known {
+        Some(id) => known::one(conn, account_id, id).await?,
+        None => None,
     };
-    if let Some(known) = find(conn, account_id, &secret).await? {
-        return see_again(conn, known, secret, says).await;
-    }
-    let elsewhere: Option<String> =
-        find!(conn, first(devices::table.filter(devices::secret_hash.eq(secret.hash())).select(devices::id)))?;
-    let secret = if elsewhere.is_some() { secret } else { Secret::random_short()? };
-    create(conn, account_id, secret, says).await
+    let device = match device {
+        Some(device) => Some(device),
+        None => find(conn, account_id, &presented).await?,
+    };
+    let mut recognized = match device {
+        Some(device) => see_again(conn, device, &presented, &next, says).await?,
+        None => create(conn, account_id, &next, says).await?,
+    };
+    recognized.others = of_others(conn, account_id, presented).await?;
+    Ok(recognized)
 }
 
-/// Two logins at once from one browser may both come here: the second finds the row of the first.
-async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Says) -> Result<Recognized> {
+async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Says) -> Result<Recognized> {
     let client = Client { installed: says.installed.unwrap_or(false), ..says.client };
     let id = secret::random_name("dev_")?;
     let label = client.label();
@@ -235,10 +260,17 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: Secret, says: Say
     } else {
         sweep::make_room(conn, account_id).await?;
     }
-    Ok(Recognized { device, client, is_new: true, was_called: None, secret })
+    Ok(Recognized { device, client, is_new: true, was_called: None, others: Vec::new() })
 }
 
-async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Says) -> Result<Recognized> {
+async fn see_again(
+    conn: &mut Conn<'_>,
+    known: Device,
+    presented: &[Secret],
+    next: &Secret,
+    says: Says,
+) -> Result<Recognized> {
+    let previous = brought(conn, &known.id, presented).await?;
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
     // A name that was made of what the browser said follows it: the next version of a system is no other device.
@@ -257,12 +289,25 @@ async fn see_again(conn: &mut Conn<'_>, known: Device, secret: Secret, says: Say
                     devices::kind.eq(client.kind),
                     devices::installed.eq(client.installed),
                     devices::forgotten_at.eq(None::<Instant>),
+                    devices::secret_hash.eq(next.hash()),
+                    // The same one again: its answer was lost, or it has come.
+                    devices::previous_secret_hash.eq(previous.filter(|hash| !next.matches(hash))),
                 ))
                 .returning(Device::as_returning())
         )
     )?;
     let was_called = (is_named && device.name != known.name).then_some(known.name);
-    Ok(Recognized { device, client, is_new: false, was_called, secret })
+    Ok(Recognized { device, client, is_new: false, was_called, others: Vec::new() })
+}
+
+/// The hash of the secret by which a browser is known to be this device.
+async fn brought(conn: &mut Conn<'_>, id: &str, presented: &[Secret]) -> Result<Option<Vec<u8>>> {
+    type Hashes = (Vec<u8>, Option<Vec<u8>>);
+    let device = devices::table.filter(devices::id.eq(id));
+    let kept: Option<Hashes> =
+        find!(conn, first(device.select((devices::secret_hash, devices::previous_secret_hash))))?;
+    let kept: Vec<Vec<u8>> = kept.into_iter().flat_map(|(one, other)| std::iter::once(one).chain(other)).collect();
+    Ok(presented.iter().map(Secret::hash).find(|hash| kept.contains(hash)))
 }
 
 /// A name somebody gives a device: 1 to 60 characters that can be seen.

@@ -1,31 +1,30 @@
 //! What the page and the API do alike.
 
 use crate::{
-    account,
     audit::{self, Kind},
     db::Conn,
     desk::Desk,
     device::known,
     ending::{self, Done, Ending},
     error::{Error, Result},
-    session::{CurrentUser, listing},
+    session::{CurrentUser, Reach},
     text::is_id,
 };
 
-/// Ends something, if this session still lives to do it. If it ended itself, its cookie goes too.
+/// Ends something, if this session still lives to do it, and its password was given lately. If it ended itself, its cookie
+/// goes too.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the account has no such thing; or when the database is away.
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such thing; or when the database is away.
 pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Result<Done> {
-    let (who, ip) = (user.who(), desk.facts.ip.clone());
+    let (acting, ip) = (user.acting(), desk.facts.ip.clone());
     let carried_out = desk
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
-            account::lock(conn, &who.account_id).await?;
-            if !listing::lives(conn, &who.account_id, &who.session_id).await? {
+            let Some(who) = acting.hold_confirmed(conn, Reach::AllSessions).await? else {
                 return Ok(None);
-            }
+            };
             ending::carry_out(conn, &who, &ending, ip.as_deref()).await.map(Some)
         })
         .await?;
@@ -50,21 +49,19 @@ pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str
         return Err(Error::NotFound);
     }
     let (id, name) = (id.to_owned(), name.to_owned());
-    let (who, event) = (user.who(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
+    let (acting, event) = (user.acting(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
     let renamed = desk
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
-            let account = who.account_id.as_str();
-            account::lock(conn, account).await?;
-            if !listing::lives(conn, account, &who.session_id).await? {
+            let Some(who) = acting.hold(conn, Reach::Itself).await? else {
                 return Ok(None);
-            }
-            let Some(was) = known::rename(conn, account, &id, &name).await? else {
+            };
+            let Some(was) = known::rename(conn, &who.account_id, &id, &name).await? else {
                 return Ok(Some(false));
             };
             if was != name {
-                let event = event.device(Some(&id), Some(&name)).detail(&format!("was {was}"));
+                let event = event.session(&who.session_id).device(Some(&id), Some(&name)).detail(&format!("was {was}"));
                 audit::record(conn, &[event]).await?;
             }
             Ok(Some(true))

@@ -11,7 +11,6 @@ use super::{
     cards::{self, Card, Refused},
 };
 use crate::{
-    account,
     db::Conn,
     desk::{Desk, signed_out},
     device::{self, arrivals, known},
@@ -19,7 +18,7 @@ use crate::{
     error::{Error, Result},
     page::{self, Page},
     security::forms::{self, Form},
-    session::{CurrentUser, guard, listing, news},
+    session::{CurrentUser, Reach, guard, listing, news},
     text::is_id,
 };
 
@@ -129,15 +128,14 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) 
 }
 
 async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
-    let who = user.who();
+    let acting = user.acting();
     let acknowledged = desk
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
-            account::lock(conn, &who.account_id).await?;
-            if !listing::lives(conn, &who.account_id, &who.session_id).await? {
+            let Some(who) = acting.hold(conn, Reach::Itself).await? else {
                 return Ok(None);
-            }
+            };
             let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
             if acknowledged {
                 // Other open pages ask no more.

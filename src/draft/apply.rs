@@ -23,13 +23,13 @@ use super::{
 };
 use crate::{
     db::{
-        Conn, Db, DraftRow, DraftRows, Locked, octet_length, run,
+        Conn, Db, DraftRow, DraftRows, find, octet_length, run,
         schema::{accounts, drafts},
     },
     device::known::Facts,
     error::{Away, Error, Result},
     instance::history::{self, History},
-    session::{CurrentUser, Who, listing, news},
+    session::{Acting, CurrentUser, Reach, Who, news},
 };
 
 /// Who sends operations.
@@ -37,6 +37,8 @@ use crate::{
 pub struct Sender {
     /// The account, the session and the device.
     pub who: Who,
+    /// The session and the key that it came with.
+    pub acting: Acting,
     /// What the device is called.
     pub device_name: String,
     /// From where.
@@ -52,6 +54,7 @@ impl Sender {
     pub fn new(user: &CurrentUser, ip: Option<String>, room: u64) -> Self {
         Self {
             who: user.who(),
+            acting: user.acting(),
             device_name: user.device_name.clone().unwrap_or_else(|| user.record.client().label()),
             ip,
             is_confirmed: user.is_confirmed(),
@@ -121,7 +124,7 @@ pub async fn apply(
     known: Option<&Known>,
     facts: &Facts,
 ) -> Result<Result<Applied, Stop>> {
-    let locked = match lock_living(conn, sender).await? {
+    let locked = match lock_living(conn, sender, reach_of(&sent)).await? {
         Ok(locked) => locked,
         Err(stop) => return Ok(Err(stop)),
     };
@@ -141,7 +144,7 @@ pub async fn carry_out(
     sent: Vec<Sent>,
     facts: &Facts,
 ) -> Result<Result<Done, Stop>> {
-    match lock_living(conn, sender).await? {
+    match lock_living(conn, sender, reach_of(&sent)).await? {
         Ok(locked) => carry_out_locked(conn, sender, sent, facts, locked).await.map(Ok),
         Err(stop) => Ok(Err(stop)),
     }
@@ -154,6 +157,7 @@ async fn carry_out_locked(
     facts: &Facts,
     locked: LockedAccount,
 ) -> Result<Done> {
+    let sender = &Sender { who: locked.who.clone(), ..sender.clone() };
     let mut call = Call::open(conn, sender, &sent, &locked).await?;
     call.note(conn, facts).await?;
     let results = sent.into_iter().map(|one| call.carry_out(one)).collect::<Result<Vec<_>>>()?;
@@ -163,29 +167,38 @@ async fn carry_out_locked(
     Ok(Done { results, revision, floor: locked.floor, device_name: book.device_name, ended_itself })
 }
 
+/// Which sessions the operations may end.
+fn reach_of(sent: &[Sent]) -> Reach {
+    let ends_some = sent.iter().any(|one| one.ends_session().is_some());
+    if ends_some { Reach::AllSessions } else { Reach::Itself }
+}
+
 /// The account's row while this transaction has it.
 pub(super) struct LockedAccount {
     pub(super) revision: i64,
     floor: i64,
     pub(super) history: History,
+    /// Who sends, under the session's present id.
+    who: Who,
 }
 
-/// Locks the sender's account, if the session lives and the history goes on.
-pub(super) async fn lock_living(conn: &mut Conn<'_>, sender: &Sender) -> Result<Result<LockedAccount, Stop>> {
-    let account_id = sender.who.account_id.as_str();
-    let row = accounts::table.filter(accounts::id.eq(account_id));
-    let rows: Vec<(i64, i64)> =
-        run!(conn, load(Locked::all(row.select((accounts::revision, accounts::drafts_floor)))))?;
-    let (revision, floor) = rows.first().copied().ok_or(Error::NotFound)?;
-    // After the wait for the lock.
-    let history = history::present(conn).await?;
-    if !listing::lives(conn, account_id, &sender.who.session_id).await? {
+/// Locks the sender's account and what it reaches, if the session lives and the history goes on.
+pub(super) async fn lock_living(
+    conn: &mut Conn<'_>,
+    sender: &Sender,
+    reach: Reach,
+) -> Result<Result<LockedAccount, Stop>> {
+    let Some(who) = sender.acting.hold(conn, reach).await? else {
         return Ok(Err(Stop::Ended));
-    }
+    };
+    let row = accounts::table.filter(accounts::id.eq(&who.account_id));
+    let (revision, floor): (i64, i64) =
+        find!(conn, first(row.select((accounts::revision, accounts::drafts_floor))))?.ok_or(Error::NotFound)?;
+    let history = history::present(conn).await?;
     if history.is_over {
         return Ok(Err(Stop::Lost(history.id)));
     }
-    Ok(Ok(LockedAccount { revision, floor, history }))
+    Ok(Ok(LockedAccount { revision, floor, history, who }))
 }
 
 pub(super) async fn load_drafts(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<Vec<Draft>> {

@@ -18,7 +18,7 @@ use crate::{
     db::{Conn, Instant, run, schema::operations},
     device::known::{self, Facts, Named},
     error::{Error, Result},
-    session::{EndReason, Scope, Who, ends, listing, statements},
+    session::{EndReason, Scope, Who, ends, former, listing, statements},
     text,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Call<'s> {
     renamed: BTreeSet<String>,
     /// The sessions that operations name, and their devices.
     sessions: BTreeMap<String, Option<String>>,
+    /// The present ids of sessions that operations name by one from before a rotation.
+    present_ids: BTreeMap<String, String>,
     ending: Vec<String>,
     events: Vec<Event>,
     changes: usize,
@@ -62,6 +64,9 @@ impl<'s> Call<'s> {
         let drafts = load_drafts(conn, account_id, &named).await?;
         let devices: BTreeSet<&str> = actions().filter_map(Action::device).filter(|id| text::is_id(id)).collect();
         let sessions: BTreeSet<&str> = actions().filter_map(Action::session).filter(|id| text::is_id(id)).collect();
+        let present_ids = former::present_ids(conn, account_id, &sessions).await?;
+        let sessions: BTreeSet<&str> =
+            sessions.into_iter().map(|id| present_ids.get(id).map_or(id, String::as_str)).collect();
         let ids: BTreeSet<&str> = valid().map(|one| one.id.as_str()).collect();
         Ok(Self {
             sender,
@@ -72,6 +77,7 @@ impl<'s> Call<'s> {
             names: known::names(conn, account_id, &devices).await?,
             renamed: BTreeSet::new(),
             sessions: listing::devices_of(conn, account_id, &sessions).await?,
+            present_ids,
             ending: Vec::new(),
             events: Vec::new(),
             changes: 0,
@@ -157,6 +163,7 @@ impl<'s> Call<'s> {
 
     /// Of another device only with a password that was given lately, as everywhere.
     fn log_out(&mut self, id: &str) -> Outcome {
+        let id = self.present_ids.get(id).map_or(id, String::as_str);
         let Who { session_id, device_id, .. } = &self.sender.who;
         let Some(device) = self.sessions.get(id) else { return Outcome::Rejected(Error::NotFound) };
         let is_here = id == session_id || (device_id.is_some() && device == device_id);

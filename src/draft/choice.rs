@@ -8,7 +8,7 @@ use super::{
     apply::{Sender, Stop, load_drafts, lock_living, write_book},
     book::{Book, Chosen, Keep},
 };
-use crate::{db::Conn, error::Result};
+use crate::{db::Conn, error::Result, session::Reach};
 
 /// A draft and what was split off it, each in the version in which it was shown.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ async fn changing(
     change: impl FnOnce(&mut Book) -> Chosen,
 ) -> Result<Result<Chosen, Stop>> {
     let account_id = sender.who.account_id.as_str();
-    let locked = match lock_living(conn, sender).await? {
+    let locked = match lock_living(conn, sender, Reach::Itself).await? {
         Ok(locked) => locked,
         Err(stop) => return Ok(Err(stop)),
     };

@@ -94,6 +94,16 @@ impl Sent {
     }
 }
 
+impl Sent {
+    /// The session that it asks to end, if it does.
+    pub fn ends_session(&self) -> Option<&str> {
+        match self.operation.as_ref().ok()?.action {
+            Action::LogOut { ref session } => Some(session),
+            Action::Put { .. } | Action::Delete { .. } | Action::Rename { .. } | Action::Keep { .. } => None,
+        }
+    }
+}
+
 impl From<Operation> for Sent {
     fn from(operation: Operation) -> Self {
         Self { id: Some(operation.id.clone()), operation: Ok(operation) }

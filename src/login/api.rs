@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    logout::end_this,
+    logout::{end_this, forget_cookie},
     rule::{self, Outcome, Visit},
 };
 use crate::{
@@ -66,16 +66,24 @@ pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
 }
 
-/// `DELETE /api/session`
+/// `DELETE /api/session`, with a key from before a rotation too.
 ///
 /// # Errors
 /// Without a login, or when the database is away: nothing is claimed that did not happen.
-pub async fn log_out(_: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+pub async fn log_out(user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let is_former = desk.facts.is_former();
+    if !is_former {
+        user?;
+    }
     if !end_this(&desk.facts, &desk.sessions).await? {
         return Err(desk.ended_meanwhile().await?);
     }
-    desk.goodbye(true);
     let mut answer = HttpResponse::NoContent().finish();
-    clear_cache(&mut answer);
+    if is_former {
+        forget_cookie(&desk, &mut answer)?;
+    } else {
+        desk.goodbye(true);
+        clear_cache(&mut answer);
+    }
     Ok(answer)
 }

@@ -16,7 +16,10 @@ use crate::{
     error::{Error, Result},
     page::{self, Page},
     security::forms::{self, Form},
-    session::{CurrentUser, SessionKey, Who, guard, listing, request::Presented, statements},
+    session::{
+        CurrentUser, SessionKey, Sessions, Who, guard, listing,
+        statements::{self, Rekeyed},
+    },
 };
 
 /// Where somebody chooses a new password after another signed in.
@@ -233,10 +236,10 @@ enum Confirmed {
 }
 
 async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
-    let Presented::Key(old) = desk.facts.presented.clone() else {
+    let Some(old) = desk.facts.presented_key() else {
         return Ok(Confirmed::Ended);
     };
-    let new = SessionKey::generate(desk.sessions.clock.now())?;
+    let node = Sessions::clone(&desk.sessions);
     let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
@@ -247,17 +250,17 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
             }
             // In the order of their ids, before one of them is changed.
             listing::lock_living(conn, &user.account.id).await?;
-            if !statements::rekey(conn, &old, &new).await? {
+            let Some(Rekeyed { key: new, is_new }) = statements::rekey(conn, &old, &node, ip.as_deref()).await? else {
                 return Ok(Confirmed::Ended);
-            }
+            };
             let confirmed = user.event(Kind::LoginConfirmed).ip(ip.as_deref()).session(new.id());
             let rotated = confirmed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
-            audit::record(conn, &[confirmed, rotated]).await?;
+            let events = if is_new { vec![confirmed, rotated] } else { vec![confirmed] };
+            audit::record(conn, &events).await?;
             let Some(then) = then else {
                 return Ok(Confirmed::Yes(new, Done::default()));
             };
             let who = Who { session_id: new.id().to_owned(), ..user.who() };
-            let then = then.after_rekey(old.id(), new.id());
             let done = ending::carry_out(conn, &who, &then, ip.as_deref()).await?;
             // Somebody was faster: what was asked has happened.
             Ok(Confirmed::Yes(new, done.unwrap_or_default()))

@@ -27,7 +27,7 @@ pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
 /// When the patch is no object, holds U+0000, or the whole grows over 16 KiB; without a login; when the database is away.
 pub async fn patch(user: CurrentUser, sent: web::Json<Value>, desk: Desk) -> Result<HttpResponse> {
     let patch = Patch::new(sent.into_inner())?;
-    let changed = desk.sessions.change_data(&user.record.id, move |stored| patch.apply(stored)).await?;
+    let changed = desk.sessions.change_data(user.acting(), move |stored| patch.apply(stored)).await?;
     match changed {
         Some(data) => Ok(json_text(data)),
         None => Err(desk.ended_meanwhile().await?),

@@ -33,6 +33,9 @@ pub struct NoFields {}
 pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
     let mut answer = page::see_other("/login");
     if desk.facts.live().is_none() {
+        // With a key from before a rotation the session ends too: whoever asks for that is not told that it has ended
+        // while it goes on under a newer key.
+        end_this(&desk.facts, &desk.sessions).await?;
         forget_cookie(&desk, &mut answer)?;
         return Ok(answer);
     }
@@ -48,19 +51,19 @@ pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
     Ok(answer)
 }
 
-/// Ends the session of this request; whether it lived.
+/// Ends the session of this request, also by a key from before a rotation; whether it lived.
 ///
 /// # Errors
 /// When the database is away.
 pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
-    let Presented::Key(key) = &facts.presented else {
-        return Ok(false);
-    };
-    sessions.log_out(key, facts.ip.clone()).await
+    match facts.presented_key() {
+        Some(key) if !facts.has_ended() => sessions.log_out(&key, facts.ip.clone()).await,
+        _ => Ok(false),
+    }
 }
 
 /// A cookie of a session that has ended stays until somebody signs in or out.
-fn forget_cookie(desk: &Desk, answer: &mut HttpResponse) -> Result<()> {
+pub(super) fn forget_cookie(desk: &Desk, answer: &mut HttpResponse) -> Result<()> {
     if matches!(desk.facts.presented, Presented::Nothing) {
         return Ok(());
     }

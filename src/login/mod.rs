@@ -2,6 +2,7 @@
 //! [`api`] and [`data`].
 
 pub mod api;
+mod begin;
 pub mod confirm;
 pub mod data;
 pub mod logout;

@@ -11,7 +11,7 @@ use crate::{
         proof::Prover,
         strength,
     },
-    desk::form_again_after,
+    desk::{NO_COOKIES, form_again_after},
     error::{Error, Result},
     page::Page,
 };
@@ -102,4 +102,13 @@ impl AccountForm {
             }),
         }
     }
+}
+
+/// Why a form was not carried out whose token is not this browser's.
+pub(super) fn not_fresh(is_without_cookies: bool) -> String {
+    let words = match is_without_cookies {
+        true => NO_COOKIES,
+        false => "This page had been open for a while. Please choose your password once more.",
+    };
+    words.to_owned()
 }

@@ -8,7 +8,7 @@ use super::rule::{self, Outcome, Visit};
 use crate::{
     account::{self, EmailAddress},
     db::{Conn, Instant},
-    desk::{Desk, form_again},
+    desk::{Desk, NO_COOKIES, form_again},
     error::{EndedBecause, Error, Result},
     page::{self, Page, When},
     security::forms::Form,
@@ -104,7 +104,10 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
     let next = guard::own_address(&desk.site.public, &next);
     let again = Again { email: typed, next, ..Again::default() };
     if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please sign in once more.".to_owned().into());
+        if desk.is_signed_in_as(&again.email) {
+            return Ok(page::see_other(again.next.as_deref().unwrap_or(guard::HOME)));
+        }
+        let notice = Some(why_not_fresh(&desk, sent.is_without_cookies).into());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { notice, ..again });
     }
     let email = match EmailAddress::known(&again.email) {
@@ -115,7 +118,7 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
             return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { email_error, password_error, ..again });
         }
     };
-    match rule::log_in(&desk, &email, password, Visit::new(&desk)).await {
+    match rule::log_in(&desk, &email, password, Visit::by_form(&desk)).await {
         Ok(Outcome::Welcome(welcome)) => {
             welcome.let_in(&desk, page::see_other(again.next.as_deref().unwrap_or(guard::HOME)))
         }
@@ -129,6 +132,20 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         Err(error) => {
             form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again }))
         }
+    }
+}
+
+/// Why a form was not carried out whose token is not this browser's.
+fn why_not_fresh(desk: &Desk, is_without_cookies: bool) -> String {
+    if is_without_cookies {
+        return NO_COOKIES.to_owned();
+    }
+    match desk.facts.live() {
+        Some(live) => format!(
+            "{} has signed in here meanwhile. To sign in as somebody else instead, type your password once more.",
+            live.account.name
+        ),
+        None => "This page had been open for a while. Please sign in once more.".to_owned(),
     }
 }
 

@@ -6,34 +6,33 @@
 
 use actix_web::HttpResponse;
 
+use super::begin::{begin, begin_again};
 use crate::{
     account::{
         self, Account, EmailAddress,
         proof::{self, Checked},
     },
-    audit::{self, Event, Kind},
     db::Conn,
     desk::Desk,
-    device::{self, Client},
+    device::Client,
     error::{Error, Result},
     secret::Secret,
-    session::{
-        EndReason, Lifetimes, NewSession, Record, Scope, SessionKey, ends, listing, request::Presented, statements,
-    },
+    session::{LoginForm, Record, SessionKey, Sessions, statements},
 };
 
 /// Where a login comes from.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    presented: Option<SessionKey>,
-    device_secret: Option<Secret>,
-    device_name: Option<String>,
-    ip: Option<String>,
-    client: Client,
+    pub(super) presented: Option<SessionKey>,
+    pub(super) form: Option<LoginForm>,
+    pub(super) device_secrets: Vec<Secret>,
+    pub(super) device_name: Option<String>,
+    pub(super) ip: Option<String>,
+    pub(super) client: Client,
     /// Whether it runs as an app, if it said so.
-    installed: Option<bool>,
+    pub(super) installed: Option<bool>,
     /// The browser's time zone, if it said one.
-    zone: Option<String>,
+    pub(super) zone: Option<String>,
 }
 
 impl Visit {
@@ -41,11 +40,9 @@ impl Visit {
     pub fn new(desk: &Desk) -> Self {
         let facts = &desk.facts;
         Self {
-            presented: match &facts.presented {
-                Presented::Key(key) => Some(key.clone()),
-                Presented::Nothing | Presented::Foreign => None,
-            },
-            device_secret: desk.device_secret(),
+            presented: facts.presented_key(),
+            form: None,
+            device_secrets: desk.device_secrets(),
             device_name: None,
             ip: facts.ip.clone(),
             client: Client::from_headers(&facts.user_agent, &facts.hints)
@@ -53,6 +50,11 @@ impl Visit {
             installed: None,
             zone: facts.browser_zone.clone(),
         }
+    }
+
+    /// By a form, which makes one login of what is sent twice.
+    pub fn by_form(desk: &Desk) -> Self {
+        Self { form: desk.login_form(), ..Self::new(desk) }
     }
 
     /// From which address.
@@ -87,8 +89,8 @@ pub struct Welcome {
     pub record: Record,
     /// What the device is called.
     pub device_name: String,
-    key: SessionKey,
-    device_secret: Secret,
+    pub(super) key: SessionKey,
+    pub(super) device_secrets: Vec<Secret>,
 }
 
 impl Welcome {
@@ -98,7 +100,7 @@ impl Welcome {
     /// Never in practice: what is set is well formed.
     pub fn let_in(&self, desk: &Desk, mut answer: HttpResponse) -> Result<HttpResponse> {
         desk.hand_over(&self.key, &self.account.id)?;
-        desk.remember_device(&self.device_secret, &mut answer)?;
+        desk.remember_devices(&self.device_secrets, &mut answer)?;
         Ok(answer)
     }
 }
@@ -121,93 +123,50 @@ pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: 
 
 async fn check(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
     let (prover, claim) = (desk.prover.clone(), desk.claim(email)?);
-    let (times, key) = (desk.sessions.times, SessionKey::generate(desk.sessions.clock.now())?);
+    let node = Sessions::clone(&desk.sessions);
     proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;
-        prover.db.write(async move |conn: &mut Conn<'_>| settle(conn, checked, visit, key, times).await).await
+        prover.db.write(async move |conn: &mut Conn<'_>| settle(conn, checked, visit, &node).await).await
     })
     .await
 }
 
-async fn settle(
-    conn: &mut Conn<'_>,
-    checked: Checked,
-    visit: Visit,
-    key: SessionKey,
-    times: Lifetimes,
-) -> Result<Outcome> {
+async fn settle(conn: &mut Conn<'_>, checked: Checked, visit: Visit, node: &Sessions) -> Result<Outcome> {
     if !checked.settle(conn).await? {
         return Ok(Outcome::Refused);
     }
-    let welcome = begin(conn, checked.into_account()?, visit, key, times).await?;
+    let welcome = begin(conn, checked.into_account()?, visit, node).await?;
     Ok(Outcome::Welcome(Box::new(welcome)))
 }
 
-/// Begins a session for somebody who has just proved who they are: rotates the one they had, ends another person's.
-/// In the caller's transaction.
+/// The same for an account that this very form has made a moment ago: the button was pressed twice, or the answer was
+/// lost. `None` when there is no such session, or the password is another.
 ///
 /// # Errors
-/// When the database is away.
-pub async fn begin(
-    conn: &mut Conn<'_>,
-    account: Account,
-    visit: Visit,
-    key: SessionKey,
-    times: Lifetimes,
-) -> Result<Welcome> {
-    if let Some(zone) = visit.zone.filter(|zone| account.time_zone.as_ref() != Some(zone)) {
-        account::keep_time_zone(conn, &account.id, &zone).await?;
-    }
-    let ip = visit.ip.clone();
-    let says = device::Says { client: visit.client, installed: visit.installed, name: visit.device_name };
-    let recognized = device::recognize(conn, &account.id, visit.device_secret, says).await?;
-    let new = NewSession {
-        key,
-        account_id: account.id.clone(),
-        device_id: recognized.device.id.clone(),
-        ip: visit.ip,
-        client: recognized.client.clone(),
+/// As for [`log_in`].
+pub async fn log_in_again(desk: &Desk, typed: &str, password: String) -> Result<Option<Box<Welcome>>> {
+    let visit = Visit::by_form(desk);
+    let (Some(form), Ok(email)) = (visit.form.clone(), EmailAddress::known(typed)) else {
+        return Ok(None);
     };
-    let (record, kind, before) = replace_or_create(conn, visit.presented, &new, times).await?;
-    if let Some(most) = times.most {
-        let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
-        ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
-    }
-    let event = |kind| {
-        Event::of(kind, &account.id)
-            .session(&record.id)
-            .device(Some(&recognized.device.id), Some(&recognized.device.name))
-            .ip(ip.as_deref())
+    let (node, email_key) = (Sessions::clone(&desk.sessions), email.key().to_owned());
+    let keys = node.keys.clone();
+    let begun = async move |conn: &mut Conn<'_>| match account::find_credentials(conn, &email_key).await? {
+        Some(found) => statements::begun_by(conn, &found.account.id, &form, &keys).await,
+        None => Ok(None),
     };
-    let mut events = vec![event(Kind::LoginSucceeded)];
-    events.extend(recognized.is_new.then(|| event(Kind::DeviceNew)));
-    events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
-    events.push(match before {
-        Some(before) => event(kind).detail(&format!("was {before}")),
-        None => event(kind),
-    });
-    audit::record(conn, &events).await?;
-    Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secret: recognized.secret })
-}
-
-/// The session of a login, how it came about, and the id it had before.
-async fn replace_or_create(
-    conn: &mut Conn<'_>,
-    presented: Option<SessionKey>,
-    new: &NewSession,
-    times: Lifetimes,
-) -> Result<(Record, Kind, Option<String>)> {
-    if let Some(old) = presented {
-        // In the order of their ids, before one of them is changed: two logins over one another's sessions do not wait
-        // for each other.
-        listing::lock_living_and(conn, &new.account_id, old.id()).await?;
-        if let Some(record) = statements::rotate(conn, &old, new, times).await? {
-            return Ok((record, Kind::SessionRegenerated, Some(old.id().to_owned())));
-        }
-        if statements::owner(conn, &old).await?.is_some() {
-            let one = Scope::One(old.id().to_owned());
-            ends::end(conn, &one, EndReason::Replaced, &new.account_id, new.ip.as_deref()).await?;
-        }
+    if node.db.read(begun).await?.is_none() {
+        return Ok(None);
     }
-    Ok((statements::create(conn, new, times).await?, Kind::SessionCreated, None))
+    let (prover, claim) = (desk.prover.clone(), desk.claim(&email)?);
+    proof::to_the_end(async move {
+        let checked = prover.check(claim, password).await?;
+        let again = async move |conn: &mut Conn<'_>| match checked.settle(conn).await? {
+            true => begin_again(conn, checked.into_account()?, visit, &node).await,
+            false => Ok(None),
+        };
+        prover.db.write(again).await
+    })
+    .await
+    .map(|welcome| welcome.map(Box::new))
 }

@@ -4,7 +4,8 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 
 use super::{
-    new_account::{AccountForm, Typed},
+    begin::begin,
+    new_account::{AccountForm, Typed, not_fresh},
     rule::{self, Visit, Welcome},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     page::{self, Page},
     secret::Secret,
     security::forms::Form,
-    session::{SessionKey, guard},
+    session::{Sessions, guard},
 };
 
 /// The link's secret.
@@ -69,18 +70,29 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) ->
     let setup = if token.is_empty() { query.into_inner().token } else { token };
     let again = AccountForm { setup, email, name, usable: true, ..AccountForm::default() };
     if !sent.is_fresh {
-        let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
+        if desk.is_signed_in_as(&again.email) {
+            return Ok(page::see_other(guard::HOME));
+        }
+        let problem = Some(not_fresh(sent.is_without_cookies));
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    let (typed, again) = match again.check(password) {
+    match rule::log_in_again(&desk, &again.email, password.clone()).await {
+        Ok(Some(welcome)) => return welcome.let_in(&desk, page::see_other(guard::HOME)),
+        Ok(None) => {}
+        Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
+    }
+    let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
     let link = Secret::presented(&*again.setup);
     match create_owner(&desk, link, typed).await {
         Ok(Created::Owner(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
-        Ok(Created::Refused(link)) => refuse(&desk, link),
-        Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        Ok(not_created) => match (rule::log_in_again(&desk, &again.email, password).await?, not_created) {
+            (Some(welcome), _) => welcome.let_in(&desk, page::see_other(guard::HOME)),
+            (None, Created::Refused(link)) => refuse(&desk, link),
+            (None, _) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        },
         Err(error) => again.again(error, |status, again| form(status, &desk, again)),
     }
 }
@@ -99,8 +111,7 @@ async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created
     if judged != Link::Good {
         return Ok(Created::Refused(judged));
     }
-    let key = SessionKey::generate(desk.sessions.clock.now())?;
-    let (times, visit) = (desk.sessions.times, Visit::new(desk));
+    let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
     let (prover, door) = (desk.prover.clone(), Door::SetupLink(desk.network()?));
     proof::to_the_end(async move {
         let (owner, chosen) = typed.choose(&prover, door, Role::Owner).await?;
@@ -119,7 +130,7 @@ async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created
             instance::close_setup(conn).await?;
             let created = Event::of(Kind::AccountCreated, &account.id).detail(Role::Owner.as_str()).ip(visit.ip());
             audit::record(conn, &[created]).await?;
-            let welcome = rule::begin(conn, account, visit, key, times).await?;
+            let welcome = begin(conn, account, visit, &node).await?;
             Ok(Created::Owner(Box::new(welcome)))
         };
         prover.db.write(work).await

@@ -4,7 +4,8 @@ use actix_web::{HttpResponse, http::StatusCode};
 use serde::Deserialize;
 
 use super::{
-    new_account::{AccountForm, Typed},
+    begin::begin,
+    new_account::{AccountForm, Typed, not_fresh},
     rule::{self, Visit, Welcome},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     error::{Error, Result},
     page::{self, Page},
     security::forms::Form,
-    session::{SessionKey, guard},
+    session::{Sessions, guard},
     settings::Signup,
 };
 
@@ -50,16 +51,27 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
     let Fields { email, name, password } = sent.fields;
     let again = AccountForm { email, name, ..AccountForm::default() };
     if !sent.is_fresh {
-        let problem = Some("This page had been open for a while. Please choose your password once more.".to_owned());
+        if desk.is_signed_in_as(&again.email) {
+            return Ok(page::see_other(guard::HOME));
+        }
+        let problem = Some(not_fresh(sent.is_without_cookies));
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    let (typed, again) = match again.check(password) {
+    match rule::log_in_again(&desk, &again.email, password.clone()).await {
+        Ok(Some(welcome)) => return welcome.let_in(&desk, page::see_other(guard::HOME)),
+        Ok(None) => {}
+        Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
+    }
+    let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
     match create(&desk, typed).await {
         Ok(Some(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
-        Ok(None) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        Ok(None) => match rule::log_in_again(&desk, &again.email, password).await? {
+            Some(welcome) => welcome.let_in(&desk, page::see_other(guard::HOME)),
+            None => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        },
         Err(error) => again.again(error, |status, again| form(status, &desk, again)),
     }
 }
@@ -73,8 +85,7 @@ async fn must_be_open(desk: &Desk) -> Result<()> {
 /// Counts the try, hashes the password, creates the account and begins its session, all or nothing; `None` when the
 /// address is taken.
 async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
-    let key = SessionKey::generate(desk.sessions.clock.now())?;
-    let (times, visit) = (desk.sessions.times, Visit::new(desk));
+    let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
     let (prover, door) = (desk.prover.clone(), Door::SignUp(desk.network()?));
     proof::to_the_end(async move {
         let (new, chosen) = typed.choose(&prover, door, Role::Member).await?;
@@ -86,7 +97,7 @@ async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
             chosen.created(conn).await?;
             let created = Event::of(Kind::AccountCreated, &account.id).detail(Role::Member.as_str()).ip(visit.ip());
             audit::record(conn, &[created]).await?;
-            rule::begin(conn, account, visit, key, times).await.map(Some)
+            begin(conn, account, visit, &node).await.map(Some)
         };
         prover.db.write(work).await
     })

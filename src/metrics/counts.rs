@@ -158,7 +158,7 @@ impl Counts {
         let zero = |family: &Family<Word, Counter>, label: &'static str, words: &[&'static str]| {
             words.iter().for_each(|word| drop(family.get_or_create(&[(label, *word)])));
         };
-        zero(&self.session_loads, "found", &["live", "ended", "unknown", "failed"]);
+        zero(&self.session_loads, "found", &["live", "ended", "former", "unknown", "failed"]);
         zero(&self.sweeps, "end", &["done", "failed"]);
         zero(&self.swept, "what", &["ended", "deleted"]);
         zero(&self.logins, "outcome", &["welcome", "refused", "throttled", "failed"]);

@@ -58,7 +58,8 @@ impl Metrics {
         self.0.requests.get_or_create(&Answered { method, route: asked.route, status }).inc();
     }
 
-    /// A session was looked up: `live`, `ended`, `unknown`, or `failed` when the database was away.
+    /// A session was looked up: `live`, `ended`, `former` (a key from before a rotation), `unknown`, or `failed` when the
+    /// database was away.
     pub fn session_load(&self, found: &'static str) {
         self.0.session_loads.get_or_create(&[("found", found)]).inc();
     }

@@ -23,6 +23,8 @@ const DEVICE_DAYS: i64 = 400;
 const SHORT_SECRET: usize = 22;
 /// Longest session cookie that is verified; ours are far shorter.
 const LONGEST: usize = 4096;
+/// Accounts whose device one browser can be.
+const MOST_DEVICES: usize = 5;
 
 /// The names of the cookies, with `__Host-` and port where they apply.
 #[derive(Debug, Clone)]
@@ -105,9 +107,11 @@ impl CookieNames {
         if let Presented::Key(key) = presented {
             kept.push(self.signed(key, keys));
         }
-        for (name, secret) in [(&self.device, self.device_secret(headers)), (&self.visitor, self.visitor(headers))] {
-            kept.extend(secret.map(|secret| format!("{name}={}", secret.expose())));
+        let devices = self.device_secrets(headers);
+        if !devices.is_empty() {
+            kept.push(format!("{}={}", self.device, joined(&devices)));
         }
+        kept.extend(self.visitor(headers).map(|secret| format!("{}={}", self.visitor, secret.expose())));
         headers.remove(header::COOKIE);
         if let Ok(value) = HeaderValue::try_from(kept.join("; "))
             && !kept.is_empty()
@@ -139,10 +143,25 @@ impl CookieNames {
         name == Some(self.session.as_bytes()) || (old.is_some() && name == old)
     }
 
-    /// The secret of this browser's device, also from a cookie under the old name.
-    pub fn device_secret(&self, headers: &HeaderMap) -> Option<Secret> {
-        let old = || short_secret(headers, &self.before_ports.as_ref()?.device);
-        short_secret(headers, &self.device).or_else(old)
+    /// The secrets of this browser's devices, one for each account that signed in on it; also from a cookie under the old
+    /// name.
+    pub fn device_secrets(&self, headers: &HeaderMap) -> Vec<Secret> {
+        let current = short_secrets(headers, &self.device);
+        match &self.before_ports {
+            Some(old) if current.is_empty() => short_secrets(headers, &old.device),
+            _ => current,
+        }
+    }
+
+    /// Whether an answer sets the device cookie.
+    pub fn sets_device(&self, answer: &HeaderMap) -> bool {
+        let name = |cookie: &HeaderValue| cookie.as_bytes().split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
+        answer.get_all(header::SET_COOKIE).any(|cookie| name(cookie).as_deref() == Some(self.device.as_bytes()))
+    }
+
+    /// Whether a request brings neither a visitor cookie nor a session cookie, ours or not.
+    pub fn has_none(&self, headers: &HeaderMap) -> bool {
+        !sent(headers).any(|(name, _)| name == self.visitor || name == self.session)
     }
 
     /// The secret that binds a visitor's forms.
@@ -170,9 +189,9 @@ impl CookieNames {
         self.https
     }
 
-    /// The device cookie.
-    pub fn device_cookie(&self, secret: &Secret) -> Cookie<'static> {
-        let mut cookie = self.cookie(&self.device, secret.expose());
+    /// The device cookie: a secret for each account that signed in on this browser, the last one first.
+    pub fn device_cookie(&self, secrets: &[Secret]) -> Cookie<'static> {
+        let mut cookie = self.cookie(&self.device, &joined(secrets));
         cookie.set_max_age(Duration::days(DEVICE_DAYS));
         cookie
     }
@@ -234,6 +253,24 @@ fn verified(name: &str, value: &str, keys: &Keys) -> Option<SessionKey> {
     }
     let cookie = Cookie::parse_encoded(format!("{name}={value}")).ok()?;
     SessionKey::parse(&keys.verify_cookie(&cookie)?)
+}
+
+/// The random texts of 128 bits under a name, with dots between them. Several different values count as none.
+fn short_secrets(headers: &HeaderMap, name: &str) -> Vec<Secret> {
+    let mut found: Option<&str> = None;
+    let is_fine = |value: &&str| value.split('.').all(|one| secret::is_base64url(one, SHORT_SECRET));
+    let values = sent(headers).filter(|(sent, _)| *sent == name).filter_map(|(_, value)| value);
+    for value in values.filter(is_fine) {
+        if found.is_some_and(|other| other != value) {
+            return Vec::new();
+        }
+        found = Some(value);
+    }
+    found.into_iter().flat_map(|value| value.split('.')).take(MOST_DEVICES).map(Secret::presented).collect()
+}
+
+fn joined(secrets: &[Secret]) -> String {
+    secrets.iter().take(MOST_DEVICES).map(Secret::expose).collect::<Vec<_>>().join(".")
 }
 
 /// The random text of 128 bits under a name. Several different ones count as none.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     secret::Secret,
-    session::request::{self, Loaded, RequestFacts},
+    session::request::{self, Loaded, Presented, RequestFacts},
 };
 
 /// Largest form, in bytes.
@@ -73,11 +73,11 @@ fn of_visitor(secret: &Secret) -> String {
 
 /// Whether a token was made for whoever is asking.
 fn is_fresh(site: &Site, req: &HttpRequest, facts: &RequestFacts, token: &str) -> bool {
-    let subject = match facts.live() {
-        Some(live) => Some(of_session(&live.record.id)),
-        None => site.cookies.visitor(req.headers()).map(|secret| of_visitor(&secret)),
+    let subjects: Vec<String> = match facts.session_ids() {
+        ids if ids.is_empty() => site.cookies.visitor(req.headers()).iter().map(of_visitor).collect(),
+        ids => ids.iter().map(|id| of_session(id)).collect(),
     };
-    subject.is_some_and(|subject| site.keys.is_form_token(token, &subject))
+    subjects.iter().any(|subject| site.keys.is_form_token(token, subject))
 }
 
 /// A form that was sent.
@@ -87,6 +87,9 @@ pub struct Form<Fields> {
     pub fields: Fields,
     /// Whether its token was right. If not, the form is shown again and nothing else is done.
     pub is_fresh: bool,
+    /// Whether the browser sent neither the cookie to which the forms of visitors are bound nor that of a session: it may
+    /// keep no cookies at all.
+    pub is_without_cookies: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -113,7 +116,10 @@ impl<Fields: DeserializeOwned + 'static> FromRequest for Form<Fields> {
             if !is_fresh && proof != Some(Proof::Shown) {
                 return Err(Error::CrossOrigin(origin::origins(req.headers(), &site.public)));
             }
-            Ok(Self { fields: read(&text)?, is_fresh })
+            // The session's cookie was read before, and may be gone from the request.
+            let is_without_cookies =
+                matches!(facts.presented, Presented::Nothing) && site.cookies.has_none(req.headers());
+            Ok(Self { fields: read(&text)?, is_fresh, is_without_cookies })
         })
     }
 }

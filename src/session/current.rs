@@ -12,8 +12,9 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures_util::future::LocalBoxFuture;
 
 use super::{
-    Record, SessionKey, SessionView, Sessions,
-    request::{self, Loaded, RequestFacts},
+    Acting, Record, SessionKey, SessionView, Sessions,
+    lookup::Found,
+    request::{self, Loaded, RequestFacts, Standing},
     store::State,
     touch::{self, Due},
 };
@@ -21,7 +22,7 @@ use crate::{
     account::Account,
     audit::{Event, Kind},
     db::Instant,
-    error::{Error, Result},
+    error::{EndedBecause, Error, Result},
 };
 
 /// Under this name actix-identity looks for who it is. The store puts it there from the typed column.
@@ -62,12 +63,25 @@ pub fn finish_login(session: &Session, key: &SessionKey, account_id: &str) -> Re
     session.insert(FINISHED, key.expose()).map_err(Error::bug)
 }
 
+/// Renews the session's cookie with this answer.
+///
+/// # Errors
+/// Never in practice: a truth value becomes JSON.
+pub fn renew_cookie(session: &Session) -> Result<()> {
+    session.insert(TOUCHED, true).map_err(Error::bug)
+}
+
 /// Forgets the session of a logout; the cookie goes. What the handler has not `ended` itself the store ends now.
 pub fn finish_logout(session: &Session, ended: bool) {
     if let Some(facts) = request::current() {
         facts.ended_by_handler.set(ended);
     }
     session.purge();
+}
+
+/// Whether a password that was given at that time still counts: it is the present one, and not long ago.
+pub(super) fn is_fresh(given_at: Instant, changed_at: Instant, now: Instant) -> bool {
+    given_at >= changed_at && given_at.age(now).is_some_and(|age| age <= CONFIRMED_FOR)
 }
 
 /// Whose session acts.
@@ -96,6 +110,8 @@ pub struct CurrentUser {
     pub now: Instant,
     /// Since when the account has its present password.
     password_changed_at: Instant,
+    /// The session's present key.
+    key: SessionKey,
 }
 
 impl CurrentUser {
@@ -115,8 +131,12 @@ impl CurrentUser {
     /// Whether the password was given lately enough for what should not be done by whoever finds a screen unlocked. One that
     /// was changed since counts no more: whoever gave it may not know the new one.
     pub fn is_confirmed(&self) -> bool {
-        let given_at = self.record.authenticated_at;
-        given_at >= self.password_changed_at && given_at.age(self.now).is_some_and(|age| age <= CONFIRMED_FOR)
+        is_fresh(self.record.authenticated_at, self.password_changed_at, self.now)
+    }
+
+    /// For what is written on behalf of this session.
+    pub fn acting(&self) -> Acting {
+        Acting::new(self.who(), self.key.clone())
     }
 
     /// Who acts, for what is ended in their name.
@@ -161,21 +181,23 @@ impl CurrentUser {
         user.record.last_activity = row.at;
         user.record.expires_at = row.expires_at;
         user.record.ip = row.ip;
-        session.insert(TOUCHED, true).map_err(Error::bug)?;
+        renew_cookie(session)?;
         Ok(user)
     }
 
     /// Looks again: the session ended meanwhile, or another request has touched it first.
     async fn refresh(self, facts: &RequestFacts, sessions: &Sessions) -> Result<Self> {
-        let request::Presented::Key(key) = &facts.presented else {
+        let Some(key) = facts.presented_key() else {
             return Err(facts.absence());
         };
-        match sessions.find(key).await? {
-            super::store::Found::Live(loaded) => Ok(Self::from(&*loaded)),
-            super::store::Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),
-            super::store::Found::Unknown | super::store::Found::Expired(_) => {
-                Err(Error::SessionEnded(crate::error::EndedBecause::Unknown))
+        match sessions.find(&key).await? {
+            Found::Live(loaded) => {
+                let user = Self::from(&*loaded);
+                facts.standing.replace(Standing::Live(Rc::from(loaded)));
+                Ok(user)
             }
+            Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),
+            Found::Former | Found::Unknown | Found::Expired { .. } => Err(Error::SessionEnded(EndedBecause::Unknown)),
         }
     }
 }
@@ -188,6 +210,7 @@ impl From<&Loaded> for CurrentUser {
             device_name: loaded.device_name.clone(),
             now: loaded.now,
             password_changed_at: loaded.password_changed_at,
+            key: loaded.key.clone(),
         }
     }
 }

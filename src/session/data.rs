@@ -6,7 +6,7 @@
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Map, Value};
 
-use super::Sessions;
+use super::{Acting, Reach, Sessions};
 use crate::{
     db::{Conn, find, now, run, schema::sessions},
     error::{Error, Result},
@@ -77,34 +77,23 @@ impl Sessions {
     ///
     /// # Errors
     /// What `change` refuses, or when the database is away.
-    pub async fn change_data<Change>(&self, id: &str, change: Change) -> Result<Option<String>>
+    pub async fn change_data<Change>(&self, acting: Acting, change: Change) -> Result<Option<String>>
     where
         Change: FnOnce(&str) -> Result<String> + Send + 'static,
     {
-        let id = id.to_owned();
         self.db
             .write(async move |conn: &mut Conn<'_>| {
-                let locked: Option<String> = find!(
-                    conn,
-                    get_result(
-                        diesel::update(
-                            sessions::table
-                                .filter(sessions::id.eq(&id))
-                                .filter(sessions::ended_at.is_null())
-                                .filter(sessions::expires_at.gt(now()))
-                        )
-                        .set(sessions::version.eq(sessions::version + 1))
-                        .returning(sessions::data)
-                    )
-                )?;
-                let Some(data) = locked else { return Ok(None) };
+                let Some(who) = acting.hold(conn, Reach::Itself).await? else {
+                    return Ok(None);
+                };
+                let own = || {
+                    let of_account = sessions::table.filter(sessions::account_id.eq(&who.account_id));
+                    of_account.filter(sessions::id.eq(&who.session_id))
+                };
+                let data: String = run!(conn, first(own().select(sessions::data)))?;
                 let changed = change(&data)?;
-                run!(
-                    conn,
-                    execute(
-                        diesel::update(sessions::table.filter(sessions::id.eq(&id))).set(sessions::data.eq(&changed))
-                    )
-                )?;
+                let set = (sessions::data.eq(&changed), sessions::version.eq(sessions::version + 1));
+                run!(conn, execute(diesel::update(own()).set(set)))?;
                 Ok(Some(changed))
             })
             .await

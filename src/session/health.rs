@@ -3,7 +3,7 @@
 //!
 //! Invariant: each runs the very statement that requests run, through the same pool.
 
-use super::{NewSession, SessionKey, Sessions, listing, statements, store::Found};
+use super::{NewSession, SessionKey, Sessions, listing, lookup::Found, statements};
 use crate::{
     db::{Conn, TouchRow},
     device::Client,
@@ -18,7 +18,7 @@ impl Sessions {
     pub async fn try_load(&self) -> Result<()> {
         match self.look_up(&self.nobodys_key()?).await? {
             Found::Unknown => Ok(()),
-            Found::Live(_) | Found::Ended { .. } | Found::Expired(_) => {
+            Found::Live(_) | Found::Former | Found::Ended { .. } | Found::Expired { .. } => {
                 Err(Error::bug("a session was found under a key made just now"))
             }
         }
@@ -32,6 +32,8 @@ impl Sessions {
         let (old, times) = (self.nobodys_key()?, self.times);
         let new = NewSession {
             key: self.nobodys_key()?,
+            nonce: None,
+            form: None,
             account_id: String::new(),
             device_id: String::new(),
             ip: None,

@@ -25,7 +25,20 @@ impl SessionKey {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn generate(now: Instant) -> Result<Self> {
-        Ok(Self { id: secret::random_name(&format!("{PREFIX}{}_", now.millis()))?, secret: Secret::random()? })
+        Self::new(now, Secret::random()?)
+    }
+
+    /// One with a new id and this secret.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn new(now: Instant, secret: Secret) -> Result<Self> {
+        Ok(Self { id: secret::random_name(&format!("{PREFIX}{}_", now.millis()))?, secret })
+    }
+
+    /// The one with this id and secret.
+    pub(super) fn from_parts(id: String, secret: Secret) -> Self {
+        Self { id, secret }
     }
 
     /// Reads what a browser presented; `None` if it is not even of the form.

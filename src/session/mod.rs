@@ -6,13 +6,18 @@
 //!
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
+pub mod acting;
 pub mod current;
 pub mod data;
 pub mod ends;
+pub mod former;
 pub mod guard;
 pub mod health;
 pub mod key;
+pub mod key_maker;
 pub mod listing;
+mod log_out;
+pub mod lookup;
 pub mod news;
 pub mod request;
 pub mod statements;
@@ -27,9 +32,11 @@ use diesel::{Queryable, Selectable};
 use serde::Serialize;
 
 pub use self::{
+    acting::{Acting, Reach},
     current::{CurrentUser, Who},
     ends::Scope,
     key::SessionKey,
+    key_maker::{KeyMaker, LoginForm, NewKey},
     statements::NewSession,
     store::Sessions,
 };

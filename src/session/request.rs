@@ -13,6 +13,7 @@ use crate::{
     db::Instant,
     device::Hints,
     error::{EndedBecause, Error},
+    secret::Secret,
 };
 
 tokio::task_local! {
@@ -39,6 +40,8 @@ pub enum Standing {
     Live(Rc<Loaded>),
     /// It has ended.
     Ended(Ended),
+    /// The key is from before a rotation, and the one after it was used: it can end the session, and nothing else.
+    Former,
 }
 
 /// A session that lives, as it was when the request began.
@@ -50,12 +53,31 @@ pub struct Loaded {
     pub account: Account,
     /// What its device is called.
     pub device_name: Option<String>,
+    /// Its key: the one that was presented, or the one that followed it and is handed over with the answer.
+    pub key: SessionKey,
+    /// Its id before the last rotation.
+    pub previous_id: Option<String>,
+    /// Whether the browser shows its key for the first time, and something waits for that.
+    pub first_use: bool,
+    /// The hash of its device's secret then.
+    pub first_use_with: Option<Vec<u8>>,
+    /// What is handed over, if the browser has not got the answer that carried its new key.
+    pub handed_over: Option<HandedOver>,
     /// The state, as it was stored.
     pub state: State,
     /// Since when the account has its present password.
     pub password_changed_at: Instant,
     /// The database's time when it was read.
     pub now: Instant,
+}
+
+/// What a browser gets with the answer, since it came with the key from before a rotation.
+#[derive(Debug, Clone)]
+pub struct HandedOver {
+    /// The device secret that belongs to the new key, if that was made by a sign-in.
+    pub device_secret: Option<Secret>,
+    /// The hashes of the device's secrets, which the new one takes the place of.
+    pub device_hashes: Vec<Vec<u8>>,
 }
 
 /// What may be told of a session that has ended, to who holds its secret.
@@ -172,6 +194,28 @@ impl RequestFacts {
         self.browser_zone.clone().or_else(|| self.kept_zone.borrow().clone())
     }
 
+    /// The key that was presented.
+    pub fn presented_key(&self) -> Option<SessionKey> {
+        match &self.presented {
+            Presented::Key(key) => Some(key.clone()),
+            Presented::Nothing | Presented::Foreign => None,
+        }
+    }
+
+    /// The present key of the session that lives, else the one that was presented.
+    pub fn key(&self) -> Option<SessionKey> {
+        self.live().map(|live| live.key.clone()).or_else(|| self.presented_key())
+    }
+
+    /// The ids under which a page may have been drawn whose form is still good: the present one; and the one before, if
+    /// it was followed by no more than the password given again, in this tab or another. A sign-in makes forms stale.
+    pub fn session_ids(&self) -> Vec<String> {
+        let Some(live) = self.live() else { return Vec::new() };
+        let is_same_sign_in = live.handed_over.is_some() || live.record.authenticated_at > live.record.created_at;
+        let before = live.previous_id.clone().filter(|_| is_same_sign_in);
+        std::iter::once(live.record.id.clone()).chain(before).collect()
+    }
+
     /// The session that lives, if one does.
     pub fn live(&self) -> Option<Rc<Loaded>> {
         match &*self.standing.borrow() {
@@ -183,6 +227,16 @@ impl RequestFacts {
     /// Whether nobody could say what became of the presented session.
     pub fn is_undecided(&self) -> bool {
         matches!((&self.presented, &*self.standing.borrow()), (Presented::Key(_), Standing::None))
+    }
+
+    /// Whether there was a session, and it has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Ended(_))
+    }
+
+    /// Whether the key is one from before a rotation, which can do no more than end the session.
+    pub fn is_former(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Former)
     }
 
     /// Why there is no session that lives.

@@ -1,13 +1,24 @@
 //! What a login and a confirmation do to a session, in the caller's transaction: create it, give it a new key.
 //!
+//! A browser may not get the answer that carries its new key. So the row remembers the key from before, and until the new
+//! one is first used, whoever asks again with the old one gets the same new key, and the session is rotated no further: a
+//! browser is never more than one key behind. After the first use the old key is good for nothing but to end the session.
+//!
 //! Invariant: every change says in its `WHERE` that the session lives; no update becomes an insert.
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, SelectableHelper as _};
+use std::time::Duration;
+
+use diesel::{
+    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+};
 use serde_json::Value;
 
-use super::{Lifetimes, Record, SessionKey, news};
+use super::{KeyMaker, Lifetimes, LoginForm, Record, SessionKey, Sessions, former, news};
 use crate::{
-    db::{Conn, find, from_now, now, run, schema::sessions},
+    db::{
+        Conn, Instant, TouchRow, Touches, before_now, find, from_now, now, run,
+        schema::{devices, sessions},
+    },
     device::{Client, Shape},
     error::Result,
 };
@@ -17,6 +28,11 @@ use crate::{
 pub struct NewSession {
     /// Its new key.
     pub key: SessionKey,
+    /// What the key was derived with. With one, the first use of the key is noted, since something else counts until then:
+    /// the key or the device secret from before, or the form of the login.
+    pub nonce: Option<String>,
+    /// The form that begins it, if one does.
+    pub form: Option<LoginForm>,
     /// Whose it is.
     pub account_id: String,
     /// On which device.
@@ -25,6 +41,69 @@ pub struct NewSession {
     pub ip: Option<String>,
     /// In which browser.
     pub client: Client,
+}
+
+/// For how long a login form is the one that began a session: a button is pressed twice, or again after a lost answer.
+const FORM_COUNTS: Duration = Duration::from_secs(600);
+
+/// The living session that a key opens.
+macro_rules! living {
+    ($key:expr) => {
+        sessions::table
+            .filter(sessions::id.eq($key.id()))
+            .filter(sessions::secret_hash.eq($key.secret().hash()))
+            .filter(sessions::ended_at.is_null())
+            .filter(sessions::expires_at.gt(now()))
+    };
+}
+
+/// The same, as long as its browser has not shown that it has the key.
+macro_rules! unused {
+    ($key:expr) => {
+        living!($key).filter(sessions::key_used_at.is_null())
+    };
+}
+
+/// Where a login comes from.
+macro_rules! origin {
+    ($new:expr) => {
+        (
+            sessions::device_id.eq(Some(&$new.device_id)),
+            sessions::ip.eq($new.ip.as_deref()),
+            sessions::browser.eq(&$new.client.browser),
+            sessions::os.eq(&$new.client.os),
+            sessions::kind.eq($new.client.kind),
+            sessions::installed.eq($new.client.installed),
+        )
+    };
+}
+
+/// A life that begins now.
+macro_rules! life {
+    ($times:expr) => {
+        (
+            sessions::created_at.eq(now()),
+            sessions::authenticated_at.eq(now()),
+            sessions::last_activity.eq(now()),
+            sessions::expires_at.eq(from_now($times.idle)),
+            sessions::absolute_expires_at.eq(from_now($times.absolute)),
+        )
+    };
+}
+
+/// What a rotation does to a key: `$new` follows `$old`.
+macro_rules! identity {
+    ($old:expr, $key:expr, $nonce:expr) => {
+        (
+            sessions::id.eq($key.id()),
+            sessions::secret_hash.eq($key.secret().hash()),
+            sessions::previous_id.eq($old.id()),
+            sessions::key_nonce.eq($nonce),
+            sessions::key_used_at.eq(None::<Instant>),
+            sessions::login_form.eq(None::<Vec<u8>>),
+            sessions::version.eq(sessions::version + 1),
+        )
+    };
 }
 
 #[derive(Insertable)]
@@ -69,11 +148,9 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
             diesel::insert_into(sessions::table)
                 .values((
                     row,
-                    sessions::created_at.eq(now()),
-                    sessions::authenticated_at.eq(now()),
-                    sessions::last_activity.eq(now()),
-                    sessions::expires_at.eq(from_now(times.idle)),
-                    sessions::absolute_expires_at.eq(from_now(times.absolute)),
+                    life!(times),
+                    sessions::key_nonce.eq(&new.nonce),
+                    sessions::login_form.eq(new.form.as_ref().map(LoginForm::hash)),
                 ))
                 .returning(Record::as_returning())
         )
@@ -91,65 +168,144 @@ pub async fn rotate(
     new: &NewSession,
     times: Lifetimes,
 ) -> Result<Option<Record>> {
-    let target = sessions::table
-        .filter(sessions::id.eq(old.id()))
-        .filter(sessions::secret_hash.eq(old.secret().hash()))
-        .filter(sessions::account_id.eq(&new.account_id))
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::expires_at.gt(now()));
-    let identity = (
-        sessions::id.eq(new.key.id()),
-        sessions::secret_hash.eq(new.key.secret().hash()),
-        sessions::version.eq(sessions::version + 1),
-    );
-    let origin = (
-        sessions::device_id.eq(Some(&new.device_id)),
-        sessions::ip.eq(new.ip.as_deref()),
-        sessions::browser.eq(&new.client.browser),
-        sessions::os.eq(&new.client.os),
-        sessions::kind.eq(new.client.kind),
-        sessions::installed.eq(new.client.installed),
-    );
-    let life = (
-        sessions::created_at.eq(now()),
-        sessions::authenticated_at.eq(now()),
-        sessions::last_activity.eq(now()),
-        sessions::expires_at.eq(from_now(times.idle)),
-        sessions::absolute_expires_at.eq(from_now(times.absolute)),
-    );
+    let target = living!(old).filter(sessions::account_id.eq(&new.account_id));
+    let identity = identity!(old, new.key, &new.nonce);
     let rotated: Option<Record> = find!(
         conn,
-        get_result(diesel::update(target).set((identity, origin, life)).returning(Record::as_returning()))
+        get_result(
+            diesel::update(target).set((identity, origin!(new), life!(times))).returning(Record::as_returning())
+        )
     )?;
     if rotated.is_some() {
+        former::remember(conn, &new.account_id, old, new.key.id()).await?;
         news::rotated(conn, &new.account_id, old.id()).await?;
     }
     Ok(rotated)
 }
 
-/// Gives a living session a new id and secret, as after its person has given the password again, in one statement.
-/// Everything else of it stays. `false` when it does not live any more.
+/// Begins the life of a session anew under the key it has, which nobody has used yet: the login is one that was carried
+/// out before, and whose answer was lost. `None` when the session does not live any more, or the key was used.
+///
+/// # Errors
+/// When the database is away.
+pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Option<Record>> {
+    let target = unused!(new.key).filter(sessions::account_id.eq(&new.account_id));
+    find!(conn, get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning())))
+}
+
+/// The key of the account's living session that this form began within [`FORM_COUNTS`], if nobody has used it yet.
+///
+/// # Errors
+/// When the database is away.
+pub async fn begun_by(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    form: &LoginForm,
+    keys: &KeyMaker,
+) -> Result<Option<SessionKey>> {
+    type Row = (String, Vec<u8>, Option<String>);
+    let found: Option<Row> = find!(
+        conn,
+        first(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::login_form.eq(form.hash()))
+                .filter(sessions::key_used_at.is_null())
+                .filter(sessions::ended_at.is_null())
+                .filter(sessions::expires_at.gt(now()))
+                .filter(sessions::authenticated_at.gt(before_now(FORM_COUNTS)))
+                .order(sessions::authenticated_at.desc())
+                .select((sessions::id, sessions::secret_hash, sessions::key_nonce))
+        )
+    )?;
+    Ok(found.and_then(|(id, hash, nonce)| {
+        let secret = keys.of_form_again(form, &nonce?, &hash)?;
+        Some(SessionKey::from_parts(id, secret))
+    }))
+}
+
+/// The device of a session of the account.
+///
+/// # Errors
+/// When the database is away.
+pub async fn device_of(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<String>> {
+    let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::account_id.eq(account_id));
+    let device: Option<Option<String>> = find!(conn, first(session.select(sessions::device_id)))?;
+    Ok(device.flatten())
+}
+
+/// What came of giving a session a new key.
+#[derive(Debug, Clone)]
+pub struct Rekeyed {
+    /// The new key.
+    pub key: SessionKey,
+    /// Whether it was made now. Else it is the one that an earlier request has made, and whose answer was lost.
+    pub is_new: bool,
+}
+
+/// Gives a living session a new id and secret, as after its person has given the password again, in one statement. It
+/// counts as activity, in the row too: a touch that waits to be written still has the old id. Everything else stays.
+/// `None` when the session does not live any more, or the key is an old one whose successor was used.
 ///
 /// # Errors
 /// When the database is away, or the new id collides.
-pub async fn rekey(conn: &mut Conn<'_>, old: &SessionKey, new: &SessionKey) -> Result<bool> {
-    let target = sessions::table
-        .filter(sessions::id.eq(old.id()))
-        .filter(sessions::secret_hash.eq(old.secret().hash()))
-        .filter(sessions::ended_at.is_null())
-        .filter(sessions::expires_at.gt(now()));
-    let identity = (
-        sessions::id.eq(new.id()),
-        sessions::secret_hash.eq(new.secret().hash()),
-        sessions::version.eq(sessions::version + 1),
-        sessions::authenticated_at.eq(now()),
-    );
-    let account: Option<String> =
-        find!(conn, get_result(diesel::update(target).set(identity).returning(sessions::account_id)))?;
-    if let Some(account) = &account {
-        news::rotated(conn, account, old.id()).await?;
+pub async fn rekey(
+    conn: &mut Conn<'_>,
+    old: &SessionKey,
+    node: &Sessions,
+    ip: Option<&str>,
+) -> Result<Option<Rekeyed>> {
+    let new = node.keys.successor(old, node.clock.now())?;
+    let identity = (identity!(old, new.key, &new.nonce), sessions::authenticated_at.eq(now()));
+    let target = living!(old);
+    let rotated: Option<Record> =
+        find!(conn, get_result(diesel::update(target).set(identity).returning(Record::as_returning())))?;
+    if let Some(record) = rotated {
+        former::remember(conn, &record.account_id, old, new.key.id()).await?;
+        news::rotated(conn, &record.account_id, old.id()).await?;
+        touch(conn, &record, node.times, ip).await?;
+        return Ok(Some(Rekeyed { key: new.key, is_new: true }));
     }
-    Ok(account.is_some())
+    let Some(key) = former::successor(conn, old, &node.keys).await? else {
+        return Ok(None);
+    };
+    let given = sessions::authenticated_at.eq(now());
+    let again: Option<Record> =
+        find!(conn, get_result(diesel::update(unused!(key)).set(given).returning(Record::as_returning())))?;
+    let Some(record) = again else { return Ok(None) };
+    touch(conn, &record, node.times, ip).await?;
+    Ok(Some(Rekeyed { key, is_new: false }))
+}
+
+/// Writes the activity of a session in which a password was given just now.
+async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Option<&str>) -> Result<()> {
+    let at = record.authenticated_at;
+    let row = TouchRow {
+        id: record.id.clone(),
+        at,
+        expires_at: at.plus(times.idle).min(record.absolute_expires_at),
+        ip: ip.map(str::to_owned).or_else(|| record.ip.clone()),
+    };
+    run!(conn, execute(Touches(&[row]))).map(drop)
+}
+
+/// Notes that a browser has shown that it has a session's present key: from now on the key from before opens nothing.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_use(conn: &mut Conn<'_>, key: &SessionKey) -> Result<()> {
+    run!(conn, execute(diesel::update(unused!(key)).set(sessions::key_used_at.eq(now().nullable())))).map(drop)
+}
+
+/// Notes that a browser has shown that it has a device's present secret: the one from before counts no more.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_device_secret(conn: &mut Conn<'_>, account_id: &str, id: &str, secret_hash: &[u8]) -> Result<()> {
+    let device = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
+    let present = device.filter(devices::secret_hash.eq(secret_hash));
+    let forgotten = devices::previous_secret_hash.eq(None::<Vec<u8>>);
+    run!(conn, execute(diesel::update(present).set(forgotten))).map(drop)
 }
 
 /// Notes that the account's present password was given in a session, whose row the caller has locked.
@@ -159,24 +315,6 @@ pub async fn rekey(conn: &mut Conn<'_>, old: &SessionKey, new: &SessionKey) -> R
 pub async fn confirm(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::ended_at.is_null());
     run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now())))).map(drop)
-}
-
-/// Whose living session a key opens, if it opens one.
-///
-/// # Errors
-/// When the database is away.
-pub async fn owner(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<String>> {
-    find!(
-        conn,
-        first(
-            sessions::table
-                .filter(sessions::id.eq(key.id()))
-                .filter(sessions::secret_hash.eq(key.secret().hash()))
-                .filter(sessions::ended_at.is_null())
-                .filter(sessions::expires_at.gt(now()))
-                .select(sessions::account_id)
-        )
-    )
 }
 
 /// Notes whether a session is used in an installed app, if that is new.

@@ -15,21 +15,20 @@ use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as
 use serde_json::Value;
 
 use super::{
-    EndReason, Lifetimes, Record, SessionKey,
+    KeyMaker, Lifetimes, Record, SessionKey,
     current::{self, IDENTITY},
-    ends,
-    request::{self, Ended, Loaded, Standing},
-    statements, stored, sweep,
+    lookup::Found,
+    request::{self, Standing},
     touch::{self, TouchQueue},
 };
 use crate::{
     audit::{self, Event},
     clock::Clock,
     db::{
-        Conn, Db, Instant, TouchRow, find, merged, now, run,
+        Conn, Db, TouchRow, find, merged, now, run,
         schema::{devices, sessions},
     },
-    error::{Away, EndedBecause, Error, Result},
+    error::{EndedBecause, Error, Result},
 };
 
 /// The state as actix-session passes it: JSON texts by name.
@@ -46,108 +45,11 @@ pub struct Sessions {
     pub times: Lifetimes,
     /// The activity that is not written yet.
     pub touches: TouchQueue,
-}
-
-/// What was found under a key.
-#[derive(Debug)]
-pub enum Found {
-    /// It lives.
-    Live(Box<Loaded>),
-    /// It has ended; its browser may be told.
-    Ended {
-        /// What may be told.
-        told: Ended,
-        /// Whether this was noticed for the first time.
-        first_use: bool,
-    },
-    /// Its time has run out, and its row does not say so yet. [`Sessions::find`] never returns it: what is told to have
-    /// expired has ended in its row first, so that no clock that is put back revives it.
-    Expired(Instant),
-    /// There is no such session, or the secret is not its own.
-    Unknown,
+    /// Who makes keys.
+    pub keys: KeyMaker,
 }
 
 impl Sessions {
-    /// What is under a key: the one read of a request. A cache has its place here, between this and `read`.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn find(&self, key: &SessionKey) -> Result<Found> {
-        let found = match self.look_up(key).await {
-            Ok(Found::Expired(at)) => self.expire(key, at).await,
-            found => found,
-        };
-        self.db.metrics().session_load(match &found {
-            Ok(Found::Live(_)) => "live",
-            Ok(Found::Ended { .. } | Found::Expired(_)) => "ended",
-            Ok(Found::Unknown) => "unknown",
-            Err(_) => "failed",
-        });
-        found
-    }
-
-    pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
-        let Some(row) = stored::read(&self.db, key.id()).await? else {
-            return Ok(Found::Unknown);
-        };
-        self.clock.compare(row.now);
-        if !key.secret().matches(&row.secret_hash) {
-            return Ok(Found::Unknown);
-        }
-        if let Some(facts) = request::current() {
-            facts.kept_zone.replace(row.account.time_zone.clone());
-        }
-        if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
-            return Ok(Found::Ended {
-                told: Ended::by(reason, row.ended_by.as_deref(), at),
-                first_use: row.used_after_end_at.is_none(),
-            });
-        }
-        let mut record = row.record;
-        self.touches.overlay(&mut record);
-        if record.expires_at <= row.now {
-            return Ok(Found::Expired(record.expires_at));
-        }
-        let times = [record.created_at, record.authenticated_at, record.last_activity, row.password_changed_at];
-        if times.iter().any(|time| time.age(row.now).is_none()) {
-            self.clock.meet_future();
-        }
-        Ok(Found::Live(Box::new(Loaded {
-            record,
-            account: row.account,
-            device_name: row.device_name,
-            state: stored::state_from(row.state),
-            password_changed_at: row.password_changed_at,
-            now: row.now,
-        })))
-    }
-
-    /// Ends a session in its row before anybody is told that it has expired. Whoever holds its key is told by that, so a
-    /// later use of the key is no news for the activity.
-    async fn expire(&self, key: &SessionKey, at: Instant) -> Result<Found> {
-        let id = key.id().to_owned();
-        let expired = self
-            .db
-            .write(async move |conn: &mut Conn<'_>| {
-                let expired = sweep::expire(conn, std::slice::from_ref(&id)).await?;
-                let row = sessions::table.find(&id);
-                if expired > 0 {
-                    let used = sessions::used_after_end_at.eq(now().nullable());
-                    run!(conn, execute(diesel::update(row).set(used)))?;
-                }
-                Ok(expired)
-            })
-            .await?;
-        if expired > 0 {
-            return Ok(Found::Ended { told: Ended::expired(at), first_use: false });
-        }
-        // Another request has ended or touched it meanwhile.
-        match self.look_up(key).await? {
-            Found::Expired(_) => Err(Error::unavailable(Away::Database, "a session that has expired cannot be ended")),
-            found => Ok(found),
-        }
-    }
-
     /// Writes a touch before its answer; whether the session still lived.
     ///
     /// # Errors
@@ -239,17 +141,23 @@ impl SessionStore for Sessions {
         }
         let found = self.find(&key).await.map_err(|error| LoadError::Other(fault(error)))?;
         let standing = match found {
-            Found::Unknown | Found::Expired(_) => Standing::None,
-            Found::Ended { told, first_use } => {
+            Found::Unknown | Found::Expired { .. } => Standing::None,
+            Found::Former => Standing::Former,
+            Found::Ended { told, id, first_use } => {
                 if first_use {
                     let ip = facts.as_ref().and_then(|facts| facts.ip.clone());
-                    if let Err(error) = self.note_use_after_end(key.id().to_owned(), ip).await {
-                        tracing::warn!(%error, session = key.id(), "use after end was not recorded");
+                    if let Err(error) = self.note_use_after_end(id.clone(), ip).await {
+                        tracing::warn!(%error, session = id, "use after end was not recorded");
                     }
                 }
                 Standing::Ended(told)
             }
-            Found::Live(loaded) => Standing::Live(Rc::from(loaded)),
+            Found::Live(loaded) => {
+                if loaded.first_use {
+                    self.note_first_use(&loaded).await;
+                }
+                Standing::Live(Rc::from(loaded))
+            }
         };
         let state = match &standing {
             Standing::Live(loaded) => {
@@ -273,17 +181,21 @@ impl SessionStore for Sessions {
             .map_err(|error| SaveError::Other(fault(error)))
     }
 
-    /// Hands out the key of a login that the handler has committed; else merges the keys that this request changed.
-    /// A session that has ended meanwhile is an error, and nothing is inserted.
+    /// Hands out the key of a login that the handler has committed; else merges the entries that this request changed, and
+    /// hands out the session's present key. A session that has ended meanwhile is an error, and nothing is inserted.
     async fn update(&self, key: CookieValue, mut state: State, _: &CookieDuration) -> Result<CookieValue, UpdateError> {
         let merged = async {
             if let Some(finished) = current::take_finished_key(&mut state)? {
                 return Ok(finished);
             }
-            let own = SessionKey::parse(key.as_ref()).ok_or(Error::SessionEnded(EndedBecause::Unknown))?;
+            let live = request::current().and_then(|facts| facts.live());
+            let own = match &live {
+                Some(live) => live.key.clone(),
+                None => SessionKey::parse(key.as_ref()).ok_or(Error::SessionEnded(EndedBecause::Unknown))?,
+            };
             let patch = changes(state);
             if patch.is_empty() || self.merge_state(&own, Value::Object(patch)).await? {
-                return Ok(key);
+                return own.cookie_value();
             }
             Err(Error::SessionEnded(self.why_ended(&own).await?))
         };
@@ -316,36 +228,6 @@ impl SessionStore for Sessions {
             return Ok(());
         };
         self.log_out(&key, None).await.map(drop).map_err(fault)
-    }
-}
-
-impl Sessions {
-    /// Ends the session that a key opens as logged out; whether it lived.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn log_out(&self, key: &SessionKey, ip: Option<String>) -> Result<bool> {
-        let key = key.clone();
-        self.db
-            .write(async move |conn: &mut Conn<'_>| {
-                let Some(account) = statements::owner(conn, &key).await? else {
-                    return Ok(false);
-                };
-                let one = ends::Scope::One(key.id().to_owned());
-                Ok(ends::end(conn, &one, EndReason::LoggedOut, &account, ip.as_deref()).await? == 1)
-            })
-            .await
-    }
-
-    /// Why a session that lived when its request began does not any more.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
-        Ok(match self.find(key).await? {
-            Found::Ended { told, .. } => told.because,
-            Found::Live(_) | Found::Unknown | Found::Expired(_) => EndedBecause::Unknown,
-        })
     }
 }
 

@@ -3,7 +3,8 @@
 //! Invariant: no reserved entry comes out of a stored state.
 
 use diesel::{
-    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
+    SelectableHelper as _,
 };
 use serde_json::Value;
 
@@ -42,6 +43,8 @@ pub(super) async fn read(db: &Db, id: &str) -> Result<Option<Stored>> {
                         sessions::ended_by,
                         sessions::used_after_end_at,
                         accounts::password_changed_at,
+                        Lineage::as_select(),
+                        (devices::secret_hash.nullable(), devices::previous_secret_hash.nullable()),
                         now(),
                     ))
             )
@@ -63,7 +66,27 @@ pub(super) struct Stored {
     pub(super) ended_by: Option<String>,
     pub(super) used_after_end_at: Option<Instant>,
     pub(super) password_changed_at: Instant,
+    pub(super) lineage: Lineage,
+    pub(super) device_secret: Option<Vec<u8>>,
+    pub(super) previous_device_secret: Option<Vec<u8>>,
     pub(super) now: Instant,
+}
+
+/// How the session came to its key.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub(super) struct Lineage {
+    pub(super) previous_id: Option<String>,
+    pub(super) key_nonce: Option<String>,
+    pub(super) key_used_at: Option<Instant>,
+}
+
+impl Lineage {
+    /// Whether the first use of the key is still to be noted.
+    pub(super) fn awaits_use(&self) -> bool {
+        self.key_nonce.is_some() && self.key_used_at.is_none()
+    }
 }
 
 type StoredColumns = (
@@ -77,6 +100,8 @@ type StoredColumns = (
     Option<String>,
     Option<Instant>,
     Instant,
+    Lineage,
+    (Option<Vec<u8>>, Option<Vec<u8>>),
     Instant,
 );
 
@@ -93,6 +118,8 @@ impl From<StoredColumns> for Stored {
             ended_by,
             used_after_end_at,
             password_changed_at,
+            lineage,
+            (device_secret, previous_device_secret),
             now,
         ) = columns;
         Self {
@@ -106,6 +133,9 @@ impl From<StoredColumns> for Stored {
             ended_by,
             used_after_end_at,
             password_changed_at,
+            lineage,
+            device_secret,
+            previous_device_secret,
             now,
         }
     }

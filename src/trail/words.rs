@@ -87,6 +87,7 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
     let by_system = event.actor == audit::SYSTEM;
     match event.kind {
         Kind::AccountCreated => ("Your account was made", "plain"),
+        Kind::AccountRenamed => ("Your name was changed", "plain"),
         Kind::AccountDisabled => ("Your account was closed by whoever runs Sessile", "warm"),
         Kind::AccountEnabled => ("Your account was opened again", "plain"),
         Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),

@@ -1,7 +1,7 @@
 //! A browser that was signed in to the account before has a count of its own.
 
 use super::{
-    ALEX, FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, guess, hold, known_browser, pass, serve, try_from, wait_of,
+    ALEX, FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, known_browser, pass, serve, try_from, wait_of,
 };
 use crate::support::{PASSWORD, TestDb, on_both_engines, sessile};
 
@@ -19,6 +19,8 @@ on_both_engines! {
     former_browsers_that_nobody_answered_for_share_their_tries,
     a_forgotten_browser_has_no_count_of_its_own_after_a_new_password,
     a_forgotten_device_has_no_count_of_its_own,
+    a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in,
+    a_device_secret_whose_answer_was_lost_leaves_the_one_before,
 }
 
 async fn strangers_do_not_lock_a_browser_out_that_signed_in_before(db: TestDb) {
@@ -119,4 +121,32 @@ async fn a_forgotten_device_has_no_count_of_its_own(db: TestDb) {
     db.sql("DELETE FROM devices");
     guess(&db, &server, KIM, FREE);
     wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
+}
+
+async fn a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in(db: TestDb) {
+    let server = serve(&db);
+    let mut own = known_browser(&server, KIM);
+    let mut copy = server.client();
+    copy.cookies.insert("aiq_device".into(), own.cookies["aiq_device"].clone());
+    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200);
+    assert_eq!(own.get("/api/session").status, 200);
+    guess(&db, &server, KIM, FREE);
+    wait_of(&try_from(&mut copy, FROM, KIM, PASSWORD));
+    assert_eq!(own.send("DELETE", "/api/session", &[], b"").status, 204);
+    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200, "the browser itself is known still");
+    pass(&db, 2);
+    assert_eq!(try_from(&mut copy, FROM, KIM, PASSWORD).status, 200);
+    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 2, "and a sign-in with the copy is one on a new device");
+}
+
+async fn a_device_secret_whose_answer_was_lost_leaves_the_one_before(db: TestDb) {
+    let server = serve(&db);
+    let mut own = known_browser(&server, KIM);
+    for _ in 0..2 {
+        assert_eq!(try_from(&mut own.clone(), FROM, KIM, PASSWORD).status, 200);
+    }
+    guess(&db, &server, KIM, FREE);
+    let answer = try_from(&mut own, FROM, KIM, PASSWORD);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.new'")), (1, 1));
 }

@@ -29,7 +29,7 @@ async fn prover(db: &TestDb) -> Prover {
 
 async fn check(prover: &Prover) -> Checked {
     let network = Network::new(None, |name| Ok(name.to_owned())).unwrap();
-    let claim = Claim::new(&EmailAddress::parse(KIM).unwrap(), None, None, network);
+    let claim = Claim::new(&EmailAddress::parse(KIM).unwrap(), Vec::new(), None, network);
     prover.check(claim, PASSWORD.to_owned()).await.unwrap()
 }
 

@@ -1,5 +1,9 @@
 //! `/account`: name and password.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use super::{ALEX, KIM, assert_ended, count, kinds, serve, session_id, trail};
 use crate::support::{Answer, Client, PASSWORD, add_user};
 
@@ -138,4 +142,56 @@ fn a_hash_of_weaker_parameters_is_replaced_at_the_next_login() {
     assert!(stronger.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stronger}");
     assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
     assert_eq!(db.sql("SELECT password_hash FROM accounts"), stronger);
+}
+
+#[test]
+fn a_new_name_is_an_event_once() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    for _ in 0..2 {
+        assert_eq!(change(&mut client, &[("name", "Kimberley")]).status, 303);
+    }
+    let events = trail(&db);
+    let renamed: Vec<_> = events.iter().filter(|event| event["kind"] == "account.renamed").collect();
+    assert_eq!(renamed.len(), 1, "{events:?}");
+    assert_eq!((&renamed[0]["detail"], &renamed[0]["ip"]), (&"was Kim Lee".into(), &"127.0.0.1".into()));
+    assert!(client.get("/activity").body.contains("Your name was changed"));
+}
+
+/// The head of the request is there while the session lives; the end of its body comes later.
+#[test]
+fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
+    let (db, server) = serve(&[]);
+    let (mut thief, mut owner) = (server.client(), server.client());
+    thief.log_in(KIM);
+    owner.log_in(KIM);
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("csrf", &thief.form_token("/account"))
+        .append_pair("name", "Pwned")
+        .finish();
+    let cookies: Vec<String> = thief.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let head = format!(
+        "POST /account HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {}\r\nCookie: {}\r\n\r\n",
+        body.len(),
+        cookies.join("; ")
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let (first, last) = body.split_at(body.len() - 3);
+    // A touch that is due is the sign that the session was looked up, before the body is there.
+    db.sql("UPDATE sessions SET last_activity = INSTANT(-90)");
+    let looked_up = || db.sql("SELECT count(*) FROM sessions WHERE last_activity > INSTANT(-60)") == "1";
+    stream.write_all(format!("{head}{first}").as_bytes()).unwrap();
+    while !looked_up() {
+        std::thread::yield_now();
+    }
+    assert_eq!(owner.json("POST", "/api/sessions/revoke-others", &serde_json::json!({})).json()["revoked"], 1);
+    stream.write_all(last.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("location: /login"), "{answer}");
+    assert_eq!(owner.get("/api/session").json()["user"]["name"], "Kim Lee");
+    assert_eq!(count(&db, "audit WHERE kind = 'account.renamed'"), 0);
 }

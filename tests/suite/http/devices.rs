@@ -18,7 +18,7 @@ fn the_same_browser_is_the_same_device_after_a_logout() {
     client.json("DELETE", "/api/session", &Value::Null);
     let second = client.log_in(KIM);
     assert_eq!(device(&second), device(&first));
-    assert_eq!(client.cookies["aiq_device"], cookie);
+    assert_ne!(client.cookies["aiq_device"], cookie, "a new secret at every sign-in");
     assert!(second.sets("aiq_device").is_some(), "its 400 days begin again");
     let other = server.client().log_in(KIM);
     assert_ne!(device(&other), device(&first));
@@ -53,6 +53,44 @@ fn a_device_belongs_to_one_browser_and_one_account() {
     client.json("DELETE", "/api/session", &Value::Null);
     assert_eq!(device(&client.log_in(ALEX)), device(&alex));
     assert_eq!(count(&db, "devices"), 2);
+}
+
+#[test]
+fn accounts_of_one_browser_share_no_device_secret() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
+    let mut kiosk = server.client();
+    kiosk.log_in(ALEX);
+    let copied = kiosk.cookies["aiq_device"].clone();
+    kiosk.json("DELETE", "/api/session", &Value::Null);
+    kiosk.log_in(KIM);
+    let both = kiosk.cookies["aiq_device"].clone();
+    assert!(both.ends_with(&copied) && both.len() == 45, "one for each: {both}");
+    // The copy is one of Alex's device and of none of Kim's.
+    let mut thief = server.client();
+    thief.cookies.insert("aiq_device".into(), copied);
+    thief.try_log_in(KIM, "a wrong password");
+    assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND device_id IS NOT NULL"), 0);
+    thief.log_in(KIM);
+    assert_eq!(count(&db, "devices"), 3, "a new device of Kim's");
+    let hashes = "(SELECT secret_hash FROM devices UNION SELECT previous_secret_hash FROM devices) h";
+    assert_eq!(count(&db, &format!("{hashes} WHERE secret_hash IS NOT NULL")), 3);
+}
+
+#[test]
+fn a_browser_keeps_the_devices_of_few_accounts() {
+    let (db, server) = serve(&[]);
+    let mut client = server.client();
+    for n in 0..7 {
+        let email = format!("person{n}@example.com");
+        add_user(&db, &email, "member");
+        client.log_in(&email);
+        client.json("DELETE", "/api/session", &Value::Null);
+    }
+    assert_eq!(client.cookies["aiq_device"].split('.').count(), 5);
+    client.log_in("person6@example.com");
+    client.log_in("person3@example.com");
+    assert_eq!(count(&db, "devices"), 7, "they are known still");
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn a_form_whose_visitor_cookie_is_gone_is_shown_again_and_then_works() {
     let again = send(&mut client, Some(&token));
     assert_shown_again(&again, 422);
     assert!(again.sets("aiq_visitor").is_some(), "{again:?}");
+    assert!(again.body.contains("Allow cookies for this site"), "{again:?}");
     assert_eq!(send(&mut client, Some(&again.form_token())).status, 303);
 }
 
@@ -51,17 +52,47 @@ fn a_visitor_token_is_bound_to_the_cookie_of_its_own_browser() {
 }
 
 #[test]
-fn a_login_form_from_before_the_login_is_stale_after_it() {
-    let (_db, server) = serve(&[]);
+fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
     let mut client = server.client();
     let token = client.form_token("/login");
     client.log_in(KIM);
     let id = session_id(&mut client);
-    let again = send(&mut client, Some(&token));
-    assert_shown_again(&again, 422);
-    assert_eq!(session_id(&mut client), id, "nothing was done");
-    assert_eq!(send(&mut client, Some(&again.form_token())).status, 303);
-    assert_ne!(session_id(&mut client), id);
+    let sent = send(&mut client, Some(&token));
+    assert_eq!((sent.status, sent.header("location")), (303, Some(NEXT)), "{sent:?}");
+    assert_eq!(session_id(&mut client), id, "nothing else was done");
+    assert_eq!(client.get("/login?next=%2Faccount").header("location"), Some("/account"));
+    // Somebody else, who sat down here meanwhile, is told who is signed in.
+    let fields = [("csrf", token.as_str()), ("email", ALEX), ("password", PASSWORD)];
+    let other = client.form("/login", &fields);
+    assert!(other.status == 422 && other.body.contains("Kim Lee has signed in here meanwhile"), "{other:?}");
+    assert!(other.body.contains(&format!("value=\"{ALEX}\"")) && !other.body.contains(PASSWORD), "{other:?}");
+    let fields = [("csrf", other.form_token()), ("email", ALEX.into()), ("password", PASSWORD.into())];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(client.form("/login", &fields).status, 303);
+    assert_eq!(client.get("/api/session").json()["user"]["email"], ALEX);
+}
+
+/// Each form comes without a cookie, though each answer sets one.
+#[test]
+fn a_browser_that_keeps_no_cookies_is_told_so() {
+    let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
+    for (path, words) in [("/login", "Please sign in once more"), ("/signup", "Please choose your password once more")]
+    {
+        let mut client = server.client();
+        let mut token = client.form_token(path);
+        for _ in 0..2 {
+            client.cookies.clear();
+            let fields = [("csrf", token.as_str()), ("email", KIM), ("password", PASSWORD)];
+            let again = client.form(path, &fields);
+            assert!(again.status == 422 && again.body.contains("Allow cookies for this site"), "{path}: {again:?}");
+            assert!(!again.body.contains(words), "{path}");
+            token = again.form_token();
+        }
+        let fields = [("csrf", "stale"), ("email", KIM), ("password", PASSWORD)];
+        assert!(client.form(path, &fields).body.contains(words), "with cookies it is a stale page");
+    }
 }
 
 #[test]

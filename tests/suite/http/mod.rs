@@ -17,6 +17,7 @@ pub mod headers;
 mod limits;
 mod log;
 mod login;
+mod lost_answers;
 mod next;
 mod odd;
 mod opened;

@@ -78,7 +78,7 @@ async fn rotated_key_is_dead_at_once_and_state_and_data_are_kept(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     node.change(&old, |state| drop(state.insert("cart".into(), "[1,2]".into()))).await.unwrap();
-    node.sessions.change_data(old.id(), |_| Ok("{\"draft\":1}".into())).await.unwrap();
+    node.sessions.change_data(node.acting(&old), |_| Ok("{\"draft\":1}".into())).await.unwrap();
     let new = node.rotate(&old).await.expect("a rotation");
     assert_ne!(new.id(), old.id());
     assert!(node.load(&old).await.is_none());

@@ -1,8 +1,10 @@
 //! The session store's contract: the same cases on both engines.
 
+mod acting;
 mod clock_set_back;
 mod endings;
 mod keys;
+mod lost_answers;
 mod races;
 mod touches;
 
@@ -13,10 +15,11 @@ use actix_web::cookie::time::Duration as CookieDuration;
 use sessile::{
     account::{self, EmailAddress, Role},
     db::Conn,
-    device::{self, Client, Says},
+    device::{self, Client, Says, SignIn},
     error::{Error, Result},
+    secret::Secret,
     session::{
-        EndReason, NewSession, Record, Scope, SessionKey, Sessions, ends,
+        Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
         request::{Presented, RequestFacts, Standing},
         statements,
         store::State,
@@ -40,6 +43,11 @@ impl Node {
         Self { sessions, account_id, device_id }
     }
 
+    /// The same account, for another node of the case.
+    pub fn new_on(node: &Self) -> Self {
+        Self { sessions: node.sessions.clone(), account_id: node.account_id.clone(), device_id: node.device_id.clone() }
+    }
+
     /// Another account on the same node.
     pub async fn another(&self) -> Self {
         let account_id = add_account(&self.sessions, "sam@example.com").await;
@@ -50,6 +58,8 @@ impl Node {
     pub fn new_session(&self) -> NewSession {
         NewSession {
             key: SessionKey::generate(self.sessions.clock.now()).unwrap(),
+            nonce: None,
+            form: None,
             account_id: self.account_id.clone(),
             device_id: self.device_id.clone(),
             ip: Some("192.0.2.1".into()),
@@ -74,6 +84,16 @@ impl Node {
         let key = new.key.clone();
         let rotate = async move |conn: &mut Conn<'_>| statements::rotate(conn, &old, &new, times).await;
         self.sessions.db.write(rotate).await.unwrap().map(|_| key)
+    }
+
+    /// What acts in the session that a key opens.
+    pub fn acting(&self, key: &SessionKey) -> Acting {
+        let who = Who {
+            account_id: self.account_id.clone(),
+            session_id: key.id().to_owned(),
+            device_id: Some(self.device_id.clone()),
+        };
+        Acting::new(who, key.clone())
     }
 
     pub async fn end(&self, key: &SessionKey, reason: EndReason) -> usize {
@@ -140,7 +160,8 @@ async fn add_device(sessions: &Sessions, account_id: &str) -> String {
     let account_id = account_id.to_owned();
     let recognize = async move |conn: &mut Conn<'_>| {
         let says = Says { client: Client::from_user_agent(""), installed: None, name: Some("Shop counter".into()) };
-        device::recognize(conn, &account_id, None, says).await
+        let browser = SignIn { presented: Vec::new(), next: Secret::random_short()?, known: None };
+        device::recognize(conn, &account_id, browser, says).await
     };
     sessions.db.write(recognize).await.unwrap().device.id
 }

@@ -6,7 +6,7 @@ use sessile::{
     db::TouchRow,
     session::{
         EndReason, Record,
-        store::Found,
+        lookup::Found,
         touch::{self, Due},
     },
 };

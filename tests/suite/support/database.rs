@@ -11,7 +11,7 @@ use sessile::{
     db::Db,
     key_file::Keys,
     secret,
-    session::{Lifetimes, Sessions, touch::TouchQueue},
+    session::{KeyMaker, Lifetimes, Sessions, touch::TouchQueue},
     settings::{Settings, SettingsArgs},
 };
 
@@ -76,7 +76,14 @@ impl TestDb {
         let db = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();
         db.use_trail_keys(self.keys().trail());
-        Sessions { db, clock: Clock::default(), times: Lifetimes::from(&settings), touches: TouchQueue::default() }
+        let keys = KeyMaker::new(self.keys().derivation());
+        Sessions {
+            db,
+            clock: Clock::default(),
+            times: Lifetimes::from(&settings),
+            touches: TouchQueue::default(),
+            keys,
+        }
     }
 
     /// Runs SQL beside the program, such as to age a row. `INSTANT(…)` around a number of seconds from now, negative for

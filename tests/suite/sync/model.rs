@@ -21,7 +21,7 @@ use sessile::{
         result::{OperationResult, Status},
         revision::{Known, Revision},
     },
-    session::{Sessions, Who},
+    session::{Acting, SessionKey, Sessions, Who},
 };
 
 use super::{delete, put, uuid};
@@ -54,11 +54,8 @@ async fn devices_that_come_and_go_converge_and_lose_nothing(db: TestDb) {
         db.sql("DELETE FROM drafts; DELETE FROM operations; UPDATE accounts SET revision = 0, drafts_floor = 0");
         let mut world = World::new(seed);
         let count = 2 + usize::from(seed % 2 == 0);
-        let mut devices: Vec<Device> = keys[..count]
-            .iter()
-            .enumerate()
-            .map(|(n, key)| Device::new(&node, key.id(), &format!("Device {n}")))
-            .collect();
+        let mut devices: Vec<Device> =
+            keys[..count].iter().enumerate().map(|(n, key)| Device::new(&node, key, &format!("Device {n}"))).collect();
         for _ in 0..40 {
             let at = world.below(devices.len());
             if world.below(30) == 0 {
@@ -236,9 +233,10 @@ enum Loss {
 }
 
 impl Device {
-    fn new(node: &Node, session: &str, name: &str) -> Self {
-        let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
-        let sender = Sender { who, device_name: name.to_owned(), ip: None, is_confirmed: true, room: 8 << 20 };
+    fn new(node: &Node, session: &SessionKey, name: &str) -> Self {
+        let who = Who { account_id: node.account_id.clone(), session_id: session.id().to_owned(), device_id: None };
+        let acting = Acting::new(who.clone(), session.clone());
+        let sender = Sender { who, acting, device_name: name.to_owned(), ip: None, is_confirmed: true, room: 8 << 20 };
         Self { sender, known: None, copies: BTreeMap::new(), outbox: Vec::new() }
     }
 

@@ -16,7 +16,7 @@ use sessile::{
         result,
         revision::{Known, Revision},
     },
-    session::Who,
+    session::{Acting, SessionKey, Who},
 };
 
 use super::{delete, put, uuid};
@@ -42,7 +42,7 @@ fn watch() -> Option<Box<dyn Instrumentation>> {
 async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: TestDb) {
     diesel::connection::set_default_instrumentation(watch).unwrap();
     let node = Node::new(&db).await;
-    let session = node.create().await.id().to_owned();
+    let session = node.create().await;
     // An account's first event makes the head of its trail.
     send(&node, &session, vec![put("first", "text", 0)]).await;
     let mut counts = Vec::new();
@@ -112,9 +112,10 @@ fn own(account: &str) -> Vec<String> {
     SEEN.lock().unwrap().iter().filter(|query| query.contains(account)).cloned().collect()
 }
 
-async fn send(node: &Node, session: &str, operations: Vec<serde_json::Value>) -> Vec<result::Status> {
-    let who = Who { account_id: node.account_id.clone(), session_id: session.to_owned(), device_id: None };
-    let sender = Sender { who, device_name: "Phone".into(), ip: None, is_confirmed: true, room: 8 << 20 };
+async fn send(node: &Node, session: &SessionKey, operations: Vec<serde_json::Value>) -> Vec<result::Status> {
+    let who = Who { account_id: node.account_id.clone(), session_id: session.id().to_owned(), device_id: None };
+    let acting = Acting::new(who.clone(), session.clone());
+    let sender = Sender { who, acting, device_name: "Phone".into(), ip: None, is_confirmed: true, room: 8 << 20 };
     let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
     let known = Known { revision: Revision { history: String::new(), count: 0, began: None }, is_sealed: true };
     let work =

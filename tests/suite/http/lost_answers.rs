@@ -1,0 +1,297 @@
+//! Answers that get lost on the way, and buttons that are pressed twice: nobody is signed out by that, and nothing goes on
+//! that no browser holds.
+
+use serde_json::{Value, json};
+
+use super::{ALEX, KIM, assert_ended, kinds, parts_of, session_id, text};
+use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};
+
+on_both_engines! {
+    a_confirmation_whose_answer_is_lost_signs_nobody_out,
+    a_page_of_before_a_confirmation_can_still_sign_out,
+    every_way_of_signing_out_takes_a_key_of_before,
+    a_sign_in_sent_twice_is_one_session_and_one_device,
+    a_sign_in_over_a_session_sent_twice_is_one,
+    a_form_begins_another_session_after_the_key_was_used,
+    the_second_press_needs_the_right_password_too,
+    a_logout_racing_a_confirmation_is_never_in_vain,
+    two_nodes_hand_over_the_same_key,
+}
+
+fn serve(db: &TestDb) -> Server {
+    add_user(db, KIM, "owner");
+    Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
+}
+
+fn count(db: &TestDb, what: &str) -> usize {
+    db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
+}
+
+fn living(db: &TestDb) -> usize {
+    count(db, "sessions WHERE ended_at IS NULL")
+}
+
+fn signed_in(server: &Server) -> Client {
+    let mut client = server.client();
+    client.log_in(KIM);
+    client
+}
+
+/// A confirmation whose answer never comes to the client.
+fn confirm_in_vain(client: &Client, csrf: &str) {
+    let mut lost = client.clone();
+    let answer = lost.form("/confirm", &[("csrf", csrf), ("password", PASSWORD)]);
+    assert_eq!(answer.status, 303, "{answer:?}");
+}
+
+async fn a_confirmation_whose_answer_is_lost_signs_nobody_out(db: TestDb) {
+    let server = serve(&db);
+    let mut client = signed_in(&server);
+    let (csrf, old) = (client.form_token("/confirm"), client.clone());
+    // Three times: pressing again gives no key beyond the one that was lost.
+    for _ in 0..3 {
+        confirm_in_vain(&client, &csrf);
+    }
+    let answer = client.get("/api/session");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.sets("aiq_session").is_some_and(|cookie| cookie.contains("Max-Age=259200")), "{answer:?}");
+    assert_ne!(client.cookies["aiq_session"], old.cookies["aiq_session"]);
+    assert_eq!(old.clone().get("/dashboard").status, 200, "the new key was not used yet");
+    let again = client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]);
+    assert_eq!((again.status, again.header("location")), (303, Some("/dashboard")), "{again:?}");
+    assert_eq!(client.get("/api/session").status, 200);
+    assert_ended(&old.clone().get("/api/session"), "unknown");
+    assert_eq!((living(&db), count(&db, "sessions")), (1, 1));
+}
+
+async fn a_page_of_before_a_confirmation_can_still_sign_out(db: TestDb) {
+    let server = serve(&db);
+    let mut client = signed_in(&server);
+    let csrf = client.form_token("/confirm");
+    confirm_in_vain(&client, &csrf);
+    assert_eq!(client.get("/api/session").status, 200);
+    let out = client.form("/logout", &[("csrf", &csrf)]);
+    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!(living(&db), 0);
+}
+
+/// A key of before, and one of before that; each way on a session of its own.
+async fn every_way_of_signing_out_takes_a_key_of_before(db: TestDb) {
+    let server = serve(&db);
+    let by_form = |old: &mut Client, csrf: &str, _: &str| {
+        let out = old.form("/logout", &[("csrf", csrf)]);
+        assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+        assert!(out.header("clear-site-data").is_some() && !old.cookies.contains_key("aiq_session"), "{out:?}");
+    };
+    let by_api = |old: &mut Client, _: &str, _: &str| {
+        assert_eq!(old.json("DELETE", "/api/session", &Value::Null).status, 204);
+        assert!(!old.cookies.contains_key("aiq_session"));
+    };
+    let by_goodbye = |old: &mut Client, _: &str, id: &str| {
+        let operation =
+            json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a111", "kind": "session.logout", "sessionId": id});
+        assert_ended(&old.json("POST", "/api/session/sync", &json!({"operations": [operation]})), "logged-out");
+    };
+    type Way<'w> = &'w dyn Fn(&mut Client, &str, &str);
+    let ways: [Way<'_>; 3] = [&by_form, &by_api, &by_goodbye];
+    for (at, way) in ways.into_iter().enumerate() {
+        for rotations in 1..=2 {
+            let mut client = signed_in(&server);
+            let (csrf, id, mut old) = (client.form_token("/confirm"), session_id(&mut client), client.clone());
+            for _ in 0..rotations {
+                let csrf = client.form_token("/confirm");
+                assert_eq!(client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]).status, 303);
+                assert_eq!(client.get("/api/session").status, 200);
+            }
+            way(&mut old, &csrf, &id);
+            assert_ended(&client.get("/api/session"), "logged-out");
+            assert_eq!(living(&db), 0, "way {at} after {rotations}");
+        }
+    }
+    // The session of before is called by an old name, with the present key: an app that was offline for a while.
+    let mut client = signed_in(&server);
+    let (csrf, id) = (client.form_token("/confirm"), session_id(&mut client));
+    client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]);
+    let operation = json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a112", "kind": "session.logout", "sessionId": id});
+    let answer = client.json("POST", "/api/session/sync", &json!({"operations": [operation]}));
+    assert_eq!((answer.status, &answer.json()["results"][0]["status"]), (200, &json!("applied")), "{answer:?}");
+    assert_eq!(living(&db), 0);
+}
+
+fn send_login(client: &mut Client, csrf: &str, password: &str) -> Answer {
+    client.form("/login", &[("csrf", csrf), ("email", KIM), ("password", password)])
+}
+
+async fn a_sign_in_sent_twice_is_one_session_and_one_device(db: TestDb) {
+    let server = serve(&db);
+    signed_in(&server);
+    let mut browser = server.client();
+    let csrf = browser.form_token("/login");
+    let start = std::sync::Barrier::new(4);
+    let answered: Vec<Client> = std::thread::scope(|scope| {
+        let press = || {
+            let (mut own, start, csrf) = (browser.clone(), &start, csrf.as_str());
+            scope.spawn(move || {
+                start.wait();
+                let answer = send_login(&mut own, csrf, PASSWORD);
+                assert_eq!((answer.status, answer.header("location")), (303, Some("/dashboard")), "{answer:?}");
+                own
+            })
+        };
+        let presses = [press(), press(), press(), press()];
+        presses.into_iter().map(|press| press.join().expect("an answer")).collect()
+    });
+    // Once more, after a while.
+    let mut last = browser.clone();
+    assert_eq!(send_login(&mut last, &csrf, PASSWORD).status, 303);
+    for one in &answered {
+        assert_eq!(one.cookies, last.cookies, "whichever answer comes last, it is the same");
+    }
+    assert_eq!(last.get("/api/session").status, 200);
+    assert_eq!((living(&db), count(&db, "devices")), (2, 2));
+    for (kind, times) in [("login.succeeded", 2), ("device.new", 2), ("session.created", 2), ("login.failed", 0)] {
+        assert_eq!(count(&db, &format!("audit WHERE kind = '{kind}'")), times, "{kind}");
+    }
+    let token = last.form_token("/dashboard");
+    assert_eq!(last.form("/logout", &[("csrf", &token)]).status, 303);
+    assert_eq!(living(&db), 1, "and signing out ends what the presses began");
+}
+
+async fn a_sign_in_over_a_session_sent_twice_is_one(db: TestDb) {
+    let server = serve(&db);
+    let client = signed_in(&server);
+    let (mut lost, mut got) = (client.clone(), client.clone());
+    lost.log_in(KIM);
+    got.log_in(KIM);
+    assert_eq!(got.cookies, lost.cookies);
+    assert_eq!((living(&db), count(&db, "devices")), (1, 1));
+    assert_eq!(got.get("/api/session").status, 200);
+    assert_ended(&client.clone().get("/api/session"), "unknown");
+}
+
+async fn a_form_begins_another_session_after_the_key_was_used(db: TestDb) {
+    let server = serve(&db);
+    let mut browser = server.client();
+    let csrf = browser.form_token("/login");
+    let mut first = browser.clone();
+    assert_eq!(send_login(&mut first, &csrf, PASSWORD).status, 303);
+    assert_eq!(first.get("/dashboard").status, 200);
+    let mut second = browser.clone();
+    assert_eq!(send_login(&mut second, &csrf, PASSWORD).status, 303);
+    assert_ne!(second.cookies["aiq_session"], first.cookies["aiq_session"]);
+    assert_eq!((first.get("/api/session").status, second.get("/api/session").status), (200, 200));
+    // And one that was left alone for long is another sign-in too.
+    let mut third = browser.clone();
+    assert_eq!(send_login(&mut third, &csrf, PASSWORD).status, 303);
+    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-601)");
+    let mut fourth = browser.clone();
+    assert_eq!(send_login(&mut fourth, &csrf, PASSWORD).status, 303);
+    assert_ne!(fourth.cookies["aiq_session"], third.cookies["aiq_session"]);
+}
+
+async fn the_second_press_needs_the_right_password_too(db: TestDb) {
+    let server = serve(&db);
+    add_user(&db, ALEX, "member");
+    let mut browser = server.client();
+    let csrf = browser.form_token("/login");
+    assert_eq!(send_login(&mut browser.clone(), &csrf, PASSWORD).status, 303);
+    let wrong = send_login(&mut browser.clone(), &csrf, "not the password 1");
+    assert_eq!((wrong.status, wrong.sets("aiq_session")), (401, None), "{wrong:?}");
+    let mut other = browser.clone();
+    let alex = other.form("/login", &[("csrf", &csrf), ("email", ALEX), ("password", PASSWORD)]);
+    assert_eq!(alex.status, 303, "{alex:?}");
+    assert_eq!(other.get("/api/session").json()["user"]["email"], ALEX);
+    // Somebody else's visitor cookie is another form.
+    let mut elsewhere = server.client();
+    let csrf = elsewhere.form_token("/login");
+    assert_eq!(send_login(&mut elsewhere, &csrf, PASSWORD).status, 303);
+    assert_eq!(living(&db), 3);
+}
+
+/// Whatever comes first: a logout that was acknowledged leaves nothing alive.
+async fn a_logout_racing_a_confirmation_is_never_in_vain(db: TestDb) {
+    let server = serve(&db);
+    for round in 0..25 {
+        let mut client = signed_in(&server);
+        let csrf = client.form_token("/confirm");
+        let (mut one, mut two) = (client.clone(), client.clone());
+        std::thread::scope(|scope| {
+            scope.spawn(|| one.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]));
+            let out = two.form("/logout", &[("csrf", &csrf)]);
+            assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+        });
+        assert_eq!(living(&db), 0, "round {round}");
+        assert_eq!(one.get("/api/session").status, 401);
+    }
+}
+
+async fn two_nodes_hand_over_the_same_key(db: TestDb) {
+    let server = serve(&db);
+    let second = Server::start(&db, &[]);
+    let mut client = signed_in(&server);
+    let csrf = client.form_token("/confirm");
+    confirm_in_vain(&client, &csrf);
+    let keys: Vec<_> = [&server, &second]
+        .into_iter()
+        .map(|node| {
+            let mut own = node.client();
+            own.cookies = client.cookies.clone();
+            assert_eq!(own.get("/api/session").status, 200);
+            parts_of(&own.cookies["aiq_session"])
+        })
+        .collect();
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_setup_sent_twice_is_one_account_and_one_session() {
+    let db = TestDb::new(Engine::Sqlite);
+    let server = Server::start(&db, &[]);
+    let token = server.setup_token();
+    let mut browser = server.client();
+    let csrf = browser.form_token(&format!("/setup?token={token}"));
+    let send = |password: &str| {
+        let mut own = browser.clone();
+        let fields = [("csrf", csrf.as_str()), ("token", &token), ("email", KIM), ("password", password)];
+        let answer = own.form("/setup", &fields);
+        (answer.status, own)
+    };
+    let start = std::sync::Barrier::new(2);
+    let pressed: Vec<(u16, Client)> = std::thread::scope(|scope| {
+        let press = || {
+            scope.spawn(|| {
+                start.wait();
+                send(PASSWORD)
+            })
+        };
+        [press(), press()].into_iter().map(|press| press.join().expect("an answer")).collect()
+    });
+    let (status, mut last) = send(PASSWORD);
+    assert_eq!((pressed[0].0, pressed[1].0, status), (303, 303, 303));
+    assert!(pressed.iter().all(|(_, one)| one.cookies == last.cookies), "the same key");
+    assert_eq!(send("another horse battery staple").0, 403, "not the password that was chosen");
+    assert_eq!(last.get("/api/session").json()["user"]["email"], KIM);
+    assert_eq!((count(&db, "accounts"), living(&db), count(&db, "devices")), (1, 1, 1));
+    assert_eq!(kinds(&super::trail(&db)).iter().filter(|kind| *kind == "account.created").count(), 1);
+    assert_eq!(send(PASSWORD).0, 403, "the link was used, and so was the key");
+}
+
+#[test]
+fn a_signup_sent_twice_is_one_account_and_one_session() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let server = Server::start(&db, &[("SESSILE_SIGNUP", "open")]);
+    let mut browser = server.client();
+    let csrf = browser.form_token("/signup");
+    let send = || {
+        let mut own = browser.clone();
+        let fields = [("csrf", csrf.as_str()), ("email", ALEX), ("name", "Alex"), ("password", PASSWORD)];
+        let answer = own.form("/signup", &fields);
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/dashboard")), "{answer:?}");
+        own
+    };
+    let (first, mut second) = (send(), send());
+    assert_eq!(first.cookies, second.cookies);
+    assert_eq!(text(&second.get("/api/session").json()["user"]["email"]), ALEX);
+    assert_eq!((count(&db, "accounts"), living(&db)), (2, 1));
+}

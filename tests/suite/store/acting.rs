@@ -1,0 +1,77 @@
+//! What is written on behalf of a session, and that nothing is after its end.
+
+use sessile::{
+    db::Conn,
+    error::Error,
+    session::{Acting, EndReason, Reach, SessionKey, Who},
+};
+
+use super::{Node, lost_answers::rekey};
+use crate::support::{TestDb, on_both_engines};
+
+on_both_engines! {
+    nothing_is_written_for_a_session_that_has_ended,
+    a_write_needs_the_very_key_of_the_session,
+    what_needs_a_password_given_lately_is_judged_in_the_transaction,
+    a_write_and_an_end_at_once_come_one_after_the_other,
+}
+
+async fn hold(node: &Node, acting: &Acting, reach: Reach) -> Option<Who> {
+    let acting = acting.clone();
+    node.sessions.db.write(async move |conn: &mut Conn<'_>| acting.hold(conn, reach).await).await.unwrap()
+}
+
+async fn nothing_is_written_for_a_session_that_has_ended(db: TestDb) {
+    let node = Node::new(&db).await;
+    for reach in [Reach::Itself, Reach::AllSessions] {
+        let (ended, expired) = (node.create().await, node.create().await);
+        assert_eq!(hold(&node, &node.acting(&ended), reach).await.unwrap().session_id, ended.id());
+        node.end(&ended, EndReason::Revoked).await;
+        db.sql(&format!("UPDATE sessions SET expires_at = INSTANT(-1) WHERE id = '{}'", expired.id()));
+        assert!(hold(&node, &node.acting(&ended), reach).await.is_none());
+        assert!(hold(&node, &node.acting(&expired), reach).await.is_none());
+    }
+}
+
+async fn a_write_needs_the_very_key_of_the_session(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (key, other) = (node.create().await, node.create().await);
+    let forged = SessionKey::parse(&format!("{}.{}", key.id(), other.secret().expose())).unwrap();
+    assert!(hold(&node, &node.acting(&forged), Reach::Itself).await.is_none());
+    // Rotated while the request was under way: the session is the same, and its new key may not have come yet.
+    let new = rekey(&node, &key).await.unwrap().key;
+    assert_eq!(hold(&node, &node.acting(&key), Reach::Itself).await.unwrap().session_id, new.id());
+    assert!(node.is_live(&new).await, "which is its first use");
+    assert!(hold(&node, &node.acting(&key), Reach::Itself).await.is_none());
+    assert!(hold(&node, &node.acting(&new), Reach::Itself).await.is_some());
+}
+
+async fn what_needs_a_password_given_lately_is_judged_in_the_transaction(db: TestDb) {
+    let node = Node::new(&db).await;
+    let key = node.create().await;
+    let confirmed = async || {
+        let acting = node.acting(&key);
+        let hold = async move |conn: &mut Conn<'_>| acting.hold_confirmed(conn, Reach::AllSessions).await;
+        node.sessions.db.write(hold).await
+    };
+    assert!(confirmed().await.unwrap().is_some());
+    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-601)");
+    assert!(matches!(confirmed().await, Err(Error::ConfirmationRequired)));
+    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-10)");
+    db.sql("UPDATE accounts SET password_changed_at = INSTANT(-5)");
+    assert!(matches!(confirmed().await, Err(Error::ConfirmationRequired)), "it was another password");
+}
+
+/// Whoever changes the data of a session that ends at the same time was either first, or changed nothing.
+async fn a_write_and_an_end_at_once_come_one_after_the_other(db: TestDb) {
+    let node = Node::new(&db).await;
+    for _ in 0..100 {
+        let key = node.create().await;
+        let change = node.sessions.change_data(node.acting(&key), |_| Ok("{\"late\":1}".to_owned()));
+        let (changed, ended) = futures_util::future::join(change, node.end(&key, EndReason::Revoked)).await;
+        assert_eq!(ended, 1);
+        let stored = db.sql(&format!("SELECT data FROM sessions WHERE id = '{}'", key.id()));
+        assert_eq!(changed.unwrap().is_some(), stored.contains("late"), "{stored}");
+        assert!(hold(&node, &node.acting(&key), Reach::Itself).await.is_none());
+    }
+}
