@@ -18,7 +18,10 @@ use crate::{
     },
     error::{Error, Result},
     page::{self, Page, When},
-    security::forms::{self, Form},
+    security::{
+        forms::{self, Form},
+        rates::Act,
+    },
     session::{
         CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions, ends, listing,
         statements::{self, Rekeyed},
@@ -116,6 +119,9 @@ async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpRes
             return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { name_error, ..again }).await;
         }
     };
+    if let Err(error) = desk.count(Act::Change, user, 1) {
+        return shown_again(error, desk, user, again);
+    }
     let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(desk.facts.ip.as_deref()));
     let rename = async move |conn: &mut Conn<'_>| {
         let Some(who) = acting.hold(conn, Reach::Itself).await? else {

@@ -26,9 +26,12 @@ use crate::{
     error::{EndedBecause, Error, Result},
     failure, page,
     secret::Secret,
-    security::{Site, forms},
+    security::{
+        Site, forms,
+        rates::{self, Act},
+    },
     session::{
-        LoginForm, SessionKey, Sessions,
+        CurrentUser, LoginForm, SessionKey, Sessions,
         current::{self, Facts},
         guard,
         request::{self, HandedOver},
@@ -64,6 +67,21 @@ impl Desk {
     /// The cookie to which the forms of a visitor are bound, as the name of the form that was sent.
     pub fn login_form(&self) -> Option<LoginForm> {
         self.site.cookies.visitor(self.req.headers()).map(LoginForm::of_visitor)
+    }
+
+    /// Counts something that this account does from this address, so many times.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`] when that was too often: then nothing is counted, and nothing may be done.
+    pub fn count(&self, act: Act, user: &CurrentUser, many: usize) -> Result<()> {
+        let account = rates::Subject::Account(user.account.id.clone());
+        let subjects: Vec<_> = [Some(account), self.bucket()].into_iter().flatten().collect();
+        self.site.rates.take(act, &subjects, many)
+    }
+
+    /// From where the request comes, as rates are counted.
+    pub fn bucket(&self) -> Option<rates::Subject> {
+        self.facts.ip.as_deref().and_then(|ip| ip.parse().ok()).map(rates::Subject::address)
     }
 
     /// The claim of whoever is asking to be the one with this address.
@@ -224,12 +242,23 @@ where
     failure::log(&error);
     let words = match &error {
         Error::TooManyAttempts(wait) => format!("{too_many}. Try again in {}.", in_words(*wait)),
+        Error::TooFast(wait) => {
+            format!("That was a lot in a short time. Nothing is lost: try again in {}.", in_words(*wait))
+        }
         _ => "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
             .to_owned(),
     };
     let mut answer = form(error.status_code(), words)?;
     answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     Ok(answer)
+}
+
+/// Says with an answer when to try again.
+pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
+    if let Some(seconds) = error.retry_after() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
 }
 
 /// A short time as people say it, rounded up.

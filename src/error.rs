@@ -68,6 +68,9 @@ pub enum Error {
     /// Too many wrong passwords: the next try may come after this time.
     #[error("too many attempts: try again later")]
     TooManyAttempts(Duration),
+    /// Too much was done in a short time: the next may come after this time.
+    #[error("too many changes in a short time: try again later")]
+    TooFast(Duration),
     /// Something this needs is away for now. Never a reason to forget a cookie.
     #[error("unavailable: {0}")]
     Unavailable(Unavailable),
@@ -192,7 +195,7 @@ impl Error {
             Self::Timeout => "request-timeout",
             Self::Forbidden => "forbidden",
             Self::ConfirmationRequired => "confirmation-required",
-            Self::TooManyAttempts(_) => "too-many-attempts",
+            Self::TooManyAttempts(_) | Self::TooFast(_) => "too-many-attempts",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
         }
@@ -211,8 +214,8 @@ impl Error {
     pub fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Unavailable(_) => Some(2),
-            // Rounded up: who waits as long as this is let try.
-            Self::TooManyAttempts(wait) => {
+            // Rounded up, so that a client that waits exactly this long is admitted.
+            Self::TooManyAttempts(wait) | Self::TooFast(wait) => {
                 Some(u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1))
             }
             _ => None,
@@ -248,7 +251,7 @@ impl ResponseError for Error {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Forbidden | Self::ConfirmationRequired => StatusCode::FORBIDDEN,
-            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAttempts(_) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -368,9 +368,9 @@ impl ErrorPage {
             request_id: asked.id.clone(),
             back: Some(match error {
                 // The same address again.
-                Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) => ("".into(), "Try again"),
-                Error::CrossOrigin(origins) => (format!("{}/", origins.public).into(), "Go to the start page"),
-                _ => ("/".into(), "Go to the start page"),
+                Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) | Error::TooFast(_) => {
+                    ("".into(), "Try again")
+                }
             }),
             returns: asked.is_get && matches!(error, Error::Unavailable(_)),
         };
@@ -431,6 +431,7 @@ fn in_fixed_words(error: &Error, reader: Reader) -> (&'static str, &'static str)
         Error::TooManyAttempts(_) => {
             ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
         }
+        Error::TooFast(_) => ("That was a lot at once", "Wait a little, then try again. Nothing else was changed."),
         Error::Forbidden => ("That is not for you", "Your account may not do this. Ask the administrator."),
         Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
         Error::Unavailable(_) if reader == Reader::Holder => (

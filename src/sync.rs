@@ -21,7 +21,7 @@ use crate::{
         revision::Known,
     },
     error::{Error, Result},
-    security::{Site, json::Object},
+    security::{Site, json::Object, rates::Act},
     session::{CurrentUser, SessionView, Sessions},
 };
 
@@ -74,7 +74,7 @@ struct Answer<'a> {
 /// `POST /api/session/sync`
 ///
 /// # Errors
-/// Without a login; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
+/// Without a login; [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
 /// database is away.
 pub async fn sync(sent: web::Json<Object<Call>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
     let Object(call) = sent.into_inner();
@@ -98,6 +98,18 @@ async fn end_by_name(call: Call, desk: &Desk) -> Result<Option<Error>> {
     desk.ended_meanwhile().await.map(Some)
 }
 
+/// Counts what is to be done. What only ends sessions is never refused.
+fn count(desk: &Desk, user: &CurrentUser, operations: &[Box<RawValue>]) -> Result<()> {
+    let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
+    let counted = sent.iter().filter(|one| one.ends_session().is_none()).count();
+    if counted == 0 && !sent.is_empty() {
+        return Ok(());
+    }
+    desk.count(Act::Data, user, 1)?;
+    desk.count(Act::Operation, user, counted)?;
+    desk.count(Act::Change, user, sent.iter().filter(|one| one.is_rename()).count())
+}
+
 async fn carry_out(call: Call, mut user: CurrentUser, desk: &Desk) -> Result<HttpResponse> {
     let Call { device, last_known, operations } = call;
     let Object(known) = last_known.unwrap_or_default();
@@ -108,6 +120,7 @@ async fn carry_out(call: Call, mut user: CurrentUser, desk: &Desk) -> Result<Htt
     if operations.len() > MOST {
         return Err(Error::TooLarge);
     }
+    count(desk, &user, &operations)?;
     let Object(device) = read::<Object<DeviceFacts>>(device).unwrap_or_default();
     let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone(), desk.site.drafts_max), known::Facts::from(device));
     let installed = facts.installed.unwrap_or(user.record.client().installed);

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Event, Kind,
     mark::{self, Mark},
+    repeats,
 };
 use crate::{
     db::{
@@ -98,12 +99,14 @@ async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
             return as_for_an_account(conn).await;
         }
     }
-    let ids: BTreeSet<&str> = events.iter().filter_map(|event| event.account_id.as_deref()).collect();
+    let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
+    let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     if ids.is_empty() {
         return Ok(());
     }
     let keys = conn.trail_keys()?.clone();
     let heads = lock_heads(conn, &ids).await?;
+    let events = repeats::fold(conn, events).await?;
     // Only then it matters, and that is when an account is made.
     let unsealed = heads.iter().any(|(head, _)| head.mac.is_none());
     let is_marked = unsealed && mark::look(conn, &keys).await? != Mark::Missing;

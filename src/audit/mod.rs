@@ -10,6 +10,7 @@ mod checkpoint;
 mod finding;
 pub mod mark;
 mod page;
+pub mod repeats;
 pub mod retention;
 pub mod verify;
 pub mod wipe;
@@ -91,6 +92,9 @@ pub struct Event {
     device_name: Option<String>,
     ip: Option<String>,
     detail: Option<String>,
+    /// It is nothing that happened: it has the count of those before it recorded, if their hour is over.
+    #[diesel(skip_insertion)]
+    only_closes: bool,
 }
 
 impl Event {
@@ -105,6 +109,7 @@ impl Event {
             device_name: None,
             ip: None,
             detail: None,
+            only_closes: false,
         }
     }
 

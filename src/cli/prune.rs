@@ -1,7 +1,14 @@
 //! `sessile prune`
 
 use super::{open_to_record, say};
-use crate::{audit::retention, device, draft, error::Result, session::sweep, settings::Settings, throttle};
+use crate::{
+    audit::{repeats, retention},
+    device, draft,
+    error::Result,
+    session::sweep,
+    settings::Settings,
+    throttle,
+};
 
 /// Sweeps once and prints what it did.
 pub async fn run(settings: &Settings) -> Result<()> {
@@ -9,6 +16,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let swept = sweep::sweep(&db).await?;
     throttle::count::sweep(&db, settings.address_ttl).await?;
     draft::sweep::sweep(&db).await?;
+    repeats::sweep(&db).await?;
     device::sweep::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
-    audit::retention,
+    audit::{repeats, retention},
     db::{Conn, Db, Place, inspect::Inspection},
     device, draft,
     error::{Away, Error, Result},
@@ -287,6 +287,7 @@ async fn sweep_now_and_then(db: &Db, settings: &Settings) {
     let mut sessions = Outage::new("sweeping sessions");
     let mut counts = Outage::new("deleting old counts of wrong passwords");
     let mut drafts = Outage::new("deleting old drafts");
+    let mut repeated = Outage::new("summing up repeated events");
     let mut devices = Outage::new("deleting old devices");
     let mut addresses = Outage::new("wiping old addresses");
     let mut events = Outage::new("removing old audit events");
@@ -299,6 +300,7 @@ async fn sweep_now_and_then(db: &Db, settings: &Settings) {
         }
         counts.see(throttle::count::sweep(db, address_ttl).await);
         drafts.see(draft::sweep::sweep(db).await);
+        repeated.see(repeats::sweep(db).await);
         devices.see(device::sweep::sweep(db).await);
         if let Some(wiped @ 1..) = addresses.see(sweep::wipe_addresses(db, address_ttl).await) {
             tracing::info!(wiped, "old addresses were wiped");

@@ -118,6 +118,24 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::db::instant::sql::Instant;
+
+    audit_repeats (account_id, kind) {
+        account_id -> Text,
+        kind -> Text,
+        began_at -> Instant,
+        recorded -> BigInt,
+        held -> BigInt,
+        last_at -> Nullable<Instant>,
+        session_id -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        device_name -> Nullable<Text>,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
 
     trails (account_id) {
         account_id -> Text,

@@ -201,7 +201,7 @@ pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) 
 /// When the database is away.
 pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<Option<String>> {
     let was = names(conn, account_id, &BTreeSet::from([id])).await?.remove(id);
-    if was.is_some() {
+    if was.as_ref().is_some_and(|was| was != name) {
         set_name(conn, account_id, id, name).await?;
     }
     Ok(was)

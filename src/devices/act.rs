@@ -7,6 +7,7 @@ use crate::{
     device::known,
     ending::{self, Done, Ending},
     error::{Error, Result},
+    security::rates::Act,
     session::{CurrentUser, Reach},
     text::is_id,
 };
@@ -48,6 +49,7 @@ pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str
     if !is_id(id) {
         return Err(Error::NotFound);
     }
+    desk.count(Act::Change, user, 1)?;
     let (id, name) = (id.to_owned(), name.to_owned());
     let (acting, event) = (user.acting(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
     let renamed = desk

@@ -12,12 +12,15 @@ use super::{
 };
 use crate::{
     db::Conn,
-    desk::{Desk, signed_out},
+    desk::{Desk, signed_out, with_retry},
     device::{self, arrivals, known},
     ending::Ending,
     error::{Error, Result},
     page::{self, Page},
-    security::forms::{self, Form},
+    security::{
+        forms::{self, Form},
+        rates::Act,
+    },
     session::{CurrentUser, Reach, guard, listing, news},
     text::is_id,
 };
@@ -128,6 +131,7 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) 
 }
 
 async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
+    desk.count(Act::Change, user, 1)?;
     let acting = user.acting();
     let acknowledged = desk
         .sessions
@@ -153,10 +157,16 @@ async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<S
 
 async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) -> Result<HttpResponse> {
     match device::check_name(&typed) {
-        Ok(name) => {
-            act::rename(desk, user, &device, &name).await?;
-            Ok(page::see_other("/devices?done=renamed"))
-        }
+        Ok(name) => match act::rename(desk, user, &device, &name).await {
+            Ok(()) => Ok(page::see_other("/devices?done=renamed")),
+            Err(error @ Error::TooFast(_)) => {
+                let words = "That was a lot in a short time. Wait a little, then save it again.".to_owned();
+                let refused = Some(Refused { device, typed, words });
+                let answer = draw(StatusCode::TOO_MANY_REQUESTS, desk, user, Again { refused, ..Again::default() });
+                Ok(with_retry(answer.await?, &error))
+            }
+            Err(error) => Err(error),
+        },
         Err(_) => {
             let (account, id) = (user.account.id.clone(), device.clone());
             let one = async move |conn: &mut Conn<'_>| known::one(conn, &account, &id).await;

@@ -102,6 +102,11 @@ impl Sent {
             Action::Put { .. } | Action::Delete { .. } | Action::Rename { .. } | Action::Keep { .. } => None,
         }
     }
+
+    /// Whether it gives something another name.
+    pub fn is_rename(&self) -> bool {
+        self.operation.as_ref().is_ok_and(|operation| matches!(operation.action, Action::Rename { .. }))
+    }
 }
 
 impl From<Operation> for Sent {

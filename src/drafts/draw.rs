@@ -114,16 +114,20 @@ fn typed(fields: &Fields, error: Option<String>) -> Writing {
     Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
 }
 
-/// While the database is away there is no list to show, only what was typed.
+/// Where something cannot be saved just now there is no list to show, only what was typed.
 pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
     let token = forms::token(&desk.site, &desk.req)?;
+    let notice = match &error {
+        Error::TooFast(_) => "That was a lot in a short time. Nothing is lost: wait a little, then save once more.",
+        _ => "Sessile is away for a moment. Nothing is lost: save once more shortly.",
+    };
     let template = DraftsPage {
         page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
         token: token.value,
         account: user.account.id.clone(),
         revision: String::new(),
         done: None,
-        notice: Some("Sessile is away for a moment. Nothing is lost: save once more shortly.".to_owned()),
+        notice: Some(notice.to_owned()),
         rows: Vec::new(),
         next: None,
         writing: Some(typed(fields, None)),

@@ -23,7 +23,7 @@ use crate::{
     },
     error::{Error, Result},
     page,
-    security::forms::Form,
+    security::{forms::Form, rates::Act},
     session::CurrentUser,
     text::is_id,
 };
@@ -152,6 +152,7 @@ async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Resul
 /// The draft lives on, with the text that was chosen.
 async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
     let Fields { draft, base, other, other_base, .. } = fields;
+    desk.count(Act::Operation, user, 1)?;
     let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
     let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
     let choose = || {
@@ -162,6 +163,7 @@ async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> 
 }
 
 async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
+    desk.count(Act::Operation, user, 1)?;
     let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
     let keep = || {
         let (sender, id) = (sender.clone(), id.clone());
@@ -180,6 +182,7 @@ async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Re
 }
 
 async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
+    desk.count(Act::Operation, user, operations.len())?;
     let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
     let carry_out = || {
         let sent = operations.iter().cloned().map(Sent::from).collect();

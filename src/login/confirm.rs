@@ -15,7 +15,10 @@ use crate::{
     ending::{self, Done, Ending},
     error::{Error, Result},
     page::{self, Page},
-    security::forms::{self, Form},
+    security::{
+        forms::{self, Form},
+        rates::{Act, Subject},
+    },
     session::{
         CurrentUser, SessionKey, Sessions, Who, guard, listing,
         statements::{self, Rekeyed},
@@ -103,7 +106,11 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
     }
     match confirm(&desk, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
+        Ok(Confirmed::Yes(key, done)) => {
+            // Only whoever knows the password uses up what the account has.
+            let _ = desk.count(Act::SignIn, &user, 1);
+            go_on(&desk, &user, &again, &key, &done)
+        }
         Ok(Confirmed::Ended) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
         Ok(Confirmed::No) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
@@ -239,6 +246,7 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
     let Some(old) = desk.facts.presented_key() else {
         return Ok(Confirmed::Ended);
     };
+    desk.site.rates.look(Act::SignIn, &Subject::Account(user.account.id.clone()))?;
     let node = Sessions::clone(&desk.sessions);
     let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());

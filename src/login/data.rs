@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     desk::Desk,
     error::Result,
+    security::rates::Act,
     session::{CurrentUser, data::Patch},
 };
 
@@ -26,6 +27,7 @@ pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
 /// # Errors
 /// When the patch is no object, holds U+0000, or the whole grows over 16 KiB; without a login; when the database is away.
 pub async fn patch(user: CurrentUser, sent: web::Json<Value>, desk: Desk) -> Result<HttpResponse> {
+    desk.count(Act::Data, &user, 1)?;
     let patch = Patch::new(sent.into_inner())?;
     let changed = desk.sessions.change_data(user.acting(), move |stored| patch.apply(stored)).await?;
     match changed {

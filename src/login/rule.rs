@@ -17,6 +17,7 @@ use crate::{
     device::Client,
     error::{Error, Result},
     secret::Secret,
+    security::rates::{self, Act},
     session::{LoginForm, Record, SessionKey, Sessions, statements},
 };
 
@@ -108,10 +109,17 @@ impl Welcome {
 /// Checks credentials and, if they are right, begins a session. Goes on to the end though the client may hang up.
 ///
 /// # Errors
-/// [`Error::TooManyAttempts`]; or when the database is away or too many passwords
+/// [`Error::TooManyAttempts`], [`Error::TooFast`]; or when the database is away or too many passwords
 /// wait to be checked.
 pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
+    let account = rates::Subject::Account(email.key());
+    desk.site.rates.look(Act::SignIn, &account)?;
+    desk.site.rates.take(Act::SignIn, desk.bucket().as_slice(), 1)?;
     let outcome = check(desk, email, password, visit).await;
+    if let Ok(Outcome::Welcome(_)) = &outcome {
+        // Only whoever knows the password uses up what the account has. That there is too little is told to the next one.
+        let _ = desk.site.rates.take(Act::SignIn, &[account], 1);
+    }
     desk.sessions.db.metrics().login(match &outcome {
         Ok(Outcome::Welcome(_)) => "welcome",
         Ok(Outcome::Refused) => "refused",

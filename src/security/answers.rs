@@ -84,7 +84,7 @@ impl Answers {
     /// The answer as it is sent.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] when its account or address has as much on the way as it may, and
+    /// [`Error::TooFast`] when its account or address has as much on the way as it may, and
     /// [`Error::Unavailable`] when that is so of all together.
     pub fn send(&self, answer: HttpResponse, to: Recipient, limits: Limits) -> Result<HttpResponse> {
         let (head, body) = answer.into_parts();
@@ -112,7 +112,7 @@ impl Answers {
         for (holder, share) in &holders {
             let has = table.held.get(holder).copied().unwrap_or(0);
             if has > 0 && has + bytes > *share {
-                return Err(Error::TooManyAttempts(NEXT_TRY));
+                return Err(Error::TooFast(NEXT_TRY));
             }
         }
         if table.in_all > 0 && table.in_all + bytes > IN_ALL {
@@ -220,10 +220,10 @@ mod tests {
         let answers = Answers::default();
         let mib = 1024 * 1024;
         let mut held: Vec<HttpResponse> = (0..8).map(|_| sent(&answers, mib, "acc_1", "192.0.2.1").unwrap()).collect();
-        assert!(matches!(sent(&answers, mib, "acc_1", "192.0.2.9"), Err(Error::TooManyAttempts(_))));
+        assert!(matches!(sent(&answers, mib, "acc_1", "192.0.2.9"), Err(Error::TooFast(_))));
         assert!(sent(&answers, 1000, "acc_1", "192.0.2.9").is_ok(), "small ones are not counted");
         held.extend((8..24).map(|n| sent(&answers, mib, &format!("acc_{n}"), "192.0.2.1").unwrap()));
-        assert!(matches!(sent(&answers, mib, "acc_2", "192.0.2.1"), Err(Error::TooManyAttempts(_))));
+        assert!(matches!(sent(&answers, mib, "acc_2", "192.0.2.1"), Err(Error::TooFast(_))));
         held.extend((24..64).map(|n| sent(&answers, mib, &format!("acc_{n}"), &format!("192.0.2.{n}")).unwrap()));
         assert!(matches!(sent(&answers, mib, "acc_99", "192.0.2.99"), Err(Error::Unavailable(_))));
         drop(held);

@@ -16,12 +16,15 @@ pub mod opened;
 pub mod operators;
 pub mod origin;
 pub mod proxies;
+pub mod rates;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use self::{answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits, opened::WrongHosts};
+use self::{
+    answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits, opened::WrongHosts, rates::Rates,
+};
 use crate::{
     key_file::Keys,
     settings::{PublicUrl, Settings, Signup},
@@ -56,6 +59,8 @@ pub struct Site {
     pub connections: Connections,
     /// Large answers on their way.
     pub answers: Answers,
+    /// How often something may be done.
+    pub rates: Rates,
     ready: AtomicBool,
     has_owner: AtomicBool,
 }
@@ -83,6 +88,7 @@ impl Site {
             signup: settings.signup,
             connections: Connections::new(connections, settings.trusted_proxies.clone()),
             answers: Answers::default(),
+            rates: Rates::default(),
             ready: AtomicBool::new(false),
             has_owner: AtomicBool::new(false),
         }

@@ -26,6 +26,7 @@ mod origin;
 mod passwords;
 mod proxies;
 mod pwa;
+mod rates;
 mod raw;
 mod refusals;
 mod safe_methods;

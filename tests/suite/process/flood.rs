@@ -206,14 +206,14 @@ fn one_head(stream: &mut BufReader<TcpStream>) -> String {
 }
 
 /// What the program holds (`VmRSS:`), or held at its peak (`VmHWM:`), in KiB.
-fn memory(server: &Server, which: &str) -> usize {
+pub fn memory(server: &Server, which: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("its state");
     let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// Clients need files too.
-fn raise_open_files() {
+pub fn raise_open_files() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a limit");
 }

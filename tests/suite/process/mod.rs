@@ -7,6 +7,7 @@ mod accounts;
 mod addresses;
 mod away;
 mod backup;
+mod bounds;
 mod cluster;
 mod doctor;
 mod dropped;

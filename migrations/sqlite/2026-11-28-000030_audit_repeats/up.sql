@@ -1,0 +1,16 @@
+-- Events of a kind that an account has caused within an hour: how many were recorded as they are, how many were only counted,
+-- and what the last of those said. The next event after that hour, or the sweep, records the count.
+CREATE TABLE audit_repeats (
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    began_at INTEGER NOT NULL,
+    recorded INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    last_at INTEGER,
+    session_id TEXT,
+    device_id TEXT,
+    device_name TEXT,
+    detail TEXT,
+    PRIMARY KEY (account_id, kind)
+) STRICT;
+CREATE INDEX audit_repeats_began ON audit_repeats (began_at);

@@ -1,0 +1,148 @@
+//! How often something may be done, and what of it is recorded.
+
+use serde_json::{Value, json};
+
+use crate::{
+    centre::{KIM, serve, signed_in},
+    support::{Answer, Client, TestDb, on_both_engines, sessile},
+};
+
+on_both_engines! {
+    what_repeats_is_recorded_a_few_times_and_then_summed_up,
+    the_next_event_of_its_kind_sums_up_too,
+    too_many_changes_are_refused_at_once_and_forms_show_what_was_typed,
+    too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again,
+    a_session_s_data_is_written_so_often_and_reads_and_sign_outs_go_on,
+}
+
+fn own(client: &mut Client, name: &str) -> String {
+    client.get("/api/session").json()["session"][name].as_str().expect("a text").to_owned()
+}
+
+fn renames(client: &mut Client, many: usize) -> Answer {
+    let device = own(client, "deviceId");
+    let rename = |n| {
+        let id = sessile::draft::book::random_uuid().expect("an id");
+        json!({"id": id, "kind": "device.rename", "deviceId": device, "name": format!("Name {n}")})
+    };
+    let operations: Vec<Value> = (0..many).map(rename).collect();
+    client.json("POST", "/api/session/sync", &json!({"operations": operations}))
+}
+
+fn recorded(db: &TestDb, kind: &str) -> String {
+    db.sql(&format!("SELECT count(*) FROM audit WHERE kind = '{kind}'"))
+}
+
+fn assert_refused(answer: &Answer) {
+    assert_eq!(answer.status, 429, "{answer:?}");
+    let wait: u64 = answer.header("retry-after").expect("a time").parse().expect("seconds");
+    assert!((1..=3600).contains(&wait), "{wait}");
+}
+
+async fn what_repeats_is_recorded_a_few_times_and_then_summed_up(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let told = renames(&mut phone, 200).json();
+    assert!(told["results"].as_array().expect("a list").iter().all(|one| one["status"] == "applied"));
+    assert_eq!(own(&mut phone, "deviceName"), "Name 199");
+    assert_eq!(recorded(&db, "device.renamed"), "5");
+    // While the hour is not over the sweep records nothing.
+    assert!(sessile(&db, &["prune"], "").status.success());
+    assert_eq!(recorded(&db, "device.renamed"), "5");
+    db.sql("UPDATE audit_repeats SET began_at = INSTANT(-3601)");
+    for _ in 0..2 {
+        assert!(sessile(&db, &["prune"], "").status.success());
+    }
+    assert_eq!(
+        (recorded(&db, "device.renamed"), db.sql("SELECT count(*) FROM audit_repeats")),
+        ("6".into(), "0".into())
+    );
+    let last = "SELECT detail || '|' || device_name FROM audit WHERE kind = 'device.renamed' ORDER BY id DESC LIMIT 1";
+    let last = db.sql(last);
+    assert!(last.starts_with("195 more until ") && last.ends_with("; the last one: was Name 198|Name 199"), "{last}");
+    let doctor = sessile(&db, &["doctor"], "");
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("ok   trail"), "{doctor:?}");
+}
+
+async fn the_next_event_of_its_kind_sums_up_too(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    assert_eq!(renames(&mut phone, 7).status, 200);
+    db.sql("UPDATE audit_repeats SET began_at = INSTANT(-3601)");
+    assert_eq!(renames(&mut phone, 1).status, 200);
+    let details = db.sql("SELECT detail FROM audit WHERE kind = 'device.renamed' ORDER BY id");
+    let details: Vec<&str> = details.lines().collect();
+    assert_eq!(details.len(), 7, "{details:?}");
+    assert!(details[5].starts_with("2 more until ") && details[6] == "was Name 6", "{details:?}");
+    // A clock that was put back does not hold events back for longer.
+    db.sql("UPDATE audit_repeats SET began_at = INSTANT(7200), recorded = 5");
+    assert_eq!(renames(&mut phone, 2).status, 200);
+    assert_eq!(recorded(&db, "device.renamed"), "9");
+}
+
+async fn too_many_changes_are_refused_at_once_and_forms_show_what_was_typed(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    assert_eq!(renames(&mut phone, 200).status, 200, "a call of 200 is always taken");
+    let refused = renames(&mut phone, 200);
+    assert_refused(&refused);
+    assert_eq!(refused.problem(), "too-many-attempts");
+    assert_eq!(db.sql("SELECT count(*) FROM operations"), "200", "nothing of it was done");
+    while renames(&mut phone, 20).status == 200 {}
+    while renames(&mut phone, 1).status == 200 {}
+    let device = own(&mut phone, "deviceId");
+    let patched = phone.json("PATCH", &format!("/api/devices/{device}"), &json!({"name": "Another"}));
+    assert_refused(&patched);
+    let csrf = phone.form_token("/account");
+    let forms: [(&str, &[(&str, &str)]); 2] =
+        [("/devices", &[("device", &device), ("name", "Typed here")]), ("/account", &[("name", "Typed here")])];
+    for (path, fields) in forms {
+        let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+        let answer = phone.form(path, &fields);
+        assert_refused(&answer);
+        assert!(
+            answer.body.contains("value=\"Typed here\"") && answer.body.contains("in a short time"),
+            "{}",
+            answer.body
+        );
+    }
+    // Nobody else is held up.
+    crate::support::add_user(&db, "sam@example.com", "member");
+    assert_eq!(renames(&mut signed_in(&server, "sam@example.com", "Desk"), 1).status, 200);
+}
+
+async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let nothing = json!({"operations": vec![json!({}); 200]});
+    let refused =
+        (0..40).map(|_| phone.json("POST", "/api/session/sync", &nothing)).find(|answer| answer.status != 200);
+    let refused = refused.expect("an end");
+    assert_refused(&refused);
+    let id = sessile::draft::book::random_uuid().expect("an id");
+    let put = json!({"id": id, "kind": "draft.put", "draftId": "one", "text": "kept on the device", "baseVersion": 0});
+    while phone.json("POST", "/api/session/sync", &json!({"operations": [{}]})).status == 200 {}
+    assert_refused(&phone.json("POST", "/api/session/sync", &json!({"operations": [put]})));
+    let csrf = phone.form_token("/account");
+    let fields = [("csrf", csrf.as_str()), ("operation", &id), ("draft", "one"), ("base", "0"), ("text", "typed here")];
+    let answer = phone.form("/drafts", &fields);
+    assert_refused(&answer);
+    assert!(
+        answer.body.contains("typed here</textarea>") && answer.body.contains("Nothing is lost"),
+        "{}",
+        answer.body
+    );
+    // What is new is still told.
+    assert_eq!(phone.json("POST", "/api/session/sync", &json!({})).status, 200);
+    assert_eq!(db.sql("SELECT count(*) FROM drafts"), "0");
+}
+
+async fn a_session_s_data_is_written_so_often_and_reads_and_sign_outs_go_on(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    // What is no object is refused without a write, and counts all the same.
+    let refused = (0..6_000).map(|_| phone.json("PATCH", "/api/session/data", &json!(1))).find(|one| one.status != 400);
+    assert_refused(&refused.expect("an end"));
+    assert_eq!(phone.get("/api/session").status, 200);
+    assert_eq!(phone.json("DELETE", "/api/session", &Value::Null).status, 204);
+}
