@@ -107,7 +107,7 @@ impl Rates {
     /// # Errors
     /// [`Error::TooFast`] with the time after which there are enough.
     pub fn take(&self, act: Act, subjects: &[Subject], many: usize) -> Result<()> {
-        self.take_at(act, subjects, many, Instant::now())
+        if many == 0 { Ok(()) } else { self.take_at(act, subjects, many, Instant::now()) }
     }
 
     /// Whether one token could be taken.
@@ -200,6 +200,14 @@ mod tests {
         }
         assert!(wait(rates.take_at(Act::Change, &[account("b"), here], 1, now)).is_some());
         assert_eq!(wait(rates.take_at(Act::Change, &[account("b")], 300, now)), None);
+    }
+
+    #[test]
+    fn whoever_does_nothing_is_refused_nothing() {
+        let (rates, one) = (Rates::default(), account("a"));
+        assert!(rates.take(Act::Change, std::slice::from_ref(&one), 300).is_ok());
+        assert!(rates.take(Act::Change, std::slice::from_ref(&one), 1).is_err());
+        assert!(rates.take(Act::Change, &[one], 0).is_ok());
     }
 
     #[test]
