@@ -112,7 +112,7 @@ impl Welcome {
 /// [`Error::TooManyAttempts`], [`Error::TooFast`]; or when the database is away or too many passwords
 /// wait to be checked.
 pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
-    let account = rates::Subject::Account(email.key());
+    let account = rates::Subject::Account(email.key().to_owned());
     desk.site.rates.look(Act::SignIn, &account)?;
     desk.site.rates.take(Act::SignIn, desk.bucket().as_slice(), 1)?;
     let outcome = check(desk, email, password, visit).await;
