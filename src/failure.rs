@@ -371,6 +371,8 @@ impl ErrorPage {
                 Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) | Error::TooFast(_) => {
                     ("".into(), "Try again")
                 }
+                Error::CrossOrigin(origins) => (format!("{}/", origins.public).into(), "Go to the start page"),
+                _ => ("/".into(), "Go to the start page"),
             }),
             returns: asked.is_get && matches!(error, Error::Unavailable(_)),
         };
