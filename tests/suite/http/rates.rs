@@ -135,6 +135,12 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
     // What is new is still told.
     assert_eq!(phone.json("POST", "/api/session/sync", &json!({})).status, 200);
     assert_eq!(db.sql("SELECT count(*) FROM drafts"), "0");
+    // Whoever uses all of it up cannot keep a session from being ended.
+    assert_eq!(phone.json("POST", "/api/sessions/revoke-others", &json!({})).status, 200);
+    let (id, session) = (sessile::draft::book::random_uuid().expect("an id"), own(&mut phone, "id"));
+    let logout = json!({"operations": [{"id": id, "kind": "session.logout", "sessionId": session}]});
+    assert_eq!(phone.json("POST", "/api/session/sync", &logout).status, 200);
+    assert_eq!(phone.get("/api/session").status, 401);
 }
 
 async fn a_session_s_data_is_written_so_often_and_reads_and_sign_outs_go_on(db: TestDb) {
