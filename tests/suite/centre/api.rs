@@ -113,7 +113,7 @@ async fn devices_are_listed_with_what_their_sessions_say_of_them(db: TestDb) {
     assert!(seen(&all[1], "lastSeen") <= activity && seen(&all[1], "lastSeen") > seen(&all[1], "firstSeen"));
     assert_eq!((&all[0]["current"], &all[1]["current"]), (&json!(true), &json!(false)));
     assert_eq!((&all[0]["sessions"], &all[1]["sessions"]), (&json!(1), &json!(1)));
-    assert_eq!(all[0]["client"], json!({"browser": "Unknown", "os": "Unknown", "kind": "other", "installed": false}));
+    assert_eq!(all[0]["client"], json!({"browser": "ureq", "os": "Unknown", "kind": "other", "installed": false}));
     let mut shape: Vec<&str> = all[0].as_object().expect("an object").keys().map(String::as_str).collect();
     shape.sort_unstable();
     assert_eq!(shape, ["client", "current", "firstSeen", "id", "lastSeen", "name", "sessions"]);

@@ -25,7 +25,7 @@ on_both_engines! {
 const PAGES: [&str; 4] = ["/dashboard", "/devices", "/activity", "/account"];
 
 fn asks(client: &mut Client, about: &str) -> Vec<&'static str> {
-    let words = format!("New sign-in: Unknown device \u{201c}{about}\u{201d},");
+    let words = format!("New sign-in: ureq \u{201c}{about}\u{201d},");
     PAGES.into_iter().filter(|page| client.get(page).body.contains(&words)).collect()
 }
 
@@ -75,8 +75,7 @@ async fn new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_i
     assert_eq!(devices_form(&mut accomplice, &[("known", &id)]).status, 404);
     let page = desk.get("/dashboard").body;
     assert!(
-        page.contains("New sign-in: Unknown device \u{201c}Elsewhere too\u{201d},")
-            && page.contains("There is one more"),
+        page.contains("New sign-in: ureq \u{201c}Elsewhere too\u{201d},") && page.contains("There is one more"),
         "the newest first"
     );
 }

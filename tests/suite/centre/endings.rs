@@ -73,7 +73,12 @@ async fn a_wrong_password_ends_nothing_and_keeps_what_was_asked(db: TestDb) {
     let_confirmations_lapse(&db);
     let answer = confirm(&mut desk, "a wrong password 1", "others", "/devices");
     assert_eq!(answer.status, 401, "{answer:?}");
-    assert!(answer.body.contains("value=\"others\"") && answer.body.contains("everywhere but here"), "{}", answer.body);
+    assert!(
+        answer.body.contains("value=\"others\"")
+            && answer.body.contains("Phone is signed out. This device stays signed in."),
+        "{}",
+        answer.body
+    );
     assert!(is_signed_in(&mut phone));
     for odd in ["others:", "device:dev_nothing", "session:aiq_1_nothing", "x"] {
         assert_eq!(desk.get(&format!("/confirm?then={odd}")).status, 404, "{odd}");

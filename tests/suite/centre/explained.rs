@@ -18,9 +18,13 @@ pub fn check(db: &TestDb, statements: &[String], at_least: usize, columns: &[&st
     let words = ["SELECT", "UPDATE", "DELETE", "WITH"];
     // Touches name their rows by id, and of what types their values are only the driver says.
     let is_touch = |one: &&String| db.engine == Engine::Postgres && one.contains("WITH touched (");
+    // Once at the start every table is looked through for times in the future, in small batches.
+    let is_settling = |one: &&String| one.contains("+ 5 * 1000000)") || one.contains("+ 5 * interval '1 second')");
     let asked: Vec<&String> = statements
         .iter()
-        .filter(|one| words.iter().any(|word| one.trim_start().starts_with(word)) && !is_touch(one))
+        .filter(|one| {
+            words.iter().any(|word| one.trim_start().starts_with(word)) && !is_touch(one) && !is_settling(one)
+        })
         .collect();
     assert!(asked.len() >= at_least, "{}: {asked:#?}", asked.len());
     let bad: Vec<String> = asked
