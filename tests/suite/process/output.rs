@@ -157,6 +157,7 @@ fn the_last_lines_before_the_end_are_written() {
 #[test]
 fn a_command_whose_reader_has_gone_ends_quietly_and_one_whose_disk_is_full_says_so() {
     let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
     let add = |stream: Stream, email: &str| {
         let mut program = command(&db, &[("SESSILE_LOG", "off")]);
         program.args(["user", "add", "--email", email, "--password-stdin"]);
@@ -173,7 +174,7 @@ fn a_command_whose_reader_has_gone_ends_quietly_and_one_whose_disk_is_full_says_
     let (code, said) = add(Stream::Full, "b@example.com");
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains("stdout cannot be written"), "{said}");
-    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "2", "both were made");
+    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "3", "both were made");
 }
 
 #[test]
