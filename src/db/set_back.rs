@@ -14,9 +14,11 @@ const BATCH: usize = 500;
 const PAST: &[(&str, &str, &[&str])] = &[
     ("accounts", "id", &["created_at", "password_changed_at", "last_login_at", "disabled_at"]),
     ("devices", "id", &["first_seen", "last_seen", "proved_at", "acknowledged_at", "sync_noted_at", "forgotten_at"]),
-    ("sessions", "id", &["ended_at", "used_after_end_at"]),
+    ("sessions", "id", &["ended_at", "key_used_at", "used_after_end_at"]),
     ("drafts", "account_id, id", &["updated_at", "deleted_at"]),
     ("operations", "account_id, id", &["at"]),
+    ("audit_repeats", "account_id, kind", &["began_at", "last_at"]),
+    ("former_keys", "account_id, id", &["replaced_at"]),
     ("instance", "id", &["unconfirmed_at"]),
     ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
     ("throttle_tries", "subject, try_id", &["began_at"]),

@@ -55,6 +55,24 @@ pub struct Hints {
     pub model: Option<String>,
 }
 
+/// What a browser has said of itself at a sign-in, not read yet: that is work which only the right password is worth.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// The client hints.
+    pub hints: Hints,
+    /// Whether the page's script has found a touch screen.
+    pub has_touch_screen: bool,
+}
+
+impl Unread {
+    /// Reads it.
+    pub fn read(&self) -> Client {
+        Client::from_headers(&self.user_agent, &self.hints).with_touch_screen(self.has_touch_screen)
+    }
+}
+
 /// Characters of a `User-Agent` that are read; browsers' are far shorter.
 const LONGEST: usize = 1024;
 

@@ -15,7 +15,7 @@ use diesel::{
     Queryable, Selectable, SelectableHelper as _,
 };
 
-pub use self::client::{Client, Hints};
+pub use self::client::{Client, Hints, Unread};
 use crate::{
     db::{Conn, Instant, find, now, run, schema::devices, words},
     error::{Error, Result},

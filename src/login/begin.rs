@@ -47,7 +47,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         Plan::Rotate(_) | Plan::Create => None,
     };
     let browser = SignIn { presented: visit.device_secrets, next: device_secret.clone(), known };
-    let says = device::Says { client: visit.client, installed: visit.installed, name: visit.device_name };
+    let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
     let recognized = device::recognize(conn, &account.id, browser, says).await?;
     // The device's secret from before counts until the new one is seen.
     let nonce = if nonce.is_none() && !recognized.is_new { Some(secret::random_name("")?) } else { nonce };

@@ -14,7 +14,7 @@ use crate::{
     },
     db::Conn,
     desk::Desk,
-    device::Client,
+    device::Unread,
     error::{Error, Result},
     secret::Secret,
     security::rates::{self, Act},
@@ -29,7 +29,7 @@ pub struct Visit {
     pub(super) device_secrets: Vec<Secret>,
     pub(super) device_name: Option<String>,
     pub(super) ip: Option<String>,
-    pub(super) client: Client,
+    pub(super) client: Unread,
     /// Whether it runs as an app, if it said so.
     pub(super) installed: Option<bool>,
     /// The browser's time zone, if it said one.
@@ -46,8 +46,11 @@ impl Visit {
             device_secrets: desk.device_secrets(),
             device_name: None,
             ip: facts.ip.clone(),
-            client: Client::from_headers(&facts.user_agent, &facts.hints)
-                .with_touch_screen(desk.req.query_string().split('&').any(|pair| pair == "touch=1")),
+            client: Unread {
+                user_agent: facts.user_agent.clone(),
+                hints: facts.hints.clone(),
+                has_touch_screen: desk.req.query_string().split('&').any(|pair| pair == "touch=1"),
+            },
             installed: None,
             zone: facts.browser_zone.clone(),
         }
