@@ -53,9 +53,6 @@ pub async fn answer(
     let under_way = req.conn_data::<Connection>().map(Connection::begin);
     let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
     let asked = Asked::new(&req, &site, client)?;
-    if !is_of_operations(&asked.path) && opened::judge(req.request(), &site) == Opened::BehindWrongHost {
-        site.wrong_hosts.note(req.request(), &site);
-    }
     req.extensions_mut().insert(RequestId(asked.id.clone()));
     req.extensions_mut().insert(asked.facts.clone());
     if let Some(client) = client {
@@ -63,6 +60,11 @@ pub async fn answer(
     }
     // At the level of errors, so that lines of every level carry the request's name.
     let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
+    span.in_scope(|| {
+        if !is_of_operations(&asked.path) && opened::judge(req.request(), &site) == Opened::BehindWrongHost {
+            site.wrong_hosts.note(req.request(), &site);
+        }
+    });
     async {
         let request = match client.map(|client| site.connections.request(client.ip)).transpose() {
             Ok(request) => request,

@@ -49,7 +49,7 @@ fn an_event_is_told_as_the_contract_says() {
     let (id, at) = (newest["id"].take(), newest["at"].take());
     assert!(id.is_i64() && at.as_str().unwrap().ends_with('Z'), "{id} {at}");
     let expected = json!({"id": null, "at": null, "kind": "session.created", "sessionId": login["session"]["id"],
-        "deviceName": "Unknown device", "ip": "127.0.0.1", "actor": login["user"]["id"]});
+        "deviceName": "ureq", "ip": "127.0.0.1", "actor": login["user"]["id"]});
     assert_eq!(newest, expected);
     let made = &page["events"][3];
     assert_eq!((&made["actor"], &made["detail"]), (&json!("operator"), &json!("owner")));

@@ -25,7 +25,7 @@ fn the_whole_life_of_a_session_is_in_the_trail() {
         json!({"kind": kind, "account": account, "actor": actor, "session": session, "device": device,
                "deviceName": name, "ip": "127.0.0.1", "detail": detail})
     };
-    let own = |kind: &str, session: &str| row(kind, &kim, &kim, session, &device, json!("Unknown device"), Value::Null);
+    let own = |kind: &str, session: &str| row(kind, &kim, &kim, session, &device, json!("ureq"), Value::Null);
     let login = [own("login.succeeded", &first), own("device.new", &first), own("session.created", &first)];
     assert_eq!(news("a login"), login);
 
@@ -39,16 +39,16 @@ fn the_whole_life_of_a_session_is_in_the_trail() {
     client.log_in(KIM);
     let second = session_id(&mut client);
     let detail = json!(format!("was {first}"));
-    let regenerated = row("session.regenerated", &kim, &kim, &second, &device, json!("Unknown device"), detail);
+    let regenerated = row("session.regenerated", &kim, &kim, &second, &device, json!("ureq"), detail);
     assert_eq!(news("a login again"), [own("login.succeeded", &second), regenerated]);
 
     let mut replaced = client.clone();
     let device_of_alex = text(&client.log_in(ALEX).json()["session"]["deviceId"]);
     let third = session_id(&mut client);
-    let of_alex = |kind| row(kind, &alex, &alex, &third, &device_of_alex, json!("Unknown device"), Value::Null);
+    let of_alex = |kind| row(kind, &alex, &alex, &third, &device_of_alex, json!("ureq"), Value::Null);
     let mut new = news("a login of another person");
     let at = new.iter().position(|event| event["kind"] == "session.replaced").expect("an end");
-    let end = row("session.replaced", &kim, &alex, &second, &device, json!("Unknown device"), Value::Null);
+    let end = row("session.replaced", &kim, &alex, &second, &device, json!("ureq"), Value::Null);
     assert_eq!(new.remove(at), end);
     assert_eq!(new, [of_alex("login.succeeded"), of_alex("device.new"), of_alex("session.created")]);
 
