@@ -4,7 +4,7 @@ use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
 /// The contract's table.
-const SETTINGS: [(&str, &str); 23] = [
+const SETTINGS: [(&str, &str); 24] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
     ("SESSILE_LISTEN", "127.0.0.1:8080"),
@@ -19,6 +19,7 @@ const SETTINGS: [(&str, &str); 23] = [
     ("SESSILE_TOUCH_INTERVAL", "60s"),
     ("SESSILE_PRUNE_INTERVAL", "1h"),
     ("SESSILE_ADDRESS_TTL", "90d"),
+    ("SESSILE_AUDIT_TTL", "400d"),
     ("SESSILE_POOL_MAX", "10"),
     ("SESSILE_POOL_TIMEOUT", "2s"),
     ("SESSILE_STATEMENT_TIMEOUT", "3s"),

@@ -124,8 +124,10 @@ impl<'a> Browser<'a> {
 
     fn go_on(&mut self, asked: Asked) {
         let held = self.held.clone();
-        if self.send(asked, held.as_ref()) == Said::Ended {
-            self.held = None;
+        match self.send(asked, held.as_ref()) {
+            Said::Ended => self.held = None,
+            Said::Moved(next) => self.held = Some(next),
+            _ => {}
         }
     }
 

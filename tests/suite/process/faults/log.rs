@@ -45,6 +45,8 @@ pub enum Asked {
 pub enum Said {
     /// A login: this session has begun.
     Begun(Arc<Session>),
+    /// The key from before a login whose answer was lost has fetched the one that followed: this session goes on.
+    Moved(Arc<Session>),
     /// It was done, or the session lives.
     Done,
     /// The session lives, and its `n` is this.
@@ -159,6 +161,9 @@ impl Said {
             (429, Asked::Login) if retry_after(answer) > 0 => Self::Away,
             (200, Asked::Health) | (204, Asked::Logout) => Self::Done,
             (200, Asked::Login) => begun(answer).unwrap_or_else(|| wrong("no session in it")),
+            (200, Asked::Look | Asked::Data | Asked::Change(_)) if moved(asked, with, answer).is_some() => {
+                moved(asked, with, answer).unwrap_or(Self::Away)
+            }
             (200, Asked::Look) if answer.json()["session"]["id"].as_str() != with.map(|one| one.id.as_str()) => {
                 wrong("another's session")
             }
@@ -182,6 +187,14 @@ fn begun(answer: &Answer) -> Option<Said> {
     let id = answer.json()["session"]["id"].as_str()?.to_owned();
     let cookie = value(answer.sets(COOKIE)?).to_owned();
     Some(Said::Begun(Arc::new(Session { id, cookie })))
+}
+
+/// The session whose key an answer brings, if that is another than the one that was asked with, and the answer speaks of it.
+fn moved(asked: Asked, with: Option<&Session>, answer: &Answer) -> Option<Said> {
+    let (cookie, with) = (value(answer.sets(COOKIE)?), with?);
+    let id = cookie[cookie.find("aiq_")?..].split('.').next()?.to_owned();
+    let speaks_of_it = asked != Asked::Look || answer.json()["session"]["id"] == id.as_str();
+    (id != with.id && speaks_of_it).then(|| Said::Moved(Arc::new(Session { id, cookie: cookie.to_owned() })))
 }
 
 /// The value of a cookie in `Set-Cookie`.

@@ -86,10 +86,17 @@ fn is_use(entry: &Entry) -> bool {
 /// Rules 1 and 3 for data: what was acknowledged last, or sent since, is there.
 fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, found: &mut Vec<String>) {
     let mut at_birth: BTreeMap<Arc<Session>, BTreeSet<Option<u64>>> = BTreeMap::new();
+    let mut by_former_keys: BTreeMap<&str, BTreeSet<Option<u64>>> = BTreeMap::new();
+    for entry in log {
+        if let (Asked::Change(n), Said::Moved(next)) = (entry.asked, &entry.said) {
+            by_former_keys.entry(next.id.as_str()).or_default().insert(Some(n));
+        }
+    }
     // In the order in which logins were acknowledged, so that the session that was logged in over comes first.
     for login in log {
         let Said::Begun(session) = &login.said else { continue };
         let mut possible = at_birth.remove(session).unwrap_or_else(|| [None].into());
+        possible.extend(by_former_keys.get(session.id.as_str()).into_iter().flatten());
         let mut mine: Vec<&&Entry> = uses.get(&**session).into_iter().flatten().collect();
         mine.sort_by_key(|entry| entry.started);
         for entry in mine {
@@ -139,7 +146,8 @@ fn acknowledged_changes_have_one_row(
                     rotated.as_ref().map(|(none, was)| (none.clone(), was.iter().map(String::as_str).collect()));
                 let sure = over.as_ref().is_some_and(|over| was_surely_alive(entry, &uses[&**over]));
                 let right = Some(&began) == rotated.as_ref() || (!sure && began == new);
-                if !right || of("login.succeeded", &session.id).len() != 1 {
+                // A login that is sent again, because its answer was lost, leads to the same session.
+                if !right || of("login.succeeded", &session.id).is_empty() {
                     found.push(format!("4: the trail says {began:?} of the login {entry:?}"));
                 }
             }
