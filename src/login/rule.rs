@@ -1,5 +1,5 @@
 //! The login rule: credentials go in, an [`Outcome`] comes out. Called by the login page and the API; the setup and the
-//! signup [begin] a session for the account that they have made.
+//! signup begin a session for the account that they have made.
 //!
 //! Invariant: account, count of tries, device, session and audit are committed in one transaction, in which the account's
 //! row is locked; the session id always changes, and no account has more sessions than it may.

@@ -193,7 +193,7 @@ pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
     find!(conn, get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning())))
 }
 
-/// The key of the account's living session that this form began within [`FORM_COUNTS`], if nobody has used it yet.
+/// The key of the account's living session that this form began within `FORM_COUNTS`, if nobody has used it yet.
 ///
 /// # Errors
 /// When the database is away.

@@ -1,6 +1,6 @@
 //! The actix-session [`SessionStore`], on the sessions table.
 //!
-//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through [`statements`];
+//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through [`statements`](super::statements);
 //! the key to be set then reaches [`SessionStore::update`] in a reserved entry, and no I/O is left to do.
 //!
 //! What the trait's methods promise: a missing, expired, ended or tampered session is `None`, never an error; an

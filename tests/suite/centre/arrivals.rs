@@ -230,7 +230,7 @@ fn many_new_ones(db: &TestDb) {
     db.sql(&format!(
         "INSERT INTO devices (id, account_id, secret_hash, name, browser, os, kind, installed, first_seen, last_seen) \
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
-         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'Unknown', 'Unknown', 'other', {no}, INSTANT(0), INSTANT(0) \
+         SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'ureq', 'Unknown', 'other', {no}, INSTANT(0), INSTANT(0) \
          FROM n, accounts a"
     ));
     // Nearly all of them last seen before the one in use; the newest is the last.
