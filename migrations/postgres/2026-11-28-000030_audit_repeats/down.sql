@@ -1,1 +1,2 @@
+DROP INDEX drafts_deleted_of_account;
 DROP TABLE audit_repeats;

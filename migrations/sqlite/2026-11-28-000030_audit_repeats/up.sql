@@ -14,3 +14,6 @@ CREATE TABLE audit_repeats (
     PRIMARY KEY (account_id, kind)
 ) STRICT;
 CREATE INDEX audit_repeats_began ON audit_repeats (began_at);
+
+-- The deletions of an account that are told of, newest first.
+CREATE INDEX drafts_deleted_of_account ON drafts (account_id, revision) WHERE deleted_at IS NOT NULL;

@@ -72,8 +72,9 @@ fn names(step: &str, table: &str) -> bool {
 
 fn is_good_postgres(plan: &str, columns: &[&str]) -> bool {
     let lines: Vec<&str> = plan.lines().map(str::trim).collect();
-    let goes_through =
-        lines.iter().any(|line| LARGE.iter().any(|table| line.contains(&format!("Seq Scan on {table}"))));
+    let goes_through = lines
+        .iter()
+        .any(|line| LARGE.iter().any(|table| format!("{line} ").contains(&format!("Seq Scan on {table} "))));
     let scans = lines.iter().filter(|line| line.contains("Index") && line.contains("Scan") && line.contains("cost="));
     let conditions: Vec<&&str> = lines.iter().filter(|line| line.starts_with("Index Cond:")).collect();
     let is_narrow = |condition: &&&str| {
