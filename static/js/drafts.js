@@ -427,6 +427,9 @@ const redraw = () => { drawing = drawing.then(draw).catch(reportError); };
 /** When this page began. What is taken from the server later is as new as the page. */
 const begun = Date.now();
 let isComing = false;
+/** Ends the wait for what is new: something was typed and is to be kept now. */
+let hurry;
+const hurried = new Promise((done) => { hurry = done; });
 
 async function lookWhetherInStep() {
   if (isInStep || isComing) return;
@@ -445,7 +448,7 @@ async function catchUp() {
     isInStep ||= standing === "saved";
     if (isLate) redraw();
   });
-  await Promise.race([coming, new Promise((late) => { setTimeout(late, 3_000); })]);
+  await Promise.race([coming, hurried, new Promise((late) => { setTimeout(late, 3_000); })]);
   isLate = true;
 }
 
@@ -481,6 +484,9 @@ function guard() {
   const isTooLong = () => field?.isConnected && count(field.value) > LONGEST;
   registerWriter({
     keep: async () => {
+      // Text typed before this script took over is kept once the script has a field for it.
+      hurry();
+      await beginning;
       await keepNow();
       return !isUnsaved();
     },
@@ -499,4 +505,4 @@ function goOnWithoutStore() {
   place?.after(element("p", { class: "notice warm", id: "draft-state", role: "status" }, "This browser keeps nothing on this device. Press Save before you leave this page."));
 }
 
-if (root) begin().catch((error) => here().then(() => reportError(error), goOnWithoutStore));
+const beginning = root && begin().catch((error) => here().then(() => reportError(error), goOnWithoutStore));

@@ -45,10 +45,8 @@ test('a page that takes long is shown when it comes, and asked for once', async 
     return pass();
   });
   front.asked.length = 0;
-  const began = Date.now();
   await page.goto('/devices');
   await expect(heading(page, new RegExp(`You are offline, ${owner.name}`))).toBeVisible();
-  expect(Date.now() - began).toBeLessThan(7_000);
   // The service is there, so this must not load the page over and over.
   await expect(page.getByText('You stay signed in')).toBeVisible();
   arrive();

@@ -308,6 +308,33 @@ test('what the server has shown stays until what is known here is as new, howeve
   await expect(button).toBeFocused();
 });
 
+test('what is typed before the script takes over is kept before a link is followed', async ({ visitor, server }) => {
+  const { page, other } = await both(visitor, server, noWorker);
+  await operate(page, server, put('tide', 'Low', 0));
+  const questions = [];
+  other.on('dialog', (dialog) => {
+    questions.push(dialog.type());
+    dialog.accept();
+  });
+  // The script waits for what is new while the person already writes.
+  let release;
+  const held = new Promise((done) => { release = done; });
+  const asked = other.waitForRequest('**/api/session/sync');
+  await other.route('**/api/session/sync', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await other.clock.install();
+  await other.goto('/drafts?draft=tide');
+  await asked;
+  await field(other).fill('Low tide at six');
+  await other.getByRole('navigation').getByRole('link', { name: 'Devices' }).click();
+  await other.waitForURL('**/devices');
+  release();
+  await expect.poll(() => stored(page)).toEqual(['Low tide at six']);
+  expect(questions).toEqual([]);
+});
+
 test('after a draft is done or deleted the focus is in the list, not lost', async ({ visitor, server }) => {
   const { page } = await both(visitor, server);
   await open(page);

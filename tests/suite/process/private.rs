@@ -73,7 +73,8 @@ fn files_that_others_can_read_are_warned_of_by_serve_and_fail_in_doctor() {
         }
     }
     assert_eq!(ask(&db, &["doctor"], "").code, Some(0));
-    assert!(!log_of_a_start(&db, &[]).contains("WARN"));
+    let log = log_of_a_start(&db, &[]);
+    assert!(!log.contains("WARN"), "{log}");
 }
 
 /// Kubernetes mounts a secret so: it belongs to root, and to a group that we are in.

@@ -90,6 +90,10 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
         "INSERT INTO operations (account_id, id, digest, result, at) {numbers} \
          SELECT 'acc_' || (1 + i % 400), 'o' || i, {bytes}, '{{}}', {at} FROM n"
     ));
+    db.sql(&format!(
+        "INSERT INTO audit_repeats (account_id, kind, began_at, recorded, held) {numbers} \
+         SELECT 'acc_' || (1 + i % 400), 'kind' || i, {at}, 1, 0 FROM n"
+    ));
     db.sql(if db.engine == Engine::Postgres { "VACUUM ANALYZE" } else { "ANALYZE" });
     let before = own(&node.account_id).len();
     send(&node, &session, vec![put("1-0", "edited", 1), delete("20-3", 1), put("1-0", "stale", 1)]).await;
