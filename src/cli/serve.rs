@@ -85,16 +85,19 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let at = listening_at(&parts, &settings, address);
     announce(&format!("sessile: listening on {at}"));
     let anchors = Anchors::new(parts.sessions.db.clone(), parts.site.keys.trail().clone());
-    let mut looking_after = pin!(look_after(&parts, opened, outage, &settings, &anchors));
-    let result = tokio::select! {
-        ended = &mut looking_after => ended,
-        ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
-        () = follow_the_certificate(&mut hangup, certificate.as_deref()) => Ok(()),
-        // Touches are written all the while.
-        asked = signals.next() => tokio::select! {
+    let result = {
+        let mut looking_after = pin!(look_after(&parts, opened, outage, &settings, &anchors));
+        tokio::select! {
             ended = &mut looking_after => ended,
-            () = drain(&parts, &handle, asked, &mut signals) => Ok(()),
-        },
+            ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
+            () = follow_the_certificate(&mut hangup, certificate.as_deref()) => Ok(()),
+            // Touches are written all the while.
+            asked = signals.next() => tokio::select! {
+                ended = &mut looking_after => ended,
+                () = drain(&parts, &handle, asked, &mut signals) => Ok(()),
+            },
+        }
+        // The background work ends here: a connection that it held would be missing for the last writes below.
     };
     parts.news.close();
     handle.stop(true).await;
