@@ -223,7 +223,7 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
             // Of all that were given this one alone is as new as the password.
             statements::confirm(conn, new.id()).await?;
             if let Some(device) = &user.record.device_id {
-                device::prove(conn, device).await?;
+                device::prove(conn, &id, device).await?;
             }
             let changed = user.event(Kind::PasswordChanged).session(new.id()).ip(ip.as_deref());
             let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
@@ -233,7 +233,7 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
                 let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
                 ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
                 if let Some(device) = &user.record.device_id {
-                    arrivals::set(conn, device).await?;
+                    arrivals::set(conn, &id, device).await?;
                 }
             }
             Ok(Changed::Yes(new))

@@ -4,7 +4,9 @@
 //! Invariant: afterwards each such time counts as now, once. Compared anew each time it would count as "just now" until the
 //! wrong time is reached: wrong passwords would stay counted and confirmations would stay valid.
 
-use super::{Conn, Db, EngineConn, express, run};
+use diesel::QueryableByName;
+
+use super::{Conn, Db, EngineConn, express, find, run};
 use crate::error::Result;
 
 /// Rows a statement changes at most.
@@ -89,7 +91,17 @@ impl Db {
         past.chain(linked).map(|(table, column)| format!("{table}.{column}")).collect()
     }
 
+    /// Looks first whether there is such a row at all: a statement that only reads keeps nobody from writing.
     async fn settle(&self, table: &str, key: &str, ahead: &str, set: &str) -> Result<usize> {
+        let first = format!("SELECT 1 AS found FROM {table} WHERE {ahead} LIMIT 1");
+        let found = async move |conn: &mut Conn<'_>| {
+            let query = Dialect::of(conn).write(&first);
+            let found: Option<Found> = find!(conn, get_result(diesel::sql_query(query)))?;
+            Ok(found.is_some())
+        };
+        if !self.read(found).await? {
+            return Ok(0);
+        }
         let statement = format!(
             "UPDATE {table} SET {set} WHERE ({ahead}) AND ({key}) IN \
              (SELECT {key} FROM {table} WHERE {ahead} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
@@ -99,11 +111,8 @@ impl Db {
             let statement = statement.clone();
             let rows = self
                 .statement(async move |conn: &mut Conn<'_>| {
-                    let dialect = match &conn.engine {
-                        EngineConn::Postgres(..) => &POSTGRES,
-                        EngineConn::Sqlite(_) => &SQLITE,
-                    };
-                    run!(conn, execute(diesel::sql_query(dialect.write(&statement))))
+                    let statement = Dialect::of(conn).write(&statement);
+                    run!(conn, execute(diesel::sql_query(statement)))
                 })
                 .await?;
             settled += rows;
@@ -114,7 +123,22 @@ impl Db {
     }
 }
 
+/// A row was found.
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    #[expect(dead_code, reason = "a query has at least one column")]
+    found: i32,
+}
+
 impl Dialect {
+    fn of(conn: &Conn<'_>) -> &'static Self {
+        match &conn.engine {
+            EngineConn::Postgres(..) => &POSTGRES,
+            EngineConn::Sqlite(_) => &SQLITE,
+        }
+    }
+
     fn write(&self, statement: &str) -> String {
         let Self { now, second, least, skip_locked } = self;
         statement

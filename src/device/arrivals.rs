@@ -128,8 +128,11 @@ pub(super) async fn any(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn set(conn: &mut Conn<'_>, id: &str) -> Result<()> {
-    let new = devices::table.filter(devices::id.eq(id)).filter(devices::acknowledged_at.is_null());
+pub async fn set(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
+    let new = devices::table
+        .filter(devices::account_id.eq(account_id))
+        .filter(devices::id.eq(id))
+        .filter(devices::acknowledged_at.is_null());
     run!(conn, execute(diesel::update(new).set(devices::acknowledged_at.eq(now().nullable())))).map(drop)
 }
 

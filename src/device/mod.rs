@@ -187,9 +187,9 @@ async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Vec<Secret>) 
 ///
 /// # Errors
 /// When the database is away.
-pub async fn prove(conn: &mut Conn<'_>, id: &str) -> Result<()> {
-    let proved = devices::proved_at.eq(now().nullable());
-    run!(conn, execute(diesel::update(devices::table.filter(devices::id.eq(id))).set(proved))).map(drop)
+pub async fn prove(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
+    let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
+    run!(conn, execute(diesel::update(device).set(devices::proved_at.eq(now().nullable())))).map(drop)
 }
 
 /// Notes that the account's present password was given on none of its devices, since it is a new one.
@@ -217,7 +217,7 @@ pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, s
         None => find(conn, account_id, &presented).await?,
     };
     let mut recognized = match device {
-        Some(device) => see_again(conn, device, &presented, &next, says).await?,
+        Some(device) => see_again(conn, account_id, device, &presented, &next, says).await?,
         None => create(conn, account_id, &next, says).await?,
     };
     recognized.others = of_others(conn, account_id, presented).await?;
@@ -256,7 +256,7 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Sa
         )
     )?;
     if is_first {
-        arrivals::set(conn, &device.id).await?;
+        arrivals::set(conn, account_id, &device.id).await?;
     } else {
         sweep::make_room(conn, account_id).await?;
     }
@@ -265,21 +265,23 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Sa
 
 async fn see_again(
     conn: &mut Conn<'_>,
+    account_id: &str,
     known: Device,
     presented: &[Secret],
     next: &Secret,
     says: Says,
 ) -> Result<Recognized> {
-    let previous = brought(conn, &known.id, presented).await?;
+    let previous = brought(conn, account_id, &known.id, presented).await?;
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
     // A name that was made of what the browser said follows it: the next version of a system is no other device.
     let as_it_looks = if known.name == known.client().label() { client.label() } else { known.name.clone() };
     let name = says.name.unwrap_or(as_it_looks);
+    let row = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(&known.id));
     let device: Device = run!(
         conn,
         get_result(
-            diesel::update(devices::table.filter(devices::id.eq(&known.id)))
+            diesel::update(row)
                 .set((
                     devices::last_seen.eq(now()),
                     devices::proved_at.eq(now().nullable()),
@@ -301,9 +303,9 @@ async fn see_again(
 }
 
 /// The hash of the secret by which a browser is known to be this device.
-async fn brought(conn: &mut Conn<'_>, id: &str, presented: &[Secret]) -> Result<Option<Vec<u8>>> {
+async fn brought(conn: &mut Conn<'_>, account_id: &str, id: &str, presented: &[Secret]) -> Result<Option<Vec<u8>>> {
     type Hashes = (Vec<u8>, Option<Vec<u8>>);
-    let device = devices::table.filter(devices::id.eq(id));
+    let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let kept: Option<Hashes> =
         find!(conn, first(device.select((devices::secret_hash, devices::previous_secret_hash))))?;
     let kept: Vec<Vec<u8>> = kept.into_iter().flat_map(|(one, other)| std::iter::once(one).chain(other)).collect();

@@ -1,8 +1,8 @@
 //! What others on the machine can see: files, memory, core files. What is open to them is said.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -127,6 +127,47 @@ fn a_crash_leaves_no_memory_on_the_disk() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
     let line = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
     assert_eq!(line.split_whitespace().filter(|word| *word == "0").count(), 2, "{line}");
+}
+
+#[test]
+fn no_password_stays_in_memory() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let server = Server::start(&db, &[]);
+    let new = "quiet zebra crossing 81";
+    let mut client = server.client();
+    client.log_in(KIM);
+    let csrf = client.form_token("/account");
+    let fields = [("csrf", csrf.as_str()), ("current_password", PASSWORD), ("password", new)];
+    assert_eq!(client.form("/account", &fields).status, 303);
+    // A connection's buffers are wiped when it is closed.
+    drop(client);
+    let words: Vec<String> = [PASSWORD, new].iter().flat_map(|one| [one.to_string(), one.replace(' ', "+")]).collect();
+    let began = Instant::now();
+    while let Some(found) = found_in_memory(server.pid(), &words) {
+        assert!(began.elapsed() < Duration::from_secs(30), "{found}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The first of these words that stands in memory that the process can write.
+fn found_in_memory(pid: u32, words: &[String]) -> Option<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its memory map");
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    for line in maps.lines().filter(|line| line.split_whitespace().nth(1).is_some_and(|mode| mode.starts_with("rw"))) {
+        let (from, to) = line.split_whitespace().next().and_then(|range| range.split_once('-')).expect("a range");
+        let [from, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).expect("an address"));
+        let mut content = vec![0; usize::try_from(to - from).expect("a size")];
+        // A range may be gone by now.
+        let read = memory.read_at(&mut content, from).unwrap_or(0);
+        content.truncate(read);
+        for word in words {
+            if content.windows(word.len()).any(|window| window == word.as_bytes()) {
+                return Some(format!("{word:?} in {line}"));
+            }
+        }
+    }
+    None
 }
 
 #[test]

@@ -153,6 +153,12 @@ impl Said {
         if !(200..300).contains(&answer.status) && cookie.is_some() {
             return wrong("a failure touched the cookie");
         }
+        if answer.status == 200
+            && matches!(asked, Asked::Look | Asked::Data | Asked::Change(_))
+            && let Some(moved) = moved(asked, with, answer)
+        {
+            return moved;
+        }
         match (answer.status, asked) {
             (503, Asked::Health) => wrong("not alive"),
             (503, _) if retry_after(answer) == 0 => wrong("no word when to try again"),
@@ -161,9 +167,6 @@ impl Said {
             (429, Asked::Login) if retry_after(answer) > 0 => Self::Away,
             (200, Asked::Health) | (204, Asked::Logout) => Self::Done,
             (200, Asked::Login) => begun(answer).unwrap_or_else(|| wrong("no session in it")),
-            (200, Asked::Look | Asked::Data | Asked::Change(_)) if moved(asked, with, answer).is_some() => {
-                moved(asked, with, answer).unwrap_or(Self::Away)
-            }
             (200, Asked::Look) if answer.json()["session"]["id"].as_str() != with.map(|one| one.id.as_str()) => {
                 wrong("another's session")
             }
