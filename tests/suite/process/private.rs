@@ -161,10 +161,9 @@ fn found_in_memory(pid: u32, words: &[String]) -> Option<String> {
         // A range may be gone by now.
         let read = memory.read_at(&mut content, from).unwrap_or(0);
         content.truncate(read);
-        for word in words {
-            if content.windows(word.len()).any(|window| window == word.as_bytes()) {
-                return Some(format!("{word:?} in {line}"));
-            }
+        let text = String::from_utf8_lossy(&content);
+        if let Some(word) = words.iter().find(|word| text.contains(word.as_str())) {
+            return Some(format!("{word:?} in {line}"));
         }
     }
     None
