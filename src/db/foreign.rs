@@ -33,14 +33,16 @@ pub(super) fn foreign(present: &[String], applied: &[String]) -> Result<Option<S
 
 /// What to say of it.
 pub(super) fn refusal(table: &str, place: &str, remedy: &str) -> Error {
-    Error::Conflict(format!("{place} has a table named {table} that is not Sessile's (DATABASE_URL): {remedy}"))
+    Error::Conflict(format!(
+        "{place} has a table, or something else, named {table} that is not Sessile's (DATABASE_URL): {remedy}"
+    ))
 }
 
 /// All names that the schema uses, from a database in memory that has it.
 pub(super) fn ours() -> Result<BTreeSet<String>> {
     let mut conn = SqliteConnection::establish(":memory:").map_err(Error::bug)?;
     conn.run_pending_migrations(migrate::SQLITE).map_err(Error::bug)?;
-    let names = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%'";
+    let names = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view', 'index') AND name NOT LIKE 'sqlite%'";
     let tables: Vec<Table> = diesel::sql_query(names).load(&mut conn)?;
     Ok(tables.into_iter().map(|table| table.name).collect())
 }

@@ -31,7 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const MOST_TOLD: usize = 3;
 
 /// As in [`preflight`], for SQLite.
-const PRESENT: &str = "SELECT name AS value FROM sqlite_master WHERE type IN ('table', 'view')";
+const PRESENT: &str = "SELECT name AS value FROM sqlite_master WHERE type IN ('table', 'view', 'index')";
 const IS_RECORDED: &str = "SELECT name AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
 
 /// An open database that is only looked at.

@@ -11,9 +11,10 @@ use crate::{
     error::{Away, Error, Result},
 };
 
-/// The tables and views of the schema in which tables are made.
-pub(in crate::db) const PRESENT: &str = "SELECT relname::text AS value FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') \
-     AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
+/// What has a name in the schema in which tables are made: tables, views, indexes, sequences and types.
+pub(in crate::db) const PRESENT: &str = "SELECT name::text AS value FROM \
+     (SELECT relname AS name, relnamespace AS schema FROM pg_class UNION SELECT typname, typnamespace FROM pg_type) AS named \
+     WHERE schema = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
 /// The steps that have been done, of whatever program.
 pub(in crate::db) const APPLIED: &str = "SELECT version AS value FROM __diesel_schema_migrations ORDER BY version";
 /// Whether that can be asked.
@@ -24,7 +25,9 @@ pub(in crate::db) const IS_RECORDED: &str =
 const PLACE: &str = "SELECT current_user::text AS role, current_database()::text AS database, \
      coalesce(current_schema()::text, '') AS schema, \
      coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make, \
-     has_database_privilege(current_database(), 'CREATE') AS may_make_schema";
+     has_database_privilege(current_database(), 'CREATE') AS may_make_schema, \
+     current_setting('server_encoding') AS encoding, \
+     current_setting('default_transaction_read_only') = 'on' AS read_only";
 
 #[derive(QueryableByName)]
 struct Place {
@@ -38,6 +41,30 @@ struct Place {
     may_make: bool,
     #[diesel(sql_type = Bool)]
     may_make_schema: bool,
+    #[diesel(sql_type = Text)]
+    encoding: String,
+    #[diesel(sql_type = Bool)]
+    read_only: bool,
+}
+
+impl Place {
+    /// The database takes what people write, and takes writes at all.
+    fn check_database(&self) -> Result<()> {
+        let Self { role, database, encoding, read_only, .. } = self;
+        if encoding != "UTF8" {
+            return Err(refused(format!(
+                "the database {database} has the encoding {encoding}, which cannot hold every text that people write: make one \
+                 with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            )));
+        }
+        if *read_only {
+            return Err(refused(format!(
+                "default_transaction_read_only is on for the database {database}, the role {role} or the server: turn it off, \
+                 for example with ALTER DATABASE {database} RESET default_transaction_read_only"
+            )));
+        }
+        Ok(())
+    }
 }
 
 #[derive(QueryableByName)]
@@ -53,6 +80,7 @@ struct Value {
 /// [`Error::Conflict`] when the tables are another program's; [`Error::Unavailable`] with [`Away::Refused`] when somebody
 /// has to grant something first.
 pub(in crate::db) async fn check(conn: &mut AsyncPgConnection, make: Option<&str>) -> Result<bool> {
+    place(conn).await?.check_database()?;
     if let Some(schema) = make.and_then(first_schema) {
         make_schema(conn, &schema).await?;
     }

@@ -86,7 +86,8 @@ fn by_code(error: &DbError) -> Option<&'static str> {
         // The function in the server's source tells a role from a line of pg_hba.conf.
         return Some(match error.routine() {
             Some("InitializeSessionUserId") => {
-                "create the role with CREATE ROLE … LOGIN, or correct the user in DATABASE_URL"
+                "create the role with CREATE ROLE … LOGIN, let it sign in with ALTER ROLE … LOGIN, or correct the user in \
+                 DATABASE_URL"
             }
             _ => "let it in with a line of pg_hba.conf, or add sslmode=require to DATABASE_URL if it wants TLS",
         });
@@ -94,9 +95,13 @@ fn by_code(error: &DbError) -> Option<&'static str> {
     match code.code() {
         "3D000" => Some("create it with CREATE DATABASE … OWNER …, or correct its name in DATABASE_URL"),
         "42501" => Some("grant it with GRANT CONNECT ON DATABASE … TO …"),
-        "53300" => Some("raise max_connections of the server, or lower SESSILE_POOL_MAX"),
+        "53300" => Some(match error.routine() {
+            Some("InitializeSessionUserId") => "raise it with ALTER ROLE … CONNECTION LIMIT, or lower SESSILE_POOL_MAX",
+            Some("CheckMyDatabase") => "raise it with ALTER DATABASE … CONNECTION LIMIT, or lower SESSILE_POOL_MAX",
+            _ => "raise max_connections of the server, or lower SESSILE_POOL_MAX",
+        }),
         "55000" => Some("name another database in DATABASE_URL"),
-        "42704" | "22023" | "42602" => Some("correct the options in DATABASE_URL"),
+        "42704" | "22023" | "42602" | "42939" => Some("correct the options in DATABASE_URL"),
         // What PgBouncer says of itself: an unknown database or user, a parameter that it does not take.
         "08P01" => Some("correct DATABASE_URL, or the configuration of the pooler that it leads to"),
         _ => None,

@@ -87,6 +87,42 @@ fn a_role_that_lacks_a_right_is_told_which() {
     ask(&kim, &["migrate"], "").refused(&["kim", "sessile migrate"]);
 }
 
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_database_that_cannot_hold_every_text_or_takes_no_writes_is_refused() {
+    let (cluster, db) = Cluster::start();
+    cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+    cluster.sql("CREATE DATABASE fixed");
+    cluster.sql("ALTER DATABASE fixed SET default_transaction_read_only = on");
+    cluster.sql("CREATE ROLE nologin NOLOGIN");
+    cluster.sql("CREATE ROLE nobody LOGIN CONNECTION LIMIT 0");
+    let at = |role: &str, database: &str| {
+        let place = format!("127.0.0.1:{}", cluster.port());
+        TestDb::in_own_postgres(format!("postgres://{role}@{place}/{database}"))
+    };
+    assert_named(&at("postgres", "latin"), "schema", &["latin", "LATIN1", "ENCODING 'UTF8'"]);
+    assert_named(&at("postgres", "fixed"), "schema", &["fixed", "RESET default_transaction_read_only"]);
+    assert_named(&at("nologin", "postgres"), "database", &["ALTER ROLE", "LOGIN"]);
+    assert_named(&at("nobody", "postgres"), "database", &["ALTER ROLE", "CONNECTION LIMIT"]);
+    assert_named(&with(&db, "postgres", "?search_path=pg_mine"), "database", &["DATABASE_URL"]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn whatever_has_the_name_of_a_table_of_ours_is_refused_before_anything_is_made() {
+    for other in [
+        "CREATE SEQUENCE sessions",
+        "CREATE TYPE sessions AS ENUM ('a')",
+        "CREATE DOMAIN sessions AS text",
+        "CREATE TABLE shop (id int); CREATE INDEX sessions ON shop (id)",
+    ] {
+        let db = TestDb::new(Engine::Postgres);
+        db.sql(other);
+        assert_named(&db, "schema", &["sessions", "search_path=sessile"]);
+        assert_eq!(db.sql("SELECT count(*) FROM pg_tables WHERE tablename = 'accounts'"), "0", "{other}");
+    }
+}
+
 /// The first customer's own: connect-pg-simple and others call theirs so.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
