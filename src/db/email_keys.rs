@@ -24,10 +24,10 @@ pub(super) type Stored = (String, String, String);
 /// The keys to be changed, by account. An address that is not valid any more keeps its key.
 ///
 /// # Errors
-/// [`Error::Conflict`] if two accounts would come to have the same key.
+/// [`Error::Conflict`] if two accounts would come to have the same key. It names all of them.
 pub(super) fn changed(accounts: Vec<Stored>) -> Result<Vec<(String, String)>> {
-    let mut by_key: HashMap<String, String> = HashMap::new();
-    let mut changed = Vec::new();
+    let mut by_key: HashMap<String, (String, String)> = HashMap::new();
+    let (mut changed, mut same) = (Vec::new(), Vec::new());
     for (id, email, old) in accounts {
         let key = match EmailAddress::parse(&email) {
             Ok(address) => address.key().to_owned(),
@@ -36,17 +36,22 @@ pub(super) fn changed(accounts: Vec<Stored>) -> Result<Vec<(String, String)>> {
                 old.clone()
             }
         };
-        if let Some(other) = by_key.insert(key.clone(), email.clone()) {
-            return Err(Error::Conflict(format!(
-                "two accounts have addresses that are now the same, {other:?} and {email:?}: delete one of them or change its \
-                 address with the version that ran before, then start again; nothing was changed"
-            )));
+        if let Some((other, address)) = by_key.insert(key.clone(), (id.clone(), email.clone())) {
+            same.push(format!("{other} ({address}) and {id} ({email})"));
         }
         if key != old {
             changed.push((id, key));
         }
     }
-    Ok(changed)
+    if same.is_empty() {
+        return Ok(changed);
+    }
+    let pairs = same.join(", ");
+    Err(Error::Conflict(format!(
+        "accounts have e-mail addresses that count as the same now: {pairs}. Nothing was changed. Give one account of each pair \
+         another address in the database, with UPDATE accounts SET email = 'other@example.com' WHERE id = 'acc_…', then start \
+         again"
+    )))
 }
 
 /// The step on a connection of one engine, which diesel's traits cannot name for both.
@@ -87,8 +92,8 @@ mod tests {
     #[test]
     fn two_accounts_are_never_merged() {
         let stored = |email: &str| (email.to_owned(), email.to_owned(), email.to_lowercase());
-        let error = changed(vec![stored("anna@müller.example"), stored("anna@xn--mller-kva.example")]).unwrap_err();
-        let words = error.to_string();
-        assert!(words.contains("müller.example") && words.contains("xn--mller-kva.example"), "{words}");
+        let addresses = ["anna@müller.example", "anna@xn--mller-kva.example", "ß@example.com", "ẞ@example.com"];
+        let words = changed(addresses.map(stored).into()).unwrap_err().to_string();
+        assert!(addresses.iter().all(|address| words.contains(address)), "{words}");
     }
 }

@@ -79,6 +79,10 @@ async fn an_upgrade_that_would_merge_two_accounts_changes_nothing(db: TestDb) {
     ask(&db, &["migrate"], "").refused(&["müller.example", "xn--mller-kva.example"]);
     assert_eq!(db.sql("SELECT email_key FROM accounts ORDER BY email_key"), before);
     assert_eq!(count(&db, "__diesel_schema_migrations WHERE version = '20261128000010'"), 0);
+    // As the message says.
+    db.sql(&format!("UPDATE accounts SET email = 'other@example.com' WHERE email = '{SENT}'"));
+    ask(&db, &["migrate"], "").said();
+    assert_eq!(db.sql("SELECT email_key FROM accounts ORDER BY email_key"), format!("{SENT}\nother@example.com"));
 }
 
 /// Accounts with these addresses, whose keys are only in lower case, in a schema from before keys were canonical.
