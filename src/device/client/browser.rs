@@ -12,6 +12,46 @@ const MOST: usize = 24;
 /// What an expression may take when compiled, in bytes.
 const LARGEST: usize = 1 << 20;
 
+/// Libraries that programs use for HTTP and that the data lacks, by the name that they send first.
+const PROGRAMS: [(&str, &str); 36] = [
+    ("python-httpx", "Python program"),
+    ("python-urllib3", "Python program"),
+    ("Python", "Python program"),
+    ("aiohttp", "Python program"),
+    ("Scrapy", "Python program"),
+    ("Java-http-client", "Java program"),
+    ("Java", "Java program"),
+    ("Jakarta Commons-HttpClient", "Java program"),
+    ("Jetty", "Java program"),
+    ("node", "Node.js program"),
+    ("Node.js", "Node.js program"),
+    ("undici", "Node.js program"),
+    ("node-fetch", "Node.js program"),
+    ("node-superagent", "Node.js program"),
+    ("needle", "Node.js program"),
+    ("Deno", "Deno program"),
+    ("Bun", "Bun program"),
+    ("Dart", "Dart program"),
+    ("GuzzleHttp", "PHP program"),
+    ("PHP", "PHP program"),
+    ("Symfony HttpClient", "PHP program"),
+    ("Faraday", "Ruby program"),
+    ("Ruby", "Ruby program"),
+    ("rest-client", "Ruby program"),
+    ("http.rb", "Ruby program"),
+    ("Typhoeus", "Ruby program"),
+    ("hyper", "Rust program"),
+    ("ureq", "Rust program"),
+    ("isahc", "Rust program"),
+    ("fasthttp", "Go program"),
+    ("hackney", "Erlang program"),
+    ("Mint", "Elixir program"),
+    ("RestSharp", ".NET program"),
+    ("Microsoft-NetCore", ".NET program"),
+    ("k6", "k6"),
+    ("Bruno", "Bruno"),
+];
+
 /// The name; "Unknown" if there is none that people know.
 pub(super) fn name(user_agent: &str) -> &'static str {
     match known_by_token(user_agent) {
@@ -33,9 +73,15 @@ fn known_by_token(user_agent: &str) -> Option<&'static str> {
         ("HuaweiBrowser/", "Huawei Browser"),
         ("MiuiBrowser/", "Mi Browser"),
         ("OPR/", "Opera"),
+        ("Orion/", "Orion"),
         ("Ubuntu 20.04 like Android", "Morph"),
     ];
     if let Some((_, name)) = tokens.into_iter().find(|(token, _)| user_agent.contains(token)) {
+        return Some(name);
+    }
+    if !user_agent.starts_with("Mozilla/")
+        && let Some((_, name)) = PROGRAMS.iter().find(|(product, _)| begins_with_product(user_agent, product))
+    {
         return Some(name);
     }
     let is_ios = ["iPhone;", "iPad;", "iPod;", "iPod touch;"].iter().any(|token| user_agent.contains(token));
@@ -48,6 +94,13 @@ fn known_by_token(user_agent: &str) -> Option<&'static str> {
     let is_other =
         ["Chrome/", "Chromium/", "Epiphany/", "Android", "Konqueror/"].iter().any(|token| user_agent.contains(token));
     (user_agent.contains("X11;") && is_web_kit && !is_other).then_some("GNOME Web")
+}
+
+/// Whether the first product of a `User-Agent` (RFC 9110, 10.1.5) is this one, with or without a version.
+fn begins_with_product(user_agent: &str, product: &str) -> bool {
+    let rest = user_agent.get(product.len()..);
+    let begins = user_agent.get(..product.len()).is_some_and(|start| start.eq_ignore_ascii_case(product));
+    begins && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ' ']))
 }
 
 /// The family in the data whose expression matches first: its name there, or the part of the expression that was found.
