@@ -57,8 +57,8 @@ pub struct SentSession {
     pub presented: Presented,
     /// The key came under the name without a port and is to be set again under the current name.
     pub under_old_name: bool,
-    /// A cookie of ours came under the name without a port. It goes with the next login or logout. Cookies under that name
-    /// which we did not sign belong to another instance on this host and are left alone.
+    /// The presented key came under the name without a port. That cookie goes with the next login or logout. Every other cookie
+    /// under that name belongs to another instance on this host and is left alone.
     pub holds_old_cookie: bool,
 }
 
@@ -91,13 +91,19 @@ impl CookieNames {
             Some(names) => presented(headers, &names.session, keys),
             None => Presented::Nothing,
         };
-        let holds_old_cookie = matches!(old, Presented::Key(_));
-        let (presented, under_old_name) = match (current, old) {
-            (Presented::Nothing | Presented::Foreign, Presented::Key(key)) => (Presented::Key(key), true),
-            (Presented::Nothing, old) => (old, false),
-            (current, _) => (current, false),
+        let Presented::Key(old) = old else {
+            return SentSession { presented: current, under_old_name: false, holds_old_cookie: false };
         };
-        SentSession { presented, under_old_name, holds_old_cookie }
+        match current {
+            Presented::Nothing | Presented::Foreign => {
+                SentSession { presented: Presented::Key(old), under_old_name: true, holds_old_cookie: true }
+            }
+            Presented::Key(key) => SentSession {
+                holds_old_cookie: key.expose() == old.expose(),
+                presented: Presented::Key(key),
+                under_old_name: false,
+            },
+        }
     }
 
     /// Leaves in a request only what was accepted: the session's key, signed by the first key under the current name, and our

@@ -64,6 +64,7 @@ pub async fn wrap(
     }
     if let Ok(answer) = &mut answer
         && holds_old_cookie
+        && facts.is_known()
         && let Some(removal) = site.cookies.removal_of_old(answer.headers(), &facts.presented, &site.keys)
     {
         answer.response_mut().add_cookie(&removal).map_err(Error::bug)?;

@@ -58,13 +58,15 @@ pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
 /// # Errors
 /// When the operating system has no randomness to give.
 pub fn token_of_session(site: &Site, live: &Loaded) -> Result<FormToken> {
-    let value = site.keys.form_token(&of_session(&live.record.id))?;
+    let value = site.keys.form_token(&of_session(live))?;
     let (session_id, account_id) = (Some(live.record.id.clone()), Some(live.account.id.clone()));
     Ok(FormToken { value, cookie: None, session_id, account_id })
 }
 
-fn of_session(id: &str) -> String {
-    format!("session:{id}")
+/// A sign-in, by whom and when: its session's id changes each time that the password is given again, and forms of pages that
+/// were opened before stay good.
+fn of_session(live: &Loaded) -> String {
+    format!("session:{}:{}", live.account.id, live.record.created_at.micros())
 }
 
 fn of_visitor(secret: &Secret) -> String {
@@ -73,11 +75,11 @@ fn of_visitor(secret: &Secret) -> String {
 
 /// Whether a token was made for whoever is asking.
 fn is_fresh(site: &Site, req: &HttpRequest, facts: &RequestFacts, token: &str) -> bool {
-    let subjects: Vec<String> = match facts.session_ids() {
-        ids if ids.is_empty() => site.cookies.visitor(req.headers()).iter().map(of_visitor).collect(),
-        ids => ids.iter().map(|id| of_session(id)).collect(),
+    let subject = match facts.live() {
+        Some(live) => Some(of_session(&live)),
+        None => site.cookies.visitor(req.headers()).as_ref().map(of_visitor),
     };
-    subjects.iter().any(|subject| site.keys.is_form_token(token, subject))
+    subject.is_some_and(|subject| site.keys.is_form_token(token, &subject))
 }
 
 /// A form that was sent.

@@ -132,7 +132,6 @@ impl Sessions {
             account: row.account,
             device_name: row.device_name,
             key,
-            previous_id: row.lineage.previous_id,
             handed_over,
             state: stored::state_from(row.state),
             password_changed_at: row.password_changed_at,

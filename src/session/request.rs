@@ -55,8 +55,6 @@ pub struct Loaded {
     pub device_name: Option<String>,
     /// Its key: the one that was presented, or the one that followed it and is handed over with the answer.
     pub key: SessionKey,
-    /// Its id before the last rotation.
-    pub previous_id: Option<String>,
     /// Whether the browser shows its key for the first time, and something waits for that.
     pub first_use: bool,
     /// The hash of its device's secret then.
@@ -207,15 +205,6 @@ impl RequestFacts {
         self.live().map(|live| live.key.clone()).or_else(|| self.presented_key())
     }
 
-    /// The ids under which a page may have been drawn whose form is still good: the present one; and the one before, if
-    /// it was followed by no more than the password given again, in this tab or another. A sign-in makes forms stale.
-    pub fn session_ids(&self) -> Vec<String> {
-        let Some(live) = self.live() else { return Vec::new() };
-        let is_same_sign_in = live.handed_over.is_some() || live.record.authenticated_at > live.record.created_at;
-        let before = live.previous_id.clone().filter(|_| is_same_sign_in);
-        std::iter::once(live.record.id.clone()).chain(before).collect()
-    }
-
     /// The session that lives, if one does.
     pub fn live(&self) -> Option<Rc<Loaded>> {
         match &*self.standing.borrow() {
@@ -227,6 +216,11 @@ impl RequestFacts {
     /// Whether nobody could say what became of the presented session.
     pub fn is_undecided(&self) -> bool {
         matches!((&self.presented, &*self.standing.borrow()), (Presented::Key(_), Standing::None))
+    }
+
+    /// Whether the presented key is that of a session in this database, living or not.
+    pub fn is_known(&self) -> bool {
+        !matches!(*self.standing.borrow(), Standing::None)
     }
 
     /// Whether there was a session, and it has ended.
@@ -243,6 +237,8 @@ impl RequestFacts {
     pub fn absence(&self) -> Error {
         match (&self.presented, &*self.standing.borrow()) {
             (Presented::Nothing, _) => Error::LoginRequired,
+            // Under the name without a port it is that of another instance on this host.
+            (_, Standing::None) if self.renews_cookie => Error::LoginRequired,
             (_, Standing::Ended(ended)) => Error::SessionEnded(ended.because),
             _ => Error::SessionEnded(EndedBecause::Unknown),
         }

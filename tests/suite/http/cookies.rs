@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{ALEX, KIM, log_in_by_form, parts_of, serve, serve_https, text};
-use crate::support::{Answer, Client, PASSWORD, TestDb, add_user, eventually};
+use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user, eventually};
 
 /// Three days.
 const IDLE: &str = "Max-Age=259200";
@@ -256,6 +256,29 @@ fn the_new_name_wins_and_the_old_name_of_another_instance_is_left_alone() {
     assert!(gone.status == 303 && gone.sets("aiq_session").is_some() && !removes_old(&gone), "{gone:?}");
     let alone = server.client().send("POST", "/logout", &[("Cookie", &foreign), form], b"csrf=x");
     assert!(!removes_old(&alone), "{alone:?}");
+    assert_is_nobody(&server, &foreign);
+}
+
+/// A copy of an instance that runs beside it has the same key file.
+#[test]
+fn the_old_name_of_a_copy_of_this_instance_is_left_alone() {
+    let (db, server) = serve(&[]);
+    let key = db.key_file();
+    let (_copys_db, copy) = serve(&[("SESSILE_KEY_FILE", &key)]);
+    let mut neighbour = server.client();
+    neighbour.log_in(KIM);
+    let foreign = old_jar(&neighbour);
+    assert_is_nobody(&copy, &foreign);
+    let json = ("Content-Type", "application/json");
+    let body = serde_json::json!({"email": KIM, "password": PASSWORD}).to_string();
+    let begun = copy.client().send("POST", "/api/establish-session", &[("Cookie", &foreign), json], body.as_bytes());
+    assert!(begun.sets("aiq_session").is_some() && !removes_old(&begun), "{begun:?}");
+}
+
+/// There is no session with these cookies, and there never was.
+fn assert_is_nobody(server: &Server, cookies: &str) {
+    let asked = server.client().send("GET", "/api/session", &[("Cookie", cookies)], b"");
+    assert_eq!((asked.status, asked.problem().as_str()), (401, "login-required"), "{asked:?}");
 }
 
 /// The cookies of a client as a version without ports in their names would have set them.

@@ -96,6 +96,25 @@ fn a_browser_that_keeps_no_cookies_is_told_so() {
 }
 
 #[test]
+fn a_page_that_was_open_before_the_password_was_given_again_still_works() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let token = client.form_token("/account");
+    for _ in 0..3 {
+        let confirmed = [("csrf", client.form_token("/confirm")), ("password", PASSWORD.into())];
+        let confirmed = confirmed.each_ref().map(|(name, value)| (*name, value.as_str()));
+        assert_eq!(client.form("/confirm", &confirmed).status, 303);
+        assert_eq!(client.get("/dashboard").status, 200);
+    }
+    let renamed = client.form("/account", &[("csrf", &token), ("name", "Kim Lee")]);
+    assert_eq!(renamed.status, 303, "{renamed:?}");
+    let out = client.form("/logout", &[("csrf", &token)]);
+    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!(client.get("/api/session").status, 401);
+}
+
+#[test]
 fn a_sign_out_with_a_stale_token_asks_once_more() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
