@@ -59,6 +59,8 @@ pub fn serve(
                 .and_then(http(&parts, stopping.clone()))
         }),
         Some(mut config) => {
+            // Actix would let so few shake hands at once that one address could keep everybody out; the places bound it.
+            actix_tls::accept::max_concurrent_tls_connect(most);
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder.listen("https", listener, move || {
                 let places = places.clone();

@@ -1,5 +1,6 @@
 //! TLS of the program's own: real handshakes, and a certificate that changes while it serves.
 
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -26,6 +27,27 @@ fn it_serves_https_with_secure_cookies_and_hsts() {
     let plain = ureq::get(format!("http://127.0.0.1:{}/healthz", server.port)).call();
     assert!(plain.is_err());
     assert_eq!(server.terminate(), Some(0));
+}
+
+/// Actix lets 256 connections of a worker shake hands at once by itself.
+#[test]
+fn connections_that_never_shake_hands_keep_nobody_out() {
+    let (_db, server, made, _files) = serve_with(&[("SESSILE_WORKERS", "1")]);
+    // They are closed after three seconds, which a busy machine may take to open them.
+    let kept_nobody_out = (0..5).any(|_| {
+        let silent: Vec<TcpStream> =
+            (0..300).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
+        let mut browser = Https::connect(server.port, &made).expect("a handshake");
+        assert_eq!(browser.ask("GET /healthz", &[], "").status, 200);
+        silent.iter().all(is_open)
+    });
+    assert!(kept_nobody_out, "a handshake waited for another to end");
+}
+
+fn is_open(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let peeked = stream.peek(&mut [0]);
+    peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 #[test]
@@ -101,13 +123,19 @@ fn files_that_cannot_be_used_stop_the_start() {
 }
 
 fn serve() -> (TestDb, Server, Made, (PathBuf, PathBuf)) {
+    serve_with(&[])
+}
+
+fn serve_with(more: &[(&str, &str)]) -> (TestDb, Server, Made, (PathBuf, PathBuf)) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let made = Made::new();
     let files = (db.folder.join("cert.pem"), db.folder.join("key.pem"));
     made.write(&files.0, &files.1);
     let (cert, key) = (files.0.display().to_string(), files.1.display().to_string());
-    let server = Server::start(&db, &[("SESSILE_TLS_CERT", &cert), ("SESSILE_TLS_KEY", &key)]);
+    let mut settings = vec![("SESSILE_TLS_CERT", cert.as_str()), ("SESSILE_TLS_KEY", key.as_str())];
+    settings.extend(more);
+    let server = Server::start(&db, &settings);
     (db, server, made, files)
 }
 
