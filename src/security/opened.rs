@@ -4,6 +4,7 @@
 //!
 //! Invariant: nothing is decided here but who is told what. People are told only what is certain.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
@@ -23,6 +24,11 @@ const FORWARDING: [&str; 7] =
 
 /// Time between two lines of the log about the same fault.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Hosts of proxies that are remembered.
+const MOST_HOSTS: usize = 8;
+/// A name of the DNS has at most 253 characters, and a port has six.
+const LONGEST_HOST: usize = 260;
 
 /// Where a page was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +50,7 @@ pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
         return if host_is_right { Opened::Here } else { Opened::BehindWrongHost };
     }
     if !host_is_right {
-        return judge_host(req, site, host);
+        return if site.wrong_hosts.is_known(host) { Opened::BehindWrongHost } else { judge_host(req, site, host) };
     }
     match scheme(req, site, host, said.as_deref()) {
         Some(is_https) if is_https != site.public.is_https() => Opened::Elsewhere,
@@ -96,11 +102,18 @@ fn is_from_trusted_proxy(req: &HttpRequest, site: &Site) -> bool {
     req.peer_addr().is_some_and(|peer| proxies::is_trusted(peer.ip(), &site.proxies))
 }
 
-/// Whether a proxy stands between. No browser speaks HTTP/1.0, which nginx does by default.
+/// Whether a proxy stands between. No browser speaks HTTP/1.0, which nginx does by default, and none on another machine asks
+/// for a loopback address.
 fn is_passed_on(req: &HttpRequest, site: &Site) -> bool {
     is_from_trusted_proxy(req, site)
         || req.version() < Version::HTTP_11
+        || is_from_elsewhere_to_loopback(req)
         || FORWARDING.iter().any(|name| req.headers().contains_key(*name))
+}
+
+fn is_from_elsewhere_to_loopback(req: &HttpRequest) -> bool {
+    let is_remote = req.peer_addr().is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
+    is_remote && host(req.uri(), req.headers()).is_some_and(is_loopback)
 }
 
 /// The origin of the page of ours that caused the request, as the browser says in `Origin`, or else in `Referer`. What is
@@ -151,13 +164,16 @@ fn is_loopback(host: &str) -> bool {
 #[derive(Debug, Default)]
 pub struct WrongHosts {
     count: AtomicU64,
-    last: Mutex<Times>,
+    last: Mutex<Last>,
 }
 
 #[derive(Debug, Default)]
-struct Times {
+struct Last {
     seen: Option<Stopwatch>,
     logged: Option<Stopwatch>,
+    /// The hosts that proxies passed on, newest last. A later request with such a host, and with nothing else that tells of a
+    /// proxy, came the same way.
+    hosts: VecDeque<String>,
 }
 
 impl WrongHosts {
@@ -165,27 +181,45 @@ impl WrongHosts {
     pub fn note(&self, req: &HttpRequest, site: &Site) {
         self.count.fetch_add(1, Ordering::Relaxed);
         let now = Stopwatch::now();
+        let host = host(req.uri(), req.headers()).unwrap_or_default();
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             last.seen = Some(now);
+            last.remember(host);
             if last.logged.is_some_and(|logged| now.duration_since(logged) < LOG_INTERVAL) {
                 return;
             }
             last.logged = Some(now);
         }
-        let host = quoted(host(req.uri(), req.headers()).unwrap_or_default());
         tracing::warn!(
-            host,
+            host = quoted(host),
             public = site.public.origin(),
             "a proxy passes on another Host than the one that browsers send, so pages opened at a wrong address cannot be \
              told apart: let it pass Host on (nginx: proxy_set_header Host $http_host;), or mend SESSILE_PUBLIC_URL"
         );
     }
 
+    fn is_known(&self, host: &str) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+
     /// How many there were since the start, and how long ago the last one was.
     pub fn seen(&self) -> (u64, Option<Duration>) {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         (self.count.load(Ordering::Relaxed), last.seen.map(|seen| seen.elapsed()))
+    }
+}
+
+impl Last {
+    fn remember(&mut self, host: &str) {
+        if host.len() > LONGEST_HOST || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            return;
+        }
+        if self.hosts.len() == MOST_HOSTS {
+            self.hosts.pop_front();
+        }
+        self.hosts.push_back(host.to_owned());
     }
 }
 
@@ -238,7 +272,9 @@ mod tests {
         let cases: &[(&str, Version, Sent<'_>, Opened)] = &[
             // No proxy in sight.
             (direct, new, &[right], Elsewhere),
-            (direct, new, &[ip], Elsewhere),
+            ("127.0.0.1", new, &[ip], Elsewhere),
+            // Nobody else can ask for our loopback address.
+            (direct, new, &[ip], BehindWrongHost),
             (direct, new, &[("host", "www.example.com"), fetch], Elsewhere),
             (direct, new, &[right, ("referer", "http://id.example.com/login")], Elsewhere),
             (direct, new, &[right, ("referer", "https://www.example.org/")], Elsewhere),
@@ -286,5 +322,28 @@ mod tests {
         assert_eq!(opened(&local, "127.0.0.1", new, &[("host", "localhost:8080"), fetch]), Elsewhere);
         let fronted = site("https://localhost:8443", &[]);
         assert_eq!(opened(&fronted, "127.0.0.1", new, &[("host", "localhost:8443"), fetch]), Here);
+    }
+
+    #[test]
+    fn a_host_that_a_proxy_has_passed_on_is_known_again() {
+        let plain = site("http://shop.lan:8306", &[]);
+        let request = |sent: &[(&str, &str)]| {
+            let mut request = TestRequest::get().uri("/login").peer_addr(([127, 0, 0, 1], 9).into());
+            for (name, value) in sent {
+                request = request.append_header((*name, *value));
+            }
+            request.to_http_request()
+        };
+        let typed = request(&[("host", "127.0.0.1:8080")]);
+        assert_eq!(judge(&typed, &plain), Opened::Elsewhere);
+        let sheet = request(&[("host", "127.0.0.1:8080"), ("referer", "http://shop.lan:8306/login")]);
+        assert_eq!(judge(&sheet, &plain), Opened::BehindWrongHost);
+        plain.wrong_hosts.note(&sheet, &plain);
+        assert_eq!(judge(&typed, &plain), Opened::BehindWrongHost);
+        assert_eq!(judge(&request(&[("host", "192.168.0.7:8080")]), &plain), Opened::Elsewhere);
+        for n in 0..100 {
+            plain.wrong_hosts.note(&request(&[("host", &format!("h{n}"))]), &plain);
+        }
+        assert_eq!(plain.wrong_hosts.last.lock().unwrap().hosts.len(), MOST_HOSTS);
     }
 }
