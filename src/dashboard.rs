@@ -161,7 +161,11 @@ fn ending_of(device: &SignedIn<'_>) -> Ending {
     }
 }
 
+/// By the time of day where the reader is, if that is known.
 fn greeting(now: Instant) -> &'static str {
+    if !page::is_zone_known() {
+        return "Hello";
+    }
     match zoned(now).hour() {
         5..=11 => "Good morning",
         12..=17 => "Good afternoon",

@@ -38,7 +38,11 @@ use crate::{
         Sessions, guard,
         request::{Presented, RequestFacts},
     },
+    text,
 };
+
+/// Characters of a path in the log: whoever asks for a longer one fills no disk with it.
+const LONGEST_PATH: usize = 256;
 
 /// The layer.
 ///
@@ -59,7 +63,7 @@ pub async fn answer(
         req.extensions_mut().insert(client);
     }
     // At the level of errors, so that lines of every level carry the request's name.
-    let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %asked.path);
+    let span = tracing::error_span!("request", id = %asked.id, method = %asked.method, path = %text::shortened(&asked.path, LONGEST_PATH));
     span.in_scope(|| {
         if !is_of_operations(&asked.path) && opened::judge(req.request(), &site) == Opened::BehindWrongHost {
             site.wrong_hosts.note(req.request(), &site);

@@ -109,8 +109,8 @@ pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Resu
 
 fn wrong_key(what: &str) -> Error {
     Error::Conflict(format!(
-        "sessions live and {what} (SESSILE_KEY_FILE): restore it; if it is lost for good, end them all with `sessile session \
-         revoke --all`"
+        "sessions live and {what} (SESSILE_KEY_FILE): restore it; if it is lost for good, make another \
+         (`umask 077; head -c 64 /dev/urandom | base64 -w0`) and end all sessions with `sessile session revoke --all`"
     ))
 }
 

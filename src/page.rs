@@ -237,6 +237,11 @@ pub fn zoned(at: Instant) -> jiff::ZonedDateTime {
     at.timestamp().to_zoned_datetime(reader_zone().unwrap_or_else(jiff::tz::TimeZone::system))
 }
 
+/// Whether the zone of the reader is known.
+pub fn is_zone_known() -> bool {
+    reader_zone().is_some()
+}
+
 fn reader_zone() -> Option<jiff::tz::TimeZone> {
     zone::named(&reader_zone_name()?)
 }

@@ -36,8 +36,17 @@ fn from_stdin() -> Result<String> {
         bytes.pop();
     }
     refuse_windows(&bytes)?;
-    String::from_utf8(bytes)
-        .map_err(|_| Error::Invalid("the password on stdin is not UTF-8: convert it, or type it at a terminal".into()))
+    let password = String::from_utf8(bytes).map_err(|_| {
+        Error::Invalid("the password on stdin is not UTF-8: convert it, or type it at a terminal".into())
+    })?;
+    if password.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(Error::Invalid(
+            "the password on stdin has a control character in it, such as a second line or a NUL, that nobody can type: \
+             write one line of UTF-8"
+                .into(),
+        ));
+    }
+    Ok(password)
 }
 
 /// What Windows programs add to a text, and no keyboard types: the person could never sign in.

@@ -90,7 +90,8 @@ pub fn durability(weaknesses: &[String]) -> Finding {
 pub fn clock(offset_micros: i64) -> Finding {
     let offset = offset_micros / 1000;
     if offset.abs() > CLOCK_TOLERANCE_MS {
-        return Err(format!("this machine is {offset} ms behind the database: let NTP set the clocks of both"));
+        let (by, side) = (offset.unsigned_abs(), if offset > 0 { "behind" } else { "ahead of" });
+        return Err(format!("this machine is {} s {side} the database: let NTP set the clocks of both", by / 1000));
     }
     Ok(format!("{} ms between this machine and the database", offset.abs()))
 }

@@ -80,7 +80,7 @@ pub async fn acknowledge(conn: &mut Conn<'_>, account_id: &str, id: &str, in_use
     match device.forgotten_at {
         // That was all it was kept for.
         Some(_) => known::forget(conn, account_id, id, Rest::Nothing).await?,
-        None => set(conn, id).await?,
+        None => set(conn, account_id, id).await?,
     }
     Ok(true)
 }

@@ -153,7 +153,7 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
     let Again { ended, email, next, notice, email_error, password_error } = again;
     desk.form(|token| {
         let page = Page::new(&desk.req, "Sign in");
-        let signup = desk.site.signup == Signup::Open;
+        let signup = desk.site.signup == Signup::Open && desk.site.has_owner();
         page::answer(
             status,
             &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },

@@ -22,12 +22,17 @@ const LARGEST_SIZE: u64 = 1 << 40;
 /// PostgreSQL keeps its deadlines in milliseconds in an i32, just over 24 days.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
-/// What holds for every value: it is not empty and was UTF-8.
+/// What holds for every value: it is not empty, was UTF-8, and is one line that can be seen.
 pub(super) fn text(value: &str) -> Result<&str, String> {
     if value.is_empty() {
         Err("is empty: write a value, or leave it unset".to_owned())
     } else if value.contains('\u{fffd}') {
         Err("is not UTF-8: write it in UTF-8".to_owned())
+    } else if value.contains(char::is_control) {
+        Err(format!(
+            "{} has a control character in it: remove it (a line that was written on Windows ends in one)",
+            quoted(value)
+        ))
     } else {
         Ok(value)
     }

@@ -1,6 +1,10 @@
 //! The picture of a week of sign-ins, in numbers and in words.
 
-use crate::{audit::Kind, db::Instant, page::zoned};
+use crate::{
+    audit::Kind,
+    db::Instant,
+    page::{self, zoned},
+};
 
 /// The bars stand on this line and are at most so high.
 const BASELINE: i32 = 94;
@@ -65,7 +69,11 @@ impl Week {
         let most = counts.iter().map(|count| count.good + count.bad).max().unwrap_or(0);
         let days = (0..).zip(&counts).map(|(n, count)| Bar::draw(n, count, most)).collect();
         let failures = counts.iter().map(|count| count.bad).sum();
-        Self { days, text: week_in_words(&counts), failures }
+        let mut text = week_in_words(&counts);
+        if !page::is_zone_known() {
+            text.push_str(&format!(" Days as in {}.", zoned(now).strftime("%Z")));
+        }
+        Self { days, text, failures }
     }
 
     /// Wrong passwords in the week.
@@ -136,7 +144,8 @@ mod tests {
             week.days[6].good_h > 0 && week.days[5].good_h > 0 && week.days[4].bad_h > 0 && week.days[0].good_h == 0
         );
         let then = zoned(now.minus(day * 2)).strftime("%A").to_string();
-        assert_eq!(week.text, format!("2 sign-ins. One wrong password on {then}."));
+        let zone = zoned(now).strftime("%Z");
+        assert_eq!(week.text, format!("2 sign-ins. One wrong password on {then}. Days as in {zone}."));
         assert!(week.days.iter().all(|bar| bar.good_y >= 0 && bar.bad_y >= 0));
     }
 
