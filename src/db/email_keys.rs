@@ -62,9 +62,12 @@ macro_rules! bring_up_to_date {
         $conn.transaction::<(), $crate::error::Error, _>(|conn| {
             let stored: Vec<$crate::db::email_keys::Stored> =
                 accounts::table.select((accounts::id, accounts::email, accounts::email_key)).load(conn)?;
-            for (id, key) in $crate::db::email_keys::changed(stored)? {
-                let account = accounts::table.filter(accounts::id.eq(&id));
-                ::diesel::update(account).set(accounts::email_key.eq(&key)).execute(conn)?;
+            let changed = $crate::db::email_keys::changed(stored)?;
+            // One account's new key may be another's old one, so all old ones go first.
+            let in_between = changed.iter().map(|(id, _)| (id, id));
+            for (id, key) in in_between.chain(changed.iter().map(|(id, key)| (id, key))) {
+                let account = accounts::table.filter(accounts::id.eq(id));
+                ::diesel::update(account).set(accounts::email_key.eq(key)).execute(conn)?;
             }
             Ok(())
         })

@@ -27,7 +27,7 @@ const PLACE: &str = "SELECT current_user::text AS role, current_database()::text
      coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make, \
      has_database_privilege(current_database(), 'CREATE') AS may_make_schema, \
      current_setting('server_encoding') AS encoding, \
-     current_setting('default_transaction_read_only') = 'on' AS read_only";
+     (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only') AS read_only";
 
 #[derive(QueryableByName)]
 struct Place {
