@@ -141,7 +141,7 @@ async fn key_file(patient: &mut Patient) -> Finding {
             "there is no key file at {path} (SESSILE_KEY_FILE): the first start makes it; later, name the server's own"
         ));
     };
-    let mode = risks::key_file_mode(&patient.settings.key_file)?;
+    let mode = risks::key_file(&patient.settings)?;
     if Inspection::keys_of_servers(&patient.settings).await.iter().any(|theirs| *theirs != keys.trail().ids()) {
         return Err(format!("{path} holds other keys than the running server has read: restart the server"));
     }
@@ -319,6 +319,7 @@ fn certificate(settings: &Settings) -> Finding {
         Some(files) => {
             tls::Certificate::read(files)
                 .map_err(|error| format!("{error}: mend the files, or unset both settings"))?;
+            risks::tls_key(settings)?;
             Ok(format!("{} and its key go together", files.cert.display()))
         }
         None => Ok("not served here".to_owned()),

@@ -1,13 +1,14 @@
 //! What is wrong around the program although it can run: who may read its files, whom it believes, what the database may
 //! lose. `doctor` fails on it, and `serve` warns of it at the start; both find it here, so that they always agree.
 
+mod files;
 mod proxy_trust;
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
-
-pub use self::proxy_trust::proxy_trust;
-use crate::{db::inspect::Inspection, settings::Settings};
+pub use self::{
+    files::{database_files, key_file, tls_key},
+    proxy_trust::proxy_trust,
+};
+use crate::settings::Settings;
 
 /// What was seen, or what is wrong and what to do.
 pub type Finding = Result<String, String>;
@@ -18,8 +19,9 @@ const CLOCK_TOLERANCE_MS: i64 = 5_000;
 /// Logs what can be found without asking the database.
 pub fn warn(settings: &Settings) {
     let found = [
-        ("key file", key_file_mode(&settings.key_file)),
+        ("key file", key_file(settings)),
         ("database", database_files(settings)),
+        ("tls", tls_key(settings)),
         ("proxy trust", proxy_trust(settings)),
     ];
     for (check, finding) in found {
@@ -32,47 +34,6 @@ pub fn warn(settings: &Settings) {
 /// Logs one of them.
 pub fn warn_of(check: &str, wrong: &str) {
     tracing::warn!("{check}: {wrong} (`sessile doctor` fails on this)");
-}
-
-/// Whether nobody else may read the key file, or write it. A secret that is mounted for a group we belong to, as
-/// Kubernetes does with `fsGroup`, is read by the group.
-pub fn key_file_mode(path: &Path) -> Finding {
-    let shown = path.display();
-    let found = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
-    let mode = found.permissions().mode() & 0o777;
-    let is_ours = found.uid() == rustix::process::geteuid().as_raw();
-    let forbidden = if is_ours { 0o077 } else { 0o027 };
-    // Of a mounted secret root is the owner, also for a program that runs as root.
-    let is_mounted = is_ours && is_read_only(path) && mode & 0o037 == 0;
-    if mode & forbidden == 0 || is_mounted {
-        return Ok(format!("mode {mode:o}"));
-    }
-    Err(format!(
-        "{shown} is open to others (mode {mode:o}): run `chmod 600 {shown}`; for a secret of Kubernetes set defaultMode \
-         0440 and fsGroup"
-    ))
-}
-
-fn is_read_only(path: &Path) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|found| found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-}
-
-/// Whether the database's files, if it is files, are out of others' reach.
-pub fn database_files(settings: &Settings) -> Finding {
-    if let Some(folder) = Inspection::open_folder(settings) {
-        let folder = folder.display();
-        return Err(format!(
-            "its folder {folder} is open to everybody, who could take the database away: run `chmod o-w {folder}`"
-        ));
-    }
-    let open = Inspection::open_files(settings);
-    if open.is_empty() {
-        return Ok("nobody else may read it".to_owned());
-    }
-    let files: Vec<String> = open.iter().map(|(path, _)| path.display().to_string()).collect();
-    let modes: Vec<String> = open.iter().map(|(_, mode)| format!("{mode:o}")).collect();
-    let (files, modes) = (files.join(" "), modes.join(", "));
-    Err(format!("{files} can be read by others (mode {modes}): run `chmod 600 {files}`"))
 }
 
 /// Whether the database keeps what it acknowledges, by what was found weak.

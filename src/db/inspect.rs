@@ -97,6 +97,14 @@ impl Inspection {
         (mode & 0o002 != 0).then_some(folder)
     }
 
+    /// The database's file, if it is one.
+    pub fn file(settings: &Settings) -> Option<&Path> {
+        match &settings.database {
+            DatabaseUrl::Sqlite(path) => Some(path),
+            DatabaseUrl::Postgres(_) => None,
+        }
+    }
+
     /// The database's files that others than their owner and group can read or write, with their modes.
     pub fn open_files(settings: &Settings) -> Vec<(PathBuf, u32)> {
         let DatabaseUrl::Sqlite(path) = &settings.database else {

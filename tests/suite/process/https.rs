@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ impl Made {
     pub fn write(&self, certificate: &Path, key: &Path) {
         std::fs::write(certificate, &self.certificate).expect("a file");
         std::fs::write(key, &self.key).expect("a file");
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).expect("a mode");
     }
 }
 

@@ -77,6 +77,34 @@ fn files_that_others_can_read_are_warned_of_by_serve_and_fail_in_doctor() {
     assert!(!log.contains("WARN"), "{log}");
 }
 
+#[test]
+fn copies_and_the_key_of_the_certificate_count_too() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let made = super::https::Made::new();
+    let [cert, tls] = ["cert.pem", "key.pem"].map(|name| db.folder.join(name));
+    made.write(&cert, &tls);
+    set_mode(&tls, 0o600);
+    let copies = [("key file", "session.key.bak"), ("database", "test.sqlite3.old"), ("database", "of-monday")];
+    let settings = [("SESSILE_TLS_CERT", cert.to_str().unwrap()), ("SESSILE_TLS_KEY", tls.to_str().unwrap())];
+    let failed = |check: &str, path: &Path| {
+        let said = super::ask_with(&db, &settings, &["doctor"], "").stdout;
+        let begins = format!("FAIL {check}: ");
+        said.lines().any(|line| line.starts_with(&begins) && line.contains(&path.display().to_string()))
+    };
+    for (check, name) in copies {
+        let copy = db.folder.join(name);
+        let original = db.folder.join(if check == "database" { "test.sqlite3" } else { "session.key" });
+        std::fs::copy(original, &copy).unwrap();
+        set_mode(&copy, 0o644);
+        assert!(failed(check, &copy), "{name}");
+        set_mode(&copy, 0o600);
+        assert!(!failed(check, &copy), "{name}");
+    }
+    set_mode(&tls, 0o644);
+    assert!(failed("tls", &tls));
+}
+
 /// Kubernetes mounts a secret so: it belongs to root, and to a group that we are in.
 #[test]
 fn a_key_file_of_root_that_our_group_may_read_is_in_order() {
