@@ -122,6 +122,11 @@ pub(in crate::db) fn is_foreign(table: &str, schema: &str) -> Error {
 pub(in crate::db) const SCHEMA: &str = "SELECT coalesce(current_schema()::text, '') AS value";
 
 async fn make_schema(conn: &mut AsyncPgConnection, schema: &str) -> Result<()> {
+    if schema.starts_with("pg_") {
+        return Err(refused(format!(
+            "PostgreSQL keeps names that begin with pg_ for itself: name another schema than {schema} in search_path=…"
+        )));
+    }
     let name = literal(schema);
     let there = format!("SELECT count(*)::text AS value FROM pg_namespace WHERE nspname = {name}");
     if values(conn, &there).await?.concat() == "0" {

@@ -104,7 +104,7 @@ fn a_database_that_cannot_hold_every_text_or_takes_no_writes_is_refused() {
     assert_named(&at("postgres", "fixed"), "schema", &["fixed", "RESET default_transaction_read_only"]);
     assert_named(&at("nologin", "postgres"), "database", &["ALTER ROLE", "LOGIN"]);
     assert_named(&at("nobody", "postgres"), "database", &["ALTER ROLE", "CONNECTION LIMIT"]);
-    assert_named(&with(&db, "postgres", "?search_path=pg_mine"), "database", &["DATABASE_URL"]);
+    ask(&with(&db, "postgres", "?search_path=pg_mine"), &["migrate"], "").refused(&["pg_mine", "search_path"]);
 }
 
 #[test]
