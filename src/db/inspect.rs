@@ -160,7 +160,7 @@ impl Inspection {
     /// When it does not answer.
     pub async fn weaknesses(&mut self) -> Result<Vec<String>> {
         let postgres = "SELECT name || ' is off' AS value FROM pg_settings \
-            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' \
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND reset_val = 'off' \
             UNION ALL SELECT 'the server is a standby' WHERE pg_is_in_recovery() \
             UNION ALL SELECT 'default_transaction_read_only is on for this role or database' FROM pg_settings \
             WHERE name = 'default_transaction_read_only' AND reset_val = 'on'";

@@ -16,7 +16,7 @@ use tokio_postgres::{
     tls::TlsStream,
 };
 
-use super::{ConnectPlan, causes, refusal::ConnectError};
+use super::{ConnectPlan, causes, options::ENFORCE_FOREIGN_KEYS, refusal::ConnectError};
 
 /// A connection and what its server has said beside its answers.
 pub struct Connection {
@@ -134,10 +134,10 @@ pub(super) async fn prepare(client: &Client, settings: &[(String, String)]) -> R
         .iter()
         .map(|(name, value)| format!("set_config({}, {}, false), ", literal(name), literal(value)))
         .collect();
-    let asked = client.simple_query(&format!("SELECT {set}pg_is_in_recovery()")).await;
+    let asked = client.simple_query(&format!("SELECT {set}{ENFORCE_FOREIGN_KEYS}, pg_is_in_recovery()")).await;
     let answer = asked.map_err(|error| ConnectError::of(&error))?;
     let row = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(settings.len()),
+        SimpleQueryMessage::Row(row) => row.get(settings.len() + 1),
         _ => None,
     });
     match row {

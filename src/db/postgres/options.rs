@@ -6,6 +6,28 @@ use std::time::Duration;
 /// A transaction in which nothing happens is ended after two deadlines of a statement, but not before this.
 const SHORTEST_IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
+/// What the promises rest on. A default of the role, of the database or of the URL must not change it.
+const FIXED: [(&str, &str); 10] = [
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    // A commit that was acknowledged is on disk, and on the synchronous standby if there is one.
+    ("synchronous_commit", "on"),
+    // A cancelled wait for the synchronous standby is reported by nothing but a warning.
+    ("client_min_messages", "warning"),
+    // How constants in statements are read, and how values are written as text.
+    ("client_encoding", "UTF8"),
+    ("standard_conforming_strings", "on"),
+    ("bytea_output", "hex"),
+    ("DateStyle", "ISO, MDY"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+];
+
+/// An expression that keeps foreign keys and their cascades enforced. Only a superuser may set this parameter, so it is set
+/// only where it has to be; a role that may not set it is refused.
+pub(super) const ENFORCE_FOREIGN_KEYS: &str = "CASE WHEN current_setting('session_replication_role') = 'replica' \
+     THEN set_config('session_replication_role', 'origin', false) END";
+
 /// Names and values, in the order in which they are set.
 pub(super) type Settings = Vec<(String, String)>;
 
@@ -21,12 +43,12 @@ pub(super) fn session(
     let mut settings = options.map_or_else(|| Ok(Vec::new()), parse)?;
     settings.extend(search_path.map(|path| ("search_path".to_owned(), path.to_owned())));
     let idle = statement_timeout.saturating_mul(2).max(SHORTEST_IDLE_IN_TRANSACTION);
-    let own = [
+    let timeouts = [
         ("statement_timeout", milliseconds(statement_timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(idle)),
-        ("default_transaction_isolation", "read committed".to_owned()),
     ];
-    settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    settings.extend(timeouts.map(|(name, value)| (name.to_owned(), value)));
+    settings.extend(FIXED.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Ok(settings)
 }
 
@@ -109,6 +131,12 @@ mod tests {
         let last = settings.iter().rev().find(|(name, _)| name == "statement_timeout").unwrap();
         assert_eq!(last.1, "3000");
         assert_eq!(search_path(&settings), Some("app"));
+        let weaker =
+            "-c client_min_messages=error -c synchronous_commit=off -c default_transaction_isolation=serializable";
+        let settings = session(Some(weaker), None, SECOND).unwrap();
+        let value = |name| settings.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+        let names = ["client_min_messages", "synchronous_commit", "default_transaction_isolation"];
+        assert_eq!(names.map(value), [Some("warning"), Some("on"), Some("read committed")]);
         assert_eq!((milliseconds(Duration::MAX), milliseconds(Duration::ZERO)), ("2147483647".into(), "1".into()));
     }
 }

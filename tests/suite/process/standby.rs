@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{KIM, ask, assert_ended, assert_unavailable, cluster::Cluster, faults::proxy::Proxy};
-use crate::support::{Client, Server, TestDb, add_user, eventually};
+use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventually};
 
 /// A primary, a standby that is about to fall behind, and a database whose address leads to the first of them.
 fn behind_an_address() -> (Cluster, Cluster, Proxy, TestDb) {
@@ -82,7 +82,13 @@ fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
     actix_web::rt::System::new().block_on(async {
         let (primary, db) = Cluster::start();
         add_user(&db, KIM, "owner");
-        let server = Server::start(&db, &[("SESSILE_STATEMENT_TIMEOUT", "60s"), ("SESSILE_POOL_TIMEOUT", "30s")]);
+        // Neither the role nor the URL can turn off the wait or its warning.
+        primary.sql("ALTER ROLE postgres SET client_min_messages = error");
+        primary.sql("ALTER ROLE postgres SET synchronous_commit = local");
+        let url = format!("{}?options=-c%20client_min_messages%3Dpanic", db.url);
+        let more =
+            [("SESSILE_STATEMENT_TIMEOUT", "60s"), ("SESSILE_POOL_TIMEOUT", "30s"), ("DATABASE_URL", url.as_str())];
+        let server = Server::start(&db, &more);
         let mut client = server.client();
         client.log_in(KIM);
         let data = json!({"n": 1});
@@ -112,4 +118,25 @@ fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
         assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
         assert_ended(&again.get("/api/session"), "logged-out");
     });
+}
+
+/// Without its foreign keys, PostgreSQL would not carry the former keys of a session along when it gets a new one.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn foreign_keys_are_enforced_whatever_the_url_says() {
+    let db = TestDb::new(Engine::Postgres);
+    add_user(&db, KIM, "owner");
+    let sign = if db.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{sign}options=-c%20session_replication_role%3Dreplica", db.url);
+    let server = Server::start(&db, &[("DATABASE_URL", &url)]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let mut first = client.clone();
+    for _ in 0..2 {
+        let csrf = client.form_token("/confirm");
+        assert_eq!(client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]).status, 303);
+        assert_eq!(client.get("/api/session").status, 200);
+    }
+    assert_eq!(first.json("DELETE", "/api/session", &Value::Null).status, 204);
+    assert_ended(&client.get("/api/session"), "logged-out");
 }
