@@ -20,7 +20,7 @@ use crate::{
         result::OperationResult,
         revision::Known,
     },
-    error::{Error, Result},
+    error::{EndedBecause, Error, Result},
     security::{Site, json::Object, rates::Act},
     session::{CurrentUser, SessionView, Sessions},
 };
@@ -80,22 +80,28 @@ pub async fn sync(sent: web::Json<Object<Call>>, user: Result<CurrentUser>, desk
     let Object(call) = sent.into_inner();
     match user {
         Ok(user) => carry_out(call, user, &desk).await,
-        Err(error) if desk.facts.is_former() => Err(end_by_name(call, &desk).await?.unwrap_or(error)),
+        Err(error @ Error::SessionEnded(_)) => Err(end_by_name(call, &desk).await?.unwrap_or(error)),
         Err(error) => Err(error),
     }
 }
 
-/// A key from before a rotation can still end its session, whichever of its ids the operation names. Nothing else of the
-/// call is done, and the answer is 401: the queue stays with the client.
+/// A key from before a rotation can still end its session, whichever of its ids the operation names; so can each of several
+/// keys. Nothing else of the call is done, and the answer is 401: the queue stays with the client.
 async fn end_by_name(call: Call, desk: &Desk) -> Result<Option<Error>> {
     let operations = call.operations.unwrap_or_default();
     let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));
     let named: Vec<String> = sent.filter_map(|one| one.ends_session().map(str::to_owned)).collect();
-    let Some(key) = desk.facts.presented_key().filter(|_| !named.is_empty()) else {
+    if named.is_empty() {
         return Ok(None);
-    };
-    desk.sessions.log_out_named(&key, named, desk.facts.ip.clone()).await?;
-    desk.ended_meanwhile().await.map(Some)
+    }
+    let mut ended = false;
+    for key in desk.facts.keys_to_end()? {
+        ended |= desk.sessions.log_out_named(&key, named.clone(), desk.facts.ip.clone()).await?;
+    }
+    match ended {
+        true => Ok(Some(Error::SessionEnded(EndedBecause::LoggedOut))),
+        false => desk.ended_meanwhile().await.map(Some),
+    }
 }
 
 /// Counts what is to be done. What only ends sessions is never refused.

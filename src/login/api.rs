@@ -48,7 +48,7 @@ pub async fn establish(sent: web::Json<Object<Credentials>>, desk: Desk) -> Resu
     let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
     let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
-    let visit = Visit::new(&desk).on_device(name, device.installed);
+    let visit = Visit::by_form(&desk).on_device(name, device.installed);
     let welcome = match rule::log_in(&desk, &email, password, visit).await? {
         Outcome::Welcome(welcome) => welcome,
         Outcome::Refused => return Err(Error::InvalidCredentials),
@@ -66,24 +66,26 @@ pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
 }
 
-/// `DELETE /api/session`, with a key from before a rotation too.
+/// `DELETE /api/session`, also with a key from before a rotation, and with several keys.
 ///
 /// # Errors
 /// Without a login, or when the database is away: nothing is claimed that did not happen.
 pub async fn log_out(user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
-    let is_former = desk.facts.is_former();
-    if !is_former {
-        user?;
-    }
+    let (is_live, is_nobody) = match user {
+        Ok(_) => (true, false),
+        Err(Error::SessionEnded(_)) => (false, false),
+        Err(Error::LoginRequired) => (false, true),
+        Err(error) => return Err(error),
+    };
     if !end_this(&desk.facts, &desk.sessions).await? {
-        return Err(desk.ended_meanwhile().await?);
+        return Err(if is_nobody { Error::LoginRequired } else { desk.ended_meanwhile().await? });
     }
     let mut answer = HttpResponse::NoContent().finish();
-    if is_former {
-        forget_cookie(&desk, &mut answer)?;
-    } else {
+    if is_live {
         desk.goodbye(true);
         clear_cache(&mut answer);
+    } else {
+        forget_cookie(&desk, &mut answer)?;
     }
     Ok(answer)
 }

@@ -51,15 +51,17 @@ pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
     Ok(answer)
 }
 
-/// Ends the session of this request, also by a key from before a rotation; whether it lived.
+/// Ends the session of every key in this request, also by a key from before a rotation; whether any lived. Where a second
+/// cookie was planted, nothing tells which of the keys is the person's own, so all are ended.
 ///
 /// # Errors
-/// When the database is away.
+/// When the database is away, or there are too many keys.
 pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
-    match facts.presented_key() {
-        Some(key) if !facts.has_ended() => sessions.log_out(&key, facts.ip.clone()).await,
-        _ => Ok(false),
+    let mut ended = false;
+    for key in facts.keys_to_end()? {
+        ended |= sessions.log_out(&key, facts.ip.clone()).await?;
     }
+    Ok(ended)
 }
 
 /// A cookie of a session that has ended stays until somebody signs in or out.

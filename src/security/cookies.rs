@@ -14,7 +14,10 @@ use crate::{
     clock::zone,
     key_file::Keys,
     secret::{self, Secret},
-    session::{SessionKey, request::Presented},
+    session::{
+        SessionKey,
+        request::{MOST_KEYS, Presented},
+    },
     settings::PublicUrl,
 };
 
@@ -55,6 +58,8 @@ struct BeforePorts {
 pub struct SentSession {
     /// The session that the request presents.
     pub presented: Presented,
+    /// Every session key of ours in the request, each once. A sign-out ends the sessions of all of them.
+    pub keys: Vec<SessionKey>,
     /// The key came under the name without a port and is to be set again under the current name.
     pub under_old_name: bool,
     /// The presented key came under the name without a port. That cookie goes with the next login or logout. Every other cookie
@@ -86,24 +91,20 @@ impl CookieNames {
 
     /// The session cookies in these headers. A cookie under the current name wins over one under the old name.
     pub fn sent_session(&self, headers: &HeaderMap, keys: &Keys) -> SentSession {
-        let current = presented(headers, &self.session, keys);
-        let old = match &self.before_ports {
-            Some(names) => presented(headers, &names.session, keys),
-            None => Presented::Nothing,
-        };
-        let Presented::Key(old) = old else {
-            return SentSession { presented: current, under_old_name: false, holds_old_cookie: false };
-        };
-        match current {
-            Presented::Nothing | Presented::Foreign => {
-                SentSession { presented: Presented::Key(old), under_old_name: true, holds_old_cookie: true }
+        let current = SessionCookies::read(headers, &self.session, keys);
+        let old = self.before_ports.as_ref().map(|names| SessionCookies::read(headers, &names.session, keys));
+        let old = old.unwrap_or_default();
+        let (presented, under_old_name, holds_old_cookie) = match (current.presented(), old.presented()) {
+            (Presented::Nothing | Presented::Foreign, Presented::Key(old)) => (Presented::Key(old), true, true),
+            (Presented::Key(key), Presented::Key(old)) => {
+                let is_same = key.is_same(&old);
+                (Presented::Key(key), false, is_same)
             }
-            Presented::Key(key) => SentSession {
-                holds_old_cookie: key.expose() == old.expose(),
-                presented: Presented::Key(key),
-                under_old_name: false,
-            },
-        }
+            (current, _) => (current, false, false),
+        };
+        let mut keys = current.keys;
+        old.keys.into_iter().for_each(|key| add_once(&mut keys, key));
+        SentSession { presented, keys, under_old_name, holds_old_cookie }
     }
 
     /// Leaves in a request only what was accepted: the session's key, signed by the first key under the current name, and our
@@ -232,23 +233,42 @@ impl CookieNames {
     }
 }
 
-/// The session key under a name. Several different keys of ours count as none: the browser holds at most one that we set, and
-/// nothing tells it from one that was planted.
-fn presented(headers: &HeaderMap, name: &str, keys: &Keys) -> Presented {
-    let mut found: Option<SessionKey> = None;
-    let mut any = false;
-    for (_, value) in sent(headers).filter(|(sent, _)| *sent == name) {
-        any = true;
-        let Some(key) = value.and_then(|value| verified(name, value, keys)) else { continue };
-        match &found {
-            Some(other) if other.expose() != key.expose() => return Presented::Foreign,
-            _ => found = Some(key),
+/// The session cookies under one name.
+#[derive(Default)]
+struct SessionCookies {
+    /// Whether there is any, ours or not.
+    any: bool,
+    /// The keys that we signed, each once.
+    keys: Vec<SessionKey>,
+}
+
+impl SessionCookies {
+    fn read(headers: &HeaderMap, name: &str, keys: &Keys) -> Self {
+        let mut found = Self::default();
+        for (_, value) in sent(headers).filter(|(sent, _)| *sent == name) {
+            found.any = true;
+            if let Some(key) = value.and_then(|value| verified(name, value, keys)) {
+                add_once(&mut found.keys, key);
+            }
+        }
+        found
+    }
+
+    /// The session that they present. Several different keys of ours present none: the browser holds at most one that we
+    /// set, and nothing tells it from one that was planted.
+    fn presented(&self) -> Presented {
+        match self.keys.as_slice() {
+            [key] => Presented::Key(key.clone()),
+            [] if !self.any => Presented::Nothing,
+            _ => Presented::Foreign,
         }
     }
-    match found {
-        Some(key) => Presented::Key(key),
-        None if any => Presented::Foreign,
-        None => Presented::Nothing,
+}
+
+/// Adds a key that is not among these. One more than a sign-out ends is enough to see that there are too many.
+fn add_once(keys: &mut Vec<SessionKey>, key: SessionKey) {
+    if keys.len() <= MOST_KEYS && !keys.iter().any(|other| other.is_same(&key)) {
+        keys.push(key);
     }
 }
 

@@ -91,6 +91,7 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let facts = RequestFacts {
         hints,
         browser_zone,
+        keys: sent.keys,
         renews_cookie: sent.under_old_name,
         ..RequestFacts::new(request_id, ip, user_agent, sent.presented)
     };

@@ -60,6 +60,11 @@ impl SessionKey {
         &self.secret
     }
 
+    /// Whether this is the same key.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.secret == other.secret
+    }
+
     /// The whole, for the cookie alone.
     pub fn expose(&self) -> String {
         format!("{}.{}", self.id, self.secret.expose())

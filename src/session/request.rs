@@ -12,7 +12,7 @@ use crate::{
     audit,
     db::Instant,
     device::Hints,
-    error::{EndedBecause, Error},
+    error::{EndedBecause, Error, Result},
     secret::Secret,
 };
 
@@ -20,15 +20,28 @@ tokio::task_local! {
     static REQUEST: Rc<RequestFacts>;
 }
 
+/// Session keys in one request whose sessions a sign-out ends.
+pub const MOST_KEYS: usize = 8;
+
 /// What a browser presented as its session.
 #[derive(Debug, Clone)]
 pub enum Presented {
     /// No session cookie.
     Nothing,
-    /// A cookie that we did not sign, or that holds no key.
+    /// A cookie that we did not sign, or that holds no key; or several with different keys.
     Foreign,
     /// A key that we signed once.
     Key(SessionKey),
+}
+
+impl Presented {
+    /// The key, if one was presented.
+    pub fn key(&self) -> Option<&SessionKey> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Nothing | Self::Foreign => None,
+        }
+    }
 }
 
 /// What became of it.
@@ -144,6 +157,8 @@ pub struct RequestFacts {
     pub hints: Hints,
     /// What it presented as its session.
     pub presented: Presented,
+    /// Every session key of ours that it carries, also where they are too many to present a session.
+    pub keys: Vec<SessionKey>,
     /// The session cookie came under its old name: the answer sets it under the current one.
     pub renews_cookie: bool,
     /// What became of that.
@@ -167,6 +182,7 @@ impl RequestFacts {
             user_agent,
             unattended: Cell::new(false),
             hints: Hints::default(),
+            keys: presented.key().into_iter().cloned().collect(),
             presented,
             renews_cookie: false,
             standing: RefCell::new(Standing::None),
@@ -184,7 +200,7 @@ impl RequestFacts {
 
     /// Whether this is the key that the request presented.
     pub fn presents(&self, key: &SessionKey) -> bool {
-        matches!(&self.presented, Presented::Key(own) if own.id() == key.id() && own.secret() == key.secret())
+        self.presented.key().is_some_and(|own| own.is_same(key))
     }
 
     /// The name of the time zone in which the answer is read.
@@ -194,10 +210,21 @@ impl RequestFacts {
 
     /// The key that was presented.
     pub fn presented_key(&self) -> Option<SessionKey> {
-        match &self.presented {
-            Presented::Key(key) => Some(key.clone()),
-            Presented::Nothing | Presented::Foreign => None,
+        self.presented.key().cloned()
+    }
+
+    /// The keys whose sessions a sign-out ends: all that the request carries, except one whose session is known to have
+    /// ended.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there are more than [`MOST_KEYS`]: then none is ended, and nothing may be claimed.
+    pub fn keys_to_end(&self) -> Result<Vec<SessionKey>> {
+        if self.keys.len() > MOST_KEYS {
+            let words = "your browser sent too many session cookies: delete this site's cookies in your browser";
+            return Err(Error::Invalid(words.into()));
         }
+        let has_ended = |key: &&SessionKey| self.has_ended() && self.presents(key);
+        Ok(self.keys.iter().filter(|key| !has_ended(key)).cloned().collect())
     }
 
     /// The present key of the session that lives, else the one that was presented.
@@ -226,11 +253,6 @@ impl RequestFacts {
     /// Whether there was a session, and it has ended.
     pub fn has_ended(&self) -> bool {
         matches!(*self.standing.borrow(), Standing::Ended(_))
-    }
-
-    /// Whether the key is one from before a rotation, which can do no more than end the session.
-    pub fn is_former(&self) -> bool {
-        matches!(*self.standing.borrow(), Standing::Former)
     }
 
     /// Why there is no session that lives.

@@ -281,6 +281,87 @@ fn assert_is_nobody(server: &Server, cookies: &str) {
     assert_eq!((asked.status, asked.problem().as_str()), (401, "login-required"), "{asked:?}");
 }
 
+/// A sibling origin may plant a second cookie that we have signed: its own key. Neither opens a session then.
+#[test]
+fn signing_out_with_several_keys_ends_the_session_of_each() {
+    let (db, server) = serve(&[]);
+    add_user(&db, ALEX, "member");
+    let name = server.cookie("aiq_session");
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let json = ("Content-Type", "application/json");
+    for way in ["form", "api", "goodbye"] {
+        for (first, second, port) in [(KIM, ALEX, true), (ALEX, KIM, true), (ALEX, KIM, false)] {
+            let (mut one, mut two) = (server.client(), server.client());
+            one.log_in(first);
+            two.log_in(second);
+            let ids = [super::session_id(&mut one), super::session_id(&mut two)];
+            let other = if port { name.as_str() } else { "aiq_session" };
+            let jar = format!("{name}={}; {other}={}", one.cookies["aiq_session"], two.cookies["aiq_session"]);
+            let jar = ("Cookie", jar.as_str());
+            let mut both = server.client();
+            if port {
+                assert_eq!(both.send("GET", "/api/session", &[jar], b"").status, 401, "neither is used");
+            } else if way == "goodbye" {
+                continue; // The session that lives names the ones to end itself.
+            }
+            let answer = match way {
+                "form" => {
+                    let csrf = if port { String::new() } else { one.form_token("/dashboard") };
+                    both.send("POST", "/logout", &[jar, form], format!("csrf={csrf}").as_bytes())
+                }
+                "api" => both.send("DELETE", "/api/session", &[jar], b""),
+                _ => {
+                    let operation = |n: usize| {
+                        let id = format!("0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a11{n}");
+                        serde_json::json!({"id": id, "kind": "session.logout", "sessionId": ids[n]})
+                    };
+                    let body = serde_json::json!({"operations": [operation(0), operation(1)]}).to_string();
+                    both.send("POST", "/api/session/sync", &[jar, json], body.as_bytes())
+                }
+            };
+            assert_eq!(
+                answer.status,
+                if way == "form" {
+                    303
+                } else if way == "api" {
+                    204
+                } else {
+                    401
+                },
+                "{answer:?}"
+            );
+            assert!(way == "goodbye" || answer.sets("aiq_session").is_some(), "{answer:?}");
+            for (client, id) in [(&mut one, &ids[0]), (&mut two, &ids[1])] {
+                assert_eq!(client.get("/api/session").json()["reason"], "logged-out", "{way} {port}");
+                assert_eq!(db.sql(&format!("SELECT ended_reason FROM sessions WHERE id = '{id}'")), "logged-out");
+            }
+        }
+    }
+}
+
+#[test]
+fn signing_out_with_too_many_keys_claims_nothing() {
+    let (db, server) = serve(&[]);
+    let clients: Vec<Client> = (0..9)
+        .map(|_| {
+            let mut client = server.client();
+            client.log_in(KIM);
+            client
+        })
+        .collect();
+    let pair = |client: &Client| format!("{}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
+    let jar = clients.iter().map(pair).collect::<Vec<_>>().join("; ");
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let mut all = server.client();
+    for answer in [
+        all.send("POST", "/logout", &[("Cookie", &jar), form], b""),
+        all.send("DELETE", "/api/session", &[("Cookie", &jar)], b""),
+    ] {
+        assert_eq!((answer.status, answer.sets("aiq_session")), (400, None), "{answer:?}");
+    }
+    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "9");
+}
+
 /// The cookies of a client as a version without ports in their names would have set them.
 fn old_jar(client: &Client) -> String {
     format!("aiq_session={}; aiq_device={}", client.cookies["aiq_session"], client.cookies["aiq_device"])
