@@ -2,7 +2,7 @@
 //! the setup and the signup.
 //!
 //! A login that was carried out before, and whose answer was lost, is the same login: it gets the same session and the same
-//! key. It is known by the key from before that it presents, or by the form from which it came.
+//! key. It is known by the session key that it presents, or by the visitor cookie.
 //!
 //! Invariant: one browser's login leaves one session. What the same person's session held is kept; another person's ends.
 
@@ -15,7 +15,7 @@ use crate::{
     error::{EndedBecause, Error, Result},
     secret,
     session::{
-        EndReason, NewKey, NewSession, Record, Scope, SessionKey, Sessions, ends,
+        EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, ends,
         former::{self, Held},
         listing, statements,
     },
@@ -27,6 +27,8 @@ enum Plan {
     Rotate(SessionKey),
     /// This login was carried out before: the session goes on under this key, which nobody has used.
     Resume(SessionKey),
+    /// It ends, since it has had as many keys as it may have, and a new one takes over what it held.
+    Inherit(String),
     /// There is none.
     Create,
 }
@@ -40,11 +42,13 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
         account::keep_time_zone(conn, &account.id, zone).await?;
     }
-    let NewKey { key, nonce } = new_key(&plan, &visit, node)?;
+    account::note_login(conn, &account.id).await?;
+    let form = visit.names().into_iter().next();
+    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), node)?;
     let (ip, device_secret) = (visit.ip.clone(), node.keys.device_secret(&key)?);
     let known = match &plan {
         Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
-        Plan::Rotate(_) | Plan::Create => None,
+        Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
     let browser = SignIn { presented: visit.device_secrets, next: device_secret.clone(), known };
     let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
@@ -54,7 +58,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     let new = NewSession {
         key,
         nonce,
-        form: visit.form,
+        form,
         account_id: account.id.clone(),
         device_id: recognized.device.id.clone(),
         ip: visit.ip,
@@ -77,7 +81,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         events.extend(recognized.is_new.then(|| event(Kind::DeviceNew)));
         events.push(match &plan {
             Plan::Rotate(old) => event(kind).detail(&format!("was {}", old.id())),
-            Plan::Resume(_) | Plan::Create => event(kind),
+            Plan::Resume(_) | Plan::Inherit(_) | Plan::Create => event(kind),
         });
     }
     events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
@@ -98,7 +102,7 @@ pub async fn begin_again(
 ) -> Result<Option<Welcome>> {
     match plan(conn, &account, &visit, node).await? {
         Plan::Resume(_) => begin(conn, account, visit, node).await.map(Some),
-        Plan::Rotate(_) | Plan::Create => Ok(None),
+        Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => Ok(None),
     }
 }
 
@@ -108,12 +112,13 @@ async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sess
     {
         return Ok(plan);
     }
-    let Some(form) = &visit.form else {
+    let names = visit.names();
+    if names.is_empty() {
         return Ok(Plan::Create);
-    };
+    }
     // So that its first use is not noted meanwhile.
     listing::lock_living(conn, &account.id).await?;
-    let begun = statements::begun_by(conn, &account.id, form, &node.keys).await?;
+    let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
     Ok(begun.map_or(Plan::Create, Plan::Resume))
 }
 
@@ -142,23 +147,25 @@ async fn plan_for(
         true => None,
         false => former::successor(conn, presented, &node.keys).await?,
     };
-    if held.account_id == account.id {
+    let is_own = held.account_id == account.id;
+    let is_full = is_own && held.is_current && former::is_full(conn, &account.id, &held.session_id).await?;
+    if is_own && !is_full {
         return Ok(if held.is_current { Some(Plan::Rotate(presented.clone())) } else { next.map(Plan::Resume) });
     }
     if held.is_current || next.is_some() {
-        let one = Scope::One(held.session_id);
+        let one = Scope::One(held.session_id.clone());
         ends::end(conn, &one, EndReason::Replaced, &account.id, ip).await?;
     }
-    Ok(None)
+    Ok(is_full.then_some(Plan::Inherit(held.session_id)))
 }
 
-fn new_key(plan: &Plan, visit: &Visit, node: &Sessions) -> Result<NewKey> {
+fn new_key(plan: &Plan, form: Option<&LoginForm>, node: &Sessions) -> Result<NewKey> {
     let now = node.clock.now();
-    match (plan, &visit.form) {
+    match (plan, form) {
         (Plan::Rotate(old), _) => node.keys.successor(old, now),
         (Plan::Resume(key), _) => Ok(NewKey { key: key.clone(), nonce: None }),
-        (Plan::Create, Some(form)) => node.keys.of_form(form, now),
-        (Plan::Create, None) => node.keys.random(now),
+        (Plan::Inherit(_) | Plan::Create, Some(form)) => node.keys.of_form(form, now),
+        (Plan::Inherit(_) | Plan::Create, None) => node.keys.random(now),
     }
 }
 
@@ -178,6 +185,11 @@ async fn carry_out(
         Plan::Resume(_) => {
             let record = statements::resume(conn, new, node.times).await?.ok_or_else(missing)?;
             Ok((record, None))
+        }
+        Plan::Inherit(from) => {
+            let record = statements::create(conn, new, node.times).await?;
+            statements::inherit(conn, &new.account_id, &record.id, from).await?;
+            Ok((record, Some(Kind::SessionCreated)))
         }
         Plan::Create => Ok((statements::create(conn, new, node.times).await?, Some(Kind::SessionCreated))),
     }

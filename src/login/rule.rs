@@ -56,9 +56,16 @@ impl Visit {
         }
     }
 
-    /// By a form, which makes one login of what is sent twice.
+    /// With the visitor cookie, which makes one login of what is sent twice.
     pub fn by_form(desk: &Desk) -> Self {
         Self { form: desk.login_form(), ..Self::new(desk) }
+    }
+
+    /// What the login is known by when it is sent again, what names its session first. A session key outlives the visitor
+    /// cookie in the browser; the form may get a visitor cookie only on the second try.
+    pub(super) fn names(&self) -> Vec<LoginForm> {
+        let over = self.presented.as_ref().map(LoginForm::over);
+        over.into_iter().chain(self.form.clone()).collect()
     }
 
     /// From which address.
@@ -157,13 +164,13 @@ async fn settle(conn: &mut Conn<'_>, checked: Checked, visit: Visit, node: &Sess
 /// As for [`log_in`].
 pub async fn log_in_again(desk: &Desk, typed: &str, password: String) -> Result<Option<Box<Welcome>>> {
     let visit = Visit::by_form(desk);
-    let (Some(form), Ok(email)) = (visit.form.clone(), EmailAddress::known(typed)) else {
+    let (names, Ok(email)) = (visit.names(), EmailAddress::known(typed)) else {
         return Ok(None);
     };
     let (node, email_key) = (Sessions::clone(&desk.sessions), email.key().to_owned());
     let keys = node.keys.clone();
     let begun = async move |conn: &mut Conn<'_>| match account::find_credentials(conn, &email_key).await? {
-        Some(found) => statements::begun_by(conn, &found.account.id, &form, &keys).await,
+        Some(found) => statements::begun_by(conn, &found.account.id, &names, &keys).await,
         None => Ok(None),
     };
     if node.db.read(begun).await?.is_none() {

@@ -18,8 +18,9 @@ use crate::{
     error::Result,
 };
 
-/// Former keys that a session remembers. Each one has cost a password, and an old page or request knows one of the last.
-const MOST: i64 = 20;
+/// Former keys that a session has at most. None is ever forgotten while its session lives, so that every key that it had can
+/// end it; so a session that has this many gets no further key. Each has cost a password.
+const MOST: i64 = 1000;
 
 /// Where a key that is not a session's present one led.
 pub(super) struct Former {
@@ -48,24 +49,18 @@ pub(super) async fn remember(conn: &mut Conn<'_>, account_id: &str, old: &Sessio
         former_keys::session_id.eq(now_called),
         former_keys::replaced_at.eq(now()),
     );
-    run!(conn, execute(diesel::insert_into(former_keys::table).values(row)))?;
-    let of_session = former_keys::table.filter(former_keys::session_id.eq(now_called));
-    let too_many: Vec<String> = run!(
-        conn,
-        load(
-            of_session
-                .filter(former_keys::account_id.eq(account_id))
-                .order((former_keys::replaced_at.desc(), former_keys::id.desc()))
-                .offset(MOST)
-                .limit(MOST)
-                .select(former_keys::id)
-        )
-    )?;
-    if too_many.is_empty() {
-        return Ok(());
-    }
-    let oldest = former_keys::table.filter(former_keys::account_id.eq(account_id));
-    run!(conn, execute(diesel::delete(oldest.filter(former_keys::id.eq_any(too_many))))).map(drop)
+    run!(conn, execute(diesel::insert_into(former_keys::table).values(row))).map(drop)
+}
+
+/// Whether a session of the account has as many former keys as it may have.
+///
+/// # Errors
+/// When the database is away.
+pub async fn is_full(conn: &mut Conn<'_>, account_id: &str, session_id: &str) -> Result<bool> {
+    let of_session = former_keys::table.filter(former_keys::session_id.eq(session_id));
+    let own = of_session.filter(former_keys::account_id.eq(account_id));
+    let last: Option<String> = find!(conn, first(own.offset(MOST - 1).select(former_keys::id)))?;
+    Ok(last.is_some())
 }
 
 /// Where a former key led, if it is one.

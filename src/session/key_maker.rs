@@ -26,7 +26,8 @@ pub struct NewKey {
     pub nonce: Option<String>,
 }
 
-/// What names the form of a login: the cookie of the visitor to whom it was shown.
+/// What names a login, so that it is the same login when it is sent again: the cookie of the visitor to whom its form was
+/// shown, or the session key over which it was made.
 #[derive(Debug, Clone)]
 pub struct LoginForm(Secret);
 
@@ -34,6 +35,11 @@ impl LoginForm {
     /// The form that was shown to the visitor with this cookie.
     pub fn of_visitor(visitor: Secret) -> Self {
         Self(visitor)
+    }
+
+    /// A login with this key in the session cookie, whose session has ended or is another person's.
+    pub fn over(presented: &SessionKey) -> Self {
+        Self(Secret::presented(&presented.expose()))
     }
 
     /// As the row keeps it.

@@ -6,8 +6,6 @@
 //!
 //! Invariant: every change says in its `WHERE` that the session lives; no update becomes an insert.
 
-use std::time::Duration;
-
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
 };
@@ -16,11 +14,11 @@ use serde_json::Value;
 use super::{KeyMaker, Lifetimes, LoginForm, Record, SessionKey, Sessions, former, news};
 use crate::{
     db::{
-        Conn, Instant, TouchRow, Touches, before_now, find, from_now, now, run,
+        Conn, Instant, TouchRow, Touches, find, from_now, now, run,
         schema::{devices, sessions},
     },
     device::{Client, Shape},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// A session to be created, or what a session becomes at its rotation.
@@ -42,9 +40,6 @@ pub struct NewSession {
     /// In which browser.
     pub client: Client,
 }
-
-/// For how long a login form is the one that began a session: a button is pressed twice, or again after a lost answer.
-const FORM_COUNTS: Duration = Duration::from_secs(600);
 
 /// The living session that a key opens.
 macro_rules! living {
@@ -193,35 +188,51 @@ pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
     find!(conn, get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning())))
 }
 
-/// The key of the account's living session that this form began within `FORM_COUNTS`, if nobody has used it yet.
+/// The key of the account's living session that one of these began, if nobody has used it yet. However long ago that was:
+/// until then the session is held by nobody else.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn begun_by(
     conn: &mut Conn<'_>,
     account_id: &str,
-    form: &LoginForm,
+    begun: &[LoginForm],
     keys: &KeyMaker,
 ) -> Result<Option<SessionKey>> {
     type Row = (String, Vec<u8>, Option<String>);
-    let found: Option<Row> = find!(
-        conn,
-        first(
-            sessions::table
-                .filter(sessions::account_id.eq(account_id))
-                .filter(sessions::login_form.eq(form.hash()))
-                .filter(sessions::key_used_at.is_null())
-                .filter(sessions::ended_at.is_null())
-                .filter(sessions::expires_at.gt(now()))
-                .filter(sessions::authenticated_at.gt(before_now(FORM_COUNTS)))
-                .order(sessions::authenticated_at.desc())
-                .select((sessions::id, sessions::secret_hash, sessions::key_nonce))
-        )
-    )?;
-    Ok(found.and_then(|(id, hash, nonce)| {
-        let secret = keys.of_form_again(form, &nonce?, &hash)?;
-        Some(SessionKey::from_parts(id, secret))
-    }))
+    for form in begun {
+        let found: Option<Row> = find!(
+            conn,
+            first(
+                sessions::table
+                    .filter(sessions::account_id.eq(account_id))
+                    .filter(sessions::login_form.eq(form.hash()))
+                    .filter(sessions::key_used_at.is_null())
+                    .filter(sessions::ended_at.is_null())
+                    .filter(sessions::expires_at.gt(now()))
+                    .order(sessions::authenticated_at.desc())
+                    .select((sessions::id, sessions::secret_hash, sessions::key_nonce))
+            )
+        )?;
+        let secret = |nonce: &str, hash: &[u8]| keys.of_form_again(form, nonce, hash);
+        let key = found.and_then(|(id, hash, nonce)| Some(SessionKey::from_parts(id, secret(&nonce?, &hash)?)));
+        if key.is_some() {
+            return Ok(key);
+        }
+    }
+    Ok(None)
+}
+
+/// Gives a session what another session of the same account holds, as if it were that one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn inherit(conn: &mut Conn<'_>, account_id: &str, id: &str, from: &str) -> Result<()> {
+    let own = |id| sessions::table.filter(sessions::id.eq(id)).filter(sessions::account_id.eq(account_id));
+    let held: Option<(Value, String)> = find!(conn, first(own(from).select((sessions::state, sessions::data))))?;
+    let Some((state, data)) = held else { return Ok(()) };
+    let held = (sessions::state.eq(state), sessions::data.eq(data));
+    run!(conn, execute(diesel::update(own(id)).set(held))).map(drop)
 }
 
 /// The device of a session of the account.
@@ -248,7 +259,7 @@ pub struct Rekeyed {
 /// `None` when the session does not live any more, or the key is an old one whose successor was used.
 ///
 /// # Errors
-/// When the database is away, or the new id collides.
+/// [`Error::Conflict`] when the session has had too many keys. When the database is away, or the new id collides.
 pub async fn rekey(
     conn: &mut Conn<'_>,
     old: &SessionKey,
@@ -261,6 +272,9 @@ pub async fn rekey(
     let rotated: Option<Record> =
         find!(conn, get_result(diesel::update(target).set(identity).returning(Record::as_returning())))?;
     if let Some(record) = rotated {
+        if former::is_full(conn, &record.account_id, new.key.id()).await? {
+            return Err(Error::Conflict("this session has had too many keys: sign out, then sign in again".into()));
+        }
         former::remember(conn, &record.account_id, old, new.key.id()).await?;
         news::rotated(conn, &record.account_id, old.id()).await?;
         touch(conn, &record, node.times, ip).await?;

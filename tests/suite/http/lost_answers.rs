@@ -13,6 +13,9 @@ on_both_engines! {
     a_sign_in_sent_twice_is_one_session_and_one_device,
     a_sign_in_over_a_session_sent_twice_is_one,
     a_form_begins_another_session_after_the_key_was_used,
+    sign_ins_by_the_api_sent_at_once_are_one,
+    a_sign_in_over_another_persons_session_sent_again_is_one,
+    a_session_that_had_too_many_keys_is_followed_by_another,
     the_second_press_needs_the_right_password_too,
     a_logout_racing_a_confirmation_is_never_in_vain,
     two_nodes_hand_over_the_same_key,
@@ -180,13 +183,82 @@ async fn a_form_begins_another_session_after_the_key_was_used(db: TestDb) {
     assert_eq!(send_login(&mut second, &csrf, PASSWORD).status, 303);
     assert_ne!(second.cookies["aiq_session"], first.cookies["aiq_session"]);
     assert_eq!((first.get("/api/session").status, second.get("/api/session").status), (200, 200));
-    // And one that was left alone for long is another sign-in too.
+    // While nobody has used the key it is the same sign-in, however long ago it was.
     let mut third = browser.clone();
     assert_eq!(send_login(&mut third, &csrf, PASSWORD).status, 303);
-    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-601)");
+    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-40000)");
     let mut fourth = browser.clone();
     assert_eq!(send_login(&mut fourth, &csrf, PASSWORD).status, 303);
-    assert_ne!(fourth.cookies["aiq_session"], third.cookies["aiq_session"]);
+    assert_eq!(fourth.cookies, third.cookies);
+    assert_eq!((living(&db), count(&db, "devices")), (3, 3));
+}
+
+async fn sign_ins_by_the_api_sent_at_once_are_one(db: TestDb) {
+    let server = serve(&db);
+    // With a visitor cookie, or with the cookie of a session that has ended.
+    let mut visitor = server.client();
+    visitor.get("/login");
+    let mut returning = signed_in(&server);
+    let dead = returning.clone();
+    assert_eq!(returning.json("DELETE", "/api/session", &Value::Null).status, 204);
+    for (at, browser) in [visitor, dead].into_iter().enumerate() {
+        let start = std::sync::Barrier::new(3);
+        let answered: Vec<Client> = std::thread::scope(|scope| {
+            let press = || {
+                let (mut own, start) = (browser.clone(), &start);
+                scope.spawn(move || {
+                    start.wait();
+                    own.log_in(KIM);
+                    own
+                })
+            };
+            let presses = [press(), press(), press()];
+            presses.into_iter().map(|press| press.join().expect("an answer")).collect()
+        });
+        assert!(answered.iter().all(|one| one.cookies["aiq_session"] == answered[0].cookies["aiq_session"]), "{at}");
+        assert_eq!(answered[0].clone().get("/api/session").status, 200);
+        assert_eq!((living(&db), count(&db, "devices")), (at + 1, at + 2 - at), "{at}");
+    }
+}
+
+async fn a_sign_in_over_another_persons_session_sent_again_is_one(db: TestDb) {
+    let server = serve(&db);
+    add_user(&db, ALEX, "member");
+    let kim = signed_in(&server);
+    for _ in 0..3 {
+        kim.clone().log_in(ALEX);
+    }
+    // By a form too, which gets its visitor cookie only on the second try.
+    let mut by_form = kim.clone();
+    let csrf = by_form.form_token("/login");
+    let mut last = by_form.clone();
+    let answer = last.form("/login", &[("csrf", &csrf), ("email", ALEX), ("password", PASSWORD)]);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    assert_eq!((living(&db), count(&db, "sessions"), count(&db, "devices")), (1, 2, 2));
+    assert_eq!(last.get("/api/session").json()["user"]["email"], ALEX);
+    assert_ended(&kim.clone().get("/api/session"), "replaced");
+}
+
+async fn a_session_that_had_too_many_keys_is_followed_by_another(db: TestDb) {
+    let server = serve(&db);
+    let mut client = signed_in(&server);
+    client.json("PATCH", "/api/session/data", &json!({"cart": [1]}));
+    let csrf = client.form_token("/confirm");
+    db.sql(
+        "INSERT INTO former_keys (account_id, id, secret_hash, session_id, replaced_at) \
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+         SELECT account_id, 'aiq_1_' || i, secret_hash, id, INSTANT(-60) FROM sessions, n",
+    );
+    let full = client.clone();
+    let refused = client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]);
+    assert_eq!((refused.status, refused.sets("aiq_session")), (409, None), "{refused:?}");
+    assert_eq!(client.get("/api/session").status, 200);
+    client.log_in(KIM);
+    let again = full.clone().log_in(KIM);
+    assert_eq!(client.get("/api/session/data").json(), json!({"cart": [1]}));
+    assert_eq!(again.json()["session"]["id"], client.get("/api/session").json()["session"]["id"]);
+    assert_ended(&full.clone().get("/api/session"), "replaced");
+    assert_eq!((living(&db), count(&db, "devices")), (1, 1));
 }
 
 async fn the_second_press_needs_the_right_password_too(db: TestDb) {
