@@ -143,19 +143,23 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
 /// # Errors
 /// When the database is away.
 pub async fn admit(conn: &mut Conn<'_>, checked: &Credentials) -> Result<bool> {
-    let rows = run!(
-        conn,
-        execute(
-            diesel::update(
-                accounts::table
-                    .filter(accounts::id.eq(&checked.account.id))
-                    .filter(accounts::password_changed_at.eq(checked.password_changed_at))
-                    .filter(accounts::disabled_at.is_null())
-            )
-            .set(accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now())))
-        )
-    )?;
-    Ok(rows == 1)
+    let unchanged = accounts::table
+        .filter(accounts::id.eq(&checked.account.id))
+        .filter(accounts::password_changed_at.eq(checked.password_changed_at))
+        .filter(accounts::disabled_at.is_null());
+    let locked: Vec<String> = run!(conn, load(Locked::all(unchanged.select(accounts::id))))?;
+    Ok(!locked.is_empty())
+}
+
+/// Notes that the person has signed in just now. Only a login does: a confirmation may come to nothing because its session
+/// has ended.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
+    let account = accounts::table.filter(accounts::id.eq(id));
+    let at = accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now()));
+    run!(conn, execute(diesel::update(account).set(at))).map(drop)
 }
 
 /// Whether there is any account.

@@ -159,25 +159,17 @@ fn a_new_name_is_an_event_once() {
     assert!(client.get("/activity").body.contains("Your name was changed"));
 }
 
-/// The head of the request is there while the session lives; the end of its body comes later.
-#[test]
-fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
-    let (db, server) = serve(&[]);
-    let (mut thief, mut owner) = (server.client(), server.client());
-    thief.log_in(KIM);
-    owner.log_in(KIM);
-    let body = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("csrf", &thief.form_token("/account"))
-        .append_pair("name", "Pwned")
-        .finish();
-    let cookies: Vec<String> = thief.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+/// Sends a form of which the end comes only after `meanwhile`, when its session has been looked up long since.
+fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwhile: impl FnOnce()) -> String {
+    let (path, body) = form;
+    let cookies: Vec<String> = client.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let head = format!(
-        "POST /account HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Type: \
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Type: \
          application/x-www-form-urlencoded\r\nContent-Length: {}\r\nCookie: {}\r\n\r\n",
         body.len(),
         cookies.join("; ")
     );
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let (first, last) = body.split_at(body.len() - 3);
     // A touch that is due is the sign that the session was looked up, before the body is there.
@@ -187,11 +179,52 @@ fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
     while !looked_up() {
         std::thread::yield_now();
     }
-    assert_eq!(owner.json("POST", "/api/sessions/revoke-others", &serde_json::json!({})).json()["revoked"], 1);
+    meanwhile();
     stream.write_all(last.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// The head of the request is there while the session lives; the end of its body comes later.
+#[test]
+fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
+    let (db, server) = serve(&[]);
+    let (mut thief, mut owner) = (server.client(), server.client());
+    thief.log_in(KIM);
+    owner.log_in(KIM);
+    let body = encoded(&[("csrf", &thief.form_token("/account")), ("name", "Pwned")]);
+    let answer = send_late(&db, server.port, &thief, ("/account", &body), || {
+        assert_eq!(owner.json("POST", "/api/sessions/revoke-others", &serde_json::json!({})).json()["revoked"], 1);
+    });
     assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("location: /login"), "{answer}");
     assert_eq!(owner.get("/api/session").json()["user"]["name"], "Kim Lee");
     assert_eq!(count(&db, "audit WHERE kind = 'account.renamed'"), 0);
+}
+
+#[test]
+fn a_right_password_for_a_session_that_has_ended_is_no_login() {
+    let (db, server) = serve(&[]);
+    let mut owner = server.client();
+    owner.log_in(KIM);
+    let forms: [(&str, &[(&str, &str)]); 2] =
+        [("/confirm", &[("password", PASSWORD)]), ("/account", &[("current_password", PASSWORD), ("password", NEW)])];
+    for (path, fields) in forms {
+        let mut thief = server.client();
+        thief.log_in(KIM);
+        assert_eq!(count(&db, "accounts WHERE last_login_at > INSTANT(-60)"), 1);
+        let csrf = thief.form_token("/account");
+        let body = encoded(&[&[("csrf", csrf.as_str())], fields].concat());
+        db.sql("UPDATE accounts SET last_login_at = INSTANT(-5000)");
+        let answer = send_late(&db, server.port, &thief, (path, &body), || {
+            assert_eq!(owner.json("POST", "/api/sessions/revoke-others", &serde_json::json!({})).json()["revoked"], 1);
+        });
+        assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("location: /login"), "{answer}");
+        assert_eq!(count(&db, "accounts WHERE last_login_at > INSTANT(-60)"), 0, "{path}");
+    }
+    assert_eq!(count(&db, "audit WHERE kind IN ('login.confirmed', 'password.changed')"), 0);
 }
