@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::{ALEX, KIM, assert_ended, count, kinds, serve, session_id, trail};
-use crate::support::{Answer, Client, PASSWORD, add_user};
+use crate::support::{Answer, Client, PASSWORD, TestDb, add_user};
 
 const NEW: &str = "tide pool limpet 77";
 
@@ -162,6 +162,7 @@ fn a_new_name_is_an_event_once() {
 /// Sends a form of which the end comes only after `meanwhile`, when its session has been looked up long since.
 fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwhile: impl FnOnce()) -> String {
     let (path, body) = form;
+    let id = session_id(&mut client.clone());
     let cookies: Vec<String> = client.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Type: \
@@ -174,7 +175,8 @@ fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwh
     let (first, last) = body.split_at(body.len() - 3);
     // A touch that is due is the sign that the session was looked up, before the body is there.
     db.sql("UPDATE sessions SET last_activity = INSTANT(-90)");
-    let looked_up = || db.sql("SELECT count(*) FROM sessions WHERE last_activity > INSTANT(-60)") == "1";
+    let touched = format!("SELECT count(*) FROM sessions WHERE id = '{id}' AND last_activity > INSTANT(-60)");
+    let looked_up = || db.sql(&touched) == "1";
     stream.write_all(format!("{head}{first}").as_bytes()).unwrap();
     while !looked_up() {
         std::thread::yield_now();
