@@ -92,18 +92,12 @@ struct Link<'a> {
 async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     let (events, of_nobody): (Vec<Event>, Vec<Event>) =
         events.into_iter().partition(|event| event.account_id.is_some());
-    if !of_nobody.is_empty() {
-        let rows: Vec<_> = of_nobody.iter().map(|event| (event, audit::at.eq(now()))).collect();
-        run!(conn, execute(diesel::insert_into(audit::table).values(rows)))?;
-        if events.is_empty() {
-            return as_for_an_account(conn).await;
-        }
+    if events.is_empty() {
+        return write_of_nobody(conn, of_nobody).await;
     }
+    insert_of_nobody(conn, of_nobody).await?;
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
     let keys = conn.trail_keys()?.clone();
     let heads = lock_heads(conn, &ids).await?;
     let events = repeats::fold(conn, events).await?;
@@ -121,12 +115,27 @@ async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     Ok(())
 }
 
-/// After an event of nobody: as many statements as an account's chain takes, which change nothing. Otherwise the time of a
-/// failed login would tell whether there is an account.
-async fn as_for_an_account(conn: &mut Conn<'_>) -> Result<()> {
+/// Events of nobody, with the very statements that an account's chain takes and in their order, which find no row. Otherwise
+/// the time of a failed login would tell whether there is an account. Other statements are not enough, since a connection
+/// keeps only some of them prepared.
+async fn write_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
     lock_existing(conn, &BTreeSet::from([""])).await?;
-    let nobody = trails::table.filter(trails::account_id.eq(""));
-    run!(conn, execute(diesel::update(nobody).set(trails::links.eq(trails::links)))).map(drop)
+    insert_of_nobody(conn, events).await?;
+    let (account_id, key_id) = (String::new(), Some(String::new()));
+    let nobody =
+        TrailHead { account_id, links: 0, unchained: 0, digest: Some(Vec::new()), key_id, mac: Some(Vec::new()) };
+    run!(conn, execute(TrailHeads(&[nobody]))).map(drop)
+}
+
+async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = events.iter().map(|event| (event, audit::at.eq(now()))).collect();
+    run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
 }
 
 /// Whether any event was sealed yet.

@@ -211,12 +211,12 @@ pub struct TrailHead {
     pub mac: Option<Vec<u8>>,
 }
 
-/// Heads, written over those there are, in one statement.
+/// Heads, written over those that there are, in one statement. It makes none.
 #[derive(Debug, Clone, Copy)]
 pub struct TrailHeads<'a>(pub &'a [TrailHead]);
 
 impl TrailHeads<'_> {
-    fn upsert<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
+    fn write<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
     where
         Engine: diesel::backend::Backend
             + diesel::sql_types::HasSqlType<Nullable<Text>>
@@ -226,7 +226,7 @@ impl TrailHeads<'_> {
         Option<String>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
         Option<Vec<u8>>: diesel::serialize::ToSql<Nullable<Binary>, Engine>,
     {
-        out.push_sql("INSERT INTO trails (account_id, links, unchained, digest, key_id, mac) VALUES ");
+        out.push_sql("WITH heads (account_id, links, unchained, digest, key_id, mac) AS (VALUES ");
         for (n, head) in self.0.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });
             out.push_bind_param::<Text, _>(&head.account_id)?;
@@ -243,8 +243,8 @@ impl TrailHeads<'_> {
             out.push_sql(")");
         }
         out.push_sql(
-            " ON CONFLICT (account_id) DO UPDATE SET links = excluded.links, unchained = excluded.unchained, \
-             digest = excluded.digest, key_id = excluded.key_id, mac = excluded.mac",
+            ") UPDATE trails SET links = heads.links, unchained = heads.unchained, digest = heads.digest, \
+             key_id = heads.key_id, mac = heads.mac FROM heads WHERE trails.account_id = heads.account_id",
         );
         Ok(())
     }
@@ -261,11 +261,11 @@ impl<Conn> RunQueryDsl<Conn> for TrailHeads<'_> {}
 
 impl QueryFragment<Pg> for TrailHeads<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.upsert(&mut out)
+        self.write(&mut out)
     }
 }
 impl QueryFragment<Sqlite> for TrailHeads<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        self.upsert(&mut out)
+        self.write(&mut out)
     }
 }

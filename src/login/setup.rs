@@ -55,7 +55,7 @@ enum Link {
 pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
     let setup = query.into_inner().token;
     let secret = Secret::presented(&*setup);
-    match desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &secret).await).await? {
+    match judge_now(&desk, &secret).await? {
         Link::Good => form(StatusCode::OK, &desk, AccountForm { setup, usable: true, ..AccountForm::default() }),
         refused => refuse(&desk, refused),
     }
@@ -76,24 +76,32 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) ->
         let problem = Some(not_fresh(sent.is_without_cookies));
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    match rule::log_in_again(&desk, &again.email, password.clone()).await {
-        Ok(Some(welcome)) => return welcome.let_in(&desk, page::see_other(guard::HOME)),
-        Ok(None) => {}
+    let link = Secret::presented(&*again.setup);
+    match judge_now(&desk, &link).await {
+        Ok(Link::Good) => {}
+        Ok(Link::NotNeeded) => return owner_again(&desk, again, password).await,
+        Ok(Link::Bad) => return refuse(&desk, Link::Bad),
         Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
     }
     let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
-    let link = Secret::presented(&*again.setup);
     match create_owner(&desk, link, typed).await {
         Ok(Created::Owner(welcome)) => welcome.let_in(&desk, page::see_other(guard::HOME)),
-        Ok(not_created) => match (rule::log_in_again(&desk, &again.email, password).await?, not_created) {
-            (Some(welcome), _) => welcome.let_in(&desk, page::see_other(guard::HOME)),
-            (None, Created::Refused(link)) => refuse(&desk, link),
-            (None, _) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
-        },
+        Ok(Created::Refused(Link::NotNeeded)) => owner_again(&desk, again, password).await,
+        Ok(Created::Refused(link)) => refuse(&desk, link),
+        Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
         Err(error) => again.again(error, |status, again| form(status, &desk, again)),
+    }
+}
+
+/// There is an owner: whom this very form has created, if it was sent twice. Anybody else is told no more than that.
+async fn owner_again(desk: &Desk, again: AccountForm, password: String) -> Result<HttpResponse> {
+    match rule::log_in_again(desk, &again.email, password).await {
+        Ok(Some(welcome)) => welcome.let_in(desk, page::see_other(guard::HOME)),
+        Ok(None) => refuse(desk, Link::NotNeeded),
+        Err(error) => again.again(error, |status, again| form(status, desk, again)),
     }
 }
 
@@ -103,14 +111,9 @@ enum Created {
     Refused(Link),
 }
 
-/// Creates the owner, uses up the link and begins the owner's session, all or nothing. The link is judged before anything
-/// is counted or hashed, and once more in the transaction.
+/// Creates the owner, uses up the link and begins the owner's session, all or nothing. The link was judged before anything
+/// is counted or hashed, and is judged once more in the transaction.
 async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created> {
-    let asked = link.clone();
-    let judged = desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &asked).await).await?;
-    if judged != Link::Good {
-        return Ok(Created::Refused(judged));
-    }
     let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
     let (prover, door) = (desk.prover.clone(), Door::SetupLink(desk.network()?));
     proof::to_the_end(async move {
@@ -136,6 +139,11 @@ async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created
         prover.db.write(work).await
     })
     .await
+}
+
+async fn judge_now(desk: &Desk, link: &Secret) -> Result<Link> {
+    let link = link.clone();
+    desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &link).await).await
 }
 
 async fn judge(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
