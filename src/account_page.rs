@@ -164,6 +164,10 @@ async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, password
         let password_error = Some(error.to_string());
         return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
     }
+    if new == current {
+        let password_error = Some("Choose a different password than the one you have now.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+    }
     match replace_password(desk, user, Change { current, new, end_others: !again.keep_others }).await {
         Ok(Changed::Yes(key)) => {
             desk.hand_over(&key, &user.account.id)?;
@@ -195,11 +199,15 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
     let Some(old) = desk.facts.presented_key() else {
         return Ok(Changed::Ended);
     };
+    let rate = desk.password_rate(Act::NewPassword, &EmailAddress::known(&user.account.email)?)?;
     let node = Sessions::clone(&desk.sessions);
-    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
+    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
         let checked = prover.check(claim, change.current).await?;
+        if checked.is_right() {
+            rate.charge();
+        }
         let about = vec![user.account.name.clone(), user.account.email.clone()];
         let new_hash = match checked.is_right() {
             true => prover.replace(&checked, change.new, about).await,

@@ -58,6 +58,20 @@ pub struct Desk {
     session: Session,
 }
 
+/// How often the password of an account may be given, for a form that asks for it. See [`Desk::password_rate`].
+pub struct PasswordRate {
+    site: web::Data<Site>,
+    act: Act,
+    account: rates::Subject,
+}
+
+impl PasswordRate {
+    /// Counts it for the account, once the password was right. Belongs where it happens though the client hangs up.
+    pub fn charge(&self) {
+        self.site.rates.charge(self.act, &self.account);
+    }
+}
+
 impl Desk {
     /// What makes this browser the same device as before, for each account that signed in on it.
     pub fn device_secrets(&self) -> Vec<Secret> {
@@ -79,6 +93,19 @@ impl Desk {
         self.site.rates.take(act, &subjects, many)
     }
 
+    /// Whether the password of this account may be given once more to do this, before it is looked at. It is counted for the
+    /// address at once; for the account when it was right, so that nobody who does not know the password uses up what the
+    /// account has.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`] when that was too often: then nothing may be done.
+    pub fn password_rate(&self, act: Act, email: &EmailAddress) -> Result<PasswordRate> {
+        let account = rates::Subject::Account(email.key().to_owned());
+        self.site.rates.look(act, &account)?;
+        self.site.rates.take(act, self.bucket().as_slice(), 1)?;
+        Ok(PasswordRate { site: self.site.clone(), act, account })
+    }
+
     /// From where the request comes, as rates are counted.
     pub fn bucket(&self) -> Option<rates::Subject> {
         self.facts.ip.as_deref().and_then(|ip| ip.parse().ok()).map(rates::Subject::address)
@@ -90,6 +117,16 @@ impl Desk {
     /// Never in practice: the keys have names for all networks.
     pub fn claim(&self, email: &EmailAddress) -> Result<Claim> {
         Ok(Claim::new(email, self.device_secrets(), self.facts.ip.clone(), self.network()?))
+    }
+
+    /// The claim of the person of a session, who is asked again. A browser that has lost its device's secret is still that
+    /// device as long as the session lives.
+    ///
+    /// # Errors
+    /// Never in practice: the keys have names for all networks.
+    pub fn claim_again(&self, user: &CurrentUser) -> Result<Claim> {
+        let claim = self.claim(&EmailAddress::known(&user.account.email)?)?;
+        Ok(claim.on_device(user.record.device_id.clone()))
     }
 
     /// The network that the request came from, as counts know it.

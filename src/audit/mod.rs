@@ -95,6 +95,9 @@ pub struct Event {
     /// It is nothing that happened: it has the count of those before it recorded, if their hour is over.
     #[diesel(skip_insertion)]
     only_closes: bool,
+    /// It came with a confirmation, which says as much.
+    #[diesel(skip_insertion)]
+    of_confirmation: bool,
 }
 
 impl Event {
@@ -110,6 +113,7 @@ impl Event {
             ip: None,
             detail: None,
             only_closes: false,
+            of_confirmation: false,
         }
     }
 
@@ -151,6 +155,13 @@ impl Event {
     #[must_use]
     pub fn ip(mut self, ip: Option<&str>) -> Self {
         self.ip = ip.map(str::to_owned);
+        self
+    }
+
+    /// It came with a confirmation of the password, and not with a sign-in: if there are many, it is counted as those are.
+    #[must_use]
+    pub fn of_confirmation(mut self) -> Self {
+        self.of_confirmation = true;
         self
     }
 

@@ -35,6 +35,14 @@ impl Kind {
     }
 }
 
+impl Event {
+    /// Whether it is counted with others of its kind. A new key of a session is kept in full when it comes from a sign-in or
+    /// a new password: it tells which session went on as which.
+    fn repeats(&self) -> bool {
+        self.kind.repeats() || self.of_confirmation || self.only_closes
+    }
+}
+
 /// What is known of an account's events of one kind in the present hour.
 struct Window {
     is_over: bool,
@@ -73,7 +81,7 @@ pub(super) async fn fold(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<Vec<
     let present: Instant = run!(conn, get_result(diesel::select(now())))?;
     let mut sealed = Vec::with_capacity(events.len());
     for event in events {
-        let Some(window) = windows.get_mut(&key(&event)) else {
+        let Some(window) = windows.get_mut(&key(&event)).filter(|_| event.repeats()) else {
             sealed.push(event);
             continue;
         };
@@ -105,7 +113,7 @@ fn key(event: &Event) -> Key {
 
 /// The windows of those of these events that repeat.
 async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Key, Window>> {
-    let repeating = events.iter().filter(|event| event.kind.repeats() && event.account_id.is_some());
+    let repeating = events.iter().filter(|event| event.repeats() && event.account_id.is_some());
     let mut windows: BTreeMap<Key, Window> = repeating.map(|event| (key(event), Window::new())).collect();
     if windows.is_empty() {
         return Ok(windows);

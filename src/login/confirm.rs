@@ -17,7 +17,7 @@ use crate::{
     page::{self, Page},
     security::{
         forms::{self, Form},
-        rates::{Act, Subject},
+        rates::Act,
     },
     session::{
         CurrentUser, SessionKey, Sessions, Who, guard, listing,
@@ -106,11 +106,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
     }
     match confirm(&desk, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes(key, done)) => {
-            // Only whoever knows the password uses up what the account has.
-            let _ = desk.count(Act::SignIn, &user, 1);
-            go_on(&desk, &user, &again, &key, &done)
-        }
+        Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
         Ok(Confirmed::Ended) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
         Ok(Confirmed::No) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
@@ -246,12 +242,15 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
     let Some(old) = desk.facts.presented_key() else {
         return Ok(Confirmed::Ended);
     };
-    desk.site.rates.look(Act::SignIn, &Subject::Account(user.account.id.clone()))?;
+    let rate = desk.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
     let node = Sessions::clone(&desk.sessions);
-    let (prover, claim) = (desk.prover.clone(), desk.claim(&EmailAddress::known(&user.account.email)?)?);
+    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
     let (user, ip) = (user.clone(), desk.facts.ip.clone());
     proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;
+        if checked.is_right() {
+            rate.charge();
+        }
         let work = async move |conn: &mut Conn<'_>| {
             if !checked.settle(conn).await? {
                 return Ok(Confirmed::No);
@@ -262,7 +261,11 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
                 return Ok(Confirmed::Ended);
             };
             let confirmed = user.event(Kind::LoginConfirmed).ip(ip.as_deref()).session(new.id());
-            let rotated = confirmed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
+            let rotated = confirmed
+                .clone()
+                .about(Kind::SessionRegenerated)
+                .detail(&format!("was {}", old.id()))
+                .of_confirmation();
             let events = if is_new { vec![confirmed, rotated] } else { vec![confirmed] };
             audit::record(conn, &events).await?;
             let Some(then) = then else {

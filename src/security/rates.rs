@@ -22,8 +22,10 @@ pub enum Act {
     Change,
     /// A session's own data, which programs write.
     Data,
-    /// A right password.
+    /// A right password, of who signs in or confirms.
     SignIn,
+    /// A right password, of who chooses a new one: each costs another hash, and an event that is kept.
+    NewPassword,
 }
 
 /// How large a bucket is, and how many tokens it gets in a thousand seconds.
@@ -44,6 +46,7 @@ impl Act {
             Self::Change => rate(300, 1_000),
             Self::Data => rate(3_000, 50_000),
             Self::SignIn => rate(2_000, 100),
+            Self::NewPassword => rate(30, 10),
         }
     }
 
@@ -54,6 +57,7 @@ impl Act {
             Self::Change => rate(3_000, 20_000),
             Self::Data => rate(30_000, 500_000),
             Self::SignIn => rate(6_000, 5_000),
+            Self::NewPassword => rate(1_000, 1_000),
         }
     }
 }
@@ -116,6 +120,20 @@ impl Rates {
     /// [`Error::TooFast`] with the time after which there is one.
     pub fn look(&self, act: Act, subject: &Subject) -> Result<()> {
         self.take_at(act, std::slice::from_ref(subject), 0, Instant::now())
+    }
+
+    /// Takes one token though there may be none: for what was done already. Who owes some waits for longer.
+    pub fn charge(&self, act: Act, subject: &Subject) {
+        self.charge_at(act, subject, Instant::now());
+    }
+
+    fn charge_at(&self, act: Act, subject: &Subject, now: Instant) {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = subject.rate(act);
+        let key = (act, subject.clone());
+        let bucket = buckets.get(&key).copied().unwrap_or(Bucket { tokens: rate.burst, at: now }).filled(rate, now);
+        make_room(&mut buckets, now);
+        buckets.insert(key, Bucket { tokens: (bucket.tokens - 1.0).max(-rate.burst), ..bucket });
     }
 
     fn take_at(&self, act: Act, subjects: &[Subject], many: usize, now: Instant) -> Result<()> {
@@ -220,6 +238,26 @@ mod tests {
         assert!(rates.0.lock().unwrap().is_empty());
         assert_eq!(wait(rates.take_at(Act::SignIn, std::slice::from_ref(&one), 5_000, now)), None);
         assert!(rates.look(Act::SignIn, &one).is_err());
+    }
+
+    #[test]
+    fn what_was_done_already_is_owed() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        let one = account("a");
+        for _ in 0..40 {
+            rates.charge_at(Act::NewPassword, &one, now);
+        }
+        let look = |after| {
+            wait(rates.take_at(Act::NewPassword, std::slice::from_ref(&one), 0, now + Duration::from_secs(after)))
+        };
+        assert_eq!(
+            (look(0), look(1_099), look(1_101)),
+            (Some(Duration::from_secs(1_100)), Some(Duration::from_secs(1)), None)
+        );
+        for _ in 0..1_000 {
+            rates.charge_at(Act::NewPassword, &one, now);
+        }
+        assert_eq!(look(0), Some(Duration::from_secs(3_100)), "never more than a burst is owed");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     centre::{KIM, serve, signed_in},
-    support::{Answer, Client, TestDb, on_both_engines, sessile},
+    support::{Answer, Client, PASSWORD, TestDb, on_both_engines, sessile},
 };
 
 on_both_engines! {
@@ -12,6 +12,8 @@ on_both_engines! {
     the_next_event_of_its_kind_sums_up_too,
     too_many_changes_are_refused_at_once_and_forms_show_what_was_typed,
     too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again,
+    whoever_knows_the_password_changes_it_so_often_and_no_more,
+    many_confirmations_are_few_events,
 }
 
 fn own(client: &mut Client, name: &str) -> String {
@@ -149,4 +151,41 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
     let logout = json!({"operations": [{"id": id, "kind": "session.logout", "sessionId": session}]});
     assert_eq!(phone.json("POST", "/api/session/sync", &logout).status, 200);
     assert_eq!(phone.get("/api/session").status, 401);
+}
+
+async fn whoever_knows_the_password_changes_it_so_often_and_no_more(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let csrf = phone.form_token("/account");
+    let change = |client: &mut Client, new: &str| {
+        client.form("/account", &[("csrf", &csrf), ("current_password", PASSWORD), ("password", new)])
+    };
+    let same = change(&mut phone, PASSWORD);
+    assert!(same.status == 422 && same.body.contains("Choose a different password"), "{same:?}");
+    let answers: Vec<Answer> = (0..40).map(|_| change(&mut phone, "password1234")).collect();
+    let refused = answers.iter().position(|answer| answer.status == 429).expect("a refusal");
+    assert!((30..33).contains(&refused), "{refused}");
+    assert!(answers[..refused].iter().all(|answer| answer.status == 422 && answer.body.contains("many people use")));
+    assert_refused(&answers[refused]);
+    assert!(answers[refused].body.contains("in a short time"), "{}", answers[refused].body);
+    assert_eq!((recorded(&db, "password.changed"), recorded(&db, "session.regenerated")), ("0".into(), "0".into()));
+    assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200, "signing in is another matter");
+}
+
+async fn many_confirmations_are_few_events(db: TestDb) {
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    for _ in 0..8 {
+        let csrf = phone.form_token("/confirm");
+        assert_eq!(phone.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]).status, 303);
+    }
+    assert_eq!((recorded(&db, "login.confirmed"), recorded(&db, "session.regenerated")), ("5".into(), "5".into()));
+    // What a sign-in does is told in full.
+    assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200);
+    assert_eq!(recorded(&db, "session.regenerated"), "6");
+    db.sql("UPDATE audit_repeats SET began_at = INSTANT(-3601)");
+    for _ in 0..2 {
+        assert!(sessile(&db, &["prune"], "").status.success());
+    }
+    assert_eq!((recorded(&db, "login.confirmed"), recorded(&db, "session.regenerated")), ("6".into(), "7".into()));
 }
