@@ -20,6 +20,7 @@ use crate::{
     db::{Conn, Instant, find, now, run, schema::devices, words},
     error::{Error, Result},
     secret::{self, Secret},
+    session::KeyMaker,
     text,
 };
 
@@ -103,6 +104,8 @@ pub struct Recognized {
     pub is_new: bool,
     /// What it was called before this login gave it another name.
     pub was_called: Option<String>,
+    /// The secret that the browser keeps from now on.
+    pub secret: Secret,
     /// The secrets of other accounts' devices that the browser brought, to be kept.
     pub others: Vec<Secret>,
 }
@@ -112,10 +115,12 @@ pub struct Recognized {
 pub struct SignIn {
     /// The secrets that it brought.
     pub presented: Vec<Secret>,
-    /// The secret that it keeps from now on.
+    /// The secret that it keeps from now on, unless one follows from what it brought.
     pub next: Secret,
     /// The device that it is known to be by something else than a secret.
     pub known: Option<String>,
+    /// Who makes the secret that follows another.
+    pub keys: KeyMaker,
 }
 
 /// The account's devices of a browser that has one of these secrets, or had it before one that it has not shown yet.
@@ -153,6 +158,14 @@ pub struct Browser {
     pub acknowledged: bool,
 }
 
+type BrowserRow = (String, Option<Instant>, Option<Instant>);
+
+impl From<BrowserRow> for Browser {
+    fn from((id, proved, acknowledged): BrowserRow) -> Self {
+        Self { id, proved: proved.is_some(), acknowledged: acknowledged.is_some() }
+    }
+}
+
 /// The browser that has this secret, if the account knows it and has not forgotten it.
 ///
 /// # Errors
@@ -162,14 +175,21 @@ pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) 
         return Ok(None);
     }
     let kept = of_browser!(account_id, secrets).filter(devices::forgotten_at.is_null());
-    let row: Option<(String, Option<Instant>, Option<Instant>)> =
+    let row: Option<BrowserRow> =
         find!(conn, first(kept.select((devices::id, devices::proved_at, devices::acknowledged_at))))?;
-    let browser = |(id, proved, acknowledged): (String, Option<Instant>, Option<Instant>)| Browser {
-        id,
-        proved: proved.is_some(),
-        acknowledged: acknowledged.is_some(),
-    };
-    Ok(row.map(browser))
+    Ok(row.map(Browser::from))
+}
+
+/// The same browser by the id of its device: it is signed in.
+///
+/// # Errors
+/// When the database is away.
+pub async fn browser_with_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Browser>> {
+    let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
+    let kept = own.filter(devices::forgotten_at.is_null());
+    let row: Option<BrowserRow> =
+        find!(conn, first(kept.select((devices::id, devices::proved_at, devices::acknowledged_at))))?;
+    Ok(row.map(Browser::from))
 }
 
 /// Those of these secrets that belong to other accounts' devices.
@@ -202,25 +222,25 @@ pub async fn doubt_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
 }
 
 /// The device of a login: known by the browser's secret, else made. The browser gets a new secret, and the one that it
-/// brought counts until it has shown the new one.
+/// brought counts until it has shown the new one. Until then all logins that bring the same secret get the same new one,
+/// whichever of their answers the browser keeps.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, says: Says) -> Result<Recognized> {
-    let SignIn { presented, next, known } = sign_in;
-    let device = match &known {
+    let device = match &sign_in.known {
         Some(id) => known::one(conn, account_id, id).await?,
         None => None,
     };
     let device = match device {
         Some(device) => Some(device),
-        None => find(conn, account_id, &presented).await?,
+        None => find(conn, account_id, &sign_in.presented).await?,
     };
     let mut recognized = match device {
-        Some(device) => see_again(conn, account_id, device, &presented, &next, says).await?,
-        None => create(conn, account_id, &next, says).await?,
+        Some(device) => see_again(conn, account_id, device, &sign_in, says).await?,
+        None => create(conn, account_id, &sign_in.next, says).await?,
     };
-    recognized.others = of_others(conn, account_id, presented).await?;
+    recognized.others = of_others(conn, account_id, sign_in.presented).await?;
     Ok(recognized)
 }
 
@@ -260,18 +280,18 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Sa
     } else {
         sweep::make_room(conn, account_id).await?;
     }
-    Ok(Recognized { device, client, is_new: true, was_called: None, others: Vec::new() })
+    let secret = secret.clone();
+    Ok(Recognized { device, client, is_new: true, was_called: None, secret, others: Vec::new() })
 }
 
 async fn see_again(
     conn: &mut Conn<'_>,
     account_id: &str,
     known: Device,
-    presented: &[Secret],
-    next: &Secret,
+    sign_in: &SignIn,
     says: Says,
 ) -> Result<Recognized> {
-    let previous = brought(conn, account_id, &known.id, presented).await?;
+    let (next, previous) = next_secret(conn, account_id, &known.id, sign_in).await?;
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
     // A name that was made of what the browser said follows it: the next version of a system is no other device.
@@ -299,17 +319,33 @@ async fn see_again(
         )
     )?;
     let was_called = (is_named && device.name != known.name).then_some(known.name);
-    Ok(Recognized { device, client, is_new: false, was_called, others: Vec::new() })
+    Ok(Recognized { device, client, is_new: false, was_called, secret: next, others: Vec::new() })
 }
 
-/// The hash of the secret by which a browser is known to be this device.
-async fn brought(conn: &mut Conn<'_>, account_id: &str, id: &str, presented: &[Secret]) -> Result<Option<Vec<u8>>> {
+/// The secret that the browser of this device keeps from now on, and the hash of the one by which it is known.
+async fn next_secret(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    id: &str,
+    sign_in: &SignIn,
+) -> Result<(Secret, Option<Vec<u8>>)> {
     type Hashes = (Vec<u8>, Option<Vec<u8>>);
     let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let kept: Option<Hashes> =
         find!(conn, first(device.select((devices::secret_hash, devices::previous_secret_hash))))?;
-    let kept: Vec<Vec<u8>> = kept.into_iter().flat_map(|(one, other)| std::iter::once(one).chain(other)).collect();
-    Ok(presented.iter().map(Secret::hash).find(|hash| kept.contains(hash)))
+    let Some((present, before)) = kept else {
+        return Ok((sign_in.next.clone(), None));
+    };
+    let is_known =
+        |secret: &&Secret| secret.matches(&present) || before.as_ref().is_some_and(|hash| secret.matches(hash));
+    let Some(brought) = sign_in.presented.iter().find(is_known) else {
+        return Ok((sign_in.next.clone(), None));
+    };
+    let next = match sign_in.keys.next_device_secret_again(id, brought, &present) {
+        Some(next) => next,
+        None => sign_in.keys.next_device_secret(id, brought)?,
+    };
+    Ok((next, Some(brought.hash())))
 }
 
 /// A name somebody gives a device: 1 to 60 characters that can be seen.

@@ -45,12 +45,12 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     account::note_login(conn, &account.id).await?;
     let form = visit.names().into_iter().next();
     let NewKey { key, nonce } = new_key(&plan, form.as_ref(), node)?;
-    let (ip, device_secret) = (visit.ip.clone(), node.keys.device_secret(&key)?);
+    let (ip, next) = (visit.ip.clone(), node.keys.device_secret(&key)?);
     let known = match &plan {
         Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
-    let browser = SignIn { presented: visit.device_secrets, next: device_secret.clone(), known };
+    let browser = SignIn { presented: visit.device_secrets, next, known, keys: node.keys.clone() };
     let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
     let recognized = device::recognize(conn, &account.id, browser, says).await?;
     // The device's secret from before counts until the new one is seen.
@@ -86,7 +86,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     }
     events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
     audit::record(conn, &events).await?;
-    let device_secrets = std::iter::once(device_secret).chain(recognized.others).collect();
+    let device_secrets = std::iter::once(recognized.secret).chain(recognized.others).collect();
     Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
 }
 

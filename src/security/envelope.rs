@@ -87,11 +87,13 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let sent = site.cookies.sent_session(req.headers(), &site.keys);
     let browser_zone = site.cookies.zone(req.headers());
+    let device_secrets = site.cookies.device_secrets(req.headers());
     site.cookies.keep_accepted(req.headers_mut(), &sent.presented, &site.keys);
     let facts = RequestFacts {
         hints,
         browser_zone,
         keys: sent.keys,
+        device_secrets,
         renews_cookie: sent.under_old_name,
         ..RequestFacts::new(request_id, ip, user_agent, sent.presented)
     };

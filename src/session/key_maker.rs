@@ -105,6 +105,21 @@ impl KeyMaker {
         self.0.candidates(&goes_with(key)).map(|secret| cut(&secret)).find(|secret| secret.matches(hash))
     }
 
+    /// The secret that a device's browser keeps after one with which it has signed in: the same for the same secret, so that
+    /// two sign-ins at once give the browser one.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn next_device_secret(&self, device_id: &str, brought: &Secret) -> Result<Secret> {
+        Ok(cut(&self.0.derive(&follows(device_id, brought))?))
+    }
+
+    /// The same, if it is the one with this hash.
+    pub fn next_device_secret_again(&self, device_id: &str, brought: &Secret, hash: &[u8]) -> Option<Secret> {
+        let subject = follows(device_id, brought);
+        self.0.candidates(&subject).map(|secret| cut(&secret)).find(|secret| secret.matches(hash))
+    }
+
     fn derived(&self, now: Instant, subject: impl FnOnce(&str) -> String) -> Result<NewKey> {
         let nonce = secret::random_name("")?;
         let key = SessionKey::new(now, self.0.derive(&subject(&nonce))?)?;
@@ -122,6 +137,10 @@ fn begun_by(form: &LoginForm, nonce: &str) -> String {
 
 fn goes_with(key: &SessionKey) -> String {
     format!("device:{}", key.expose())
+}
+
+fn follows(device_id: &str, brought: &Secret) -> String {
+    format!("device after:{device_id}:{}", brought.expose())
 }
 
 fn cut(secret: &Secret) -> Secret {
@@ -170,6 +189,18 @@ mod tests {
         assert_eq!(maker(&[2]).successor_again(&old, &nonce, &hash), None);
         let device = maker(&[1]).device_secret(&key).unwrap();
         assert_eq!(maker(&[2, 1]).device_secret_again(&key, &device.hash()), Some(device));
+    }
+
+    #[test]
+    fn what_follows_a_device_secret_is_the_same_each_time_and_another_for_each_device() {
+        let maker_of = |lines: &[u8]| maker(lines);
+        let (one, brought) = (maker_of(&[1]), Secret::random_short().unwrap());
+        let next = one.next_device_secret("dev_a", &brought).unwrap();
+        assert_eq!(one.next_device_secret("dev_a", &brought).unwrap(), next);
+        assert!(next != brought && one.next_device_secret("dev_b", &brought).unwrap() != next);
+        assert!(one.next_device_secret("dev_a", &next).unwrap() != next);
+        assert_eq!(maker_of(&[2, 1]).next_device_secret_again("dev_a", &brought, &next.hash()), Some(next.clone()));
+        assert!(secret::is_base64url(next.expose(), DEVICE_SECRET));
     }
 
     #[test]

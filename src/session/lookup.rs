@@ -16,6 +16,7 @@ use super::{
 use crate::{
     db::{Conn, Instant, now, run, schema::sessions},
     error::{Away, Error, Result},
+    secret::Secret,
 };
 
 /// How long a request waits until the first use of its key is noted.
@@ -100,10 +101,19 @@ impl Sessions {
         let key = SessionKey::from_parts(row.record.id.clone(), secret);
         let hash = row.device_secret.as_deref();
         let handed_over = HandedOver {
-            device_secret: hash.and_then(|hash| self.keys.device_secret_again(&key, hash)),
+            device_secret: hash.and_then(|hash| self.device_secret_again(&row, &key, hash)),
             device_hashes: row.device_secret.iter().chain(&row.previous_device_secret).cloned().collect(),
         };
         self.judge(row, key, Some(handed_over))
+    }
+
+    /// The present secret of a session's device, if the sign-in that gave it this key has made it: from the key, or from the
+    /// secret that the browser still has.
+    fn device_secret_again(&self, row: &Stored, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
+        self.keys.device_secret_again(key, hash).or_else(|| {
+            let (facts, device) = (request::current()?, row.record.device_id.as_deref()?);
+            facts.device_secrets.iter().find_map(|old| self.keys.next_device_secret_again(device, old, hash))
+        })
     }
 
     fn judge(&self, row: Stored, key: SessionKey, handed_over: Option<HandedOver>) -> Found {
@@ -171,7 +181,8 @@ impl Sessions {
     pub(super) async fn note_first_use(&self, loaded: &Loaded) {
         let (db, key) = (self.db.clone(), loaded.key.clone());
         let device = loaded.record.device_id.clone().zip(loaded.first_use_with.clone());
-        let device = device.filter(|(_, hash)| self.keys.device_secret_again(&key, hash).is_some());
+        let shows = |hash: &[u8]| request::current().is_some_and(|facts| facts.has_device_secret(hash));
+        let device = device.filter(|(_, hash)| shows(hash) || self.keys.device_secret_again(&key, hash).is_some());
         let account_id = loaded.account.id.clone();
         let noted = actix_web::rt::spawn(async move {
             if let Some((id, hash)) = device {

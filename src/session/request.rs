@@ -159,6 +159,8 @@ pub struct RequestFacts {
     pub presented: Presented,
     /// Every session key of ours that it carries, also where they are too many to present a session.
     pub keys: Vec<SessionKey>,
+    /// The secrets of its devices that the browser brought.
+    pub device_secrets: Vec<Secret>,
     /// The session cookie came under its old name: the answer sets it under the current one.
     pub renews_cookie: bool,
     /// What became of that.
@@ -184,6 +186,7 @@ impl RequestFacts {
             hints: Hints::default(),
             keys: presented.key().into_iter().cloned().collect(),
             presented,
+            device_secrets: Vec::new(),
             renews_cookie: false,
             standing: RefCell::new(Standing::None),
             fault: RefCell::new(None),
@@ -201,6 +204,11 @@ impl RequestFacts {
     /// Whether this is the key that the request presented.
     pub fn presents(&self, key: &SessionKey) -> bool {
         self.presented.key().is_some_and(|own| own.is_same(key))
+    }
+
+    /// Whether the browser has the secret with this hash.
+    pub fn has_device_secret(&self, hash: &[u8]) -> bool {
+        self.device_secrets.iter().any(|secret| secret.matches(hash))
     }
 
     /// The name of the time zone in which the answer is read.

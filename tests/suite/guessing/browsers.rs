@@ -21,6 +21,7 @@ on_both_engines! {
     a_forgotten_device_has_no_count_of_its_own,
     a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in,
     a_device_secret_whose_answer_was_lost_leaves_the_one_before,
+    sign_ins_that_overtake_one_another_leave_one_device_whichever_answer_is_kept,
 }
 
 async fn strangers_do_not_lock_a_browser_out_that_signed_in_before(db: TestDb) {
@@ -149,4 +150,26 @@ async fn a_device_secret_whose_answer_was_lost_leaves_the_one_before(db: TestDb)
     let answer = try_from(&mut own, FROM, KIM, PASSWORD);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.new'")), (1, 1));
+}
+
+async fn sign_ins_that_overtake_one_another_leave_one_device_whichever_answer_is_kept(db: TestDb) {
+    let server = serve(&db);
+    let mut own = known_browser(&server, KIM);
+    for kept in [0, 1] {
+        let mut tabs = [own.clone(), own.clone()];
+        for tab in &mut tabs {
+            assert_eq!(try_from(tab, FROM, KIM, PASSWORD).status, 200);
+        }
+        own.cookies.insert("aiq_device".into(), tabs[kept].cookies["aiq_device"].clone());
+        assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200);
+        assert_eq!(own.send("DELETE", "/api/session", &[], b"").status, 204);
+        assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.new'")), (1, 1), "{kept}");
+    }
+    // Once the browser has shown the new secret, the one before is worth nothing.
+    let mut copy = server.client();
+    copy.cookies.insert("aiq_device".into(), own.cookies["aiq_device"].clone());
+    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200);
+    assert_eq!(own.get("/api/session").status, 200);
+    guess(&db, &server, KIM, FREE);
+    wait_of(&try_from(&mut copy, FROM, KIM, PASSWORD));
 }
