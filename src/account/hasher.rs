@@ -112,17 +112,24 @@ impl Hasher {
     }
 
     /// Whether `password` is the one that `hash` was made from. Without a hash, since there is no such account, it
-    /// takes as long and says no.
+    /// takes as long and says no. One that is outdated is made again only if it `may_renew`.
     ///
     /// # Errors
     /// When the hash is none.
-    pub async fn verify(&self, place: Place, password: String, hash: Option<String>) -> Result<Verified> {
+    pub async fn verify(
+        &self,
+        place: Place,
+        password: String,
+        hash: Option<String>,
+        may_renew: bool,
+    ) -> Result<Verified> {
         let nobody = Arc::clone(&self.nobody);
         self.compute(place, move |memory| {
             let checked = password::verify(&password, hash.as_deref().unwrap_or(&nobody), memory)?;
             let right = checked.right && hash.is_some();
             // In the same place: whoever was let in is not turned away because a second place is not free.
-            let new_hash = (right && checked.outdated).then(|| password::hash(&password, memory)).transpose()?;
+            let new_hash =
+                (right && may_renew && checked.outdated).then(|| password::hash(&password, memory)).transpose()?;
             Ok(Verified { right, new_hash })
         })
         .await
@@ -180,7 +187,7 @@ mod tests {
         let hasher = Hasher::new(2).unwrap();
         let place = || hasher.place(&Source::Command).unwrap();
         let hash = hasher.choose(place(), "correct horse battery".into(), vec![]).await.unwrap();
-        let verify = async |hash| hasher.verify(place(), "correct horse battery".into(), hash).await;
+        let verify = async |hash| hasher.verify(place(), "correct horse battery".into(), hash, true).await;
         assert!(verify(Some(hash)).await.unwrap().right);
         assert!(!verify(None).await.unwrap().right);
     }
@@ -195,7 +202,7 @@ mod tests {
         assert_eq!(hasher.waiting(), QUEUE_PER_THREAD / 2 + 1);
         drop((held, one));
         assert_eq!(hasher.waiting(), 0);
-        assert!(!hasher.verify(hasher.place(&flood).unwrap(), "x".into(), None).await.unwrap().right);
+        assert!(!hasher.verify(hasher.place(&flood).unwrap(), "x".into(), None, true).await.unwrap().right);
     }
 
     #[tokio::test]

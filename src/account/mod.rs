@@ -10,6 +10,7 @@ pub mod leaked;
 pub mod password;
 pub mod proof;
 pub mod strength;
+pub mod turns;
 
 use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::Serialize;
@@ -136,16 +137,16 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
     find!(conn, first(accounts::table.filter(accounts::email_key.eq(email_key)).select(Credentials::as_select())))
 }
 
-/// Locks the account's row for this transaction if the password is still the one that was checked and the account is
+/// Locks the account's row for this transaction if its password has not changed since the one that was checked, and the account is
 /// enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not. The hash is
 /// not compared: another login may just have replaced it by a newer hash of the same password.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn admit(conn: &mut Conn<'_>, checked: &Credentials) -> Result<bool> {
+pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) -> Result<bool> {
     let unchanged = accounts::table
-        .filter(accounts::id.eq(&checked.account.id))
-        .filter(accounts::password_changed_at.eq(checked.password_changed_at))
+        .filter(accounts::id.eq(id))
+        .filter(accounts::password_changed_at.eq(password_changed_at))
         .filter(accounts::disabled_at.is_null());
     let locked: Vec<String> = run!(conn, load(Locked::all(unchanged.select(accounts::id))))?;
     Ok(!locked.is_empty())

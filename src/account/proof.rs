@@ -7,18 +7,21 @@
 //!
 //! Invariant: no password is hashed that was not counted before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::{
     Credentials, EmailAddress, admit, find_credentials,
     hasher::{Hasher, Place, Source},
     rehash,
+    turns::Turns,
 };
 use crate::{
     audit::{self, Event, Kind},
-    db::{Conn, Db},
+    db::{Conn, Db, Instant},
     device::{self, Browser},
     error::{Error, Result},
     secret::Secret,
@@ -33,6 +36,8 @@ use crate::{
 pub struct Claim {
     email_key: String,
     device_secrets: Vec<Secret>,
+    /// The device of the session in which it is said.
+    device_id: Option<String>,
     ip: Option<String>,
     network: Network,
 }
@@ -41,7 +46,14 @@ impl Claim {
     /// To be the person with this e-mail address, in a browser that keeps these secrets, from this address, which the
     /// counts know by the name of its network.
     pub fn new(email: &EmailAddress, device_secrets: Vec<Secret>, ip: Option<String>, network: Network) -> Self {
-        Self { email_key: email.key().to_owned(), device_secrets, ip, network }
+        Self { email_key: email.key().to_owned(), device_secrets, device_id: None, ip, network }
+    }
+
+    /// In a session on this device, which needs no secret to be known.
+    #[must_use]
+    pub fn on_device(mut self, id: Option<String>) -> Self {
+        self.device_id = id;
+        self
     }
 }
 
@@ -52,6 +64,10 @@ pub struct Prover {
     pub db: Db,
     /// The threads that hash.
     pub hasher: Hasher,
+    /// Who waits for another login of the same form.
+    pub turns: Turns,
+    /// Places for those that wait for the outcome of other tries.
+    patient: Arc<Semaphore>,
 }
 
 /// A password that was looked at, counted as a wrong one until this is [settled](Self::settle).
@@ -73,7 +89,40 @@ struct Known {
     wait: Option<Duration>,
 }
 
+/// A try whose password may be hashed.
+struct Entered {
+    place: Place,
+    source: Source,
+    found: Option<Credentials>,
+    counted: Try,
+}
+
+/// Whether a password may be hashed.
+enum Entry {
+    /// It may.
+    In(Box<Entered>),
+    /// Others are under way, and only their outcome decides.
+    Busy(Duration),
+}
+
+/// How long a try waits for the outcome of others, from look to look: a second in all, in which most are known.
+const PATIENCE: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(150),
+    Duration::from_millis(200),
+    Duration::from_millis(250),
+    Duration::from_millis(250),
+];
+/// Tries that wait so at once, on this node. Any further one is told to come again.
+const MOST_PATIENT: usize = 64;
+
 impl Prover {
+    /// With this database and these threads.
+    pub fn new(db: Db, hasher: Hasher) -> Self {
+        Self { db, hasher, turns: Turns::default(), patient: Arc::new(Semaphore::new(MOST_PATIENT)) }
+    }
+
     /// Counts the try and looks at the password. What is cheap and may refuse comes first: a read, a place in the queue,
     /// the count, and only then the hash.
     ///
@@ -81,6 +130,37 @@ impl Prover {
     /// [`Error::TooManyAttempts`] when too many wrong passwords came before: then this one was not looked at. When the
     /// database is away, or too many passwords wait to be checked: then nothing was counted.
     pub async fn check(&self, claim: Claim, password: String) -> Result<Checked> {
+        let Entered { place, source, found, counted } = *self.enter(&claim).await?;
+        let hash = found.as_ref().map(|found| found.password_hash.clone());
+        let may_sign_in = found.as_ref().is_some_and(|found| found.disabled_at.is_none());
+        let verified = self.hasher.verify(place, password, hash, may_sign_in).await?;
+        // Nobody learns from an account that is closed whether its password was right.
+        let right = verified.right && may_sign_in;
+        Ok(Checked { claim, found, source, right, new_hash: verified.new_hash, counted })
+    }
+
+    /// Counts the try, and has a place in the queue for it. While only tries that are under way stand against it, it waits
+    /// for a moment: a right password is not refused because of another one. It waits without a connection and without a
+    /// place.
+    async fn enter(&self, claim: &Claim) -> Result<Box<Entered>> {
+        let mut patience = PATIENCE.iter();
+        let mut waits = None;
+        loop {
+            let wait = match self.try_to_enter(claim).await? {
+                Entry::In(entered) => return Ok(entered),
+                Entry::Busy(wait) => wait,
+            };
+            if waits.is_none() {
+                waits = self.patient.try_acquire().ok();
+            }
+            match patience.next().filter(|_| waits.is_some()) {
+                Some(pause) => tokio::time::sleep(*pause).await,
+                None => return Err(Error::TooManyAttempts(wait)),
+            }
+        }
+    }
+
+    async fn try_to_enter(&self, claim: &Claim) -> Result<Entry> {
         let asked = claim.clone();
         let known = self.db.read(async move |conn: &mut Conn<'_>| look(conn, &asked).await).await?;
         if let Some(wait) = known.wait {
@@ -88,10 +168,11 @@ impl Prover {
         }
         let source = known.source.clone();
         let place = self.place(&source)?;
-        let (found, counted) = self.begin(known, &claim).await?;
-        let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let verified = self.hasher.verify(place, password, hash).await?;
-        Ok(Checked { claim, found, source, right: verified.right, new_hash: verified.new_hash, counted })
+        match self.begin(known, claim).await? {
+            (found, Begun::Yes(counted)) => Ok(Entry::In(Box::new(Entered { place, source, found, counted }))),
+            (_, Begun::No { wait, is_busy: true, .. }) => Ok(Entry::Busy(wait)),
+            (_, Begun::No { wait, .. }) => Err(Error::TooManyAttempts(wait)),
+        }
     }
 
     /// The hash of a new password for somebody whose present one was right.
@@ -109,10 +190,9 @@ impl Prover {
     }
 
     /// The account, if there is one, and the counted try.
-    async fn begin(&self, known: Known, claim: &Claim) -> Result<(Option<Credentials>, Try)> {
+    async fn begin(&self, known: Known, claim: &Claim) -> Result<(Option<Credentials>, Begun)> {
         let claim = claim.clone();
-        let begun = self
-            .db
+        self.db
             .write(async move |conn: &mut Conn<'_>| {
                 let begun = count::begin(conn, &known.subjects).await?;
                 if let Begun::No { is_news: true, .. } = begun {
@@ -120,11 +200,7 @@ impl Prover {
                 }
                 Ok((known.found, begun))
             })
-            .await?;
-        match begun {
-            (found, Begun::Yes(counted)) => Ok((found, counted)),
-            (_, Begun::No { wait, .. }) => Err(Error::TooManyAttempts(wait)),
-        }
+            .await
     }
 }
 
@@ -149,10 +225,13 @@ impl Checked {
     /// # Errors
     /// When the database is away: the try then counts for a while.
     pub async fn settle(&self, conn: &mut Conn<'_>) -> Result<bool> {
-        if let Some(found) = &self.found
-            && self.right
-            && admit(conn, found).await?
-        {
+        // Unless the password was right, it is asked of a row that is not there: an account that was closed answers alike to
+        // a right password and a wrong one.
+        let right = self.found.as_ref().filter(|_| self.right);
+        let (id, since) =
+            right.map_or(("", Instant::from_micros(0)), |found| (&found.account.id, found.password_changed_at));
+        let admitted = admit(conn, id, since).await?;
+        if let Some(found) = right.filter(|_| admitted) {
             if let Some(new) = &self.new_hash {
                 rehash(conn, &found.account.id, &found.password_hash, new).await?;
             }
@@ -175,12 +254,20 @@ pub async fn to_the_end<T: 'static>(work: impl Future<Output = Result<T>> + 'sta
 
 async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
     let found = find_credentials(conn, &claim.email_key).await?;
-    let browser = device::browser(conn, id_or_nobody(found.as_ref()), &claim.device_secrets).await?;
+    let id = id_or_nobody(found.as_ref());
+    let browser = match &claim.device_id {
+        Some(device) => device::browser_with_id(conn, id, device).await?,
+        None => None,
+    };
+    let browser = match browser {
+        None => device::browser(conn, id, &claim.device_secrets).await?,
+        known => known,
+    };
     let address = Subject::address(&claim.network);
     let own = browser.map(|browser| match browser {
         Browser { proved: true, id, .. } => Subject::device(&id),
         Browser { acknowledged: true, id, .. } => Subject::former_device(&id),
-        Browser { .. } => Subject::former_devices(id_or_nobody(found.as_ref())),
+        Browser { .. } => Subject::former_devices(id),
     });
     let source = Source::Client(own.as_ref().unwrap_or(&address).clone());
     let subjects = own.map_or_else(|| vec![Subject::account(&claim.email_key), address], |own| vec![own]);
@@ -190,14 +277,17 @@ async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
 
 /// What statements on an account's rows ask for where there is no account: no row, but as many statements, so that their
 /// number tells nobody who has an account here.
-fn id_or_nobody(found: Option<&Credentials>) -> &str {
+pub fn id_or_nobody(found: Option<&Credentials>) -> &str {
     found.map_or("", |found| &found.account.id)
 }
 
 /// On the account's trail, if there is one, with the device if it is one of the account's.
 async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
     let id = id_or_nobody(found);
-    let device = device::find(conn, id, &claim.device_secrets).await?;
+    let device = match &claim.device_id {
+        Some(device) => device::known::one(conn, id, device).await?,
+        None => device::find(conn, id, &claim.device_secrets).await?,
+    };
     let event = match found {
         None => Event::of_nobody(kind),
         Some(_) => {

@@ -134,7 +134,7 @@ fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Boun
         settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(bound.port, settings.tls.is_some()));
     let sessions = sessions(settings, db, &keys);
     let site = web::Data::new(Site::new(public, keys, settings, limits, (bound.port, bound.connections)));
-    let prover = Prover { db: sessions.db.clone(), hasher: Hasher::new(settings.workers)? };
+    let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
     // What a request waits for at most.
     let limit = settings.pool_timeout + settings.statement_timeout;
     let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));

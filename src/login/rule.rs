@@ -13,11 +13,11 @@ use crate::{
         proof::{self, Checked},
     },
     db::Conn,
-    desk::Desk,
+    desk::{Desk, PasswordRate},
     device::Unread,
     error::{Error, Result},
     secret::Secret,
-    security::rates::{self, Act},
+    security::rates::Act,
     session::{LoginForm, Record, SessionKey, Sessions, statements},
 };
 
@@ -122,14 +122,8 @@ impl Welcome {
 /// [`Error::TooManyAttempts`], [`Error::TooFast`]; or when the database is away or too many passwords
 /// wait to be checked.
 pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
-    let account = rates::Subject::Account(email.key().to_owned());
-    desk.site.rates.look(Act::SignIn, &account)?;
-    desk.site.rates.take(Act::SignIn, desk.bucket().as_slice(), 1)?;
-    let outcome = check(desk, email, password, visit).await;
-    if let Ok(Outcome::Welcome(_)) = &outcome {
-        // Only whoever knows the password uses up what the account has. That there is too little is told to the next one.
-        let _ = desk.site.rates.take(Act::SignIn, &[account], 1);
-    }
+    let rate = desk.password_rate(Act::SignIn, email)?;
+    let outcome = check(desk, email, password, visit, rate).await;
     desk.sessions.db.metrics().login(match &outcome {
         Ok(Outcome::Welcome(_)) => "welcome",
         Ok(Outcome::Refused) => "refused",
@@ -139,11 +133,25 @@ pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: 
     outcome
 }
 
-async fn check(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
+async fn check(
+    desk: &Desk,
+    email: &EmailAddress,
+    password: String,
+    visit: Visit,
+    rate: PasswordRate,
+) -> Result<Outcome> {
     let (prover, claim) = (desk.prover.clone(), desk.claim(email)?);
     let node = Sessions::clone(&desk.sessions);
     proof::to_the_end(async move {
+        // A form that was sent twice is one login: the second one finds what came of the first.
+        let _turn = match &visit.form {
+            Some(form) => prover.turns.wait(&form.hash()).await,
+            None => None,
+        };
         let checked = prover.check(claim, password).await?;
+        if checked.is_right() {
+            rate.charge();
+        }
         prover.db.write(async move |conn: &mut Conn<'_>| settle(conn, checked, visit, &node).await).await
     })
     .await
@@ -158,7 +166,8 @@ async fn settle(conn: &mut Conn<'_>, checked: Checked, visit: Visit, node: &Sess
 }
 
 /// The same for an account that this very form has made a moment ago: the button was pressed twice, or the answer was
-/// lost. `None` when there is no such session, or the password is another.
+/// lost. `None` when there is no such session, or the password is another. It asks the same of the database whether there
+/// is an account or not.
 ///
 /// # Errors
 /// As for [`log_in`].
@@ -167,11 +176,12 @@ pub async fn log_in_again(desk: &Desk, typed: &str, password: String) -> Result<
     let (names, Ok(email)) = (visit.names(), EmailAddress::known(typed)) else {
         return Ok(None);
     };
+    let rate = desk.password_rate(Act::SignIn, &email)?;
     let (node, email_key) = (Sessions::clone(&desk.sessions), email.key().to_owned());
     let keys = node.keys.clone();
-    let begun = async move |conn: &mut Conn<'_>| match account::find_credentials(conn, &email_key).await? {
-        Some(found) => statements::begun_by(conn, &found.account.id, &names, &keys).await,
-        None => Ok(None),
+    let begun = async move |conn: &mut Conn<'_>| {
+        let found = account::find_credentials(conn, &email_key).await?;
+        statements::begun_by(conn, proof::id_or_nobody(found.as_ref()), &names, &keys).await
     };
     if node.db.read(begun).await?.is_none() {
         return Ok(None);
@@ -179,6 +189,9 @@ pub async fn log_in_again(desk: &Desk, typed: &str, password: String) -> Result<
     let (prover, claim) = (desk.prover.clone(), desk.claim(&email)?);
     proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;
+        if checked.is_right() {
+            rate.charge();
+        }
         let again = async move |conn: &mut Conn<'_>| match checked.settle(conn).await? {
             true => begin_again(conn, checked.into_account()?, visit, &node).await,
             false => Ok(None),

@@ -45,6 +45,8 @@ pub enum Begun {
         wait: Duration,
         /// Whether it is the first that is told so since the last failure.
         is_news: bool,
+        /// Whether only tries that are under way stand against it: it may come once they have worked.
+        is_busy: bool,
     },
 }
 
@@ -85,7 +87,7 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     // All nodes lock in one order.
     let mut subjects = subjects.to_vec();
     subjects.sort();
-    let (mut longest, mut is_news) = (None, false);
+    let (mut longest, mut is_news, mut is_busy) = (None, false, true);
     for subject in &subjects {
         let row @ (failures, told, last_failed_at, at) = lock(conn, subject).await?;
         if last_failed_at > Some(at) {
@@ -100,6 +102,7 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
         if let Some(wait) = count.wait(subject.limit, at) {
             longest = longest.max(Some(wait));
             let even_alone = Count { under_way: 0, ..count }.wait(subject.limit, at).is_some();
+            is_busy &= !even_alone;
             if even_alone && told < failures {
                 tell(conn, subject, failures).await?;
                 is_news = true;
@@ -107,7 +110,7 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
         }
     }
     if let Some(wait) = longest {
-        return Ok(Begun::No { wait, is_news });
+        return Ok(Begun::No { wait, is_news, is_busy });
     }
     let id = secret::random_name("try_")?;
     let rows: Vec<_> = subjects

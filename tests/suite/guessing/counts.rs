@@ -11,6 +11,8 @@ on_both_engines! {
     a_day_later_all_is_forgotten,
     tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other,
     good_logins_at_once_pass,
+    right_passwords_at_once_wait_for_one_another_and_all_pass,
+    a_form_sent_twice_is_no_second_try,
     the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away,
     a_try_that_died_with_its_node_counts_for_a_minute_only,
     the_wait_after_a_wrong_password_from_the_future_begins_now,
@@ -97,6 +99,44 @@ async fn good_logins_at_once_pass(db: TestDb) {
         logins.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert_eq!(answers, [200; FREE]);
+}
+
+/// Strangers have left one free try, so a try has to wait for the outcome of another.
+async fn right_passwords_at_once_wait_for_one_another_and_all_pass(db: TestDb) {
+    let server = serve(&db);
+    let start = std::sync::Barrier::new(3);
+    guess(&db, &server, KIM, FREE - 1);
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let login = || {
+            let (mut client, start) = (server.client(), &start);
+            scope.spawn(move || {
+                start.wait();
+                try_from(&mut client, FROM, KIM, PASSWORD).status
+            })
+        };
+        [login(), login(), login()].into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(answers, [200; 3]);
+}
+
+async fn a_form_sent_twice_is_no_second_try(db: TestDb) {
+    let server = serve(&db);
+    let mut browser = server.client();
+    let csrf = browser.form_token("/login");
+    let start = std::sync::Barrier::new(4);
+    guess(&db, &server, KIM, FREE - 1);
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let press = || {
+            let (mut own, start, csrf) = (browser.clone(), &start, csrf.as_str());
+            scope.spawn(move || {
+                start.wait();
+                own.form("/login", &[("csrf", csrf), ("email", KIM), ("password", PASSWORD)]).status
+            })
+        };
+        [press(), press(), press(), press()].into_iter().map(|press| press.join().unwrap()).collect()
+    });
+    assert_eq!(answers, [303; 4]);
+    assert_eq!(count(&db, "sessions"), 1);
 }
 
 async fn the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away(db: TestDb) {

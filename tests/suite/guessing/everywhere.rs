@@ -1,12 +1,13 @@
 //! Wherever a password is typed it is counted: the login page, the confirmation, the change of password, a signup for an
 //! address that is taken.
 
-use super::{FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, guess, hold, serve, try_from, wait_of};
+use super::{FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, serve, try_from, wait_of};
 use crate::support::{Client, PASSWORD, Server, TestDb, on_both_engines};
 
 on_both_engines! {
     the_login_page_says_how_long_to_wait_and_keeps_the_address,
     the_confirmation_counts,
+    strangers_keep_no_session_from_giving_its_password_that_has_lost_its_device_cookie,
     the_present_password_counts,
     signups_for_addresses_that_are_taken_count,
 }
@@ -28,8 +29,8 @@ async fn the_login_page_says_how_long_to_wait_and_keeps_the_address(db: TestDb) 
     assert!(!answer.body.contains(PASSWORD));
 }
 
-/// A signed-in browser whose device is not known, as that of somebody who has stolen a session.
-fn thief(server: &Server) -> Client {
+/// A signed-in browser without the secret of its device, such as that of somebody who has stolen a session.
+fn without_secret(server: &Server) -> Client {
     let mut client = server.client();
     client.log_in(KIM);
     client.cookies.remove("aiq_device");
@@ -38,7 +39,7 @@ fn thief(server: &Server) -> Client {
 
 async fn the_confirmation_counts(db: TestDb) {
     let server = serve(&db);
-    let mut client = thief(&server);
+    let mut client = without_secret(&server);
     for _ in 0..FREE {
         let answer = send_form(&mut client, "/confirm", &[("password", WRONG), ("next", "/account")]);
         assert_eq!(answer.status, 401, "{answer:?}");
@@ -46,13 +47,28 @@ async fn the_confirmation_counts(db: TestDb) {
     hold(&db);
     let answer = send_form(&mut client, "/confirm", &[("password", PASSWORD)]);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
     assert_eq!(client.get("/api/session").status, 200, "it is still signed in");
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
+}
+
+async fn strangers_keep_no_session_from_giving_its_password_that_has_lost_its_device_cookie(db: TestDb) {
+    let server = serve(&db);
+    let mut client = without_secret(&server);
+    guess(&db, &server, KIM, FREE);
+    wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
+    assert_eq!(send_form(&mut client, "/confirm", &[("password", WRONG)]).status, 401);
+    assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND device_id IS NOT NULL"), 1);
+    let answer = send_form(&mut client, "/confirm", &[("password", PASSWORD)]);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    client.cookies.remove("aiq_device");
+    let fields = [("current_password", PASSWORD), ("password", "tide pool limpet 77")];
+    let answer = send_form(&mut client, "/account", &fields);
+    assert_eq!(answer.status, 303, "{answer:?}");
 }
 
 async fn the_present_password_counts(db: TestDb) {
     let server = serve(&db);
-    let mut client = thief(&server);
+    let mut client = without_secret(&server);
     for _ in 0..FREE {
         let fields = [("current_password", WRONG), ("password", "tide pool limpet 77")];
         assert_eq!(send_form(&mut client, "/account", &fields).status, 401);
@@ -61,7 +77,7 @@ async fn the_present_password_counts(db: TestDb) {
     let fields = [("current_password", PASSWORD), ("password", "tide pool limpet 77")];
     let answer = send_form(&mut client, "/account", &fields);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
 }
 
 async fn signups_for_addresses_that_are_taken_count(db: TestDb) {

@@ -24,7 +24,7 @@ const OUTDATED: &str =
     "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
 
 async fn prover(db: &TestDb) -> Prover {
-    Prover { db: db.sessions().await.db, hasher: Hasher::new(1).unwrap() }
+    Prover::new(db.sessions().await.db, Hasher::new(1).unwrap())
 }
 
 async fn check(prover: &Prover) -> Checked {
