@@ -1,5 +1,7 @@
 // What this page knows of who is signed in is kept for the times without a network. Asking for it is no activity.
 
+import { flush, serve } from "./outbox.js";
+import { showSignedOut } from "./signed-out.js";
 import { change, changes, ended, erasures, get, goodbyes, here, read, setHere, waiting } from "./store.js";
 import { heard, standingOf } from "./state.js";
 import { isGivenUp, pauseLeft, underWay } from "./under-way.js";
@@ -89,12 +91,18 @@ async function exchange() {
   const isFresh = Date.now() - Math.max(exchanged, Date.parse(known.draftsAsOf ?? 0)) < AT_MOST_EVERY;
   if (isFresh && (await waiting(known.id)) === 0) return;
   exchanged = Date.now();
-  const { flush, serve } = await import("./outbox.js");
   await serve(known.id);
   flush();
 }
 
-const quietlyRemember = () => remember().then(exchange).catch(() => {});
+async function begin() {
+  // It was signed out here without a network, and no worker has finished that: this page does, and shows nothing meanwhile.
+  if ((await goodbyes()).includes(sessionId)) return showSignedOut();
+  await remember();
+  await exchange();
+}
+
+const quietlyRemember = () => begin().catch(() => {});
 
 quietlyRemember();
 document.addEventListener("sessions-changed", quietlyRemember);
@@ -112,5 +120,5 @@ async function isLeft() {
 
 changes.addEventListener("message", async ({ data }) => {
   // Then this one shows nothing any more either.
-  if (data.stores?.includes("marks") && (await isLeft())) location.replace("/offline");
+  if (data.stores?.includes("marks") && (await isLeft())) showSignedOut();
 });

@@ -1,5 +1,10 @@
-// Signing out takes what this browser knows of the person with it. What has not been sent is named first.
+// Signing out takes what this browser knows of the person with it. What has not been sent is named first. All that it needs
+// is here before the button is pressed: without a network and a worker nothing more can be loaded.
 
+import { sayGoodbye } from "./goodbye.js";
+import { confirmLeaving } from "./leaving.js";
+import { flush, serve } from "./outbox.js";
+import { showSignedOut } from "./signed-out.js";
 import { change, forget, get, here, waiting } from "./store.js";
 import { keepWriting } from "./unkept.js";
 
@@ -19,7 +24,7 @@ async function leave(form, button) {
   const account = shown ?? (await here().catch(() => undefined));
   const busy = say(button, "Signing out");
   const isAsked = account && (!(await keepWriting()) || (await isUnsent(account)));
-  const isStaying = isAsked && !(await (await import("./leaving.js")).confirmLeaving(account));
+  const isStaying = isAsked && !(await confirmLeaving(account));
   if (isStaying) return busy.over();
   // Another tab may have got the session a new id since this page was shown, or this page one that is not known yet.
   const known = account && (await get("people", account).catch(() => undefined))?.sessionId;
@@ -37,15 +42,14 @@ async function leave(form, button) {
     if (account) await forget(account).catch(() => {});
     return came === "done" ? location.replace("/login") : form.submit();
   }
-  await (await import("./goodbye.js")).sayGoodbye(ids, account);
-  location.replace("/offline");
+  await sayGoodbye(ids, account);
+  await showSignedOut();
 }
 
 /** Whether something of the account is not sent, after a try. */
 async function isUnsent(account) {
   // What cannot be read cannot be named.
   if ((await waiting(account).catch(() => 0)) === 0) return false;
-  const { flush, serve } = await import("./outbox.js");
   await serve(account);
   await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
   return (await waiting(account)) > 0;

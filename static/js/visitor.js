@@ -2,6 +2,7 @@
 // they come back. A sign-out that was done without a network is carried out, where no worker has. Whoever has just ended
 // their own session in another way than by signing out (the page says which) leaves nothing either.
 
+import { carryOut } from "./goodbye.js";
 import { all, change, forget, get, goodbyes, here, setHere } from "./store.js";
 
 async function begin() {
@@ -15,7 +16,7 @@ async function begin() {
   const ended = document.querySelector("[data-ended]")?.dataset.ended;
   for (const { id, sessionId } of ended ? await all("people") : []) if (sessionId === ended) await forget(id);
   if (await here()) await setHere(null);
-  if ((await goodbyes()).length > 0) await (await import("./goodbye.js")).carryOut();
+  if ((await goodbyes()).length > 0) await carryOut();
 }
 
 begin().catch(() => {});

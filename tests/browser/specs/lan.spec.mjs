@@ -2,7 +2,8 @@
 // does not need the network to be away works there.
 
 import { expect, test as base } from '../lib/test.mjs';
-import { createOwner, expectLogin, settled, signIn, signOutButton } from '../lib/test.mjs';
+import { createOwner, expectLogin, owner, settled, signIn, signOutButton } from '../lib/test.mjs';
+import { cut, heading, statusOf } from '../lib/app.mjs';
 import { shellOptions } from '../lib/browser.mjs';
 import { Front } from '../lib/front.mjs';
 import { Server } from '../lib/server.mjs';
@@ -84,6 +85,39 @@ test('people sign in, write, are told of a conflict, name devices and sign out',
   await expect(page.getByRole('heading', { name: 'The till' })).toBeVisible();
   await signOutButton(page).click();
   await expectLogin(page);
+});
+
+for (const path of ['/dashboard', '/drafts?draft=new']) {
+  test(`a sign-out without a network is said by the page itself, and finished with the next contact (${path})`, async ({ page, server, front, watch }) => {
+    await createOwner(page, server);
+    await settled(page);
+    await page.goto(path);
+    await settled(page);
+    const cookies = await page.context().cookies();
+    cut(front, watch);
+    await signOutButton(page).click();
+    await expect(heading(page, 'You are signed out on this device')).toBeVisible();
+    await expect(page.locator('body')).not.toContainText(owner.name.split(' ')[0]);
+    expect(await statusOf(server, cookies)).toBe(200);
+    front.restore();
+    await expectLogin(page);
+    expect(await statusOf(server, cookies)).toBe(401);
+  });
+}
+
+test('a page that comes before a sign-out is finished finishes it', async ({ page, server, front, watch }) => {
+  await createOwner(page, server);
+  await settled(page);
+  const tab = await page.context().newPage();
+  const cookies = await page.context().cookies();
+  cut(front, watch);
+  await signOutButton(page).click();
+  await expect(heading(page, 'You are signed out on this device')).toBeVisible();
+  await page.close();
+  front.restore();
+  await tab.goto('/dashboard');
+  await expectLogin(tab);
+  expect(await statusOf(server, cookies)).toBe(401);
 });
 
 test('two tabs without locks send one at a time, and what one of them wrote comes once', async ({ page, server, front }) => {

@@ -1,7 +1,7 @@
 // Signing out when something is not as it should be: no sign-out is claimed that did not happen, and none leaves anything.
 
 import { answer, atHome, cut, expect, expectNothingOf, heading, kept, owed, portal, put, signOutOffline, state, statusOf, test } from '../lib/app.mjs';
-import { expectDashboard, expectLogin, owner, signOutButton } from '../lib/test.mjs';
+import { createOwner, expectDashboard, expectLogin, owner, settled, signOutButton } from '../lib/test.mjs';
 
 const secret = 'a secret plan';
 const words = [owner.name, owner.email, secret];
@@ -188,6 +188,31 @@ test('a page that no worker controls makes the worker wait, too', async ({ app, 
   await expectLogin(page);
   expect(front.asked.find((each) => !each.includes('/static/') && !['GET /sw.js', 'GET /readyz'].includes(each))).toBe('POST /api/session/sync');
   await expect.poll(preloads).toBe(true);
+});
+
+test('where no worker may run, a sign-out without a network asks, is said by the page itself, and is finished later', async ({ app, server, front, watch }) => {
+  const page = await app.open({ serviceWorkers: 'block' });
+  await createOwner(page, server);
+  await settled(page);
+  const [person] = (await kept(page)).people;
+  await put(page, 'outbox', { account: person.id, op: { id: 'o1', kind: 'draft.put', draftId: 'd1', baseVersion: 0, text: secret }, state: 'aside' });
+  const tab = await app.context.newPage();
+  await tab.goto('/devices');
+  const cookies = await app.context.cookies();
+  cut(front, watch);
+  await signOutButton(page).click();
+  await expect(page.getByRole('dialog')).toContainText('1 draft has not been sent');
+  await page.getByRole('button', { name: 'Sign out anyway' }).click();
+  for (const each of [page, tab]) {
+    await expect(heading(each, 'You are signed out on this device')).toBeVisible();
+    await expect(each.locator('body')).not.toContainText(owner.name);
+  }
+  await expectNothingOf(page, words);
+  expect((await owed(page)).length).toBe(1);
+  front.restore();
+  for (const each of [page, tab]) await expectLogin(each);
+  expect(await statusOf(server, cookies)).toBe(401);
+  expect(await owed(page)).toEqual([]);
 });
 
 test('what is only to be deleted is not said to be lost', async ({ app, server, front, watch }) => {
