@@ -51,6 +51,12 @@ impl Ending {
         }
     }
 
+    /// Whether the person is asked first, however lately they gave their password: it reaches further than one sign-in, and
+    /// nothing takes it back.
+    pub fn needs_answer(&self) -> bool {
+        !matches!(self, Self::Session(_))
+    }
+
     /// Where it leads whoever ended their own session by it: after somebody else used it, by way of the login to a new
     /// password.
     pub fn leads_out_to(&self) -> &'static str {
@@ -191,6 +197,15 @@ mod tests {
             Ending::NotMe("dev_a".into()),
         ] {
             assert_eq!(Ending::parse(&ending.to_string()), Some(ending));
+        }
+    }
+
+    #[test]
+    fn whatever_reaches_further_than_one_sign_in_is_asked_first() {
+        assert!(!Ending::Session("aiq_1_a".into()).needs_answer());
+        let device = || "dev_a".to_owned();
+        for ending in [Ending::Others, Ending::OnDevice(device()), Ending::Device(device()), Ending::NotMe(device())] {
+            assert!(ending.needs_answer(), "{ending}");
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Fields {
     device: Option<String>,
     name: String,
     next: String,
+    /// Sent by the page that has asked: the person said that they mean it.
+    sure: Option<String>,
 }
 
 #[derive(Template)]
@@ -86,7 +88,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
 /// # Errors
 /// Without a login; when the account has nothing of what was named; when the database is away.
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
-    let Fields { ending, known, device, name, next } = sent.fields;
+    let Fields { ending, known, device, name, next, sure } = sent.fields;
     let next = guard::own_address(&desk.site.public, &next);
     let user = match user {
         Ok(user) => user,
@@ -102,23 +104,32 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
         return Err(Error::NotFound);
     }
     match (ending, known, device) {
-        (Some(ending), ..) => end(&desk, &user, &ending, next).await,
+        (Some(ending), ..) => end(&desk, &user, Asked { ending, next, is_answered: sure.is_some() }).await,
         (None, Some(known), _) => acknowledge(&desk, &user, known, next).await,
         (None, None, Some(device)) => rename(&desk, &user, device, name).await,
         (None, None, None) => Err(Error::Invalid("nothing to do was sent".into())),
     }
 }
 
-/// At once if the password was given lately; else after it is given again.
-async fn end(desk: &Desk, user: &CurrentUser, sent: &str, next: Option<String>) -> Result<HttpResponse> {
-    let ending = Ending::parse(sent).ok_or(Error::NotFound)?;
+/// What is to end.
+struct Asked {
+    ending: String,
+    next: Option<String>,
+    /// Whether the person was asked and said yes.
+    is_answered: bool,
+}
+
+/// One sign-in ends at once if the password was given lately. Everything else is asked first, on the page that also asks for
+/// the password where that was not given lately.
+async fn end(desk: &Desk, user: &CurrentUser, asked: Asked) -> Result<HttpResponse> {
+    let ending = Ending::parse(&asked.ending).ok_or(Error::NotFound)?;
     let next = match &ending {
         Ending::NotMe(_) => "/account?why=not-me".to_owned(),
-        Ending::Session(_) | Ending::OnDevice(_) => next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
+        Ending::Session(_) | Ending::OnDevice(_) => asked.next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
         Ending::Others => "/devices?done=others".to_owned(),
         Ending::Device(_) => "/devices?done=forgotten".to_owned(),
     };
-    if !user.is_confirmed() {
+    if !user.is_confirmed() || (ending.needs_answer() && !asked.is_answered) {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("then", &ending.to_string())
             .append_pair("next", &next)

@@ -58,7 +58,7 @@ struct ConfirmPage {
     next: Option<String>,
     /// Whether the password is asked for, or only whether the person is sure.
     asks_password: bool,
-    back: &'static str,
+    back: String,
     notice: Option<String>,
     password_error: Option<String>,
 }
@@ -281,6 +281,19 @@ async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option
     .await
 }
 
+/// Where whoever changes their mind goes: to the page that they came from, as far as that is known.
+fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
+    let page = match (then, next) {
+        // Without its query, which says what was done.
+        (Some(Ending::Session(_) | Ending::OnDevice(_)), Some(next)) => {
+            next.split(['?', '#']).next().unwrap_or("/devices")
+        }
+        (Some(_), _) => "/devices",
+        (None, _) => guard::HOME,
+    };
+    page.to_owned()
+}
+
 fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let Again { next, then, effect, notice, password_error } = again;
     let (heading, lead, go_on) = effect.in_words(then.as_ref());
@@ -292,7 +305,7 @@ fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Re
         heading,
         lead,
         go_on,
-        back: if then.is_some() { "/devices" } else { guard::HOME },
+        back: back_from(then.as_ref(), next.as_deref()),
         // Whoever gave it lately is only asked whether they are sure.
         asks_password: then.is_none() || !user.is_confirmed(),
         then: then.map(|then| then.to_string()),

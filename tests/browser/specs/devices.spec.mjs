@@ -121,6 +121,10 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByRole('link', { name: 'Sign-ins' }).click();
     await expect(page.getByRole('navigation', { name: 'Show' }).locator('[aria-current]')).toHaveText('Sign-ins');
     await page.getByRole('listitem').filter({ hasText: 'Firefox on Linux' }).getByRole('button', { name: "Wasn't me" }).click();
+    // The password was given a moment ago; it is asked all the same.
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText("Firefox on Linux wasn't you?");
+    await expect(page.getByRole('button')).toHaveText(["It wasn't me"]);
+    await page.getByRole('button', { name: "It wasn't me" }).click();
     await expect(page).toHaveURL(/\/account\?why=not-me$/);
     await leaves(other);
   });

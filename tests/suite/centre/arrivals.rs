@@ -118,7 +118,7 @@ async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question
     let kept: Vec<&str> = kept.lines().collect();
     leads_to(&devices_form(&mut desk, &[("known", kept[0])]), "/devices?done=known");
     let not_me = format!("not-me:{}", kept[1]);
-    leads_to(&devices_form(&mut desk, &[("ending", &not_me)]), "/account?why=not-me");
+    leads_to(&devices_form(&mut desk, &[("ending", &not_me), ("sure", "yes")]), "/account?why=not-me");
     assert_eq!((unanswered(), count(&db, "devices")), (1, 2));
 }
 
@@ -171,7 +171,10 @@ async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: Te
     desk.log_in(KIM);
     assert_eq!(device_id(&mut desk), own);
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
-    leads_to(&devices_form(&mut desk, &[("ending", &format!("not-me:{thiefs}"))]), "/account?why=not-me");
+    leads_to(
+        &devices_form(&mut desk, &[("ending", &format!("not-me:{thiefs}")), ("sure", "yes")]),
+        "/account?why=not-me",
+    );
 }
 
 async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: TestDb) {
@@ -260,7 +263,7 @@ async fn the_answer_that_it_was_not_me_ends_it(db: TestDb) {
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let ending = format!("not-me:{}", device_id(&mut thief));
     assert!(desk.get("/dashboard").body.contains(&ending));
-    leads_to(&devices_form(&mut desk, &[("ending", &ending)]), "/account?why=not-me");
+    leads_to(&devices_form(&mut desk, &[("ending", &ending), ("sure", "yes")]), "/account?why=not-me");
     assert!(!is_signed_in(&mut thief));
     assert_eq!(asks(&mut desk, "Elsewhere"), [""; 0]);
 }

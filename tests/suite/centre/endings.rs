@@ -1,5 +1,5 @@
-//! Ending by a form: at once after a password of the last ten minutes, else through the confirmation, which goes on with
-//! what was asked.
+//! Ending by a form: one sign-in at once after a password of the last ten minutes; everything else through the confirmation,
+//! which goes on with what was asked.
 
 use super::{
     KIM, count, device_id, devices_form, form, is_signed_in, leads_to, let_confirmations_lapse, own_session, serve,
@@ -9,6 +9,7 @@ use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
 
 on_both_engines! {
     what_is_asked_within_ten_minutes_of_a_password_happens_at_once,
+    what_reaches_further_than_one_sign_in_is_asked_however_lately_the_password_was_given,
     what_is_asked_later_happens_with_the_password,
     a_wrong_password_ends_nothing_and_keeps_what_was_asked,
     what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password,
@@ -33,16 +34,43 @@ async fn what_is_asked_within_ten_minutes_of_a_password_happens_at_once(db: Test
     leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked'"), 1, "pressed twice, ended once");
     phone.log_in(KIM);
-    leads_to(&devices_form(&mut desk, &[("ending", "others")]), "/devices?done=others");
+    leads_to(&devices_form(&mut desk, &[("ending", "others"), ("sure", "yes")]), "/devices?done=others");
     assert!(!is_signed_in(&mut phone) && is_signed_in(&mut desk));
     let device = format!("device:{}", {
         phone.log_in(KIM);
         device_id(&mut phone)
     });
-    leads_to(&devices_form(&mut desk, &[("ending", &device), ("next", "//evil.example")]), "/devices?done=forgotten");
+    leads_to(
+        &devices_form(&mut desk, &[("ending", &device), ("next", "//evil.example"), ("sure", "yes")]),
+        "/devices?done=forgotten",
+    );
     assert!(!is_signed_in(&mut phone));
     assert_eq!(count(&db, "devices"), 1);
     assert!(desk.get("/devices?done=forgotten").body.contains("signed out and forgotten"));
+}
+
+async fn what_reaches_further_than_one_sign_in_is_asked_however_lately_the_password_was_given(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let device = device_id(&mut phone);
+    let endings = [
+        (format!("not-me:{device}"), "It wasn&#39;t me", "/devices"),
+        (format!("not-me:{}", session_id(&mut phone)), "It wasn&#39;t me", "/devices"),
+        (format!("on-device:{device}"), "Sign out Phone?", "/dashboard"),
+        (format!("device:{device}"), "Forget Phone?", "/devices"),
+        ("others".to_owned(), "Sign out everywhere else?", "/devices"),
+    ];
+    for (ending, words, back) in endings {
+        let asked = devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]);
+        let address = asked.header("location").expect("an address").to_owned();
+        assert!(asked.status == 303 && address.starts_with("/confirm?then="), "{ending}: {asked:?}");
+        let page = desk.get(&address).body;
+        assert!(page.contains(words) && page.contains("name=\"sure\""), "{ending}: {page}");
+        assert!(page.contains(&format!("href=\"{back}\">Cancel")), "{ending}: {page}");
+        assert!(!page.contains("/logout"), "only what was asked is answered here: {page}");
+        assert!(is_signed_in(&mut phone), "{ending}");
+    }
 }
 
 async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
@@ -62,7 +90,7 @@ async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
     leads_to(&answer, "/devices?done=signed-out");
     assert!(!is_signed_in(&mut phone) && is_signed_in(&mut desk));
     assert_ne!(session_id(&mut desk), before);
-    leads_to(&devices_form(&mut desk, &[("ending", "others")]), "/devices?done=others");
+    leads_to(&devices_form(&mut desk, &[("ending", "others"), ("sure", "yes")]), "/devices?done=others");
     assert_eq!(count(&db, "audit WHERE kind = 'login.confirmed'"), 1);
 }
 
@@ -92,7 +120,7 @@ async fn what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password(db: TestD
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let id = session_id(&mut thief);
-    leads_to(&devices_form(&mut desk, &[("ending", &format!("not-me:{id}"))]), "/account?why=not-me");
+    leads_to(&devices_form(&mut desk, &[("ending", &format!("not-me:{id}")), ("sure", "yes")]), "/account?why=not-me");
     assert!(!is_signed_in(&mut thief));
     assert_eq!(count(&db, "devices"), 1, "the device is forgotten, and with it its own count of wrong passwords");
     assert!(desk.get("/account?why=not-me").body.contains("choose a new one now"));
@@ -115,7 +143,7 @@ async fn a_stolen_sessions_new_id_does_not_save_it(db: TestDb) {
     let (_, rest) = page.split_once("name=\"ending\" value=\"not-me:").expect("a button");
     let ending = format!("not-me:{}", rest.split('"').next().expect("a value"));
     leads_to(&confirm(&mut thief, PASSWORD, "", "/devices"), "/devices");
-    leads_to(&devices_form(&mut desk, &[("ending", &ending)]), "/account?why=not-me");
+    leads_to(&devices_form(&mut desk, &[("ending", &ending), ("sure", "yes")]), "/account?why=not-me");
     assert!(!is_signed_in(&mut thief));
 }
 
@@ -157,7 +185,7 @@ async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) 
     assert_eq!(desk.json("DELETE", &path, &serde_json::Value::Null).header("clear-site-data"), None, "another's");
     // What somebody else did here is followed by a new password.
     let id = session_id(&mut desk);
-    let answer = devices_form(&mut desk, &[("ending", &format!("not-me:{id}"))]);
+    let answer = devices_form(&mut desk, &[("ending", &format!("not-me:{id}")), ("sure", "yes")]);
     leads_to(&answer, &format!("/login?next=%2Faccount%3Fwhy%3Dnot-me&ended={id}"));
     assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
 }

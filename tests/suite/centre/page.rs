@@ -119,7 +119,7 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     assert_eq!(page.matches("<b>Phone</b>").count(), 1, "{page}");
     let ending = format!("on-device:{}", device_id(&mut phone));
     assert!(page.contains(&ending), "{page}");
-    leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
+    leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard"), ("sure", "yes")]), "/dashboard");
     assert!(!super::is_signed_in(&mut phone) && !super::is_signed_in(&mut again));
     assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 2, "it stays known");
     assert!(desk.get("/devices").body.contains("You are signed in on this device only."));

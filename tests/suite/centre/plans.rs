@@ -205,7 +205,7 @@ impl People<'_> {
         self.ask("/api/devices/{id}");
         assert_eq!(kim.json("DELETE", &format!("/api/devices/{device}"), &json!(null)).status, 204);
         let not_me = format!("not-me:{}", session_id(&mut self.signed_in(KIM, "Not me")));
-        leads_to(&form(&mut kim, "/devices", &[("ending", &not_me)]), "/account?why=not-me");
+        leads_to(&form(&mut kim, "/devices", &[("ending", &not_me), ("sure", "yes")]), "/account?why=not-me");
         assert_eq!(kim.json("POST", self.ask("/api/sessions/revoke-others"), &json!({})).status, 200);
         let mut stream = self.signed_in(KIM, "Streaming");
         let id = session_id(&mut stream);
