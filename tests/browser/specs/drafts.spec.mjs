@@ -370,7 +370,11 @@ test('by forms alone: written, edited in two places, chosen, deleted', async ({ 
   await page.getByRole('button', { name: 'Save' }).click();
   await other.getByRole('button', { name: 'Save' }).click();
   await expect(other.locator('.version')).toHaveCount(2);
-  await other.getByRole('button', { name: 'Keep the other one' }).click();
+  await other.locator('summary', { hasText: 'Keep the other one' }).click();
+  await expect(other.getByText('Delete this one on all your devices? This cannot be undone.')).toBeVisible();
+  await page.reload();
+  await expect(page.locator('.version'), 'nothing is thrown away before the answer').toHaveCount(2);
+  await other.getByRole('button', { name: 'Keep only the other one' }).click();
   await expect(field(other)).toHaveValue('Begun, with the fox');
   await other.locator('summary', { hasText: 'Delete' }).click();
   await expect(other.locator('.ask')).toContainText('Delete this draft on all your devices?');
