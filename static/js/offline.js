@@ -68,10 +68,11 @@ function asOf(time, moment) {
   time.dateTime = moment ?? "";
 }
 
+/** Rounded as the dashboard does it (src/dashboard/pictures.rs), so that both say the same of the same time. */
 function inWords(time) {
-  const minutes = Math.max(1, Math.floor(time / MINUTE));
-  const [count, unit] =
-    minutes < 60 ? [minutes, "minute"] : minutes < 96 * 60 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 1440), "day"];
+  const minutes = time / MINUTE;
+  const [length, unit] = minutes < 120 ? [1, "minute"] : minutes < 144 * 60 ? [60, "hour"] : [1440, "day"];
+  const count = Math.max(1, Math.round(minutes / length));
   return new Intl.NumberFormat("en", { style: "unit", unit, unitDisplay: "long" }).format(count);
 }
 
