@@ -14,7 +14,7 @@ use crate::{
     db::Conn,
     desk::{Desk, signed_out, with_retry},
     device::{self, arrivals, known},
-    ending::Ending,
+    ending::{self, Ending},
     error::{Error, Result},
     page::{self, Page},
     security::{
@@ -130,6 +130,9 @@ async fn end(desk: &Desk, user: &CurrentUser, asked: Asked) -> Result<HttpRespon
         Ending::Device(_) => "/devices?done=forgotten".to_owned(),
     };
     if !user.is_confirmed() || (ending.needs_answer() && !asked.is_answered) {
+        let (who, asked) = (user.who(), ending.clone());
+        let name = async move |conn: &mut Conn<'_>| ending::name(conn, &who, &asked).await;
+        desk.sessions.db.read(name).await?.ok_or(Error::NotFound)?;
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("then", &ending.to_string())
             .append_pair("next", &next)

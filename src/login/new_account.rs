@@ -11,7 +11,7 @@ use crate::{
         proof::Prover,
         strength,
     },
-    desk::{NO_COOKIES, form_again_after},
+    desk::{Lost, NO_COOKIES, form_again_after},
     error::{Error, Result},
     page::Page,
 };
@@ -97,7 +97,7 @@ impl AccountForm {
             Error::Invalid(words) => {
                 form(StatusCode::UNPROCESSABLE_ENTITY, Self { password_error: Some(words), ..self })
             }
-            error => form_again_after(error, "Too many tries from your network", |status, words| {
+            error => form_again_after(error, "Too many tries from your network", Lost::Password, |status, words| {
                 form(status, Self { problem: Some(words), ..self })
             }),
         }
