@@ -11,7 +11,7 @@ use crate::{
     account::{self, EmailAddress, proof, strength},
     audit::{self, Kind},
     db::Conn,
-    desk::{Desk, form_again},
+    desk::{Desk, Lost, form_again_after},
     device::{
         self,
         arrivals::{self, Arrivals},
@@ -120,7 +120,7 @@ async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpRes
         }
     };
     if let Err(error) = desk.count(Act::Change, user, 1) {
-        return shown_again(error, desk, user, again);
+        return shown_again(error, desk, user, again, Lost::Nothing);
     }
     let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(desk.facts.ip.as_deref()));
     let rename = async move |conn: &mut Conn<'_>| {
@@ -136,7 +136,7 @@ async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpRes
     match desk.sessions.db.write(rename).await {
         Ok(true) => Ok(page::see_other("/account?done=name")),
         Ok(false) => Err(desk.ended_meanwhile().await?),
-        Err(error) => shown_again(error, desk, user, again),
+        Err(error) => shown_again(error, desk, user, again, Lost::Nothing),
     }
 }
 
@@ -183,7 +183,7 @@ async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, password
             form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await
         }
         Ok(Changed::Ended) => Err(desk.ended_meanwhile().await?),
-        Ok(Changed::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again),
+        Ok(Changed::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again, Lost::Password),
     }
 }
 
@@ -252,9 +252,9 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
 }
 
 /// Something is away, or there were too many wrong passwords: nothing is lost.
-fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again, lost: Lost) -> Result<HttpResponse> {
     let too_many = matches!(error, Error::TooManyAttempts(_));
-    form_again(error, |status, words| {
+    form_again_after(error, "Too many wrong passwords", lost, |status, words| {
         let again = match too_many {
             true => Again { current_error: Some(words), ..again },
             false => Again { notice: Some(words), ..again },

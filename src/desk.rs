@@ -252,8 +252,17 @@ pub fn signed_out(address: &str, session_id: &str) -> HttpResponse {
     answer
 }
 
-/// A form that could not be carried out because something is away, or because of too many wrong passwords: shown again,
-/// with nothing lost. Any other error stays one.
+/// Whether a form that is shown again has lost a password that was typed into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Nothing that was typed.
+    Nothing,
+    /// The password: it never comes back in a page.
+    Password,
+}
+
+/// A form with a password that could not be carried out because something is away, or because of too many wrong passwords:
+/// shown again, with nothing else lost. Any other error stays one.
 ///
 /// # Errors
 /// Whatever makes no sense to try again, and what `form` returns.
@@ -261,14 +270,14 @@ pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
 {
-    form_again_after(error, "Too many wrong passwords", form)
+    form_again_after(error, "Too many wrong passwords", Lost::Password, form)
 }
 
 /// The same, where too many of something else came: `too_many` says of what.
 ///
 /// # Errors
 /// As [`form_again`].
-pub fn form_again_after<Form>(error: Error, too_many: &str, form: Form) -> Result<HttpResponse>
+pub fn form_again_after<Form>(error: Error, too_many: &str, lost: Lost, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
 {
@@ -282,8 +291,13 @@ where
         Error::TooFast(wait) => {
             format!("That was a lot in a short time. Nothing is lost: try again in {}.", in_words(*wait))
         }
-        _ => "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
-            .to_owned(),
+        _ => match lost {
+            Lost::Nothing => "Sessile cannot do this just now. Nothing is lost: try once more shortly.",
+            Lost::Password => {
+                "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
+            }
+        }
+        .to_owned(),
     };
     let mut answer = form(error.status_code(), words)?;
     answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());

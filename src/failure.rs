@@ -3,7 +3,9 @@
 //!
 //! Invariant: an answer that says a session has ended, or that something is away, never carries the session cookie.
 
-use std::borrow::Cow;
+mod again;
+mod error_page;
+
 use std::time::Instant as Stopwatch;
 
 use actix_web::{
@@ -18,8 +20,9 @@ use actix_web::{
 use askama::Template;
 use tracing::Instrument as _;
 
+use self::{again::FormAgain, error_page::ErrorPage};
 use crate::{
-    error::{Error, Origins, Result},
+    error::{Error, Result},
     metrics::Metrics,
     page::{self, Page},
     secret,
@@ -30,14 +33,12 @@ use crate::{
         connections::Connection,
         cookies::CookieNames,
         envelope::{FactsSlot, RequestId},
-        forms, headers, limits,
+        headers, limits,
         opened::{self, Opened},
         proxies::{self, Client},
+        sent::SentForm,
     },
-    session::{
-        Sessions, guard,
-        request::{Presented, RequestFacts},
-    },
+    session::{Sessions, guard, request::Presented},
     text,
 };
 
@@ -56,7 +57,7 @@ pub async fn answer(
     headers::detach(req.headers_mut());
     let under_way = req.conn_data::<Connection>().map(Connection::begin);
     let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
-    let asked = Asked::new(&req, &site, client)?;
+    let mut asked = Asked::new(&req, &site, client)?;
     req.extensions_mut().insert(RequestId(asked.id.clone()));
     req.extensions_mut().insert(asked.facts.clone());
     if let Some(client) = client {
@@ -72,10 +73,12 @@ pub async fn answer(
     async {
         let request = match client.map(|client| site.connections.request(client.ip)).transpose() {
             Ok(request) => request,
-            Err(error) => return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site, None))),
+            Err(error) => {
+                return Ok(req.into_response(asked.finish(asked.render_known(None, &error, None), &site, None)));
+            }
         };
         if let Err(error) = limits::admit(&mut req, site.limits).await {
-            return Ok(req.into_response(asked.finish(asked.render_known(None, &error), &site, None)));
+            return Ok(req.into_response(asked.finish(asked.render_known(None, &error, None), &site, None)));
         }
         if asked.over_http {
             let https = asked.redirect_to_https(&site);
@@ -85,15 +88,18 @@ pub async fn answer(
             let once_more = bounce_page(&asked.path_and_query, &site)?;
             return Ok(req.into_response(asked.finish(once_more, &site, None)));
         }
+        if !asked.is_api() {
+            asked.sent = SentForm::keep(&mut req, &site);
+        }
         match next.call(req).await {
             Ok(answered) => {
                 let (req, answer) = answered.map_into_boxed_body().into_parts();
-                let answer = asked.explain(&req, answer);
+                let answer = asked.explain(&req, answer).await;
                 let to = Recipient::of(&req, under_way, request);
                 Ok(ServiceResponse::new(req, asked.finish(answer, &site, Some(to))))
             }
             Err(error) => {
-                let answer = asked.finish(asked.render(&error), &site, None);
+                let answer = asked.finish(asked.render(&error).await, &site, None);
                 Err(InternalError::from_response(error, answer).into())
             }
         }
@@ -115,6 +121,8 @@ struct Asked {
     over_http: bool,
     may_compress: bool,
     bounces: Bounce,
+    /// The form that it brought.
+    sent: Option<SentForm>,
     started: Stopwatch,
     metrics: Metrics,
 }
@@ -148,6 +156,7 @@ impl Asked {
             over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
             bounces: bounce(req, site),
             may_compress: compress::may(req),
+            sent: None,
             started: Stopwatch::now(),
             metrics: sessions.db.metrics().clone(),
             path,
@@ -166,7 +175,7 @@ impl Asked {
     }
 
     /// An answer of a handler: as it is, unless it is an error that nobody has put into words yet.
-    fn explain(&self, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+    async fn explain(&self, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
         let wordless =
             answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
         if answer.error().is_none() && !wordless {
@@ -181,7 +190,7 @@ impl Asked {
                 &made_here
             }
         };
-        let mut rendered = self.render_known(Some(req), error);
+        let mut rendered = self.render_known(Some(req), error, self.form_again(error).await);
         if !matches!(error, Error::SessionEnded(_)) {
             for cookie in answer.headers().get_all(header::SET_COOKIE) {
                 rendered.headers_mut().append(header::SET_COOKIE, cookie.clone());
@@ -190,14 +199,20 @@ impl Asked {
         rendered
     }
 
-    fn render(&self, error: &actix_web::Error) -> HttpResponse {
+    async fn render(&self, error: &actix_web::Error) -> HttpResponse {
         match error.as_error::<Error>() {
-            Some(known) => self.render_known(None, known),
-            None => self.render_known(None, &Error::from_status(error.as_response_error().status_code())),
+            Some(known) => self.render_known(None, known, self.form_again(known).await),
+            None => self.render_known(None, &Error::from_status(error.as_response_error().status_code()), None),
         }
     }
 
-    fn render_known(&self, req: Option<&HttpRequest>, error: &Error) -> HttpResponse {
+    /// What was sent, where it makes sense to send it again.
+    async fn form_again(&self, error: &Error) -> Option<FormAgain> {
+        error.retry_after()?;
+        self.sent.clone()?.fields().await.map(FormAgain::new)
+    }
+
+    fn render_known(&self, req: Option<&HttpRequest>, error: &Error, form: Option<FormAgain>) -> HttpResponse {
         log(error);
         let mut answer = if self.is_api() {
             problem(error, &self.id)
@@ -206,7 +221,7 @@ impl Asked {
         } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
             page::see_other("/login")
         } else {
-            ErrorPage::answer(error, req, self).unwrap_or_else(|error| error.error_response())
+            ErrorPage::answer(error, req, self, form).unwrap_or_else(|error| error.error_response())
         };
         if let Error::MethodNotAllowed(methods) = error {
             answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
@@ -224,7 +239,7 @@ impl Asked {
         let answer = compress::compressed(answer, self.may_compress);
         let mut answer = match to {
             Some(to) => {
-                site.answers.send(answer, to, site.limits).unwrap_or_else(|error| self.render_known(None, &error))
+                site.answers.send(answer, to, site.limits).unwrap_or_else(|error| self.render_known(None, &error, None))
             }
             None => answer,
         };
@@ -333,133 +348,6 @@ fn bounce_page(to: &str, site: &Site) -> Result<HttpResponse> {
     let mut answer = page::answer(StatusCode::OK, &template)?;
     add_cookie(&mut answer, &site.cookies.bounce_cookie());
     Ok(answer)
-}
-
-#[derive(Template)]
-#[template(path = "error/error.html")]
-struct ErrorPage {
-    page: Page,
-    code: u16,
-    heading: &'static str,
-    words: Cow<'static, str>,
-    request_id: String,
-    back: Option<(Cow<'static, str>, &'static str)>,
-    /// Whether the page loads itself again once the service is back.
-    returns: bool,
-}
-
-/// What an error page must know of whoever reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
-    /// Nobody who is signed in, as far as the cookie says.
-    Stranger,
-    /// Somebody whose browser holds a session key that we signed. Whether it lives may not be known.
-    Holder,
-}
-
-impl ErrorPage {
-    fn answer(error: &Error, req: Option<&HttpRequest>, asked: &Asked) -> Result<HttpResponse> {
-        let facts = asked.facts.facts();
-        let reader = match facts.as_deref() {
-            Some(RequestFacts { presented: Presented::Key(_), .. }) => Reader::Holder,
-            _ => Reader::Stranger,
-        };
-        let (heading, words) = in_plain_words(error, reader);
-        let page = req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading));
-        let template = Self {
-            page: with_navigation(page, facts.as_deref(), reader, &asked.site)?,
-            code: error.status_code().as_u16(),
-            heading,
-            words,
-            request_id: asked.id.clone(),
-            back: Some(match error {
-                // The same address again.
-                Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) | Error::TooFast(_) => {
-                    ("".into(), "Try again")
-                }
-                Error::CrossOrigin(origins) => (format!("{}/", origins.public).into(), "Go to the start page"),
-                _ => ("/".into(), "Go to the start page"),
-            }),
-            returns: asked.is_get && matches!(error, Error::Unavailable(_)),
-        };
-        page::answer(error.status_code(), &template)
-    }
-}
-
-/// Whoever is signed in keeps the navigation and the way out. While the database is away nobody's name is known, and the
-/// navigation alone is shown.
-fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, site: &Site) -> Result<Page> {
-    match facts.and_then(RequestFacts::live) {
-        Some(live) => {
-            let token = forms::token_of_session(site, &live)?;
-            Ok(page.of(&live.account.name, &token, ""))
-        }
-        None => Ok(Page {
-            has_navigation: reader == Reader::Holder && facts.is_some_and(RequestFacts::is_undecided),
-            ..page
-        }),
-    }
-}
-
-fn in_plain_words(error: &Error, reader: Reader) -> (&'static str, Cow<'static, str>) {
-    if let Error::CrossOrigin(origins) = error {
-        return ("That came from another site", where_from(origins).into());
-    }
-    let (heading, words) = in_fixed_words(error, reader);
-    (heading, words.into())
-}
-
-fn where_from(Origins { from, public, is_ours }: &Origins) -> String {
-    match from {
-        Some(from) if *is_ours => format!(
-            "The page was opened at {from}, but Sessile is at {public} and does only what its pages there ask for. Open it \
-             there and try again."
-        ),
-        Some(from) if from != public => format!(
-            "To keep you safe, Sessile does only what its own pages at {public} ask for, and this came from {from}. Open \
-             the page here and try again."
-        ),
-        _ => format!(
-            "To keep you safe, Sessile does only what its own pages at {public} ask for. Open the page here and try again."
-        ),
-    }
-}
-
-fn in_fixed_words(error: &Error, reader: Reader) -> (&'static str, &'static str) {
-    match error {
-        Error::NotFound => ("Page not found", "The address may be mistyped, or the page may be gone."),
-        Error::CrossOrigin(_) => ("That came from another site", ""),
-        Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
-        Error::Quota(_) => ("There is no room left", "Delete or shorten some of your drafts, then save again."),
-        Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
-        Error::HeadTooLarge => {
-            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
-        }
-        Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
-        Error::TooManyAttempts(_) => {
-            ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
-        }
-        Error::TooFast(_) => ("That was a lot at once", "Wait a little, then try again. Nothing else was changed."),
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask the administrator."),
-        Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
-        Error::Unavailable(_) if reader == Reader::Holder => (
-            "Just a moment, please",
-            "Sessile cannot answer just now. You are not signed out. This page loads again by itself.",
-        ),
-        Error::Unavailable(_) => {
-            ("Just a moment, please", "Sessile cannot answer just now. Please try again in a minute.")
-        }
-        Error::Internal(_) => (
-            "Something went wrong",
-            "It is not your fault. Please try again; if it happens again, tell the administrator.",
-        ),
-        Error::LoginRequired | Error::SessionEnded(_) | Error::InvalidCredentials => {
-            ("Sign in first", "You need to sign in to see this.")
-        }
-        Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {
-            ("That could not be read", "What your browser sent makes no sense here. Go back and try again.")
-        }
-    }
 }
 
 #[derive(serde::Serialize)]

@@ -10,7 +10,7 @@ use askama::Template;
 use super::Fields;
 use crate::{
     db::Conn,
-    desk::{Desk, form_again},
+    desk::{Desk, Lost, form_again_after},
     device::arrivals,
     draft::{self, Draft, Head, book},
     error::{Error, Result},
@@ -134,7 +134,7 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
         choice: None,
         is_missing: false,
     };
-    form_again(error, |status, _| page::answer(status, &template))
+    form_again_after(error, "", Lost::Nothing, |status, _| page::answer(status, &template))
 }
 
 pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {

@@ -17,6 +17,7 @@ pub mod operators;
 pub mod origin;
 pub mod proxies;
 pub mod rates;
+pub mod sent;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

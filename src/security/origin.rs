@@ -56,7 +56,7 @@ pub async fn check(
 }
 
 /// What the request has shown; `None` if another site caused it.
-fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Option<Proof> {
+pub fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Option<Proof> {
     if method.is_safe() {
         return Some(Proof::Shown);
     }

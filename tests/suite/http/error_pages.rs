@@ -48,3 +48,53 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
     let sent = client.form("/confirm", &[("password", "x")]);
     assert!(!sent.body.contains("http-equiv=\"refresh\""), "what was sent is not sent again by itself: {}", sent.body);
 }
+
+#[test]
+fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
+    let (db, server, mut kim) = serve_https(&[("SESSILE_SIGNUP", "open")]);
+    kim.log_in(KIM);
+    let token = kim.form_token("/drafts?draft=new");
+    drop(server);
+    let away = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("DATABASE_URL", "postgres://kim@127.0.0.1:1/none")];
+    let server = Server::start(&db, &away);
+    let mut client = crate::support::Client::new(&server.address, "https://id.example.com");
+    client.cookies = kim.cookies;
+    let draft = [
+        ("csrf", token.as_str()),
+        ("operation", "op"),
+        ("draft", "d"),
+        ("base", "3"),
+        ("text", "\nTwo <b> lines\r\nof it"),
+    ];
+    let page = client.form("/drafts", &draft);
+    let bare = page.body.clone();
+    assert_eq!((page.status, page.header("retry-after")), (503, Some("2")), "{page:?}");
+    for part in [
+        &format!("name=\"csrf\" value=\"{token}\""),
+        "name=\"operation\" value=\"op\"",
+        "name=\"draft\" value=\"d\"",
+        "name=\"base\" value=\"3\"",
+        "name=\"text\" rows=\"12\" spellcheck=\"true\">\n\nTwo &#60;b&#62; lines\r\nof it</textarea>",
+        "You are not signed out. Nothing that you typed is lost: send it again in a minute.",
+        "Send again</button>",
+    ] {
+        assert!(bare.contains(part), "{part}: {bare}");
+    }
+    assert!(!bare.contains("loads again by itself") && !bare.contains("password"), "{bare}");
+    let name = client.form("/account", &[("csrf", &token), ("name", "Kim \"K\" Lee")]).body;
+    assert!(name.contains("value=\"Kim &#34;K&#34; Lee\"") && !name.contains("password"), "{name}");
+    let logout = client.form("/logout", &[("csrf", &token)]);
+    assert!(logout.status == 503 && logout.body.contains("Send it again in a minute."), "{logout:?}");
+    client.cookies.clear();
+    let secret = "barnacles hold fast 42";
+    let page =
+        client.form("/signup", &[("csrf", "t"), ("name", "Alex"), ("email", "alex@example.com"), ("password", secret)]);
+    assert_eq!(page.status, 503, "{page:?}");
+    assert!(page.body.contains("value=\"Alex\"") && page.body.contains("value=\"alex@example.com\""), "{page:?}");
+    assert!(page.body.contains("type your password again") && page.body.contains("name=\"password\""), "{page:?}");
+    assert!(!page.body.contains(secret) && !page.body.contains("signed out"), "{page:?}");
+    // Nobody else chooses what our pages show, and a program gets no form.
+    let elsewhere = [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", "https://evil.example")];
+    let page = client.send("POST", "/drafts", &elsewhere, b"text=planted");
+    assert!(page.status == 503 && !page.body.contains("planted") && !page.body.contains("<textarea"), "{page:?}");
+}

@@ -73,6 +73,39 @@ fn assert_every_answer_is_unavailable(client: &mut Client, csrf: &str) {
     assert_unavailable(&client.form("/logout", &[("csrf", csrf)]));
 }
 
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
+    actix_web::rt::System::new().block_on(async {
+        let (cluster, db) = Cluster::start();
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &[]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        let csrf = client.form_token("/drafts?draft=new");
+        let operation = "0195c0de-0000-4000-8000-000000000001";
+        let draft = [
+            ("csrf", csrf.as_str()),
+            ("operation", operation),
+            ("draft", "tide"),
+            ("base", "0"),
+            ("text", "Boots at six"),
+        ];
+        cluster.stop();
+        let away = client.form("/drafts", &draft);
+        assert_unavailable(&away);
+        assert!(away.body.contains(">\nBoots at six</textarea>") && away.body.contains("Send again"), "{}", away.body);
+        let name = client.form("/account", &[("csrf", csrf.as_str()), ("name", "Kim of the Tides")]);
+        assert_unavailable(&name);
+        assert!(name.body.contains("value=\"Kim of the Tides\"") && !name.body.contains("password"), "{}", name.body);
+        cluster.start_again();
+        eventually("the same session", async || client.get("/api/session").status == 200).await;
+        assert_eq!(away.form_token(), csrf, "the form is this browser's still");
+        assert_eq!(client.form("/drafts", &draft).header("location"), Some("/drafts?draft=tide&done=saved"));
+        assert!(client.get("/drafts?draft=tide").body.contains("Boots at six"));
+    });
+}
+
 /// As after a failover, when the old primary has become a standby.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
@@ -91,6 +124,15 @@ fn writes_are_unavailable_while_the_database_is_read_only_and_work_again_afterwa
             assert_unavailable(&client.json("DELETE", "/api/session", &Value::Null));
             assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
         }
+        let csrf = client.form_token("/account");
+        let renamed = client.form("/account", &[("csrf", &csrf), ("name", "Kim of the Tides")]);
+        assert_unavailable(&renamed);
+        assert!(renamed.body.contains("value=\"Kim of the Tides\""), "{}", renamed.body);
+        assert!(
+            renamed.body.contains("Nothing is lost: try once more shortly."),
+            "no password was sent: {}",
+            renamed.body
+        );
         let late = Server::start(&db, &[]);
         assert_unavailable(&late.client().get("/login"));
 
