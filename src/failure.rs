@@ -38,7 +38,10 @@ use crate::{
         proxies::{self, Client},
         sent::SentForm,
     },
-    session::{Sessions, guard, request::Presented},
+    session::{
+        Sessions, guard,
+        request::{Presented, RequestFacts},
+    },
     text,
 };
 
@@ -73,12 +76,10 @@ pub async fn answer(
     async {
         let request = match client.map(|client| site.connections.request(client.ip)).transpose() {
             Ok(request) => request,
-            Err(error) => {
-                return Ok(req.into_response(asked.finish(asked.render_known(None, &error, None), &site, None)));
-            }
+            Err(error) => return Ok(asked.refuse(req, &error)),
         };
         if let Err(error) = limits::admit(&mut req, site.limits).await {
-            return Ok(req.into_response(asked.finish(asked.render_known(None, &error, None), &site, None)));
+            return Ok(asked.refuse(req, &error));
         }
         if asked.over_http {
             let https = asked.redirect_to_https(&site);
@@ -161,6 +162,14 @@ impl Asked {
             metrics: sessions.db.metrics().clone(),
             path,
         })
+    }
+
+    /// The answer to a request whose session is not read any more. Whoever holds a key keeps the navigation.
+    fn refuse(&self, req: ServiceRequest, error: &Error) -> ServiceResponse<BoxBody> {
+        let sent = self.site.cookies.sent_session(req.headers(), &self.site.keys);
+        self.facts.set(RequestFacts::new(self.id.clone(), None, String::new(), sent.presented));
+        let answer = self.render_known(None, error, None);
+        req.into_response(self.finish(answer, &self.site, None))
     }
 
     /// Whether a program asks, not a person.

@@ -31,6 +31,11 @@ const UNATTENDED: &str = "x-unattended";
 pub struct FactsSlot(Rc<RefCell<Option<Rc<RequestFacts>>>>);
 
 impl FactsSlot {
+    /// What is known of a request that is refused before it comes so far.
+    pub fn set(&self, facts: RequestFacts) {
+        self.0.replace(Some(Rc::new(facts)));
+    }
+
     /// The facts, if the request came so far.
     pub fn facts(&self) -> Option<Rc<RequestFacts>> {
         self.0.borrow().clone()

@@ -30,7 +30,7 @@ pub(super) fn text(value: &str) -> Result<&str, String> {
         Err("is not UTF-8: write it in UTF-8".to_owned())
     } else if value.contains(char::is_control) {
         Err(format!(
-            "{} has a control character in it: remove it (a line that was written on Windows ends in one)",
+            "{} has a control character in it: write it without (a line from Windows ends in one)",
             quoted(value)
         ))
     } else {

@@ -50,6 +50,21 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
 }
 
 #[test]
+fn a_page_that_is_refused_for_its_size_keeps_the_navigation() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let large = "x".repeat(300 * 1024);
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), ("Sec-Fetch-Site", "same-origin")];
+    let body = client.send("POST", "/drafts", &form, large.as_bytes());
+    let head = client.send("GET", "/dashboard", &[("X-Long", &large[..20 * 1024])], b"");
+    for (answer, status) in [(body, 413), (head, 431)] {
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.body.contains(NAVIGATION), "{}", answer.body);
+    }
+}
+
+#[test]
 fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
     let (db, server, mut kim) = serve_https(&[("SESSILE_SIGNUP", "open")]);
     kim.log_in(KIM);
