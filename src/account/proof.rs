@@ -8,7 +8,7 @@
 //! Invariant: no password is hashed that was not counted before.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
@@ -105,15 +105,11 @@ enum Entry {
     Busy(Duration),
 }
 
-/// How long a try waits for the outcome of others, from look to look: a second in all, in which most are known.
-const PATIENCE: [Duration; 6] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(150),
-    Duration::from_millis(200),
-    Duration::from_millis(250),
-    Duration::from_millis(250),
-];
+/// How long a try waits for the outcome of others, in which most are known. No longer than the wait after the first failure
+/// that is not free, so that nobody waits through that.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// How long the first pause before a further look is, and the longest; each is twice the one before.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
 /// Tries that wait so at once, on this node. Any further one is told to come again.
 const MOST_PATIENT: usize = 64;
 
@@ -143,7 +139,7 @@ impl Prover {
     /// for a moment: a right password is not refused because of another one. It waits without a connection and without a
     /// place.
     async fn enter(&self, claim: &Claim) -> Result<Box<Entered>> {
-        let mut patience = PATIENCE.iter();
+        let (began, [mut pause, longest]) = (Stopwatch::now(), PAUSES);
         let mut waits = None;
         loop {
             let wait = match self.try_to_enter(claim).await? {
@@ -153,10 +149,11 @@ impl Prover {
             if waits.is_none() {
                 waits = self.patient.try_acquire().ok();
             }
-            match patience.next().filter(|_| waits.is_some()) {
-                Some(pause) => tokio::time::sleep(*pause).await,
-                None => return Err(Error::TooManyAttempts(wait)),
+            if waits.is_none() || began.elapsed() + pause > PATIENCE {
+                return Err(Error::TooManyAttempts(wait));
             }
+            tokio::time::sleep(pause).await;
+            pause = longest.min(pause * 2);
         }
     }
 

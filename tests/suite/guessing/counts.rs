@@ -71,6 +71,7 @@ async fn a_day_later_all_is_forgotten(db: TestDb) {
 
 async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: TestDb) {
     let nodes = [serve(&db), node(&db)];
+    let began = std::time::Instant::now();
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let tries: Vec<_> = (0..60)
             .map(|n| {
@@ -82,7 +83,9 @@ async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: Tes
     });
     let looked_at = answers.iter().filter(|status| **status == 401).count();
     assert!(answers.iter().all(|status| matches!(status, 401 | 429 | 503)), "{answers:?}");
-    assert!((1..=FREE).contains(&looked_at), "{looked_at} were looked at: {answers:?}");
+    // Where the machine is slow the waits beyond the free ones are over meanwhile: 1 s, then 2 s and 4 s more.
+    let beyond = [1, 3, 7, 15].iter().filter(|seconds| began.elapsed().as_secs() >= **seconds).count();
+    assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} were looked at: {answers:?}");
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), looked_at);
     assert_eq!(count(&db, "throttle_tries"), 0);
 }
