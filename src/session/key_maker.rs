@@ -39,7 +39,7 @@ impl LoginForm {
 
     /// A login with this key in the session cookie, whose session has ended or is another person's.
     pub fn over(presented: &SessionKey) -> Self {
-        Self(Secret::presented(&presented.expose()))
+        Self(Secret::presented(presented.expose()))
     }
 
     /// As the row keeps it.
