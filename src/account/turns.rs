@@ -1,7 +1,7 @@
 //! Work on the same thing is done one after the other on this node, such as two logins of the same form: the button was
 //! pressed twice. Called by the login rule.
 //!
-//! Invariant: nobody waits for longer than [`PATIENCE`], and whoever waits holds no connection.
+//! Invariant: nobody waits for longer than `PATIENCE`, and whoever waits holds no connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -223,10 +223,18 @@ async fn history(patient: &mut Patient) -> Finding {
         return Ok("looked at once the schema is this program's".to_owned());
     }
     let mut conn = database.conn();
-    let place = Place::read(&mut conn, &patient.settings.database).await.map_err(|error| away(&error))?;
+    let mut found = Seen::Moved;
+    // A server that starts or stops meanwhile marks the database between the two looks.
+    for _ in 0..2 {
+        let place = Place::read(&mut conn, &patient.settings.database).await.map_err(|error| away(&error))?;
+        found = instance::history::look(&mut conn, &place).await.map_err(|error| away(&error))?;
+        if found != Seen::Moved {
+            break;
+        }
+    }
     let remedy = "stop the server and run `sessile restored`, which ends all sessions, since those that had ended may live \
         again; if nothing that was acknowledged can be missing, run `sessile restored --nothing-lost`";
-    match instance::history::look(&mut conn, &place).await.map_err(|error| away(&error))? {
+    match found {
         Seen::NotBegun => Ok("begins with the first start".to_owned()),
         Seen::GoesOn => Ok("the database is where it was when its history began".to_owned()),
         Seen::Moved => Err(format!("the database was restored, moved or failed over: {remedy}")),

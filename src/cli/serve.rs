@@ -21,7 +21,7 @@ use crate::{
     account::{hasher::Hasher, proof::Prover},
     app::Parts,
     audit::{repeats, retention},
-    db::{Conn, Db, Place, inspect::Inspection},
+    db::{Conn, Db, Marks, Place, inspect::Inspection},
     device, draft,
     error::{Away, Error, Result},
     instance::{self, history},
@@ -107,6 +107,11 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     }
     if parts.site.is_ready() {
         anchors.last().await;
+        if let Some(marks) = Marks::of(&settings.database)
+            && let Err(error) = history::mark(&parts.sessions.db, &marks).await
+        {
+            tracing::warn!(%error, "how far the database has come was not noted at shutdown");
+        }
     }
     result
 }
@@ -210,7 +215,11 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     checked?;
     let database = settings.database.clone();
     let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
-    history::check(db, place).await?;
+    let marks = Marks::of(&settings.database);
+    history::check(db, place, marks.clone()).await?;
+    if let Some(marks) = marks {
+        history::mark(db, &marks).await?;
+    }
     db.measure_clock(clock).await?;
     let secret = instance::issue_setup_link(db).await?;
     if secret.is_none() {

@@ -15,6 +15,7 @@ mod foreign;
 pub mod inspect;
 pub mod instant;
 mod lent;
+mod marks;
 pub mod migrate;
 mod notify;
 mod place;
@@ -36,6 +37,7 @@ pub use self::{
     express::{Merged, Now, before_now, from_now, merged, now, octet_length, substr},
     inspect::Schema,
     instant::Instant,
+    marks::Marks,
     notify::{Heard, LONGEST_TEXT, announce, mention},
     place::{Place, Present},
     postgres::ConnectPlan,

@@ -16,7 +16,7 @@ use diesel::{
 };
 
 use super::{
-    Conn,
+    Conn, Marks,
     express::{POSTGRES_NOW, SQLITE_NOW},
     instant::sql,
     run,
@@ -38,8 +38,10 @@ const SYSTEM: &str = "SELECT system_identifier::text AS value FROM pg_control_sy
 pub struct Place {
     /// SQLite: the file's inode and time of birth. PostgreSQL: the server's system identifier and the table's number.
     pub identity: Option<String>,
-    /// PostgreSQL's timeline.
+    /// PostgreSQL: the timeline. SQLite, as the database has it: the last of its marks.
     pub timeline: Option<String>,
+    /// SQLite: the marks that the file beside the database has. That of the database is one of them, or the database is older.
+    pub marks: Vec<String>,
 }
 
 #[derive(QueryableByName)]
@@ -55,16 +57,22 @@ impl Place {
     /// When the database is away.
     pub async fn read(conn: &mut Conn<'_>, database: &DatabaseUrl) -> Result<Self> {
         if let DatabaseUrl::Sqlite(path) = database {
-            return Ok(Self { identity: file_identity(path), timeline: None });
+            let marks = Marks::of(database).map(|marks| marks.read()).unwrap_or_default();
+            return Ok(Self { identity: file_identity(path), timeline: None, marks });
         }
         let table = text(conn, TABLE).await?;
         let system = text(conn, SYSTEM).await?;
         let identity = table.map(|table| format!("{}/{table}", system.unwrap_or_default()));
-        Ok(Self { identity, timeline: text(conn, &format!("SELECT {TIMELINE} AS value")).await? })
+        let timeline = text(conn, &format!("SELECT {TIMELINE} AS value")).await?;
+        Ok(Self { identity, timeline, marks: Vec::new() })
     }
 
-    /// Whether this is surely another place than `other`.
+    /// Whether this, as the database has it, is surely another place than `other`, as it was found.
     pub fn differs_from(&self, other: &Self) -> bool {
+        let is_older = self.timeline.as_ref().is_some_and(|mark| !other.marks.contains(mark));
+        if is_older && !other.marks.is_empty() {
+            return true;
+        }
         let differ = |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
         differ(&self.identity, &other.identity) || differ(&self.timeline, &other.timeline)
     }

@@ -8,7 +8,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, Selec
 
 use super::lock;
 use crate::{
-    db::{Conn, Db, Instant, Place, Present, now, run, schema::instance},
+    db::{Conn, Db, Instant, Marks, Place, Present, now, run, schema::instance},
     error::Result,
     secret,
 };
@@ -54,14 +54,17 @@ impl Row {
     }
 
     fn place(&self) -> Place {
-        Place { identity: self.place.clone(), timeline: self.timeline.clone() }
+        Place { identity: self.place.clone(), timeline: self.timeline.clone(), marks: Vec::new() }
     }
 }
 
 /// At the start: begins the first history, or a new one if the database is somewhere else than it was.
-pub async fn check(db: &Db, place: Place) -> Result<()> {
+pub async fn check(db: &Db, place: Place, marks: Option<Marks>) -> Result<()> {
     db.write(async move |conn: &mut Conn<'_>| {
         lock(conn).await?;
+        // Read again under the lock: another server may have marked the database meanwhile.
+        let marks = marks.as_ref().map(Marks::read).unwrap_or_default();
+        let place = Place { marks, ..place.clone() };
         let row = Row::read(conn).await?;
         if row.history.is_some() && row.place().differs_from(&place) {
             tracing::error!(
@@ -76,6 +79,33 @@ pub async fn check(db: &Db, place: Place) -> Result<()> {
         if row.place() != place { set_place(conn, &place).await } else { Ok(()) }
     })
     .await
+}
+
+/// Notes in the database and beside it that it has come further, so that a backup which is copied over it is known to be one:
+/// at the start, after [`check`], and at the end. Does nothing where the database is known to be an older one already.
+pub async fn mark(db: &Db, marks: &Marks) -> Result<()> {
+    // Of the two marks in the file the older one was that of the database before. Marked twice, no backup has either.
+    for _ in 0..2 {
+        let marks = marks.clone();
+        let marked = async move |conn: &mut Conn<'_>| {
+            lock(conn).await?;
+            let row = Row::read(conn).await?;
+            let known = marks.read();
+            if row.timeline.as_ref().is_some_and(|mark| !known.is_empty() && !known.contains(mark)) {
+                return Ok(());
+            }
+            let next = secret::random_name("")?;
+            // Before the commit: if that fails, the database still has the older one.
+            let last = row.timeline.as_deref().unwrap_or_default();
+            if let Err(error) = marks.write(&[last, &next]) {
+                tracing::warn!(%error, "the file beside the database that tells a restored backup was not written");
+                return Ok(());
+            }
+            run!(conn, execute(diesel::update(instance::table).set(instance::timeline.eq(Some(next))))).map(drop)
+        };
+        db.write(marked).await?;
+    }
+    Ok(())
 }
 
 /// Begins a new history after `seen`, since that one has lost changes or may have. Once, however many notice it.
@@ -93,7 +123,7 @@ pub async fn begin_anew(db: &Db, seen: &str) -> Result<()> {
         );
         type Timelines = (Instant, Option<String>, i64, Option<String>, Option<String>);
         let (_, _, _, _, timeline): Timelines = run!(conn, get_result(Present))?;
-        let place = Place { identity: row.place.clone(), timeline };
+        let place = Place { identity: row.place.clone(), timeline, marks: Vec::new() };
         renew(conn, &row, &place, false).await
     })
     .await

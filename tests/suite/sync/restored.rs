@@ -13,6 +13,7 @@ on_both_engines! {
     texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not,
     texts_come_back_as_conflicts_where_the_draft_went_on,
     the_start_notices_that_the_database_is_elsewhere,
+    the_start_notices_a_backup_that_was_copied_over_the_file,
     restored_ends_all_sessions_and_links_that_create_an_owner,
     a_promoted_server_begins_a_new_history_with_the_first_change,
 }
@@ -199,6 +200,40 @@ async fn the_start_notices_that_the_database_is_elsewhere(db: TestDb) {
     assert_eq!(String::from_utf8_lossy(&confirmed.stdout), "confirmed: nothing was lost\n");
     assert_eq!(db.sql("SELECT history FROM instance"), before);
     assert!(sessile(&db, &["doctor"], "").status.success());
+}
+
+/// The file is the same one, and its content that of a backup from before or from while the server ran.
+async fn the_start_notices_a_backup_that_was_copied_over_the_file(db: TestDb) {
+    if db.engine == Engine::Postgres {
+        return;
+    }
+    let file = db.folder.join("test.sqlite3");
+    let server = serve(&db);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let begun = version(&result(&mut phone, &put("one", "begun", 0)));
+    let cookies = phone.cookies.clone();
+    let backup = db.folder.join("backup");
+    db.sql(&format!("VACUUM INTO '{}'", backup.display()));
+    let seen = sync(&mut phone, &[put("one", "lost", begun)]);
+    server.stopped();
+    // The server stops and starts as often as it likes: that is no restored backup.
+    Server::start(&db, &[]).stopped();
+    Server::start(&db, &[]).stopped();
+    assert!(sessile(&db, &["doctor"], "").status.success());
+    std::fs::write(&file, std::fs::read(&backup).unwrap()).unwrap();
+    let doctor = sessile(&db, &["doctor"], "");
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("FAIL history"), "{doctor:?}");
+    let server = Server::start(&db, &[]);
+    let (mut phone, mut desk) = (server.client(), signed_in(&server, KIM, "Desk"));
+    phone.cookies = cookies;
+    assert_eq!(result(&mut desk, &put("one", "since", begun))["status"], "applied");
+    let lost = seen["results"][0]["draft"]["version"].as_i64().unwrap();
+    let call =
+        json!({"lastKnown": {"revision": seen["revision"]}, "operations": [put("one", "on what was lost", lost)]});
+    let told = send(&mut phone, &call).json();
+    assert_eq!(told["results"][0]["status"], "conflict", "{told}");
+    assert_eq!(told["changes"]["restored"], true, "{told}");
+    assert_eq!(texts(&mut phone), ["on what was lost", "since"]);
 }
 
 async fn restored_ends_all_sessions_and_links_that_create_an_owner(db: TestDb) {
