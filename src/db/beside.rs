@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
 use tokio::{
@@ -20,7 +20,10 @@ use tokio::{
 };
 
 use super::notify::{Outbox, Tell, said, stamped};
-use super::{Heard, Instant, TrailKeysCell, file::FileId};
+use super::{
+    Heard, Instant, TrailKeysCell,
+    file::{FileId, OpenFile},
+};
 use crate::{key_file::TrailKeys, outage::Outage, secret};
 
 /// How long a commit waits for another process to hear of it.
@@ -47,8 +50,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The processes on one file.
 pub(super) struct Beside {
     path: PathBuf,
-    /// The file that this process has open, whatever the path names by now.
-    open: FileId,
+    /// The file that this process has open, whatever the path names by now. `None` for a process that only asks.
+    open: Option<Arc<OpenFile>>,
     keys: TrailKeysCell,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, and when that was.
@@ -78,6 +81,8 @@ pub(super) struct Server {
     pub(super) file: FileId,
     /// The ids of its keys; `None` before it has read them.
     pub(super) keys: Option<String>,
+    /// The log of the file and its index, as it has them open; `None` if it does not say.
+    pub(super) log: Option<[FileId; 2]>,
 }
 
 impl Place {
@@ -98,7 +103,7 @@ impl Place {
 }
 
 impl Beside {
-    pub(super) fn new(path: &Path, open: FileId, keys: TrailKeysCell) -> Self {
+    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: TrailKeysCell) -> Self {
         Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
     }
 
@@ -118,15 +123,19 @@ impl Beside {
             let mut lines = answer.lines();
             let (name, file, keys) = (lines.next()?, lines.next()?, lines.next());
             let file = FileId::parse(file).filter(|_| name == place.name)?;
-            Some(Server { file, keys: keys.filter(|keys| !keys.is_empty()).map(str::to_owned) })
+            let log = lines.next().and_then(|log| log.split_once(','));
+            let log = log.and_then(|(log, index)| Some([FileId::parse(log)?, FileId::parse(index)?]));
+            Some(Server { file, keys: keys.filter(|keys| !keys.is_empty()).map(str::to_owned), log })
         });
         futures_util::future::join_all(asked.collect::<Vec<_>>()).await.into_iter().flatten().collect()
     }
 
     /// The answer to [`WHO`].
     fn who(&self) -> String {
+        let Some(open) = &self.open else { return String::new() };
         let keys = self.keys.get().map(TrailKeys::ids).unwrap_or_default();
-        format!("{}\n{}\n{keys}\n", Place::of(&self.path).name, self.open)
+        let log = open.log().map(|[log, index]| format!("{log},{index}")).unwrap_or_default();
+        format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }
 
     /// Tells this process's listener and all others. Waits for each of them, on a thread that may block.

@@ -17,11 +17,21 @@ use crate::error::{Away, Error, Result};
 /// Makes the file and its folder if they are missing, readable by their owner only.
 ///
 /// # Errors
-/// When they cannot be made, in words that name DATABASE_URL.
+/// When they cannot be made, in words that name DATABASE_URL; also when the log of a file that is gone still holds changes: it
+/// would be taken for the new file's.
 pub(super) fn make(path: &Path) -> Result<()> {
     // Opened and closed again, one that is there would lose the locks that this process has on it.
     if path.exists() {
         return Ok(());
+    }
+    let log = beside(path, "-wal");
+    if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+        return Err(Error::Invalid(format!(
+            "the database file {} is gone (DATABASE_URL), but its log {} still holds changes: put the file back, or move the \
+             log away to begin a new database",
+            path.display(),
+            log.display()
+        )));
     }
     let made = crate::key_file::private_folder(path)
         .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop));
@@ -101,6 +111,11 @@ impl OpenFile {
 
     pub(super) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Its log and the log's index, if they are watched.
+    pub(super) fn log(&self) -> Option<[FileId; 2]> {
+        self.log.get().map(|[(_, log), (_, index)]| [*log, *index])
     }
 
     /// From now on the log is watched too.

@@ -70,10 +70,12 @@ impl Inspection {
     /// When it cannot be opened.
     pub async fn open(settings: &Settings) -> Result<Option<Self>> {
         match &settings.database {
-            DatabaseUrl::Sqlite(path) if !path.exists() => Ok(None),
             DatabaseUrl::Sqlite(path) => {
                 // Before it is opened: the log beside it may be the other file's.
                 Self::check_servers(settings).await?;
+                if !path.exists() {
+                    return Ok(None);
+                }
                 let conn = read_only(path).map_err(|error| file::explained(path, error))?;
                 Ok(Some(Self(Opened::Sqlite(conn, path.clone()), Outbox::default())))
             }
@@ -241,23 +243,33 @@ impl Inspection {
     /// [`Error::Conflict`] when one is.
     pub async fn check_servers(settings: &Settings) -> Result<()> {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
-        // Where no file is there is nothing to be done.
-        let Ok(id) = FileId::of(path) else { return Ok(()) };
-        if servers(path, id).await.iter().all(|server| server.file == id) {
-            return Ok(());
+        let id = FileId::of(path).ok();
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let logs = ["-wal", "-shm"].map(|suffix| FileId::of(&file::beside(&real, suffix)).ok());
+        for server in servers(path).await {
+            if Some(server.file) != id {
+                return Err(Error::Conflict(format!(
+                    "a server is running on another file than {} names now (DATABASE_URL), since that was replaced or removed: \
+                     stop the server first, then start it on the new file, or put the old one back",
+                    settings.database
+                )));
+            }
+            if server.log.is_some_and(|log| log.map(Some) != logs) {
+                return Err(Error::Conflict(format!(
+                    "the log of {} (DATABASE_URL), {real}-wal or {real}-shm, was removed or replaced while a server has it \
+                     open: stop the server and start it",
+                    settings.database,
+                    real = real.display()
+                )));
+            }
         }
-        Err(Error::Conflict(format!(
-            "a server is running on another file than {} names now (DATABASE_URL), since that was replaced: stop the server \
-             first, then start it on the new file",
-            settings.database
-        )))
+        Ok(())
     }
 
     /// The ids of the keys that each server beside the database's file has read.
     pub async fn keys_of_servers(settings: &Settings) -> Vec<String> {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Vec::new() };
-        let Ok(id) = FileId::of(path) else { return Vec::new() };
-        servers(path, id).await.into_iter().filter_map(|server| server.keys).collect()
+        servers(path).await.into_iter().filter_map(|server| server.keys).collect()
     }
 
     async fn texts(&mut self, postgres: &str, sqlite: &str) -> Result<Vec<String>> {
@@ -275,8 +287,8 @@ impl Inspection {
     }
 }
 
-async fn servers(path: &Path, id: FileId) -> Vec<Server> {
-    Beside::new(path, id, TrailKeysCell::default()).servers().await
+async fn servers(path: &Path) -> Vec<Server> {
+    Beside::new(path, None, TrailKeysCell::default()).servers().await
 }
 
 /// The first table of an SQLite file that stands where one of ours is to be and is not ours.

@@ -13,7 +13,7 @@ const MOST: usize = 24;
 const LARGEST: usize = 1 << 20;
 
 /// Libraries that programs use for HTTP and that the data lacks, by the name that they send first.
-const PROGRAMS: [(&str, &str); 36] = [
+const PROGRAMS: [(&str, &str); 35] = [
     ("python-httpx", "Python program"),
     ("python-urllib3", "Python program"),
     ("Python", "Python program"),
@@ -41,7 +41,6 @@ const PROGRAMS: [(&str, &str); 36] = [
     ("http.rb", "Ruby program"),
     ("Typhoeus", "Ruby program"),
     ("hyper", "Rust program"),
-    ("ureq", "Rust program"),
     ("isahc", "Rust program"),
     ("fasthttp", "Go program"),
     ("hackney", "Erlang program"),

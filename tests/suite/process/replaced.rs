@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{KIM, ask, assert_unavailable};
-use crate::support::{Client, Engine, Server, TestDb, add_user, eventually};
+use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventually};
 
 /// A server with a session on a file.
 fn served() -> (TestDb, PathBuf, Server, Client) {
@@ -60,13 +60,41 @@ fn a_file_that_is_moved_away_and_back_is_used_again() {
     let away = db.folder.join("away.sqlite3");
     std::fs::rename(&file, &away).unwrap();
     assert_not_ready(&mut client);
-    ask(&db, &["session", "revoke", "--all"], "").refused(&["there is no database", "DATABASE_URL"]);
+    ask(&db, &["session", "revoke", "--all"], "").refused(&["server is running", "DATABASE_URL"]);
     assert!(!file.exists(), "it is not made anew");
     std::fs::rename(&away, &file).unwrap();
     assert_eq!(client.get("/api/session").status, 200);
     assert_eq!(client.json("PATCH", "/api/session/data", &json!({"n": 2})).status, 200);
     assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
     assert_eq!(client.get("/api/session").status, 401);
+}
+
+#[test]
+fn a_file_that_is_gone_is_not_made_anew_beside_its_server() {
+    let (db, file, mut server, mut client) = served();
+    assert_eq!(client.get("/api/session").status, 200);
+    std::fs::remove_file(&file).unwrap();
+    let add = ["user", "add", "--email", "sam@example.com", "--role", "owner", "--password-stdin"];
+    let commands: [&[&str]; 5] = [&["migrate"], &add, &["serve"], &["session", "revoke", "--all"], &["user", "list"]];
+    for command in commands {
+        ask(&db, command, PASSWORD).refused(&["server is running", "DATABASE_URL"]);
+        assert!(!file.exists(), "{command:?}");
+    }
+    server.kill();
+    // What only the log holds would be lost with it.
+    if std::fs::metadata(file.with_extension("sqlite3-wal")).is_ok_and(|log| log.len() > 0) {
+        ask(&db, &["migrate"], "").refused(&["-wal", "put the file back"]);
+    }
+}
+
+#[test]
+fn a_log_or_its_index_that_is_removed_is_noticed_by_a_command_too() {
+    for suffix in ["wal", "shm"] {
+        let (db, file, _server, mut client) = served();
+        assert_eq!(client.get("/api/session").status, 200);
+        std::fs::remove_file(file.with_extension(format!("sqlite3-{suffix}"))).unwrap();
+        ask(&db, &["session", "revoke", "--all"], "").refused(&["was removed or replaced", "stop the server"]);
+    }
 }
 
 #[test]
