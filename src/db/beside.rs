@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
 use tokio::{
@@ -20,35 +20,38 @@ use tokio::{
 };
 
 use super::notify::{Outbox, Tell, said, stamped};
-use super::{Heard, Instant, TrailKeysCell, file::FileId};
+use super::{
+    Heard, Instant, TrailKeysCell,
+    file::{self, FileId, OpenFile},
+    servers,
+};
 use crate::{key_file::TrailKeys, outage::Outage, secret};
 
 /// How long a commit waits for another process to hear of it.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long one that was not heard of in that time is left alone, so that it holds up one commit and not all.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// How long a listener waits before it tries again to make its socket.
 const RETRY: Duration = Duration::from_secs(5);
 /// How long one connection may hold up the others of a listener.
-const SLOWEST: Duration = Duration::from_millis(800);
+pub(super) const SLOWEST: Duration = Duration::from_millis(800);
 /// What one connection may say, in bytes.
-const LONGEST: u64 = 1 << 20;
+pub(super) const LONGEST: u64 = 1 << 20;
 /// Longest path of a socket that every system takes (POSIX leaves it open; 104 with BSD, 108 with Linux).
 const LONGEST_PATH: usize = 100;
 /// How much of the file's name is in the socket's.
 const LONGEST_STEM: usize = 32;
 const SUFFIX: &str = ".sock";
 const HEARD: &[u8] = b"heard\n";
-/// Asks a listener which file it has open, and which keys.
-const WHO: &str = "who\n";
+/// Asks a listener which files it has open, and which keys.
+pub(super) const WHO: &str = "who\n";
 /// How often a listener looks whether its socket is still where others look for it.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The processes on one file.
 pub(super) struct Beside {
     path: PathBuf,
-    /// The file that this process has open, whatever the path names by now.
-    open: FileId,
+    file: Arc<OpenFile>,
     keys: TrailKeysCell,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, and when that was.
@@ -63,31 +66,20 @@ struct Own {
 }
 
 /// Where the processes on a file find one another.
-struct Place {
-    folder: PathBuf,
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
     /// The file's name there.
-    name: String,
+    pub(super) name: String,
     prefix: String,
     /// The file's owner, whose processes alone are told.
-    owner: Option<u32>,
-}
-
-/// What a listener says of itself.
-pub(super) struct Server {
-    /// The file that it has open, whatever the path names by now.
-    pub(super) file: FileId,
-    /// The ids of its keys; `None` before it has read them.
-    pub(super) keys: Option<String>,
+    pub(super) owner: Option<u32>,
 }
 
 impl Place {
     /// Looked up each time: the file may have been replaced, or its folder.
-    fn of(path: &Path) -> Self {
-        // Who comes by another name, or through a link, is beside the same file all the same.
-        let file = path.canonicalize().unwrap_or_else(|_| {
-            let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-            folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
-        });
+    pub(super) fn of(path: &Path) -> Self {
+        // A process that comes by another name, or through a link, is beside the same file all the same.
+        let file = file::resolved(path);
         let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Two files whose names begin alike tell one another what does not concern them, which harms nobody.
@@ -95,38 +87,37 @@ impl Place {
         let owner = std::fs::metadata(&file).or_else(|_| std::fs::metadata(&folder)).ok().map(|file| file.uid());
         Self { folder, name, prefix: format!("{stem}.live-"), owner }
     }
+
+    /// The names of all sockets here. Anybody who may write in the folder can put one there, and take their time to answer:
+    /// only those of the file's owner are meant.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = String> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let ours = entries.filter(|entry| {
+            entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == self.owner)
+        });
+        ours.filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.starts_with(&self.prefix) && name.ends_with(SUFFIX))
+    }
 }
 
 impl Beside {
-    pub(super) fn new(path: &Path, open: FileId, keys: TrailKeysCell) -> Self {
-        Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
+    pub(super) fn new(file: Arc<OpenFile>, keys: TrailKeysCell) -> Self {
+        let path = file.path().to_owned();
+        Self { path, file, keys, own: Mutex::default(), silent: Mutex::default() }
     }
 
-    /// The servers on the file that the path names, or that it named when they began.
-    pub(super) async fn servers(&self) -> Vec<Server> {
-        let place = Place::of(&self.path);
-        let asked = self.others(&place).into_iter().map(async |name| {
-            let answer = async {
-                let reach = Reach::new(&place.folder, &name)?;
-                let mut stream = UnixStream::connect(&reach.path).await?;
-                stream.write_all(WHO.as_bytes()).await?;
-                stream.shutdown().await?;
-                let mut answer = String::new();
-                stream.take(LONGEST).read_to_string(&mut answer).await.map(|_| answer)
-            };
-            let answer = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
-            let mut lines = answer.lines();
-            let (name, file, keys) = (lines.next()?, lines.next()?, lines.next());
-            let file = FileId::parse(file).filter(|_| name == place.name)?;
-            Some(Server { file, keys: keys.filter(|keys| !keys.is_empty()).map(str::to_owned) })
-        });
-        futures_util::future::join_all(asked.collect::<Vec<_>>()).await.into_iter().flatten().collect()
-    }
-
-    /// The answer to [`WHO`].
-    fn who(&self) -> String {
-        let keys = self.keys.get().map(TrailKeys::ids).unwrap_or_default();
-        format!("{}\n{}\n{keys}\n", Place::of(&self.path).name, self.open)
+    /// The answer to [`WHO`]. Whoever asks is about to open the file: what only a removed log has goes into it before that.
+    pub(super) async fn who(&self) -> String {
+        let file = Arc::clone(&self.file);
+        let _ = tokio::task::spawn_blocking(move || file.check()).await;
+        let server = servers::Server {
+            name: Place::of(&self.path).name,
+            file: self.file.id(),
+            keys: self.keys.get().map(TrailKeys::ids),
+            log: self.file.log(),
+            at_path: FileId::of(&self.path).ok(),
+        };
+        server.to_string()
     }
 
     /// Tells this process's listener and all others. Waits for each of them, on a thread that may block.
@@ -155,6 +146,10 @@ impl Beside {
 
     /// Listens, until this is dropped.
     pub(super) async fn listen(&self, tell: Tell) {
+        tokio::join!(self.listen_in_folder(tell), servers::answer(&self.path, self.file.id(), || self.who()));
+    }
+
+    async fn listen_in_folder(&self, tell: Tell) {
         self.own().tell = Some(tell.clone());
         let _until_dropped = Leave(self);
         let mut outage = Outage::new("listening to commands beside this server");
@@ -217,7 +212,7 @@ impl Beside {
                 let mut lines = String::new();
                 (&mut stream).take(LONGEST).read_to_string(&mut lines).await?;
                 if lines == WHO {
-                    return stream.write_all(self.who().as_bytes()).await;
+                    return stream.write_all(self.who().await.as_bytes()).await;
                 }
                 for line in lines.lines() {
                     tell(said(line));
@@ -230,19 +225,11 @@ impl Beside {
         }
     }
 
-    /// The sockets beside this process's own. Anybody who may write in the folder can put one there, and take their time to
-    /// answer: only those of the file's owner are meant.
+    /// The sockets beside this process's own.
     fn others(&self, place: &Place) -> Vec<String> {
         let own = self.own().socket.as_ref().and_then(|own| own.file_name()?.to_str().map(str::to_owned));
         self.silent().retain(|_, since| since.elapsed() < LEFT_ALONE);
-        let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
-        let ours = entries.filter(|entry| {
-            entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == place.owner)
-        });
-        ours.filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.starts_with(&place.prefix) && name.ends_with(SUFFIX) && Some(name) != own.as_ref())
-            .filter(|name| !self.silent().contains_key(name))
-            .collect()
+        place.sockets().filter(|name| Some(name) != own.as_ref() && !self.silent().contains_key(name)).collect()
     }
 
     async fn tell_other(&self, place: &Place, name: &str, lines: &str) {
@@ -299,13 +286,13 @@ fn line(at: Option<Instant>, text: &str) -> String {
 }
 
 /// A path to a socket that is short enough: through the folder's open descriptor where the path itself is not.
-struct Reach {
-    path: PathBuf,
+pub(super) struct Reach {
+    pub(super) path: PathBuf,
     _folder: Option<File>,
 }
 
 impl Reach {
-    fn new(folder: &Path, name: &str) -> io::Result<Self> {
+    pub(super) fn new(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name);
         if path.as_os_str().len() <= LONGEST_PATH {
             return Ok(Self { path, _folder: None });

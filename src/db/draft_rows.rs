@@ -22,7 +22,7 @@ pub struct DraftRow<'a> {
     pub updated_on: &'a str,
     pub conflict_of: Option<&'a str>,
     pub deleted_at: Option<Instant>,
-    pub forked_at: Option<i64>,
+    pub ancestors: &'a str,
 }
 
 /// Drafts of one account, written over those there are.
@@ -40,18 +40,16 @@ impl DraftRows<'_> {
         Engine: diesel::backend::Backend
             + diesel::sql_types::HasSqlType<sql::Instant>
             + diesel::sql_types::HasSqlType<Nullable<sql::Instant>>
-            + diesel::sql_types::HasSqlType<Nullable<Text>>
-            + diesel::sql_types::HasSqlType<Nullable<BigInt>>,
+            + diesel::sql_types::HasSqlType<Nullable<Text>>,
         str: diesel::serialize::ToSql<Text, Engine>,
         i64: diesel::serialize::ToSql<BigInt, Engine>,
         Instant: diesel::serialize::ToSql<sql::Instant, Engine>,
-        Option<i64>: diesel::serialize::ToSql<Nullable<BigInt>, Engine>,
         Option<Instant>: diesel::serialize::ToSql<Nullable<sql::Instant>, Engine>,
         for<'t> Option<&'t str>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
     {
         out.push_sql(
             "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on, conflict_of, deleted_at, \
-             forked_at) VALUES ",
+             ancestors) VALUES ",
         );
         for (n, row) in self.drafts.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });
@@ -73,13 +71,13 @@ impl DraftRows<'_> {
             out.push_sql(", ");
             out.push_bind_param::<Nullable<sql::Instant>, _>(&row.deleted_at)?;
             out.push_sql(", ");
-            out.push_bind_param::<Nullable<BigInt>, _>(&row.forked_at)?;
+            out.push_bind_param::<Text, _>(row.ancestors)?;
             out.push_sql(")");
         }
         out.push_sql(
             " ON CONFLICT (account_id, id) DO UPDATE SET text = excluded.text, version = excluded.version, \
              revision = excluded.revision, updated_at = excluded.updated_at, updated_on = excluded.updated_on, \
-             conflict_of = excluded.conflict_of, deleted_at = excluded.deleted_at, forked_at = excluded.forked_at",
+             conflict_of = excluded.conflict_of, deleted_at = excluded.deleted_at, ancestors = excluded.ancestors",
         );
         Ok(())
     }

@@ -23,6 +23,14 @@ pub(super) fn make(path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
+    let log = beside(&resolved(path), "-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(Error::Conflict(format!(
+            "the database file {path} (DATABASE_URL) is missing, but its log {path}-wal is there: put the file back, or restore \
+             your backup; to begin with an empty database, remove {path}-wal and {path}-shm first",
+            path = path.display()
+        )));
+    }
     let made = crate::key_file::private_folder(path)
         .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop));
     made.map_err(|error| {
@@ -43,6 +51,26 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+/// The path without links, as SQLite names the log after it. The folder's alone if there is no such file.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+        folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
+    })
+}
+
+/// The log beside a database file, and the log's index.
+fn log_files(path: &Path) -> [PathBuf; 2] {
+    let path = resolved(path);
+    ["-wal", "-shm"].map(|suffix| beside(&path, suffix))
+}
+
+/// The log and its index that lie beside what the path names; `None` if either is missing.
+pub(super) fn log_beside(path: &Path) -> Option<[FileId; 2]> {
+    let [log, index] = log_files(path);
+    Some([FileId::of(&log).ok()?, FileId::of(&index).ok()?])
 }
 
 /// A file whatever its name.
@@ -99,8 +127,17 @@ impl OpenFile {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Its log and the log's index, once they are watched.
+    pub(super) fn log(&self) -> Option<[FileId; 2]> {
+        self.log.get().map(|[(_, log), (_, index)]| [*log, *index])
     }
 
     /// From now on the log is watched too.
@@ -114,7 +151,7 @@ impl OpenFile {
         // The log is opened by the first read, and made if it is not there.
         conn.batch_execute("PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL; SELECT 1 FROM sqlite_master")
             .map_err(|error| away(&error))?;
-        let [log, index] = ["-wal", "-shm"].map(|suffix| beside(&self.path, suffix));
+        let [log, index] = log_files(&self.path);
         if let (Ok(log_id), Ok(index_id)) = (FileId::of(&log), FileId::of(&index)) {
             let _ = self.log.set([(log, log_id), (index, index_id)]);
         }
@@ -149,7 +186,7 @@ impl OpenFile {
             self.rescued.store(false, Ordering::Relaxed);
             return Ok(());
         };
-        if !path.exists() {
+        if !self.has_other_log() {
             self.rescue_log();
         }
         let path = path.display();
@@ -157,6 +194,12 @@ impl OpenFile {
             Away::Refused,
             format!("{path} was removed or replaced while the database is open: stop Sessile and start it"),
         ))
+    }
+
+    /// Whether the names of the log's files lead to those of another process, which share no locks with ours.
+    fn has_other_log(&self) -> bool {
+        let is_other = |(path, id): &(PathBuf, FileId)| FileId::of(path).is_ok_and(|found| found != *id);
+        self.log.get().is_some_and(|files| files.iter().any(is_other))
     }
 
     /// Takes what only the log has into the file that is open, wherever that is now: else the log would be taken for the new
@@ -172,6 +215,17 @@ impl OpenFile {
                 tracing::warn!(path = %self.path.display(), "database file or its log replaced or removed while open")
             }
             Err(error) => tracing::warn!(%error, "the log of the database file could not be emptied"),
+        }
+    }
+}
+
+impl Drop for OpenFile {
+    /// The last connection to be closed empties the log into the file and removes what has the log's name. That must not be
+    /// another process's log: an open connection keeps all others of this process from it, until the process ends.
+    fn drop(&mut self) {
+        if self.has_other_log() {
+            let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+            std::mem::forget(keeper);
         }
     }
 }

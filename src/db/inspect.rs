@@ -10,12 +10,12 @@ use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnectio
 use diesel_async::SimpleAsyncConnection as _;
 
 use super::{
-    Conn, ConnectPlan, EngineConn, TrailKeysCell,
-    beside::{Beside, Server},
+    Conn, ConnectPlan, EngineConn,
     file::{self, FileId},
     foreign, migrate,
     notify::Outbox,
     postgres::{ConnectError, Connection, preflight},
+    servers::servers,
     within,
 };
 use crate::{
@@ -70,10 +70,12 @@ impl Inspection {
     /// When it cannot be opened.
     pub async fn open(settings: &Settings) -> Result<Option<Self>> {
         match &settings.database {
-            DatabaseUrl::Sqlite(path) if !path.exists() => Ok(None),
             DatabaseUrl::Sqlite(path) => {
                 // Before it is opened: the log beside it may be the other file's.
                 Self::check_servers(settings).await?;
+                if !path.exists() {
+                    return Ok(None);
+                }
                 let conn = read_only(path).map_err(|error| file::explained(path, error))?;
                 Ok(Some(Self(Opened::Sqlite(conn, path.clone()), Outbox::default())))
             }
@@ -235,29 +237,40 @@ impl Inspection {
         plan.connect().await.map(drop).map_err(ConnectError::for_start)
     }
 
-    /// Makes sure that no server is on a file that the path does not name any more: it would not hear of what is done here.
+    /// Makes sure that every server on the database's file has open what the path names now, log included: else it would not
+    /// hear of what is done here, or what is done here would be lost.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when one is.
+    /// [`Error::Conflict`] when one has not.
     pub async fn check_servers(settings: &Settings) -> Result<()> {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
-        // Where no file is there is nothing to be done.
-        let Ok(id) = FileId::of(path) else { return Ok(()) };
-        if servers(path, id).await.iter().all(|server| server.file == id) {
+        let found = servers(path).await;
+        let (id, log) = (FileId::of(path).ok(), file::log_beside(path));
+        let database = &settings.database;
+        let what = if found.is_empty() {
             return Ok(());
-        }
-        Err(Error::Conflict(format!(
-            "a server is running on another file than {} names now (DATABASE_URL), since that was replaced: stop the server \
-             first, then start it on the new file",
-            settings.database
-        )))
+        } else if id.is_none() {
+            format!("{database} (DATABASE_URL), which was removed: put the file back, or stop the server first")
+        } else if found.iter().any(|server| Some(server.file) != id) {
+            format!(
+                "another file than {database} names now (DATABASE_URL), since that was replaced: stop the server first, then \
+                 start it on the new file"
+            )
+        } else if found.iter().any(|server| server.log.is_some() && server.log != log) {
+            format!(
+                "{database} (DATABASE_URL), of which -wal or -shm was removed or replaced, or which was renamed: undo that, or \
+                 stop the server and start it"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::Conflict(format!("a server is running on {what}")))
     }
 
     /// The ids of the keys that each server beside the database's file has read.
     pub async fn keys_of_servers(settings: &Settings) -> Vec<String> {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Vec::new() };
-        let Ok(id) = FileId::of(path) else { return Vec::new() };
-        servers(path, id).await.into_iter().filter_map(|server| server.keys).collect()
+        servers(path).await.into_iter().filter_map(|server| server.keys).collect()
     }
 
     async fn texts(&mut self, postgres: &str, sqlite: &str) -> Result<Vec<String>> {
@@ -273,10 +286,6 @@ impl Inspection {
         };
         Ok(rows.into_iter().map(|row| row.value).collect())
     }
-}
-
-async fn servers(path: &Path, id: FileId) -> Vec<Server> {
-    Beside::new(path, id, TrailKeysCell::default()).servers().await
 }
 
 /// The first table of an SQLite file that stands where one of ours is to be and is not ours.

@@ -21,6 +21,7 @@ mod place;
 mod pools;
 mod postgres;
 pub mod schema;
+mod servers;
 mod set_back;
 mod sqlite;
 mod statement;

@@ -20,6 +20,7 @@ diesel::table! {
         revision -> BigInt,
         drafts_floor -> BigInt,
         time_zone -> Nullable<Text>,
+        revision_tips -> Text,
     }
 }
 
@@ -188,6 +189,7 @@ diesel::table! {
         conflict_of -> Nullable<Text>,
         deleted_at -> Nullable<Instant>,
         forked_at -> Nullable<BigInt>,
+        ancestors -> Text,
     }
 }
 

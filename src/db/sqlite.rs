@@ -74,7 +74,7 @@ impl Lanes {
         let file = Arc::new(OpenFile::new(path)?);
         let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
         let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
-        let beside = Arc::new(Beside::new(path, file.id(), trail_keys.clone()));
+        let beside = Arc::new(Beside::new(Arc::clone(&file), trail_keys.clone()));
         Ok(Self { readers, writer, trail_keys, beside, file })
     }
 

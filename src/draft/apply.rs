@@ -20,6 +20,7 @@ use super::{
     result::OperationResult,
     revision::{Known, Revision},
     sweep,
+    tips::Tips,
 };
 use crate::{
     db::{
@@ -84,6 +85,7 @@ pub struct Done {
     /// In the order of the operations.
     pub results: Vec<OperationResult>,
     revision: Revision,
+    tips: Tips,
     floor: i64,
     device_name: String,
     ended_itself: bool,
@@ -132,8 +134,8 @@ pub async fn apply(
         return Ok(Err(Stop::Lost(locked.history.id)));
     }
     let done = carry_out_locked(conn, sender, sent, facts, locked).await?;
-    let Done { results, revision, floor, device_name, ended_itself } = done;
-    let (changes, revision) = portion::since(conn, &sender.who.account_id, known, floor, &revision).await?;
+    let Done { results, revision, tips, floor, device_name, ended_itself } = done;
+    let (changes, revision) = portion::since(conn, &sender.who.account_id, known, floor, (&revision, &tips)).await?;
     Ok(Ok(Applied { results, revision, changes, device_name, ended_itself }))
 }
 
@@ -163,8 +165,9 @@ async fn carry_out_locked(
     let results = sent.into_iter().map(|one| call.carry_out(one)).collect::<Result<Vec<_>>>()?;
     let count = call.close(conn).await?;
     let Call { book, ended_itself, .. } = call;
-    let revision = Revision { history: locked.history.id, count, began: None };
-    Ok(Done { results, revision, floor: locked.floor, device_name: book.device_name, ended_itself })
+    let tip = book.tips.of(count).map(str::to_owned);
+    let revision = Revision { history: locked.history.id, count, began: None, tip };
+    Ok(Done { results, revision, tips: book.tips, floor: locked.floor, device_name: book.device_name, ended_itself })
 }
 
 /// Which sessions the operations may end.
@@ -176,6 +179,7 @@ fn reach_of(sent: &[Sent]) -> Reach {
 /// The account's row while this transaction has it.
 pub(super) struct LockedAccount {
     pub(super) revision: i64,
+    pub(super) tips: Tips,
     floor: i64,
     pub(super) history: History,
     /// Who sends, under the session's present id.
@@ -192,13 +196,13 @@ pub(super) async fn lock_living(
         return Ok(Err(Stop::Ended));
     };
     let row = accounts::table.filter(accounts::id.eq(&who.account_id));
-    let (revision, floor): (i64, i64) =
-        find!(conn, first(row.select((accounts::revision, accounts::drafts_floor))))?.ok_or(Error::NotFound)?;
+    let row = row.select((accounts::revision, accounts::revision_tips, accounts::drafts_floor));
+    let (revision, tips, floor): (i64, String, i64) = find!(conn, first(row))?.ok_or(Error::NotFound)?;
     let history = history::present(conn).await?;
     if history.is_over {
         return Ok(Err(Stop::Lost(history.id)));
     }
-    Ok(Ok(LockedAccount { revision, floor, history, who }))
+    Ok(Ok(LockedAccount { revision, tips: Tips::parse(&tips), floor, history, who }))
 }
 
 pub(super) async fn load_drafts(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<Vec<Draft>> {
@@ -231,7 +235,8 @@ pub(super) async fn write_book(conn: &mut Conn<'_>, account_id: &str, book: &Boo
     }
     run!(conn, execute(DraftRows { account_id, drafts: &rows }))?;
     let account = accounts::table.filter(accounts::id.eq(account_id));
-    run!(conn, execute(diesel::update(account).set(accounts::revision.eq(book.revision))))?;
+    let count = (accounts::revision.eq(book.revision), accounts::revision_tips.eq(book.tips.to_string()));
+    run!(conn, execute(diesel::update(account).set(count)))?;
     if book.is_more_than_edited {
         sweep::forget_most_deleted(conn, account_id).await?;
     }

@@ -2,13 +2,14 @@
 //! operation. No input and no output.
 //!
 //! Invariant: a put either builds on the version that is stored, or says what is stored, or becomes a draft of its own.
+//! Versions are random in part, so that a version of a history that was lost is never taken for one of this.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Draft, MOST, choice::Pair, is_before};
+use super::{Draft, MOST, ancestors, apply::LockedAccount, choice::Pair, tips::Tips};
 use crate::{
     error::{Error, Result},
-    instance::history::History,
+    instance::history::{History, SPAN},
     secret,
 };
 
@@ -17,8 +18,12 @@ use crate::{
 pub struct Book {
     drafts: BTreeMap<String, Draft>,
     changed: BTreeSet<String>,
+    /// The versions as a client counts them that sends several changes of a draft at once: it cannot know ours yet.
+    counted: BTreeMap<String, i64>,
     /// The account's count of changes.
     pub revision: i64,
+    /// The last counts with their tips.
+    pub(super) tips: Tips,
     held: Held,
     room: u64,
     history: History,
@@ -70,10 +75,11 @@ pub enum Chosen {
 
 impl Book {
     /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
-    pub fn new(drafts: Vec<Draft>, revision: i64, history: History, device_name: String) -> Self {
+    pub(super) fn new(drafts: Vec<Draft>, locked: &LockedAccount, device_name: String) -> Self {
         let drafts = drafts.into_iter().map(|draft| (draft.id.clone(), draft)).collect();
-        let (changed, held, room) = (BTreeSet::new(), Held::default(), u64::MAX);
-        Self { drafts, changed, revision, held, room, history, device_name, is_more_than_edited: false }
+        let (changed, counted, held, room) = (BTreeSet::new(), BTreeMap::new(), Held::default(), u64::MAX);
+        let (revision, tips, history) = (locked.revision, locked.tips.clone(), locked.history.clone());
+        Self { drafts, changed, counted, revision, tips, held, room, history, device_name, is_more_than_edited: false }
     }
 
     /// Of an account that has so much already, and room for so many bytes.
@@ -90,6 +96,11 @@ impl Book {
         more > 0 && self.held.bytes.saturating_add(more) > self.room
     }
 
+    /// Whether this is the draft's version, or that as a client counts it which has sent earlier changes in this call.
+    fn is_at(&self, stored: &Draft, base: i64) -> bool {
+        stored.version == base || self.counted.get(&stored.id) == Some(&base)
+    }
+
     /// Writes a text on top of a version; 0 is a new draft.
     ///
     /// # Errors
@@ -97,12 +108,12 @@ impl Book {
     pub fn put(&mut self, id: &str, text: &str, base: i64) -> Result<Outcome> {
         match self.drafts.get(id).filter(|draft| draft.lives()) {
             Some(stored) if stored.text == text => Ok(Outcome::Applied(Some(stored.clone()))),
-            Some(stored) if stored.version == base && self.is_full_for(text, &stored.text) => {
+            Some(stored) if self.is_at(stored, base) && self.is_full_for(text, &stored.text) => {
                 Ok(Outcome::Rejected(Error::Quota(self.room)))
             }
-            Some(stored) if stored.version == base => {
+            Some(stored) if self.is_at(stored, base) => {
                 let conflict_of = stored.conflict_of.clone();
-                Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
+                Ok(Outcome::Applied(Some(self.write(id, text, conflict_of)?)))
             }
             None if base == 0 && !self.drafts.contains_key(id) => {
                 if self.held.drafts >= MOST {
@@ -111,23 +122,23 @@ impl Book {
                 if self.is_full_for(text, "") {
                     return Ok(Outcome::Rejected(Error::Quota(self.room)));
                 }
-                Ok(Outcome::Applied(Some(self.make(id, text, None))))
+                Ok(Outcome::Applied(Some(self.make(id, text, None)?)))
             }
             // Both texts are kept, if there is any room at all.
             _ if self.held.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
             _ if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             stored => {
                 let of = stored.map(|stored| stored.id.clone());
-                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
+                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of)?)))
             }
         }
     }
 
-    /// Sees to it that a text is not lost which a client has from a lost history, in this version.
+    /// Sees to it that a text is not lost which a client has from a lost history, in this version, written on these.
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn keep(&mut self, id: &str, text: &str, version: i64) -> Result<Outcome> {
+    pub fn keep(&mut self, id: &str, text: &str, (version, ancestors): (i64, &str)) -> Result<Outcome> {
         match self.drafts.get(id) {
             Some(stored) if stored.text == text || stored.builds_on(version) => {
                 Ok(Outcome::Applied(Some(stored).filter(|stored| stored.lives()).cloned()))
@@ -136,41 +147,47 @@ impl Book {
             stored if self.is_full_for(text, stored.map_or("", |stored| &stored.text)) => {
                 Ok(Outcome::Rejected(Error::Quota(self.room)))
             }
-            None => Ok(Outcome::Applied(Some(self.make(id, text, None)))),
-            // What followed the stored version was lost, and nothing was written on it since.
-            Some(stored)
-                if stored.lives()
-                    && stored.version <= self.history.version_floor
-                    && is_before(stored.version, version) =>
-            {
+            None => {
+                self.make(id, text, None)?;
+                Ok(Outcome::Applied(self.set_ancestors(id, ancestors::after(version, ancestors))))
+            }
+            // It was written on the stored version.
+            Some(stored) if stored.lives() && ancestors::include(ancestors, stored.version) => {
                 let conflict_of = stored.conflict_of.clone();
-                Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
+                self.write(id, text, conflict_of)?;
+                Ok(Outcome::Applied(self.set_ancestors(id, ancestors::after(version, ancestors))))
             }
             Some(_) if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             Some(stored) => {
                 let of = stored.lives().then(|| stored.id.clone());
-                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
+                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of)?)))
             }
         }
     }
 
     /// Deletes a draft, if nobody changed it since that version.
-    pub fn delete(&mut self, id: &str, base: i64) -> Outcome {
-        match self.drafts.get(id) {
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn delete(&mut self, id: &str, base: i64) -> Result<Outcome> {
+        Ok(match self.drafts.get(id) {
             None => Outcome::Rejected(Error::NotFound),
             Some(stored) if !stored.lives() => Outcome::Applied(None),
-            Some(stored) if stored.version == base => {
-                self.bury(id);
+            Some(stored) if self.is_at(stored, base) => {
+                self.bury(id)?;
                 Outcome::Applied(None)
             }
             Some(_) => Outcome::Conflict(None),
-        }
+        })
     }
 
     /// Keeps one of two versions, if both are as they were shown.
-    pub fn choose(&mut self, pair: &Pair, keep: Keep) -> Chosen {
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn choose(&mut self, pair: &Pair, keep: Keep) -> Result<Chosen> {
         let living = |id: &str| self.drafts.get(id).filter(|draft| draft.lives());
-        match (living(&pair.one), living(&pair.other)) {
+        Ok(match (living(&pair.one), living(&pair.other)) {
             (None, None) => Chosen::Missing,
             (Some(_), None) if self.drafts.contains_key(&pair.other) => Chosen::Done,
             (Some(one), Some(other))
@@ -180,26 +197,30 @@ impl Book {
             {
                 let (text, conflict_of) = (other.text.clone(), one.conflict_of.clone());
                 if keep == Keep::Other && one.text != text {
-                    self.write(&pair.one, &text, conflict_of);
+                    self.write(&pair.one, &text, conflict_of)?;
                 }
-                self.bury(&pair.other);
+                self.bury(&pair.other)?;
                 Chosen::Done
             }
             (one, other) => Chosen::Changed(one.or(other).map(|there| there.id.clone()).unwrap_or_default()),
-        }
+        })
     }
 
     /// Says that a draft that was split off stands for itself.
-    pub fn resolve(&mut self, id: &str) -> Chosen {
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn resolve(&mut self, id: &str) -> Result<Chosen> {
         let Some(draft) = self.drafts.get_mut(id).filter(|draft| draft.lives()) else {
-            return Chosen::Missing;
+            return Ok(Chosen::Missing);
         };
         if draft.conflict_of.take().is_some() {
             self.revision += 1;
+            self.tips.reach(self.revision)?;
             draft.revision = self.revision;
             self.changed.insert(id.to_owned());
         }
-        Chosen::Done
+        Ok(Chosen::Done)
     }
 
     /// The drafts that changed, as they are now.
@@ -207,45 +228,61 @@ impl Book {
         self.changed.iter().filter_map(|id| self.drafts.get(id)).collect()
     }
 
-    fn bury(&mut self, id: &str) {
-        self.write(id, "", None);
+    /// The draft with other ancestors than the stored version's: a client has brought back what was written on that.
+    fn set_ancestors(&mut self, id: &str, ancestors: String) -> Option<Draft> {
+        let draft = self.drafts.get_mut(id)?;
+        draft.ancestors = ancestors;
+        Some(draft.clone())
+    }
+
+    fn bury(&mut self, id: &str) -> Result<()> {
+        self.write(id, "", None)?;
         if let Some(draft) = self.drafts.get_mut(id) {
             draft.deleted_at = Some(self.history.now);
         }
         self.held.drafts -= 1;
         self.is_more_than_edited = true;
+        Ok(())
     }
 
-    fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
+    fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Result<Draft> {
         self.held.drafts += 1;
         self.is_more_than_edited = true;
         self.write(id, text, conflict_of)
     }
 
-    fn write(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
+    fn write(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Result<Draft> {
         self.revision += 1;
-        let floor = self.history.version_floor;
-        let (last, forked_at) = match self.drafts.get(id) {
-            Some(stored) if stored.version <= floor && floor > 0 => (stored.version, Some(stored.version)),
-            Some(stored) => (stored.version, stored.forked_at),
-            None => (0, None),
-        };
+        self.tips.reach(self.revision)?;
+        let stored = self.drafts.get(id);
+        let last = stored.map_or(0, |stored| stored.version);
+        let version = self.next_version(last)?;
+        *self.counted.entry(id.to_owned()).or_insert(last) += 1;
+        let ancestors = stored.map(|stored| ancestors::after(stored.version, &stored.ancestors)).unwrap_or_default();
         let before = self.drafts.get(id).map_or(0, |draft| bytes(&draft.text));
         self.held.bytes = self.held.bytes.saturating_sub(before).saturating_add(bytes(text));
         let draft = Draft {
             id: id.to_owned(),
             text: text.to_owned(),
-            version: last.max(floor) + 1,
+            version,
             revision: self.revision,
             updated_at: self.history.now,
             updated_on: self.device_name.clone(),
             conflict_of,
             deleted_at: None,
-            forked_at,
+            ancestors,
         };
         self.changed.insert(id.to_owned());
         self.drafts.insert(id.to_owned(), draft.clone());
-        draft
+        Ok(draft)
+    }
+
+    /// After the last one of this draft, by the time and at random: where the database is set back, unnoticed or not, the
+    /// versions that follow are not those that are lost. Below 2^53, so that JavaScript can count with them.
+    fn next_version(&self, last: i64) -> Result<i64> {
+        let History { version_floor, now, .. } = &self.history;
+        let random = i64::from(u32::from_be_bytes(secret::random_bytes()?)) % SPAN;
+        Ok(last.max(*version_floor).max(now.micros() / 1_000_000 * SPAN) + 1 + random)
     }
 }
 

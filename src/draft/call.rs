@@ -70,7 +70,7 @@ impl<'s> Call<'s> {
         let ids: BTreeSet<&str> = valid().map(|one| one.id.as_str()).collect();
         Ok(Self {
             sender,
-            book: Book::new(drafts, locked.revision, locked.history.clone(), sender.device_name.clone())
+            book: Book::new(drafts, locked, sender.device_name.clone())
                 .within(held, sender.room),
             remembered: remembered(conn, account_id, &ids).await?,
             fresh: Vec::new(),
@@ -120,8 +120,10 @@ impl<'s> Call<'s> {
         let before = self.book.revision;
         let outcome = match &operation.action {
             Action::Put { draft, text, base } => self.book.put(draft, text, *base)?,
-            Action::Keep { draft, text, version } => self.book.keep(draft, text, *version)?,
-            Action::Delete { draft, base } => self.book.delete(draft, *base),
+            Action::Keep { draft, text, version, ancestors } => {
+                self.book.keep(draft, text, (*version, ancestors.as_str()))?
+            }
+            Action::Delete { draft, base } => self.book.delete(draft, *base)?,
             Action::Rename { device, name } => self.rename(device, name),
             Action::LogOut { session } => self.log_out(session),
         };

@@ -38,7 +38,7 @@ async fn changing(
     conn: &mut Conn<'_>,
     sender: &Sender,
     ids: &BTreeSet<&str>,
-    change: impl FnOnce(&mut Book) -> Chosen,
+    change: impl FnOnce(&mut Book) -> Result<Chosen>,
 ) -> Result<Result<Chosen, Stop>> {
     let account_id = sender.who.account_id.as_str();
     let locked = match lock_living(conn, sender, Reach::Itself).await? {
@@ -46,8 +46,8 @@ async fn changing(
         Err(stop) => return Ok(Err(stop)),
     };
     let drafts = load_drafts(conn, account_id, ids).await?;
-    let mut book = Book::new(drafts, locked.revision, locked.history, sender.device_name.clone());
-    let chosen = change(&mut book);
+    let mut book = Book::new(drafts, &locked, sender.device_name.clone());
+    let chosen = change(&mut book)?;
     write_book(conn, account_id, &book).await?;
     Ok(Ok(chosen))
 }

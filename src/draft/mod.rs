@@ -3,6 +3,7 @@
 //!
 //! Invariant: a text that was written is never overwritten by one that does not build on it; both are kept.
 
+mod ancestors;
 pub mod apply;
 pub mod book;
 mod call;
@@ -12,13 +13,14 @@ pub mod portion;
 pub mod result;
 pub mod revision;
 pub mod sweep;
+mod tips;
 
 use std::collections::BTreeSet;
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::{Serialize, ser::SerializeStruct as _};
 
-use self::revision::Revision;
+use self::{revision::Revision, tips::Tips};
 use crate::{
     db::{
         Conn, DraftRow, Instant, find, run,
@@ -26,7 +28,6 @@ use crate::{
         substr,
     },
     error::Result,
-    instance::history::SPAN,
 };
 
 /// Longest text, in characters (Unicode scalar values).
@@ -47,7 +48,7 @@ pub struct Draft {
     pub id: String,
     /// What it says; nothing once it is deleted.
     pub text: String,
-    /// Grows by one with each change.
+    /// Grows with each change, by a random part: in histories that went apart no two are the same.
     pub version: i64,
     /// The account's count of changes when this one was changed last.
     pub revision: i64,
@@ -59,8 +60,8 @@ pub struct Draft {
     pub conflict_of: Option<String>,
     /// When it was deleted.
     pub deleted_at: Option<Instant>,
-    /// Its last version from before the history in which it was changed last.
-    pub forked_at: Option<i64>,
+    /// The versions that it was written on; see [`ancestors`].
+    pub ancestors: String,
 }
 
 impl Draft {
@@ -74,7 +75,7 @@ impl Draft {
             updated_on: &self.updated_on,
             conflict_of: self.conflict_of.as_deref(),
             deleted_at: self.deleted_at,
-            forked_at: self.forked_at,
+            ancestors: &self.ancestors,
         }
     }
 
@@ -83,15 +84,10 @@ impl Draft {
         self.deleted_at.is_none()
     }
 
-    /// Whether what it says came after this version, which may be of a lost history.
-    pub(crate) fn builds_on(&self, version: i64) -> bool {
-        is_before(version, self.version) || self.forked_at.is_some_and(|last| is_before(version, last))
+    /// Whether this is its version, or what it says was written on it.
+    fn builds_on(&self, version: i64) -> bool {
+        self.version == version || ancestors::include(&self.ancestors, version)
     }
-}
-
-/// Whether two versions of a draft are of the same history, and this one is no later than the other.
-fn is_before(version: i64, other: i64) -> bool {
-    (0..SPAN).contains(&(other - version))
 }
 
 /// As the API shows it.
@@ -105,6 +101,9 @@ impl Serialize for Draft {
         shape.serialize_field("updatedOn", &self.updated_on)?;
         if let Some(of) = &self.conflict_of {
             shape.serialize_field("conflictOf", of)?;
+        }
+        if !self.ancestors.is_empty() {
+            shape.serialize_field("ancestors", &self.ancestors)?;
         }
         if !self.lives() {
             shape.serialize_field("deleted", &true)?;
@@ -131,10 +130,11 @@ pub struct Changes {
 
 async fn revision(conn: &mut Conn<'_>, account_id: &str) -> Result<Revision> {
     let history = instance::table.select(instance::history).single_value();
-    let row = accounts::table.find(account_id).select((accounts::revision, history));
-    let found: Option<(i64, Option<String>)> = find!(conn, first(row))?;
-    let (count, history) = found.unwrap_or_default();
-    Ok(Revision { history: history.unwrap_or_default(), count, began: None })
+    let row = accounts::table.find(account_id).select((accounts::revision, accounts::revision_tips, history));
+    let found: Option<(i64, String, Option<String>)> = find!(conn, first(row))?;
+    let (count, tips, history) = found.unwrap_or_default();
+    let tip = Tips::parse(&tips).of(count).map(str::to_owned);
+    Ok(Revision { history: history.unwrap_or_default(), count, began: None, tip })
 }
 
 /// What a list shows of a draft.

@@ -9,7 +9,7 @@ use serde_json::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::LONGEST;
+use super::{LONGEST, ancestors};
 use crate::{
     device,
     error::{Error, Result},
@@ -47,6 +47,8 @@ pub enum Action {
         text: String,
         /// The version that the client has.
         version: i64,
+        /// What that was written on, as far as the client knows; see [`ancestors`].
+        ancestors: String,
     },
     /// Delete a draft.
     Delete {
@@ -130,7 +132,12 @@ fn read(members: &Map<String, Value>) -> Result<Operation> {
     let id = uuid(text(members, "id")?)?;
     let action = match text(members, "kind")? {
         "draft.put" => Action::Put { draft: draft_id(members)?, text: draft_text(members)?, base: base(members)? },
-        "draft.keep" => Action::Keep { draft: draft_id(members)?, text: draft_text(members)?, version: base(members)? },
+        "draft.keep" => Action::Keep {
+            draft: draft_id(members)?,
+            text: draft_text(members)?,
+            version: base(members)?,
+            ancestors: known_ancestors(members),
+        },
         "draft.delete" => Action::Delete { draft: draft_id(members)?, base: base(members)? },
         "device.rename" => Action::Rename {
             device: text(members, "deviceId")?.to_owned(),
@@ -156,6 +163,12 @@ fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<&'m str> {
 fn base(members: &Map<String, Value>) -> Result<i64> {
     let base = members.get("baseVersion").and_then(Value::as_i64).filter(|base| *base >= 0);
     base.ok_or_else(|| invalid("baseVersion is missing, or no whole number from 0"))
+}
+
+/// What makes no sense says nothing: the text is kept all the same, beside what is there.
+fn known_ancestors(members: &Map<String, Value>) -> String {
+    let sent = members.get("ancestors").and_then(Value::as_str).and_then(ancestors::read);
+    sent.unwrap_or_default().to_owned()
 }
 
 fn draft_id(members: &Map<String, Value>) -> Result<String> {

@@ -8,6 +8,7 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, 
 use super::{
     Changes, Draft,
     revision::{Known, Revision},
+    tips::Tips,
 };
 use crate::{
     db::{Conn, octet_length, run, schema::drafts},
@@ -17,7 +18,7 @@ use crate::{
 /// Bytes of drafts in one answer: a single draft is always fewer.
 const PORTION: i64 = 1024 * 1024;
 /// What a draft takes beside its text, roughly.
-const BESIDE_TEXT: i64 = 256;
+const BESIDE_TEXT: i64 = 400;
 /// Drafts in one answer at most.
 pub const MOST_IN_A_PORTION: i64 = 2_000;
 
@@ -28,7 +29,7 @@ pub(super) async fn since(
     account_id: &str,
     known: Option<&Known>,
     floor: i64,
-    present: &Revision,
+    (present, tips): (&Revision, &Tips),
 ) -> Result<(Changes, Revision)> {
     let known = known.map(|known| &known.revision);
     let restored = known.is_some_and(|known| known.history != present.history);
@@ -45,6 +46,7 @@ pub(super) async fn since(
     let mut revision = present.clone();
     if let Some(last) = some.last().filter(|_| more) {
         revision.count = last.revision;
+        revision.tip = tips.of(last.revision).map(str::to_owned);
         revision.began = if reset { Some(present.count) } else { known.and_then(|known| known.began) };
     }
     Ok((Changes { drafts: some, reset, restored, more }, revision))
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(portion(&sizes(3, i32::MAX), 10), 1);
         assert_eq!(portion(&sizes(3, 10), 10), 3);
         assert_eq!(portion(&sizes(30, 10), 10), 10);
-        assert_eq!(portion(&sizes(100, 40_000), 2_000), 26);
+        assert_eq!(portion(&sizes(100, 40_000), 2_000), 25);
         assert_eq!(portion(&sizes(2_000, 100), 2_000), 2_000, "short ones all go in one answer");
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct FirstDraft {
     updated_at: i64,
     updated_on: String,
     conflict_of: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    ancestors: String,
 }
 
 impl First {
@@ -76,6 +78,7 @@ impl From<&Draft> for FirstDraft {
             updated_at: draft.updated_at.micros(),
             updated_on: draft.updated_on.clone(),
             conflict_of: draft.conflict_of.clone(),
+            ancestors: draft.ancestors.clone(),
         }
     }
 }
@@ -91,7 +94,7 @@ impl FirstDraft {
             updated_on: self.updated_on.clone(),
             conflict_of: self.conflict_of.clone(),
             deleted_at: None,
-            forked_at: None,
+            ancestors: self.ancestors.clone(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! How far a client has got: the id of a history, and the account's count of changes in it. Sealed, so that a count beyond the
-//! server's own proves that changes were lost. Clients send it back as it is.
+//! How far a client has got: the id of a history, the account's count of changes in it, and that count's tip. Sealed, so that
+//! a count beyond the server's own, or with another tip, proves that changes were lost. Clients send it back as it is.
 
 use super::apply::LockedAccount;
 use crate::{error::Result, key_file::Keys, secret::is_base64url};
@@ -17,6 +17,8 @@ pub struct Revision {
     /// The account's count when this client began anew, while it has not been told of all drafts. Older deletions do not
     /// concern it, so they may be forgotten meanwhile.
     pub began: Option<i64>,
+    /// The random tip that the count got; `None` of the count 0 and of one that is long past.
+    pub tip: Option<String>,
 }
 
 /// A revision that a client sent.
@@ -32,11 +34,13 @@ impl Revision {
     /// As clients get it.
     pub fn seal(&self, account_id: &str, keys: &Keys) -> Result<String> {
         let seal = keys.seal_revision(&self.sealed(account_id))?;
-        Ok(format!("{}.{}.{seal}", self.history, self.place()))
+        let tip = self.tip.as_ref().map_or_else(String::new, |tip| format!("{tip}."));
+        Ok(format!("{}.{}.{tip}{seal}", self.history, self.place()))
     }
 
     fn sealed(&self, account_id: &str) -> String {
-        format!("{account_id} {} {}", self.history, self.place())
+        let tip = self.tip.as_ref().map_or_else(String::new, |tip| format!(" {tip}"));
+        format!("{account_id} {} {}{tip}", self.history, self.place())
     }
 
     /// The count, after a dash with that of the beginning.
@@ -53,12 +57,14 @@ impl Revision {
 impl Known {
     /// From what a client sent; `None` if it is no revision.
     pub fn read(text: &str, account_id: &str, keys: &Keys) -> Option<Self> {
-        let mut parts = text.split('.');
-        let (Some(history), Some(count), Some(seal), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
+        let parts: Vec<&str> = text.splitn(5, '.').collect();
+        let (history, count, tip, seal) = match parts[..] {
+            [history, count, seal] => (history, count, None, seal),
+            [history, count, tip, seal] => (history, count, Some(tip), seal),
+            _ => return None,
         };
-        if history.len() > LONGEST_ID || !is_base64url(history, history.len()) {
+        let is_name = |text: &str| text.len() <= LONGEST_ID && is_base64url(text, text.len());
+        if !is_name(history) || !tip.is_none_or(is_name) {
             return None;
         }
         let number = |text: &str| text.parse().ok().filter(|count: &i64| *count >= 0);
@@ -66,15 +72,16 @@ impl Known {
             Some((count, began)) => (number(count)?, Some(number(began)?)),
             None => (number(count)?, None),
         };
-        let revision = Revision { history: history.to_owned(), count, began };
+        let revision = Revision { history: history.to_owned(), count, began, tip: tip.map(str::to_owned) };
         let is_sealed = keys.has_sealed_revision(&revision.sealed(account_id), seal);
         Some(Self { revision, is_sealed })
     }
 
     /// Whether changes that this client has seen are not here any more, though the history is said to be the same.
     pub(super) fn proves_loss(&self, locked: &LockedAccount) -> bool {
-        let Revision { history, count, .. } = &self.revision;
-        self.is_sealed && *history == locked.history.id && *count > locked.revision
+        let Revision { history, count, tip, .. } = &self.revision;
+        let is_of_another = || tip.as_ref().is_some_and(|tip| locked.tips.contradict(*count, tip));
+        self.is_sealed && *history == locked.history.id && (*count > locked.revision || is_of_another())
     }
 }
 
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn whoever_began_anew_goes_on_below_the_floor_and_nobody_else_does() {
-        let going_on = |count, began| Revision { history: String::new(), count, began }.can_go_on(50, 90);
+        let going_on = |count, began| Revision { history: String::new(), count, began, tip: None }.can_go_on(50, 90);
         assert!(going_on(50, None) && going_on(90, None) && !going_on(49, None) && !going_on(91, None));
         assert!(going_on(3, Some(50)) && going_on(3, Some(90)));
         assert!(!going_on(3, Some(49)) && !going_on(3, Some(91)) && !going_on(91, Some(60)));

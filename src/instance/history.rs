@@ -13,7 +13,7 @@ use crate::{
     secret,
 };
 
-/// Versions of one history lie closer together than this, and those of two histories further apart.
+/// How many versions there are to choose from each second.
 pub const SPAN: i64 = 1 << 20;
 
 /// The history, as a transaction sees it.
@@ -25,15 +25,16 @@ pub struct History {
     pub version_floor: i64,
     /// The database's time.
     pub now: Instant,
-    /// Whether PostgreSQL was promoted since it began, so that commits may have been lost.
+    /// Whether PostgreSQL was promoted since it began, or the tables were restored, so that commits may have been lost.
     pub is_over: bool,
 }
 
+type PresentRow = (Instant, Option<String>, i64, Option<String>, Option<String>, bool);
+
 /// The history now.
 pub async fn present(conn: &mut Conn<'_>) -> Result<History> {
-    type Row = (Instant, Option<String>, i64, Option<String>, Option<String>);
-    let (now, id, version_floor, began_on, timeline): Row = run!(conn, get_result(Present))?;
-    let is_over = began_on.is_some() && timeline.is_some() && began_on != timeline;
+    let (now, id, version_floor, began_on, timeline, is_moved): PresentRow = run!(conn, get_result(Present))?;
+    let is_over = is_moved || (began_on.is_some() && timeline.is_some() && began_on != timeline);
     Ok(History { id: id.unwrap_or_default(), version_floor, now, is_over })
 }
 
@@ -91,9 +92,8 @@ pub async fn begin_anew(db: &Db, seen: &str) -> Result<()> {
             "the database has lost changes that clients have seen, or was failed over: clients begin anew; run `sessile \
              restored`, or `sessile restored --nothing-lost`"
         );
-        type Timelines = (Instant, Option<String>, i64, Option<String>, Option<String>);
-        let (_, _, _, _, timeline): Timelines = run!(conn, get_result(Present))?;
-        let place = Place { identity: row.place.clone(), timeline };
+        let (_, _, _, _, timeline, _): PresentRow = run!(conn, get_result(Present))?;
+        let place = row.place().again(conn, timeline).await?;
         renew(conn, &row, &place, false).await
     })
     .await

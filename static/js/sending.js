@@ -282,13 +282,13 @@ async function keepLost(account, batch, there, all, { drafts, outbox }) {
   const known = new Map(there.map((draft) => [draft.id, draft]));
   const queued = (await outbox.all(account)).filter(({ state }) => state !== "aside");
   const onTheWay = new Set([...batch, ...queued].map(({ op }) => op.draftId));
-  for (const { id: draftId, text, version, updatedAt } of await drafts.all(account)) {
+  for (const { id: draftId, text, version, ancestors, updatedAt } of await drafts.all(account)) {
     const draft = known.get(draftId);
     // What is told in another portion is looked at with that.
     const isMissing = !draft && all && !all.has(draftId);
     if (!draft && !isMissing) continue;
     if (onTheWay.has(draftId) || draft?.version === version || draft?.text === text) continue;
-    const op = { id: uuid(), kind: "draft.keep", at: updatedAt, draftId, text, baseVersion: version };
+    const op = { id: uuid(), kind: "draft.keep", at: updatedAt, draftId, text, baseVersion: version, ancestors };
     await outbox.add({ account, state: "waiting", op });
   }
 }

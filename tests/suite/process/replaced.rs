@@ -60,7 +60,7 @@ fn a_file_that_is_moved_away_and_back_is_used_again() {
     let away = db.folder.join("away.sqlite3");
     std::fs::rename(&file, &away).unwrap();
     assert_not_ready(&mut client);
-    ask(&db, &["session", "revoke", "--all"], "").refused(&["there is no database", "DATABASE_URL"]);
+    ask(&db, &["session", "revoke", "--all"], "").refused(&["a server is running", "put the file back", "DATABASE_URL"]);
     assert!(!file.exists(), "it is not made anew");
     std::fs::rename(&away, &file).unwrap();
     assert_eq!(client.get("/api/session").status, 200);
@@ -100,8 +100,96 @@ fn a_path_that_leads_elsewhere_is_noticed_and_the_server_is_still_found() {
         std::os::unix::fs::symlink(&second, &link).unwrap();
         assert_unavailable(&client.get("/api/session"));
         std::fs::copy(first.join("it.sqlite3"), second.join("it.sqlite3")).unwrap();
-        let refused = async || ask(&db, &["session", "revoke", "--all"], "").stderr.contains("another file");
-        eventually("that commands find the server", refused).await;
+        ask(&db, &["session", "revoke", "--all"], "").refused(&["another file"]);
         assert_unavailable(&client.get("/api/session"));
     });
+}
+
+/// Nobody has asked the server anything since, so that it has not noticed by itself.
+#[test]
+fn a_command_acknowledges_nothing_while_a_file_of_the_log_is_gone() {
+    for suffix in ["-wal", "-shm"] {
+        let (db, _, server, mut client) = served();
+        std::fs::remove_file(db.folder.join(format!("test.sqlite3{suffix}"))).unwrap();
+        ask(&db, &["session", "revoke", "--all"], "").refused(&["a server is running", "-wal or -shm", "start it"]);
+        assert_not_ready(&mut client);
+        assert_eq!(server.terminate(), Some(0));
+        let server = Server::start(&db, &[]);
+        let mut again = server.client();
+        again.cookies = client.cookies.clone();
+        assert_eq!(again.get("/api/session").status, 200, "{suffix}: what was in it is not lost");
+        assert_eq!(db.sql("SELECT integrity_check FROM pragma_integrity_check"), "ok");
+        assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
+        assert_eq!(again.get("/api/session").status, 401);
+    }
+}
+
+/// It would be lost with the file, which the server does not read.
+#[test]
+fn no_file_is_made_while_a_server_runs_on_one_that_was_removed() {
+    let (db, file, server, mut client) = served();
+    std::fs::remove_file(&file).unwrap();
+    let add = ["user", "add", "--email", "alex@example.com", "--role", "owner", "--password-stdin"];
+    ask(&db, &add, "another tide pool limpet 77").refused(&["a server is running", "removed"]);
+    ask(&db, &["migrate"], "").refused(&["a server is running", "removed"]);
+    ask(&db, &["serve"], "").refused(&["a server is running", "removed"]);
+    assert!(!file.exists());
+    assert_not_ready(&mut client);
+    drop(server);
+}
+
+#[test]
+fn no_file_is_made_beside_the_log_of_another() {
+    let (db, file, mut server, _) = served();
+    server.kill();
+    let away = db.folder.join("away.sqlite3");
+    std::fs::rename(&file, &away).unwrap();
+    for command in ["migrate", "serve"] {
+        ask(&db, &[command], "").refused(&["DATABASE_URL", "-wal", "put the file back"]);
+        assert!(!file.exists());
+    }
+    std::fs::rename(&away, &file).unwrap();
+    assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
+}
+
+/// The folder itself, or a link to the file: at once, before the server can have looked.
+#[test]
+fn a_path_that_leads_elsewhere_is_noticed_at_once() {
+    for through_link in [false, true] {
+        let mut db = TestDb::new(Engine::Sqlite);
+        let (folder, other, link) = (db.folder.join("first"), db.folder.join("other"), db.folder.join("link.sqlite3"));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("it.sqlite3");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        db.url = format!("sqlite://{}", if through_link { &link } else { &file }.display());
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &[]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        let copy = db.folder.join("copy");
+        std::fs::copy(&file, &copy).unwrap();
+        if through_link {
+            std::fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(&copy, &link).unwrap();
+        } else {
+            std::fs::rename(&folder, &other).unwrap();
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::rename(&copy, &file).unwrap();
+        }
+        ask(&db, &["session", "revoke", "--all"], "").refused(&["a server is running on another file"]);
+        assert_unavailable(&client.get("/api/session"));
+    }
+}
+
+#[test]
+fn a_command_on_the_file_under_another_name_finds_the_server() {
+    let (mut db, file, _server, mut client) = served();
+    let renamed = db.folder.join("renamed.sqlite3");
+    std::fs::rename(&file, &renamed).unwrap();
+    let url = std::mem::replace(&mut db.url, format!("sqlite://{}", renamed.display()));
+    ask(&db, &["session", "revoke", "--all"], "").refused(&["a server is running", "renamed"]);
+    db.url = url;
+    std::fs::rename(&renamed, &file).unwrap();
+    assert_eq!(client.get("/api/session").status, 200);
+    assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
 }

@@ -12,6 +12,9 @@ mod restored;
 mod room;
 mod sweep;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sessile::draft::{book::random_uuid, revision::Revision};
 
@@ -32,8 +35,65 @@ fn delete(draft: &str, base: i64) -> Value {
     json!({"id": uuid(), "kind": "draft.delete", "at": "2026-11-25T08:00:00Z", "draftId": draft, "baseVersion": base})
 }
 
+thread_local! {
+    /// The versions of each draft that this test was told of, with what they were written on, in their order.
+    static TOLD: RefCell<BTreeMap<String, Vec<(i64, Value)>>> = const { RefCell::new(BTreeMap::new()) };
+    /// Operations that were carried out, by their ids: sent again they are the same.
+    static SENT: RefCell<BTreeMap<String, (Value, Value)>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Sends a call. A `baseVersion` from 1 to 9 stands for the first to ninth version of its draft that the test was told of.
 fn send(client: &mut Client, call: &Value) -> Answer {
-    client.json("POST", "/api/session/sync", call)
+    let mut real = call.clone();
+    for operation in real["operations"].as_array_mut().into_iter().flatten().filter(|one| one.is_object()) {
+        *operation = with_real_version(operation);
+    }
+    let answer = client.json("POST", "/api/session/sync", &real);
+    if answer.status == 200 {
+        let answer = answer.json();
+        let results = answer["results"].as_array().into_iter().flatten();
+        let pairs = call["operations"].as_array().into_iter().flatten().zip(real["operations"].as_array().unwrap());
+        for ((sent, real), result) in pairs.zip(results.clone()) {
+            if let Some(id) = sent["id"].as_str().filter(|_| result["status"] != "rejected") {
+                SENT.with_borrow_mut(|before| before.insert(id.to_owned(), (sent.clone(), real.clone())));
+            }
+        }
+        results.map(|result| &result["draft"]).for_each(note_version);
+        answer["changes"]["drafts"].as_array().into_iter().flatten().for_each(note_version);
+    }
+    answer
+}
+
+fn with_real_version(operation: &Value) -> Value {
+    let sent = operation["id"].as_str().and_then(|id| SENT.with_borrow(|sent| sent.get(id).cloned()));
+    if let Some((_, real)) = sent.filter(|(sent, _)| sent == operation) {
+        return real;
+    }
+    let mut operation = operation.clone();
+    let base = operation["baseVersion"].as_i64().filter(|base| (1..10).contains(base));
+    if let Some((version, ancestors)) = base.zip(operation["draftId"].as_str()).and_then(|(n, draft)| told(draft, n)) {
+        operation["baseVersion"] = json!(version);
+        if operation["kind"] == "draft.keep" {
+            operation["ancestors"] = ancestors;
+        }
+    }
+    operation
+}
+
+/// The version of a draft that the test was told of as the `n`th, and what it was written on.
+fn told(draft: &str, n: i64) -> Option<(i64, Value)> {
+    let at = usize::try_from(n.checked_sub(1)?).ok()?;
+    TOLD.with_borrow(|told| told.get(draft)?.get(at).cloned())
+}
+
+fn note_version(draft: &Value) {
+    let (Some(id), Some(version)) = (draft["id"].as_str(), draft["version"].as_i64()) else { return };
+    TOLD.with_borrow_mut(|told| {
+        let versions = told.entry(id.to_owned()).or_default();
+        if versions.iter().all(|(known, _)| *known != version) {
+            versions.push((version, draft.get("ancestors").cloned().unwrap_or_else(|| json!(""))));
+        }
+    });
 }
 
 /// A call that must work.
@@ -63,6 +123,7 @@ fn assert_rejected(result: &Value, slug: &str) {
 /// The texts of the account's drafts, in the order of their letters.
 fn texts(client: &mut Client) -> Vec<String> {
     let drafts = client.get("/api/drafts").json()["drafts"].as_array().expect("a list").clone();
+    drafts.iter().for_each(note_version);
     let mut texts: Vec<String> =
         drafts.iter().map(|draft| draft["text"].as_str().expect("a text").to_owned()).collect();
     texts.sort();
@@ -83,5 +144,5 @@ fn changes_of(revision: &Value) -> i64 {
 fn revision(db: &TestDb, client: &mut Client, count: i64) -> Value {
     let account = client.get("/api/session").json()["user"]["id"].as_str().expect("an id").to_owned();
     let history = db.sql("SELECT history FROM instance");
-    json!(Revision { history, count, began: None }.seal(&account, &db.keys()).expect("a seal"))
+    json!(Revision { history, count, began: None, tip: None }.seal(&account, &db.keys()).expect("a seal"))
 }

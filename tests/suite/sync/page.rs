@@ -1,5 +1,7 @@
 //! `/drafts` by forms alone.
 
+use std::collections::BTreeMap;
+
 use super::{KIM, put, result, results, serve, signed_in, texts, uuid};
 use crate::{
     http::headers::WriteLock,
@@ -24,9 +26,18 @@ on_both_engines! {
     after_a_refusal_what_is_typed_is_sent_as_something_new,
 }
 
+/// Versions are counted as in [`send`](super::send).
 fn form(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
     let csrf = client.form_token("/drafts");
-    let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+    let value = |wanted: &str| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let version = |draft: Option<&str>, n: &str| Some(super::told(draft?, n.parse().ok()?)?.0.to_string());
+    let real = [
+        value("base").and_then(|n| Some(("base", version(value("draft").or(value("delete")), n)?))),
+        value("other_base").and_then(|n| Some(("other_base", version(value("other"), n)?))),
+    ];
+    let real: BTreeMap<&str, String> = real.into_iter().flatten().collect();
+    let fields = fields.iter().map(|(name, value)| (*name, real.get(name).map_or(*value, String::as_str)));
+    let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields).collect();
     client.form("/drafts", &fields)
 }
 
@@ -50,6 +61,7 @@ async fn a_draft_is_written_edited_and_deleted(db: TestDb) {
     let page = desk.get(&format!("/drafts?draft={id}")).body;
     assert!(page.contains(">\nOne\ntwo</textarea>") && page.contains("Last written on Desk"), "{page}");
     leads_to(&save(&mut desk, &id, "1", "One"));
+    assert_eq!(texts(&mut desk), ["One"]);
     assert_eq!(leads_to(&form(&mut desk, &[("delete", &id), ("base", "2")])), "/drafts?done=deleted");
     assert_eq!(texts(&mut desk), [""; 0]);
     assert!(desk.get(&format!("/drafts?draft={id}")).body.contains("not here any more"));
@@ -190,11 +202,12 @@ async fn a_choice_after_something_changed_throws_nothing_away(db: TestDb) {
     let mut desk = signed_in(&server, KIM, "Desk");
     for keep in ["this", "other"] {
         // The draft was edited, or deleted; its copy was edited; it is no copy of this one.
-        let copy = in_two(&mut desk, "edited");
-        result(&mut desk, &put("edited", "b!", 2));
-        assert_eq!(choose(&mut desk, "edited", &copy, keep), "/drafts?draft=edited&done=again");
+        let edited = format!("edited-{keep}");
+        let copy = in_two(&mut desk, &edited);
+        result(&mut desk, &put(&edited, "b!", 2));
+        assert_eq!(choose(&mut desk, &edited, &copy, keep), format!("/drafts?draft={edited}&done=again"));
         assert_eq!(texts(&mut desk), ["b!", "c"]);
-        results(&mut desk, &[super::delete("edited", 3), super::delete(&copy, 1)]);
+        results(&mut desk, &[super::delete(&edited, 3), super::delete(&copy, 1)]);
 
         let gone = format!("gone-{keep}");
         let copy = in_two(&mut desk, &gone);
@@ -228,7 +241,7 @@ async fn a_choice_that_is_sent_twice_is_done_once(db: TestDb) {
         assert_eq!(choose(&mut desk, "one", &copy, "other"), "/drafts?draft=one&done=chosen");
         assert_eq!(texts(&mut desk), ["c"]);
     }
-    assert_eq!(db.sql("SELECT version FROM drafts WHERE id = 'one'"), "3");
+    assert_eq!(db.sql("SELECT revision FROM drafts WHERE id = 'one'"), "4");
 }
 
 /// Makes the drafts' table as good as away: nothing is written to it, and in PostgreSQL nothing read.

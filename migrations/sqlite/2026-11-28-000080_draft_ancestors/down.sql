@@ -1,0 +1,2 @@
+ALTER TABLE accounts DROP COLUMN revision_tips;
+ALTER TABLE drafts DROP COLUMN ancestors;
