@@ -16,8 +16,10 @@ const LARGE: [&str; 9] =
 pub fn check(db: &TestDb, statements: &[String], at_least: usize, columns: &[&str]) {
     // What is inserted is looked up by what is unique.
     let words = ["SELECT", "UPDATE", "DELETE", "WITH"];
-    // Touches name their rows by id, and of what types their values are only the driver says.
-    let is_touch = |one: &&String| db.engine == Engine::Postgres && one.contains("WITH touched (");
+    // Touches name their rows by id, heads of the trail by account, and of what types their values are only the driver says.
+    let is_touch = |one: &&String| {
+        db.engine == Engine::Postgres && ["WITH touched (", "WITH heads ("].iter().any(|start| one.contains(start))
+    };
     // Once at the start every table is looked through for times in the future, in small batches.
     let is_settling = |one: &&String| one.contains("+ 5 * 1000000)") || one.contains("+ 5 * interval '1 second')");
     let asked: Vec<&String> = statements

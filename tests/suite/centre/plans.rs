@@ -167,8 +167,11 @@ impl People<'_> {
         leads_to(&form(&mut kim, "/devices", &[("device", &device), ("name", "Again")]), "/devices?done=renamed");
         assert_eq!(form(&mut kim, "/devices", &[("device", &device), ("name", "")]).status, 422);
         leads_to(&form(&mut kim, "/account", &[("name", "Kim")]), "/account?done=name");
-        let passwords = [("current_password", PASSWORD), ("password", PASSWORD), ("end_others", "1")];
-        leads_to(&form(&mut kim, "/account", &passwords), "/account?done=password-everywhere");
+        let new = "one more long one 43";
+        for (current, next) in [(PASSWORD, new), (new, PASSWORD)] {
+            let passwords = [("current_password", current), ("password", next), ("end_others", "1")];
+            leads_to(&form(&mut kim, "/account", &passwords), "/account?done=password-everywhere");
+        }
         let newcomer = device_id(&mut self.signed_in(KIM, "Newcomer"));
         leads_to(&form(&mut kim, "/devices", &[("known", &newcomer)]), "/devices?done=known");
         let named = kim.json("PATCH", "/api/session/data", &json!({"a": 1}));
