@@ -39,11 +39,9 @@ fn from_stdin() -> Result<String> {
     let password = String::from_utf8(bytes).map_err(|_| {
         Error::Invalid("the password on stdin is not UTF-8: convert it, or type it at a terminal".into())
     })?;
-    if password.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+    if password.contains('\0') {
         return Err(Error::Invalid(
-            "the password on stdin has a control character in it, such as a second line or a NUL, that nobody can type: \
-             write one line of UTF-8"
-                .into(),
+            "the password on stdin has a NUL in it, as UTF-16 does, and nobody can type that: write it in UTF-8".into(),
         ));
     }
     Ok(password)

@@ -206,9 +206,7 @@ fn a_password_from_windows_is_refused_and_nothing_is_changed() {
         (format!("{PASSWORD}\r"), "carriage return"),
         (format!("\u{feff}{PASSWORD}"), "byte order mark"),
         (format!("\u{feff}{PASSWORD}\n"), "byte order mark"),
-        (format!("{PASSWORD}\0"), "control character"),
-        (format!("{PASSWORD}\nand more\n"), "control character"),
-        (format!("{PASSWORD}\u{2028}"), "control character"),
+        (format!("{PASSWORD}\0"), "NUL"),
     ];
     let add = ["user", "add", "--email", "sam@example.com", "--password-stdin"];
     let set = ["user", "set-password", KIM, "--password-stdin"];

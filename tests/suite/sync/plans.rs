@@ -99,7 +99,8 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
     send(&node, &session, vec![put("1-0", "edited", 1), delete("20-3", 1), put("1-0", "stale", 1)]).await;
     for query in own(&node.account_id).into_iter().skip(before) {
         let (statement, _) = query.split_once("-- binds").expect("values");
-        if statement.starts_with("INSERT") {
+        // Heads of the trail go by account, and of what types their values are only the driver says.
+        if statement.starts_with("INSERT") || statement.starts_with("WITH heads (") {
             continue;
         }
         let plan = db.explain(statement);
