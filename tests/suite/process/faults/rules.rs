@@ -41,7 +41,7 @@ pub fn breaches(log: &[Entry], stored: &Stored) -> Vec<String> {
         works_until_it_ends(uses, &mut found);
         stays_ended(uses, &mut found);
     }
-    keeps_its_data(log, &uses, &mut found);
+    keeps_its_data(log, &uses, stored, &mut found);
     acknowledged_changes_have_one_row(log, &uses, stored, &mut found);
     trail_contradicts_nothing(stored, &mut found);
     found
@@ -84,7 +84,15 @@ fn is_use(entry: &Entry) -> bool {
 }
 
 /// Rules 1 and 3 for data: what was acknowledged last, or sent since, is there.
-fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, found: &mut Vec<String>) {
+fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored: &Stored, found: &mut Vec<String>) {
+    // A login whose answer was lost has given the session another id, and its old key may have written since.
+    let is_of_same = |n: Option<u64>, id: &str| {
+        let own = now_called(id, &stored.trail);
+        log.iter().any(|entry| {
+            matches!(entry.asked, Asked::Change(sent) if Some(sent) == n)
+                && entry.with.as_ref().is_some_and(|with| now_called(&with.id, &stored.trail) == own)
+        })
+    };
     let mut at_birth: BTreeMap<Arc<Session>, BTreeSet<Option<u64>>> = BTreeMap::new();
     let mut by_former_keys: BTreeMap<&str, BTreeSet<Option<u64>>> = BTreeMap::new();
     for entry in log {
@@ -99,11 +107,14 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, found: 
         possible.extend(by_former_keys.get(session.id.as_str()).into_iter().flatten());
         let mut mine: Vec<&&Entry> = uses.get(&**session).into_iter().flatten().collect();
         mine.sort_by_key(|entry| entry.started);
+        // Until something is written under the id itself.
+        let mut is_new = true;
         for entry in mine {
+            is_new &= !matches!(entry.asked, Asked::Change(_));
             match (&entry.asked, &entry.said) {
                 (Asked::Change(n), Said::Done) => possible = [Some(*n)].into(),
                 (Asked::Change(n), Said::Away | Said::Silence) => drop(possible.insert(Some(*n))),
-                (Asked::Data, Said::Holds(n)) if !possible.contains(n) => {
+                (Asked::Data, Said::Holds(n)) if !possible.contains(n) && !(is_new && is_of_same(*n, &session.id)) => {
                     found.push(format!("1: its data is none of {possible:?}: {entry:?}"));
                 }
                 (Asked::Login, Said::Begun(next)) => {
@@ -122,6 +133,13 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, found: 
 /// Whether nothing else could have ended the session that this login went over.
 fn was_surely_alive(login: &Entry, uses: &[&Entry]) -> bool {
     !uses.iter().any(|entry| may_end(entry) && entry.started < login.started)
+}
+
+/// The last id of a session: a login whose answer was lost may have given it another one, and its old key ends it all the same.
+fn now_called<'a>(id: &'a str, trail: &'a [Row]) -> &'a str {
+    let was = format!("was {id}");
+    let next = trail.iter().find(|row| row.kind == "session.regenerated" && row.detail == was);
+    next.map_or(id, |row| now_called(&row.session, trail))
 }
 
 /// Rule 4, from the log to the trail.
@@ -151,7 +169,9 @@ fn acknowledged_changes_have_one_row(
                     found.push(format!("4: the trail says {began:?} of the login {entry:?}"));
                 }
             }
-            (Asked::Logout, Said::Done, Some(session)) if of("logout", &session.id).len() != 1 => {
+            (Asked::Logout, Said::Done, Some(session))
+                if of("logout", now_called(&session.id, &stored.trail)).len() != 1 =>
+            {
                 found.push(format!("4: the trail says {:?} of the logout {entry:?}", of("logout", &session.id)));
             }
             _ => {}
