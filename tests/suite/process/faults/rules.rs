@@ -114,7 +114,7 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored:
             match (&entry.asked, &entry.said) {
                 (Asked::Change(n), Said::Done) => possible = [Some(*n)].into(),
                 (Asked::Change(n), Said::Away | Said::Silence) => drop(possible.insert(Some(*n))),
-                (Asked::Data, Said::Holds(n)) if !possible.contains(n) && !(is_new && is_of_same(*n, &session.id)) => {
+                (Asked::Data, Said::Holds(n)) if !(possible.contains(n) || is_new && is_of_same(*n, &session.id)) => {
                     found.push(format!("1: its data is none of {possible:?}: {entry:?}"));
                 }
                 (Asked::Login, Said::Begun(next)) => {
