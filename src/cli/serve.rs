@@ -107,11 +107,7 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     }
     if parts.site.is_ready() {
         anchors.last().await;
-        if let Some(marks) = Marks::of(&settings.database)
-            && let Err(error) = history::mark(&parts.sessions.db, &marks).await
-        {
-            tracing::warn!(%error, "how far the database has come was not noted at shutdown");
-        }
+        mark_history(&parts.sessions.db, &settings).await;
     }
     result
 }
@@ -215,11 +211,8 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     checked?;
     let database = settings.database.clone();
     let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
-    let marks = Marks::of(&settings.database);
-    history::check(db, place, marks.clone()).await?;
-    if let Some(marks) = marks {
-        history::mark(db, &marks).await?;
-    }
+    history::check(db, place, Marks::of(&settings.database)).await?;
+    mark_history(db, settings).await;
     db.measure_clock(clock).await?;
     let secret = instance::issue_setup_link(db).await?;
     if secret.is_none() {
@@ -227,6 +220,15 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     }
     parts.site.set_ready();
     Ok(secret.map(|secret| format!("{}/setup?token={}", parts.site.public.origin(), secret.expose())))
+}
+
+/// Notes how far the database has come. A disk without room is no reason not to start: reads go on.
+async fn mark_history(db: &Db, settings: &Settings) {
+    if let Some(marks) = Marks::of(&settings.database)
+        && let Err(error) = history::mark(db, &marks).await
+    {
+        tracing::warn!(%error, "how far the database has come was not noted");
+    }
 }
 
 /// Opens the doors if that has not been done, and then does what has to be done again and again.

@@ -63,8 +63,7 @@ pub async fn check(db: &Db, place: Place, marks: Option<Marks>) -> Result<()> {
     db.write(async move |conn: &mut Conn<'_>| {
         lock(conn).await?;
         // Read again under the lock: another server may have marked the database meanwhile.
-        let marks = marks.as_ref().map(Marks::read).unwrap_or_default();
-        let place = Place { marks, ..place.clone() };
+        let place = Place { marks: marks.as_ref().map(Marks::read).unwrap_or_default(), ..place.clone() };
         let row = Row::read(conn).await?;
         if row.history.is_some() && row.place().differs_from(&place) {
             tracing::error!(
@@ -76,7 +75,9 @@ pub async fn check(db: &Db, place: Place, marks: Option<Marks>) -> Result<()> {
         if row.history.is_none() {
             return renew(conn, &row, &place, true).await;
         }
-        if row.place() != place { set_place(conn, &place).await } else { Ok(()) }
+        // A mark of SQLite's is no timeline that was found: `mark` renews it.
+        let is_recorded = row.place == place.identity && (marks.is_some() || row.timeline == place.timeline);
+        if is_recorded { Ok(()) } else { set_place(conn, &place).await }
     })
     .await
 }
