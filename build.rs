@@ -1,9 +1,9 @@
-//! Embeds the files of `static/`: fingerprinted (`src/assets/fingerprint.rs`), compressed where that makes them
-//! smaller, and listed in a table that `src/assets` includes. The same files always give the same table.
+//! Embeds the files of `static/`: fingerprinted (`src/base/assets/fingerprint.rs`), compressed where that makes them
+//! smaller, and listed in a table that `src/base/assets` includes. The same files always give the same table.
 
-#[path = "src/assets/fingerprint.rs"]
+#[path = "src/base/assets/fingerprint.rs"]
 mod fingerprint;
-#[path = "src/assets/references.rs"]
+#[path = "src/base/assets/references.rs"]
 mod references;
 
 use std::collections::BTreeMap;

@@ -27,41 +27,10 @@
 //! device, session and audit in one transaction; the finished key is left in a reserved entry of the actix session,
 //! where the store finds it, does no I/O, and returns it: the cookie follows.
 
-pub mod account;
-pub mod account_page;
-pub mod activity;
-pub mod app;
-pub mod assets;
-pub mod audit;
+pub mod actions;
+pub mod base;
 pub mod cli;
-pub mod clock;
-pub mod dashboard;
-pub mod db;
-pub mod desk;
-pub mod device;
-pub mod devices;
-pub mod draft;
-pub mod drafts;
-pub mod email;
-pub mod ending;
-pub mod error;
-pub mod failure;
-pub mod instance;
-pub mod key_file;
-pub mod live;
-pub mod login;
-pub mod metrics;
-pub mod ops;
-pub mod outage;
-pub mod output;
-pub mod page;
-pub mod pwa;
-pub mod routes;
-pub mod secret;
-pub mod security;
-pub mod session;
-pub mod settings;
-pub mod sync;
-pub mod text;
-pub mod throttle;
-pub mod trail;
+pub mod pages;
+pub mod records;
+pub mod serve;
+pub mod web;

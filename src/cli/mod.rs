@@ -2,20 +2,12 @@
 //!
 //! Invariant: what a command changes is committed, with its audit rows, when it returns.
 
-mod anchors;
-mod connection;
 mod doctor;
-mod listener;
-mod log;
 mod password;
 mod prune;
 mod restored;
-mod risks;
-pub mod serve;
 mod session;
-mod stopping;
 mod subscribers;
-mod tls;
 mod user;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -27,16 +19,16 @@ use rustix::{
     process::{Resource, Rlimit, setrlimit},
 };
 
+use crate::serve;
 use crate::{
-    account::EmailAddress,
-    clock::Clock,
-    db::{Db, Schema, inspect::Inspection},
-    error::{Away, Error, Result},
-    instance,
-    key_file::Keys,
-    output::{self, FlushAtEnd},
-    session::{KeyMaker, Lifetimes, Sessions},
-    settings::{self, PlaceArgs, Settings, SettingsArgs},
+    base::{
+        db::{Db, Schema, inspect::Inspection},
+        error::{Away, Error, Result},
+        keys::Keys,
+        output::{self, FlushAtEnd},
+        settings::{self, PlaceArgs, Settings, SettingsArgs},
+    },
+    records::{account::EmailAddress, instance},
 };
 
 /// Keeps people signed in, safely.
@@ -113,11 +105,11 @@ fn checked(args: SettingsArgs) -> Result<Settings, String> {
 }
 
 fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
-    log::start(&settings)?;
+    serve::log::start(&settings)?;
     actix_web::rt::System::new()
         .block_on(async move {
             match command {
-                Command::Serve(_) => serve::run(settings).await,
+                Command::Serve(_) => serve::run::run(settings).await,
                 Command::Doctor(args) => doctor::run(args, settings).await,
                 Command::Migrate => make(&settings).await.map(drop),
                 Command::User(command) => user::run(command, &settings).await,
@@ -230,17 +222,6 @@ fn tell_place(settings: &Settings) {
     if stderr.is_terminal() {
         // Nothing is left to be done about a stderr that is closed.
         let _ = writeln!(stderr, "sessile: the database is {}", settings.database);
-    }
-}
-
-/// The sessions in an open database.
-fn sessions(settings: &Settings, db: Db, keys: &Keys) -> Sessions {
-    Sessions {
-        db,
-        clock: Clock::default(),
-        times: Lifetimes::from(settings),
-        touches: crate::session::touch::TouchQueue::default(),
-        keys: KeyMaker::new(keys.derivation()),
     }
 }
 

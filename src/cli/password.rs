@@ -7,7 +7,7 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _, stderr, stdi
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Far more than a password may have; the rest is not read.
 const LONGEST: u64 = 64 * 1024;

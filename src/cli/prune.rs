@@ -2,12 +2,13 @@
 
 use super::{open_to_record, say};
 use crate::{
-    audit::{repeats, retention},
-    device, draft,
-    error::Result,
-    session::sweep,
-    settings::Settings,
-    throttle,
+    base::{error::Result, settings::Settings},
+    records::{
+        audit::{repeats, retention},
+        device, draft,
+        session::sweep,
+        throttle,
+    },
 };
 
 /// Sweeps once and prints what it did.

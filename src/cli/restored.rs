@@ -2,10 +2,12 @@
 
 use super::{open_with_any_keys, say, session};
 use crate::{
-    db::{Conn, Place},
-    error::Result,
-    instance::{self, history},
-    settings::Settings,
+    base::{
+        db::{Conn, Place},
+        error::Result,
+        settings::Settings,
+    },
+    records::instance::{self, history},
 };
 
 /// What happened to the database.

@@ -4,12 +4,16 @@ use serde::Serialize;
 
 use super::{address, open, open_to_record, open_with_any_keys, say, unknown};
 use crate::{
-    account::{self, Account},
-    audit::OPERATOR,
-    db::{Conn, Db},
-    error::{Error, Result},
-    session::{EndReason, Record, Scope, SessionView, ends, former, listing},
-    settings::Settings,
+    base::{
+        db::{Conn, Db},
+        error::{Error, Result},
+        settings::Settings,
+    },
+    records::{
+        account::{self, Account},
+        audit::OPERATOR,
+        session::{EndReason, Record, Scope, SessionView, ends, former, listing},
+    },
 };
 
 /// What to do with sessions.

@@ -9,12 +9,16 @@ use serde::Serialize;
 
 use super::{open, say};
 use crate::{
-    account::Role,
-    db::{Conn, Instant},
-    error::{Error, Result},
-    secret,
-    session::listing::{self, Subscriber},
-    settings::Settings,
+    base::{
+        db::{Conn, Instant},
+        error::{Error, Result},
+        secret,
+        settings::Settings,
+    },
+    records::{
+        account::Role,
+        session::listing::{self, Subscriber},
+    },
 };
 
 /// What to do with the list of accounts.

@@ -2,16 +2,20 @@
 
 use super::{address, make_to_record, new_address, open, open_to_record, password, say, unknown};
 use crate::{
-    account::{
-        self, Account, EmailAddress, Role,
-        hasher::{Hasher, Source},
+    base::{
+        db::Conn,
+        error::{Error, Result},
+        settings::Settings,
     },
-    audit::{self, Event, Kind, OPERATOR},
-    db::Conn,
-    error::{Error, Result},
-    instance,
-    session::{EndReason, Scope, ends},
-    settings::Settings,
+    records::{
+        account::{
+            self, Account, EmailAddress, Role,
+            hasher::{Hasher, Source},
+        },
+        audit::{self, Event, Kind, OPERATOR},
+        instance,
+        session::{EndReason, Scope, ends},
+    },
 };
 
 /// What to do with accounts.

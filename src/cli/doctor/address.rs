@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::Finding;
-use crate::settings::Settings;
+use crate::base::settings::Settings;
 
 /// What was seen longer ago has been mended, or does not happen often enough to be sure.
 const RECENT_SECONDS: f64 = 3600.0;

@@ -2,13 +2,15 @@
 
 use super::{Finding, Patient, away, unseen};
 use crate::{
-    audit::{
+    base::{
+        db::{Conn, Instant, now, run as query},
+        error::Result,
+        keys::TrailKeys,
+    },
+    records::audit::{
         anchor::{self, Anchor, Compared},
         verify::Wrong,
     },
-    db::{Conn, Instant, now, run as query},
-    error::Result,
-    key_file::TrailKeys,
 };
 
 /// Compares the trail with the line that was given. The chains have been walked before.

@@ -24,7 +24,7 @@ pub(super) enum Reach {
 
 use Reach::{Names, NamesNothing, Shows};
 
-/// Every route of `src/routes.rs`: a new one belongs here.
+/// Every route of `src/serve/routes.rs`: a new one belongs here.
 pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/healthz", NamesNothing),
     ("/static/{name:.*}", NamesNothing),
@@ -89,7 +89,7 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
 
 #[test]
 fn every_route_is_in_the_table() {
-    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes.rs")).unwrap();
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/serve/routes.rs")).unwrap();
     let code: String = source.split_whitespace().collect();
     let routes: BTreeSet<&str> =
         code.split("resource(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();

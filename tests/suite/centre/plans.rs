@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use sessile::{
-    audit::OPERATOR,
-    db::{Conn, Db},
-    draft,
-    session::{EndReason, Scope, ends, sweep},
-    throttle,
+    base::db::{Conn, Db},
+    records::{
+        audit::OPERATOR,
+        draft,
+        session::{EndReason, Scope, ends, sweep},
+        throttle,
+    },
 };
 
 use super::{

@@ -1,13 +1,15 @@
 //! Passwords that change while they are being checked.
 
 use sessile::{
-    account::{
-        self, EmailAddress,
-        hasher::{Hasher, Source},
-        proof::{Checked, Claim, Prover},
+    actions::password_proof::{Checked, Claim, Prover},
+    base::db::Conn,
+    records::{
+        account::{
+            self, EmailAddress,
+            hasher::{Hasher, Source},
+        },
+        throttle::Network,
     },
-    db::Conn,
-    throttle::Network,
 };
 
 use super::KIM;

@@ -78,7 +78,7 @@ async fn down_files_take_back_what_up_files_made(db: TestDb) {
 
 async fn schema_rs_is_what_the_migrations_make(db: TestDb) {
     drop(db.sessions().await);
-    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/schema.rs")).unwrap();
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/db/schema.rs")).unwrap();
     let mut written: BTreeMap<String, BTreeSet<(String, bool)>> = BTreeMap::new();
     let mut table = String::new();
     for line in source.lines().map(str::trim) {

@@ -2,7 +2,7 @@
 
 use actix_web::cookie::{Cookie, CookieJar, Key};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{KIM, log_in_by_form, parts_of, session_id};
 use crate::support::{Engine, PASSWORD, Server, TestDb};

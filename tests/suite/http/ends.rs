@@ -121,7 +121,7 @@ fn a_wrong_secret_is_told_nothing() {
     let mut client = server.client();
     client.log_in(KIM);
     let id = session_id(&mut client);
-    let keys = sessile::key_file::Keys::read_or_make(std::path::Path::new(&db.key_file())).unwrap();
+    let keys = sessile::base::keys::Keys::read_or_make(std::path::Path::new(&db.key_file())).unwrap();
     let signed = keys.sign_cookie("aiq_session", format!("{id}.{}", "a".repeat(43)));
     let mut guess = server.client();
     guess.cookies.insert("aiq_session".into(), signed.encoded().to_string().split_once('=').unwrap().1.to_owned());

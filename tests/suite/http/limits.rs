@@ -1,6 +1,6 @@
 //! Heads, bodies and cookies over their limits.
 
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{KIM, assert_unharmed, raw, serve};
 use crate::support::Server;

@@ -1,7 +1,7 @@
 //! What a login answers, and what it does to the session that was there before.
 
 use serde_json::{Value, json};
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{ALEX, KIM, assert_ended, assert_unharmed, count, log_in_by_form, serve, session_id, text};
 use crate::support::{PASSWORD, add_user};

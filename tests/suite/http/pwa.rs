@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sessile::assets;
+use sessile::base::assets;
 
 use super::{KIM, serve};
 use crate::support::{Answer, Client};

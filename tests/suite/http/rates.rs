@@ -23,7 +23,7 @@ fn own(client: &mut Client, name: &str) -> String {
 fn renames(client: &mut Client, many: usize) -> Answer {
     let device = own(client, "deviceId");
     let rename = |n| {
-        let id = sessile::draft::book::random_uuid().expect("an id");
+        let id = sessile::records::draft::book::random_uuid().expect("an id");
         json!({"id": id, "kind": "device.rename", "deviceId": device, "name": format!("Name {n}")})
     };
     let operations: Vec<Value> = (0..many).map(rename).collect();
@@ -129,7 +129,7 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
         (0..40).map(|_| phone.json("POST", "/api/session/sync", &nothing)).find(|answer| answer.status != 200);
     let refused = refused.expect("an end");
     assert_refused(&refused);
-    let id = sessile::draft::book::random_uuid().expect("an id");
+    let id = sessile::records::draft::book::random_uuid().expect("an id");
     let put = json!({"id": id, "kind": "draft.put", "draftId": "one", "text": "kept on the device", "baseVersion": 0});
     while phone.json("POST", "/api/session/sync", &json!({"operations": [{}]})).status == 200 {}
     assert_refused(&phone.json("POST", "/api/session/sync", &json!({"operations": [put]})));
@@ -147,7 +147,7 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
     assert_eq!(db.sql("SELECT count(*) FROM drafts"), "0");
     // Whoever uses all of it up cannot keep a session from being ended.
     assert_eq!(phone.json("POST", "/api/sessions/revoke-others", &json!({})).status, 200);
-    let (id, session) = (sessile::draft::book::random_uuid().expect("an id"), own(&mut phone, "id"));
+    let (id, session) = (sessile::records::draft::book::random_uuid().expect("an id"), own(&mut phone, "id"));
     let logout = json!({"operations": [{"id": id, "kind": "session.logout", "sessionId": session}]});
     assert_eq!(phone.json("POST", "/api/session/sync", &logout).status, 200);
     assert_eq!(phone.get("/api/session").status, 401);

@@ -1,6 +1,6 @@
 //! Who only visits leaves no row.
 
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{assert_unharmed, count, raw, serve};
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use actix_web::rt;
 use sessile::{
-    audit::{self, Event, Kind},
-    db::Conn,
-    session::{
-        EndReason, Scope, Sessions, ends,
+    base::db::Conn,
+    records::{
+        audit::{self, Event, Kind},
         news::{Hub, Listener, Pending, Subscription},
+        session::{EndReason, Scope, Sessions, ends},
     },
 };
 
@@ -93,7 +93,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     let one = Scope::One(key.id().to_owned());
     let undone = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
         ends::end(conn, &one, EndReason::Revoked, "operator", None).await?;
-        Err::<(), _>(sessile::error::Error::NotFound)
+        Err::<(), _>(sessile::base::error::Error::NotFound)
     });
     assert!(undone.await.is_err());
     node.end(&last, EndReason::Revoked).await;
@@ -167,17 +167,17 @@ async fn a_node_that_stops_takes_no_more_streams(db: TestDb) {
     assert!(news(&open, |news| news.close).await.ended.is_none());
     assert!(matches!(
         hub.subscribe(listener("aiq_1", &node.account_id, None)),
-        Err(sessile::error::Error::Unavailable(_))
+        Err(sessile::base::error::Error::Unavailable(_))
     ));
     drop(open);
     assert_eq!(hub.subscribers(), 0);
 }
 
 async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
-    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
+    let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     let subscribe = |n: usize| hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{n}"), None));
     let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
-    assert!(matches!(subscribe(1_500), Err(sessile::error::Error::Unavailable(_))), "everybody has one");
+    assert!(matches!(subscribe(1_500), Err(sessile::base::error::Error::Unavailable(_))), "everybody has one");
     open.pop();
     assert!(subscribe(1_500).is_ok());
 }
@@ -192,7 +192,7 @@ async fn told_to_close(open: &[Subscription]) -> usize {
 }
 
 async fn few_accounts_cannot_take_all_streams(db: TestDb) {
-    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
+    let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     // From many addresses, each account in many sessions.
     let open: Vec<Subscription> = (0..3_000)
         .map(|n: usize| {
@@ -208,7 +208,7 @@ async fn few_accounts_cannot_take_all_streams(db: TestDb) {
 }
 
 async fn an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_first(db: TestDb) {
-    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 2048);
+    let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     let subscribe = |n: usize, account: &str, from: &str| {
         hub.subscribe(listener(&format!("aiq_{account}_{n}"), account, Some(from))).unwrap()
     };
@@ -220,7 +220,7 @@ async fn an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_f
 }
 
 async fn a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many(db: TestDb) {
-    let hub = Hub::new(db.sessions().await.db, sessile::clock::Clock::default(), 512);
+    let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 512);
     let mut open = Vec::new();
     for n in 0..60 {
         open.push(hub.subscribe(listener(&format!("aiq_0_{n}"), "acc_0", None)).unwrap());

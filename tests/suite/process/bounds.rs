@@ -191,7 +191,7 @@ fn a_person_signs_in_and_works_while_each_bound_is_under_attack() {
 fn fill(client: &mut Client) {
     for some in 0..5 {
         let put = |n| {
-            let id = sessile::draft::book::random_uuid().expect("an id");
+            let id = sessile::records::draft::book::random_uuid().expect("an id");
             let text = "\u{1F980}".repeat(10_000);
             json!({"id": id, "kind": "draft.put", "draftId": format!("d{some}-{n}"), "text": text, "baseVersion": 0})
         };

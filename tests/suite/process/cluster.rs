@@ -13,7 +13,7 @@ pub struct Cluster {
 impl Cluster {
     /// Makes one and starts it; and a database in it.
     pub fn start() -> (Self, TestDb) {
-        let name = sessile::secret::random_name("sessile_pg_").unwrap();
+        let name = sessile::base::secret::random_name("sessile_pg_").unwrap();
         let cluster = Self { folder: std::env::temp_dir().join(name) };
         let url = cluster.start_again();
         (cluster, TestDb::in_own_postgres(url))
@@ -26,7 +26,7 @@ impl Cluster {
 
     /// A standby of this one, and its URL.
     pub fn standby(&self) -> (Self, String) {
-        let name = sessile::secret::random_name("sessile_pg_").unwrap();
+        let name = sessile::base::secret::random_name("sessile_pg_").unwrap();
         let cluster = Self { folder: std::env::temp_dir().join(name) };
         let url = cluster.follow(self);
         (cluster, url)

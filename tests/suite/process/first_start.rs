@@ -14,7 +14,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let folder = std::env::temp_dir().join(sessile::secret::random_name("sessile_test_").unwrap());
+        let folder = std::env::temp_dir().join(sessile::base::secret::random_name("sessile_test_").unwrap());
         std::fs::create_dir(&folder).unwrap();
         Self(folder)
     }

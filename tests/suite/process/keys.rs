@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use actix_web::cookie::Cookie;
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{KIM, ask, assert_ended};
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};

@@ -1,6 +1,6 @@
 //! The signing key is replaced on two nodes, step by step as the README has it, and nobody is signed out.
 
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{KIM, ask};
 use crate::support::{Client, PASSWORD, Server, TestDb, add_user, on_both_engines};

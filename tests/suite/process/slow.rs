@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sessile::{cli::serve, security::limits::Limits};
+use sessile::{serve::run, web::limits::Limits};
 
 use super::{KIM, lasting_port};
 use crate::support::{Engine, PASSWORD, TestDb, add_user};
@@ -121,7 +121,7 @@ impl Served {
         let port = lasting_port();
         let settings = db.settings(&[("SESSILE_LISTEN", &format!("127.0.0.1:{port}")), ("SESSILE_WORKERS", "1")]);
         let serving = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(serve::run_within(settings, limits)).expect("a server");
+            actix_web::rt::System::new().block_on(run::run_within(settings, limits)).expect("a server");
         });
         let served = Self { port, serving, _db: db };
         let started = Instant::now();

@@ -1,9 +1,8 @@
 //! What is written on behalf of a session, and that nothing is after its end.
 
 use sessile::{
-    db::Conn,
-    error::Error,
-    session::{Acting, EndReason, Reach, SessionKey, Who},
+    base::{db::Conn, error::Error},
+    records::session::{Acting, EndReason, Reach, SessionKey, Who},
 };
 
 use super::{Node, lost_answers::rekey};

@@ -1,8 +1,11 @@
 //! The database's clock was ahead, and is put right: rows from its future.
 
 use sessile::{
-    db::Db,
-    session::{EndReason, listing::Standing, news::Hub},
+    base::db::Db,
+    records::{
+        news::Hub,
+        session::{EndReason, listing::Standing},
+    },
 };
 
 use super::Node;

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use actix_session::storage::SessionStore;
 use sessile::{
-    error::Error,
-    session::{EndReason, sweep},
+    base::error::Error,
+    records::session::{EndReason, sweep},
 };
 
 use super::{Node, cookie, is_ended, request};

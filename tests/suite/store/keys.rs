@@ -3,8 +3,8 @@
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
 use sessile::{
-    error::Error,
-    session::{EndReason, SessionKey},
+    base::error::Error,
+    records::session::{EndReason, SessionKey},
 };
 
 use super::{Node, cookie, request};
@@ -94,8 +94,8 @@ async fn rotation_onto_an_id_that_exists_fails_and_changes_nothing(db: TestDb) {
     let mut new = node.new_session();
     new.key = SessionKey::parse(&format!("{}.{}", two.id(), new.key.secret().expose())).unwrap();
     let (old, times) = (one.clone(), node.sessions.times);
-    let rotate = async move |conn: &mut sessile::db::Conn<'_>| {
-        sessile::session::statements::rotate(conn, &old, &new, times).await
+    let rotate = async move |conn: &mut sessile::base::db::Conn<'_>| {
+        sessile::records::session::statements::rotate(conn, &old, &new, times).await
     };
     assert!(node.sessions.db.write(rotate).await.is_err());
     assert!(node.is_live(&one).await && node.is_live(&two).await);
@@ -182,7 +182,7 @@ async fn time_zone_of_the_connection_has_no_effect(db: TestDb) {
     let new = node.new_session();
     let record = node.try_create(&new).await.unwrap();
     assert!(node.is_live(&new.key).await);
-    let mut clock = sessile::clock::Clock::default();
+    let mut clock = sessile::base::clock::Clock::default();
     node.sessions.db.measure_clock(&clock).await.unwrap();
     let off = record.created_at.micros().abs_diff(std::mem::take(&mut clock).now().micros());
     assert!(off < 60_000_000, "off by {off} µs");

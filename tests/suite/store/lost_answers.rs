@@ -4,11 +4,13 @@ use std::rc::Rc;
 
 use actix_session::storage::SessionStore;
 use sessile::{
-    account,
-    db::{Conn, TouchRow},
-    session::{
-        EndReason, SessionKey, former,
-        statements::{self, Rekeyed},
+    base::db::{Conn, TouchRow},
+    records::{
+        account,
+        session::{
+            EndReason, SessionKey, former,
+            statements::{self, Rekeyed},
+        },
     },
 };
 

@@ -13,16 +13,20 @@ use std::rc::Rc;
 use actix_session::storage::{SessionKey as CookieValue, SessionStore, UpdateError};
 use actix_web::cookie::time::Duration as CookieDuration;
 use sessile::{
-    account::{self, EmailAddress, Role},
-    db::Conn,
-    device::{self, Client, Says, SignIn},
-    error::{Error, Result},
-    secret::Secret,
-    session::{
-        Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
-        request::{Presented, RequestFacts, Standing},
-        statements,
-        store::State,
+    base::{
+        db::Conn,
+        error::{Error, Result},
+        secret::Secret,
+    },
+    records::{
+        account::{self, EmailAddress, Role},
+        device::{self, Client, Says, SignIn},
+        session::{
+            Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
+            request::{Presented, RequestFacts, Standing},
+            statements,
+            store::State,
+        },
     },
 };
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sessile::{
-    db::TouchRow,
-    session::{EndReason, sweep},
+    base::db::TouchRow,
+    records::session::{EndReason, sweep},
 };
 
 use super::Node;
@@ -68,7 +68,7 @@ async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
         }
     };
     let second = db.sessions().await;
-    let sweeping = async |db: &sessile::db::Db| {
+    let sweeping = async |db: &sessile::base::db::Db| {
         for _ in 0..100 {
             sweep::sweep(db).await.unwrap();
         }

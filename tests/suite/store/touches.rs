@@ -3,8 +3,8 @@
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
 use sessile::{
-    db::TouchRow,
-    session::{
+    base::db::TouchRow,
+    records::session::{
         EndReason, Record,
         lookup::Found,
         touch::{self, Due},
@@ -26,14 +26,14 @@ on_both_engines! {
     update_ttl_extends,
 }
 
-async fn record(node: &Node, key: &sessile::session::SessionKey) -> (Record, sessile::db::Instant) {
+async fn record(node: &Node, key: &sessile::records::session::SessionKey) -> (Record, sessile::base::db::Instant) {
     match node.sessions.find(key).await.unwrap() {
         Found::Live(loaded) => (loaded.record, loaded.now),
         other => panic!("{other:?}"),
     }
 }
 
-async fn due(node: &Node, key: &sessile::session::SessionKey) -> Due {
+async fn due(node: &Node, key: &sessile::records::session::SessionKey) -> Due {
     let (record, now) = record(node, key).await;
     touch::due(&record, now, Some("198.51.100.7"), node.sessions.times)
 }

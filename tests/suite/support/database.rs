@@ -7,12 +7,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sessile::{
-    clock::Clock,
-    db::Db,
-    key_file::Keys,
-    secret,
-    session::{KeyMaker, Lifetimes, Sessions, touch::TouchQueue},
-    settings::{Settings, SettingsArgs},
+    base::{
+        clock::Clock,
+        db::Db,
+        keys::Keys,
+        secret,
+        settings::{Settings, SettingsArgs},
+    },
+    records::session::{KeyMaker, Lifetimes, Sessions, touch::TouchQueue},
 };
 
 /// Which engine a case runs on.

@@ -79,7 +79,7 @@ impl Here {
         let listen = format!("127.0.0.1:{port}");
         let more: Vec<(&str, &str)> = more.iter().copied().chain([("SESSILE_LISTEN", listen.as_str())]).collect();
         let settings = db.settings(&more);
-        std::thread::spawn(move || actix_web::rt::System::new().block_on(sessile::cli::serve::run(settings)).unwrap());
+        std::thread::spawn(move || actix_web::rt::System::new().block_on(sessile::serve::run::run(settings)).unwrap());
         let here = Self { port };
         for _ in 0..600 {
             if here.client().try_send("GET", "/login", &[], b"").is_ok_and(|answer| answer.status == 200) {

@@ -13,7 +13,7 @@ mod room;
 mod sweep;
 
 use serde_json::{Value, json};
-use sessile::draft::{book::random_uuid, revision::Revision};
+use sessile::records::draft::{book::random_uuid, revision::Revision};
 
 use crate::{
     centre::{ALEX, KIM, serve, signed_in},

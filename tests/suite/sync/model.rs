@@ -11,17 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, value::to_raw_value};
 use sessile::{
-    db::Conn,
-    device::known::Facts,
-    draft::{
-        Draft,
-        apply::{self, Applied, Sender},
-        operation::Sent,
-        portion::{self, Listed},
-        result::{OperationResult, Status},
-        revision::{Known, Revision},
+    base::db::Conn,
+    records::{
+        device::known::Facts,
+        draft::{
+            Draft,
+            apply::{self, Applied, Sender},
+            operation::Sent,
+            portion::{self, Listed},
+            result::{OperationResult, Status},
+            revision::{Known, Revision},
+        },
+        session::{Acting, SessionKey, Sessions, Who},
     },
-    session::{Acting, SessionKey, Sessions, Who},
 };
 
 use super::{delete, put, uuid};

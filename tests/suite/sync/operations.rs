@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     ALEX, KIM, assert_rejected, changes_of, delete, own, put, result, results, serve, signed_in, sync, texts, uuid,
 };
-use sessile::draft::MOST;
+use sessile::records::draft::MOST;
 
 use crate::support::{TestDb, add_user, on_both_engines};
 

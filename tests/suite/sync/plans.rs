@@ -8,15 +8,17 @@ use std::sync::Mutex;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use serde_json::{json, value::to_raw_value};
 use sessile::{
-    db::Conn,
-    device::known::Facts,
-    draft::{
-        apply::{self, Sender},
-        operation::Sent,
-        result,
-        revision::{Known, Revision},
+    base::db::Conn,
+    records::{
+        device::known::Facts,
+        draft::{
+            apply::{self, Sender},
+            operation::Sent,
+            result,
+            revision::{Known, Revision},
+        },
+        session::{Acting, SessionKey, Who},
     },
-    session::{Acting, SessionKey, Who},
 };
 
 use super::{delete, put, uuid};

@@ -1,11 +1,11 @@
 //! Lines in the log that say what the trail came to: whatever is missing of it later is found, by whoever has the line.
 
 use sessile::{
-    audit::{
+    base::db::Conn,
+    records::audit::{
         anchor::{self, Anchor, Compared},
         verify::{Verified, verify_since},
     },
-    db::Conn,
 };
 
 use super::{Trail, add_account, full, ids, record};

@@ -1,6 +1,6 @@
 //! The keys of the trail: rotated, put away, lost.
 
-use sessile::{audit::verify::Wrong, key_file::Keys};
+use sessile::{base::keys::Keys, records::audit::verify::Wrong};
 
 use super::{Trail, full, ids, look, record};
 use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};

@@ -8,13 +8,17 @@ mod tampering;
 mod wiping;
 
 use sessile::{
-    account::{self, EmailAddress, Role},
-    audit::{
-        self, Event, Kind,
-        verify::{Finding, Verified, Wrong, verify},
+    base::{
+        db::{Conn, Db},
+        keys::Keys,
     },
-    db::{Conn, Db},
-    key_file::Keys,
+    records::{
+        account::{self, EmailAddress, Role},
+        audit::{
+            self, Event, Kind,
+            verify::{Finding, Verified, Wrong, verify},
+        },
+    },
 };
 
 use crate::support::TestDb;

@@ -1,7 +1,7 @@
 //! One chain an account, in the order of commits, whoever writes at once.
 
 use futures_util::future::join_all;
-use sessile::{
+use sessile::records::{
     audit::{Event, Kind},
     session::{EndReason, Scope, ends, sweep},
 };
@@ -55,9 +55,9 @@ async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb
             for _ in 0..10 {
                 let own = own.clone();
                 // Each account by a record of its own, in another order than the others'.
-                node.write(async move |conn: &mut sessile::db::Conn<'_>| {
+                node.write(async move |conn: &mut sessile::base::db::Conn<'_>| {
                     for account in &own {
-                        sessile::audit::record(conn, &[full(account, 1)]).await?;
+                        sessile::records::audit::record(conn, &[full(account, 1)]).await?;
                     }
                     Ok(())
                 })
@@ -77,16 +77,16 @@ async fn an_error_after_a_record_leaves_nothing_in_the_trail(db: TestDb) {
     let event = full(&trail.kim, 1);
     let refused = trail
         .db
-        .write(async move |conn: &mut sessile::db::Conn<'_>| {
-            sessile::audit::record(conn, &[event]).await?;
-            Err::<(), _>(sessile::error::Error::NotFound)
+        .write(async move |conn: &mut sessile::base::db::Conn<'_>| {
+            sessile::records::audit::record(conn, &[event]).await?;
+            Err::<(), _>(sessile::base::error::Error::NotFound)
         })
         .await;
     assert!(refused.is_err());
     assert_eq!(trail.verified().await.links, 12);
     let outside = Event::of(Kind::Logout, &trail.kim);
-    let read = trail.db.read(async move |conn: &mut sessile::db::Conn<'_>| {
-        sessile::audit::record(conn, std::slice::from_ref(&outside)).await
+    let read = trail.db.read(async move |conn: &mut sessile::base::db::Conn<'_>| {
+        sessile::records::audit::record(conn, std::slice::from_ref(&outside)).await
     });
     assert!(read.await.is_err(), "what is no transaction records nothing");
 }
@@ -105,7 +105,7 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
         db.sql("UPDATE sessions SET expires_at = INSTANT(-1) WHERE ended_at IS NULL AND substr(id, 20, 1) < 'N'");
         let pool = &one.sessions.db;
         let end = |scope: Scope| {
-            pool.write(async move |conn: &mut sessile::db::Conn<'_>| {
+            pool.write(async move |conn: &mut sessile::base::db::Conn<'_>| {
                 ends::end(conn, &scope, EndReason::Revoked, "operator", None).await
             })
         };

@@ -1,11 +1,11 @@
 //! Events that are too old are removed, and what is left is as trustworthy as before.
 
 use sessile::{
-    audit::{
+    base::db::{Conn, Instant},
+    records::audit::{
         Event, Kind, anchor, retention,
         verify::{Verified, Wrong, verify_since},
     },
-    db::{Conn, Instant},
 };
 
 use super::{Trail, full, ids, look, record};
@@ -56,7 +56,12 @@ async fn old_events_go_and_the_rest_verifies(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit"), "0");
     assert_eq!(
         trail.verified().await,
-        Verified { accounts: 2, removed: 13, mark: sessile::audit::mark::Mark::Missing, ..Verified::default() }
+        Verified {
+            accounts: 2,
+            removed: 13,
+            mark: sessile::records::audit::mark::Mark::Missing,
+            ..Verified::default()
+        }
     );
     record(&trail.db, vec![full(&trail.kim, 8)]).await;
     let verified = trail.verified().await;

@@ -1,11 +1,11 @@
 //! What somebody does who has the database and not the key file.
 
 use sessile::{
-    audit::{
+    base::db::Conn,
+    records::audit::{
         mark::{self, Mark},
         verify::Wrong,
     },
-    db::Conn,
 };
 
 use super::{Trail, add_account, full, ids, record};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sessile::{
+use sessile::records::{
     audit::{Event, Kind},
     session::sweep,
 };

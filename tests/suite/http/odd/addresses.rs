@@ -21,7 +21,7 @@ pub struct Address {
     pub body: Body,
 }
 
-/// A new address in `src/routes.rs` gets a line here.
+/// A new address in `src/serve/routes.rs` gets a line here.
 pub const ADDRESSES: &[Address] = &[
     address("/", "GET, HEAD", Body::None),
     address("/setup", "GET, HEAD, POST", Body::Form),
@@ -96,7 +96,7 @@ pub fn with_json() -> impl Iterator<Item = (&'static str, String)> {
 
 #[test]
 fn the_list_of_addresses_is_that_of_the_routes() {
-    let routes = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes.rs")).unwrap();
+    let routes = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/serve/routes.rs")).unwrap();
     for hidden in [".route(\"", "scope(", "#[get", "#[post"] {
         assert!(!routes.contains(hidden), "{hidden}: this case finds only what resource() names");
     }

@@ -1,6 +1,6 @@
 //! Cookies as neighbours, proxies and attackers leave them.
 
-use sessile::key_file::Keys;
+use sessile::base::keys::Keys;
 
 use super::{Target, addresses::ADDRESSES};
 use crate::http::{ALEX, KIM, raw, serve, serve_https};
@@ -145,7 +145,7 @@ fn parts(cookie: &str) -> (String, String) {
 
 /// As another instance, with a key file of its own, would sign a session cookie.
 fn sign_elsewhere(key: &str) -> String {
-    let folder = std::env::temp_dir().join(sessile::secret::random_name("sessile_test_").expect("a name"));
+    let folder = std::env::temp_dir().join(sessile::base::secret::random_name("sessile_test_").expect("a name"));
     std::fs::create_dir(&folder).expect("a folder");
     let keys = Keys::read_or_make(&folder.join("session.key")).expect("keys");
     std::fs::remove_dir_all(&folder).expect("its end");

@@ -1,0 +1,233 @@
+//! What a person ends from elsewhere: a sign-in, all others, a device, or what was not theirs. Named in a few characters, so
+//! that a form can carry it through the confirmation. Called by the pages and the API of devices and by the confirmation.
+//!
+//! Invariant: it is carried out in the caller's transaction, under the lock of the account's row, and reaches only what is
+//! the account's own.
+
+use std::fmt;
+
+use crate::{
+    base::{db::Conn, error::Result, text::is_id},
+    records::{
+        account,
+        audit::{self, Event, Kind},
+        device::{arrivals, known},
+        session::{Scope, Who, ends, former, listing},
+    },
+};
+
+/// Longest name of what is ended, with its word.
+const LONGEST: usize = 100;
+
+/// What to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// One session.
+    Session(String),
+    /// All sessions but the one that acts.
+    Others,
+    /// All sessions on a device, which stays known.
+    OnDevice(String),
+    /// A device, with all its sessions; it is forgotten.
+    Device(String),
+    /// What somebody else did, by the session or the device with which they did it: both end, and the device is forgotten.
+    NotMe(String),
+}
+
+impl Ending {
+    /// From its text; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "others" {
+            return Some(Self::Others);
+        }
+        let (word, id) = text.split_once(':').filter(|(_, id)| text.len() <= LONGEST && is_id(id))?;
+        let named = |prefix: &str| id.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()).then(|| id.to_owned());
+        match word {
+            "session" => named("aiq_").map(Self::Session),
+            "on-device" => named("dev_").map(Self::OnDevice),
+            "device" => named("dev_").map(Self::Device),
+            "not-me" => named("aiq_").or_else(|| named("dev_")).map(Self::NotMe),
+            _ => None,
+        }
+    }
+
+    /// Whether the person is asked first, however lately they gave their password: it reaches further than one sign-in, and
+    /// nothing takes it back.
+    pub fn needs_answer(&self) -> bool {
+        !matches!(self, Self::Session(_))
+    }
+
+    /// Where it leads whoever ended their own session by it: after somebody else used it, by way of the login to a new
+    /// password.
+    pub fn leads_out_to(&self) -> &'static str {
+        match self {
+            Self::NotMe(_) => "/login?next=%2Faccount%3Fwhy%3Dnot-me",
+            Self::Session(_) | Self::Others | Self::OnDevice(_) | Self::Device(_) => "/login",
+        }
+    }
+
+    /// The same under the session's present id: the page that names it may have been drawn before a rotation.
+    async fn present(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<Self> {
+        Ok(match self {
+            Self::Session(id) => Self::Session(former::present_id(conn, account_id, id).await?),
+            Self::NotMe(id) if !id.starts_with("dev_") => Self::NotMe(former::present_id(conn, account_id, id).await?),
+            other => other.clone(),
+        })
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(id) => write!(f, "session:{id}"),
+            Self::Others => f.write_str("others"),
+            Self::OnDevice(id) => write!(f, "on-device:{id}"),
+            Self::Device(id) => write!(f, "device:{id}"),
+            Self::NotMe(id) => write!(f, "not-me:{id}"),
+        }
+    }
+}
+
+/// What was ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// How many sessions lived until now.
+    pub ended: usize,
+    /// Whether the one that acts was among them.
+    pub own: bool,
+}
+
+/// What is called so, as the person knows it: the device's name. `None` when the account has no such thing.
+///
+/// # Errors
+/// When the database is away.
+pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Option<String>> {
+    let account = who.account_id.as_str();
+    match &ending.present(conn, account).await? {
+        Ending::Others => Ok(Some(String::new())),
+        Ending::OnDevice(id) | Ending::Device(id) => Ok(known::one(conn, account, id).await?.map(|device| device.name)),
+        Ending::NotMe(id) if id.starts_with("dev_") => {
+            Ok(known::one(conn, account, id).await?.map(|device| device.name))
+        }
+        Ending::Session(id) | Ending::NotMe(id) => {
+            let found = listing::one(conn, account, id).await?;
+            Ok(found.map(|(record, device)| device.unwrap_or_else(|| record.client().label())))
+        }
+    }
+}
+
+/// Ends it and records it, in the caller's transaction. `None` when the account has no such thing. What has ended before is
+/// there, and ends no session.
+///
+/// # Errors
+/// When the database is away.
+pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Option<&str>) -> Result<Option<Done>> {
+    account::lock(conn, &who.account_id).await?;
+    let account = who.account_id.clone();
+    match &ending.present(conn, &account).await? {
+        Ending::Others => {
+            let others = Scope::Others { account, but: who.session_id.clone() };
+            end(conn, who, &others, ip).await.map(Some)
+        }
+        Ending::Session(id) => {
+            if listing::one(conn, &account, id).await?.is_none() {
+                return Ok(None);
+            }
+            end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await.map(Some)
+        }
+        Ending::OnDevice(id) => {
+            if known::one(conn, &account, id).await?.is_none() {
+                return Ok(None);
+            }
+            end(conn, who, &Scope::OnDevice { account, device: id.clone() }, ip).await.map(Some)
+        }
+        Ending::Device(id) => forget(conn, who, id, ip).await,
+        Ending::NotMe(id) if id.starts_with("dev_") => forget(conn, who, id, ip).await,
+        Ending::NotMe(id) => {
+            let Some((record, _)) = listing::one(conn, &account, id).await? else {
+                return Ok(None);
+            };
+            let one = end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await?;
+            let with_device = match &record.device_id {
+                Some(device) => forget(conn, who, device, ip).await?.unwrap_or_default(),
+                None => Done::default(),
+            };
+            Ok(Some(Done { ended: one.ended + with_device.ended, own: one.own || with_device.own }))
+        }
+    }
+}
+
+async fn end(conn: &mut Conn<'_>, who: &Who, scope: &Scope, ip: Option<&str>) -> Result<Done> {
+    let ended = ends::revoke(conn, scope, who, ip).await?;
+    let own = !listing::lives(conn, &who.account_id, &who.session_id).await?;
+    Ok(Done { ended, own })
+}
+
+/// Ends all sessions of a device and forgets it, and with it the browser's own count of wrong passwords.
+async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> Result<Option<Done>> {
+    let Some(device) = known::one(conn, &who.account_id, id).await? else {
+        return Ok(None);
+    };
+    let Some(rest) = arrivals::rest_of(conn, &who.account_id, &device, who.device_id.as_deref()).await? else {
+        return Ok(None);
+    };
+    let all = Scope::OnDevice { account: who.account_id.clone(), device: id.to_owned() };
+    let done = end(conn, who, &all, ip).await?;
+    let event = Event::of(Kind::DeviceForgotten, &who.account_id)
+        .session(&who.session_id)
+        .device(Some(&device.id), Some(&device.name))
+        .ip(ip);
+    audit::record(conn, &[event]).await?;
+    known::forget(conn, &who.account_id, id, rest).await?;
+    Ok(Some(done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_is_read_back_from_its_text() {
+        for ending in [
+            Ending::Session("aiq_1_a".into()),
+            Ending::Others,
+            Ending::OnDevice("dev_a".into()),
+            Ending::Device("dev_a".into()),
+            Ending::NotMe("aiq_1_a".into()),
+            Ending::NotMe("dev_a".into()),
+        ] {
+            assert_eq!(Ending::parse(&ending.to_string()), Some(ending));
+        }
+    }
+
+    #[test]
+    fn whatever_reaches_further_than_one_sign_in_is_asked_first() {
+        assert!(!Ending::Session("aiq_1_a".into()).needs_answer());
+        let device = || "dev_a".to_owned();
+        for ending in [Ending::Others, Ending::OnDevice(device()), Ending::Device(device()), Ending::NotMe(device())] {
+            assert!(ending.needs_answer(), "{ending}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_ending_is_refused() {
+        let long = format!("session:aiq_{}", "a".repeat(LONGEST));
+        for text in [
+            "",
+            "other",
+            "others:",
+            "session",
+            "session:",
+            "session:dev_a",
+            "device:aiq_a",
+            "not-me:",
+            "session:aiq_",
+            "all",
+            "session:aiq_\0",
+            "not-me:dev_a b",
+            &long,
+        ] {
+            assert_eq!(Ending::parse(text), None, "{text:?}");
+        }
+    }
+}

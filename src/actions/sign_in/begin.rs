@@ -1,0 +1,200 @@
+//! Begins the session of somebody who has just proved who they are, in the caller's transaction. Called by the login rule,
+//! the setup and the signup.
+//!
+//! A login that was carried out before, and whose answer was lost, is the same login: it gets the same session and the same
+//! key. It is known by the session key that it presents, or by the visitor cookie.
+//!
+//! Invariant: one browser's login leaves one session. What the same person's session held is kept; another person's ends.
+
+use super::{Visit, Welcome};
+use crate::{
+    base::{
+        db::Conn,
+        error::{EndedBecause, Error, Result},
+        secret,
+    },
+    records::{
+        account::{self, Account},
+        audit::{self, Event, Kind},
+        device::{self, SignIn},
+        session::{
+            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, ends,
+            former::{self, Held},
+            listing, statements,
+        },
+    },
+};
+
+/// What becomes of the session that the browser had.
+enum Plan {
+    /// It gets a new key.
+    Rotate(SessionKey),
+    /// This login was carried out before: the session goes on under this key, which nobody has used.
+    Resume(SessionKey),
+    /// It ends, since it has had as many keys as it may have, and a new one takes over what it held.
+    Inherit(String),
+    /// There is none.
+    Create,
+}
+
+/// Begins a session: rotates the one that the browser had, ends another person's.
+///
+/// # Errors
+/// When the database is away.
+pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &Sessions) -> Result<Welcome> {
+    let plan = plan(conn, &account, &visit, node).await?;
+    if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
+        account::keep_time_zone(conn, &account.id, zone).await?;
+    }
+    account::note_login(conn, &account.id).await?;
+    let form = visit.names().into_iter().next();
+    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), node)?;
+    let (ip, next) = (visit.ip.clone(), node.keys.device_secret(&key)?);
+    let known = match &plan {
+        Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
+        Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
+    };
+    let browser = SignIn { presented: visit.device_secrets, next, known, keys: node.keys.clone() };
+    let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
+    let recognized = device::recognize(conn, &account.id, browser, says).await?;
+    // The device's secret from before counts until the new one is seen.
+    let nonce = if nonce.is_none() && !recognized.is_new { Some(secret::random_name("")?) } else { nonce };
+    let new = NewSession {
+        key,
+        nonce,
+        form,
+        account_id: account.id.clone(),
+        device_id: recognized.device.id.clone(),
+        ip: visit.ip,
+        client: recognized.client.clone(),
+    };
+    let (record, kind) = carry_out(conn, &plan, &new, node).await?;
+    if let Some(most) = node.times.most {
+        let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
+        ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
+    }
+    let event = |kind| {
+        Event::of(kind, &account.id)
+            .session(&record.id)
+            .device(Some(&recognized.device.id), Some(&recognized.device.name))
+            .ip(ip.as_deref())
+    };
+    let mut events = Vec::new();
+    if let Some(kind) = kind {
+        events.push(event(Kind::LoginSucceeded));
+        events.extend(recognized.is_new.then(|| event(Kind::DeviceNew)));
+        events.push(match &plan {
+            Plan::Rotate(old) => event(kind).detail(&format!("was {}", old.id())),
+            Plan::Resume(_) | Plan::Inherit(_) | Plan::Create => event(kind),
+        });
+    }
+    events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
+    audit::record(conn, &events).await?;
+    let device_secrets = std::iter::once(recognized.secret).chain(recognized.others).collect();
+    Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
+}
+
+/// The session of a login that was carried out before; `None` when there is none to go on with.
+///
+/// # Errors
+/// When the database is away.
+pub async fn begin_again(
+    conn: &mut Conn<'_>,
+    account: Account,
+    visit: Visit,
+    node: &Sessions,
+) -> Result<Option<Welcome>> {
+    match plan(conn, &account, &visit, node).await? {
+        Plan::Resume(_) => begin(conn, account, visit, node).await.map(Some),
+        Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => Ok(None),
+    }
+}
+
+async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sessions) -> Result<Plan> {
+    if let Some(presented) = &visit.presented
+        && let Some(plan) = plan_for(conn, account, presented, visit.ip.as_deref(), node).await?
+    {
+        return Ok(plan);
+    }
+    let names = visit.names();
+    if names.is_empty() {
+        return Ok(Plan::Create);
+    }
+    // So that its first use is not noted meanwhile.
+    listing::lock_living(conn, &account.id).await?;
+    let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
+    Ok(begun.map_or(Plan::Create, Plan::Resume))
+}
+
+/// What becomes of the session whose key was presented. Another person's ends.
+async fn plan_for(
+    conn: &mut Conn<'_>,
+    account: &Account,
+    presented: &SessionKey,
+    ip: Option<&str>,
+    node: &Sessions,
+) -> Result<Option<Plan>> {
+    // Its rotation may commit between the look and the lock.
+    let mut held = former::holder(conn, presented).await?;
+    let held = loop {
+        let Some(Held { session_id, .. }) = &held else { return Ok(None) };
+        // In the order of their ids, before one of them is changed: two logins over one another's sessions do not wait
+        // for each other.
+        listing::lock_living_and(conn, &account.id, session_id).await?;
+        let again = former::holder(conn, presented).await?;
+        match again {
+            Some(again) if held.as_ref() == Some(&again) => break again,
+            again => held = again,
+        }
+    };
+    let next = match held.is_current {
+        true => None,
+        false => former::successor(conn, presented, &node.keys).await?,
+    };
+    let is_own = held.account_id == account.id;
+    let is_full = is_own && held.is_current && former::is_full(conn, &account.id, &held.session_id).await?;
+    if is_own && !is_full {
+        return Ok(if held.is_current { Some(Plan::Rotate(presented.clone())) } else { next.map(Plan::Resume) });
+    }
+    if held.is_current || next.is_some() {
+        let one = Scope::One(held.session_id.clone());
+        ends::end(conn, &one, EndReason::Replaced, &account.id, ip).await?;
+    }
+    Ok(is_full.then_some(Plan::Inherit(held.session_id)))
+}
+
+fn new_key(plan: &Plan, form: Option<&LoginForm>, node: &Sessions) -> Result<NewKey> {
+    let now = node.clock.now();
+    match (plan, form) {
+        (Plan::Rotate(old), _) => node.keys.successor(old, now),
+        (Plan::Resume(key), _) => Ok(NewKey { key: key.clone(), nonce: None }),
+        (Plan::Inherit(_) | Plan::Create, Some(form)) => node.keys.of_form(form, now),
+        (Plan::Inherit(_) | Plan::Create, None) => node.keys.random(now),
+    }
+}
+
+/// The session of the login, and how it came about: not at all, if it was there already.
+async fn carry_out(
+    conn: &mut Conn<'_>,
+    plan: &Plan,
+    new: &NewSession,
+    node: &Sessions,
+) -> Result<(Record, Option<Kind>)> {
+    let missing = || Error::SessionEnded(EndedBecause::Unknown);
+    match plan {
+        Plan::Rotate(old) => {
+            let record = statements::rotate(conn, old, new, node.times).await?.ok_or_else(missing)?;
+            Ok((record, Some(Kind::SessionRegenerated)))
+        }
+        Plan::Resume(_) => {
+            let record = statements::resume(conn, new, node.times).await?.ok_or_else(missing)?;
+            Ok((record, None))
+        }
+        Plan::Inherit(from) => {
+            let record = statements::create(conn, new, node.times).await?;
+            statements::inherit(conn, &new.account_id, &record.id, from).await?;
+            Ok((record, Some(Kind::SessionCreated)))
+        }
+        Plan::Create => Ok((statements::create(conn, new, node.times).await?, Some(Kind::SessionCreated))),
+    }
+}

@@ -1,0 +1,84 @@
+//! A connection as a unit of work has it, and what a transaction does last of all.
+
+use std::any::Any;
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+use futures_util::future::LocalBoxFuture;
+
+use super::notify::Outbox;
+use crate::base::{
+    error::{Error, Result},
+    keys::TrailKeys,
+};
+
+/// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
+pub struct Conn<'a> {
+    pub(crate) engine: EngineConn<'a>,
+    pub(super) outbox: &'a mut Outbox,
+    transaction: Option<Transaction<'a>>,
+}
+
+/// Which engine it leads to. Matched by `run!` and `find!` alone.
+pub enum EngineConn<'a> {
+    /// PostgreSQL, and the deadline of each statement.
+    Postgres(&'a mut AsyncPgConnection, Duration),
+    /// SQLite, on a thread that may block.
+    Sqlite(&'a mut diesel::SqliteConnection),
+}
+
+struct Transaction<'a> {
+    trail_keys: Option<&'a TrailKeys>,
+    epilogue: Option<Box<dyn Epilogue>>,
+}
+
+/// What a transaction does just before it commits, in one piece, however often it came up on the way. What is locked
+/// there is locked last of all, whatever else the transaction locks and in whatever order.
+pub trait Epilogue: Any + Send {
+    /// Does it.
+    ///
+    /// # Errors
+    /// Whatever it returns rolls the transaction back.
+    fn run<'c>(self: Box<Self>, conn: &'c mut Conn<'_>) -> LocalBoxFuture<'c, Result<()>>;
+}
+
+impl<'a> Conn<'a> {
+    pub(super) fn new(engine: EngineConn<'a>, outbox: &'a mut Outbox) -> Self {
+        Self { engine, outbox, transaction: None }
+    }
+
+    pub(super) fn in_transaction(
+        engine: EngineConn<'a>,
+        outbox: &'a mut Outbox,
+        trail_keys: Option<&'a TrailKeys>,
+    ) -> Self {
+        Self { engine, outbox, transaction: Some(Transaction { trail_keys, epilogue: None }) }
+    }
+
+    /// What this transaction will do last, to be added to.
+    ///
+    /// # Errors
+    /// A bug: there is no transaction, or it has another one.
+    pub fn epilogue<Kind: Epilogue + Default>(&mut self) -> Result<&mut Kind> {
+        let transaction = self.transaction.as_mut().ok_or_else(|| Error::bug("not in a transaction"))?;
+        let epilogue: &mut dyn Any = &mut **transaction.epilogue.get_or_insert_with(|| Box::<Kind>::default());
+        epilogue.downcast_mut().ok_or_else(|| Error::bug("the transaction has another epilogue"))
+    }
+
+    /// The keys of the audit trail.
+    ///
+    /// # Errors
+    /// A bug: nobody has handed them over, or there is no transaction.
+    pub fn trail_keys(&self) -> Result<&'a TrailKeys> {
+        let keys = self.transaction.as_ref().and_then(|transaction| transaction.trail_keys);
+        keys.ok_or_else(|| Error::bug("events are recorded, and nobody has read the key file"))
+    }
+
+    /// Does what is to be done last.
+    pub(super) async fn finish(&mut self) -> Result<()> {
+        match self.transaction.as_mut().and_then(|transaction| transaction.epilogue.take()) {
+            Some(epilogue) => epilogue.run(self).await,
+            None => Ok(()),
+        }
+    }
+}

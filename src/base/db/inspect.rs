@@ -1,0 +1,315 @@
+//! A look at the database that changes nothing: no file is made, no schema brought up to date. Called by `doctor`.
+//!
+//! Invariant: an SQLite file is opened for reading only, and a PostgreSQL connection takes no writes.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _};
+use diesel_async::SimpleAsyncConnection as _;
+
+use super::{
+    Conn, ConnectPlan, EngineConn, TrailKeysCell,
+    file::{self, FileId},
+    foreign, migrate,
+    notify::Outbox,
+    postgres::{ConnectError, Connection, preflight},
+    within,
+};
+use crate::base::db::sqlite_sockets::{Beside, Server};
+use crate::base::{
+    error::{Away, Error, Result},
+    settings::{DatabaseUrl, Settings},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a look may take: it may read a whole file.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A damaged file has more to tell than anybody reads.
+const MOST_TOLD: usize = 3;
+
+/// As in [`preflight`], for SQLite.
+const PRESENT: &str = "SELECT name AS value FROM sqlite_master WHERE type IN ('table', 'view', 'index')";
+const IS_RECORDED: &str = "SELECT name AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
+
+/// An open database that is only looked at.
+pub struct Inspection(Opened, Outbox);
+
+enum Opened {
+    Postgres(Box<Connection>),
+    Sqlite(SqliteConnection, PathBuf),
+}
+
+/// How the schema stands to this program.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// There is none yet.
+    Missing,
+    /// So many steps are to come.
+    Behind(usize),
+    /// As this program has it; its last step.
+    Current(String),
+    /// A table of this name is another program's.
+    Foreign(String),
+    /// A later program has been here; its first step that this one does not know.
+    Newer(String),
+}
+
+#[derive(QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    value: String,
+}
+
+impl Inspection {
+    /// Opens the database; `None` if it is a file that nobody has made yet.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(settings: &Settings) -> Result<Option<Self>> {
+        match &settings.database {
+            DatabaseUrl::Sqlite(path) => {
+                // Before it is opened: the log beside it may be the other file's.
+                Self::check_servers(settings).await?;
+                if !path.exists() {
+                    return Ok(None);
+                }
+                let conn = read_only(path).map_err(|error| file::explained(path, error))?;
+                Ok(Some(Self(Opened::Sqlite(conn, path.clone()), Outbox::default())))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
+                let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
+                let read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
+                within(DEADLINE, conn.batch_execute(read_only)).await?;
+                Ok(Some(Self(Opened::Postgres(Box::new(conn)), Outbox::default())))
+            }
+        }
+    }
+
+    /// The folder of the database's file, if anybody may write in it: they could take the file away, or put sockets beside it.
+    pub fn open_folder(settings: &Settings) -> Option<PathBuf> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else {
+            return None;
+        };
+        let folder = path.canonicalize().ok()?.parent()?.to_owned();
+        let mode = std::fs::metadata(&folder).ok()?.permissions().mode();
+        (mode & 0o002 != 0).then_some(folder)
+    }
+
+    /// The database's file, if it is one.
+    pub fn file(settings: &Settings) -> Option<&Path> {
+        match &settings.database {
+            DatabaseUrl::Sqlite(path) => Some(path),
+            DatabaseUrl::Postgres(_) => None,
+        }
+    }
+
+    /// The database's files that others than their owner and group can read or write, with their modes.
+    pub fn open_files(settings: &Settings) -> Vec<(PathBuf, u32)> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else {
+            return Vec::new();
+        };
+        let beside = |end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let mode = |path: &PathBuf| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
+        ["", "-wal", "-shm", "-journal"]
+            .map(beside)
+            .into_iter()
+            .filter_map(|path| mode(&path).map(|mode| (path, mode)))
+            .filter(|(_, mode)| mode & 0o007 != 0)
+            .collect()
+    }
+
+    /// What a PostgreSQL server may lose or refuse; empty if nothing, and for a file.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn weaknesses_of_server(settings: &Settings) -> Result<Vec<String>> {
+        match (&settings.database, Self::open(settings).await?) {
+            (DatabaseUrl::Postgres(_), Some(mut open)) => open.weaknesses().await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Its connection, for reads.
+    pub fn conn(&mut self) -> Conn<'_> {
+        let engine = match &mut self.0 {
+            Opened::Postgres(conn) => EngineConn::Postgres(conn, DEADLINE),
+            Opened::Sqlite(conn, _) => EngineConn::Sqlite(conn),
+        };
+        Conn::new(engine, &mut self.1)
+    }
+
+    /// The engine and its version.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn engine(&mut self) -> Result<String> {
+        let postgres = "SELECT 'PostgreSQL ' || current_setting('server_version') AS value";
+        let found = self.texts(postgres, "SELECT 'SQLite ' || sqlite_version() AS value").await?;
+        Ok(found.concat())
+    }
+
+    /// What keeps it from taking writes, or from keeping what it has; empty if nothing does.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn weaknesses(&mut self) -> Result<Vec<String>> {
+        let postgres = "SELECT name || ' is off' AS value FROM pg_settings \
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND reset_val = 'off' \
+            UNION ALL SELECT 'the server is a standby' WHERE pg_is_in_recovery() \
+            UNION ALL SELECT 'default_transaction_read_only is on for this role or database' FROM pg_settings \
+            WHERE name = 'default_transaction_read_only' AND reset_val = 'on'";
+        let mut found = self.texts(postgres, "SELECT quick_check AS value FROM pragma_quick_check()").await?;
+        found.retain(|line| line != "ok");
+        found.truncate(MOST_TOLD);
+        Ok(found)
+    }
+
+    /// How the schema stands to this program.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn schema(&mut self) -> Result<Schema> {
+        let recorded = !self.texts(preflight::IS_RECORDED, IS_RECORDED).await?.concat().is_empty();
+        if let (true, Opened::Postgres(conn)) = (recorded, &mut self.0) {
+            preflight::check_rights(conn).await?;
+        }
+        let applied = if recorded { self.texts(preflight::APPLIED, preflight::APPLIED).await? } else { Vec::new() };
+        if let Some(table) = foreign::foreign(&self.texts(preflight::PRESENT, PRESENT).await?, &applied)? {
+            return Ok(Schema::Foreign(table));
+        }
+        if applied.is_empty() {
+            return Ok(Schema::Missing);
+        }
+        let known = migrate::versions()?;
+        if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
+            return Ok(Schema::Newer(newer.clone()));
+        }
+        let to_come = known.iter().filter(|version| !applied.contains(version)).count();
+        Ok(match applied.last() {
+            Some(last) if to_come == 0 => Schema::Current(last.clone()),
+            _ => Schema::Behind(to_come),
+        })
+    }
+
+    /// Refuses a schema that has another program's tables; `found` is what [`schema`](Self::schema) said.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it has.
+    pub async fn refuse_foreign(&mut self, found: &Schema, settings: &Settings) -> Result<()> {
+        let Schema::Foreign(table) = found else { return Ok(()) };
+        match &self.0 {
+            Opened::Sqlite(..) => {
+                Err(foreign::refusal(table, &format!("the database file {}", settings.database), "name another file"))
+            }
+            Opened::Postgres(_) => {
+                let schema = self.texts(preflight::SCHEMA, "").await?.concat();
+                Err(preflight::is_foreign(table, &schema))
+            }
+        }
+    }
+
+    /// What the role lacks that has to be granted first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] that says what.
+    pub async fn check_rights(&mut self) -> Result<()> {
+        match &mut self.0 {
+            Opened::Sqlite(..) => Ok(()),
+            Opened::Postgres(conn) => preflight::check(conn, None).await.map(drop),
+        }
+    }
+
+    /// Whether the connection that listens can be made, if it goes another way.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn check_listener(settings: &Settings) -> Result<()> {
+        let Some(url) = &settings.listen_database else { return Ok(()) };
+        let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
+        plan.connect().await.map(drop).map_err(ConnectError::for_start)
+    }
+
+    /// Makes sure that no server is on a file that the path does not name any more: it would not hear of what is done here.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when one is.
+    pub async fn check_servers(settings: &Settings) -> Result<()> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
+        let id = FileId::of(path).ok();
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let logs = ["-wal", "-shm"].map(|suffix| FileId::of(&file::beside(&real, suffix)).ok());
+        for server in servers(path).await {
+            if Some(server.file) != id {
+                return Err(Error::Conflict(format!(
+                    "a server is running on another file than {} names now (DATABASE_URL), since that was replaced or removed: \
+                     stop the server first, then start it on the new file, or put the old one back",
+                    settings.database
+                )));
+            }
+            if server.log.is_some_and(|log| log.map(Some) != logs) {
+                return Err(Error::Conflict(format!(
+                    "the log of {} (DATABASE_URL), {real}-wal or {real}-shm, was removed or replaced while a server has it \
+                     open: stop the server and start it",
+                    settings.database,
+                    real = real.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of the keys that each server beside the database's file has read.
+    pub async fn keys_of_servers(settings: &Settings) -> Vec<String> {
+        let DatabaseUrl::Sqlite(path) = &settings.database else { return Vec::new() };
+        servers(path).await.into_iter().filter_map(|server| server.keys).collect()
+    }
+
+    async fn texts(&mut self, postgres: &str, sqlite: &str) -> Result<Vec<String>> {
+        let rows: Vec<Text> = match &mut self.0 {
+            Opened::Postgres(conn) => {
+                let query = diesel::sql_query(postgres);
+                within(DEADLINE, diesel_async::RunQueryDsl::load(query, &mut **conn)).await?
+            }
+            Opened::Sqlite(conn, path) => {
+                let rows = diesel::sql_query(sqlite).load(conn).map_err(Error::from);
+                rows.map_err(|error| file::explained(path, error))?
+            }
+        };
+        Ok(rows.into_iter().map(|row| row.value).collect())
+    }
+}
+
+async fn servers(path: &Path) -> Vec<Server> {
+    Beside::new(path, None, TrailKeysCell::default()).servers().await
+}
+
+/// The first table of an SQLite file that stands where one of ours is to be and is not ours.
+pub(super) fn foreign_table(path: &Path) -> Result<Option<String>> {
+    let mut conn = read_only(path)?;
+    let mut texts = |query: &str| -> Result<Vec<String>> {
+        let rows: Vec<Text> = diesel::sql_query(query).load(&mut conn)?;
+        Ok(rows.into_iter().map(|row| row.value).collect())
+    };
+    let recorded = !texts(IS_RECORDED)?.is_empty();
+    let applied = if recorded { texts(preflight::APPLIED)? } else { Vec::new() };
+    foreign::foreign(&texts(PRESENT)?, &applied)
+}
+
+/// Opens a file for reading. Without a log beside it nobody else has it open, and SQLite is told so: else it would make
+/// the files that those who share it need.
+fn read_only(path: &Path) -> Result<SqliteConnection> {
+    let shared = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let url = format!("{}{}", file::url(path, "ro"), if shared { "" } else { "&immutable=1" });
+    let away = |error: &dyn std::fmt::Display| Error::unavailable(Away::Database, error);
+    let mut conn = SqliteConnection::establish(&url).map_err(|error| away(&error))?;
+    conn.batch_execute("PRAGMA busy_timeout = 3000; PRAGMA query_only = ON").map_err(|error| away(&error))?;
+    Ok(conn)
+}

@@ -1,0 +1,209 @@
+//! LISTEN on a connection of its own, again and again, and NOTIFY (PostgreSQL 15, reference: LISTEN, NOTIFY).
+//!
+//! Invariant: a listener that has not proved within a few seconds that it still hears says so.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use tokio_postgres::Client;
+
+use super::{ConnectPlan, causes, connection::Listener};
+use crate::base::{
+    db::{
+        notify::{Heard, LONGEST_TEXT, Tell, said, stamped},
+        within,
+    },
+    error::Result,
+    outage::Outage,
+};
+
+/// How often a listener proves that it hears.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often what was mentioned is passed on.
+const MENTION_INTERVAL: Duration = Duration::from_millis(100);
+/// What may wait to be passed on; what is more is left out.
+const MOST_WAITING: usize = 2_000;
+/// How long a listener that lost its connection waits before it connects again: at first, and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Announces a text with the transaction, stamped by the database.
+pub(in crate::base::db) async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str) -> Result<()> {
+    let notify = diesel::sql_query(
+        "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || ' ' || $1)",
+    );
+    within(deadline, notify.bind::<Text, _>(text).execute(conn)).await.map(drop)
+}
+
+/// What was mentioned and waits to be passed on, each text once.
+#[derive(Default)]
+pub(in crate::base::db) struct Mentions(Mutex<BTreeSet<String>>);
+
+impl Mentions {
+    pub(in crate::base::db) fn add(&self, texts: Vec<String>) {
+        let mut waiting = self.lock();
+        for text in texts {
+            if waiting.len() < MOST_WAITING {
+                waiting.insert(text);
+            }
+        }
+    }
+
+    /// As many as fit into one notification.
+    fn take(&self) -> Option<Taken<'_>> {
+        let mut waiting = self.lock();
+        let (mut texts, mut length) = (Vec::new(), 0);
+        while let Some(text) = waiting.pop_first() {
+            if length > 0 && length + text.len() > LONGEST_TEXT {
+                waiting.insert(text);
+                break;
+            }
+            length += text.len() + 3;
+            texts.push(text);
+        }
+        if texts.is_empty() {
+            return None;
+        }
+        Some(Taken { mentions: self, texts })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is being passed on. It waits again if it is dropped before it was.
+struct Taken<'a> {
+    mentions: &'a Mentions,
+    texts: Vec<String>,
+}
+
+impl Taken<'_> {
+    /// A line each.
+    fn lines(&self) -> String {
+        self.texts.iter().map(|text| format!("{}\n", stamped(None, text))).collect()
+    }
+
+    fn passed_on(mut self) {
+        self.texts.clear();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.mentions.add(std::mem::take(&mut self.texts));
+    }
+}
+
+/// Listens, on one connection after the other.
+pub(in crate::base::db) async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
+    let mut pause = FIRST_PAUSE;
+    let hear = Arc::clone(tell);
+    let listener: Listener = Arc::new(Some(Box::new(move |payload: &str| {
+        for line in payload.lines() {
+            hear(said(line));
+        }
+    })));
+    let mut outage = Outage::new("listening to the database");
+    loop {
+        let mut heard = false;
+        let cause = match plan.open(&listener).await {
+            Ok((client, mut driver)) => {
+                tokio::select! {
+                    cause = driver.ended() => cause,
+                    cause = speak(&client, deadline, mentions, || { heard = true; outage.over(); tell(Heard::Sure); }) => cause,
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        if heard {
+            tell(Heard::Unsure);
+            pause = FIRST_PAUSE;
+        }
+        outage.failed(&cause);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+type Cause = String;
+
+/// Begins to listen, then proves again and again that the connection lives, and passes on what was mentioned.
+async fn speak(client: &Client, deadline: Duration, mentions: &Mentions, begun: impl FnOnce()) -> Cause {
+    // By its name an operator tells it from the connections that requests use.
+    let begin = "SET application_name = 'sessile listener'; LISTEN sessile";
+    if let Err(cause) = ask(deadline, client.batch_execute(begin)).await {
+        return cause;
+    }
+    begun();
+    let mut since_beat = Duration::ZERO;
+    loop {
+        tokio::time::sleep(MENTION_INTERVAL).await;
+        since_beat += MENTION_INTERVAL;
+        let spoken = match mentions.take() {
+            Some(taken) => {
+                let spoken = ask(deadline, client.batch_execute(&pass_on(&taken.lines()))).await;
+                if spoken.is_ok() {
+                    taken.passed_on();
+                }
+                spoken
+            }
+            None if since_beat < BEAT => continue,
+            None => ask(deadline, client.batch_execute("")).await,
+        };
+        since_beat = Duration::ZERO;
+        if let Err(cause) = spoken {
+            return cause;
+        }
+    }
+}
+
+/// A constant of PostgreSQL that holds these lines (15, section 4.1.2.2).
+fn pass_on(lines: &str) -> String {
+    let quoted = lines.replace('\\', "\\\\").replace('\'', "''");
+    format!("SELECT pg_notify('sessile', E'{quoted}')")
+}
+
+async fn ask(deadline: Duration, asked: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Result<(), Cause> {
+    match tokio::time::timeout(deadline, asked).await {
+        Ok(answer) => answer.map_err(|error| causes(&error)),
+        Err(_) => Err("it did not answer in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_passed_on_waits_again() {
+        let mentions = Mentions::default();
+        mentions.add(vec!["b".into(), "a".into()]);
+        let taken = mentions.take().unwrap();
+        assert_eq!(taken.lines(), "- a\n- b\n");
+        assert!(mentions.take().is_none());
+        // Mentioned again meanwhile: that is told too.
+        mentions.add(vec!["a".into()]);
+        drop(taken);
+        let again = mentions.take().unwrap();
+        assert_eq!(again.lines(), "- a\n- b\n");
+        again.passed_on();
+        assert!(mentions.take().is_none());
+    }
+
+    #[test]
+    fn one_notification_holds_no_more_than_it_may() {
+        let mentions = Mentions::default();
+        mentions.add((0..1000).map(|n| format!("{n:0>20}")).collect());
+        let mut told = 0;
+        while let Some(taken) = mentions.take() {
+            assert!(taken.lines().len() <= LONGEST_TEXT + 30);
+            told += taken.texts.len();
+            taken.passed_on();
+        }
+        assert_eq!(told, 1000);
+    }
+}

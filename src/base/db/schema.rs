@@ -1,0 +1,269 @@
+//! The tables, once for both engines. Kept by hand; a test compares it with what the migrations make.
+
+#![expect(missing_docs, reason = "the columns are described in the migrations")]
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    accounts (id) {
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        created_at -> Instant,
+        password_changed_at -> Instant,
+        last_login_at -> Nullable<Instant>,
+        disabled_at -> Nullable<Instant>,
+        revision -> BigInt,
+        drafts_floor -> BigInt,
+        time_zone -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    devices (id) {
+        id -> Text,
+        account_id -> Text,
+        secret_hash -> Binary,
+        name -> Text,
+        browser -> Text,
+        os -> Text,
+        kind -> Text,
+        installed -> Bool,
+        first_seen -> Instant,
+        last_seen -> Instant,
+        proved_at -> Nullable<Instant>,
+        acknowledged_at -> Nullable<Instant>,
+        app_version -> Nullable<Text>,
+        sync_noted_at -> Nullable<Instant>,
+        forgotten_at -> Nullable<Instant>,
+        previous_secret_hash -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    sessions (id) {
+        id -> Text,
+        secret_hash -> Binary,
+        account_id -> Text,
+        device_id -> Nullable<Text>,
+        created_at -> Instant,
+        authenticated_at -> Instant,
+        last_activity -> Instant,
+        expires_at -> Instant,
+        absolute_expires_at -> Instant,
+        ip -> Nullable<Text>,
+        browser -> Text,
+        os -> Text,
+        kind -> Text,
+        installed -> Bool,
+        version -> BigInt,
+        state -> Jsonb,
+        data -> Text,
+        ended_at -> Nullable<Instant>,
+        ended_reason -> Nullable<Text>,
+        ended_by -> Nullable<Text>,
+        used_after_end_at -> Nullable<Instant>,
+        previous_id -> Nullable<Text>,
+        key_nonce -> Nullable<Text>,
+        key_used_at -> Nullable<Instant>,
+        login_form -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    former_keys (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        secret_hash -> Binary,
+        session_id -> Text,
+        replaced_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    audit (id) {
+        id -> BigInt,
+        at -> Instant,
+        kind -> Text,
+        account_id -> Nullable<Text>,
+        actor -> Text,
+        session_id -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        device_name -> Nullable<Text>,
+        ip -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        seq -> Nullable<BigInt>,
+        ip_salt -> Nullable<Binary>,
+        ip_commit -> Nullable<Binary>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    audit_repeats (account_id, kind) {
+        account_id -> Text,
+        kind -> Text,
+        began_at -> Instant,
+        recorded -> BigInt,
+        held -> BigInt,
+        last_at -> Nullable<Instant>,
+        session_id -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        device_name -> Nullable<Text>,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    trails (account_id) {
+        account_id -> Text,
+        links -> BigInt,
+        unchained -> BigInt,
+        digest -> Nullable<Binary>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    trail_anchors (account_id, links) {
+        account_id -> Text,
+        links -> BigInt,
+        digest -> Binary,
+        anchor -> BigInt,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    trail_checkpoints (account_id) {
+        account_id -> Text,
+        links -> BigInt,
+        unchained -> BigInt,
+        digest -> Binary,
+        key_id -> Text,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    drafts (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        text -> Text,
+        version -> BigInt,
+        revision -> BigInt,
+        updated_at -> Instant,
+        updated_on -> Text,
+        conflict_of -> Nullable<Text>,
+        deleted_at -> Nullable<Instant>,
+        forked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    operations (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        digest -> Binary,
+        result -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    instance (id) {
+        id -> BigInt,
+        key_fingerprint -> Nullable<Text>,
+        trail_key_id -> Nullable<Text>,
+        trail_mac -> Nullable<Binary>,
+        history -> Nullable<Text>,
+        version_floor -> BigInt,
+        place -> Nullable<Text>,
+        timeline -> Nullable<Text>,
+        unconfirmed_at -> Nullable<Instant>,
+        anchor -> BigInt,
+        anchoring_until -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    setup_links (secret_hash) {
+        secret_hash -> Binary,
+        expires_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    throttle_counts (subject) {
+        subject -> Binary,
+        failures -> BigInt,
+        told -> BigInt,
+        last_failed_at -> Nullable<Instant>,
+        changed_at -> Instant,
+        of_address -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::db::instant::sql::Instant;
+
+    throttle_tries (subject, try_id) {
+        subject -> Binary,
+        try_id -> Text,
+        began_at -> Instant,
+    }
+}
+
+diesel::joinable!(devices -> accounts (account_id));
+diesel::joinable!(sessions -> accounts (account_id));
+diesel::joinable!(sessions -> devices (device_id));
+diesel::joinable!(audit -> accounts (account_id));
+diesel::joinable!(drafts -> accounts (account_id));
+diesel::joinable!(operations -> accounts (account_id));
+diesel::joinable!(trails -> accounts (account_id));
+diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);
+diesel::allow_tables_to_appear_in_same_query!(accounts, instance);

@@ -1,0 +1,152 @@
+//! Stored times that lie in the future. The database's clock was ahead when they were stored, and has been put right.
+//! Called when a request meets such a row, when the clock is seen to go back, and at start.
+//!
+//! Invariant: afterwards each such time counts as now, once. Compared anew each time it would count as "just now" until the
+//! wrong time is reached: wrong passwords would stay counted and confirmations would stay valid.
+
+use diesel::QueryableByName;
+
+use super::{Conn, Db, EngineConn, express, find, run};
+use crate::base::error::Result;
+
+/// Rows a statement changes at most.
+const BATCH: usize = 500;
+
+/// Times that have passed, by table with its primary key.
+const PAST: &[(&str, &str, &[&str])] = &[
+    ("accounts", "id", &["created_at", "password_changed_at", "last_login_at", "disabled_at"]),
+    ("devices", "id", &["first_seen", "last_seen", "proved_at", "acknowledged_at", "sync_noted_at", "forgotten_at"]),
+    ("sessions", "id", &["ended_at", "key_used_at", "used_after_end_at"]),
+    ("drafts", "account_id, id", &["updated_at", "deleted_at"]),
+    ("operations", "account_id, id", &["at"]),
+    ("audit_repeats", "account_id, kind", &["began_at", "last_at"]),
+    ("former_keys", "account_id, id", &["replaced_at"]),
+    ("instance", "id", &["unconfirmed_at"]),
+    ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
+    ("throttle_tries", "subject, try_id", &["began_at"]),
+];
+
+/// Times to which more belongs: table, key, column, what is set.
+const LINKED: &[(&str, &str, &str, &str)] = &[
+    // The ends move with the times from which they count.
+    ("sessions", "id", "last_activity", "expires_at = expires_at - (last_activity - {now}), last_activity = {now}"),
+    (
+        "sessions",
+        "id",
+        "created_at",
+        "expires_at = {least}(expires_at, absolute_expires_at - (created_at - {now})), \
+         absolute_expires_at = absolute_expires_at - (created_at - {now}), created_at = {now}",
+    ),
+    // Whether the password was changed after this confirmation is not known any more, so the confirmation has run out.
+    ("sessions", "id", "authenticated_at", "authenticated_at = {long_ago}"),
+];
+
+/// How a time is written in one engine's SQL.
+struct Dialect {
+    now: &'static str,
+    second: &'static str,
+    least: &'static str,
+    skip_locked: &'static str,
+}
+
+const POSTGRES: Dialect = Dialect {
+    now: express::POSTGRES_NOW,
+    second: "interval '1 second'",
+    least: "LEAST",
+    skip_locked: " FOR UPDATE SKIP LOCKED",
+};
+const SQLITE: Dialect = Dialect { now: express::SQLITE_NOW, second: "1000000", least: "min", skip_locked: "" };
+
+impl Db {
+    /// Sets every stored time that lies in the future to now; how many rows that changed.
+    ///
+    /// # Errors
+    /// When the database is away; what was done before stays done.
+    pub async fn settle_future(&self) -> Result<usize> {
+        let mut settled = 0;
+        for (table, key, column, set) in LINKED {
+            settled += self.settle(table, key, &format!("{column} > {{latest}}"), set).await?;
+        }
+        for (table, key, columns) in PAST {
+            let ahead: Vec<_> = columns.iter().map(|column| format!("{column} > {{latest}}")).collect();
+            let set = columns
+                .iter()
+                .map(|column| format!("{column} = CASE WHEN {column} > {{latest}} THEN {{now}} ELSE {column} END"));
+            let set: Vec<_> = set.collect();
+            settled += self.settle(table, key, &ahead.join(" OR "), &set.join(", ")).await?;
+        }
+        let links = "expires_at = {now} + 86400 * {second}";
+        let too_far = "expires_at - 86400 * {second} > {latest}";
+        settled += self.settle("setup_links", "secret_hash", too_far, links).await?;
+        if settled > 0 {
+            tracing::warn!(settled, "the database's clock was ahead and went back: stored times in the future are now");
+        }
+        Ok(settled)
+    }
+
+    /// The columns that are settled, as `table.column`.
+    pub fn settled_columns() -> Vec<String> {
+        let past = PAST.iter().flat_map(|(table, _, columns)| columns.iter().map(move |column| (*table, *column)));
+        let linked = LINKED.iter().map(|(table, _, column, _)| (*table, *column));
+        past.chain(linked).map(|(table, column)| format!("{table}.{column}")).collect()
+    }
+
+    /// Looks first whether there is such a row at all: a statement that only reads keeps nobody from writing.
+    async fn settle(&self, table: &str, key: &str, ahead: &str, set: &str) -> Result<usize> {
+        let first = format!("SELECT 1 AS found FROM {table} WHERE {ahead} LIMIT 1");
+        let found = async move |conn: &mut Conn<'_>| {
+            let query = Dialect::of(conn).write(&first);
+            let found: Option<Found> = find!(conn, get_result(diesel::sql_query(query)))?;
+            Ok(found.is_some())
+        };
+        if !self.read(found).await? {
+            return Ok(0);
+        }
+        let statement = format!(
+            "UPDATE {table} SET {set} WHERE ({ahead}) AND ({key}) IN \
+             (SELECT {key} FROM {table} WHERE {ahead} ORDER BY {key} LIMIT {BATCH}{{skip_locked}})"
+        );
+        let mut settled = 0;
+        loop {
+            let statement = statement.clone();
+            let rows = self
+                .statement(async move |conn: &mut Conn<'_>| {
+                    let statement = Dialect::of(conn).write(&statement);
+                    run!(conn, execute(diesel::sql_query(statement)))
+                })
+                .await?;
+            settled += rows;
+            if rows < BATCH {
+                return Ok(settled);
+            }
+        }
+    }
+}
+
+/// A row was found.
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    #[expect(dead_code, reason = "a query has at least one column")]
+    found: i32,
+}
+
+impl Dialect {
+    fn of(conn: &Conn<'_>) -> &'static Self {
+        match &conn.engine {
+            EngineConn::Postgres(..) => &POSTGRES,
+            EngineConn::Sqlite(_) => &SQLITE,
+        }
+    }
+
+    fn write(&self, statement: &str) -> String {
+        let Self { now, second, least, skip_locked } = self;
+        statement
+            .replace("{latest}", &format!("({now} + 5 * {second})"))
+            .replace("{long_ago}", &format!("({now} - 86400 * {second})"))
+            .replace("{now}", now)
+            .replace("{second}", second)
+            .replace("{least}", least)
+            .replace("{skip_locked}", skip_locked)
+    }
+}

@@ -1,0 +1,238 @@
+//! SQLite: many readers and one writer, each unit of work in one hop to a thread that may block.
+//!
+//! Invariant: waiting for a lane is asynchronous and bounded, so that a locked file never eats the threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::{
+    SqliteConnection,
+    connection::SimpleConnection as _,
+    r2d2::{ConnectionManager, CustomizeConnection, Pool},
+};
+use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
+
+use super::{
+    Conn, EngineConn, TrailKeysCell, email_keys,
+    file::{self, OpenFile},
+    foreign, inspect, migrate,
+    notify::{Outbox, Tell},
+};
+use crate::base::db::sqlite_sockets::Beside;
+use crate::base::{
+    error::{Away, Error, Result},
+    metrics::{Metrics, Pool as Figures},
+    settings::Settings,
+};
+
+/// How long the emptying of the log waits for readers; writers wait for it.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The two lanes of a file.
+pub(super) struct Lanes {
+    readers: Lane,
+    writer: Lane,
+    trail_keys: TrailKeysCell,
+    beside: Arc<Beside>,
+    file: Arc<OpenFile>,
+}
+
+struct Lane {
+    file: Arc<OpenFile>,
+    path: PathBuf,
+    pool: Pool<ConnectionManager<SqliteConnection>>,
+    places: Arc<Semaphore>,
+    wait: Duration,
+    deadline: Duration,
+    busy_timeout: Duration,
+    size: usize,
+    metrics: Metrics,
+}
+
+/// What every connection is told first.
+#[derive(Debug)]
+struct Pragmas {
+    busy_timeout: Duration,
+}
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
+    fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        conn.batch_execute(&format!(
+            "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA secure_delete = ON;",
+            self.busy_timeout.as_millis()
+        ))
+        .map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+impl Lanes {
+    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
+        let file = Arc::new(OpenFile::new(path)?);
+        let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
+        let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
+        let beside = Arc::new(Beside::new(path, Some(Arc::clone(&file)), trail_keys.clone()));
+        Ok(Self { readers, writer, trail_keys, beside, file })
+    }
+
+    pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFn(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        self.readers
+            .hop(move |conn| finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut Outbox::default()))))
+            .await
+    }
+
+    pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        let (beside, file) = (Arc::clone(&self.beside), Arc::clone(&self.file));
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
+            file.check()?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
+    }
+
+    pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
+    {
+        let (keys, beside, file) = (self.trail_keys.clone(), Arc::clone(&self.beside), Arc::clone(&self.file));
+        let told = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            let whole = async |conn: &mut SqliteConnection| {
+                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.get());
+                let value = work(&mut conn).await?;
+                conn.finish().await.map(|()| value)
+            };
+            let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
+            // Replaced meanwhile: nobody will find what was committed.
+            file.check()?;
+            beside.tell(outbox);
+            Ok(value)
+        };
+        self.writer.hop(told).await
+    }
+
+    /// Listens to this process and those beside it.
+    pub(super) async fn listen(&self, tell: Tell) {
+        self.beside.listen(tell).await;
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let lanes = [&self.readers, &self.writer];
+        Figures {
+            max: lanes.iter().map(|lane| lane.size).sum(),
+            open: lanes.iter().map(|lane| lane.pool.state().connections as usize).sum(),
+            in_use: lanes.iter().map(|lane| lane.size - lane.places.available_permits().min(lane.size)).sum(),
+        }
+    }
+
+    /// Takes what was overwritten out of the log beside the file too. Somebody who reads just now is no reason to wait: then
+    /// the next time does it.
+    pub(super) async fn empty_the_log(&self) -> Result<()> {
+        let usual = self.writer.busy_timeout.as_millis();
+        self.writer
+            .hop(move |conn| {
+                let short = LOG_PATIENCE.as_millis();
+                let emptied =
+                    conn.batch_execute(&format!("PRAGMA busy_timeout = {short}; PRAGMA wal_checkpoint(TRUNCATE);"));
+                conn.batch_execute(&format!("PRAGMA busy_timeout = {usual};"))?;
+                Ok(emptied?)
+            })
+            .await
+    }
+
+    pub(super) async fn migrate(&self) -> Result<()> {
+        let path = self.writer.path.clone();
+        // Before it is opened for writing, which would turn another program's file into one with a log. What cannot be
+        // looked at, since another process is making it, is found out by the writer.
+        let look = move || match inspect::foreign_table(&path) {
+            Ok(Some(table)) => {
+                let place = format!("the database file {}", path.display());
+                Err(foreign::refusal(&table, &place, "name another file"))
+            }
+            Ok(None) | Err(_) => Ok(()),
+        };
+        tokio::task::spawn_blocking(look).await.map_err(Error::bug)??;
+        let file = Arc::clone(&self.file);
+        self.writer
+            .hop(move |conn| {
+                conn.immediate_transaction(|conn| {
+                    migrate::bring_up_to_date(conn, migrate::SQLITE, |conn| email_keys::bring_up_to_date!(conn))
+                })?;
+                file.keep_log()
+            })
+            .await
+    }
+}
+
+impl Lane {
+    fn open(path: &Path, file: &Arc<OpenFile>, size: usize, settings: &Settings, metrics: Metrics) -> Result<Self> {
+        let pool = Pool::builder()
+            .max_size(u32::try_from(size).unwrap_or(u32::MAX))
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            // They stay open, so that the file's log does too.
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(settings.pool_timeout.max(Duration::from_millis(1)))
+            .connection_customizer(Box::new(Pragmas { busy_timeout: settings.statement_timeout }))
+            .build_unchecked(ConnectionManager::new(file::url(path, "rw")));
+        Ok(Self {
+            file: Arc::clone(file),
+            path: path.to_owned(),
+            pool,
+            places: Arc::new(Semaphore::new(size)),
+            wait: settings.pool_timeout,
+            // The wait for another process's lock comes before the work itself.
+            deadline: settings.statement_timeout * 2,
+            busy_timeout: settings.statement_timeout,
+            size,
+            metrics,
+        })
+    }
+
+    /// One unit of work on a thread that may block. The place is given back when the work is really done, even if
+    /// nobody waits for it any more.
+    async fn hop<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let wait = self.metrics.database_wait();
+        let place = tokio::time::timeout(self.wait, Arc::clone(&self.places).acquire_owned())
+            .await
+            .map_err(|_| Error::unavailable(Away::Busy, "no database connection became free in time"))?
+            .map_err(Error::bug)?;
+        drop(wait);
+        let (pool, file) = (self.pool.clone(), Arc::clone(&self.file));
+        let hop = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            file.check()?;
+            let mut conn = pool.get().map_err(|error| Error::unavailable(Away::Database, error))?;
+            work(&mut conn)
+        });
+        match tokio::time::timeout(self.deadline, hop).await {
+            Ok(Ok(result)) => result.map_err(|error| file::explained(&self.path, error)),
+            Ok(Err(panic)) => Err(Error::bug(panic)),
+            Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work passed its deadline")),
+        }
+    }
+}
+
+/// The outcome of work that never waits, since every query on SQLite is done when it returns.
+fn finish<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    work.now_or_never().unwrap_or_else(|| Err(Error::bug("a unit of work waited for something else than the database")))
+}

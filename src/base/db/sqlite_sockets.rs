@@ -1,0 +1,326 @@
+//! Processes beside one another on one SQLite file: each that listens has a socket in the file's folder, and whoever
+//! commits something tells all of them before it goes on. Called by the lanes of [`sqlite`](super::sqlite).
+//!
+//! Invariant: when a commit that announces something returns, every listener that answers in time has heard of it. One that
+//! has not is not waited for again for a minute, and hears nothing in it. Nobody may answer from memory on the strength of
+//! this alone: whoever would, has to look after each gap that is as long as that one's silence.
+
+use std::collections::HashMap;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant as Stopwatch};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+};
+
+use super::notify::{Outbox, Tell, said, stamped};
+use super::{
+    Heard, Instant, TrailKeysCell,
+    file::{FileId, OpenFile},
+};
+use crate::base::{keys::TrailKeys, outage::Outage, secret};
+
+/// How long a commit waits for another process to hear of it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one that was not heard of in that time is left alone, so that it holds up one commit and not all.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// How long a listener waits before it tries again to make its socket.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long one connection may hold up the others of a listener.
+const SLOWEST: Duration = Duration::from_millis(800);
+/// What one connection may say, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// Longest path of a socket that every system takes (POSIX leaves it open; 104 with BSD, 108 with Linux).
+const LONGEST_PATH: usize = 100;
+/// How much of the file's name is in the socket's.
+const LONGEST_STEM: usize = 32;
+const SUFFIX: &str = ".sock";
+const HEARD: &[u8] = b"heard\n";
+/// Asks a listener which file it has open, and which keys.
+const WHO: &str = "who\n";
+/// How often a listener looks whether its socket is still where others look for it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The processes on one file.
+pub(super) struct Beside {
+    path: PathBuf,
+    /// The file that this process has open, whatever the path names by now. `None` for a process that only asks.
+    open: Option<Arc<OpenFile>>,
+    keys: TrailKeysCell,
+    own: Mutex<Own>,
+    /// Sockets that did not answer in time, and when that was.
+    silent: Mutex<HashMap<String, Stopwatch>>,
+}
+
+/// This process's listener.
+#[derive(Default)]
+struct Own {
+    tell: Option<Tell>,
+    socket: Option<PathBuf>,
+}
+
+/// Where the processes on a file find one another.
+struct Place {
+    folder: PathBuf,
+    /// The file's name there.
+    name: String,
+    prefix: String,
+    /// The file's owner, whose processes alone are told.
+    owner: Option<u32>,
+}
+
+/// What a listener says of itself.
+pub(super) struct Server {
+    /// The file that it has open, whatever the path names by now.
+    pub(super) file: FileId,
+    /// The ids of its keys; `None` before it has read them.
+    pub(super) keys: Option<String>,
+    /// The log of the file and its index, as it has them open; `None` if it does not say.
+    pub(super) log: Option<[FileId; 2]>,
+}
+
+impl Place {
+    /// Looked up each time: the file may have been replaced, or its folder.
+    fn of(path: &Path) -> Self {
+        // Who comes by another name, or through a link, is beside the same file all the same.
+        let file = path.canonicalize().unwrap_or_else(|_| {
+            let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+            folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
+        });
+        let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Two files whose names begin alike tell one another what does not concern them, which harms nobody.
+        let stem: String = name.chars().filter(char::is_ascii).take(LONGEST_STEM).collect();
+        let owner = std::fs::metadata(&file).or_else(|_| std::fs::metadata(&folder)).ok().map(|file| file.uid());
+        Self { folder, name, prefix: format!("{stem}.live-"), owner }
+    }
+}
+
+impl Beside {
+    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: TrailKeysCell) -> Self {
+        Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
+    }
+
+    /// The servers on the file that the path names, or that it named when they began.
+    pub(super) async fn servers(&self) -> Vec<Server> {
+        let place = Place::of(&self.path);
+        let asked = self.others(&place).into_iter().map(async |name| {
+            let answer = async {
+                let reach = Reach::new(&place.folder, &name)?;
+                let mut stream = UnixStream::connect(&reach.path).await?;
+                stream.write_all(WHO.as_bytes()).await?;
+                stream.shutdown().await?;
+                let mut answer = String::new();
+                stream.take(LONGEST).read_to_string(&mut answer).await.map(|_| answer)
+            };
+            let answer = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?;
+            let mut lines = answer.lines();
+            let (name, file, keys) = (lines.next()?, lines.next()?, lines.next());
+            let file = FileId::parse(file).filter(|_| name == place.name)?;
+            let log = lines.next().and_then(|log| log.split_once(','));
+            let log = log.and_then(|(log, index)| Some([FileId::parse(log)?, FileId::parse(index)?]));
+            Some(Server { file, keys: keys.filter(|keys| !keys.is_empty()).map(str::to_owned), log })
+        });
+        futures_util::future::join_all(asked.collect::<Vec<_>>()).await.into_iter().flatten().collect()
+    }
+
+    /// The answer to [`WHO`].
+    fn who(&self) -> String {
+        let Some(open) = &self.open else { return String::new() };
+        let keys = self.keys.get().map(TrailKeys::ids).unwrap_or_default();
+        let log = open.log().map(|[log, index]| format!("{log},{index}")).unwrap_or_default();
+        format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
+    }
+
+    /// Tells this process's listener and all others. Waits for each of them, on a thread that may block.
+    pub(super) fn tell(&self, outbox: Outbox) {
+        if outbox.is_empty() {
+            return;
+        }
+        let announced = outbox.announced.into_iter().map(|(at, text)| (Some(at), text));
+        let notes: Vec<_> = announced.chain(outbox.mentioned.into_iter().map(|text| (None, text))).collect();
+        let tell = self.own().tell.clone();
+        if let Some(tell) = tell {
+            for (at, text) in &notes {
+                tell(Heard::Said { at: *at, text: text.clone() });
+            }
+        }
+        let place = Place::of(&self.path);
+        let others = self.others(&place);
+        if others.is_empty() {
+            return;
+        }
+        let lines: String = notes.iter().map(|(at, text)| line(*at, text)).collect();
+        tokio::runtime::Handle::current().block_on(async {
+            futures_util::future::join_all(others.iter().map(|name| self.tell_other(&place, name, &lines))).await;
+        });
+    }
+
+    /// Listens, until this is dropped.
+    pub(super) async fn listen(&self, tell: Tell) {
+        self.own().tell = Some(tell.clone());
+        let _until_dropped = Leave(self);
+        let mut outage = Outage::new("listening to commands beside this server");
+        loop {
+            match self.open_socket() {
+                Ok(listener) => {
+                    outage.over();
+                    tell(Heard::Sure);
+                    let error = tokio::select! {
+                        error = self.hear(&listener, &tell) => Some(error),
+                        () = self.moved() => None,
+                    };
+                    tell(Heard::Unsure);
+                    let Some(error) = error else { continue };
+                    outage.failed(&error);
+                }
+                Err(error) => outage.failed(&error),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// A socket of this process's own. It gets its name only when it can be connected to, so that nobody takes it for one
+    /// that was left behind.
+    fn open_socket(&self) -> io::Result<UnixListener> {
+        self.remove_own();
+        let random = secret::random_name("").map_err(io::Error::other)?;
+        let place = Place::of(&self.path);
+        let name = format!("{}{}", place.prefix, random.chars().take(12).collect::<String>());
+        let draft = Reach::new(&place.folder, &format!("{name}.new"))?;
+        let listener = UnixListener::bind(&draft.path)?;
+        std::fs::set_permissions(&draft.path, Permissions::from_mode(0o600))?;
+        let socket = place.folder.join(format!("{name}{SUFFIX}"));
+        std::fs::rename(&draft.path, &socket)?;
+        self.own().socket = Some(socket);
+        Ok(listener)
+    }
+
+    /// Waits until the socket is not where others look for it any more.
+    async fn moved(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let socket = self.own().socket.clone().unwrap_or_default();
+            let place = Place::of(&self.path);
+            let named = socket.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&place.prefix));
+            if socket.parent() != Some(&place.folder) || !named || !socket.exists() {
+                return;
+            }
+        }
+    }
+
+    /// Hears whoever connects, until the socket fails. One after the other: each has little to say.
+    async fn hear(&self, listener: &UnixListener, tell: &Tell) -> io::Error {
+        loop {
+            let mut stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => return error,
+            };
+            let heard = async {
+                let mut lines = String::new();
+                (&mut stream).take(LONGEST).read_to_string(&mut lines).await?;
+                if lines == WHO {
+                    return stream.write_all(self.who().as_bytes()).await;
+                }
+                for line in lines.lines() {
+                    tell(said(line));
+                }
+                stream.write_all(HEARD).await
+            };
+            if let Ok(Err(error)) = tokio::time::timeout(SLOWEST, heard).await {
+                tracing::debug!(%error, "message of another process not understood");
+            }
+        }
+    }
+
+    /// The sockets beside this process's own. Anybody who may write in the folder can put one there, and take their time to
+    /// answer: only those of the file's owner are meant.
+    fn others(&self, place: &Place) -> Vec<String> {
+        let own = self.own().socket.as_ref().and_then(|own| own.file_name()?.to_str().map(str::to_owned));
+        self.silent().retain(|_, since| since.elapsed() < LEFT_ALONE);
+        let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
+        let ours = entries.filter(|entry| {
+            entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == place.owner)
+        });
+        ours.filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.starts_with(&place.prefix) && name.ends_with(SUFFIX) && Some(name) != own.as_ref())
+            .filter(|name| !self.silent().contains_key(name))
+            .collect()
+    }
+
+    async fn tell_other(&self, place: &Place, name: &str, lines: &str) {
+        let told = async {
+            let reach = Reach::new(&place.folder, name)?;
+            let mut stream = UnixStream::connect(&reach.path).await?;
+            stream.write_all(lines.as_bytes()).await?;
+            stream.shutdown().await?;
+            let mut answer = [0; HEARD.len()];
+            stream.read_exact(&mut answer).await.map(drop)
+        };
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(())) => {}
+            // Its process is gone and could not take it along.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                let _ = std::fs::remove_file(place.folder.join(name));
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a server beside this process was not told"),
+            Err(_) => {
+                tracing::warn!("a server beside this process did not answer in time and is left alone for a minute");
+                self.silent().insert(name.to_owned(), Stopwatch::now());
+            }
+        }
+    }
+
+    fn remove_own(&self) {
+        if let Some(socket) = self.own().socket.take() {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+
+    fn silent(&self) -> MutexGuard<'_, HashMap<String, Stopwatch>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the listener's socket along.
+struct Leave<'a>(&'a Beside);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.remove_own();
+        self.0.own().tell = None;
+    }
+}
+
+fn line(at: Option<Instant>, text: &str) -> String {
+    format!("{}\n", stamped(at, text).replace('\n', " "))
+}
+
+/// A path to a socket that is short enough: through the folder's open descriptor where the path itself is not.
+struct Reach {
+    path: PathBuf,
+    _folder: Option<File>,
+}
+
+impl Reach {
+    fn new(folder: &Path, name: &str) -> io::Result<Self> {
+        let path = folder.join(name);
+        if path.as_os_str().len() <= LONGEST_PATH {
+            return Ok(Self { path, _folder: None });
+        }
+        let open = File::open(folder)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{name}", open.as_raw_fd()));
+        Ok(Self { path, _folder: Some(open) })
+    }
+}

@@ -1,0 +1,299 @@
+//! The key file: the keys that sign cookies, form tokens and the audit trail, one a line, shared by all nodes. The first
+//! signs, all verify; a line `trail:KEY` verifies the trail alone. Read at start by `serve` and by commands that record.
+//!
+//! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
+
+mod derivation;
+mod make;
+mod trail;
+
+use std::io;
+use std::path::Path;
+
+use actix_web::cookie::{Cookie, CookieJar, Key};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    prelude::BASE64_STANDARD_NO_PAD,
+};
+use sha2::{Digest as _, Sha256};
+
+use self::make::{WAYS, Way};
+pub use self::{
+    derivation::DerivationKeys,
+    make::private_folder,
+    trail::{AccountKey, TrailKey, TrailKeys},
+};
+use crate::base::{
+    error::{Error, Result},
+    secret,
+};
+
+/// Bytes of a key: what the cookie signer derives its own from.
+const KEY_BYTES: usize = 64;
+/// Begins the line of a key that signs and verifies nothing any more but the events of its time.
+const TRAIL_ONLY: &str = "trail:";
+
+/// With padding or without, so that `head -c 64 /dev/urandom | base64 -w0` makes a line too.
+const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The keys of the file, the signing one first.
+#[derive(Clone)]
+pub struct Keys {
+    keys: Vec<SigningKey>,
+    trail: TrailKeys,
+    made_now: bool,
+}
+
+#[derive(Clone)]
+struct SigningKey {
+    cookies: Key,
+    forms: Vec<u8>,
+    sessions: Vec<u8>,
+    addresses: Vec<u8>,
+    revisions: Vec<u8>,
+    trail: TrailKey,
+    fingerprint: String,
+}
+
+impl Keys {
+    /// Reads the file; makes it, with one random key, if it is missing. Several nodes may do so at once: one wins
+    /// and all read the same.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, or holds something else than keys.
+    pub fn read_or_make(path: &Path) -> Result<Self> {
+        if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+            // A node that starts at the same moment may be about to write it.
+            let text = make::read_whole(path).map_err(|error| unusable(path, &error))?;
+            return Self::parse(&text, path);
+        }
+        if let Some(keys) = Self::read(path)? {
+            return Ok(keys);
+        }
+        Self::make(path, &WAYS)
+    }
+
+    fn make(path: &Path, ways: &[Way]) -> Result<Self> {
+        let made_now = make::make(path, ways).map_err(|error| unusable(path, &error))?;
+        let text = make::read_whole(path).map_err(|error| unusable(path, &error))?;
+        Ok(Self { made_now, ..Self::parse(&text, path)? })
+    }
+
+    /// Reads the file and makes nothing; `None` if it is missing.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else than keys.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(path, &error)),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let (past, lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(TRAIL_ONLY));
+        let keys: Option<Vec<_>> = lines.into_iter().map(SigningKey::parse).collect();
+        let past: Option<Vec<_>> = past.iter().map(|line| SigningKey::parse(line[TRAIL_ONLY.len()..].trim())).collect();
+        let both = keys.filter(|keys| !keys.is_empty()).zip(past);
+        both.map(|(keys, past)| {
+            let trail = TrailKeys::new(keys.iter().chain(&past).map(|key| key.trail.clone()));
+            Self { keys, trail, made_now: false }
+        })
+        .ok_or_else(|| {
+            Error::Invalid(format!(
+                "the key file {} (SESSILE_KEY_FILE) holds something else than keys: restore it from your backup",
+                path.display()
+            ))
+        })
+    }
+
+    /// Takes back the file if this process has made it, since it turned out that another was needed: nobody is to take it
+    /// for the right one.
+    pub fn take_back(&self, path: &Path) {
+        if self.made_now
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(%error, "the key file that was made in vain is still there");
+        }
+    }
+
+    /// The key that signs cookies.
+    pub fn cookie_key(&self) -> Key {
+        self.keys[0].cookies.clone()
+    }
+
+    /// What a signed cookie holds, whichever of the keys signed it; `None` if none did.
+    pub fn verify_cookie(&self, cookie: &Cookie<'static>) -> Option<String> {
+        self.keys.iter().find_map(|key| {
+            let mut jar = CookieJar::new();
+            jar.add_original(cookie.clone());
+            let verified = jar.signed(&key.cookies).get(cookie.name())?;
+            Some(verified.value().to_owned())
+        })
+    }
+
+    /// The same cookie signed by the first key.
+    pub fn sign_cookie(&self, name: &str, value: String) -> Cookie<'static> {
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&self.keys[0].cookies).add(Cookie::new(name.to_owned(), value));
+        jar.get(name).cloned().unwrap_or_else(|| Cookie::new(name.to_owned(), ""))
+    }
+
+    /// A text that only this instance can make from `subject`.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn form_token(&self, subject: &str) -> Result<String> {
+        secret::sign(&self.keys[0].forms, subject)
+    }
+
+    /// Whether one of the keys made `token` from `subject`.
+    pub fn is_form_token(&self, token: &str, subject: &str) -> bool {
+        self.keys
+            .iter()
+            .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
+    }
+
+    /// The keys from which the secrets of sessions and devices are derived.
+    pub fn derivation(&self) -> DerivationKeys {
+        DerivationKeys::new(self.keys.iter().map(|key| key.sessions.clone()))
+    }
+
+    /// A name of a network address that only this instance can make, and nobody can read.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn conceal_address(&self, network: &str) -> Result<String> {
+        secret::sign(&self.keys[0].addresses, network)
+    }
+
+    /// A seal that shows later that this instance gave out `revision`.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn seal_revision(&self, revision: &str) -> Result<String> {
+        secret::sign(&self.keys[0].revisions, revision)
+    }
+
+    /// Whether one of the keys made `seal` for `revision`.
+    pub fn has_sealed_revision(&self, revision: &str, seal: &str) -> bool {
+        self.keys
+            .iter()
+            .any(|key| secret::sign(&key.revisions, revision).is_ok_and(|right| secret::same_text(&right, seal)))
+    }
+
+    /// The keys of the audit trail, each derived from one of the file's.
+    pub fn trail(&self) -> &TrailKeys {
+        &self.trail
+    }
+
+    /// The signing key's fingerprint, which the database keeps: it opens nothing.
+    pub fn fingerprint(&self) -> &str {
+        &self.keys[0].fingerprint
+    }
+
+    /// Whether one of the keys has this fingerprint.
+    pub fn knows(&self, fingerprint: &str) -> bool {
+        self.keys.iter().any(|key| key.fingerprint == fingerprint)
+    }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({} keys)", self.keys.len())
+    }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Error {
+    Error::Invalid(format!("the key file {} cannot be used: {error}; see SESSILE_KEY_FILE", path.display()))
+}
+
+impl SigningKey {
+    fn parse(line: &str) -> Option<Self> {
+        let bytes = ANY_BASE64.decode(line).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
+        let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(&bytes).finalize().to_vec();
+        Some(Self {
+            cookies: Key::from(&bytes),
+            forms: derived("sessile form tokens"),
+            sessions: derived("sessile session keys"),
+            addresses: derived("sessile network addresses"),
+            revisions: derived("sessile revisions of drafts"),
+            trail: TrailKey::new(derived("sessile audit trail")),
+            fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn folder() -> std::path::PathBuf {
+        std::env::temp_dir().join(secret::random_name("sessile-key-").unwrap())
+    }
+
+    #[test]
+    fn eight_nodes_that_start_at_once_share_one_key() {
+        let path = folder().join("data/session.key");
+        let fingerprints: Vec<String> = std::thread::scope(|scope| {
+            let nodes: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Keys::read_or_make(&path).unwrap().fingerprint().to_owned())).collect();
+            nodes.into_iter().map(|node| node.join().unwrap()).collect()
+        });
+        assert!(fingerprints.iter().all(|one| *one == fingerprints[0]));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_an_older_key_signed_is_still_good() {
+        let line = |n: u8| BASE64_STANDARD_NO_PAD.encode([n; KEY_BYTES]);
+        let old = Keys::parse(&line(1), Path::new("k")).unwrap();
+        let both = Keys::parse(&format!("{}\n{}\n", line(2), line(1)), Path::new("k")).unwrap();
+        let cookie = old.sign_cookie("aiq_session", "value".into());
+        assert_eq!(both.verify_cookie(&cookie).as_deref(), Some("value"));
+        assert_eq!(old.verify_cookie(&both.sign_cookie("aiq_session", "value".into())), None);
+        assert!(both.is_form_token(&old.form_token("s").unwrap(), "s"));
+        assert!(both.knows(old.fingerprint()) && !old.knows(both.fingerprint()));
+    }
+
+    #[test]
+    fn a_line_may_have_its_padding_or_not() {
+        let bare = BASE64_STANDARD_NO_PAD.encode([3; KEY_BYTES]);
+        let padded = base64::prelude::BASE64_STANDARD.encode([3; KEY_BYTES]);
+        assert_eq!((bare.len(), padded.len()), (86, 88));
+        let read = |text: &str| Keys::parse(text, Path::new("k")).unwrap().fingerprint().to_owned();
+        assert_eq!(read(&bare), read(&padded));
+        // As `base64 -w0 >>` leaves it: without the end of the line.
+        assert_eq!(Keys::parse(&format!("{bare}\n{padded}"), Path::new("k")).unwrap().keys.len(), 2);
+    }
+
+    #[test]
+    fn a_key_kept_for_the_trail_alone_verifies_no_cookie() {
+        let line = |n: u8| BASE64_STANDARD_NO_PAD.encode([n; KEY_BYTES]);
+        let old = Keys::parse(&line(1), Path::new("k")).unwrap();
+        let kept = Keys::parse(&format!("trail: {}\n{}\n", line(1), line(2)), Path::new("k")).unwrap();
+        assert!(kept.trail().find(old.trail().signing().id()).is_some());
+        assert_ne!(kept.trail().signing().id(), old.trail().signing().id());
+        assert_eq!(kept.verify_cookie(&old.sign_cookie("aiq_session", "value".into())), None);
+        assert!(!kept.knows(old.fingerprint()));
+        assert!(Keys::parse(&format!("trail:{}", line(1)), Path::new("k")).is_err(), "no key signs");
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused() {
+        let run_together = BASE64_STANDARD_NO_PAD.encode([3; KEY_BYTES]).repeat(2);
+        for text in ["", "\n", "short", &"A".repeat(200), &run_together] {
+            assert!(Keys::parse(text, Path::new("k")).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The keys that seal the audit trail. Derived from the keys of the file for this purpose alone, and once more for each
+//! account. Used by `audit` through the transaction that records.
+//!
+//! Invariant: a key's id is derived from it one way, so that the database may hold it.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::base::error::{Error, Result};
+
+/// The trail's keys: the first seals, all verify. Cheap to clone.
+#[derive(Clone)]
+pub struct TrailKeys(Arc<[TrailKey]>);
+
+/// One of them.
+#[derive(Clone)]
+pub struct TrailKey {
+    id: String,
+    key: Vec<u8>,
+}
+
+/// What seals the trail of one account.
+pub struct AccountKey(Hmac<Sha256>);
+
+impl TrailKeys {
+    pub(super) fn new(keys: impl Iterator<Item = TrailKey>) -> Self {
+        Self(keys.collect())
+    }
+
+    /// The ids of all, the sealing one first: they open nothing.
+    pub fn ids(&self) -> String {
+        self.0.iter().map(TrailKey::id).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The key that seals.
+    pub fn signing(&self) -> &TrailKey {
+        &self.0[0]
+    }
+
+    /// The key of this id, if the file holds it.
+    pub fn find(&self, id: &str) -> Option<&TrailKey> {
+        self.0.iter().find(|key| key.id == id)
+    }
+}
+
+impl std::fmt::Debug for TrailKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(TrailKey::id)).finish()
+    }
+}
+
+impl TrailKey {
+    pub(super) fn new(key: Vec<u8>) -> Self {
+        let id = Sha256::new().chain_update("sessile audit trail key id").chain_update(&key).finalize();
+        Self { id: BASE64_URL_SAFE_NO_PAD.encode(&id[..9]), key }
+    }
+
+    /// Names the key beside what it sealed; opens nothing.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The key of one account's trail.
+    ///
+    /// # Errors
+    /// Never in practice: HMAC takes keys of any length.
+    pub fn of_account(&self, account_id: &str) -> Result<AccountKey> {
+        let keyed =
+            |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).map_err(|error| Error::bug(format!("hmac: {error}")));
+        let derived = keyed(&self.key)?.chain_update(account_id).finalize().into_bytes();
+        keyed(&derived).map(AccountKey)
+    }
+}
+
+impl AccountKey {
+    /// HMAC-SHA256 of a message.
+    pub fn seal(&self, message: &[u8]) -> Vec<u8> {
+        self.0.clone().chain_update(message).finalize().into_bytes().to_vec()
+    }
+
+    /// Whether `mac` is the message's, in a time that does not tell how far they agree.
+    pub fn sealed(&self, message: &[u8], mac: &[u8]) -> bool {
+        self.0.clone().chain_update(message).verify_slice(mac).is_ok()
+    }
+}

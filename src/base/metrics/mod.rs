@@ -1,0 +1,218 @@
+//! What this node counts and times, for `GET /metrics`. [`Db`](crate::base::db::Db) carries the handle, since whoever has
+//! something to record has the database at hand; `ops` renders it.
+//!
+//! Invariant: no label holds anything that a client chose: routes are patterns, methods and outcomes are words of ours.
+
+mod counts;
+
+use std::sync::{Arc, atomic::Ordering};
+use std::time::{Duration, Instant as Stopwatch};
+
+use self::counts::{Answered, Asked, Counts, fault_word};
+use crate::base::error::{Away, Error, Result};
+
+/// The route of an address that is none of ours.
+const NO_ROUTE: &str = "none";
+
+/// The counts. Cheap to clone; all clones share them.
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Counts>);
+
+/// What is not counted but looked at when somebody asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Present {
+    /// The database's connections.
+    pub pool: Pool,
+    /// Passwords that are being hashed or wait for it.
+    pub hashes_waiting: usize,
+    /// Touches that are not written yet.
+    pub touches_waiting: usize,
+    /// How long the oldest of them has waited.
+    pub oldest_touch: Duration,
+    /// Sessions that live, as last counted; `None` before the database has answered that once.
+    pub live_sessions: Option<i64>,
+    /// Lines of the log that were not written, since the start.
+    pub log_lines_lost: u64,
+    /// Requests that a proxy passed on with another host than the browser's, and how long ago the last one was.
+    pub wrong_hosts: (u64, Option<Duration>),
+}
+
+/// The connections to the database, of all lanes together.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pool {
+    /// How many there may be.
+    pub max: usize,
+    /// How many are open.
+    pub open: usize,
+    /// How many are lent to a unit of work.
+    pub in_use: usize,
+}
+
+impl Metrics {
+    /// A request was answered. `route` is the pattern of its address, such as `/api/sessions/{id}`.
+    pub fn request(&self, method: &str, route: Option<String>, status: u16, took: Duration) {
+        let method = known_method(method);
+        let route = route.unwrap_or_else(|| NO_ROUTE.to_owned());
+        let asked = Asked { method, route };
+        self.0.request_seconds.get_or_create(&asked).observe(took.as_secs_f64());
+        self.0.requests.get_or_create(&Answered { method, route: asked.route, status }).inc();
+    }
+
+    /// A session was looked up: `live`, `ended`, `former` (a key from before a rotation), `unknown`, or `failed` when the
+    /// database was away.
+    pub fn session_load(&self, found: &'static str) {
+        self.0.session_loads.get_or_create(&[("found", found)]).inc();
+    }
+
+    /// A touch was queued.
+    pub fn touch_queued(&self) {
+        self.0.touches_queued.inc();
+    }
+
+    /// Touches were written.
+    pub fn touches_flushed(&self, count: usize) {
+        self.0.touches_flushed.inc_by(count as u64);
+    }
+
+    /// A sweep came to its `end`, `done` or `failed`.
+    pub fn sweep(&self, end: &'static str) {
+        self.0.sweeps.get_or_create(&[("end", end)]).inc();
+    }
+
+    /// A sweep has `ended` or `deleted` this many sessions.
+    pub fn swept(&self, what: &'static str, sessions: usize) {
+        self.0.swept.get_or_create(&[("what", what)]).inc_by(sessions as u64);
+    }
+
+    /// A login came to this outcome, such as `welcome` or `refused`.
+    pub fn login(&self, outcome: &'static str) {
+        self.0.logins.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A password was not hashed, since too many wait already.
+    pub fn hash_refused(&self) {
+        self.0.hashes_refused.inc();
+    }
+
+    /// This node knew of an end so long after it was announced.
+    pub fn news(&self, after: Duration) {
+        self.0.news_seconds.observe(after.as_secs_f64());
+    }
+
+    /// Readiness was really checked.
+    pub fn readiness_check(&self) {
+        self.0.readiness_checks.inc();
+    }
+
+    /// A unit of work waits for a connection until what this returns is dropped.
+    pub fn database_wait(&self) -> DatabaseWait<'_> {
+        self.0.database_waiting.inc();
+        DatabaseWait { counts: &self.0, since: Stopwatch::now() }
+    }
+
+    /// How many units of work wait for a connection now.
+    pub fn database_waiting(&self) -> i64 {
+        self.0.database_waiting.get()
+    }
+
+    /// How many units of work had no connection in time.
+    pub fn database_busy(&self) -> u64 {
+        self.0.database_faults.get_or_create(&[("fault", fault_word(Away::Busy))]).get()
+    }
+
+    /// Runs a unit of work of this kind, `read`, `statement` or `transaction`, and times it.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn database_work<T>(&self, kind: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let since = Stopwatch::now();
+        let result = work.await;
+        match &result {
+            Err(Error::Unavailable(fault)) => {
+                self.0.database_faults.get_or_create(&[("fault", fault_word(fault.what))]).inc();
+            }
+            _ => {
+                self.0.database_seconds.get_or_create(&[("kind", kind)]).observe(since.elapsed().as_secs_f64());
+                let at = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.0.answered_at.fetch_max(at, Ordering::Relaxed);
+            }
+        }
+        result
+    }
+
+    /// How long ago the database last answered; since the start, if it never did.
+    pub fn since_answer(&self) -> Duration {
+        self.0.started.elapsed().saturating_sub(Duration::from_millis(self.0.answered_at.load(Ordering::Relaxed)))
+    }
+
+    /// Everything in the text format of Prometheus, version 0.0.4.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a text does not fail.
+    pub fn render(&self, present: &Present) -> Result<String> {
+        self.0.render(present, self.since_answer())
+    }
+}
+
+/// A wait for a connection; over when dropped, whatever came of it.
+pub struct DatabaseWait<'a> {
+    counts: &'a Counts,
+    since: Stopwatch,
+}
+
+impl Drop for DatabaseWait<'_> {
+    fn drop(&mut self) {
+        self.counts.database_waiting.dec();
+        self.counts.database_wait_seconds.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+fn known_method(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_cannot_make_labels() {
+        let metrics = Metrics::default();
+        for n in 0..100 {
+            metrics.request(&format!("M{n}"), None, 404, Duration::ZERO);
+        }
+        let text = metrics.render(&Present::default()).unwrap();
+        assert!(
+            text.contains("sessile_requests_total{method=\"other\",route=\"none\",status=\"404\"} 100\n"),
+            "{text}"
+        );
+        assert_eq!(text.matches("sessile_requests_total{").count(), 1);
+    }
+
+    #[test]
+    fn counters_have_the_name_of_their_samples_and_nothing_of_openmetrics_is_left() {
+        let metrics = Metrics::default();
+        metrics.login("welcome");
+        let text = metrics.render(&Present::default()).unwrap();
+        assert!(text.contains("# TYPE sessile_logins_total counter\nsessile_logins_total{"), "{text}");
+        assert!(text.contains("sessile_logins_total{outcome=\"welcome\"} 1\n"), "{text}");
+        assert!(text.contains("# HELP sessile_logins_total "), "{text}");
+        assert!(text.contains("sessile_live_sessions NaN\n"), "{text}");
+        assert!(!text.contains("# EOF"), "{text}");
+    }
+
+    #[actix_web::test]
+    async fn a_fault_is_no_answer_of_the_database() {
+        let metrics = Metrics::default();
+        let away = async { Err::<(), _>(Error::unavailable(Away::Busy, "test")) };
+        assert!(metrics.database_work("read", away).await.is_err());
+        assert_eq!(metrics.0.answered_at.load(Ordering::Relaxed), 0);
+        assert_eq!(metrics.database_busy(), 1);
+        let text = metrics.render(&Present::default()).unwrap();
+        assert!(text.contains("sessile_database_faults_total{fault=\"busy\"} 1\n"), "{text}");
+        assert!(!text.contains("sessile_database_seconds_count"), "{text}");
+    }
+}

@@ -1,0 +1,339 @@
+//! `sessile doctor`: looks at everything that can be wrong around the program, and says what to do about it.
+//!
+//! Invariant: it makes no file and changes nothing.
+
+mod address;
+mod since;
+
+use self::{address::address, since::since};
+use super::{in_words, say};
+use crate::serve::{
+    risks::{self, Finding, proxy_trust},
+    tls,
+};
+use crate::{
+    base::{
+        clock::Clock,
+        db::{Instant, Place, Schema, inspect::Inspection, now, run as query},
+        error::{Away, Error, Result},
+        keys::Keys,
+        settings::Settings,
+    },
+    records::{
+        account,
+        audit::{
+            anchor::Anchor,
+            mark::Mark,
+            verify::{Verified, Wrong, verify_since},
+        },
+        instance::{self, history::Finding as Seen},
+    },
+};
+
+/// What `sessile doctor` is asked to look at besides.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A line "digest of the audit trail" from a server's log: the trail must still contain what it contained then
+    #[arg(long, value_name = "LINE")]
+    since: Option<String>,
+}
+
+/// What the checks look at.
+struct Patient {
+    settings: Settings,
+    anchor: Option<Anchor>,
+    verified: Option<Verified>,
+    keys: Result<Option<Keys>, String>,
+    database: Result<Option<Inspection>, String>,
+    schema: Result<Schema, String>,
+}
+
+/// Runs every check and prints a line for each.
+///
+/// # Errors
+/// When a check failed, in one line.
+pub async fn run(args: Args, settings: Settings) -> Result<()> {
+    let anchor = args.since.map(|line| Anchor::find(&line).ok_or_else(no_anchor)).transpose()?;
+    tell(&examine(&mut Patient::new(settings, anchor).await).await)
+}
+
+fn no_anchor() -> Error {
+    Error::Invalid(
+        "--since: there is no digest of the audit trail in this line: give a whole line of the server's log that says \
+         \"digest of the audit trail\""
+            .into(),
+    )
+}
+
+/// A line for each finding.
+///
+/// # Errors
+/// When one is bad, in one line.
+pub fn tell(findings: &[(&str, Finding)]) -> Result<()> {
+    let failed = findings.iter().filter(|(_, finding)| finding.is_err()).count();
+    for (name, finding) in findings {
+        let line = match finding {
+            Ok(seen) => format!("ok  {name}: {seen}"),
+            Err(wrong) => format!("FAIL {name}: {wrong}"),
+        };
+        say(&line.replace('\n', " "))?;
+    }
+    match failed {
+        0 => Ok(()),
+        failed => {
+            let count = findings.len();
+            Err(Error::Invalid(format!("{failed} of {count} checks failed: each FAIL line says what to do")))
+        }
+    }
+}
+
+/// Every check in the order of its line.
+async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
+    let mut findings = vec![
+        ("settings", Ok("all are good, and fit together".to_owned())),
+        ("key file", key_file(patient).await),
+        ("database", database(patient).await),
+        ("durability", durability(patient).await),
+        ("schema", schema(patient).await),
+        ("history", history(patient).await),
+        ("trail", trail(patient).await),
+        ("clock", clock(patient).await),
+        ("tls", certificate(&patient.settings)),
+        ("proxy trust", proxy_trust(&patient.settings)),
+        ("address", address(&patient.settings)),
+    ];
+    if patient.anchor.is_some() {
+        findings.push(("trail since", since(patient).await));
+    }
+    findings
+}
+
+impl Patient {
+    async fn new(settings: Settings, anchor: Option<Anchor>) -> Self {
+        let keys = Keys::read(&settings.key_file).map_err(|error| error.to_string());
+        let mut database = Inspection::open(&settings).await.map_err(|error| away(&error));
+        let schema = match &mut database {
+            Ok(Some(open)) => open.schema().await.map_err(|error| away(&error)),
+            Ok(None) => Ok(Schema::Missing),
+            Err(_) => Err(unseen()),
+        };
+        Self { settings, anchor, verified: None, keys, database, schema }
+    }
+}
+
+fn away(error: &Error) -> String {
+    match error {
+        // It says what to do.
+        Error::Unavailable(fault) if fault.what == Away::Refused => in_words(error),
+        Error::Conflict(_) => in_words(error),
+        _ => format!("{}: start the database, or mend DATABASE_URL", in_words(error)),
+    }
+}
+
+fn unseen() -> String {
+    "could not be looked at: make the database answer first".to_owned()
+}
+
+async fn key_file(patient: &mut Patient) -> Finding {
+    let path = patient.settings.key_file.display();
+    let keys = patient.keys.as_ref().map_err(Clone::clone)?.as_ref();
+    if let (Ok(Some(database)), Ok(Schema::Current(_))) = (&mut patient.database, &patient.schema) {
+        instance::check_needed_keys(&mut database.conn(), keys).await.map_err(|error| in_words(&error))?;
+    }
+    let Some(keys) = keys else {
+        return Err(format!(
+            "there is no key file at {path} (SESSILE_KEY_FILE): the first start makes it; later, name the server's own"
+        ));
+    };
+    let mode = risks::key_file(&patient.settings)?;
+    if Inspection::keys_of_servers(&patient.settings).await.iter().any(|theirs| *theirs != keys.trail().ids()) {
+        return Err(format!("{path} holds other keys than the running server has read: restart the server"));
+    }
+    let restart = match signing_key(&mut patient.database, &patient.schema).await? {
+        Some(signing) if signing != keys.fingerprint() && keys.knows(&signing) => {
+            format!(
+                "; the server that was started last signs with {signing}, another of its keys, until it is restarted"
+            )
+        }
+        _ => String::new(),
+    };
+    Ok(format!("{path}, {mode}, signs with key {}{restart}", keys.fingerprint()))
+}
+
+/// The key with which the server signs that was started last, if one ever was.
+async fn signing_key(
+    database: &mut Result<Option<Inspection>, String>,
+    schema: &Result<Schema, String>,
+) -> Result<Option<String>, String> {
+    match (database, schema) {
+        (Ok(Some(database)), Ok(Schema::Current(_))) => {
+            instance::fingerprint(&mut database.conn()).await.map_err(|error| in_words(&error))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn database(patient: &mut Patient) -> Finding {
+    match patient.database.as_mut().map_err(|words| words.clone())? {
+        Some(database) => {
+            let engine = database.engine().await.map_err(|error| away(&error))?;
+            risks::database_files(&patient.settings)?;
+            let listener = Inspection::check_listener(&patient.settings).await;
+            listener.map_err(|error| format!("SESSILE_LISTEN_DATABASE_URL: {}", in_words(&error)))?;
+            Ok(format!("{engine} answers"))
+        }
+        None => Err(format!(
+            "there is no database at {} (DATABASE_URL): the first start makes it; later, name the server's own",
+            patient.settings.database
+        )),
+    }
+}
+
+async fn durability(patient: &mut Patient) -> Finding {
+    match patient.database.as_mut().map_err(|_| unseen())? {
+        Some(database) => risks::durability(&database.weaknesses().await.map_err(|error| away(&error))?),
+        None => Ok("nothing to keep yet".to_owned()),
+    }
+}
+
+async fn schema(patient: &mut Patient) -> Finding {
+    let found = patient.schema.as_ref().map_err(Clone::clone)?;
+    if let Ok(Some(database)) = &mut patient.database {
+        database.refuse_foreign(found, &patient.settings).await.map_err(|error| in_words(&error))?;
+        database.check_rights().await.map_err(|error| in_words(&error))?;
+    }
+    match found {
+        Schema::Current(version) => Ok(format!("up to date, {version}")),
+        Schema::Missing => Err(format!(
+            "{} (DATABASE_URL) has no tables of Sessile: the first start makes them; later, name the server's own",
+            patient.settings.database
+        )),
+        Schema::Foreign(table) => Err(format!("the table {table} is another program's")),
+        Schema::Behind(steps) => {
+            Err(format!("{steps} steps behind this program: run `sessile migrate`, or start it, which does the same"))
+        }
+        Schema::Newer(version) => {
+            Err(format!("newer ({version}) than this program: run the version that made it, or a later one"))
+        }
+    }
+}
+
+/// Whether the database is where it was, or somebody has said why not.
+async fn history(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("begins with the first start".to_owned());
+    };
+    if !matches!(patient.schema, Ok(Schema::Current(_))) {
+        return Ok("looked at once the schema is this program's".to_owned());
+    }
+    let mut conn = database.conn();
+    let mut found = Seen::Moved;
+    // A server that starts or stops meanwhile marks the database between the two looks.
+    for _ in 0..2 {
+        let place = Place::read(&mut conn, &patient.settings.database).await.map_err(|error| away(&error))?;
+        found = instance::history::look(&mut conn, &place).await.map_err(|error| away(&error))?;
+        if found != Seen::Moved {
+            break;
+        }
+    }
+    let remedy = "stop the server and run `sessile restored`, which ends all sessions, since those that had ended may live \
+        again; if nothing that was acknowledged can be missing, run `sessile restored --nothing-lost`";
+    match found {
+        Seen::NotBegun => Ok("begins with the first start".to_owned()),
+        Seen::GoesOn => Ok("the database is where it was when its history began".to_owned()),
+        Seen::Moved => Err(format!("the database was restored, moved or failed over: {remedy}")),
+        Seen::Unconfirmed(since) => Err(format!(
+            "at {} it turned out that the database was restored, moved or failed over: {remedy}",
+            since.rfc3339()
+        )),
+    }
+}
+
+/// Whether every account's events are as they were recorded.
+async fn trail(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("no events yet".to_owned());
+    };
+    if !matches!(patient.schema, Ok(Schema::Current(_))) {
+        return Ok("looked at once the schema is this program's".to_owned());
+    }
+    let Ok(Some(keys)) = &patient.keys else {
+        return match account::any(&mut database.conn()).await.map_err(|error| away(&error))? {
+            true => {
+                Err("not checked: the key file is missing or cannot be read (SESSILE_KEY_FILE): put it back".to_owned())
+            }
+            false => Ok("no events of accounts yet".to_owned()),
+        };
+    };
+    let number = patient.anchor.as_ref().map(|anchor| anchor.number);
+    let verified = verify_since(&mut database.conn(), keys.trail(), number).await.map_err(|error| away(&error))?;
+    let verified = patient.verified.insert(verified);
+    let Some(first) = verified.findings.first() else {
+        return marked(verified).map_or_else(|| Ok(in_order(verified)), Err);
+    };
+    let more = match verified.broken + verified.uncheckable - 1 {
+        0 => String::new(),
+        1 => ", and 1 more account".to_owned(),
+        more => format!(", and {more} more accounts"),
+    };
+    let remedy = if verified.broken > 0 {
+        ": somebody or something changed the database past this program; keep a copy, and compare with a backup"
+    } else {
+        ""
+    };
+    Err(format!("{first}{more}{remedy}"))
+}
+
+/// What is wrong with the mark that the trail has begun.
+fn marked(verified: &Verified) -> Option<String> {
+    match &verified.mark {
+        Mark::Sealed => None,
+        Mark::Missing if verified.accounts == 0 => None,
+        Mark::Missing => Some(
+            "not begun: start the server once; if it was started since this version came, somebody or something took the \
+             mark out of the database, so keep a copy, and compare with a backup"
+                .to_owned(),
+        ),
+        Mark::Broken => Some(
+            "the mark that it has begun was changed: somebody or something changed the database past this program; keep a \
+             copy, and compare with a backup"
+                .to_owned(),
+        ),
+        Mark::KeyMissing(id) => Some(Wrong::KeyMissing(id.clone()).to_string()),
+    }
+}
+
+fn in_order(verified: &Verified) -> String {
+    let Verified { accounts, links, unchained, removed, .. } = verified;
+    let older =
+        if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
+    let removed = if *removed > 0 { format!("; {removed} older ones were removed") } else { String::new() };
+    format!("{links} events of {accounts} accounts are as they were recorded{older}{removed}")
+}
+
+async fn clock(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("the database's will be this machine's".to_owned());
+    };
+    let clock = Clock::default();
+    let before = clock.now();
+    let theirs: Result<Instant> = async {
+        let mut conn = database.conn();
+        query!(&mut conn, get_result(diesel::select(now())))
+    }
+    .await;
+    clock.correct(before, theirs.map_err(|error| away(&error))?, clock.now());
+    risks::clock(clock.offset_micros())
+}
+
+fn certificate(settings: &Settings) -> Finding {
+    match &settings.tls {
+        Some(files) => {
+            tls::Certificate::read(files)
+                .map_err(|error| format!("{error}: mend the files, or unset both settings"))?;
+            risks::tls_key(settings)?;
+            Ok(format!("{} and its key go together", files.cert.display()))
+        }
+        None => Ok("not served here".to_owned()),
+    }
+}

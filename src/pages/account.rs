@@ -1,0 +1,304 @@
+//! `/account`: what somebody is called here, and their password. Both forms are sent to the page itself, which tells them
+//! apart by their fields.
+//!
+//! Invariant: a new password is chosen by who knows the present one, and gives this session a new key.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::{
+    actions::password_proof,
+    base::{
+        db::Conn,
+        error::{Error, Result},
+    },
+    records::{
+        account::{self, EmailAddress, strength},
+        audit::{self, Kind},
+        device::{
+            self,
+            arrivals::{self, Arrivals},
+        },
+        session::{
+            CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions, ends, listing,
+            statements::{self, Rekeyed},
+        },
+    },
+    web::{
+        context::{Desk, Lost, form_again_after},
+        forms::{self, Form},
+        layout::{self, Page, When},
+        rates::Act,
+    },
+};
+
+/// What was done just now, and what leads here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    done: String,
+    why: String,
+}
+
+/// What one of the forms sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    name: Option<String>,
+    current_password: Option<String>,
+    password: String,
+    end_others: String,
+}
+
+#[derive(Template)]
+#[template(path = "account_page/account.html")]
+struct AccountPage {
+    page: Page,
+    token: String,
+    email: String,
+    since: Option<When>,
+    again: Again,
+}
+
+/// The page as it is shown again.
+#[derive(Debug, Default)]
+struct Again {
+    done: Option<&'static str>,
+    notice: Option<String>,
+    name: String,
+    name_error: Option<String>,
+    current_error: Option<String>,
+    password_error: Option<String>,
+    keep_others: bool,
+}
+
+/// `GET /account`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "name" => Some("Your name was changed."),
+        "password" => Some("Your password was changed."),
+        "password-everywhere" => Some("Your password was changed, and you are signed out everywhere else."),
+        _ => None,
+    };
+    let notice = (query.why == "not-me").then(|| {
+        "That device is signed out and forgotten. Whoever used it may know your password, so choose a new one now."
+            .to_owned()
+    });
+    let name = user.account.name.clone();
+    form(StatusCode::OK, &desk, &user, Again { done, notice, name, ..Again::default() }).await
+}
+
+/// `POST /account`
+///
+/// # Errors
+/// Without a login. Bad input, a wrong password, too many of them and a database that is away show the page again.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let Fields { name, current_password, password, end_others } = sent.fields;
+    let keep_others = current_password.is_some() && matches!(end_others.as_str(), "" | "0" | "false" | "off");
+    let again =
+        Again { name: name.clone().unwrap_or_else(|| user.account.name.clone()), keep_others, ..Again::default() };
+    if !sent.is_fresh {
+        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again }).await;
+    }
+    match (name, current_password) {
+        (_, Some(current)) => change_password(&desk, &user, again, Passwords { current, new: password }).await,
+        (Some(_), None) => rename(&desk, &user, again).await,
+        (None, None) => Err(Error::Invalid("neither a name nor a password was sent".into())),
+    }
+}
+
+async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let checked = account::display_name(&again.name).and_then(|name| match name.is_empty() {
+        true => Err(Error::Invalid("Enter your name.".into())),
+        false => Ok(name),
+    });
+    let name = match checked {
+        Ok(name) => name,
+        Err(error) => {
+            let name_error = Some(error.to_string());
+            return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { name_error, ..again }).await;
+        }
+    };
+    if let Err(error) = desk.count(Act::Change, user, 1) {
+        return shown_again(error, desk, user, again, Lost::Nothing);
+    }
+    let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(desk.facts.ip.as_deref()));
+    let rename = async move |conn: &mut Conn<'_>| {
+        let Some(who) = acting.hold(conn, Reach::Itself).await? else {
+            return Ok(false);
+        };
+        let was = account::rename(conn, &who.account_id, &name).await?;
+        if was != name {
+            audit::record(conn, &[event.session(&who.session_id).detail(&format!("was {was}"))]).await?;
+        }
+        Ok(true)
+    };
+    match desk.sessions.db.write(rename).await {
+        Ok(true) => Ok(layout::see_other("/account?done=name")),
+        Ok(false) => Err(desk.ended_meanwhile().await?),
+        Err(error) => shown_again(error, desk, user, again, Lost::Nothing),
+    }
+}
+
+struct Passwords {
+    current: String,
+    new: String,
+}
+
+enum Changed {
+    Yes(SessionKey),
+    WrongPassword,
+    /// The new password cannot be used, or not be hashed just now.
+    NotChosen(Error),
+    /// The session ended meanwhile.
+    Ended,
+}
+
+async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, passwords: Passwords) -> Result<HttpResponse> {
+    let Passwords { current, new } = passwords;
+    if current.is_empty() {
+        let current_error = Some("Enter the password you have now.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { current_error, ..again }).await;
+    }
+    if let Err(error) = strength::check_length(&new) {
+        let password_error = Some(error.to_string());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+    }
+    if new == current {
+        let password_error = Some("Choose a different password than the one you have now.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+    }
+    match replace_password(desk, user, Change { current, new, end_others: !again.keep_others }).await {
+        Ok(Changed::Yes(key)) => {
+            desk.hand_over(&key, &user.account.id)?;
+            let done = if again.keep_others { "password" } else { "password-everywhere" };
+            Ok(layout::see_other(&format!("/account?done={done}")))
+        }
+        Ok(Changed::WrongPassword) => {
+            let current_error = Some("That is not the password you have now. Try again.".to_owned());
+            form(StatusCode::UNAUTHORIZED, desk, user, Again { current_error, ..again }).await
+        }
+        Ok(Changed::NotChosen(Error::Invalid(words))) => {
+            let password_error = Some(words);
+            form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await
+        }
+        Ok(Changed::Ended) => Err(desk.ended_meanwhile().await?),
+        Ok(Changed::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again, Lost::Password),
+    }
+}
+
+struct Change {
+    current: String,
+    new: String,
+    end_others: bool,
+}
+
+/// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing. The new
+/// password is looked at only by whoever knows the present one: that is the expensive part.
+async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Result<Changed> {
+    let Some(old) = desk.facts.presented_key() else {
+        return Ok(Changed::Ended);
+    };
+    let rate = desk.password_rate(Act::NewPassword, &EmailAddress::known(&user.account.email)?)?;
+    let node = Sessions::clone(&desk.sessions);
+    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
+    let (user, ip) = (user.clone(), desk.facts.ip.clone());
+    password_proof::to_the_end(async move {
+        let checked = prover.check(claim, change.current).await?;
+        if checked.is_right() {
+            rate.charge();
+        }
+        let about = vec![user.account.name.clone(), user.account.email.clone()];
+        let new_hash = match checked.is_right() {
+            true => prover.replace(&checked, change.new, about).await,
+            false => Ok(String::new()),
+        };
+        let work = async move |conn: &mut Conn<'_>| {
+            if !checked.settle(conn).await? {
+                return Ok(Changed::WrongPassword);
+            }
+            let new_hash = match new_hash {
+                Ok(hash) => hash,
+                Err(error) => return Ok(Changed::NotChosen(error)),
+            };
+            let id = user.account.id.clone();
+            // In the order of their ids, before one of them is changed.
+            listing::lock_living(conn, &id).await?;
+            let Some(Rekeyed { key: new, is_new }) = statements::rekey(conn, &old, &node, ip.as_deref()).await? else {
+                return Ok(Changed::Ended);
+            };
+            account::set_password(conn, &id, &new_hash).await?;
+            // Of all that were given this one alone is as new as the password.
+            statements::confirm(conn, new.id()).await?;
+            if let Some(device) = &user.record.device_id {
+                device::prove(conn, &id, device).await?;
+            }
+            let changed = user.event(Kind::PasswordChanged).session(new.id()).ip(ip.as_deref());
+            let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
+            let events = if is_new { vec![changed, rotated] } else { vec![changed] };
+            audit::record(conn, &events).await?;
+            if change.end_others {
+                let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
+                ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
+                if let Some(device) = &user.record.device_id {
+                    arrivals::set(conn, &id, device).await?;
+                }
+            }
+            Ok(Changed::Yes(new))
+        };
+        prover.db.write(work).await
+    })
+    .await
+}
+
+/// Something is away, or there were too many wrong passwords: nothing is lost.
+fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again, lost: Lost) -> Result<HttpResponse> {
+    let too_many = matches!(error, Error::TooManyAttempts(_));
+    form_again_after(error, "Too many wrong passwords", lost, |status, words| {
+        let again = match too_many {
+            true => Again { current_error: Some(words), ..again },
+            false => Again { notice: Some(words), ..again },
+        };
+        answer(status, desk, user, None, again)
+    })
+}
+
+async fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let who = user.who();
+    let (since, arrivals) = desk
+        .sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let since = account::password_age(conn, &who.account_id).await?;
+            Ok((since, arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?))
+        })
+        .await?;
+    let read = Some(Read { since: since.map(|at| When::past(at, user.now)), arrivals });
+    answer(status, desk, user, read, again)
+}
+
+/// What the page reads, where it can.
+#[derive(Default)]
+struct Read {
+    since: Option<When>,
+    arrivals: Arrivals,
+}
+
+fn answer(
+    status: StatusCode,
+    desk: &Desk,
+    user: &CurrentUser,
+    read: Option<Read>,
+    again: Again,
+) -> Result<HttpResponse> {
+    let Read { since, arrivals } = read.unwrap_or_default();
+    let token = forms::token(&desk.site, &desk.req)?;
+    let page = Page::new(&desk.req, "Account").of(&user.account.name, &token, "account");
+    let page = page.asking(&desk.req, &arrivals, user.now);
+    layout::answer(status, &AccountPage { page, token: token.value, email: user.account.email.clone(), since, again })
+}

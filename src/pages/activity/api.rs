@@ -1,0 +1,112 @@
+//! What happened to the account, as the API tells it.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::{
+    base::{
+        db::{Conn, Instant},
+        error::{Error, Result},
+    },
+    records::{
+        audit::{self, Cursor, Kind, MOST_A_PAGE, Recorded, Topic},
+        session::{CurrentUser, Sessions},
+    },
+};
+
+/// Events of a page when nobody says how many.
+const USUAL: i64 = 50;
+
+#[derive(Debug, Serialize)]
+struct Activity<'a> {
+    events: Vec<EventView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventView<'a> {
+    id: i64,
+    at: Instant,
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<&'a str>,
+    actor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+/// Another account's id is no business of this one's.
+const ANOTHER: &str = "another account";
+
+/// `GET /api/activity?before=CURSOR&limit=N&topic=TOPIC`
+///
+/// # Errors
+/// Without a login, for a query that makes no sense, or when the database is away.
+pub async fn list(
+    user: CurrentUser,
+    query: web::Query<HashMap<String, String>>,
+    sessions: web::Data<Sessions>,
+) -> Result<HttpResponse> {
+    let wanted = Wanted::parse(&query)?;
+    let account_id = user.account.id.clone();
+    let page = sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            audit::page(conn, &account_id, wanted.topic, wanted.before, wanted.limit).await
+        })
+        .await?;
+    let next = page.next.map(|cursor| cursor.to_string());
+    Ok(HttpResponse::Ok()
+        .json(Activity { events: page.events.iter().map(|event| EventView::new(event, &user)).collect(), next }))
+}
+
+/// Which events are asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    topic: Option<Topic>,
+    before: Option<Cursor>,
+    limit: i64,
+}
+
+impl Wanted {
+    fn parse(query: &HashMap<String, String>) -> Result<Self> {
+        let limit = match query.get("limit") {
+            None => USUAL,
+            Some(typed) => typed
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MOST_A_PAGE).contains(limit))
+                .ok_or_else(|| Error::Invalid(format!("limit is a whole number from 1 to {MOST_A_PAGE}")))?,
+        };
+        let topic = query.get("topic").map(|word| {
+            let words = Topic::ALL.iter().map(|topic| topic.as_str()).collect::<Vec<_>>().join(", ");
+            Topic::from_word(word).ok_or_else(|| Error::Invalid(format!("topic is one of {words}")))
+        });
+        let before = query.get("before").map(|text| Cursor::parse(text));
+        Ok(Self { topic: topic.transpose()?, before: before.transpose()?, limit })
+    }
+}
+
+impl<'a> EventView<'a> {
+    fn new(event: &'a Recorded, user: &CurrentUser) -> Self {
+        let is_another = event.actor.starts_with("acc_") && event.actor != user.account.id;
+        Self {
+            id: event.id,
+            at: event.at,
+            kind: event.kind,
+            session_id: event.session_id.as_deref(),
+            device_name: event.device_name.as_deref(),
+            ip: event.ip.as_deref(),
+            actor: if is_another { ANOTHER } else { &event.actor },
+            detail: event.detail.as_deref(),
+        }
+    }
+}

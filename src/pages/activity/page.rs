@@ -1,0 +1,160 @@
+//! `/activity`: what happened to an account, in plain words, newest first; and what to do about what looks wrong.
+//!
+//! Invariant: whoever pages on sees each event once, whatever is recorded meanwhile.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::{
+    base::{db::Conn, error::Result},
+    records::{
+        audit::{self, Kind, Recorded},
+        device::{arrivals, known},
+        session::{CurrentUser, Sessions},
+    },
+    web::{
+        activity_words::{self, Doubtful, EventRow},
+        forms,
+        layout::{self, Page},
+        site::Site,
+        week::Week,
+    },
+};
+
+/// Events that a page shows.
+const SHOWN: usize = 40;
+
+/// Which page, of which events.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    show: String,
+    before: String,
+}
+
+#[derive(Template)]
+#[template(path = "activity/activity.html")]
+struct ActivityPage {
+    page: Page,
+    token: String,
+    filters: &'static [Filter],
+    filter: &'static Filter,
+    events: Vec<EventRow>,
+    is_first: bool,
+    older: Option<i64>,
+    week: Week,
+}
+
+/// A choice of events.
+struct Filter {
+    /// In the address.
+    word: &'static str,
+    label: &'static str,
+    /// When there is none.
+    empty: &'static str,
+    /// None for all.
+    kinds: &'static [Kind],
+}
+
+const FILTERS: &[Filter] = &[
+    Filter { word: "", label: "All", empty: "Nothing has happened yet.", kinds: &[] },
+    Filter {
+        word: "sign-ins",
+        label: "Sign-ins",
+        empty: "Nobody has signed in yet.",
+        kinds: &[Kind::LoginSucceeded, Kind::DeviceNew],
+    },
+    Filter {
+        word: "wrong-passwords",
+        label: "Wrong passwords",
+        empty: "Nobody has typed a wrong password.",
+        kinds: &[Kind::LoginFailed, Kind::LoginThrottled],
+    },
+    Filter {
+        word: "changes",
+        label: "Changes",
+        empty: "Nothing has been changed yet.",
+        kinds: &[
+            Kind::AccountCreated,
+            Kind::AccountDisabled,
+            Kind::AccountEnabled,
+            Kind::PasswordChanged,
+            Kind::SessionRevoked,
+            Kind::DeviceRenamed,
+            Kind::DeviceForgotten,
+        ],
+    },
+];
+
+/// `GET /activity`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(
+    req: HttpRequest,
+    query: web::Query<Query>,
+    user: CurrentUser,
+    site: web::Data<Site>,
+    sessions: web::Data<Sessions>,
+) -> Result<HttpResponse> {
+    let filter = FILTERS.iter().find(|filter| filter.word == query.show).unwrap_or(&FILTERS[0]);
+    // What is no place in the trail is its beginning.
+    let before = query.before.parse().ok();
+    let who = user.who();
+    let (events, older, there, sign_ins, arrivals) = sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let account_id = who.account_id.as_str();
+            let (events, older) = read(conn, account_id, filter.kinds, before).await?;
+            let there: Vec<String> =
+                known::names(conn, account_id, &activity_words::devices_of(&events)).await?.into_keys().collect();
+            let sign_ins = audit::sign_ins_of_last_days(conn, account_id, 7).await?;
+            let arrivals = arrivals::list(conn, account_id, who.device_id.as_deref()).await?;
+            Ok((events, older, there, sign_ins, arrivals))
+        })
+        .await?;
+    let token = forms::token(&site, &req)?;
+    let doubtful = Doubtful::new(there, user.record.device_id.as_deref());
+    let page = Page::new(&req, "Activity").of(&user.account.name, &token, "activity");
+    let template = ActivityPage {
+        page: page.asking(&req, &arrivals, user.now),
+        token: token.value,
+        filters: FILTERS,
+        filter,
+        events: EventRow::rows(&events, user.now, &doubtful),
+        is_first: before.is_none(),
+        older,
+        week: Week::draw(&sign_ins, user.now),
+    };
+    layout::answer(StatusCode::OK, &template)
+}
+
+/// The events of a page, and where the next one begins, if there is one.
+async fn read(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    kinds: &[Kind],
+    before: Option<i64>,
+) -> Result<(Vec<Recorded>, Option<i64>)> {
+    // One more than is shown, to know whether that is all.
+    let most = i64::try_from(SHOWN + 1).unwrap_or(i64::MAX);
+    let mut events = match kinds {
+        [] => audit::newest_before(conn, account_id, before, most).await?,
+        kinds => audit::of_kinds(conn, account_id, kinds, before, most).await?,
+    };
+    let more = events.len() > SHOWN;
+    // A sign-in on a new device is one line, which must not be torn in two.
+    let torn = |pair: &[Recorded]| {
+        pair[0].kind == Kind::DeviceNew
+            && pair[1].kind == Kind::LoginSucceeded
+            && pair[0].session_id == pair[1].session_id
+    };
+    if more && torn(&events[SHOWN - 1..]) {
+        events.truncate(SHOWN - 1);
+    } else {
+        events.truncate(SHOWN);
+    }
+    let older = if more { events.last().map(|last| last.id) } else { None };
+    Ok((events, older))
+}

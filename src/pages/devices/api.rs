@@ -1,0 +1,162 @@
+//! Devices and sessions by JSON.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::act;
+use crate::{
+    actions::end_sessions::{Done, Ending},
+    base::{
+        db::{Conn, Instant},
+        error::{Error, Result},
+    },
+    records::{
+        device::{
+            self, Client,
+            known::{self, Known},
+        },
+        session::{CurrentUser, Record, SessionView, Sessions, listing},
+    },
+    web::{
+        context::{Desk, clear_cache},
+        json::{Anything, Object},
+    },
+};
+
+/// A device as the API shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeviceView {
+    id: String,
+    name: String,
+    first_seen: Instant,
+    last_seen: Instant,
+    current: bool,
+    client: Client,
+    sessions: usize,
+}
+
+/// What `PATCH /api/devices/{id}` takes.
+#[derive(Debug, Deserialize)]
+pub struct Naming {
+    name: String,
+}
+
+/// `GET /api/sessions`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
+    let rows = living(&sessions, &user).await?;
+    let views: Vec<SessionView> = rows
+        .iter()
+        .map(|(record, device)| SessionView::new(record, device.as_deref(), record.id == user.record.id))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "sessions": views })))
+}
+
+/// `DELETE /api/sessions/{id}`
+///
+/// # Errors
+/// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
+pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    confirmed(&user)?;
+    let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
+    let done = act::end(&desk, &user, ending).await?;
+    if done.ended == 0 { Err(Error::NotFound) } else { Ok(ended(&done)) }
+}
+
+/// `POST /api/sessions/revoke-others`
+///
+/// # Errors
+/// For a body that cannot be read; without a login or a fresh confirmation; or when the database is away.
+pub async fn end_others(_: Anything, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    confirmed(&user)?;
+    let done = act::end(&desk, &user, Ending::Others).await?;
+    Ok(HttpResponse::Ok().json(json!({ "revoked": done.ended })))
+}
+
+/// `GET /api/devices`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(json!({ "devices": views(&sessions, &user).await? })))
+}
+
+/// `PATCH /api/devices/{id}`
+///
+/// # Errors
+/// Without a login; when the name cannot be one; when the account has no such device; when the database is away.
+pub async fn rename(
+    id: web::Path<String>,
+    web::Json(Object(sent)): web::Json<Object<Naming>>,
+    user: CurrentUser,
+    desk: Desk,
+) -> Result<HttpResponse> {
+    let name = device::check_name(&sent.name)?;
+    act::rename(&desk, &user, &id, &name).await?;
+    let (account_id, ids) = (user.account.id.clone(), [id.into_inner()]);
+    let one = async move |conn: &mut Conn<'_>| known::those(conn, &account_id, &ids).await;
+    let renamed = desk.sessions.db.read(one).await?.pop().ok_or(Error::NotFound)?;
+    let living = living(&desk.sessions, &user).await?;
+    Ok(HttpResponse::Ok().json(DeviceView::new(renamed, &living, &user)))
+}
+
+/// `DELETE /api/devices/{id}`
+///
+/// # Errors
+/// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
+pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    confirmed(&user)?;
+    let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;
+    Ok(ended(&act::end(&desk, &user, ending).await?))
+}
+
+fn ended(done: &Done) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent().finish();
+    if done.own {
+        clear_cache(&mut answer);
+    }
+    answer
+}
+
+fn confirmed(user: &CurrentUser) -> Result<()> {
+    if user.is_confirmed() { Ok(()) } else { Err(Error::ConfirmationRequired) }
+}
+
+/// The account's living sessions as they will be once their touches are written, newest activity first.
+async fn living(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<(Record, Option<String>)>> {
+    let account_id = user.account.id.clone();
+    let list = async move |conn: &mut Conn<'_>| listing::list(conn, &account_id).await;
+    Ok(sessions.overlaid(sessions.db.read(list).await?))
+}
+
+async fn views(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<DeviceView>> {
+    let account_id = user.account.id.clone();
+    let list = async move |conn: &mut Conn<'_>| known::list(conn, &account_id).await;
+    let known = sessions.db.read(list).await?;
+    let living = living(sessions, user).await?;
+    let mut views: Vec<DeviceView> = known.into_iter().map(|known| DeviceView::new(known, &living, user)).collect();
+    views.sort_by(|one, other| other.last_seen.cmp(&one.last_seen).then_with(|| one.id.cmp(&other.id)));
+    Ok(views)
+}
+
+impl DeviceView {
+    fn new(known: Known, living: &[(Record, Option<String>)], user: &CurrentUser) -> Self {
+        let device = known.device;
+        let here = living.iter().filter(|(record, _)| record.device_id.as_deref() == Some(&device.id));
+        let (count, last_seen) =
+            here.fold((0, device.last_seen), |(count, last), (record, _)| (count + 1, last.max(record.last_activity)));
+        Self {
+            client: device.client(),
+            current: user.record.device_id.as_deref() == Some(&device.id),
+            id: device.id,
+            name: device.name,
+            first_seen: device.first_seen,
+            last_seen,
+            sessions: count,
+        }
+    }
+}

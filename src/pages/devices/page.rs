@@ -1,0 +1,232 @@
+//! `/devices`: a card for each device, with what can be done about it. All forms are sent to the page itself, which tells
+//! them apart by their fields; those of other pages that end something are sent here too.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::{
+    act,
+    cards::{self, Card, Refused},
+};
+use crate::{
+    actions::end_sessions::{self, Ending},
+    base::{
+        db::Conn,
+        error::{Error, Result},
+        text::is_id,
+    },
+    records::{
+        device::{self, arrivals, known},
+        news,
+        session::{CurrentUser, Reach, listing},
+    },
+    web::{
+        context::{Desk, signed_out, with_retry},
+        forms::{self, Form},
+        layout::{self, Page},
+        rates::Act,
+        return_to,
+    },
+};
+
+/// What was done just now.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    done: String,
+}
+
+/// What one of the forms sends: what to end, which new device is the person's own, or a device's new name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    ending: Option<String>,
+    known: Option<String>,
+    device: Option<String>,
+    name: String,
+    next: String,
+    /// Sent by the page that has asked: the person said that they mean it.
+    sure: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "devices/devices.html")]
+struct DevicesPage {
+    page: Page,
+    token: String,
+    done: Option<&'static str>,
+    notice: Option<&'static str>,
+    cards: Vec<Card>,
+    /// Whether any session lives but the one in use.
+    has_others: bool,
+    /// Devices with a living session, but the one in use.
+    elsewhere: usize,
+}
+
+/// The page as it is shown again.
+#[derive(Default)]
+struct Again {
+    done: Option<&'static str>,
+    notice: Option<&'static str>,
+    refused: Option<Refused>,
+}
+
+/// `GET /devices`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "signed-out" => Some("That device is signed out."),
+        "others" => Some("You are signed out everywhere else."),
+        "forgotten" => Some("That device is signed out and forgotten."),
+        "renamed" => Some("The new name is saved."),
+        "known" => Some("Good. We will not ask about that device again."),
+        _ => None,
+    };
+    draw(StatusCode::OK, &desk, &user, Again { done, ..Again::default() }).await
+}
+
+/// `POST /devices`
+///
+/// # Errors
+/// Without a login; when the account has nothing of what was named; when the database is away.
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let Fields { ending, known, device, name, next, sure } = sent.fields;
+    let next = return_to::own_address(&desk.site.public, &next);
+    let user = match user {
+        Ok(user) => user,
+        Err(error) => return desk.go_on_by_login(error, next.as_deref().unwrap_or("/devices")),
+    };
+    if !sent.is_fresh {
+        let words = "This page had been open for a while. Please try once more.";
+        let typed = |device| Refused { device, typed: name, words: words.to_owned() };
+        let again = Again { notice: Some(words), refused: device.map(typed), ..Again::default() };
+        return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, again).await;
+    }
+    if known.iter().chain(&device).any(|id| !is_id(id)) {
+        return Err(Error::NotFound);
+    }
+    match (ending, known, device) {
+        (Some(ending), ..) => end(&desk, &user, Asked { ending, next, is_answered: sure.is_some() }).await,
+        (None, Some(known), _) => acknowledge(&desk, &user, known, next).await,
+        (None, None, Some(device)) => rename(&desk, &user, device, name).await,
+        (None, None, None) => Err(Error::Invalid("nothing to do was sent".into())),
+    }
+}
+
+/// What is to end.
+struct Asked {
+    ending: String,
+    next: Option<String>,
+    /// Whether the person was asked and said yes.
+    is_answered: bool,
+}
+
+/// One sign-in ends at once if the password was given lately. Everything else is asked first, on the page that also asks for
+/// the password where that was not given lately.
+async fn end(desk: &Desk, user: &CurrentUser, asked: Asked) -> Result<HttpResponse> {
+    let ending = Ending::parse(&asked.ending).ok_or(Error::NotFound)?;
+    let next = match &ending {
+        Ending::NotMe(_) => "/account?why=not-me".to_owned(),
+        Ending::Session(_) | Ending::OnDevice(_) => asked.next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
+        Ending::Others => "/devices?done=others".to_owned(),
+        Ending::Device(_) => "/devices?done=forgotten".to_owned(),
+    };
+    if !user.is_confirmed() || (ending.needs_answer() && !asked.is_answered) {
+        let (who, asked) = (user.who(), ending.clone());
+        let name = async move |conn: &mut Conn<'_>| end_sessions::name(conn, &who, &asked).await;
+        desk.sessions.db.read(name).await?.ok_or(Error::NotFound)?;
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("then", &ending.to_string())
+            .append_pair("next", &next)
+            .finish();
+        return Ok(layout::see_other(&format!("/confirm?{query}")));
+    }
+    let out = ending.leads_out_to();
+    let done = act::end(desk, user, ending).await?;
+    Ok(if done.own { signed_out(out, &user.record.id) } else { layout::see_other(&next) })
+}
+
+async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
+    desk.count(Act::Change, user, 1)?;
+    let acting = user.acting();
+    let acknowledged = desk
+        .sessions
+        .db
+        .write(async move |conn: &mut Conn<'_>| {
+            let Some(who) = acting.hold(conn, Reach::Itself).await? else {
+                return Ok(None);
+            };
+            let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
+            if acknowledged {
+                // Other open pages ask no more.
+                news::changed(conn, std::iter::once(who.account_id.as_str()))?;
+            }
+            Ok(Some(acknowledged))
+        })
+        .await?;
+    match acknowledged {
+        None => Err(desk.ended_meanwhile().await?),
+        Some(false) => Err(Error::NotFound),
+        Some(true) => Ok(layout::see_other(next.as_deref().unwrap_or("/devices?done=known"))),
+    }
+}
+
+async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) -> Result<HttpResponse> {
+    match device::check_name(&typed) {
+        Ok(name) => match act::rename(desk, user, &device, &name).await {
+            Ok(()) => Ok(layout::see_other("/devices?done=renamed")),
+            Err(error @ Error::TooFast(_)) => {
+                let words = "That was a lot in a short time. Wait a little, then save it again.".to_owned();
+                let refused = Some(Refused { device, typed, words });
+                let answer = draw(StatusCode::TOO_MANY_REQUESTS, desk, user, Again { refused, ..Again::default() });
+                Ok(with_retry(answer.await?, &error))
+            }
+            Err(error) => Err(error),
+        },
+        Err(_) => {
+            let (account, id) = (user.account.id.clone(), device.clone());
+            let one = async move |conn: &mut Conn<'_>| known::one(conn, &account, &id).await;
+            desk.sessions.db.read(one).await?.ok_or(Error::NotFound)?;
+            let words = "Choose a name of 1 to 60 characters that can be read.".to_owned();
+            let refused = Some(Refused { device, typed, words });
+            draw(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { refused, ..Again::default() }).await
+        }
+    }
+}
+
+async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let who = user.who();
+    let (known, living, arrivals) = desk
+        .sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let account_id = who.account_id.as_str();
+            Ok((
+                known::list(conn, account_id).await?,
+                listing::list(conn, account_id).await?,
+                arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
+            ))
+        })
+        .await?;
+    let living = desk.sessions.overlaid(living);
+    let mut cards = cards::draw(known, &living, user, &arrivals);
+    for card in &mut cards {
+        card.refused = again.refused.clone().filter(|refused| refused.device == card.id);
+    }
+    let token = forms::token(&desk.site, &desk.req)?;
+    let page = Page::new(&desk.req, "Devices").of(&user.account.name, &token, "devices");
+    let template = DevicesPage {
+        page: page.asking(&desk.req, &arrivals, user.now),
+        token: token.value,
+        done: again.done,
+        notice: again.notice,
+        has_others: living.iter().any(|(record, _)| record.id != user.record.id),
+        elsewhere: listing::by_device(&living).iter().filter(|there| !there.is_of(&user.record)).count(),
+        cards,
+    };
+    layout::answer(status, &template)
+}

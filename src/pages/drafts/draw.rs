@@ -1,0 +1,231 @@
+//! How `/drafts` is drawn: a list, and beside it one draft to write in, or two versions of one to choose from.
+//!
+//! Invariant: what was typed is shown again, whatever else cannot be.
+
+use std::collections::BTreeSet;
+
+use actix_web::{HttpResponse, http::StatusCode};
+use askama::Template;
+
+use super::Fields;
+use crate::{
+    base::{
+        db::Conn,
+        error::{Error, Result},
+        text::{self, is_id},
+    },
+    records::{
+        device::arrivals,
+        draft::{self, Draft, Head, book},
+        session::CurrentUser,
+    },
+    web::{
+        context::{Desk, Lost, form_again_after},
+        forms,
+        layout::{self, Page, When},
+    },
+};
+
+/// Characters of a draft that its row in the list shows at most.
+const LONGEST_LINE: usize = 120;
+
+#[derive(Template)]
+#[template(path = "drafts/drafts.html")]
+struct DraftsPage {
+    page: Page,
+    token: String,
+    account: String,
+    /// What the list is as new as.
+    revision: String,
+    done: Option<&'static str>,
+    notice: Option<String>,
+    rows: Vec<Row>,
+    /// Where the next page of the list begins.
+    next: Option<i64>,
+    writing: Option<Writing>,
+    choice: Option<Choice>,
+    /// Whether what was asked for is not here, or not yet: a script may know of it.
+    is_missing: bool,
+}
+
+struct Row {
+    id: String,
+    line: String,
+    when: When,
+    device: String,
+    in_two: bool,
+    is_open: bool,
+}
+
+/// The draft that is written in.
+#[derive(Default)]
+pub(super) struct Writing {
+    id: String,
+    operation: String,
+    version: i64,
+    text: String,
+    last: Option<Last>,
+    error: Option<String>,
+}
+
+struct Last {
+    device: String,
+    when: When,
+}
+
+/// A draft, and what was split off it.
+struct Choice {
+    id: String,
+    version: i64,
+    other: String,
+    other_version: i64,
+    versions: [Version; 2],
+}
+
+struct Version {
+    device: String,
+    when: When,
+    text: String,
+}
+
+/// The page as it is shown again.
+#[derive(Default)]
+pub(super) struct Again {
+    pub(super) open: String,
+    pub(super) done: Option<&'static str>,
+    pub(super) notice: Option<String>,
+    pub(super) typed: Option<Writing>,
+    /// Where the page of the list begins.
+    pub(super) after: Option<i64>,
+}
+
+pub(super) async fn shown_again(
+    status: StatusCode,
+    desk: &Desk,
+    user: &CurrentUser,
+    fields: Fields,
+    notice: Option<String>,
+    error: Option<String>,
+) -> Result<HttpResponse> {
+    let typed = fields.text.is_some().then(|| typed(&fields, error));
+    let again = Again { open: fields.draft.clone(), notice, typed, ..Again::default() };
+    match draw(status, desk, user, again).await {
+        Err(error) if fields.text.is_some() => unsaved(error, desk, user, &fields),
+        answer => answer,
+    }
+}
+
+fn typed(fields: &Fields, error: Option<String>) -> Writing {
+    let Fields { operation, draft, base, text, .. } = fields.clone();
+    Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
+}
+
+/// Where something cannot be saved just now there is no list to show, only what was typed.
+pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
+    let token = forms::token(&desk.site, &desk.req)?;
+    let notice = match &error {
+        Error::TooFast(_) => "That was a lot in a short time. Nothing is lost: wait a little, then save once more.",
+        _ => "Sessile is away for a moment. Nothing is lost: save once more shortly.",
+    };
+    let template = DraftsPage {
+        page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
+        token: token.value,
+        account: user.account.id.clone(),
+        revision: String::new(),
+        done: None,
+        notice: Some(notice.to_owned()),
+        rows: Vec::new(),
+        next: None,
+        writing: Some(typed(fields, None)),
+        choice: None,
+        is_missing: false,
+    };
+    form_again_after(error, "", Lost::Nothing, |status, _| layout::answer(status, &template))
+}
+
+pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let who = user.who();
+    let (asked, after) = (again.open.clone(), again.after);
+    let (list, open, arrivals) = desk
+        .sessions
+        .db
+        .read(async move |conn: &mut Conn<'_>| {
+            let list = draft::heads(conn, &who.account_id, after).await?;
+            let open = match is_id(&asked) {
+                true => draft::with_other(conn, &who.account_id, &asked).await?,
+                false => Vec::new(),
+            };
+            let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
+            Ok((list, open, arrivals))
+        })
+        .await?;
+    let choice = match open.as_slice() {
+        [one, other] if again.typed.is_none() => Some(Choice::of(one, other, user)),
+        _ => None,
+    };
+    let writing = match (again.typed, &choice, again.open.as_str()) {
+        (Some(typed), ..) => Some(typed),
+        (None, Some(_), _) | (None, None, "") => None,
+        (None, None, "new") => Some(Writing::new(book::random_uuid()?)?),
+        (None, None, _) => open.first().map(|draft| Writing::of(draft, user)).transpose()?,
+    };
+    let token = forms::token(&desk.site, &desk.req)?;
+    let page = Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts");
+    let template = DraftsPage {
+        page: page.asking(&desk.req, &arrivals, user.now),
+        token: token.value,
+        account: user.account.id.clone(),
+        revision: list.revision.seal(&user.account.id, &desk.site.keys)?,
+        done: again.done,
+        notice: again.notice,
+        rows: list.heads.iter().map(|draft| Row::of(draft, &list.in_two, &again.open, user)).collect(),
+        next: list.next,
+        is_missing: writing.is_none() && choice.is_none() && !again.open.is_empty(),
+        writing,
+        choice,
+    };
+    layout::answer(status, &template)
+}
+
+impl Row {
+    fn of(draft: &Head, in_two: &BTreeSet<String>, open: &str, user: &CurrentUser) -> Self {
+        let line = draft.beginning.trim().lines().next().unwrap_or_default();
+        Self {
+            id: draft.id.clone(),
+            line: if line.is_empty() { "Empty draft".to_owned() } else { text::shortened(line, LONGEST_LINE) },
+            when: When::past(draft.updated_at, user.now),
+            device: draft.updated_on.clone(),
+            in_two: in_two.contains(&draft.id),
+            is_open: draft.id == open,
+        }
+    }
+}
+
+impl Writing {
+    fn new(id: String) -> Result<Self> {
+        Ok(Self { id, operation: book::random_uuid()?, ..Self::default() })
+    }
+
+    fn of(draft: &Draft, user: &CurrentUser) -> Result<Self> {
+        let last = Last { device: draft.updated_on.clone(), when: When::past(draft.updated_at, user.now) };
+        let text = draft.text.clone();
+        Ok(Self { version: draft.version, text, last: Some(last), ..Self::new(draft.id.clone())? })
+    }
+}
+
+impl Choice {
+    fn of(one: &Draft, other: &Draft, user: &CurrentUser) -> Self {
+        let version = |draft: &Draft| Version {
+            device: draft.updated_on.clone(),
+            when: When::past(draft.updated_at, user.now),
+            text: draft.text.clone(),
+        };
+        Self {
+            id: one.id.clone(),
+            version: one.version,
+            other: other.id.clone(),
+            other_version: other.version,
+            versions: [version(one), version(other)],
+        }
+    }
+}

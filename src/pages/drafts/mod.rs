@@ -1,0 +1,212 @@
+//! `/drafts`: a list, one draft to write in, or two versions of one to choose from. By forms alone; `static/js/drafts.js`
+//! takes over where it runs. Both do what they do by the same operations.
+//!
+//! Invariant: what was typed is never lost: it is saved, kept as a draft of its own, or shown again with what is wrong.
+
+mod draw;
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use self::draw::{Again, draw, shown_again, unsaved};
+use crate::{
+    base::{
+        db::Conn,
+        error::{Error, Result},
+        text::is_id,
+    },
+    records::{
+        device::known::Facts,
+        draft::{
+            apply::{self, Sender},
+            book::{self, Chosen, Keep},
+            choice::{self, Pair},
+            operation::{self, Action, Operation, Sent},
+            result::{OperationResult, Status},
+        },
+        session::CurrentUser,
+    },
+    web::{context::Desk, forms::Form, layout, rates::Act},
+};
+
+/// Largest form, in bytes: 10,000 characters of four bytes each, percent-encoded, and what stands around them.
+pub const LARGEST_FORM: usize = 128 * 1024;
+
+/// Which draft is open, and what was done just now.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    draft: String,
+    done: String,
+    after: String,
+}
+
+/// What the forms send: a text to be saved, a draft to be deleted, or a choice between two.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    operation: String,
+    draft: String,
+    base: i64,
+    text: Option<String>,
+    delete: Option<String>,
+    keep: Option<String>,
+    other: String,
+    other_base: i64,
+    both: Option<String>,
+}
+
+/// `GET /drafts`
+///
+/// # Errors
+/// Without a login; when the account has no such draft; when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "saved" => Some("Saved."),
+        "deleted" => Some("That draft is deleted."),
+        "chosen" => Some("Good. The other version is gone."),
+        "both" => Some("Both are kept."),
+        "kept" => Some("That draft was deleted on another device meanwhile. What you wrote is kept as a new one."),
+        "again" => Some(
+            "One of the two was changed on another device meanwhile, so nothing was thrown away. Look at it once more.",
+        ),
+        "changed" => Some("That draft was changed on another device meanwhile, so it was not deleted."),
+        _ => None,
+    };
+    let Query { draft: open, after, .. } = query.into_inner();
+    draw(StatusCode::OK, &desk, &user, Again { open, done, after: after.parse().ok(), ..Again::default() }).await
+}
+
+/// `POST /drafts`
+///
+/// # Errors
+/// Without a login; when the account has nothing of what was named. A text that is too long and a database that is away
+/// show the form again.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let is_fresh = sent.is_fresh;
+    let fields = sent.fields;
+    if !is_fresh {
+        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        return shown_again(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, fields, notice, None).await;
+    }
+    let named = [fields.both.as_deref(), fields.delete.as_deref(), fields.keep.as_ref().map(|_| fields.draft.as_str())];
+    let other = fields.keep.as_ref().map(|_| fields.other.as_str());
+    if named.into_iter().chain([other]).flatten().any(|id| !is_id(id)) {
+        return Err(Error::NotFound);
+    }
+    if fields.base < 0 || fields.other_base < 0 {
+        return Err(Error::Invalid("a version is a whole number from 0".into()));
+    }
+    if let Some(id) = fields.both {
+        return keep_both(&desk, &user, id).await;
+    }
+    if let Some(id) = fields.delete {
+        return delete(&desk, &user, id, fields.base).await;
+    }
+    if let Some(keep) = &fields.keep {
+        let keep = if keep == "other" { Keep::Other } else { Keep::One };
+        return choose(&desk, &user, fields, keep).await;
+    }
+    if fields.text.is_none() {
+        return Err(Error::Invalid("nothing to do was sent".into()));
+    }
+    save(&desk, &user, fields).await
+}
+
+async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<HttpResponse> {
+    // A form sends each end of a line as two characters (HTML, 4.10.22.7), and no text of ours holds U+0000.
+    let text = fields.text.take().unwrap_or_default().replace("\r\n", "\n").replace('\0', "");
+    fields.text = Some(text.clone());
+    if let Err(error) = operation::check_text(&text) {
+        let words = format!("{}. Shorten it, and save again.", sentence(&error.to_string()));
+        return shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words)).await;
+    }
+    let put = Action::Put { draft: operation::check_draft_id(&fields.draft)?, text, base: fields.base };
+    let operation = Operation::new(&fields.operation, put)?;
+    let result = match carry_out(desk, user, vec![operation]).await {
+        Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation without a result"))?,
+        Err(error) => return unsaved(error, desk, user, &fields),
+    };
+    match (result.first.unwrap_or(result.status), result.draft, result.problem) {
+        (Status::Conflict, Some(draft), _) if draft.conflict_of.is_none() => opened(&draft.id, "kept"),
+        (Status::Conflict | Status::Applied, Some(draft), _) => opened(&draft.id, "saved"),
+        (_, _, problem) => {
+            // What was sent under this operation stands; what is typed now is another one.
+            fields.operation = book::random_uuid()?;
+            let words =
+                problem.map_or_else(|| "It could not be saved".to_owned(), |error| sentence(&error.to_string()));
+            shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words + ".")).await
+        }
+    }
+}
+
+async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Result<HttpResponse> {
+    let operation = Operation::new(&book::random_uuid()?, Action::Delete { draft: id.clone(), base })?;
+    let results = carry_out(desk, user, vec![operation]).await?;
+    match results.into_iter().next() {
+        Some(OperationResult { problem: Some(error), .. }) => Err(error),
+        Some(OperationResult { status: Status::Conflict, .. }) => opened(&id, "changed"),
+        _ => Ok(layout::see_other("/drafts?done=deleted")),
+    }
+}
+
+/// The draft lives on, with the text that was chosen.
+async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
+    let Fields { draft, base, other, other_base, .. } = fields;
+    desk.count(Act::Operation, user, 1)?;
+    let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
+    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
+    let choose = || {
+        let (sender, pair) = (sender.clone(), pair.clone());
+        async move |conn: &mut Conn<'_>| choice::choose(conn, &sender, &pair, keep).await
+    };
+    chosen(desk, apply::in_present_history(&desk.sessions.db, choose).await?, &draft, "chosen").await
+}
+
+async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
+    desk.count(Act::Operation, user, 1)?;
+    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
+    let keep = || {
+        let (sender, id) = (sender.clone(), id.clone());
+        async move |conn: &mut Conn<'_>| choice::keep_both(conn, &sender, &id).await
+    };
+    chosen(desk, apply::in_present_history(&desk.sessions.db, keep).await?, &id, "both").await
+}
+
+async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Result<HttpResponse> {
+    match chosen {
+        Some(Chosen::Done) => opened(id, done),
+        Some(Chosen::Changed(there)) => opened(&there, "again"),
+        Some(Chosen::Missing) => Err(Error::NotFound),
+        None => Err(desk.ended_meanwhile().await?),
+    }
+}
+
+async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
+    desk.count(Act::Operation, user, operations.len())?;
+    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
+    let carry_out = || {
+        let sent = operations.iter().cloned().map(Sent::from).collect();
+        let sender = sender.clone();
+        async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent, &Facts::default()).await
+    };
+    match apply::in_present_history(&desk.sessions.db, carry_out).await? {
+        Some(done) => Ok(done.results),
+        None => Err(desk.ended_meanwhile().await?),
+    }
+}
+
+fn opened(id: &str, done: &str) -> Result<HttpResponse> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("draft", id);
+    if !done.is_empty() {
+        query.append_pair("done", done);
+    }
+    Ok(layout::see_other(&format!("/drafts?{}", query.finish())))
+}
+
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

@@ -1,0 +1,93 @@
+//! Signing in and out by JSON.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::logout::{end_this, forget_cookie};
+use crate::actions::sign_in::{self, Outcome, Visit};
+use crate::{
+    base::error::{Error, Result},
+    records::{
+        account::{Account, EmailAddress},
+        device,
+        session::{CurrentUser, SessionView},
+    },
+    web::{
+        context::{Desk, clear_cache},
+        json::Object,
+    },
+};
+
+/// What `POST /api/establish-session` takes.
+#[derive(Debug, Deserialize)]
+pub struct Credentials {
+    email: String,
+    password: String,
+    #[serde(default)]
+    device: Object<DeviceFacts>,
+}
+
+/// What a client says of its device.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DeviceFacts {
+    name: Option<String>,
+    installed: Option<bool>,
+}
+
+/// Who is signed in, and how.
+#[derive(Debug, Serialize)]
+struct SignedIn<'a> {
+    user: &'a Account,
+    session: SessionView,
+}
+
+/// `POST /api/establish-session`
+///
+/// # Errors
+/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; or when the database is away or too many passwords wait to be checked.
+pub async fn establish(sent: web::Json<Object<Credentials>>, desk: Desk) -> Result<HttpResponse> {
+    let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
+    let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
+    let name = device.name.as_deref().map(device::check_name).transpose()?;
+    let visit = Visit::by_form(&desk).on_device(name, device.installed);
+    let welcome = match sign_in::log_in(&desk, &email, password, visit).await? {
+        Outcome::Welcome(welcome) => welcome,
+        Outcome::Refused => return Err(Error::InvalidCredentials),
+    };
+    let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);
+    let answer = HttpResponse::Ok().json(SignedIn { user: &welcome.account, session: view });
+    welcome.let_in(&desk, answer)
+}
+
+/// `GET /api/session`
+///
+/// # Errors
+/// Without a login.
+pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
+}
+
+/// `DELETE /api/session`, also with a key from before a rotation, and with several keys.
+///
+/// # Errors
+/// Without a login, or when the database is away: nothing is claimed that did not happen.
+pub async fn log_out(user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let (is_live, is_nobody) = match user {
+        Ok(_) => (true, false),
+        Err(Error::SessionEnded(_)) => (false, false),
+        Err(Error::LoginRequired) => (false, true),
+        Err(error) => return Err(error),
+    };
+    if !end_this(&desk.facts, &desk.sessions).await? {
+        return Err(if is_nobody { Error::LoginRequired } else { desk.ended_meanwhile().await? });
+    }
+    let mut answer = HttpResponse::NoContent().finish();
+    if is_live {
+        desk.goodbye(true);
+        clear_cache(&mut answer);
+    } else {
+        forget_cookie(&desk, &mut answer)?;
+    }
+    Ok(answer)
+}

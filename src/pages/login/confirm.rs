@@ -1,0 +1,325 @@
+//! The password again, from somebody who is signed in: for what should not be done by whoever finds a screen unlocked.
+//! It goes on with what was asked; what is to be ended ends in the same transaction.
+//!
+//! Invariant: whoever gives the password gets a new key, and the old one stops working in the same instant.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::{
+    actions::{
+        end_sessions::{self, Done, Ending},
+        password_proof,
+    },
+    base::{
+        db::Conn,
+        error::{Error, Result},
+    },
+    records::{
+        account::EmailAddress,
+        audit::{self, Kind},
+        session::{
+            CurrentUser, SessionKey, Sessions, Who, listing,
+            statements::{self, Rekeyed},
+        },
+    },
+    web::{
+        context::{Desk, form_again, signed_out},
+        forms::{self, Form},
+        layout::{self, Page},
+        rates::Act,
+        return_to,
+    },
+};
+
+/// Where somebody chooses a new password after another signed in.
+const NEW_PASSWORD: &str = "/account?why=not-me";
+
+/// What to go on with: what to end, and where to go on to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    next: String,
+    then: String,
+}
+
+/// What the form sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    password: String,
+    next: String,
+    then: String,
+}
+
+#[derive(Template)]
+#[template(path = "login/confirm.html")]
+struct ConfirmPage {
+    page: Page,
+    token: String,
+    email: String,
+    heading: String,
+    lead: String,
+    go_on: &'static str,
+    then: Option<String>,
+    next: Option<String>,
+    /// Whether the password is asked for, or only whether the person is sure.
+    asks_password: bool,
+    back: String,
+    notice: Option<String>,
+    password_error: Option<String>,
+}
+
+/// The form as it is shown again.
+#[derive(Debug, Default)]
+struct Again {
+    next: Option<String>,
+    then: Option<Ending>,
+    /// What that does.
+    effect: Effect,
+    notice: Option<String>,
+    password_error: Option<String>,
+}
+
+/// `GET /confirm`
+///
+/// # Errors
+/// Without a login, when there is nothing of what is to be ended, or when the database is away.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    let asked = what_was_asked(&desk, &user, &query.next, &query.then).await?;
+    form(StatusCode::OK, &desk, &user, asked)
+}
+
+/// `POST /confirm`
+///
+/// # Errors
+/// Without a login, or when there is nothing of what is to be ended. A wrong password, too many of them and a database
+/// that is away show the form again.
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let Fields { password, next, then } = sent.fields;
+    let after = return_to::own_address(&desk.site.public, &next);
+    let after = after.as_deref().unwrap_or(return_to::HOME);
+    let user = match user {
+        Ok(user) => user,
+        Err(error) => return desk.go_on_by_login(error, after),
+    };
+    let again = what_was_asked(&desk, &user, &next, &then).await?;
+    if !sent.is_fresh {
+        let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again });
+    }
+    if password.is_empty() {
+        let password_error = Some("Enter your password.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
+    }
+    match confirm(&desk, &user, password, again.then.clone()).await {
+        Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
+        Ok(Confirmed::Ended) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
+        Ok(Confirmed::No) => {
+            let password_error = Some("That is not your password. Try again.".to_owned());
+            form(StatusCode::UNAUTHORIZED, &desk, &user, Again { password_error, ..again })
+        }
+        Err(error @ Error::TooManyAttempts(_)) => form_again(error, |status, words| {
+            form(status, &desk, &user, Again { password_error: Some(words), ..again })
+        }),
+        Err(error) => {
+            form_again(error, |status, words| form(status, &desk, &user, Again { notice: Some(words), ..again }))
+        }
+    }
+}
+
+async fn what_was_asked(desk: &Desk, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+    let next = return_to::own_address(&desk.site.public, next);
+    if then.is_empty() {
+        return Ok(Again { next, ..Again::default() });
+    }
+    let then = Ending::parse(then).ok_or(Error::NotFound)?;
+    let (who, asked) = (user.who(), then.clone());
+    let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &asked).await;
+    let effect = desk.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
+    Ok(Again { next, then: Some(then), effect, ..Again::default() })
+}
+
+/// What an ending does, as far as its words need to know.
+#[derive(Debug, Default)]
+struct Effect {
+    /// The name of the device that it reaches.
+    name: String,
+    /// Whether that is the device in use.
+    is_here: bool,
+    /// The names of the other devices that are signed in.
+    others: Vec<String>,
+}
+
+impl Effect {
+    async fn of(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Option<Self>> {
+        let Some(name) = end_sessions::name(conn, who, ending).await? else {
+            return Ok(None);
+        };
+        if *ending != Ending::Others {
+            let is_here = matches!(ending, Ending::Device(id) | Ending::OnDevice(id) | Ending::NotMe(id) if Some(id) == who.device_id.as_ref());
+            return Ok(Some(Self { name, is_here, others: Vec::new() }));
+        }
+        let living = listing::list(conn, &who.account_id).await?;
+        let others = listing::by_device(&living).into_iter().filter(|device| {
+            device.newest.id != who.session_id
+                && (device.newest.device_id.is_none() || device.newest.device_id != who.device_id)
+        });
+        let names =
+            others.map(|device| device.device_name.map_or_else(|| device.newest.client().label(), str::to_owned));
+        Ok(Some(Self { name, is_here: false, others: names.collect() }))
+    }
+
+    /// What the page is called, what it says will happen, and what the button says.
+    fn in_words(&self, then: Option<&Ending>) -> (String, String, &'static str) {
+        let name = &self.name;
+        match then {
+            None => (
+                "Confirm it's you".to_owned(),
+                "To keep you safe, type your password again before you go on.".to_owned(),
+                "Go on",
+            ),
+            Some(Ending::Session(_) | Ending::OnDevice(_)) => (
+                format!("Sign out {name}?"),
+                "It needs your password to sign in again. Nothing that was saved is lost.".to_owned(),
+                "Sign out",
+            ),
+            Some(Ending::Others) => {
+                ("Sign out everywhere else?".to_owned(), self.others_in_words(), "Sign out everywhere else")
+            }
+            Some(Ending::Device(_)) if self.is_here => (
+                "Forget this device?".to_owned(),
+                "You are signed out here, and what this device has kept is erased, changes that were not saved yet too. When you sign in again, it counts as a new device.".to_owned(),
+                "Forget this device",
+            ),
+            Some(Ending::Device(_)) => (
+                format!("Forget {name}?"),
+                "It is signed out and leaves your list. When you sign in there again, it counts as a new device."
+                    .to_owned(),
+                "Forget this device",
+            ),
+            Some(Ending::NotMe(_)) => (
+                format!("{name} wasn't you?"),
+                "It is signed out and forgotten at once. Then choose a new password, since somebody may know yours."
+                    .to_owned(),
+                "It wasn't me",
+            ),
+        }
+    }
+
+    fn others_in_words(&self) -> String {
+        const MOST: usize = 3;
+        let rest = self.others.len().saturating_sub(MOST);
+        let mut names = self.others.iter().take(MOST).cloned().collect::<Vec<_>>();
+        if rest > 0 {
+            names.push(if rest == 1 { "one more device".to_owned() } else { format!("{rest} more devices") });
+        }
+        let which = match names.as_slice() {
+            [] => "Every other sign-in of yours ends.".to_owned(),
+            [one] => format!("{one} is signed out."),
+            [first @ .., last] => format!("{} and {last} are signed out.", first.join(", ")),
+        };
+        format!("{which} This device stays signed in.")
+    }
+}
+
+fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done: &Done) -> Result<HttpResponse> {
+    if done.own {
+        desk.goodbye(true);
+        let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
+        return Ok(signed_out(after, &user.record.id));
+    }
+    desk.hand_over(key, &user.account.id)?;
+    Ok(layout::see_other(match (&again.then, &again.next) {
+        (Some(Ending::NotMe(_)), _) => NEW_PASSWORD,
+        (_, Some(next)) => next,
+        (_, None) => return_to::HOME,
+    }))
+}
+
+enum Confirmed {
+    /// With the session's new key, and what was ended.
+    Yes(SessionKey, Done),
+    No,
+    /// The session ended meanwhile.
+    Ended,
+}
+
+async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
+    let Some(old) = desk.facts.presented_key() else {
+        return Ok(Confirmed::Ended);
+    };
+    let rate = desk.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
+    let node = Sessions::clone(&desk.sessions);
+    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
+    let (user, ip) = (user.clone(), desk.facts.ip.clone());
+    password_proof::to_the_end(async move {
+        let checked = prover.check(claim, password).await?;
+        if checked.is_right() {
+            rate.charge();
+        }
+        let work = async move |conn: &mut Conn<'_>| {
+            if !checked.settle(conn).await? {
+                return Ok(Confirmed::No);
+            }
+            // In the order of their ids, before one of them is changed.
+            listing::lock_living(conn, &user.account.id).await?;
+            let Some(Rekeyed { key: new, is_new }) = statements::rekey(conn, &old, &node, ip.as_deref()).await? else {
+                return Ok(Confirmed::Ended);
+            };
+            let confirmed = user.event(Kind::LoginConfirmed).ip(ip.as_deref()).session(new.id());
+            let rotated = confirmed
+                .clone()
+                .about(Kind::SessionRegenerated)
+                .detail(&format!("was {}", old.id()))
+                .of_confirmation();
+            let events = if is_new { vec![confirmed, rotated] } else { vec![confirmed] };
+            audit::record(conn, &events).await?;
+            let Some(then) = then else {
+                return Ok(Confirmed::Yes(new, Done::default()));
+            };
+            let who = Who { session_id: new.id().to_owned(), ..user.who() };
+            let done = end_sessions::carry_out(conn, &who, &then, ip.as_deref()).await?;
+            // Somebody was faster: what was asked has happened.
+            Ok(Confirmed::Yes(new, done.unwrap_or_default()))
+        };
+        prover.db.write(work).await
+    })
+    .await
+}
+
+/// Where whoever changes their mind goes: to the page that they came from, as far as that is known.
+fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
+    let page = match (then, next) {
+        // Without its query, which says what was done.
+        (Some(Ending::Session(_) | Ending::OnDevice(_)), Some(next)) => {
+            next.split(['?', '#']).next().unwrap_or("/devices")
+        }
+        (Some(_), _) => "/devices",
+        (None, _) => return_to::HOME,
+    };
+    page.to_owned()
+}
+
+fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+    let Again { next, then, effect, notice, password_error } = again;
+    let (heading, lead, go_on) = effect.in_words(then.as_ref());
+    let token = forms::token(&desk.site, &desk.req)?.value;
+    let template = ConfirmPage {
+        page: Page::new(&desk.req, &heading),
+        token,
+        email: user.account.email.clone(),
+        heading,
+        lead,
+        go_on,
+        back: back_from(then.as_ref(), next.as_deref()),
+        // Whoever gave it lately is only asked whether they are sure.
+        asks_password: then.is_none() || !user.is_confirmed(),
+        then: then.map(|then| then.to_string()),
+        next,
+        notice,
+        password_error,
+    };
+    layout::answer(status, &template)
+}

@@ -1,0 +1,248 @@
+//! The page for signing in.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::actions::sign_in::{self, Outcome, Visit};
+use crate::{
+    base::{
+        db::{Conn, Instant},
+        error::{EndedBecause, Error, Result},
+        settings::Signup,
+        text::is_id,
+    },
+    records::{
+        account::{self, EmailAddress},
+        session::request::{Ended, Hand, RequestFacts, Standing},
+    },
+    web::{
+        context::{Desk, NO_COOKIES, form_again},
+        forms::Form,
+        layout::{self, Page, When},
+        return_to,
+    },
+};
+
+/// What the login form sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    email: String,
+    password: String,
+    next: String,
+}
+
+/// What may stand in the address of the login.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    next: String,
+    ended: String,
+}
+
+#[derive(Template)]
+#[template(path = "login/login.html")]
+struct LoginPage {
+    page: Page,
+    signup: bool,
+    token: String,
+    /// The session that has just ended itself, for the script that forgets whose it was.
+    ended: Option<String>,
+    email: String,
+    next: Option<String>,
+    notice: Option<Notice>,
+    email_error: Option<String>,
+    password_error: Option<String>,
+}
+
+/// What is said above the form: a sentence, which may have a moment in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Notice {
+    before: String,
+    /// Shown in brackets.
+    when: Option<When>,
+    after: &'static str,
+}
+
+impl From<String> for Notice {
+    fn from(before: String) -> Self {
+        Self { before, when: None, after: "" }
+    }
+}
+
+/// The form as it is shown again: what was typed, and what is wrong, beside its fields.
+#[derive(Debug, Clone, Default)]
+struct Again {
+    ended: Option<String>,
+    email: String,
+    next: Option<String>,
+    notice: Option<Notice>,
+    email_error: Option<String>,
+    password_error: Option<String>,
+}
+
+/// `GET /login`
+///
+/// # Errors
+/// When a template fails.
+pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
+    let next = return_to::own_address(&desk.site.public, &query.next);
+    if desk.facts.live().is_some() {
+        return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
+    }
+    let notice = match why_signed_out(&desk.facts, desk.sessions.clock.now()) {
+        None => where_the_link_is(&desk).await.map(Notice::from),
+        told => told,
+    };
+    let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
+    form(StatusCode::OK, &desk, Again { ended, next, notice, ..Again::default() })
+}
+
+/// `POST /login`
+///
+/// # Errors
+/// What is neither a wrong password nor a database that is away: those show the form again.
+pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
+    let Fields { email: typed, password, next } = sent.fields;
+    let next = return_to::own_address(&desk.site.public, &next);
+    let again = Again { email: typed, next, ..Again::default() };
+    if !sent.is_fresh {
+        if desk.is_signed_in_as(&again.email) {
+            return Ok(layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)));
+        }
+        let notice = Some(why_not_fresh(&desk, sent.is_without_cookies).into());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { notice, ..again });
+    }
+    let email = match EmailAddress::known(&again.email) {
+        Ok(email) if !password.is_empty() => email,
+        parsed => {
+            let email_error = parsed.err().map(|error| error.to_string());
+            let password_error = password.is_empty().then(|| "Enter your password.".to_owned());
+            return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { email_error, password_error, ..again });
+        }
+    };
+    match sign_in::log_in(&desk, &email, password, Visit::by_form(&desk)).await {
+        Ok(Outcome::Welcome(welcome)) => {
+            welcome.let_in(&desk, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
+        }
+        Ok(Outcome::Refused) => {
+            let password_error = Some("Email or password is wrong. Check both and try again.".to_owned());
+            form(StatusCode::UNAUTHORIZED, &desk, Again { password_error, ..again })
+        }
+        Err(error @ Error::TooManyAttempts(_)) => {
+            form_again(error, |status, words| form(status, &desk, Again { password_error: Some(words), ..again }))
+        }
+        Err(error) => {
+            form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again }))
+        }
+    }
+}
+
+/// Why a form was not carried out whose token is not this browser's.
+fn why_not_fresh(desk: &Desk, is_without_cookies: bool) -> String {
+    if is_without_cookies {
+        return NO_COOKIES.to_owned();
+    }
+    match desk.facts.live() {
+        Some(live) => format!(
+            "{} has signed in here meanwhile. To sign in as somebody else instead, type your password once more.",
+            live.account.name
+        ),
+        None => "This page had been open for a while. Please sign in once more.".to_owned(),
+    }
+}
+
+fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
+    let Again { ended, email, next, notice, email_error, password_error } = again;
+    desk.form(|token| {
+        let page = Page::new(&desk.req, "Sign in");
+        let signup = desk.site.signup == Signup::Open && desk.site.has_owner();
+        layout::answer(
+            status,
+            &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },
+        )
+    })
+}
+
+/// While there is no owner nobody can sign in: where the link is that creates one.
+async fn where_the_link_is(desk: &Desk) -> Option<String> {
+    if desk.site.has_owner() {
+        return None;
+    }
+    // A database that is away is told of when somebody signs in.
+    let has_owner = desk.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await.ok()?;
+    if has_owner {
+        desk.site.set_has_owner();
+        return None;
+    }
+    Some(format!(
+        "Sessile has no owner yet, so nobody can sign in. The program printed a link that creates the owner when it \
+         started (in its terminal, or in `docker logs` or `journalctl`); it begins with {}/setup.",
+        desk.site.public.origin()
+    ))
+}
+
+/// What the browser of a session that has ended is told.
+fn why_signed_out(facts: &RequestFacts, now: Instant) -> Option<Notice> {
+    let Standing::Ended(ended) = *facts.standing.borrow() else {
+        return None;
+    };
+    notice_of(ended, now)
+}
+
+fn notice_of(Ended { because, at, hand }: Ended, now: Instant) -> Option<Notice> {
+    let (before, after) = match (because, hand) {
+        (EndedBecause::Expired, _) => {
+            return Some("You have not been here for a while, so please sign in again.".to_owned().into());
+        }
+        (EndedBecause::LoggedOut | EndedBecause::Unknown, _) => return None,
+        (EndedBecause::Replaced, _) => ("Somebody else signed in here", "."),
+        (EndedBecause::Revoked, Hand::Elsewhere) => ("You were signed out from another device", "."),
+        (EndedBecause::Revoked, Hand::NewPassword) => {
+            ("The password was changed", ". Please sign in with the new one.")
+        }
+        (EndedBecause::Revoked, Hand::Operator) => ("You were signed out by the administrator", "."),
+        (EndedBecause::Revoked, Hand::OperatorsPassword) => {
+            ("The password was changed by the administrator", ". Please sign in with the new one.")
+        }
+        (EndedBecause::Revoked, Hand::Closed) => ("This account was closed by the administrator", "."),
+        (EndedBecause::Revoked, Hand::Limit) => {
+            ("You were signed out", ", because the account is signed in on too many devices.")
+        }
+        (EndedBecause::Revoked, Hand::None) => ("You were signed out", ". Please sign in again."),
+    };
+    Some(Notice { before: before.to_owned(), when: at.map(|at| When::clock(at, now)), after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{audit, session::EndReason};
+
+    #[test]
+    fn a_browser_is_told_who_signed_it_out_and_why() {
+        let now = Instant::from_micros(1_795_460_400_000_000);
+        let told = |reason, by: &str| {
+            let notice = notice_of(Ended::by(reason, Some(by), now), now).unwrap_or_default();
+            format!("{}{}{}", notice.before, if notice.when.is_some() { " (…)" } else { "" }, notice.after)
+        };
+        let cases = [
+            (told(EndReason::Revoked, "acc_kim"), "You were signed out from another device (…)."),
+            (told(EndReason::Revoked, audit::OPERATOR), "You were signed out by the administrator (…)."),
+            (told(EndReason::Revoked, audit::SYSTEM), "because the account is signed in on too many devices"),
+            (told(EndReason::PasswordChanged, "acc_kim"), "The password was changed (…). Please"),
+            (
+                told(EndReason::PasswordChanged, audit::OPERATOR),
+                "The password was changed by the administrator (…). Please",
+            ),
+            (told(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by the administrator (…)."),
+            (told(EndReason::Replaced, "acc_alex"), "Somebody else signed in here (…)."),
+            (told(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),
+        ];
+        for (words, expected) in cases {
+            assert!(words.contains(expected), "{words}");
+        }
+        assert_eq!(told(EndReason::LoggedOut, "acc_kim"), "");
+    }
+}

@@ -1,0 +1,40 @@
+//! The session's own JSON object, which its client writes. It reaches nothing but itself: it is a column of its own.
+
+use actix_web::{HttpResponse, web};
+use serde_json::Value;
+
+use crate::{
+    base::error::Result,
+    records::session::{CurrentUser, data::Patch},
+    web::{context::Desk, rates::Act},
+};
+
+/// `GET /api/session/data`
+///
+/// # Errors
+/// Without a login, or when the database is away.
+pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+    match desk.sessions.data(&user.record.id).await? {
+        Some(data) => Ok(json_text(data)),
+        None => Err(desk.ended_meanwhile().await?),
+    }
+}
+
+/// `PATCH /api/session/data`: a merge patch (RFC 7396), under the row's lock, so that writers of different keys never
+/// undo one another.
+///
+/// # Errors
+/// When the patch is no object, holds U+0000, or the whole grows over 16 KiB; without a login; when the database is away.
+pub async fn patch(user: CurrentUser, sent: web::Json<Value>, desk: Desk) -> Result<HttpResponse> {
+    desk.count(Act::Data, &user, 1)?;
+    let patch = Patch::new(sent.into_inner())?;
+    let changed = desk.sessions.change_data(user.acting(), move |stored| patch.apply(stored)).await?;
+    match changed {
+        Some(data) => Ok(json_text(data)),
+        None => Err(desk.ended_meanwhile().await?),
+    }
+}
+
+fn json_text(text: String) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(text)
+}

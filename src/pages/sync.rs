@@ -1,0 +1,224 @@
+//! What was written on a device, with or without a network, comes together with what was written elsewhere. The client's side
+//! is `static/js/outbox.js`.
+//!
+//! Invariant: a call is carried out as a whole or not at all, and again without a second effect.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{
+    base::{
+        db::Conn,
+        error::{EndedBecause, Error, Result},
+    },
+    records::{
+        account::Account,
+        device::{self, known},
+        draft::{
+            Changes, Draft,
+            apply::{self, Applied, Sender},
+            operation::Sent,
+            portion::{self, Listed},
+            result::OperationResult,
+            revision::Known,
+        },
+        session::{CurrentUser, SessionView, Sessions},
+    },
+    web::{
+        context::{Desk, clear_cache},
+        json::Object,
+        rates::Act,
+        site::Site,
+    },
+};
+
+/// Operations in one call.
+const MOST: usize = 200;
+/// Largest call, in bytes.
+pub const LARGEST: usize = 256 * 1024;
+/// Longest version of an app that is kept, in characters.
+const LONGEST_VERSION: usize = 60;
+
+/// What `POST /api/session/sync` takes.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
+pub struct Call {
+    device: Option<Box<RawValue>>,
+    last_known: Option<Object<LastKnown>>,
+    operations: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DeviceFacts {
+    name: Option<Box<RawValue>>,
+    installed: Option<Box<RawValue>>,
+    app_version: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct LastKnown {
+    user_id: Option<String>,
+    revision: Option<Box<RawValue>>,
+}
+
+/// What makes no sense is as what was not said: it is no reason to keep a queue waiting.
+fn read<T: DeserializeOwned>(raw: Option<Box<RawValue>>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    user: &'a Account,
+    session: SessionView,
+    revision: String,
+    results: &'a [OperationResult],
+    changes: &'a Changes,
+}
+
+/// `POST /api/session/sync`
+///
+/// # Errors
+/// Without a login; [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
+/// database is away.
+pub async fn sync(sent: web::Json<Object<Call>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let Object(call) = sent.into_inner();
+    match user {
+        Ok(user) => carry_out(call, user, &desk).await,
+        Err(error @ Error::SessionEnded(_)) => Err(end_by_name(call, &desk).await?.unwrap_or(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// A key from before a rotation can still end its session, whichever of its ids the operation names; so can each of several
+/// keys. Nothing else of the call is done, and the answer is 401: the queue stays with the client.
+async fn end_by_name(call: Call, desk: &Desk) -> Result<Option<Error>> {
+    let operations = call.operations.unwrap_or_default();
+    let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));
+    let named: Vec<String> = sent.filter_map(|one| one.ends_session().map(str::to_owned)).collect();
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let mut ended = false;
+    for key in desk.facts.keys_to_end()? {
+        ended |= desk.sessions.log_out_named(&key, named.clone(), desk.facts.ip.clone()).await?;
+    }
+    match ended {
+        true => Ok(Some(Error::SessionEnded(EndedBecause::LoggedOut))),
+        false => desk.ended_meanwhile().await.map(Some),
+    }
+}
+
+/// Counts what is to be done. What only ends sessions is never refused.
+fn count(desk: &Desk, user: &CurrentUser, operations: &[Box<RawValue>]) -> Result<()> {
+    let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
+    let counted = sent.iter().filter(|one| one.ends_session().is_none()).count();
+    if counted == 0 && !sent.is_empty() {
+        return Ok(());
+    }
+    desk.count(Act::Data, user, 1)?;
+    desk.count(Act::Operation, user, counted)?;
+    desk.count(Act::Change, user, sent.iter().filter(|one| one.is_rename()).count())
+}
+
+async fn carry_out(call: Call, mut user: CurrentUser, desk: &Desk) -> Result<HttpResponse> {
+    let Call { device, last_known, operations } = call;
+    let Object(known) = last_known.unwrap_or_default();
+    let operations = operations.unwrap_or_default();
+    if known.user_id.is_some_and(|id| id != user.account.id) {
+        return Err(Error::Conflict("this was written by somebody else than who is signed in".into()));
+    }
+    if operations.len() > MOST {
+        return Err(Error::TooLarge);
+    }
+    count(desk, &user, &operations)?;
+    let Object(device) = read::<Object<DeviceFacts>>(device).unwrap_or_default();
+    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone(), desk.site.drafts_max), known::Facts::from(device));
+    let installed = facts.installed.unwrap_or(user.record.client().installed);
+    let keys = &desk.site.keys;
+    let revision: Option<String> = read(known.revision);
+    let known = revision.and_then(|text| Known::read(&text, &user.account.id, keys));
+    let apply = || {
+        let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
+        let (sender, known, facts) = (sender.clone(), known.clone(), facts.clone());
+        async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known.as_ref(), &facts).await
+    };
+    match apply::in_present_history(&desk.sessions.db, apply).await? {
+        None => Err(desk.ended_meanwhile().await?),
+        Some(applied) => {
+            user.note(&applied.device_name, installed);
+            answer(desk, &user, &applied)
+        }
+    }
+}
+
+fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> Result<HttpResponse> {
+    let Applied { revision, results, changes, ended_itself, .. } = applied;
+    let mut answer = HttpResponse::Ok().json(Answer {
+        user: &user.account,
+        session: if *ended_itself { user.view().of_another() } else { user.view() },
+        revision: revision.seal(&user.account.id, &desk.site.keys)?,
+        results,
+        changes,
+    });
+    if *ended_itself {
+        desk.goodbye(true);
+        clear_cache(&mut answer);
+    }
+    Ok(answer)
+}
+
+impl From<DeviceFacts> for known::Facts {
+    fn from(facts: DeviceFacts) -> Self {
+        let is_fine = |version: &String| {
+            version.chars().count() <= LONGEST_VERSION && !version.chars().any(char::is_control) && !version.is_empty()
+        };
+        Self {
+            installed: read(facts.installed),
+            app_version: read(facts.app_version).filter(is_fine),
+            name: read(facts.name).and_then(|name: String| device::check_name(&name).ok()),
+        }
+    }
+}
+
+/// Which drafts are listed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+/// `GET /api/drafts`: as many as go in one answer, with `next` where the rest begins.
+///
+/// # Errors
+/// Without a login; for an odd `after` or `limit`; when the database is away.
+pub async fn drafts(
+    query: web::Query<Query>,
+    user: CurrentUser,
+    sessions: web::Data<Sessions>,
+    site: web::Data<Site>,
+) -> Result<HttpResponse> {
+    let Query { after, limit } = query.into_inner();
+    let after = after.map(|after| after.parse::<i64>()).transpose();
+    let after = after.map_err(|_| Error::Invalid("after is the next of the answer before".into()))?;
+    let most = portion::MOST_IN_A_PORTION;
+    let limit = limit.map_or(Some(most), |limit| limit.parse().ok().filter(|limit| (1..=most).contains(limit)));
+    let limit = limit.ok_or_else(|| Error::Invalid(format!("limit is a whole number from 1 to {most}")))?;
+    let account_id = user.account.id.clone();
+    let list = async move |conn: &mut Conn<'_>| portion::list(conn, &account_id, after, limit).await;
+    let Listed { drafts, revision, next } = sessions.db.read(list).await?;
+    let revision = revision.seal(&user.account.id, &site.keys)?;
+    Ok(HttpResponse::Ok().json(ListView { drafts: &drafts, revision, next }))
+}
+
+#[derive(Debug, Serialize)]
+struct ListView<'a> {
+    drafts: &'a [Draft],
+    revision: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}

@@ -1,0 +1,230 @@
+//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, none of those that have
+//! [leaked](super::leaked) most, and hard enough to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
+//! [`hasher`](super::hasher), since a guess can take a while.
+
+use zxcvbn::{
+    Entropy, Score,
+    feedback::{Suggestion, Warning},
+};
+
+use super::leaked::is_leaked;
+use crate::base::error::{Error, Result};
+
+/// Shortest password that may be chosen, in characters.
+pub const SHORTEST: usize = 12;
+/// Longest password that may be chosen, in characters.
+pub const LONGEST: usize = 128;
+/// How many characters are judged at once. The time that zxcvbn takes grows with more than the square of the length.
+const JUDGED: usize = 32;
+/// How many ways of reading symbols as letters are tried. zxcvbn tries all, each against all its words: without a bound a
+/// password of symbols takes a second, and with both bounds none takes ten milliseconds.
+const READINGS: usize = 16;
+/// Symbols and digits that zxcvbn reads as the same letter, where there are several.
+const ALIKE: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
+/// Those of them that it reads as either of two letters.
+const TWO_LETTERS: [char; 3] = ['1', '|', '7'];
+/// What anybody would try here first.
+const OWN_WORDS: [&str; 2] = ["sessile", "login"];
+
+/// Whether a password has a length that may be chosen.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong, in the words of a form.
+pub fn check_length(password: &str) -> Result<()> {
+    match password.chars().count() {
+        count if count < SHORTEST => Err(Error::Invalid(format!("Use at least {SHORTEST} characters."))),
+        count if count > LONGEST => Err(Error::Invalid(format!("Use at most {LONGEST} characters."))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a password of a good length is hard enough to guess for somebody who knows these words about its owner. Of a
+/// long one the beginning and the end are judged: it is at least as hard to guess as either.
+///
+/// # Errors
+/// [`Error::Invalid`] with what makes it easy and what would help, in the words of a form.
+pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
+    if is_leaked(password) {
+        return Err(Error::Invalid(format!("{USED_BY_MANY} {MORE_WORDS}")));
+    }
+    let mut known: Vec<&str> = OWN_WORDS.to_vec();
+    for words in about {
+        known.push(words);
+        known.extend(words.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2));
+    }
+    let (beginning, end) = judged(password);
+    let entropy = judge(beginning, &known);
+    let is_strong = |entropy: &Entropy| entropy.score() >= Score::Three;
+    if is_strong(&entropy) || end.is_some_and(|end| is_strong(&judge(end, &known))) {
+        return Ok(());
+    }
+    let warning = entropy.feedback().and_then(zxcvbn::feedback::Feedback::warning).map_or(GUESSED, why);
+    let mut words = warning.to_owned();
+    let suggestions = entropy.feedback().map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();
+    let mut hints: Vec<&str> = suggestions.iter().filter_map(|suggestion| hint(*suggestion)).take(2).collect();
+    if hints.is_empty() {
+        hints.push(MORE_WORDS);
+    }
+    for hint in hints {
+        words.push(' ');
+        words.push_str(hint);
+    }
+    Err(Error::Invalid(words))
+}
+
+/// The parts of a password that are judged: its first [`JUDGED`] characters, and of a longer one its last.
+fn judged(password: &str) -> (&str, Option<&str>) {
+    let at = |n: usize| password.char_indices().nth(n).map(|(at, _)| at);
+    let Some(end_of_first) = at(JUDGED) else { return (password, None) };
+    let count = password.chars().count();
+    (&password[..end_of_first], at(count - JUDGED).map(|start| &password[start..]))
+}
+
+/// How hard a part of a password is to guess, found out in a bounded time. With too many kinds of symbols each is read as
+/// the digit that it resembles: that hides no word, and at most makes a password look easier than it is.
+fn judge(part: &str, known: &[&str]) -> Entropy {
+    if readings(part) <= READINGS {
+        return zxcvbn::zxcvbn(part, known);
+    }
+    zxcvbn::zxcvbn(&with_fewer_symbols(part), known)
+}
+
+/// In how many ways zxcvbn reads the symbols of a text as letters, at most.
+fn readings(text: &str) -> usize {
+    let alike = ALIKE.map(|alike| alike.chars().filter(|c| text.contains(*c)).count().max(1));
+    let two_letters = TWO_LETTERS.map(|c| if text.contains(c) { 2 } else { 1 });
+    alike.iter().product::<usize>() * two_letters.iter().product::<usize>()
+}
+
+fn with_fewer_symbols(text: &str) -> String {
+    let as_digit = |c| match c {
+        '@' => '4',
+        '{' | '[' | '<' => '(',
+        '!' | '|' => '1',
+        '$' => '5',
+        '+' => '7',
+        other => other,
+    };
+    text.chars().map(as_digit).collect()
+}
+
+const GUESSED: &str = "This password is easy to guess.";
+const USED_BY_MANY: &str = "This is one of the passwords that many people use.";
+const MORE_WORDS: &str = "Add another word or two that nobody would expect.";
+
+fn why(warning: Warning) -> &'static str {
+    match warning {
+        Warning::StraightRowsOfKeysAreEasyToGuess | Warning::ShortKeyboardPatternsAreEasyToGuess => {
+            "Keys that lie side by side are easy to guess."
+        }
+        Warning::RepeatsLikeAaaAreEasyToGuess | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => {
+            "Repeating the same characters is easy to guess."
+        }
+        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => USED_BY_MANY,
+        Warning::ThisIsSimilarToACommonlyUsedPassword => "This is very like a password that many people use.",
+        Warning::SequencesLikeAbcAreEasyToGuess => "Rows like abc or 6543 are easy to guess.",
+        Warning::RecentYearsAreEasyToGuess => "Years are easy to guess.",
+        Warning::AWordByItselfIsEasyToGuess => "A single word is easy to guess.",
+        Warning::DatesAreOftenEasyToGuess => "Dates are easy to guess.",
+        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess | Warning::CommonNamesAndSurnamesAreEasyToGuess => {
+            "Names are easy to guess."
+        }
+    }
+}
+
+/// What to do instead; `None` for advice that helps nobody.
+fn hint(suggestion: Suggestion) -> Option<&'static str> {
+    match suggestion {
+        Suggestion::UseAFewWordsAvoidCommonPhrases | Suggestion::AddAnotherWordOrTwo => Some(MORE_WORDS),
+        Suggestion::UseALongerKeyboardPatternWithMoreTurns => Some("Use a few words instead."),
+        Suggestion::CapitalizationDoesntHelpVeryMuch | Suggestion::AllUppercaseIsAlmostAsEasyToGuessAsAllLowercase => {
+            Some("Capital letters hardly help.")
+        }
+        Suggestion::ReversedWordsArentMuchHarderToGuess => Some("Words written backwards hardly help."),
+        Suggestion::PredictableSubstitutionsDontHelpVeryMuch => Some("Writing @ for a, or 0 for o, hardly helps."),
+        Suggestion::AvoidRepeatedWordsAndCharacters => Some("Leave out what repeats."),
+        Suggestion::AvoidSequences => Some("Leave out such rows."),
+        Suggestion::AvoidRecentYears | Suggestion::AvoidYearsThatAreAssociatedWithYou => Some("Leave out years."),
+        Suggestion::AvoidDatesAndYearsThatAreAssociatedWithYou => Some("Leave out dates."),
+        Suggestion::NoNeedForSymbolsDigitsOrUppercaseLetters => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(password: &str) -> String {
+        check_strength(password, &["Kim Lee".to_owned(), "kim.lee@surfboards.example".to_owned()])
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn length_counts_characters() {
+        assert!(check_length(&"é".repeat(12)).is_ok() && check_length(&"é".repeat(11)).is_err());
+        assert!(check_length(&"é".repeat(128)).is_ok() && check_length(&"é".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn common_and_guessable_ones_are_refused_with_the_reason() {
+        let cases = [
+            ("password1234", "many people use"),
+            ("aaaaaaaaaaaa", "many people use"),
+            ("limplimplimplimp", "Repeating"),
+            ("qwertyuiop12", "many people use"),
+            ("123456789012", "many people use"),
+            ("19851985198519", "Repeating"),
+            ("surfboards12", "easy to guess"),
+            ("kim.lee@surfboards.example", "easy to guess"),
+            ("gthtrfnbgjkt", "many people use"),
+            ("PerAsperaAdAstra", "many people use"),
+        ];
+        for (password, reason) in cases {
+            assert!(refusal(password).contains(reason), "{password}: {}", refusal(password));
+        }
+    }
+
+    #[test]
+    fn a_long_password_is_as_hard_as_its_beginning_or_its_end() {
+        let strong = "wombat tidal ferry 93 lamp";
+        for long in [format!("{strong}{}", "a".repeat(100)), format!("{}{strong}", "a".repeat(100))] {
+            assert_eq!(check_strength(&long, &[]).map_err(|error| error.to_string()), Ok(()), "{long}");
+        }
+        for weak in ["a", "abc", "password", "🦀"] {
+            let long: String = weak.chars().cycle().take(LONGEST).collect();
+            assert!(refusal(&long).ends_with('.'), "{long}");
+        }
+        let long = "é".repeat(40);
+        let (beginning, end) = judged(&long);
+        assert_eq!((beginning.chars().count(), end.unwrap().chars().count()), (JUDGED, JUDGED));
+        assert_eq!(judged(&"é".repeat(JUDGED)).1, None);
+    }
+
+    #[test]
+    fn many_kinds_of_symbols_hide_no_word_and_are_read_in_few_ways() {
+        let all = "4@8({[<369&#!1/|0$5+7%2";
+        assert!(readings(all) > 1000);
+        assert!(readings(&with_fewer_symbols(all)) <= READINGS, "{}", readings(&with_fewer_symbols(all)));
+        let disguised = "p4$$w0rdp@55w0rd|17";
+        assert!(readings(disguised) > READINGS);
+        assert!(refusal(disguised).ends_with('.'), "{}", refusal(disguised));
+        let random = "x{4@h<8(t|!1q[$5k+7v69";
+        assert!(readings(random) > READINGS);
+        assert_eq!(check_strength(random, &[]).map_err(|error| error.to_string()), Ok(()));
+    }
+
+    #[test]
+    fn no_composition_is_asked_for_and_any_character_will_do() {
+        for good in [
+            "correct horse battery staple",
+            "tide pool limpet 7",
+            "海の生き物は岩につく、永遠に",
+            "🦀🐚🌊🪸🐠🦑🐙🦐🦞🐡🐟🐬",
+            "a b\tc\u{0}d~e`f'g\"h",
+        ] {
+            assert!(check_length(good).is_ok(), "{good}");
+            assert_eq!(check_strength(good, &[]).map_err(|error| error.to_string()), Ok(()), "{good}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Events that one person can cause as often as they like become few: the first ones of an hour are recorded as they are, of
+//! the others one more tells how many there were and what the last one said. Called by the chain just before it seals, under
+//! the lock of the account's head.
+//!
+//! Invariant: a sealed event never changes, and none is left out that the next one of its kind, or the sweep, does not count.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
+
+use super::{Event, Kind};
+use crate::base::{
+    db::{
+        Conn, Db, Instant, before_now, now, run,
+        schema::audit_repeats::{self as repeats, dsl},
+    },
+    error::Result,
+};
+
+/// How long events of a kind count together.
+const WINDOW: Duration = Duration::from_secs(3600);
+/// So many of them are recorded as they are.
+const IN_FULL: i64 = 5;
+/// Accounts that the sweep looks at in one go.
+const BATCH: i64 = 500;
+
+impl Kind {
+    /// Whether it can be caused again and again, and each says little more than the one before.
+    fn repeats(self) -> bool {
+        matches!(
+            self.as_str(),
+            "account.renamed" | "device.renamed" | "login.confirmed" | "sync.applied" | "sync.conflict"
+        )
+    }
+}
+
+impl Event {
+    /// Whether it is counted with others of its kind. A new key of a session is kept in full when it comes from a sign-in or
+    /// a new password: it tells which session went on as which.
+    fn repeats(&self) -> bool {
+        self.kind.repeats() || self.of_confirmation || self.only_closes
+    }
+}
+
+/// What is known of an account's events of one kind in the present hour.
+struct Window {
+    is_over: bool,
+    is_new: bool,
+    recorded: i64,
+    held: i64,
+    last: Option<Event>,
+    last_at: Option<Instant>,
+}
+
+type Key = (String, &'static str);
+type Row =
+    (String, Kind, bool, i64, i64, Option<Instant>, (Option<String>, Option<String>, Option<String>, Option<String>));
+
+impl Window {
+    fn new() -> Self {
+        Self { is_over: false, is_new: true, recorded: 0, held: 0, last: None, last_at: None }
+    }
+
+    /// One event for all that were not recorded.
+    fn sum(&self) -> Option<Event> {
+        let last = self.last.clone()?;
+        let until = self.last_at.map(|at| format!(" until {}", at.rfc3339())).unwrap_or_default();
+        let said = last.detail.as_deref().map(|detail| format!("; the last one: {detail}")).unwrap_or_default();
+        let words = format!("{} more{until}{said}", self.held);
+        Some(last.detail(&words))
+    }
+}
+
+/// The events to be sealed, of these: those that repeat too often are only counted.
+pub(super) async fn fold(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<Vec<Event>> {
+    let mut windows = windows(conn, &events).await?;
+    if windows.is_empty() {
+        return Ok(events);
+    }
+    let present: Instant = run!(conn, get_result(diesel::select(now())))?;
+    let mut sealed = Vec::with_capacity(events.len());
+    for event in events {
+        let Some(window) = windows.get_mut(&key(&event)).filter(|_| event.repeats()) else {
+            sealed.push(event);
+            continue;
+        };
+        if window.is_over {
+            sealed.extend(window.sum().filter(|_| window.held > 0));
+            *window = Window::new();
+        }
+        if event.only_closes {
+            continue;
+        }
+        if window.recorded < IN_FULL {
+            window.recorded += 1;
+            sealed.push(event);
+        } else {
+            window.held += 1;
+            window.last_at = Some(present);
+            window.last = Some(event);
+        }
+    }
+    for (key, window) in &windows {
+        keep(conn, key, window).await?;
+    }
+    Ok(sealed)
+}
+
+fn key(event: &Event) -> Key {
+    (event.account_id.clone().unwrap_or_default(), event.kind.as_str())
+}
+
+/// The windows of those of these events that repeat.
+async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Key, Window>> {
+    let repeating = events.iter().filter(|event| event.repeats() && event.account_id.is_some());
+    let mut windows: BTreeMap<Key, Window> = repeating.map(|event| (key(event), Window::new())).collect();
+    if windows.is_empty() {
+        return Ok(windows);
+    }
+    let (accounts, kinds): (Vec<&str>, Vec<&str>) =
+        windows.keys().map(|(account, kind)| (account.as_str(), *kind)).unzip();
+    let is_over = repeats::began_at.le(before_now(WINDOW)).or(repeats::began_at.gt(now()));
+    let last = (repeats::session_id, repeats::device_id, repeats::device_name, repeats::detail);
+    let rows: Vec<Row> =
+        run!(
+            conn,
+            load(repeats::table.filter(repeats::account_id.eq_any(accounts).and(repeats::kind.eq_any(kinds))).select(
+                (repeats::account_id, repeats::kind, is_over, repeats::recorded, repeats::held, repeats::last_at, last)
+            ))
+        )?;
+    for (account, kind, is_over, recorded, held, last_at, (session_id, device_id, device_name, detail)) in rows {
+        let last = Event { session_id, device_id, device_name, detail, ..Event::of(kind, &account) };
+        let last = Some(last).filter(|_| held > 0);
+        if let Some(window) = windows.get_mut(&(account, kind.as_str())) {
+            *window = Window { is_over, is_new: false, recorded, held, last, last_at };
+        }
+    }
+    Ok(windows)
+}
+
+async fn keep(conn: &mut Conn<'_>, (account, kind): &Key, window: &Window) -> Result<()> {
+    let own = || repeats::table.filter(repeats::account_id.eq(account)).filter(repeats::kind.eq(*kind));
+    if window.is_new && window.recorded == 0 {
+        return run!(conn, execute(diesel::delete(own()))).map(drop);
+    }
+    let last = window.last.as_ref();
+    let text = |of: fn(&Event) -> &Option<String>| last.and_then(|last| of(last).clone());
+    let counted = (
+        repeats::recorded.eq(window.recorded),
+        repeats::held.eq(window.held),
+        repeats::last_at.eq(window.last_at),
+        repeats::session_id.eq(text(|last| &last.session_id)),
+        repeats::device_id.eq(text(|last| &last.device_id)),
+        repeats::device_name.eq(text(|last| &last.device_name)),
+        repeats::detail.eq(text(|last| &last.detail)),
+    );
+    if !window.is_new {
+        return run!(conn, execute(diesel::update(own()).set(counted))).map(drop);
+    }
+    let new = (repeats::account_id.eq(account), repeats::kind.eq(*kind), repeats::began_at.eq(now()), counted.clone());
+    run!(
+        conn,
+        execute(
+            diesel::insert_into(repeats::table)
+                .values(new)
+                .on_conflict((dsl::account_id, dsl::kind))
+                .do_update()
+                .set((repeats::began_at.eq(now()), counted))
+        )
+    )
+    .map(drop)
+}
+
+/// Ends the hours that are over, in batches, and records what was only counted in them.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sweep(db: &Db) -> Result<()> {
+    loop {
+        let over = repeats::began_at.le(before_now(WINDOW));
+        let find = async move |conn: &mut Conn<'_>| -> Result<Vec<(String, Kind)>> {
+            let some = repeats::table.filter(over).order(repeats::began_at).limit(BATCH);
+            run!(conn, load(some.select((repeats::account_id, repeats::kind))))
+        };
+        let rows = db.read(find).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for (account, kind) in rows {
+            let closes = Event { only_closes: true, ..Event::of(kind, &account) };
+            db.write(async move |conn: &mut Conn<'_>| super::record(conn, &[closes]).await).await?;
+        }
+    }
+}

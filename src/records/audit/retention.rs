@@ -1,0 +1,111 @@
+//! Events are removed once they are too old (`SESSILE_AUDIT_TTL`). What is left of an account's chain follows a sealed
+//! checkpoint. Called by the sweep of `serve` and by `prune`.
+//!
+//! Invariant: events leave from the beginning of a chain only, verified and in the transaction that writes their checkpoint.
+//! A chain that does not verify loses nothing: it is evidence.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+
+use super::{
+    anchor,
+    checkpoint::{self, Checkpoint},
+    verify::Walk,
+};
+use crate::base::{
+    db::{
+        Conn, Db, Instant, Locked, before_now, run,
+        schema::{audit, trails},
+    },
+    error::Result,
+};
+
+/// Events that a transaction reads, and removes, at most.
+const BATCH: i64 = 500;
+
+/// Removes events that are older than this; how many.
+pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
+    let cutoff = db
+        .read(async move |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(before_now(older_than)))))
+        .await?;
+    remove_until(db, cutoff).await
+}
+
+/// Removes events up to this time; how many.
+pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
+    let (mut last, mut removed) = (0, 0);
+    // Numbers grow about as the time does: the oldest events are the first.
+    loop {
+        let next = async move |conn: &mut Conn<'_>| oldest(conn, last).await;
+        let mut events = db.read(next).await?;
+        let Some((newest, ..)) = events.last() else { return Ok(removed) };
+        last = *newest;
+        events.retain(|(_, at, _)| *at <= cutoff);
+        if events.is_empty() {
+            return Ok(removed);
+        }
+        removed += remove_of_nobody(db, &events).await?;
+        let ids: BTreeSet<String> = events.into_iter().filter_map(|(_, _, account)| account).collect();
+        for id in ids {
+            loop {
+                let account_id = id.clone();
+                match db.write(async move |conn: &mut Conn<'_>| cut(conn, account_id, cutoff).await).await? {
+                    0 => break,
+                    some => removed += some,
+                }
+            }
+        }
+    }
+}
+
+type Old = (i64, Instant, Option<String>);
+
+async fn oldest(conn: &mut Conn<'_>, after: i64) -> Result<Vec<Old>> {
+    let some = audit::table.filter(audit::id.gt(after)).order(audit::id).limit(BATCH);
+    run!(conn, load(some.select((audit::id, audit::at, audit::account_id))))
+}
+
+/// Events of nobody are no links.
+async fn remove_of_nobody(db: &Db, events: &[Old]) -> Result<u64> {
+    let ids: Vec<i64> = events.iter().filter(|(_, _, account)| account.is_none()).map(|(id, ..)| *id).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let removed = db
+        .write(async move |conn: &mut Conn<'_>| {
+            run!(conn, execute(diesel::delete(audit::table.filter(audit::id.eq_any(&ids)))))
+        })
+        .await?;
+    Ok(u64::try_from(removed).unwrap_or_default())
+}
+
+/// Removes the next of an account's oldest events; how many.
+async fn cut(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result<u64> {
+    let keys = conn.trail_keys()?.clone();
+    let head = trails::table.filter(trails::account_id.eq(&account_id)).select(trails::account_id);
+    let _: Vec<String> = run!(conn, load(Locked::all(head)))?;
+    let before = checkpoint::read(conn, &account_id).await?;
+    let mut walk = Walk::new(&keys, account_id.clone(), before.as_ref());
+    let mut wrong = walk.check_beginning(before.as_ref())?.is_some();
+    let (rows, _) = walk.read(conn).await?;
+    let mut ids = Vec::new();
+    for row in rows.iter().take_while(|row| row.at <= cutoff) {
+        wrong |= walk.is_gap(row) || walk.step(row)?.is_some();
+        ids.push(row.id);
+    }
+    anchor::forget(conn, &account_id, cutoff).await?;
+    if wrong {
+        tracing::error!(account = %account_id, "old events stay, since the trail is not as it was recorded: see `sessile doctor`");
+        return Ok(0);
+    }
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let now = Checkpoint::new(&keys, &account_id, [walk.links, walk.unchained], walk.digest)?;
+    now.write(conn, &account_id).await?;
+    let own = audit::table.filter(audit::account_id.eq(&account_id)).filter(audit::id.eq_any(&ids));
+    let removed = run!(conn, execute(diesel::delete(own)))?;
+    Ok(u64::try_from(removed).unwrap_or_default())
+}

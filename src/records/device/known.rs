@@ -1,0 +1,317 @@
+//! The devices of an account as its owner sees them: listed, renamed, forgotten. Called by the pages and the API of devices
+//! and by [`ending`](crate::actions::end_sessions).
+//!
+//! Invariant: every statement names the account; another's device is as one that does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,
+    SelectableHelper as _,
+};
+
+use super::{Client, Device};
+use crate::base::{
+    db::{
+        Conn, Instant, before_now, find, now, run,
+        schema::{devices, sessions},
+    },
+    error::Result,
+    secret::Secret,
+};
+
+/// Devices that are listed at most, those that signed in last.
+const MOST: i64 = 200;
+/// Devices that are read at once.
+const AT_ONCE: usize = 1000;
+
+/// A device and what its sessions, ended ones too, say of it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The device.
+    pub device: Device,
+    /// From where it was used last.
+    pub ip: Option<String>,
+}
+
+impl Known {
+    /// `last_seen` follows what its sessions did since.
+    fn new((mut device, active, ip): (Device, Option<Instant>, Option<String>)) -> Self {
+        device.last_seen = active.map_or(device.last_seen, |at| at.max(device.last_seen));
+        Self { device, ip }
+    }
+}
+
+/// The account's devices, last seen first; of a great many, the 200 that signed in last and all that are signed in.
+///
+/// # Errors
+/// When the database is away.
+pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Known>> {
+    let newest: Vec<String> = run!(
+        conn,
+        load(
+            devices::table
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null())
+                .order(devices::last_seen.desc())
+                .limit(MOST)
+                .select(devices::id)
+        )
+    )?;
+    let mut ids: BTreeSet<String> = newest.into_iter().collect();
+    if i64::try_from(ids.len()) == Ok(MOST) {
+        ids.extend(signed_in(conn, account_id).await?);
+    }
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut known = Vec::with_capacity(ids.len());
+    for some in ids.chunks(AT_ONCE) {
+        known.extend(those(conn, account_id, some).await?);
+    }
+    known.sort_by(|one, other| {
+        other.device.last_seen.cmp(&one.device.last_seen).then_with(|| one.device.id.cmp(&other.device.id))
+    });
+    Ok(known)
+}
+
+/// Those of these devices that the account has, in no order. At most 1000 at once.
+///
+/// # Errors
+/// When the database is away.
+pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Result<Vec<Known>> {
+    // Of a device's ended sessions the newest, through an index of those alone; the others are few.
+    let ended = || {
+        let of_device = sessions::table.filter(sessions::device_id.eq(devices::id.nullable()));
+        of_device.filter(sessions::ended_at.is_not_null()).order(sessions::last_activity.desc()).limit(1)
+    };
+    let rows: Vec<(Device, Option<Instant>, Option<String>)> = run!(
+        conn,
+        load(
+            devices::table
+                .filter(devices::id.eq_any(ids))
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null())
+                .select((
+                    Device::as_select(),
+                    ended().select(sessions::last_activity).single_value(),
+                    ended().select(sessions::ip).single_value(),
+                ))
+        )
+    )?;
+    let going_on = going_on(conn, account_id).await?;
+    let newest = |(device, mut at, mut ip): (Device, Option<Instant>, Option<String>)| {
+        let here = going_on.iter().filter(|(id, ..)| id.as_deref() == Some(&device.id));
+        if let Some((_, last, from)) = here.max_by_key(|(_, last, _)| *last)
+            && at.is_none_or(|at| at < *last)
+        {
+            (at, ip) = (Some(*last), from.clone());
+        }
+        Known::new((device, at, ip))
+    };
+    Ok(rows.into_iter().map(newest).collect())
+}
+
+/// The account's sessions that have not ended: on which device, when and from where they were used last.
+async fn going_on(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Option<String>, Instant, Option<String>)>> {
+    run!(
+        conn,
+        load(
+            sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::ended_at.is_null()).select((
+                sessions::device_id,
+                sessions::last_activity,
+                sessions::ip
+            ))
+        )
+    )
+}
+
+/// From where a device of the account was used last, forgotten or not.
+///
+/// # Errors
+/// When the database is away.
+pub async fn from_where(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<String>> {
+    let going_on = going_on(conn, account_id).await?;
+    let here = going_on.into_iter().filter(|(device, ..)| device.as_deref() == Some(id));
+    if let Some((_, _, ip)) = here.max_by_key(|(_, last, _)| *last) {
+        return Ok(ip);
+    }
+    let ended = sessions::table.filter(sessions::device_id.eq(id)).filter(sessions::ended_at.is_not_null());
+    let ended = ended.order(sessions::last_activity.desc()).select(sessions::ip);
+    let ip: Option<Option<String>> = find!(conn, first(ended))?;
+    Ok(ip.flatten())
+}
+
+/// The devices on which the account is signed in.
+async fn signed_in(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
+    let rows: Vec<Option<String>> = run!(
+        conn,
+        load(
+            sessions::table
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(sessions::device_id.is_not_null())
+                .select(sessions::device_id)
+        )
+    )?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// One device of the account; of those that are forgotten, only one that nobody has answered for.
+///
+/// # Errors
+/// When the database is away.
+pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Device>> {
+    find!(
+        conn,
+        first(
+            devices::table
+                .filter(devices::id.eq(id))
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null().or(devices::acknowledged_at.is_null()))
+                .select(Device::as_select())
+        )
+    )
+}
+
+/// What those of these devices are called that the account still has.
+///
+/// # Errors
+/// When the database is away.
+pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let rows: Vec<(String, String)> = run!(
+        conn,
+        load(
+            devices::table
+                .filter(devices::id.eq_any(ids))
+                .filter(devices::account_id.eq(account_id))
+                .filter(devices::forgotten_at.is_null())
+                .select((devices::id, devices::name))
+        )
+    )?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Gives a device another name; the name it had, or `None` when it is not the account's.
+///
+/// # Errors
+/// When the database is away.
+pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<Option<String>> {
+    let was = names(conn, account_id, &BTreeSet::from([id])).await?.remove(id);
+    if was.as_ref().is_some_and(|was| was != name) {
+        set_name(conn, account_id, id, name).await?;
+    }
+    Ok(was)
+}
+
+/// The same for a device that the account is known to have.
+///
+/// # Errors
+/// When the database is away.
+pub async fn set_name(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<()> {
+    let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
+    run!(conn, execute(diesel::update(own).set(devices::name.eq(name)))).map(drop)
+}
+
+/// What a program says of itself that runs on a device.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Whether it runs as an app.
+    pub installed: Option<bool>,
+    /// Which version of it.
+    pub app_version: Option<String>,
+    /// What the device is to be called, checked.
+    pub name: Option<String>,
+}
+
+/// What a device is called, and what it was called a moment ago if that was something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Its name before.
+    pub was: Option<String>,
+}
+
+/// Notes what a program says of itself, if that is new; `None` when there is no such device. One that is called as its
+/// browser looks is called as that looks now: "iPhone app".
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<Option<Named>> {
+    let device = || devices::table.filter(devices::id.eq(id));
+    let Some((known, version)): Option<(Device, Option<String>)> =
+        find!(conn, first(device().select((Device::as_select(), devices::app_version))))?
+    else {
+        return Ok(None);
+    };
+    let (client, installed) = (known.client(), facts.installed.unwrap_or(known.installed));
+    let as_it_looks = (known.name == client.label()).then(|| Client { installed, ..client }.label());
+    let Device { name, installed: was_installed, .. } = known;
+    let new = (
+        facts.name.clone().or(as_it_looks).unwrap_or_else(|| name.clone()),
+        installed,
+        facts.app_version.clone().or_else(|| version.clone()),
+    );
+    if new == (name.clone(), was_installed, version) {
+        return Ok(Some(Named { name, was: None }));
+    }
+    let changes = (devices::name.eq(&new.0), devices::installed.eq(new.1), devices::app_version.eq(&new.2));
+    run!(conn, execute(diesel::update(device()).set(changes)))?;
+    let was = (new.0 != name).then_some(name);
+    Ok(Some(Named { name: new.0, was }))
+}
+
+/// How often the trail tells that drafts were edited on a device.
+const SYNC_NOTED: Duration = Duration::from_secs(600);
+
+/// Notes that the trail tells of drafts that came from a device, and whether it has to: of edits alone once in ten minutes.
+///
+/// # Errors
+/// When the database is away.
+pub async fn note_sync(conn: &mut Conn<'_>, id: &str, is_more_than_edited: bool) -> Result<bool> {
+    let noted = devices::sync_noted_at.eq(now().nullable());
+    let device = devices::table.filter(devices::id.eq(id));
+    if is_more_than_edited {
+        run!(conn, execute(diesel::update(device).set(noted)))?;
+        return Ok(true);
+    }
+    let due = devices::sync_noted_at.is_null().or(devices::sync_noted_at.le(before_now(SYNC_NOTED).nullable()));
+    Ok(run!(conn, execute(diesel::update(device.filter(due)).set(noted)))? == 1)
+}
+
+/// What is left of a device that is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// That nobody has answered whose it was. Its browser is a new device the next time.
+    Question,
+    /// That it is the person's own. Its browser is the same device the next time.
+    Standing,
+}
+
+/// Forgets a device; its sessions, which the caller has ended before, stay without one.
+///
+/// # Errors
+/// When the database is away.
+pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest) -> Result<()> {
+    let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
+    let hidden = (
+        devices::forgotten_at.eq(now().nullable()),
+        devices::proved_at.eq(None::<Instant>),
+        devices::previous_secret_hash.eq(None::<Vec<u8>>),
+    );
+    match rest {
+        Rest::Nothing => run!(conn, execute(diesel::delete(own))),
+        Rest::Question => {
+            let nobodys = devices::secret_hash.eq(Secret::random()?.hash());
+            run!(conn, execute(diesel::update(own).set((hidden, nobodys))))
+        }
+        Rest::Standing => run!(conn, execute(diesel::update(own).set(hidden))),
+    }
+    .map(drop)
+}

@@ -1,0 +1,298 @@
+//! What clients send to be done, each read by itself: what is wrong with one is no reason to refuse another.
+//!
+//! Invariant: an operation that was read has an id that is a UUID, and a digest of all that was sent under it.
+
+use serde::Deserialize;
+use serde_json::{
+    Map, Value,
+    value::{RawValue, to_raw_value},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::LONGEST;
+use crate::{
+    base::{
+        error::{Error, Result},
+        text,
+    },
+    records::device,
+};
+
+/// Something to be done once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// A UUID that its client made, in small letters.
+    pub id: String,
+    /// SHA-256 of the whole operation: the same id with another one is another operation.
+    pub digest: Vec<u8>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Write a draft.
+    Put {
+        /// Which.
+        draft: String,
+        /// What it says from now on.
+        text: String,
+        /// The version on which that builds; 0 for a new one.
+        base: i64,
+    },
+    /// Save a text from a lost history: the client was told that its history is over, and has this.
+    Keep {
+        /// Which draft.
+        draft: String,
+        /// What it says at the client.
+        text: String,
+        /// The version that the client has.
+        version: i64,
+    },
+    /// Delete a draft.
+    Delete {
+        /// Which.
+        draft: String,
+        /// The version that is meant.
+        base: i64,
+    },
+    /// Give a device another name.
+    Rename {
+        /// Which.
+        device: String,
+        /// The name, checked.
+        name: String,
+    },
+    /// End one session.
+    LogOut {
+        /// Which.
+        session: String,
+    },
+}
+
+/// What was sent: an operation, or what is wrong with it, under the id that it had.
+#[derive(Debug)]
+pub struct Sent {
+    /// As it was sent, if it was a text.
+    pub id: Option<String>,
+    /// The operation.
+    pub operation: Result<Operation>,
+}
+
+impl Sent {
+    /// Reads one.
+    pub fn read(raw: &RawValue) -> Self {
+        match serde_json::from_str::<Value>(raw.get()) {
+            Ok(Value::Object(members)) => {
+                let id = members.get("id").and_then(Value::as_str).map(str::to_owned);
+                let operation = read(&members);
+                Self { id, operation }
+            }
+            Ok(_) => Self { id: None, operation: Err(invalid("an operation is an object")) },
+            // Half of a surrogate pair, which no text of ours can hold.
+            Err(error) => Self { id: id_alone(raw), operation: Err(invalid(format!("it cannot be read: {error}"))) },
+        }
+    }
+}
+
+impl Sent {
+    /// The session that it asks to end, if it does.
+    pub fn ends_session(&self) -> Option<&str> {
+        match self.operation.as_ref().ok()?.action {
+            Action::LogOut { ref session } => Some(session),
+            Action::Put { .. } | Action::Delete { .. } | Action::Rename { .. } | Action::Keep { .. } => None,
+        }
+    }
+
+    /// Whether it gives something another name.
+    pub fn is_rename(&self) -> bool {
+        self.operation.as_ref().is_ok_and(|operation| matches!(operation.action, Action::Rename { .. }))
+    }
+}
+
+impl From<Operation> for Sent {
+    fn from(operation: Operation) -> Self {
+        Self { id: Some(operation.id.clone()), operation: Ok(operation) }
+    }
+}
+
+impl Operation {
+    /// An operation that is made here, for what a form asks. `id` is a UUID.
+    ///
+    /// # Errors
+    /// When the id is none.
+    pub fn new(id: &str, action: Action) -> Result<Self> {
+        let digest = Sha256::digest(format!("{action:?}")).to_vec();
+        Ok(Self { id: uuid(id)?, digest, action })
+    }
+}
+
+fn read(members: &Map<String, Value>) -> Result<Operation> {
+    let id = uuid(text(members, "id")?)?;
+    let action = match text(members, "kind")? {
+        "draft.put" => Action::Put { draft: draft_id(members)?, text: draft_text(members)?, base: base(members)? },
+        "draft.keep" => Action::Keep { draft: draft_id(members)?, text: draft_text(members)?, version: base(members)? },
+        "draft.delete" => Action::Delete { draft: draft_id(members)?, base: base(members)? },
+        "device.rename" => Action::Rename {
+            device: text(members, "deviceId")?.to_owned(),
+            name: device::check_name(text(members, "name")?)?,
+        },
+        "session.logout" => Action::LogOut { session: text(members, "sessionId")?.to_owned() },
+        other => {
+            let other: String = other.chars().take(40).collect();
+            return Err(invalid(format!("there is no kind of operation called {other:?}")));
+        }
+    };
+    // Members are kept in the order of their names, so the same operation has the same text. Its id is the same in capitals.
+    let mut members = members.clone();
+    members.remove("id");
+    let whole = to_raw_value(&members).map_err(Error::bug)?;
+    Ok(Operation { id, digest: Sha256::digest(whole.get()).to_vec(), action })
+}
+
+fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<&'m str> {
+    members.get(name).and_then(Value::as_str).ok_or_else(|| invalid(format!("{name} is missing, or no text")))
+}
+
+fn base(members: &Map<String, Value>) -> Result<i64> {
+    let base = members.get("baseVersion").and_then(Value::as_i64).filter(|base| *base >= 0);
+    base.ok_or_else(|| invalid("baseVersion is missing, or no whole number from 0"))
+}
+
+fn draft_id(members: &Map<String, Value>) -> Result<String> {
+    check_draft_id(text(members, "draftId")?)
+}
+
+/// A draft's id: 1 to 100 letters, digits and `-._~:`.
+///
+/// # Errors
+/// [`Error::Invalid`] when it is none.
+pub fn check_draft_id(id: &str) -> Result<String> {
+    // On its page `new` stands for one that is not there yet.
+    if !text::is_id(id) || id == "new" {
+        return Err(invalid("draftId has 1 to 100 letters, digits and -._~:, and is not \"new\""));
+    }
+    Ok(id.to_owned())
+}
+
+fn draft_text(members: &Map<String, Value>) -> Result<String> {
+    let text = text(members, "text")?;
+    check_text(text)?;
+    Ok(text.to_owned())
+}
+
+/// A draft's text: at most 10,000 characters, and no U+0000, which PostgreSQL does not keep.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong.
+pub fn check_text(text: &str) -> Result<()> {
+    let length = text.chars().count();
+    if length > LONGEST {
+        return Err(invalid(format!("a draft has at most 10,000 characters; this one has {length}")));
+    }
+    if text.contains('\0') {
+        return Err(invalid("a draft cannot hold U+0000"));
+    }
+    Ok(())
+}
+
+fn uuid(id: &str) -> Result<String> {
+    let groups: Vec<usize> = id.split('-').map(str::len).collect();
+    if groups != [8, 4, 4, 4, 12] || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        return Err(invalid("id is no UUID"));
+    }
+    Ok(id.to_ascii_lowercase())
+}
+
+fn id_alone(raw: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Alone<'r> {
+        #[serde(borrow)]
+        id: &'r RawValue,
+    }
+    let alone: Alone<'_> = serde_json::from_str(raw.get()).ok()?;
+    serde_json::from_str(alone.id.get()).ok()
+}
+
+fn invalid(what: impl Into<String>) -> Error {
+    Error::Invalid(what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a111";
+
+    fn sent(text: &str) -> Sent {
+        Sent::read(serde_json::from_str(text).unwrap())
+    }
+
+    fn wrong(members: &str) -> String {
+        let sent = sent(&format!(r#"{{"id": "{ID}", {members}}}"#));
+        assert_eq!(sent.id.as_deref(), Some(ID));
+        let error = sent.operation.unwrap_err();
+        assert_eq!(error.slug(), "invalid-request");
+        error.to_string()
+    }
+
+    #[test]
+    fn each_kind_is_read() {
+        let put = format!(
+            r#"{{"id": "{}", "kind": "draft.put", "draftId": "a", "text": "x", "baseVersion": 0}}"#,
+            ID.to_uppercase()
+        );
+        let operation = sent(&put).operation.unwrap();
+        assert_eq!((operation.id.as_str(), operation.digest.len()), (ID, 32));
+        assert_eq!(operation.action, Action::Put { draft: "a".into(), text: "x".into(), base: 0 });
+        let delete = format!(r#"{{"id": "{ID}", "kind": "draft.delete", "draftId": "a", "baseVersion": 7}}"#);
+        assert_eq!(sent(&delete).operation.unwrap().action, Action::Delete { draft: "a".into(), base: 7 });
+    }
+
+    #[test]
+    fn the_digest_is_of_all_that_was_sent_in_whatever_order() {
+        let one = sent(&format!(r#"{{"id": "{ID}", "kind": "session.logout", "sessionId": "a", "at": "x"}}"#));
+        let same = sent(&format!(r#"{{"sessionId":"a","at":"x","kind":"session.logout","id":"{ID}"}}"#));
+        let other = sent(&format!(r#"{{"sessionId":"a","at":"y","kind":"session.logout","id":"{ID}"}}"#));
+        let digest = |sent: Sent| sent.operation.unwrap().digest;
+        let one = digest(one);
+        assert_eq!(one, digest(same));
+        assert_ne!(one, digest(other));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert!(wrong(r#""kind": "draft.burn""#).contains("draft.burn"));
+        assert!(wrong(r#""kind": "draft.put", "draftId": "a b", "text": "", "baseVersion": 0"#).contains("draftId"));
+        for base in ["-1", "1.5", "\"1\"", "null", "1e3", "18446744073709551615"] {
+            let members = format!(r#""kind": "draft.put", "draftId": "a", "text": "", "baseVersion": {base}"#);
+            assert!(wrong(&members).contains("baseVersion"), "{base}");
+        }
+        let put =
+            |text: &str| wrong(&format!(r#""kind": "draft.put", "draftId": "a", "text": "{text}", "baseVersion": 0"#));
+        assert!(put("\\u0000").contains("U+0000"));
+        assert!(put(&"é".repeat(10_001)).contains("10001"));
+        assert!(put("\\ud800").contains("cannot be read"), "half of a surrogate pair");
+        assert!(wrong(r#""kind": "device.rename", "deviceId": "dev_a", "name": " ""#).contains("name"));
+        assert!(wrong(r#""kind": "session.logout""#).contains("sessionId"));
+    }
+
+    #[test]
+    fn what_has_no_id_is_refused_under_none() {
+        for text in ["1", "null", "[]", "{}", r#"{"id": 7, "kind": "draft.put"}"#] {
+            let sent = sent(text);
+            assert!(sent.id.is_none() && sent.operation.is_err(), "{text}");
+        }
+        let odd = sent(r#"{"id": "7", "kind": "session.logout", "sessionId": "a"}"#);
+        assert_eq!(odd.id.as_deref(), Some("7"));
+        assert!(odd.operation.unwrap_err().to_string().contains("UUID"));
+    }
+
+    #[test]
+    fn a_text_of_ten_thousand_characters_of_any_kind_is_fine() {
+        for text in ["😀".repeat(LONGEST), "a".repeat(LONGEST), String::new(), "\u{feff}\r\n\u{7}".to_owned()] {
+            assert!(check_text(&text).is_ok());
+        }
+    }
+}

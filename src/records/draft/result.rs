@@ -1,0 +1,129 @@
+//! How operations end: as the API tells it, and as it is kept for when they are sent again. Called by [`apply`](super::apply).
+//!
+//! Invariant: what is kept holds no text; an operation that is sent again brings its own.
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
+
+use super::{Draft, operation::Action};
+use crate::base::{
+    db::Instant,
+    error::{Error, Result},
+};
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It was carried out.
+    Applied,
+    /// It was carried out before, with this first result.
+    Duplicate,
+    /// The draft had changed; both texts are there.
+    Conflict,
+    /// It was refused.
+    Rejected,
+}
+
+/// The result of an operation, as the API tells it.
+#[derive(Debug)]
+pub struct OperationResult {
+    /// The operation's id, as it was sent.
+    pub id: Option<String>,
+    /// How it ended.
+    pub status: Status,
+    /// How a duplicate ended when it came first.
+    pub first: Option<Status>,
+    /// The draft, of a put.
+    pub draft: Option<Draft>,
+    /// Why it was refused.
+    pub problem: Option<Error>,
+}
+
+/// A first result as it is kept: its draft without the text, which the operation brings again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct First {
+    pub(super) status: Status,
+    pub(super) draft: Option<FirstDraft>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct FirstDraft {
+    id: String,
+    version: i64,
+    revision: i64,
+    updated_at: i64,
+    updated_on: String,
+    conflict_of: Option<String>,
+}
+
+impl First {
+    /// As the result of the same operation that is sent again.
+    pub(super) fn again(&self, id: Option<String>, action: &Action) -> OperationResult {
+        let draft = match (&self.draft, action) {
+            (Some(draft), Action::Put { text, .. } | Action::Keep { text, .. }) => Some(draft.with(text)),
+            _ => None,
+        };
+        OperationResult { id, status: Status::Duplicate, first: Some(self.status), draft, problem: None }
+    }
+}
+
+impl From<&Draft> for FirstDraft {
+    fn from(draft: &Draft) -> Self {
+        Self {
+            id: draft.id.clone(),
+            version: draft.version,
+            revision: draft.revision,
+            updated_at: draft.updated_at.micros(),
+            updated_on: draft.updated_on.clone(),
+            conflict_of: draft.conflict_of.clone(),
+        }
+    }
+}
+
+impl FirstDraft {
+    fn with(&self, text: &str) -> Draft {
+        Draft {
+            id: self.id.clone(),
+            text: text.to_owned(),
+            version: self.version,
+            revision: self.revision,
+            updated_at: Instant::from_micros(self.updated_at),
+            updated_on: self.updated_on.clone(),
+            conflict_of: self.conflict_of.clone(),
+            deleted_at: None,
+            forked_at: None,
+        }
+    }
+}
+
+impl OperationResult {
+    pub(super) fn rejected(id: Option<String>, error: Error) -> Self {
+        Self { id, status: Status::Rejected, first: None, draft: None, problem: Some(error) }
+    }
+}
+
+impl Serialize for OperationResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use actix_web::ResponseError as _;
+        let mut shape = serializer.serialize_map(None)?;
+        shape.serialize_entry("id", &self.id)?;
+        shape.serialize_entry("status", &self.status)?;
+        if let Some(first) = self.first {
+            shape.serialize_entry("first", &first)?;
+        }
+        if let Some(draft) = &self.draft {
+            shape.serialize_entry("draft", draft)?;
+        }
+        if let Some(error) = &self.problem {
+            let status = error.status_code();
+            let problem = serde_json::json!({
+                "type": error.slug(),
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "detail": error.detail(),
+            });
+            shape.serialize_entry("problem", &problem)?;
+        }
+        shape.end()
+    }
+}

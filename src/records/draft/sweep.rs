@@ -1,0 +1,88 @@
+//! What need not be remembered any more: operations after 30 days, deleted drafts after 90. Called by the sweep of `serve`
+//! and by `prune`.
+//!
+//! Invariant: whoever has not heard of a deletion that is forgotten here is told to begin anew, by the account's floor.
+
+use std::time::Duration;
+
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+
+use crate::{
+    base::{
+        db::{
+            Conn, Db, Locked, before_now, find, run,
+            schema::{accounts, drafts, operations},
+        },
+        error::Result,
+    },
+    records::account,
+};
+
+const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+const DELETED_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// Deletions that an account is told of at most: as many as it may have drafts.
+const MOST_DELETED: i64 = 2 * super::MOST;
+/// Operations, or deleted drafts, that a transaction forgets at most.
+const BATCH: i64 = 500;
+
+/// Forgets what is old.
+///
+/// # Errors
+/// When the database is away; what was done before stays done.
+pub async fn sweep(db: &Db) -> Result<()> {
+    while db.write(forget_operations).await? > 0 {}
+    while db.write(forget_deleted).await? > 0 {}
+    Ok(())
+}
+
+/// Forgets the oldest deletions of an account that has too many, in the caller's transaction, which has its row locked.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn forget_most_deleted(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    let deleted = || drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::deleted_at.is_not_null());
+    let beyond = deleted().order(drafts::revision.desc()).offset(MOST_DELETED).limit(1).select(drafts::revision);
+    let beyond: Option<i64> = find!(conn, first(beyond))?;
+    let Some(newest) = beyond else { return Ok(()) };
+    raise_floor(conn, account_id, newest).await?;
+    run!(conn, execute(diesel::delete(deleted().filter(drafts::revision.le(newest))))).map(drop)
+}
+
+async fn raise_floor(conn: &mut Conn<'_>, account_id: &str, floor: i64) -> Result<()> {
+    let behind = accounts::table.filter(accounts::id.eq(account_id)).filter(accounts::drafts_floor.lt(floor));
+    run!(conn, execute(diesel::update(behind).set(accounts::drafts_floor.eq(floor)))).map(drop)
+}
+
+async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
+    let old = operations::at.le(before_now(OPERATIONS_KEPT));
+    let ids: Vec<(String, String)> = run!(
+        conn,
+        load(Locked::free(
+            operations::table
+                .filter(old)
+                .order(operations::at)
+                .limit(BATCH)
+                .select((operations::account_id, operations::id))
+        ))
+    )?;
+    let (accounts, ids): (Vec<String>, Vec<String>) = ids.into_iter().unzip();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let those = operations::account_id.eq_any(accounts).and(operations::id.eq_any(ids)).and(old);
+    run!(conn, execute(diesel::delete(operations::table.filter(those))))
+}
+
+/// Forgets old deletions of one account, first ones first: whoever knows what came after needs to hear of none of them.
+async fn forget_deleted(conn: &mut Conn<'_>) -> Result<usize> {
+    let old = || drafts::deleted_at.le(before_now(DELETED_KEPT).nullable());
+    let oldest = drafts::table.filter(old()).order(drafts::deleted_at).limit(1).select(drafts::account_id);
+    let account: Vec<String> = run!(conn, load(oldest))?;
+    let Some(id) = account.first() else { return Ok(0) };
+    account::lock(conn, id).await?;
+    let own = || drafts::table.filter(drafts::account_id.eq(id)).filter(old());
+    let some: Vec<i64> = run!(conn, load(own().order(drafts::revision).limit(BATCH).select(drafts::revision)))?;
+    let Some(floor) = some.last().copied() else { return Ok(0) };
+    raise_floor(conn, id, floor).await?;
+    run!(conn, execute(diesel::delete(own().filter(drafts::revision.le(floor)))))
+}

@@ -1,0 +1,252 @@
+//! The session's own JSON object, which its client writes: what may stand in it, and how it changes. Called by the page
+//! module that answers `/api/session/data`.
+//!
+//! Invariant: what is kept is an object of at most [`LARGEST`] bytes of JSON without U+0000.
+
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+use serde_json::{Map, Value};
+
+use super::{Acting, Reach, Sessions};
+use crate::base::{
+    db::{Conn, find, now, run, schema::sessions},
+    error::{Error, Result},
+};
+
+/// Largest data a session may keep, in bytes of JSON.
+pub const LARGEST: usize = 16 * 1024;
+
+/// A merge patch (RFC 7396) that may be applied to the data of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Patch(Map<String, Value>);
+
+impl Patch {
+    /// What a client sent, as a patch.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no object, or holds U+0000, which PostgreSQL does not keep.
+    pub fn new(sent: Value) -> Result<Self> {
+        if holds_nul(&sent) {
+            return Err(Error::Invalid("U+0000 cannot be kept".into()));
+        }
+        let Value::Object(patch) = sent else {
+            return Err(Error::Invalid("the data of a session is a JSON object".into()));
+        };
+        Ok(Self(patch))
+    }
+
+    /// The data as it is after the patch, from the text of what is stored.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when it grows over [`LARGEST`].
+    pub fn apply(self, stored: &str) -> Result<String> {
+        let mut whole: Value = serde_json::from_str(stored).map_err(Error::bug)?;
+        merge(&mut whole, Value::Object(self.0));
+        let text = whole.to_string();
+        if text.len() > LARGEST {
+            return Err(Error::TooLarge);
+        }
+        Ok(text)
+    }
+}
+
+impl Sessions {
+    /// The session's own JSON object, as its client wrote it; `None` when the session has ended.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn data(&self, id: &str) -> Result<Option<String>> {
+        let id = id.to_owned();
+        self.db
+            .read(async move |conn: &mut Conn<'_>| {
+                find!(
+                    conn,
+                    first(
+                        sessions::table
+                            .filter(sessions::id.eq(&id))
+                            .filter(sessions::ended_at.is_null())
+                            .filter(sessions::expires_at.gt(now()))
+                            .select(sessions::data)
+                    )
+                )
+            })
+            .await
+    }
+
+    /// Replaces the session's own JSON object by what `change` makes of it, under the row's lock. `None` when the
+    /// session has ended.
+    ///
+    /// # Errors
+    /// What `change` refuses, or when the database is away.
+    pub async fn change_data<Change>(&self, acting: Acting, change: Change) -> Result<Option<String>>
+    where
+        Change: FnOnce(&str) -> Result<String> + Send + 'static,
+    {
+        self.db
+            .write(async move |conn: &mut Conn<'_>| {
+                let Some(who) = acting.hold(conn, Reach::Itself).await? else {
+                    return Ok(None);
+                };
+                let own = || {
+                    let of_account = sessions::table.filter(sessions::account_id.eq(&who.account_id));
+                    of_account.filter(sessions::id.eq(&who.session_id))
+                };
+                let data: String = run!(conn, first(own().select(sessions::data)))?;
+                let changed = change(&data)?;
+                let set = (sessions::data.eq(&changed), sessions::version.eq(sessions::version + 1));
+                run!(conn, execute(diesel::update(own()).set(set)))?;
+                Ok(Some(changed))
+            })
+            .await
+    }
+}
+
+/// RFC 7396, section 2.
+pub fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(&name);
+            } else {
+                merge(target.entry(name).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(entries) => entries.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::btree_map, collection::vec, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+
+    /// The examples of RFC 7396, appendix A.
+    #[test]
+    fn merges_as_the_rfc_does() {
+        let cases = [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"a":"b"}), json!(["c"]), json!(["c"])),
+            (json!({"a":"foo"}), json!(null), json!(null)),
+            (json!({"a":"foo"}), json!("bar"), json!("bar")),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!(["a", "b"]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ];
+        for (target, patch, whole) in cases {
+            assert_eq!(merged(&target, &patch), whole, "{target} {patch}");
+        }
+    }
+
+    #[test]
+    fn finds_nul_wherever_it_hides() {
+        for value in [json!("\0"), json!({"a\0": 1}), json!([{"a": ["\0"]}])] {
+            assert!(holds_nul(&value), "{value}");
+        }
+        assert!(!holds_nul(&json!({"a": ["b", 1, null, true]})));
+    }
+
+    /// Numbers that a reader which rounds a little would store as others, a bit further off with each patch of something else.
+    #[test]
+    fn a_patch_of_one_member_leaves_the_numbers_of_others_as_they_are() {
+        for number in
+            ["7.976931348321567e+307", "1.7976931348623157e+308", "5e-324", "0.1", "-0.0", "18446744073709551615"]
+        {
+            let stored = format!("{{\"n\":{number}}}");
+            let patch = Patch::new(json!({"other": null})).unwrap();
+            assert_eq!(patch.apply(&stored).unwrap(), stored);
+        }
+    }
+
+    fn merged(target: &Value, patch: &Value) -> Value {
+        let mut whole = target.clone();
+        merge(&mut whole, patch.clone());
+        whole
+    }
+
+    /// Few names, so that patches meet what is there.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,4}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..3).prop_map(Value::from),
+                btree_map("[a-c]", inner, 0..4).prop_map(|entries| entries.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_applied_twice_does_what_it_does_once(target in any_json(), patch in any_json()) {
+            let once = merged(&target, &patch);
+            prop_assert_eq!(merged(&once, &patch), once);
+        }
+
+        #[test]
+        fn an_empty_patch_changes_no_object(target in any_json()) {
+            let whole = merged(&target, &json!({}));
+            prop_assert_eq!(whole, if target.is_object() { target } else { json!({}) });
+        }
+
+        #[test]
+        fn each_member_is_as_its_own_patch_says(target in any_json(), patch in any_json()) {
+            let whole = merged(&target, &patch);
+            let Value::Object(patch) = patch else {
+                prop_assert_eq!(whole, patch);
+                return Ok(());
+            };
+            let names = ["a", "b", "c"];
+            for name in names {
+                let expected = match (patch.get(name), target.get(name)) {
+                    (None, before) => before.cloned(),
+                    (Some(Value::Null), _) => None,
+                    (Some(change), before) => Some(merged(before.unwrap_or(&Value::Null), change)),
+                };
+                prop_assert_eq!(whole.get(name), expected.as_ref(), "{}", name);
+            }
+            prop_assert!(whole.as_object().is_some_and(|whole| whole.keys().all(|name| names.contains(&name.as_str()))));
+        }
+
+        #[test]
+        fn what_is_kept_is_never_too_large_and_read_again_as_it_was(target in any_json(), patch in any_json(), pad in 0..20_000_usize) {
+            let stored = json!({"a": target, "pad": "x".repeat(pad)}).to_string();
+            let Ok(patch) = Patch::new(patch) else { return Ok(()) };
+            match patch.clone().apply(&stored) {
+                Ok(whole) => {
+                    prop_assert!(whole.len() <= LARGEST);
+                    prop_assert_eq!(patch.apply(&whole).ok(), Some(whole));
+                }
+                Err(error) => prop_assert!(matches!(error, Error::TooLarge) && pad > 15_000, "{}", error),
+            }
+        }
+    }
+}

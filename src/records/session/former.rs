@@ -1,0 +1,193 @@
+//! Keys from before a rotation. Whoever has one may end the session; and until the browser has shown that it has the new
+//! key, the old one fetches that key again. Called by [`statements`](super::statements), the [`store`](super::store) and by
+//! whatever ends sessions.
+//!
+//! Invariant: an old key never opens a session whose present key was used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+
+use super::{KeyMaker, SessionKey};
+use crate::{
+    base::{
+        db::{
+            Conn, Db, find, now, run,
+            schema::{former_keys, sessions},
+        },
+        error::Result,
+    },
+    records::account,
+};
+
+/// Former keys that a session has at most. None is ever forgotten while its session lives, so that every key that it had can
+/// end it; so a session that has this many gets no further key. Each has cost a password.
+const MOST: i64 = 1000;
+
+/// Where a key that is not a session's present one led.
+pub(super) struct Former {
+    account_id: String,
+    secret_hash: Vec<u8>,
+    pub(super) session_id: String,
+}
+
+/// The session that a key opens, or opened before a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Whose it is.
+    pub account_id: String,
+    /// Its present id.
+    pub session_id: String,
+    /// Whether the key is the present one.
+    pub is_current: bool,
+}
+
+/// Remembers the key that a session had until now.
+pub(super) async fn remember(conn: &mut Conn<'_>, account_id: &str, old: &SessionKey, now_called: &str) -> Result<()> {
+    let row = (
+        former_keys::account_id.eq(account_id),
+        former_keys::id.eq(old.id()),
+        former_keys::secret_hash.eq(old.secret().hash()),
+        former_keys::session_id.eq(now_called),
+        former_keys::replaced_at.eq(now()),
+    );
+    run!(conn, execute(diesel::insert_into(former_keys::table).values(row))).map(drop)
+}
+
+/// Whether a session of the account has as many former keys as it may have.
+///
+/// # Errors
+/// When the database is away.
+pub async fn is_full(conn: &mut Conn<'_>, account_id: &str, session_id: &str) -> Result<bool> {
+    let of_session = former_keys::table.filter(former_keys::session_id.eq(session_id));
+    let own = of_session.filter(former_keys::account_id.eq(account_id));
+    let last: Option<String> = find!(conn, first(own.offset(MOST - 1).select(former_keys::id)))?;
+    Ok(last.is_some())
+}
+
+/// Where a former key led, if it is one.
+pub(super) async fn look_up(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Former>> {
+    let found: Option<(String, Vec<u8>, String)> = find!(
+        conn,
+        first(former_keys::table.filter(former_keys::id.eq(key.id())).select((
+            former_keys::account_id,
+            former_keys::secret_hash,
+            former_keys::session_id
+        )))
+    )?;
+    let former = found.map(|(account_id, secret_hash, session_id)| Former { account_id, secret_hash, session_id });
+    Ok(former.filter(|former| key.secret().matches(&former.secret_hash)))
+}
+
+/// The same, in a read of its own.
+pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<Option<Former>> {
+    let key = key.clone();
+    db.read(async move |conn: &mut Conn<'_>| look_up(conn, &key).await).await
+}
+
+/// The session that a key opens or opened, if it lives.
+///
+/// # Errors
+/// When the database is away.
+pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
+    let living = || sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::expires_at.gt(now()));
+    let current: Option<String> = find!(
+        conn,
+        first(
+            living()
+                .filter(sessions::id.eq(key.id()))
+                .filter(sessions::secret_hash.eq(key.secret().hash()))
+                .select(sessions::account_id)
+        )
+    )?;
+    if let Some(account_id) = current {
+        return Ok(Some(Held { account_id, session_id: key.id().to_owned(), is_current: true }));
+    }
+    let Some(Former { account_id, session_id, .. }) = look_up(conn, key).await? else {
+        return Ok(None);
+    };
+    let own = living().filter(sessions::id.eq(&session_id)).filter(sessions::account_id.eq(&account_id));
+    let lives: Option<String> = find!(conn, first(own.select(sessions::id)))?;
+    Ok(lives.map(|session_id| Held { account_id, session_id, is_current: false }))
+}
+
+/// The same, with the account's row locked, so that no rotation comes between this and what is done about it.
+///
+/// # Errors
+/// When the database is away.
+pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
+    let Some(seen) = holder(conn, key).await? else {
+        return Ok(None);
+    };
+    account::lock(conn, &seen.account_id).await?;
+    holder(conn, key).await
+}
+
+/// The key that followed `old`, as long as nobody has used it. The answer that carried it may have been lost.
+///
+/// # Errors
+/// When the database is away.
+pub async fn successor(conn: &mut Conn<'_>, old: &SessionKey, keys: &KeyMaker) -> Result<Option<SessionKey>> {
+    let Some(Former { account_id, session_id, .. }) = look_up(conn, old).await? else {
+        return Ok(None);
+    };
+    let found: Option<(Vec<u8>, Option<String>)> = find!(
+        conn,
+        first(
+            sessions::table
+                .filter(sessions::id.eq(&session_id))
+                .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::previous_id.eq(old.id()))
+                .filter(sessions::key_used_at.is_null())
+                .filter(sessions::ended_at.is_null())
+                .filter(sessions::expires_at.gt(now()))
+                .select((sessions::secret_hash, sessions::key_nonce))
+        )
+    )?;
+    let secret = found.and_then(|(hash, nonce)| keys.successor_again(old, &nonce?, &hash));
+    Ok(secret.map(|secret| SessionKey::from_parts(session_id, secret)))
+}
+
+/// The present id of a session of the account that had this one before; the id itself if it is the present one, or unknown.
+///
+/// # Errors
+/// When the database is away.
+pub async fn present_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<String> {
+    let mut found = present_ids(conn, account_id, &BTreeSet::from([id])).await?;
+    Ok(found.remove(id).unwrap_or_else(|| id.to_owned()))
+}
+
+/// The same for operators, who may name a session of any account.
+///
+/// # Errors
+/// When the database is away.
+pub async fn present_id_of_any(conn: &mut Conn<'_>, id: &str) -> Result<String> {
+    let former = former_keys::table.filter(former_keys::id.eq(id)).select(former_keys::session_id);
+    let found: Option<String> = find!(conn, first(former))?;
+    Ok(found.unwrap_or_else(|| id.to_owned()))
+}
+
+/// The present ids of those of these that are the account's former ones.
+///
+/// # Errors
+/// When the database is away.
+pub async fn present_ids(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    ids: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, String>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let rows: Vec<(String, String)> = run!(
+        conn,
+        load(
+            former_keys::table
+                .filter(former_keys::account_id.eq(account_id))
+                .filter(former_keys::id.eq_any(ids))
+                .select((former_keys::id, former_keys::session_id))
+        )
+    )?;
+    Ok(rows.into_iter().collect())
+}

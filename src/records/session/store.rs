@@ -1,0 +1,270 @@
+//! The actix-session [`SessionStore`], on the sessions table.
+//!
+//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through [`statements`](super::statements);
+//! the key to be set then reaches [`SessionStore::update`] in a reserved entry, and no I/O is left to do.
+//!
+//! What the trait's methods promise: a missing, expired, ended or tampered session is `None`, never an error; an
+//! update of one that has ended is an error and inserts nothing; a session never comes from an id that a client chose.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use actix_session::storage::{LoadError, SaveError, SessionKey as CookieValue, SessionStore, UpdateError};
+use actix_web::cookie::time::Duration as CookieDuration;
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+use serde_json::Value;
+
+use super::{
+    KeyMaker, Lifetimes, Record, SessionKey,
+    current::{self, IDENTITY},
+    lookup::Found,
+    request::{self, Standing},
+    touch::{self, TouchQueue},
+};
+use crate::{
+    base::{
+        clock::Clock,
+        db::{
+            Conn, Db, TouchRow, find, merged, now, run,
+            schema::{devices, sessions},
+        },
+        error::{EndedBecause, Error, Result},
+        keys::Keys,
+        settings::Settings,
+    },
+    records::audit::{self, Event},
+};
+
+/// The state as actix-session passes it: JSON texts by name.
+pub type State = HashMap<String, String>;
+
+/// The sessions of this instance. Cheap to clone; all clones share the pool and the queue of touches.
+#[derive(Clone)]
+pub struct Sessions {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// How long sessions last.
+    pub times: Lifetimes,
+    /// The activity that is not written yet.
+    pub touches: TouchQueue,
+    /// Who makes keys.
+    pub keys: KeyMaker,
+}
+
+impl Sessions {
+    /// The sessions in an open database.
+    pub fn new(settings: &Settings, db: Db, keys: &Keys) -> Self {
+        Self {
+            db,
+            clock: Clock::default(),
+            times: Lifetimes::from(settings),
+            touches: TouchQueue::default(),
+            keys: KeyMaker::new(keys.derivation()),
+        }
+    }
+
+    /// Writes a touch before its answer; whether the session still lived.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
+        Ok(touch::write(&self.db, vec![row]).await? == 1)
+    }
+
+    /// Sessions as they will be once their touches are written, newest activity first.
+    pub fn overlaid(&self, mut rows: Vec<(Record, Option<String>)>) -> Vec<(Record, Option<String>)> {
+        for (record, _) in &mut rows {
+            self.touches.overlay(record);
+        }
+        rows.sort_by(|(one, _), (other, _)| {
+            other.last_activity.cmp(&one.last_activity).then_with(|| one.id.cmp(&other.id))
+        });
+        rows
+    }
+
+    /// Records that a browser came with the key of a session that has ended. Once a session.
+    async fn note_use_after_end(&self, id: String, ip: Option<String>) -> Result<()> {
+        self.db
+            .write(async move |conn: &mut Conn<'_>| {
+                let noted: Option<(String, Option<String>)> = find!(
+                    conn,
+                    get_result(
+                        diesel::update(
+                            sessions::table.filter(sessions::id.eq(&id)).filter(sessions::used_after_end_at.is_null())
+                        )
+                        .set(sessions::used_after_end_at.eq(now().nullable()))
+                        .returning((sessions::account_id, sessions::device_id))
+                    )
+                )?;
+                let Some((account, device)) = noted else {
+                    return Ok(());
+                };
+                let name = match &device {
+                    Some(device) => find!(conn, first(devices::table.find(device).select(devices::name)))?,
+                    None => None::<String>,
+                };
+                let event = Event::of(audit::Kind::SessionUsedAfterEnd, &account)
+                    .by("visitor")
+                    .session(&id)
+                    .device(device.as_deref(), name.as_deref())
+                    .ip(ip.as_deref());
+                audit::record(conn, &[event]).await
+            })
+            .await
+    }
+
+    /// Merges the keys that a request changed into the stored state. `false` when the session has ended.
+    async fn merge_state(&self, key: &SessionKey, patch: Value) -> Result<bool> {
+        let (id, hash) = (key.id().to_owned(), key.secret().hash());
+        let rows = self
+            .db
+            .statement(async move |conn: &mut Conn<'_>| {
+                run!(
+                    conn,
+                    execute(
+                        diesel::update(
+                            sessions::table
+                                .filter(sessions::id.eq(&id))
+                                .filter(sessions::secret_hash.eq(&hash))
+                                .filter(sessions::ended_at.is_null())
+                                .filter(sessions::expires_at.gt(now()))
+                        )
+                        .set((
+                            sessions::state.eq(merged(sessions::state, patch)),
+                            sessions::version.eq(sessions::version + 1),
+                        ))
+                    )
+                )
+            })
+            .await?;
+        Ok(rows == 1)
+    }
+}
+
+impl SessionStore for Sessions {
+    /// `None` for whatever does not live. What was found is left in the request's facts.
+    async fn load(&self, key: &CookieValue) -> Result<Option<State>, LoadError> {
+        let Some(key) = SessionKey::parse(key.as_ref()) else {
+            return Ok(None);
+        };
+        let facts = request::current();
+        // What was not verified and noted as presented is not loaded either: the two can never be at odds.
+        if facts.as_ref().is_some_and(|facts| !facts.presents(&key)) {
+            return Ok(None);
+        }
+        let found = self.find(&key).await.map_err(|error| LoadError::Other(fault(error)))?;
+        let standing = match found {
+            Found::Unknown | Found::Expired { .. } => Standing::None,
+            Found::Former => Standing::Former,
+            Found::Ended { told, id, first_use } => {
+                if first_use {
+                    let ip = facts.as_ref().and_then(|facts| facts.ip.clone());
+                    if let Err(error) = self.note_use_after_end(id.clone(), ip).await {
+                        tracing::warn!(%error, session = id, "use after end was not recorded");
+                    }
+                }
+                Standing::Ended(told)
+            }
+            Found::Live(loaded) => {
+                if loaded.first_use {
+                    self.note_first_use(&loaded).await;
+                }
+                Standing::Live(Rc::from(loaded))
+            }
+        };
+        let state = match &standing {
+            Standing::Live(loaded) => {
+                let mut state = loaded.state.clone();
+                let identity = Value::String(loaded.account.id.clone());
+                state.insert(IDENTITY.to_owned(), identity.to_string());
+                Some(state)
+            }
+            _ => None,
+        };
+        if let Some(facts) = facts {
+            facts.standing.replace(standing);
+        }
+        Ok(state)
+    }
+
+    /// Only hands out the key of a login that the handler has committed: visitors make no rows.
+    async fn save(&self, mut state: State, _: &CookieDuration) -> Result<CookieValue, SaveError> {
+        current::take_finished_key(&mut state)
+            .and_then(|key| key.ok_or_else(|| Error::bug("state was set without a session to keep it")))
+            .map_err(|error| SaveError::Other(fault(error)))
+    }
+
+    /// Hands out the key of a login that the handler has committed; else merges the entries that this request changed, and
+    /// hands out the session's present key. A session that has ended meanwhile is an error, and nothing is inserted.
+    async fn update(&self, key: CookieValue, mut state: State, _: &CookieDuration) -> Result<CookieValue, UpdateError> {
+        let merged = async {
+            if let Some(finished) = current::take_finished_key(&mut state)? {
+                return Ok(finished);
+            }
+            let live = request::current().and_then(|facts| facts.live());
+            let own = match &live {
+                Some(live) => live.key.clone(),
+                None => SessionKey::parse(key.as_ref()).ok_or(Error::SessionEnded(EndedBecause::Unknown))?,
+            };
+            let patch = changes(state);
+            if patch.is_empty() || self.merge_state(&own, Value::Object(patch)).await? {
+                return own.cookie_value();
+            }
+            Err(Error::SessionEnded(self.why_ended(&own).await?))
+        };
+        merged.await.map_err(|error| UpdateError::Other(fault(error)))
+    }
+
+    /// Writes a touch at once. The middleware is set up not to call it: touches are queued by the guard.
+    async fn update_ttl(&self, key: &CookieValue, _: &CookieDuration) -> Result<(), anyhow::Error> {
+        let Some(key) = SessionKey::parse(key.as_ref()) else {
+            return Ok(());
+        };
+        if let Found::Live(loaded) = self.find(&key).await.map_err(fault)? {
+            let row = TouchRow {
+                id: loaded.record.id,
+                at: loaded.now,
+                expires_at: loaded.now.plus(self.times.idle).min(loaded.record.absolute_expires_at),
+                ip: loaded.record.ip,
+            };
+            self.touch_now(row).await.map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session as logged out, unless the handler has ended it itself.
+    async fn delete(&self, key: &CookieValue) -> Result<(), anyhow::Error> {
+        if request::current().is_some_and(|facts| facts.ended_by_handler.get()) {
+            return Ok(());
+        }
+        let Some(key) = SessionKey::parse(key.as_ref()) else {
+            return Ok(());
+        };
+        self.log_out(&key, None).await.map(drop).map_err(fault)
+    }
+}
+
+/// What the request changed, against what was loaded: texts that are new, null for what is gone.
+fn changes(mut state: State) -> serde_json::Map<String, Value> {
+    current::strip_reserved(&mut state);
+    let before = request::current().and_then(|facts| facts.live());
+    let mut patch = serde_json::Map::new();
+    if let Some(before) = before {
+        let gone = before.state.keys().filter(|name| !state.contains_key(*name));
+        patch.extend(gone.map(|name| (name.clone(), Value::Null)));
+        state.retain(|name, value| before.state.get(name) != Some(value));
+    }
+    patch.extend(state.into_iter().map(|(name, value)| (name, Value::String(value))));
+    patch
+}
+
+/// Keeps what the store ran into for the outer layer, since actix-session makes an opaque 500 of it.
+fn fault(error: Error) -> anyhow::Error {
+    let words = anyhow::anyhow!("{error}");
+    if let Some(facts) = request::current() {
+        facts.fault.replace(Some(error));
+    }
+    words
+}

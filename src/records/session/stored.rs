@@ -1,0 +1,158 @@
+//! A session's row as a request reads it, with its account and its device's name: one query. Called by the [`store`](super::store).
+//!
+//! Invariant: no reserved entry comes out of a stored state.
+
+use diesel::{
+    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
+    SelectableHelper as _,
+};
+use serde_json::Value;
+
+use super::{EndReason, Record, current, store::State};
+use crate::{
+    base::{
+        db::{
+            Conn, Db, Instant, find, now,
+            schema::{accounts, devices, sessions},
+        },
+        error::Result,
+    },
+    records::account::Account,
+};
+
+/// The row under an id, living or not.
+///
+/// # Errors
+/// When the database is away.
+pub(super) async fn read(db: &Db, id: &str) -> Result<Option<Stored>> {
+    let id = id.to_owned();
+    db.read(async move |conn: &mut Conn<'_>| {
+        let row: Option<StoredColumns> = find!(
+            conn,
+            first(
+                sessions::table
+                    .inner_join(accounts::table)
+                    .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                    .filter(sessions::id.eq(&id))
+                    .select((
+                        Record::as_select(),
+                        Account::as_select(),
+                        devices::name.nullable(),
+                        sessions::secret_hash,
+                        sessions::state,
+                        sessions::ended_at,
+                        sessions::ended_reason.nullable(),
+                        sessions::ended_by,
+                        sessions::used_after_end_at,
+                        accounts::password_changed_at,
+                        Lineage::as_select(),
+                        (devices::secret_hash.nullable(), devices::previous_secret_hash.nullable()),
+                        now(),
+                    ))
+            )
+        )?;
+        Ok(row.map(Stored::from))
+    })
+    .await
+}
+
+/// A row as it was read.
+pub(super) struct Stored {
+    pub(super) record: Record,
+    pub(super) account: Account,
+    pub(super) device_name: Option<String>,
+    pub(super) secret_hash: Vec<u8>,
+    pub(super) state: Value,
+    pub(super) ended_at: Option<Instant>,
+    pub(super) ended_reason: Option<EndReason>,
+    pub(super) ended_by: Option<String>,
+    pub(super) used_after_end_at: Option<Instant>,
+    pub(super) password_changed_at: Instant,
+    pub(super) lineage: Lineage,
+    pub(super) device_secret: Option<Vec<u8>>,
+    pub(super) previous_device_secret: Option<Vec<u8>>,
+    pub(super) now: Instant,
+}
+
+/// How the session came to its key.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub(super) struct Lineage {
+    pub(super) previous_id: Option<String>,
+    pub(super) key_nonce: Option<String>,
+    pub(super) key_used_at: Option<Instant>,
+}
+
+impl Lineage {
+    /// Whether the first use of the key is still to be noted.
+    pub(super) fn awaits_use(&self) -> bool {
+        self.key_nonce.is_some() && self.key_used_at.is_none()
+    }
+}
+
+type StoredColumns = (
+    Record,
+    Account,
+    Option<String>,
+    Vec<u8>,
+    Value,
+    Option<Instant>,
+    Option<EndReason>,
+    Option<String>,
+    Option<Instant>,
+    Instant,
+    Lineage,
+    (Option<Vec<u8>>, Option<Vec<u8>>),
+    Instant,
+);
+
+impl From<StoredColumns> for Stored {
+    fn from(columns: StoredColumns) -> Self {
+        let (
+            record,
+            account,
+            device_name,
+            secret_hash,
+            state,
+            ended_at,
+            ended_reason,
+            ended_by,
+            used_after_end_at,
+            password_changed_at,
+            lineage,
+            (device_secret, previous_device_secret),
+            now,
+        ) = columns;
+        Self {
+            record,
+            account,
+            device_name,
+            secret_hash,
+            state,
+            ended_at,
+            ended_reason,
+            ended_by,
+            used_after_end_at,
+            password_changed_at,
+            lineage,
+            device_secret,
+            previous_device_secret,
+            now,
+        }
+    }
+}
+
+/// The state that a row holds, without what is not its own to say.
+pub(super) fn state_from(stored: Value) -> State {
+    let Value::Object(entries) = stored else {
+        return State::new();
+    };
+    let texts = entries.into_iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some((name, text)),
+        _ => None,
+    });
+    let mut state: State = texts.collect();
+    current::strip_reserved(&mut state);
+    state
+}

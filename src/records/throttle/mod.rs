@@ -1,0 +1,289 @@
+//! How often something may be tried or done: the arithmetic. The counts themselves are kept by [`count`]. Called by
+//! [`account::proof`](crate::actions::password_proof), which checks every password, and by
+//! [`account::choice`](crate::records::account::choice), which hashes the password of every new account.
+//!
+//! To limit something else, make a [`Subject`] for it with [`Subject::network_doing`]: [`count::begin`] counts it before
+//! the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. A subject has one
+//! row, which is deleted a day after it was last used.
+//!
+//! Invariant: at no moment are more tries allowed for a subject than its limit says, however many come at once and on
+//! however many nodes, since a try that is under way counts as a failure until its outcome is known.
+
+pub mod count;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::base::{db::Instant, error::Result};
+
+/// The first wait, which each further wrong password doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many failures a subject may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Limit {
+    /// This many are allowed without a wait, whether one after the other or at once.
+    pub free: u32,
+    /// After this time without a further failure all are forgotten.
+    pub memory: Duration,
+}
+
+/// For an account, and for a browser that has its own count. It comes to 22 tries in the first hour, 114 on the first day
+/// and 96 on each day after it. (NIST SP 800-63B-4, 3.2.2 would have the password disabled after 100 in a row, which
+/// would let any stranger lock anybody out.)
+const ACCOUNT: Limit = Limit { free: 10, memory: Duration::from_secs(24 * 3600) };
+/// For browsers that knew an earlier password of the account. Smaller than [`ACCOUNT`], since these tries come on top of
+/// the account's own.
+const FORMER_BROWSER: Limit = Limit { free: 5, memory: Duration::from_secs(24 * 3600) };
+/// For an address, behind which a whole shop may be.
+const ADDRESS: Limit = Limit { free: 50, memory: HOUR };
+/// For accounts that are created from one address: a whole shop may sign up on one day.
+const NEW_ACCOUNTS: Limit = Limit { free: 50, memory: HOUR };
+
+/// What is counted: tries at an account, from a browser or from a network, or something that a network does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// SHA-256 of its name.
+    hash: Vec<u8>,
+    limit: Limit,
+    success: Success,
+    /// Whether the name is an address's, which is wiped when addresses are.
+    of_address: bool,
+}
+
+/// What a success means for the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Success {
+    /// It clears the count.
+    Clears,
+    /// It changes nothing: the owner of an address may sign in to an account of their own between tries at others.
+    Nothing,
+    /// It counts like a failure: what is limited is how often something is done.
+    Counts,
+}
+
+/// A client's network: its address, or the /64 of an IPv6 address, which is one customer (RFC 6177). There are so few
+/// addresses that a hash of one is as good as the address itself, so it is known only by a name that the nodes alone can
+/// make again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network(String);
+
+impl Network {
+    /// The network of an address, under the name that `conceal` makes of it. All clients whose address is not known are
+    /// one network: a missing address must not be a way around a limit.
+    ///
+    /// # Errors
+    /// What `conceal` returns.
+    pub fn new(ip: Option<IpAddr>, conceal: impl Fn(&str) -> Result<String>) -> Result<Self> {
+        let network = match ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => ip.to_string(),
+            Some(IpAddr::V6(ip)) => format!("{:x}", u128::from(ip) >> 64),
+            None => "unknown".to_owned(),
+        };
+        conceal(&network).map(Self)
+    }
+}
+
+impl Subject {
+    /// The account of an e-mail address, as it is compared, whether there is one or not.
+    pub fn account(email_key: &str) -> Self {
+        Self::new("account", email_key, ACCOUNT, Success::Clears)
+    }
+
+    /// Wrong passwords from a network.
+    pub fn address(network: &Network) -> Self {
+        Self { success: Success::Nothing, ..Self::network_doing("address", network, ADDRESS) }
+    }
+
+    /// Accounts that are created from a network.
+    pub fn new_accounts(network: &Network) -> Self {
+        Self::network_doing("new-accounts", network, NEW_ACCOUNTS)
+    }
+
+    /// How often a network does something: each time counts, also when it works. `what` names the count.
+    pub fn network_doing(what: &'static str, network: &Network, limit: Limit) -> Self {
+        Self { of_address: true, ..Self::new(what, &network.0, limit, Success::Counts) }
+    }
+
+    /// A browser on which the account's present password was given.
+    pub fn device(id: &str) -> Self {
+        Self::new("device", id, ACCOUNT, Success::Clears)
+    }
+
+    /// A browser that its person has acknowledged, and on which only an earlier password was given.
+    pub fn former_device(id: &str) -> Self {
+        Self::new("former-device", id, FORMER_BROWSER, Success::Clears)
+    }
+
+    /// All other browsers of an account on which only an earlier password was given. They share one count: somebody who
+    /// had the earlier password may have left many of them.
+    pub fn former_devices(account_id: &str) -> Self {
+        Self::new("former-devices", account_id, FORMER_BROWSER, Success::Clears)
+    }
+
+    fn new(kind: &'static str, name: &str, limit: Limit, success: Success) -> Self {
+        let hash = Sha256::new().chain_update(kind).chain_update(":").chain_update(name).finalize().to_vec();
+        Self { hash, limit, success, of_address: false }
+    }
+}
+
+/// What is counted of a subject.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// What has failed, such as wrong passwords; or what was done, where that is limited.
+    pub failures: u32,
+    /// When the last one was.
+    pub last_failed_at: Option<Instant>,
+    /// Tries whose outcome is not known yet.
+    pub under_way: u32,
+}
+
+impl Count {
+    /// How many failures are remembered at `now`.
+    pub fn remembered(self, limit: Limit, now: Instant) -> u32 {
+        match self.last_failed_at {
+            Some(at) if now.since(at) < limit.memory => self.failures,
+            _ => 0,
+        }
+    }
+
+    /// How long the next try has to wait; `None` if it may come at `now`.
+    pub fn wait(self, limit: Limit, now: Instant) -> Option<Duration> {
+        let failures = self.remembered(limit, now);
+        let counted = failures.saturating_add(self.under_way);
+        if counted < limit.free {
+            return None;
+        }
+        let passed = self.last_failed_at.map_or(Duration::MAX, |at| now.since(at));
+        let left = delay(limit, failures).saturating_sub(passed);
+        if !left.is_zero() {
+            return Some(left);
+        }
+        // One at a time, from here on: each decides about the next.
+        (self.under_way > 0).then_some(FIRST_WAIT)
+    }
+}
+
+/// The wait after so many failures.
+fn delay(limit: Limit, failures: u32) -> Duration {
+    match failures.checked_sub(limit.free) {
+        None => Duration::ZERO,
+        Some(beyond) => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(beyond)).min(LONGEST_WAIT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(1_795_460_400_000_000);
+
+    fn failed(failures: u32, ago: Duration) -> Count {
+        Count { failures, last_failed_at: Some(NOW.minus(ago)), under_way: 0 }
+    }
+
+    #[test]
+    fn the_first_ones_are_free_and_then_each_wait_is_twice_the_last() {
+        assert_eq!(failed(9, Duration::ZERO).wait(ACCOUNT, NOW), None);
+        let waits: Vec<u64> =
+            (10..22).map(|failures| failed(failures, Duration::ZERO).wait(ACCOUNT, NOW).unwrap().as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+    }
+
+    #[test]
+    fn who_waited_may_try_again_and_after_a_day_all_is_forgotten() {
+        assert_eq!(failed(12, Duration::from_secs(3)).wait(ACCOUNT, NOW), Some(Duration::from_secs(1)));
+        assert_eq!(failed(12, Duration::from_secs(4)).wait(ACCOUNT, NOW), None);
+        assert_eq!(failed(1000, ACCOUNT.memory).remembered(ACCOUNT, NOW), 0);
+    }
+
+    #[test]
+    fn whoever_tries_as_soon_as_it_is_allowed_gets_22_tries_in_the_first_hour_and_114_on_the_first_day() {
+        let tries_within = |limit: Limit, span: Duration| {
+            let (mut count, mut now) = (Count::default(), NOW);
+            while now.since(NOW) < span {
+                count = Count { failures: count.remembered(limit, now) + 1, last_failed_at: Some(now), under_way: 0 };
+                now = now.plus(count.wait(limit, now).unwrap_or_default());
+            }
+            count.failures
+        };
+        let day = HOUR * 24;
+        assert_eq!([HOUR, day, day * 2].map(|span| tries_within(ACCOUNT, span)), [22, 114, 210]);
+        assert_eq!([HOUR, day].map(|span| tries_within(ADDRESS, span)), [62, 154]);
+    }
+
+    #[test]
+    fn what_is_being_checked_counts_as_wrong() {
+        let under_way = |under_way| Count { failures: 4, last_failed_at: Some(NOW), under_way };
+        assert_eq!(under_way(5).wait(ACCOUNT, NOW), None);
+        assert_eq!(under_way(6).wait(ACCOUNT, NOW), Some(FIRST_WAIT));
+        let late = Count { under_way: 1, ..failed(10, HOUR) };
+        assert_eq!(late.wait(ACCOUNT, NOW), Some(FIRST_WAIT), "one at a time beyond the free ones");
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_subject_and_a_mapped_address_is_its_ipv4() {
+        let network = |ip: Option<&str>| Network::new(ip.map(|ip| ip.parse().unwrap()), |name| Ok(name.to_owned()));
+        let of = |ip: &str| Subject::address(&network(Some(ip)).unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(Subject::account("x"), Subject::device("x"));
+        let unknown = network(None).unwrap();
+        assert_ne!(Subject::address(&unknown), of("192.0.2.1"));
+        assert_ne!(Subject::address(&unknown), Subject::new_accounts(&unknown));
+    }
+
+    proptest! {
+        /// Whoever tries as soon as it is allowed, with any number at once, gets no more tries than the limit says.
+        #[test]
+        fn nobody_tries_more_than_the_limit_allows(
+            steps in proptest::collection::vec((0_u32..4, 0_u64..2000), 1..400),
+        ) {
+            let (mut count, mut now, start) = (Count::default(), NOW, NOW);
+            let mut tried = 0_u32;
+            for (settle, seconds) in steps {
+                now = now.plus(Duration::from_secs(seconds));
+                if count.wait(ACCOUNT, now).is_none() {
+                    count.under_way += 1;
+                    tried += 1;
+                }
+                for _ in 0..settle.min(count.under_way) {
+                    count.failures = count.remembered(ACCOUNT, now) + 1;
+                    count.last_failed_at = Some(now);
+                    count.under_way -= 1;
+                }
+                let days = u32::try_from(now.since(start).as_secs() / 86_400).unwrap() + 1;
+                prop_assert!(count.under_way <= ACCOUNT.free);
+                prop_assert!(tried <= days * (ACCOUNT.free + 97) + ACCOUNT.free, "{tried} in {days} days");
+            }
+        }
+
+        #[test]
+        fn a_wait_is_never_longer_than_the_longest_and_never_nothing(
+            failures in any::<u32>(), under_way in any::<u32>(), ago in 0_u64..200_000,
+        ) {
+            let count = Count { under_way, ..failed(failures, Duration::from_secs(ago)) };
+            if let Some(wait) = count.wait(ADDRESS, NOW) {
+                prop_assert!(wait > Duration::ZERO && wait <= LONGEST_WAIT);
+            }
+        }
+
+        /// More failures never mean a shorter wait, and more time never a longer one.
+        #[test]
+        fn waits_grow_with_failures_and_shrink_with_time(
+            failures in 0_u32..60, ago in 0_u64..86_000, later in 0_u64..86_000,
+        ) {
+            let wait = |failures, ago| failed(failures, Duration::from_secs(ago)).wait(ACCOUNT, NOW).unwrap_or_default();
+            prop_assert!(wait(failures + 1, ago) >= wait(failures, ago));
+            prop_assert!(wait(failures, ago + later) <= wait(failures, ago));
+        }
+    }
+}

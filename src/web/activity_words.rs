@@ -1,0 +1,118 @@
+//! Events of the audit trail in plain words.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    actions::end_sessions::Ending,
+    base::db::Instant,
+    records::audit::{self, Kind, Recorded},
+    web::layout::When,
+};
+
+/// An event as it is shown.
+#[derive(Debug, Clone)]
+pub struct EventRow {
+    /// "Signed in on a new device".
+    pub title: &'static str,
+    /// "Firefox on Linux".
+    pub line: String,
+    /// From where, if it is known.
+    pub from: String,
+    /// When.
+    pub when: When,
+    /// `warm` for what looks wrong or ends something.
+    pub tone: &'static str,
+    /// What "Wasn't me" ends, where it can be said.
+    pub not_me: Option<String>,
+}
+
+/// Which events can be answered with "Wasn't me": sign-ins on these devices.
+#[derive(Debug, Clone, Default)]
+pub struct Doubtful(BTreeSet<String>);
+
+impl Doubtful {
+    /// The account's devices but the one in use.
+    pub fn new(devices: impl IntoIterator<Item = String>, in_use: Option<&str>) -> Self {
+        Self(devices.into_iter().filter(|id| Some(id.as_str()) != in_use).collect())
+    }
+
+    fn ending_of(&self, event: &Recorded) -> Option<String> {
+        let device = event.device_id.as_ref().filter(|id| self.0.contains(*id))?;
+        matches!(event.kind, Kind::LoginSucceeded | Kind::DeviceNew).then(|| Ending::NotMe(device.clone()).to_string())
+    }
+}
+
+/// The devices on which somebody signed in, as these events say.
+pub fn devices_of(events: &[Recorded]) -> BTreeSet<&str> {
+    events
+        .iter()
+        .filter(|event| matches!(event.kind, Kind::LoginSucceeded | Kind::DeviceNew))
+        .filter_map(|event| event.device_id.as_deref())
+        .collect()
+}
+
+impl EventRow {
+    /// The events that say something to people: a login is one line, not one for each thing it did.
+    pub fn rows(events: &[Recorded], now: Instant, doubtful: &Doubtful) -> Vec<Self> {
+        let new_device = |session: &Option<String>| {
+            events.iter().any(|event| event.kind == Kind::DeviceNew && event.session_id == *session)
+        };
+        events
+            .iter()
+            .filter(|event| match event.kind {
+                Kind::SessionCreated | Kind::SessionRegenerated => false,
+                Kind::LoginSucceeded => !new_device(&event.session_id),
+                _ => true,
+            })
+            .map(|event| Self::new(event, now, doubtful))
+            .collect()
+    }
+
+    fn new(event: &Recorded, now: Instant, doubtful: &Doubtful) -> Self {
+        let (title, tone) = in_words(event);
+        let ip = event.ip.clone().unwrap_or_default();
+        let (line, from) = match (&event.device_name, event.kind, event.detail.as_deref()) {
+            (Some(name), Kind::DeviceRenamed, Some(was)) => {
+                (format!("{name}, before: {}", was.trim_start_matches("was ")), ip)
+            }
+            (Some(name), ..) => (name.clone(), ip),
+            (None, ..) => (ip, String::new()),
+        };
+        Self { title, line, from, when: When::past(event.at, now), tone, not_me: doubtful.ending_of(event) }
+    }
+}
+
+fn in_words(event: &Recorded) -> (&'static str, &'static str) {
+    let by_operator = event.actor == audit::OPERATOR;
+    let by_system = event.actor == audit::SYSTEM;
+    match event.kind {
+        Kind::AccountCreated => ("Your account was made", "plain"),
+        Kind::AccountRenamed => ("Your name was changed", "plain"),
+        Kind::AccountDisabled => ("Your account was closed by whoever runs Sessile", "warm"),
+        Kind::AccountEnabled => ("Your account was opened again", "plain"),
+        Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),
+        Kind::LoginFailed => ("Wrong password", "warm"),
+        Kind::LoginThrottled => ("Too many wrong passwords, so tries were slowed down", "warm"),
+        Kind::LoginConfirmed => ("You gave your password again", "plain"),
+        Kind::SessionExpired => ("Signed out after a long time away", "plain"),
+        Kind::SessionRevoked if by_operator => ("Signed out by whoever runs Sessile", "warm"),
+        Kind::SessionRevoked if by_system => ("Signed out to make room for a new sign-in", "plain"),
+        Kind::SessionRevoked if event.detail.as_deref() == Some("password-changed") => {
+            ("Signed out by the new password", "plain")
+        }
+        Kind::SessionRevoked if event.detail.as_deref() == Some(audit::HERE) => {
+            ("Signed out on the device itself", "plain")
+        }
+        Kind::SessionRevoked => ("Signed out from another device", "plain"),
+        Kind::SessionReplaced => ("Somebody else signed in on this device", "warm"),
+        Kind::SessionUsedAfterEnd => ("A signed-out device came back", "plain"),
+        Kind::Logout => ("Signed out", "plain"),
+        Kind::DeviceNew => ("Signed in on a new device", "plain"),
+        Kind::DeviceRenamed => ("A device got another name", "plain"),
+        Kind::DeviceForgotten => ("A device was forgotten", "plain"),
+        Kind::PasswordChanged if by_operator => ("Password changed by whoever runs Sessile", "warm"),
+        Kind::PasswordChanged => ("Password changed", "plain"),
+        Kind::SyncApplied => ("Drafts were saved", "plain"),
+        Kind::SyncConflict => ("A draft was written in two places; both are kept", "plain"),
+    }
+}

@@ -1,0 +1,244 @@
+//! Answers on their way to clients that may be slow. A large one is handed on in pieces, counted until the last of them is
+//! taken, and dropped with its connection if that takes too long.
+//!
+//! Invariant: the answers that wait to be taken are bounded in bytes, together, of an account, and of an address. Files and
+//! streams do not count: the first are in memory once, the others hold nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_web::{
+    HttpMessage as _, HttpRequest, HttpResponse,
+    body::{BodySize, BoxBody, MessageBody},
+    web::Bytes,
+};
+
+use super::{
+    connections::{Request, UnderWay},
+    limits::Limits,
+    proxies::{Client, network},
+};
+use crate::base::error::{Away, Error, Result};
+
+/// What is smaller is not counted: that is bounded by the number of connections.
+const LARGE: usize = 16 * 1024;
+/// Bytes of large answers that wait to be taken.
+const IN_ALL: usize = 64 * 1024 * 1024;
+const OF_AN_ADDRESS: usize = 24 * 1024 * 1024;
+const OF_AN_ACCOUNT: usize = 8 * 1024 * 1024;
+/// How soon an account that has its share may ask again.
+const NEXT_TRY: Duration = Duration::from_secs(2);
+
+/// Whose answer it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountId(pub String);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    Account(String),
+    Network(IpAddr),
+}
+
+/// The large answers of this node. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Answers(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    in_all: usize,
+    held: HashMap<Holder, usize>,
+}
+
+/// Where files are that are in memory once, however many are sent.
+const FILES: &str = "/static/";
+
+/// For whom an answer is, and what is under way until it is taken.
+#[derive(Debug)]
+pub struct Recipient {
+    /// Who is signed in.
+    pub account: Option<AccountId>,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// The connection.
+    pub under_way: Option<UnderWay>,
+    /// The request.
+    pub request: Option<Request>,
+    /// Whether it is made of what is in memory anyway.
+    pub is_file: bool,
+}
+
+impl Recipient {
+    /// Of the answer to this request.
+    pub fn of(req: &HttpRequest, under_way: Option<UnderWay>, request: Option<Request>) -> Self {
+        let account = req.extensions().get::<AccountId>().cloned();
+        let address = req.extensions().get::<Client>().map(|client| client.ip);
+        Self { account, address, under_way, request, is_file: req.path().starts_with(FILES) }
+    }
+}
+
+impl Answers {
+    /// The answer as it is sent.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`] when its account or address has as much on the way as it may, and
+    /// [`Error::Unavailable`] when that is so of all together.
+    pub fn send(&self, answer: HttpResponse, to: Recipient, limits: Limits) -> Result<HttpResponse> {
+        let (head, body) = answer.into_parts();
+        let bytes = match (body.size(), body.try_into_bytes()) {
+            (BodySize::None | BodySize::Sized(0), Ok(nothing)) => return Ok(head.set_body(BoxBody::new(nothing))),
+            (_, Ok(bytes)) => bytes,
+            (_, Err(streamed)) => return Ok(head.set_body(BoxBody::new(Streamed { body: streamed, _to: to }))),
+        };
+        if bytes.len() < LARGE || to.is_file {
+            return Ok(head.set_body(BoxBody::new(Pieces { rest: bytes, held: None, to })));
+        }
+        let held = self.hold(bytes.len(), &to)?;
+        if let Some(under_way) = &to.under_way {
+            let time = Duration::from_secs(bytes.len() as u64 / limits.slowest.max(1));
+            under_way.connection().set_taken_by(Some(Instant::now() + limits.answer + time));
+        }
+        Ok(head.set_body(BoxBody::new(Pieces { rest: bytes, held: Some(held), to })))
+    }
+
+    fn hold(&self, bytes: usize, to: &Recipient) -> Result<Held> {
+        let account = to.account.as_ref().map(|AccountId(id)| (Holder::Account(id.clone()), OF_AN_ACCOUNT));
+        let network = to.address.map(|ip| (Holder::Network(network(ip)), OF_AN_ADDRESS));
+        let holders: Vec<(Holder, usize)> = account.into_iter().chain(network).collect();
+        let mut table = self.lock();
+        for (holder, share) in &holders {
+            let has = table.held.get(holder).copied().unwrap_or(0);
+            if has > 0 && has + bytes > *share {
+                return Err(Error::TooFast(NEXT_TRY));
+            }
+        }
+        if table.in_all > 0 && table.in_all + bytes > IN_ALL {
+            return Err(Error::unavailable(Away::Busy, "too many large answers wait to be taken"));
+        }
+        table.in_all += bytes;
+        let holders: Vec<Holder> = holders.into_iter().map(|(holder, _)| holder).collect();
+        for holder in &holders {
+            *table.held.entry(holder.clone()).or_default() += bytes;
+        }
+        Ok(Held { of: self.clone(), holders, bytes })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that wait to be taken.
+#[derive(Debug)]
+struct Held {
+    of: Answers,
+    holders: Vec<Holder>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut table = self.of.lock();
+        table.in_all -= self.bytes;
+        for holder in &self.holders {
+            if let Some(has) = table.held.get_mut(holder) {
+                *has -= self.bytes;
+                if *has == 0 {
+                    table.held.remove(holder);
+                }
+            }
+        }
+    }
+}
+
+/// A body in pieces: Actix copies each into its buffer when there is room in that.
+struct Pieces {
+    rest: Bytes,
+    held: Option<Held>,
+    to: Recipient,
+}
+
+impl MessageBody for Pieces {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.rest.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let many = self.rest.len().min(LARGE);
+        let piece = self.rest.split_to(many);
+        Poll::Ready(Some(Ok(piece)).filter(|_| many > 0))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let (Some(_), Some(under_way)) = (&self.held, &self.to.under_way) {
+            under_way.connection().set_taken_by(None);
+        }
+    }
+}
+
+/// A stream, under way until it ends.
+struct Streamed {
+    body: BoxBody,
+    _to: Recipient,
+}
+
+impl MessageBody for Streamed {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipient(account: &str, address: &str) -> Recipient {
+        let (account, address) = (Some(AccountId(account.to_owned())), address.parse().ok());
+        Recipient { account, address, under_way: None, request: None, is_file: false }
+    }
+
+    fn sent(answers: &Answers, bytes: usize, account: &str, address: &str) -> Result<HttpResponse> {
+        let answer = HttpResponse::Ok().body(vec![b'x'; bytes]);
+        answers.send(answer, recipient(account, address), Limits::default())
+    }
+
+    #[test]
+    fn what_waits_to_be_taken_is_bounded_for_an_account_an_address_and_all() {
+        let answers = Answers::default();
+        let mib = 1024 * 1024;
+        let mut held: Vec<HttpResponse> = (0..8).map(|_| sent(&answers, mib, "acc_1", "192.0.2.1").unwrap()).collect();
+        assert!(matches!(sent(&answers, mib, "acc_1", "192.0.2.9"), Err(Error::TooFast(_))));
+        assert!(sent(&answers, 1000, "acc_1", "192.0.2.9").is_ok(), "small ones are not counted");
+        held.extend((8..24).map(|n| sent(&answers, mib, &format!("acc_{n}"), "192.0.2.1").unwrap()));
+        assert!(matches!(sent(&answers, mib, "acc_2", "192.0.2.1"), Err(Error::TooFast(_))));
+        held.extend((24..64).map(|n| sent(&answers, mib, &format!("acc_{n}"), &format!("192.0.2.{n}")).unwrap()));
+        assert!(matches!(sent(&answers, mib, "acc_99", "192.0.2.99"), Err(Error::Unavailable(_))));
+        drop(held);
+        let table = answers.lock();
+        assert!(table.in_all == 0 && table.held.is_empty());
+    }
+
+    #[actix_web::test]
+    async fn an_answer_arrives_whole() {
+        let answers = Answers::default();
+        let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let answer = HttpResponse::Ok().body(text.clone());
+        let answer = answers.send(answer, recipient("acc_1", "192.0.2.1"), Limits::default());
+        let body = answer.unwrap().into_body();
+        assert_eq!(body.size(), BodySize::Sized(400_000));
+        assert_eq!(actix_web::body::to_bytes(body).await.unwrap(), text);
+    }
+}

@@ -1,0 +1,358 @@
+//! Who has how many connections. The listener asks for a place for each before it reads a byte; the outermost layer says
+//! which of them are at work.
+//!
+//! Invariant: no address has more than its share, and whoever comes from an address with few is let in as long as one with
+//! many has an idle connection to lose. Trusted proxies have no share: behind them stand many clients.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+use std::time::Instant;
+
+use futures_util::task::AtomicWaker;
+use ipnet::IpNet;
+
+use super::proxies::network;
+use crate::base::error::{Away, Error, Result};
+
+/// Stands for "never" among the moments at which a connection was last at work.
+const NEVER: u64 = u64::MAX;
+
+/// How many connections there are at once, and of them from one address. An office or a shop behind one address has some
+/// six for each browser.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    in_all: usize,
+    of_an_address: usize,
+}
+
+/// The places of this node. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Connections(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    room: Room,
+    proxies: Vec<IpNet>,
+    began: Instant,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    last: u64,
+    all: BTreeMap<u64, Entry>,
+    by_network: HashMap<IpAddr, usize>,
+    requests: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// None for a trusted proxy.
+    network: Option<IpAddr>,
+    connection: Connection,
+}
+
+impl Connections {
+    /// Places for so many connections, a quarter of them for one address at most.
+    pub fn new(in_all: usize, proxies: Vec<IpNet>) -> Self {
+        let room = Room { in_all, of_an_address: (in_all / 4).max(1) };
+        Self(Arc::new(Inner { room, proxies, began: Instant::now(), table: Mutex::default() }))
+    }
+
+    /// A place for a connection. If its address, or all together, have as many as they may, the one that has been idle for
+    /// the longest time is told to close: of this address, or of the one that has the most. None if nobody is idle.
+    pub fn place(&self, peer: Option<IpAddr>) -> Option<Place> {
+        let Inner { room, proxies, began, .. } = &*self.0;
+        let peer = peer.map(|peer| peer.to_canonical());
+        let network = peer.filter(|peer| !proxies.iter().any(|net| net.contains(peer))).map(network);
+        let mut table = self.lock();
+        let own = network.map_or(0, |network| table.by_network.get(&network).copied().unwrap_or(0));
+        let has_room = if own >= room.of_an_address {
+            table.close_idlest(|entry| entry.network == network)
+        } else if table.all.len() >= room.in_all {
+            let fullest = table.by_network.iter().max_by_key(|(_, many)| **many);
+            let fullest = fullest.filter(|(_, many)| **many > own).map(|(network, _)| *network);
+            fullest.is_some_and(|fullest| table.close_idlest(|entry| entry.network == Some(fullest)))
+                || table.close_idlest(|_| true)
+        } else {
+            true
+        };
+        if !has_room {
+            return None;
+        }
+        table.last += 1;
+        let number = table.last;
+        let connection = Connection::new(*began);
+        if let Some(network) = network {
+            *table.by_network.entry(network).or_default() += 1;
+        }
+        table.all.insert(number, Entry { network, connection: connection.clone() });
+        Some(Place { of: self.clone(), number, connection })
+    }
+
+    /// Counts a request of a client until what this returns is dropped. Behind a trusted proxy it is what bounds a client.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when that client has as many under way as it may have connections.
+    pub fn request(&self, client: IpAddr) -> Result<Request> {
+        let network = network(client);
+        let mut table = self.lock();
+        let under_way = table.requests.entry(network).or_default();
+        if *under_way >= self.0.room.of_an_address {
+            return Err(Error::unavailable(Away::Busy, "too many requests of one address are under way"));
+        }
+        *under_way += 1;
+        Ok(Request { of: self.clone(), network })
+    }
+
+    /// How many there are.
+    pub fn open(&self) -> usize {
+        self.lock().all.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Tells the one of these to close that has been idle for the longest time; whether there was one.
+    fn close_idlest(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
+        let idle = self.all.iter().filter(|(_, entry)| of(entry));
+        let idle = idle.filter_map(|(number, entry)| Some((entry.connection.idle_since()?, *number)));
+        let Some((_, number)) = idle.min() else { return false };
+        if let Some(entry) = self.remove(number) {
+            entry.connection.close();
+        }
+        true
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.all.remove(&number)?;
+        if let Some(network) = entry.network {
+            take_one(&mut self.by_network, network);
+        }
+        Some(entry)
+    }
+}
+
+fn take_one(counts: &mut HashMap<IpAddr, usize>, network: IpAddr) {
+    if let Some(many) = counts.get_mut(&network) {
+        *many -= 1;
+        if *many == 0 {
+            counts.remove(&network);
+        }
+    }
+}
+
+/// The place of a connection, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    of: Connections,
+    number: u64,
+    /// What is known of the connection.
+    pub connection: Connection,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.of.lock().remove(self.number);
+    }
+}
+
+/// A request of a client is under way while this lives.
+#[derive(Debug)]
+pub struct Request {
+    of: Connections,
+    network: IpAddr,
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        take_one(&mut self.of.lock().requests, self.network);
+    }
+}
+
+/// What is known of a connection: whether a request is under way, and whether it has to go. Cheap to clone; part of the
+/// connection's data.
+#[derive(Debug, Clone)]
+pub struct Connection(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    began: Instant,
+    under_way: AtomicU32,
+    /// Milliseconds from `began` to when it was last seen to have nothing to do; `NEVER` before it was once.
+    idle_since: AtomicU64,
+    closed: AtomicBool,
+    reader: AtomicWaker,
+    /// Until when the answer has to be taken.
+    taken_by: Mutex<Option<Instant>>,
+}
+
+impl Connection {
+    fn new(began: Instant) -> Self {
+        Self(Arc::new(State {
+            began,
+            under_way: AtomicU32::new(0),
+            idle_since: AtomicU64::new(NEVER),
+            closed: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            taken_by: Mutex::new(None),
+        }))
+    }
+
+    /// From now on a request is with its handler, or its answer is on the way.
+    pub fn begin(&self) -> UnderWay {
+        self.0.under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(self.clone())
+    }
+
+    /// Whether a request is with its handler, or its answer on the way.
+    pub fn is_busy(&self) -> bool {
+        self.0.under_way.load(Ordering::Acquire) > 0
+    }
+
+    /// Notes that there is nothing to read just now.
+    pub fn nothing_to_read(&self) {
+        if self.0.idle_since.load(Ordering::Relaxed) == NEVER {
+            self.0.idle_since.store(self.millis(), Ordering::Relaxed);
+        }
+    }
+
+    fn idle_since(&self) -> Option<u64> {
+        Some(self.0.idle_since.load(Ordering::Relaxed)).filter(|since| *since != NEVER && !self.is_busy())
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+
+    fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.reader.wake();
+    }
+
+    /// Whether it has to go; if not, the task is woken when it has to.
+    pub fn has_to_close(&self, task: &std::task::Waker) -> bool {
+        self.0.reader.register(task);
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Until when the answer has to be taken, if that matters.
+    pub fn taken_by(&self) -> Option<Instant> {
+        *self.0.taken_by.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says until when the answer that is on the way has to be taken.
+    pub fn set_taken_by(&self, moment: Option<Instant>) {
+        *self.0.taken_by.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
+}
+
+/// A request is under way while this lives.
+#[derive(Debug)]
+pub struct UnderWay(Connection);
+
+impl UnderWay {
+    /// The connection that it came over.
+    pub fn connection(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let state = &self.0.0;
+        state.idle_since.store(self.0.millis(), Ordering::Relaxed);
+        state.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn is_closed(place: &Place) -> bool {
+        place.connection.has_to_close(Waker::noop())
+    }
+
+    /// So many connections of this address, that have nothing to do.
+    fn idle(places: &Connections, from: &str, many: usize) -> Vec<Place> {
+        let place = |_| {
+            let place = places.place(ip(from)).unwrap();
+            place.connection.nothing_to_read();
+            place
+        };
+        (0..many).map(place).collect()
+    }
+
+    #[test]
+    fn an_address_over_its_share_loses_the_connection_that_was_idle_longest() {
+        let places = Connections::new(16, Vec::new());
+        let held = idle(&places, "192.0.2.1", 4);
+        let under_way = held[0].connection.begin();
+        assert!(places.place(ip("192.0.2.1")).is_some());
+        let closed: Vec<bool> = held.iter().map(is_closed).collect();
+        assert_eq!(closed, [false, true, false, false], "the oldest one is at work");
+        assert_eq!(places.open(), 3, "the one that came has gone, too");
+        drop(under_way);
+        assert!(places.place(ip("192.0.2.2")).is_some(), "nobody else loses anything");
+        assert!(!is_closed(&held[0]));
+    }
+
+    #[test]
+    fn one_that_came_just_now_is_not_idle_yet_and_nobody_at_work_loses_anything() {
+        let places = Connections::new(16, Vec::new());
+        let fresh: Vec<Place> = (0..4).map(|_| places.place(ip("192.0.2.1")).unwrap()).collect();
+        assert!(places.place(ip("192.0.2.1")).is_none());
+        let at_work: Vec<UnderWay> = fresh.iter().map(|place| place.connection.begin()).collect();
+        assert!(places.place(ip("192.0.2.1")).is_none());
+        drop(at_work);
+        assert!(places.place(ip("192.0.2.1")).is_some());
+    }
+
+    #[test]
+    fn when_all_are_full_the_address_with_the_most_makes_room() {
+        let places = Connections::new(16, Vec::new());
+        let few = idle(&places, "192.0.2.1", 2);
+        let many: Vec<Place> =
+            (2..6).flat_map(|n| idle(&places, &format!("192.0.2.{n}"), if n < 5 { 4 } else { 2 })).collect();
+        assert_eq!(places.open(), 16);
+        let new = places.place(ip("192.0.2.9"));
+        assert!(new.is_some() && !few.iter().any(is_closed));
+        assert_eq!(many.iter().filter(|place| is_closed(place)).count(), 1);
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_no_share_and_an_ipv6_customer_has_one() {
+        let places = Connections::new(16, vec!["10.0.0.0/8".parse().unwrap()]);
+        let proxied = idle(&places, "::ffff:10.0.0.1", 10);
+        assert!(!proxied.iter().any(is_closed));
+        let customer = idle(&places, "2001:db8::1", 4);
+        assert!(places.place(ip("2001:db8::ffff:2")).is_some() && is_closed(&customer[0]));
+        assert!(!proxied.iter().any(is_closed));
+    }
+
+    #[test]
+    fn a_client_has_so_many_requests_under_way_and_places_are_given_back() {
+        let places = Connections::new(16, Vec::new());
+        let held: Vec<Request> = (0..4).map(|_| places.request(ip("192.0.2.1").unwrap()).unwrap()).collect();
+        assert!(places.request(ip("192.0.2.1").unwrap()).is_err());
+        assert!(places.request(ip("192.0.2.2").unwrap()).is_ok());
+        drop(held);
+        drop(idle(&places, "192.0.2.1", 3));
+        let table = places.lock();
+        assert!(table.all.is_empty() && table.by_network.is_empty() && table.requests.len() <= 1);
+    }
+}

@@ -1,0 +1,139 @@
+//! How much of a request is taken, and for how long it is waited. The listener keeps the limits of connections, the
+//! outermost layer those of requests, by [`admit`].
+//!
+//! Invariant: a handler runs only for a request whose head is within its limit and whose body cannot outgrow its own.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::{
+    HttpMessage as _,
+    dev::{Payload, RequestHead, ServiceRequest},
+    error::PayloadError,
+    http::header,
+    rt::time::{Instant, Sleep, sleep_until},
+    web::Bytes,
+};
+use futures_util::{Stream, StreamExt as _, stream};
+
+use crate::base::error::{Error, Result};
+
+/// Largest head of a request, in bytes: what browsers send is far below.
+const LARGEST_HEAD: usize = 16 * 1024;
+/// Largest body, in bytes. Forms and some calls take less.
+const LARGEST_BODY: usize = 64 * 1024;
+/// Addresses that take more.
+const LARGER_BODIES: &[(&str, usize)] = &[("/api/session/sync", 256 * 1024), ("/drafts", 128 * 1024)];
+
+/// For how long the parts of a conversation are waited for. Tests shorten them; there is no setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From the first byte of a request to the last of its head.
+    pub head: Duration,
+    /// From the head of a request to the last byte of its body.
+    pub body: Duration,
+    /// From the first byte of a request to the first of its answer, and between any two writes that the client delays.
+    pub answer: Duration,
+    /// From the end of an answer to the next request.
+    pub keep_alive: Duration,
+    /// Bytes in a second at which a large answer is taken at the slowest.
+    pub slowest: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { head: seconds(10), body: seconds(30), answer: seconds(45), keep_alive: seconds(30), slowest: 4096 }
+    }
+}
+
+/// Refuses a request that is too large. A body whose length was not told is read first, so that none is too large for an
+/// address that reads no bodies either; from any other the handler gets what arrives in time.
+///
+/// # Errors
+/// [`Error::HeadTooLarge`], [`Error::TooLarge`]; [`Error::Timeout`] when a body without a length took too long.
+pub async fn admit(req: &mut ServiceRequest, limits: Limits) -> Result<()> {
+    if size(req.head()) > LARGEST_HEAD {
+        return Err(Error::HeadTooLarge);
+    }
+    let largest = largest_body(req.path());
+    let told = told_length(req.headers());
+    let chunked = req.headers().contains_key(header::TRANSFER_ENCODING);
+    if told.is_some_and(|told| told > largest) {
+        return Err(Error::TooLarge);
+    }
+    if told.unwrap_or(0) == 0 && !chunked {
+        return Ok(());
+    }
+    let mut body = InTime::new(req.take_payload(), limits.body);
+    let payload = if chunked {
+        let whole = read(&mut body, largest).await?;
+        Payload::from(stream::iter([Ok(whole)]).boxed_local())
+    } else {
+        Payload::from(body.boxed_local())
+    };
+    req.set_payload(payload);
+    Ok(())
+}
+
+/// What a body that could not be read means.
+pub fn unread(error: &PayloadError) -> Error {
+    match error {
+        PayloadError::Overflow => Error::TooLarge,
+        PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout,
+        _ => Error::Invalid("the body cannot be read".into()),
+    }
+}
+
+fn largest_body(path: &str) -> usize {
+    LARGER_BODIES.iter().find(|(one, _)| *one == path).map_or(LARGEST_BODY, |(_, largest)| *largest)
+}
+
+/// A head's size, near enough: its lines with their ends.
+fn size(head: &RequestHead) -> usize {
+    let line = head.method.as_str().len() + head.uri.to_string().len() + " HTTP/1.1\r\n".len();
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>() + line
+}
+
+fn told_length(headers: &header::HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+async fn read(body: &mut InTime, largest: usize) -> Result<Bytes> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| unread(&error))?;
+        if whole.len() + chunk.len() > largest {
+            return Err(Error::TooLarge);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
+}
+
+/// A body that has to arrive in time.
+struct InTime {
+    payload: Payload,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl InTime {
+    fn new(payload: Payload, time: Duration) -> Self {
+        Self { payload, deadline: Box::pin(sleep_until(Instant::now() + time)) }
+    }
+}
+
+impl Stream for InTime {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // The deadline first: a client that sends a byte now and then is late as well.
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            let late = io::Error::new(io::ErrorKind::TimedOut, "the body took too long to arrive");
+            return Poll::Ready(Some(Err(PayloadError::Io(late))));
+        }
+        self.payload.poll_next_unpin(cx)
+    }
+}

@@ -1,0 +1,352 @@
+//! Under which origin a browser has opened a page, as far as that can be told: from the connection, from what proxies
+//! say, and from what the browser itself says. Pages tell people about a wrong origin; a proxy that passes on the wrong
+//! `Host` is the operator's to mend, and only the operator is told. Called by `failure` once a request.
+//!
+//! Invariant: nothing is decided here but who is told what. People are told only what is certain.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant as Stopwatch};
+
+use actix_web::{
+    HttpRequest,
+    http::{Uri, Version, header, header::HeaderMap},
+};
+use url::Url;
+
+use super::proxies;
+use crate::base::text::quoted;
+use crate::web::site::Site;
+
+/// What a proxy adds to a request that it passes on.
+const FORWARDING: [&str; 7] =
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded", "via"];
+
+/// Time between two lines of the log about the same fault.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Hosts of proxies that are remembered.
+const MOST_HOSTS: usize = 8;
+/// A name of the DNS has at most 253 characters, and a port has six.
+const LONGEST_HOST: usize = 260;
+
+/// Where a page was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// Under the public origin, or nobody can tell.
+    Here,
+    /// Certainly under another origin: the page says so.
+    Elsewhere,
+    /// A proxy passed on another `Host` than the browser sent.
+    BehindWrongHost,
+}
+
+/// Where `req` was opened.
+pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
+    let Some(host) = host(req.uri(), req.headers()) else { return Opened::Here };
+    let host_is_right = is_host_of(host, site);
+    let said = said_by_browser(req.headers(), host, site);
+    if said.as_deref() == Some(site.public.origin()) {
+        return if host_is_right { Opened::Here } else { Opened::BehindWrongHost };
+    }
+    if !host_is_right {
+        return if site.wrong_hosts.is_known(host) { Opened::BehindWrongHost } else { judge_host(req, site, host) };
+    }
+    match scheme(req, site, host, said.as_deref()) {
+        Some(is_https) if is_https != site.public.is_https() => Opened::Elsewhere,
+        _ => Opened::Here,
+    }
+}
+
+/// The host is not the public one: was it the browser's, or a proxy's name for us?
+fn judge_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
+    if !is_passed_on(req, site) {
+        return Opened::Elsewhere;
+    }
+    let forwarded = req.headers().get("x-forwarded-host").and_then(|value| value.to_str().ok());
+    match forwarded.and_then(|hosts| hosts.split(',').next()).map(str::trim) {
+        Some(forwarded) if is_host_of(forwarded, site) => Opened::BehindWrongHost,
+        None if is_name_of_upstream(host, site.port) => Opened::BehindWrongHost,
+        _ => Opened::Elsewhere,
+    }
+}
+
+/// Whether the browser came over https, if that is certain.
+fn scheme(req: &HttpRequest, site: &Site, host: &str, said: Option<&str>) -> Option<bool> {
+    if site.serves_tls {
+        return Some(true);
+    }
+    if is_from_trusted_proxy(req, site) {
+        let protocol = req.headers().get("x-forwarded-proto")?.to_str().ok()?;
+        return Some(protocol.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https")));
+    }
+    if let Some(said) = said {
+        return Some(said.starts_with("https://"));
+    }
+    if is_passed_on(req, site) {
+        return None;
+    }
+    if !site.public.is_https() {
+        return Some(false);
+    }
+    // Browsers send `Sec-Fetch-Site` and Secure cookies over https only, but for hosts on their own machine.
+    let secure = req.headers().contains_key("sec-fetch-site") || has_secure_cookie(req.headers());
+    match secure && is_loopback(host) {
+        // One port speaks one protocol.
+        true => (port(host) == Some(site.port)).then_some(false),
+        false => Some(secure),
+    }
+}
+
+fn is_from_trusted_proxy(req: &HttpRequest, site: &Site) -> bool {
+    req.peer_addr().is_some_and(|peer| proxies::is_trusted(peer.ip(), &site.proxies))
+}
+
+/// Whether a proxy stands between. No browser speaks HTTP/1.0, which nginx does by default, and none on another machine asks
+/// for a loopback address.
+fn is_passed_on(req: &HttpRequest, site: &Site) -> bool {
+    is_from_trusted_proxy(req, site)
+        || req.version() < Version::HTTP_11
+        || is_from_elsewhere_to_loopback(req)
+        || FORWARDING.iter().any(|name| req.headers().contains_key(*name))
+}
+
+fn is_from_elsewhere_to_loopback(req: &HttpRequest) -> bool {
+    let is_remote = req.peer_addr().is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
+    is_remote && host(req.uri(), req.headers()).is_some_and(is_loopback)
+}
+
+/// The origin of the page of ours that caused the request, as the browser says in `Origin`, or else in `Referer`. What is
+/// neither the public origin nor at the host that is asked for is another site's.
+fn said_by_browser(headers: &HeaderMap, host: &str, site: &Site) -> Option<String> {
+    let value = |name: header::HeaderName| headers.get(name)?.to_str().ok();
+    let url = Url::parse(value(header::ORIGIN).or_else(|| value(header::REFERER))?).ok()?;
+    let origin = url.origin().ascii_serialization();
+    let is_at_host = origin.split_once("://").is_some_and(|(_, at)| at.eq_ignore_ascii_case(host));
+    (origin == site.public.origin() || is_at_host).then_some(origin)
+}
+
+/// Whether a cookie is sent that browsers send over https only.
+fn has_secure_cookie(headers: &HeaderMap) -> bool {
+    let pairs = headers.get_all(header::COOKIE).flat_map(|cookies| cookies.as_bytes().split(|byte| *byte == b';'));
+    pairs.map(<[u8]>::trim_ascii_start).any(|pair| pair.starts_with(b"__Host-") || pair.starts_with(b"__Secure-"))
+}
+
+/// The host that is asked for (RFC 9112, 3.2.2).
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    uri.authority().map(|authority| authority.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok())
+}
+
+fn is_host_of(host: &str, site: &Site) -> bool {
+    let usual = if site.public.is_https() { ":443" } else { ":80" };
+    let host = host.strip_suffix(usual).unwrap_or(host);
+    host.eq_ignore_ascii_case(site.public.host())
+}
+
+/// Whether a host is how a proxy reaches us: by our port, or by the name of an upstream.
+fn is_name_of_upstream(host: &str, own_port: u16) -> bool {
+    port(host) == Some(own_port) || !host.contains(['.', ':'])
+}
+
+fn port(host: &str) -> Option<u16> {
+    host.rsplit_once(':')?.1.parse().ok()
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Requests behind a wrong `Host`: counted, and in the log at most once a minute.
+#[derive(Debug, Default)]
+pub struct WrongHosts {
+    count: AtomicU64,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    seen: Option<Stopwatch>,
+    logged: Option<Stopwatch>,
+    /// The hosts that proxies passed on, newest last. A later request with such a host, and with nothing else that tells of a
+    /// proxy, came the same way.
+    hosts: VecDeque<String>,
+}
+
+impl WrongHosts {
+    /// Notes one of them.
+    pub fn note(&self, req: &HttpRequest, site: &Site) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let now = Stopwatch::now();
+        let host = host(req.uri(), req.headers()).unwrap_or_default();
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.seen = Some(now);
+            last.remember(host);
+            if last.logged.is_some_and(|logged| now.duration_since(logged) < LOG_INTERVAL) {
+                return;
+            }
+            last.logged = Some(now);
+        }
+        tracing::warn!(
+            host = quoted(host),
+            public = site.public.origin(),
+            "a proxy passes on another Host than the one that browsers send, so pages opened at a wrong address cannot be \
+             told apart: let it pass Host on (nginx: proxy_set_header Host $http_host;), or mend SESSILE_PUBLIC_URL"
+        );
+    }
+
+    fn is_known(&self, host: &str) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+
+    /// How many there were since the start, and how long ago the last one was.
+    pub fn seen(&self) -> (u64, Option<Duration>) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.count.load(Ordering::Relaxed), last.seen.map(|seen| seen.elapsed()))
+    }
+}
+
+impl Last {
+    fn remember(&mut self, host: &str) {
+        if host.len() > LONGEST_HOST || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            return;
+        }
+        if self.hosts.len() == MOST_HOSTS {
+            self.hosts.pop_front();
+        }
+        self.hosts.push_back(host.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::{
+        base::{
+            keys::Keys,
+            secret,
+            settings::{PublicUrl, Settings, SettingsArgs},
+        },
+        web::limits::Limits,
+    };
+
+    const HTTPS: &str = "https://id.example.com";
+
+    fn site(public: &str, more: &[(&str, &str)]) -> Site {
+        let given = [("SESSILE_PUBLIC_URL", public), ("SESSILE_TRUSTED_PROXIES", "10.0.0.0/8")];
+        let given = given.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings: Settings = SettingsArgs::default().check(given).unwrap();
+        let folder = std::env::temp_dir().join(secret::random_name("sessile-opened-").unwrap());
+        let keys = Keys::read_or_make(&folder.join("key")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let public: PublicUrl = settings.public_url.clone().unwrap();
+        Site::new(public, keys, &settings, Limits::default(), (8080, 16))
+    }
+
+    fn opened(site: &Site, peer: &str, version: Version, sent: &[(&str, &str)]) -> Opened {
+        let mut request = TestRequest::get()
+            .uri("/login")
+            .version(version)
+            .peer_addr((peer.parse::<std::net::IpAddr>().unwrap(), 9).into());
+        for (name, value) in sent {
+            request = request.append_header((*name, *value));
+        }
+        judge(&request.to_http_request(), site)
+    }
+
+    #[test]
+    fn the_origin_under_which_a_page_was_opened() {
+        use Opened::{BehindWrongHost, Elsewhere, Here};
+        let (right, ip, upstream) = (("host", "id.example.com"), ("host", "127.0.0.1:8080"), ("host", "sessile"));
+        let (xff, fetch) = (("x-forwarded-for", "203.0.113.9"), ("sec-fetch-site", "none"));
+        let cookie = ("cookie", "__Host-aiq_visitor=x");
+        let of_ours = ("referer", "https://id.example.com/login");
+        let (old, new, direct, proxy) = (Version::HTTP_10, Version::HTTP_11, "203.0.113.9", "10.0.0.1");
+        let https = site(HTTPS, &[]);
+        type Sent<'a> = &'a [(&'static str, &'a str)];
+        let cases: &[(&str, Version, Sent<'_>, Opened)] = &[
+            // No proxy in sight.
+            (direct, new, &[right], Elsewhere),
+            ("127.0.0.1", new, &[ip], Elsewhere),
+            // Nobody else can ask for our loopback address.
+            (direct, new, &[ip], BehindWrongHost),
+            (direct, new, &[("host", "www.example.com"), fetch], Elsewhere),
+            (direct, new, &[right, ("referer", "http://id.example.com/login")], Elsewhere),
+            (direct, new, &[right, ("referer", "https://www.example.org/")], Elsewhere),
+            (direct, new, &[], Here),
+            // A proxy that says nothing speaks TLS: the browser shows it.
+            (direct, new, &[right, fetch], Here),
+            (direct, new, &[right, cookie], Here),
+            (direct, new, &[right, of_ours], Here),
+            (direct, new, &[("host", "ID.example.com:443"), fetch], Here),
+            (direct, new, &[ip, of_ours], BehindWrongHost),
+            // A proxy that is not trusted.
+            (direct, new, &[right, xff], Here),
+            (direct, old, &[right], Here),
+            (direct, old, &[ip], BehindWrongHost),
+            (direct, old, &[upstream], BehindWrongHost),
+            (direct, new, &[ip, xff], BehindWrongHost),
+            (direct, new, &[("host", "www.example.com"), xff], Elsewhere),
+            // One that is.
+            (proxy, new, &[right], Here),
+            (proxy, new, &[right, ("x-forwarded-proto", "https")], Here),
+            (proxy, new, &[right, ("x-forwarded-proto", "http")], Elsewhere),
+            (proxy, new, &[ip], BehindWrongHost),
+            (proxy, new, &[upstream], BehindWrongHost),
+            (proxy, new, &[("host", "sessile.internal:8080")], BehindWrongHost),
+            (proxy, new, &[("host", "www.example.com")], Elsewhere),
+            (proxy, new, &[ip, ("x-forwarded-host", "id.example.com")], BehindWrongHost),
+            (proxy, new, &[ip, ("x-forwarded-host", "www.example.com")], Elsewhere),
+        ];
+        for (peer, version, sent, expected) in cases {
+            assert_eq!(opened(&https, peer, *version, sent), *expected, "{peer} {version:?} {sent:?}");
+        }
+        let plain = site("http://localhost:8080", &[]);
+        let cases: &[(Sent<'_>, Opened)] = &[
+            (&[("host", "localhost:8080"), fetch], Here),
+            (&[("host", "LOCALHOST:8080")], Here),
+            (&[("host", "127.0.0.1:8080"), fetch], Elsewhere),
+            (&[("host", "localhost:8081")], Elsewhere),
+            (&[("host", "localhost:8080"), ("origin", "https://localhost:8080")], Elsewhere),
+        ];
+        for (sent, expected) in cases {
+            assert_eq!(opened(&plain, "127.0.0.1", new, sent), *expected, "{sent:?}");
+        }
+        // One port speaks one protocol, so a page at ours came over http.
+        let local = site("https://localhost:8080", &[]);
+        assert_eq!(opened(&local, "127.0.0.1", new, &[("host", "localhost:8080"), fetch]), Elsewhere);
+        let fronted = site("https://localhost:8443", &[]);
+        assert_eq!(opened(&fronted, "127.0.0.1", new, &[("host", "localhost:8443"), fetch]), Here);
+    }
+
+    #[test]
+    fn a_host_that_a_proxy_has_passed_on_is_known_again() {
+        let plain = site("http://shop.lan:8306", &[]);
+        let request = |sent: &[(&str, &str)]| {
+            let mut request = TestRequest::get().uri("/login").peer_addr(([127, 0, 0, 1], 9).into());
+            for (name, value) in sent {
+                request = request.append_header((*name, *value));
+            }
+            request.to_http_request()
+        };
+        let typed = request(&[("host", "127.0.0.1:8080")]);
+        assert_eq!(judge(&typed, &plain), Opened::Elsewhere);
+        let sheet = request(&[("host", "127.0.0.1:8080"), ("referer", "http://shop.lan:8306/login")]);
+        assert_eq!(judge(&sheet, &plain), Opened::BehindWrongHost);
+        plain.wrong_hosts.note(&sheet, &plain);
+        assert_eq!(judge(&typed, &plain), Opened::BehindWrongHost);
+        assert_eq!(judge(&request(&[("host", "192.168.0.7:8080")]), &plain), Opened::Elsewhere);
+        for n in 0..100 {
+            plain.wrong_hosts.note(&request(&[("host", &format!("h{n}"))]), &plain);
+        }
+        assert_eq!(plain.wrong_hosts.last.lock().unwrap().hosts.len(), MOST_HOSTS);
+    }
+}

@@ -1,0 +1,87 @@
+//! Where somebody without a login is sent, and where they go on to afterwards. Handlers require a login by taking a
+//! [`CurrentUser`](crate::records::session::CurrentUser); the pages' answer to its error is made from here.
+//!
+//! Invariant: nobody is ever sent to another origin.
+
+use url::{Url, form_urlencoded};
+
+use crate::base::settings::PublicUrl;
+
+/// Longest address that is remembered through a login.
+const LONGEST: usize = 2048;
+/// Where a login leads without a `next`.
+pub const HOME: &str = "/dashboard";
+
+/// The login page that leads back to `path_and_query`.
+pub fn login_address(path_and_query: &str) -> String {
+    if path_and_query == "/" || path_and_query.len() > LONGEST {
+        return "/login".to_owned();
+    }
+    let next: String = form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
+    format!("/login?next={next}")
+}
+
+/// What `next` means: path, query and fragment, if it resolves to our own origin, else `None`.
+pub fn own_address(public: &PublicUrl, next: &str) -> Option<String> {
+    if next.is_empty() || next.len() > LONGEST {
+        return None;
+    }
+    let base = Url::parse(public.origin()).ok()?;
+    let url = base.join(next).ok()?;
+    if url.origin() != base.origin() || !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    let address = url[url::Position::BeforePath..].to_owned();
+    // A path that begins with two slashes would name another host once it stands alone.
+    (!address.starts_with("//")).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_leads_to_our_own_origin_only() {
+        let public = PublicUrl::localhost(8080, false);
+        let good = [
+            ("/dashboard", "/dashboard"),
+            ("/drafts?id=1#end", "/drafts?id=1#end"),
+            ("dashboard", "/dashboard"),
+            ("http://localhost:8080/dashboard", "/dashboard"),
+            ("/a/../dashboard", "/dashboard"),
+            ("/\u{e9}", "/%C3%A9"),
+            ("/da\nsh", "/dash"),
+        ];
+        for (next, address) in good {
+            assert_eq!(own_address(&public, next).as_deref(), Some(address), "{next:?}");
+        }
+        let long = format!("/{}", "a".repeat(3000));
+        let bad = [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "data:,x",
+            "http://localhost:8080@evil.example/",
+            "http://user@localhost:8080/",
+            "http://localhost:8081/",
+            "https://localhost:8080/",
+            "http://localhost:8080//evil.example",
+            "/\t/evil.example",
+            "/.//evil.example",
+            "http:///evil.example",
+            &long,
+        ];
+        for next in bad {
+            assert_eq!(own_address(&public, next), None, "{next:?}");
+        }
+    }
+
+    #[test]
+    fn the_login_remembers_the_whole_address() {
+        assert_eq!(login_address("/drafts?a=1&b=2"), "/login?next=%2Fdrafts%3Fa%3D1%26b%3D2");
+        assert_eq!(login_address("/"), "/login");
+    }
+}
