@@ -1,6 +1,6 @@
 //! The tables, once for both engines. Kept by hand; a test compares it with what the migrations make.
 
-#![expect(missing_docs, reason = "the columns are described in the migrations")]
+
 
 diesel::table! {
     use diesel::sql_types::*;
