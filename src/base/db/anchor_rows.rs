@@ -12,7 +12,6 @@ use super::express::{POSTGRES_NOW, SQLITE_NOW};
 
 /// The links of an account, and what they come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns are described in the migrations")]
 pub struct AnchorRow {
     pub account_id: String,
     pub links: i64,

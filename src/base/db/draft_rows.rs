@@ -12,7 +12,6 @@ use super::instant::{Instant, sql};
 
 /// A draft of an account.
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the columns are described in the migrations")]
 pub struct DraftRow<'a> {
     pub id: &'a str,
     pub text: &'a str,

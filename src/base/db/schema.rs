@@ -1,7 +1,5 @@
 //! The tables, once for both engines. Kept by hand; a test compares it with what the migrations make.
 
-
-
 diesel::table! {
     use diesel::sql_types::*;
     use crate::base::db::instant::sql::Instant;
