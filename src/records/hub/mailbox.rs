@@ -3,15 +3,15 @@
 //!
 //! Invariant: an end that was put in is never folded away.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::records::{hub::Hub, session::request::Ended};
+use crate::records::session::ended::Ended;
 
 /// What waits for a subscriber.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pending {
+pub struct Notices {
     /// Its session has ended.
     pub ended: Option<Ended>,
     /// Its session has another key now, which its browser has or will have in a moment.
@@ -26,7 +26,7 @@ pub struct Pending {
     pub close: bool,
 }
 
-impl Pending {
+impl Notices {
     /// Folds what came later into this.
     pub fn fold(&mut self, later: Self) {
         self.ended = self.ended.or(later.ended);
@@ -40,43 +40,18 @@ impl Pending {
 
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    waiting: Mutex<Pending>,
-    arrived: Notify,
+    waiting: Mutex<Notices>,
+    pub(super) arrived: Notify,
 }
 
 impl Mailbox {
-    pub(super) fn put(&self, news: Pending) {
+    pub(super) fn put(&self, news: Notices) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).fold(news);
         self.arrived.notify_one();
     }
 
-    fn take(&self) -> Option<Pending> {
+    pub(super) fn take(&self) -> Option<Notices> {
         let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        (taken != Pending::default()).then_some(taken)
-    }
-}
-
-/// A subscription to the news of one session and its account. Dropping it ends it.
-pub struct Subscription {
-    pub(super) hub: Hub,
-    pub(super) number: u64,
-    pub(super) mailbox: Arc<Mailbox>,
-}
-
-impl Subscription {
-    /// Waits for news. Dropped while it waits, it loses nothing.
-    pub async fn next(&self) -> Pending {
-        loop {
-            if let Some(pending) = self.mailbox.take() {
-                return pending;
-            }
-            self.mailbox.arrived.notified().await;
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.hub.leave(self.number);
+        (taken != Notices::default()).then_some(taken)
     }
 }

@@ -6,7 +6,10 @@
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Map, Value};
 
-use super::{Acting, Reach, Sessions};
+use super::{
+    acting::{Acting, Reach},
+    service::Sessions,
+};
 use crate::base::{
     db::{Conn, find, now, run, schema::sessions},
     error::{Error, Result},

@@ -7,8 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::{EndReason, Who, listing};
-use crate::records::news;
+use super::{ended::EndReason, listing, who::Who};
 use crate::{
     base::{
         db::{
@@ -17,7 +16,10 @@ use crate::{
         },
         error::Result,
     },
-    records::audit::{self, Event},
+    records::{
+        audit::{self, Event},
+        news,
+    },
 };
 
 /// Sessions that [`Scope::All`] ends in one transaction at most.
@@ -226,5 +228,5 @@ pub(super) async fn record_ends(
         })
         .collect();
     audit::record(conn, &events).await?;
-    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason).await
+    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason.as_str()).await
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
-use super::{KeyMaker, SessionKey};
+use super::{key::SessionKey, key_maker::KeyMaker};
 use crate::{
     base::{
         db::{

@@ -6,7 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::SessionKey;
+use super::key::SessionKey;
 use crate::base::{
     db::Instant,
     error::Result,

@@ -10,7 +10,10 @@ use diesel::{
     SelectableHelper as _,
 };
 
-use super::{EndReason, Record, request::Ended};
+use super::{
+    ended::{EndReason, Ended},
+    record::Record,
+};
 use crate::{
     base::{
         db::{

@@ -7,15 +7,18 @@ use std::time::Duration;
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
 use super::{
-    SessionKey, Sessions, former,
-    request::{self, Ended, HandedOver, Loaded},
-    statements,
+    ended::Ended,
+    former,
+    key::SessionKey,
+    request::{self, HandedOver, Loaded},
+    service::Sessions,
+    state, statements,
     stored::{self, Stored},
     sweep,
 };
 use crate::base::{
     db::{Conn, Instant, now, run, schema::sessions},
-    error::{Away, Error, Result},
+    error::{Away, EndedBecause, Error, Result},
     secret::Secret,
 };
 
@@ -68,6 +71,17 @@ impl Sessions {
             Err(_) => "failed",
         });
         found
+    }
+
+    /// Why a session that lived when its request began does not any more.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
+        Ok(match self.find(key).await? {
+            Found::Ended { told, .. } => told.because,
+            Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
+        })
     }
 
     pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
@@ -143,7 +157,7 @@ impl Sessions {
             device_name: row.device_name,
             key,
             handed_over,
-            state: stored::state_from(row.state),
+            state: state::from_row(row.state),
             password_changed_at: row.password_changed_at,
             now: row.now,
         }))

@@ -11,8 +11,14 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{KeyMaker, Lifetimes, LoginForm, Record, SessionKey, Sessions, former};
-use crate::records::news;
+use super::{
+    former,
+    key::SessionKey,
+    key_maker::{KeyMaker, LoginForm},
+    lifetimes::Lifetimes,
+    record::Record,
+    service::Sessions,
+};
 use crate::{
     base::{
         db::{
@@ -21,7 +27,10 @@ use crate::{
         },
         error::{Error, Result},
     },
-    records::device::{Client, Shape},
+    records::{
+        device::{Client, Shape},
+        news,
+    },
 };
 
 /// A session to be created, or what a session becomes at its rotation.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
 use super::{
-    EndReason, REMEMBERED,
+    ended::EndReason,
     ends::{self, Deed},
+    lifetimes::REMEMBERED,
 };
 use crate::{
     base::{

@@ -25,7 +25,7 @@ use sessile::{
             Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
             request::{Presented, RequestFacts, Standing},
             statements,
-            store::State,
+            state::State,
         },
     },
 };
