@@ -5,8 +5,8 @@ use crate::{
     base::{error::Result, settings::Settings},
     records::{
         audit::{self, retention},
-        device, draft,
-        session::sweep,
+        draft,
+        session::{device_sweep, sweep},
         throttle,
     },
 };
@@ -18,7 +18,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     throttle::count::sweep(&db, settings.address_ttl).await?;
     draft::sweep::sweep(&db).await?;
     audit::sweep::sweep(&db).await?;
-    device::sweep::sweep(&db).await?;
+    device_sweep::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

@@ -126,7 +126,7 @@ impl Sessions {
     fn device_secret_again(&self, row: &Stored, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
         self.keys.device_secret_again(key, hash).or_else(|| {
             let (facts, device) = (request::current()?, row.record.device_id.as_deref()?);
-            facts.device_secrets.iter().find_map(|old| self.keys.next_device_secret_again(device, old, hash))
+            facts.device_secrets.iter().find_map(|old| self.keys.devices().next_again(device, old, hash))
         })
     }
 

@@ -7,9 +7,12 @@
 //! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
 
 pub mod acting;
+pub mod arrivals;
 mod confirmation;
 pub mod current;
 pub mod data;
+pub mod device_sweep;
+pub mod devices;
 pub mod ended;
 pub mod ends;
 pub mod former;
