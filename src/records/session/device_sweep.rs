@@ -10,6 +10,7 @@ use diesel::{
     dsl::{exists, not},
 };
 
+use super::live::has_not_ended;
 use crate::base::{
     db::{
         Conn, Db, Instant, Locked, before_now, find, run,
@@ -96,7 +97,7 @@ async fn delete(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
 /// The sessions of a device that have not ended.
 macro_rules! going_on {
     () => {
-        sessions::table.filter(sessions::device_id.eq(devices::id.nullable())).filter(sessions::ended_at.is_null())
+        sessions::table.filter(sessions::device_id.eq(devices::id.nullable())).filter(has_not_ended())
     };
 }
 use going_on;

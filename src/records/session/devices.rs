@@ -5,15 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,
-    SelectableHelper as _,
-};
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
+use super::live::{has_ended, has_not_ended, is_live};
 use crate::{
     base::{
         db::{
-            Conn, Instant, find, now, run,
+            Conn, Instant, find, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -82,7 +80,7 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
     // Of a device's ended sessions the newest, through an index of those alone; the others are few.
     let ended = || {
         let of_device = sessions::table.filter(sessions::device_id.eq(devices::id.nullable()));
-        of_device.filter(sessions::ended_at.is_not_null()).order(sessions::last_activity.desc()).limit(1)
+        of_device.filter(has_ended()).order(sessions::last_activity.desc()).limit(1)
     };
     let rows: Vec<(Device, Option<Instant>, Option<String>)> = run!(
         conn,
@@ -115,13 +113,11 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
 async fn going_on(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Option<String>, Instant, Option<String>)>> {
     run!(
         conn,
-        load(
-            sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::ended_at.is_null()).select((
-                sessions::device_id,
-                sessions::last_activity,
-                sessions::ip
-            ))
-        )
+        load(sessions::table.filter(sessions::account_id.eq(account_id)).filter(has_not_ended()).select((
+            sessions::device_id,
+            sessions::last_activity,
+            sessions::ip
+        )))
     )
 }
 
@@ -135,7 +131,7 @@ pub async fn last_ip(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<
     if let Some((_, _, ip)) = here.max_by_key(|(_, last, _)| *last) {
         return Ok(ip);
     }
-    let ended = sessions::table.filter(sessions::device_id.eq(id)).filter(sessions::ended_at.is_not_null());
+    let ended = sessions::table.filter(sessions::device_id.eq(id)).filter(has_ended());
     let ended = ended.order(sessions::last_activity.desc()).select(sessions::ip);
     let ip: Option<Option<String>> = find!(conn, first(ended))?;
     Ok(ip.flatten())
@@ -148,7 +144,7 @@ async fn signed_in(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>>
         load(
             sessions::table
                 .filter(sessions::account_id.eq(account_id))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(is_live())
                 .filter(sessions::device_id.is_not_null())
                 .select(sessions::device_id)
         )

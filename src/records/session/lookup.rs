@@ -10,6 +10,7 @@ use super::{
     ended::Ended,
     former,
     key::SessionKey,
+    live::has_run_out,
     request::{self, HandedOver, Loaded},
     service::Sessions,
     state, statements,
@@ -141,7 +142,7 @@ impl Sessions {
             return Found::Ended { told, id: record.id, first_use: row.used_after_end_at.is_none() };
         }
         self.touches.overlay(&mut record);
-        if record.expires_at <= row.now {
+        if has_run_out(record.expires_at, row.now) {
             return Found::Expired { id: record.id, at: record.expires_at };
         }
         let times = [record.created_at, record.authenticated_at, record.last_activity, row.password_changed_at];

@@ -21,6 +21,7 @@ pub mod key;
 pub mod key_maker;
 mod lifetimes;
 pub mod listing;
+mod live;
 mod log_out;
 pub mod lookup;
 mod record;

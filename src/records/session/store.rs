@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     key::SessionKey,
+    live::is_live,
     lookup::Found,
     request::{self, Standing},
     service::Sessions,
@@ -76,8 +77,7 @@ impl Sessions {
                             sessions::table
                                 .filter(sessions::id.eq(&id))
                                 .filter(sessions::secret_hash.eq(&hash))
-                                .filter(sessions::ended_at.is_null())
-                                .filter(sessions::expires_at.gt(now()))
+                                .filter(is_live())
                         )
                         .set((
                             sessions::state.eq(merged(sessions::state, patch)),
