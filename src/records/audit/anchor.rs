@@ -14,7 +14,7 @@ use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, dsl::max,
 };
 
-use super::{chain::Encoding, mark::NOBODY};
+use super::{encoding::Encoding, mark::NOBODY};
 use crate::base::{
     db::{
         AnchorRow, AnchorRows, Conn, Db, Instant, find, from_now, now, run,

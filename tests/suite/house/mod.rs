@@ -4,3 +4,4 @@ mod bands;
 mod migrations;
 mod operations;
 mod readme;
+mod tables;

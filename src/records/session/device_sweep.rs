@@ -1,4 +1,4 @@
-//! Clears away devices that nobody comes back to. Called by the sweep of `serve` and by `prune`, and where a device is made.
+//! Clears away devices that nobody comes back to. Called by the sweep of `serve` and by `prune`, and after a sign-in on a new device.
 //!
 //! Invariant: no device with a session that has not ended goes, nor an account's last one that is known to be the person's own:
 //! without it whoever comes next would be trusted for being the first.
@@ -10,6 +10,7 @@ use diesel::{
     dsl::{exists, not},
 };
 
+use super::live::has_not_ended;
 use crate::base::{
     db::{
         Conn, Db, Instant, Locked, before_now, find, run,
@@ -65,7 +66,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
 ///
 /// # Errors
 /// When the database is away.
-pub(super) async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let unanswered =
         || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::acknowledged_at.is_null());
     let newest_first = unanswered().order((devices::first_seen.desc(), devices::id));
@@ -96,7 +97,7 @@ async fn delete(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
 /// The sessions of a device that have not ended.
 macro_rules! going_on {
     () => {
-        sessions::table.filter(sessions::device_id.eq(devices::id.nullable())).filter(sessions::ended_at.is_null())
+        sessions::table.filter(sessions::device_id.eq(devices::id.nullable())).filter(has_not_ended())
     };
 }
 use going_on;
