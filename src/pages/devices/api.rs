@@ -19,8 +19,9 @@ use crate::{
         session::{CurrentUser, Record, SessionView, Sessions, listing},
     },
     web::{
-        context::{Desk, clear_cache},
+        context::Desk,
         json::{Anything, Object},
+        signed_out::clear_cache,
     },
 };
 

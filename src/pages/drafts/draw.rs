@@ -20,7 +20,8 @@ use crate::{
         session::CurrentUser,
     },
     web::{
-        context::{Desk, Lost, form_again_after},
+        context::Desk,
+        form_again::{Lost, form_again_after},
         forms,
         layout::{self, Page, When},
     },
