@@ -15,6 +15,7 @@ pub mod health;
 pub mod key;
 pub mod key_maker;
 pub mod listing;
+pub mod log_out;
 pub mod lookup;
 pub mod request;
 pub mod statements;
