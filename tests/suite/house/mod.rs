@@ -5,5 +5,4 @@ mod claims;
 mod links;
 mod migrations;
 mod operations;
-mod readme;
 mod tables;
