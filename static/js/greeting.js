@@ -1,4 +1,4 @@
-// The greeting follows the clock on the wall, not the one on the server.
+// Adapts the greeting to the time of day on this device; the server wrote it for its own clock.
 const place = document.querySelector("[data-greeting]");
 const hour = new Date().getHours();
 const words = hour < 5 || hour >= 18 ? "Good evening" : hour < 12 ? "Good morning" : "Good afternoon";
