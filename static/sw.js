@@ -1,16 +1,17 @@
-// The service worker. The server joins it with the modules it imports into one classic script and puts
-// `const BUILD = { id, files: { path: fingerprint } }` in front (src/pages/pwa), because browsers fetch a module worker
-// without cookies. For the same reason no two of these modules may declare the same top-level name. The rules:
+// The service worker. Browsers fetch a module worker without cookies, so the server joins this file and the modules that it
+// imports into one classic script (src/pages/pwa), with `const BUILD = { id, files: { path: fingerprint } }` in front. All
+// modules share the scope of that script, so no two of them may declare the same top-level name. The rules:
 //
-// 1. A file under /static/ comes from the cache if it is there, otherwise from the network. A broken cache changes nothing.
+// 1. A file under /static/ comes from the cache if it is there, otherwise from the network. If the cache fails, the network
+//    is used.
 // 2. A page is requested from the network exactly as the browser sent the request (navigation preload), and the answer is
-//    shown unchanged. The offline page, /offline, is shown instead if there is no answer, or if a proxy answers with a
-//    server error. If this device knows who is signed in, the offline page is also shown when the service is unavailable
-//    (503), and while the answer takes long. A late answer is shown when it arrives, without a second request.
+//    shown unchanged. The offline page, /offline, is shown instead if there is no answer, if the answer takes too long, or
+//    if a proxy answers with a server error. If this device knows who is signed in, the offline page is also shown when the
+//    service is unavailable (503). A late answer is shown when it arrives, without a second request.
 // 3. While an offline sign-out is pending, the worker sends nothing but that sign-out, and shows no page of Sessile. If
-//    something other than Sessile answers it, such as a proxy that wants its own sign-in, that answer must reach the
-//    person: for addresses of Sessile it is requested without cookies, for other addresses with cookies, since the proxy's
-//    sign-in needs them.
+//    something other than Sessile answers the sign-out, such as a proxy that wants its own sign-in, the person must see
+//    what it wants. Then the worker requests addresses of Sessile without cookies, and other addresses with cookies,
+//    because the proxy's sign-in needs them.
 // 4. All other requests are left alone: forms, the API, events.
 // 5. Only the files in BUILD are cached, only at installation, and only if their fingerprints match. So the cache never
 //    holds a person's page, an answer of the API or a proxy's page. The files are requested with cookies, which a proxy
@@ -35,8 +36,8 @@ const NAVIGATION_TIMEOUT = 8_000;
 /** The same, for a person who can use the offline page meanwhile. */
 const SHORT_TIMEOUT = 3_000;
 /**
- * How long a late answer is held for the offline page, in milliseconds. The offline page requests it at once unless the
- * person is writing, and then the answer becomes too old.
+ * How long a late answer is held for the offline page, in milliseconds. The offline page requests it at once, unless
+ * the person is writing there. Meanwhile the answer becomes out of date.
  */
 const LATE_ANSWER_LIFETIME = 15_000;
 
@@ -122,7 +123,7 @@ const offlinePage = async (fallback) => (await cachedOfflinePage()) ?? fallback 
 
 const isSessilePage = (request) => SESSILE_PAGES.test(new URL(request.url).pathname);
 
-/** The answer of the proxy that prevents a pending sign-out, if it gives one. Rule 3 says what is sent to it. */
+/** The answer of the proxy that prevents a pending sign-out, if it gives one; see rule 3. */
 async function proxyAnswer(request) {
   const isOwnPage = isSessilePage(request);
   const pendingAnswer = isOwnPage ? fetch(request.url, { credentials: "omit", redirect: "manual" }) : fetch(request);

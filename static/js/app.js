@@ -45,6 +45,6 @@ if ("serviceWorker" in navigator) {
       offer("A new version is in use.", "Load this page again", () => location.reload());
     }
   });
-  // Register after the page has loaded, so that its own files come first. Without a worker, pages work as well.
+  // Register after the page has loaded, so that its own files come first. Pages also work without a worker.
   addEventListener("load", () => setTimeout(() => start().catch(() => {}), 0));
 }

@@ -14,7 +14,7 @@ const leaseHolder = uuid();
 export const withBrowserLock = (name, work) => (navigator.locks ? navigator.locks.request(`sessile-${name}`, work) : withLease(name, work));
 
 async function withLease(name, work) {
-  // If the lease cannot be written, go on without it: a store that rejects writes has nothing to send either.
+  // If the lease cannot be written, go on without it: a store that rejects writes has nothing to send anyway.
   while (!(await lease(name, leaseHolder, LEASE_TIME).catch(() => true))) await new Promise((done) => { setTimeout(done, LEASE_RETRY); });
   const renewing = setInterval(() => lease(name, leaseHolder, LEASE_TIME).catch(() => {}), LEASE_TIME / 3);
   try {

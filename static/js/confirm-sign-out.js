@@ -32,8 +32,8 @@ export async function confirmSignOut(account) {
 }
 
 /**
- * Counts drafts, not operations: several changes of one draft may be queued. Deletions count apart, since no text is
- * lost with them.
+ * Describes the unsent changes in words, or returns null if there are none. Counts drafts, not operations: a draft may
+ * have several. Deletions count separately, since no text is lost with them.
  */
 function describeUnsent(rows, isStored) {
   const isPut = ({ op }) => op.kind === "draft.put" || op.kind === "draft.keep";
@@ -55,7 +55,7 @@ function describeUnsent(rows, isStored) {
 }
 
 function button(value, label, classes) {
-  const made = document.createElement("button");
-  Object.assign(made, { value, className: classes, textContent: label });
-  return made;
+  const node = document.createElement("button");
+  Object.assign(node, { value, className: classes, textContent: label });
+  return node;
 }

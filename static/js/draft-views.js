@@ -4,14 +4,14 @@
 
 /** Creates an element. A function among the attributes becomes the listener for the event of that name. */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(key, value);
-    else if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== undefined && value !== null) made.setAttribute(key, value);
+    if (typeof value === "function") node.addEventListener(key, value);
+    else if (value === true) node.setAttribute(key, "");
+    else if (value !== false && value !== undefined && value !== null) node.setAttribute(key, value);
   }
-  made.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
-  return made;
+  node.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
+  return node;
 }
 
 /** A time element, whose text times.js keeps current. */
@@ -26,13 +26,13 @@ export const textOf = (draft) => draft?.aside?.text ?? draft?.text ?? "";
 export const baseOf = (draft) => ({ version: draft?.aside?.baseVersion ?? draft?.version ?? 0, text: textOf(draft) });
 
 /**
- * A draft and the other version that a conflict split off, original first. Undefined without one, or while either has
- * unsent changes.
+ * A draft and the version that a conflict split off from it, in this order. Undefined if there is no such version, or
+ * while either has unsent changes.
  */
 export function pairOf(draft, list) {
-  const other = list.find(({ id, conflictOf }) => id === draft.conflictOf || (conflictOf === draft.id && id !== draft.id));
-  if (!other || [draft, other].some(({ waiting, aside }) => waiting || aside)) return undefined;
-  return draft.conflictOf === other.id ? [other, draft] : [draft, other];
+  const counterpart = list.find(({ id, conflictOf }) => id === draft.conflictOf || (conflictOf === draft.id && id !== draft.id));
+  if (!counterpart || [draft, counterpart].some(({ waiting, aside }) => waiting || aside)) return undefined;
+  return draft.conflictOf === counterpart.id ? [counterpart, draft] : [draft, counterpart];
 }
 
 /** Why a draft could not be saved. Uses the service's own words if they are written for people. */
@@ -115,12 +115,12 @@ export function drawChoice(old, pair, handlers) {
     element("p", { class: "soft" }, `Written on ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
     element("p", { class: "version-text" }, draft.text || "Empty draft"),
     element("button", { class: "button main", type: "button", click: keep }, `Keep ${head.toLowerCase()}`));
-  const made = element("div", { class: "draft-choice" },
+  const node = element("div", { class: "draft-choice" },
     element("div", { class: "notice warm" }, element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
     element("div", { class: "versions" },
       version(pair[0], "first", "This one", handlers.first),
       version(pair[1], "second", "The other one", handlers.second)),
     handlers.both && element("button", { class: "button", type: "button", click: handlers.both }, "Keep both"));
-  drawnFrom.set(made, content);
-  return made;
+  drawnFrom.set(node, content);
+  return node;
 }

@@ -27,7 +27,7 @@ let firstTypedAt;
 let field;
 /** Stores the text of the field. */
 let autosave;
-/** Whether the person is signing out. Then text is stored no more, unless they go on writing. */
+/** Whether the person is signing out. If so, nothing more is stored unless they continue to write. */
 let isSigningOut = false;
 /** Whether this device's data is at least as new as the page that the server made. */
 let isUpToDate = false;
@@ -81,8 +81,8 @@ async function storeNow() {
 }
 
 /**
- * Writes a text to the open draft. After a conflict that is the draft that holds the person's text, so take the draft
- * that was open when the write began.
+ * Writes a text to the draft that was open when the write began. `open` may change meanwhile: after a conflict the
+ * person continues in another draft.
  */
 async function storeText(value) {
   const [target, text] = [open, clean(value)];
@@ -214,7 +214,7 @@ function takeOverField(serverField) {
 const isGone = async () => (await read(["marks"], isSignedOutHere)) || (!root.dataset.account && (await here()) !== account);
 
 async function clear() {
-  // A person whose session has only ended finds the text again; after a sign-out nothing is stored.
+  // If only the session has ended, the person finds the text again later. After a sign-out the store rejects it.
   await storeNow();
   clearTimeout(storeTimer);
   field = undefined;
@@ -222,13 +222,13 @@ async function clear() {
   announceWriting();
 }
 
-function replace(id, made) {
+function replace(id, replacement) {
   const old = document.getElementById(id);
-  if (!old) root.prepend(made);
-  else if (!old.isEqualNode(made)) {
+  if (!old) root.prepend(replacement);
+  else if (!old.isEqualNode(replacement)) {
     const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    old.replaceWith(made);
-    if (focused) made.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    old.replaceWith(replacement);
+    if (focused) replacement.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 }
 
@@ -239,11 +239,11 @@ function followConflict(list) {
   const storedText = clean(autosave.stored);
   const current = list.find(({ id }) => id === open.id);
   if (!open.isWritten || current?.waiting || (current && textOf(current) === storedText)) return;
-  const moved = list.find((draft) => textOf(draft) === storedText && (current ? draft.conflictOf === open.id : !draft.conflictOf));
-  if (!moved) return;
-  open = { id: moved.id, isNew: false, isWritten: true, base: baseOf(moved) };
-  field.dataset.draft = moved.id;
-  history.replaceState(null, "", draftUrl(moved.id));
+  const successor = list.find((draft) => textOf(draft) === storedText && (current ? draft.conflictOf === open.id : !draft.conflictOf));
+  if (!successor) return;
+  open = { id: successor.id, isNew: false, isWritten: true, base: baseOf(successor) };
+  field.dataset.draft = successor.id;
+  history.replaceState(null, "", draftUrl(successor.id));
 }
 
 const openOnClick = (id) => (event) => {
@@ -279,8 +279,8 @@ function drawDesk(draft, pair) {
 }
 
 /**
- * Hides the notice that this page wrote the draft last. It is no news, and would move the buttons while the person
- * presses them.
+ * Hides the notice that this page wrote the draft last. The person knows that, and the notice would move the buttons
+ * while they press them.
  */
 const withoutOwnChange = (draft) => (draft && draft.text === open.written ? { ...draft, updatedOn: undefined } : draft);
 
@@ -393,7 +393,7 @@ async function choose(first, second, text) {
   offerBack("The other version is gone.", text === first.text ? second.text : first.text);
 }
 
-/** Keeps both drafts by sending the page's form: only the server may remove the mark of a conflict. */
+/** Keeps both drafts by sending the page's form, because only the server may clear a draft's `conflictOf`. */
 async function keepBoth(second) {
   const body = new URLSearchParams({ csrf: root.dataset.token, both: second.id });
   const answer = await fetch("/drafts", { method: "POST", body, redirect: "manual" }).catch(() => undefined);
@@ -408,7 +408,7 @@ async function keepBoth(second) {
 // --- beginning
 
 /**
- * Stores the draft that the server put into the page, in case the network goes before anything else arrives. Does
+ * Stores the draft that the server put into the page, in case the network is lost before anything else arrives. Does
  * nothing if this device's data is at least as new, or belongs to another session.
  */
 async function storeServedDraft() {
@@ -425,7 +425,7 @@ async function storeServedDraft() {
   });
 }
 
-/** Opens the draft of a form that could not be saved. The address is that of the form and does not name the draft. */
+/** Opens the draft of a form that could not be saved. The page's address is the form's and does not name the draft. */
 async function openRejectedForm(serverField) {
   const { draft, base } = serverField.form.elements;
   open = { id: draft.value, isNew: true, base: { version: Number(base.value), text: null } };
@@ -450,7 +450,7 @@ async function checkUpToDate() {
 
 /** Fetches changes from the server. Waits for them only a short time; the page works with forms meanwhile. */
 async function catchUp() {
-  // A full device uses the draft in the page without storing it.
+  // On a full device, go on with the draft in the page without storing it.
   await storeServedDraft().catch(() => {});
   isFetching = true;
   let isLate = false;

@@ -117,10 +117,10 @@ async function fetchRegions(kinds) {
   const answer = await fetch(location.href, { headers: unattended, cache: "no-store", redirect: "manual", signal: page.signal });
   // A proxy may have answered with its own page.
   if (!answer.ok || !answer.headers.has("X-Request-Id")) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const freshPage = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const kind of kinds) {
     for (const old of document.querySelectorAll(`[data-live~="${kind}"][id]`)) {
-      const replacement = fresh.getElementById(old.id);
+      const replacement = freshPage.getElementById(old.id);
       if (replacement && !old.isEqualNode(replacement) && !isBeingUsed(old)) replaceRegion(old, replacement);
     }
   }
@@ -198,12 +198,12 @@ async function listen(signal, onOpen) {
     if (answer.status === 401) await leaveIfEnded();
     if (!answer.ok || !isOurs) return;
     onOpen();
-    let rest = "";
-    for await (const piece of pieces(answer.body)) {
+    let buffer = "";
+    for await (const chunk of chunks(answer.body)) {
       clearTimeout(silenceTimer);
       silenceTimer = setTimeout(() => silence.abort(), MAX_SILENCE);
-      const events = (rest + piece).split("\n\n");
-      rest = events.pop();
+      const events = (buffer + chunk).split("\n\n");
+      buffer = events.pop();
       events.forEach(readEvent);
     }
   } finally {
@@ -211,7 +211,7 @@ async function listen(signal, onOpen) {
   }
 }
 
-async function* pieces(body) {
+async function* chunks(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
     const { done, value } = await reader.read();

@@ -102,11 +102,11 @@ function setStanding(result) {
 async function synchronize() {
   const account = pageAccount ?? (await here());
   if (!account || (await read(["marks"], isSignedOutHere))) return;
-  const rest = await remainingPause();
-  isPaused = rest > 0;
+  const pause = await remainingPause();
+  isPaused = pause > 0;
   if (isPaused) {
     setStanding("away");
-    return rest;
+    return pause;
   }
   let isSecondAttempt = false;
   for (let limit = MAX_OPERATIONS; ; ) {
@@ -143,8 +143,8 @@ async function synchronize() {
  * was set back; then the result is 0.
  */
 async function remainingPause() {
-  const rest = ((await get("marks", "notBefore"))?.value ?? 0) - Date.now();
-  return rest <= MAX_PAUSE ? rest : 0;
+  const remaining = ((await get("marks", "notBefore"))?.value ?? 0) - Date.now();
+  return remaining <= MAX_PAUSE ? remaining : 0;
 }
 
 /**
@@ -200,10 +200,10 @@ const isValidAnswer = (body, account, batch) =>
  * sends it (RFC 9110, 10.2.3).
  */
 function retryAfter(headers) {
-  const asked = headers.get("Retry-After");
-  if (!asked) return 0;
+  const header = headers.get("Retry-After");
+  if (!header) return 0;
   const now = Date.parse(headers.get("Date") ?? "") || Date.now();
-  const wait = /^\d+$/.test(asked.trim()) ? 1_000 * Number(asked) : Date.parse(asked) - now;
+  const wait = /^\d+$/.test(header.trim()) ? 1_000 * Number(header) : Date.parse(header) - now;
   return Math.min(Math.max(wait || 0, 0), MAX_PAUSE);
 }
 
@@ -343,8 +343,8 @@ async function applyResult(account, { seq, op }, result, { drafts, outbox }) {
 }
 
 /**
- * A text that was set aside before this save came from another tab, since the saved text does not contain it. Makes it
- * a draft of its own.
+ * A text that was set aside before this save comes from another tab: the tab that saved would have replaced it. Makes
+ * it a draft of its own, or drops it if both texts are the same.
  */
 async function splitOffAside(account, seq, op, outbox) {
   for (const aside of await outbox.all(account)) {

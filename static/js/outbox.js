@@ -6,7 +6,7 @@
 // changes the waiting operation. An operation in flight never changes, because the server recognizes it by its id and
 // its whole body. Its answer says on which version, or after a conflict on which draft, the waiting operation builds.
 // An operation that the server rejects, or that is too long, is set aside (`aside`): stored and shown until the person
-// writes on, tries again or discards it.
+// continues writing, tries again or discards it.
 
 import { change, read } from "./store.js";
 import { uuid } from "./uuid.js";

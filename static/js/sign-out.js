@@ -83,13 +83,13 @@ async function isSignedOut() {
 
 /** Shows progress on the button and disables it. */
 function setBusy(button, words) {
-  const place = button.querySelector("span") ?? button;
-  const before = place.textContent;
-  place.textContent = words;
+  const label = button.querySelector("span") ?? button;
+  const previous = label.textContent;
+  label.textContent = words;
   button.disabled = true;
   return {
     end() {
-      place.textContent = before;
+      label.textContent = previous;
       button.disabled = false;
       button.focus();
     },

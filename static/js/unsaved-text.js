@@ -2,10 +2,10 @@
 // writer; everything that leads away from the page calls this module first.
 
 /**
- * `{ save(): Promise<boolean>, hasUnsaved(): boolean, hasFailed(): boolean, mustAsk(): boolean }`: `save` stores the
- * field's text and resolves to whether all of it is stored; `hasUnsaved` says whether some text is not known to be
- * stored; `hasFailed` says whether the device failed to store it; `mustAsk` says whether the browser must ask before it
- * closes the page.
+ * The registered writer, `{ save(): Promise<boolean>, hasUnsaved(): boolean, hasFailed(): boolean, mustAsk(): boolean
+ * }`. `save` stores the field's text and resolves to whether all of it is stored. `hasUnsaved` says whether some text
+ * is not known to be stored, `hasFailed` whether the device failed to store it, and `mustAsk` whether the browser must
+ * ask before it closes the page.
  */
 let writer;
 
@@ -34,8 +34,8 @@ export const announceWriting = () => document.dispatchEvent(new Event("writing-c
 export const opensElsewhere = (event) => event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0;
 
 /**
- * Delays a click on a link until the device has stored the text. That takes a moment, and saves the person the
- * browser's question.
+ * Delays a click on a link until the device has stored the text. That takes a moment, and avoids the browser's question
+ * about unsaved text.
  */
 function saveBeforeFollowing(event) {
   const link = event.target.closest("a[href]");

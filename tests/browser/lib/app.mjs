@@ -62,7 +62,7 @@ export async function underWorker(page) {
   await isUnderWorker(page, 12_000).catch(() => page.reload().then(() => isUnderWorker(page, 20_000)));
 }
 
-/** Opens the app, signs in, and waits until the worker controls the page and the person's data is stored. */
+/** Opens the app, creates the owner, and waits until the worker controls the page and the person's data is stored. */
 export async function atHome(app, server, options) {
   const page = await app.open(options);
   await createOwner(page, server);
