@@ -3,8 +3,10 @@
 //!
 //! Invariant: what is answered with success has ended, whatever key the session has by then.
 
-use crate::base::{db::Conn, error::Result, text::is_id};
-use crate::records::session::{EndReason, SessionKey, Sessions, ends, former};
+use crate::{
+    base::{db::Conn, error::Result},
+    records::session::{SessionKey, Sessions, log_out::log_out},
+};
 
 impl Sessions {
     /// Ends the session that a key opens, or opened before a rotation, as logged out, if one of these ids names it. An id
@@ -14,21 +16,6 @@ impl Sessions {
     /// When the database is away.
     pub async fn log_out_named(&self, key: &SessionKey, ids: Vec<String>, ip: Option<String>) -> Result<bool> {
         let key = key.clone();
-        self.db
-            .write(async move |conn: &mut Conn<'_>| {
-                let Some(held) = former::lock_holder(conn, &key).await? else {
-                    return Ok(false);
-                };
-                let mut is_named = ids.contains(&held.session_id);
-                for id in ids.iter().filter(|id| is_id(id)) {
-                    is_named = is_named || former::present_id(conn, &held.account_id, id).await? == held.session_id;
-                }
-                if !is_named {
-                    return Ok(false);
-                }
-                let one = ends::Scope::One(held.session_id);
-                Ok(ends::end(conn, &one, EndReason::LoggedOut, &held.account_id, ip.as_deref()).await? == 1)
-            })
-            .await
+        self.db.write(async move |conn: &mut Conn<'_>| log_out(conn, &key, Some(&ids), ip.as_deref()).await).await
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         device::{self, SignIn},
         session::{
             EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, device_sweep, ends,
-            former::{self, Held},
+            former::{self, HeldSession},
             listing, statements,
         },
     },
@@ -140,7 +140,7 @@ async fn plan_for(
     // Its rotation may commit between the look and the lock.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
-        let Some(Held { session_id, .. }) = &held else { return Ok(None) };
+        let Some(HeldSession { session_id, .. }) = &held else { return Ok(None) };
         // In the order of their ids, before one of them is changed: two logins over one another's sessions do not wait
         // for each other.
         listing::lock_living_and(conn, &account.id, session_id).await?;

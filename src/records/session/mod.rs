@@ -22,7 +22,7 @@ pub mod key_maker;
 mod lifetimes;
 pub mod listing;
 mod live;
-mod log_out;
+pub mod log_out;
 pub mod lookup;
 mod record;
 pub mod request;
