@@ -12,7 +12,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::instant::{micros, sql};
+use crate::base::instant::{micros, sql};
 
 diesel::define_sql_function! {
     /// So many characters of a text, from the first, which is 1.

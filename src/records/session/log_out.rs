@@ -10,28 +10,15 @@ use super::{
     ends::{self, Scope},
     former,
     key::SessionKey,
-    lookup::Found,
     service::Sessions,
 };
-use crate::base::{
-    db::Conn,
-    error::{EndedBecause, Result},
-    text::is_id,
-};
+use crate::base::{db::Conn, error::Result, text::is_id};
 
 impl Sessions {
     /// Ends the session that a key opens, or opened before a rotation; whether it lived.
     pub async fn log_out(&self, key: &SessionKey, ip: Option<String>) -> Result<bool> {
         let key = key.clone();
         self.db.write(async move |conn: &mut Conn<'_>| log_out(conn, &key, None, ip.as_deref()).await).await
-    }
-
-    /// Why a session that lived when its request began does not any more.
-    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
-        Ok(match self.find(key).await? {
-            Found::Ended { told, .. } => told.because,
-            Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
-        })
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::base::{
     db::{Conn, Instant, now, run, schema::sessions},
-    error::{Away, Error, Result},
+    error::{Away, EndedBecause, Error, Result},
     secret::Secret,
 };
 
@@ -72,6 +72,17 @@ impl Sessions {
             Err(_) => "failed",
         });
         found
+    }
+
+    /// Why a session that lived when its request began does not any more.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
+        Ok(match self.find(key).await? {
+            Found::Ended { told, .. } => told.because,
+            Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
+        })
     }
 
     pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {

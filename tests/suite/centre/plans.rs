@@ -233,8 +233,7 @@ async fn look_after(db: &TestDb) {
     unseen(db, "UPDATE sessions SET expires_at = INSTANT(-1) WHERE id LIKE 'aiq_%7'");
     unseen(db, "UPDATE sessions SET ip = '192.0.2.1', last_activity = INSTANT(-9000000) WHERE id LIKE 'aiq_%8'");
     let settings = db.settings(&[]);
-    let own = Db::open(&settings).unwrap();
-    own.use_trail_keys(db.keys().trail());
+    let own = Db::open(&settings, Some(db.keys().trail())).unwrap();
     sweep::sweep(&own).await.unwrap();
     unseen(db, "UPDATE sessions SET ended_at = INSTANT(-9000000) WHERE id LIKE 'aiq_%7'");
     sweep::sweep(&own).await.unwrap();

@@ -1,7 +1,8 @@
-//! The house: its bands, its two sets of migrations, what it hands to operators, and what its README says of it.
+//! The repository: its layers, its two sets of migrations, what it gives to operators, and what its docs claim.
 
 mod bands;
+mod claims;
+mod links;
 mod migrations;
 mod operations;
-mod readme;
 mod tables;

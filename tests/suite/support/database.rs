@@ -75,9 +75,8 @@ impl TestDb {
     /// The sessions of a node, with the schema up to date.
     pub async fn sessions(&self) -> Sessions {
         let settings = self.settings(&[]);
-        let db = Db::open(&settings).unwrap();
+        let db = Db::open(&settings, Some(self.keys().trail())).unwrap();
         db.migrate().await.unwrap();
-        db.use_trail_keys(self.keys().trail());
         let keys = KeyMaker::new(self.keys().derivation());
         Sessions {
             db,

@@ -1,0 +1,244 @@
+//! Begins the session of a person who has just proved who they are, in the caller's transaction. Called by
+//! [`sign_in`](super::sign_in), [`setup`](super::setup) and [`sign_up`](super::sign_up).
+//!
+//! A login that is repeated because its answer was lost is the same login: it gets the same session and the same key. It is
+//! recognised by the session key that it presents, or by the visitor cookie.
+//!
+//! Locks, in this order: the account's live sessions and the presented session, by id; then the device. The caller holds
+//! the account's row.
+//!
+//! Invariant: one login of one browser leaves one session. The data of the same person's session is kept; another person's
+//! session ends.
+
+use crate::{
+    base::{
+        db::Conn,
+        error::{EndedBecause, Error, Result},
+        secret::{self, Secret},
+    },
+    records::{
+        account::{self, Account},
+        audit::{self, Event, Kind},
+        device::{self, SignIn, Unread},
+        session::{
+            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, device_sweep, ends,
+            former::{self, HeldSession},
+            listing, statements,
+        },
+    },
+};
+
+/// The browser or program in which a person signs in.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The session key that it presents.
+    pub presented: Option<SessionKey>,
+    /// The form that was sent, named by its visitor cookie: a form that is sent twice is one login.
+    pub form: Option<LoginForm>,
+    /// The secrets of its device cookie.
+    pub device_secrets: Vec<Secret>,
+    /// The name that a program gives its device.
+    pub device_name: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// What it says of itself, not parsed yet.
+    pub client: Unread,
+    /// Whether it runs as an installed app, if it said so.
+    pub installed: Option<bool>,
+    /// The browser's time zone, if it said one.
+    pub zone: Option<String>,
+}
+
+impl Visit {
+    /// The names by which a repeated login is recognised; the first becomes the name of the new session. A session key
+    /// outlives the visitor cookie in the browser; the form may get a visitor cookie only on the second try.
+    pub(super) fn names(&self) -> Vec<LoginForm> {
+        let over = self.presented.as_ref().map(LoginForm::over);
+        over.into_iter().chain(self.form.clone()).collect()
+    }
+}
+
+/// A login that was committed.
+#[derive(Debug, Clone)]
+pub struct Welcome {
+    /// The person.
+    pub account: Account,
+    /// The session.
+    pub record: Record,
+    /// The device's name.
+    pub device_name: String,
+    /// The session's key, for its cookie.
+    pub key: SessionKey,
+    /// The secrets for the device cookie.
+    pub device_secrets: Vec<Secret>,
+}
+
+/// What to do about the session that the browser had.
+enum Plan {
+    /// Give it a new key.
+    Rotate(SessionKey),
+    /// This login was carried out before: go on with its session under this key, which nobody has used yet.
+    Resume(SessionKey),
+    /// End the session with this id, since it has had as many keys as it may have; a new session takes over its data.
+    Inherit(String),
+    /// There was none: create a session.
+    Create,
+}
+
+/// Begins a session: gives the one that the browser had a new key, or ends it if it is another person's.
+pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &Sessions) -> Result<Welcome> {
+    let plan = plan(conn, &account, &visit, node).await?;
+    if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
+        account::keep_time_zone(conn, &account.id, zone).await?;
+    }
+    account::note_login(conn, &account.id).await?;
+    let form = visit.names().into_iter().next();
+    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), node)?;
+    let (ip, next) = (visit.ip.clone(), node.keys.device_secret(&key)?);
+    let known = match &plan {
+        Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
+        Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
+    };
+    let browser = SignIn { presented: visit.device_secrets, next, known, secrets: node.keys.devices().clone() };
+    let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
+    let recognized = device::recognize(conn, &account.id, browser, says).await?;
+    if recognized.is_new {
+        device_sweep::make_room(conn, &account.id).await?;
+    }
+    // The device's secret from before counts until the new one is seen.
+    let nonce = if nonce.is_none() && !recognized.is_new { Some(secret::random_name("")?) } else { nonce };
+    let new = NewSession {
+        key,
+        nonce,
+        form,
+        account_id: account.id.clone(),
+        device_id: recognized.device.id.clone(),
+        ip: visit.ip,
+        client: recognized.client.clone(),
+    };
+    let (record, kind) = carry_out(conn, &plan, &new, node).await?;
+    if let Some(most) = node.times.most {
+        let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
+        ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
+    }
+    let event = |kind| {
+        Event::of(kind, &account.id)
+            .session(&record.id)
+            .device(Some(&recognized.device.id), Some(&recognized.device.name))
+            .ip(ip.as_deref())
+    };
+    let mut events = Vec::new();
+    if let Some(kind) = kind {
+        events.push(event(Kind::LoginSucceeded));
+        events.extend(recognized.is_new.then(|| event(Kind::DeviceNew)));
+        events.push(match &plan {
+            Plan::Rotate(old) => event(kind).detail(&format!("was {}", old.id())),
+            Plan::Resume(_) | Plan::Inherit(_) | Plan::Create => event(kind),
+        });
+    }
+    events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
+    audit::record(conn, &events).await?;
+    let device_secrets = std::iter::once(recognized.secret).chain(recognized.others).collect();
+    Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
+}
+
+/// Goes on with the session of a login that was carried out before; `None` when there is none.
+pub async fn begin_again(
+    conn: &mut Conn<'_>,
+    account: Account,
+    visit: Visit,
+    node: &Sessions,
+) -> Result<Option<Welcome>> {
+    match plan(conn, &account, &visit, node).await? {
+        Plan::Resume(_) => begin(conn, account, visit, node).await.map(Some),
+        Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => Ok(None),
+    }
+}
+
+async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sessions) -> Result<Plan> {
+    if let Some(presented) = &visit.presented
+        && let Some(plan) = plan_for(conn, account, presented, visit.ip.as_deref(), node).await?
+    {
+        return Ok(plan);
+    }
+    let names = visit.names();
+    if names.is_empty() {
+        return Ok(Plan::Create);
+    }
+    // Locked, so that no request notes the first use of its key meanwhile.
+    listing::lock_living(conn, &account.id).await?;
+    let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
+    Ok(begun.map_or(Plan::Create, Plan::Resume))
+}
+
+/// Plans for the session whose key was presented. Ends it if it is another person's.
+async fn plan_for(
+    conn: &mut Conn<'_>,
+    account: &Account,
+    presented: &SessionKey,
+    ip: Option<&str>,
+    node: &Sessions,
+) -> Result<Option<Plan>> {
+    // A rotation may commit between the read and the lock: repeat until both agree.
+    let mut held = former::holder(conn, presented).await?;
+    let held = loop {
+        let Some(HeldSession { session_id, .. }) = &held else { return Ok(None) };
+        // Lock by id before changing any of them, so that two logins over one another's sessions cannot deadlock.
+        listing::lock_living_and(conn, &account.id, session_id).await?;
+        let again = former::holder(conn, presented).await?;
+        match again {
+            Some(again) if held.as_ref() == Some(&again) => break again,
+            again => held = again,
+        }
+    };
+    let next = match held.is_current {
+        true => None,
+        false => former::successor(conn, presented, &node.keys).await?,
+    };
+    let is_own = held.account_id == account.id;
+    let is_full = is_own && held.is_current && former::is_full(conn, &account.id, &held.session_id).await?;
+    if is_own && !is_full {
+        return Ok(if held.is_current { Some(Plan::Rotate(presented.clone())) } else { next.map(Plan::Resume) });
+    }
+    if held.is_current || next.is_some() {
+        let one = Scope::One(held.session_id.clone());
+        ends::end(conn, &one, EndReason::Replaced, &account.id, ip).await?;
+    }
+    Ok(is_full.then_some(Plan::Inherit(held.session_id)))
+}
+
+fn new_key(plan: &Plan, form: Option<&LoginForm>, node: &Sessions) -> Result<NewKey> {
+    let now = node.clock.now();
+    match (plan, form) {
+        (Plan::Rotate(old), _) => node.keys.successor(old, now),
+        (Plan::Resume(key), _) => Ok(NewKey { key: key.clone(), nonce: None }),
+        (Plan::Inherit(_) | Plan::Create, Some(form)) => node.keys.of_form(form, now),
+        (Plan::Inherit(_) | Plan::Create, None) => node.keys.random(now),
+    }
+}
+
+/// The session of the login, and the event that records it; `None` if the session was there already.
+async fn carry_out(
+    conn: &mut Conn<'_>,
+    plan: &Plan,
+    new: &NewSession,
+    node: &Sessions,
+) -> Result<(Record, Option<Kind>)> {
+    let missing = || Error::SessionEnded(EndedBecause::Unknown);
+    match plan {
+        Plan::Rotate(old) => {
+            let record = statements::rotate(conn, old, new, node.times).await?.ok_or_else(missing)?;
+            Ok((record, Some(Kind::SessionRegenerated)))
+        }
+        Plan::Resume(_) => {
+            let record = statements::resume(conn, new, node.times).await?.ok_or_else(missing)?;
+            Ok((record, None))
+        }
+        Plan::Inherit(from) => {
+            let record = statements::create(conn, new, node.times).await?;
+            statements::inherit(conn, &new.account_id, &record.id, from).await?;
+            Ok((record, Some(Kind::SessionCreated)))
+        }
+        Plan::Create => Ok((statements::create(conn, new, node.times).await?, Some(Kind::SessionCreated))),
+    }
+}
