@@ -104,7 +104,7 @@ pub struct New {
 pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
     let id = secret::random_name("acc_")?;
     let name = if new.name.is_empty() { new.email.local_part() } else { &new.name };
-    let columns = AccountColumns {
+    let row = AccountColumns {
         id: &id,
         email: new.email.as_str(),
         email_key: new.email.key(),
@@ -116,7 +116,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
         conn,
         get_result(
             diesel::insert_into(accounts::table)
-                .values((columns, accounts::created_at.eq(now()), accounts::password_changed_at.eq(now())))
+                .values((row, accounts::created_at.eq(now()), accounts::password_changed_at.eq(now())))
                 .on_conflict(accounts::email_key)
                 .do_nothing()
                 .returning(Account::as_returning())

@@ -264,8 +264,8 @@ pub enum Standing {
 /// # Errors
 /// When the database is away.
 pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<String, Standing>> {
-    type End = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
-    let rows: Vec<End> = run!(
+    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
+    let rows: Vec<Row> = run!(
         conn,
         load(sessions::table.filter(sessions::id.eq_any(ids)).select((
             sessions::id,
@@ -276,7 +276,7 @@ pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<S
             now(),
         )))
     )?;
-    let standing = |(id, expires_at, ended_at, reason, by, now): End| {
+    let standing = |(id, expires_at, ended_at, reason, by, now): Row| {
         let standing = match (ended_at, reason) {
             (Some(at), Some(reason)) => Standing::Ended(Ended::by(reason, by.as_deref(), at)),
             _ if has_run_out(expires_at, now) => Standing::Ended(Ended::expired(expires_at)),

@@ -51,11 +51,11 @@ pub fn due(record: &Record, now: Instant, ip: Option<&str>, times: Lifetimes) ->
 /// The touches that are not written yet. Cheap to clone; all clones share the queue.
 #[derive(Debug, Clone, Default)]
 pub struct TouchQueue {
-    queued: Arc<Mutex<Waiting>>,
+    queued: Arc<Mutex<Queue>>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     waiting: BTreeMap<String, TouchRow>,
     /// Taken by a flush that has not ended yet.
     under_way: BTreeMap<String, TouchRow>,
@@ -130,7 +130,7 @@ impl TouchQueue {
         Ok(rows.len())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
