@@ -22,7 +22,7 @@ use crate::{
         device::{self, SignIn, Unread},
         session::{
             EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, device_sweep, ends,
-            former::{self, Held},
+            former::{self, HeldSession},
             listing, statements,
         },
     },
@@ -182,7 +182,7 @@ async fn plan_for(
     // A rotation may commit between the read and the lock: repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
-        let Some(Held { session_id, .. }) = &held else { return Ok(None) };
+        let Some(HeldSession { session_id, .. }) = &held else { return Ok(None) };
         // Lock by id before changing any of them, so that two logins over one another's sessions cannot deadlock.
         listing::lock_living_and(conn, &account.id, session_id).await?;
         let again = former::holder(conn, presented).await?;

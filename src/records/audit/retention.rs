@@ -12,7 +12,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 use super::{
     anchor,
     checkpoint::{self, Checkpoint},
-    verify::Walk,
+    walk::Walk,
 };
 use crate::base::{
     db::{

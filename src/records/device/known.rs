@@ -154,7 +154,7 @@ pub enum Rest {
     /// That nobody has answered whose it was. Its browser is a new device the next time.
     Question,
     /// That it is the person's own. Its browser is the same device the next time.
-    Standing,
+    Acknowledged,
 }
 
 /// Forgets a device; its sessions, which the caller has ended before, stay without one.
@@ -174,7 +174,7 @@ pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest)
             let nobodys = devices::secret_hash.eq(Secret::random()?.hash());
             run!(conn, execute(diesel::update(own).set((hidden, nobodys))))
         }
-        Rest::Standing => run!(conn, execute(diesel::update(own).set(hidden))),
+        Rest::Acknowledged => run!(conn, execute(diesel::update(own).set(hidden))),
     }
     .map(drop)
 }

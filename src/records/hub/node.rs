@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     mailbox::Notices,
-    streams::{Listener, Room, Streams},
+    streams::{Listener, StreamLimits, Streams},
     subscription::Subscription,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    room: Room,
+    room: StreamLimits,
     clock: Clock,
     streams: Streams,
     look: Notify,
@@ -58,7 +58,7 @@ struct Inner {
 impl Hub {
     /// A hub for a node with so many connections. It hears nothing until it [runs](Self::run).
     pub fn new(db: Db, clock: Clock, connections: usize) -> Self {
-        let room = Room::within(connections);
+        let room = StreamLimits::within(connections);
         let (streams, look) = (Streams::default(), Notify::new());
         let (hearing, on_known) = (AtomicU64::new(0), OnceLock::new());
         Self(Arc::new(Inner { db, room, clock, streams, look, hearing, on_known }))

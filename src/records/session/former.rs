@@ -33,7 +33,7 @@ pub(super) struct Former {
 
 /// The session that a key opens, or opened before a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldSession {
     /// Whose it is.
     pub account_id: String,
     /// Its present id.
@@ -89,7 +89,7 @@ pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<Option<Former>> {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
+pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
     let living = || sessions::table.filter(is_live());
     let current: Option<String> = find!(
         conn,
@@ -101,21 +101,21 @@ pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held
         )
     )?;
     if let Some(account_id) = current {
-        return Ok(Some(Held { account_id, session_id: key.id().to_owned(), is_current: true }));
+        return Ok(Some(HeldSession { account_id, session_id: key.id().to_owned(), is_current: true }));
     }
     let Some(Former { account_id, session_id, .. }) = look_up(conn, key).await? else {
         return Ok(None);
     };
     let own = living().filter(sessions::id.eq(&session_id)).filter(sessions::account_id.eq(&account_id));
     let lives: Option<String> = find!(conn, first(own.select(sessions::id)))?;
-    Ok(lives.map(|session_id| Held { account_id, session_id, is_current: false }))
+    Ok(lives.map(|session_id| HeldSession { account_id, session_id, is_current: false }))
 }
 
 /// The same, with the account's row locked, so that no rotation comes between this and what is done about it.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
+pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
     let Some(seen) = holder(conn, key).await? else {
         return Ok(None);
     };

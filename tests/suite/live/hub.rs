@@ -7,7 +7,7 @@ use sessile::{
     base::db::Conn,
     records::{
         audit::{self, Event, Kind},
-        news::{Hub, Listener, Pending, Subscription},
+        hub::{Hub, Listener, Notices, Subscription},
         session::{EndReason, Scope, Sessions, ends},
     },
 };
@@ -53,8 +53,8 @@ async fn running(sessions: &Sessions) -> Hub {
 }
 
 /// Waits for news that is more than "something may have changed".
-async fn news(subscription: &Subscription, wanted: impl Fn(&Pending) -> bool) -> Pending {
-    let mut all = Pending::default();
+async fn news(subscription: &Subscription, wanted: impl Fn(&Notices) -> bool) -> Notices {
+    let mut all = Notices::default();
     while !wanted(&all) {
         let next = rt::time::timeout(Duration::from_secs(10), subscription.next()).await;
         all.fold(next.unwrap_or_else(|_| panic!("no such news within 10 s: {all:?}")));

@@ -23,7 +23,7 @@ use sessile::{
         device::{self, Client, Says, SignIn},
         session::{
             Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
-            request::{Presented, RequestFacts, Standing},
+            request::{Presented, PresentedSession, RequestFacts},
             state::State,
             statements,
         },
@@ -180,5 +180,5 @@ pub fn cookie(key: &SessionKey) -> CookieValue {
 }
 
 pub fn is_ended(facts: &RequestFacts) -> bool {
-    matches!(*facts.standing.borrow(), Standing::Ended(_))
+    matches!(*facts.session.borrow(), PresentedSession::Ended(_))
 }
