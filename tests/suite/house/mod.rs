@@ -1,6 +1,7 @@
-//! The house: its bands, its two sets of migrations, what it hands to operators, and what its README says of it.
+//! The house: its imports, its two sets of migrations, what it hands to operators, and what its README says of it.
 
-mod bands;
+mod imports;
 mod migrations;
+mod module_graph;
 mod operations;
 mod readme;
