@@ -1,9 +1,10 @@
 //! The repository: its layers, its two sets of migrations, what it gives to operators, and what its docs claim.
 
 mod actions;
-mod bands;
+mod imports;
 mod claims;
 mod links;
 mod migrations;
+mod module_graph;
 mod operations;
 mod tables;
