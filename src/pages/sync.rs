@@ -30,8 +30,6 @@ use crate::{
 
 /// Operations in one call.
 const MOST: usize = 200;
-/// Largest call, in bytes.
-pub const LARGEST: usize = 256 * 1024;
 /// Longest version of an app that is kept, in characters.
 const LONGEST_VERSION: usize = 60;
 

@@ -30,9 +30,6 @@ use crate::{
     web::{context::Desk, forms::Form, layout, rates::Act},
 };
 
-/// Largest form, in bytes: 10,000 characters of four bytes each, percent-encoded, and what stands around them.
-pub const LARGEST_FORM: usize = 128 * 1024;
-
 /// Which draft is open, and what was done just now.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

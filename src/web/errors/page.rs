@@ -60,6 +60,7 @@ impl ErrorPage {
             _ => in_plain_words(error),
         };
         let page = req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading));
+        let page = Page { navigation: summary.routes.navigation(), ..page };
         let template = Self {
             page: with_navigation(page, facts.as_deref(), reader, &summary.site)?,
             code: error.status_code().as_u16(),
