@@ -86,7 +86,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
         _ => None,
     };
     let notice = (query.why == "not-me").then(|| {
-        "That device is signed out and forgotten. Whoever used it may know your password, so choose a new one now."
+        "That device is signed out and removed. Whoever used it may know your password, so choose a new one now."
             .to_owned()
     });
     let name = user.account.name.clone();

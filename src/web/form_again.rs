@@ -77,7 +77,7 @@ pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
 /// A short time as people say it, rounded up.
 fn in_words(wait: Duration) -> String {
     match wait.as_millis().div_ceil(1000) {
-        0 | 1 => "a second".to_owned(),
+        0 | 1 => "a moment".to_owned(),
         seconds @ 2..=90 => format!("{seconds} seconds"),
         seconds => format!("{} minutes", seconds.div_ceil(60)),
     }
@@ -92,7 +92,7 @@ mod tests {
         let said = |ms| in_words(Duration::from_millis(ms));
         assert_eq!(
             [said(1), said(1000), said(1001), said(90_000)],
-            ["a second", "a second", "2 seconds", "90 seconds"]
+            ["a moment", "a moment", "2 seconds", "90 seconds"]
         );
         assert_eq!([said(90_001), said(900_000)], ["2 minutes", "15 minutes"]);
     }

@@ -34,7 +34,7 @@ export function pairOf(draft, list) {
 /** Why a draft could not be saved, in plain words: the service's own where they are for people. */
 function reasonOf({ type, detail } = {}) {
   if (type === "too-long") return "it is too long";
-  return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "Sessile did not take it";
+  return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "Sessile did not accept it";
 }
 
 /** The list; `follows(id)` makes what is done when one of it is pressed. */
@@ -45,7 +45,7 @@ export function drawList(list, current, follows) {
       element("span", { class: "row-line" }, ago(draft.updatedAt), where(draft)),
       tagOf(draft, list))));
   return element("div", { class: "card draft-list", id: "draft-list" },
-    list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Begin one: it is saved while you write."));
+    list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Start one: it is saved while you write."));
 }
 
 const LONGEST_LINE = 120;
@@ -80,20 +80,23 @@ export function drawNews(place, draft, pair, answers) {
   place.replaceChildren(...news(draft, pair, answers));
 }
 
+/** A copy of the icon that the page brought along. */
+const alertIcon = () => document.getElementById("alert-icon")?.content.cloneNode(true);
+
 function news(draft, pair, { seeBoth, tryAgain, giveUp }) {
   const button = (label, click, classes = "") => element("button", { class: `button small${classes}`, type: "button", click }, label);
   if (pair) {
-    return [element("div", { class: "notice warm", role: "status" },
+    return [element("div", { class: "notice warm", role: "status" }, alertIcon(),
       element("p", {}, "This draft was also written elsewhere. Both are kept. "),
       button("See both", seeBoth))];
   }
   if (draft?.aside) {
     const { problem } = draft.aside;
-    return [element("div", { class: "notice warm", role: "alert" },
+    return [element("div", { class: "notice warm", role: "alert" }, alertIcon(),
       element("p", {}, `This could not be saved: ${reasonOf(problem)}.`),
       element("div", { class: "answers" },
         problem?.type !== "too-long" && button("Try again", tryAgain),
-        button("Give up this change", giveUp, " ends")))];
+        button("Discard this change", giveUp, " ends")))];
   }
   if (!draft?.updatedOn || draft.waiting) return [];
   return [element("p", { class: "soft" }, `Last written on ${draft.updatedOn}, `, ago(draft.updatedAt))];
@@ -103,16 +106,15 @@ function news(draft, pair, { seeBoth, tryAgain, giveUp }) {
 export function drawChoice(old, pair, answers) {
   const said = JSON.stringify(pair.map(({ id, version, updatedOn, updatedAt }) => [id, version, updatedOn, updatedAt]));
   if (old && drawn.get(old) === said) return old;
-  const version = (draft, name, head, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
-    element("h2", { id: `version-${name}`, tabindex: "-1" }, head),
-    element("p", { class: "soft" }, `Written on ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
+  const version = (draft, name, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
+    element("h2", { id: `version-${name}`, tabindex: "-1" }, `From ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
     element("p", { class: "version-text" }, draft.text || "Empty draft"),
-    element("button", { class: "button main", type: "button", click: keep }, `Keep ${head.toLowerCase()}`));
+    element("button", { class: "button main", type: "button", "aria-describedby": `version-${name}`, click: keep }, "Keep this version"));
   const made = element("div", { class: "draft-choice" },
-    element("div", { class: "notice warm" }, element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
+    element("div", { class: "notice warm" }, alertIcon(), element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
     element("div", { class: "versions" },
-      version(pair[0], "first", "This one", answers.one),
-      version(pair[1], "second", "The other one", answers.other)),
+      version(pair[0], "first", answers.one),
+      version(pair[1], "second", answers.other)),
     answers.both && element("button", { class: "button", type: "button", click: answers.both }, "Keep both"));
   drawn.set(made, said);
   return made;

@@ -133,7 +133,7 @@ const TROUBLE = "This could not be kept on this device";
 const WORDS = {
   saved: "Saved",
   offline: "Saved on this device. It is sent when you are online.",
-  away: "Saved on this device. Sessile is away for a moment.",
+  away: "Saved on this device. Sessile cannot be reached just now.",
   stuck: "Saved on this device. It could not be sent yet.",
   "signed-out": "Saved on this device. It is sent when you have signed in again.",
   "somebody-else": "Saved on this device, for the person who wrote it.",
@@ -162,7 +162,7 @@ async function compose() {
   if (pair && !served && !isWriting()) parts.push(drawTwo(pair));
   // Nothing that is not kept goes with a draft that was deleted elsewhere.
   else if (current || open.isNew || served || isUnkept()) parts.push(drawDesk(current, pair));
-  else if (open.id && isInStep) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
+  else if (open.id && isInStep) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "This draft no longer exists.")));
   const [listed, ...desk] = parts;
   // What the server has shown stays until what is known here is as new.
   if (isInStep || list.length > 0) replace("draft-list", listed);
@@ -304,7 +304,7 @@ async function giveUp() {
   if (draft?.aside) await discard(draft.aside.seq);
   field = undefined;
   await go(draft?.version ? draft.id : null);
-  if (draft?.aside) offerBack("That change is given up.", draft.aside.text);
+  if (draft?.aside) offerBack("That change is discarded.", draft.aside.text);
 }
 
 /** What was thrown away comes back as a new draft, for whoever says so soon. */

@@ -44,7 +44,7 @@ function empty() {
 new MutationObserver(() => { if (drafts.hidden && drafts.hasChildNodes()) drafts.replaceChildren(); }).observe(drafts, { childList: true });
 
 function draw(left) {
-  part("name").textContent = person.name;
+  part("name").textContent = firstName(person.name);
   part("left-time").textContent = inWords(left);
   asOf(part("as-of"), person.asOf);
   asOf(part("drafts-as-of"), person.draftsAsOf);
@@ -60,9 +60,15 @@ function row(device) {
   const item = part("device").content.cloneNode(true);
   item.querySelector("b").textContent = device.name;
   item.querySelector(".tag").hidden = !device.current;
+  const tiles = [...item.querySelectorAll(".tile")];
+  const own = tiles.find(({ dataset }) => dataset.kind === device.client?.kind) ?? tiles.at(-1);
+  for (const tile of tiles) if (tile !== own) tile.remove();
   asOf(item.querySelector("time"), device.lastSeen);
   return item;
 }
+
+/** As the dashboard greets people. */
+const firstName = (name) => name.trim().split(/\s+/)[0];
 
 function asOf(time, moment) {
   time.dateTime = moment ?? "";
@@ -123,7 +129,7 @@ async function isComing() {
   return true;
 }
 
-const WORDS = { offline: "You are offline", away: "The service is away" };
+const WORDS = { offline: "You are offline", away: "Can't reach Sessile" };
 
 /** Says what is wrong, as far as that is known. */
 function name(what) {

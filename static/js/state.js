@@ -12,7 +12,6 @@ const place = document.querySelector("[data-state]");
 let service = place?.dataset.state === "offline" ? "offline" : wasAway() ? "away" : "ok";
 let waiting = 0;
 let aside = 0;
-let isSomebody = false;
 /** What the outbox says of its last try. */
 let standing = "saved";
 /** When that was asked for of which `service` is the answer. */
@@ -86,13 +85,13 @@ const changesOf = (count) => `${count} ${count === 1 ? "change" : "changes"}`;
 function words() {
   const rest = waiting > 0 ? `, ${changesOf(waiting)} waiting` : aside > 0 ? `, ${changesOf(aside)} not saved` : "";
   if (service === "offline") return ["offline", `Offline${rest}`];
-  if (service === "away") return ["away", `The service is away${rest}`];
+  if (service === "away") return ["away", `Can't reach Sessile${rest}`];
   if (waiting > 0 && standing === "signed-out") return ["aside", `Signed out${rest}`];
   if (waiting > 0 && standing === "somebody-else") return ["aside", `Somebody else is signed in${rest}`];
   if (isRefused()) return ["aside", "Not kept on this device"];
   if (waiting > 0) return ["saving", "Saving"];
   if (aside > 0) return ["aside", `${changesOf(aside)} not saved`];
-  return ["ok", isSomebody ? "Online, saved" : "Online"];
+  return ["ok", ""];
 }
 
 function show() {
@@ -109,7 +108,6 @@ async function count() {
   try {
     const account = document.documentElement.dataset.account ?? (await here());
     const rows = account ? await all("outbox", account) : [];
-    isSomebody = Boolean(account);
     aside = rows.filter((each) => each.state === "aside").length;
     waiting = rows.length - aside;
   } catch {

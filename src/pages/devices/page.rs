@@ -83,7 +83,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
     let done = match query.done.as_str() {
         "signed-out" => Some("That device is signed out."),
         "others" => Some("You are signed out everywhere else."),
-        "forgotten" => Some("That device is signed out and forgotten."),
+        "forgotten" => Some("That device is signed out and removed."),
         "renamed" => Some("The new name is saved."),
         "known" => Some("Good. We will not ask about that device again."),
         _ => None,

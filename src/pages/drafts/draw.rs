@@ -126,7 +126,7 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
     let token = forms::token(&desk.site, &desk.req)?;
     let notice = match &error {
         Error::TooFast(_) => "That was a lot in a short time. Nothing is lost: wait a little, then save once more.",
-        _ => "Sessile is away for a moment. Nothing is lost: save once more shortly.",
+        _ => "Sessile cannot save just now. Nothing is lost: save once more shortly.",
     };
     let template = DraftsPage {
         page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),

@@ -191,19 +191,19 @@ impl Effect {
                 ("Sign out everywhere else?".to_owned(), self.others_in_words(), "Sign out everywhere else")
             }
             Some(Ending::Device(_)) if self.is_here => (
-                "Forget this device?".to_owned(),
-                "You are signed out here, and what this device has kept is erased, changes that were not saved yet too. When you sign in again, it counts as a new device.".to_owned(),
-                "Forget this device",
+                "Remove this device?".to_owned(),
+                "You are signed out here, and what this device has kept is erased, also changes that were not saved yet. When you sign in again, it counts as a new device.".to_owned(),
+                "Remove device",
             ),
             Some(Ending::Device(_)) => (
-                format!("Forget {name}?"),
+                format!("Remove {name}?"),
                 "It is signed out and leaves your list. When you sign in there again, it counts as a new device."
                     .to_owned(),
-                "Forget this device",
+                "Remove device",
             ),
             Some(Ending::NotMe(_)) => (
                 format!("{name} wasn't you?"),
-                "It is signed out and forgotten at once. Then choose a new password, since somebody may know yours."
+                "It is signed out and removed at once. Then choose a new password, since somebody may know yours."
                     .to_owned(),
                 "It wasn't me",
             ),
@@ -218,7 +218,7 @@ impl Effect {
             names.push(if rest == 1 { "one more device".to_owned() } else { format!("{rest} more devices") });
         }
         let which = match names.as_slice() {
-            [] => "Every other sign-in of yours ends.".to_owned(),
+            [] => "You are signed out on all your other devices.".to_owned(),
             [one] => format!("{one} is signed out."),
             [first @ .., last] => format!("{} and {last} are signed out.", first.join(", ")),
         };

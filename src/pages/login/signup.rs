@@ -112,8 +112,8 @@ async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
 
 fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
     desk.form(|token| {
-        let page = Page::new(&desk.req, "Make an account");
-        let (heading, lead) = ("Make an account", "You stay signed in on this device, and can sign in on others.");
+        let page = Page::new(&desk.req, "Create account");
+        let (heading, lead) = ("Create account", "You stay signed in on this device, and can sign in on others.");
         let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, ..template };
         layout::answer(status, &form)
     })

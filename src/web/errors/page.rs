@@ -150,11 +150,11 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
         }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
-            ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
+            ("Too many attempts", "There were too many wrong passwords. Wait a little, then try again.")
         }
         Error::TooFast(_) => ("That was a lot at once", "Wait a little, then try again. Nothing else was changed."),
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask the administrator."),
-        Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
+        Error::Forbidden => ("You don't have access", "Your account may not do this. Ask the administrator."),
+        Error::ConfirmationRequired => ("Confirm it's you", "Type your password again before you do this."),
         Error::Unavailable(_) => ("Just a moment, please", ""),
         Error::Internal(_) => (
             "Something went wrong",
