@@ -43,6 +43,8 @@ fn documents() -> Vec<Address> {
         document("/sw.js").get(pwa::worker),
         document("/offline").get(pwa::shell),
         document("/.well-known/change-password").get(change_password),
+        document("/favicon.ico").get(favicon),
+        document("/robots.txt").get(robots),
         Address::new("/static/{name:.*}", Kind::File).get(assets::serve),
     ]
 }
@@ -95,6 +97,16 @@ async fn start(who: Option<Identity>) -> HttpResponse {
 /// Where password managers send people (W3C, A Well-Known URL for Changing Passwords).
 async fn change_password() -> HttpResponse {
     layout::see_other("/account")
+}
+
+/// Browsers ask here for the icon of a document that names none.
+async fn favicon() -> HttpResponse {
+    layout::see_other(assets::path("icons/favicon.svg"))
+}
+
+/// Nothing here is for search engines (RFC 9309).
+async fn robots() -> &'static str {
+    "User-agent: *\nDisallow: /\n"
 }
 
 async fn nothing() -> Result<HttpResponse> {

@@ -96,6 +96,11 @@ impl RouteTable {
         found.map_or(&self.other, |(_, route)| route)
     }
 
+    /// Every address that is declared.
+    pub fn addresses(&self) -> impl Iterator<Item = &Route> {
+        self.declared.iter().map(|(_, route)| route).filter(|route| !route.methods.is_empty())
+    }
+
     /// The entries of the navigation, in the order of their routes.
     pub fn navigation(&self) -> Vec<NavItem> {
         self.declared.iter().filter_map(|(_, route)| route.navigation).collect()

@@ -26,22 +26,6 @@ fn only_the_routes_list_addresses() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-#[test]
-fn the_routes_list_every_address_once() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(ROUTES)).unwrap();
-    let mut declared: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim().split_once("(\"/")?.1.split_once("\")"))
-        .filter(|(_, rest)| rest.starts_with('.'))
-        .map(|(path, _)| path)
-        .collect();
-    assert!(declared.len() > 20, "{declared:?}");
-    let all = declared.len();
-    declared.sort_unstable();
-    declared.dedup();
-    assert_eq!(declared.len(), all, "{declared:?}");
-}
-
 /// The string literals outside of tests and comments that name a path.
 fn addresses(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
