@@ -168,7 +168,7 @@ test('every page says how things stand', async ({ app, server, front, watch, vis
   }
   watch.expectStatus(404, '/no-such-page');
   await page.goto('/no-such-page');
-  await expect(state(page)).toBeVisible();
+  await expect(state(page)).toHaveAttribute('data-state', 'ok');
   front.override('/activity', async () => answer(503, 'text/html', (await (await fetch(`http://127.0.0.1:${server.port}/no-such-page`)).text()), { 'x-request-id': 'req_1' }));
   front.override('/readyz', async () => answer(503, 'application/json', '{}'));
   await page.evaluate(async () => { for (const one of await navigator.serviceWorker.getRegistrations()) await one.unregister(); });

@@ -200,7 +200,7 @@ fn browsers_find_an_icon_and_search_engines_a_refusal_at_the_root() {
     let icon = client.get("/favicon.ico");
     assert_eq!(icon.status, 303);
     let icon = client.get(icon.header("location").unwrap());
-    assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/svg+xml")));
+    assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/svg+xml; charset=utf-8")));
     let robots = client.get("/robots.txt");
     assert_eq!((robots.status, robots.body.as_str()), (200, "User-agent: *\nDisallow: /\n"));
 }
