@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// An argument of handlers.
-pub struct Desk {
+pub struct RequestContext {
     pub req: HttpRequest,
     pub facts: Facts,
     pub site: web::Data<Site>,
@@ -43,7 +43,7 @@ pub struct Desk {
     session: Session,
 }
 
-/// Counts right passwords of an account against its limit. See [`Desk::password_rate`].
+/// Counts right passwords of an account against its limit. See [`RequestContext::password_rate`].
 pub struct PasswordRate {
     site: web::Data<Site>,
     act: Act,
@@ -57,7 +57,7 @@ impl PasswordRate {
     }
 }
 
-impl Desk {
+impl RequestContext {
     /// The device secrets that this browser brought, one for each account that signed in on it.
     pub fn device_secrets(&self) -> Vec<Secret> {
         self.site.cookies.device_secrets(self.req.headers())
@@ -168,7 +168,7 @@ impl Desk {
     }
 }
 
-impl FromRequest for Desk {
+impl FromRequest for RequestContext {
     type Error = Error;
     type Future = std::future::Ready<Result<Self>>;
 

@@ -22,7 +22,7 @@ use crate::{
         session::{LoginForm, Record, SessionKey, Sessions, statements},
     },
     web::{
-        context::{Desk, PasswordRate},
+        context::{PasswordRate, RequestContext},
         rates::Act,
     },
 };
@@ -44,18 +44,18 @@ pub struct Visit {
 
 impl Visit {
     /// From what a request tells.
-    pub fn new(desk: &Desk) -> Self {
-        let facts = &desk.facts;
+    pub fn new(context: &RequestContext) -> Self {
+        let facts = &context.facts;
         Self {
             presented: facts.presented_key(),
             form: None,
-            device_secrets: desk.device_secrets(),
+            device_secrets: context.device_secrets(),
             device_name: None,
             ip: facts.ip.clone(),
             client: Unread {
                 user_agent: facts.user_agent.clone(),
                 hints: facts.hints.clone(),
-                has_touch_screen: desk.req.query_string().split('&').any(|pair| pair == "touch=1"),
+                has_touch_screen: context.req.query_string().split('&').any(|pair| pair == "touch=1"),
             },
             installed: None,
             zone: facts.browser_zone.clone(),
@@ -63,8 +63,8 @@ impl Visit {
     }
 
     /// With the visitor cookie, which makes one login of what is sent twice.
-    pub fn by_form(desk: &Desk) -> Self {
-        Self { form: desk.login_form(), ..Self::new(desk) }
+    pub fn by_form(context: &RequestContext) -> Self {
+        Self { form: context.login_form(), ..Self::new(context) }
     }
 
     /// What the login is known by when it is sent again, what names its session first. A session key outlives the visitor
@@ -115,9 +115,9 @@ impl Welcome {
     ///
     /// # Errors
     /// Never in practice: what is set is well formed.
-    pub fn let_in(&self, desk: &Desk, mut answer: HttpResponse) -> Result<HttpResponse> {
-        desk.hand_over(&self.key, &self.account.id)?;
-        desk.remember_devices(&self.device_secrets, &mut answer)?;
+    pub fn let_in(&self, context: &RequestContext, mut answer: HttpResponse) -> Result<HttpResponse> {
+        context.hand_over(&self.key, &self.account.id)?;
+        context.remember_devices(&self.device_secrets, &mut answer)?;
         Ok(answer)
     }
 }
@@ -127,10 +127,10 @@ impl Welcome {
 /// # Errors
 /// [`Error::TooManyAttempts`], [`Error::TooFast`]; or when the database is away or too many passwords
 /// wait to be checked.
-pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
-    let rate = desk.password_rate(Act::SignIn, email)?;
-    let outcome = check(desk, email, password, visit, rate).await;
-    desk.sessions.db.metrics().login(match &outcome {
+pub async fn log_in(context: &RequestContext, email: &EmailAddress, password: String, visit: Visit) -> Result<Outcome> {
+    let rate = context.password_rate(Act::SignIn, email)?;
+    let outcome = check(context, email, password, visit, rate).await;
+    context.sessions.db.metrics().login(match &outcome {
         Ok(Outcome::Welcome(_)) => "welcome",
         Ok(Outcome::Refused) => "refused",
         Err(Error::TooManyAttempts(_)) => "throttled",
@@ -140,14 +140,14 @@ pub async fn log_in(desk: &Desk, email: &EmailAddress, password: String, visit: 
 }
 
 async fn check(
-    desk: &Desk,
+    context: &RequestContext,
     email: &EmailAddress,
     password: String,
     visit: Visit,
     rate: PasswordRate,
 ) -> Result<Outcome> {
-    let (prover, claim) = (desk.prover.clone(), desk.claim(email)?);
-    let node = Sessions::clone(&desk.sessions);
+    let (prover, claim) = (context.prover.clone(), context.claim(email)?);
+    let node = Sessions::clone(&context.sessions);
     password_proof::to_the_end(async move {
         // A form that was sent twice is one login: the second one finds what came of the first.
         let _turn = match &visit.form {
@@ -177,13 +177,13 @@ async fn settle(conn: &mut Conn<'_>, checked: Checked, visit: Visit, node: &Sess
 ///
 /// # Errors
 /// As for [`log_in`].
-pub async fn log_in_again(desk: &Desk, typed: &str, password: String) -> Result<Option<Box<Welcome>>> {
-    let visit = Visit::by_form(desk);
+pub async fn log_in_again(context: &RequestContext, typed: &str, password: String) -> Result<Option<Box<Welcome>>> {
+    let visit = Visit::by_form(context);
     let (names, Ok(email)) = (visit.names(), EmailAddress::known(typed)) else {
         return Ok(None);
     };
-    let rate = desk.password_rate(Act::SignIn, &email)?;
-    let (node, email_key) = (Sessions::clone(&desk.sessions), email.key().to_owned());
+    let rate = context.password_rate(Act::SignIn, &email)?;
+    let (node, email_key) = (Sessions::clone(&context.sessions), email.key().to_owned());
     let keys = node.keys.clone();
     let begun = async move |conn: &mut Conn<'_>| {
         let found = account::find_credentials(conn, &email_key).await?;
@@ -192,7 +192,7 @@ pub async fn log_in_again(desk: &Desk, typed: &str, password: String) -> Result<
     if node.db.read(begun).await?.is_none() {
         return Ok(None);
     }
-    let (prover, claim) = (desk.prover.clone(), desk.claim(&email)?);
+    let (prover, claim) = (context.prover.clone(), context.claim(&email)?);
     password_proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;
         if checked.is_right() {

@@ -12,7 +12,7 @@ use crate::{
         device::known,
         session::{CurrentUser, Reach},
     },
-    web::{context::Desk, rates::Act},
+    web::{context::RequestContext, rates::Act},
 };
 
 /// Ends something, if this session still lives to do it, and its password was given lately. If it ended itself, its cookie
@@ -20,9 +20,9 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such thing; or when the database is away.
-pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Result<Done> {
-    let (acting, ip) = (user.acting(), desk.facts.ip.clone());
-    let carried_out = desk
+pub(super) async fn end(context: &RequestContext, user: &CurrentUser, ending: Ending) -> Result<Done> {
+    let (acting, ip) = (user.acting(), context.facts.ip.clone());
+    let carried_out = context
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
@@ -33,11 +33,11 @@ pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Resu
         })
         .await?;
     match carried_out {
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
         Some(None) => Err(Error::NotFound),
         Some(Some(done)) => {
             if done.own {
-                desk.goodbye(true);
+                context.goodbye(true);
             }
             Ok(done)
         }
@@ -48,14 +48,14 @@ pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Resu
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has no such device; or when the database is away.
-pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
+pub(super) async fn rename(context: &RequestContext, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
     if !is_id(id) {
         return Err(Error::NotFound);
     }
-    desk.count(Act::Change, user, 1)?;
+    context.count(Act::Change, user, 1)?;
     let (id, name) = (id.to_owned(), name.to_owned());
-    let (acting, event) = (user.acting(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
-    let renamed = desk
+    let (acting, event) = (user.acting(), user.event(Kind::DeviceRenamed).ip(context.facts.ip.as_deref()));
+    let renamed = context
         .sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
@@ -73,7 +73,7 @@ pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str
         })
         .await?;
     match renamed {
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
         Some(false) => Err(Error::NotFound),
         Some(true) => Ok(()),
     }

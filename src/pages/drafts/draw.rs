@@ -20,7 +20,7 @@ use crate::{
         session::CurrentUser,
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::{Lost, form_again_after},
         forms,
         layout::{self, Page, When},
@@ -102,7 +102,7 @@ pub(super) struct Again {
 
 pub(super) async fn shown_again(
     status: StatusCode,
-    desk: &Desk,
+    context: &RequestContext,
     user: &CurrentUser,
     fields: Fields,
     notice: Option<String>,
@@ -110,8 +110,8 @@ pub(super) async fn shown_again(
 ) -> Result<HttpResponse> {
     let typed = fields.text.is_some().then(|| typed(&fields, error));
     let again = Again { open: fields.draft.clone(), notice, typed, ..Again::default() };
-    match draw(status, desk, user, again).await {
-        Err(error) if fields.text.is_some() => unsaved(error, desk, user, &fields),
+    match draw(status, context, user, again).await {
+        Err(error) if fields.text.is_some() => unsaved(error, context, user, &fields),
         answer => answer,
     }
 }
@@ -122,14 +122,19 @@ fn typed(fields: &Fields, error: Option<String>) -> Writing {
 }
 
 /// Where something cannot be saved just now there is no list to show, only what was typed.
-pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
-    let token = forms::token(&desk.site, &desk.req)?;
+pub(super) fn unsaved(
+    error: Error,
+    context: &RequestContext,
+    user: &CurrentUser,
+    fields: &Fields,
+) -> Result<HttpResponse> {
+    let token = forms::token(&context.site, &context.req)?;
     let notice = match &error {
         Error::TooFast(_) => "That was a lot in a short time. Nothing is lost: wait a little, then save once more.",
         _ => "Sessile cannot save just now. Nothing is lost: save once more shortly.",
     };
     let template = DraftsPage {
-        page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
+        page: Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts"),
         token: token.value,
         account: user.account.id.clone(),
         revision: String::new(),
@@ -144,10 +149,15 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
     form_again_after(error, "", Lost::Nothing, |status, _| layout::answer(status, &template))
 }
 
-pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+pub(super) async fn draw(
+    status: StatusCode,
+    context: &RequestContext,
+    user: &CurrentUser,
+    again: Again,
+) -> Result<HttpResponse> {
     let who = user.who();
     let (asked, after) = (again.open.clone(), again.after);
-    let (list, open, arrivals) = desk
+    let (list, open, arrivals) = context
         .sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
@@ -170,13 +180,13 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
         (None, None, "new") => Some(Writing::new(book::random_uuid()?)?),
         (None, None, _) => open.first().map(|draft| Writing::of(draft, user)).transpose()?,
     };
-    let token = forms::token(&desk.site, &desk.req)?;
-    let page = Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts");
+    let token = forms::token(&context.site, &context.req)?;
+    let page = Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts");
     let template = DraftsPage {
-        page: page.asking(&desk.req, &arrivals, user.now),
+        page: page.asking(&context.req, &arrivals, user.now),
         token: token.value,
         account: user.account.id.clone(),
-        revision: list.revision.seal(&user.account.id, &desk.site.keys)?,
+        revision: list.revision.seal(&user.account.id, &context.site.keys)?,
         done: again.done,
         notice: again.notice,
         rows: list.heads.iter().map(|draft| Row::of(draft, &list.in_two, &again.open, user)).collect(),

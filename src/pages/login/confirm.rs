@@ -25,7 +25,7 @@ use crate::{
         },
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::form_again,
         forms::{self, Form},
         layout::{self, Page},
@@ -88,9 +88,9 @@ struct Again {
 ///
 /// # Errors
 /// Without a login, when there is nothing of what is to be ended, or when the database is away.
-pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let asked = what_was_asked(&desk, &user, &query.next, &query.then).await?;
-    form(StatusCode::OK, &desk, &user, asked)
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
+    let asked = what_was_asked(&context, &user, &query.next, &query.then).await?;
+    form(StatusCode::OK, &context, &user, asked)
 }
 
 /// `POST /confirm`
@@ -98,48 +98,48 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
 /// # Errors
 /// Without a login, or when there is nothing of what is to be ended. A wrong password, too many of them and a database
 /// that is away show the form again.
-pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { password, next, then } = sent.fields;
-    let after = return_to::own_address(&desk.site.public, &next);
+    let after = return_to::own_address(&context.site.public, &next);
     let after = after.as_deref().unwrap_or(return_to::HOME);
     let user = match user {
         Ok(user) => user,
-        Err(error) => return desk.go_on_by_login(error, after),
+        Err(error) => return context.go_on_by_login(error, after),
     };
-    let again = what_was_asked(&desk, &user, &next, &then).await?;
+    let again = what_was_asked(&context, &user, &next, &then).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
     }
     if password.is_empty() {
         let password_error = Some("Enter your password.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { password_error, ..again });
     }
-    match confirm(&desk, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
-        Ok(Confirmed::Ended) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
+    match confirm(&context, &user, password, again.then.clone()).await {
+        Ok(Confirmed::Yes(key, done)) => go_on(&context, &user, &again, &key, &done),
+        Ok(Confirmed::Ended) => context.go_on_by_login(context.ended_meanwhile().await?, after),
         Ok(Confirmed::No) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
-            form(StatusCode::UNAUTHORIZED, &desk, &user, Again { password_error, ..again })
+            form(StatusCode::UNAUTHORIZED, &context, &user, Again { password_error, ..again })
         }
         Err(error @ Error::TooManyAttempts(_)) => form_again(error, |status, words| {
-            form(status, &desk, &user, Again { password_error: Some(words), ..again })
+            form(status, &context, &user, Again { password_error: Some(words), ..again })
         }),
         Err(error) => {
-            form_again(error, |status, words| form(status, &desk, &user, Again { notice: Some(words), ..again }))
+            form_again(error, |status, words| form(status, &context, &user, Again { notice: Some(words), ..again }))
         }
     }
 }
 
-async fn what_was_asked(desk: &Desk, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
-    let next = return_to::own_address(&desk.site.public, next);
+async fn what_was_asked(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+    let next = return_to::own_address(&context.site.public, next);
     if then.is_empty() {
         return Ok(Again { next, ..Again::default() });
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
     let (who, asked) = (user.who(), then.clone());
     let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &asked).await;
-    let effect = desk.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
+    let effect = context.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
     Ok(Again { next, then: Some(then), effect, ..Again::default() })
 }
 
@@ -226,13 +226,19 @@ impl Effect {
     }
 }
 
-fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done: &Done) -> Result<HttpResponse> {
+fn go_on(
+    context: &RequestContext,
+    user: &CurrentUser,
+    again: &Again,
+    key: &SessionKey,
+    done: &Done,
+) -> Result<HttpResponse> {
     if done.own {
-        desk.goodbye(true);
+        context.goodbye(true);
         let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
         return Ok(signed_out(after, &user.record.id));
     }
-    desk.hand_over(key, &user.account.id)?;
+    context.hand_over(key, &user.account.id)?;
     Ok(layout::see_other(match (&again.then, &again.next) {
         (Some(Ending::NotMe(_)), _) => NEW_PASSWORD,
         (_, Some(next)) => next,
@@ -248,14 +254,19 @@ enum Confirmed {
     Ended,
 }
 
-async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
-    let Some(old) = desk.facts.presented_key() else {
+async fn confirm(
+    context: &RequestContext,
+    user: &CurrentUser,
+    password: String,
+    then: Option<Ending>,
+) -> Result<Confirmed> {
+    let Some(old) = context.facts.presented_key() else {
         return Ok(Confirmed::Ended);
     };
-    let rate = desk.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
-    let node = Sessions::clone(&desk.sessions);
-    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
-    let (user, ip) = (user.clone(), desk.facts.ip.clone());
+    let rate = context.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
+    let node = Sessions::clone(&context.sessions);
+    let (prover, claim) = (context.prover.clone(), context.claim_again(user)?);
+    let (user, ip) = (user.clone(), context.facts.ip.clone());
     password_proof::to_the_end(async move {
         let checked = prover.check(claim, password).await?;
         if checked.is_right() {
@@ -304,12 +315,12 @@ fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
     page.to_owned()
 }
 
-fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let Again { next, then, effect, notice, password_error } = again;
     let (heading, lead, go_on) = effect.in_words(then.as_ref());
-    let token = forms::token(&desk.site, &desk.req)?.value;
+    let token = forms::token(&context.site, &context.req)?.value;
     let template = ConfirmPage {
-        page: Page::new(&desk.req, &heading),
+        page: Page::new(&context.req, &heading),
         token,
         email: user.account.email.clone(),
         heading,

@@ -16,7 +16,7 @@ use crate::{
         session::Sessions,
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         forms::Form,
         layout::{self, Page},
         return_to,
@@ -54,12 +54,12 @@ enum Link {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
+pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
     let setup = query.into_inner().token;
     let secret = Secret::presented(&*setup);
-    match judge_now(&desk, &secret).await? {
-        Link::Good => form(StatusCode::OK, &desk, AccountForm { setup, usable: true, ..AccountForm::default() }),
-        refused => refuse(&desk, refused),
+    match judge_now(&context, &secret).await? {
+        Link::Good => form(StatusCode::OK, &context, AccountForm { setup, usable: true, ..AccountForm::default() }),
+        refused => refuse(&context, refused),
     }
 }
 
@@ -67,43 +67,43 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
 ///
 /// # Errors
 /// What is neither bad input nor a database that is away: those show the form again.
-pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
+pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { token, email, name, password } = sent.fields;
     let setup = if token.is_empty() { query.into_inner().token } else { token };
     let again = AccountForm { setup, email, name, usable: true, ..AccountForm::default() };
     if !sent.is_fresh {
-        if desk.is_signed_in_as(&again.email) {
+        if context.is_signed_in_as(&again.email) {
             return Ok(layout::see_other(return_to::HOME));
         }
         let problem = Some(not_fresh(sent.is_without_cookies));
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, AccountForm { problem, ..again });
     }
     let link = Secret::presented(&*again.setup);
-    match judge_now(&desk, &link).await {
+    match judge_now(&context, &link).await {
         Ok(Link::Good) => {}
-        Ok(Link::NotNeeded) => return owner_again(&desk, again, password).await,
-        Ok(Link::Bad) => return refuse(&desk, Link::Bad),
-        Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
+        Ok(Link::NotNeeded) => return owner_again(&context, again, password).await,
+        Ok(Link::Bad) => return refuse(&context, Link::Bad),
+        Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
     let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
-        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
+        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
-    match create_owner(&desk, link, typed).await {
-        Ok(Created::Owner(welcome)) => welcome.let_in(&desk, layout::see_other(return_to::HOME)),
-        Ok(Created::Refused(Link::NotNeeded)) => owner_again(&desk, again, password).await,
-        Ok(Created::Refused(link)) => refuse(&desk, link),
-        Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
-        Err(error) => again.again(error, |status, again| form(status, &desk, again)),
+    match create_owner(&context, link, typed).await {
+        Ok(Created::Owner(welcome)) => welcome.let_in(&context, layout::see_other(return_to::HOME)),
+        Ok(Created::Refused(Link::NotNeeded)) => owner_again(&context, again, password).await,
+        Ok(Created::Refused(link)) => refuse(&context, link),
+        Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &context, again.address_taken()),
+        Err(error) => again.again(error, |status, again| form(status, &context, again)),
     }
 }
 
 /// There is an owner: whom this very form has created, if it was sent twice. Anybody else is told no more than that.
-async fn owner_again(desk: &Desk, again: AccountForm, password: String) -> Result<HttpResponse> {
-    match sign_in::log_in_again(desk, &again.email, password).await {
-        Ok(Some(welcome)) => welcome.let_in(desk, layout::see_other(return_to::HOME)),
-        Ok(None) => refuse(desk, Link::NotNeeded),
-        Err(error) => again.again(error, |status, again| form(status, desk, again)),
+async fn owner_again(context: &RequestContext, again: AccountForm, password: String) -> Result<HttpResponse> {
+    match sign_in::log_in_again(context, &again.email, password).await {
+        Ok(Some(welcome)) => welcome.let_in(context, layout::see_other(return_to::HOME)),
+        Ok(None) => refuse(context, Link::NotNeeded),
+        Err(error) => again.again(error, |status, again| form(status, context, again)),
     }
 }
 
@@ -115,9 +115,9 @@ enum Created {
 
 /// Creates the owner, uses up the link and begins the owner's session, all or nothing. The link was judged before anything
 /// is counted or hashed, and is judged once more in the transaction.
-async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created> {
-    let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
-    let (prover, door) = (desk.prover.clone(), Door::SetupLink(desk.network()?));
+async fn create_owner(context: &RequestContext, link: Secret, typed: Typed) -> Result<Created> {
+    let (node, visit) = (Sessions::clone(&context.sessions), Visit::by_form(context));
+    let (prover, door) = (context.prover.clone(), Door::SetupLink(context.network()?));
     password_proof::to_the_end(async move {
         let (owner, chosen) = typed.choose(&prover, door, Role::Owner).await?;
         let work = async move |conn: &mut Conn<'_>| {
@@ -143,9 +143,9 @@ async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created
     .await
 }
 
-async fn judge_now(desk: &Desk, link: &Secret) -> Result<Link> {
+async fn judge_now(context: &RequestContext, link: &Secret) -> Result<Link> {
     let link = link.clone();
-    desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &link).await).await
+    context.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &link).await).await
 }
 
 async fn judge(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
@@ -156,19 +156,19 @@ async fn judge(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
     Ok(if good { Link::Good } else { Link::Bad })
 }
 
-fn refuse(desk: &Desk, link: Link) -> Result<HttpResponse> {
+fn refuse(context: &RequestContext, link: Link) -> Result<HttpResponse> {
     let words = match link {
         Link::NotNeeded => "This link has been used. Sessile has an owner, so you can sign in.",
         Link::Good | Link::Bad => {
             "This link is not good any more. Restart Sessile and open the link that it prints; it works for a day."
         }
     };
-    form(StatusCode::FORBIDDEN, desk, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
+    form(StatusCode::FORBIDDEN, context, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
 }
 
-fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
-    desk.form(|token| {
-        let page = Page::new(&desk.req, "Set up");
+fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> Result<HttpResponse> {
+    context.form(|token| {
+        let page = Page::new(&context.req, "Set up");
         let (heading, lead) = ("Set up Sessile", "You will be its owner. It takes a minute.");
         layout::answer(status, &AccountForm { page, token, action: "/setup", heading, lead, ..template })
     })

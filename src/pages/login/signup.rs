@@ -19,7 +19,7 @@ use crate::{
         session::Sessions,
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         forms::Form,
         layout::{self, Page},
         return_to,
@@ -39,12 +39,12 @@ pub struct Fields {
 ///
 /// # Errors
 /// [`Error::NotFound`] where it is not allowed; or when the database is away.
-pub async fn show(desk: Desk) -> Result<HttpResponse> {
-    if desk.facts.live().is_some() {
+pub async fn show(context: RequestContext) -> Result<HttpResponse> {
+    if context.facts.live().is_some() {
         return Ok(layout::see_other(return_to::HOME));
     }
-    must_be_open(&desk).await?;
-    form(StatusCode::OK, &desk, AccountForm::default())
+    must_be_open(&context).await?;
+    form(StatusCode::OK, &context, AccountForm::default())
 }
 
 /// `POST /signup`
@@ -52,47 +52,47 @@ pub async fn show(desk: Desk) -> Result<HttpResponse> {
 /// # Errors
 /// [`Error::NotFound`] where it is not allowed. Bad input, too many tries and a database that is away show the form
 /// again.
-pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
-    must_be_open(&desk).await?;
+pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
+    must_be_open(&context).await?;
     let Fields { email, name, password } = sent.fields;
     let again = AccountForm { email, name, ..AccountForm::default() };
     if !sent.is_fresh {
-        if desk.is_signed_in_as(&again.email) {
+        if context.is_signed_in_as(&again.email) {
             return Ok(layout::see_other(return_to::HOME));
         }
         let problem = Some(not_fresh(sent.is_without_cookies));
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, AccountForm { problem, ..again });
     }
-    match sign_in::log_in_again(&desk, &again.email, password.clone()).await {
-        Ok(Some(welcome)) => return welcome.let_in(&desk, layout::see_other(return_to::HOME)),
+    match sign_in::log_in_again(&context, &again.email, password.clone()).await {
+        Ok(Some(welcome)) => return welcome.let_in(&context, layout::see_other(return_to::HOME)),
         Ok(None) => {}
-        Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
+        Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
     let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
-        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
+        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
-    match create(&desk, typed).await {
-        Ok(Some(welcome)) => welcome.let_in(&desk, layout::see_other(return_to::HOME)),
-        Ok(None) => match sign_in::log_in_again(&desk, &again.email, password).await? {
-            Some(welcome) => welcome.let_in(&desk, layout::see_other(return_to::HOME)),
-            None => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+    match create(&context, typed).await {
+        Ok(Some(welcome)) => welcome.let_in(&context, layout::see_other(return_to::HOME)),
+        Ok(None) => match sign_in::log_in_again(&context, &again.email, password).await? {
+            Some(welcome) => welcome.let_in(&context, layout::see_other(return_to::HOME)),
+            None => form(StatusCode::UNPROCESSABLE_ENTITY, &context, again.address_taken()),
         },
-        Err(error) => again.again(error, |status, again| form(status, &desk, again)),
+        Err(error) => again.again(error, |status, again| form(status, &context, again)),
     }
 }
 
-async fn must_be_open(desk: &Desk) -> Result<()> {
-    let open = desk.site.signup == Signup::Open
-        && desk.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await?;
+async fn must_be_open(context: &RequestContext) -> Result<()> {
+    let open = context.site.signup == Signup::Open
+        && context.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await?;
     if open { Ok(()) } else { Err(Error::NotFound) }
 }
 
 /// Counts the try, hashes the password, creates the account and begins its session, all or nothing; `None` when the
 /// address is taken.
-async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
-    let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
-    let (prover, door) = (desk.prover.clone(), Door::SignUp(desk.network()?));
+async fn create(context: &RequestContext, typed: Typed) -> Result<Option<Welcome>> {
+    let (node, visit) = (Sessions::clone(&context.sessions), Visit::by_form(context));
+    let (prover, door) = (context.prover.clone(), Door::SignUp(context.network()?));
     password_proof::to_the_end(async move {
         let (new, chosen) = typed.choose(&prover, door, Role::Member).await?;
         let work = async move |conn: &mut Conn<'_>| {
@@ -110,9 +110,9 @@ async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
     .await
 }
 
-fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
-    desk.form(|token| {
-        let page = Page::new(&desk.req, "Create account");
+fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> Result<HttpResponse> {
+    context.form(|token| {
+        let page = Page::new(&context.req, "Create account");
         let (heading, lead) = ("Create account", "You stay signed in on this device, and can sign in on others.");
         let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, ..template };
         layout::answer(status, &form)
