@@ -21,8 +21,8 @@ use crate::{
     pages::ops::{LiveSessions, Readiness},
     records::{
         account::hasher::Hasher,
+        hub::Hub,
         instance::{self, history},
-        news::Hub,
         session::Sessions,
     },
     web::{limits::Limits, site::Site},
@@ -66,7 +66,7 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
     // What a request waits for at most.
     let limit = settings.pool_timeout + settings.statement_timeout;
-    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));
+    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit, crate::pages::pwa::check));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
     let news = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
     let metrics = sessions.db.metrics().clone();
