@@ -1,8 +1,8 @@
 //! The repository: its layers, its two sets of migrations, what it gives to operators, and what its docs claim.
 
 mod actions;
-mod imports;
 mod claims;
+mod imports;
 mod links;
 mod migrations;
 mod module_graph;
