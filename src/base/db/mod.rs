@@ -34,7 +34,7 @@ pub use self::{
     anchor_rows::{AnchorRow, AnchorRows},
     conn::{Conn, EngineConn, Epilogue},
     draft_rows::{DraftRow, DraftRows},
-    express::{Merged, Now, before_now, from_now, merged, now, octet_length, substr},
+    express::{Merged, Now, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
     inspect::Schema,
     instant::Instant,
     marks::Marks,

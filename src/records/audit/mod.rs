@@ -15,7 +15,7 @@ pub mod retention;
 pub mod verify;
 pub mod wipe;
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable};
+use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable};
 
 pub use self::chain::is_begun;
 pub use self::page::{Cursor, MOST_A_PAGE, Page, Topic, newest, newest_before, of_kinds, page};
@@ -83,8 +83,7 @@ pub const SYSTEM: &str = "system";
 pub const HERE: &str = "here";
 
 /// Something that happened.
-#[derive(Debug, Clone, Insertable)]
-#[diesel(table_name = audit)]
+#[derive(Debug, Clone)]
 pub struct Event {
     kind: Kind,
     account_id: Option<String>,
@@ -95,10 +94,8 @@ pub struct Event {
     ip: Option<String>,
     detail: Option<String>,
     /// It is nothing that happened: it has the count of those before it recorded, if their hour is over.
-    #[diesel(skip_insertion)]
     only_closes: bool,
     /// It came with a confirmation, which says as much.
-    #[diesel(skip_insertion)]
     of_confirmation: bool,
 }
 
@@ -180,7 +177,7 @@ impl Event {
 #[diesel(table_name = audit)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Recorded {
-    /// Grows with time.
+    /// The account's own number: 1 is its first event.
     pub id: i64,
     /// When, by the database's clock.
     pub at: Instant,

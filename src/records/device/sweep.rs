@@ -10,6 +10,7 @@ use diesel::{
     dsl::{exists, not},
 };
 
+use super::owners;
 use crate::base::{
     db::{
         Conn, Db, Instant, Locked, before_now, find, run,
@@ -45,7 +46,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::account_id).eq(devices::account_id))
         .filter(others.field(devices::acknowledged_at).is_not_null())
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
-    let ids: Vec<String> = run!(
+    let found: Vec<(String, String)> = run!(
         conn,
         load(Locked::free(
             devices::table
@@ -54,10 +55,12 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
                 .filter(devices::acknowledged_at.is_null().or(exists(later_known)))
                 .order(devices::last_seen)
                 .limit(BATCH)
-                .select(devices::id)
+                .select((devices::account_id, devices::id))
         ))
     )?;
-    delete(conn, &ids).await
+    let (accounts, ids): (Vec<&str>, Vec<&str>) =
+        found.iter().map(|(account, id)| (account.as_str(), id.as_str())).unzip();
+    delete(conn, &accounts, &ids).await
 }
 
 /// Of the devices of an account that nobody has answered for, forgets those that came long before others and are not signed
@@ -83,20 +86,28 @@ pub(super) async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<(
                 .select(devices::id)
         )
     )?;
-    delete(conn, &ids).await.map(drop)
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    delete(conn, &[account_id], &ids).await.map(drop)
 }
 
-async fn delete(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
+/// Deletes devices of these accounts, with what tells whose their secrets are.
+async fn delete(conn: &mut Conn<'_>, accounts: &[&str], ids: &[&str]) -> Result<usize> {
     if ids.is_empty() {
         return Ok(0);
     }
-    run!(conn, execute(diesel::delete(devices::table.filter(devices::id.eq_any(ids)))))
+    let those = devices::table.filter(devices::account_id.eq_any(accounts)).filter(devices::id.eq_any(ids));
+    let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(those).returning(devices::secret_hash)))?;
+    owners::remove(conn, accounts, &hashes).await?;
+    Ok(hashes.len())
 }
 
 /// The sessions of a device that have not ended.
 macro_rules! going_on {
     () => {
-        sessions::table.filter(sessions::device_id.eq(devices::id.nullable())).filter(sessions::ended_at.is_null())
+        sessions::table
+            .filter(sessions::account_id.eq(devices::account_id))
+            .filter(sessions::device_id.eq(devices::id.nullable()))
+            .filter(sessions::ended_at.is_null())
     };
 }
 use going_on;

@@ -93,7 +93,9 @@ impl<'s> Call<'s> {
     /// What the sender's program says of itself and its device, before what the person did.
     pub(super) async fn note(&mut self, conn: &mut Conn<'_>, facts: &Facts) -> Result<()> {
         let Some(id) = self.sender.who.device_id.as_deref() else { return Ok(()) };
-        let Some(Named { name, was }) = known::note_facts(conn, id, facts).await? else { return Ok(()) };
+        let Some(Named { name, was }) = known::note_facts(conn, &self.sender.who.account_id, id, facts).await? else {
+            return Ok(());
+        };
         if let Some(was) = was {
             let event = self.event(Kind::DeviceRenamed).device(Some(id), Some(&name));
             self.events.push(event.detail(&format!("was {was}")));
@@ -232,7 +234,9 @@ impl<'s> Call<'s> {
             return Ok(());
         }
         let is_news = match &self.sender.who.device_id {
-            Some(device) => known::note_sync(conn, device, self.book.is_more_than_edited).await?,
+            Some(device) => {
+                known::note_sync(conn, &self.sender.who.account_id, device, self.book.is_more_than_edited).await?
+            }
             None => true,
         };
         if is_news {

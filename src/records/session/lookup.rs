@@ -159,7 +159,7 @@ impl Sessions {
                 let expired = sweep::expire(conn, std::slice::from_ref(&ended)).await?;
                 if expired > 0 {
                     let used = sessions::used_after_end_at.eq(now().nullable());
-                    run!(conn, execute(diesel::update(sessions::table.find(&ended)).set(used)))?;
+                    run!(conn, execute(diesel::update(sessions::table.filter(sessions::id.eq(&ended))).set(used)))?;
                 }
                 Ok(expired)
             })

@@ -102,7 +102,7 @@ impl Sessions {
                     return Ok(());
                 };
                 let name = match &device {
-                    Some(device) => find!(conn, first(devices::table.find(device).select(devices::name)))?,
+                    Some(device) => find!(conn, first(devices::table.find((&account, device)).select(devices::name)))?,
                     None => None::<String>,
                 };
                 let event = Event::of(audit::Kind::SessionUsedAfterEnd, &account)

@@ -1,0 +1,35 @@
+//! Finds the account of a device's secret. A browser brings the secrets of all its devices, and only this table tells whose
+//! they are. Called by [`device`](super) and its sweep, whenever a device's secret changes or the device goes.
+//!
+//! Invariant: the table holds the hash of each device's present secret, and no others.
+
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+
+use crate::base::{
+    db::{Conn, run, schema::account_of_device_secret as secrets},
+    error::Result,
+    secret::Secret,
+};
+
+/// Those of these secrets that belong to other accounts' devices.
+pub(super) async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Vec<Secret>) -> Result<Vec<Secret>> {
+    if secrets.is_empty() {
+        return Ok(secrets);
+    }
+    let hashes: Vec<Vec<u8>> = secrets.iter().map(Secret::hash).collect();
+    let others = secrets::table.filter(secrets::secret_hash.eq_any(hashes)).filter(secrets::account_id.ne(account_id));
+    let known: Vec<Vec<u8>> = run!(conn, load(others.select(secrets::secret_hash)))?;
+    Ok(secrets.into_iter().filter(|secret| known.contains(&secret.hash())).collect())
+}
+
+/// Adds the present secret of one of the account's devices.
+pub(super) async fn add(conn: &mut Conn<'_>, account_id: &str, hash: &[u8]) -> Result<()> {
+    let row = (secrets::secret_hash.eq(hash), secrets::account_id.eq(account_id));
+    run!(conn, execute(diesel::insert_into(secrets::table).values(row).on_conflict_do_nothing())).map(drop)
+}
+
+/// Removes secrets of these accounts' devices.
+pub(super) async fn remove(conn: &mut Conn<'_>, accounts: &[&str], hashes: &[Vec<u8>]) -> Result<()> {
+    let own = secrets::table.filter(secrets::secret_hash.eq_any(hashes)).filter(secrets::account_id.eq_any(accounts));
+    run!(conn, execute(diesel::delete(own))).map(drop)
+}
