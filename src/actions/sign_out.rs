@@ -1,34 +1,14 @@
-//! A session is logged out by whoever has its key, or one that it had before a rotation. Called by the pages and the API of
-//! signing out, by the sync, and by the [`store`](crate::records::session::store).
+//! A session is logged out by whoever has its key, or one that it had before a rotation, if its id is named too. Called by
+//! the sync.
 //!
 //! Invariant: what is answered with success has ended, whatever key the session has by then.
 
-use crate::base::{
-    db::Conn,
-    error::{EndedBecause, Result},
-    text::is_id,
-};
-use crate::records::session::{EndReason, SessionKey, Sessions, ends, former, lookup::Found};
+use crate::base::{db::Conn, error::Result, text::is_id};
+use crate::records::session::{EndReason, SessionKey, Sessions, ends, former};
 
 impl Sessions {
-    /// Ends the session that a key opens, or opened before a rotation, as logged out; whether it lived.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn log_out(&self, key: &SessionKey, ip: Option<String>) -> Result<bool> {
-        let key = key.clone();
-        self.db
-            .write(async move |conn: &mut Conn<'_>| {
-                let Some(held) = former::lock_holder(conn, &key).await? else {
-                    return Ok(false);
-                };
-                let one = ends::Scope::One(held.session_id);
-                Ok(ends::end(conn, &one, EndReason::LoggedOut, &held.account_id, ip.as_deref()).await? == 1)
-            })
-            .await
-    }
-
-    /// The same if one of these ids names that session; an id from before a rotation does too.
+    /// Ends the session that a key opens, or opened before a rotation, as logged out, if one of these ids names it. An id
+    /// from before a rotation names it too.
     ///
     /// # Errors
     /// When the database is away.
@@ -50,16 +30,5 @@ impl Sessions {
                 Ok(ends::end(conn, &one, EndReason::LoggedOut, &held.account_id, ip.as_deref()).await? == 1)
             })
             .await
-    }
-
-    /// Why a session that lived when its request began does not any more.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
-        Ok(match self.find(key).await? {
-            Found::Ended { told, .. } => told.because,
-            Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
-        })
     }
 }

@@ -4,9 +4,9 @@ use super::{open_to_record, say};
 use crate::{
     base::{error::Result, settings::Settings},
     records::{
-        audit::{repeats, retention},
-        device, draft,
-        session::sweep,
+        audit::{self, retention},
+        draft,
+        session::{device_sweep, sweep},
         throttle,
     },
 };
@@ -17,8 +17,8 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let swept = sweep::sweep(&db).await?;
     throttle::count::sweep(&db, settings.address_ttl).await?;
     draft::sweep::sweep(&db).await?;
-    repeats::sweep(&db).await?;
-    device::sweep::sweep(&db).await?;
+    audit::sweep::sweep(&db).await?;
+    device_sweep::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

@@ -16,12 +16,11 @@ use crate::{
     records::{
         account::{self, EmailAddress, strength},
         audit::{self, Kind},
-        device::{
-            self,
-            arrivals::{self, Arrivals},
-        },
+        device::{self},
         session::{
-            CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions, ends, listing,
+            CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions,
+            arrivals::{self, Arrivals},
+            ends, listing,
             statements::{self, Rekeyed},
         },
     },
@@ -246,7 +245,7 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
                 let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
                 ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
                 if let Some(device) = &user.record.device_id {
-                    arrivals::set(conn, &id, device).await?;
+                    device::arrivals::set(conn, &id, device).await?;
                 }
             }
             Ok(Changed::Yes(new))

@@ -23,8 +23,8 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        news::{Hub, Listener, Pending, Subscription},
-        session::{current::Facts, listing::Standing, request::Ended},
+        hub::{Hub, Listener, Notices, Subscription},
+        session::{current::Facts, ended::Ended, listing::Standing},
     },
     web::proxies::{Client, network},
 };
@@ -67,7 +67,7 @@ struct Open {
     hub: Hub,
     session: String,
     expires_at: Instant,
-    pending: Pending,
+    pending: Notices,
     stage: Stage,
     next_beat: Stopwatch,
     next_change: Stopwatch,
@@ -89,7 +89,7 @@ impl Open {
             hub: hub.clone(),
             session,
             expires_at,
-            pending: Pending::default(),
+            pending: Notices::default(),
             stage: Stage::Beginning,
             next_beat: now + HEARTBEAT,
             next_change: now,

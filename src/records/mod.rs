@@ -1,6 +1,7 @@
-//! The rows and the statements on them. The order of the modules below is the order in which they may import each other.
+//! The rows and the statements on them.
 //!
-//! Invariant: a record imports only the records before it.
+//! Invariant: a record imports only the records before it, in this order: news, audit, device, throttle, account, session,
+//! draft, then the others.
 
 pub mod account;
 pub mod audit;

@@ -1,6 +1,6 @@
 //! News: what ends, rotates or changes is told to everybody who has a page open, on every node, once it is committed.
-//! [`ends`](crate::records::session::ends), [`statements`](crate::records::session::statements) and the audit trail announce it in their transactions, so that
-//! no caller can forget; the [`Hub`] of each node hears it and passes it to the open streams.
+//! The statements that end or rotate sessions and the audit trail announce it in their transactions, so that no caller can
+//! forget; the hub of each node hears it and passes it to the open streams.
 //!
 //! Invariant: news carries ids and nothing that opens anything, and is never the only way to learn of an end: each
 //! request reads the row, and who may have missed something asks the database.
@@ -13,11 +13,6 @@ use crate::base::{
     db::{Conn, LONGEST_TEXT, announce, mention},
     error::{Error, Result},
 };
-pub use crate::records::hub::{
-    Hub, Listener,
-    subscription::{Pending, Subscription},
-};
-use crate::records::session::EndReason;
 
 /// Something that happened to sessions, accounts or what belongs to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +61,7 @@ impl News {
 pub(super) async fn ended<'a>(
     conn: &mut Conn<'_>,
     ends: impl Iterator<Item = (&'a str, &'a str)>,
-    reason: EndReason,
+    reason: &str,
 ) -> Result<()> {
     let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (session, account) in ends {
@@ -75,7 +70,7 @@ pub(super) async fn ended<'a>(
     if of.is_empty() {
         return Ok(());
     }
-    let text = News::Ended { reason: reason.as_str().to_owned(), of }.text()?;
+    let text = News::Ended { reason: reason.to_owned(), of }.text()?;
     if text.len() > LONGEST_TEXT {
         return announce(conn, &News::Many.text()?).await;
     }
@@ -123,7 +118,7 @@ mod tests {
     fn eighty_ends_of_one_account_fit_into_one_text() {
         let session = format!("aiq_1795460400123_{}", "a".repeat(22));
         let of = BTreeMap::from([(format!("acc_{}", "a".repeat(22)), vec![session; 80])]);
-        let news = News::Ended { reason: EndReason::PasswordChanged.as_str().into(), of };
+        let news = News::Ended { reason: "password-changed".into(), of };
         assert!(news.text().unwrap().len() < LONGEST_TEXT);
     }
 }

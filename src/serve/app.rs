@@ -17,7 +17,7 @@ use actix_web::{
 use crate::{
     actions::password_proof::Prover,
     pages::ops::{LiveSessions, Readiness},
-    records::{news::Hub, session::Sessions},
+    records::{hub::Hub, session::Sessions},
     serve::routes,
     web::{context, edge, forms, json, origin, request_facts, site::Site},
 };

@@ -26,11 +26,11 @@ use crate::{
     pages::ops::{LiveSessions, Readiness},
     records::{
         account::hasher::Hasher,
-        audit::{repeats, retention},
-        device, draft,
+        audit::{self, retention},
+        draft,
+        hub::Hub,
         instance::{self, history},
-        news::Hub,
-        session::{Sessions, sweep, touch},
+        session::{Sessions, device_sweep, sweep, touch},
         throttle,
     },
     serve::app::Parts,
@@ -316,8 +316,8 @@ async fn sweep_now_and_then(db: &Db, settings: &Settings) {
         }
         counts.see(throttle::count::sweep(db, address_ttl).await);
         drafts.see(draft::sweep::sweep(db).await);
-        repeated.see(repeats::sweep(db).await);
-        devices.see(device::sweep::sweep(db).await);
+        repeated.see(audit::sweep::sweep(db).await);
+        devices.see(device_sweep::sweep(db).await);
         if let Some(wiped @ 1..) = addresses.see(sweep::wipe_addresses(db, address_ttl).await) {
             tracing::info!(wiped, "old addresses were wiped");
         }

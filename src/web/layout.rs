@@ -11,7 +11,7 @@ use crate::{
         db::Instant,
         error::{Error, Result},
     },
-    records::{device::arrivals::Arrivals, session::request},
+    records::session::{arrivals::Arrivals, request},
     web::{
         forms::FormToken,
         opened::{self, Opened},

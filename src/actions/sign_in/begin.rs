@@ -18,7 +18,7 @@ use crate::{
         audit::{self, Event, Kind},
         device::{self, SignIn},
         session::{
-            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, ends,
+            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, device_sweep, ends,
             former::{self, Held},
             listing, statements,
         },
@@ -54,9 +54,12 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
-    let browser = SignIn { presented: visit.device_secrets, next, known, keys: node.keys.clone() };
+    let browser = SignIn { presented: visit.device_secrets, next, known, secrets: node.keys.devices().clone() };
     let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
     let recognized = device::recognize(conn, &account.id, browser, says).await?;
+    if recognized.is_new {
+        device_sweep::make_room(conn, &account.id).await?;
+    }
     // The device's secret from before counts until the new one is seen.
     let nonce = if nonce.is_none() && !recognized.is_new { Some(secret::random_name("")?) } else { nonce };
     let new = NewSession {

@@ -10,8 +10,8 @@ use crate::{
     base::{db::Conn, error::Result},
     records::{
         audit::{self, Kind, Recorded},
-        device::{arrivals, known},
-        session::{CurrentUser, Sessions},
+        device::known,
+        session::{CurrentUser, Sessions, arrivals},
     },
     web::{
         activity_words::{self, Doubtful, EventRow},

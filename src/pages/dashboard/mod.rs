@@ -14,12 +14,10 @@ use crate::{
     },
     records::{
         audit::{self, Kind, Recorded},
-        device::{
-            arrivals::{self, Arrivals},
-            known,
-        },
+        device::known,
         session::{
             CurrentUser, Record, Sessions, Who,
+            arrivals::{self, Arrivals},
             listing::{self, SignedIn},
         },
     },

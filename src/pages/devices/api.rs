@@ -12,11 +12,12 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        device::{
-            self, Client,
-            known::{self, Known},
+        device::{self, Client},
+        session::{
+            CurrentUser, Record, SessionView, Sessions,
+            devices::{self, UsedDevice},
+            listing,
         },
-        session::{CurrentUser, Record, SessionView, Sessions, listing},
     },
     web::{
         context::{Desk, clear_cache},
@@ -98,7 +99,7 @@ pub async fn rename(
     let name = device::check_name(&sent.name)?;
     act::rename(&desk, &user, &id, &name).await?;
     let (account_id, ids) = (user.account.id.clone(), [id.into_inner()]);
-    let one = async move |conn: &mut Conn<'_>| known::those(conn, &account_id, &ids).await;
+    let one = async move |conn: &mut Conn<'_>| devices::those(conn, &account_id, &ids).await;
     let renamed = desk.sessions.db.read(one).await?.pop().ok_or(Error::NotFound)?;
     let living = living(&desk.sessions, &user).await?;
     Ok(HttpResponse::Ok().json(DeviceView::new(renamed, &living, &user)))
@@ -135,7 +136,7 @@ async fn living(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<(Record, 
 
 async fn views(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<DeviceView>> {
     let account_id = user.account.id.clone();
-    let list = async move |conn: &mut Conn<'_>| known::list(conn, &account_id).await;
+    let list = async move |conn: &mut Conn<'_>| devices::list(conn, &account_id).await;
     let known = sessions.db.read(list).await?;
     let living = living(sessions, user).await?;
     let mut views: Vec<DeviceView> = known.into_iter().map(|known| DeviceView::new(known, &living, user)).collect();
@@ -144,7 +145,7 @@ async fn views(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<DeviceView
 }
 
 impl DeviceView {
-    fn new(known: Known, living: &[(Record, Option<String>)], user: &CurrentUser) -> Self {
+    fn new(known: UsedDevice, living: &[(Record, Option<String>)], user: &CurrentUser) -> Self {
         let device = known.device;
         let here = living.iter().filter(|(record, _)| record.device_id.as_deref() == Some(&device.id));
         let (count, last_seen) =

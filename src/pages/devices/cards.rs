@@ -3,10 +3,7 @@
 use crate::{
     actions::end_sessions::Ending,
     base::db::Instant,
-    records::{
-        device::{arrivals::Arrivals, known::Known},
-        session::{CurrentUser, Record},
-    },
+    records::session::{CurrentUser, Record, arrivals::Arrivals, devices::UsedDevice},
     web::layout::When,
 };
 
@@ -47,7 +44,7 @@ pub(super) struct SignIn {
 
 /// A card for each device, the one in use first, then by activity. `living` are the account's living sessions.
 pub(super) fn draw(
-    known: Vec<Known>,
+    known: Vec<UsedDevice>,
     living: &[(Record, Option<String>)],
     user: &CurrentUser,
     arrivals: &Arrivals,
@@ -68,7 +65,7 @@ pub(super) fn draw(
 }
 
 impl Card {
-    fn new(known: Known, here: &[&Record], user: &CurrentUser, arrivals: &Arrivals) -> (Instant, Self) {
+    fn new(known: UsedDevice, here: &[&Record], user: &CurrentUser, arrivals: &Arrivals) -> (Instant, Self) {
         let (device, now) = (known.device, user.now);
         let newest = here.iter().max_by_key(|record| record.last_activity);
         let last = newest.map_or(device.last_seen, |record| record.last_activity.max(device.last_seen));

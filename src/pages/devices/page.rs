@@ -18,9 +18,9 @@ use crate::{
         text::is_id,
     },
     records::{
-        device::{self, arrivals, known},
+        device::{self, known},
         news,
-        session::{CurrentUser, Reach, listing},
+        session::{CurrentUser, Reach, arrivals, devices, listing},
     },
     web::{
         context::{Desk, signed_out, with_retry},
@@ -160,7 +160,8 @@ async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<S
             let Some(who) = acting.hold(conn, Reach::Itself).await? else {
                 return Ok(None);
             };
-            let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
+            let acknowledged =
+                device::arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
             if acknowledged {
                 // Other open pages ask no more.
                 news::changed(conn, std::iter::once(who.account_id.as_str()))?;
@@ -206,7 +207,7 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         .read(async move |conn: &mut Conn<'_>| {
             let account_id = who.account_id.as_str();
             Ok((
-                known::list(conn, account_id).await?,
+                devices::list(conn, account_id).await?,
                 listing::list(conn, account_id).await?,
                 arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
             ))

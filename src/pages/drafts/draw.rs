@@ -15,9 +15,8 @@ use crate::{
         text::{self, is_id},
     },
     records::{
-        device::arrivals,
         draft::{self, Draft, Head, book},
-        session::CurrentUser,
+        session::{CurrentUser, arrivals},
     },
     web::{
         context::{Desk, Lost, form_again_after},

@@ -14,7 +14,10 @@ use crate::{
     },
     records::{
         account::{self, EmailAddress},
-        session::request::{Ended, Hand, RequestFacts, Standing},
+        session::{
+            ended::{Ended, Hand},
+            request::{RequestFacts, Standing},
+        },
     },
     web::{
         context::{Desk, NO_COOKIES, form_again},

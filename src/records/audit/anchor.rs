@@ -15,7 +15,7 @@ use diesel::{
     dsl::max,
 };
 
-use super::{chain::Encoding, mark::NOBODY};
+use super::{encoding::Encoding, mark::NOBODY};
 use crate::base::{
     db::{
         AnchorRow, AnchorRows, Conn, Db, Instant, find, from_now, now, run,

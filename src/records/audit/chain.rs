@@ -15,17 +15,16 @@ use diesel::{
     ExpressionMethods as _, Insertable, QueryDsl as _, SelectableHelper as _,
     dsl::{count_star, max},
 };
-use futures_util::future::LocalBoxFuture;
-use sha2::{Digest as _, Sha256};
 
 use super::{
-    Event, Kind,
+    encoding::{Content, commit, digest, link_message},
+    event::{Event, Kind},
     mark::{self, Mark, NOBODY},
     repeats,
 };
 use crate::base::{
     db::{
-        Conn, Epilogue, Instant, Locked, TrailHead, TrailHeads, UnorderedNumber, find, now, run,
+        Conn, Instant, Locked, TrailHead, TrailHeads, UnorderedNumber, now, run,
         schema::{audit, trails},
     },
     error::{Error, Result},
@@ -38,37 +37,6 @@ const ROWS: usize = 1000;
 const SALT: usize = 16;
 /// What no digest is. What follows a head that is not as it was sealed is chained to this, and so never verifies.
 const TORN: &[u8] = b"torn";
-
-/// What a transaction has recorded so far.
-#[derive(Default)]
-pub(super) struct Pending(Vec<Event>);
-
-impl Pending {
-    pub(super) fn add(&mut self, events: &[Event]) {
-        self.0.extend_from_slice(events);
-    }
-}
-
-impl Epilogue for Pending {
-    fn run<'c>(self: Box<Self>, conn: &'c mut Conn<'_>) -> LocalBoxFuture<'c, Result<()>> {
-        Box::pin(async move { write(conn, self.0).await })
-    }
-}
-
-/// What a link seals of an event, and the event as it is stored.
-pub(super) struct Content<'a> {
-    pub account_id: &'a str,
-    pub seq: i64,
-    pub key_id: &'a str,
-    pub at: Instant,
-    pub kind: &'a str,
-    pub actor: &'a str,
-    pub session_id: Option<&'a str>,
-    pub device_id: Option<&'a str>,
-    pub device_name: Option<&'a str>,
-    pub ip_commit: Option<&'a [u8]>,
-    pub detail: Option<&'a str>,
-}
 
 /// Nothing is NULL, and not the column's default, for which SQLite would need a statement a row.
 #[derive(Insertable)]
@@ -93,7 +61,7 @@ struct Link<'a> {
 }
 
 /// Writes what a transaction has recorded, in three statements.
-async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     let (events, of_nobody): (Vec<Event>, Vec<Event>) =
         events.into_iter().partition(|event| event.account_id.is_some());
     if events.is_empty() {
@@ -148,15 +116,6 @@ async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     });
     let rows: Vec<_> = rows.collect::<Result<_>>()?;
     run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
-}
-
-/// Whether any event was sealed yet.
-///
-/// # Errors
-/// When the database is away.
-pub async fn is_begun(conn: &mut Conn<'_>) -> Result<bool> {
-    let any: Option<String> = find!(conn, first(trails::table.filter(trails::links.gt(0)).select(trails::account_id)))?;
-    Ok(any.is_some())
 }
 
 /// Seals the heads of these accounts, as chains of no links after the events from before; of how many. What another program
@@ -315,29 +274,6 @@ impl<'k> Sealer<'k> {
     }
 }
 
-impl TrailHead {
-    /// Whether the head is as it was sealed; `None` when that key is not in the file.
-    pub(super) fn is_sealed(&self, keys: &TrailKeys) -> Result<Option<bool>> {
-        let (Some(key_id), Some(mac)) = (&self.key_id, &self.mac) else {
-            return Ok(Some(false));
-        };
-        match keys.find(key_id) {
-            Some(key) => Ok(Some(key.of_account(&self.account_id)?.sealed(&self.message(), mac))),
-            None => Ok(None),
-        }
-    }
-
-    fn message(&self) -> Vec<u8> {
-        Encoding::of("sessile trail head 1")
-            .text(Some(&self.account_id))
-            .number(self.links)
-            .number(self.unchained)
-            .bytes(self.digest.as_deref())
-            .text(self.key_id.as_deref())
-            .0
-    }
-}
-
 impl Link<'_> {
     fn content(&self) -> Content<'_> {
         Content {
@@ -353,69 +289,5 @@ impl Link<'_> {
             ip_commit: self.ip_commit.as_deref(),
             detail: self.detail,
         }
-    }
-}
-
-impl Content<'_> {
-    /// So that no two events are encoded alike.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        Encoding::of("sessile trail event 1")
-            .text(Some(self.account_id))
-            .number(self.seq)
-            .text(Some(self.key_id))
-            .number(self.at.micros())
-            .text(Some(self.kind))
-            .text(Some(self.actor))
-            .text(self.session_id)
-            .text(self.device_id)
-            .text(self.device_name)
-            .bytes(self.ip_commit)
-            .text(self.detail)
-            .0
-    }
-}
-
-/// What a link's seal covers: all that was before it, and its own content.
-pub(super) fn link_message(before: &[u8], content: &[u8]) -> Vec<u8> {
-    Encoding::of("sessile trail link 1").bytes(Some(before)).bytes(Some(content)).0
-}
-
-/// What the links come to with this one. It needs no key, so that a link vouches even for those whose key is gone.
-pub(super) fn digest(before: &[u8], content: &[u8], mac: &[u8]) -> Vec<u8> {
-    let all = Encoding::of("sessile trail digest 1").bytes(Some(before)).bytes(Some(content)).bytes(Some(mac));
-    Sha256::digest(all.0).to_vec()
-}
-
-/// What stands for an address in the chain. Without its salt it tells nothing of it.
-pub(super) fn commit(salt: &[u8], ip: &str) -> Vec<u8> {
-    Sha256::new().chain_update(salt).chain_update(ip).finalize().to_vec()
-}
-
-/// Fields one after another, each with its length, and told apart from those that are not there.
-pub(super) struct Encoding(pub(super) Vec<u8>);
-
-impl Encoding {
-    pub(super) fn of(purpose: &str) -> Self {
-        Self(Vec::with_capacity(256)).text(Some(purpose))
-    }
-
-    pub(super) fn bytes(mut self, field: Option<&[u8]>) -> Self {
-        match field {
-            Some(field) => {
-                self.0.push(1);
-                self.0.extend_from_slice(&(field.len() as u64).to_be_bytes());
-                self.0.extend_from_slice(field);
-            }
-            None => self.0.push(0),
-        }
-        self
-    }
-
-    pub(super) fn text(self, field: Option<&str>) -> Self {
-        self.bytes(field.map(str::as_bytes))
-    }
-
-    pub(super) fn number(self, field: i64) -> Self {
-        self.bytes(Some(&field.to_be_bytes()))
     }
 }

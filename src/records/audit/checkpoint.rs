@@ -5,7 +5,7 @@
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 
-use super::chain::Encoding;
+use super::encoding::Encoding;
 use crate::base::{
     db::{Conn, find, run, schema::trail_checkpoints},
     error::Result,

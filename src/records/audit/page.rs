@@ -6,7 +6,7 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _, TextExpressionMethods as _};
 
-use super::{Kind, Recorded};
+use super::event::{Kind, Recorded};
 use crate::base::{
     db::{Conn, run, schema::audit},
     error::{Error, Result},

@@ -9,21 +9,19 @@ use std::time::Duration;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
 
-use super::{Event, Kind};
+use super::event::{Event, Kind};
 use crate::base::{
     db::{
-        Conn, Db, Instant, before_now, now, run,
+        Conn, Instant, before_now, now, run,
         schema::audit_repeats::{self as repeats, dsl},
     },
     error::Result,
 };
 
 /// How long events of a kind count together.
-const WINDOW: Duration = Duration::from_secs(3600);
+pub(super) const WINDOW: Duration = Duration::from_secs(3600);
 /// So many of them are recorded as they are.
 const IN_FULL: i64 = 5;
-/// Accounts that the sweep looks at in one go.
-const BATCH: i64 = 500;
 
 impl Kind {
     /// Whether it can be caused again and again, and each says little more than the one before.
@@ -170,26 +168,4 @@ async fn keep(conn: &mut Conn<'_>, (account, kind): &Key, window: &Window) -> Re
         )
     )
     .map(drop)
-}
-
-/// Ends the hours that are over, in batches, and records what was only counted in them.
-///
-/// # Errors
-/// When the database is away.
-pub async fn sweep(db: &Db) -> Result<()> {
-    loop {
-        let over = repeats::began_at.le(before_now(WINDOW));
-        let find = async move |conn: &mut Conn<'_>| -> Result<Vec<(String, Kind)>> {
-            let some = repeats::table.filter(over).order(repeats::began_at).limit(BATCH);
-            run!(conn, load(some.select((repeats::account_id, repeats::kind))))
-        };
-        let rows = db.read(find).await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        for (account, kind) in rows {
-            let closes = Event { only_closes: true, ..Event::of(kind, &account) };
-            db.write(async move |conn: &mut Conn<'_>| super::record(conn, &[closes]).await).await?;
-        }
-    }
 }

@@ -6,9 +6,10 @@ use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, Selec
 
 pub use super::finding::{Finding, Wrong};
 use super::{
-    Kind, anchor,
-    chain::{self, Content},
+    anchor,
     checkpoint::{self, Checkpoint},
+    encoding::{self, Content},
+    event::Kind,
     mark::{self, Mark},
 };
 use crate::base::{
@@ -271,7 +272,7 @@ impl<'k> Walk<'k> {
         };
         let content = row.content(&self.account_id, seq, key_id).encode();
         let sealed = match self.keys.find(key_id) {
-            Some(key) => key.of_account(&self.account_id)?.sealed(&chain::link_message(&self.digest, &content), mac),
+            Some(key) => key.of_account(&self.account_id)?.sealed(&encoding::link_message(&self.digest, &content), mac),
             None => {
                 self.key_missing.get_or_insert_with(|| (row.id, key_id.clone()));
                 true
@@ -290,7 +291,7 @@ impl<'k> Walk<'k> {
             None => (self.unchecked.0 + 1, row.id),
         };
         self.has_beginning |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
-        self.digest = chain::digest(&self.digest, &content, mac);
+        self.digest = encoding::digest(&self.digest, &content, mac);
         self.links = seq;
         self.last_id = row.id;
         self.keep_promise();
@@ -354,7 +355,7 @@ impl Row {
     /// Whether the address is the one that is in the chain, or was wiped with its salt.
     fn is_address_right(&self) -> bool {
         match (&self.ip, &self.ip_salt, &self.ip_commit) {
-            (Some(ip), Some(salt), Some(commit)) => chain::commit(salt, ip) == *commit,
+            (Some(ip), Some(salt), Some(commit)) => encoding::commit(salt, ip) == *commit,
             (None, None, _) => true,
             _ => false,
         }

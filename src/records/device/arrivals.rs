@@ -10,8 +10,8 @@
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
 use super::{
-    Device,
     known::{self, Rest},
+    row::Device,
 };
 use crate::base::{
     db::{Conn, find, now, run, schema::devices},
@@ -21,24 +21,22 @@ use crate::base::{
 /// New devices that are told of at most.
 const MOST: i64 = 50;
 
-/// What a device is told of the account's new ones.
+/// The account's new devices, as another of its devices may know them.
 #[derive(Debug, Clone, Default)]
-pub struct Arrivals {
+pub struct NewDevices {
     /// Devices that this one may answer for, of the 50 newest, the newest first.
     pub to_answer: Vec<Device>,
     /// Ids of the 50 newest that nobody has answered for, this one among them if it is new itself.
     pub unanswered: Vec<String>,
     /// Whether this one may answer for new ones at all.
     pub may_answer: bool,
-    /// From where the first of those to be answered for was used last.
-    pub from: Option<String>,
 }
 
 /// What the device in use is told. One query through an index of unanswered devices; others only while there are any.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<Arrivals> {
+pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<NewDevices> {
     let new: Vec<Device> = run!(
         conn,
         load(
@@ -57,11 +55,7 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -
     if !may_answer {
         to_answer.clear();
     }
-    let from = match to_answer.first() {
-        Some(first) => known::from_where(conn, account_id, &first.id).await?,
-        None => None,
-    };
-    Ok(Arrivals { to_answer, unanswered, may_answer, from })
+    Ok(NewDevices { to_answer, unanswered, may_answer })
 }
 
 /// Notes that a new device is the person's own, said from the device in use; `false` when that may not say so, or there

@@ -1,7 +1,7 @@
 //! Finds the account of a device's secret. A browser brings the secrets of all its devices, and only this table tells whose
-//! they are. Called by [`device`](super) and its sweep, whenever a device's secret changes or the device goes.
+//! they are. Called by [`device`](super) and by the sweep of devices, whenever a secret changes or a device goes.
 //!
-//! Invariant: the table holds the hash of each device's present secret, and no others.
+//! Invariant: the table holds the hash of the present secret of each device whose browser has one, and no others.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -29,7 +29,7 @@ pub(super) async fn add(conn: &mut Conn<'_>, account_id: &str, hash: &[u8]) -> R
 }
 
 /// Removes secrets of these accounts' devices.
-pub(super) async fn remove(conn: &mut Conn<'_>, accounts: &[&str], hashes: &[Vec<u8>]) -> Result<()> {
+pub async fn remove(conn: &mut Conn<'_>, accounts: &[&str], hashes: &[Vec<u8>]) -> Result<()> {
     let own = secrets::table.filter(secrets::secret_hash.eq_any(hashes)).filter(secrets::account_id.eq_any(accounts));
     run!(conn, execute(diesel::delete(own))).map(drop)
 }

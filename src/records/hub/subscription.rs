@@ -1,74 +1,25 @@
-//! One open stream's letter box. What comes in is folded into what already waits, so that a reader who is slow never
-//! makes it grow.
-//!
-//! Invariant: an end that was put in is never folded away.
+//! A subscription to the news of one session and its account, as the page of events holds it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
+use super::{
+    mailbox::{Mailbox, Notices},
+    streams::Streams,
+};
 
-use crate::records::{hub::Hub, session::request::Ended};
-
-/// What waits for a subscriber.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pending {
-    /// Its session has ended.
-    pub ended: Option<Ended>,
-    /// Its session has another key now, which its browser has or will have in a moment.
-    pub rotated: bool,
-    /// Its account's sessions, devices or trail changed.
-    pub sessions: bool,
-    /// Its account's drafts changed.
-    pub drafts: bool,
-    /// Something may have been missed: the session is to be looked up.
-    pub look: bool,
-    /// The stream is to close: the node stops, or there are too many.
-    pub close: bool,
-}
-
-impl Pending {
-    /// Folds what came later into this.
-    pub fn fold(&mut self, later: Self) {
-        self.ended = self.ended.or(later.ended);
-        self.rotated |= later.rotated;
-        self.sessions |= later.sessions;
-        self.drafts |= later.drafts;
-        self.look |= later.look;
-        self.close |= later.close;
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Mailbox {
-    waiting: Mutex<Pending>,
-    arrived: Notify,
-}
-
-impl Mailbox {
-    pub(super) fn put(&self, news: Pending) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).fold(news);
-        self.arrived.notify_one();
-    }
-
-    fn take(&self) -> Option<Pending> {
-        let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        (taken != Pending::default()).then_some(taken)
-    }
-}
-
-/// A subscription to the news of one session and its account. Dropping it ends it.
+/// Dropping it ends it.
 pub struct Subscription {
-    pub(super) hub: Hub,
+    pub(super) streams: Streams,
     pub(super) number: u64,
     pub(super) mailbox: Arc<Mailbox>,
 }
 
 impl Subscription {
     /// Waits for news. Dropped while it waits, it loses nothing.
-    pub async fn next(&self) -> Pending {
+    pub async fn next(&self) -> Notices {
         loop {
-            if let Some(pending) = self.mailbox.take() {
-                return pending;
+            if let Some(notices) = self.mailbox.take() {
+                return notices;
             }
             self.mailbox.arrived.notified().await;
         }
@@ -77,6 +28,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.leave(self.number);
+        self.streams.lock().all.remove(&self.number);
     }
 }

@@ -42,7 +42,7 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
         lock(conn).await?;
         if let Some(known) = fingerprint(conn).await? {
             if known == keys.fingerprint() {
-                return audit::mark::begin(conn, keys.trail()).await;
+                return audit::begin(conn, keys.trail()).await;
             }
             if !keys.knows(&known) && audit::is_begun(conn).await? {
                 tracing::warn!("the key that sealed the trail until now is missing from the key file");
@@ -51,7 +51,7 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
         check_needed_keys(conn, Some(&keys)).await?;
         let set = instance::key_fingerprint.eq(Some(keys.fingerprint()));
         run!(conn, execute(diesel::update(instance::table).set(set)))?;
-        audit::mark::begin(conn, keys.trail()).await
+        audit::begin(conn, keys.trail()).await
     })
     .await
 }
@@ -70,9 +70,9 @@ pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
             (None, Some(keys)) => {
                 let set = instance::key_fingerprint.eq(Some(keys.fingerprint()));
                 run!(conn, execute(diesel::update(instance::table).set(set)))?;
-                audit::mark::begin(conn, keys.trail()).await
+                audit::begin(conn, keys.trail()).await
             }
-            (Some(known), Some(keys)) if keys.knows(&known) => audit::mark::begin(conn, keys.trail()).await,
+            (Some(known), Some(keys)) if keys.knows(&known) => audit::begin(conn, keys.trail()).await,
             (Some(_), _) if listing::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
                 "this is not the key file that the server seals the trail with (SESSILE_KEY_FILE): give the command the \
                  same one, or restore it from your backup; if it is lost, run `sessile session revoke --all` and start \

@@ -7,7 +7,7 @@
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
-use super::{SessionKey, Who, current, former, listing};
+use super::{confirmation::is_fresh, former, key::SessionKey, listing, live::is_live, who::Who};
 use crate::{
     base::{
         db::{Conn, Instant, Locked, now, run, schema::sessions},
@@ -57,7 +57,7 @@ impl Acting {
         };
         let changed_at = account::password_age(conn, &who.account_id).await?.ok_or(Error::NotFound)?;
         let now: Instant = run!(conn, get_result(diesel::select(now())))?;
-        match current::is_fresh(given_at, changed_at, now) {
+        match is_fresh(given_at, changed_at, now) {
             true => Ok(Some(who)),
             false => Err(Error::ConfirmationRequired),
         }
@@ -88,11 +88,7 @@ impl Acting {
 /// A session of the account, if it lives.
 macro_rules! living {
     ($account_id:expr, $id:expr) => {
-        sessions::table
-            .filter(sessions::account_id.eq($account_id))
-            .filter(sessions::id.eq($id))
-            .filter(sessions::ended_at.is_null())
-            .filter(sessions::expires_at.gt(now()))
+        sessions::table.filter(sessions::account_id.eq($account_id)).filter(sessions::id.eq($id)).filter(is_live())
     };
 }
 use living;

@@ -1,22 +1,23 @@
-//! The current session as handlers see it: who it is, since when and until when, with its id. The only place that knows
-//! the names of entries in the actix session.
-//!
-//! Invariant: reserved entries never reach the database, and none from there reaches a handler.
+//! The current session as handlers see it: who it is, since when and until when, with its id.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
-use std::time::Duration;
 
-use actix_session::{Session, SessionExt as _, storage::SessionKey as CookieValue};
+use actix_session::{Session, SessionExt as _};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures_util::future::LocalBoxFuture;
 
 use super::{
-    Acting, Record, SessionKey, SessionView, Sessions,
+    acting::Acting,
+    confirmation::is_fresh,
+    key::SessionKey,
     lookup::Found,
+    record::{Record, SessionView},
     request::{self, Loaded, RequestFacts, Standing},
-    store::State,
+    service::Sessions,
+    state::{FINISHED, IDENTITY, TOUCHED},
     touch::{self, Due},
+    who::Who,
 };
 use crate::{
     base::{
@@ -28,33 +29,6 @@ use crate::{
         audit::{Event, Kind},
     },
 };
-
-/// Under this name actix-identity looks for who it is. The store puts it there from the typed column.
-pub(super) const IDENTITY: &str = "actix_identity.user_id";
-/// The key of a login that the handler has committed, on its way to the cookie.
-const FINISHED: &str = "sessile.finished";
-/// Makes actix-session set the cookie again: the session was touched, or its cookie came under the old name.
-const TOUCHED: &str = "sessile.touched";
-
-/// For how long a password that was given counts.
-const CONFIRMED_FOR: Duration = Duration::from_secs(600);
-
-/// Takes the key of a committed login out of the state; `None` if there was no login.
-pub(super) fn take_finished_key(state: &mut State) -> Result<Option<CookieValue>> {
-    let Some(text) = state.remove(FINISHED) else {
-        return Ok(None);
-    };
-    let key: String = serde_json::from_str(&text).map_err(Error::bug)?;
-    let key = SessionKey::parse(&key).ok_or_else(|| Error::bug("a finished key that is none"))?;
-    key.cookie_value().map(Some)
-}
-
-/// Takes out what is never stored.
-pub(super) fn strip_reserved(state: &mut State) {
-    for name in [IDENTITY, FINISHED, TOUCHED] {
-        state.remove(name);
-    }
-}
 
 /// Leaves the key of a login that was committed for the cookie, and makes this request's identity the new one. What
 /// else the state held in memory is dropped: the row kept the same person's, and another's is no business of this one.
@@ -81,22 +55,6 @@ pub fn finish_logout(session: &Session, ended: bool) {
         facts.ended_by_handler.set(ended);
     }
     session.purge();
-}
-
-/// Whether a password that was given at that time still counts: it is the present one, and not long ago.
-pub(super) fn is_fresh(given_at: Instant, changed_at: Instant, now: Instant) -> bool {
-    given_at >= changed_at && given_at.age(now).is_some_and(|age| age <= CONFIRMED_FOR)
-}
-
-/// Whose session acts.
-#[derive(Debug, Clone)]
-pub struct Who {
-    /// The account.
-    pub account_id: String,
-    /// The session.
-    pub session_id: String,
-    /// The device in use.
-    pub device_id: Option<String>,
 }
 
 /// Who is signed in. As an argument of a handler it makes the handler one that needs a login, and counts as activity:

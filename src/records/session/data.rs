@@ -6,9 +6,13 @@
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Map, Value};
 
-use super::{Acting, Reach, Sessions};
+use super::{
+    acting::{Acting, Reach},
+    live::is_live,
+    service::Sessions,
+};
 use crate::base::{
-    db::{Conn, find, now, run, schema::sessions},
+    db::{Conn, find, run, schema::sessions},
     error::{Error, Result},
 };
 
@@ -60,13 +64,7 @@ impl Sessions {
             .read(async move |conn: &mut Conn<'_>| {
                 find!(
                     conn,
-                    first(
-                        sessions::table
-                            .filter(sessions::id.eq(&id))
-                            .filter(sessions::ended_at.is_null())
-                            .filter(sessions::expires_at.gt(now()))
-                            .select(sessions::data)
-                    )
+                    first(sessions::table.filter(sessions::id.eq(&id)).filter(is_live()).select(sessions::data))
                 )
             })
             .await

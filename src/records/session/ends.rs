@@ -5,10 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::{EndReason, Who, listing};
-use crate::records::news;
+use super::{ended::EndReason, listing, live::is_live, who::Who};
 use crate::{
     base::{
         db::{
@@ -17,7 +16,10 @@ use crate::{
         },
         error::Result,
     },
-    records::audit::{self, Event},
+    records::{
+        audit::{self, Event},
+        news,
+    },
 };
 
 /// Sessions that [`Scope::All`] ends in one transaction at most.
@@ -139,11 +141,7 @@ async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<String>> {
         let found: Vec<String> = run!(
             conn,
             load(
-                sessions::table
-                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
-                    .order(sessions::expires_at)
-                    .limit(MOST_AT_ONCE)
-                    .select(sessions::id)
+                sessions::table.filter(is_live()).order(sessions::expires_at).limit(MOST_AT_ONCE).select(sessions::id)
             )
         )?;
         if found.is_empty() {
@@ -154,7 +152,7 @@ async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<String>> {
             load(Locked::all(
                 sessions::table
                     .filter(sessions::id.eq_any(&found))
-                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                    .filter(is_live())
                     .order(sessions::id)
                     .select(sessions::id)
             ))
@@ -169,18 +167,13 @@ async fn end_batch(conn: &mut Conn<'_>, ids: &[String], deed: &Deed<'_>) -> Resu
     let ended: Vec<(String, String, Option<String>)> = run!(
         conn,
         get_results(
-            diesel::update(
-                sessions::table
-                    .filter(sessions::id.eq_any(ids))
-                    .filter(sessions::ended_at.is_null())
-                    .filter(sessions::expires_at.gt(now()))
-            )
-            .set((
-                sessions::ended_at.eq(now().nullable()),
-                sessions::ended_reason.eq(Some(deed.reason)),
-                sessions::ended_by.eq(Some(deed.by)),
-            ))
-            .returning((sessions::id, sessions::account_id, sessions::device_id))
+            diesel::update(sessions::table.filter(sessions::id.eq_any(ids)).filter(is_live()))
+                .set((
+                    sessions::ended_at.eq(now().nullable()),
+                    sessions::ended_reason.eq(Some(deed.reason)),
+                    sessions::ended_by.eq(Some(deed.by)),
+                ))
+                .returning((sessions::id, sessions::account_id, sessions::device_id))
         )
     )?;
     record_ends(conn, &ended, deed).await?;
@@ -226,5 +219,5 @@ pub(super) async fn record_ends(
         })
         .collect();
     audit::record(conn, &events).await?;
-    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason).await
+    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason.as_str()).await
 }

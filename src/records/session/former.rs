@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
-use super::{KeyMaker, SessionKey};
+use super::{key::SessionKey, key_maker::KeyMaker, live::is_live};
 use crate::{
     base::{
         db::{
@@ -90,7 +90,7 @@ pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<Option<Former>> {
 /// # Errors
 /// When the database is away.
 pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
-    let living = || sessions::table.filter(sessions::ended_at.is_null()).filter(sessions::expires_at.gt(now()));
+    let living = || sessions::table.filter(is_live());
     let current: Option<String> = find!(
         conn,
         first(
@@ -139,8 +139,7 @@ pub async fn successor(conn: &mut Conn<'_>, old: &SessionKey, keys: &KeyMaker) -
                 .filter(sessions::account_id.eq(account_id))
                 .filter(sessions::previous_id.eq(old.id()))
                 .filter(sessions::key_used_at.is_null())
-                .filter(sessions::ended_at.is_null())
-                .filter(sessions::expires_at.gt(now()))
+                .filter(is_live())
                 .select((sessions::secret_hash, sessions::key_nonce))
         )
     )?;

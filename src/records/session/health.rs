@@ -3,7 +3,13 @@
 //!
 //! Invariant: each runs the very statement that requests run, through the same pool.
 
-use super::{NewSession, SessionKey, Sessions, listing, lookup::Found, statements};
+use super::{
+    key::SessionKey,
+    listing,
+    lookup::Found,
+    service::Sessions,
+    statements::{self, NewSession},
+};
 use crate::{
     base::{
         db::{Conn, TouchRow},

@@ -6,16 +6,16 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::SessionKey;
-use crate::base::{
-    db::Instant,
-    error::Result,
-    keys::DerivationKeys,
-    secret::{self, Secret},
+use super::key::SessionKey;
+use crate::{
+    base::{
+        db::Instant,
+        error::Result,
+        keys::DerivationKeys,
+        secret::{self, Secret},
+    },
+    records::device::DeviceSecrets,
 };
-
-/// Characters of a device's secret.
-const DEVICE_SECRET: usize = 22;
 
 /// A key that was just made, and what its row keeps so that it can be made again.
 #[derive(Debug, Clone)]
@@ -50,12 +50,20 @@ impl LoginForm {
 
 /// Makes session keys. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct KeyMaker(DerivationKeys);
+pub struct KeyMaker {
+    keys: DerivationKeys,
+    devices: DeviceSecrets,
+}
 
 impl KeyMaker {
     /// With the keys of the key file.
     pub fn new(keys: DerivationKeys) -> Self {
-        Self(keys)
+        Self { devices: DeviceSecrets::new(keys.clone()), keys }
+    }
+
+    /// Makes the secrets of devices from the same keys.
+    pub fn devices(&self) -> &DeviceSecrets {
+        &self.devices
     }
 
     /// The key that follows `old`.
@@ -68,7 +76,7 @@ impl KeyMaker {
 
     /// The secret with this hash that follows `old` with this nonce; `None` when the key that derived it has left the file.
     pub fn successor_again(&self, old: &SessionKey, nonce: &str, hash: &[u8]) -> Option<Secret> {
-        self.0.candidates(&successor_of(old, nonce)).find(|secret| secret.matches(hash))
+        self.keys.candidates(&successor_of(old, nonce)).find(|secret| secret.matches(hash))
     }
 
     /// The key of a session that a form began.
@@ -81,7 +89,7 @@ impl KeyMaker {
 
     /// The secret with this hash of a session that `form` began with this nonce.
     pub fn of_form_again(&self, form: &LoginForm, nonce: &str, hash: &[u8]) -> Option<Secret> {
-        self.0.candidates(&begun_by(form, nonce)).find(|secret| secret.matches(hash))
+        self.keys.candidates(&begun_by(form, nonce)).find(|secret| secret.matches(hash))
     }
 
     /// A key that follows nothing.
@@ -97,32 +105,17 @@ impl KeyMaker {
     /// # Errors
     /// Never in practice: HMAC takes keys of any length.
     pub fn device_secret(&self, key: &SessionKey) -> Result<Secret> {
-        Ok(cut(&self.0.derive(&goes_with(key))?))
+        self.devices.of_key(&key.expose())
     }
 
     /// The same, if it is the one with this hash.
     pub fn device_secret_again(&self, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
-        self.0.candidates(&goes_with(key)).map(|secret| cut(&secret)).find(|secret| secret.matches(hash))
-    }
-
-    /// The secret that a device's browser keeps after one with which it has signed in: the same for the same secret, so that
-    /// two sign-ins at once give the browser one.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
-    pub fn next_device_secret(&self, device_id: &str, brought: &Secret) -> Result<Secret> {
-        Ok(cut(&self.0.derive(&follows(device_id, brought))?))
-    }
-
-    /// The same, if it is the one with this hash.
-    pub fn next_device_secret_again(&self, device_id: &str, brought: &Secret, hash: &[u8]) -> Option<Secret> {
-        let subject = follows(device_id, brought);
-        self.0.candidates(&subject).map(|secret| cut(&secret)).find(|secret| secret.matches(hash))
+        self.devices.of_key_again(&key.expose(), hash)
     }
 
     fn derived(&self, now: Instant, subject: impl FnOnce(&str) -> String) -> Result<NewKey> {
         let nonce = secret::random_name("")?;
-        let key = SessionKey::new(now, self.0.derive(&subject(&nonce))?)?;
+        let key = SessionKey::new(now, self.keys.derive(&subject(&nonce))?)?;
         Ok(NewKey { key, nonce: Some(nonce) })
     }
 }
@@ -133,18 +126,6 @@ fn successor_of(old: &SessionKey, nonce: &str) -> String {
 
 fn begun_by(form: &LoginForm, nonce: &str) -> String {
     format!("login:{}:{nonce}", form.0.expose())
-}
-
-fn goes_with(key: &SessionKey) -> String {
-    format!("device:{}", key.expose())
-}
-
-fn follows(device_id: &str, brought: &Secret) -> String {
-    format!("device after:{device_id}:{}", brought.expose())
-}
-
-fn cut(secret: &Secret) -> Secret {
-    Secret::presented(secret.expose().get(..DEVICE_SECRET).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -192,22 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_device_secret_is_the_same_each_time_and_another_for_each_device() {
-        let maker_of = |lines: &[u8]| maker(lines);
-        let (one, brought) = (maker_of(&[1]), Secret::random_short().unwrap());
-        let next = one.next_device_secret("dev_a", &brought).unwrap();
-        assert_eq!(one.next_device_secret("dev_a", &brought).unwrap(), next);
-        assert!(next != brought && one.next_device_secret("dev_b", &brought).unwrap() != next);
-        assert!(one.next_device_secret("dev_a", &next).unwrap() != next);
-        assert_eq!(maker_of(&[2, 1]).next_device_secret_again("dev_a", &brought, &next.hash()), Some(next.clone()));
-        assert!(secret::is_base64url(next.expose(), DEVICE_SECRET));
-    }
-
-    #[test]
     fn each_key_has_a_device_secret_of_its_own_of_128_bits() {
         let maker = maker(&[1]);
         let secret = || maker.device_secret(&SessionKey::generate(NOW).unwrap()).unwrap();
         let (one, other) = (secret(), secret());
-        assert!(one != other && secret::is_base64url(one.expose(), DEVICE_SECRET));
+        assert!(one != other && secret::is_base64url(one.expose(), 22));
     }
 }

@@ -10,7 +10,11 @@ use diesel::{
     SelectableHelper as _,
 };
 
-use super::{EndReason, Record, request::Ended};
+use super::{
+    ended::{EndReason, Ended},
+    live::{has_not_ended, has_run_out, is_live},
+    record::Record,
+};
 use crate::{
     base::{
         db::{
@@ -105,7 +109,7 @@ pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bo
             sessions::table
                 .filter(sessions::id.eq(id))
                 .filter(sessions::account_id.eq(account_id))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(is_live())
                 .select(sessions::id)
         )
     )?;
@@ -122,7 +126,7 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
         load(Locked::all(
             sessions::table
                 .filter(sessions::account_id.eq(account_id))
-                .filter(sessions::ended_at.is_null())
+                .filter(has_not_ended())
                 .order(sessions::id)
                 .select(sessions::id)
         ))
@@ -149,7 +153,7 @@ pub async fn on_device(conn: &mut Conn<'_>, account_id: &str, device_id: &str) -
             sessions::table
                 .filter(sessions::account_id.eq(account_id))
                 .filter(sessions::device_id.eq(device_id))
-                .filter(sessions::ended_at.is_null())
+                .filter(has_not_ended())
                 .order(sessions::id)
                 .select(sessions::id)
         )
@@ -167,7 +171,7 @@ pub async fn idlest(conn: &mut Conn<'_>, account_id: &str, but: &str) -> Result<
             sessions::table
                 .filter(sessions::account_id.eq(account_id))
                 .filter(sessions::id.ne(but))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(is_live())
                 .order((sessions::last_activity, sessions::id))
                 .select(sessions::id)
         )
@@ -186,12 +190,7 @@ pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
         conn,
         load(
             accounts::table
-                .left_join(
-                    sessions::table.on(sessions::account_id
-                        .eq(accounts::id)
-                        .and(sessions::ended_at.is_null())
-                        .and(sessions::expires_at.gt(now())))
-                )
+                .left_join(sessions::table.on(sessions::account_id.eq(accounts::id).and(is_live())))
                 .order((accounts::email_key, sessions::last_activity.desc(), sessions::id))
                 .select((
                     Account::as_select(),
@@ -215,7 +214,7 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, 
             sessions::table
                 .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
                 .filter(sessions::account_id.eq(account_id))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(is_live())
                 .order((sessions::last_activity.desc(), sessions::id))
                 .select((Record::as_select(), devices::name.nullable()))
         )
@@ -233,7 +232,7 @@ pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option
             sessions::table
                 .inner_join(accounts::table)
                 .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
+                .filter(is_live())
                 .order((sessions::last_activity.desc(), sessions::id))
                 .select((Record::as_select(), accounts::email, devices::name.nullable()))
         )
@@ -245,10 +244,7 @@ pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option
 /// # Errors
 /// When the database is away.
 pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
-    run!(
-        conn,
-        get_result(sessions::table.filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now()))).count())
-    )
+    run!(conn, get_result(sessions::table.filter(is_live()).count()))
 }
 
 /// Where a session stands.
@@ -283,7 +279,7 @@ pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<S
     let standing = |(id, expires_at, ended_at, reason, by, now): Row| {
         let standing = match (ended_at, reason) {
             (Some(at), Some(reason)) => Standing::Ended(Ended::by(reason, by.as_deref(), at)),
-            _ if expires_at <= now => Standing::Ended(Ended::expired(expires_at)),
+            _ if has_run_out(expires_at, now) => Standing::Ended(Ended::expired(expires_at)),
             _ => Standing::Live { expires_at },
         };
         (id, standing)
@@ -296,13 +292,6 @@ pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<S
 /// # Errors
 /// When the database is away.
 pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
-    let one: Option<String> = find!(
-        conn,
-        first(
-            sessions::table
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
-                .select(sessions::id)
-        )
-    )?;
+    let one: Option<String> = find!(conn, first(sessions::table.filter(is_live()).select(sessions::id)))?;
     Ok(one.is_some())
 }

@@ -7,15 +7,19 @@ use std::time::Duration;
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
 use super::{
-    SessionKey, Sessions, former,
-    request::{self, Ended, HandedOver, Loaded},
-    statements,
+    ended::Ended,
+    former,
+    key::SessionKey,
+    live::has_run_out,
+    request::{self, HandedOver, Loaded},
+    service::Sessions,
+    state, statements,
     stored::{self, Stored},
     sweep,
 };
 use crate::base::{
     db::{Conn, Instant, now, run, schema::sessions},
-    error::{Away, Error, Result},
+    error::{Away, EndedBecause, Error, Result},
     secret::Secret,
 };
 
@@ -70,6 +74,17 @@ impl Sessions {
         found
     }
 
+    /// Why a session that lived when its request began does not any more.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
+        Ok(match self.find(key).await? {
+            Found::Ended { told, .. } => told.because,
+            Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
+        })
+    }
+
     pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
         if let Some(row) = stored::read(&self.db, key.id()).await? {
             return Ok(match key.secret().matches(&row.secret_hash) {
@@ -112,7 +127,7 @@ impl Sessions {
     fn device_secret_again(&self, row: &Stored, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
         self.keys.device_secret_again(key, hash).or_else(|| {
             let (facts, device) = (request::current()?, row.record.device_id.as_deref()?);
-            facts.device_secrets.iter().find_map(|old| self.keys.next_device_secret_again(device, old, hash))
+            facts.device_secrets.iter().find_map(|old| self.keys.devices().next_again(device, old, hash))
         })
     }
 
@@ -127,7 +142,7 @@ impl Sessions {
             return Found::Ended { told, id: record.id, first_use: row.used_after_end_at.is_none() };
         }
         self.touches.overlay(&mut record);
-        if record.expires_at <= row.now {
+        if has_run_out(record.expires_at, row.now) {
             return Found::Expired { id: record.id, at: record.expires_at };
         }
         let times = [record.created_at, record.authenticated_at, record.last_activity, row.password_changed_at];
@@ -143,7 +158,7 @@ impl Sessions {
             device_name: row.device_name,
             key,
             handed_over,
-            state: stored::state_from(row.state),
+            state: state::from_row(row.state),
             password_changed_at: row.password_changed_at,
             now: row.now,
         }))

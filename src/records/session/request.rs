@@ -6,14 +6,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{EndReason, Record, SessionKey, store::State};
+use super::{ended::Ended, key::SessionKey, record::Record, state::State};
 use crate::{
     base::{
         db::Instant,
         error::{EndedBecause, Error, Result},
         secret::Secret,
     },
-    records::{account::Account, audit, device::Hints},
+    records::{account::Account, device::Hints},
 };
 
 tokio::task_local! {
@@ -89,57 +89,6 @@ pub struct HandedOver {
     pub device_secret: Option<Secret>,
     /// The hashes of the device's secrets, which the new one takes the place of.
     pub device_hashes: Vec<Vec<u8>>,
-}
-
-/// What may be told of a session that has ended, to who holds its secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// Why.
-    pub because: EndedBecause,
-    /// When, if it is known.
-    pub at: Option<Instant>,
-    /// By whose hand.
-    pub hand: Hand,
-}
-
-/// By whose hand a session ended, where the person is told more than why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hand {
-    /// Nobody's, or that of whoever sat there: the reason says it all.
-    None,
-    /// The person's, from another device.
-    Elsewhere,
-    /// The person's, by a new password.
-    NewPassword,
-    /// That of whoever runs this.
-    Operator,
-    /// That of whoever runs this, by a new password.
-    OperatorsPassword,
-    /// That of whoever runs this, by closing the account.
-    Closed,
-    /// A login's, since there were too many.
-    Limit,
-}
-
-impl Ended {
-    /// As the row tells it.
-    pub fn by(reason: EndReason, by: Option<&str>, at: Instant) -> Self {
-        let hand = match (reason, by) {
-            (EndReason::Revoked, Some(audit::SYSTEM)) => Hand::Limit,
-            (EndReason::Revoked, Some(audit::OPERATOR)) => Hand::Operator,
-            (EndReason::Revoked, _) => Hand::Elsewhere,
-            (EndReason::PasswordChanged, Some(audit::OPERATOR)) => Hand::OperatorsPassword,
-            (EndReason::PasswordChanged, _) => Hand::NewPassword,
-            (EndReason::AccountDisabled, _) => Hand::Closed,
-            (EndReason::Expired | EndReason::LoggedOut | EndReason::Replaced, _) => Hand::None,
-        };
-        Self { because: reason.told(), at: Some(at), hand }
-    }
-
-    /// Its time ran out.
-    pub fn expired(at: Instant) -> Self {
-        Self { because: EndedBecause::Expired, at: Some(at), hand: Hand::None }
-    }
 }
 
 /// The facts of one request.

@@ -11,8 +11,15 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{KeyMaker, Lifetimes, LoginForm, Record, SessionKey, Sessions, former};
-use crate::records::news;
+use super::{
+    former,
+    key::SessionKey,
+    key_maker::{KeyMaker, LoginForm},
+    lifetimes::Lifetimes,
+    live::{has_not_ended, is_live},
+    record::Record,
+    service::Sessions,
+};
 use crate::{
     base::{
         db::{
@@ -21,7 +28,10 @@ use crate::{
         },
         error::{Error, Result},
     },
-    records::device::{Client, Shape},
+    records::{
+        device::{Client, Shape},
+        news,
+    },
 };
 
 /// A session to be created, or what a session becomes at its rotation.
@@ -50,8 +60,7 @@ macro_rules! living {
         sessions::table
             .filter(sessions::id.eq($key.id()))
             .filter(sessions::secret_hash.eq($key.secret().hash()))
-            .filter(sessions::ended_at.is_null())
-            .filter(sessions::expires_at.gt(now()))
+            .filter(is_live())
     };
 }
 
@@ -211,8 +220,7 @@ pub async fn begun_by(
                     .filter(sessions::account_id.eq(account_id))
                     .filter(sessions::login_form.eq(form.hash()))
                     .filter(sessions::key_used_at.is_null())
-                    .filter(sessions::ended_at.is_null())
-                    .filter(sessions::expires_at.gt(now()))
+                    .filter(is_live())
                     .order(sessions::authenticated_at.desc())
                     .select((sessions::id, sessions::secret_hash, sessions::key_nonce))
             )
@@ -330,7 +338,7 @@ pub async fn note_device_secret(conn: &mut Conn<'_>, account_id: &str, id: &str,
 /// # Errors
 /// When the database is away.
 pub async fn confirm(conn: &mut Conn<'_>, id: &str) -> Result<()> {
-    let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::ended_at.is_null());
+    let session = sessions::table.filter(sessions::id.eq(id)).filter(has_not_ended());
     run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now())))).map(drop)
 }
 
@@ -339,7 +347,7 @@ pub async fn confirm(conn: &mut Conn<'_>, id: &str) -> Result<()> {
 /// # Errors
 /// When the database is away.
 pub async fn note_installed(conn: &mut Conn<'_>, id: &str, installed: bool) -> Result<()> {
-    let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::ended_at.is_null());
+    let session = sessions::table.filter(sessions::id.eq(id)).filter(has_not_ended());
     let other = session.filter(sessions::installed.ne(installed));
     run!(conn, execute(diesel::update(other).set(sessions::installed.eq(installed)))).map(drop)
 }

@@ -6,7 +6,6 @@
 //! What the trait's methods promise: a missing, expired, ended or tampered session is `None`, never an error; an
 //! update of one that has ended is an error and inserts nothing; a session never comes from an id that a client chose.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use actix_session::storage::{LoadError, SaveError, SessionKey as CookieValue, SessionStore, UpdateError};
@@ -15,75 +14,25 @@ use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as
 use serde_json::Value;
 
 use super::{
-    KeyMaker, Lifetimes, Record, SessionKey,
-    current::{self, IDENTITY},
+    key::SessionKey,
+    live::is_live,
     lookup::Found,
     request::{self, Standing},
-    touch::{self, TouchQueue},
+    service::Sessions,
+    state::{IDENTITY, State, strip_reserved, take_finished_key},
 };
 use crate::{
     base::{
-        clock::Clock,
         db::{
-            Conn, Db, TouchRow, find, merged, now, run,
+            Conn, TouchRow, find, merged, now, run,
             schema::{devices, sessions},
         },
         error::{EndedBecause, Error, Result},
-        keys::Keys,
-        settings::Settings,
     },
     records::audit::{self, Event},
 };
 
-/// The state as actix-session passes it: JSON texts by name.
-pub type State = HashMap<String, String>;
-
-/// The sessions of this instance. Cheap to clone; all clones share the pool and the queue of touches.
-#[derive(Clone)]
-pub struct Sessions {
-    /// The database.
-    pub db: Db,
-    /// The clock.
-    pub clock: Clock,
-    /// How long sessions last.
-    pub times: Lifetimes,
-    /// The activity that is not written yet.
-    pub touches: TouchQueue,
-    /// Who makes keys.
-    pub keys: KeyMaker,
-}
-
 impl Sessions {
-    /// The sessions in an open database.
-    pub fn new(settings: &Settings, db: Db, keys: &Keys) -> Self {
-        Self {
-            db,
-            clock: Clock::default(),
-            times: Lifetimes::from(settings),
-            touches: TouchQueue::default(),
-            keys: KeyMaker::new(keys.derivation()),
-        }
-    }
-
-    /// Writes a touch before its answer; whether the session still lived.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
-        Ok(touch::write(&self.db, vec![row]).await? == 1)
-    }
-
-    /// Sessions as they will be once their touches are written, newest activity first.
-    pub fn overlaid(&self, mut rows: Vec<(Record, Option<String>)>) -> Vec<(Record, Option<String>)> {
-        for (record, _) in &mut rows {
-            self.touches.overlay(record);
-        }
-        rows.sort_by(|(one, _), (other, _)| {
-            other.last_activity.cmp(&one.last_activity).then_with(|| one.id.cmp(&other.id))
-        });
-        rows
-    }
-
     /// Records that a browser came with the key of a session that has ended. Once a session.
     async fn note_use_after_end(&self, id: String, ip: Option<String>) -> Result<()> {
         self.db
@@ -128,8 +77,7 @@ impl Sessions {
                             sessions::table
                                 .filter(sessions::id.eq(&id))
                                 .filter(sessions::secret_hash.eq(&hash))
-                                .filter(sessions::ended_at.is_null())
-                                .filter(sessions::expires_at.gt(now()))
+                                .filter(is_live())
                         )
                         .set((
                             sessions::state.eq(merged(sessions::state, patch)),
@@ -191,7 +139,7 @@ impl SessionStore for Sessions {
 
     /// Only hands out the key of a login that the handler has committed: visitors make no rows.
     async fn save(&self, mut state: State, _: &CookieDuration) -> Result<CookieValue, SaveError> {
-        current::take_finished_key(&mut state)
+        take_finished_key(&mut state)
             .and_then(|key| key.ok_or_else(|| Error::bug("state was set without a session to keep it")))
             .map_err(|error| SaveError::Other(fault(error)))
     }
@@ -200,7 +148,7 @@ impl SessionStore for Sessions {
     /// hands out the session's present key. A session that has ended meanwhile is an error, and nothing is inserted.
     async fn update(&self, key: CookieValue, mut state: State, _: &CookieDuration) -> Result<CookieValue, UpdateError> {
         let merged = async {
-            if let Some(finished) = current::take_finished_key(&mut state)? {
+            if let Some(finished) = take_finished_key(&mut state)? {
                 return Ok(finished);
             }
             let live = request::current().and_then(|facts| facts.live());
@@ -248,7 +196,7 @@ impl SessionStore for Sessions {
 
 /// What the request changed, against what was loaded: texts that are new, null for what is gone.
 fn changes(mut state: State) -> serde_json::Map<String, Value> {
-    current::strip_reserved(&mut state);
+    strip_reserved(&mut state);
     let before = request::current().and_then(|facts| facts.live());
     let mut patch = serde_json::Map::new();
     if let Some(before) = before {

@@ -8,7 +8,7 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{EndReason, Record, current, store::State};
+use super::{ended::EndReason, record::Record};
 use crate::{
     base::{
         db::{
@@ -141,18 +141,4 @@ impl From<StoredColumns> for Stored {
             now,
         }
     }
-}
-
-/// The state that a row holds, without what is not its own to say.
-pub(super) fn state_from(stored: Value) -> State {
-    let Value::Object(entries) = stored else {
-        return State::new();
-    };
-    let texts = entries.into_iter().filter_map(|(name, value)| match value {
-        Value::String(text) => Some((name, text)),
-        _ => None,
-    });
-    let mut state: State = texts.collect();
-    current::strip_reserved(&mut state);
-    state
 }

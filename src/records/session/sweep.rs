@@ -9,8 +9,9 @@ use std::time::Duration;
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
 use super::{
-    EndReason, REMEMBERED,
+    ended::EndReason,
     ends::{self, Deed},
+    live::{has_expired, is_forgotten},
 };
 use crate::{
     base::{
@@ -105,11 +106,7 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
         load(Locked::free(
-            sessions::table
-                .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
-                .order(sessions::expires_at)
-                .limit(BATCH)
-                .select(sessions::id)
+            sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH).select(sessions::id)
         ))
     )?;
     expire(conn, &ids).await
@@ -126,17 +123,13 @@ pub async fn expire(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
     let ended: Vec<(String, String, Option<String>)> = run!(
         conn,
         get_results(
-            diesel::update(
-                sessions::table
-                    .filter(sessions::id.eq_any(ids))
-                    .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
-            )
-            .set((
-                sessions::ended_at.eq(now().nullable()),
-                sessions::ended_reason.eq(Some(EndReason::Expired)),
-                sessions::ended_by.eq(Some(audit::SYSTEM)),
-            ))
-            .returning((sessions::id, sessions::account_id, sessions::device_id))
+            diesel::update(sessions::table.filter(sessions::id.eq_any(ids)).filter(has_expired()))
+                .set((
+                    sessions::ended_at.eq(now().nullable()),
+                    sessions::ended_reason.eq(Some(EndReason::Expired)),
+                    sessions::ended_by.eq(Some(audit::SYSTEM)),
+                ))
+                .returning((sessions::id, sessions::account_id, sessions::device_id))
         )
     )?;
     let deed = Deed { reason: EndReason::Expired, by: audit::SYSTEM, ip: None, here: None };
@@ -149,22 +142,11 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
         load(Locked::free(
-            sessions::table
-                .filter(sessions::ended_at.le(before_now(REMEMBERED).nullable()))
-                .order(sessions::ended_at)
-                .limit(BATCH)
-                .select(sessions::id)
+            sessions::table.filter(is_forgotten()).order(sessions::ended_at).limit(BATCH).select(sessions::id)
         ))
     )?;
     if ids.is_empty() {
         return Ok(0);
     }
-    run!(
-        conn,
-        execute(diesel::delete(
-            sessions::table
-                .filter(sessions::id.eq_any(&ids))
-                .filter(sessions::ended_at.le(before_now(REMEMBERED).nullable()))
-        ))
-    )
+    run!(conn, execute(diesel::delete(sessions::table.filter(sessions::id.eq_any(&ids)).filter(is_forgotten()))))
 }

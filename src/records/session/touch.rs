@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
-use super::{Lifetimes, Record};
+use super::{lifetimes::Lifetimes, record::Record};
 use crate::base::{
     db::{Conn, Db, Instant, TouchRow, Touches, run},
     error::Result,

@@ -24,8 +24,8 @@ use sessile::{
         session::{
             Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
             request::{Presented, RequestFacts, Standing},
+            state::State,
             statements,
-            store::State,
         },
     },
 };
@@ -161,10 +161,10 @@ async fn add_account(sessions: &Sessions, email: &str) -> String {
 }
 
 async fn add_device(sessions: &Sessions, account_id: &str) -> String {
-    let (account_id, keys) = (account_id.to_owned(), sessions.keys.clone());
+    let (account_id, secrets) = (account_id.to_owned(), sessions.keys.devices().clone());
     let recognize = async move |conn: &mut Conn<'_>| {
         let says = Says { client: Client::from_user_agent(""), installed: None, name: Some("Shop counter".into()) };
-        let browser = SignIn { presented: Vec::new(), next: Secret::random_short()?, known: None, keys };
+        let browser = SignIn { presented: Vec::new(), next: Secret::random_short()?, known: None, secrets };
         device::recognize(conn, &account_id, browser, says).await
     };
     sessions.db.write(recognize).await.unwrap().device.id

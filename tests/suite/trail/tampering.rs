@@ -2,10 +2,7 @@
 
 use sessile::{
     base::db::Conn,
-    records::audit::{
-        mark::{self, Mark},
-        verify::Wrong,
-    },
+    records::audit::{self, mark::Mark, verify::Wrong},
 };
 
 use super::{Trail, add_account, full, ids, record};
@@ -289,7 +286,7 @@ async fn a_state_that_is_old_as_a_whole_is_not_found(db: TestDb) {
 
 async fn mark(trail: &Trail) {
     let keys = trail.keys.clone();
-    trail.db.write(async move |conn: &mut Conn<'_>| mark::begin(conn, keys.trail()).await).await.unwrap();
+    trail.db.write(async move |conn: &mut Conn<'_>| audit::begin(conn, keys.trail()).await).await.unwrap();
 }
 
 async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found(db: TestDb) {

@@ -5,6 +5,7 @@
 //! Invariant: however many sign in at once, as many hashes are computed as there are threads, and a bounded number waits.
 
 mod queue;
+mod source;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -12,14 +13,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use self::queue::Queue;
+pub use self::source::Source;
 use super::{
     password::{self, Memory},
     strength,
 };
-use crate::{
-    base::error::{Away, Error, Result},
-    records::throttle::Subject,
-};
+use crate::base::error::{Away, Error, Result};
 
 const MOST_THREADS: usize = 8;
 /// How many may wait for each thread: at some 30 ms a hash, about a second.
@@ -28,15 +27,6 @@ const QUEUE_PER_THREAD: usize = 32;
 const NICENESS: i32 = 5;
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
-
-/// For whom a password is hashed: each source has a share of the queue.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// A client: a browser that has its own count of wrong passwords, else its network.
-    Client(Subject),
-    /// A command.
-    Command,
-}
 
 /// Computes and checks hashes. Cheap to clone; all clones share the threads, which end with the last of them.
 #[derive(Clone)]
@@ -175,7 +165,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::records::throttle::Network;
+    use crate::records::throttle::{Network, Subject};
 
     fn from(ip: &str) -> Source {
         let ip: IpAddr = ip.parse().unwrap();

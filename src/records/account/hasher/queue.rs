@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Source;
+use super::source::Source;
 
 /// Jobs, and the places that they will be put in.
 pub(super) struct Queue<Job> {

@@ -8,8 +8,7 @@ mod system;
 
 use serde::Serialize;
 
-use super::Shape;
-use crate::base::text;
+use crate::{base::text, records::device::shape::Shape};
 
 /// Brands that are shown as they are. Any other is what somebody chose to send, and people would take it for our own words.
 const KNOWN_BRANDS: [&str; 12] = [

@@ -1,6 +1,6 @@
 //! The system that a browser runs on, and the sort of machine, from its `User-Agent`.
 
-use super::Shape;
+use crate::records::device::shape::Shape;
 
 /// Systems by a text in the `User-Agent`, the telling ones first: most claim to be another one too.
 const SYSTEMS: &[(&str, &str, Shape)] = &[

@@ -1,4 +1,4 @@
-//! Clears away devices that nobody comes back to. Called by the sweep of `serve` and by `prune`, and where a device is made.
+//! Clears away devices that nobody comes back to. Called by the sweep of `serve` and by `prune`, and after a sign-in on a new device.
 //!
 //! Invariant: no device with a session that has not ended goes, nor an account's last one that is known to be the person's own:
 //! without it whoever comes next would be trusted for being the first.
@@ -10,13 +10,16 @@ use diesel::{
     dsl::{exists, not},
 };
 
-use super::owners;
-use crate::base::{
-    db::{
-        Conn, Db, Instant, Locked, before_now, find, run,
-        schema::{devices, sessions},
+use super::live::has_not_ended;
+use crate::{
+    base::{
+        db::{
+            Conn, Db, Instant, Locked, before_now, find, run,
+            schema::{devices, sessions},
+        },
+        error::Result,
     },
-    error::Result,
+    records::device,
 };
 
 /// Since when nobody has signed in on a device whose browser knows nothing of it any more: its cookie lasts as long.
@@ -68,7 +71,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
 ///
 /// # Errors
 /// When the database is away.
-pub(super) async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let unanswered =
         || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::acknowledged_at.is_null());
     let newest_first = unanswered().order((devices::first_seen.desc(), devices::id));
@@ -97,7 +100,7 @@ async fn delete(conn: &mut Conn<'_>, accounts: &[&str], ids: &[&str]) -> Result<
     }
     let those = devices::table.filter(devices::account_id.eq_any(accounts)).filter(devices::id.eq_any(ids));
     let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(those).returning(devices::secret_hash)))?;
-    owners::remove(conn, accounts, &hashes).await?;
+    device::owners::remove(conn, accounts, &hashes).await?;
     Ok(hashes.len())
 }
 
@@ -107,7 +110,7 @@ macro_rules! going_on {
         sessions::table
             .filter(sessions::account_id.eq(devices::account_id))
             .filter(sessions::device_id.eq(devices::id.nullable()))
-            .filter(sessions::ended_at.is_null())
+            .filter(has_not_ended())
     };
 }
 use going_on;

@@ -1,0 +1,202 @@
+//! The device of a sign-in: known by what its browser brings, else made.
+
+use diesel::{
+    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+};
+
+use super::{
+    arrivals, browser::find, client::Client, known, owners, row::Device, secrets::DeviceSecrets, shape::Shape,
+};
+use crate::base::{
+    db::{Conn, Instant, find, now, run, schema::devices},
+    error::Result,
+    secret::{self, Secret},
+};
+
+/// What a browser says of itself at a login.
+#[derive(Debug, Clone)]
+pub struct Says {
+    /// By its headers.
+    pub client: Client,
+    /// Whether it runs as an app; `None` if it did not say, as a form does not.
+    pub installed: Option<bool>,
+    /// What the device is to be called.
+    pub name: Option<String>,
+}
+
+/// The device of a login.
+#[derive(Debug, Clone)]
+pub struct Recognized {
+    /// The device.
+    pub device: Device,
+    /// What is known of the browser now.
+    pub client: Client,
+    /// Whether the account was never used from it before.
+    pub is_new: bool,
+    /// What it was called before this login gave it another name.
+    pub was_called: Option<String>,
+    /// The secret that the browser keeps from now on.
+    pub secret: Secret,
+    /// The secrets of other accounts' devices that the browser brought, to be kept.
+    pub others: Vec<Secret>,
+}
+
+/// What is known of the browser of a sign-in.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// The secrets that it brought.
+    pub presented: Vec<Secret>,
+    /// The secret that it keeps from now on, unless one follows from what it brought.
+    pub next: Secret,
+    /// The device that it is known to be by something else than a secret.
+    pub known: Option<String>,
+    /// Makes the secret that follows another.
+    pub secrets: DeviceSecrets,
+}
+
+/// The device of a login: known by the browser's secret, else made. The browser gets a new secret, and the one that it
+/// brought counts until it has shown the new one. Until then all logins that bring the same secret get the same new one,
+/// whichever of their answers the browser keeps.
+///
+/// # Errors
+/// When the database is away.
+pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, says: Says) -> Result<Recognized> {
+    let device = match &sign_in.known {
+        Some(id) => known::one(conn, account_id, id).await?,
+        None => None,
+    };
+    let device = match device {
+        Some(device) => Some(device),
+        None => find(conn, account_id, &sign_in.presented).await?,
+    };
+    let mut recognized = match device {
+        Some(device) => see_again(conn, account_id, device, &sign_in, says).await?,
+        None => create(conn, account_id, &sign_in.next, says).await?,
+    };
+    recognized.others = owners::of_others(conn, account_id, sign_in.presented).await?;
+    Ok(recognized)
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = devices)]
+struct DeviceColumns<'a> {
+    id: &'a str,
+    account_id: &'a str,
+    secret_hash: Vec<u8>,
+    name: &'a str,
+    browser: &'a str,
+    os: &'a str,
+    kind: Shape,
+    installed: bool,
+}
+
+async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Says) -> Result<Recognized> {
+    let client = Client { installed: says.installed.unwrap_or(false), ..says.client };
+    let id = secret::random_name("dev_")?;
+    let label = client.label();
+    let columns = DeviceColumns {
+        id: &id,
+        account_id,
+        secret_hash: secret.hash(),
+        name: says.name.as_deref().unwrap_or(&label),
+        browser: &client.browser,
+        os: &client.os,
+        kind: client.kind,
+        installed: client.installed,
+    };
+    let is_first = !arrivals::any(conn, account_id).await?;
+    let device: Device = run!(
+        conn,
+        get_result(
+            diesel::insert_into(devices::table)
+                .values((
+                    columns,
+                    devices::first_seen.eq(now()),
+                    devices::last_seen.eq(now()),
+                    devices::proved_at.eq(now().nullable()),
+                ))
+                .on_conflict((devices::account_id, devices::secret_hash))
+                .do_update()
+                .set((devices::last_seen.eq(now()), devices::proved_at.eq(now().nullable())))
+                .returning(Device::as_returning())
+        )
+    )?;
+    owners::add(conn, account_id, &secret.hash()).await?;
+    if is_first {
+        arrivals::set(conn, account_id, &device.id).await?;
+    }
+    let secret = secret.clone();
+    Ok(Recognized { device, client, is_new: true, was_called: None, secret, others: Vec::new() })
+}
+
+async fn see_again(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    known: Device,
+    sign_in: &SignIn,
+    says: Says,
+) -> Result<Recognized> {
+    let NextSecret { next, previous, replaced } = next_secret(conn, account_id, &known.id, sign_in).await?;
+    if let Some(replaced) = replaced.filter(|hash| !next.matches(hash)) {
+        owners::remove(conn, &[account_id], &[replaced]).await?;
+        owners::add(conn, account_id, &next.hash()).await?;
+    }
+    let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
+    let is_named = says.name.is_some();
+    // A name that was made of what the browser said follows it: the next version of a system is no other device.
+    let as_it_looks = if known.name == known.client().label() { client.label() } else { known.name.clone() };
+    let name = says.name.unwrap_or(as_it_looks);
+    let row = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(&known.id));
+    let device: Device = run!(
+        conn,
+        get_result(
+            diesel::update(row)
+                .set((
+                    devices::last_seen.eq(now()),
+                    devices::proved_at.eq(now().nullable()),
+                    devices::name.eq(&name),
+                    devices::browser.eq(&client.browser),
+                    devices::os.eq(&client.os),
+                    devices::kind.eq(client.kind),
+                    devices::installed.eq(client.installed),
+                    devices::forgotten_at.eq(None::<Instant>),
+                    devices::secret_hash.eq(next.hash()),
+                    // The same one again: its answer was lost, or it has come.
+                    devices::previous_secret_hash.eq(previous.filter(|hash| !next.matches(hash))),
+                ))
+                .returning(Device::as_returning())
+        )
+    )?;
+    let was_called = (is_named && device.name != known.name).then_some(known.name);
+    Ok(Recognized { device, client, is_new: false, was_called, secret: next, others: Vec::new() })
+}
+
+/// How a device's secret changes at a sign-in.
+struct NextSecret {
+    /// What the browser keeps from now on.
+    next: Secret,
+    /// The hash of the secret that the browser brought, if the device is known by it.
+    previous: Option<Vec<u8>>,
+    /// The hash of the device's secret until now.
+    replaced: Option<Vec<u8>>,
+}
+
+async fn next_secret(conn: &mut Conn<'_>, account_id: &str, id: &str, sign_in: &SignIn) -> Result<NextSecret> {
+    type Hashes = (Vec<u8>, Option<Vec<u8>>);
+    let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
+    let kept: Option<Hashes> =
+        find!(conn, first(device.select((devices::secret_hash, devices::previous_secret_hash))))?;
+    let Some((present, before)) = kept else {
+        return Ok(NextSecret { next: sign_in.next.clone(), previous: None, replaced: None });
+    };
+    let is_known =
+        |secret: &&Secret| secret.matches(&present) || before.as_ref().is_some_and(|hash| secret.matches(hash));
+    let Some(brought) = sign_in.presented.iter().find(is_known) else {
+        return Ok(NextSecret { next: sign_in.next.clone(), previous: None, replaced: Some(present) });
+    };
+    let next = match sign_in.secrets.next_again(id, brought, &present) {
+        Some(next) => next,
+        None => sign_in.secrets.next(id, brought)?,
+    };
+    Ok(NextSecret { next, previous: Some(brought.hash()), replaced: Some(present) })
+}

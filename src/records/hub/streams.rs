@@ -1,0 +1,179 @@
+//! The streams that are open on this node, and which of them have to close to make room for another.
+//!
+//! Invariant: no session, account or address has more streams than its share.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::mailbox::{Mailbox, Notices};
+use crate::{
+    base::db::Instant,
+    records::session::{
+        ended::{EndReason, Ended, Hand},
+        listing::Standing,
+    },
+};
+
+/// Streams that one session may have open: a browser has one, or one a tab where tabs cannot agree. The oldest goes.
+const MOST_OF_A_SESSION: usize = 8;
+/// Streams that one account may have open at most. The oldest goes.
+const MOST_OF_AN_ACCOUNT: usize = 64;
+/// Streams that a node may have open at most.
+const MOST: usize = 1_500;
+/// For how many streams there is room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) in_all: usize,
+    of_an_account: usize,
+    of_an_address: usize,
+}
+
+impl Room {
+    /// Of so many connections a quarter is left for requests. No account takes more than a tenth, and no address more than
+    /// a quarter of the streams: as many browsers as a large office has.
+    pub(super) fn within(connections: usize) -> Self {
+        let in_all = MOST.min(connections / 4 * 3);
+        Self {
+            in_all,
+            of_an_account: MOST_OF_AN_ACCOUNT.min(connections / 10).max(MOST_OF_A_SESSION),
+            of_an_address: (in_all / 4).max(MOST_OF_A_SESSION),
+        }
+    }
+}
+
+/// Who listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The session's id.
+    pub session: String,
+    /// Its account.
+    pub account: String,
+    /// The network from which it listens, if that is known.
+    pub network: Option<IpAddr>,
+}
+
+/// The open streams, which the hub and its subscriptions share.
+#[derive(Clone, Default)]
+pub(super) struct Streams(Arc<Mutex<Subscribers>>);
+
+impl Streams {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Subscribers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Subscribers {
+    last: u64,
+    pub(super) closed: bool,
+    /// By number, so that the oldest comes first.
+    pub(super) all: BTreeMap<u64, Subscriber>,
+    pub(super) gap: bool,
+}
+
+pub(super) struct Subscriber {
+    pub(super) session: String,
+    account: String,
+    network: Option<IpAddr>,
+    pub(super) mailbox: Arc<Mailbox>,
+    /// It has been told to close, and does not count any more.
+    closes: bool,
+}
+
+impl Subscribers {
+    /// Adds a stream whose first news is to look its session up.
+    pub(super) fn add(&mut self, listener: Listener) -> (u64, Arc<Mailbox>) {
+        self.last += 1;
+        let mailbox = Arc::new(Mailbox::default());
+        mailbox.put(Notices { look: true, ..Notices::default() });
+        let Listener { session, account, network } = listener;
+        let subscriber = Subscriber { session, account, network, mailbox: Arc::clone(&mailbox), closes: false };
+        self.all.insert(self.last, subscriber);
+        (self.last, mailbox)
+    }
+
+    /// Sees to it that one more fits: the oldest streams of its session, its account and its address go over their shares;
+    /// when all are full, the oldest one of whoever has the most. Whether it fits now.
+    pub(super) fn make_room(&mut self, listener: &Listener, room: Room) -> bool {
+        self.keep_under(MOST_OF_A_SESSION, |one| one.session == listener.session);
+        self.keep_under(room.of_an_account, |one| one.account == listener.account);
+        if listener.network.is_some() {
+            let is_here = |one: &Subscriber| one.network == listener.network;
+            while self.count(is_here) >= room.of_an_address {
+                // Who shares an address with somebody who opens many does not lose a stream for it.
+                let Some((account, _)) = self.fullest(|one| is_here(one).then(|| one.account.clone())) else { break };
+                self.close_oldest(|one| is_here(one) && one.account == account);
+            }
+        }
+        if self.count(|_| true) < room.in_all {
+            return true;
+        }
+        let (own, here) =
+            (self.count(|one| one.account == listener.account), self.count(|one| one.network == listener.network));
+        let account = self.fullest(|one| Some(one.account.clone())).filter(|(_, many)| *many > own.max(1));
+        let network = self.fullest(|one| one.network).filter(|(_, many)| *many > here.max(1));
+        match (account, network) {
+            (Some((account, _)), _) => self.close_oldest(|one| one.account == account),
+            (None, Some((network, _))) => self.close_oldest(|one| one.network == Some(network)),
+            (None, None) => return false,
+        }
+        true
+    }
+
+    fn keep_under(&mut self, most: usize, of: impl Fn(&Subscriber) -> bool) {
+        while self.count(&of) >= most.max(1) {
+            self.close_oldest(&of);
+        }
+    }
+
+    fn count(&self, of: impl Fn(&Subscriber) -> bool) -> usize {
+        self.all.values().filter(|one| !one.closes && of(one)).count()
+    }
+
+    /// Who of those that `name` names has the most streams, and how many.
+    fn fullest<Name: Eq + Hash>(&self, name: impl Fn(&Subscriber) -> Option<Name>) -> Option<(Name, usize)> {
+        let mut counts = HashMap::new();
+        for name in self.all.values().filter(|one| !one.closes).filter_map(name) {
+            *counts.entry(name).or_insert(0) += 1;
+        }
+        counts.into_iter().max_by_key(|(_, many)| *many)
+    }
+
+    fn close_oldest(&mut self, of: impl Fn(&Subscriber) -> bool) {
+        if let Some(oldest) = self.all.values_mut().find(|one| !one.closes && of(one)) {
+            oldest.closes = true;
+            oldest.mailbox.put(Notices { close: true, ..Notices::default() });
+        }
+    }
+
+    pub(super) fn of(&self, account: &str, news: impl Fn(&str) -> Notices) {
+        for one in self.all.values().filter(|one| one.account == account) {
+            one.mailbox.put(news(&one.session));
+        }
+    }
+
+    pub(super) fn end(&self, of: &BTreeMap<String, Vec<String>>, reason: EndReason, at: Option<Instant>) {
+        // By whose hand is told by the row, to the login page.
+        let ended = Ended { because: reason.told(), at, hand: Hand::None };
+        let ended = Notices { ended: Some(ended), ..Notices::default() };
+        let others = Notices { sessions: true, ..Notices::default() };
+        for one in self.all.values() {
+            if let Some(sessions) = of.get(&one.account) {
+                one.mailbox.put(if sessions.contains(&one.session) { ended.clone() } else { others.clone() });
+            }
+        }
+    }
+
+    pub(super) fn settle(&self, looked_up: &[String], standings: &BTreeMap<String, Standing>, gap: bool) {
+        let looked_up: HashSet<&String> = looked_up.iter().collect();
+        for one in self.all.values().filter(|one| looked_up.contains(&one.session)) {
+            one.mailbox.put(match standings.get(&one.session) {
+                None => Notices { rotated: true, ..Notices::default() },
+                Some(Standing::Ended(ended)) => Notices { ended: Some(*ended), ..Notices::default() },
+                Some(Standing::Live { .. }) => Notices { sessions: gap, drafts: gap, ..Notices::default() },
+            });
+        }
+    }
+}
