@@ -4,7 +4,7 @@
 //! Invariant: what is answered with success has ended, whatever key the session has by then.
 
 use crate::base::{db::Conn, error::Result, text::is_id};
-use crate::records::session::{EndReason, SessionKey, Sessions, ends, former};
+use crate::records::session::{EndReason, SessionKey, SessionRef, Sessions, ends, former};
 
 impl Sessions {
     /// Ends the session that a key opens, or opened before a rotation, as logged out, if one of these ids names it. An id
@@ -26,7 +26,7 @@ impl Sessions {
                 if !is_named {
                     return Ok(false);
                 }
-                let one = ends::Scope::One(held.session_id);
+                let one = ends::Scope::One(SessionRef::new(&held.account_id, &held.session_id));
                 Ok(ends::end(conn, &one, EndReason::LoggedOut, &held.account_id, ip.as_deref()).await? == 1)
             })
             .await

@@ -99,8 +99,9 @@ async fn listed(conn: &mut Conn<'_>, only: Option<&Account>) -> Result<Vec<(Reco
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
     let unknown = format!("no session {id} lives: `sessile session list` names those that do");
     let db = open_to_record(settings).await?;
-    let present = db.read(async move |conn: &mut Conn<'_>| former::present_id_of_any(conn, &id).await).await?;
-    match end(&db, Scope::One(present)).await? {
+    let found = db.read(async move |conn: &mut Conn<'_>| former::find_of_any(conn, &id).await).await?;
+    let Some(session) = found else { return Err(Error::Invalid(unknown)) };
+    match end(&db, Scope::One(session)).await? {
         0 => Err(Error::Invalid(unknown)),
         ended => say(&format!("ended {ended}")),
     }

@@ -233,7 +233,7 @@ async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Re
             };
             account::set_password(conn, &id, &new_hash).await?;
             // Of all that were given this one alone is as new as the password.
-            statements::confirm(conn, new.id()).await?;
+            statements::confirm(conn, &id, new.id()).await?;
             if let Some(device) = &user.record.device_id {
                 device::prove(conn, &id, device).await?;
             }

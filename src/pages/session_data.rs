@@ -14,7 +14,7 @@ use crate::{
 /// # Errors
 /// Without a login, or when the database is away.
 pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    match desk.sessions.data(&user.record.id).await? {
+    match desk.sessions.data(&user.account.id, &user.record.id).await? {
         Some(data) => Ok(json_text(data)),
         None => Err(desk.ended_meanwhile().await?),
     }

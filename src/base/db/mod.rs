@@ -17,6 +17,7 @@ pub(crate) mod lease;
 mod marks;
 pub mod migrate;
 mod notify;
+mod pairs;
 mod place;
 mod pools;
 mod postgres;
@@ -39,6 +40,7 @@ pub use self::{
     instant::Instant,
     marks::Marks,
     notify::{Heard, LONGEST_TEXT, announce, mention},
+    pairs::{PairIn, pair_in},
     place::{Place, Present},
     postgres::ConnectPlan,
     statement::{LivingAnd, Locked, TouchRow, Touches, TrailHead, TrailHeads},

@@ -172,7 +172,7 @@ pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest)
         return run!(conn, execute(diesel::update(own).set(hidden))).map(drop);
     }
     let hash: Option<Vec<u8>> = find!(conn, first(own.select(devices::secret_hash)))?;
-    owners::remove(conn, &[account_id], hash.as_slice()).await?;
+    owners::remove(conn, hash.as_slice()).await?;
     if rest == Rest::Nothing {
         return run!(conn, execute(diesel::delete(own))).map(drop);
     }

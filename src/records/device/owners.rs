@@ -28,8 +28,8 @@ pub(super) async fn add(conn: &mut Conn<'_>, account_id: &str, hash: &[u8]) -> R
     run!(conn, execute(diesel::insert_into(secrets::table).values(row).on_conflict_do_nothing())).map(drop)
 }
 
-/// Removes secrets of these accounts' devices.
-pub async fn remove(conn: &mut Conn<'_>, accounts: &[&str], hashes: &[Vec<u8>]) -> Result<()> {
-    let own = secrets::table.filter(secrets::secret_hash.eq_any(hashes)).filter(secrets::account_id.eq_any(accounts));
-    run!(conn, execute(diesel::delete(own))).map(drop)
+/// Removes secrets that no device has any more.
+pub async fn remove(conn: &mut Conn<'_>, hashes: &[Vec<u8>]) -> Result<()> {
+    let those = secrets::table.filter(secrets::secret_hash.eq_any(hashes));
+    run!(conn, execute(diesel::delete(those))).map(drop)
 }

@@ -138,7 +138,7 @@ async fn see_again(
 ) -> Result<Recognized> {
     let NextSecret { next, previous, replaced } = next_secret(conn, account_id, &known.id, sign_in).await?;
     if let Some(replaced) = replaced.filter(|hash| !next.matches(hash)) {
-        owners::remove(conn, &[account_id], &[replaced]).await?;
+        owners::remove(conn, &[replaced]).await?;
         owners::add(conn, account_id, &next.hash()).await?;
     }
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };

@@ -105,7 +105,10 @@ impl<'s> Call<'s> {
         }
         self.book.device_name = name;
         match facts.installed {
-            Some(installed) => statements::note_installed(conn, &self.sender.who.session_id, installed).await,
+            Some(installed) => {
+                let who = &self.sender.who;
+                statements::note_installed(conn, &who.account_id, &who.session_id, installed).await
+            }
             None => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ use super::live::has_not_ended;
 use crate::{
     base::{
         db::{
-            Conn, Db, Instant, Locked, before_now, find, run,
+            Conn, Db, Instant, Locked, before_now, find, pair_in, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -61,9 +61,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
                 .select((devices::account_id, devices::id))
         ))
     )?;
-    let (accounts, ids): (Vec<&str>, Vec<&str>) =
-        found.iter().map(|(account, id)| (account.as_str(), id.as_str())).unzip();
-    delete(conn, &accounts, &ids).await
+    delete(conn, &found).await
 }
 
 /// Of the devices of an account that nobody has answered for, forgets those that came long before others and are not signed
@@ -78,7 +76,7 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let newest_to_go: Option<Instant> =
         find!(conn, first(newest_first.offset(MOST_UNANSWERED).select(devices::first_seen)))?;
     let Some(newest_to_go) = newest_to_go else { return Ok(()) };
-    let ids: Vec<String> = run!(
+    let found: Vec<(String, String)> = run!(
         conn,
         load(
             unanswered()
@@ -86,21 +84,21 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
                 .filter(not(exists(going_on!())))
                 .order((devices::first_seen, devices::id.desc()))
                 .limit(BATCH)
-                .select(devices::id)
+                .select((devices::account_id, devices::id))
         )
     )?;
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    delete(conn, &[account_id], &ids).await.map(drop)
+    delete(conn, &found).await.map(drop)
 }
 
-/// Deletes devices of these accounts, with what tells whose their secrets are.
-async fn delete(conn: &mut Conn<'_>, accounts: &[&str], ids: &[&str]) -> Result<usize> {
-    if ids.is_empty() {
+/// Deletes devices, each named by its account and its id, with what tells whose their secrets are.
+async fn delete(conn: &mut Conn<'_>, found: &[(String, String)]) -> Result<usize> {
+    if found.is_empty() {
         return Ok(0);
     }
-    let those = devices::table.filter(devices::account_id.eq_any(accounts)).filter(devices::id.eq_any(ids));
+    let pairs = found.iter().map(|(account_id, id)| (account_id.as_str(), id.as_str()));
+    let those = devices::table.filter(pair_in((devices::account_id, devices::id), pairs));
     let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(those).returning(devices::secret_hash)))?;
-    device::owners::remove(conn, accounts, &hashes).await?;
+    device::owners::remove(conn, &hashes).await?;
     Ok(hashes.len())
 }
 

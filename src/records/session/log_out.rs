@@ -3,7 +3,7 @@
 //!
 //! Invariant: what is answered with success has ended, whatever key the session has by then.
 
-use super::{ended::EndReason, ends, former, key::SessionKey, service::Sessions};
+use super::{ended::EndReason, ends, former, key::SessionKey, record::SessionRef, service::Sessions};
 use crate::base::{db::Conn, error::Result};
 
 impl Sessions {
@@ -18,7 +18,7 @@ impl Sessions {
                 let Some(held) = former::lock_holder(conn, &key).await? else {
                     return Ok(false);
                 };
-                let one = ends::Scope::One(held.session_id);
+                let one = ends::Scope::One(SessionRef::new(&held.account_id, &held.session_id));
                 Ok(ends::end(conn, &one, EndReason::LoggedOut, &held.account_id, ip.as_deref()).await? == 1)
             })
             .await
