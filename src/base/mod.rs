@@ -4,9 +4,11 @@
 
 pub mod assets;
 pub mod clock;
+pub mod database_url;
 pub mod db;
 pub mod email;
 pub mod error;
+pub mod instant;
 pub mod keys;
 pub mod metrics;
 pub mod outage;
@@ -14,3 +16,4 @@ pub mod output;
 pub mod secret;
 pub mod settings;
 pub mod text;
+pub(crate) mod words;

@@ -47,6 +47,14 @@ pub fn quoted(value: &str) -> String {
     }
 }
 
+/// The path of a file, from a setting. Whether a file is there is found out by the code that opens it.
+pub(crate) fn file_path(value: &str) -> Result<std::path::PathBuf, String> {
+    if value.contains('\0') || value.ends_with('/') {
+        return Err(format!("{} is not the path of a file: write one", quoted(value)));
+    }
+    Ok(value.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

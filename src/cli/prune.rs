@@ -1,6 +1,6 @@
 //! `sessile prune`
 
-use super::{open_to_record, say};
+use super::{open::open_to_record, output::say};
 use crate::{
     base::{error::Result, settings::Settings},
     records::{

@@ -1,6 +1,6 @@
 //! `sessile restored`: what the operator says after a restored backup, a move or a failover.
 
-use super::{open_with_any_keys, say, session};
+use super::{open::open_with_any_keys, output::say, session};
 use crate::{
     base::{
         db::{Conn, Place},

@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::{address, open, open_to_record, open_with_any_keys, say, unknown};
+use super::{
+    address::{address, unknown},
+    open::{open_to_read, open_to_record, open_with_any_keys},
+    output::say,
+};
 use crate::{
     base::{
         db::{Conn, Db},
@@ -61,7 +65,7 @@ struct Line {
 }
 
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
-    let db = open(settings).await?;
+    let db = open_to_read(settings).await?;
     let only = match email {
         Some(email) => Some(account_of(&db, &email).await?),
         None => None,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{open, say};
+use super::{open::open_to_read, output::say};
 use crate::{
     base::{
         db::{Conn, Instant},
@@ -35,7 +35,7 @@ pub enum Command {
 /// Carries it out.
 pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     let Command::Export { out } = command;
-    let rows = open(settings).await?.read(async |conn: &mut Conn<'_>| listing::subscribers(conn).await).await?;
+    let rows = open_to_read(settings).await?.read(async |conn: &mut Conn<'_>| listing::subscribers(conn).await).await?;
     let lines = lines(rows);
     write(&out, &lines).map_err(|error| Error::Invalid(format!("{} cannot be written: {error}", out.display())))?;
     say(&format!("wrote {} to {}", lines.len(), out.display()))

@@ -1,6 +1,11 @@
 //! `sessile user …`
 
-use super::{address, make_to_record, new_address, open, open_to_record, password, say, unknown};
+use super::{
+    address::{address, new_address, unknown},
+    open::{make_to_record, open_to_read, open_to_record},
+    output::say,
+    password,
+};
 use crate::{
     base::{
         db::Conn,
@@ -116,7 +121,7 @@ async fn add(settings: &Settings, email: &str, (name, role): (&str, &str), passw
 }
 
 async fn list(settings: &Settings) -> Result<()> {
-    let accounts = open(settings).await?.read(async |conn: &mut Conn<'_>| account::list(conn).await).await?;
+    let accounts = open_to_read(settings).await?.read(async |conn: &mut Conn<'_>| account::list(conn).await).await?;
     for (account, disabled_at) in accounts {
         let status = if disabled_at.is_some() { "disabled" } else { "enabled" };
         say(&format!("{}\t{}\t{}\t{status}\t{}", account.id, account.email, account.role, account.name))?;

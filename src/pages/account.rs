@@ -25,7 +25,8 @@ use crate::{
         },
     },
     web::{
-        context::{Desk, Lost, form_again_after},
+        context::Desk,
+        form_again::{Lost, form_again_after},
         forms::{self, Form},
         layout::{self, Page, When},
         rates::Act,

@@ -25,12 +25,7 @@ use crate::{
         },
         session::{CurrentUser, SessionView, Sessions},
     },
-    web::{
-        context::{Desk, clear_cache},
-        json::Object,
-        rates::Act,
-        site::Site,
-    },
+    web::{context::Desk, json::Object, rates::Act, signed_out::clear_cache, site::Site},
 };
 
 /// Operations in one call.

@@ -19,7 +19,7 @@ use crate::{
     pages::ops::{LiveSessions, Readiness},
     records::{hub::Hub, session::Sessions},
     serve::routes,
-    web::{context, edge, forms, json, origin, request_facts, site::Site},
+    web::{edge, forms, json, key_handover, origin, request_facts, site::Site},
 };
 
 /// What an application is made of. Cheap to clone; all workers share what is behind it.
@@ -40,12 +40,12 @@ pub struct Parts {
 }
 
 /// Builds the application. From the outside in:
-/// 1. `failure`: names the request, renders whatever goes wrong below, secures the headers of all that leaves.
-/// 2. `envelope`: verifies the session cookie and holds the request's facts, which the store needs.
+/// 1. `edge`: names the request, renders whatever goes wrong below, secures the headers of all that leaves.
+/// 2. `request_facts`: verifies the session cookie and holds the request's facts, which the store needs.
 /// 3. `origin`: refuses what another site caused, before any session is loaded.
 /// 4. actix-session: loads the session once.
 /// 5. actix-identity: who it is; it adds no I/O.
-/// 6. `desk::hand_over`: renews the cookies of a browser that did not get its new key.
+/// 6. `key_handover`: renews the cookies of a browser that did not get its new key.
 pub fn build(
     parts: &Parts,
 ) -> App<
@@ -58,7 +58,7 @@ pub fn build(
     > + use<>,
 > {
     let signed_in = web::scope("")
-        .wrap(from_fn(context::hand_over))
+        .wrap(from_fn(key_handover::hand_over))
         .wrap(IdentityMiddleware::default())
         .wrap(session_layer(parts))
         .wrap(from_fn(origin::check))

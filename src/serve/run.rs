@@ -64,14 +64,8 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     Inspection::check_servers(&settings).await?;
-    let db = Db::open(&settings)?;
     let mut outage = Outage::new("opening the database");
-    let answers = or_away(&mut outage, first_try(db.migrate()).await)?.is_some();
-    if answers && !settings.key_file.exists() {
-        instance::check_no_keys_needed(&db).await?;
-    }
-    let keys = Keys::read_or_make(&settings.key_file)?;
-    db.use_trail_keys(keys.trail());
+    let (db, keys, answers) = open(&settings, &mut outage).await?;
     let listener = TcpListener::bind(settings.listen).map_err(|error| {
         Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
     })?;
@@ -112,6 +106,23 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
         mark_history(&parts.sessions.db, &settings).await;
     }
     result
+}
+
+/// Opens the database with the keys, and brings its schema up to date; whether it answers.
+async fn open(settings: &Settings, outage: &mut Outage) -> Result<(Db, Keys, bool)> {
+    let mut answers = true;
+    if !settings.key_file.exists() {
+        // Opened without keys and closed again: a key file may be made only where the database needs no older one.
+        let db = Db::open(settings, None)?;
+        answers = or_away(outage, first_try(db.migrate()).await)?.is_some();
+        if answers {
+            instance::check_no_keys_needed(&db).await?;
+        }
+    }
+    let keys = Keys::read_or_make(&settings.key_file)?;
+    let db = Db::open(settings, Some(keys.trail()))?;
+    answers = answers && or_away(outage, first_try(db.migrate()).await)?.is_some();
+    Ok((db, keys, answers))
 }
 
 /// Where the program listens, for the first line. Somebody at a terminal who has not chosen an origin is shown the one

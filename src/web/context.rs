@@ -3,18 +3,11 @@
 //!
 //! Invariant: a key that was committed reaches its browser with the answer that says so.
 
-use std::time::Duration;
-
 use actix_session::{Session, SessionExt as _};
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
-    body::MessageBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
-    http::{
-        StatusCode,
-        header::{self, HeaderName, HeaderValue},
-    },
-    middleware::Next,
+    dev::Payload,
+    http::header::{HeaderName, HeaderValue},
     web,
 };
 
@@ -29,21 +22,16 @@ use crate::{
         session::{
             CurrentUser, LoginForm, SessionKey, Sessions,
             current::{self, Facts},
-            request::{self, HandedOver},
         },
         throttle::Network,
     },
     web::{
-        edge, forms, layout,
+        forms, layout,
         rates::{self, Act},
         return_to,
         site::Site,
     },
 };
-
-/// What somebody is told whose browser sent a form without any of our cookies.
-pub const NO_COOKIES: &str = "Your browser sent no cookie with this form, and nobody can sign in without one. Allow cookies for \
-                              this site in your browser, then try once more.";
 
 /// As an argument of a handler it gathers them; see the module.
 pub struct Desk {
@@ -210,119 +198,6 @@ impl Desk {
     }
 }
 
-/// A browser that came with the key from before a rotation, since the answer with the new one was lost, gets the new key
-/// with this answer, and the device secret that belongs to it.
-///
-/// # Errors
-/// Those of the handler.
-pub async fn hand_over<Body: MessageBody>(
-    req: ServiceRequest,
-    next: Next<Body>,
-) -> Result<ServiceResponse<Body>, actix_web::Error> {
-    let live = request::current().and_then(|facts| facts.live());
-    let Some(HandedOver { device_secret, device_hashes }) = live.as_ref().and_then(|live| live.handed_over.as_ref())
-    else {
-        return next.call(req).await;
-    };
-    current::renew_cookie(&req.get_session())?;
-    let site = req.app_data::<web::Data<Site>>().cloned();
-    let mut answer = next.call(req).await?;
-    if let (Some(site), Some(secret)) = (site, device_secret)
-        && !site.cookies.sets_device(answer.headers())
-    {
-        let replaced = |other: &Secret| device_hashes.iter().any(|hash| other.matches(hash));
-        let others = site.cookies.device_secrets(answer.request().headers()).into_iter();
-        let secrets: Vec<Secret> =
-            std::iter::once(secret.clone()).chain(others.filter(|other| !replaced(other))).collect();
-        answer.response_mut().add_cookie(&site.cookies.device_cookie(&secrets)).map_err(Error::bug)?;
-    }
-    Ok(answer)
-}
-
-/// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).
-pub fn clear_cache(answer: &mut HttpResponse) {
-    let cache = HeaderValue::from_static("\"cache\"");
-    answer.headers_mut().insert(HeaderName::from_static("clear-site-data"), cache);
-}
-
-/// Goes on to the login, under `address`, after a session has ended itself. Its id goes along, so that the browser forgets
-/// whose it was: nothing else there can tell this end from one by another device, after which it keeps what waits.
-pub fn signed_out(address: &str, session_id: &str) -> HttpResponse {
-    let sign = if address.contains('?') { '&' } else { '?' };
-    let mut answer = layout::see_other(&format!("{address}{sign}ended={session_id}"));
-    clear_cache(&mut answer);
-    answer
-}
-
-/// Whether a form that is shown again has lost a password that was typed into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// Nothing that was typed.
-    Nothing,
-    /// The password: it never comes back in a page.
-    Password,
-}
-
-/// A form with a password that could not be carried out because something is away, or because of too many wrong passwords:
-/// shown again, with nothing else lost. Any other error stays one.
-///
-/// # Errors
-/// Whatever makes no sense to try again, and what `form` returns.
-pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
-where
-    Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
-{
-    form_again_after(error, "Too many wrong passwords", Lost::Password, form)
-}
-
-/// The same, where too many of something else came: `too_many` says of what.
-///
-/// # Errors
-/// As [`form_again`].
-pub fn form_again_after<Form>(error: Error, too_many: &str, lost: Lost, form: Form) -> Result<HttpResponse>
-where
-    Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
-{
-    use actix_web::ResponseError as _;
-    let Some(seconds) = error.retry_after() else {
-        return Err(error);
-    };
-    edge::log(&error);
-    let words = match &error {
-        Error::TooManyAttempts(wait) => format!("{too_many}. Try again in {}.", in_words(*wait)),
-        Error::TooFast(wait) => {
-            format!("That was a lot in a short time. Nothing is lost: try again in {}.", in_words(*wait))
-        }
-        _ => match lost {
-            Lost::Nothing => "Sessile cannot do this just now. Nothing is lost: try once more shortly.",
-            Lost::Password => {
-                "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
-            }
-        }
-        .to_owned(),
-    };
-    let mut answer = form(error.status_code(), words)?;
-    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    Ok(answer)
-}
-
-/// Says with an answer when to try again.
-pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
-    if let Some(seconds) = error.retry_after() {
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    answer
-}
-
-/// A short time as people say it, rounded up.
-fn in_words(wait: Duration) -> String {
-    match wait.as_millis().div_ceil(1000) {
-        0 | 1 => "a second".to_owned(),
-        seconds @ 2..=90 => format!("{seconds} seconds"),
-        seconds => format!("{} minutes", seconds.div_ceil(60)),
-    }
-}
-
 impl FromRequest for Desk {
     type Error = Error;
     type Future = std::future::Ready<Result<Self>>;
@@ -340,20 +215,5 @@ impl FromRequest for Desk {
             })
         });
         std::future::ready(gathered)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_said_as_people_say_them_and_never_too_short() {
-        let said = |ms| in_words(Duration::from_millis(ms));
-        assert_eq!(
-            [said(1), said(1000), said(1001), said(90_000)],
-            ["a second", "a second", "2 seconds", "90 seconds"]
-        );
-        assert_eq!([said(90_001), said(900_000)], ["2 minutes", "15 minutes"]);
     }
 }

@@ -1,136 +1,99 @@
-//! A form that could not be carried out just now, as an error page shows it again: with all that was typed, ready to be
-//! sent once more. Called by the outermost layer, for every form that no handler has shown again itself.
+//! A form that could not be carried out just now: the same page again, with what was typed, and when to try again. Called by
+//! handlers that draw their own form; [`errors`] does the same for all others.
 //!
-//! Invariant: a password that was sent never comes back in a page.
+//! Invariant: only an error that says when to try again shows the form; any other stays an error.
 
-/// The form, for the template.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct FormAgain {
-    pub(super) fields: Vec<Field>,
-}
+use std::time::Duration;
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) value: String,
-    pub(super) kind: Kind,
-    /// None is wrong: for the macros of the templates.
-    pub(super) error: Option<String>,
-}
+use actix_web::{
+    HttpResponse, ResponseError as _,
+    http::{StatusCode, header},
+};
 
-/// How a field is shown.
+use crate::{
+    base::error::{Error, Result},
+    web::errors,
+};
+
+/// Whether a form that is shown again has lost a password that was typed into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nobody typed it.
-    Hidden,
-    /// One line.
-    Line { label: &'static str, kind: &'static str, complete: &'static str },
-    /// A text.
-    Text { label: &'static str },
-    /// It has to be typed again.
-    Password { label: &'static str, complete: &'static str },
+pub enum Lost {
+    /// Nothing that was typed.
+    Nothing,
+    /// The password: it never comes back in a page.
+    Password,
 }
 
-impl FormAgain {
-    pub(super) fn new(sent: Vec<(String, String)>) -> Self {
-        let replaces = sent.iter().any(|(name, _)| name == "current_password");
-        let creates = sent.iter().any(|(name, _)| name == "name");
-        let mut fields: Vec<Field> = Vec::with_capacity(sent.len());
-        for (name, value) in sent {
-            let kind = match name.as_str() {
-                // Twice in one form a name is nothing that a form of ours sends.
-                name if fields.iter().any(|field| field.name == name) => Kind::Hidden,
-                "text" => Kind::Text { label: "Your post" },
-                "name" => Kind::Line { label: "Name", kind: "text", complete: "name" },
-                "email" => Kind::Line { label: "Email", kind: "email", complete: "username" },
-                "current_password" => Kind::Password { label: "Current password", complete: "current-password" },
-                "password" if replaces => Kind::Password { label: "New password", complete: "new-password" },
-                "password" if creates => Kind::Password { label: "Password", complete: "new-password" },
-                name if is_password(name) => Kind::Password { label: "Password", complete: "current-password" },
-                _ => Kind::Hidden,
-            };
-            if kind == Kind::Hidden && is_password(&name) {
-                continue;
-            }
-            let value = if is_password(&name) { String::new() } else { value };
-            fields.push(Field { name, value, kind, error: None });
+/// A form with a password that could not be carried out because something is away, or because of too many wrong passwords:
+/// shown again, with nothing else lost. Any other error stays one.
+///
+/// # Errors
+/// Whatever makes no sense to try again, and what `form` returns.
+pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
+where
+    Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
+{
+    form_again_after(error, "Too many wrong passwords", Lost::Password, form)
+}
+
+/// The same, where too many of something else came: `too_many` says of what.
+///
+/// # Errors
+/// As [`form_again`].
+pub fn form_again_after<Form>(error: Error, too_many: &str, lost: Lost, form: Form) -> Result<HttpResponse>
+where
+    Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
+{
+    let Some(seconds) = error.retry_after() else {
+        return Err(error);
+    };
+    errors::log(&error);
+    let words = match &error {
+        Error::TooManyAttempts(wait) => format!("{too_many}. Try again in {}.", in_words(*wait)),
+        Error::TooFast(wait) => {
+            format!("That was a lot in a short time. Nothing is lost: try again in {}.", in_words(*wait))
         }
-        Self { fields }
-    }
-
-    pub(super) fn asks_password(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field.kind, Kind::Password { .. }))
-    }
-
-    /// Whether there is anything in it that somebody typed.
-    pub(super) fn is_typed(&self) -> bool {
-        self.fields.iter().any(|field| field.kind != Kind::Hidden)
-    }
+        _ => match lost {
+            Lost::Nothing => "Sessile cannot do this just now. Nothing is lost: try once more shortly.",
+            Lost::Password => {
+                "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
+            }
+        }
+        .to_owned(),
+    };
+    let mut answer = form(error.status_code(), words)?;
+    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    Ok(answer)
 }
 
-/// The fields of passwords have names that say so; a test looks at the templates.
-fn is_password(name: &str) -> bool {
-    name.ends_with("password")
+/// Says with an answer when to try again.
+pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
+    if let Some(seconds) = error.retry_after() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+/// A short time as people say it, rounded up.
+fn in_words(wait: Duration) -> String {
+    match wait.as_millis().div_ceil(1000) {
+        0 | 1 => "a second".to_owned(),
+        seconds @ 2..=90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
-    fn again(sent: &[(&str, &str)]) -> FormAgain {
-        FormAgain::new(sent.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
-    }
-
     #[test]
-    fn what_was_typed_comes_back_but_no_password() {
-        let form = again(&[
-            ("csrf", "t"),
-            ("email", "kim@example.com"),
-            ("current_password", "secret 1"),
-            ("password", "secret 2"),
-            ("password", "secret 3"),
-            ("other_password", "secret 4"),
-        ]);
-        let values: Vec<(&str, &str)> =
-            form.fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
+    fn waits_are_said_as_people_say_them_and_never_too_short() {
+        let said = |ms| in_words(Duration::from_millis(ms));
         assert_eq!(
-            values,
-            [
-                ("csrf", "t"),
-                ("email", "kim@example.com"),
-                ("current_password", ""),
-                ("password", ""),
-                ("other_password", "")
-            ]
+            [said(1), said(1000), said(1001), said(90_000)],
+            ["a second", "a second", "2 seconds", "90 seconds"]
         );
-        assert_eq!(form.fields[3].kind, Kind::Password { label: "New password", complete: "new-password" });
-        assert!(form.asks_password() && form.is_typed());
-        assert!(!again(&[("csrf", "t"), ("ending", "others")]).is_typed());
-    }
-
-    #[test]
-    fn every_password_field_of_the_pages_is_known_by_its_name() {
-        let mut names = Vec::new();
-        look_into(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), &mut names);
-        assert!(names.len() >= 4, "{names:?}");
-        assert!(names.iter().all(|name| is_password(name)), "{names:?}");
-    }
-
-    fn look_into(folder: &Path, names: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                look_into(&path, names);
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            for call in text.split("fields::password(\"").skip(1) {
-                names.push(call.split('"').next().unwrap().to_owned());
-            }
-            let by_hand = text.matches("type=\"password\"").count();
-            assert!(by_hand == 0 || path.ends_with("parts/field.html"), "{}", path.display());
-        }
+        assert_eq!([said(90_001), said(900_000)], ["2 minutes", "15 minutes"]);
     }
 }

@@ -24,6 +24,10 @@ use crate::{
 /// Largest form, in bytes.
 const LARGEST: usize = 16 * 1024;
 
+/// What somebody is told whose browser sent a form without any of our cookies.
+pub const NO_COOKIES: &str = "Your browser sent no cookie with this form, and nobody can sign in without one. Allow cookies for \
+                              this site in your browser, then try once more.";
+
 /// A token for a form that is about to be shown.
 #[derive(Debug, Clone)]
 pub struct FormToken {

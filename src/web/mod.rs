@@ -4,6 +4,7 @@
 
 pub mod activity_words;
 pub mod answers;
+mod bounce;
 pub mod compress;
 pub mod connections;
 pub mod context;
@@ -14,6 +15,7 @@ pub mod form_again;
 pub mod forms;
 pub mod headers;
 pub mod json;
+pub mod key_handover;
 pub mod layout;
 pub mod limits;
 pub mod opened;
@@ -22,7 +24,10 @@ pub mod origin;
 pub mod proxies;
 pub mod rates;
 pub mod request_facts;
+mod request_summary;
 pub mod return_to;
 pub mod sent_form;
+pub mod signed_out;
 pub mod site;
 pub mod week;
+pub mod wrong_hosts;

@@ -1,13 +1,8 @@
 //! Under which origin a browser has opened a page, as far as that can be told: from the connection, from what proxies
 //! say, and from what the browser itself says. Pages tell people about a wrong origin; a proxy that passes on the wrong
-//! `Host` is the operator's to mend, and only the operator is told. Called by `failure` once a request.
+//! `Host` is the operator's to mend, and only the operator is told. Called by the outermost layer once a request, and by pages.
 //!
 //! Invariant: nothing is decided here but who is told what. People are told only what is certain.
-
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::{
     HttpRequest,
@@ -15,21 +10,11 @@ use actix_web::{
 };
 use url::Url;
 
-use super::proxies;
-use crate::base::text::quoted;
-use crate::web::site::Site;
+use crate::web::{proxies, site::Site};
 
 /// What a proxy adds to a request that it passes on.
 const FORWARDING: [&str; 7] =
     ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded", "via"];
-
-/// Time between two lines of the log about the same fault.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Hosts of proxies that are remembered.
-const MOST_HOSTS: usize = 8;
-/// A name of the DNS has at most 253 characters, and a port has six.
-const LONGEST_HOST: usize = 260;
 
 /// Where a page was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +25,14 @@ pub enum Opened {
     Elsewhere,
     /// A proxy passed on another `Host` than the browser sent.
     BehindWrongHost,
+}
+
+/// Counts and logs a request that a proxy passed on with another `Host` than the browser's.
+pub fn note_wrong_host(req: &HttpRequest, site: &Site) {
+    if judge(req, site) == Opened::BehindWrongHost {
+        let host = host(req.uri(), req.headers()).unwrap_or_default();
+        site.wrong_hosts.note(host, site.public.origin());
+    }
 }
 
 /// Where `req` was opened.
@@ -161,69 +154,6 @@ fn is_loopback(host: &str) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Requests behind a wrong `Host`: counted, and in the log at most once a minute.
-#[derive(Debug, Default)]
-pub struct WrongHosts {
-    count: AtomicU64,
-    last: Mutex<Last>,
-}
-
-#[derive(Debug, Default)]
-struct Last {
-    seen: Option<Stopwatch>,
-    logged: Option<Stopwatch>,
-    /// The hosts that proxies passed on, newest last. A later request with such a host, and with nothing else that tells of a
-    /// proxy, came the same way.
-    hosts: VecDeque<String>,
-}
-
-impl WrongHosts {
-    /// Notes one of them.
-    pub fn note(&self, req: &HttpRequest, site: &Site) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        let now = Stopwatch::now();
-        let host = host(req.uri(), req.headers()).unwrap_or_default();
-        {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.seen = Some(now);
-            last.remember(host);
-            if last.logged.is_some_and(|logged| now.duration_since(logged) < LOG_INTERVAL) {
-                return;
-            }
-            last.logged = Some(now);
-        }
-        tracing::warn!(
-            host = quoted(host),
-            public = site.public.origin(),
-            "a proxy passes on another Host than the one that browsers send, so pages opened at a wrong address cannot be \
-             told apart: let it pass Host on (nginx: proxy_set_header Host $http_host;), or mend SESSILE_PUBLIC_URL"
-        );
-    }
-
-    fn is_known(&self, host: &str) -> bool {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
-    }
-
-    /// How many there were since the start, and how long ago the last one was.
-    pub fn seen(&self) -> (u64, Option<Duration>) {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.count.load(Ordering::Relaxed), last.seen.map(|seen| seen.elapsed()))
-    }
-}
-
-impl Last {
-    fn remember(&mut self, host: &str) {
-        if host.len() > LONGEST_HOST || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
-            return;
-        }
-        if self.hosts.len() == MOST_HOSTS {
-            self.hosts.pop_front();
-        }
-        self.hosts.push_back(host.to_owned());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
@@ -341,12 +271,8 @@ mod tests {
         assert_eq!(judge(&typed, &plain), Opened::Elsewhere);
         let sheet = request(&[("host", "127.0.0.1:8080"), ("referer", "http://shop.lan:8306/login")]);
         assert_eq!(judge(&sheet, &plain), Opened::BehindWrongHost);
-        plain.wrong_hosts.note(&sheet, &plain);
+        note_wrong_host(&sheet, &plain);
         assert_eq!(judge(&typed, &plain), Opened::BehindWrongHost);
         assert_eq!(judge(&request(&[("host", "192.168.0.7:8080")]), &plain), Opened::Elsewhere);
-        for n in 0..100 {
-            plain.wrong_hosts.note(&request(&[("host", &format!("h{n}"))]), &plain);
-        }
-        assert_eq!(plain.wrong_hosts.last.lock().unwrap().hosts.len(), MOST_HOSTS);
     }
 }

@@ -1,7 +1,7 @@
-//! What protects every request, whatever it asks for: the resolved client, headers, the cross-origin check, form tokens,
-//! cookies. Called by `app` as middleware and by pages for their forms.
+//! What every request needs to know of this instance: its origin, keys, limits, and the tables that bound what clients use.
+//! Made once at the start and shared by all workers.
 //!
-//! Invariant: what is not allowed here is refused before a handler runs.
+//! Invariant: `is_ready` is true only after the database has answered and its schema is right.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,10 +12,10 @@ use crate::base::{
     settings::{PublicUrl, Settings, Signup},
 };
 use crate::web::{
-    answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits, opened::WrongHosts, rates::Rates,
+    answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits, rates::Rates,
+    wrong_hosts::WrongHosts,
 };
 
-/// What every request needs to know of this instance.
 #[derive(Debug)]
 pub struct Site {
     /// The origin that browsers see.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::LocalBoxFuture;
 
-use super::notify::Outbox;
+use super::message::Outbox;
 use crate::base::{
-    error::{Error, Result},
+    error::{Away, Error, Result},
     keys::TrailKeys,
 };
 
@@ -68,10 +68,12 @@ impl<'a> Conn<'a> {
     /// The keys of the audit trail.
     ///
     /// # Errors
-    /// A bug: nobody has handed them over, or there is no transaction.
+    /// A bug: the database was opened without keys, or there is no transaction.
     pub fn trail_keys(&self) -> Result<&'a TrailKeys> {
         let keys = self.transaction.as_ref().and_then(|transaction| transaction.trail_keys);
-        keys.ok_or_else(|| Error::bug("events are recorded, and nobody has read the key file"))
+        keys.ok_or_else(|| {
+            Error::bug("an event is recorded, but the database was opened without the keys of the audit trail")
+        })
     }
 
     /// Does what is to be done last.
@@ -80,5 +82,16 @@ impl<'a> Conn<'a> {
             Some(epilogue) => epilogue.run(self).await,
             None => Ok(()),
         }
+    }
+}
+
+/// Waits for a statement no longer than its deadline.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the deadline passes; whether the statement took effect is then unknown.
+pub async fn within<T>(deadline: Duration, statement: impl Future<Output = diesel::QueryResult<T>>) -> Result<T> {
+    match tokio::time::timeout(deadline, statement).await {
+        Ok(result) => result.map_err(Error::from),
+        Err(_) => Err(Error::unavailable(Away::Deadline, "a statement passed its deadline")),
     }
 }

@@ -8,7 +8,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::instant::{Instant, sql};
+use crate::base::instant::{Instant, sql};
 
 /// A draft of an account.
 #[derive(Debug, Clone, Copy)]

@@ -12,8 +12,11 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::instant::{micros, sql};
-use crate::base::{error::Result, secret::random_bytes};
+use crate::base::{
+    error::Result,
+    instant::{micros, sql},
+    secret::random_bytes,
+};
 
 diesel::define_sql_function! {
     /// So many characters of a text, from the first, which is 1.

@@ -10,17 +10,18 @@ use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnectio
 use diesel_async::SimpleAsyncConnection as _;
 
 use super::{
-    Conn, ConnectPlan, EngineConn, TrailKeysCell,
+    conn::{Conn, EngineConn, within},
     file::{self, FileId},
-    foreign, migrate,
-    notify::Outbox,
-    postgres::{ConnectError, Connection, preflight},
-    within,
+    foreign,
+    message::Outbox,
+    migrate,
+    postgres::{ConnectError, ConnectPlan, Connection, preflight},
+    sqlite_sockets::{Beside, Server},
 };
-use crate::base::db::sqlite_sockets::{Beside, Server};
 use crate::base::{
+    database_url::DatabaseUrl,
     error::{Away, Error, Result},
-    settings::{DatabaseUrl, Settings},
+    settings::Settings,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -288,7 +289,7 @@ impl Inspection {
 }
 
 async fn servers(path: &Path) -> Vec<Server> {
-    Beside::new(path, None, TrailKeysCell::default()).servers().await
+    Beside::new(path, None, None).servers().await
 }
 
 /// The first table of an SQLite file that stands where one of ours is to be and is not ours.

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::file::beside;
-use crate::base::settings::DatabaseUrl;
+use crate::base::database_url::DatabaseUrl;
 
 /// Longest content that is read: two marks.
 const LONGEST: usize = 100;

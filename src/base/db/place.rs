@@ -16,14 +16,15 @@ use diesel::{
 };
 
 use super::{
-    Conn, Marks,
+    conn::Conn,
     express::{POSTGRES_NOW, SQLITE_NOW},
-    instant::sql,
-    run,
+    marks::Marks,
+    query::run,
 };
 use crate::base::{
+    database_url::DatabaseUrl,
     error::{Away, Error, Result},
-    settings::DatabaseUrl,
+    instant::sql,
 };
 
 /// The timeline that PostgreSQL writes: the first part of the name of its current log file. It changes with each promotion

@@ -17,16 +17,19 @@ use tokio::{
 };
 
 use super::{
-    Conn, EngineConn, TrailKeysCell, email_keys, migrate,
-    notify::{Outbox, Tell},
+    conn::{Conn, EngineConn, within},
+    email_keys,
+    lease::Lent,
+    message::{Outbox, Tell},
+    migrate,
     postgres::{self, ConnectError, ConnectPlan, Connection, Opener, listen::Mentions, preflight},
-    within,
 };
-use crate::base::db::lease::Lent;
 use crate::base::{
+    database_url::PostgresUrl,
     error::{Away, Error, Result},
+    keys::TrailKeys,
     metrics::{self, Metrics},
-    settings::{PostgresUrl, Settings},
+    settings::Settings,
 };
 
 /// All nodes that bring a schema up to date take this advisory lock: the letters of the product's name.
@@ -49,7 +52,7 @@ pub(super) struct Pools {
     mentions: Mentions,
     wait: Duration,
     deadline: Duration,
-    trail_keys: TrailKeysCell,
+    trail_keys: Option<TrailKeys>,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
@@ -59,7 +62,7 @@ impl Pools {
         url: &PostgresUrl,
         settings: &Settings,
         metrics: Metrics,
-        trail_keys: TrailKeysCell,
+        trail_keys: Option<TrailKeys>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -148,7 +151,7 @@ impl Pools {
         let mut outbox = Outbox::default();
         let done = async {
             let engine = EngineConn::Postgres(&mut lent, self.deadline);
-            let mut conn = Conn::in_transaction(engine, &mut outbox, self.trail_keys.get());
+            let mut conn = Conn::in_transaction(engine, &mut outbox, self.trail_keys.as_ref());
             let value = work(&mut conn).await?;
             conn.finish().await.map(|()| value)
         };

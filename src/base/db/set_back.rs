@@ -6,7 +6,12 @@
 
 use diesel::QueryableByName;
 
-use super::{Conn, Db, EngineConn, express, find, run};
+use super::{
+    conn::{Conn, EngineConn},
+    database::Db,
+    express,
+    query::{find, run},
+};
 use crate::base::error::Result;
 
 /// Rows a statement changes at most.

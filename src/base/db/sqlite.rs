@@ -15,14 +15,17 @@ use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use super::{
-    Conn, EngineConn, TrailKeysCell, email_keys,
+    conn::{Conn, EngineConn},
+    email_keys,
     file::{self, OpenFile},
-    foreign, inspect, migrate,
-    notify::{Outbox, Tell},
+    foreign, inspect,
+    message::{Outbox, Tell},
+    migrate,
+    sqlite_sockets::Beside,
 };
-use crate::base::db::sqlite_sockets::Beside;
 use crate::base::{
     error::{Away, Error, Result},
+    keys::TrailKeys,
     metrics::{Metrics, Pool as Figures},
     settings::Settings,
 };
@@ -34,7 +37,7 @@ const LOG_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
-    trail_keys: TrailKeysCell,
+    trail_keys: Option<TrailKeys>,
     beside: Arc<Beside>,
     file: Arc<OpenFile>,
 }
@@ -69,7 +72,12 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
 }
 
 impl Lanes {
-    pub(super) fn open(path: &Path, settings: &Settings, metrics: &Metrics, trail_keys: TrailKeysCell) -> Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        settings: &Settings,
+        metrics: &Metrics,
+        trail_keys: Option<TrailKeys>,
+    ) -> Result<Self> {
         let file = Arc::new(OpenFile::new(path)?);
         let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
         let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
@@ -112,7 +120,7 @@ impl Lanes {
         let told = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let whole = async |conn: &mut SqliteConnection| {
-                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.get());
+                let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.as_ref());
                 let value = work(&mut conn).await?;
                 conn.finish().await.map(|()| value)
             };
@@ -141,7 +149,7 @@ impl Lanes {
 
     /// Takes what was overwritten out of the log beside the file too. Somebody who reads just now is no reason to wait: then
     /// the next time does it.
-    pub(super) async fn empty_the_log(&self) -> Result<()> {
+    pub(super) async fn truncate_wal(&self) -> Result<()> {
         let usual = self.writer.busy_timeout.as_millis();
         self.writer
             .hop(move |conn| {

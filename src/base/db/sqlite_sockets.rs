@@ -19,12 +19,11 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use super::notify::{Outbox, Tell, said, stamped};
 use super::{
-    Heard, Instant, TrailKeysCell,
     file::{FileId, OpenFile},
+    message::{Heard, Outbox, Tell, said, stamped},
 };
-use crate::base::{keys::TrailKeys, outage::Outage, secret};
+use crate::base::{instant::Instant, keys::TrailKeys, outage::Outage, secret};
 
 /// How long a commit waits for another process to hear of it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -52,7 +51,7 @@ pub(super) struct Beside {
     path: PathBuf,
     /// The file that this process has open, whatever the path names by now. `None` for a process that only asks.
     open: Option<Arc<OpenFile>>,
-    keys: TrailKeysCell,
+    keys: Option<TrailKeys>,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, and when that was.
     silent: Mutex<HashMap<String, Stopwatch>>,
@@ -79,7 +78,7 @@ struct Place {
 pub(super) struct Server {
     /// The file that it has open, whatever the path names by now.
     pub(super) file: FileId,
-    /// The ids of its keys; `None` before it has read them.
+    /// The ids of its keys; `None` if it has none, as before its first start is complete.
     pub(super) keys: Option<String>,
     /// The log of the file and its index, as it has them open; `None` if it does not say.
     pub(super) log: Option<[FileId; 2]>,
@@ -103,7 +102,7 @@ impl Place {
 }
 
 impl Beside {
-    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: TrailKeysCell) -> Self {
+    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<TrailKeys>) -> Self {
         Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
     }
 
@@ -133,7 +132,7 @@ impl Beside {
     /// The answer to [`WHO`].
     fn who(&self) -> String {
         let Some(open) = &self.open else { return String::new() };
-        let keys = self.keys.get().map(TrailKeys::ids).unwrap_or_default();
+        let keys = self.keys.as_ref().map(TrailKeys::ids).unwrap_or_default();
         let log = open.log().map(|[log, index]| format!("{log},{index}")).unwrap_or_default();
         format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }

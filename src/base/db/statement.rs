@@ -9,10 +9,8 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{
-    instant::{Instant, sql},
-    schema::trails,
-};
+use super::schema::trails;
+use crate::base::instant::{Instant, sql};
 
 /// A read whose rows are locked for this transaction, in the order of the read. SQLite has one writer, so there it is the
 /// read itself.

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant as Stopwatch};
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::KEY_BYTES;
 use crate::base::secret;
+
+/// Bytes of a key: what the cookie signer derives its own from.
+pub(super) const KEY_BYTES: usize = 64;
 
 /// Makes the folder if it is missing, for its owner only. An existing one is left as it is.
 ///

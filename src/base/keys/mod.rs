@@ -18,7 +18,7 @@ use base64::{
 };
 use sha2::{Digest as _, Sha256};
 
-use self::make::{WAYS, Way};
+use self::make::{KEY_BYTES, WAYS, Way};
 pub use self::{
     derivation::DerivationKeys,
     make::private_folder,
@@ -29,8 +29,6 @@ use crate::base::{
     secret,
 };
 
-/// Bytes of a key: what the cookie signer derives its own from.
-const KEY_BYTES: usize = 64;
 /// Begins the line of a key that signs and verifies nothing any more but the events of its time.
 const TRAIL_ONLY: &str = "trail:";
 

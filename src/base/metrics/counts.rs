@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Present;
+use super::present::Present;
 use crate::base::error::{Away, Error, Result};
 
 /// Upper bounds in seconds: from what memory answers to what nobody waits for.

@@ -3,7 +3,6 @@
 //! checked as a whole.
 
 mod args;
-mod database;
 mod input;
 mod links;
 mod public_url;
@@ -18,9 +17,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use args::{PlaceArgs, SettingsArgs};
-pub use database::{DatabaseUrl, PostgresUrl};
 pub use public_url::PublicUrl;
 
+use crate::base::database_url::{DatabaseUrl, PostgresUrl};
 use input::{Input, Refused};
 
 /// All settings, checked together. Debug shows no password.

@@ -2,13 +2,12 @@
 //! it refuses, what to write instead, in one line without the setting's name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-pub(super) use crate::base::text::quoted;
+pub(super) use crate::base::text::{file_path as file, quoted};
 
 /// Actix takes no more workers than this.
 pub(super) const MOST_WORKERS: u32 = 512;
@@ -117,14 +116,6 @@ pub(super) fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, Strin
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         format!("{} is not known: write {}", quoted(value), words.join(" or "))
     })
-}
-
-/// A path. Whether a file is there is found out by who opens it.
-pub(super) fn file(value: &str) -> Result<PathBuf, String> {
-    if value.contains('\0') || value.ends_with('/') {
-        return Err(format!("{} is not the path of a file: write one", quoted(value)));
-    }
-    Ok(PathBuf::from(value))
 }
 
 /// An address to listen on; of the names only `localhost`, which is 127.0.0.1.

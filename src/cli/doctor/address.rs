@@ -5,8 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Finding;
-use crate::base::settings::Settings;
+use crate::{base::settings::Settings, serve::risks::Finding};
 
 /// What was seen longer ago has been mended, or does not happen often enough to be sure.
 const RECENT_SECONDS: f64 = 3600.0;

@@ -3,20 +3,20 @@
 //! Invariant: it makes no file and changes nothing.
 
 mod address;
+mod patient;
 mod since;
 
-use self::{address::address, since::since};
-use super::{in_words, say};
-use crate::serve::{
-    risks::{self, Finding, proxy_trust},
-    tls,
+use self::{
+    address::address,
+    patient::{Patient, away, unseen},
+    since::since,
 };
+use super::output::{in_words, say};
 use crate::{
     base::{
         clock::Clock,
         db::{Instant, Place, Schema, inspect::Inspection, now, run as query},
-        error::{Away, Error, Result},
-        keys::Keys,
+        error::{Error, Result},
         settings::Settings,
     },
     records::{
@@ -28,6 +28,10 @@ use crate::{
         },
         instance::{self, history::Finding as Seen},
     },
+    serve::{
+        risks::{self, Finding, proxy_trust},
+        tls,
+    },
 };
 
 /// What `sessile doctor` is asked to look at besides.
@@ -36,16 +40,6 @@ pub struct Args {
     /// A line "digest of the audit trail" from a server's log: the trail must still contain what it contained then
     #[arg(long, value_name = "LINE")]
     since: Option<String>,
-}
-
-/// What the checks look at.
-struct Patient {
-    settings: Settings,
-    anchor: Option<Anchor>,
-    verified: Option<Verified>,
-    keys: Result<Option<Keys>, String>,
-    database: Result<Option<Inspection>, String>,
-    schema: Result<Schema, String>,
 }
 
 /// Runs every check and prints a line for each.
@@ -106,32 +100,6 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         findings.push(("trail since", since(patient).await));
     }
     findings
-}
-
-impl Patient {
-    async fn new(settings: Settings, anchor: Option<Anchor>) -> Self {
-        let keys = Keys::read(&settings.key_file).map_err(|error| error.to_string());
-        let mut database = Inspection::open(&settings).await.map_err(|error| away(&error));
-        let schema = match &mut database {
-            Ok(Some(open)) => open.schema().await.map_err(|error| away(&error)),
-            Ok(None) => Ok(Schema::Missing),
-            Err(_) => Err(unseen()),
-        };
-        Self { settings, anchor, verified: None, keys, database, schema }
-    }
-}
-
-fn away(error: &Error) -> String {
-    match error {
-        // It says what to do.
-        Error::Unavailable(fault) if fault.what == Away::Refused => in_words(error),
-        Error::Conflict(_) => in_words(error),
-        _ => format!("{}: start the database, or mend DATABASE_URL", in_words(error)),
-    }
-}
-
-fn unseen() -> String {
-    "could not be looked at: make the database answer first".to_owned()
 }
 
 async fn key_file(patient: &mut Patient) -> Finding {

@@ -1,6 +1,6 @@
 //! Whether the audit trail still contains what it contained when a server logged a digest of it. Called by [`doctor`](super).
 
-use super::{Finding, Patient, away, unseen};
+use super::patient::{Patient, away, unseen};
 use crate::{
     base::{
         db::{Conn, Instant, now, run as query},
@@ -11,6 +11,7 @@ use crate::{
         anchor::{self, Anchor, Compared},
         verify::Wrong,
     },
+    serve::risks::Finding,
 };
 
 /// Compares the trail with the line that was given. The chains have been walked before.

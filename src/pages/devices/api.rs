@@ -20,8 +20,9 @@ use crate::{
         },
     },
     web::{
-        context::{Desk, clear_cache},
+        context::Desk,
         json::{Anything, Object},
+        signed_out::clear_cache,
     },
 };
 

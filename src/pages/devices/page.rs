@@ -23,11 +23,13 @@ use crate::{
         session::{CurrentUser, Reach, arrivals, devices, listing},
     },
     web::{
-        context::{Desk, signed_out, with_retry},
+        context::Desk,
+        form_again::with_retry,
         forms::{self, Form},
         layout::{self, Page},
         rates::Act,
         return_to,
+        signed_out::signed_out,
     },
 };
 

@@ -19,7 +19,8 @@ use crate::{
         session::{CurrentUser, arrivals},
     },
     web::{
-        context::{Desk, Lost, form_again_after},
+        context::Desk,
+        form_again::{Lost, form_again_after},
         forms,
         layout::{self, Page, When},
     },

@@ -12,10 +12,7 @@ use crate::{
         device,
         session::{CurrentUser, SessionView},
     },
-    web::{
-        context::{Desk, clear_cache},
-        json::Object,
-    },
+    web::{context::Desk, json::Object, signed_out::clear_cache},
 };
 
 /// What `POST /api/establish-session` takes.

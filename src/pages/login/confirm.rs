@@ -25,11 +25,13 @@ use crate::{
         },
     },
     web::{
-        context::{Desk, form_again, signed_out},
+        context::Desk,
+        form_again::form_again,
         forms::{self, Form},
         layout::{self, Page},
         rates::Act,
         return_to,
+        signed_out::signed_out,
     },
 };
 

@@ -11,9 +11,10 @@ use crate::{
         request::{Presented, RequestFacts},
     },
     web::{
-        context::{Desk, clear_cache},
+        context::Desk,
         forms::Form,
         layout::{self, Page},
+        signed_out::clear_cache,
     },
 };
 

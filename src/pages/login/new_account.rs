@@ -12,7 +12,8 @@ use crate::{
     base::error::{Error, Result},
     records::account::{self, EmailAddress, Role, strength},
     web::{
-        context::{Lost, NO_COOKIES, form_again_after},
+        form_again::{Lost, form_again_after},
+        forms::NO_COOKIES,
         layout::Page,
     },
 };

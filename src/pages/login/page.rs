@@ -20,8 +20,9 @@ use crate::{
         },
     },
     web::{
-        context::{Desk, NO_COOKIES, form_again},
-        forms::Form,
+        context::Desk,
+        form_again::form_again,
+        forms::{Form, NO_COOKIES},
         layout::{self, Page, When},
         return_to,
     },

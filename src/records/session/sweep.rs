@@ -78,7 +78,7 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
         }
     }
     if wiped > 0 {
-        db.bury().await?;
+        db.truncate_wal().await?;
     }
     Ok(wiped)
 }

@@ -2,16 +2,15 @@
 //! lose. `doctor` fails on it, and `serve` warns of it at the start; both find it here, so that they always agree.
 
 mod files;
+mod finding;
 mod proxy_trust;
 
 pub use self::{
     files::{database_files, key_file, tls_key},
+    finding::Finding,
     proxy_trust::proxy_trust,
 };
 use crate::base::settings::Settings;
-
-/// What was seen, or what is wrong and what to do.
-pub type Finding = Result<String, String>;
 
 /// A clock further from the database's than this is wrong.
 const CLOCK_TOLERANCE_MS: i64 = 5_000;

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::base::settings::Settings;
 
 /// Whether addresses and schemes that proxies tell of are believed of the right ones, and passwords travel safely.

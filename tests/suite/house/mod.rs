@@ -1,6 +1,9 @@
-//! The house: its bands, its two sets of migrations, what it hands to operators, and what its README says of it.
+//! The repository: its layers, its two sets of migrations, what it gives to operators, and what its docs claim.
 
+mod account_first;
 mod bands;
+mod claims;
+mod links;
 mod migrations;
 mod operations;
-mod readme;
+mod tables;

@@ -1,4 +1,4 @@
-//! What the repository hands to operators is true: the dashboard and the README name the metrics that there are, and
+//! What the repository hands to operators is true: the dashboard and docs/operating.md name the metrics that there are, and
 //! systemd takes the unit.
 
 use std::collections::BTreeSet;
@@ -26,9 +26,9 @@ fn the_dashboard_shows_only_metrics_that_there_are() {
 }
 
 #[test]
-fn the_readme_lists_every_metric_and_no_other() {
-    let readme = text("README.md");
-    let listed: BTreeSet<String> = readme
+fn the_docs_list_every_metric_and_no_other() {
+    let operating = text("docs/operating.md");
+    let listed: BTreeSet<String> = operating
         .lines()
         .filter_map(|line| line.strip_prefix("| `sessile_")?.split(['`', '{']).next())
         .map(full)

@@ -7,8 +7,8 @@ use sessile::{
     base::db::Conn,
     records::{
         audit::{self, Event, Kind},
-        news::{Hub, Listener, Pending, Subscription},
-        session::{EndReason, Scope, Sessions, ends},
+        hub::{Hub, Listener, Notices, Subscription},
+        session::{EndReason, Scope, SessionRef, Sessions, ends},
     },
 };
 
@@ -53,8 +53,8 @@ async fn running(sessions: &Sessions) -> Hub {
 }
 
 /// Waits for news that is more than "something may have changed".
-async fn news(subscription: &Subscription, wanted: impl Fn(&Pending) -> bool) -> Pending {
-    let mut all = Pending::default();
+async fn news(subscription: &Subscription, wanted: impl Fn(&Notices) -> bool) -> Notices {
+    let mut all = Notices::default();
     while !wanted(&all) {
         let next = rt::time::timeout(Duration::from_secs(10), subscription.next()).await;
         all.fold(next.unwrap_or_else(|_| panic!("no such news within 10 s: {all:?}")));
@@ -90,7 +90,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     let hub = running(&node.sessions).await;
     let (key, last) = (node.create().await, node.create().await);
     let [told, after] = [&key, &last].map(|key| subscribe(&hub, key.id(), &node.account_id));
-    let one = Scope::One(key.id().to_owned());
+    let one = Scope::One(SessionRef::new(&node.account_id, key.id()));
     let undone = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
         ends::end(conn, &one, EndReason::Revoked, "operator", None).await?;
         Err::<(), _>(sessile::base::error::Error::NotFound)

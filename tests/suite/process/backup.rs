@@ -1,4 +1,4 @@
-//! A backup of a running instance, made and restored as the README says.
+//! A backup of a running instance, made and restored as docs/operating.md says.
 
 use std::path::Path;
 use std::process::Command;
@@ -43,7 +43,7 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
     before.log_in(KIM);
     before.json("PATCH", "/api/session/data", &serde_json::json!({"kept": "yes"}));
     back_up();
-    // As `umask 077`, which the README begins with.
+    // As `umask 077` does in docs/operating.md.
     let copy = restored.folder.join("test.sqlite3");
     if copy.exists() {
         std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! The signing key is replaced on two nodes, step by step as the README has it, and nobody is signed out.
+//! The signing key is replaced on two nodes, step by step as in docs/operating.md, and nobody is signed out.
 
 use sessile::base::keys::Keys;
 

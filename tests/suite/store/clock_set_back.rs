@@ -3,7 +3,7 @@
 use sessile::{
     base::db::Db,
     records::{
-        news::Hub,
+        hub::Hub,
         session::{EndReason, listing::Standing},
     },
 };

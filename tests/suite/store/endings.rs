@@ -29,7 +29,7 @@ async fn session_past_its_idle_time_is_none_and_told_expired(db: TestDb) {
     assert!(node.load(&key).await.is_none());
     assert_eq!(node.told(&key).await, "the session has ended: expired");
     assert!(node.rotate(&key).await.is_none());
-    assert_eq!(node.sessions.data(key.id()).await.unwrap(), None);
+    assert_eq!(node.sessions.data(&node.account_id, key.id()).await.unwrap(), None);
     assert_eq!(node.sessions.change_data(node.acting(&key), |_| Ok("{}".into())).await.unwrap(), None);
 }
 

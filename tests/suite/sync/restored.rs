@@ -36,7 +36,7 @@ fn put_back(db: &TestDb) {
     db.sql("UPDATE accounts SET revision = (SELECT revision FROM kept_accounts k WHERE k.id = accounts.id)");
 }
 
-/// Puts the kept drafts back as the README says, but that sessions go on.
+/// Puts the kept drafts back as docs/operating.md says, except that sessions go on.
 fn restore(db: &TestDb) {
     put_back(db);
     db.sql("UPDATE instance SET place = '0/0'");

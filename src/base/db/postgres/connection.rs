@@ -1,4 +1,4 @@
-//! One PostgreSQL connection: what is set and checked before it is used, the task that drives it, and the pool's manager.
+//! One PostgreSQL connection: what is set and checked before it is used, and the task that drives it.
 //!
 //! Invariant: a connection is used only if it leads to a primary. A server in recovery lags behind, so that it could bring
 //! back a session that has ended; it is refused for reads too, whatever the URL says.
@@ -6,17 +6,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use diesel_async::{AsyncPgConnection, pooled_connection::PoolableConnection as _};
 use futures_util::{StreamExt as _, stream};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::sync::oneshot;
 use tokio_postgres::{
     AsyncMessage, Client, SimpleQueryMessage,
     error::{DbError, SqlState},
     tls::TlsStream,
 };
 
-use super::{ConnectPlan, causes, options::ENFORCE_FOREIGN_KEYS, refusal::ConnectError};
+use super::refusal::ConnectError;
+use crate::base::database_url::{options::ENFORCE_FOREIGN_KEYS, postgres::causes};
 
 /// A connection and what its server has said beside its answers.
 pub struct Connection {
@@ -161,28 +161,4 @@ pub(super) async fn backend(client: &Client) -> Option<String> {
 /// A constant of PostgreSQL (15, section 4.1.2.2).
 pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// Opens the pool's connections on a runtime of their own.
-pub struct Opener {
-    pub(super) plan: ConnectPlan,
-    pub(super) runtime: Handle,
-}
-
-impl Manager for Opener {
-    type Type = Connection;
-    type Error = ConnectError;
-
-    async fn create(&self) -> Result<Connection, ConnectError> {
-        let plan = self.plan.clone();
-        let opened = self.runtime.spawn(async move { plan.connect().await }).await;
-        opened.unwrap_or_else(|error| Err(ConnectError::away(error.to_string())))
-    }
-
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if std::thread::panicking() || connection.is_broken() {
-            return Err(RecycleError::message("it has closed, or was left in a transaction"));
-        }
-        Ok(())
-    }
 }

@@ -10,11 +10,12 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use tokio_postgres::Client;
 
-use super::{ConnectPlan, causes, connection::Listener};
+use super::{connection::Listener, plan::ConnectPlan};
 use crate::base::{
+    database_url::postgres::causes,
     db::{
-        notify::{Heard, LONGEST_TEXT, Tell, said, stamped},
-        within,
+        conn::within,
+        message::{Heard, LONGEST_TEXT, Tell, said, stamped},
     },
     error::Result,
     outage::Outage,
@@ -31,7 +32,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Announces a text with the transaction, stamped by the database.
-pub(in crate::base::db) async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str) -> Result<()> {
+pub async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str) -> Result<()> {
     let notify = diesel::sql_query(
         "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || ' ' || $1)",
     );
@@ -40,10 +41,10 @@ pub(in crate::base::db) async fn notify(conn: &mut AsyncPgConnection, deadline: 
 
 /// What was mentioned and waits to be passed on, each text once.
 #[derive(Default)]
-pub(in crate::base::db) struct Mentions(Mutex<BTreeSet<String>>);
+pub struct Mentions(Mutex<BTreeSet<String>>);
 
 impl Mentions {
-    pub(in crate::base::db) fn add(&self, texts: Vec<String>) {
+    pub fn add(&self, texts: Vec<String>) {
         let mut waiting = self.lock();
         for text in texts {
             if waiting.len() < MOST_WAITING {
@@ -99,7 +100,7 @@ impl Drop for Taken<'_> {
 }
 
 /// Listens, on one connection after the other.
-pub(in crate::base::db) async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
+pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
     let mut pause = FIRST_PAUSE;
     let hear = Arc::clone(tell);
     let listener: Listener = Arc::new(Some(Box::new(move |payload: &str| {

@@ -12,15 +12,13 @@ use crate::base::{
 };
 
 /// What has a name in the schema in which tables are made: tables, views, indexes, sequences and types.
-pub(in crate::base::db) const PRESENT: &str = "SELECT name::text AS value FROM \
+pub const PRESENT: &str = "SELECT name::text AS value FROM \
      (SELECT relname AS name, relnamespace AS schema FROM pg_class UNION SELECT typname, typnamespace FROM pg_type) AS named \
      WHERE schema = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
 /// The steps that have been done, of whatever program.
-pub(in crate::base::db) const APPLIED: &str =
-    "SELECT version AS value FROM __diesel_schema_migrations ORDER BY version";
+pub const APPLIED: &str = "SELECT version AS value FROM __diesel_schema_migrations ORDER BY version";
 /// Whether that can be asked.
-pub(in crate::base::db) const IS_RECORDED: &str =
-    "SELECT coalesce(to_regclass('__diesel_schema_migrations')::text, '') AS value";
+pub const IS_RECORDED: &str = "SELECT coalesce(to_regclass('__diesel_schema_migrations')::text, '') AS value";
 
 /// The schema that this is about, and whether its role may make tables in it.
 const PLACE: &str = "SELECT current_user::text AS role, current_database()::text AS database, \
@@ -80,7 +78,7 @@ struct Value {
 /// # Errors
 /// [`Error::Conflict`] when the tables are another program's; [`Error::Unavailable`] with [`Away::Refused`] when somebody
 /// has to grant something first.
-pub(in crate::base::db) async fn check(conn: &mut AsyncPgConnection, make: Option<&str>) -> Result<bool> {
+pub async fn check(conn: &mut AsyncPgConnection, make: Option<&str>) -> Result<bool> {
     place(conn).await?.check_database()?;
     if let Some(schema) = make.and_then(first_schema) {
         make_schema(conn, &schema).await?;
@@ -111,7 +109,7 @@ pub(in crate::base::db) async fn check(conn: &mut AsyncPgConnection, make: Optio
 }
 
 /// What to say of a table that is another program's.
-pub(in crate::base::db) fn is_foreign(table: &str, schema: &str) -> Error {
+pub fn is_foreign(table: &str, schema: &str) -> Error {
     foreign::refusal(
         table,
         &format!("the schema {schema}"),
@@ -120,7 +118,7 @@ pub(in crate::base::db) fn is_foreign(table: &str, schema: &str) -> Error {
 }
 
 /// The schema in which tables are made; empty if there is none.
-pub(in crate::base::db) const SCHEMA: &str = "SELECT coalesce(current_schema()::text, '') AS value";
+pub const SCHEMA: &str = "SELECT coalesce(current_schema()::text, '') AS value";
 
 async fn make_schema(conn: &mut AsyncPgConnection, schema: &str) -> Result<()> {
     if schema.starts_with("pg_") {
@@ -157,7 +155,7 @@ async fn make_schema(conn: &mut AsyncPgConnection, schema: &str) -> Result<()> {
 }
 
 /// Every table of ours is one that the role may read and write.
-pub(in crate::base::db) async fn check_rights(conn: &mut AsyncPgConnection) -> Result<()> {
+pub async fn check_rights(conn: &mut AsyncPgConnection) -> Result<()> {
     let place = place(conn).await?;
     let rights = ["INSERT", "UPDATE", "DELETE"]
         .map(|right| format!(" OR (relname <> '{}' AND NOT has_table_privilege(oid, '{right}'))", foreign::RECORD));

@@ -3,8 +3,10 @@
 
 use tokio_postgres::error::{DbError, SqlState};
 
-use super::causes;
-use crate::base::error::{Away, Error};
+use crate::base::{
+    database_url::postgres::causes,
+    error::{Away, Error},
+};
 
 /// Why a connection was not made.
 #[derive(Debug, Clone)]

@@ -1,12 +1,17 @@
-//! Which database, and where. Made by the settings, used by `db`. The password in a PostgreSQL URL leaves this type
-//! only through [`PostgresUrl::expose`].
+//! The address of the database: a file of SQLite, or a PostgreSQL URL. Read by the settings, used by `db` to connect.
+//!
+//! Invariant: the password in a PostgreSQL URL leaves its type only through [`PostgresUrl::expose`].
+
+pub(crate) mod hosts;
+pub(crate) mod options;
+pub(crate) mod postgres;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values::{self, quoted};
-use crate::base::db::ConnectPlan;
+use crate::base::text::{file_path, quoted};
 
 /// Where the data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +30,13 @@ pub struct PostgresUrl {
 }
 
 impl PostgresUrl {
-    pub(super) fn parse(value: &str) -> Result<Self, String> {
-        // Any times will do: it is parsed again, with the right ones, by who connects.
-        let any = Duration::from_secs(1);
-        let without_password = ConnectPlan::parse(value, any, any)?.address();
+    /// Checks the whole URL, the file of its `sslrootcert` included.
+    pub(crate) fn parse(value: &str) -> Result<Self, String> {
+        let postgres::Parsed { config, trust, search_path } = postgres::parse(value)?;
+        // Any timeout will do: `db` parses the URL again, with its own.
+        let session = options::session(config.get_options(), search_path.as_deref(), Duration::from_secs(1))?;
+        tls::connector(trust)?;
+        let without_password = without_password(&config, options::search_path(&session));
         Ok(Self { whole: value.to_owned(), without_password })
     }
 
@@ -45,7 +53,7 @@ impl fmt::Debug for PostgresUrl {
 }
 
 impl DatabaseUrl {
-    pub(super) fn parse(value: &str) -> Result<Self, String> {
+    pub(crate) fn parse(value: &str) -> Result<Self, String> {
         if let Some(path) = value.strip_prefix("sqlite://") {
             return sqlite(path);
         }
@@ -76,5 +84,14 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, String> {
             quoted(&format!("sqlite://{path}"))
         ));
     }
-    values::file(path).map(DatabaseUrl::Sqlite)
+    file_path(path).map(DatabaseUrl::Sqlite)
+}
+
+/// The hosts, user, database and schema of a PostgreSQL URL.
+fn without_password(config: &tokio_postgres::Config, search_path: Option<&str>) -> String {
+    let hosts: Vec<_> = hosts::each(config).iter().map(hosts::name).collect();
+    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    let schema = search_path.map(|path| format!("?search_path={path}")).unwrap_or_default();
+    format!("postgres://{user}{}/{database}{schema}", hosts.join(","))
 }

@@ -5,7 +5,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 /// A configuration for each host of this one, in the order in which they are to be tried.
-pub(super) fn each(config: &Config) -> Vec<Config> {
+pub(crate) fn each(config: &Config) -> Vec<Config> {
     let (names, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     (0..names.len().max(addresses.len()))
         .map(|n| {
@@ -28,7 +28,7 @@ pub(super) fn each(config: &Config) -> Vec<Config> {
 }
 
 /// What to call a host in a message.
-pub(super) fn name(host: &Config) -> String {
+pub(crate) fn name(host: &Config) -> String {
     let name = match (host.get_hosts().first(), host.get_hostaddrs().first()) {
         (Some(Host::Tcp(name)), _) => name.clone(),
         (Some(Host::Unix(path)), _) => path.display().to_string(),

@@ -1,6 +1,7 @@
 //! A PostgreSQL URL, with the parts that tokio-postgres does not know taken out of it. Called by the connect plan. What
 //! it does not understand it refuses, rather than to connect in a way that was not meant.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 
 use tokio_postgres::Config;
@@ -9,7 +10,7 @@ use url::form_urlencoded;
 
 /// How far the server's certificate is trusted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     /// Any certificate: encrypted against who listens, not against who answers in the server's place.
     Any,
     /// A chain that ends in this file.
@@ -18,7 +19,7 @@ pub(super) enum Trust {
     ChainAndHost(PathBuf),
 }
 
-pub(super) struct Parsed {
+pub(crate) struct Parsed {
     pub config: Config,
     pub trust: Trust,
     /// The schemas in which tables are looked for, as PostgreSQL writes them.
@@ -46,7 +47,7 @@ const OPTIONS: &[&str] = &[
     "user",
 ];
 
-pub(super) fn parse(url: &str) -> Result<Parsed, String> {
+pub(crate) fn parse(url: &str) -> Result<Parsed, String> {
     let rest = ["postgres://", "postgresql://"]
         .into_iter()
         .find_map(|scheme| url.strip_prefix(scheme))
@@ -159,7 +160,20 @@ fn trust(sslmode: &str, sslrootcert: Option<PathBuf>) -> Result<(SslMode, Trust)
     }
 }
 
+/// An error with everything that caused it, which its Display alone leaves out.
+pub(crate) fn causes(error: &tokio_postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    // What a server says needs no introduction.
+    text.trim_start_matches("db error: ").replace('\n', " ")
+}
+
 /// What tokio-postgres has against a URL. It names options, which are known by now, and no values.
 fn refusal(error: &tokio_postgres::Error) -> String {
-    format!("is refused: {}; write postgres://USER@HOST/DATABASE", super::causes(error))
+    format!("is refused: {}; write postgres://USER@HOST/DATABASE", causes(error))
 }

@@ -25,17 +25,17 @@ const FIXED: [(&str, &str); 10] = [
 
 /// An expression that keeps foreign keys and their cascades enforced. Only a superuser may set this parameter, so it is set
 /// only where it has to be; a role that may not set it is refused.
-pub(super) const ENFORCE_FOREIGN_KEYS: &str = "CASE WHEN current_setting('session_replication_role') = 'replica' \
+pub(crate) const ENFORCE_FOREIGN_KEYS: &str = "CASE WHEN current_setting('session_replication_role') = 'replica' \
      THEN set_config('session_replication_role', 'origin', false) END";
 
 /// Names and values, in the order in which they are set.
-pub(super) type Settings = Vec<(String, String)>;
+pub(crate) type Settings = Vec<(String, String)>;
 
 /// The URL's settings and ours.
 ///
 /// # Errors
 /// When `options` holds something else than settings, in one line.
-pub(super) fn session(
+pub(crate) fn session(
     options: Option<&str>,
     search_path: Option<&str>,
     statement_timeout: Duration,
@@ -53,7 +53,7 @@ pub(super) fn session(
 }
 
 /// The search path that the URL asks for; the later one wins.
-pub(super) fn search_path(settings: &Settings) -> Option<&str> {
+pub(crate) fn search_path(settings: &Settings) -> Option<&str> {
     settings.iter().rev().find(|(name, _)| name == "search_path").map(|(_, path)| path.as_str())
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant as Stopwatch, SystemTime};
 
 use tokio::sync::Notify;
 
-use crate::base::db::{Instant, instant};
+use crate::base::instant::{self, Instant};
 
 /// A time that the database told a moment ago may differ this much without a reason to measure again: a statement may have
 /// taken as long.

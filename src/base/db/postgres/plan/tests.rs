@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
-use super::url::{Trust, parse};
 use super::*;
+use crate::base::database_url::postgres::{Trust, parse};
 
 const SECOND: Duration = Duration::from_secs(1);
 

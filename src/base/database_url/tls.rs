@@ -16,10 +16,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::url::Trust;
+use super::postgres::Trust;
 
 /// What speaks TLS with the trust that was asked for. Fails with one line if the certificates cannot be had.
-pub(super) fn connector(trust: Trust) -> Result<MakeRustlsConnect, String> {
+pub(crate) fn connector(trust: Trust) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Any => Arc::new(Lenient::new(None, &provider)),

@@ -1,21 +1,19 @@
-//! What people read when something went wrong: in words, with the way on, and with what they had sent where it can be sent
-//! again. Called by the outermost layer.
+//! What people read when something went wrong: in words, with the way on, and with the form that they sent where it can be
+//! sent again.
 
 use std::borrow::Cow;
 
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
-use crate::web::{
-    edge::Asked,
-    form_again::{FormAgain, Kind},
-};
+use super::sent_form_again::{Kind, SentFormAgain};
 use crate::{
     base::error::{Error, Origins, Result},
     records::session::request::{Presented, RequestFacts},
     web::{
         forms,
         layout::{self, Page},
+        request_summary::RequestSummary,
         site::Site,
     },
 };
@@ -32,7 +30,7 @@ pub(super) struct ErrorPage {
     /// Whether the page loads itself again once the service is back.
     returns: bool,
     /// What was sent, to be sent again.
-    form: Option<FormAgain>,
+    form: Option<SentFormAgain>,
 }
 
 /// What an error page must know of whoever reads it.
@@ -48,29 +46,29 @@ impl ErrorPage {
     pub(super) fn answer(
         error: &Error,
         req: Option<&HttpRequest>,
-        asked: &Asked,
-        form: Option<FormAgain>,
+        summary: &RequestSummary,
+        form: Option<SentFormAgain>,
     ) -> Result<HttpResponse> {
-        let facts = asked.facts.facts();
+        let facts = summary.facts.facts();
         let reader = match facts.as_deref() {
             Some(RequestFacts { presented: Presented::Key(_), .. }) => Reader::Holder,
             _ => Reader::Stranger,
         };
-        let returns = asked.is_get && matches!(error, Error::Unavailable(_));
+        let returns = summary.is_get && matches!(error, Error::Unavailable(_));
         let (heading, words) = match error {
             Error::Unavailable(_) => ("Just a moment, please", away_in_words(reader, returns, form.as_ref()).into()),
             _ => in_plain_words(error),
         };
         let page = req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading));
         let template = Self {
-            page: with_navigation(page, facts.as_deref(), reader, &asked.site)?,
+            page: with_navigation(page, facts.as_deref(), reader, &summary.site)?,
             code: error.status_code().as_u16(),
             heading,
             words,
-            request_id: asked.id.clone(),
+            request_id: summary.id.clone(),
             back: Some(match error {
                 // What was sent does not come again with the address.
-                _ if !asked.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),
+                _ if !summary.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),
                 // The same address again.
                 Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) | Error::TooFast(_) => {
                     ("".into(), "Try again")
@@ -101,7 +99,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
 }
 
 /// What is said while something is away: to whom it may matter that they are not signed out, and what comes next.
-fn away_in_words(reader: Reader, returns: bool, form: Option<&FormAgain>) -> String {
+fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
     let next = match form {
         Some(form) if form.asks_password() => {
             "Nothing else that you typed is lost: type your password again, and send it once more in a minute."

@@ -1,0 +1,54 @@
+//! Opens the connections of the pool. Called by the pools of `db`.
+//!
+//! Invariant: a connection that is closed, or was left in a transaction, is not handed out again.
+
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{BuildError, Manager, Metrics, Object, Pool, RecycleError, RecycleResult};
+use tokio::runtime::Handle;
+
+use super::{connection::Connection, plan::ConnectPlan, refusal::ConnectError};
+
+/// A connection on loan from the pool.
+pub type Pooled = Object<Opener>;
+
+/// A pool of at most `size` connections that live on `runtime`, opened when they are needed. A request waits at most
+/// `wait` for a free one, and at most `wait` more if it has to be opened. A connection that is closed, or was left in a
+/// transaction, is not handed out again; one that dies unnoticed fails the first statement.
+///
+/// # Errors
+/// None in practice: the builder insists on a runtime, which is given.
+pub fn pool(plan: ConnectPlan, size: usize, wait: Duration, runtime: Handle) -> Result<Pool<Opener>, BuildError> {
+    Pool::builder(Opener { plan: plan.within(wait), runtime })
+        .max_size(size)
+        .wait_timeout(Some(wait))
+        .create_timeout(Some(wait))
+        .recycle_timeout(Some(wait))
+        .runtime(Runtime::Tokio1)
+        .build()
+}
+
+/// Opens the pool's connections on a runtime of their own.
+pub struct Opener {
+    plan: ConnectPlan,
+    runtime: Handle,
+}
+
+impl Manager for Opener {
+    type Type = Connection;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<Connection, ConnectError> {
+        let plan = self.plan.clone();
+        let opened = self.runtime.spawn(async move { plan.connect().await }).await;
+        opened.unwrap_or_else(|error| Err(ConnectError::away(error.to_string())))
+    }
+
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
+        if std::thread::panicking() || connection.is_broken() {
+            return Err(RecycleError::message("it has closed, or was left in a transaction"));
+        }
+        Ok(())
+    }
+}

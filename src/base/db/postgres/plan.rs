@@ -1,0 +1,177 @@
+//! How to connect to PostgreSQL, without libpq. Called by the pools of `db`. No message from here holds a password.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{
+    connection::{self, Connection, Driver, Listener},
+    refusal::ConnectError,
+};
+use crate::base::database_url::{self, hosts, options, postgres::Parsed, tls};
+
+/// How often a silent connection is asked whether its other end is still there.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+/// What tokio-postgres has unless the URL says otherwise: two hours.
+const LIBRARYS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How long the two connections that look for a pooler may take.
+const LOOK_FOR_POOLER: Duration = Duration::from_secs(1);
+
+/// How to connect: a URL that has been parsed once, certificates that have been read once.
+#[derive(Clone)]
+pub struct ConnectPlan {
+    config: Config,
+    /// What every session starts with.
+    session: options::Settings,
+    tls: MakeRustlsConnect,
+    /// The hosts, by their number, that keep a session on one server process.
+    keep_sessions: Arc<Mutex<Vec<usize>>>,
+    connect_timeout: Duration,
+    /// When a later host last took the place of one that hangs.
+    replaced: watch::Sender<Option<Instant>>,
+}
+
+impl ConnectPlan {
+    /// Parses a `postgres://` URL as libpq does (PostgreSQL 15, section 34.1.1.2), and reads the file of its
+    /// `sslrootcert`. The server ends a statement after `statement_timeout`; a connection is given up after
+    /// `connect_timeout`, of which every host of the URL gets its share, or the URL's own `connect_timeout` if that is
+    /// less.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the URL, without its password.
+    pub fn parse(url: &str, statement_timeout: Duration, connect_timeout: Duration) -> Result<Self, String> {
+        let Parsed { mut config, trust, search_path } = database_url::postgres::parse(url)?;
+        let session = options::session(config.get_options(), search_path.as_deref(), statement_timeout)?;
+        if config.get_application_name().is_none() {
+            config.application_name("sessile");
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            // A host that vanished without a word is noticed as soon as a statement would have been given up.
+            config.tcp_user_timeout(statement_timeout.max(connect_timeout));
+        }
+        if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
+            // As in libpq: a socket of this machine is not encrypted, whatever sslmode says.
+            config.ssl_mode(SslMode::Disable);
+        }
+        if config.get_keepalives_idle() == LIBRARYS_KEEPALIVE {
+            // One that vanished while a commit waits owes nothing that this would notice.
+            config.keepalives_idle(KEEPALIVE * 2).keepalives_interval(KEEPALIVE);
+        }
+        let plan = Self {
+            config,
+            session,
+            tls: tls::connector(trust)?,
+            keep_sessions: Arc::default(),
+            connect_timeout,
+            replaced: watch::Sender::new(None),
+        };
+        Ok(plan.within(connect_timeout))
+    }
+
+    /// The schemas that the URL says tables are looked for in, as PostgreSQL writes them.
+    pub fn search_path(&self) -> Option<&str> {
+        options::search_path(&self.session)
+    }
+
+    /// When a later host last took the place of one that hangs: that takes connections and says nothing.
+    pub fn replaced(&self) -> watch::Receiver<Option<Instant>> {
+        self.replaced.subscribe()
+    }
+
+    /// Opens one connection, to the first host that is as it should be. Its driver runs on the runtime that polls this,
+    /// and ends with it.
+    ///
+    /// # Errors
+    /// When no host answers in time as it should. The text holds every cause, on one line.
+    pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        let (client, driver) = self.open(&Listener::default()).await?;
+        Connection::new(client, driver).await
+    }
+
+    /// The same without diesel; `listener` hears the notifications.
+    pub(super) async fn open(&self, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
+        let hosts = hosts::each(&self.config);
+        let share = self.connect_timeout / u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+        let several = hosts.len() > 1;
+        let mut errors = Vec::new();
+        let mut hangs = false;
+        for (n, host) in hosts.iter().enumerate() {
+            // The timeout inside covers the TCP connection only, not what a hung server owes afterwards.
+            let error = match tokio::time::timeout(share, self.open_host(n, host, listener)).await {
+                Ok(Ok(opened)) => {
+                    if hangs {
+                        self.replaced.send_replace(Some(Instant::now()));
+                    }
+                    return Ok(opened);
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    hangs = true;
+                    ConnectError::away(format!("no connection within {share:?}"))
+                }
+            };
+            errors.push(if several { error.at(&hosts::name(host)) } else { error });
+        }
+        Err(ConnectError::all(errors))
+    }
+
+    async fn open_host(&self, n: usize, host: &Config, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
+        let opened = self.open_bare(host, listener).await?;
+        self.look_for_pooler(n, host, &opened.0).await?;
+        connection::prepare(&opened.0, &self.session).await?;
+        Ok(opened)
+    }
+
+    async fn open_bare(&self, host: &Config, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
+        let (client, connection) = host.connect(self.tls.clone()).await.map_err(|error| ConnectError::of(&error))?;
+        Ok((client, connection::drive(connection, Arc::clone(listener))))
+    }
+
+    /// Refuses a pooler that gives a session another server process for each transaction: settings and prepared statements
+    /// would reach strangers, and nothing could keep a standby out. Looked at once for each host, before anything is set: of
+    /// two connections each must keep its process.
+    async fn look_for_pooler(&self, n: usize, host: &Config, client: &Client) -> Result<(), ConnectError> {
+        if self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(&n) {
+            return Ok(());
+        }
+        let looking = async {
+            let (other, _driver) = self.open_bare(host, &Listener::default()).await.ok()?;
+            let mut processes = Vec::new();
+            for client in [client, &other, client, &other, client, &other] {
+                processes.push(connection::backend(client).await?);
+            }
+            let keeps = |n: usize| processes.iter().skip(n).step_by(2).all(|process| *process == processes[n]);
+            Some(keeps(0) && keeps(1) && processes[0] != processes[1])
+        };
+        // A second connection that cannot be had proves nothing: the next one looks again.
+        match tokio::time::timeout(LOOK_FOR_POOLER, looking).await {
+            Ok(Some(false)) => Err(ConnectError::unusable(
+                "the database is behind a pooler in transaction or statement mode, which cannot be used: set \
+                 pool_mode=session for it, or name PostgreSQL itself (DATABASE_URL, SESSILE_LISTEN_DATABASE_URL)",
+            )),
+            Ok(Some(true)) => {
+                self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).push(n);
+                Ok(())
+            }
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The same plan, given up no later than after `limit`.
+    pub(super) fn within(mut self, limit: Duration) -> Self {
+        self.connect_timeout = self.connect_timeout.min(limit);
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX).max(1);
+        let share = self.connect_timeout / hosts;
+        let own = self.config.get_connect_timeout().copied();
+        self.config.connect_timeout(own.map_or(share, |own| own.min(share)));
+        self
+    }
+}

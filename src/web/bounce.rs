@@ -1,0 +1,89 @@
+//! Brings the session cookie along when somebody follows a link from another site. Browsers leave a SameSite=Strict cookie
+//! out of such a navigation, so it is answered with one small page that opens the same address again, this time from our
+//! own origin. Called by the outermost layer.
+//!
+//! Invariant: a navigation bounces at most once; a short-lived cookie marks that it has.
+
+use actix_web::{
+    HttpResponse,
+    dev::ServiceRequest,
+    http::{Method, StatusCode, header::HeaderValue},
+};
+use askama::Template;
+
+use crate::{
+    base::error::{Error, Result},
+    records::session::request::Presented,
+    web::{
+        layout::{self, Page},
+        site::Site,
+    },
+};
+
+/// Whether a navigation may have lost its session cookie to SameSite=Strict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bounce {
+    /// It came from another site and has not bounced yet.
+    Wanted,
+    /// It has just bounced: the mark is removed with the answer.
+    Done,
+    /// It came from our own pages, or is no navigation.
+    No,
+}
+
+impl Bounce {
+    pub(super) fn judge(req: &ServiceRequest, site: &Site) -> Self {
+        if site.cookies.has_bounced(req.headers()) {
+            return Self::Done;
+        }
+        if !(is_navigation_from_elsewhere(req) && is_page(req.path())) {
+            return Self::No;
+        }
+        match site.cookies.sent_session(req.headers(), &site.keys).presented {
+            Presented::Nothing => Self::Wanted,
+            Presented::Foreign | Presented::Key(_) => Self::No,
+        }
+    }
+}
+
+fn is_navigation_from_elsewhere(req: &ServiceRequest) -> bool {
+    let fetch = |name: &str| req.headers().get(name).map(HeaderValue::as_bytes);
+    req.method() == Method::GET
+        && matches!(fetch("sec-fetch-site"), Some(b"cross-site" | b"same-site"))
+        && fetch("sec-fetch-mode") == Some(b"navigate")
+        && fetch("sec-fetch-dest") == Some(b"document")
+}
+
+/// Whether an address may be a page that differs for people who are signed in. The setup is not: its link is a secret.
+fn is_page(path: &str) -> bool {
+    let others = [
+        "/api/",
+        "/static/",
+        "/.well-known/",
+        "/setup",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/manifest.webmanifest",
+        "/sw.js",
+        "/offline",
+    ];
+    // A path that begins with two slashes would name another host in a link.
+    let names_a_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
+    !names_a_host && !others.iter().any(|other| path.starts_with(other))
+}
+
+#[derive(Template)]
+#[template(path = "error/bounce.html")]
+struct BouncePage {
+    page: Page,
+    to: String,
+}
+
+/// The page that opens `to` again, with the cookie that marks the bounce.
+pub(super) fn page(to: &str, site: &Site) -> Result<HttpResponse> {
+    let template = BouncePage { page: Page::bare("One moment"), to: to.to_owned() };
+    let mut answer = layout::answer(StatusCode::OK, &template)?;
+    answer.add_cookie(&site.cookies.bounce_cookie()).map_err(Error::bug)?;
+    Ok(answer)
+}

@@ -1,0 +1,108 @@
+//! The one place where an [`Error`] becomes an answer: a problem document (RFC 9457) for the API and for operators, a
+//! redirect to the login, or a page. Called by the outermost layer.
+//!
+//! Invariant: the cause of an error is logged here, once, and never sent to the client.
+
+mod page;
+mod problem;
+mod sent_form_again;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError as _,
+    body::{BodySize, MessageBody as _},
+    http::{ConnectionType, header},
+};
+
+use self::{page::ErrorPage, sent_form_again::SentFormAgain};
+use crate::{
+    base::error::Error,
+    web::{layout, request_summary::RequestSummary, return_to},
+};
+
+/// Leaves an answer as it is, unless it is an error without a body: then it is rendered. Cookies that the handler set are
+/// kept, except when the session has ended.
+pub(super) async fn explain(summary: &RequestSummary, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+    let is_empty_error =
+        answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
+    if answer.error().is_none() && !is_empty_error {
+        return answer;
+    }
+    let known = answer.error().and_then(|error| error.as_error::<Error>());
+    let from_status;
+    let error = match known {
+        Some(error) => error,
+        None => {
+            from_status = Error::from_status(answer.status());
+            &from_status
+        }
+    };
+    let mut rendered = render(error, Some(req), summary, form_to_resend(summary, error).await);
+    if !matches!(error, Error::SessionEnded(_)) {
+        for cookie in answer.headers().get_all(header::SET_COOKIE) {
+            rendered.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        }
+    }
+    rendered
+}
+
+/// The answer to a request that a layer failed before any handler answered.
+pub(super) async fn of_failed_layer(summary: &RequestSummary, error: &actix_web::Error) -> HttpResponse {
+    match error.as_error::<Error>() {
+        Some(known) => render(known, None, summary, form_to_resend(summary, known).await),
+        None => of_error(summary, &Error::from_status(error.as_response_error().status_code())),
+    }
+}
+
+/// The answer to a request that the outermost layer refuses itself.
+pub(super) fn of_error(summary: &RequestSummary, error: &Error) -> HttpResponse {
+    render(error, None, summary, None)
+}
+
+/// The form that was sent, if sending it again later makes sense.
+async fn form_to_resend(summary: &RequestSummary, error: &Error) -> Option<SentFormAgain> {
+    error.retry_after()?;
+    summary.sent.clone()?.fields().await.map(SentFormAgain::new)
+}
+
+fn render(
+    error: &Error,
+    req: Option<&HttpRequest>,
+    summary: &RequestSummary,
+    form: Option<SentFormAgain>,
+) -> HttpResponse {
+    log(error);
+    let mut answer = if summary.wants_problem_documents() {
+        problem::answer(error, &summary.id)
+    } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
+        layout::see_other(&return_to::login_address(&summary.path_and_query))
+    } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
+        layout::see_other("/login")
+    } else {
+        ErrorPage::answer(error, req, summary, form).unwrap_or_else(|error| error.error_response())
+    };
+    if let Error::MethodNotAllowed(methods) = error {
+        answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
+    }
+    if let Some(seconds) = error.retry_after() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if matches!(error, Error::Timeout | Error::HeadTooLarge) {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    answer
+}
+
+/// Logs the cause of an error that the client is not told.
+pub(super) fn log(error: &Error) {
+    match error {
+        Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
+        Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
+        Error::CrossOrigin(origins) => tracing::warn!(
+            from = origins.from.as_deref().unwrap_or("none named"),
+            public = origins.public,
+            "a request from another origin was refused: if people open Sessile there, set SESSILE_PUBLIC_URL to that \
+             origin, or redirect it to the public one"
+        ),
+        _ => {}
+    }
+}

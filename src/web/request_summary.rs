@@ -1,0 +1,87 @@
+//! What the outermost layer keeps of a request: it answers, counts and logs the request after the request itself has been
+//! handed on. Called by the outermost layer and by the error answers.
+
+use std::time::Instant as Stopwatch;
+
+use actix_web::{
+    dev::ServiceRequest,
+    http::{Uri, header::HeaderMap},
+    web,
+};
+
+use crate::{
+    base::{
+        error::{Error, Result},
+        metrics::Metrics,
+        secret,
+    },
+    records::session::{Sessions, request::RequestFacts},
+    web::{bounce::Bounce, compress, proxies::Client, request_facts::FactsSlot, sent_form::SentForm, site::Site},
+};
+
+pub(super) struct RequestSummary {
+    pub(super) id: String,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) path_and_query: String,
+    pub(super) facts: FactsSlot,
+    pub(super) site: web::Data<Site>,
+    /// The pattern of the route, for metrics.
+    pub(super) pattern: Option<String>,
+    pub(super) is_get: bool,
+    /// A trusted proxy passed on a request that came over http, and the public origin is https.
+    pub(super) over_http: bool,
+    pub(super) may_compress: bool,
+    pub(super) bounce: Bounce,
+    pub(super) sent: Option<SentForm>,
+    pub(super) started: Stopwatch,
+    pub(super) metrics: Metrics,
+}
+
+impl RequestSummary {
+    pub(super) fn new(req: &ServiceRequest, site: &web::Data<Site>, client: Option<Client>) -> Result<Self> {
+        let sessions =
+            req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
+        let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
+        let path = req.path().to_owned();
+        Ok(Self {
+            id: secret::random_name("req_")?,
+            facts: FactsSlot::default(),
+            site: site.clone(),
+            method: req.method().to_string(),
+            path_and_query: path_and_query(req.uri()),
+            pattern: req.match_pattern(),
+            is_get: req.method().is_safe(),
+            over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
+            bounce: Bounce::judge(req, site),
+            may_compress: compress::may(req),
+            sent: None,
+            started: Stopwatch::now(),
+            metrics: sessions.db.metrics().clone(),
+            path,
+        })
+    }
+
+    /// Whether the client is a program that reads problem documents, not a person who reads pages.
+    pub(super) fn wants_problem_documents(&self) -> bool {
+        self.path == "/api" || self.path.starts_with("/api/") || is_of_operations(&self.path)
+    }
+
+    /// Sets the facts of a request that is refused before its session is read: somebody who holds a session key keeps the
+    /// navigation on the error page.
+    pub(super) fn set_facts_of_refused(&self, headers: &HeaderMap) {
+        let sent = self.site.cookies.sent_session(headers, &self.site.keys);
+        self.facts.set(RequestFacts::new(self.id.clone(), None, String::new(), sent.presented));
+    }
+}
+
+/// An address without its origin. `*` and a bare host, which name no page (RFC 9112, 3.2), become the start page.
+fn path_and_query(uri: &Uri) -> String {
+    let part = uri.path_and_query().map(|part| part.as_str());
+    part.filter(|part| part.starts_with('/')).unwrap_or("/").to_owned()
+}
+
+/// Whether operators and their programs ask for this, over http or https.
+pub(super) fn is_of_operations(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
+}

@@ -1,0 +1,132 @@
+//! What the docs claim of tests and of security standards is true.
+
+use std::path::Path;
+
+use super::links::documents;
+
+/// The requirements of OWASP ASVS 5.0.0 in docs/security.md: V6.2, V6.3 and V7.1 to V7.6, and how many each chapter has.
+const REQUIREMENTS: [(&str, usize); 8] =
+    [("6.2", 12), ("6.3", 8), ("7.1", 3), ("7.2", 4), ("7.3", 2), ("7.4", 5), ("7.5", 3), ("7.6", 2)];
+
+#[test]
+fn every_test_that_the_docs_name_exists() {
+    let missing: Vec<String> = documents()
+        .iter()
+        .flat_map(|(path, text)| named_tests(text).into_iter().map(move |name| (path, name)))
+        .filter(|(_, name)| !exists(name))
+        .map(|(path, name)| format!("{path}: {name}"))
+        .collect();
+    assert!(missing.is_empty(), "no such test or module: {missing:#?}");
+    let security = read("docs/security.md").expect("docs/security.md");
+    assert!(named_tests(&security).len() > 30);
+}
+
+#[test]
+fn every_requirement_has_a_level_a_status_and_evidence() {
+    let security = read("docs/security.md").expect("docs/security.md");
+    let rows: Vec<Vec<&str>> = security
+        .lines()
+        .filter(|line| line.starts_with("| 6.") || line.starts_with("| 7."))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    let expected: Vec<String> =
+        REQUIREMENTS.iter().flat_map(|(part, most)| (1..=*most).map(move |n| format!("{part}.{n}"))).collect();
+    assert_eq!(numbers, expected);
+    for row in &rows {
+        let [_, level, requirement, status, evidence] = row[..] else { panic!("five columns: {row:?}") };
+        assert!(["1", "2", "3"].contains(&level) && !requirement.is_empty(), "{row:?}");
+        let (word, reason) = status.split_once(": ").unwrap_or((status, ""));
+        assert!(["met", "partly", "not met", "not applicable"].contains(&word), "{row:?}");
+        assert!(word == "met" || !reason.is_empty(), "{row:?} needs a reason");
+        let is_shown = !named_tests(evidence).is_empty() || evidence.contains("](");
+        assert!(word.starts_with("not ") || is_shown, "{row:?} has no evidence");
+    }
+}
+
+#[test]
+fn names_of_tests_are_told_from_other_names() {
+    let text =
+        "`db::Conn`, `session::current`, `a::b::c`, a::b::d, `a::B::c`, `sync::room`, `sessile::serve::anchors=info`";
+    assert_eq!(named_tests(text), ["a::b::c", "sync::room"]);
+    for name in [
+        "house::claims::names_of_tests_are_told_from_other_names",
+        "house::migrations::schema_rs_is_what_the_migrations_make",
+        "records::account::strength::tests::length_counts_characters",
+        "base::settings::tests::values_mean_what_they_say",
+        "house::claims",
+        "base::settings::tests",
+    ] {
+        assert!(exists(name), "{name}");
+    }
+    for name in
+        ["house::claims::named_tests", "house::claims::no_such_test", "no::such::module", "base::clock::tests::x"]
+    {
+        assert!(!exists(name), "{name}");
+    }
+}
+
+/// An e-mail address opens nothing, because nothing in the program could send or fetch mail.
+#[test]
+fn nothing_in_the_program_sends_mail() {
+    let lock = read("Cargo.lock").expect("a lock file");
+    let crates: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = \"")).collect();
+    assert!(crates.len() > 50);
+    let mail = ["mail", "lettre", "smtp", "imap", "mailgun", "sendgrid"];
+    let found: Vec<_> = crates.iter().filter(|name| mail.iter().any(|word| name.contains(word))).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
+}
+
+/// Names in backticks that can only be of a test or its module: three or more lower-case parts, or a suite and its module.
+fn named_tests(text: &str) -> Vec<&str> {
+    let is_part =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let is_name = |name: &&str| {
+        let parts: Vec<&str> = name.split("::").collect();
+        parts.iter().all(|part| is_part(part))
+            && parts[0] != "sessile"
+            && (parts.len() > 2 || parts.len() == 2 && is_suite(parts[0]))
+    };
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_name).collect()
+}
+
+fn is_suite(name: &str) -> bool {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite").join(name).is_dir()
+}
+
+/// Whether there is such a test, or such a module with tests, in `tests/suite` or in `src`.
+fn exists(name: &str) -> bool {
+    let (module, test) = name.rsplit_once("::").expect("a path");
+    let has_tests =
+        |source: &String| ["#[test]", "on_both_engines!", "\nmod "].iter().any(|sign| source.contains(sign));
+    let is_module = sources(name).iter().any(has_tests);
+    is_module || sources(module).iter().any(|source| has_test(source, test))
+}
+
+/// The files that can hold this module; `mod tests` may stand in the file of its parent.
+fn sources(module: &str) -> Vec<String> {
+    let path = module.replace("::", "/");
+    let around = path.strip_suffix("/tests").unwrap_or(&path);
+    [format!("tests/suite/{path}"), format!("src/{path}"), format!("src/{around}")]
+        .iter()
+        .flat_map(|path| [format!("{path}.rs"), format!("{path}/mod.rs")])
+        .filter_map(|path| read(&path))
+        .collect()
+}
+
+/// A function under `#[test]` or an attribute like it, or a case on both engines.
+fn has_test(source: &str, test: &str) -> bool {
+    let head = format!("fn {test}(");
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let marked = lines.iter().enumerate().any(|(at, line)| {
+        let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+        line.contains(&head) && attributes.clone().any(|one| *one == "#[test]" || one.ends_with("::test]"))
+    });
+    let cases = source.split_once("on_both_engines! {").and_then(|(_, rest)| rest.split_once('}'));
+    let in_cases = cases.is_some_and(|(cases, _)| cases.split(',').any(|case| case.trim() == test));
+    marked || (in_cases && source.contains(&head))
+}
