@@ -1,5 +1,6 @@
-//! Embeds the files of `static/`: fingerprinted (`src/base/assets/fingerprint.rs`), compressed where that makes them
-//! smaller, and listed in a table that `src/base/assets` includes. The same files always give the same table.
+//! Embeds the files of `static/`. Each file gets a fingerprint (`src/base/assets/fingerprint.rs`) and compressed copies
+//! where these are smaller. `src/base/assets` includes the generated table. The same files always produce the same
+//! table.
 
 #[path = "src/base/assets/fingerprint.rs"]
 mod fingerprint;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use fingerprint::Printed;
 use flate2::{Compression, write::GzEncoder};
 
-/// What browsers are told about a file, by extension, and whether it is worth compressing.
+/// The content type of each file extension, and whether files of that type are worth compressing.
 const TYPES: &[(&str, &str, bool)] = &[
     ("avif", "image/avif", false),
     ("css", "text/css; charset=utf-8", true),
@@ -43,8 +44,8 @@ fn main() -> Result<(), String> {
     let mut files = BTreeMap::new();
     read(Path::new("static"), "", &mut files)?;
     let mut table = String::from("&[\n");
-    for (at, (name, file)) in fingerprint::print_all(&files)?.iter().enumerate() {
-        let entry = entry(&out, at, name, file).map_err(|error| format!("static/{name}: {error}"))?;
+    for (number, (name, file)) in fingerprint::print_all(&files)?.iter().enumerate() {
+        let entry = entry(&out, number, name, file).map_err(|error| format!("static/{name}: {error}"))?;
         table.push_str(&entry);
     }
     table.push_str("]\n");
@@ -53,25 +54,25 @@ fn main() -> Result<(), String> {
 
 fn rerun_if_changed() {
     println!("cargo::rerun-if-changed=static");
-    // They are embedded by a macro that cannot say so itself.
+    // The macro that embeds the migrations cannot register this itself.
     println!("cargo::rerun-if-changed=migrations");
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is how Cargo speaks to a build script")]
+#[expect(clippy::disallowed_methods, reason = "Cargo passes OUT_DIR to a build script in the environment")]
 fn out_dir() -> Result<PathBuf, String> {
     std::env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| "OUT_DIR is not set".to_owned())
 }
 
-/// Reads a folder and those in it. A name that begins with a dot is left out; one that an address cannot hold as it is
-/// fails.
+/// Reads a folder and its subfolders. Skips names that begin with a dot, and fails for names that would need escaping
+/// in a URL.
 fn read(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), String> {
-    let wrong = |error: io::Error| format!("{}: {error}", folder.display());
+    let with_path = |error: io::Error| format!("{}: {error}", folder.display());
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(wrong)?,
+        entries => entries.map_err(with_path)?,
     };
     for entry in entries {
-        let entry = entry.map_err(wrong)?;
+        let entry = entry.map_err(with_path)?;
         let file_name = entry.file_name().to_string_lossy().into_owned();
         if file_name.starts_with('.') {
             continue;
@@ -84,14 +85,14 @@ fn read(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> R
         if path.is_dir() {
             read(&path, &format!("{name}/"), files)?;
         } else {
-            files.insert(name, fs::read(&path).map_err(wrong)?);
+            files.insert(name, fs::read(&path).map_err(with_path)?);
         }
     }
     Ok(())
 }
 
-/// Writes a file's contents to `out`, and returns its line of the table.
-fn entry(out: &Path, at: usize, name: &str, file: &Printed) -> io::Result<String> {
+/// Writes a file's contents and compressed copies to `out`, and returns its entry in the table.
+fn entry(out: &Path, number: usize, name: &str, file: &Printed) -> io::Result<String> {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let (_, content_type, is_text) = TYPES.iter().find(|(known, _, _)| *known == extension).copied().unwrap_or((
         "",
@@ -99,7 +100,7 @@ fn entry(out: &Path, at: usize, name: &str, file: &Printed) -> io::Result<String
         false,
     ));
     let embed = |content: &[u8], suffix: &str| {
-        let embedded = format!("{at}.{suffix}");
+        let embedded = format!("{number}.{suffix}");
         fs::write(out.join(&embedded), content)?;
         Ok::<_, io::Error>(format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{embedded}\"))"))
     };

@@ -1,36 +1,45 @@
-// The worker. The server joins it with its modules and puts `const BUILD = { id, files: { path: fingerprint } }` in front
-// (src/pwa.rs): browsers fetch a module worker without cookies. So no two of its modules declare the same name. Its rules:
+// The service worker. Browsers fetch a module worker without cookies, so the server joins this file and the modules that it
+// imports into one classic script (src/pages/pwa), with `const BUILD = { id, files: { path: fingerprint } }` in front. All
+// modules share the scope of that script, so no two of them may declare the same top-level name. The rules:
 //
-// 1. A file of /static/ comes from the cache where that has it, else from the network, whatever may be wrong with the cache.
-// 2. A page goes to the network as the browser sends it (navigation preload), and the answer is shown as it is. The page
-//    without a network, /offline, is shown when there is no answer, or a proxy's instead of ours; to who is known here also
-//    when the service is away (503), and when the answer takes long: it is shown after all when it comes, without asking again.
-// 3. While a sign-out that was done offline is not carried out, nothing but it goes out; if somebody else than the server
-//    answers, what they want is shown: under our addresses their page is asked for without cookies, under theirs with them,
-//    since nobody could sign in there otherwise. No page of ours is shown.
-// 4. Everything else is not touched: forms, the API, events.
-// 5. Nothing is put in a cache but what BUILD lists, when the worker is installed, each file checked by its fingerprint. So
-//    no page of a person, no answer of the API and no page of a proxy ever is. Cookies go with it, which such a proxy may want.
-// 6. A new build waits until somebody asks for it, or no page is open. One of whose files is missing or is not what the list
-//    says is not installed: the old one stays. The old build's files stay for the pages that it made, until the next one.
-// 7. On the tag `outbox` (Background Sync) what waits is sent.
+// 1. A file under /static/ comes from the cache if it is there, otherwise from the network. If the cache fails, the network
+//    is used.
+// 2. A page is requested from the network exactly as the browser sent the request (navigation preload), and the answer is
+//    shown unchanged. The offline page, /offline, is shown instead if there is no answer, if the answer takes too long, or
+//    if a proxy answers with a server error. If this device knows who is signed in, the offline page is also shown when the
+//    service is unavailable (503). A late answer is shown when it arrives, without a second request.
+// 3. While an offline sign-out is pending, the worker sends nothing but that sign-out, and shows no page of Sessile. If
+//    something other than Sessile answers the sign-out, such as a proxy that wants its own sign-in, the person must see
+//    what it wants. Then the worker requests addresses of Sessile without cookies, and other addresses with cookies,
+//    because the proxy's sign-in needs them.
+// 4. All other requests are left alone: forms, the API, events.
+// 5. Only the files in BUILD are cached, only at installation, and only if their fingerprints match. So the cache never
+//    holds a person's page, an answer of the API or a proxy's page. The files are requested with cookies, which a proxy
+//    may require.
+// 6. A new build waits until a person asks for it or no page is open. If one of its files is missing or does not match, the
+//    build is not installed and the old one stays. The files of the previous build stay for the pages that it made, until
+//    the next build.
+// 7. On the sync tag `outbox` (Background Sync) the outbox is sent.
 
-import { carryOut } from "./js/goodbye.js";
-import { known, timeLeft } from "./js/known.js";
+import { finishSignOuts } from "./js/offline-sign-out.js";
+import { knownPerson, timeLeft } from "./js/known-person.js";
 import { flush, standing } from "./js/outbox.js";
-import { change, changes, goodbyes } from "./js/store.js";
+import { change, changes, pendingSignOuts } from "./js/store.js";
 
 const PREFIX = "sessile-";
 const CACHE = PREFIX + BUILD.id;
-const SHELL = "/offline";
-/** Where pages of ours are. The sign-in of a proxy has addresses of its own. */
-const OUR_PAGES = /^\/((setup|login|logout|signup|dashboard|devices|activity|drafts|account|confirm|admin|people|apps|forgot|link|offline)(\/|$)|$)/;
-// A server that answers at all does within its own limits, which are shorter.
-const PATIENCE = 8_000;
-/** Of who can go on here meanwhile. */
-const SHORT_PATIENCE = 3_000;
-/** A page that came late is asked for at once, or somebody is writing and it grows old. */
-const KEPT_FOR = 15_000;
+const OFFLINE_PAGE = "/offline";
+/** Paths of Sessile's pages. A proxy's sign-in page has other paths. */
+const SESSILE_PAGES = /^\/((setup|login|logout|signup|dashboard|devices|activity|drafts|account|confirm|admin|people|apps|forgot|link|offline)(\/|$)|$)/;
+// How long a navigation waits for the network, in milliseconds. The server's own time limits are shorter.
+const NAVIGATION_TIMEOUT = 8_000;
+/** The same, for a person who can use the offline page meanwhile. */
+const SHORT_TIMEOUT = 3_000;
+/**
+ * How long a late answer is held for the offline page, in milliseconds. The offline page requests it at once, unless
+ * the person is writing there. Meanwhile the answer becomes out of date.
+ */
+const LATE_ANSWER_LIFETIME = 15_000;
 
 // --- fetching
 
@@ -39,170 +48,176 @@ addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (url.origin !== location.origin) return;
   if (url.pathname.startsWith("/static/")) {
-    event.respondWith(file(request));
+    event.respondWith(answerFile(request));
   } else if (request.mode === "navigate" && request.method === "GET") {
-    event.respondWith(page(event));
+    event.respondWith(answerPage(event));
   } else if (mustWait(request)) {
-    event.respondWith(afterGoodbyes(request));
+    event.respondWith(afterSignOuts(request));
   }
 });
 
-async function file(request) {
+async function answerFile(request) {
   try {
-    const kept = await caches.match(request.url, { ignoreVary: true });
-    if (kept) return kept;
+    const cached = await caches.match(request.url, { ignoreVary: true });
+    if (cached) return cached;
   } catch {
-    // A cache that cannot be read is no cache.
+    // Treat a cache that cannot be read as empty.
   }
   return fetch(request);
 }
 
-async function page(event) {
+async function answerPage(event) {
   const { url } = event.request;
-  // Whatever comes of it, the browser's own request must not end as an error that nobody looks at.
-  const own = Promise.resolve(event.preloadResponse).catch(() => undefined);
-  const isFree = await Promise.race([isSettled(), wait(SHORT_PATIENCE)]);
-  if (!isFree) return outcome === "else" ? ofSomebodyElse(event.request) : shell();
-  const late = takeLate(url);
-  if (late) return late;
-  const asked = asSent(event, own);
-  const inTime = await Promise.race([asked.then(() => true), patience()]);
-  if (!inTime) {
-    const meanwhile = await kept();
-    if (meanwhile) {
-      comesLate(event, asked);
-      return meanwhile;
+  // If the preload fails, catch the error here: nothing may ever await this promise.
+  const preloaded = Promise.resolve(event.preloadResponse).catch(() => undefined);
+  const isAllowed = await Promise.race([completeSignOuts(), wait(SHORT_TIMEOUT)]);
+  if (!isAllowed) return signOutOutcome === "else" ? proxyAnswer(event.request) : offlinePage();
+  const heldAnswer = takeLateAnswer(url);
+  if (heldAnswer) return heldAnswer;
+  const pendingAnswer = networkAnswer(event, preloaded);
+  const isInTime = await Promise.race([pendingAnswer.then(() => true), navigationTimeout()]);
+  if (!isInTime) {
+    const cached = await cachedOfflinePage();
+    if (cached) {
+      expectLateAnswer(event, pendingAnswer);
+      return cached;
     }
   }
-  const answer = await asked;
-  return (await isToBeShown(answer)) ? answer : shell(answer);
+  const answer = await pendingAnswer;
+  return (await isPresentable(answer)) ? answer : offlinePage(answer);
 }
 
-async function asSent(event, own) {
+async function networkAnswer(event, preloaded) {
   try {
-    return (await own) ?? (await fetch(event.request));
+    return (await preloaded) ?? (await fetch(event.request));
   } catch {
     return undefined;
   }
 }
 
-/** Whether it is ours, and better than what can be shown here. */
-async function isToBeShown(answer) {
+/** Whether to show this answer rather than the offline page. */
+async function isPresentable(answer) {
   if (!answer) return false;
   if (answer.status < 500) return true;
-  return answer.headers.has("X-Request-Id") && !(answer.status === 503 && (await isKnown()));
+  return answer.headers.has("X-Request-Id") && !(answer.status === 503 && (await canUseOfflinePage()));
 }
 
-/** Whether something can be shown here, and written. */
-async function isKnown() {
-  const person = await known().catch(() => null);
+/** Whether the offline page can show this device's person and let them write. */
+async function canUseOfflinePage() {
+  const person = await knownPerson().catch(() => null);
   return person !== null && timeLeft(person) > 0;
 }
 
-async function patience() {
+async function navigationTimeout() {
   const began = Date.now();
-  const time = (await isKnown()) ? SHORT_PATIENCE : PATIENCE;
+  const time = (await canUseOfflinePage()) ? SHORT_TIMEOUT : NAVIGATION_TIMEOUT;
   return wait(time - (Date.now() - began));
 }
 
-/** Nothing, after a time. */
+/** Resolves to undefined after `time` milliseconds. */
 const wait = (time) => new Promise((done) => { setTimeout(done, time); });
 
-const kept = () => caches.match(SHELL, { cacheName: CACHE, ignoreVary: true }).catch(() => undefined);
+const cachedOfflinePage = () => caches.match(OFFLINE_PAGE, { cacheName: CACHE, ignoreVary: true }).catch(() => undefined);
 
-const shell = async (otherwise) => (await kept()) ?? otherwise ?? Response.error();
+const offlinePage = async (fallback) => (await cachedOfflinePage()) ?? fallback ?? Response.error();
 
-const isOurPage = (request) => OUR_PAGES.test(new URL(request.url).pathname);
+const isSessilePage = (request) => SESSILE_PAGES.test(new URL(request.url).pathname);
 
-/** A proxy before us wants something. */
-async function ofSomebodyElse(request) {
-  const isOurs = isOurPage(request);
-  const asked = isOurs ? fetch(request.url, { credentials: "omit", redirect: "manual" }) : fetch(request);
-  const answer = await asked.catch(() => undefined);
-  return answer && (isOurs || !answer.headers.has("X-Request-Id")) ? answer : shell();
+/** The answer of the proxy that prevents a pending sign-out, if it gives one; see rule 3. */
+async function proxyAnswer(request) {
+  const isOwnPage = isSessilePage(request);
+  const pendingAnswer = isOwnPage ? fetch(request.url, { credentials: "omit", redirect: "manual" }) : fetch(request);
+  const answer = await pendingAnswer.catch(() => undefined);
+  return answer && (isOwnPage || !answer.headers.has("X-Request-Id")) ? answer : offlinePage();
 }
 
 // --- pages that come late
 
-/** Which pages are awaited, by the id of the client that shows /offline meanwhile: whether they came. */
-const awaited = new Map();
-let late = null;
+/**
+ * For each client that shows the offline page while a late answer is on its way: whether that answer has arrived, by
+ * client id.
+ */
+const expectedAnswers = new Map();
+let lateAnswer = null;
 
-function comesLate(event, asked) {
+function expectLateAnswer(event, pendingAnswer) {
   const id = event.resultingClientId;
-  const coming = asked.then(async (answer) => {
-    if (!(await isToBeShown(answer))) return false;
-    late = { url: event.request.url, answer, at: Date.now() };
+  const arrival = pendingAnswer.then(async (answer) => {
+    if (!(await isPresentable(answer))) return false;
+    lateAnswer = { url: event.request.url, answer, at: Date.now() };
     return true;
   });
-  awaited.set(id, coming);
-  event.waitUntil(coming.finally(() => { setTimeout(() => awaited.delete(id), KEPT_FOR); }));
+  expectedAnswers.set(id, arrival);
+  event.waitUntil(arrival.finally(() => { setTimeout(() => expectedAnswers.delete(id), LATE_ANSWER_LIFETIME); }));
 }
 
-/** In memory only, once, and only while it is the answer of a moment ago. */
-function takeLate(url) {
-  const one = late;
-  if (one?.url !== url) return undefined;
-  late = null;
-  return Date.now() - one.at < KEPT_FOR ? one.answer : undefined;
+/** Returns the late answer for an address, once, and only shortly after it arrived. It is held in memory only. */
+function takeLateAnswer(url) {
+  const held = lateAnswer;
+  if (held?.url !== url) return undefined;
+  lateAnswer = null;
+  return Date.now() - held.at < LATE_ANSWER_LIFETIME ? held.answer : undefined;
 }
 
-async function tellOfLate(source, port) {
-  const coming = awaited.get(source?.id);
-  if (coming) port.postMessage("wait");
-  port.postMessage((await coming) ? "here" : "none");
+async function reportLateAnswer(source, port) {
+  const arrival = expectedAnswers.get(source?.id);
+  if (arrival) port.postMessage("wait");
+  port.postMessage((await arrival) ? "here" : "none");
 }
 
-// --- goodbyes
+// --- pending sign-outs
 
-// Whether a sign-out may be owed. That none is is certain only after a look at the store, and until the store changes.
-let mayOwe = true;
-let changed = 0;
-/** What the last try came to, as `carryOut` says it. */
-let outcome = "done";
-let looking = null;
+// Whether a sign-out may be pending. False only after a look at the store, and only until the store changes.
+let mayBePending = true;
+let changeCount = 0;
+/** The result of the last attempt, as `finishSignOuts` returns it. */
+let signOutOutcome = "done";
+let currentAttempt = null;
 
 changes.addEventListener("message", ({ data }) => {
   if (!data.stores?.includes("marks")) return;
-  mayOwe = true;
-  changed += 1;
-  // Whoever it was for may have left.
-  late = null;
+  mayBePending = true;
+  changeCount += 1;
+  // The person whom the held answer was for may have signed out.
+  lateAnswer = null;
 });
 
-const isGoodbye = (request) => request.headers.has("X-Goodbye");
+const isSignOutRequest = (request) => request.headers.has("X-Goodbye");
 
-const mustWait = (request) => mayOwe && !isGoodbye(request);
+const mustWait = (request) => mayBePending && !isSignOutRequest(request);
 
-/** Carries out what is owed; whether nothing is any more. */
-function isSettled() {
-  if (!mayOwe) return Promise.resolve(true);
-  looking ??= settled().finally(() => { looking = null; });
-  return looking;
+/** Tries to finish all pending sign-outs. Resolves to whether none is left. */
+function completeSignOuts() {
+  if (!mayBePending) return Promise.resolve(true);
+  currentAttempt ??= attemptSignOuts().finally(() => { currentAttempt = null; });
+  return currentAttempt;
 }
 
-async function settled() {
-  const before = changed;
-  // A browser that keeps nothing owes nothing.
-  const owed = await goodbyes().catch(() => []);
-  outcome = owed.length > 0 ? await carryOut().catch(() => "offline") : "done";
-  if (outcome !== "done") return false;
-  // A page may have carried it out.
-  await preload(true).catch(() => {});
-  if (owed.length === 0) mayOwe = changed !== before;
+async function attemptSignOuts() {
+  const before = changeCount;
+  // A browser without storage has no pending sign-outs.
+  const pending = await pendingSignOuts().catch(() => []);
+  signOutOutcome = pending.length > 0 ? await finishSignOuts().catch(() => "offline") : "done";
+  if (signOutOutcome !== "done") return false;
+  // Switch the preload on again even if a page finished the sign-out.
+  await setPreload(true).catch(() => {});
+  if (pending.length === 0) mayBePending = changeCount !== before;
   return true;
 }
 
-async function afterGoodbyes(request) {
-  if (await isSettled()) return fetch(request);
-  if (request.mode === "navigate") return outcome === "else" && !isOurPage(request) ? ofSomebodyElse(request) : shell();
-  // Whoever asks whether the service is there is told what it said a moment ago.
-  if (new URL(request.url).pathname === "/readyz" && outcome === "away") return new Response(null, { status: 503 });
+async function afterSignOuts(request) {
+  if (await completeSignOuts()) return fetch(request);
+  if (request.mode === "navigate") return signOutOutcome === "else" && !isSessilePage(request) ? proxyAnswer(request) : offlinePage();
+  // Tell a page that probes the service the result of the last attempt.
+  if (new URL(request.url).pathname === "/readyz" && signOutOutcome === "away") return new Response(null, { status: 503 });
   return Response.error();
 }
 
-/** The browser's own request would not wait for a goodbye. */
-async function preload(on) {
+/**
+ * Switches navigation preload on or off. It must be off while a sign-out is pending, because the preload request would
+ * overtake it.
+ */
+async function setPreload(on) {
   const { navigationPreload } = registration;
   if (!navigationPreload || (await navigationPreload.getState()).enabled === on) return;
   await (on ? navigationPreload.enable() : navigationPreload.disable());
@@ -216,20 +231,23 @@ addEventListener("activate", (event) => event.waitUntil(activate()));
 async function install() {
   const cache = await caches.open(CACHE);
   try {
-    await Promise.all(Object.entries(BUILD.files).map(([path, print]) => keep(cache, path, print)));
+    await Promise.all(Object.entries(BUILD.files).map(([path, expected]) => cacheFile(cache, path, expected)));
   } catch (error) {
     await caches.delete(CACHE);
     throw error;
   }
 }
 
-/** Fetches a file, a second time if the first was lost, and past the browser's own cache, which may hold it damaged. */
-async function keep(cache, path, print) {
+/**
+ * Fetches a file and caches it if its fingerprint matches. The second try bypasses the browser's HTTP cache, which may
+ * hold a damaged copy.
+ */
+async function cacheFile(cache, path, expected) {
   for (const mode of ["default", "reload"]) {
     const answer = await fetch(path, { cache: mode, redirect: "error" }).catch(() => undefined);
-    if (answer?.ok && (await fingerprint(answer.clone())) === print) return cache.put(path, answer);
+    if (answer?.ok && (await fingerprint(answer.clone())) === expected) return cache.put(path, answer);
   }
-  throw new Error(`${path} is not what this build lists`);
+  throw new Error(`${path} does not match the fingerprint in this build`);
 }
 
 async function fingerprint(answer) {
@@ -238,17 +256,20 @@ async function fingerprint(answer) {
 }
 
 async function activate() {
-  const before = await takeOver().catch(() => undefined);
+  const before = await recordBuild().catch(() => undefined);
   const others = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
-  // Where nothing can be noted, the newest is most likely the one before.
-  const stays = others.includes(before) ? before : others.at(-1);
-  await Promise.all(others.filter((name) => name !== stays).map((name) => caches.delete(name)));
-  await preload((await goodbyes().catch(() => [])).length === 0);
+  // If the store cannot be written, assume that the newest other cache belongs to the previous build.
+  const kept = others.includes(before) ? before : others.at(-1);
+  await Promise.all(others.filter((name) => name !== kept).map((name) => caches.delete(name)));
+  await setPreload((await pendingSignOuts().catch(() => [])).length === 0);
   await clients.claim();
 }
 
-/** Notes that this build is in use, and answers which one was before: others may have been installed and never used. */
-const takeOver = () =>
+/**
+ * Records that this build is in use. Resolves to the cache of the build used before: other builds may have been
+ * installed but never used.
+ */
+const recordBuild = () =>
   change("marks", async ({ marks }) => {
     const { now, before } = (await marks.get("builds"))?.value ?? {};
     if (now === CACHE) return before;
@@ -256,19 +277,19 @@ const takeOver = () =>
     return now;
   });
 
-// --- what pages and the browser ask of it
+// --- messages and events
 
 addEventListener("message", (event) => {
   if (event.data?.name === "apply") skipWaiting();
-  if (event.data?.name === "goodbye") event.waitUntil(hold(event.ports[0]));
-  if (event.data?.name === "awaited") event.waitUntil(tellOfLate(event.source, event.ports[0]));
+  if (event.data?.name === "goodbye") event.waitUntil(holdRequests(event.ports[0]));
+  if (event.data?.name === "awaited") event.waitUntil(reportLateAnswer(event.source, event.ports[0]));
 });
 
-/** A page has left offline: from now on everything waits. */
-async function hold(port) {
-  mayOwe = true;
-  late = null;
-  await preload(false).catch(() => {});
+/** A page has signed out offline: hold all requests from now on. */
+async function holdRequests(port) {
+  mayBePending = true;
+  lateAnswer = null;
+  await setPreload(false).catch(() => {});
   port?.postMessage("held");
 }
 
@@ -277,8 +298,8 @@ addEventListener("sync", (event) => {
 });
 
 async function sendOutbox() {
-  if (!(await isSettled())) throw new Error("a sign-out comes first");
+  if (!(await completeSignOuts())) throw new Error("a pending sign-out must be finished first");
   await flush();
-  // The browser tries again later.
-  if (["offline", "away", "stuck"].includes(standing)) throw new Error("what waits was not sent");
+  // A rejection makes the browser try again later.
+  if (["offline", "away", "stuck"].includes(standing)) throw new Error("the outbox was not sent");
 }

@@ -1,4 +1,4 @@
-//! Cookies and session keys: a `Cookie` header, or a value to sign.
+//! Cookies and session keys. The input is a `Cookie` header, a session key, or a value to sign.
 
 #![no_main]
 
@@ -10,44 +10,43 @@ use actix_web::{
 };
 use libfuzzer_sys::fuzz_target;
 use sessile::{
-    key_file::Keys,
-    secret,
-    security::cookies::{self, CookieNames},
-    session::{SessionKey, request::Presented},
-    settings::PublicUrl,
+    base::{keys::Keys, secret, settings::PublicUrl},
+    records::session::{SessionKey, request::Presented},
+    web::cookies::{self, CookieNames},
 };
 
 const NAME: &str = "__Host-aiq_session";
 static NAMES: LazyLock<CookieNames> = LazyLock::new(|| CookieNames::new(&PublicUrl::localhost(443, true)));
-static OURS: LazyLock<Keys> = LazyLock::new(new_keys);
-static THEIRS: LazyLock<Keys> = LazyLock::new(new_keys);
+static OWN_KEYS: LazyLock<Keys> = LazyLock::new(new_keys);
+static FOREIGN_KEYS: LazyLock<Keys> = LazyLock::new(new_keys);
 
-fuzz_target!(|sent: &[u8]| {
-    header(sent);
-    if let Ok(text) = std::str::from_utf8(sent) {
-        session_key(text);
-        signature(text);
+fuzz_target!(|input: &[u8]| {
+    check_header(input);
+    if let Ok(text) = std::str::from_utf8(input) {
+        check_session_key(text);
+        check_signature(text);
     }
 });
 
-/// No header lets anybody in who has no key of ours, and nothing but well-formed cookies of ours goes on to the session layer.
-fn header(sent: &[u8]) {
+/// A header without a key that we signed never yields a session, and only well-formed cookies of ours reach the session
+/// layer.
+fn check_header(input: &[u8]) {
     let mut headers = HeaderMap::new();
-    for line in sent.split(|byte| *byte == b'\n') {
+    for line in input.split(|byte| *byte == b'\n') {
         if let Ok(value) = HeaderValue::from_bytes(line) {
             headers.append(COOKIE, value);
         }
     }
-    let session = NAMES.sent_session(&headers, &OURS);
+    let session = NAMES.sent_session(&headers, &OWN_KEYS);
     assert!(!matches!(session.presented, Presented::Key(_)), "forged: {headers:?}");
-    NAMES.keep_accepted(&mut headers, &session.presented, &OURS);
+    NAMES.keep_accepted(&mut headers, &session.presented, &OWN_KEYS);
     for (name, value) in cookies::sent(&headers) {
-        assert!([&NAMES.device, &NAMES.visitor].iter().any(|own| *own == name) && value.is_some(), "{headers:?}");
+        assert!([&NAMES.device, &NAMES.visitor].iter().any(|known| *known == name) && value.is_some(), "{headers:?}");
     }
 }
 
-/// A key is read as a whole or not at all.
-fn session_key(text: &str) {
+/// A text is either parsed as a complete key or rejected.
+fn check_session_key(text: &str) {
     let Some(key) = SessionKey::parse(text) else { return };
     assert_eq!(key.expose(), text);
     assert_eq!(text.split('.').next(), Some(key.id()));
@@ -57,19 +56,19 @@ fn session_key(text: &str) {
     assert!(key.cookie_value().is_ok() && !format!("{key:?}").contains(key.secret().expose()));
 }
 
-/// What we signed is read again by us and by nobody else, and only under its name.
-fn signature(value: &str) {
-    let signed = OURS.sign_cookie(NAME, value.to_owned()).encoded().to_string();
+/// A value that we signed verifies with our keys only, and only under its own name.
+fn check_signature(value: &str) {
+    let signed = OWN_KEYS.sign_cookie(NAME, value.to_owned()).encoded().to_string();
     let mut headers = HeaderMap::new();
     headers.append(COOKIE, HeaderValue::from_str(&signed).expect("a header"));
     let found: Vec<_> = cookies::sent(&headers).collect();
     let [(NAME, Some(sent))] = found.as_slice() else { panic!("{found:?} in {signed}") };
     let cookie = Cookie::parse_encoded(format!("{NAME}={sent}")).expect("a cookie");
-    assert_eq!(OURS.verify_cookie(&cookie).as_deref(), Some(value));
-    assert_eq!(THEIRS.verify_cookie(&cookie), None);
-    let mut longer = cookie.clone();
-    longer.set_value(format!("{}x", cookie.value()));
-    assert_eq!(OURS.verify_cookie(&longer), None);
+    assert_eq!(OWN_KEYS.verify_cookie(&cookie).as_deref(), Some(value));
+    assert_eq!(FOREIGN_KEYS.verify_cookie(&cookie), None);
+    let mut tampered = cookie.clone();
+    tampered.set_value(format!("{}x", cookie.value()));
+    assert_eq!(OWN_KEYS.verify_cookie(&tampered), None);
 }
 
 fn new_keys() -> Keys {

@@ -1,61 +1,62 @@
-//! The data of a session: two JSON texts with a zero byte between, what is stored and a patch.
+//! Merge patches of session data. The input is two JSON texts with a zero byte between them: the stored data and the
+//! patch.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use sessile::session::data::{LARGEST, Patch, merge};
+use sessile::records::session::data::{LARGEST, Patch, merge};
 
 fuzz_target!(|texts: &[u8]| {
     let mut texts = texts.splitn(2, |byte| *byte == 0);
-    let (Some(stored), Some(patch)) = (texts.next().and_then(read), texts.next().and_then(read)) else { return };
-    laws(&stored, &patch);
+    let (Some(stored), Some(patch)) = (texts.next().and_then(parse), texts.next().and_then(parse)) else { return };
+    check_rfc_7396(&stored, &patch);
     let Ok(checked) = Patch::new(patch.clone()) else {
         assert!(!patch.is_object() || patch.to_string().contains("\\u0000"), "{patch}");
         return;
     };
-    let Ok(whole) = checked.clone().apply(&stored.to_string()) else {
+    let Ok(result) = checked.clone().apply(&stored.to_string()) else {
         assert!(merged(&stored, &patch).to_string().len() > LARGEST, "refused: {stored} {patch}");
         return;
     };
-    assert!(whole.len() <= LARGEST);
-    // Nobody's numbers or texts change by being read and written again.
-    assert_eq!(checked.apply(&whole).ok().as_deref(), Some(whole.as_str()));
+    assert!(result.len() <= LARGEST);
+    // Writing the result and reading it again changes no number and no text.
+    assert_eq!(checked.apply(&result).ok().as_deref(), Some(result.as_str()));
 });
 
-/// RFC 7396, section 2, as it shows from outside.
-fn laws(stored: &Value, patch: &Value) {
-    let whole = merged(stored, patch);
-    assert_eq!(merged(&whole, patch), whole, "not idempotent: {stored} {patch}");
-    assert!(depth(&whole) <= depth(stored).max(depth(patch)), "deeper: {stored} {patch}");
+/// Checks the properties that follow from RFC 7396, section 2.
+fn check_rfc_7396(stored: &Value, patch: &Value) {
+    let result = merged(stored, patch);
+    assert_eq!(merged(&result, patch), result, "not idempotent: {stored} {patch}");
+    assert!(depth(&result) <= depth(stored).max(depth(patch)), "deeper: {stored} {patch}");
     let Value::Object(changes) = patch else {
-        assert_eq!(&whole, patch);
+        assert_eq!(&result, patch);
         return;
     };
-    let nothing = json!({});
-    let before = if stored.is_object() { stored } else { &nothing };
+    let empty = json!({});
+    let before = if stored.is_object() { stored } else { &empty };
     let names = changes.keys().chain(before.as_object().into_iter().flat_map(|entries| entries.keys()));
-    let mut left = whole.as_object().map_or(usize::MAX, serde_json::Map::len);
+    let mut remaining = result.as_object().map_or(usize::MAX, serde_json::Map::len);
     for name in names.collect::<std::collections::BTreeSet<_>>() {
         let expected = match (changes.get(name), before.get(name)) {
-            (None, stands) => stands.cloned(),
+            (None, old) => old.cloned(),
             (Some(Value::Null), _) => None,
-            (Some(change), stands) => Some(merged(stands.unwrap_or(&Value::Null), change)),
+            (Some(change), old) => Some(merged(old.unwrap_or(&Value::Null), change)),
         };
-        assert_eq!(whole.get(name), expected.as_ref(), "{name:?}: {stored} {patch}");
-        left -= usize::from(expected.is_some());
+        assert_eq!(result.get(name), expected.as_ref(), "{name:?}: {stored} {patch}");
+        remaining -= usize::from(expected.is_some());
     }
-    assert_eq!(left, 0, "a name from nowhere: {stored} {patch}");
+    assert_eq!(remaining, 0, "an unexpected name: {stored} {patch}");
 }
 
-fn read(text: &[u8]) -> Option<Value> {
+fn parse(text: &[u8]) -> Option<Value> {
     serde_json::from_slice(text).ok()
 }
 
 fn merged(target: &Value, patch: &Value) -> Value {
-    let mut whole = target.clone();
-    merge(&mut whole, patch.clone());
-    whole
+    let mut result = target.clone();
+    merge(&mut result, patch.clone());
+    result
 }
 
 fn depth(value: &Value) -> usize {

@@ -1,9 +1,9 @@
-//! What a browser says of itself: it always becomes a name that a device may bear.
+//! The `User-Agent` header. Every value yields a valid device name.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sessile::device::{self, Client};
+use sessile::records::device::{self, Client};
 
 fuzz_target!(|user_agent: &str| {
     let mut client = Client::from_user_agent(user_agent);

@@ -1,22 +1,28 @@
-//! What a person ends from elsewhere: a sign-in, all others, a device, or what was not theirs. Named in a few characters, so
-//! that a form can carry it through the confirmation. Called by the pages and the API of devices and by the confirmation.
+//! A signed-in person ends sessions: one, all others, those of a device, or those of somebody else who used their account.
+//! An [`Ending`] has a short text, so that a form can carry it through the confirmation. Called by the devices page and the
+//! API ([`end`]) and by [`confirm`](super::confirm) ([`carry_out`]).
 //!
-//! Invariant: it is carried out in the caller's transaction, under the lock of the account's row, and reaches only what is
-//! the account's own.
+//! Locks, in this order: the account's row, its live sessions by id, then devices.
+//!
+//! Invariant: only sessions and devices of the person's own account end.
 
 use std::fmt;
 
 use crate::{
-    base::{db::Conn, error::Result, text::is_id},
+    base::{
+        db::{Conn, Db},
+        error::{Error, Result},
+        text::is_id,
+    },
     records::{
         account,
         audit::{self, Event, Kind},
         device::{arrivals, known},
-        session::{Scope, Who, ends, former, listing},
+        session::{CurrentUser, Reach, Scope, Who, ends, former, listing},
     },
 };
 
-/// Longest name of what is ended, with its word.
+/// Longest text of an ending.
 const LONGEST: usize = 100;
 
 /// What to end.
@@ -30,12 +36,12 @@ pub enum Ending {
     OnDevice(String),
     /// A device, with all its sessions; it is forgotten.
     Device(String),
-    /// What somebody else did, by the session or the device with which they did it: both end, and the device is forgotten.
+    /// The session or device with this id, which somebody else used: it ends, and the device is forgotten.
     NotMe(String),
 }
 
 impl Ending {
-    /// From its text; `None` when it is none.
+    /// Reads the text of an ending; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "others" {
             return Some(Self::Others);
@@ -51,14 +57,13 @@ impl Ending {
         }
     }
 
-    /// Whether the person is asked first, however lately they gave their password: it reaches further than one sign-in, and
-    /// nothing takes it back.
+    /// Whether the person is asked first, even if they gave their password lately: it reaches further than one session, and
+    /// cannot be undone.
     pub fn needs_answer(&self) -> bool {
         !matches!(self, Self::Session(_))
     }
 
-    /// Where it leads whoever ended their own session by it: after somebody else used it, by way of the login to a new
-    /// password.
+    /// The page after the person ended their own session: if somebody else used it, the login and then a new password.
     pub fn leads_out_to(&self) -> &'static str {
         match self {
             Self::NotMe(_) => "/login?next=%2Faccount%3Fwhy%3Dnot-me",
@@ -66,7 +71,7 @@ impl Ending {
         }
     }
 
-    /// The same under the session's present id: the page that names it may have been drawn before a rotation.
+    /// With the session's present id: the page that named it may have been drawn before a rotation.
     async fn present(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<Self> {
         Ok(match self {
             Self::Session(id) => Self::Session(former::present_id(conn, account_id, id).await?),
@@ -88,19 +93,38 @@ impl fmt::Display for Ending {
     }
 }
 
-/// What was ended.
+/// The sessions that were ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Done {
-    /// How many sessions lived until now.
-    pub ended: usize,
-    /// Whether the one that acts was among them.
+pub struct EndedSessions {
+    /// How many lived until now.
+    pub count: usize,
+    /// Whether the session that acts was among them.
     pub own: bool,
 }
 
-/// What is called so, as the person knows it: the device's name. `None` when the account has no such thing.
+/// Ends sessions, if the session that acts still lives and its password was given lately. `None` when it has ended.
 ///
 /// # Errors
-/// When the database is away.
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such session or device.
+pub async fn end(db: &Db, user: &CurrentUser, ending: Ending, ip: Option<String>) -> Result<Option<EndedSessions>> {
+    let acting = user.acting();
+    let ended = db
+        .write(async move |conn: &mut Conn<'_>| {
+            let Some(who) = acting.hold_confirmed(conn, Reach::AllSessions).await? else {
+                return Ok(None);
+            };
+            carry_out(conn, &who, &ending, ip.as_deref()).await.map(Some)
+        })
+        .await?;
+    match ended {
+        None => Ok(None),
+        Some(None) => Err(Error::NotFound),
+        Some(ended) => Ok(ended),
+    }
+}
+
+/// The name of the device that an ending reaches, empty for [`Ending::Others`]. `None` when the account has no such session
+/// or device.
 pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Option<String>> {
     let account = who.account_id.as_str();
     match &ending.present(conn, account).await? {
@@ -116,30 +140,32 @@ pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Opt
     }
 }
 
-/// Ends it and records it, in the caller's transaction. `None` when the account has no such thing. What has ended before is
-/// there, and ends no session.
-///
-/// # Errors
-/// When the database is away.
-pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Option<&str>) -> Result<Option<Done>> {
+/// Ends sessions and records it, in the caller's transaction. `None` when the account has no such session or device. A
+/// session that ended before is found, and not counted.
+pub(super) async fn carry_out(
+    conn: &mut Conn<'_>,
+    who: &Who,
+    ending: &Ending,
+    ip: Option<&str>,
+) -> Result<Option<EndedSessions>> {
     account::lock(conn, &who.account_id).await?;
     let account = who.account_id.clone();
     match &ending.present(conn, &account).await? {
         Ending::Others => {
             let others = Scope::Others { account, but: who.session_id.clone() };
-            end(conn, who, &others, ip).await.map(Some)
+            revoke(conn, who, &others, ip).await.map(Some)
         }
         Ending::Session(id) => {
             if listing::one(conn, &account, id).await?.is_none() {
                 return Ok(None);
             }
-            end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await.map(Some)
+            revoke(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await.map(Some)
         }
         Ending::OnDevice(id) => {
             if known::one(conn, &account, id).await?.is_none() {
                 return Ok(None);
             }
-            end(conn, who, &Scope::OnDevice { account, device: id.clone() }, ip).await.map(Some)
+            revoke(conn, who, &Scope::OnDevice { account, device: id.clone() }, ip).await.map(Some)
         }
         Ending::Device(id) => forget(conn, who, id, ip).await,
         Ending::NotMe(id) if id.starts_with("dev_") => forget(conn, who, id, ip).await,
@@ -147,24 +173,24 @@ pub async fn carry_out(conn: &mut Conn<'_>, who: &Who, ending: &Ending, ip: Opti
             let Some((record, _)) = listing::one(conn, &account, id).await? else {
                 return Ok(None);
             };
-            let one = end(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await?;
+            let one = revoke(conn, who, &Scope::These { account, ids: vec![id.clone()] }, ip).await?;
             let with_device = match &record.device_id {
                 Some(device) => forget(conn, who, device, ip).await?.unwrap_or_default(),
-                None => Done::default(),
+                None => EndedSessions::default(),
             };
-            Ok(Some(Done { ended: one.ended + with_device.ended, own: one.own || with_device.own }))
+            Ok(Some(EndedSessions { count: one.count + with_device.count, own: one.own || with_device.own }))
         }
     }
 }
 
-async fn end(conn: &mut Conn<'_>, who: &Who, scope: &Scope, ip: Option<&str>) -> Result<Done> {
-    let ended = ends::revoke(conn, scope, who, ip).await?;
+async fn revoke(conn: &mut Conn<'_>, who: &Who, scope: &Scope, ip: Option<&str>) -> Result<EndedSessions> {
+    let count = ends::revoke(conn, scope, who, ip).await?;
     let own = !listing::lives(conn, &who.account_id, &who.session_id).await?;
-    Ok(Done { ended, own })
+    Ok(EndedSessions { count, own })
 }
 
-/// Ends all sessions of a device and forgets it, and with it the browser's own count of wrong passwords.
-async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> Result<Option<Done>> {
+/// Ends all sessions of a device and forgets the device, and with it that browser's own count of wrong passwords.
+async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> Result<Option<EndedSessions>> {
     let Some(device) = known::one(conn, &who.account_id, id).await? else {
         return Ok(None);
     };
@@ -172,14 +198,14 @@ async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> R
         return Ok(None);
     };
     let all = Scope::OnDevice { account: who.account_id.clone(), device: id.to_owned() };
-    let done = end(conn, who, &all, ip).await?;
+    let ended = revoke(conn, who, &all, ip).await?;
     let event = Event::of(Kind::DeviceForgotten, &who.account_id)
         .session(&who.session_id)
         .device(Some(&device.id), Some(&device.name))
         .ip(ip);
     audit::record(conn, &[event]).await?;
     known::forget(conn, &who.account_id, id, rest).await?;
-    Ok(Some(done))
+    Ok(Some(ended))
 }
 
 #[cfg(test)]

@@ -1,9 +1,28 @@
-//! What the product does: each function is one transaction with its lock order, called by pages, the API and commands.
+//! What the product does. Each function here owns its transactions and states the order in which they lock rows; pages, the
+//! API and commands call the same functions. The order for the whole program is in the [crate's docs](crate).
+//!
+//! Where a signed-in person acts, the transaction first checks that their session still lives
+//! ([`Acting::hold`](crate::records::session::Acting::hold)); `None` then means that it has ended.
+//!
+//! Any function fails with [`Error::Unavailable`](crate::base::error::Error::Unavailable) when the database is away; the
+//! docs mention only other errors.
 //!
 //! Invariant: nothing here knows HTTP.
 
+pub mod confirm;
+pub mod devices;
 pub mod end_sessions;
 pub mod new_password;
+pub mod new_session;
+pub mod password;
 pub mod password_proof;
+pub mod people;
+pub mod profile;
+pub mod restored;
+pub mod revoke;
+pub mod session_data;
+pub mod setup;
 pub mod sign_in;
 pub mod sign_out;
+pub mod sign_up;
+pub mod sync;

@@ -1,22 +1,49 @@
-//! The password of a new account: counted for its network before it is hashed. Called by the setup and the signup.
+//! The password of a new account: counted for its network before it is hashed. Called by [`setup`](super::setup) and
+//! [`sign_up`](super::sign_up).
 //!
-//! [`Prover::choose`] counts, then hashes; the caller settles the count in the transaction that creates the account, or
-//! finds that it cannot. Both belong in [`to_the_end`](crate::actions::password_proof::to_the_end).
+//! [`Prover::choose`] counts in a transaction of its own, then hashes; the action settles the count in the transaction that
+//! creates the account, or finds that it cannot. Both belong in
+//! [`run_to_completion`](super::password_proof::run_to_completion).
+//!
+//! Locks of the first half: the counts of the try, in the order of their subjects.
 //!
 //! Invariant: no password is hashed that was not counted before.
 
-use crate::actions::password_proof::Prover;
-use crate::records::account::hasher::Source;
+use super::{new_session::Visit, password_proof::Prover};
 use crate::{
     base::{
         db::Conn,
         error::{Error, Result},
     },
-    records::throttle::{
-        Network, Subject,
-        count::{self, Begun, Try},
+    records::{
+        account::{self, EmailAddress, Role, hasher::Source},
+        throttle::{
+            Network, Subject,
+            count::{self, Begun, Try},
+        },
     },
 };
+
+/// A person who creates an account for themselves. What they typed has the right form.
+pub struct Newcomer {
+    /// Their address.
+    pub email: EmailAddress,
+    /// How they are greeted.
+    pub name: String,
+    /// What they typed; whether it is hard to guess is found out when it is hashed.
+    pub password: String,
+    /// The network they come from.
+    pub network: Network,
+    /// The browser in which they are signed in afterwards.
+    pub visit: Visit,
+}
+
+/// An account that can be created, in the browser where its session then begins.
+pub(super) struct Prepared {
+    pub(super) account: account::New,
+    pub(super) password: HashedPassword,
+    pub(super) visit: Visit,
+}
 
 /// How somebody comes to create an account, and from which network.
 #[derive(Debug, Clone)]
@@ -44,22 +71,38 @@ impl Door {
     }
 }
 
-/// A password that was hashed for a new account, counted until this is settled.
-pub struct Chosen {
-    /// Its hash.
-    pub hash: String,
+/// A password that was hashed for a new account. The try is counted until this is settled.
+pub struct HashedPassword {
+    hash: String,
     counted: Try,
 }
 
 impl Prover {
-    /// Counts a new account for its network and hashes its password, if it is hard to guess for who knows these words
-    /// about its person.
+    /// Counts the new account for its network and hashes its password.
+    ///
+    /// # Errors
+    /// Those of [`choose`](Self::choose).
+    pub(super) async fn prepare(
+        &self,
+        newcomer: Newcomer,
+        role: Role,
+        door: impl FnOnce(Network) -> Door,
+    ) -> Result<Prepared> {
+        let Newcomer { email, name, password, network, visit } = newcomer;
+        let about = vec![name.clone(), email.as_str().to_owned()];
+        let password = self.choose(door(network), password, about).await?;
+        let account = account::New { email, name, role, password_hash: password.hash.clone() };
+        Ok(Prepared { account, password, visit })
+    }
+
+    /// Counts a new account for its network and hashes its password, if it is hard to guess for somebody who knows these
+    /// words about its person.
     ///
     /// # Errors
     /// [`Error::Invalid`] with what is wrong with the password, in the words of a form, and
-    /// [`Error::TooManyAttempts`] when too many came from this network: then nothing is counted. When the database is
-    /// away or too many passwords wait to be hashed.
-    pub async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<Chosen> {
+    /// [`Error::TooManyAttempts`] when too many came from this network: then nothing is counted.
+    /// [`Error::Unavailable`] when too many passwords wait to be hashed.
+    async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<HashedPassword> {
         let (subjects, source) = (door.subjects(), Source::Client(Subject::address(door.network())));
         let asked = subjects.clone();
         let known = self.db.read(async move |conn: &mut Conn<'_>| count::known_wait(conn, &asked).await).await?;
@@ -73,7 +116,7 @@ impl Prover {
             Begun::No { wait, .. } => return Err(Error::TooManyAttempts(wait)),
         };
         match self.hasher.choose(place, password, about).await {
-            Ok(hash) => Ok(Chosen { hash, counted }),
+            Ok(hash) => Ok(HashedPassword { hash, counted }),
             Err(error) => {
                 self.db.write(async move |conn: &mut Conn<'_>| count::withdraw(conn, &counted).await).await?;
                 Err(error)
@@ -82,20 +125,15 @@ impl Prover {
     }
 }
 
-impl Chosen {
+impl HashedPassword {
     /// The account was created: it counts as one of its network's new accounts.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn created(&self, conn: &mut Conn<'_>) -> Result<()> {
+    pub(super) async fn created(&self, conn: &mut Conn<'_>) -> Result<()> {
         count::give_back(conn, &self.counted).await
     }
 
-    /// It was not, and the answer says why. That tells who has an account here, so it counts as a wrong password too.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn refused(&self, conn: &mut Conn<'_>) -> Result<()> {
+    /// The account was not created, and the answer says why. That tells who has an account here, so it counts as a wrong
+    /// password too.
+    pub(super) async fn refused(&self, conn: &mut Conn<'_>) -> Result<()> {
         count::keep(conn, &self.counted).await
     }
 }

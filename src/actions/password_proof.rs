@@ -1,9 +1,12 @@
-//! Whether somebody is who they say they are: every password that is typed anywhere is checked here, and counted. Called
-//! by the login rule, by the confirmation and by the change of password.
+//! Checks every password that is typed to prove who somebody is, and counts the tries. Called by
+//! [`sign_in`](super::sign_in), [`confirm`](super::confirm) and [`password`](super::password).
 //!
-//! A check has two halves. [`Prover::check`] counts the try, then hashes; the caller [settles](Checked::settle) it in the
-//! transaction in which it acts on the outcome, so that the outcome and the count can never disagree. Both belong in
-//! [`to_the_end`], so that nobody gets a free try by hanging up.
+//! A check has two halves. [`Prover::check`] counts the try in a transaction of its own, then hashes; the action
+//! [settles](Checked::settle) the try in the transaction in which it acts on the result, so that result and count cannot
+//! disagree. Both halves belong in [`run_to_completion`], so that nobody gets a free try by hanging up.
+//!
+//! Locks of the first half: the counts of the try, in the order of their subjects. Of the second half: the account's row,
+//! then the counts.
 //!
 //! Invariant: no password is hashed that was not counted before.
 
@@ -35,6 +38,16 @@ use crate::{
     },
 };
 
+/// A password, and whose it is said to be.
+pub struct Proof {
+    /// Who somebody says they are.
+    pub claim: Claim,
+    /// What they typed.
+    pub password: String,
+    /// Called once if the password is right, before anything is committed: the caller limits those too.
+    pub on_right: Box<dyn FnOnce()>,
+}
+
 /// Who somebody says they are, and from where they say it.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -53,7 +66,12 @@ impl Claim {
         Self { email_key: email.key().to_owned(), device_secrets, device_id: None, ip, network }
     }
 
-    /// In a session on this device, which needs no secret to be known.
+    /// The key of the e-mail address.
+    pub fn email_key(&self) -> &str {
+        &self.email_key
+    }
+
+    /// In a session on this device, which needs no secret to be recognised.
     #[must_use]
     pub fn on_device(mut self, id: Option<String>) -> Self {
         self.device_id = id;
@@ -85,7 +103,7 @@ pub struct Checked {
 }
 
 /// What is known of a claim before its password is looked at.
-struct Known {
+struct Lookup {
     found: Option<Credentials>,
     /// What the try is counted for, and whose place in the queue it takes.
     subjects: Vec<Subject>,
@@ -129,13 +147,17 @@ impl Prover {
     /// # Errors
     /// [`Error::TooManyAttempts`] when too many wrong passwords came before: then this one was not looked at. When the
     /// database is away, or too many passwords wait to be checked: then nothing was counted.
-    pub async fn check(&self, claim: Claim, password: String) -> Result<Checked> {
+    pub async fn check(&self, proof: Proof) -> Result<Checked> {
+        let Proof { claim, password, on_right } = proof;
         let Entered { place, source, found, counted } = *self.enter(&claim).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
         let may_sign_in = found.as_ref().is_some_and(|found| found.disabled_at.is_none());
         let verified = self.hasher.verify(place, password, hash, may_sign_in).await?;
         // Nobody learns from an account that is closed whether its password was right.
         let right = verified.right && may_sign_in;
+        if right {
+            on_right();
+        }
         Ok(Checked { claim, found, source, right, new_hash: verified.new_hash, counted })
     }
 
@@ -191,7 +213,7 @@ impl Prover {
     }
 
     /// The account, if there is one, and the counted try.
-    async fn begin(&self, known: Known, claim: &Claim) -> Result<(Option<Credentials>, Begun)> {
+    async fn begin(&self, known: Lookup, claim: &Claim) -> Result<(Option<Credentials>, Begun)> {
         let claim = claim.clone();
         self.db
             .write(async move |conn: &mut Conn<'_>| {
@@ -220,14 +242,12 @@ impl Checked {
         found.map(|found| found.account).ok_or_else(|| Error::bug("nobody proved to be this account"))
     }
 
-    /// Whether the password was right, and is still the account's, and the account may sign in. If so the try is given
-    /// back and the account's row is locked for this transaction; if not it counts, and the trail says so.
-    ///
-    /// # Errors
-    /// When the database is away: the try then counts for a while.
+    /// Whether the password was right and is still the account's, and the account may sign in. If so, the try is given
+    /// back and the account's row is locked for this transaction; if not, the try counts and is recorded. If the
+    /// transaction fails, the try counts for a while.
     pub async fn settle(&self, conn: &mut Conn<'_>) -> Result<bool> {
-        // Unless the password was right, it is asked of a row that is not there: an account that was closed answers alike to
-        // a right password and a wrong one.
+        // After a wrong password, ask for a row that does not exist: a disabled account must answer a right and a wrong
+        // password alike.
         let right = self.found.as_ref().filter(|_| self.right);
         let (id, since) =
             right.map_or(("", Instant::from_micros(0)), |found| (&found.account.id, found.password_changed_at));
@@ -245,15 +265,12 @@ impl Checked {
     }
 }
 
-/// Goes on to the end though nobody may wait for it any more.
-///
-/// # Errors
-/// What `work` returns.
-pub async fn to_the_end<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
-    actix_web::rt::spawn(work.in_current_span()).await.map_err(Error::bug)?
+/// Runs `work` to its end even if the request that waits for it is dropped.
+pub async fn run_to_completion<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
+    tokio::task::spawn_local(work.in_current_span()).await.map_err(Error::bug)?
 }
 
-async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
+async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
     let found = find_credentials(conn, &claim.email_key).await?;
     let id = id_or_nobody(found.as_ref());
     let browser = match &claim.device_id {
@@ -273,7 +290,7 @@ async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Known> {
     let source = Source::Client(own.as_ref().unwrap_or(&address).clone());
     let subjects = own.map_or_else(|| vec![Subject::account(&claim.email_key), address], |own| vec![own]);
     let wait = count::known_wait(conn, &subjects).await?;
-    Ok(Known { found, subjects, source, wait })
+    Ok(Lookup { found, subjects, source, wait })
 }
 
 /// What statements on an account's rows ask for where there is no account: no row, but as many statements, so that their
@@ -282,7 +299,7 @@ pub fn id_or_nobody(found: Option<&Credentials>) -> &str {
     found.map_or("", |found| &found.account.id)
 }
 
-/// On the account's trail, if there is one, with the device if it is one of the account's.
+/// Records an event of the account, if there is one, with the device if it is one of the account's.
 async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
     let id = id_or_nobody(found);
     let device = match &claim.device_id {

@@ -1,13 +1,13 @@
 //! `sessile restored`: what the operator says after a restored backup, a move or a failover.
 
-use super::{open::open_with_any_keys, output::say, session};
+use super::{open::open_with_any_keys, output::say};
 use crate::{
+    actions::restored,
     base::{
         db::{Conn, Place},
         error::Result,
         settings::Settings,
     },
-    records::instance::{self, history},
 };
 
 /// What happened to the database.
@@ -24,13 +24,9 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<()> {
     let database = settings.database.clone();
     let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
     if args.nothing_lost {
-        history::confirm(&db, place, true).await?;
+        restored::confirm_nothing_lost(&db, place).await?;
         return say("confirmed: nothing was lost");
     }
-    // Sessions that ended after the backup live again in it, and nobody can tell which.
-    let ended = session::end_all(&db).await?;
-    db.write(async |conn: &mut Conn<'_>| instance::close_setup(conn).await).await?;
-    // Last, so that `doctor` goes on asking when this was interrupted.
-    history::confirm(&db, place, false).await?;
+    let ended = restored::begin_anew(&db, place).await?;
     say(&format!("ended {ended}; clients begin anew"))
 }

@@ -8,6 +8,7 @@ use super::{
     output::say,
 };
 use crate::{
+    actions::revoke,
     base::{
         db::{Conn, Db},
         error::{Error, Result},
@@ -15,8 +16,7 @@ use crate::{
     },
     records::{
         account::{self, Account},
-        audit::OPERATOR,
-        session::{EndReason, Record, Scope, SessionView, ends, former, listing},
+        session::{Record, SessionView, listing},
     },
 };
 
@@ -103,18 +103,16 @@ async fn listed(conn: &mut Conn<'_>, only: Option<&Account>) -> Result<Vec<(Reco
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
     let unknown = format!("no session {id} lives: `sessile session list` names those that do");
     let db = open_to_record(settings).await?;
-    let found = db.read(async move |conn: &mut Conn<'_>| former::find_of_any(conn, &id).await).await?;
-    let Some(session) = found else { return Err(Error::Invalid(unknown)) };
-    match end(&db, Scope::One(session)).await? {
-        0 => Err(Error::Invalid(unknown)),
-        ended => say(&format!("ended {ended}")),
+    match revoke::revoke_one(&db, id).await? {
+        true => say("ended 1"),
+        false => Err(Error::Invalid(unknown)),
     }
 }
 
 async fn revoke_all_of(settings: &Settings, email: &str) -> Result<()> {
     let db = open_to_record(settings).await?;
     let found = account_of(&db, email).await?;
-    say(&format!("ended {}", end(&db, Scope::Account(found.id)).await?))
+    say(&format!("ended {}", revoke::revoke_account(&db, found.id).await?))
 }
 
 async fn account_of(db: &Db, email: &str) -> Result<Account> {
@@ -126,20 +124,5 @@ async fn account_of(db: &Db, email: &str) -> Result<Account> {
 
 async fn revoke_all(settings: &Settings) -> Result<()> {
     let db = open_with_any_keys(settings).await?;
-    say(&format!("ended {}", end_all(&db).await?))
-}
-
-/// Ends every session, in several transactions, so that the server beside this never waits long.
-pub(super) async fn end_all(db: &Db) -> Result<usize> {
-    let mut all = 0;
-    loop {
-        match end(db, Scope::All).await? {
-            0 => return Ok(all),
-            ended => all += ended,
-        }
-    }
-}
-
-async fn end(db: &Db, scope: Scope) -> Result<usize> {
-    db.write(async move |conn: &mut Conn<'_>| ends::end(conn, &scope, EndReason::Revoked, OPERATOR, None).await).await
+    say(&format!("ended {}", revoke::revoke_all(&db).await?))
 }

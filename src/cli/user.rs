@@ -7,19 +7,15 @@ use super::{
     password,
 };
 use crate::{
+    actions::people::{self, Disabled},
     base::{
         db::Conn,
         error::{Error, Result},
         settings::Settings,
     },
-    records::{
-        account::{
-            self, Account, EmailAddress, Role,
-            hasher::{Hasher, Source},
-        },
-        audit::{self, Event, Kind, OPERATOR},
-        instance,
-        session::{EndReason, Scope, ends},
+    records::account::{
+        self, Role,
+        hasher::{Hasher, Source},
     },
 };
 
@@ -103,21 +99,8 @@ async fn add(settings: &Settings, email: &str, (name, role): (&str, &str), passw
         Role::Owner => make_to_record(settings).await?,
         _ => open_to_record(settings).await?,
     };
-    let made = db
-        .write(async move |conn: &mut Conn<'_>| {
-            instance::lock(conn).await?;
-            let Some(account) = account::create(conn, &new).await? else {
-                return Ok(None);
-            };
-            let event = Event::of(Kind::AccountCreated, &account.id).by(OPERATOR).detail(new.role.as_str());
-            audit::record(conn, &[event]).await?;
-            if new.role == Role::Owner {
-                instance::close_setup(conn).await?;
-            }
-            Ok(Some(account))
-        })
-        .await?;
-    say(&made.ok_or(Error::Conflict(taken))?.id)
+    let account = people::add(&db, new).await?.ok_or(Error::Conflict(taken))?;
+    say(&account.id)
 }
 
 async fn list(settings: &Settings) -> Result<()> {
@@ -131,60 +114,28 @@ async fn list(settings: &Settings) -> Result<()> {
 
 async fn disable(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
-    let ended = open_to_record(settings)
-        .await?
-        .write(async move |conn: &mut Conn<'_>| {
-            // Two owners who are disabled at once must not both count on the other.
-            instance::lock(conn).await?;
-            let account = named(conn, &address).await?;
-            if account.role == Role::Owner && !account::has_other_owner(conn, &account.id).await? {
-                return Err(Error::Conflict(format!(
-                    "{} is the last owner who may sign in: make another one first, with `sessile user add --role owner`",
-                    address.as_str()
-                )));
-            }
-            if account::disable(conn, &account.id).await? {
-                audit::record(conn, &[Event::of(Kind::AccountDisabled, &account.id).by(OPERATOR)]).await?;
-            }
-            let all = Scope::Account(account.id);
-            ends::end(conn, &all, EndReason::AccountDisabled, OPERATOR, None).await
-        })
-        .await?;
-    say(&format!("disabled, ended {ended}"))
+    match people::disable(&open_to_record(settings).await?, &address).await? {
+        Disabled::Yes(ended) => say(&format!("disabled, ended {ended}")),
+        Disabled::Unknown => Err(unknown(&address)),
+        Disabled::LastOwner => Err(Error::Conflict(format!(
+            "{} is the last owner who may sign in: make another one first, with `sessile user add --role owner`",
+            address.as_str()
+        ))),
+    }
 }
 
 async fn enable(settings: &Settings, email: &str) -> Result<()> {
     let address = address(email)?;
-    open_to_record(settings)
-        .await?
-        .write(async move |conn: &mut Conn<'_>| {
-            let account = named(conn, &address).await?;
-            if account::enable(conn, &account.id).await? {
-                audit::record(conn, &[Event::of(Kind::AccountEnabled, &account.id).by(OPERATOR)]).await?;
-            }
-            Ok(())
-        })
-        .await?;
+    let enabled = people::enable(&open_to_record(settings).await?, &address).await?;
+    enabled.ok_or_else(|| unknown(&address))?;
     say("enabled")
-}
-
-async fn named(conn: &mut Conn<'_>, address: &EmailAddress) -> Result<Account> {
-    let found = account::find_credentials(conn, address.key()).await?;
-    found.map(|found| found.account).ok_or_else(|| unknown(address))
 }
 
 async fn set_password(settings: &Settings, email: &str, password_stdin: bool) -> Result<()> {
     let address = address(email)?;
     let hash = new_password_hash(vec![address.as_str().to_owned()], password_stdin).await?;
-    let ended = open_to_record(settings)
-        .await?
-        .write(async move |conn: &mut Conn<'_>| {
-            let id = named(conn, &address).await?.id;
-            account::set_password(conn, &id, &hash).await?;
-            audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
-            ends::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await
-        })
-        .await?;
+    let ended = people::set_password(&open_to_record(settings).await?, &address, hash).await?;
+    let ended = ended.ok_or_else(|| unknown(&address))?;
     say(&format!("password changed, ended {ended}"))
 }
 

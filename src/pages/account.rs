@@ -8,21 +8,19 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    actions::password_proof,
+    actions::{
+        password::{ChangedPassword, PasswordChange, change_password},
+        password_proof::Proof,
+        profile,
+    },
     base::{
         db::Conn,
         error::{Error, Result},
     },
     records::{
         account::{self, EmailAddress, strength},
-        audit::{self, Kind},
-        device::{self},
-        session::{
-            CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions,
-            arrivals::{self, Arrivals},
-            ends, listing,
-            statements::{self, Rekeyed},
-        },
+        session::CurrentUser,
+        session::arrivals::{self, Arrivals},
     },
     web::{
         context::Desk,
@@ -106,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again }).await;
     }
     match (name, current_password) {
-        (_, Some(current)) => change_password(&desk, &user, again, Passwords { current, new: password }).await,
+        (_, Some(current)) => replace_password(&desk, &user, again, Passwords { current, new: password }).await,
         (Some(_), None) => rename(&desk, &user, again).await,
         (None, None) => Err(Error::Invalid("neither a name nor a password was sent".into())),
     }
@@ -127,20 +125,9 @@ async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpRes
     if let Err(error) = desk.count(Act::Change, user, 1) {
         return shown_again(error, desk, user, again, Lost::Nothing);
     }
-    let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(desk.facts.ip.as_deref()));
-    let rename = async move |conn: &mut Conn<'_>| {
-        let Some(who) = acting.hold(conn, Reach::Itself).await? else {
-            return Ok(false);
-        };
-        let was = account::rename(conn, &who.account_id, &name).await?;
-        if was != name {
-            audit::record(conn, &[event.session(&who.session_id).detail(&format!("was {was}"))]).await?;
-        }
-        Ok(true)
-    };
-    match desk.sessions.db.write(rename).await {
-        Ok(true) => Ok(layout::see_other("/account?done=name")),
-        Ok(false) => Err(desk.ended_meanwhile().await?),
+    match profile::rename(&desk.sessions.db, user, name, desk.facts.ip.as_deref()).await {
+        Ok(Some(())) => Ok(layout::see_other("/account?done=name")),
+        Ok(None) => Err(desk.ended_meanwhile().await?),
         Err(error) => shown_again(error, desk, user, again, Lost::Nothing),
     }
 }
@@ -150,16 +137,7 @@ struct Passwords {
     new: String,
 }
 
-enum Changed {
-    Yes(SessionKey),
-    WrongPassword,
-    /// The new password cannot be used, or not be hashed just now.
-    NotChosen(Error),
-    /// The session ended meanwhile.
-    Ended,
-}
-
-async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, passwords: Passwords) -> Result<HttpResponse> {
+async fn replace_password(desk: &Desk, user: &CurrentUser, again: Again, passwords: Passwords) -> Result<HttpResponse> {
     let Passwords { current, new } = passwords;
     if current.is_empty() {
         let current_error = Some("Enter the password you have now.".to_owned());
@@ -173,90 +151,41 @@ async fn change_password(desk: &Desk, user: &CurrentUser, again: Again, password
         let password_error = Some("Choose a different password than the one you have now.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
     }
-    match replace_password(desk, user, Change { current, new, end_others: !again.keep_others }).await {
-        Ok(Changed::Yes(key)) => {
+    match check_and_replace(desk, user, Passwords { current, new }, !again.keep_others).await {
+        Ok(ChangedPassword::Yes(key)) => {
             desk.hand_over(&key, &user.account.id)?;
             let done = if again.keep_others { "password" } else { "password-everywhere" };
             Ok(layout::see_other(&format!("/account?done={done}")))
         }
-        Ok(Changed::WrongPassword) => {
+        Ok(ChangedPassword::WrongPassword) => {
             let current_error = Some("That is not the password you have now. Try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, desk, user, Again { current_error, ..again }).await
         }
-        Ok(Changed::NotChosen(Error::Invalid(words))) => {
+        Ok(ChangedPassword::NotChosen(Error::Invalid(words))) => {
             let password_error = Some(words);
             form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await
         }
-        Ok(Changed::Ended) => Err(desk.ended_meanwhile().await?),
-        Ok(Changed::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again, Lost::Password),
+        Ok(ChangedPassword::SessionEnded) => Err(desk.ended_meanwhile().await?),
+        Ok(ChangedPassword::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again, Lost::Password),
     }
 }
 
-struct Change {
-    current: String,
-    new: String,
+async fn check_and_replace(
+    desk: &Desk,
+    user: &CurrentUser,
+    Passwords { current, new }: Passwords,
     end_others: bool,
-}
-
-/// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing. The new
-/// password is looked at only by whoever knows the present one: that is the expensive part.
-async fn replace_password(desk: &Desk, user: &CurrentUser, change: Change) -> Result<Changed> {
-    let Some(old) = desk.facts.presented_key() else {
-        return Ok(Changed::Ended);
+) -> Result<ChangedPassword> {
+    let Some(key) = desk.facts.presented_key() else {
+        return Ok(ChangedPassword::SessionEnded);
     };
     let rate = desk.password_rate(Act::NewPassword, &EmailAddress::known(&user.account.email)?)?;
-    let node = Sessions::clone(&desk.sessions);
-    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
-    let (user, ip) = (user.clone(), desk.facts.ip.clone());
-    password_proof::to_the_end(async move {
-        let checked = prover.check(claim, change.current).await?;
-        if checked.is_right() {
-            rate.charge();
-        }
-        let about = vec![user.account.name.clone(), user.account.email.clone()];
-        let new_hash = match checked.is_right() {
-            true => prover.replace(&checked, change.new, about).await,
-            false => Ok(String::new()),
-        };
-        let work = async move |conn: &mut Conn<'_>| {
-            if !checked.settle(conn).await? {
-                return Ok(Changed::WrongPassword);
-            }
-            let new_hash = match new_hash {
-                Ok(hash) => hash,
-                Err(error) => return Ok(Changed::NotChosen(error)),
-            };
-            let id = user.account.id.clone();
-            // In the order of their ids, before one of them is changed.
-            listing::lock_living(conn, &id).await?;
-            let Some(Rekeyed { key: new, is_new }) = statements::rekey(conn, &old, &node, ip.as_deref()).await? else {
-                return Ok(Changed::Ended);
-            };
-            account::set_password(conn, &id, &new_hash).await?;
-            // Of all that were given this one alone is as new as the password.
-            statements::confirm(conn, &id, new.id()).await?;
-            if let Some(device) = &user.record.device_id {
-                device::prove(conn, &id, device).await?;
-            }
-            let changed = user.event(Kind::PasswordChanged).session(new.id()).ip(ip.as_deref());
-            let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
-            let events = if is_new { vec![changed, rotated] } else { vec![changed] };
-            audit::record(conn, &events).await?;
-            if change.end_others {
-                let others = Scope::Others { account: id.clone(), but: new.id().to_owned() };
-                ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
-                if let Some(device) = &user.record.device_id {
-                    device::arrivals::set(conn, &id, device).await?;
-                }
-            }
-            Ok(Changed::Yes(new))
-        };
-        prover.db.write(work).await
-    })
-    .await
+    let proof = Proof { claim: desk.claim_again(user)?, password: current, on_right: Box::new(move || rate.charge()) };
+    let change = PasswordChange { user: user.clone(), key, new, end_others, ip: desk.facts.ip.clone() };
+    change_password(&desk.prover, &desk.sessions, proof, change).await
 }
 
-/// Something is away, or there were too many wrong passwords: nothing is lost.
+/// The page again after an error that is no fault of the input: nothing is lost.
 fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again, lost: Lost) -> Result<HttpResponse> {
     let too_many = matches!(error, Error::TooManyAttempts(_));
     form_again_after(error, "Too many wrong passwords", lost, |status, words| {

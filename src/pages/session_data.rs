@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::Value;
 
 use crate::{
+    actions::session_data,
     base::error::Result,
     records::session::{CurrentUser, data::Patch},
     web::{context::Desk, rates::Act},
@@ -28,8 +29,7 @@ pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
 pub async fn patch(user: CurrentUser, sent: web::Json<Value>, desk: Desk) -> Result<HttpResponse> {
     desk.count(Act::Data, &user, 1)?;
     let patch = Patch::new(sent.into_inner())?;
-    let changed = desk.sessions.change_data(user.acting(), move |stored| patch.apply(stored)).await?;
-    match changed {
+    match session_data::patch(&desk.sessions.db, user.acting(), patch).await? {
         Some(data) => Ok(json_text(data)),
         None => Err(desk.ended_meanwhile().await?),
     }

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
+    actions::{
+        sign_out::sign_out_named,
+        sync::{
+            apply::{self, Applied},
+            sender::Sender,
+        },
+    },
     base::{
         db::Conn,
         error::{EndedBecause, Error, Result},
@@ -17,18 +24,17 @@ use crate::{
         device::{self, known},
         draft::{
             Changes, Draft,
-            apply::{self, Applied, Sender},
             operation::Sent,
             portion::{self, Listed},
             result::OperationResult,
-            revision::Known,
+            revision::ClientRevision,
         },
         session::{CurrentUser, SessionView, Sessions},
     },
     web::{context::Desk, json::Object, rates::Act, signed_out::clear_cache, site::Site},
 };
 
-/// Operations in one call.
+/// Most operations in one call.
 const MOST: usize = 200;
 /// Largest call, in bytes.
 pub const LARGEST: usize = 256 * 1024;
@@ -39,7 +45,7 @@ const LONGEST_VERSION: usize = 60;
 #[derive(Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 #[derive(Default)]
-pub struct Call {
+pub struct SyncBody {
     device: Option<Box<RawValue>>,
     last_known: Option<Object<LastKnown>>,
     operations: Option<Vec<Box<RawValue>>>,
@@ -60,7 +66,7 @@ struct LastKnown {
     revision: Option<Box<RawValue>>,
 }
 
-/// What makes no sense is as what was not said: it is no reason to keep a queue waiting.
+/// Invalid optional fields are ignored, so that one bad field cannot block a client's queue.
 fn read<T: DeserializeOwned>(raw: Option<Box<RawValue>>) -> Option<T> {
     serde_json::from_str(raw?.get()).ok()
 }
@@ -79,29 +85,25 @@ struct Answer<'a> {
 /// # Errors
 /// Without a login; [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
 /// database is away.
-pub async fn sync(sent: web::Json<Object<Call>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
-    let Object(call) = sent.into_inner();
+pub async fn sync(sent: web::Json<Object<SyncBody>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+    let Object(body) = sent.into_inner();
     match user {
-        Ok(user) => carry_out(call, user, &desk).await,
-        Err(error @ Error::SessionEnded(_)) => Err(end_by_name(call, &desk).await?.unwrap_or(error)),
+        Ok(user) => carry_out(body, user, &desk).await,
+        Err(error @ Error::SessionEnded(_)) => Err(end_by_name(body, &desk).await?.unwrap_or(error)),
         Err(error) => Err(error),
     }
 }
 
 /// A key from before a rotation can still end its session, whichever of its ids the operation names; so can each of several
 /// keys. Nothing else of the call is done, and the answer is 401: the queue stays with the client.
-async fn end_by_name(call: Call, desk: &Desk) -> Result<Option<Error>> {
-    let operations = call.operations.unwrap_or_default();
+async fn end_by_name(body: SyncBody, desk: &Desk) -> Result<Option<Error>> {
+    let operations = body.operations.unwrap_or_default();
     let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));
     let named: Vec<String> = sent.filter_map(|one| one.ends_session().map(str::to_owned)).collect();
     if named.is_empty() {
         return Ok(None);
     }
-    let mut ended = false;
-    for key in desk.facts.keys_to_end()? {
-        ended |= desk.sessions.log_out_named(&key, named.clone(), desk.facts.ip.clone()).await?;
-    }
-    match ended {
+    match sign_out_named(&desk.sessions, desk.facts.keys_to_end()?, &named, desk.facts.ip.as_deref()).await? {
         true => Ok(Some(Error::SessionEnded(EndedBecause::LoggedOut))),
         false => desk.ended_meanwhile().await.map(Some),
     }
@@ -119,8 +121,8 @@ fn count(desk: &Desk, user: &CurrentUser, operations: &[Box<RawValue>]) -> Resul
     desk.count(Act::Change, user, sent.iter().filter(|one| one.is_rename()).count())
 }
 
-async fn carry_out(call: Call, mut user: CurrentUser, desk: &Desk) -> Result<HttpResponse> {
-    let Call { device, last_known, operations } = call;
+async fn carry_out(body: SyncBody, mut user: CurrentUser, desk: &Desk) -> Result<HttpResponse> {
+    let SyncBody { device, last_known, operations } = body;
     let Object(known) = last_known.unwrap_or_default();
     let operations = operations.unwrap_or_default();
     if known.user_id.is_some_and(|id| id != user.account.id) {
@@ -135,13 +137,9 @@ async fn carry_out(call: Call, mut user: CurrentUser, desk: &Desk) -> Result<Htt
     let installed = facts.installed.unwrap_or(user.record.client().installed);
     let keys = &desk.site.keys;
     let revision: Option<String> = read(known.revision);
-    let known = revision.and_then(|text| Known::read(&text, &user.account.id, keys));
-    let apply = || {
-        let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
-        let (sender, known, facts) = (sender.clone(), known.clone(), facts.clone());
-        async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known.as_ref(), &facts).await
-    };
-    match apply::in_present_history(&desk.sessions.db, apply).await? {
+    let known = revision.and_then(|text| ClientRevision::read(&text, &user.account.id, keys));
+    let sent = || operations.iter().map(|raw| Sent::read(raw)).collect();
+    match apply::apply(&desk.sessions.db, &sender, sent, known.as_ref(), &facts).await? {
         None => Err(desk.ended_meanwhile().await?),
         Some(applied) => {
             user.note(&applied.device_name, installed);

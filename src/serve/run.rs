@@ -151,7 +151,7 @@ fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Boun
     let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
     // What a request waits for at most.
     let limit = settings.pool_timeout + settings.statement_timeout;
-    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit));
+    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit, crate::pages::pwa::check));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
     let news = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
     let metrics = sessions.db.metrics().clone();

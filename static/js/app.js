@@ -1,48 +1,50 @@
-// Starts the worker, and offers a new version when there is one. A page is loaded again only when somebody asks, once.
+// Registers the service worker and offers a new version when one is ready. The page reloads only when a person asks for
+// it, and only once.
 
-const offer = async (...what) => (await import("./offer.js")).offer(...what);
+const offer = async (...args) => (await import("./offer.js")).offer(...args);
 
-let asked = false;
+let isReloadRequested = false;
 
 async function start() {
-  // Not a module: browsers fetch those without cookies, and a proxy may let nobody through without its own.
-  const known = await navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" });
-  if (known.waiting) offerNew(known);
-  known.addEventListener("updatefound", () => watch(known));
-  watch(known);
-  // An app on a home screen may stay open for weeks.
+  // Registered as a classic script: browsers fetch a module worker without cookies, and a proxy in front of Sessile may
+  // reject requests that lack its own cookie.
+  const registration = await navigator.serviceWorker.register("/sw.js", { updateViaCache: "none" });
+  if (registration.waiting) offerUpdate(registration);
+  registration.addEventListener("updatefound", () => watch(registration));
+  watch(registration);
+  // An app on a home screen may stay open for weeks, so look for an update whenever it becomes visible.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && navigator.onLine) known.update().catch(() => {});
+    if (!document.hidden && navigator.onLine) registration.update().catch(() => {});
   });
 }
 
-function watch(known) {
-  const coming = known.installing;
-  coming?.addEventListener("statechange", () => {
-    if (coming.state === "installed" && known.active) offerNew(known);
+function watch(registration) {
+  const installing = registration.installing;
+  installing?.addEventListener("statechange", () => {
+    if (installing.state === "installed" && registration.active) offerUpdate(registration);
   });
 }
 
-function offerNew(known) {
+function offerUpdate(registration) {
   offer("A new version is ready.", "Use it now", () => {
-    // Another page may have asked before.
-    if (!known.waiting) return location.reload();
-    asked = true;
-    known.waiting.postMessage({ name: "apply" });
+    // Another page may have activated the new version already.
+    if (!registration.waiting) return location.reload();
+    isReloadRequested = true;
+    registration.waiting.postMessage({ name: "apply" });
   });
 }
 
 if ("serviceWorker" in navigator) {
-  const hadOne = Boolean(navigator.serviceWorker.controller);
+  const hadController = Boolean(navigator.serviceWorker.controller);
   navigator.serviceWorker.addEventListener("controllerchange", () => {
-    if (asked) {
-      asked = false;
+    if (isReloadRequested) {
+      isReloadRequested = false;
       location.reload();
-    } else if (hadOne) {
-      // Another page asked. Here somebody may be writing.
+    } else if (hadController) {
+      // Another page activated the new version. Do not reload this page unasked: somebody may be writing in it.
       offer("A new version is in use.", "Load this page again", () => location.reload());
     }
   });
-  // After what the page itself needs. Where it cannot be had, pages do without one.
+  // Register after the page has loaded, so that its own files come first. Pages also work without a worker.
   addEventListener("load", () => setTimeout(() => start().catch(() => {}), 0));
 }

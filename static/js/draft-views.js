@@ -1,65 +1,69 @@
-// How drafts are shown: the list of them, the news of one, and two versions to choose from. Draws for the drafts (drafts.js),
-// which says what each button does. Nothing is drawn anew under somebody's hands that says the same as before.
+// The views of drafts.js: the list of drafts, the notice about one draft, and the choice between two versions.
+// drafts.js supplies what each button does. A view is redrawn only if its content has changed, so that it does not
+// disturb a person who is using it.
 
-/** An element; a function among its attributes listens for the event of that name. */
+/** Creates an element. A function among the attributes becomes the listener for the event of that name. */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(key, value);
-    else if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value !== undefined && value !== null) made.setAttribute(key, value);
+    if (typeof value === "function") node.addEventListener(key, value);
+    else if (value === true) node.setAttribute(key, "");
+    else if (value !== false && value !== undefined && value !== null) node.setAttribute(key, value);
   }
-  made.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
-  return made;
+  node.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
+  return node;
 }
 
-/** A time, in words that times.js keeps fresh. */
+/** A time element, whose text times.js keeps current. */
 export const ago = (iso) => element("time", { datetime: iso, "data-style": "relative" }, element("span", { "data-words": "" }), element("span", { class: "sr-only", "data-exact": "" }));
 
-export const address = (id) => (id ? `/drafts?draft=${encodeURIComponent(id)}` : "/drafts");
+export const draftUrl = (id) => (id ? `/drafts?draft=${encodeURIComponent(id)}` : "/drafts");
 
-/** What a draft says here: what was set aside of it comes first, since it is nowhere else. */
+/** The text of a draft on this device. Text that was set aside comes first, since it is stored nowhere else. */
 export const textOf = (draft) => draft?.aside?.text ?? draft?.text ?? "";
 
-/** What is written on when somebody writes in a draft as it is shown. */
+/** The text and version that an edit of the shown draft builds on. */
 export const baseOf = (draft) => ({ version: draft?.aside?.baseVersion ?? draft?.version ?? 0, text: textOf(draft) });
 
-/** A draft and what was split off it, if nothing of either is on its way. */
+/**
+ * A draft and the version that a conflict split off from it, in this order. Undefined if there is no such version, or
+ * while either has unsent changes.
+ */
 export function pairOf(draft, list) {
-  const other = list.find(({ id, conflictOf }) => id === draft.conflictOf || (conflictOf === draft.id && id !== draft.id));
-  if (!other || [draft, other].some(({ waiting, aside }) => waiting || aside)) return undefined;
-  return draft.conflictOf === other.id ? [other, draft] : [draft, other];
+  const counterpart = list.find(({ id, conflictOf }) => id === draft.conflictOf || (conflictOf === draft.id && id !== draft.id));
+  if (!counterpart || [draft, counterpart].some(({ waiting, aside }) => waiting || aside)) return undefined;
+  return draft.conflictOf === counterpart.id ? [counterpart, draft] : [draft, counterpart];
 }
 
-/** Why a draft could not be saved, in plain words: the service's own where they are for people. */
+/** Why a draft could not be saved. Uses the service's own words if they are written for people. */
 function reasonOf({ type, detail } = {}) {
   if (type === "too-long") return "it is too long";
   return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "Sessile did not take it";
 }
 
-/** The list; `follows(id)` makes what is done when one of it is pressed. */
-export function drawList(list, current, follows) {
+/** The list of drafts. `openOnClick(id)` returns the click handler for a draft's link. */
+export function drawList(list, current, openOnClick) {
   const rows = list.map((draft) => element("li", { class: "draft-row" },
-    element("a", { href: address(draft.id), "aria-current": draft.id === current?.id ? "true" : undefined, click: follows(draft.id) },
+    element("a", { href: draftUrl(draft.id), "aria-current": draft.id === current?.id ? "true" : undefined, click: openOnClick(draft.id) },
       element("b", {}, firstLine(textOf(draft))),
-      element("span", { class: "row-line" }, ago(draft.updatedAt), where(draft)),
+      element("span", { class: "row-line" }, ago(draft.updatedAt), savedWhere(draft)),
       tagOf(draft, list))));
   return element("div", { class: "card draft-list", id: "draft-list" },
     list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Begin one: it is saved while you write."));
 }
 
-const LONGEST_LINE = 120;
+const MAX_LINE_LENGTH = 120;
 
-/** The first line, cut after a whole word where one ends near, as the server's list shows it. */
+/** The first line, shortened as on the server's list: after a whole word if one ends near the limit. */
 function firstLine(text) {
   const line = text.trim().split("\n")[0];
   const letters = [...line];
-  if (letters.length <= LONGEST_LINE) return line || "Empty draft";
-  const kept = letters.slice(0, LONGEST_LINE - 1).join("");
-  const wordEnd = kept.search(/\s\S*$/);
-  return `${(wordEnd >= kept.length * 0.75 ? kept.slice(0, wordEnd) : kept).trimEnd()}…`;
+  if (letters.length <= MAX_LINE_LENGTH) return line || "Empty draft";
+  const shortened = letters.slice(0, MAX_LINE_LENGTH - 1).join("");
+  const wordEnd = shortened.search(/\s\S*$/);
+  return `${(wordEnd >= shortened.length * 0.75 ? shortened.slice(0, wordEnd) : shortened).trimEnd()}…`;
 }
-const where = ({ waiting, updatedOn }) => (waiting ? " · on this device" : updatedOn ? ` · ${updatedOn}` : "");
+const savedWhere = ({ waiting, updatedOn }) => (waiting ? " · on this device" : updatedOn ? ` · ${updatedOn}` : "");
 
 function tagOf(draft, list) {
   if (draft.aside) return element("span", { class: "tag warm" }, "Not saved");
@@ -68,19 +72,19 @@ function tagOf(draft, list) {
   return undefined;
 }
 
-/** What was drawn from what. */
-const drawn = new WeakMap();
+/** The content that each view was drawn from, as JSON. */
+const drawnFrom = new WeakMap();
 
-/** Draws what is to be said of a draft into its place; `answers` are what its buttons do. */
-export function drawNews(place, draft, pair, answers) {
+/** Draws the notice about a draft into `place`. `handlers` are the click handlers of its buttons. */
+export function drawNotice(place, draft, pair, handlers) {
   const { aside, waiting, updatedOn, updatedAt } = draft ?? {};
-  const said = JSON.stringify(pair ? "pair" : (aside && { problem: aside.problem }) ?? [waiting, updatedOn, updatedAt]);
-  if (drawn.get(place) === said) return;
-  drawn.set(place, said);
-  place.replaceChildren(...news(draft, pair, answers));
+  const content = JSON.stringify(pair ? "pair" : (aside && { problem: aside.problem }) ?? [waiting, updatedOn, updatedAt]);
+  if (drawnFrom.get(place) === content) return;
+  drawnFrom.set(place, content);
+  place.replaceChildren(...noticeOf(draft, pair, handlers));
 }
 
-function news(draft, pair, { seeBoth, tryAgain, giveUp }) {
+function noticeOf(draft, pair, { seeBoth, tryAgain, giveUp }) {
   const button = (label, click, classes = "") => element("button", { class: `button small${classes}`, type: "button", click }, label);
   if (pair) {
     return [element("div", { class: "notice warm", role: "status" },
@@ -99,21 +103,24 @@ function news(draft, pair, { seeBoth, tryAgain, giveUp }) {
   return [element("p", { class: "soft" }, `Last written on ${draft.updatedOn}, `, ago(draft.updatedAt))];
 }
 
-/** Two versions side by side, or `old` if it shows these; `answers` are what is done with the one, the other, and both. */
-export function drawChoice(old, pair, answers) {
-  const said = JSON.stringify(pair.map(({ id, version, updatedOn, updatedAt }) => [id, version, updatedOn, updatedAt]));
-  if (old && drawn.get(old) === said) return old;
+/**
+ * Draws two versions side by side, or returns `old` if it shows the same. `handlers` are the click handlers of the
+ * buttons.
+ */
+export function drawChoice(old, pair, handlers) {
+  const content = JSON.stringify(pair.map(({ id, version, updatedOn, updatedAt }) => [id, version, updatedOn, updatedAt]));
+  if (old && drawnFrom.get(old) === content) return old;
   const version = (draft, name, head, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
     element("h2", { id: `version-${name}`, tabindex: "-1" }, head),
     element("p", { class: "soft" }, `Written on ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
     element("p", { class: "version-text" }, draft.text || "Empty draft"),
     element("button", { class: "button main", type: "button", click: keep }, `Keep ${head.toLowerCase()}`));
-  const made = element("div", { class: "draft-choice" },
+  const node = element("div", { class: "draft-choice" },
     element("div", { class: "notice warm" }, element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
     element("div", { class: "versions" },
-      version(pair[0], "first", "This one", answers.one),
-      version(pair[1], "second", "The other one", answers.other)),
-    answers.both && element("button", { class: "button", type: "button", click: answers.both }, "Keep both"));
-  drawn.set(made, said);
-  return made;
+      version(pair[0], "first", "This one", handlers.first),
+      version(pair[1], "second", "The other one", handlers.second)),
+    handlers.both && element("button", { class: "button", type: "button", click: handlers.both }, "Keep both"));
+  drawnFrom.set(node, content);
+  return node;
 }

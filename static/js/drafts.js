@@ -1,53 +1,54 @@
-// The drafts: a list, and one to write in. What is written is kept on this device at each pause of typing and sent by the
-// outbox; what other devices write comes in live. Draws into <section id="drafts">, on its page and on the offline page.
-// Without this script the same section works by forms.
+// The drafts page: a list of drafts and an editor. Text is stored on this device at each pause of typing and sent by
+// the outbox. Changes from other devices appear while the page is open. The script draws into <section id="drafts">, on
+// /drafts and on the offline page. Without the script the same section works with forms.
 
-import { address, baseOf, drawChoice, drawList, drawNews, element, pairOf, textOf } from "./draft-views.js";
-import { Keeping } from "./keeping.js";
-import { clean, count, discard, drafts, flush, isOver, later, LONGEST, remove, retry, serve, standing, write } from "./outbox.js";
+import { baseOf, draftUrl, drawChoice, drawList, drawNotice, element, pairOf, textOf } from "./draft-views.js";
+import { Autosave } from "./autosave.js";
+import { clean, count, discard, drafts, flush, isSignedOutHere, LONGEST, remove, requestBackgroundSync, retry, serve, standing, write } from "./outbox.js";
 import { offer } from "./offer.js";
-import { change, changes, here, isAsNew, read } from "./store.js";
-import { isBeside, registerWriter, tellWriting } from "./unkept.js";
+import { change, changes, here, isAtLeastRevision, read } from "./store.js";
+import { announceWriting, opensElsewhere, registerWriter } from "./unsaved-text.js";
 import { uuid } from "./uuid.js";
 
+/** Text is stored after a pause of this many milliseconds in the typing. */
 const PAUSE = 600;
-/** For so long what was thrown away can be had back. */
+/** How long a deletion can be undone, in milliseconds. */
 const UNDO_TIME = 10_000;
-/** Whoever writes without a pause is kept this often. */
-const LONGEST_PAUSE = 3_000;
+/** Text typed without a pause is stored this often, in milliseconds. */
+const MAX_STORE_INTERVAL = 3_000;
 
 const root = document.getElementById("drafts");
 
 let account;
-/** The draft that is open: its id, and the text that is written on, with its version. */
+/** The open draft: its id, and `base`, the version and text that an edit builds on. */
 let open = { id: null };
-let typing;
-let typingSince;
+let storeTimer;
+let firstTypedAt;
 let field;
-/** How much of what stands in the field is kept. */
-let keeping;
-/** Somebody signs out: what they had not kept is not kept any more, unless they write on. */
-let isLeaving = false;
-/** Whether what is known here is as new as the page that the server made. */
-let isInStep = false;
+/** Stores the text of the field. */
+let autosave;
+/** Whether the person is signing out. If so, nothing more is stored unless they continue to write. */
+let isSigningOut = false;
+/** Whether this device's data is at least as new as the page that the server made. */
+let isUpToDate = false;
 
 // --- addresses
 
-const asked = () => new URLSearchParams(location.search).get("draft");
+const requestedDraft = () => new URLSearchParams(location.search).get("draft");
 
-async function go(id) {
-  isLeaving = false;
-  if (!(await keepNow())) return field.focus();
-  const left = address(open.id);
-  history.pushState(null, "", address(id));
+async function openDraft(id) {
+  isSigningOut = false;
+  if (!(await storeNow())) return field.focus();
+  const previousUrl = draftUrl(open.id);
+  history.pushState(null, "", draftUrl(id));
   await show(id);
-  const place = field ?? root.querySelector(".draft-choice h2") ?? root.querySelector(`a[href="${CSS.escape(left)}"]`);
-  (place ?? document.querySelector("[data-new-draft]"))?.focus();
+  const target = field ?? root.querySelector(".draft-choice h2") ?? root.querySelector(`a[href="${CSS.escape(previousUrl)}"]`);
+  (target ?? document.querySelector("[data-new-draft]"))?.focus();
 }
 
 async function show(id) {
   open = { id: id === "new" ? uuid() : id, isNew: id === "new", base: { version: 0, text: "" } };
-  // Nobody types any more in what is about to go.
+  // Remove the old editor before drawing, so that nothing can be typed into it.
   field?.closest(".draft-desk")?.remove();
   field = undefined;
   await draw();
@@ -57,52 +58,55 @@ async function show(id) {
 
 function onInput() {
   if (!field) return;
-  isLeaving = false;
-  measure();
-  tell(keeping.isRefused ? TROUBLE : "Saving");
+  isSigningOut = false;
+  updateCounter();
+  showState(autosave.hasFailed ? TROUBLE : "Saving");
   const now = performance.now();
-  if (typing === undefined) typingSince = now;
-  clearTimeout(typing);
-  typing = setTimeout(keepNow, Math.max(0, Math.min(PAUSE, typingSince + LONGEST_PAUSE - now)));
+  if (storeTimer === undefined) firstTypedAt = now;
+  clearTimeout(storeTimer);
+  storeTimer = setTimeout(storeNow, Math.max(0, Math.min(PAUSE, firstTypedAt + MAX_STORE_INTERVAL - now)));
 }
 
-/** Keeps what stands in the field. Whether all of it is kept, and can be sent. */
-async function keepNow() {
-  clearTimeout(typing);
-  typing = undefined;
-  if (!field || isLeaving) return true;
-  const own = keeping;
-  const [isKept, wasRefused] = [await own.keep(), own.isRefused];
-  if (own !== keeping || !field) return isKept;
-  if (own.isUnkept && wasRefused) tell(TROUBLE);
-  tellWriting();
-  return isKept && count(clean(field.value)) <= LONGEST;
+/** Stores the field's text now. Resolves to whether all of it is stored and short enough to be sent. */
+async function storeNow() {
+  clearTimeout(storeTimer);
+  storeTimer = undefined;
+  if (!field || isSigningOut) return true;
+  const current = autosave;
+  const [isStored, hadFailed] = [await current.save(), current.hasFailed];
+  if (current !== autosave || !field) return isStored;
+  if (current.isDirty && hadFailed) showState(TROUBLE);
+  announceWriting();
+  return isStored && count(clean(field.value)) <= LONGEST;
 }
 
-/** What is written in a draft goes on in it, also after a conflict: `own` is where it stood when the writing began. */
-async function put(value) {
-  const [own, text] = [open, clean(value)];
-  const { base } = own;
-  // What is written next builds on this, though it may not be kept yet.
-  own.base = { ...base, text };
+/**
+ * Writes a text to the draft that was open when the write began. `open` may change meanwhile: after a conflict the
+ * person continues in another draft.
+ */
+async function storeText(value) {
+  const [target, text] = [open, clean(value)];
+  const { base } = target;
+  // The next edit builds on this text, although it may not be stored yet.
+  target.base = { ...base, text };
   try {
-    await write(account, own.id, text, base);
+    await write(account, target.id, text, base);
   } catch (error) {
-    if (own.base.text === text) own.base = base;
+    if (target.base.text === text) target.base = base;
     throw error;
   }
-  Object.assign(own, { isNew: false, isWritten: true, written: text });
-  if (own === open && asked() !== open.id) history.replaceState(null, "", address(open.id));
+  Object.assign(target, { isNew: false, isWritten: true, written: text });
+  if (target === open && requestedDraft() !== open.id) history.replaceState(null, "", draftUrl(open.id));
   flush();
-  later();
+  requestBackgroundSync();
 }
 
-const isUnkept = () => Boolean(field?.isConnected) && keeping.isUnkept;
+const hasUnstoredText = () => Boolean(field?.isConnected) && autosave.isDirty;
 
-/** What was typed before this script was there, and is in no field of its own yet. */
-const isUnsaved = () => isUnkept() || Boolean(typedBefore());
+/** Whether some text is only on this page, including text typed before this script started. */
+const hasUnsavedText = () => hasUnstoredText() || Boolean(editedServerField());
 
-function measure() {
+function updateCounter() {
   const length = count(field.value);
   const over = length > LONGEST;
   const counter = root.querySelector("#draft-count");
@@ -112,17 +116,17 @@ function measure() {
   else field.removeAttribute("aria-invalid");
 }
 
-function tell(words) {
+function showState(words) {
   const place = root.querySelector("#draft-state");
   if (!place) return;
-  // The header says aloud how sending goes, and nothing of this.
+  // The header announces how sending goes, so only a storage failure is announced here.
   if (words === TROUBLE) place.setAttribute("role", "alert");
   else place.removeAttribute("role");
   if (place.textContent !== words) place.textContent = words;
 }
 
 function stateOf(draft) {
-  if (isUnkept()) return keeping.isRefused ? TROUBLE : "Saving";
+  if (hasUnstoredText()) return autosave.hasFailed ? TROUBLE : "Saving";
   if (draft?.aside) return "Kept on this device only";
   if (draft?.waiting) return standing === "saved" ? "Saving" : WORDS[standing];
   return draft ? WORDS.saved : "";
@@ -143,207 +147,213 @@ const WORDS = {
 
 async function draw() {
   await compose();
-  // Times are said by their own script.
+  // times.js fills in the times.
   root.dispatchEvent(new CustomEvent("region-refreshed", { bubbles: true }));
 }
 
 async function compose() {
-  if (await isLeft()) return clear();
-  await lookWhetherInStep();
-  const kept = keeping?.kept;
+  if (await isGone()) return clear();
+  await checkUpToDate();
+  const storedText = autosave?.stored;
   const list = await drafts(account);
-  // Written meanwhile: the list is older than the field.
-  if (keeping?.kept !== kept) return compose();
-  if (field && !open.isNew) follow(list);
+  // Text was stored meanwhile, so the list is out of date.
+  if (autosave?.stored !== storedText) return compose();
+  if (field && !open.isNew) followConflict(list);
   const current = list.find(({ id }) => id === open.id);
   const pair = current && pairOf(current, list);
-  const served = typedBefore();
-  const parts = [drawList(list, current, follows)];
-  if (pair && !served && !isWriting()) parts.push(drawTwo(pair));
-  // Nothing that is not kept goes with a draft that was deleted elsewhere.
-  else if (current || open.isNew || served || isUnkept()) parts.push(drawDesk(current, pair));
-  else if (open.id && isInStep) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
+  const serverField = editedServerField();
+  const parts = [drawList(list, current, openOnClick)];
+  if (pair && !serverField && !isWriting()) parts.push(drawPair(pair));
+  // Keep the editor while it has unstored text, even if the draft was deleted elsewhere.
+  else if (current || open.isNew || serverField || hasUnstoredText()) parts.push(drawDesk(current, pair));
+  else if (open.id && isUpToDate) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
   const [listed, ...desk] = parts;
-  // What the server has shown stays until what is known here is as new.
-  if (isInStep || list.length > 0) replace("draft-list", listed);
+  // Keep the server's list until this device's data is as new.
+  if (isUpToDate || list.length > 0) replace("draft-list", listed);
   if (desk[0]?.isConnected || (open.id && desk.length === 0)) return;
   const focused = root.contains(document.activeElement) ? document.activeElement : undefined;
   root.querySelectorAll(".draft-desk, .draft-choice").forEach((old) => old.remove());
   root.append(...desk);
   root.classList.toggle("is-open", desk.length > 0);
   if (!field?.isConnected) field = undefined;
-  if (field && served) adopt(served);
-  else if (focused && !focused.isConnected) focusAgain(focused);
-  if (field) measure();
+  if (field && serverField) takeOverField(serverField);
+  else if (focused && !focused.isConnected) restoreFocus(focused);
+  if (field) updateCounter();
 }
 
-/** Whoever had just begun to write, or was about to press a button, is where they were. */
-function focusAgain(before) {
-  if (field && before.id === field.id) goOnIn(before);
+/** Gives the focus back to the field or button that the person was using. */
+function restoreFocus(before) {
+  if (field && before.id === field.id) focusLike(before);
   else if (before.matches("button")) [...root.querySelectorAll("button")].find((each) => each.textContent.trim() === before.textContent.trim())?.focus({ preventScroll: true });
 }
 
-function goOnIn(before) {
+function focusLike(before) {
   field.focus();
   field.setSelectionRange(before.selectionStart, before.selectionEnd);
 }
 
-/** The field of the page as it came, if something was typed in it that is not saved. */
-function typedBefore() {
-  const served = root.querySelector("form:not([data-live-desk]) textarea");
-  return served && (served.value !== served.defaultValue || isShownAgain(served)) ? served : undefined;
+/** The field of the server's form, if it holds text that was not saved. */
+function editedServerField() {
+  const serverField = root.querySelector("form:not([data-live-desk]) textarea");
+  return serverField && (serverField.value !== serverField.defaultValue || isRejectedForm(serverField)) ? serverField : undefined;
 }
 
-/** A form that could not be saved is shown again with what was typed in it. */
-const isShownAgain = (served) => served.value !== "" && !served.closest("[data-version]");
+/** Whether the server shows a form again, with its text, because it could not be saved. */
+const isRejectedForm = (serverField) => serverField.value !== "" && !serverField.closest("[data-version]");
 
-/** What was typed before this script was there stays, on what it was typed on. */
-function adopt(served) {
-  const text = isShownAgain(served) ? null : served.defaultValue;
-  open.base = { version: Number(served.form.elements.base.value), text };
-  field.value = served.value;
-  goOnIn(served);
+/** Moves text that was typed into the server's form into the editor, on the version that it was typed on. */
+function takeOverField(serverField) {
+  const text = isRejectedForm(serverField) ? null : serverField.defaultValue;
+  open.base = { version: Number(serverField.form.elements.base.value), text };
+  field.value = serverField.value;
+  focusLike(serverField);
   onInput();
 }
 
-/** Whether nobody is signed in here any more, or somebody else. */
-const isLeft = async () => (await read(["marks"], isOver)) || (!root.dataset.account && (await here()) !== account);
+/** Whether the person has signed out here, or somebody else has signed in. */
+const isGone = async () => (await read(["marks"], isSignedOutHere)) || (!root.dataset.account && (await here()) !== account);
 
 async function clear() {
-  // Whoever is only hidden finds it again; of who has left nothing is kept.
-  await keepNow();
-  clearTimeout(typing);
+  // If only the session has ended, the person finds the text again later. After a sign-out the store rejects it.
+  await storeNow();
+  clearTimeout(storeTimer);
   field = undefined;
   root.replaceChildren();
-  tellWriting();
+  announceWriting();
 }
 
-function replace(id, made) {
+function replace(id, replacement) {
   const old = document.getElementById(id);
-  if (!old) root.prepend(made);
-  else if (!old.isEqualNode(made)) {
+  if (!old) root.prepend(replacement);
+  else if (!old.isEqualNode(replacement)) {
     const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    old.replaceWith(made);
-    if (focused) made.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    old.replaceWith(replacement);
+    if (focused) replacement.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 }
 
-const isWriting = () => field?.isConnected && (document.activeElement === field || typing || keeping.isUnkept);
+const isWriting = () => field?.isConnected && (document.activeElement === field || storeTimer || autosave.isDirty);
 
-/** After a conflict the writing goes on in the draft that keeps it. */
-function follow(list) {
-  const kept = clean(keeping.kept);
-  const own = list.find(({ id }) => id === open.id);
-  if (!open.isWritten || own?.waiting || (own && textOf(own) === kept)) return;
-  const moved = list.find((draft) => textOf(draft) === kept && (own ? draft.conflictOf === open.id : !draft.conflictOf));
-  if (!moved) return;
-  open = { id: moved.id, isNew: false, isWritten: true, base: baseOf(moved) };
-  field.dataset.draft = moved.id;
-  history.replaceState(null, "", address(moved.id));
+/** After a conflict, switches to the draft that holds the person's text. */
+function followConflict(list) {
+  const storedText = clean(autosave.stored);
+  const current = list.find(({ id }) => id === open.id);
+  if (!open.isWritten || current?.waiting || (current && textOf(current) === storedText)) return;
+  const successor = list.find((draft) => textOf(draft) === storedText && (current ? draft.conflictOf === open.id : !draft.conflictOf));
+  if (!successor) return;
+  open = { id: successor.id, isNew: false, isWritten: true, base: baseOf(successor) };
+  field.dataset.draft = successor.id;
+  history.replaceState(null, "", draftUrl(successor.id));
 }
 
-const follows = (id) => (event) => {
-  if (isBeside(event)) return;
+const openOnClick = (id) => (event) => {
+  if (opensElsewhere(event)) return;
   event.preventDefault();
-  go(id);
+  openDraft(id);
 };
 
 function drawDesk(draft, pair) {
   if (field?.isConnected && field.dataset.draft === open.id) {
-    if (draft && !draft.waiting && !isUnkept()) takeNews(draft);
+    if (draft && !draft.waiting && !hasUnstoredText()) showRemoteText(draft);
     const desk = field.closest(".draft-desk");
     desk.querySelector("#draft-delete").hidden = !draft;
-    drawNews(desk.querySelector(".draft-news"), newsOf(draft), pair, answers);
-    tell(stateOf(draft));
+    drawNotice(desk.querySelector(".draft-news"), withoutOwnChange(draft), pair, noticeHandlers);
+    showState(stateOf(draft));
     return desk;
   }
   open.base = baseOf(draft);
-  field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: keepNow }, open.base.text);
-  keeping = new Keeping(field, put);
+  field = element("textarea", { id: "draft-text", rows: "12", "data-draft": open.id, spellcheck: "true", "aria-describedby": "draft-count draft-state", input: onInput, blur: storeNow }, open.base.text);
+  autosave = new Autosave(field, storeText);
   const place = element("div", { class: "draft-news" });
-  drawNews(place, newsOf(draft), pair, answers);
-  return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); keepNow().then((isKept) => (isKept ? go(null) : field?.focus())); } },
+  drawNotice(place, withoutOwnChange(draft), pair, noticeHandlers);
+  return element("form", { class: "card draft-desk", "data-live-desk": true, submit: (event) => { event.preventDefault(); storeNow().then((isKept) => (isKept ? openDraft(null) : field?.focus())); } },
     place,
     element("div", { class: "field" }, element("label", { for: "draft-text" }, "Your post"), field),
     element("div", { class: "draft-foot" },
       element("p", { class: "soft", id: "draft-count" }),
-      // The header says the same aloud.
+      // Not a live region: the header announces the same.
       element("p", { class: "soft", id: "draft-state" }, stateOf(draft))),
     element("div", { class: "answers" },
       element("button", { class: "button main", type: "submit" }, "Done"),
-      element("button", { class: "button ghost ends", type: "button", id: "draft-delete", hidden: !draft, click: erase }, "Delete")));
+      element("button", { class: "button ghost ends", type: "button", id: "draft-delete", hidden: !draft, click: deleteDraft }, "Delete")));
 }
 
-/** That it was last written here is no news, and would move the buttons under the hand that presses one. */
-const newsOf = (draft) => (draft && draft.text === open.written ? { ...draft, updatedOn: undefined } : draft);
+/**
+ * Hides the notice that this page wrote the draft last. The person knows that, and the notice would move the buttons
+ * while they press them.
+ */
+const withoutOwnChange = (draft) => (draft && draft.text === open.written ? { ...draft, updatedOn: undefined } : draft);
 
-/** Somebody else has written in the draft that is open, and nothing is written here. */
-function takeNews(draft) {
+/** Shows text from another device in the open draft. Called only when nothing is unstored here. */
+function showRemoteText(draft) {
   const text = textOf(draft);
   if (field.value !== text) {
     const [start, end, atEnd] = [field.selectionStart, field.selectionEnd, field.selectionEnd === field.value.length];
-    keeping.show(text);
+    autosave.show(text);
     if (document.activeElement === field) field.setSelectionRange(atEnd ? text.length : start, atEnd ? text.length : end);
-    measure();
+    updateCounter();
   }
   open.base = baseOf(draft);
 }
 
-/** The open draft as it is now: the notice may be older. */
-const fresh = async () => (await drafts(account)).find(({ id }) => id === open.id);
+/** The current state of the open draft. The notice on the page may be older. */
+const currentDraft = async () => (await drafts(account)).find(({ id }) => id === open.id);
 
 async function tryAgain() {
-  const draft = await fresh();
+  const draft = await currentDraft();
   field?.focus();
   if (draft?.aside) await retry(account, draft.aside.seq);
   flush();
 }
 
 async function giveUp() {
-  const draft = await fresh();
+  const draft = await currentDraft();
   if (draft?.aside) await discard(draft.aside.seq);
   field = undefined;
-  await go(draft?.version ? draft.id : null);
+  await openDraft(draft?.version ? draft.id : null);
   if (draft?.aside) offerBack("That change is given up.", draft.aside.text);
 }
 
-/** What was thrown away comes back as a new draft, for whoever says so soon. */
+/** Offers for a short time to restore a discarded text as a new draft. */
 function offerBack(words, text) {
   offer(words, "Undo", async () => {
     const id = uuid();
-    const isBack = await write(account, id, text, { version: 0, text: null }).then(() => true, () => false);
-    if (!isBack) return offerBack("That could not be kept on this device.", text);
+    const isRestored = await write(account, id, text, { version: 0, text: null }).then(() => true, () => false);
+    if (!isRestored) return offerBack("That could not be kept on this device.", text);
     flush();
-    await go(id);
+    await openDraft(id);
   }, UNDO_TIME);
 }
 
 async function seeBoth() {
-  if (!(await keepNow())) return field?.focus();
+  if (!(await storeNow())) return field?.focus();
   field?.blur();
   await draw();
   root.querySelector(".draft-choice h2")?.focus();
 }
 
-/** What can be answered to news of the draft that is open. */
-const answers = { tryAgain, giveUp, seeBoth };
+/** The handlers of the buttons in the notice about the open draft. */
+const noticeHandlers = { tryAgain, giveUp, seeBoth };
 
-async function erase() {
-  clearTimeout(typing);
-  typing = undefined;
-  const draft = await fresh();
-  // A device that is full cannot even note that something is to be deleted.
-  if (draft && !(await isDone(() => remove(account, draft.id, draft.version ? draft : undefined)))) return field?.focus();
+async function deleteDraft() {
+  clearTimeout(storeTimer);
+  storeTimer = undefined;
+  const draft = await currentDraft();
+  // A full device cannot store the deletion either.
+  if (draft && !(await tryToStore(() => remove(account, draft.id, draft.version ? draft : undefined)))) return field?.focus();
   field = undefined;
-  if (!draft) return go(null);
+  if (!draft) return openDraft(null);
   flush();
-  later();
-  await go(null);
+  requestBackgroundSync();
+  await openDraft(null);
   offerBack("That draft is deleted.", textOf(draft));
 }
 
-/** Whether the device has kept what it was told. Else it is said beside the field, or above the versions. */
-async function isDone(work) {
+/**
+ * Runs `work`, which writes to the store. If it fails, says so beside the field or above the versions. Resolves to
+ * whether it succeeded.
+ */
+async function tryToStore(work) {
   try {
     await work();
     return true;
@@ -357,50 +367,51 @@ async function isDone(work) {
 
 // --- two versions
 
-function drawTwo([one, other]) {
+function drawPair([first, second]) {
   field = undefined;
-  return drawChoice(root.querySelector(".draft-choice"), [one, other], {
-    one: () => choose(one, other, one.text),
-    other: () => choose(one, other, other.text),
-    both: root.dataset.token && (() => keepBoth(other)),
+  return drawChoice(root.querySelector(".draft-choice"), [first, second], {
+    first: () => choose(first, second, first.text),
+    second: () => choose(first, second, second.text),
+    both: root.dataset.token && (() => keepBoth(second)),
   });
 }
 
 /**
- * The first of the two lives on, with the text that is chosen. That is written even where it stands already: the one may
- * have been changed or deleted elsewhere meanwhile, and the text must not go with the other.
+ * Keeps the first draft with the chosen text and deletes the second. The text is written even if the first draft has it
+ * already: that draft may have been changed or deleted elsewhere meanwhile, and the text must not be lost with the
+ * second.
  */
-async function choose(one, other, text) {
-  const isChosen = await isDone(async () => {
-    await write(account, one.id, text, one);
-    await remove(account, other.id, other);
+async function choose(first, second, text) {
+  const isChosen = await tryToStore(async () => {
+    await write(account, first.id, text, first);
+    await remove(account, second.id, second);
   });
   if (!isChosen) return;
   flush();
-  later();
-  await go(one.id);
-  offerBack("The other version is gone.", text === one.text ? other.text : one.text);
+  requestBackgroundSync();
+  await openDraft(first.id);
+  offerBack("The other version is gone.", text === first.text ? second.text : first.text);
 }
 
-/** As a form does it: what a draft came from is nothing that a device changes by itself. */
-async function keepBoth(other) {
-  const body = new URLSearchParams({ csrf: root.dataset.token, both: other.id });
+/** Keeps both drafts by sending the page's form, because only the server may clear a draft's `conflictOf`. */
+async function keepBoth(second) {
+  const body = new URLSearchParams({ csrf: root.dataset.token, both: second.id });
   const answer = await fetch("/drafts", { method: "POST", body, redirect: "manual" }).catch(() => undefined);
-  // Nothing has happened: the choice stays.
+  // The server has changed nothing, so the choice stays.
   if (answer?.type !== "opaqueredirect") return;
   await flush();
-  // Where the redirect leads is not to be seen: it may be that of a proxy which wants a sign-in of its own.
-  const isKept = (await drafts(account)).some(({ id, conflictOf }) => id === other.id && !conflictOf);
-  if (isKept) await go(other.id);
+  // Scripts cannot see where a redirect leads; it may be a proxy's own sign-in. Look at the drafts instead.
+  const isKept = (await drafts(account)).some(({ id, conflictOf }) => id === second.id && !conflictOf);
+  if (isKept) await openDraft(second.id);
 }
 
 // --- beginning
 
 /**
- * The draft that the page came with is known here from now on, even if the network goes before anything else comes: unless
- * what is known here is as new as the page, or is not of its session.
+ * Stores the draft that the server put into the page, in case the network is lost before anything else arrives. Does
+ * nothing if this device's data is at least as new, or belongs to another session.
  */
-async function seed() {
+async function storeServedDraft() {
   const desk = root.querySelector(".draft-desk[data-version]");
   if (!desk) return;
   const { revision } = root.dataset;
@@ -408,15 +419,15 @@ async function seed() {
   const [version, text] = [Number(desk.dataset.version), desk.querySelector("textarea").defaultValue];
   await change(["people", "drafts"], async ({ people, drafts }) => {
     const person = await people.get(account);
-    if (person?.sessionId !== document.documentElement.dataset.session || isAsNew(person.revision, revision)) return;
-    const kept = await drafts.get([account, id]);
-    if (!kept || kept.version < version) await drafts.put({ account, id, text, version, updatedAt, updatedOn });
+    if (person?.sessionId !== document.documentElement.dataset.session || isAtLeastRevision(person.revision, revision)) return;
+    const stored = await drafts.get([account, id]);
+    if (!stored || stored.version < version) await drafts.put({ account, id, text, version, updatedAt, updatedOn });
   });
 }
 
-/** Opens what a form was sent for and could not be saved, whatever the address says: that is the form's. */
-async function showAgain(served) {
-  const { draft, base } = served.form.elements;
+/** Opens the draft of a form that could not be saved. The page's address is the form's and does not name the draft. */
+async function openRejectedForm(serverField) {
+  const { draft, base } = serverField.form.elements;
   open = { id: draft.value, isNew: true, base: { version: Number(base.value), text: null } };
   await draw();
 }
@@ -424,85 +435,85 @@ async function showAgain(served) {
 let drawing = Promise.resolve();
 const redraw = () => { drawing = drawing.then(draw).catch(reportError); };
 
-/** When this page began. What is taken from the server later is as new as the page. */
-const begun = Date.now();
-let isComing = false;
-/** Ends the wait for what is new: something was typed and is to be kept now. */
-let hurry;
-const hurried = new Promise((done) => { hurry = done; });
+/** When this script started. Data fetched later is at least as new as the page. */
+const startedAt = Date.now();
+let isFetching = false;
+/** Ends the wait in `catchUp`, because typed text must be stored now. */
+let stopWaiting;
+const stopped = new Promise((resolve) => { stopWaiting = resolve; });
 
-async function lookWhetherInStep() {
-  if (isInStep || isComing) return;
+async function checkUpToDate() {
+  if (isUpToDate || isFetching) return;
   const person = await read(["people"], ({ people }) => people.get(account));
-  isInStep = Date.parse(person?.draftsAsOf ?? "") >= begun;
+  isUpToDate = Date.parse(person?.draftsAsOf ?? "") >= startedAt;
 }
 
-/** Takes what is new from the server. It is waited for, but not for long: the page works by forms meanwhile. */
+/** Fetches changes from the server. Waits for them only a short time; the page works with forms meanwhile. */
 async function catchUp() {
-  // On a device that is full the page works with what it came with.
-  await seed().catch(() => {});
-  isComing = true;
+  // On a full device, go on with the draft in the page without storing it.
+  await storeServedDraft().catch(() => {});
+  isFetching = true;
   let isLate = false;
-  const coming = flush().then(() => {
-    isComing = false;
-    isInStep ||= standing === "saved";
+  const fetching = flush().then(() => {
+    isFetching = false;
+    isUpToDate ||= standing === "saved";
     if (isLate) redraw();
   });
-  await Promise.race([coming, hurried, new Promise((late) => { setTimeout(late, 3_000); })]);
+  await Promise.race([fetching, stopped, new Promise((resolve) => { setTimeout(resolve, 3_000); })]);
   isLate = true;
 }
 
-async function begin() {
-  guard();
+async function start() {
+  guardUnsavedText();
   const signedIn = root.dataset.account;
   account = signedIn || (await here());
   if (!account) return;
   await serve(account);
   if (signedIn) await catchUp();
-  else isInStep = true;
-  const served = root.querySelector("form:not([data-live-desk]) textarea");
-  if (served && isShownAgain(served)) await showAgain(served);
-  else await show(asked());
+  else isUpToDate = true;
+  const serverField = root.querySelector("form:not([data-live-desk]) textarea");
+  if (serverField && isRejectedForm(serverField)) await openRejectedForm(serverField);
+  else await show(requestedDraft());
   changes.addEventListener("message", redraw);
   addEventListener("popstate", async () => {
-    if (await keepNow()) await show(asked());
-    else history.pushState(null, "", address(open.id));
+    if (await storeNow()) await show(requestedDraft());
+    else history.pushState(null, "", draftUrl(open.id));
   });
   for (const name of ["online", "pageshow"]) addEventListener(name, flush);
-  document.addEventListener("visibilitychange", () => (document.hidden ? keepNow() : flush()));
+  document.addEventListener("visibilitychange", () => (document.hidden ? storeNow() : flush()));
   document.addEventListener("drafts-changed", flush);
-  document.querySelectorAll("[data-new-draft]").forEach((link) => link.addEventListener("click", follows("new")));
+  document.querySelectorAll("[data-new-draft]").forEach((link) => link.addEventListener("click", openOnClick("new")));
 }
 
 // --- leaving the page
 
-/** A form of the page as it came is being sent, with what was typed in it. */
-let isSending = false;
+/** Whether the server's form is being submitted, with the text typed in it. */
+let isFormSubmitted = false;
 
-/** What is not known to be kept does not go with the page unless the person says so. */
-function guard() {
+/** Keeps the page from closing with unstored text unless the person agrees. */
+function guardUnsavedText() {
   const isTooLong = () => field?.isConnected && count(field.value) > LONGEST;
   registerWriter({
-    keep: async () => {
-      // Text typed before this script took over is kept once the script has a field for it.
-      hurry();
-      await beginning;
-      await keepNow();
-      return !isUnsaved();
+    save: async () => {
+      // Text typed before this script started is stored once the editor has taken it over.
+      stopWaiting();
+      await starting;
+      await storeNow();
+      return !hasUnsavedText();
     },
-    isUnkept: isUnsaved,
-    isRefused: () => isUnkept() && keeping.isRefused,
-    isAsked: () => !isLeaving && !isSending && (isUnsaved() || isTooLong()),
+    hasUnsaved: hasUnsavedText,
+    hasFailed: () => hasUnstoredText() && autosave.hasFailed,
+    mustAsk: () => !isSigningOut && !isFormSubmitted && (hasUnsavedText() || isTooLong()),
   });
-  addEventListener("pageshow", () => { isLeaving = isSending = false; });
-  document.addEventListener("leaving", () => { isLeaving = true; });
-  document.addEventListener("submit", ({ target, defaultPrevented }) => { isSending ||= !defaultPrevented && root.contains(target); });
+  addEventListener("pageshow", () => { isSigningOut = isFormSubmitted = false; });
+  document.addEventListener("leaving", () => { isSigningOut = true; });
+  document.addEventListener("submit", ({ target, defaultPrevented }) => { isFormSubmitted ||= !defaultPrevented && root.contains(target); });
 }
 
-/** Where the browser keeps nothing the page works by forms, and says so beside the field. */
-function goOnWithoutStore() {
+/** Without storage the page works with forms, and says so beside the field. */
+function continueWithoutStore() {
   const place = root.querySelector("form:not([data-live-desk]) #draft-count");
   place?.after(element("p", { class: "notice warm", id: "draft-state", role: "status" }, "This browser keeps nothing on this device. Press Save before you leave this page."));
 }
 
-const beginning = root && begin().catch((error) => here().then(() => reportError(error), goOnWithoutStore));
+const starting = root && start().catch((error) => here().then(() => reportError(error), continueWithoutStore));

@@ -1,5 +1,5 @@
-// A page for somebody who is signed in never comes back from the browser's memory: after signing out, going back would
-// show it to whoever comes next. It is hidden before it is put away, and loaded again when it is brought back.
+// Keeps the back/forward cache from showing a signed-in person's page again: after a sign-out, the back button would
+// show it to the next person. The page is hidden before it enters the cache and reloaded when it is restored.
 
 addEventListener("pagehide", (event) => {
   if (event.persisted) document.documentElement.hidden = true;

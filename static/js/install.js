@@ -1,32 +1,32 @@
-// Offers to put the app on the home screen: with a button where the browser has one, in words where it has not (iOS), and
-// not at all once it is there.
+// Offers to install the app: with a button where the browser can ask, with instructions on iOS, and not at all once it
+// is installed.
 
 const card = document.querySelector("[data-install]");
 const button = card?.querySelector("button");
-const inWords = card?.querySelector("[data-in-words]");
+const instructions = card?.querySelector("[data-in-words]");
 const isInstalled = () => matchMedia("(display-mode: standalone)").matches || navigator.standalone === true;
 
-let question = null;
+let installPrompt = null;
 
 function show() {
-  // Only Safari on iOS knows this word.
-  const byHand = navigator.standalone === false;
-  button.hidden = !question;
-  inWords.hidden = Boolean(question) || !byHand;
-  card.hidden = isInstalled() || !(question || byHand);
+  // Only Safari on iOS defines `navigator.standalone`.
+  const isIos = navigator.standalone === false;
+  button.hidden = !installPrompt;
+  instructions.hidden = Boolean(installPrompt) || !isIos;
+  card.hidden = isInstalled() || !(installPrompt || isIos);
 }
 
 if (card) {
   addEventListener("beforeinstallprompt", (event) => {
     event.preventDefault();
-    question = event;
+    installPrompt = event;
     show();
   });
   addEventListener("appinstalled", () => { card.hidden = true; });
   button.addEventListener("click", async () => {
-    const asked = question;
-    question = null;
-    await asked?.prompt();
+    const prompt = installPrompt;
+    installPrompt = null;
+    await prompt?.prompt();
     show();
   });
   show();

@@ -1,81 +1,85 @@
-// Open pages hear at once of what happens to their session. One tab of a browser keeps the stream (/api/events) and tells
-// the others. When the session ends, the page goes to the login, which says why. When a list changes, the page fires
-// `sessions-changed` or `drafts-changed` on the document, and each region that is marked with the event's first word,
-// <section id="…" data-live="sessions">, is fetched again from the page's own address and put in its place.
+// Keeps open pages up to date with server-sent events (/api/events). One tab of the browser reads the stream and passes
+// the events on to the other tabs. When the session ends, the page goes to the login page, which states the reason.
+// When a list changes, the page fires `sessions-changed` or `drafts-changed` on the document. Each region that is
+// marked with the first word of the event, <section id="…" data-live="sessions">, is then fetched again from the page's
+// own address and replaced.
 
 import { hasChanged as zoneHasChanged } from "./zone.js";
-import { either, giveUp } from "./under-way.js";
+import { abortRequests, anySignal } from "./background-requests.js";
 
 const EVENTS = { "sessions-changed": "sessions", "drafts-changed": "drafts" };
-// A stream that says nothing for this long is dead: it beats every 15 s.
-const SILENCE = 40_000;
+// A stream without data for this long is dead: the server sends a heartbeat every 15 s.
+const MAX_SILENCE = 40_000;
 const FIRST_DELAY = 500;
-const LAST_DELAY = 60_000;
-// What another tab has just done to the cookie has arrived after this.
-const SECOND_LOOK = 1_500;
-// A page that came back here this soon after leaving would go round in circles.
-const CIRCLE = 10_000;
+const MAX_DELAY = 60_000;
+// After this time this tab sees a cookie that another tab has just changed.
+const COOKIE_DELAY = 1_500;
+// If the login page sends the browser back within this time, going there again would be a loop.
+const LOOP_TIME = 10_000;
 const { session } = document.documentElement.dataset;
 const unattended = { "X-Unattended": "1" };
 
 const tabs = "BroadcastChannel" in window ? new BroadcastChannel("sessile-live") : null;
 const page = new AbortController();
-let navigating = 0;
+let navigatedAt = 0;
 
 const wait = (time) => new Promise((done) => setTimeout(done, time));
-const gone = () => page.signal.aborted;
+const isGone = () => page.signal.aborted;
 
 // --- leaving
 
-/** The session has ended: nothing is asked for any more, and the page goes to the login, unless it is going already. */
-function leave() {
-  if (gone()) return;
-  giveUp();
+/** The session has ended: abort all requests and go to the login page, unless the page is being left already. */
+function leavePage() {
+  if (isGone()) return;
+  abortRequests();
   page.abort();
   goToLogin();
 }
 
 function goToLogin() {
-  // Somebody has just pressed a link or a button here: where that leads comes first.
-  const isGoing = Date.now() - navigating < 3_000;
-  const rest = CIRCLE - (Date.now() - Number(sessionStorage.getItem("sessile-left")));
-  if (isGoing || rest > 0) {
-    setTimeout(goToLogin, isGoing ? 3_000 : Math.min(rest, CIRCLE));
+  // The person has just followed a link or submitted a form. Let that navigation finish first.
+  const isNavigating = Date.now() - navigatedAt < 3_000;
+  const remaining = LOOP_TIME - (Date.now() - Number(sessionStorage.getItem("sessile-left")));
+  if (isNavigating || remaining > 0) {
+    setTimeout(goToLogin, isNavigating ? 3_000 : Math.min(remaining, LOOP_TIME));
     return;
   }
   sessionStorage.setItem("sessile-left", Date.now());
   location.replace(`/login?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`);
 }
 
-/** Leaves if the session has really ended. A cookie may have changed a moment ago; a fault is no end. */
+/**
+ * Leaves the page if the server confirms that the session has ended. Waits first, because another tab may just have
+ * changed the cookie. A fault of the service is not an end.
+ */
 async function leaveIfEnded() {
-  await wait(SECOND_LOOK);
+  await wait(COOKIE_DELAY);
   const answer = await fetch("/api/session", { headers: unattended, cache: "no-store", redirect: "manual", signal: page.signal });
   const problem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (answer.status === 401 && problem) {
     tabs?.postMessage({ name: "session-ended", of: session });
-    leave();
+    leavePage();
   }
   return answer.ok;
 }
 
-// --- what is told
+// --- events
 
-function hear(name, told) {
-  if (name === "session-ended") leave();
+function handleEvent(name, detail) {
+  if (name === "session-ended") leavePage();
   const kind = EVENTS[name];
   if (!kind) return;
-  document.dispatchEvent(new CustomEvent(name, { detail: told }));
+  document.dispatchEvent(new CustomEvent(name, { detail }));
   refresh(kind);
 }
 
-function tell(name, told = {}) {
-  tabs?.postMessage({ name, told, of: session });
-  hear(name, told);
+function broadcast(name, detail = {}) {
+  tabs?.postMessage({ name, told: detail, of: session });
+  handleEvent(name, detail);
 }
 
-function missed() {
-  for (const name of Object.keys(EVENTS)) tell(name);
+function announceAllChanges() {
+  for (const name of Object.keys(EVENTS)) broadcast(name);
 }
 
 // --- regions
@@ -89,8 +93,8 @@ async function refresh(kind) {
   if (refreshing || document.hidden) return;
   refreshing = true;
   try {
-    while (stale.size > 0 && !gone()) {
-      // Others may have been told at the same time.
+    while (stale.size > 0 && !isGone()) {
+      // Spread the requests: other browsers may have received the event at the same time.
       await wait(Math.random() * 250);
       const kinds = [...stale];
       stale.clear();
@@ -103,7 +107,7 @@ async function refresh(kind) {
       await wait(750);
     }
   } catch {
-    // The next change, or the next look at the page, tries again.
+    // The next change, or the next time the page becomes visible, tries again.
   } finally {
     refreshing = false;
   }
@@ -111,103 +115,103 @@ async function refresh(kind) {
 
 async function fetchRegions(kinds) {
   const answer = await fetch(location.href, { headers: unattended, cache: "no-store", redirect: "manual", signal: page.signal });
-  // A proxy may answer with a page of its own.
+  // A proxy may have answered with its own page.
   if (!answer.ok || !answer.headers.has("X-Request-Id")) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const freshPage = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const kind of kinds) {
     for (const old of document.querySelectorAll(`[data-live~="${kind}"][id]`)) {
-      const young = fresh.getElementById(old.id);
-      if (young && !old.isEqualNode(young) && !isBeingUsed(old)) swap(old, young);
+      const replacement = freshPage.getElementById(old.id);
+      if (replacement && !old.isEqualNode(replacement) && !isBeingUsed(old)) replaceRegion(old, replacement);
     }
   }
 }
 
-/** Whether somebody is writing in it. */
+/** Whether a field in the region has the focus or has been changed. */
 const isBeingUsed = (region) =>
   [...region.querySelectorAll("input:not([type=hidden]), textarea, select")].some(
     (field) => field === document.activeElement || (field.defaultValue ?? field.value) !== field.value,
   );
 
-function swap(old, young) {
+function replaceRegion(old, replacement) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  const place = focused && placeOf(focused, old);
+  const focusPath = focused && focusPathOf(focused, old);
   const open = [...old.querySelectorAll("details[open][id]")].map(({ id }) => id);
   const [x, y] = [scrollX, scrollY];
-  const region = document.importNode(young, true);
+  const region = document.importNode(replacement, true);
   old.replaceWith(region);
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  if (place) find(place, region)?.focus({ preventScroll: true });
+  if (focusPath) findControl(focusPath, region)?.focus({ preventScroll: true });
   scrollTo({ left: x, top: y, behavior: "instant" });
   region.dispatchEvent(new CustomEvent("region-refreshed", { bubbles: true }));
 }
 
-/** How to find a control again: by its id, or else as the n-th of its name. */
-function placeOf(control, region) {
+/** How to find a control in the new region: by its id, otherwise as the n-th element of its name. */
+function focusPathOf(control, region) {
   if (control.id) return { id: control.id };
   const all = [...region.querySelectorAll(control.localName)];
   return { name: control.localName, at: all.indexOf(control) };
 }
 
-const find = ({ id, name, at }, region) => (id ? document.getElementById(id) : region.querySelectorAll(name)[at]);
+const findControl = ({ id, name, at }, region) => (id ? document.getElementById(id) : region.querySelectorAll(name)[at]);
 
 // --- the stream
 
 async function keepListening(signal, startsLate) {
   let delay = FIRST_DELAY;
-  let hasGap = startsLate;
-  while (!signal.aborted && !gone()) {
+  let mayHaveMissed = startsLate;
+  while (!signal.aborted && !isGone()) {
     const opened = performance.now();
     try {
-      await listen(either(signal, page.signal), () => {
-        if (hasGap) missed();
-        hasGap = true;
+      await listen(anySignal(signal, page.signal), () => {
+        if (mayHaveMissed) announceAllChanges();
+        mayHaveMissed = true;
       });
     } catch (error) {
-      // Whatever it was, it is a gap; an abort is our own doing.
-      if (error instanceof TypeError) answered(0);
+      // Any error leaves a gap in the events. An abort comes from this page and is no failure of the service.
+      if (error instanceof TypeError) reportAnswer(0);
     }
-    if (signal.aborted || gone()) return;
+    if (signal.aborted || isGone()) return;
     if (performance.now() - opened > 5_000) delay = FIRST_DELAY;
     await wait(delay / 2 + Math.random() * delay);
-    delay = Math.min(delay * 2, LAST_DELAY);
+    delay = Math.min(delay * 2, MAX_DELAY);
   }
 }
 
-/** How a request that began at `began` went, for whoever shows it; 0 without an answer of ours. */
-const answered = (status, began) => document.dispatchEvent(new CustomEvent("service-answered", { detail: { status, began } }));
+/** Tells state.js how a request sent at `began` was answered; 0 if Sessile did not answer. */
+const reportAnswer = (status, began) => document.dispatchEvent(new CustomEvent("service-answered", { detail: { status, began } }));
 
-/** Reads one stream to its end. */
+/** Reads one stream until it ends. */
 async function listen(signal, onOpen) {
   const silence = new AbortController();
-  let watch = setTimeout(() => silence.abort(), SILENCE);
+  let silenceTimer = setTimeout(() => silence.abort(), MAX_SILENCE);
   const began = performance.now();
   const answer = await fetch("/api/events", {
     headers: { Accept: "text/event-stream" },
     cache: "no-store",
     redirect: "manual",
-    signal: either(signal, silence.signal),
+    signal: anySignal(signal, silence.signal),
   });
   try {
     const type = answer.headers.get("Content-Type") ?? "";
     const isOurs = /^(text\/event-stream|application\/problem\+json)/.test(type);
-    answered(isOurs || answer.status >= 500 ? answer.status : 0, began);
+    reportAnswer(isOurs || answer.status >= 500 ? answer.status : 0, began);
     if (answer.status === 401) await leaveIfEnded();
     if (!answer.ok || !isOurs) return;
     onOpen();
-    let rest = "";
-    for await (const piece of pieces(answer.body)) {
-      clearTimeout(watch);
-      watch = setTimeout(() => silence.abort(), SILENCE);
-      const events = (rest + piece).split("\n\n");
-      rest = events.pop();
-      events.forEach(read);
+    let buffer = "";
+    for await (const chunk of chunks(answer.body)) {
+      clearTimeout(silenceTimer);
+      silenceTimer = setTimeout(() => silence.abort(), MAX_SILENCE);
+      const events = (buffer + chunk).split("\n\n");
+      buffer = events.pop();
+      events.forEach(readEvent);
     }
   } finally {
-    clearTimeout(watch);
+    clearTimeout(silenceTimer);
   }
 }
 
-async function* pieces(body) {
+async function* chunks(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -216,79 +220,85 @@ async function* pieces(body) {
   }
 }
 
-function read(event) {
+function readEvent(event) {
   const fields = Object.fromEntries(event.split("\n").map((line) => line.split(/: ?(.*)/s, 2)));
-  if (fields.event) tell(fields.event, JSON.parse(fields.data || "{}"));
+  if (fields.event) broadcast(fields.event, JSON.parse(fields.data || "{}"));
 }
 
-// --- one stream a browser
+// --- one stream per browser
 
-let leading = false;
-let leaderAnswered = false;
-let stealing = false;
-let queue = new AbortController();
+let isLeader = false;
+let hasLeaderAnswered = false;
+let mustSteal = false;
+let lockRequest = new AbortController();
 
-async function begin() {
-  if (!navigator.locks) return listenWhileSeen();
-  await hold({ ifAvailable: true }, false);
+async function start() {
+  if (!navigator.locks) return listenWhileVisible();
+  await listenWithLock({ ifAvailable: true }, false);
   checkLeader();
-  while (!gone()) {
-    queue = new AbortController();
-    const options = stealing ? { steal: true } : { signal: either(queue.signal, page.signal) };
-    stealing = false;
-    await hold(options, true);
+  while (!isGone()) {
+    lockRequest = new AbortController();
+    const options = mustSteal ? { steal: true } : { signal: anySignal(lockRequest.signal, page.signal) };
+    mustSteal = false;
+    await listenWithLock(options, true);
   }
 }
 
-/** Only a secure context has locks. Without them each tab listens for itself, while it is seen: browsers keep few connections. */
-async function listenWhileSeen() {
-  for (let isLate = false; !gone(); isLate = true) {
+/**
+ * Web Locks need a secure context. Without them each visible tab reads its own stream; hidden tabs read none, because
+ * browsers allow few connections to a host.
+ */
+async function listenWhileVisible() {
+  for (let isLate = false; !isGone(); isLate = true) {
     if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
     const hidden = new AbortController();
     document.addEventListener("visibilitychange", () => hidden.abort(), { once: true });
-    await keepListening(either(hidden.signal, page.signal), isLate);
+    await keepListening(anySignal(hidden.signal, page.signal), isLate);
   }
 }
 
-/** Listens for all tabs while it has the lock. */
-async function hold(options, startsLate) {
+/** Reads the stream for all tabs while this tab holds the lock. */
+async function listenWithLock(options, startsLate) {
   const held = new AbortController();
   try {
     await navigator.locks.request("sessile-live", options, async (lock) => {
       if (!lock) return;
-      leading = true;
-      await keepListening(either(held.signal, page.signal), startsLate);
+      isLeader = true;
+      await keepListening(anySignal(held.signal, page.signal), startsLate);
     });
   } catch {
-    // Another tab took the lock, or this one goes.
+    // Another tab has taken the lock, or this page is being left.
   } finally {
-    leading = false;
+    isLeader = false;
     held.abort();
   }
 }
 
-/** A leader in the background may have been put to sleep with the lock in its hand. */
+/**
+ * The browser may have frozen a background tab that holds the lock. If the leader does not answer, this tab steals the
+ * lock.
+ */
 async function checkLeader() {
-  if (!tabs || !navigator.locks || leading || document.hidden) return;
-  leaderAnswered = false;
+  if (!tabs || !navigator.locks || isLeader || document.hidden) return;
+  hasLeaderAnswered = false;
   tabs.postMessage({ name: "who-leads" });
   await wait(1_000);
-  if (leaderAnswered || leading || document.hidden || gone()) return;
-  stealing = true;
-  queue.abort();
+  if (hasLeaderAnswered || isLeader || document.hidden || isGone()) return;
+  mustSteal = true;
+  lockRequest.abort();
 }
 
 if (tabs) {
   tabs.onmessage = ({ data }) => {
-    if (data.name === "who-leads" && leading) tabs.postMessage({ name: "leader-here" });
-    if (data.name === "leader-here") leaderAnswered = true;
-    // A tab from before the last sign-in hears the end of its own session, which need not be this one's.
+    if (data.name === "who-leads" && isLeader) tabs.postMessage({ name: "leader-here" });
+    if (data.name === "leader-here") hasLeaderAnswered = true;
+    // A tab opened before the last sign-in reports the end of its own session, which may not be this page's session.
     if (data.name === "session-ended" && data.of !== session) leaveIfEnded().catch(() => {});
-    else hear(data.name, data.told);
+    else handleEvent(data.name, data.told);
   };
 }
-addEventListener("beforeunload", () => { navigating = Date.now(); });
-// Whoever signs out here needs not be told of it.
+addEventListener("beforeunload", () => { navigatedAt = Date.now(); });
+// A sign-out on this page needs no event.
 document.addEventListener("leaving", () => page.abort());
 addEventListener("pagehide", () => page.abort());
 document.addEventListener("visibilitychange", () => {
@@ -296,6 +306,6 @@ document.addEventListener("visibilitychange", () => {
   for (const kind of [...stale]) refresh(kind);
   checkLeader();
 });
-// Days and times were written for another zone.
+// The server wrote days and times for another time zone.
 if (zoneHasChanged) refresh("sessions");
-begin();
+start();

@@ -1,12 +1,12 @@
-// One quiet line at the foot of the page, with one button.
+// Shows one line with one button at the foot of the page.
 
 /**
- * Shows `words` and a button that does `act`, in the place of the line that stands there. With a `time` in milliseconds the
- * line goes after it, and the one that stood there before comes back.
+ * Shows `words` and a button that calls `act`, and replaces the line shown before. With `time`, in milliseconds, the
+ * new line disappears after that time and the previous one returns.
  */
 export function offer(words, label, act, time) {
-  const before = document.querySelector(".offer");
-  before?.remove();
+  const previous = document.querySelector(".offer");
+  previous?.remove();
   const line = document.createElement("div");
   line.className = "offer";
   line.setAttribute("role", "status");
@@ -16,23 +16,23 @@ export function offer(words, label, act, time) {
   button.type = "button";
   button.className = "button main";
   button.textContent = label;
-  const end = () => {
+  const remove = () => {
     if (!line.isConnected) return;
     line.remove();
-    if (time && before) document.body.append(before);
+    if (time && previous) document.body.append(previous);
   };
   button.addEventListener("click", () => {
-    end();
+    remove();
     act();
   });
-  // Empty at first, so that it is read out when it is filled.
+  // Insert the empty live region first, so that screen readers announce its content.
   document.body.append(line);
   line.append(text, button);
-  if (time) setTimeout(() => fade(line, end), time);
+  if (time) setTimeout(() => removeWhenIdle(line, remove), time);
 }
 
-/** Ends a line, but not under a finger or the keyboard's focus. */
-function fade(line, end) {
-  if (line.matches(":hover, :focus-within")) setTimeout(() => fade(line, end), 2_000);
-  else end();
+/** Removes a line, but not while the pointer or the keyboard focus is on it. */
+function removeWhenIdle(line, remove) {
+  if (line.matches(":hover, :focus-within")) setTimeout(() => removeWhenIdle(line, remove), 2_000);
+  else remove();
 }

@@ -1,11 +1,11 @@
-// The page without a network: what this browser knows of who was signed in here, and since when. Nothing of it is verified.
+// The offline page: what this browser stored about the person who was signed in, and when. None of it is verified.
 
-import { changes, goodbyes } from "./store.js";
-import { sayGoodbye } from "./goodbye.js";
-import { known, timeLeft } from "./known.js";
-import { confirmLeaving } from "./leaving.js";
+import { changes, pendingSignOuts } from "./store.js";
+import { signOutOffline } from "./offline-sign-out.js";
+import { knownPerson, timeLeft } from "./known-person.js";
+import { confirmSignOut } from "./confirm-sign-out.js";
 import { probe } from "./state.js";
-import { isUnkept } from "./unkept.js";
+import { hasUnsavedText } from "./unsaved-text.js";
 
 const part = (name) => document.querySelector(`[data-part="${name}"]`);
 const parts = ["unknown", "left", "expired", "person"];
@@ -15,9 +15,9 @@ const drafts = document.getElementById("drafts");
 
 let person = null;
 
-async function look() {
-  person = await known();
-  if (!person) return show((await goodbyes()).length > 0 ? "left" : "unknown");
+async function update() {
+  person = await knownPerson();
+  if (!person) return show((await pendingSignOuts()).length > 0 ? "left" : "unknown");
   const left = timeLeft(person);
   if (left === 0) return show("expired");
   draw(left);
@@ -27,15 +27,15 @@ async function look() {
 function show(name) {
   for (const each of parts) part(each).hidden = each !== name;
   const wasHidden = drafts.hidden;
-  // What others draw is of the person too.
+  // The drafts, which drafts.js draws, belong to the person too.
   drafts.hidden = name !== "person";
   part("sign-out").hidden = name !== "person";
-  if (drafts.hidden) empty();
+  if (drafts.hidden) clear();
   else if (wasHidden) changes.dispatchEvent(new MessageEvent("message", { data: {} }));
 }
 
-/** What is not to be seen is not there either. */
-function empty() {
+/** Removes the person's data from the document, so that it is not merely hidden. */
+function clear() {
   part("name").textContent = "";
   part("devices").replaceChildren();
   drafts.replaceChildren();
@@ -45,13 +45,13 @@ new MutationObserver(() => { if (drafts.hidden && drafts.hasChildNodes()) drafts
 
 function draw(left) {
   part("name").textContent = person.name;
-  part("left-time").textContent = inWords(left);
-  asOf(part("as-of"), person.asOf);
-  asOf(part("drafts-as-of"), person.draftsAsOf);
+  part("left-time").textContent = formatDuration(left);
+  setTime(part("as-of"), person.asOf);
+  setTime(part("drafts-as-of"), person.draftsAsOf);
   part("drafts-known").hidden = !person.draftsAsOf;
   part("drafts-unknown").hidden = Boolean(person.draftsAsOf);
   drafts.classList.toggle("not-known", !person.draftsAsOf);
-  asOf(part("devices-as-of"), person.devicesAsOf);
+  setTime(part("devices-as-of"), person.devicesAsOf);
   part("devices").replaceChildren(...(person.devices ?? []).map(row));
   document.dispatchEvent(new Event("region-refreshed"));
 }
@@ -60,16 +60,16 @@ function row(device) {
   const item = part("device").content.cloneNode(true);
   item.querySelector("b").textContent = device.name;
   item.querySelector(".tag").hidden = !device.current;
-  asOf(item.querySelector("time"), device.lastSeen);
+  setTime(item.querySelector("time"), device.lastSeen);
   return item;
 }
 
-function asOf(time, moment) {
+function setTime(time, moment) {
   time.dateTime = moment ?? "";
 }
 
-/** Rounded as the dashboard does it (src/dashboard/pictures.rs), so that both say the same of the same time. */
-function inWords(time) {
+/** Rounds as the dashboard does (`src/pages/dashboard`), so that both show the same text for the same time. */
+function formatDuration(time) {
   const minutes = time / MINUTE;
   const [length, unit] = minutes < 120 ? [1, "minute"] : minutes < 144 * 60 ? [60, "hour"] : [1440, "day"];
   const count = Math.max(1, Math.round(minutes / length));
@@ -78,70 +78,73 @@ function inWords(time) {
 
 async function signOut() {
   const { id, sessionId } = person;
-  if (!(await confirmLeaving(id))) return;
-  await sayGoodbye([sessionId], id);
-  await look();
+  if (!(await confirmSignOut(id))) return;
+  await signOutOffline([sessionId], id);
+  await update();
   part("left").querySelector("h1").focus();
   probe();
 }
 
-/** Whether somebody is writing here: then only they say when the page is loaded again. */
-const isWriting = () => isUnkept() || (document.activeElement?.matches("textarea, input, [contenteditable]") ?? false);
+/** Whether the person is writing on this page. If so, only they decide when it reloads. */
+const isWriting = () => hasUnsavedText() || (document.activeElement?.matches("textarea, input, [contenteditable]") ?? false);
 
-const goOn = () => (location.pathname === "/offline" ? location.replace("/") : location.reload());
+const reload = () => (location.pathname === "/offline" ? location.replace("/") : location.reload());
 
-const AGAIN = "sessile-again";
-const FIRST_WAIT = 20_000;
-const LAST_WAIT = 10 * MINUTE;
+const RELOADS_KEY = "sessile-again";
+const MIN_RELOAD_INTERVAL = 20_000;
+const MAX_RELOAD_INTERVAL = 10 * MINUTE;
 
-/** By itself more and more seldom: a network that comes and goes would load the page over and over. */
-function goOnByItself() {
-  const { at = 0, wait = 0 } = JSON.parse(sessionStorage.getItem(AGAIN) ?? "{}");
+/** Reloads less and less often: on an unstable network the page would otherwise reload over and over. */
+function reloadAutomatically() {
+  const { at = 0, wait = 0 } = JSON.parse(sessionStorage.getItem(RELOADS_KEY) ?? "{}");
   const since = Date.now() - at;
   if (isWriting() || since < wait) return;
-  const next = since > 2 * LAST_WAIT ? FIRST_WAIT : Math.min(Math.max(2 * wait, FIRST_WAIT), LAST_WAIT);
-  sessionStorage.setItem(AGAIN, JSON.stringify({ at: Date.now(), wait: next }));
-  goOn();
+  const next = since > 2 * MAX_RELOAD_INTERVAL ? MIN_RELOAD_INTERVAL : Math.min(Math.max(2 * wait, MIN_RELOAD_INTERVAL), MAX_RELOAD_INTERVAL);
+  sessionStorage.setItem(RELOADS_KEY, JSON.stringify({ at: Date.now(), wait: next }));
+  reload();
 }
 
-/** The page that was asked for may still come. The worker keeps it until it is asked for again; nothing else is tried meanwhile. */
-async function isComing() {
+/**
+ * Shows the requested page if its answer still arrives. The worker holds the answer until this page reloads. Resolves
+ * to whether it arrived; the service is probed only if it did not.
+ */
+async function showLateAnswer() {
   const worker = navigator.serviceWorker?.controller;
   if (!worker) return false;
   const { port1, port2 } = new MessageChannel();
-  const word = await new Promise((done) => {
-    const silent = setTimeout(done, 2_000);
+  const result = await new Promise((resolve) => {
+    const timer = setTimeout(resolve, 2_000);
     port1.onmessage = ({ data }) => {
-      clearTimeout(silent);
-      if (data !== "wait") done(data);
+      clearTimeout(timer);
+      if (data !== "wait") resolve(data);
     };
     worker.postMessage({ name: "awaited" }, [port2]);
   });
-  if (word !== "here") return false;
+  if (result !== "here") return false;
   part("back").hidden = false;
-  if (!isWriting()) goOn();
+  if (!isWriting()) reload();
   return true;
 }
 
 const WORDS = { offline: "You are offline", away: "The service is away" };
 
-/** Says what is wrong, as far as that is known. */
-function name(what) {
-  const words = WORDS[what];
+/** Names the problem, if it is known. */
+function showProblem(problem) {
+  const words = WORDS[problem];
   for (const place of words ? document.querySelectorAll("[data-what]") : []) if (place.textContent !== words) place.textContent = words;
 }
 
 part("sign-out").addEventListener("click", () => signOut().catch(() => {}));
-for (const button of document.querySelectorAll("[data-again]")) button.addEventListener("click", goOn);
+for (const button of document.querySelectorAll("[data-again]")) button.addEventListener("click", reload);
 document.addEventListener("service-state", ({ detail }) => {
-  name(detail);
+  showProblem(detail);
   part("back").hidden = detail !== "ok";
-  if (detail === "ok") goOnByItself();
+  if (detail === "ok") reloadAutomatically();
 });
 changes.addEventListener("message", ({ data }) => {
-  if (data.stores?.some((each) => each === "people" || each === "marks")) look().catch(() => show("unknown"));
+  if (data.stores?.some((each) => each === "people" || each === "marks")) update().catch(() => show("unknown"));
 });
-setInterval(() => look().catch(() => {}), MINUTE);
-look().catch(() => show("unknown"));
-// That this page is shown says that something was wrong a moment ago.
-isComing().catch(() => false).then((comes) => comes || probe());
+setInterval(() => update().catch(() => {}), MINUTE);
+update().catch(() => show("unknown"));
+// This page is shown because a request failed a moment ago, so probe the service.
+showLateAnswer().catch(() => false).then((isShown) => isShown || probe());

@@ -1,50 +1,51 @@
-// What this page knows of who is signed in is kept for the times without a network. Asking for it is no activity.
+// Stores what this page knows about the signed-in person for times without a network, and sends unsent changes. The
+// requests that only read count as unattended, so they do not extend the session.
 
 import { flush, serve } from "./outbox.js";
 import { showSignedOut } from "./signed-out.js";
-import { change, changes, ended, erasures, get, goodbyes, here, read, setHere, waiting } from "./store.js";
-import { heard, standingOf } from "./state.js";
-import { isGivenUp, pauseLeft, underWay } from "./under-way.js";
+import { change, changes, erasedSessions, erasureCount, get, here, pendingSignOuts, read, setHere, waiting } from "./store.js";
+import { recordAnswer, statusOf } from "./state.js";
+import { isSessionEnded, pauseLeft, requestSignal } from "./background-requests.js";
 
-const AT_MOST_EVERY = 60_000;
-/** The header `Date` says whole seconds, and answers take their time. */
-const IN_STEP = 5_000;
+const MIN_INTERVAL = 60_000;
+/** Smaller clock differences do not count: the `Date` header has whole seconds, and answers take time. */
+const CLOCK_TOLERANCE = 5_000;
 const TIMEOUT = 20_000;
-const { session: sessionId, account: shown } = document.documentElement.dataset;
+const { session: sessionId, account: pageAccount } = document.documentElement.dataset;
 
-/** The person whose session this page is of, if that is already known here. */
-async function person() {
+/** The stored person whose session this page belongs to, if there is one. */
+async function knownPerson() {
   const account = await here();
   const known = account && (await get("people", account));
   return known?.sessionId === sessionId ? known : undefined;
 }
 
-/** The server has just shown this page to somebody who is signed in: whoever was about to leave has stayed. */
-let isStaying = false;
+/** The server has made this page for a signed-in person, so a sign-out that was in progress did not happen. */
+let isSignOutCancelled = false;
 
-async function stay() {
-  if (isStaying) return;
-  isStaying = true;
+async function cancelSignOut() {
+  if (isSignOutCancelled) return;
+  isSignOutCancelled = true;
   if ((await get("marks", "leaving"))?.value.sessionId === sessionId) await change("marks", ({ marks }) => marks.delete("leaving"));
 }
 
 async function remember() {
-  await stay();
-  const known = await person();
-  const isFresh = known && Date.now() - Date.parse(known.devicesAsOf ?? 0) < AT_MOST_EVERY;
+  await cancelSignOut();
+  const known = await knownPerson();
+  const isFresh = known && Date.now() - Date.parse(known.devicesAsOf ?? 0) < MIN_INTERVAL;
   if (isFresh) return;
-  // Until it is certain who this is, nobody's data is shown.
-  if (!known && (await here()) !== shown) await setHere(null);
-  const erased = await read(["marks"], (stores) => erasures(stores, shown));
-  const [who, where] = await Promise.all(["/api/session", "/api/devices"].map(ask));
-  if (!who) return;
+  // Show nobody's data until the server has said who is signed in.
+  if (!known && (await here()) !== pageAccount) await setHere(null);
+  const erasuresBefore = await read(["marks"], (stores) => erasureCount(stores, pageAccount));
+  const [sessionAnswer, devicesAnswer] = await Promise.all(["/api/session", "/api/devices"].map(request));
+  if (!sessionAnswer) return;
   const asOf = new Date().toISOString();
-  const { user, session } = who.body;
+  const { user, session } = sessionAnswer.body;
   await change(["people", "marks"], async ({ people, marks }) => {
-    // Who left while the answer was on its way is not remembered again.
-    const goodbyes = (await marks.get("goodbyes"))?.value ?? [];
-    const left = [(await marks.get("leaving"))?.value.sessionId, ...goodbyes, ...(await ended({ marks }))];
-    if (left.includes(session.id) || erased !== (await erasures({ marks }, shown))) return;
+    // Store nothing about a person who has signed out meanwhile.
+    const pending = (await marks.get("goodbyes"))?.value ?? [];
+    const signedOut = [(await marks.get("leaving"))?.value.sessionId, ...pending, ...(await erasedSessions({ marks }))];
+    if (signedOut.includes(session.id) || erasuresBefore !== (await erasureCount({ marks }, pageAccount))) return;
     const before = await people.get(user.id);
     await people.put({
       ...before,
@@ -56,69 +57,72 @@ async function remember() {
       expiresAt: session.expiresAt,
       absoluteExpiresAt: session.absoluteExpiresAt,
       asOf,
-      ahead: who.ahead,
-      devices: where ? where.body.devices.map(({ id, name, lastSeen, current, client, sessions }) => ({ id, name, lastSeen, current, client, sessions })) : before?.devices,
-      devicesAsOf: where ? asOf : before?.devicesAsOf,
+      ahead: sessionAnswer.ahead,
+      devices: devicesAnswer ? devicesAnswer.body.devices.map(({ id, name, lastSeen, current, client, sessions }) => ({ id, name, lastSeen, current, client, sessions })) : before?.devices,
+      devicesAsOf: devicesAnswer ? asOf : before?.devicesAsOf,
     });
     await marks.put({ name: "here", value: user.id });
   });
 }
 
-/** What is answered, and by how much the server's clock is ahead of this device's. */
-async function ask(address) {
+/** The body of an answer, and the milliseconds by which the server's clock is ahead of this device's. */
+async function request(address) {
   if (pauseLeft() > 0) return undefined;
   const began = performance.now();
   try {
-    const quietly = { headers: { "X-Unattended": "1" }, cache: "no-store", redirect: "manual", signal: underWay(TIMEOUT) };
-    const answer = await fetch(address, quietly);
-    heard(standingOf(answer), began);
+    const options = { headers: { "X-Unattended": "1" }, cache: "no-store", redirect: "manual", signal: requestSignal(TIMEOUT) };
+    const answer = await fetch(address, options);
+    recordAnswer(statusOf(answer), began);
     if (!answer.ok) return undefined;
     const body = await answer.json();
     const ahead = Date.parse(answer.headers.get("Date")) - Date.now();
-    return { body, ahead: Math.abs(ahead) > IN_STEP ? ahead : 0 };
+    return { body, ahead: Math.abs(ahead) > CLOCK_TOLERANCE ? ahead : 0 };
   } catch {
-    if (pauseLeft() === 0) heard(0, began);
+    if (pauseLeft() === 0) recordAnswer(0, began);
     return undefined;
   }
 }
 
-/** What was written here before, and not sent, is sent from whatever page comes first; what is new comes with it, now and then. */
-let exchanged = 0;
+/** When this page last synchronized the outbox. */
+let synchronizedAt = 0;
 
-async function exchange() {
-  const known = await person();
-  if (!known || isGivenUp()) return;
-  const isFresh = Date.now() - Math.max(exchanged, Date.parse(known.draftsAsOf ?? 0)) < AT_MOST_EVERY;
+/** Sends unsent changes, from whichever page is opened first. Without unsent changes, fetches new ones now and then. */
+async function synchronize() {
+  const known = await knownPerson();
+  if (!known || isSessionEnded()) return;
+  const isFresh = Date.now() - Math.max(synchronizedAt, Date.parse(known.draftsAsOf ?? 0)) < MIN_INTERVAL;
   if (isFresh && (await waiting(known.id)) === 0) return;
-  exchanged = Date.now();
+  synchronizedAt = Date.now();
   await serve(known.id);
   flush();
 }
 
-async function begin() {
-  // It was signed out here without a network, and no worker has finished that: this page does, and shows nothing meanwhile.
-  if ((await goodbyes()).includes(sessionId)) return showSignedOut();
+async function update() {
+  // This session was signed out offline, and no worker has finished that. This page finishes it, and shows nothing
+  // meanwhile.
+  if ((await pendingSignOuts()).includes(sessionId)) return showSignedOut();
   await remember();
-  await exchange();
+  await synchronize();
 }
 
-const quietlyRemember = () => begin().catch(() => {});
+const updateQuietly = () => update().catch(() => {});
 
-quietlyRemember();
-document.addEventListener("sessions-changed", quietlyRemember);
-document.addEventListener("visibilitychange", () => document.hidden || quietlyRemember());
-addEventListener("online", quietlyRemember);
+updateQuietly();
+document.addEventListener("sessions-changed", updateQuietly);
+document.addEventListener("visibilitychange", () => document.hidden || updateQuietly());
+addEventListener("online", updateQuietly);
 
-let wasKnown = false;
+let wasStored = false;
 
-/** Whether a page of this browser has signed out without a network whoever this page is of, also by another id of the session. */
-async function isLeft() {
-  const [owed, isKnown] = [await goodbyes(), Boolean(await get("people", shown))];
-  wasKnown ||= isKnown;
-  return owed.includes(sessionId) || (owed.length > 0 && wasKnown && !isKnown);
+/**
+ * Whether a page of this browser has signed out this page's person offline, possibly under a newer id of the session.
+ */
+async function isSignedOut() {
+  const [pending, isStored] = [await pendingSignOuts(), Boolean(await get("people", pageAccount))];
+  wasStored ||= isStored;
+  return pending.includes(sessionId) || (pending.length > 0 && wasStored && !isStored);
 }
 
 changes.addEventListener("message", async ({ data }) => {
-  // Then this one shows nothing any more either.
-  if (data.stores?.includes("marks") && (await isLeft())) showSignedOut();
+  if (data.stores?.includes("marks") && (await isSignedOut())) showSignedOut();
 });

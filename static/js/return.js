@@ -1,4 +1,4 @@
-// The page that says that the service is away: it loads the wanted page again when the service answers.
+// Reloads the "service unavailable" page when the service answers again.
 
 document.addEventListener("service-state", ({ detail }) => {
   if (detail === "ok") location.reload();

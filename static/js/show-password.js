@@ -1,12 +1,12 @@
-// A button beside each password shows what was typed; without scripts it stays hidden.
-for (const place of document.querySelectorAll("[data-show-password]")) {
-  const input = place.querySelector("input");
-  const button = place.querySelector("button");
-  const word = place.querySelector("[data-word]");
+// Shows and hides the password in each field. Without scripts the button stays hidden.
+for (const wrapper of document.querySelectorAll("[data-show-password]")) {
+  const input = wrapper.querySelector("input");
+  const button = wrapper.querySelector("button");
+  const label = wrapper.querySelector("[data-word]");
 
   const show = (shown) => {
     input.type = shown ? "text" : "password";
-    word.textContent = shown ? "Hide" : "Show";
+    label.textContent = shown ? "Hide" : "Show";
   };
 
   button.hidden = false;
@@ -14,6 +14,6 @@ for (const place of document.querySelectorAll("[data-show-password]")) {
     show(input.type === "password");
     input.focus();
   });
-  // Browsers offer to save only what is sent from a password field.
+  // Browsers offer to save a password only if it is submitted from a password field.
   input.form.addEventListener("submit", () => show(false));
 }

@@ -1,12 +1,12 @@
-// Signing out takes what this browser knows of the person with it. What has not been sent is named first. All that it needs
-// is here before the button is pressed: without a network and a worker nothing more can be loaded.
+// Signs out and erases what this browser stores about the person. Unsent changes are named first. Everything this needs
+// is loaded before the button is pressed: without a network and a worker nothing can be loaded later.
 
-import { sayGoodbye } from "./goodbye.js";
-import { confirmLeaving } from "./leaving.js";
+import { signOutOffline } from "./offline-sign-out.js";
+import { confirmSignOut } from "./confirm-sign-out.js";
 import { flush, serve } from "./outbox.js";
 import { showSignedOut } from "./signed-out.js";
 import { change, forget, get, here, waiting } from "./store.js";
-import { keepWriting } from "./unkept.js";
+import { saveWriting } from "./unsaved-text.js";
 
 const TIMEOUT = 10_000;
 
@@ -15,48 +15,52 @@ for (const form of document.querySelectorAll('form[action="/logout"]')) {
     event.preventDefault();
     const button = form.querySelector("button");
     if (button.disabled) return;
-    leave(form, button).catch(() => form.submit());
+    signOut(form, button).catch(() => form.submit());
   });
 }
 
-async function leave(form, button) {
-  const { account: shown, session } = document.documentElement.dataset;
-  const account = shown ?? (await here().catch(() => undefined));
-  const busy = say(button, "Signing out");
-  const isAsked = account && (!(await keepWriting()) || (await isUnsent(account)));
-  const isStaying = isAsked && !(await confirmLeaving(account));
-  if (isStaying) return busy.over();
-  // Another tab may have got the session a new id since this page was shown, or this page one that is not known yet.
-  const known = account && (await get("people", account).catch(() => undefined))?.sessionId;
-  const ids = [...new Set([session, known])].filter(Boolean);
+async function signOut(form, button) {
+  const { account: pageAccount, session } = document.documentElement.dataset;
+  const account = pageAccount ?? (await here().catch(() => undefined));
+  const busy = setBusy(button, "Signing out");
+  const mustAsk = account && (!(await saveWriting()) || (await isUnsent(account)));
+  const isCancelled = mustAsk && !(await confirmSignOut(account));
+  if (isCancelled) return busy.end();
+  // The session may have a newer id than this page knows: another tab, or a request of this page, may have rotated it.
+  const storedSession = account && (await get("people", account).catch(() => undefined))?.sessionId;
+  const ids = [...new Set([session, storedSession])].filter(Boolean);
   document.dispatchEvent(new Event("leaving"));
-  // Should this page be gone before it is done, the next one does it. Where there is no room for that, it goes without.
-  const mark = { name: "leaving", value: { account, sessionId: known ?? session, at: new Date().toISOString() } };
+  // If this page closes before the sign-out is done, the next page completes it. If there is no room for the mark, go
+  // on without it.
+  const mark = { name: "leaving", value: { account, sessionId: storedSession ?? session, at: new Date().toISOString() } };
   if (account) await change("marks", ({ marks }) => marks.put(mark)).catch(() => {});
-  const came = await send(form);
-  if (came === "question") {
+  const outcome = await submitSignOut(form);
+  if (outcome === "question") {
     await change("marks", ({ marks }) => marks.delete("leaving")).catch(() => {});
     return form.submit();
   }
-  if (came === "done" || ids.length === 0) {
+  if (outcome === "done" || ids.length === 0) {
     if (account) await forget(account).catch(() => {});
-    return came === "done" ? location.replace("/login") : form.submit();
+    return outcome === "done" ? location.replace("/login") : form.submit();
   }
-  await sayGoodbye(ids, account);
+  await signOutOffline(ids, account);
   await showSignedOut();
 }
 
-/** Whether something of the account is not sent, after a try. */
+/** Whether the account has unsent changes after an attempt to send them. */
 async function isUnsent(account) {
-  // What cannot be read cannot be named.
+  // If the store cannot be read, its changes cannot be named.
   if ((await waiting(account).catch(() => 0)) === 0) return false;
   await serve(account);
-  await Promise.race([flush(), new Promise((late) => { setTimeout(late, 3_000); })]);
+  await Promise.race([flush(), new Promise((resolve) => { setTimeout(resolve, 3_000); })]);
   return (await waiting(account)) > 0;
 }
 
-/** "done"; "question" if the server wants to ask first; else undefined: nobody can tell. */
-async function send(form) {
+/**
+ * Resolves to "done"; to "question" if the server asks the person something first; or to undefined if the result is
+ * unknown.
+ */
+async function submitSignOut(form) {
   try {
     const body = new URLSearchParams(new FormData(form));
     const answer = await fetch(form.action, { method: "POST", body, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
@@ -68,24 +72,24 @@ async function send(form) {
 }
 
 /**
- * Where a redirect leads is not to be seen: it may be that of a proxy which wants a sign-in of its own. Our login shows itself
- * only to who is not signed in any more.
+ * Scripts cannot see where a redirect leads; it may be a proxy's own sign-in. Only a signed-out browser gets the login
+ * page with status 200.
  */
 async function isSignedOut() {
-  const how = { headers: { "X-Unattended": "1" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) };
-  const answer = await fetch("/login", how);
+  const options = { headers: { "X-Unattended": "1" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) };
+  const answer = await fetch("/login", options);
   return answer.status === 200 && answer.headers.has("X-Request-Id");
 }
 
-/** The button says what is going on, and cannot be pressed again meanwhile. */
-function say(button, words) {
-  const place = button.querySelector("span") ?? button;
-  const before = place.textContent;
-  place.textContent = words;
+/** Shows progress on the button and disables it. */
+function setBusy(button, words) {
+  const label = button.querySelector("span") ?? button;
+  const previous = label.textContent;
+  label.textContent = words;
   button.disabled = true;
   return {
-    over() {
-      place.textContent = before;
+    end() {
+      label.textContent = previous;
       button.disabled = false;
       button.focus();
     },

@@ -1,20 +1,20 @@
-// What a page becomes when somebody has signed out of it without a network. Where a worker is installed, the page without a
-// network says so; elsewhere (a plain-http address, a browser that allows no workers) nothing could show another page, so
-// this one shows it itself, and finishes the sign-out on the server as soon as that can be reached.
+// Replaces a page after an offline sign-out. Where a worker is installed, the offline page takes over. Elsewhere (a
+// plain-http address, a browser without workers) no other page can be loaded. There this script draws a page of its own
+// and finishes the sign-out on the server as soon as it can be reached.
 
-import { carryOut } from "./goodbye.js";
+import { finishSignOuts } from "./offline-sign-out.js";
 import { probe } from "./state.js";
 
 const FIRST_DELAY = 3_000;
-const LAST_DELAY = 60_000;
+const MAX_DELAY = 60_000;
 
 let isShown = false;
 let delay = FIRST_DELAY;
 let timer;
 
 export async function showSignedOut() {
-  const known = await navigator.serviceWorker?.getRegistration().catch(() => undefined);
-  if (known?.active) return location.replace("/offline");
+  const registration = await navigator.serviceWorker?.getRegistration().catch(() => undefined);
+  if (registration?.active) return location.replace("/offline");
   if (isShown) return;
   isShown = true;
   draw();
@@ -48,12 +48,12 @@ function draw() {
   head.focus();
 }
 
-/** Ends the session on the server; until that is done it is tried again, more and more seldom. */
+/** Ends the session on the server. Retries less and less often until that is done. */
 async function finish() {
   clearTimeout(timer);
-  const came = await carryOut().catch(() => "offline");
-  if (came === "done") return location.replace("/login");
+  const outcome = await finishSignOuts().catch(() => "offline");
+  if (outcome === "done") return location.replace("/login");
   clearTimeout(timer);
   timer = setTimeout(finish, delay);
-  delay = Math.min(delay * 2, LAST_DELAY);
+  delay = Math.min(delay * 2, MAX_DELAY);
 }

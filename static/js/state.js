@@ -1,84 +1,86 @@
-// The dot and the word on every page: whether what is shown and written here has reached the server. Other scripts tell it how
-// their requests went (`heard`); while something is wrong it asks by itself now and then.
+// The status indicator on every page: whether the service can be reached and whether changes made here have been sent.
+// Other scripts report the results of their requests (`recordAnswer`). While something is wrong, this script probes the
+// service from time to time.
 
 import { all, changes, here } from "./store.js";
-import { isRefused } from "./unkept.js";
+import { hasStoreFailed } from "./unsaved-text.js";
 
 const FIRST_DELAY = 3_000;
-const LAST_DELAY = 60_000;
+const MAX_DELAY = 60_000;
 
-const place = document.querySelector("[data-state]");
-// The page without a network begins with what made it appear, a page that says what is wrong with that.
-let service = place?.dataset.state === "offline" ? "offline" : wasAway() ? "away" : "ok";
+const indicator = document.querySelector("[data-state]");
+// The offline page starts in the state "offline", and a page that answers with a server error in "away".
+let service = indicator?.dataset.state === "offline" ? "offline" : wasServerError() ? "away" : "ok";
 let waiting = 0;
 let aside = 0;
 let isSomebody = false;
-/** What the outbox says of its last try. */
+/** The result of the outbox's last attempt, see outbox-sync.js. */
 let standing = "saved";
-/** When that was asked for of which `service` is the answer. */
+/** When the request was sent whose answer decided `service` (performance.now). */
 let asOf = 0;
 let delay = FIRST_DELAY;
 let timer;
-let isAsked = false;
+let isPersistenceRequested = false;
 
-function wasAway() {
+function wasServerError() {
   return performance.getEntriesByType("navigation")[0]?.responseStatus >= 500;
 }
 
 /**
- * The status of an answer to a call of ours, or 0 if somebody else gave it: a network that wants a sign-in of its own answers
- * everything, with a page.
+ * The status of an answer from Sessile, or 0 if something else answered: a network with its own sign-in page answers
+ * every request with that page.
  */
-export function standingOf(answer) {
+export function statusOf(answer) {
   const isOurs = /^application\/(problem\+)?json/.test(answer.headers.get("Content-Type") ?? "");
   return isOurs || answer.status >= 500 ? answer.status : 0;
 }
 
 /**
- * How a request that began at `began` (performance.now) was answered: its status, or 0 if it was not. A state that changes is
- * told as `service-state`. Answers arrive in any order: an older request that contradicts newer news is a reason to ask.
+ * Records the status of the answer to a request sent at `began` (performance.now), or 0 if there was none. A change of
+ * state is announced as `service-state`. Answers arrive in any order: if an older request contradicts a newer answer,
+ * the service is probed.
  */
-export function heard(status, began = performance.now()) {
-  const told = status === 0 ? "offline" : status >= 500 ? "away" : "ok";
+export function recordAnswer(status, began = performance.now()) {
+  const result = status === 0 ? "offline" : status >= 500 ? "away" : "ok";
   if (began >= asOf) {
     asOf = began;
-    set(told);
-  } else if (told !== service) {
+    setService(result);
+  } else if (result !== service) {
     probe();
   }
 }
 
-function set(news) {
-  const changed = news !== service;
-  service = news;
+function setService(state) {
+  const changed = state !== service;
+  service = state;
   clearTimeout(timer);
   if (service === "ok") {
     delay = FIRST_DELAY;
   } else {
     timer = setTimeout(probe, delay * (0.75 + Math.random() / 2));
-    delay = Math.min(delay * 2, LAST_DELAY);
+    delay = Math.min(delay * 2, MAX_DELAY);
   }
   show();
   if (changed) document.dispatchEvent(new CustomEvent("service-state", { detail: service }));
 }
 
-/** Asks whether the service is there, whatever the browser believes of the network. */
+/** Probes the service, whatever the browser says about the network. */
 export async function probe() {
   clearTimeout(timer);
   const began = performance.now();
   try {
-    // With cookies: a proxy before the service may let nobody through without its own.
-    const how = { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(10_000) };
-    heard(standingOf(await fetch("/readyz", how)), began);
+    // Send cookies: a proxy in front of the service may reject requests without its own cookie.
+    const options = { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(10_000) };
+    recordAnswer(statusOf(await fetch("/readyz", options)), began);
   } catch {
-    heard(0, began);
+    recordAnswer(0, began);
   }
 }
 
-/** What the browser says of the network holds from now on, whatever is still on its way. */
+/** The browser reports that the network is gone. That overrides the answers to requests already sent. */
 function goOffline() {
   asOf = performance.now();
-  set("offline");
+  setService("offline");
 }
 
 const changesOf = (count) => `${count} ${count === 1 ? "change" : "changes"}`;
@@ -89,19 +91,19 @@ function words() {
   if (service === "away") return ["away", `The service is away${rest}`];
   if (waiting > 0 && standing === "signed-out") return ["aside", `Signed out${rest}`];
   if (waiting > 0 && standing === "somebody-else") return ["aside", `Somebody else is signed in${rest}`];
-  if (isRefused()) return ["aside", "Not kept on this device"];
+  if (hasStoreFailed()) return ["aside", "Not kept on this device"];
   if (waiting > 0) return ["saving", "Saving"];
   if (aside > 0) return ["aside", `${changesOf(aside)} not saved`];
   return ["ok", isSomebody ? "Online, saved" : "Online"];
 }
 
 function show() {
-  if (!place) return;
+  if (!indicator) return;
   const [state, text] = words();
-  place.dataset.state = state;
-  const word = place.querySelector("[data-words]");
-  // Where a draft is open, its own line says each time that it is saved: once is enough.
-  place.setAttribute("aria-live", document.getElementById("draft-state") ? "off" : "polite");
+  indicator.dataset.state = state;
+  const word = indicator.querySelector("[data-words]");
+  // An open draft announces in its own line that it is saved. Once is enough.
+  indicator.setAttribute("aria-live", document.getElementById("draft-state") ? "off" : "polite");
   if (word.textContent !== text) word.textContent = text;
 }
 
@@ -116,22 +118,22 @@ async function count() {
     waiting = aside = 0;
   }
   show();
-  keep();
+  requestPersistence();
 }
 
-/** What is only here and cannot be sent now should not go when the device needs room. */
-function keep() {
-  if (isAsked || waiting + aside === 0 || (service === "ok" && aside === 0)) return;
-  isAsked = true;
+/** Asks the browser not to delete unsent changes when the device runs out of space. */
+function requestPersistence() {
+  if (isPersistenceRequested || waiting + aside === 0 || (service === "ok" && aside === 0)) return;
+  isPersistenceRequested = true;
   navigator.storage?.persist?.().catch(() => {});
 }
 
 addEventListener("online", () => probe());
 addEventListener("offline", goOffline);
 document.addEventListener("visibilitychange", () => document.hidden || service === "ok" || probe());
-document.addEventListener("service-answered", ({ detail }) => heard(detail.status, detail.began));
+document.addEventListener("service-answered", ({ detail }) => recordAnswer(detail.status, detail.began));
 document.addEventListener("writing-changed", show);
-document.addEventListener("service-state", keep);
+document.addEventListener("service-state", requestPersistence);
 changes.addEventListener("message", ({ data }) => {
   if (data.standing) {
     standing = data.standing;
@@ -139,6 +141,6 @@ changes.addEventListener("message", ({ data }) => {
   }
   if (data.stores?.some((name) => name === "outbox" || name === "marks")) count();
 });
-set(service);
+setService(service);
 if (service === "ok" && !navigator.onLine) probe();
 count();

@@ -1,40 +1,46 @@
-// What this browser keeps of the people who sign in here: IndexedDB `sessile`, by account. Pages and the worker share it.
+// What this browser stores about the people who sign in here: the IndexedDB database `sessile`. Pages and the worker share
+// it. Its object stores:
 //   people  { id, name, email, sessionId, deviceId, expiresAt, absoluteExpiresAt, asOf, ahead, devices, devicesAsOf, revision,
-//             draftsAsOf, known? }; `ahead`: by how many milliseconds the server's clock is ahead of this device's;
-//             `known`: ids of drafts, while a list that replaces all others arrives in portions
+//             draftsAsOf, known?, restored? }
+//           `ahead`: milliseconds by which the server's clock is ahead of this device's
+//           `known`: while a complete list of drafts arrives in portions, the draft ids received so far
+//           `restored`: the server has lost changes and sends a complete list; see outbox-sync.js
 //   drafts  { account, id, text, version, updatedAt, updatedOn, conflictOf?, deleted? }
-//   outbox  { seq, account, op, state: "waiting" | "sent" | "aside", problem? }, in the order in which it was done
-//   marks   { name: "here", value: account }, { name: "goodbyes", value: [session id] },
-//           { name: "leaving", value: { account, sessionId, at } } while a sign-out is on its way,
-//           { name: "builds", value: { now, before } } for the worker,
-//           { name: "erasures", value: { account: how often its data was erased here } }, { name: "ended", value: [session id] },
-//           { name: "notBefore", value: the moment before which the service wants to hear nothing },
-//           { name: "lease …", value: { by, until } } for work that one page does at a time, where the browser has no locks
-// Nothing of it leaves the device but what the outbox sends, as the person who wrote it.
+//   outbox  { seq, account, op, state: "waiting" | "sent" | "aside", problem? }, in the order in which people made the changes
+//   marks   { name, value }
+//           "here": the account whose data pages may show
+//           "goodbyes": [session id], pending sign-outs: sessions that the server must still end
+//           "leaving": { account, sessionId, at }, while a sign-out is in progress
+//           "builds": { now, before }, the caches of the worker's current and previous build
+//           "erasures": { account: how often its data was erased on this device }
+//           "ended": [session id], the last sessions whose data was erased on this device
+//           "notBefore": the time before which the service wants no requests, from `Retry-After`
+//           "lease …": { by, until }, a lock where the browser lacks Web Locks
+// Only the operations in the outbox leave the device, and only in the name of the person who wrote them.
 
 const NAME = "sessile";
 const VERSION = 1;
 const STORES = ["people", "drafts", "outbox", "marks"];
 
-/** Told after each change, in this page too: `{ stores: [name] }`. */
+/** Receives a message after each change, also of this page: `{ stores: [name] }`. */
 export const changes = "BroadcastChannel" in globalThis ? new BroadcastChannel("sessile-store") : new EventTarget();
 
-function tell(stores) {
+function announce(stores) {
   const data = { stores };
   changes.postMessage?.(data);
-  // A channel does not speak to who posts.
+  // A BroadcastChannel does not deliver to the page that posts.
   changes.dispatchEvent(new MessageEvent("message", { data }));
 }
 
 let opened = null;
 
-/** The database, made if it is not there. Rejects where the browser keeps nothing. */
+/** Opens the database, and creates it if needed. Rejects where the browser has no storage. */
 export function open() {
-  opened ??= new Promise((done, failed) => {
+  opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => make(request.result);
-    request.onsuccess = () => done(watched(request.result));
-    request.onerror = () => failed(request.error);
+    request.onupgradeneeded = () => createStores(request.result);
+    request.onsuccess = () => resolve(reopenWhenClosed(request.result));
+    request.onerror = () => reject(request.error);
   }).catch((error) => {
     opened = null;
     throw error;
@@ -42,15 +48,15 @@ export function open() {
   return opened;
 }
 
-function make(database) {
+function createStores(database) {
   database.createObjectStore("people", { keyPath: "id" });
   database.createObjectStore("drafts", { keyPath: ["account", "id"] });
   database.createObjectStore("outbox", { keyPath: "seq", autoIncrement: true }).createIndex("account", "account");
   database.createObjectStore("marks", { keyPath: "name" });
 }
 
-/** A newer page may change the database, and the browser may take it away: the next use opens it again. */
-function watched(database) {
+/** A newer page may upgrade the database, or the browser may close it. The next use opens it again. */
+function reopenWhenClosed(database) {
   database.onversionchange = () => {
     database.close();
     opened = null;
@@ -59,19 +65,19 @@ function watched(database) {
   return database;
 }
 
-const answer = (request) =>
-  new Promise((done, failed) => {
-    request.onsuccess = () => done(request.result);
-    request.onerror = () => failed(request.error);
+const resultOf = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
   });
 
-/** A store of a transaction, its requests as promises. */
-const speaking = (store) => ({
-  get: (key) => answer(store.get(key)),
-  put: (row) => answer(store.put(row)),
-  add: (row) => answer(store.add(row)),
-  delete: (key) => answer(store.delete(key)),
-  all: (account) => answer(rows(store, account)),
+/** An object store of a transaction, with promises for requests. */
+const asPromises = (store) => ({
+  get: (key) => resultOf(store.get(key)),
+  put: (row) => resultOf(store.put(row)),
+  add: (row) => resultOf(store.add(row)),
+  delete: (key) => resultOf(store.delete(key)),
+  all: (account) => resultOf(rows(store, account)),
 });
 
 function rows(store, account) {
@@ -80,17 +86,20 @@ function rows(store, account) {
   return store.getAll(store.name === "drafts" ? IDBKeyRange.bound([account], [account, []]) : account);
 }
 
-/** Runs `work({ name: store })` in one transaction, which is done when this is; it may wait for nothing but the stores. */
+/**
+ * Runs `work({ name: store })` in one transaction and waits until it has committed. `work` may wait for nothing but
+ * these stores.
+ */
 async function transact(names, mode, work) {
   const database = await open();
   const transaction = database.transaction(names, mode, { durability: "strict" });
-  const finished = new Promise((done, failed) => {
-    transaction.oncomplete = done;
-    transaction.onabort = () => failed(transaction.error ?? new Error("what was to be kept was not kept"));
+  const finished = new Promise((resolve, reject) => {
+    transaction.oncomplete = resolve;
+    transaction.onabort = () => reject(transaction.error ?? new Error("the transaction was aborted"));
   });
-  // Whoever waits for the work hears of it there.
+  // The caller gets this error from `await finished` or from `work`; do not report it as unhandled too.
   finished.catch(() => {});
-  const stores = Object.fromEntries(names.map((name) => [name, speaking(transaction.objectStore(name))]));
+  const stores = Object.fromEntries(names.map((name) => [name, asPromises(transaction.objectStore(name))]));
   try {
     const result = await work(stores);
     await finished;
@@ -99,115 +108,135 @@ async function transact(names, mode, work) {
     try {
       transaction.abort();
     } catch {
-      // It is over already.
+      // The transaction has ended already.
     }
     throw error;
   }
 }
 
-/** Runs `work` over `stores` (names) as they stand at one moment. */
+/** Runs `work` in one read-only transaction over `stores` (names). */
 export const read = (stores, work) => transact(stores, "readonly", work);
 
-/** One row, or undefined. */
+/** Reads one row, or undefined. */
 export const get = (store, key) => transact([store], "readonly", (stores) => stores[store].get(key));
 
-/** All rows, or those of an account, in the order of their keys. */
+/** Reads all rows, or those of an account, in key order. */
 export const all = (store, account) => transact([store], "readonly", (stores) => stores[store].all(account));
 
-/** Runs `work({ drafts, outbox, … })` over `stores` (names) in one transaction: all of it happens, or nothing. */
+/** Runs `work({ drafts, outbox, … })` in one writing transaction over `stores` (names), then announces the change. */
 export async function change(stores, work) {
   const names = [stores].flat();
   const result = await transact(names, "readwrite", work);
-  tell(names);
+  announce(names);
   return result;
 }
 
-/** Whose data pages here may show: an account's id, or null. */
+/** The account whose data pages of this browser may show: its id, or null. */
 export const here = async () => (await get("marks", "here"))?.value ?? null;
 
-/** Nobody's takes no room: it has to work on a device that is full. */
+/**
+ * Sets the account whose data pages may show. For null the mark is deleted, because a delete works even when the device
+ * is full.
+ */
 export const setHere = (account) =>
   change("marks", ({ marks }) => (account ? marks.put({ name: "here", value: account }) : marks.delete("here")));
 
-/** Removes everything of an account, what it has not sent too, even where there is no room left to write anything. */
+/** Removes all data of an account, including unsent changes. On a full device it only deletes, and writes no marks. */
 export const forget = (account) =>
-  change(STORES, (stores) => erase(stores, account)).catch(() => change(STORES, (stores) => empty(stores, account)));
+  change(STORES, (stores) => eraseAccount(stores, account)).catch(() => change(STORES, (stores) => deleteRows(stores, account)));
 
-async function empty({ people, drafts, outbox, marks }, account) {
+async function deleteRows({ people, drafts, outbox, marks }, account) {
   await people.delete(account);
   for (const draft of await drafts.all(account)) await drafts.delete([account, draft.id]);
   for (const { seq } of await outbox.all(account)) await outbox.delete(seq);
   if ((await marks.get("here"))?.value === account) await marks.delete("here");
 }
 
-async function erase(stores, account) {
+async function eraseAccount(stores, account) {
   const { people, marks } = stores;
   const { dataset } = globalThis.document?.documentElement ?? { dataset: {} };
   const sessions = [(await people.get(account))?.sessionId, dataset.account === account ? dataset.session : undefined];
-  await empty(stores, account);
+  await deleteRows(stores, account);
   try {
     const counts = (await marks.get("erasures"))?.value;
-    await marks.put({ name: "erasures", value: { ...counts, [account]: (await erasures({ marks }, account)) + 1 } });
-    await noteEnded({ marks }, sessions.filter(Boolean));
+    await marks.put({ name: "erasures", value: { ...counts, [account]: (await erasureCount({ marks }, account)) + 1 } });
+    await noteErased({ marks }, sessions.filter(Boolean));
   } catch {
-    // What is erased is erased. Where there is no room for a mark, nothing of it can be put away again either.
+    // The data is erased in any case. If there is no room for a mark, there is no room to store the data again either.
   }
 }
 
-/** How often an account's data was erased. What was asked for or begun before then is not kept after it. */
-export const erasures = async ({ marks }, account) => (await marks.get("erasures"))?.value[account] ?? 0;
+/**
+ * How often an account's data was erased on this device. Work that began before an erasure must store nothing after it.
+ */
+export const erasureCount = async ({ marks }, account) => (await marks.get("erasures"))?.value[account] ?? 0;
 
-/** The last sessions whose data was erased here: a page of one of them keeps nothing any more, whenever it began. */
-export const ended = async ({ marks }) => (await marks.get("ended"))?.value ?? [];
+/**
+ * The last sessions whose data was erased on this device. A page of such a session may store nothing, whenever it was
+ * opened.
+ */
+export const erasedSessions = async ({ marks }) => (await marks.get("ended"))?.value ?? [];
 
-async function noteEnded({ marks }, sessions) {
-  const known = (await ended({ marks })).filter((each) => !sessions.includes(each));
+async function noteErased({ marks }, sessions) {
+  const known = (await erasedSessions({ marks })).filter((each) => !sessions.includes(each));
   await marks.put({ name: "ended", value: [...known, ...sessions].slice(-20) });
 }
 
-/** Signs out here and now, without the network: forgets whose sessions they are, and remembers that they are to end. */
-export async function leave(sessionIds, account) {
+/**
+ * Signs out on this device without the network: erases the accounts' data and records the sessions as pending
+ * sign-outs.
+ */
+export async function signOutLocally(sessionIds, account) {
   const known = (await all("people")).filter(({ sessionId }) => sessionIds.includes(sessionId));
   const accounts = new Set([account, ...known.map(({ id }) => id)].filter(Boolean));
   try {
     await change(STORES, async (stores) => {
-      for (const id of accounts) await erase(stores, id);
-      await noteEnded(stores, sessionIds);
-      await owe(stores, sessionIds);
+      for (const id of accounts) await eraseAccount(stores, id);
+      await noteErased(stores, sessionIds);
+      await addPendingSignOuts(stores, sessionIds);
     });
   } catch {
-    // On a device that is full there is room when the rest is gone.
+    // The device is full. Erase first: that makes room for the mark.
     for (const id of accounts) await forget(id);
-    await change("marks", (stores) => owe(stores, sessionIds));
+    await change("marks", (stores) => addPendingSignOuts(stores, sessionIds));
   }
 }
 
-async function owe({ marks }, sessionIds) {
+async function addPendingSignOuts({ marks }, sessionIds) {
   await marks.delete("leaving");
-  const said = (await marks.get("goodbyes"))?.value ?? [];
-  await marks.put({ name: "goodbyes", value: [...new Set([...said, ...sessionIds])] });
+  const pending = (await marks.get("goodbyes"))?.value ?? [];
+  await marks.put({ name: "goodbyes", value: [...new Set([...pending, ...sessionIds])] });
 }
 
-/** Sessions that are to end as soon as the network allows. */
-export const goodbyes = async () => (await get("marks", "goodbyes"))?.value ?? [];
+/** Sessions that were signed out offline and that the server must still end. */
+export const pendingSignOuts = async () => (await get("marks", "goodbyes"))?.value ?? [];
 
-/** A session has ended, so nobody needs to end it. */
-export const settle = (sessionId) =>
+/** Removes a session that the server has ended. */
+export const removePendingSignOut = (sessionId) =>
   change("marks", async ({ marks }) => {
-    const left = ((await marks.get("goodbyes"))?.value ?? []).filter((each) => each !== sessionId);
-    await marks.put({ name: "goodbyes", value: left });
+    const remaining = ((await marks.get("goodbyes"))?.value ?? []).filter((each) => each !== sessionId);
+    await marks.put({ name: "goodbyes", value: remaining });
   });
 
-/** Whether a revision is of the same history as another, and no older. One is `history.count.seal`; what the server says of it counts. */
-export function isAsNew(revision, other) {
+/**
+ * Whether a revision belongs to the same history as another and is not older. A revision reads `history.count.seal`;
+ * only the server checks the seal.
+ */
+export function isAtLeastRevision(revision, other) {
   const [[history, count], [otherHistory, otherCount]] = [revision, other].map((each) => String(each ?? "").split("."));
   return history === otherHistory && Number(count) >= Number(otherCount);
 }
 
-/** How many operations of an account have not been sent. Those set aside count: they have not arrived either. */
+/**
+ * How many operations of an account have not been sent. Operations that were set aside count too: the server does not
+ * have them.
+ */
 export const waiting = async (account) => (await all("outbox", account)).length;
 
-/** Takes or renews a lease for `by`; whether it has it. One that a clock put back would make longer than `length` is over. */
+/**
+ * Takes or renews the lease `name` for `by`. Resolves to whether `by` holds it. A lease that ends later than `length`
+ * from now was taken before the clock was set back, and counts as expired.
+ */
 export const lease = (name, by, length) =>
   transact(["marks"], "readwrite", async ({ marks }) => {
     const now = Date.now();
@@ -217,7 +246,7 @@ export const lease = (name, by, length) =>
     return isFree;
   });
 
-/** Gives a lease back. */
+/** Releases the lease if `by` holds it. */
 export const release = (name, by) =>
   transact(["marks"], "readwrite", async ({ marks }) => {
     if ((await marks.get(`lease ${name}`))?.value.by === by) await marks.delete(`lease ${name}`);

@@ -1,23 +1,23 @@
-// Times in the reader's own zone and manner, kept fresh while the page is open.
+// Formats times in the reader's time zone and regional format, and keeps relative times current while the page is open.
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-// The page is in English; of its regions the reader's own is used.
+// Pages are in English, so use the reader's English locale if there is one, for its regional formats.
 const locale = navigator.languages.find((each) => /^en\b/i.test(each)) ?? document.documentElement.lang;
-const form = (options) => new Intl.DateTimeFormat(locale, options);
-const ago = new Intl.RelativeTimeFormat(locale, { numeric: "always" });
-const clock = form({ hour: "numeric", minute: "2-digit" });
-const weekday = form({ weekday: "long" });
-const date = form({ day: "numeric", month: "long" });
-const dated = form({ day: "numeric", month: "long", year: "numeric" });
-const exact = form({ weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
+const formatter = (options) => new Intl.DateTimeFormat(locale, options);
+const relativeFormat = new Intl.RelativeTimeFormat(locale, { numeric: "always" });
+const clock = formatter({ hour: "numeric", minute: "2-digit" });
+const weekday = formatter({ weekday: "long" });
+const date = formatter({ day: "numeric", month: "long" });
+const dated = formatter({ day: "numeric", month: "long", year: "numeric" });
+const exact = formatter({ weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 
 const midnight = (moment) => new Date(moment.getFullYear(), moment.getMonth(), moment.getDate());
 const daysBetween = (from, to) => Math.round((midnight(to) - midnight(from)) / DAY);
 const dayOf = (moment, now) => (moment.getFullYear() === now.getFullYear() ? date : dated).format(moment);
 
-function onTheClock(moment, now) {
+function dayAndTime(moment, now) {
   const days = daysBetween(moment, now);
   if (days === 0) return `today ${clock.format(moment)}`;
   if (days === 1) return `yesterday ${clock.format(moment)}`;
@@ -25,31 +25,31 @@ function onTheClock(moment, now) {
   return dayOf(moment, now);
 }
 
-function sinceThen(moment, now) {
+function relativeTime(moment, now) {
   const age = now - moment;
   if (age < MINUTE) return "now";
-  if (age < HOUR) return ago.format(-Math.floor(age / MINUTE), "minute");
-  if (age < DAY) return ago.format(-Math.floor(age / HOUR), "hour");
-  return onTheClock(moment, now);
+  if (age < HOUR) return relativeFormat.format(-Math.floor(age / MINUTE), "minute");
+  if (age < DAY) return relativeFormat.format(-Math.floor(age / HOUR), "hour");
+  return dayAndTime(moment, now);
 }
 
 const styles = {
-  relative: sinceThen,
-  clock: onTheClock,
+  relative: relativeTime,
+  clock: dayAndTime,
   day: (moment, now) => `${weekday.format(moment)} ${dayOf(moment, now)}`,
 };
 
-function write(place, words) {
-  if (place.textContent !== words) place.textContent = words;
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function refresh() {
   const now = new Date();
   for (const time of document.querySelectorAll("time[data-style]")) {
     const moment = new Date(time.dateTime);
-    const say = styles[time.dataset.style];
-    if (!say || Number.isNaN(moment.getTime())) continue;
-    write(time.querySelector("[data-words]"), say(moment, now));
+    const format = styles[time.dataset.style];
+    if (!format || Number.isNaN(moment.getTime())) continue;
+    write(time.querySelector("[data-words]"), format(moment, now));
     time.title = exact.format(moment);
     write(time.querySelector("[data-exact]"), ` (${time.title})`);
   }

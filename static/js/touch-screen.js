@@ -1,4 +1,5 @@
-// An iPad's browser says that it runs on a Mac. A Mac has no touch screen, so a form that signs in says whether there is one.
+// Tells the server that the device has a touch screen, with each form that signs in. Safari on an iPad claims to run on
+// a Mac, and Macs have no touch screen, so this is how the server recognizes an iPad.
 
 if (navigator.maxTouchPoints > 0) {
   for (const form of document.querySelectorAll("form[method=post]")) {

@@ -1,6 +1,6 @@
 /**
- * A random UUID (RFC 9562, version 4). `crypto.randomUUID` exists in secure contexts only, and a plain-http address of a local
- * network is none.
+ * A random UUID (RFC 9562, version 4). `crypto.randomUUID` needs a secure context, which a plain-http address in a
+ * local network is not.
  */
 export function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,17 +1,17 @@
-// Tells the server the browser's time zone, by a cookie that nothing but the words of times depends on.
+// Tells the server the browser's time zone with a cookie. Only the display of times depends on it.
 
 const { zone, zoneCookie } = document.documentElement.dataset;
-const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** Whether the page was written for another zone than the browser's, and the server now knows better. */
-export const hasChanged = Boolean(own && zoneCookie && own !== zone) && keep();
+/** Whether the server wrote this page for another time zone than the browser's and now has the right one. */
+export const hasChanged = Boolean(browserZone && zoneCookie && browserZone !== zone) && setZoneCookie();
 
-function keep() {
-  const entry = `${zoneCookie}=${own}`;
-  const isKept = () => document.cookie.split("; ").includes(entry);
-  // A zone that the server does not know would be told again and again.
-  if (isKept()) return false;
+function setZoneCookie() {
+  const entry = `${zoneCookie}=${browserZone}`;
+  const isSet = () => document.cookie.split("; ").includes(entry);
+  // If the cookie has this value already, the server does not know the zone. Setting it again would not help.
+  if (isSet()) return false;
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `${entry}; Path=/; Max-Age=34560000; SameSite=Strict${secure}`;
-  return isKept();
+  return isSet();
 }

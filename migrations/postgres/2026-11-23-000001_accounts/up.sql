@@ -1,4 +1,4 @@
--- A person. E-mail addresses compare without case: email_key is the address in lower case.
+-- A person's account. email_key identifies the e-mail address regardless of case; it is the address in lower case.
 CREATE TABLE accounts (
     id TEXT NOT NULL PRIMARY KEY,
     email TEXT NOT NULL,

@@ -1,4 +1,4 @@
--- One browser of one account. The browser holds the secret; only its SHA-256 is here.
+-- One browser of one account. The browser holds a secret; this table holds only its SHA-256.
 CREATE TABLE devices (
     id TEXT NOT NULL PRIMARY KEY,
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

@@ -1,5 +1,5 @@
--- A session, from login to its end and 30 days beyond, so that its browser can be told why it ended.
--- The second half of the key is here only as its SHA-256. expires_at is the earlier of idle and absolute expiry.
+-- A session, from login until 30 days after its end, so that its browser can be told why it ended. Only the SHA-256 of
+-- the key's secret part is stored. expires_at is the earlier of the idle and the absolute expiry.
 CREATE TABLE sessions (
     id TEXT NOT NULL PRIMARY KEY,
     secret_hash BYTEA NOT NULL,

@@ -1,4 +1,4 @@
--- The audit trail. Rows are only ever added. session_id and device_id name what was; they may be gone.
+-- Audit events. Rows are only ever added. session_id and device_id may name rows that no longer exist.
 CREATE TABLE audit (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at TIMESTAMPTZ NOT NULL,

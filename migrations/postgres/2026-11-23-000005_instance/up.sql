@@ -1,11 +1,11 @@
--- One row: what all nodes must agree on. Whoever makes an owner locks it first.
+-- One row with the state that all nodes share. A transaction that creates an owner locks it first.
 CREATE TABLE instance (
     id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
     key_fingerprint TEXT
 );
 INSERT INTO instance (id) VALUES (1);
 
--- One-time links that create the owner, as SHA-256 of their secret.
+-- One-time links for creating the owner. Only the SHA-256 of a link's secret is stored.
 CREATE TABLE setup_links (
     secret_hash BYTEA NOT NULL PRIMARY KEY,
     expires_at TIMESTAMPTZ NOT NULL

@@ -1,5 +1,6 @@
--- Wrong passwords, counted for each account, address and device that they were tried for. A subject is the SHA-256 of
--- its name, so that what was typed as an address is not kept. told: for how many failures the trail has said so.
+-- Failed password attempts, counted per account, per network address and per device. subject is the SHA-256 of its
+-- name, so that nothing a person typed is stored. told is the value of failures for which an audit event was last
+-- written.
 CREATE TABLE throttle_counts (
     subject BYTEA NOT NULL PRIMARY KEY,
     failures BIGINT NOT NULL,
@@ -9,7 +10,7 @@ CREATE TABLE throttle_counts (
 );
 CREATE INDEX throttle_counts_changed ON throttle_counts (changed_at);
 
--- Passwords that are being checked: each counts as a wrong one until it is known.
+-- Password checks in progress. Each counts as a failure until its result is known.
 CREATE TABLE throttle_tries (
     subject BYTEA NOT NULL,
     try_id TEXT NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE throttle_tries (
 CREATE INDEX throttle_tries_try ON throttle_tries (try_id);
 CREATE INDEX throttle_tries_began ON throttle_tries (began_at);
 
--- Since when the browser has a count of its own: the right password was given on it, and has not changed since.
+-- When the correct password was entered in this browser. Since then, and until the password changes, the browser has a
+-- count of its own.
 ALTER TABLE devices ADD COLUMN proved_at TIMESTAMPTZ;
 UPDATE devices SET proved_at = last_seen;

@@ -1,5 +1,6 @@
--- Each account's events are links of a chain, sealed under a key that is not in the database. An address is in the chain
--- as ip_commit, the SHA-256 of ip_salt and ip, so that both can be wiped. Rows from before have no seq.
+-- Each account's events form a chain whose links are sealed under a key outside the database. A link contains
+-- ip_commit, the SHA-256 of ip_salt and ip, instead of the address, so that the address and the salt can be deleted
+-- later. Rows from before this migration have no seq.
 ALTER TABLE audit ADD COLUMN seq BIGINT;
 ALTER TABLE audit ADD COLUMN ip_salt BYTEA;
 ALTER TABLE audit ADD COLUMN ip_commit BYTEA;
@@ -9,8 +10,8 @@ CREATE INDEX audit_account_kind ON audit (account_id, kind, id);
 CREATE INDEX audit_address ON audit (at) WHERE ip IS NOT NULL;
 CREATE INDEX sessions_address ON sessions (last_activity) WHERE ip IS NOT NULL;
 
--- The head of each chain: how many links it has, and how many events of the account are older than the chain.
--- Whoever adds links locks it first; it is the last thing that a transaction locks.
+-- The head of each account's chain: the number of its links, and the number of the account's events that are older than
+-- the chain. A transaction that adds links locks this row first. No transaction locks another row after it.
 CREATE TABLE trails (
     account_id TEXT NOT NULL PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
     links BIGINT NOT NULL,

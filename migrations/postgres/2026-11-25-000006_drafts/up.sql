@@ -1,10 +1,10 @@
--- How often an account's drafts have changed; each draft has the number of its last change. drafts_floor: changes up to
--- here may have been of drafts whose deletion is forgotten.
+-- revision counts the changes of an account's drafts; each draft holds the number of its last change. Deletions with a
+-- revision up to drafts_floor may have been removed from the database.
 ALTER TABLE accounts ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN drafts_floor BIGINT NOT NULL DEFAULT 0;
 
--- Texts that are written on any device of an account. Their ids are made by clients and are the account's own. A deleted
--- one stays for 90 days, without its text, so that other devices hear of it.
+-- Texts that a person writes on any device. Clients choose the ids, which are unique within the account. A deleted
+-- draft stays for 90 days, without its text, so that other devices learn of the deletion.
 CREATE TABLE drafts (
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -20,8 +20,8 @@ CREATE TABLE drafts (
 CREATE INDEX drafts_revision ON drafts (account_id, revision);
 CREATE INDEX drafts_deleted ON drafts (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- What clients have sent, for 30 days, so that what is sent again has no second effect. result: without the text, which
--- the client sends again.
+-- Operations sent by clients in the last 30 days. An operation that is sent again has no second effect. result omits
+-- the draft's text, because the client sends it again.
 CREATE TABLE operations (
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -33,5 +33,5 @@ CREATE TABLE operations (
 CREATE INDEX operations_at ON operations (at);
 
 ALTER TABLE devices ADD COLUMN app_version TEXT;
--- When the trail last said that drafts came from here.
+-- When an audit event last recorded that drafts came from this device.
 ALTER TABLE devices ADD COLUMN sync_noted_at TIMESTAMPTZ;

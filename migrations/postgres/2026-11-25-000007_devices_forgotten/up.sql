@@ -1,2 +1,3 @@
--- Since when it is only kept because nobody has answered whose it was, or because it may answer for others.
+-- When the device was forgotten. The row stays only while nobody has confirmed the device, or while it may confirm
+-- other devices.
 ALTER TABLE devices ADD COLUMN forgotten_at TIMESTAMPTZ;

@@ -1,2 +1,2 @@
--- Whether a count is a network address's: those go when addresses are wiped.
+-- Whether a count belongs to a network address. Such counts are deleted when addresses are wiped.
 ALTER TABLE throttle_counts ADD COLUMN of_address BOOLEAN NOT NULL DEFAULT FALSE;

@@ -1,13 +1,14 @@
--- A session's row remembers how it came to its key, so that a lost answer signs nobody out: previous_id is the id from
--- before the last rotation, key_nonce is what the present secret was derived with, and key_used_at is when the browser
--- first showed that it has the present key (nothing waits for that where there is no nonce). login_form names the form of
--- the login that began the session, hashed.
+-- These columns let a browser recover a key whose response was lost. previous_id is the session's id before the last
+-- rotation. key_nonce is the nonce that the present secret was derived with. key_used_at is when the browser first used
+-- the present key; without a nonce it has no meaning. login_form is the hash of the login form that started the
+-- session.
 ALTER TABLE sessions ADD COLUMN previous_id TEXT;
 ALTER TABLE sessions ADD COLUMN key_nonce TEXT;
 ALTER TABLE sessions ADD COLUMN key_used_at TIMESTAMPTZ;
 ALTER TABLE sessions ADD COLUMN login_form BYTEA;
 
--- Keys from before a rotation, hashed. They open nothing; whoever has one may end the session.
+-- Hashes of the keys that a session had before rotations. They open nothing; a client that holds such a key may only
+-- end the session.
 CREATE TABLE former_keys (
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     id TEXT NOT NULL,

@@ -1,2 +1,2 @@
--- The address in lower case, as before. (SQLite knows the case of ASCII letters only.)
+-- Sets each key to the address in lower case, as before. SQLite lowers ASCII letters only.
 UPDATE accounts SET email_key = lower(email);

@@ -1,12 +1,13 @@
--- The history that clients share with this database. It gets another random id when a backup is restored or commits were
--- lost. version_floor: versions of drafts given out in this history are greater, so that no number means two texts.
+-- The history that clients share with this database. It gets a new random id when a backup is restored or commits are
+-- lost. Versions of drafts made in this history are greater than version_floor, so that no version number stands for
+-- two texts.
 ALTER TABLE instance ADD COLUMN history TEXT;
 ALTER TABLE instance ADD COLUMN version_floor BIGINT NOT NULL DEFAULT 0;
--- Where the database was when the history began, and on which timeline of PostgreSQL.
+-- The identity of the database when the history began, and its timeline (PostgreSQL) or its last mark (SQLite).
 ALTER TABLE instance ADD COLUMN place TEXT;
 ALTER TABLE instance ADD COLUMN timeline TEXT;
--- Since when a new history waits for the operator to say what happened.
+-- When a new history began that the operator has not confirmed yet.
 ALTER TABLE instance ADD COLUMN unconfirmed_at TIMESTAMPTZ;
 
--- The draft's last version from before the history in which it was changed last.
+-- The draft's last version before the history in which it was last changed.
 ALTER TABLE drafts ADD COLUMN forked_at BIGINT;

@@ -1,5 +1,6 @@
--- Which links of each account an anchor found, an anchor being a line that the server logs now and then. A row stands for all
--- anchors from its own until the account's next row. Kept when the account goes, since lines that are out there count it.
+-- The links of each account that an anchor covers. An anchor is a line that the server logs from time to time. A row
+-- stands for all anchors from its own number up to the account's next row. Rows stay when the account is deleted,
+-- because logged lines include it.
 CREATE TABLE trail_anchors (
     account_id TEXT NOT NULL,
     links BIGINT NOT NULL,
@@ -8,6 +9,6 @@ CREATE TABLE trail_anchors (
     at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (account_id, links)
 );
--- The number of the last anchor, and until when whoever makes it has time to finish.
+-- The number of the last anchor, and the time by which the node that is writing an anchor must finish.
 ALTER TABLE instance ADD COLUMN anchor BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE instance ADD COLUMN anchoring_until TIMESTAMPTZ;

@@ -1,5 +1,5 @@
--- How many of an account's oldest events were removed when they had become too old, links of its chain and events from before
--- it, and what those links come to. Sealed under a key that is not in the database.
+-- The oldest events of an account that were removed because of their age: the number of chain links, the number of
+-- events older than the chain, and the digest of the last removed link. Sealed under a key outside the database.
 CREATE TABLE trail_checkpoints (
     account_id TEXT NOT NULL PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
     links BIGINT NOT NULL,

@@ -1,5 +1,5 @@
--- A person. E-mail addresses compare without case: email_key is the address in lower case.
--- Instants are microseconds since 1970 throughout.
+-- A person's account. email_key identifies the e-mail address regardless of case; it is the address in lower case.
+-- Every instant in this database is a number of microseconds since 1970.
 CREATE TABLE accounts (
     id TEXT NOT NULL PRIMARY KEY,
     email TEXT NOT NULL,

@@ -1,5 +1,5 @@
--- Events of a kind that an account has caused within an hour: how many were recorded as they are, how many were only counted,
--- and what the last of those said. The next event after that hour, or the sweep, records the count.
+-- Events of one kind that an account caused within an hour: how many were recorded, how many were only counted (held),
+-- and the details of the last counted one. The next event after that hour, or the sweep, records the count.
 CREATE TABLE audit_repeats (
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     kind TEXT NOT NULL,
@@ -15,5 +15,5 @@ CREATE TABLE audit_repeats (
 ) STRICT;
 CREATE INDEX audit_repeats_began ON audit_repeats (began_at);
 
--- The deletions of an account that are told of, newest first.
+-- For an account's deletions of drafts, newest first.
 CREATE INDEX drafts_deleted_of_account ON drafts (account_id, revision) WHERE deleted_at IS NOT NULL;

@@ -1,80 +1,44 @@
-//! What the page and the API do alike.
+//! What the page and the API do alike: an action, and what its result means for the answer.
 
 use crate::{
-    actions::end_sessions::{self, Done, Ending},
+    actions::{
+        devices,
+        end_sessions::{self, EndedSessions, Ending},
+    },
     base::{
-        db::Conn,
         error::{Error, Result},
         text::is_id,
     },
-    records::{
-        audit::{self, Kind},
-        device::known,
-        session::{CurrentUser, Reach},
-    },
+    records::session::CurrentUser,
     web::{context::Desk, rates::Act},
 };
 
-/// Ends something, if this session still lives to do it, and its password was given lately. If it ended itself, its cookie
-/// goes too.
+/// Ends sessions. If the session that asks is among them, its cookie goes too.
 ///
 /// # Errors
-/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such thing; or when the database is away.
-pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Result<Done> {
-    let (acting, ip) = (user.acting(), desk.facts.ip.clone());
-    let carried_out = desk
-        .sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| {
-            let Some(who) = acting.hold_confirmed(conn, Reach::AllSessions).await? else {
-                return Ok(None);
-            };
-            end_sessions::carry_out(conn, &who, &ending, ip.as_deref()).await.map(Some)
-        })
-        .await?;
-    match carried_out {
-        None => Err(desk.ended_meanwhile().await?),
-        Some(None) => Err(Error::NotFound),
-        Some(Some(done)) => {
-            if done.own {
-                desk.goodbye(true);
-            }
-            Ok(done)
-        }
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such session or device.
+pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Result<EndedSessions> {
+    let Some(ended) = end_sessions::end(&desk.sessions.db, user, ending, desk.facts.ip.clone()).await? else {
+        return Err(desk.ended_meanwhile().await?);
+    };
+    if ended.own {
+        desk.goodbye(true);
     }
+    Ok(ended)
 }
 
-/// Gives a device a name that was checked, if this session still lives to do it.
+/// Gives a device a name that was checked.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the account has no such device; or when the database is away.
+/// [`Error::NotFound`] when the account has no such device.
 pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
     if !is_id(id) {
         return Err(Error::NotFound);
     }
     desk.count(Act::Change, user, 1)?;
-    let (id, name) = (id.to_owned(), name.to_owned());
-    let (acting, event) = (user.acting(), user.event(Kind::DeviceRenamed).ip(desk.facts.ip.as_deref()));
-    let renamed = desk
-        .sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| {
-            let Some(who) = acting.hold(conn, Reach::Itself).await? else {
-                return Ok(None);
-            };
-            let Some(was) = known::rename(conn, &who.account_id, &id, &name).await? else {
-                return Ok(Some(false));
-            };
-            if was != name {
-                let event = event.session(&who.session_id).device(Some(&id), Some(&name)).detail(&format!("was {was}"));
-                audit::record(conn, &[event]).await?;
-            }
-            Ok(Some(true))
-        })
-        .await?;
-    match renamed {
+    let ip = desk.facts.ip.as_deref();
+    match devices::rename(&desk.sessions.db, user, id.to_owned(), name.to_owned(), ip).await? {
+        Some(()) => Ok(()),
         None => Err(desk.ended_meanwhile().await?),
-        Some(false) => Err(Error::NotFound),
-        Some(true) => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::act;
 use crate::{
-    actions::end_sessions::{Done, Ending},
+    actions::end_sessions::{EndedSessions, Ending},
     base::{
         db::{Conn, Instant},
         error::{Error, Result},
@@ -65,8 +65,8 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
-    let done = act::end(&desk, &user, ending).await?;
-    if done.ended == 0 { Err(Error::NotFound) } else { Ok(ended(&done)) }
+    let ended = act::end(&desk, &user, ending).await?;
+    if ended.count == 0 { Err(Error::NotFound) } else { Ok(no_content(&ended)) }
 }
 
 /// `POST /api/sessions/revoke-others`
@@ -75,8 +75,8 @@ pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -
 /// For a body that cannot be read; without a login or a fresh confirmation; or when the database is away.
 pub async fn end_others(_: Anything, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
-    let done = act::end(&desk, &user, Ending::Others).await?;
-    Ok(HttpResponse::Ok().json(json!({ "revoked": done.ended })))
+    let ended = act::end(&desk, &user, Ending::Others).await?;
+    Ok(HttpResponse::Ok().json(json!({ "revoked": ended.count })))
 }
 
 /// `GET /api/devices`
@@ -113,12 +113,12 @@ pub async fn rename(
 pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;
-    Ok(ended(&act::end(&desk, &user, ending).await?))
+    Ok(no_content(&act::end(&desk, &user, ending).await?))
 }
 
-fn ended(done: &Done) -> HttpResponse {
+fn no_content(ended: &EndedSessions) -> HttpResponse {
     let mut answer = HttpResponse::NoContent().finish();
-    if done.own {
+    if ended.own {
         clear_cache(&mut answer);
     }
     answer

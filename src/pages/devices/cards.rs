@@ -24,12 +24,12 @@ pub(super) struct Card {
     pub last: When,
     pub sign_ins: Vec<SignIn>,
     /// A name that was typed and cannot be one, and why.
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedName>,
 }
 
 /// A name that was typed and cannot be one.
 #[derive(Clone)]
-pub(super) struct Refused {
+pub(super) struct RefusedName {
     pub device: String,
     pub typed: String,
     pub words: String,

@@ -8,10 +8,13 @@ use url::form_urlencoded;
 
 use super::{
     act,
-    cards::{self, Card, Refused},
+    cards::{self, Card, RefusedName},
 };
 use crate::{
-    actions::end_sessions::{self, Ending},
+    actions::{
+        devices,
+        end_sessions::{self, Ending},
+    },
     base::{
         db::Conn,
         error::{Error, Result},
@@ -19,8 +22,7 @@ use crate::{
     },
     records::{
         device::{self, known},
-        news,
-        session::{CurrentUser, Reach, arrivals, devices, listing},
+        session::{CurrentUser, arrivals, devices as session_devices, listing},
     },
     web::{
         context::Desk,
@@ -72,7 +74,7 @@ struct DevicesPage {
 struct Again {
     done: Option<&'static str>,
     notice: Option<&'static str>,
-    refused: Option<Refused>,
+    refused: Option<RefusedName>,
 }
 
 /// `GET /devices`
@@ -104,7 +106,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
     };
     if !sent.is_fresh {
         let words = "This page had been open for a while. Please try once more.";
-        let typed = |device| Refused { device, typed: name, words: words.to_owned() };
+        let typed = |device| RefusedName { device, typed: name, words: words.to_owned() };
         let again = Again { notice: Some(words), refused: device.map(typed), ..Again::default() };
         return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, again).await;
     }
@@ -112,7 +114,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
         return Err(Error::NotFound);
     }
     match (ending, known, device) {
-        (Some(ending), ..) => end(&desk, &user, Asked { ending, next, is_answered: sure.is_some() }).await,
+        (Some(ending), ..) => end(&desk, &user, EndForm { ending, next, is_answered: sure.is_some() }).await,
         (None, Some(known), _) => acknowledge(&desk, &user, known, next).await,
         (None, None, Some(device)) => rename(&desk, &user, device, name).await,
         (None, None, None) => Err(Error::Invalid("nothing to do was sent".into())),
@@ -120,7 +122,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
 }
 
 /// What is to end.
-struct Asked {
+struct EndForm {
     ending: String,
     next: Option<String>,
     /// Whether the person was asked and said yes.
@@ -129,15 +131,15 @@ struct Asked {
 
 /// One sign-in ends at once if the password was given lately. Everything else is asked first, on the page that also asks for
 /// the password where that was not given lately.
-async fn end(desk: &Desk, user: &CurrentUser, asked: Asked) -> Result<HttpResponse> {
-    let ending = Ending::parse(&asked.ending).ok_or(Error::NotFound)?;
+async fn end(desk: &Desk, user: &CurrentUser, sent: EndForm) -> Result<HttpResponse> {
+    let ending = Ending::parse(&sent.ending).ok_or(Error::NotFound)?;
     let next = match &ending {
         Ending::NotMe(_) => "/account?why=not-me".to_owned(),
-        Ending::Session(_) | Ending::OnDevice(_) => asked.next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
+        Ending::Session(_) | Ending::OnDevice(_) => sent.next.unwrap_or_else(|| "/devices?done=signed-out".to_owned()),
         Ending::Others => "/devices?done=others".to_owned(),
         Ending::Device(_) => "/devices?done=forgotten".to_owned(),
     };
-    if !user.is_confirmed() || (ending.needs_answer() && !asked.is_answered) {
+    if !user.is_confirmed() || (ending.needs_answer() && !sent.is_answered) {
         let (who, asked) = (user.who(), ending.clone());
         let name = async move |conn: &mut Conn<'_>| end_sessions::name(conn, &who, &asked).await;
         desk.sessions.db.read(name).await?.ok_or(Error::NotFound)?;
@@ -148,33 +150,15 @@ async fn end(desk: &Desk, user: &CurrentUser, asked: Asked) -> Result<HttpRespon
         return Ok(layout::see_other(&format!("/confirm?{query}")));
     }
     let out = ending.leads_out_to();
-    let done = act::end(desk, user, ending).await?;
-    Ok(if done.own { signed_out(out, &user.record.id) } else { layout::see_other(&next) })
+    let ended = act::end(desk, user, ending).await?;
+    Ok(if ended.own { signed_out(out, &user.record.id) } else { layout::see_other(&next) })
 }
 
 async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
     desk.count(Act::Change, user, 1)?;
-    let acting = user.acting();
-    let acknowledged = desk
-        .sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| {
-            let Some(who) = acting.hold(conn, Reach::Itself).await? else {
-                return Ok(None);
-            };
-            let acknowledged =
-                device::arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
-            if acknowledged {
-                // Other open pages ask no more.
-                news::changed(conn, std::iter::once(who.account_id.as_str()))?;
-            }
-            Ok(Some(acknowledged))
-        })
-        .await?;
-    match acknowledged {
+    match devices::acknowledge(&desk.sessions.db, user, id).await? {
+        Some(()) => Ok(layout::see_other(next.as_deref().unwrap_or("/devices?done=known"))),
         None => Err(desk.ended_meanwhile().await?),
-        Some(false) => Err(Error::NotFound),
-        Some(true) => Ok(layout::see_other(next.as_deref().unwrap_or("/devices?done=known"))),
     }
 }
 
@@ -184,7 +168,7 @@ async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) 
             Ok(()) => Ok(layout::see_other("/devices?done=renamed")),
             Err(error @ Error::TooFast(_)) => {
                 let words = "That was a lot in a short time. Wait a little, then save it again.".to_owned();
-                let refused = Some(Refused { device, typed, words });
+                let refused = Some(RefusedName { device, typed, words });
                 let answer = draw(StatusCode::TOO_MANY_REQUESTS, desk, user, Again { refused, ..Again::default() });
                 Ok(with_retry(answer.await?, &error))
             }
@@ -195,7 +179,7 @@ async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) 
             let one = async move |conn: &mut Conn<'_>| known::one(conn, &account, &id).await;
             desk.sessions.db.read(one).await?.ok_or(Error::NotFound)?;
             let words = "Choose a name of 1 to 60 characters that can be read.".to_owned();
-            let refused = Some(Refused { device, typed, words });
+            let refused = Some(RefusedName { device, typed, words });
             draw(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { refused, ..Again::default() }).await
         }
     }
@@ -209,7 +193,7 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         .read(async move |conn: &mut Conn<'_>| {
             let account_id = who.account_id.as_str();
             Ok((
-                devices::list(conn, account_id).await?,
+                session_devices::list(conn, account_id).await?,
                 listing::list(conn, account_id).await?,
                 arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
             ))

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
-use super::Fields;
+use super::fields::Fields;
 use crate::{
     base::{
         db::Conn,
@@ -15,8 +15,12 @@ use crate::{
         text::{self, is_id},
     },
     records::{
-        draft::{self, Draft, Head, book},
-        session::{CurrentUser, arrivals},
+        draft::{
+            Draft, book,
+            list::{self, Head},
+        },
+        session::CurrentUser,
+        session::arrivals,
     },
     web::{
         context::Desk,
@@ -150,9 +154,9 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
         .sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
-            let list = draft::heads(conn, &who.account_id, after).await?;
+            let list = list::heads(conn, &who.account_id, after).await?;
             let open = match is_id(&asked) {
-                true => draft::with_other(conn, &who.account_id, &asked).await?,
+                true => list::with_other(conn, &who.account_id, &asked).await?,
                 false => Vec::new(),
             };
             let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;

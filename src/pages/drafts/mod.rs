@@ -4,24 +4,25 @@
 //! Invariant: what was typed is never lost: it is saved, kept as a draft of its own, or shown again with what is wrong.
 
 mod draw;
+mod fields;
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use self::draw::{Again, draw, shown_again, unsaved};
+use self::{
+    draw::{Again, draw, shown_again, unsaved},
+    fields::Fields,
+};
 use crate::{
+    actions::sync::{apply, choice, sender::Sender},
     base::{
-        db::Conn,
         error::{Error, Result},
         text::is_id,
     },
     records::{
-        device::known::Facts,
         draft::{
-            apply::{self, Sender},
-            book::{self, Chosen, Keep},
-            choice::{self, Pair},
+            book::{self, Chosen, Keep, Pair},
             operation::{self, Action, Operation, Sent},
             result::{OperationResult, Status},
         },
@@ -40,21 +41,6 @@ pub struct Query {
     draft: String,
     done: String,
     after: String,
-}
-
-/// What the forms send: a text to be saved, a draft to be deleted, or a choice between two.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Fields {
-    operation: String,
-    draft: String,
-    base: i64,
-    text: Option<String>,
-    delete: Option<String>,
-    keep: Option<String>,
-    other: String,
-    other_base: i64,
-    both: Option<String>,
 }
 
 /// `GET /drafts`
@@ -156,22 +142,12 @@ async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> 
     let Fields { draft, base, other, other_base, .. } = fields;
     desk.count(Act::Operation, user, 1)?;
     let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
-    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
-    let choose = || {
-        let (sender, pair) = (sender.clone(), pair.clone());
-        async move |conn: &mut Conn<'_>| choice::choose(conn, &sender, &pair, keep).await
-    };
-    chosen(desk, apply::in_present_history(&desk.sessions.db, choose).await?, &draft, "chosen").await
+    chosen(desk, choice::choose(&desk.sessions.db, &sender(desk, user), &pair, keep).await?, &draft, "chosen").await
 }
 
 async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
     desk.count(Act::Operation, user, 1)?;
-    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
-    let keep = || {
-        let (sender, id) = (sender.clone(), id.clone());
-        async move |conn: &mut Conn<'_>| choice::keep_both(conn, &sender, &id).await
-    };
-    chosen(desk, apply::in_present_history(&desk.sessions.db, keep).await?, &id, "both").await
+    chosen(desk, choice::keep_both(&desk.sessions.db, &sender(desk, user), &id).await?, &id, "both").await
 }
 
 async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Result<HttpResponse> {
@@ -185,16 +161,15 @@ async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Re
 
 async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
     desk.count(Act::Operation, user, operations.len())?;
-    let sender = Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max);
-    let carry_out = || {
-        let sent = operations.iter().cloned().map(Sent::from).collect();
-        let sender = sender.clone();
-        async move |conn: &mut Conn<'_>| apply::carry_out(conn, &sender, sent, &Facts::default()).await
-    };
-    match apply::in_present_history(&desk.sessions.db, carry_out).await? {
-        Some(done) => Ok(done.results),
+    let sent = || operations.iter().cloned().map(Sent::from).collect();
+    match apply::carry_out(&desk.sessions.db, &sender(desk, user), sent).await? {
+        Some(results) => Ok(results),
         None => Err(desk.ended_meanwhile().await?),
     }
+}
+
+fn sender(desk: &Desk, user: &CurrentUser) -> Sender {
+    Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max)
 }
 
 fn opened(id: &str, done: &str) -> Result<HttpResponse> {

@@ -3,9 +3,12 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::logout::{end_this, forget_cookie};
-use crate::actions::sign_in::{self, Outcome, Visit};
+use super::{
+    logout::{end_this, forget_cookie},
+    visit::{self, let_in, proof},
+};
 use crate::{
+    actions::{new_session::Visit, sign_in},
     base::error::{Error, Result},
     records::{
         account::{Account, EmailAddress},
@@ -47,14 +50,12 @@ pub async fn establish(sent: web::Json<Object<Credentials>>, desk: Desk) -> Resu
     let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
     let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
-    let visit = Visit::by_form(&desk).on_device(name, device.installed);
-    let welcome = match sign_in::log_in(&desk, &email, password, visit).await? {
-        Outcome::Welcome(welcome) => welcome,
-        Outcome::Refused => return Err(Error::InvalidCredentials),
-    };
+    let visit = Visit { device_name: name, installed: device.installed, ..visit::of(&desk) };
+    let signed_in = sign_in::sign_in(&desk.prover, &desk.sessions, proof(&desk, &email, password)?, visit).await?;
+    let welcome = signed_in.ok_or(Error::InvalidCredentials)?;
     let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);
     let answer = HttpResponse::Ok().json(SignedIn { user: &welcome.account, session: view });
-    welcome.let_in(&desk, answer)
+    let_in(&desk, &welcome, answer)
 }
 
 /// `GET /api/session`

@@ -9,8 +9,9 @@ use serde::Deserialize;
 
 use crate::{
     actions::{
-        end_sessions::{self, Done, Ending},
-        password_proof,
+        confirm::{Confirmation, Confirmed, confirm},
+        end_sessions::{self, EndedSessions, Ending},
+        password_proof::Proof,
     },
     base::{
         db::Conn,
@@ -18,11 +19,7 @@ use crate::{
     },
     records::{
         account::EmailAddress,
-        audit::{self, Kind},
-        session::{
-            CurrentUser, SessionKey, Sessions, Who, listing,
-            statements::{self, Rekeyed},
-        },
+        session::{CurrentUser, SessionKey, Who, listing},
     },
     web::{
         context::Desk,
@@ -115,10 +112,10 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -
         let password_error = Some("Enter your password.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
     }
-    match confirm(&desk, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes(key, done)) => go_on(&desk, &user, &again, &key, &done),
-        Ok(Confirmed::Ended) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
-        Ok(Confirmed::No) => {
+    match check(&desk, &user, password, again.then.clone()).await {
+        Ok(Confirmed::Yes { key, ended }) => go_on(&desk, &user, &again, &key, &ended),
+        Ok(Confirmed::SessionEnded) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
+        Ok(Confirmed::WrongPassword) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &desk, &user, Again { password_error, ..again })
         }
@@ -226,8 +223,14 @@ impl Effect {
     }
 }
 
-fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done: &Done) -> Result<HttpResponse> {
-    if done.own {
+fn go_on(
+    desk: &Desk,
+    user: &CurrentUser,
+    again: &Again,
+    key: &SessionKey,
+    ended: &EndedSessions,
+) -> Result<HttpResponse> {
+    if ended.own {
         desk.goodbye(true);
         let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
         return Ok(signed_out(after, &user.record.id));
@@ -240,55 +243,14 @@ fn go_on(desk: &Desk, user: &CurrentUser, again: &Again, key: &SessionKey, done:
     }))
 }
 
-enum Confirmed {
-    /// With the session's new key, and what was ended.
-    Yes(SessionKey, Done),
-    No,
-    /// The session ended meanwhile.
-    Ended,
-}
-
-async fn confirm(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
-    let Some(old) = desk.facts.presented_key() else {
-        return Ok(Confirmed::Ended);
+async fn check(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
+    let Some(key) = desk.facts.presented_key() else {
+        return Ok(Confirmed::SessionEnded);
     };
     let rate = desk.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
-    let node = Sessions::clone(&desk.sessions);
-    let (prover, claim) = (desk.prover.clone(), desk.claim_again(user)?);
-    let (user, ip) = (user.clone(), desk.facts.ip.clone());
-    password_proof::to_the_end(async move {
-        let checked = prover.check(claim, password).await?;
-        if checked.is_right() {
-            rate.charge();
-        }
-        let work = async move |conn: &mut Conn<'_>| {
-            if !checked.settle(conn).await? {
-                return Ok(Confirmed::No);
-            }
-            // In the order of their ids, before one of them is changed.
-            listing::lock_living(conn, &user.account.id).await?;
-            let Some(Rekeyed { key: new, is_new }) = statements::rekey(conn, &old, &node, ip.as_deref()).await? else {
-                return Ok(Confirmed::Ended);
-            };
-            let confirmed = user.event(Kind::LoginConfirmed).ip(ip.as_deref()).session(new.id());
-            let rotated = confirmed
-                .clone()
-                .about(Kind::SessionRegenerated)
-                .detail(&format!("was {}", old.id()))
-                .of_confirmation();
-            let events = if is_new { vec![confirmed, rotated] } else { vec![confirmed] };
-            audit::record(conn, &events).await?;
-            let Some(then) = then else {
-                return Ok(Confirmed::Yes(new, Done::default()));
-            };
-            let who = Who { session_id: new.id().to_owned(), ..user.who() };
-            let done = end_sessions::carry_out(conn, &who, &then, ip.as_deref()).await?;
-            // Somebody was faster: what was asked has happened.
-            Ok(Confirmed::Yes(new, done.unwrap_or_default()))
-        };
-        prover.db.write(work).await
-    })
-    .await
+    let proof = Proof { claim: desk.claim_again(user)?, password, on_right: Box::new(move || rate.charge()) };
+    let confirmation = Confirmation { user: user.clone(), key, then, ip: desk.facts.ip.clone() };
+    confirm(&desk.prover, &desk.sessions, proof, confirmation).await
 }
 
 /// Where whoever changes their mind goes: to the page that they came from, as far as that is known.

@@ -5,6 +5,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
+    actions::sign_out::sign_out,
     base::error::{Error, Result},
     records::session::{
         Sessions,
@@ -60,11 +61,7 @@ pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
 /// # Errors
 /// When the database is away, or there are too many keys.
 pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
-    let mut ended = false;
-    for key in facts.keys_to_end()? {
-        ended |= sessions.log_out(&key, facts.ip.clone()).await?;
-    }
-    Ok(ended)
+    sign_out(sessions, facts.keys_to_end()?, facts.ip.as_deref()).await
 }
 
 /// A cookie of a session that has ended stays until somebody signs in or out.

@@ -1,5 +1,5 @@
-//! Signing in and out: the rule in [`rule`], the pages in [`page`], [`setup`], [`signup`] and [`confirm`], the API in
-//! [`api`] and [`data`].
+//! Signing in and out, and creating an account: a page a file, the API in [`api`]. `visit` and `new_account` are what they
+//! share.
 
 pub mod api;
 pub mod confirm;
@@ -8,3 +8,4 @@ mod new_account;
 pub mod page;
 pub mod setup;
 pub mod signup;
+mod visit;

@@ -5,12 +5,8 @@ use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
 use crate::{
-    actions::{
-        new_password::{Chosen, Door},
-        password_proof::Prover,
-    },
     base::error::{Error, Result},
-    records::account::{self, EmailAddress, Role, strength},
+    records::account::{self, EmailAddress, strength},
     web::{
         form_again::{Lost, form_again_after},
         forms::NO_COOKIES,
@@ -40,24 +36,11 @@ pub(super) struct AccountForm {
     pub usable: bool,
 }
 
-/// What was typed, with the form of an account that can be created.
+/// What was typed, once it has the form of an account.
 pub(super) struct Typed {
     pub email: EmailAddress,
     pub name: String,
-    password: String,
-}
-
-impl Typed {
-    /// Counts the new account for its network and hashes its password.
-    ///
-    /// # Errors
-    /// Those of [`Prover::choose`].
-    pub async fn choose(self, prover: &Prover, door: Door, role: Role) -> Result<(account::New, Chosen)> {
-        let Self { email, name, password } = self;
-        let about = vec![name.clone(), email.as_str().to_owned()];
-        let chosen = prover.choose(door, password, about).await?;
-        Ok((account::New { email, name, role, password_hash: chosen.hash.clone() }, chosen))
-    }
+    pub password: String,
 }
 
 impl AccountForm {

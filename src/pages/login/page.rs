@@ -4,8 +4,9 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::actions::sign_in::{self, Outcome, Visit};
+use super::visit::{self, let_in, proof};
 use crate::{
+    actions::{new_session::Welcome, sign_in},
     base::{
         db::{Conn, Instant},
         error::{EndedBecause, Error, Result},
@@ -126,11 +127,11 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
             return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { email_error, password_error, ..again });
         }
     };
-    match sign_in::log_in(&desk, &email, password, Visit::by_form(&desk)).await {
-        Ok(Outcome::Welcome(welcome)) => {
-            welcome.let_in(&desk, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
+    match sign_in(&desk, &email, password).await {
+        Ok(Some(welcome)) => {
+            let_in(&desk, &welcome, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
         }
-        Ok(Outcome::Refused) => {
+        Ok(None) => {
             let password_error = Some("Email or password is wrong. Check both and try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &desk, Again { password_error, ..again })
         }
@@ -141,6 +142,11 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
             form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again }))
         }
     }
+}
+
+async fn sign_in(desk: &Desk, email: &EmailAddress, password: String) -> Result<Option<Box<Welcome>>> {
+    let proof = proof(desk, email, password)?;
+    sign_in::sign_in(&desk.prover, &desk.sessions, proof, visit::of(desk)).await
 }
 
 /// Why a form was not carried out whose token is not this browser's.

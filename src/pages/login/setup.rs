@@ -3,18 +3,13 @@
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 
-use super::new_account::{AccountForm, Typed, not_fresh};
-use crate::actions::sign_in::{self, Visit, Welcome};
-use crate::actions::{new_password::Door, sign_in::begin::begin};
+use super::{
+    new_account::{AccountForm, Typed, not_fresh},
+    visit::{let_in, newcomer, sign_in_again},
+};
 use crate::{
-    actions::password_proof,
-    base::{db::Conn, error::Result, secret::Secret},
-    records::{
-        account::{self, Role},
-        audit::{self, Event, Kind},
-        instance,
-        session::Sessions,
-    },
+    actions::setup::{self, CreatedOwner, Link},
+    base::{error::Result, secret::Secret},
     web::{
         context::Desk,
         forms::Form,
@@ -40,25 +35,15 @@ pub struct Fields {
     password: String,
 }
 
-/// Whether a link may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
-    Good,
-    /// Never was, too old, or used up.
-    Bad,
-    /// There is an owner.
-    NotNeeded,
-}
-
 /// `GET /setup`
 ///
 /// # Errors
 /// When the database is away.
 pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
-    let setup = query.into_inner().token;
-    let secret = Secret::presented(&*setup);
-    match judge_now(&desk, &secret).await? {
-        Link::Good => form(StatusCode::OK, &desk, AccountForm { setup, usable: true, ..AccountForm::default() }),
+    let token = query.into_inner().token;
+    let secret = Secret::presented(&*token);
+    match setup::judge(&desk.sessions.db, &secret).await? {
+        Link::Good => form(StatusCode::OK, &desk, AccountForm { setup: token, usable: true, ..AccountForm::default() }),
         refused => refuse(&desk, refused),
     }
 }
@@ -69,8 +54,8 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
 /// What is neither bad input nor a database that is away: those show the form again.
 pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
     let Fields { token, email, name, password } = sent.fields;
-    let setup = if token.is_empty() { query.into_inner().token } else { token };
-    let again = AccountForm { setup, email, name, usable: true, ..AccountForm::default() };
+    let token = if token.is_empty() { query.into_inner().token } else { token };
+    let again = AccountForm { setup: token, email, name, usable: true, ..AccountForm::default() };
     if !sent.is_fresh {
         if desk.is_signed_in_as(&again.email) {
             return Ok(layout::see_other(return_to::HOME));
@@ -79,7 +64,7 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) ->
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
     let link = Secret::presented(&*again.setup);
-    match judge_now(&desk, &link).await {
+    match setup::judge(&desk.sessions.db, &link).await {
         Ok(Link::Good) => {}
         Ok(Link::NotNeeded) => return owner_again(&desk, again, password).await,
         Ok(Link::Bad) => return refuse(&desk, Link::Bad),
@@ -90,70 +75,26 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) ->
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
     match create_owner(&desk, link, typed).await {
-        Ok(Created::Owner(welcome)) => welcome.let_in(&desk, layout::see_other(return_to::HOME)),
-        Ok(Created::Refused(Link::NotNeeded)) => owner_again(&desk, again, password).await,
-        Ok(Created::Refused(link)) => refuse(&desk, link),
-        Ok(Created::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+        Ok(CreatedOwner::Yes(welcome)) => let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
+        Ok(CreatedOwner::Refused(Link::NotNeeded)) => owner_again(&desk, again, password).await,
+        Ok(CreatedOwner::Refused(link)) => refuse(&desk, link),
+        Ok(CreatedOwner::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
         Err(error) => again.again(error, |status, again| form(status, &desk, again)),
     }
 }
 
-/// There is an owner: whom this very form has created, if it was sent twice. Anybody else is told no more than that.
+/// There is an owner. If this very form created it and was sent twice, signs the owner in; anybody else is told no more.
 async fn owner_again(desk: &Desk, again: AccountForm, password: String) -> Result<HttpResponse> {
-    match sign_in::log_in_again(desk, &again.email, password).await {
-        Ok(Some(welcome)) => welcome.let_in(desk, layout::see_other(return_to::HOME)),
+    match sign_in_again(desk, &again.email, password).await {
+        Ok(Some(welcome)) => let_in(desk, &welcome, layout::see_other(return_to::HOME)),
         Ok(None) => refuse(desk, Link::NotNeeded),
         Err(error) => again.again(error, |status, again| form(status, desk, again)),
     }
 }
 
-enum Created {
-    Owner(Box<Welcome>),
-    AddressTaken,
-    Refused(Link),
-}
-
-/// Creates the owner, uses up the link and begins the owner's session, all or nothing. The link was judged before anything
-/// is counted or hashed, and is judged once more in the transaction.
-async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<Created> {
-    let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
-    let (prover, door) = (desk.prover.clone(), Door::SetupLink(desk.network()?));
-    password_proof::to_the_end(async move {
-        let (owner, chosen) = typed.choose(&prover, door, Role::Owner).await?;
-        let work = async move |conn: &mut Conn<'_>| {
-            instance::lock(conn).await?;
-            let judged = judge(conn, &link).await?;
-            if judged != Link::Good {
-                chosen.refused(conn).await?;
-                return Ok(Created::Refused(judged));
-            }
-            let Some(account) = account::create(conn, &owner).await? else {
-                chosen.refused(conn).await?;
-                return Ok(Created::AddressTaken);
-            };
-            chosen.created(conn).await?;
-            instance::close_setup(conn).await?;
-            let created = Event::of(Kind::AccountCreated, &account.id).detail(Role::Owner.as_str()).ip(visit.ip());
-            audit::record(conn, &[created]).await?;
-            let welcome = begin(conn, account, visit, &node).await?;
-            Ok(Created::Owner(Box::new(welcome)))
-        };
-        prover.db.write(work).await
-    })
-    .await
-}
-
-async fn judge_now(desk: &Desk, link: &Secret) -> Result<Link> {
-    let link = link.clone();
-    desk.sessions.db.read(async move |conn: &mut Conn<'_>| judge(conn, &link).await).await
-}
-
-async fn judge(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
-    if account::has_owner(conn).await? {
-        return Ok(Link::NotNeeded);
-    }
-    let good = instance::is_setup_link(conn, link).await?;
-    Ok(if good { Link::Good } else { Link::Bad })
+async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<CreatedOwner> {
+    let owner = newcomer(desk, typed.email, typed.name, typed.password)?;
+    setup::create_owner(&desk.prover, &desk.sessions, link, owner).await
 }
 
 fn refuse(desk: &Desk, link: Link) -> Result<HttpResponse> {

@@ -3,21 +3,18 @@
 use actix_web::{HttpResponse, http::StatusCode};
 use serde::Deserialize;
 
-use super::new_account::{AccountForm, Typed, not_fresh};
-use crate::actions::sign_in::{self, Visit, Welcome};
-use crate::actions::{new_password::Door, sign_in::begin::begin};
+use super::{
+    new_account::{AccountForm, Typed, not_fresh},
+    visit::{let_in, newcomer, sign_in_again},
+};
 use crate::{
-    actions::password_proof,
+    actions::{new_session::Welcome, sign_up::sign_up},
     base::{
         db::Conn,
         error::{Error, Result},
         settings::Signup,
     },
-    records::{
-        account::{self, Role},
-        audit::{self, Event, Kind},
-        session::Sessions,
-    },
+    records::account,
     web::{
         context::Desk,
         forms::Form,
@@ -63,8 +60,8 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         let problem = Some(not_fresh(sent.is_without_cookies));
         return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
     }
-    match sign_in::log_in_again(&desk, &again.email, password.clone()).await {
-        Ok(Some(welcome)) => return welcome.let_in(&desk, layout::see_other(return_to::HOME)),
+    match sign_in_again(&desk, &again.email, password.clone()).await {
+        Ok(Some(welcome)) => return let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
         Ok(None) => {}
         Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
     }
@@ -73,9 +70,9 @@ pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
     };
     match create(&desk, typed).await {
-        Ok(Some(welcome)) => welcome.let_in(&desk, layout::see_other(return_to::HOME)),
-        Ok(None) => match sign_in::log_in_again(&desk, &again.email, password).await? {
-            Some(welcome) => welcome.let_in(&desk, layout::see_other(return_to::HOME)),
+        Ok(Some(welcome)) => let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
+        Ok(None) => match sign_in_again(&desk, &again.email, password).await? {
+            Some(welcome) => let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
             None => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
         },
         Err(error) => again.again(error, |status, again| form(status, &desk, again)),
@@ -88,26 +85,9 @@ async fn must_be_open(desk: &Desk) -> Result<()> {
     if open { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Counts the try, hashes the password, creates the account and begins its session, all or nothing; `None` when the
-/// address is taken.
-async fn create(desk: &Desk, typed: Typed) -> Result<Option<Welcome>> {
-    let (node, visit) = (Sessions::clone(&desk.sessions), Visit::by_form(desk));
-    let (prover, door) = (desk.prover.clone(), Door::SignUp(desk.network()?));
-    password_proof::to_the_end(async move {
-        let (new, chosen) = typed.choose(&prover, door, Role::Member).await?;
-        let work = async move |conn: &mut Conn<'_>| {
-            let Some(account) = account::create(conn, &new).await? else {
-                chosen.refused(conn).await?;
-                return Ok(None);
-            };
-            chosen.created(conn).await?;
-            let created = Event::of(Kind::AccountCreated, &account.id).detail(Role::Member.as_str()).ip(visit.ip());
-            audit::record(conn, &[created]).await?;
-            begin(conn, account, visit, &node).await.map(Some)
-        };
-        prover.db.write(work).await
-    })
-    .await
+async fn create(desk: &Desk, typed: Typed) -> Result<Option<Box<Welcome>>> {
+    let person = newcomer(desk, typed.email, typed.name, typed.password)?;
+    sign_up(&desk.prover, &desk.sessions, person).await
 }
 
 fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {

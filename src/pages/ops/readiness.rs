@@ -20,7 +20,6 @@ use crate::{
         db::{Conn, Db},
         error::{Away, Error, Result},
     },
-    pages::pwa,
     records::session::Sessions,
     web::site::Site,
 };
@@ -70,11 +69,15 @@ impl Report {
     }
 }
 
+/// Checks the files of the installed app: how many there are, or what is wrong.
+type CheckApp = fn() -> std::result::Result<usize, String>;
+
 /// The check, and its last result. All workers share it.
 pub struct Readiness {
     sessions: Sessions,
     site: Data<Site>,
     limit: Duration,
+    check_app: CheckApp,
     stopping: AtomicBool,
     busy_before: AtomicU64,
     latest: Mutex<Option<Check>>,
@@ -83,18 +86,19 @@ pub struct Readiness {
 /// A check that has begun, and what comes of it.
 struct Check {
     begun: Stopwatch,
-    report: Outcome,
+    report: ReportReceiver,
 }
 
-type Outcome = watch::Receiver<Option<Arc<Report>>>;
+type ReportReceiver = watch::Receiver<Option<Arc<Report>>>;
 
 impl Readiness {
     /// No part of a check takes longer than `limit`.
-    pub fn new(sessions: Sessions, site: Data<Site>, limit: Duration) -> Self {
+    pub fn new(sessions: Sessions, site: Data<Site>, limit: Duration, check_app: CheckApp) -> Self {
         Self {
             sessions,
             site,
             limit,
+            check_app,
             stopping: AtomicBool::new(false),
             busy_before: AtomicU64::new(0),
             latest: Mutex::default(),
@@ -108,8 +112,8 @@ impl Readiness {
 
     /// What the latest check found, or the one that is due now.
     pub async fn report(this: &Data<Self>) -> Report {
-        let mut outcome = Self::latest(this);
-        let found = outcome.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        let mut latest = Self::latest(this);
+        let found = latest.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
         let mut report = found.map_or_else(broken_off, |found| (*found).clone());
         if this.stopping.load(Ordering::Acquire) {
             report.status = Status::Down;
@@ -117,7 +121,7 @@ impl Readiness {
         report
     }
 
-    fn latest(this: &Data<Self>) -> Outcome {
+    fn latest(this: &Data<Self>) -> ReportReceiver {
         let mut latest = this.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(check) = &*latest {
             let ended = check.report.borrow().is_some();
@@ -155,7 +159,7 @@ impl Readiness {
             ("sessionStore", store),
             ("sessionRegeneration", rotation),
             ("touch", self.with_queue(touch)),
-            ("pwa", served()),
+            ("pwa", app_files(self.check_app)),
             ("databasePool", self.with_pool(pool)),
         ];
         let status = components.iter().map(|(_, component)| component.status).max().unwrap_or(Status::Down);
@@ -212,9 +216,9 @@ async fn ask(db: &Db) -> Result<()> {
     db.read(async |conn: &mut Conn<'_>| conn.answers().await).await
 }
 
-/// What the installed app needs. Without it the pages still work.
-fn served() -> Component {
-    match pwa::check() {
+/// The files of the installed app. Without them the pages still work.
+fn app_files(check_app: CheckApp) -> Component {
+    match check_app() {
         Ok(files) => Component { status: Status::Ok, figures: Map::from_iter([("files".to_owned(), json!(files))]) },
         Err(error) => {
             Component { status: Status::Degraded, figures: Map::from_iter([("error".to_owned(), json!(error))]) }
@@ -240,6 +244,6 @@ fn log_a_change(before: Option<Status>, report: &Report) {
     let bad = report.components.iter().filter(|(_, component)| component.status != Status::Ok);
     for (component, Component { status, figures }) in bad {
         let error = figures.get("error").and_then(Value::as_str);
-        tracing::warn!(component, ?status, error, "not as it should be");
+        tracing::warn!(component, ?status, error, "component is not ready");
     }
 }

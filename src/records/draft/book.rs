@@ -5,13 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Draft, MOST, choice::Pair, is_before};
-use crate::{
-    base::{
-        error::{Error, Result},
-        secret,
-    },
-    records::instance::history::History,
+use super::stored::{Draft, MOST, is_before};
+use crate::base::{
+    db::Instant,
+    error::{Error, Result},
+    secret,
 };
 
 /// An account's drafts, as far as the operations of one call name them.
@@ -21,18 +19,40 @@ pub struct Book {
     changed: BTreeSet<String>,
     /// The account's count of changes.
     pub revision: i64,
-    held: Held,
+    usage: Usage,
     room: u64,
-    history: History,
+    moment: Moment,
     /// On which device things are done.
     pub device_name: String,
     /// Whether something was made or deleted, and not only edited.
     pub is_more_than_edited: bool,
 }
 
-/// What the drafts of an account that are not deleted come to.
+/// When a transaction changes drafts.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The database's time.
+    pub now: Instant,
+    /// Versions that the present history gives out are greater.
+    pub version_floor: i64,
+}
+
+/// A draft and the one that was split off it, each in the version in which it was shown.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// The draft.
+    pub one: String,
+    /// Its version.
+    pub version: i64,
+    /// The draft that was split off it.
+    pub other: String,
+    /// Its version.
+    pub other_version: i64,
+}
+
+/// How much an account has in drafts that are not deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct Usage {
     /// How many there are.
     pub drafts: i64,
     /// Bytes of their texts.
@@ -72,16 +92,16 @@ pub enum Chosen {
 
 impl Book {
     /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
-    pub fn new(drafts: Vec<Draft>, revision: i64, history: History, device_name: String) -> Self {
+    pub fn new(drafts: Vec<Draft>, revision: i64, moment: Moment, device_name: String) -> Self {
         let drafts = drafts.into_iter().map(|draft| (draft.id.clone(), draft)).collect();
-        let (changed, held, room) = (BTreeSet::new(), Held::default(), u64::MAX);
-        Self { drafts, changed, revision, held, room, history, device_name, is_more_than_edited: false }
+        let (changed, usage, room) = (BTreeSet::new(), Usage::default(), u64::MAX);
+        Self { drafts, changed, revision, usage, room, moment, device_name, is_more_than_edited: false }
     }
 
     /// Of an account that has so much already, and room for so many bytes.
     #[must_use]
-    pub fn within(mut self, held: Held, room: u64) -> Self {
-        (self.held, self.room) = (held, room);
+    pub fn within(mut self, usage: Usage, room: u64) -> Self {
+        (self.usage, self.room) = (usage, room);
         self
     }
 
@@ -89,7 +109,7 @@ impl Book {
     /// before, may still shorten what it has.
     fn is_full_for(&self, text: &str, instead: &str) -> bool {
         let more = bytes(text).saturating_sub(bytes(instead));
-        more > 0 && self.held.bytes.saturating_add(more) > self.room
+        more > 0 && self.usage.bytes.saturating_add(more) > self.room
     }
 
     /// Writes a text on top of a version; 0 is a new draft.
@@ -107,7 +127,7 @@ impl Book {
                 Ok(Outcome::Applied(Some(self.write(id, text, conflict_of))))
             }
             None if base == 0 && !self.drafts.contains_key(id) => {
-                if self.held.drafts >= MOST {
+                if self.usage.drafts >= MOST {
                     return Ok(Outcome::Rejected(full()));
                 }
                 if self.is_full_for(text, "") {
@@ -116,7 +136,7 @@ impl Book {
                 Ok(Outcome::Applied(Some(self.make(id, text, None))))
             }
             // Both texts are kept, if there is any room at all.
-            _ if self.held.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            _ if self.usage.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
             _ if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             stored => {
                 let of = stored.map(|stored| stored.id.clone());
@@ -134,7 +154,7 @@ impl Book {
             Some(stored) if stored.text == text || stored.builds_on(version) => {
                 Ok(Outcome::Applied(Some(stored).filter(|stored| stored.lives()).cloned()))
             }
-            _ if self.held.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
+            _ if self.usage.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
             stored if self.is_full_for(text, stored.map_or("", |stored| &stored.text)) => {
                 Ok(Outcome::Rejected(Error::Quota(self.room)))
             }
@@ -142,7 +162,7 @@ impl Book {
             // What followed the stored version was lost, and nothing was written on it since.
             Some(stored)
                 if stored.lives()
-                    && stored.version <= self.history.version_floor
+                    && stored.version <= self.moment.version_floor
                     && is_before(stored.version, version) =>
             {
                 let conflict_of = stored.conflict_of.clone();
@@ -212,34 +232,34 @@ impl Book {
     fn bury(&mut self, id: &str) {
         self.write(id, "", None);
         if let Some(draft) = self.drafts.get_mut(id) {
-            draft.deleted_at = Some(self.history.now);
+            draft.deleted_at = Some(self.moment.now);
         }
-        self.held.drafts -= 1;
+        self.usage.drafts -= 1;
         self.is_more_than_edited = true;
     }
 
     fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
-        self.held.drafts += 1;
+        self.usage.drafts += 1;
         self.is_more_than_edited = true;
         self.write(id, text, conflict_of)
     }
 
     fn write(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
         self.revision += 1;
-        let floor = self.history.version_floor;
+        let floor = self.moment.version_floor;
         let (last, forked_at) = match self.drafts.get(id) {
             Some(stored) if stored.version <= floor && floor > 0 => (stored.version, Some(stored.version)),
             Some(stored) => (stored.version, stored.forked_at),
             None => (0, None),
         };
         let before = self.drafts.get(id).map_or(0, |draft| bytes(&draft.text));
-        self.held.bytes = self.held.bytes.saturating_sub(before).saturating_add(bytes(text));
+        self.usage.bytes = self.usage.bytes.saturating_sub(before).saturating_add(bytes(text));
         let draft = Draft {
             id: id.to_owned(),
             text: text.to_owned(),
             version: last.max(floor) + 1,
             revision: self.revision,
-            updated_at: self.history.now,
+            updated_at: self.moment.now,
             updated_on: self.device_name.clone(),
             conflict_of,
             deleted_at: None,

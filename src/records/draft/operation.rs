@@ -9,7 +9,7 @@ use serde_json::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::LONGEST;
+use super::stored::LONGEST;
 use crate::{
     base::{
         error::{Error, Result},
@@ -80,6 +80,26 @@ pub struct Sent {
     pub operation: Result<Operation>,
 }
 
+impl Action {
+    /// The draft that it concerns.
+    pub fn draft(&self) -> Option<&str> {
+        match self {
+            Self::Put { draft, .. } | Self::Keep { draft, .. } | Self::Delete { draft, .. } => Some(draft),
+            Self::Rename { .. } | Self::LogOut { .. } => None,
+        }
+    }
+
+    /// The device that it concerns.
+    pub fn device(&self) -> Option<&str> {
+        if let Self::Rename { device, .. } = self { Some(device) } else { None }
+    }
+
+    /// The session that it concerns.
+    pub fn session(&self) -> Option<&str> {
+        if let Self::LogOut { session } = self { Some(session) } else { None }
+    }
+}
+
 impl Sent {
     /// Reads one.
     pub fn read(raw: &RawValue) -> Self {
@@ -118,6 +138,11 @@ impl From<Operation> for Sent {
 }
 
 impl Operation {
+    /// Whether this is the digest of this operation.
+    pub fn has_digest(&self, digest: &[u8]) -> bool {
+        self.digest == digest
+    }
+
     /// An operation that is made here, for what a form asks. `id` is a UUID.
     ///
     /// # Errors

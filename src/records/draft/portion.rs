@@ -5,9 +5,11 @@
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
+use serde::Serialize;
+
 use super::{
-    Changes, Draft,
-    revision::{Known, Revision},
+    revision::{self, ClientRevision, Revision},
+    stored::Draft,
 };
 use crate::base::{
     db::{Conn, octet_length, run, schema::drafts},
@@ -21,12 +23,28 @@ const BESIDE_TEXT: i64 = 256;
 /// Drafts in one answer at most.
 pub const MOST_IN_A_PORTION: i64 = 2_000;
 
+/// What is news to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Drafts that changed, deleted ones among them; or all there are.
+    pub drafts: Vec<Draft>,
+    /// Whether the client begins anew: it has nothing but these, and what follows them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+    /// Whether the client knows another history: what it has and these, with what follows them, lack may be lost here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
+    /// Whether there is more than goes in one answer: the client asks again, from the revision that came with these.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
 /// What changed since a client's revision, as much as goes in one answer, and its revision after that. Everything, beginning
 /// with the oldest change, if the revision is none, too old to tell, or of another history.
-pub(super) async fn since(
+pub async fn since(
     conn: &mut Conn<'_>,
     account_id: &str,
-    known: Option<&Known>,
+    known: Option<&ClientRevision>,
     floor: i64,
     present: &Revision,
 ) -> Result<(Changes, Revision)> {
@@ -84,7 +102,7 @@ pub struct Listed {
 /// When the database is away.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>, limit: i64) -> Result<Listed> {
     // The revision first: what changes in between is news twice, and never missed.
-    let revision = super::revision(conn, account_id).await?;
+    let revision = revision::present(conn, account_id).await?;
     let living = drafts::table
         .filter(drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null()))
         .filter(drafts::revision.lt(after.unwrap_or(i64::MAX)))

@@ -1,10 +1,11 @@
-//! How operations end: as the API tells it, and as it is kept for when they are sent again. Called by [`apply`](super::apply).
+//! How operations end: as the API tells it, and as it is kept for when they are sent again. Called by
+//! [`sync`](crate::actions::sync).
 //!
 //! Invariant: what is kept holds no text; an operation that is sent again brings its own.
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Draft, operation::Action};
+use super::{operation::Action, stored::Draft};
 use crate::base::{
     db::Instant,
     error::{Error, Result},
@@ -41,13 +42,16 @@ pub struct OperationResult {
 
 /// A first result as it is kept: its draft without the text, which the operation brings again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct First {
-    pub(super) status: Status,
-    pub(super) draft: Option<FirstDraft>,
+pub struct First {
+    /// How the operation ended.
+    pub status: Status,
+    /// Its draft, if it was a put.
+    pub draft: Option<FirstDraft>,
 }
 
+/// A draft without its text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct FirstDraft {
+pub struct FirstDraft {
     id: String,
     version: i64,
     revision: i64,
@@ -57,8 +61,8 @@ pub(super) struct FirstDraft {
 }
 
 impl First {
-    /// As the result of the same operation that is sent again.
-    pub(super) fn again(&self, id: Option<String>, action: &Action) -> OperationResult {
+    /// The result of the same operation when it is sent again.
+    pub fn again(&self, id: Option<String>, action: &Action) -> OperationResult {
         let draft = match (&self.draft, action) {
             (Some(draft), Action::Put { text, .. } | Action::Keep { text, .. }) => Some(draft.with(text)),
             _ => None,
@@ -97,7 +101,8 @@ impl FirstDraft {
 }
 
 impl OperationResult {
-    pub(super) fn rejected(id: Option<String>, error: Error) -> Self {
+    /// An operation that was refused.
+    pub fn rejected(id: Option<String>, error: Error) -> Self {
         Self { id, status: Status::Rejected, first: None, draft: None, problem: Some(error) }
     }
 }

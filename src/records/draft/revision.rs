@@ -1,8 +1,17 @@
 //! How far a client has got: the id of a history, and the account's count of changes in it. Sealed, so that a count beyond the
 //! server's own proves that changes were lost. Clients send it back as it is.
 
-use super::apply::LockedAccount;
-use crate::base::{error::Result, keys::Keys, secret::is_base64url};
+use diesel::QueryDsl as _;
+
+use crate::base::{
+    db::{
+        Conn, find,
+        schema::{accounts, instance},
+    },
+    error::Result,
+    keys::Keys,
+    secret::is_base64url,
+};
 
 /// Longest id of a history, in characters.
 const LONGEST_ID: usize = 40;
@@ -21,7 +30,7 @@ pub struct Revision {
 
 /// A revision that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct ClientRevision {
     /// The revision.
     pub revision: Revision,
     /// Whether this instance gave it out, to this account.
@@ -50,7 +59,7 @@ impl Revision {
     }
 }
 
-impl Known {
+impl ClientRevision {
     /// From what a client sent; `None` if it is no revision.
     pub fn read(text: &str, account_id: &str, keys: &Keys) -> Option<Self> {
         let mut parts = text.split('.');
@@ -71,11 +80,20 @@ impl Known {
         Some(Self { revision, is_sealed })
     }
 
-    /// Whether changes that this client has seen are not here any more, though the history is said to be the same.
-    pub(super) fn proves_loss(&self, locked: &LockedAccount) -> bool {
+    /// Whether this client has seen changes of this history which an account with this count of changes has lost.
+    pub fn proves_loss(&self, present_history: &str, present_count: i64) -> bool {
         let Revision { history, count, .. } = &self.revision;
-        self.is_sealed && *history == locked.history.id && *count > locked.revision
+        self.is_sealed && history == present_history && *count > present_count
     }
+}
+
+/// The account's present revision.
+pub(super) async fn present(conn: &mut Conn<'_>, account_id: &str) -> Result<Revision> {
+    let history = instance::table.select(instance::history).single_value();
+    let row = accounts::table.find(account_id).select((accounts::revision, history));
+    let found: Option<(i64, Option<String>)> = find!(conn, first(row))?;
+    let (count, history) = found.unwrap_or_default();
+    Ok(Revision { history: history.unwrap_or_default(), count, began: None })
 }
 
 #[cfg(test)]

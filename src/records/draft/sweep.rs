@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
+use super::stored::MOST;
 use crate::{
     base::{
         db::{
@@ -21,7 +22,7 @@ use crate::{
 const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 const DELETED_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// Deletions that an account is told of at most: as many as it may have drafts.
-const MOST_DELETED: i64 = 2 * super::MOST;
+const MOST_DELETED: i64 = 2 * MOST;
 /// Operations, or deleted drafts, that a transaction forgets at most.
 const BATCH: i64 = 500;
 

@@ -7,14 +7,14 @@
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 
 use super::lock;
-use crate::base::{
-    db::{Conn, Db, Instant, Marks, Place, Present, now, run, schema::instance},
-    error::Result,
-    secret,
+use crate::{
+    base::{
+        db::{Conn, Db, Instant, Marks, Place, Present, now, run, schema::instance},
+        error::Result,
+        secret,
+    },
+    records::draft::SPAN,
 };
-
-/// Versions of one history lie closer together than this, and those of two histories further apart.
-pub const SPAN: i64 = 1 << 20;
 
 /// The history, as a transaction sees it.
 #[derive(Debug, Clone)]

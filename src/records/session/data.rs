@@ -6,11 +6,7 @@
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Map, Value};
 
-use super::{
-    acting::{Acting, Reach},
-    live::is_live,
-    service::Sessions,
-};
+use super::{live::is_live, service::Sessions, who::Who};
 use crate::base::{
     db::{Conn, find, run, schema::sessions},
     error::{Error, Result},
@@ -67,33 +63,22 @@ impl Sessions {
             })
             .await
     }
+}
 
-    /// Replaces the session's own JSON object by what `change` makes of it, under the row's lock. `None` when the
-    /// session has ended.
-    ///
-    /// # Errors
-    /// What `change` refuses, or when the database is away.
-    pub async fn change_data<Change>(&self, acting: Acting, change: Change) -> Result<Option<String>>
-    where
-        Change: FnOnce(&str) -> Result<String> + Send + 'static,
-    {
-        self.db
-            .write(async move |conn: &mut Conn<'_>| {
-                let Some(who) = acting.hold(conn, Reach::Itself).await? else {
-                    return Ok(None);
-                };
-                let own = || {
-                    let of_account = sessions::table.filter(sessions::account_id.eq(&who.account_id));
-                    of_account.filter(sessions::id.eq(&who.session_id))
-                };
-                let data: String = run!(conn, first(own().select(sessions::data)))?;
-                let changed = change(&data)?;
-                let set = (sessions::data.eq(&changed), sessions::version.eq(sessions::version + 1));
-                run!(conn, execute(diesel::update(own()).set(set)))?;
-                Ok(Some(changed))
-            })
-            .await
-    }
+/// Merges a patch into the data of a session whose row is locked; the whole afterwards.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub async fn change(conn: &mut Conn<'_>, who: &Who, patch: Patch) -> Result<String> {
+    let own = || {
+        let of_account = sessions::table.filter(sessions::account_id.eq(&who.account_id));
+        of_account.filter(sessions::id.eq(&who.session_id))
+    };
+    let stored: String = run!(conn, first(own().select(sessions::data)))?;
+    let changed = patch.apply(&stored)?;
+    let set = (sessions::data.eq(&changed), sessions::version.eq(sessions::version + 1));
+    run!(conn, execute(diesel::update(own()).set(set)))?;
+    Ok(changed)
 }
 
 /// RFC 7396, section 2.

@@ -23,7 +23,7 @@ mod key_owner;
 mod lifetimes;
 pub mod listing;
 mod live;
-mod log_out;
+pub mod log_out;
 pub mod lookup;
 mod record;
 pub mod request;

@@ -1,4 +1,4 @@
-// Time passes for a server in its database, so that no test waits for it.
+// Lets time pass for a server by ageing the rows of its database, so that no test has to wait.
 
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Eleven minutes pass since every password was given. */
+/** Makes every password confirmation eleven minutes older. */
 export async function letConfirmationsLapse(server) {
   if (server.database) {
     const statement = "UPDATE sessions SET authenticated_at = statement_timestamp() - interval '11 minutes'";
@@ -17,7 +17,7 @@ export async function letConfirmationsLapse(server) {
   }
 }
 
-/** An hour passes since anybody did anything. */
+/** Makes every session one hour older. */
 export async function letAnHourPass(server) {
   const file = join(server.folder, 'data', 'sessile.sqlite3');
   const set = ['created_at', 'authenticated_at', 'last_activity', 'expires_at', 'absolute_expires_at'].map((name) => `${name} = ${name} - 3600000000`);

@@ -1,4 +1,4 @@
-// `test` for the installed app: a browser with a profile that it keeps, before a network that can be taken away.
+// `test` for the installed app: a browser with a persistent profile, behind a network that a test can cut.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { Server } from './server.mjs';
 import { createOwner, expect, settled, test as base } from './test.mjs';
 
 export const test = base.extend({
-  /** Whether the browser has to have its windows and all that it does by itself. */
+  /** Whether the test needs the full browser, with windows and background services, instead of the headless shell. */
   whole: [false, { option: true }],
 
   front: async ({}, use) => {
@@ -27,7 +27,10 @@ export const test = base.extend({
     if (info.status !== info.expectedStatus) await info.attach('server log', { body: server.log });
   },
 
-  /** `app.open()`: a page of a browser that keeps its profile; `app.reopen()`: the same browser, closed and started again. */
+  /**
+   * `app.open()` starts a browser with a persistent profile and returns a page; `app.reopen()` closes that browser and
+   * starts it again.
+   */
   app: async ({ server, watch, whole }, use) => {
     const profile = await mkdtemp(join(tmpdir(), 'sessile-app-'));
     const app = {
@@ -52,13 +55,14 @@ export { expect };
 const isUnderWorker = (page, timeout) =>
   page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated', null, { timeout });
 
-/** Until the worker of this page's build is in charge of it. What kept it from being installed the next page tries again. */
+/**
+ * Waits until the worker of this page's build controls it. If the installation failed, the reloaded page tries again.
+ */
 export async function underWorker(page) {
   await isUnderWorker(page, 12_000).catch(() => page.reload().then(() => isUnderWorker(page, 20_000)));
 }
 
-
-/** Signed in, known and under the worker. */
+/** Opens the app, creates the owner, and waits until the worker controls the page and the person's data is stored. */
 export async function atHome(app, server, options) {
   const page = await app.open(options);
   await createOwner(page, server);
@@ -67,36 +71,36 @@ export async function atHome(app, server, options) {
   return page;
 }
 
-/** Pressed on the page without a network. */
+/** The sign-out button of the offline page. */
 export const signOutOffline = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
 
 export const state = (page) => page.locator('[data-state]');
 
 export const heading = (page, name) => page.getByRole('heading', { level: 1, name });
 
-/** That nothing in the browser's stores and caches holds any of the words. */
+/** Expects that no store and no cache of the browser contains any of the words. */
 export async function expectNothingOf(page, words) {
   await expect.poll(async () => (await kept(page)).people).toEqual([]);
   const text = JSON.stringify(await kept(page));
   for (const word of words) expect(text).not.toContain(word);
 }
 
-/** Sessions that are still to be ended. */
+/** The pending sign-outs: sessions that the browser must still end on the server. */
 export const owed = async (page) => (await kept(page)).marks.find(({ name }) => name === 'goodbyes')?.value ?? [];
 
-/** What the server says of the session of whoever has these cookies. */
+/** The status with which the server answers `/api/session` for these cookies. */
 export const statusOf = async (server, cookies) => {
   const Cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
   return (await fetch(`http://127.0.0.1:${server.port}/api/session`, { headers: { Cookie } })).status;
 };
 
-/** An answer that a front gives by itself. */
+/** An answer for `Front.override`, made without the server. */
 export const answer = (status, type, body = '', headers = {}) => ({ status, headers: { 'content-type': type, ...headers }, body: Buffer.from(body) });
 
-/** A page of somebody else: of a proxy, or of a network that wants a sign-in of its own. */
+/** A page that is not Sessile's: of a proxy, or of a network with its own sign-in. */
 export const portal = (words) => answer(200, 'text/html', `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Hotel</title><h1>${words}</h1>`);
 
-/** All that this origin keeps: the stores' rows, and the text of everything in its caches. */
+/** Everything that this origin stores: the rows of all stores, and the text of every cache entry. */
 export const kept = (page) =>
   page.evaluate(async () => {
     const found = { caches: {} };
@@ -126,7 +130,7 @@ export const kept = (page) =>
     return found;
   });
 
-/** Puts rows into a store, as the pages would. */
+/** Puts a row into a store and announces the change, as the pages do. */
 export const put = (page, store, row) =>
   page.evaluate(async ([name, value]) => {
     const database = await new Promise((done) => {
@@ -145,7 +149,7 @@ export const put = (page, store, row) =>
     changes.close();
   }, [store, row]);
 
-/** The network goes, and comes back: requests that fail then are meant to. */
+/** Cuts the network, and allows the requests that fail because of that. */
 export function cut(front, watch) {
   for (const path of ['/manifest.webmanifest', '/api/events', '/api/session', '/api/devices', '/readyz', '/api/session/sync', '/sw.js', '/logout', '/dashboard', '/login', '/devices']) {
     watch.allowFailures(path);

@@ -1,5 +1,5 @@
-// How Chromium is started: Debian's own, quiet, and with nothing that talks to the outside by itself. `launchOptions` is the
-// whole browser; `shellOptions` the same engine without its windows, where that is installed: at half the processor time.
+// How Chromium is started: Debian's package, without background requests to other hosts. `launchOptions` starts the
+// full browser. `shellOptions` starts the headless shell if it is installed, which needs half the processor time.
 
 import { existsSync } from 'node:fs';
 

@@ -1,12 +1,12 @@
-// What stands between a browser and the server in tests of the app: the network, which can be taken away, and a build after
-// this one. `next()` serves the same program with one file changed, and all that follows from it: its name, the pages
-// that name it, the worker's list and id. What the old build had under the old name is gone then, as after an update.
+// A proxy between the browser and the server. It can cut the network, and it can serve a newer build. `next()` serves
+// the same program with one file changed and everything that follows from the change: the file's name, the pages that
+// refer to it, and the worker's file list and id. The old file is gone then, as after an update.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 
-/** Files that only pages name, so that no other file changes with them. */
+/** Files that only pages refer to, so that no other file changes with them. */
 const FILES = { sheet: /\/static\/css\/base\.[0-9a-f]{10}\.css/, module: /\/static\/js\/times\.[0-9a-f]{10}\.js/ };
 const print = (text) => createHash('sha256').update(text).digest('hex').slice(0, 10);
 
@@ -34,12 +34,12 @@ export class Front {
 
   #server;
 
-  /** Where what is asked for goes on to. */
+  /** Forwards requests to this server from now on. */
   leadTo(server) {
     this.upstream = server;
   }
 
-  /** Takes the network away. */
+  /** Cuts the network. */
   cut() {
     this.#isUp = false;
     for (const socket of this.#sockets) socket.destroy();
@@ -49,13 +49,16 @@ export class Front {
     this.#isUp = true;
   }
 
-  /** Answers `path` by `handler(req, body, pass)` instead; null for as it is. */
+  /** Answers requests for `path` with `handler(req, body, pass)`; with null, forwards them again. */
   override(path, handler) {
     if (handler) this.#overrides.set(path, handler);
     else this.#overrides.delete(path);
   }
 
-  /** From now on it is a proxy with a sign-in of its own: who has not been at /gate is sent to a page of it, whatever they ask for. */
+  /**
+   * From now on acts as a proxy with its own sign-in: redirects every request to its sign-in page until the browser has
+   * visited /gate.
+   */
   demandCookie() {
     this.#isGated = true;
   }
@@ -70,8 +73,8 @@ export class Front {
   }
 
   /**
-   * From now on another build is served, in which `changed` is another: the "sheet", or a "module"; with other `words`, again
-   * another one. `damage`: the changed file is "missing", or holds something "other".
+   * From now on serves another build in which `changed` differs: the "sheet" or a "module". Other `words` make yet
+   * another build. With `damage`, the changed file is "missing" or has "other" content.
    */
   async next(damage = null, { changed = 'sheet', words = 'another build' } = {}) {
     const worker = (await this.#pass({ method: 'GET', url: '/sw.js', headers: {} })).body.toString();
@@ -83,7 +86,7 @@ export class Front {
     return this.#next;
   }
 
-  /** The build that the program was made with is served again. */
+  /** Serves the program's own build again. */
   back() {
     this.#next = null;
   }
@@ -110,7 +113,7 @@ export class Front {
   #rewritten(url, answer) {
     if (!this.#next) return null;
     const { old, path, sheet, damage, shell } = this.#next;
-    // The tag is that of the build that the program was made with.
+    // The ETag belongs to the program's own build.
     delete answer.headers.etag;
     if (url === old) return { ...answer, status: 404, headers: { 'content-type': 'text/plain' }, body: Buffer.from('gone') };
     if (url === path) {

@@ -1,5 +1,5 @@
-// The real program in a folder of its own, as an operator would start it. It can be killed and started again on the
-// same folder, port and database.
+// The real program in a folder of its own, started as an operator would start it. It can be killed and started again
+// with the same folder, port and database.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,10 @@ export class Server {
   setupLink = null;
   log = '';
 
-  /** A new, empty installation on `sqlite` or `postgres`, started and answering; behind `publicUrl`, if given. */
+  /**
+   * Starts a new, empty installation on `sqlite` or `postgres` and waits until it answers. `publicUrl` is its public
+   * address, if it differs.
+   */
   static async create(engine = 'sqlite', publicUrl = null) {
     const server = new Server();
     server.publicUrl = publicUrl;
@@ -41,7 +44,7 @@ export class Server {
     return this.publicUrl ?? `http://localhost:${this.port}`;
   }
 
-  /** Starts it; on the port it had before, if it had one. */
+  /** Starts the server, on the same port as before if it ran before. */
   async start() {
     const child = spawn(binary, ['serve'], { cwd: this.folder, env: this.#environment(), stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
@@ -63,7 +66,10 @@ export class Server {
     });
   }
 
-  /** Settings of the shell that runs the tests are not this server's, and an unknown SESSILE_ variable stops the start. */
+  /**
+   * The server must not inherit settings of the shell that runs the tests. An unknown SESSILE_ variable would stop the
+   * start.
+   */
   #environment() {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
     const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
@@ -72,7 +78,7 @@ export class Server {
     return env;
   }
 
-  /** Runs a command of the program beside the server, as its operator would. */
+  /** Runs a command of the program with the server's settings, as its operator would. */
   async command(...args) {
     const { stdout } = await run(binary, args, { cwd: this.folder, env: this.#environment() });
     return stdout;
@@ -97,13 +103,13 @@ export class Server {
     }
   }
 
-  /** Pulls the plug: no shutdown code runs. */
+  /** Kills the server, so that no shutdown code runs. */
   async kill() {
     this.child.kill('SIGKILL');
     await this.exited;
   }
 
-  /** Lets it shut down by itself, without the time that a proxy needs to notice; answers how it ended. */
+  /** Shuts the server down with SIGINT, which skips the wait for a load balancer. Resolves to how the process ended. */
   async stop() {
     if (!this.child) return null;
     this.child.kill('SIGINT');
@@ -113,7 +119,7 @@ export class Server {
     return ended;
   }
 
-  /** Stops it and removes all it had. */
+  /** Stops the server and removes its folder and database. */
   async destroy() {
     const ended = await this.stop();
     if (this.database) await this.#sql(`DROP DATABASE IF EXISTS ${this.database.name} WITH (FORCE)`);
@@ -129,13 +135,13 @@ export class Server {
     this.database = { name, url: url.href };
   }
 
-  /** Takes the database away (PostgreSQL only): connections end, new ones are refused. */
+  /** Makes the database unavailable (PostgreSQL only): ends its connections and refuses new ones. */
   async unplugDatabase() {
     await this.#sql(`ALTER DATABASE ${this.database.name} ALLOW_CONNECTIONS false`);
     await this.#sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${this.database.name}'`);
   }
 
-  /** And gives it back. */
+  /** Makes the database available again. */
   async replugDatabase() {
     await this.#sql(`ALTER DATABASE ${this.database.name} ALLOW_CONNECTIONS true`);
   }
@@ -145,7 +151,7 @@ export class Server {
   }
 }
 
-/** Another site: 127.0.0.1 beside the product's localhost, one page made of `body`. */
+/** Starts another site, with one page made of `body`. It is on 127.0.0.1, while Sessile is on localhost. */
 export async function otherSite(body) {
   const { createServer } = await import('node:http');
   const site = createServer((_, answer) => {

@@ -1,4 +1,5 @@
-// `test` with what every test here needs: a server of its own, watched browsers, and the few steps that many share.
+// `test` with the fixtures of every test: a server of its own and watched browsers. Also the steps that many tests
+// share.
 
 import { test as base, expect } from '@playwright/test';
 import { Server, otherSite } from './server.mjs';
@@ -26,7 +27,7 @@ export const test = base.extend({
     expect(watch.problems(), 'what the browser complained about').toEqual([]);
   },
 
-  /** `visitor(options)`: a page in a browser that was never here before. */
+  /** `visitor(options)` opens a page in a browser that has never visited the server. */
   visitor: async ({ browser, server, watch }, use) => {
     const contexts = [];
     await use(async (options = {}) => {
@@ -40,7 +41,7 @@ export const test = base.extend({
 
   page: async ({ visitor }, use) => use(await visitor()),
 
-  /** `elsewhere(html)`: the address of a page with that body on another site. */
+  /** `elsewhere(html)` returns the address of a page with that body on another site. */
   elsewhere: async ({ watch }, use) => {
     const sites = [];
     await use(async (body) => {
@@ -58,7 +59,7 @@ export const password = (page) => page.getByLabel(/password/i).and(page.locator(
 export const signInButton = (page) => page.getByRole('main').getByRole('button', { name: 'Sign in' });
 export const signOutButton = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
 
-/** Follows the one-time link and becomes the owner; lands signed in on the dashboard. */
+/** Creates the owner with the one-time link; ends signed in on the dashboard. */
 export async function createOwner(page, server) {
   await page.goto(server.setupLink);
   await email(page).fill(owner.email);
@@ -80,7 +81,7 @@ export async function signIn(page, who = owner) {
   await expectDashboard(page);
 }
 
-/** Does `act` and answers the response of the page load that it causes with `method`. */
+/** Calls `act` and returns the response to the navigation with `method` that it causes. */
 export async function answerOf(page, method, act) {
   const [answer] = await Promise.all([
     page.waitForResponse((response) => {
@@ -102,12 +103,12 @@ export async function expectLogin(page) {
   await expect(signInButton(page)).toBeVisible();
 }
 
-/** Of a browser that is another one, what Chromium says beside its name would say so. */
+/** With another User-Agent, Chromium's client hints would contradict it, so send none. */
 const without = { extraHTTPHeaders: { 'Sec-CH-UA': '', 'Sec-CH-UA-Platform': '', 'Sec-CH-UA-Mobile': '' } };
 
 /**
- * Until a page has done what it does by itself when it is opened. A request that is on its way when the session ends elsewhere
- * is rightly answered 401, and the browser says so in its console.
+ * Waits until a page has finished the requests that it makes by itself when opened. A request in flight when the
+ * session ends elsewhere is rightly answered 401, which the browser reports in its console.
  */
 export async function settled(page) {
   const isSettled = () => page.evaluate(async () => {
@@ -127,10 +128,10 @@ export async function settled(page) {
     const isBusy = [...held, ...pending].some(({ name }) => name === 'sessile-outbox');
     return !isBusy && people.some((one) => one.sessionId === session && one.devicesAsOf && one.draftsAsOf);
   }).catch(() => false);
-  await expect.poll(isSettled, { message: 'what is known is kept, and nothing is on its way' }).toBe(true);
+  await expect.poll(isSettled, { message: 'the page has stored its data and makes no requests' }).toBe(true);
 }
 
-/** The paths that a page's main frame asks our origin for, redirects included, from now on. */
+/** Collects the paths of our origin that the page's main frame requests from now on, including redirects. */
 export function navigations(page, server) {
   const paths = [];
   page.on('request', (request) => {
@@ -145,7 +146,7 @@ export function navigations(page, server) {
 const put = (draftId, text, baseVersion) =>
   ({ id: crypto.randomUUID(), kind: 'draft.put', at: new Date().toISOString(), draftId, text, baseVersion });
 
-/** Drafts of the person who is signed in: two, and one of them in two versions. */
+/** Makes two drafts for the signed-in person, one of them in two versions. */
 export async function makeDrafts(page, server) {
   const operations = [
     put('tide', 'Low tide at six: bring boots, a torch and somebody who knows the rocks.\n\nWe meet at the slipway.', 0),

@@ -1,8 +1,8 @@
-// Every kind of page there is, and how to get to it: for the checks that all pages must pass.
+// Visits every kind of page, for checks that all pages must pass.
 
 import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, makeDrafts, owner, password, signInButton, signOutButton } from './test.mjs';
 
-/** The same account in another browser, by the API. */
+/** Signs in to the same account from another browser, with the API. */
 async function signInElsewhere(server) {
   const answer = await fetch(`${server.origin}/api/establish-session`, {
     method: 'POST',
@@ -15,7 +15,7 @@ async function signInElsewhere(server) {
   expect(answer.status).toBe(200);
 }
 
-/** Walks through all pages with one visitor and calls `look(name)` on each. */
+/** Visits all pages as one visitor and calls `look(name)` on each. */
 export async function tour({ page, server, elsewhere, watch }, look) {
   await page.goto(server.setupLink);
   await look('setup');
@@ -89,7 +89,7 @@ export async function tour({ page, server, elsewhere, watch }, look) {
 
   await page.goto('/dashboard');
   await signOutButton(page).click();
-  // What is too long is on this device alone.
+  // The draft that is too long is only on this device, so the sign-out asks first.
   await page.getByRole('button', { name: 'Sign out anyway' }).click();
   await expectLogin(page);
   await look('signed out');

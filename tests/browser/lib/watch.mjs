@@ -1,5 +1,5 @@
-// Looks over the shoulder of every page of a test: a console error, an uncaught exception, a breach of the
-// Content-Security-Policy or a request that leaves our own origin fails the test, whatever else it says.
+// Watches every page of a test. A console error, an uncaught exception, a violation of the Content-Security-Policy or a
+// request to a foreign origin fails the test.
 
 const FAILED_LOAD = /^Failed to load resource: the server responded with a status of (\d+) /;
 
@@ -11,30 +11,30 @@ export class Watch {
   #origins = new Set();
   #messages = [];
 
-  /** Requests to this origin are fine. */
+  /** Allows requests to this origin. */
   allowOrigin(origin) {
     this.#origins.add(origin);
   }
 
   /**
-   * The next navigation to `path` is meant to fail with `status`, or with one of several. Chromium reports a failed page load in the console:
-   * exactly that line, once, with that status and address, is then no finding.
+   * Expects the next navigation to `path` to fail with `status`, or with one of several. Chromium reports a failed page
+   * load in the console; that report is ignored once, if status and address match.
    */
   expectStatus(status, path) {
     this.#deliberate.push({ status, path });
   }
 
-  /** From now on the network may fail under this path: the server is away for a while. */
+  /** Allows network failures at this path from now on, because the server is unavailable for a while. */
   allowFailures(path) {
     this.#away.add(path);
   }
 
-  /** From now on these paths may be answered with this status, as often as it comes. */
+  /** Allows answers with this status at these paths from now on. */
   allowStatus(status, paths) {
     for (const path of paths) this.#allowed.add(`${status} ${path}`);
   }
 
-  /** The browser may say this as often as it likes. */
+  /** Allows console messages that match this pattern. */
   allowMessage(pattern) {
     this.#messages.push(pattern);
   }

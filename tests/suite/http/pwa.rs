@@ -128,7 +128,7 @@ fn the_worker_is_one_classic_script() {
     let worker = server.client().get("/sw.js").body;
     let is_module = |line: &str| line.starts_with("import ") || line.starts_with("export ") || line.contains("import(");
     assert_eq!(worker.lines().find(|line| is_module(line)), None);
-    for once in ["const goodbyes = ", "function flush() {", "addEventListener(\"fetch\""] {
+    for once in ["const pendingSignOuts = ", "function flush() {", "addEventListener(\"fetch\""] {
         assert_eq!(worker.lines().filter(|line| line.starts_with(once)).count(), 1, "{once}");
     }
 }

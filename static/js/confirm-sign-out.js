@@ -1,13 +1,13 @@
-// The question before somebody leaves who has written what nobody else has yet.
+// Asks before a sign-out that would lose unsent changes.
 
 import { all } from "./store.js";
-import { keepWriting } from "./unkept.js";
+import { saveWriting } from "./unsaved-text.js";
 
-/** Whether to go on: at once if nothing of the account is unsent, else as the person says. */
-export async function confirmLeaving(account) {
-  // What cannot be kept is nowhere but in its field.
-  const isKept = await keepWriting();
-  const unsent = inWords(await all("outbox", account).catch(() => []), isKept);
+/** Whether to sign out: true without asking if the account has no unsent changes, otherwise the person's answer. */
+export async function confirmSignOut(account) {
+  // Text that the device cannot store exists only in its field.
+  const isStored = await saveWriting();
+  const unsent = describeUnsent(await all("outbox", account).catch(() => []), isStored);
   if (!unsent) return true;
   const dialog = document.createElement("dialog");
   dialog.className = "card leaving";
@@ -31,12 +31,15 @@ export async function confirmLeaving(account) {
   });
 }
 
-/** Several changes may be waiting of one draft; of one that is only to be deleted nothing is lost. */
-function inWords(rows, isKept) {
+/**
+ * Describes the unsent changes in words, or returns null if there are none. Counts drafts, not operations: a draft may
+ * have several. Deletions count separately, since no text is lost with them.
+ */
+function describeUnsent(rows, isStored) {
   const isPut = ({ op }) => op.kind === "draft.put" || op.kind === "draft.keep";
   const written = new Set(rows.filter(isPut).map(({ op }) => op.draftId));
   const others = new Set(rows.filter((row) => !isPut(row) && !written.has(row.op.draftId)).map(({ op }) => op.draftId ?? op.id));
-  if (!isKept) {
+  if (!isStored) {
     const also = written.size === 0 ? "" : written.size === 1 ? ", and so is 1 draft that has not been sent" : `, and so are ${written.size} drafts that have not been sent`;
     return { head: "What you are writing is not kept", text: `This device could not keep it. If you sign out now, it is gone${also}.` };
   }
@@ -52,7 +55,7 @@ function inWords(rows, isKept) {
 }
 
 function button(value, label, classes) {
-  const made = document.createElement("button");
-  Object.assign(made, { value, className: classes, textContent: label });
-  return made;
+  const node = document.createElement("button");
+  Object.assign(node, { value, className: classes, textContent: label });
+  return node;
 }

@@ -1,22 +1,25 @@
-//! Begins the session of somebody who has just proved who they are, in the caller's transaction. Called by the login rule,
-//! the setup and the signup.
+//! Begins the session of a person who has just proved who they are, in the caller's transaction. Called by
+//! [`sign_in`](super::sign_in), [`setup`](super::setup) and [`sign_up`](super::sign_up).
 //!
-//! A login that was carried out before, and whose answer was lost, is the same login: it gets the same session and the same
-//! key. It is known by the session key that it presents, or by the visitor cookie.
+//! A login that is repeated because its answer was lost is the same login: it gets the same session and the same key. It is
+//! recognised by the session key that it presents, or by the visitor cookie.
 //!
-//! Invariant: one browser's login leaves one session. What the same person's session held is kept; another person's ends.
+//! Locks, in this order: the account's live sessions and the presented session, by id; then the device. The caller holds
+//! the account's row.
+//!
+//! Invariant: one login of one browser leaves one session. The data of the same person's session is kept; another person's
+//! session ends.
 
-use super::{Visit, Welcome};
 use crate::{
     base::{
         db::Conn,
         error::{EndedBecause, Error, Result},
-        secret,
+        secret::{self, Secret},
     },
     records::{
         account::{self, Account},
         audit::{self, Event, Kind},
-        device::{self, SignIn},
+        device::{self, SignIn, Unread},
         session::{
             EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
             ends,
@@ -26,22 +29,64 @@ use crate::{
     },
 };
 
-/// What becomes of the session that the browser had.
+/// The browser or program in which a person signs in.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The session key that it presents.
+    pub presented: Option<SessionKey>,
+    /// The form that was sent, named by its visitor cookie: a form that is sent twice is one login.
+    pub form: Option<LoginForm>,
+    /// The secrets of its device cookie.
+    pub device_secrets: Vec<Secret>,
+    /// The name that a program gives its device.
+    pub device_name: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// What it says of itself, not parsed yet.
+    pub client: Unread,
+    /// Whether it runs as an installed app, if it said so.
+    pub installed: Option<bool>,
+    /// The browser's time zone, if it said one.
+    pub zone: Option<String>,
+}
+
+impl Visit {
+    /// The names by which a repeated login is recognised; the first becomes the name of the new session. A session key
+    /// outlives the visitor cookie in the browser; the form may get a visitor cookie only on the second try.
+    pub(super) fn names(&self) -> Vec<LoginForm> {
+        let over = self.presented.as_ref().map(LoginForm::over);
+        over.into_iter().chain(self.form.clone()).collect()
+    }
+}
+
+/// A login that was committed.
+#[derive(Debug, Clone)]
+pub struct Welcome {
+    /// The person.
+    pub account: Account,
+    /// The session.
+    pub record: Record,
+    /// The device's name.
+    pub device_name: String,
+    /// The session's key, for its cookie.
+    pub key: SessionKey,
+    /// The secrets for the device cookie.
+    pub device_secrets: Vec<Secret>,
+}
+
+/// What to do about the session that the browser had.
 enum Plan {
-    /// It gets a new key.
+    /// Give it a new key.
     Rotate(SessionKey),
-    /// This login was carried out before: the session goes on under this key, which nobody has used.
+    /// This login was carried out before: go on with its session under this key, which nobody has used yet.
     Resume(SessionKey),
-    /// It ends, since it has had as many keys as it may have, and a new one takes over what it held.
+    /// End the session with this id, since it has had as many keys as it may have; a new session takes over its data.
     Inherit(String),
-    /// There is none.
+    /// There was none: create a session.
     Create,
 }
 
-/// Begins a session: rotates the one that the browser had, ends another person's.
-///
-/// # Errors
-/// When the database is away.
+/// Begins a session: gives the one that the browser had a new key, or ends it if it is another person's.
 pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &Sessions) -> Result<Welcome> {
     let plan = plan(conn, &account, &visit, node).await?;
     if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
@@ -98,10 +143,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
 }
 
-/// The session of a login that was carried out before; `None` when there is none to go on with.
-///
-/// # Errors
-/// When the database is away.
+/// Goes on with the session of a login that was carried out before; `None` when there is none.
 pub async fn begin_again(
     conn: &mut Conn<'_>,
     account: Account,
@@ -124,13 +166,13 @@ async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sess
     if names.is_empty() {
         return Ok(Plan::Create);
     }
-    // So that its first use is not noted meanwhile.
+    // Locked, so that no request notes the first use of its key meanwhile.
     listing::lock_living(conn, &account.id).await?;
     let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
     Ok(begun.map_or(Plan::Create, Plan::Resume))
 }
 
-/// What becomes of the session whose key was presented. Another person's ends.
+/// Plans for the session whose key was presented. Ends it if it is another person's.
 async fn plan_for(
     conn: &mut Conn<'_>,
     account: &Account,
@@ -138,13 +180,12 @@ async fn plan_for(
     ip: Option<&str>,
     node: &Sessions,
 ) -> Result<Option<Plan>> {
-    // Its rotation may commit between the look and the lock.
+    // A rotation may commit between the read and the lock: repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
         let Some(Held { account_id, session_id, .. }) = &held else { return Ok(None) };
         let other = SessionRef::new(account_id, session_id);
-        // In the order of their ids, before one of them is changed: two logins over one another's sessions do not wait
-        // for each other.
+        // Lock in one order before changing any of them, so that two logins over one another's sessions cannot deadlock.
         listing::lock_living_and(conn, &account.id, &other).await?;
         let again = former::holder(conn, presented).await?;
         match again {
@@ -178,7 +219,7 @@ fn new_key(plan: &Plan, form: Option<&LoginForm>, account_id: &str, node: &Sessi
     }
 }
 
-/// The session of the login, and how it came about: not at all, if it was there already.
+/// The session of the login, and the event that records it; `None` if the session was there already.
 async fn carry_out(
     conn: &mut Conn<'_>,
     plan: &Plan,

@@ -1,45 +1,44 @@
-//! One call while it is carried out: what its operations name is read at once at the beginning, and what they did is
-//! written at once at the end, however many they are.
+//! One call while it is carried out: reads everything that its operations name at the beginning, and writes everything that
+//! they did at the end, however many they are.
 //!
-//! Invariant: the account's row is locked, and the session lives, as long as there is a call.
+//! Invariant: the account's row is locked, and the session lives, as long as there is a batch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
-
-use super::{
-    apply::{LockedAccount, Sender, held, load_drafts, write_book},
-    book::{Book, Held, Outcome},
-    operation::{Action, Operation, Sent},
-    result::{First, FirstDraft, OperationResult, Status},
-};
+use super::sender::{LockedAccount, Sender};
 use crate::{
     base::{
-        db::{Conn, Instant, run, schema::operations},
+        db::{Conn, Instant},
         error::{Error, Result},
         text,
     },
     records::{
         audit::{self, Event, Kind},
         device::known::{self, Facts, Named},
+        draft::{
+            book::{Book, Outcome, Usage},
+            operation::{Action, Operation, Sent},
+            result::{First, FirstDraft, OperationResult, Status},
+            statements::{self as rows, Remembered},
+        },
         session::{EndReason, Scope, Who, ends, former, listing, statements},
     },
 };
 
 /// One call while it is carried out.
-pub(super) struct Call<'s> {
+pub(super) struct Batch<'s> {
     sender: &'s Sender,
     pub(super) book: Book,
-    /// What was carried out before, or just now.
+    /// Operations that were carried out, before or in this batch.
     remembered: BTreeMap<String, Remembered>,
-    /// Ids of what was carried out just now.
+    /// Ids of the operations that were carried out in this batch.
     fresh: Vec<String>,
-    /// What the devices are called that operations name.
+    /// The names of the devices that operations refer to.
     names: BTreeMap<String, String>,
     renamed: BTreeSet<String>,
-    /// The sessions that operations name, and their devices.
+    /// The sessions that operations refer to, and their devices.
     sessions: BTreeMap<String, Option<String>>,
-    /// The present ids of sessions that operations name by one from before a rotation.
+    /// The present ids of sessions that operations refer to by an id from before a rotation.
     present_ids: BTreeMap<String, String>,
     ending: Vec<String>,
     events: Vec<Event>,
@@ -48,12 +47,7 @@ pub(super) struct Call<'s> {
     now: Instant,
 }
 
-struct Remembered {
-    digest: Vec<u8>,
-    first: First,
-}
-
-impl<'s> Call<'s> {
+impl<'s> Batch<'s> {
     pub(super) async fn open(
         conn: &mut Conn<'_>,
         sender: &'s Sender,
@@ -64,8 +58,8 @@ impl<'s> Call<'s> {
         let valid = || sent.iter().filter_map(|one| one.operation.as_ref().ok());
         let actions = || valid().map(|one| &one.action);
         let named: BTreeSet<&str> = actions().filter_map(Action::draft).collect();
-        let held = if named.is_empty() { Held::default() } else { held(conn, account_id).await? };
-        let drafts = load_drafts(conn, account_id, &named).await?;
+        let usage = if named.is_empty() { Usage::default() } else { rows::usage(conn, account_id).await? };
+        let drafts = rows::load(conn, account_id, &named).await?;
         let devices: BTreeSet<&str> = actions().filter_map(Action::device).filter(|id| text::is_id(id)).collect();
         let sessions: BTreeSet<&str> = actions().filter_map(Action::session).filter(|id| text::is_id(id)).collect();
         let present_ids = former::present_ids(conn, account_id, &sessions).await?;
@@ -74,9 +68,9 @@ impl<'s> Call<'s> {
         let ids: BTreeSet<&str> = valid().map(|one| one.id.as_str()).collect();
         Ok(Self {
             sender,
-            book: Book::new(drafts, locked.revision, locked.history.clone(), sender.device_name.clone())
-                .within(held, sender.room),
-            remembered: remembered(conn, account_id, &ids).await?,
+            book: Book::new(drafts, locked.revision, locked.moment, sender.device_name.clone())
+                .within(usage, sender.room),
+            remembered: rows::remembered(conn, account_id, &ids).await?,
             fresh: Vec::new(),
             names: known::names(conn, account_id, &devices).await?,
             renamed: BTreeSet::new(),
@@ -86,11 +80,11 @@ impl<'s> Call<'s> {
             events: Vec::new(),
             changes: 0,
             ended_itself: false,
-            now: locked.history.now,
+            now: locked.moment.now,
         })
     }
 
-    /// What the sender's program says of itself and its device, before what the person did.
+    /// Notes what the sender's program says of itself and its device, before the operations.
     pub(super) async fn note(&mut self, conn: &mut Conn<'_>, facts: &Facts) -> Result<()> {
         let Some(id) = self.sender.who.device_id.as_deref() else { return Ok(()) };
         let Some(Named { name, was }) = known::note_facts(conn, &self.sender.who.account_id, id, facts).await? else {
@@ -119,7 +113,7 @@ impl<'s> Call<'s> {
             Err(error) => return Ok(OperationResult::rejected(sent.id, error)),
         };
         if let Some(before) = self.remembered.get(&operation.id) {
-            return Ok(if before.digest == operation.digest {
+            return Ok(if operation.has_digest(&before.digest) {
                 before.first.again(sent.id, &operation.action)
             } else {
                 let words = "something else was saved under this id before: save once more to keep this".to_owned();
@@ -170,7 +164,7 @@ impl<'s> Call<'s> {
         Outcome::Applied(None)
     }
 
-    /// Of another device only with a password that was given lately, as everywhere.
+    /// As everywhere, a session of another device ends only with a password that was given lately.
     fn log_out(&mut self, id: &str) -> Outcome {
         let id = self.present_ids.get(id).map_or(id, String::as_str);
         let Who { session_id, device_id, .. } = &self.sender.who;
@@ -192,11 +186,12 @@ impl<'s> Call<'s> {
             .ip(ip.as_deref())
     }
 
-    /// Writes what the call did; the account's revision.
+    /// Writes everything that the operations did; the account's revision afterwards.
     pub(super) async fn close(&mut self, conn: &mut Conn<'_>) -> Result<i64> {
         let account_id = self.sender.who.account_id.as_str();
-        write_book(conn, account_id, &self.book).await?;
-        self.remember_operations(conn, account_id).await?;
+        rows::write(conn, account_id, &self.book).await?;
+        let fresh: Vec<_> = self.fresh.iter().filter_map(|id| Some((id, self.remembered.get(id)?))).collect();
+        rows::remember(conn, account_id, &fresh, self.now).await?;
         for id in &self.renamed {
             known::set_name(conn, account_id, id, &self.names[id]).await?;
         }
@@ -211,27 +206,7 @@ impl<'s> Call<'s> {
         Ok(self.book.revision)
     }
 
-    async fn remember_operations(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
-        let rows = self.fresh.iter().filter_map(|id| Some((id, self.remembered.get(id)?)));
-        let rows = rows
-            .map(|(id, Remembered { digest, first })| {
-                let first = serde_json::to_string(first).map_err(Error::bug)?;
-                Ok((
-                    operations::account_id.eq(account_id),
-                    operations::id.eq(id),
-                    operations::digest.eq(digest),
-                    operations::result.eq(first),
-                    operations::at.eq(self.now),
-                ))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        if !rows.is_empty() {
-            run!(conn, execute(diesel::insert_into(operations::table).values(rows)))?;
-        }
-        Ok(())
-    }
-
-    /// Pages save at each pause of typing: of edits alone the trail tells once in a while.
+    /// Records that drafts changed. Pages save at each pause of typing, so mere edits are recorded only once in a while.
     async fn note_changes(&mut self, conn: &mut Conn<'_>) -> Result<()> {
         if self.changes == 0 {
             return Ok(());
@@ -247,50 +222,5 @@ impl<'s> Call<'s> {
             self.events.insert(0, self.event(Kind::SyncApplied).detail(&words));
         }
         Ok(())
-    }
-}
-
-async fn remembered(
-    conn: &mut Conn<'_>,
-    account_id: &str,
-    ids: &BTreeSet<&str>,
-) -> Result<BTreeMap<String, Remembered>> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let ids: Vec<&str> = ids.iter().copied().collect();
-    let rows: Vec<(String, Vec<u8>, String)> = run!(
-        conn,
-        load(operations::table.filter(operations::account_id.eq(account_id).and(operations::id.eq_any(ids))).select((
-            operations::id,
-            operations::digest,
-            operations::result
-        )))
-    )?;
-    rows.into_iter()
-        .map(|(id, digest, result)| {
-            let first = serde_json::from_str(&result).map_err(Error::bug)?;
-            Ok((id, Remembered { digest, first }))
-        })
-        .collect()
-}
-
-impl Action {
-    /// The draft that it is about.
-    pub fn draft(&self) -> Option<&str> {
-        match self {
-            Self::Put { draft, .. } | Self::Keep { draft, .. } | Self::Delete { draft, .. } => Some(draft),
-            Self::Rename { .. } | Self::LogOut { .. } => None,
-        }
-    }
-
-    /// The device that it is about.
-    fn device(&self) -> Option<&str> {
-        if let Self::Rename { device, .. } = self { Some(device) } else { None }
-    }
-
-    /// The session that it is about.
-    fn session(&self) -> Option<&str> {
-        if let Self::LogOut { session } = self { Some(session) } else { None }
     }
 }

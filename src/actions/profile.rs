@@ -1,0 +1,31 @@
+//! A signed-in person changes how they are greeted. Called by the account page.
+//!
+//! Locks, in this order: the account's row, the session.
+
+use crate::{
+    base::{
+        db::{Conn, Db},
+        error::Result,
+    },
+    records::{
+        account,
+        audit::{self, Kind},
+        session::{CurrentUser, Reach},
+    },
+};
+
+/// Gives the person a name that was checked. `None` when the session has ended.
+pub async fn rename(db: &Db, user: &CurrentUser, name: String, ip: Option<&str>) -> Result<Option<()>> {
+    let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(ip));
+    db.write(async move |conn: &mut Conn<'_>| {
+        let Some(who) = acting.hold(conn, Reach::Itself).await? else {
+            return Ok(None);
+        };
+        let was = account::rename(conn, &who.account_id, &name).await?;
+        if was != name {
+            audit::record(conn, &[event.session(&who.session_id).detail(&format!("was {was}"))]).await?;
+        }
+        Ok(Some(()))
+    })
+    .await
+}

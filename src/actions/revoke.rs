@@ -1,0 +1,43 @@
+//! An operator ends sessions. Called by the `session` and `restored` commands.
+//!
+//! Locks: the sessions that end, by id.
+
+use crate::{
+    base::{
+        db::{Conn, Db},
+        error::Result,
+    },
+    records::{
+        audit::OPERATOR,
+        session::{EndReason, Scope, ends, former},
+    },
+};
+
+/// Ends the session with this id, which may be one from before a rotation. Whether it lived.
+pub async fn revoke_one(db: &Db, id: String) -> Result<bool> {
+    let found = db.read(async move |conn: &mut Conn<'_>| former::find_of_any(conn, &id).await).await?;
+    match found {
+        Some(session) => Ok(revoke(db, Scope::One(session)).await? > 0),
+        None => Ok(false),
+    }
+}
+
+/// Ends every session of an account; how many.
+pub async fn revoke_account(db: &Db, account_id: String) -> Result<usize> {
+    revoke(db, Scope::Account(account_id)).await
+}
+
+/// Ends every session; how many. In several transactions, so that a server on the same database never waits long.
+pub async fn revoke_all(db: &Db) -> Result<usize> {
+    let mut all = 0;
+    loop {
+        match revoke(db, Scope::All).await? {
+            0 => return Ok(all),
+            ended => all += ended,
+        }
+    }
+}
+
+async fn revoke(db: &Db, scope: Scope) -> Result<usize> {
+    db.write(async move |conn: &mut Conn<'_>| ends::end(conn, &scope, EndReason::Revoked, OPERATOR, None).await).await
+}

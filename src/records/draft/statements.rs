@@ -1,0 +1,144 @@
+//! What a transaction on an account's drafts reads and writes, in few statements however many drafts there are. Called by
+//! [`sync`](crate::actions::sync).
+//!
+//! Invariant: the caller holds the lock of the account's row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+    dsl::{count_star, sum},
+};
+
+use super::{
+    book::{Book, Usage},
+    result::First,
+    stored::Draft,
+    sweep,
+};
+use crate::{
+    base::{
+        db::{
+            Conn, DraftRow, DraftRows, Instant, find, octet_length, run,
+            schema::{accounts, drafts, operations},
+        },
+        error::{Error, Result},
+    },
+    records::news,
+};
+
+/// An account's counts of changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    /// Of all changes.
+    pub revision: i64,
+    /// Of the newest deletion that is forgotten.
+    pub floor: i64,
+}
+
+/// An operation that was carried out.
+#[derive(Debug)]
+pub struct Remembered {
+    /// The digest of the operation.
+    pub digest: Vec<u8>,
+    /// Its first result.
+    pub first: First,
+}
+
+/// The account's counts of changes.
+pub async fn counts(conn: &mut Conn<'_>, account_id: &str) -> Result<Counts> {
+    let row = accounts::table.filter(accounts::id.eq(account_id)).select((accounts::revision, accounts::drafts_floor));
+    let (revision, floor) = find!(conn, first(row))?.ok_or(Error::NotFound)?;
+    Ok(Counts { revision, floor })
+}
+
+/// Those of the account's drafts that have one of these ids, deleted or not.
+pub async fn load(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<Vec<Draft>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    run!(
+        conn,
+        load(
+            drafts::table
+                .filter(drafts::account_id.eq(account_id).and(drafts::id.eq_any(ids)))
+                .select(Draft::as_select())
+        )
+    )
+}
+
+/// How much the account has in drafts that are not deleted.
+pub async fn usage(conn: &mut Conn<'_>, account_id: &str) -> Result<Usage> {
+    let living = drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null());
+    let all = drafts::table.filter(living).select((count_star(), sum(octet_length(drafts::text))));
+    let (drafts, bytes): (i64, Option<i64>) = run!(conn, get_result(all))?;
+    Ok(Usage { drafts, bytes: u64::try_from(bytes.unwrap_or(0)).unwrap_or(0) })
+}
+
+/// Writes the drafts that changed, and the account's count of changes.
+pub async fn write(conn: &mut Conn<'_>, account_id: &str, book: &Book) -> Result<()> {
+    let rows: Vec<DraftRow<'_>> = book.changed().into_iter().map(Draft::row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    run!(conn, execute(DraftRows { account_id, drafts: &rows }))?;
+    let account = accounts::table.filter(accounts::id.eq(account_id));
+    run!(conn, execute(diesel::update(account).set(accounts::revision.eq(book.revision))))?;
+    if book.is_more_than_edited {
+        sweep::forget_most_deleted(conn, account_id).await?;
+    }
+    news::drafts_changed(conn, account_id)
+}
+
+/// Those of these operations that the account has carried out before, by id.
+pub async fn remembered(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    ids: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Remembered>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    let rows: Vec<(String, Vec<u8>, String)> = run!(
+        conn,
+        load(operations::table.filter(operations::account_id.eq(account_id).and(operations::id.eq_any(ids))).select((
+            operations::id,
+            operations::digest,
+            operations::result
+        )))
+    )?;
+    rows.into_iter()
+        .map(|(id, digest, result)| {
+            let first = serde_json::from_str(&result).map_err(Error::bug)?;
+            Ok((id, Remembered { digest, first }))
+        })
+        .collect()
+}
+
+/// Remembers operations that were carried out now.
+pub async fn remember(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    fresh: &[(&String, &Remembered)],
+    now: Instant,
+) -> Result<()> {
+    let rows = fresh
+        .iter()
+        .map(|(id, Remembered { digest, first })| {
+            let first = serde_json::to_string(first).map_err(Error::bug)?;
+            Ok((
+                operations::account_id.eq(account_id),
+                operations::id.eq(*id),
+                operations::digest.eq(digest),
+                operations::result.eq(first),
+                operations::at.eq(now),
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if !rows.is_empty() {
+        run!(conn, execute(diesel::insert_into(operations::table).values(rows)))?;
+    }
+    Ok(())
+}
