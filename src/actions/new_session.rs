@@ -21,7 +21,8 @@ use crate::{
         audit::{self, Event, Kind},
         device::{self, Recognized, SignIn, Unread},
         session::{
-            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, Sessions, device_sweep, ends,
+            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
+            ends,
             former::{self, HeldSession},
             listing, statements,
         },
@@ -93,7 +94,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     }
     account::note_login(conn, &account.id).await?;
     let form = visit.names().into_iter().next();
-    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), node)?;
+    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), &account.id, node)?;
     let (ip, next) = (visit.ip.clone(), node.keys.device_secret(&key)?);
     let known = match &plan {
         Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
@@ -187,9 +188,10 @@ async fn plan_for(
     // A rotation may commit between the read and the lock: repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
-        let Some(HeldSession { session_id, .. }) = &held else { return Ok(None) };
-        // Lock by id before changing any of them, so that two logins over one another's sessions cannot deadlock.
-        listing::lock_living_and(conn, &account.id, session_id).await?;
+        let Some(HeldSession { account_id, session_id, .. }) = &held else { return Ok(None) };
+        let other = SessionRef::new(account_id, session_id);
+        // Lock in one order before changing any of them, so that two logins over one another's sessions cannot deadlock.
+        listing::lock_living_and(conn, &account.id, &other).await?;
         let again = former::holder(conn, presented).await?;
         match again {
             Some(again) if held.as_ref() == Some(&again) => break again,
@@ -206,19 +208,19 @@ async fn plan_for(
         return Ok(if held.is_current { Some(Plan::Rotate(presented.clone())) } else { next.map(Plan::Resume) });
     }
     if held.is_current || next.is_some() {
-        let one = Scope::One(held.session_id.clone());
+        let one = Scope::One(SessionRef::new(&held.account_id, &held.session_id));
         ends::end(conn, &one, EndReason::Replaced, &account.id, ip).await?;
     }
     Ok(is_full.then_some(Plan::Inherit(held.session_id)))
 }
 
-fn new_key(plan: &Plan, form: Option<&LoginForm>, node: &Sessions) -> Result<NewKey> {
+fn new_key(plan: &Plan, form: Option<&LoginForm>, account_id: &str, node: &Sessions) -> Result<NewKey> {
     let now = node.clock.now();
     match (plan, form) {
-        (Plan::Rotate(old), _) => node.keys.successor(old, now),
+        (Plan::Rotate(old), _) => node.keys.successor(old, account_id, now),
         (Plan::Resume(key), _) => Ok(NewKey { key: key.clone(), nonce: None }),
-        (Plan::Inherit(_) | Plan::Create, Some(form)) => node.keys.of_form(form, now),
-        (Plan::Inherit(_) | Plan::Create, None) => node.keys.random(now),
+        (Plan::Inherit(_) | Plan::Create, Some(form)) => node.keys.of_form(form, account_id, now),
+        (Plan::Inherit(_) | Plan::Create, None) => node.keys.random(account_id, now),
     }
 }
 

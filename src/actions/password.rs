@@ -101,7 +101,7 @@ async fn replace(
     };
     account::set_password(conn, id, new_hash).await?;
     // Only this session has confirmed the new password.
-    statements::confirm(conn, key.id()).await?;
+    statements::confirm(conn, id, key.id()).await?;
     if let Some(device) = &user.record.device_id {
         device::prove(conn, id, device).await?;
     }

@@ -15,8 +15,11 @@ use crate::{
 
 /// Ends the session with this id, which may be one from before a rotation. Whether it lived.
 pub async fn revoke_one(db: &Db, id: String) -> Result<bool> {
-    let present = db.read(async move |conn: &mut Conn<'_>| former::present_id_of_any(conn, &id).await).await?;
-    Ok(revoke(db, Scope::One(present)).await? > 0)
+    let found = db.read(async move |conn: &mut Conn<'_>| former::find_of_any(conn, &id).await).await?;
+    match found {
+        Some(session) => Ok(revoke(db, Scope::One(session)).await? > 0),
+        None => Ok(false),
+    }
 }
 
 /// Ends every session of an account; how many.

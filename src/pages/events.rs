@@ -24,7 +24,7 @@ use crate::{
     },
     records::{
         hub::{Hub, Listener, Notices, Subscription},
-        session::{current::Facts, ended::Ended, listing::Standing},
+        session::{SessionRef, current::Facts, ended::Ended, listing::Standing},
     },
     web::proxies::{Client, network},
 };
@@ -57,7 +57,8 @@ pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Resu
     let network = req.extensions().get::<Client>().map(|client| network(client.ip));
     let listener = Listener { session: loaded.record.id.clone(), account: loaded.account.id.clone(), network };
     let news = hub.subscribe(listener)?;
-    let open = Open::new(news, &hub, loaded.record.id.clone(), loaded.record.expires_at);
+    let session = SessionRef::new(&loaded.account.id, &loaded.record.id);
+    let open = Open::new(news, &hub, session, loaded.record.expires_at);
     Ok(answer.streaming(stream::unfold(open, Open::next)))
 }
 
@@ -65,7 +66,7 @@ pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Resu
 struct Open {
     news: Subscription,
     hub: Hub,
-    session: String,
+    session: SessionRef,
     expires_at: Instant,
     pending: Notices,
     stage: Stage,
@@ -82,7 +83,7 @@ enum Stage {
 }
 
 impl Open {
-    fn new(news: Subscription, hub: &Hub, session: String, expires_at: Instant) -> Self {
+    fn new(news: Subscription, hub: &Hub, session: SessionRef, expires_at: Instant) -> Self {
         let now = Stopwatch::now();
         Self {
             news,

@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// Without a login, or when the database is away.
 pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
-    match context.sessions.data(&user.record.id).await? {
+    match context.sessions.data(&user.account.id, &user.record.id).await? {
         Some(data) => Ok(json_text(data)),
         None => Err(context.ended_meanwhile().await?),
     }

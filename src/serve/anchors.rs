@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(200);
 pub struct Anchors {
     db: Db,
     keys: TrailKeys,
-    /// The newest event when the last line was written.
+    /// How many links there were when the last line was written.
     seen: AtomicI64,
 }
 
@@ -56,14 +56,14 @@ impl Anchors {
     }
 
     async fn write(&self) -> Result<()> {
-        let newest = async |conn: &mut Conn<'_>| anchor::newest_event(conn).await;
-        let newest = self.db.read(newest).await?;
-        if newest == self.seen.load(Ordering::Relaxed) {
+        let links = async |conn: &mut Conn<'_>| anchor::all_links(conn).await;
+        let links = self.db.read(links).await?;
+        if links == self.seen.load(Ordering::Relaxed) {
             return Ok(());
         }
         loop {
             if let Some(anchor) = anchor::make(&self.db, &self.keys).await? {
-                self.seen.store(newest, Ordering::Relaxed);
+                self.seen.store(links, Ordering::Relaxed);
                 tracing::info!(%anchor, "digest of the audit trail");
                 return Ok(());
             }

@@ -87,7 +87,9 @@ impl<'s> Batch<'s> {
     /// Notes what the sender's program says of itself and its device, before the operations.
     pub(super) async fn note(&mut self, conn: &mut Conn<'_>, facts: &Facts) -> Result<()> {
         let Some(id) = self.sender.who.device_id.as_deref() else { return Ok(()) };
-        let Some(Named { name, was }) = known::note_facts(conn, id, facts).await? else { return Ok(()) };
+        let Some(Named { name, was }) = known::note_facts(conn, &self.sender.who.account_id, id, facts).await? else {
+            return Ok(());
+        };
         if let Some(was) = was {
             let event = self.event(Kind::DeviceRenamed).device(Some(id), Some(&name));
             self.events.push(event.detail(&format!("was {was}")));
@@ -97,7 +99,10 @@ impl<'s> Batch<'s> {
         }
         self.book.device_name = name;
         match facts.installed {
-            Some(installed) => statements::note_installed(conn, &self.sender.who.session_id, installed).await,
+            Some(installed) => {
+                let who = &self.sender.who;
+                statements::note_installed(conn, &who.account_id, &who.session_id, installed).await
+            }
             None => Ok(()),
         }
     }
@@ -207,7 +212,9 @@ impl<'s> Batch<'s> {
             return Ok(());
         }
         let is_news = match &self.sender.who.device_id {
-            Some(device) => known::note_sync(conn, device, self.book.is_more_than_edited).await?,
+            Some(device) => {
+                known::note_sync(conn, &self.sender.who.account_id, device, self.book.is_more_than_edited).await?
+            }
             None => true,
         };
         if is_news {

@@ -12,7 +12,11 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use crate::base::instant::{micros, sql};
+use crate::base::{
+    error::Result,
+    instant::{micros, sql},
+    secret::random_bytes,
+};
 
 diesel::define_sql_function! {
     /// So many characters of a text, from the first, which is 1.
@@ -82,6 +86,55 @@ impl QueryFragment<Sqlite> for Now {
         out.push_sql(SQLITE_NOW);
         out.push_sql(" + ");
         out.push_bind_param::<BigInt, _>(&self.shift_micros)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// A number for a row that no lock puts in an order: the present in milliseconds, then 20 random bits. Later numbers are
+/// greater, except within a millisecond.
+#[derive(Debug, Clone, Copy)]
+pub struct UnorderedNumber {
+    random: i64,
+}
+
+impl UnorderedNumber {
+    pub fn new() -> Result<Self> {
+        let [a, b, c] = random_bytes()?;
+        Ok(Self { random: i64::from(u32::from_be_bytes([0, a & 0x0f, b, c])) })
+    }
+}
+
+impl Expression for UnorderedNumber {
+    type SqlType = BigInt;
+}
+impl<Source> SelectableExpression<Source> for UnorderedNumber {}
+impl<Source> AppearsOnTable<Source> for UnorderedNumber {}
+impl<Clause> ValidGrouping<Clause> for UnorderedNumber {
+    type IsAggregate = is_aggregate::Never;
+}
+impl QueryId for UnorderedNumber {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for UnorderedNumber {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("((extract(epoch FROM ");
+        out.push_sql(POSTGRES_NOW);
+        out.push_sql(") * 1000)::bigint * 1048576 + ");
+        out.push_bind_param::<BigInt, _>(&self.random)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for UnorderedNumber {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("(");
+        out.push_sql(SQLITE_NOW);
+        out.push_sql(" / 1000 * 1048576 + ");
+        out.push_bind_param::<BigInt, _>(&self.random)?;
         out.push_sql(")");
         Ok(())
     }

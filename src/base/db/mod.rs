@@ -19,6 +19,7 @@ mod marks;
 mod message;
 pub mod migrate;
 mod notify;
+mod pairs;
 mod place;
 mod pools;
 mod postgres;
@@ -35,11 +36,12 @@ pub use self::{
     conn::{Conn, Epilogue},
     database::Db,
     draft_rows::{DraftRow, DraftRows},
-    express::{Merged, Now, before_now, from_now, merged, now, octet_length, substr},
+    express::{Merged, Now, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
     inspect::Schema,
     marks::Marks,
     message::{Heard, LONGEST_TEXT},
     notify::{announce, mention},
+    pairs::{PairIn, pair_in},
     place::{Place, Present},
     statement::{LivingAnd, Locked, TouchRow, Touches, TrailHead, TrailHeads},
 };

@@ -23,9 +23,36 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+
+    account_of_email (email_key) {
+        email_key -> Text,
+        account_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    account_of_device_secret (secret_hash) {
+        secret_hash -> Binary,
+        account_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    account_of_session (session_id) {
+        session_id -> Text,
+        account_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use crate::base::db::instant::sql::Instant;
 
-    devices (id) {
+    devices (account_id, id) {
         id -> Text,
         account_id -> Text,
         secret_hash -> Binary,
@@ -49,7 +76,7 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::db::instant::sql::Instant;
 
-    sessions (id) {
+    sessions (account_id, id) {
         id -> Text,
         secret_hash -> Binary,
         account_id -> Text,
@@ -95,11 +122,11 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::db::instant::sql::Instant;
 
-    audit (id) {
+    audit (account_id, id) {
         id -> BigInt,
         at -> Instant,
         kind -> Text,
-        account_id -> Nullable<Text>,
+        account_id -> Text,
         actor -> Text,
         session_id -> Nullable<Text>,
         device_id -> Nullable<Text>,
@@ -258,10 +285,9 @@ diesel::table! {
 
 diesel::joinable!(devices -> accounts (account_id));
 diesel::joinable!(sessions -> accounts (account_id));
-diesel::joinable!(sessions -> devices (device_id));
-diesel::joinable!(audit -> accounts (account_id));
 diesel::joinable!(drafts -> accounts (account_id));
 diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
-diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions, audit);
+diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions);
+diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);

@@ -20,8 +20,12 @@ const BATCH: usize = 500;
 /// Times that have passed, by table with its primary key.
 const PAST: &[(&str, &str, &[&str])] = &[
     ("accounts", "id", &["created_at", "password_changed_at", "last_login_at", "disabled_at"]),
-    ("devices", "id", &["first_seen", "last_seen", "proved_at", "acknowledged_at", "sync_noted_at", "forgotten_at"]),
-    ("sessions", "id", &["ended_at", "key_used_at", "used_after_end_at"]),
+    (
+        "devices",
+        "account_id, id",
+        &["first_seen", "last_seen", "proved_at", "acknowledged_at", "sync_noted_at", "forgotten_at"],
+    ),
+    ("sessions", "account_id, id", &["ended_at", "key_used_at", "used_after_end_at"]),
     ("drafts", "account_id, id", &["updated_at", "deleted_at"]),
     ("operations", "account_id, id", &["at"]),
     ("audit_repeats", "account_id, kind", &["began_at", "last_at"]),
@@ -34,16 +38,21 @@ const PAST: &[(&str, &str, &[&str])] = &[
 /// Times to which more belongs: table, key, column, what is set.
 const LINKED: &[(&str, &str, &str, &str)] = &[
     // The ends move with the times from which they count.
-    ("sessions", "id", "last_activity", "expires_at = expires_at - (last_activity - {now}), last_activity = {now}"),
     (
         "sessions",
-        "id",
+        "account_id, id",
+        "last_activity",
+        "expires_at = expires_at - (last_activity - {now}), last_activity = {now}",
+    ),
+    (
+        "sessions",
+        "account_id, id",
         "created_at",
         "expires_at = {least}(expires_at, absolute_expires_at - (created_at - {now})), \
          absolute_expires_at = absolute_expires_at - (created_at - {now}), created_at = {now}",
     ),
     // Whether the password was changed after this confirmation is not known any more, so the confirmation has run out.
-    ("sessions", "id", "authenticated_at", "authenticated_at = {long_ago}"),
+    ("sessions", "account_id, id", "authenticated_at", "authenticated_at = {long_ago}"),
 ];
 
 /// How a time is written in one engine's SQL.

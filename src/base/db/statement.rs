@@ -55,14 +55,14 @@ impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Locked<Read> {
     }
 }
 
-/// The ids of an account's sessions that have not ended and of one more, whose-ever it is, locked in their order. The ids
-/// are found first: asked for "the account's or that one", SQLite goes through all sessions there are.
+/// The ids of an account's sessions that have not ended and of one more, locked in the order of accounts, then of ids. The
+/// ids are found first: for "the account's or that one" SQLite scans the table.
 #[derive(Debug, Clone, Copy)]
 pub struct LivingAnd<'a> {
     /// The account.
     pub account_id: &'a str,
-    /// The session.
-    pub also: &'a str,
+    /// The other session: its account and its id.
+    pub also: (&'a str, &'a str),
 }
 
 impl LivingAnd<'_> {
@@ -71,14 +71,19 @@ impl LivingAnd<'_> {
         Engine: diesel::backend::Backend + diesel::sql_types::HasSqlType<Text>,
         str: diesel::serialize::ToSql<Text, Engine>,
     {
-        out.push_sql("SELECT id FROM sessions WHERE id ");
+        let (also_account, also_id) = &self.also;
+        out.push_sql("SELECT id FROM sessions WHERE account_id IN (");
+        out.push_bind_param::<Text, _>(self.account_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(also_account)?;
+        out.push_sql(") AND id ");
         out.push_sql(begin);
         out.push_sql("SELECT id FROM sessions WHERE account_id = ");
         out.push_bind_param::<Text, _>(self.account_id)?;
         out.push_sql(" AND ended_at IS NULL UNION ALL SELECT ");
-        out.push_bind_param::<Text, _>(self.also)?;
+        out.push_bind_param::<Text, _>(also_id)?;
         out.push_sql(end);
-        out.push_sql(" AND ended_at IS NULL ORDER BY id");
+        out.push_sql(" AND ended_at IS NULL ORDER BY account_id, id");
         Ok(())
     }
 }
@@ -108,6 +113,7 @@ impl QueryFragment<Sqlite> for LivingAnd<'_> {
 /// One session's activity, as it will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TouchRow {
+    pub account_id: String,
     /// The session.
     pub id: String,
     /// When it was used.
@@ -137,9 +143,11 @@ impl Touches<'_> {
         Instant: diesel::serialize::ToSql<sql::Instant, Engine>,
         Option<String>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
     {
-        out.push_sql("WITH touched (id, at, expires_at, ip) AS (VALUES ");
+        out.push_sql("WITH touched (account_id, id, at, expires_at, ip) AS (VALUES ");
         for (n, row) in self.0.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_bind_param::<Text, _>(&row.account_id)?;
+            out.push_sql(", ");
             out.push_bind_param::<Text, _>(&row.id)?;
             out.push_sql(", ");
             out.push_bind_param::<sql::Instant, _>(&row.at)?;
@@ -164,15 +172,19 @@ impl QueryId for Touches<'_> {
 impl<Conn> RunQueryDsl<Conn> for Touches<'_> {}
 
 impl QueryFragment<Pg> for Touches<'_> {
-    /// Rows are locked in id order first, so that two nodes never wait for one another in a circle.
+    /// Rows are locked in the order of accounts and ids first, so that two nodes never wait for one another in a circle.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.rows(&mut out)?;
         out.push_sql(
-            ", held AS (SELECT sessions.id FROM sessions JOIN touched ON touched.id = sessions.id \
-             WHERE sessions.ended_at IS NULL ORDER BY sessions.id FOR UPDATE OF sessions)",
+            ", held AS (SELECT sessions.account_id, sessions.id FROM sessions JOIN touched \
+             ON touched.account_id = sessions.account_id AND touched.id = sessions.id \
+             WHERE sessions.ended_at IS NULL ORDER BY sessions.account_id, sessions.id FOR UPDATE OF sessions)",
         );
         out.push_sql(SET);
-        out.push_sql("touched JOIN held ON held.id = touched.id WHERE sessions.id = touched.id AND ");
+        out.push_sql(
+            "touched JOIN held ON held.account_id = touched.account_id AND held.id = touched.id \
+             WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ",
+        );
         out.push_sql(LIVING);
         out.push_sql(super::express::POSTGRES_NOW);
         Ok(())
@@ -183,7 +195,7 @@ impl QueryFragment<Sqlite> for Touches<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         self.rows(&mut out)?;
         out.push_sql(SET);
-        out.push_sql("touched WHERE sessions.id = touched.id AND ");
+        out.push_sql("touched WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ");
         out.push_sql(LIVING);
         out.push_sql(super::express::SQLITE_NOW);
         Ok(())

@@ -2,7 +2,7 @@
 //! [`proof`]; passwords are chosen by the rules of [`strength`], those of new accounts through [`choice`], and hashed by
 //! the [`hasher`].
 //!
-//! Invariant: `email_key` is the canonical form of the address and unique.
+//! Invariant: `email_key` is the canonical form of the address, and unique by its row in `account_of_email`.
 
 pub mod hasher;
 pub mod leaked;
@@ -16,7 +16,11 @@ use serde::Serialize;
 pub use crate::base::email::EmailAddress;
 use crate::{
     base::{
-        db::{Conn, Instant, Locked, find, now, run, schema::accounts, words},
+        db::{
+            Conn, Instant, Locked, find, now, run,
+            schema::{account_of_email, accounts},
+            words,
+        },
         error::{Error, Result},
         secret, text,
     },
@@ -112,16 +116,19 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
         role: new.role,
         password_hash: &new.password_hash,
     };
-    find!(
-        conn,
-        get_result(
-            diesel::insert_into(accounts::table)
-                .values((row, accounts::created_at.eq(now()), accounts::password_changed_at.eq(now())))
-                .on_conflict(accounts::email_key)
-                .do_nothing()
-                .returning(Account::as_returning())
-        )
-    )
+    if !claim_email(conn, new.email.key(), &id).await? {
+        return Ok(None);
+    }
+    let times = (accounts::created_at.eq(now()), accounts::password_changed_at.eq(now()));
+    run!(conn, get_result(diesel::insert_into(accounts::table).values((row, times)).returning(Account::as_returning())))
+        .map(Some)
+}
+
+/// Makes an address the account's own; `false` when it is another's. Addresses are unique by this table alone.
+async fn claim_email(conn: &mut Conn<'_>, email_key: &str, id: &str) -> Result<bool> {
+    let row = (account_of_email::email_key.eq(email_key), account_of_email::account_id.eq(id));
+    let free = diesel::insert_into(account_of_email::table).values(row).on_conflict_do_nothing();
+    Ok(run!(conn, execute(free))? == 1)
 }
 
 /// Keeps the time zone in which the person reads times, for browsers that do not tell theirs. The caller has checked that
@@ -131,12 +138,16 @@ pub async fn keep_time_zone(conn: &mut Conn<'_>, id: &str, zone: &str) -> Result
     run!(conn, execute(diesel::update(account).set(accounts::time_zone.eq(Some(zone))))).map(drop)
 }
 
-/// The account of an address and what its password is checked against.
+/// The account of an address and what its password is checked against. Takes the same two statements whether there is an
+/// account or not.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
-    find!(conn, first(accounts::table.filter(accounts::email_key.eq(email_key)).select(Credentials::as_select())))
+    let owner = account_of_email::table.find(email_key).select(account_of_email::account_id);
+    let owner: Option<String> = find!(conn, first(owner))?;
+    let account = accounts::table.find(owner.unwrap_or_default());
+    find!(conn, first(account.select(Credentials::as_select())))
 }
 
 /// Locks the account's row for this transaction if its password has not changed since the one that was checked, and the account is

@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, dsl::max,
+    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, QueryableByName,
+    dsl::max,
 };
 
 use super::{encoding::Encoding, mark::NOBODY};
 use crate::base::{
     db::{
         AnchorRow, AnchorRows, Conn, Db, Instant, find, from_now, now, run,
-        schema::{accounts, audit, instance, trail_anchors, trails},
+        schema::{accounts, instance, trail_anchors, trails},
     },
     error::{Error, Result},
     keys::TrailKeys,
@@ -66,10 +67,17 @@ pub async fn make(db: &Db, keys: &TrailKeys) -> Result<Option<Anchor>> {
     finished.map(|at| counted.seal(at)).transpose()
 }
 
-/// The newest event's number, to tell whether anything has happened.
-pub async fn newest_event(conn: &mut Conn<'_>) -> Result<i64> {
-    let newest: Option<i64> = run!(conn, get_result(audit::table.select(max(audit::id))))?;
-    Ok(newest.unwrap_or(0))
+/// How many links all chains have, to tell whether anything has happened.
+pub async fn all_links(conn: &mut Conn<'_>) -> Result<i64> {
+    let sum = diesel::sql_query("SELECT CAST(coalesce(sum(links), 0) AS BIGINT) AS links FROM trails");
+    let sum: Sum = run!(conn, get_result(sum))?;
+    Ok(sum.links)
+}
+
+#[derive(QueryableByName)]
+struct Sum {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    links: i64,
 }
 
 async fn begin(conn: &mut Conn<'_>) -> Result<Option<(i64, Option<String>)>> {

@@ -11,17 +11,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, SelectableHelper as _, dsl::count_star};
+use diesel::{
+    ExpressionMethods as _, Insertable, QueryDsl as _, SelectableHelper as _,
+    dsl::{count_star, max},
+};
 
 use super::{
     encoding::{Content, commit, digest, link_message},
     event::{Event, Kind},
-    mark::{self, Mark},
+    mark::{self, Mark, NOBODY},
     repeats,
 };
 use crate::base::{
     db::{
-        Conn, Instant, Locked, TrailHead, TrailHeads, now, run,
+        Conn, Instant, Locked, TrailHead, TrailHeads, UnorderedNumber, now, run,
         schema::{audit, trails},
     },
     error::{Error, Result},
@@ -40,6 +43,7 @@ const TORN: &[u8] = b"torn";
 #[diesel(table_name = audit)]
 #[diesel(treat_none_as_default_value = false)]
 struct Link<'a> {
+    id: i64,
     at: Instant,
     kind: Kind,
     account_id: &'a str,
@@ -70,7 +74,7 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     let heads = lock_heads(conn, &ids).await?;
     let events = repeats::fold(conn, events).await?;
     // Only then it matters, and that is when an account is made.
-    let unsealed = heads.iter().any(|(head, _)| head.mac.is_none());
+    let unsealed = heads.iter().any(|(head, ..)| head.mac.is_none());
     let is_marked = unsealed && mark::look(conn, &keys).await? != Mark::Missing;
     let mut sealer = Sealer::new(heads, &keys, is_marked)?;
     let links = events.iter().map(|event| sealer.link(event)).collect::<Result<Vec<_>>>()?;
@@ -90,9 +94,9 @@ async fn write_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> 
     if events.is_empty() {
         return Ok(());
     }
-    lock_existing(conn, &BTreeSet::from([""])).await?;
+    lock_existing(conn, &BTreeSet::from([NOBODY])).await?;
     insert_of_nobody(conn, events).await?;
-    let (account_id, key_id) = (String::new(), Some(String::new()));
+    let (account_id, key_id) = (NOBODY.to_owned(), Some(String::new()));
     let nobody =
         TrailHead { account_id, links: 0, unchained: 0, digest: Some(Vec::new()), key_id, mac: Some(Vec::new()) };
     run!(conn, execute(TrailHeads(&[nobody]))).map(drop)
@@ -102,7 +106,15 @@ async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     if events.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = events.iter().map(|event| (event, audit::at.eq(now()))).collect();
+    let rows = events.iter().map(|event| {
+        Ok((
+            (audit::account_id.eq(NOBODY), audit::id.eq(UnorderedNumber::new()?), audit::at.eq(now())),
+            (audit::kind.eq(event.kind), audit::actor.eq(&event.actor), audit::detail.eq(&event.detail)),
+            (audit::session_id.eq(&event.session_id), audit::ip.eq(&event.ip)),
+            (audit::device_id.eq(&event.device_id), audit::device_name.eq(&event.device_name)),
+        ))
+    });
+    let rows: Vec<_> = rows.collect::<Result<_>>()?;
     run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
 }
 
@@ -113,7 +125,7 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Trai
         return Ok(0);
     }
     let mut heads = lock_heads(conn, ids).await?;
-    heads.retain(|(head, _)| head.mac.is_none());
+    heads.retain(|(head, ..)| head.mac.is_none());
     let sealed = heads.len();
     for heads in Sealer::new(heads, keys, false)?.heads().chunks(ROWS) {
         run!(conn, execute(TrailHeads(heads)))?;
@@ -121,12 +133,15 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Trai
     Ok(sealed)
 }
 
-/// The heads of these accounts, locked until the transaction ends, with the time. An account that was just made has
-/// none yet.
-async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(TrailHead, Instant)>> {
+/// An account's head, the time, and the number of the account's newest event. That number is as it was before the lock was
+/// waited for, and so counts only where somebody has put events in: the head counts all that were recorded.
+type Held = (TrailHead, Instant, Option<i64>);
+
+/// The heads of these accounts, locked until the transaction ends. An account that was just made has none yet.
+async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
     let mut heads = lock_existing(conn, ids).await?;
     if heads.len() < ids.len() {
-        let missing = ids.iter().filter(|id| !heads.iter().any(|(head, _)| head.account_id == **id));
+        let missing = ids.iter().filter(|id| !heads.iter().any(|(head, ..)| head.account_id == **id));
         for id in missing {
             let empty = (trails::account_id.eq(*id), trails::links.eq(0), trails::unchained.eq(0));
             run!(conn, execute(diesel::insert_into(trails::table).values(empty).on_conflict_do_nothing()))?;
@@ -135,9 +150,9 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(Tr
     }
     let is_new = |head: &TrailHead| head.links == 0 && head.mac.is_none();
     let new: Vec<&str> =
-        heads.iter().filter(|(head, _)| is_new(head)).map(|(head, _)| head.account_id.as_str()).collect();
+        heads.iter().filter(|(head, ..)| is_new(head)).map(|(head, ..)| head.account_id.as_str()).collect();
     if !new.is_empty() {
-        let older: Vec<(Option<String>, i64)> = run!(
+        let older: Vec<(String, i64)> = run!(
             conn,
             load(
                 audit::table
@@ -147,23 +162,23 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(Tr
             )
         )?;
         let older: BTreeMap<_, _> = older.into_iter().collect();
-        for (head, _) in heads.iter_mut().filter(|(head, _)| is_new(head)) {
-            head.unchained = older.get(&Some(head.account_id.clone())).copied().unwrap_or(0);
+        for (head, ..) in heads.iter_mut().filter(|(head, ..)| is_new(head)) {
+            head.unchained = older.get(&head.account_id).copied().unwrap_or(0);
         }
     }
     Ok(heads)
 }
 
-async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<(TrailHead, Instant)>> {
+async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
     let ids: Vec<&str> = ids.iter().copied().collect();
+    let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
     run!(
         conn,
-        load(Locked::all(
-            trails::table
-                .filter(trails::account_id.eq_any(ids))
-                .order(trails::account_id)
-                .select((TrailHead::as_select(), now()))
-        ))
+        load(Locked::all(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
+            TrailHead::as_select(),
+            now(),
+            newest
+        ))))
     )
 }
 
@@ -176,6 +191,7 @@ struct Sealer<'k> {
 struct Chain {
     key: AccountKey,
     at: Instant,
+    newest_id: i64,
     links: i64,
     unchained: i64,
     digest: Vec<u8>,
@@ -183,10 +199,10 @@ struct Chain {
 
 impl<'k> Sealer<'k> {
     /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
-    fn new(heads: Vec<(TrailHead, Instant)>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
+    fn new(heads: Vec<Held>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
-        for (head, at) in heads {
+        for (head, at, newest) in heads {
             let is_new = head.links == 0 && head.mac.is_none();
             let torn = if is_new { is_marked && head.unchained > 0 } else { head.is_sealed(keys)? == Some(false) };
             if torn {
@@ -194,7 +210,8 @@ impl<'k> Sealer<'k> {
             }
             let digest = if torn { TORN.to_vec() } else { head.digest.unwrap_or_default() };
             let own = key.of_account(&head.account_id)?;
-            let chain = Chain { key: own, at, links: head.links, unchained: head.unchained, digest };
+            let newest_id = newest.unwrap_or(0).max(head.links + head.unchained);
+            let chain = Chain { key: own, at, newest_id, links: head.links, unchained: head.unchained, digest };
             chains.insert(head.account_id, chain);
         }
         Ok(Self { key, chains })
@@ -216,6 +233,7 @@ impl<'k> Sealer<'k> {
             None => (None, None),
         };
         let mut link = Link {
+            id: chain.newest_id + 1,
             at: chain.at,
             kind: event.kind,
             account_id,
@@ -235,6 +253,7 @@ impl<'k> Sealer<'k> {
         link.mac = chain.key.seal(&link_message(&chain.digest, &content));
         chain.digest = digest(&chain.digest, &content, &link.mac);
         chain.links += 1;
+        chain.newest_id += 1;
         Ok(link)
     }
 

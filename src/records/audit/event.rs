@@ -1,6 +1,6 @@
 //! The kinds of events, an event to be recorded, and one as it was recorded.
 
-use diesel::{Insertable, Queryable, Selectable};
+use diesel::{Queryable, Selectable};
 
 use crate::base::db::{Instant, schema::audit, words};
 
@@ -60,8 +60,7 @@ pub const SYSTEM: &str = "system";
 pub const HERE: &str = "here";
 
 /// Something that happened.
-#[derive(Debug, Clone, Insertable)]
-#[diesel(table_name = audit)]
+#[derive(Debug, Clone)]
 pub struct Event {
     pub(super) kind: Kind,
     pub(super) account_id: Option<String>,
@@ -72,10 +71,8 @@ pub struct Event {
     pub(super) ip: Option<String>,
     pub(super) detail: Option<String>,
     /// It is nothing that happened: it has the count of those before it recorded, if their hour is over.
-    #[diesel(skip_insertion)]
     pub(super) only_closes: bool,
     /// It came with a confirmation, which says as much.
-    #[diesel(skip_insertion)]
     pub(super) of_confirmation: bool,
 }
 
@@ -157,7 +154,7 @@ impl Event {
 #[diesel(table_name = audit)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Recorded {
-    /// Grows with time.
+    /// The account's own number: 1 is its first event.
     pub id: i64,
     /// When, by the database's clock.
     pub at: Instant,

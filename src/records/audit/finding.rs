@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Finding {
     /// Whose.
     pub account_id: String,
-    /// The event where it shows, `audit.id`; `None` if it shows at the head.
+    /// The event where it shows, by `audit.id`, which is the account's own number; `None` if it shows at the head.
     pub audit_id: Option<i64>,
     /// What.
     pub wrong: Wrong,

@@ -4,7 +4,6 @@
 //! Invariant: events leave from the beginning of a chain only, verified and in the transaction that writes their checkpoint.
 //! A chain that does not verify loses nothing: it is evidence.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
@@ -12,6 +11,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 use super::{
     anchor,
     checkpoint::{self, Checkpoint},
+    mark::NOBODY,
     walk::Walk,
 };
 use crate::base::{
@@ -35,20 +35,19 @@ pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
 
 /// Removes events up to this time; how many.
 pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
-    let (mut last, mut removed) = (0, 0);
-    // Numbers grow about as the time does: the oldest events are the first.
+    let mut removed = 0;
     loop {
-        let next = async move |conn: &mut Conn<'_>| oldest(conn, last).await;
-        let mut events = db.read(next).await?;
-        let Some((newest, ..)) = events.last() else { return Ok(removed) };
-        last = *newest;
-        events.retain(|(_, at, _)| *at <= cutoff);
-        if events.is_empty() {
-            return Ok(removed);
+        match db.write(async move |conn: &mut Conn<'_>| cut_nobodys(conn, cutoff).await).await? {
+            0 => break,
+            some => removed += some,
         }
-        removed += remove_of_nobody(db, &events).await?;
-        let ids: BTreeSet<String> = events.into_iter().filter_map(|(_, _, account)| account).collect();
-        for id in ids {
+    }
+    let mut last = String::new();
+    loop {
+        let oldest = db.read(async move |conn: &mut Conn<'_>| oldest_events(conn, &last).await).await?;
+        let Some((newest, _)) = oldest.last() else { return Ok(removed) };
+        last = newest.clone();
+        for (id, _) in oldest.into_iter().filter(|(_, at)| at.is_some_and(|at| at <= cutoff)) {
             loop {
                 let account_id = id.clone();
                 match db.write(async move |conn: &mut Conn<'_>| cut(conn, account_id, cutoff).await).await? {
@@ -60,24 +59,24 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
     }
 }
 
-type Old = (i64, Instant, Option<String>);
-
-async fn oldest(conn: &mut Conn<'_>, after: i64) -> Result<Vec<Old>> {
-    let some = audit::table.filter(audit::id.gt(after)).order(audit::id).limit(BATCH);
-    run!(conn, load(some.select((audit::id, audit::at, audit::account_id))))
+/// The next accounts, each with the time of its oldest event: one look into the primary key for each account.
+async fn oldest_events(conn: &mut Conn<'_>, after: &str) -> Result<Vec<(String, Option<Instant>)>> {
+    let own = audit::table.filter(audit::account_id.eq(trails::account_id));
+    let oldest = own.order(audit::id).limit(1).select(audit::at).single_value();
+    let next = trails::table.filter(trails::account_id.gt(after)).order(trails::account_id).limit(BATCH);
+    run!(conn, load(next.select((trails::account_id, oldest))))
 }
 
-/// Events of nobody are no links.
-async fn remove_of_nobody(db: &Db, events: &[Old]) -> Result<u64> {
-    let ids: Vec<i64> = events.iter().filter(|(_, _, account)| account.is_none()).map(|(id, ..)| *id).collect();
+/// Removes the next of the oldest events of nobody, which are no links; how many. Their numbers grow as the time does.
+async fn cut_nobodys(conn: &mut Conn<'_>, cutoff: Instant) -> Result<u64> {
+    let nobodys = || audit::table.filter(audit::account_id.eq(NOBODY));
+    let oldest = nobodys().order(audit::id).limit(BATCH).select((audit::id, audit::at));
+    let oldest: Vec<(i64, Instant)> = run!(conn, load(oldest))?;
+    let ids: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at <= cutoff).map(|(id, _)| id).collect();
     if ids.is_empty() {
         return Ok(0);
     }
-    let removed = db
-        .write(async move |conn: &mut Conn<'_>| {
-            run!(conn, execute(diesel::delete(audit::table.filter(audit::id.eq_any(&ids)))))
-        })
-        .await?;
+    let removed = run!(conn, execute(diesel::delete(nobodys().filter(audit::id.eq_any(&ids)))))?;
     Ok(u64::try_from(removed).unwrap_or_default())
 }
 

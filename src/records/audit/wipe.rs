@@ -2,6 +2,7 @@
 //!
 //! Invariant: an address goes together with its salt, so that what stays in the chain tells nothing of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
@@ -12,7 +13,7 @@ use crate::base::{
 };
 
 /// Rows a transaction wipes at most.
-const BATCH: i64 = 500;
+const BATCH: i64 = 200;
 
 /// Wipes the addresses of events that are older than this; of how many.
 ///
@@ -29,19 +30,25 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
 }
 
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
-    let ids: Vec<i64> = run!(
+    let found: Vec<(String, i64)> = run!(
         conn,
         load(Locked::free(
             audit::table
                 .filter(audit::ip.is_not_null().and(audit::at.le(before_now(older_than))))
                 .order(audit::at)
                 .limit(BATCH)
-                .select(audit::id)
+                .select((audit::account_id, audit::id))
         ))
     )?;
-    if ids.is_empty() {
-        return Ok(0);
+    let mut by_account: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for (account_id, id) in &found {
+        by_account.entry(account_id).or_default().push(*id);
     }
-    let wiped = (audit::ip.eq(None::<String>), audit::ip_salt.eq(None::<Vec<u8>>));
-    run!(conn, execute(diesel::update(audit::table.filter(audit::id.eq_any(&ids))).set(wiped)))
+    let mut wiped = 0;
+    for (account_id, ids) in by_account {
+        let own = audit::table.filter(audit::account_id.eq(account_id)).filter(audit::id.eq_any(ids));
+        let without = (audit::ip.eq(None::<String>), audit::ip_salt.eq(None::<Vec<u8>>));
+        wiped += run!(conn, execute(diesel::update(own).set(without)))?;
+    }
+    Ok(wiped)
 }

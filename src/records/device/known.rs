@@ -11,7 +11,7 @@ use diesel::{
     SelectableHelper as _,
 };
 
-use super::{client::Client, row::Device};
+use super::{client::Client, owners, row::Device};
 use crate::base::{
     db::{Conn, Instant, before_now, find, now, run, schema::devices},
     error::{Error, Result},
@@ -104,8 +104,8 @@ pub struct Named {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn note_facts(conn: &mut Conn<'_>, id: &str, facts: &Facts) -> Result<Option<Named>> {
-    let device = || devices::table.filter(devices::id.eq(id));
+pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: &Facts) -> Result<Option<Named>> {
+    let device = || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let Some((known, version)): Option<(Device, Option<String>)> =
         find!(conn, first(device().select((Device::as_select(), devices::app_version))))?
     else {
@@ -135,9 +135,9 @@ const SYNC_NOTED: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// When the database is away.
-pub async fn note_sync(conn: &mut Conn<'_>, id: &str, is_more_than_edited: bool) -> Result<bool> {
+pub async fn note_sync(conn: &mut Conn<'_>, account_id: &str, id: &str, is_more_than_edited: bool) -> Result<bool> {
     let noted = devices::sync_noted_at.eq(now().nullable());
-    let device = devices::table.filter(devices::id.eq(id));
+    let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     if is_more_than_edited {
         run!(conn, execute(diesel::update(device).set(noted)))?;
         return Ok(true);
@@ -162,21 +162,22 @@ pub enum Rest {
 /// # Errors
 /// When the database is away.
 pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest) -> Result<()> {
-    let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
+    let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let hidden = (
         devices::forgotten_at.eq(now().nullable()),
         devices::proved_at.eq(None::<Instant>),
         devices::previous_secret_hash.eq(None::<Vec<u8>>),
     );
-    match rest {
-        Rest::Nothing => run!(conn, execute(diesel::delete(own))),
-        Rest::Question => {
-            let nobodys = devices::secret_hash.eq(Secret::random()?.hash());
-            run!(conn, execute(diesel::update(own).set((hidden, nobodys))))
-        }
-        Rest::Acknowledged => run!(conn, execute(diesel::update(own).set(hidden))),
+    if rest == Rest::Acknowledged {
+        return run!(conn, execute(diesel::update(own).set(hidden))).map(drop);
     }
-    .map(drop)
+    let hash: Option<Vec<u8>> = find!(conn, first(own.select(devices::secret_hash)))?;
+    owners::remove(conn, hash.as_slice()).await?;
+    if rest == Rest::Nothing {
+        return run!(conn, execute(diesel::delete(own))).map(drop);
+    }
+    let nobodys = Secret::random()?.hash();
+    run!(conn, execute(diesel::update(own).set((hidden, devices::secret_hash.eq(nobodys))))).map(drop)
 }
 
 /// A name somebody gives a device: 1 to 60 characters that can be seen.

@@ -12,6 +12,7 @@ pub mod arrivals;
 mod browser;
 pub mod client;
 pub mod known;
+pub mod owners;
 mod recognition;
 mod row;
 mod secrets;

@@ -4,7 +4,9 @@ use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
 };
 
-use super::{arrivals, browser::find, client::Client, known, row::Device, secrets::DeviceSecrets, shape::Shape};
+use super::{
+    arrivals, browser::find, client::Client, known, owners, row::Device, secrets::DeviceSecrets, shape::Shape,
+};
 use crate::base::{
     db::{Conn, Instant, find, now, run, schema::devices},
     error::Result,
@@ -71,7 +73,7 @@ pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, s
         Some(device) => see_again(conn, account_id, device, &sign_in, says).await?,
         None => create(conn, account_id, &sign_in.next, says).await?,
     };
-    recognized.others = of_others(conn, account_id, sign_in.presented).await?;
+    recognized.others = owners::of_others(conn, account_id, sign_in.presented).await?;
     Ok(recognized)
 }
 
@@ -119,6 +121,7 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Sa
                 .returning(Device::as_returning())
         )
     )?;
+    owners::add(conn, account_id, &secret.hash()).await?;
     if is_first {
         arrivals::set(conn, account_id, &device.id).await?;
     }
@@ -133,7 +136,11 @@ async fn see_again(
     sign_in: &SignIn,
     says: Says,
 ) -> Result<Recognized> {
-    let (next, previous) = next_secret(conn, account_id, &known.id, sign_in).await?;
+    let NextSecret { next, previous, replaced } = next_secret(conn, account_id, &known.id, sign_in).await?;
+    if let Some(replaced) = replaced.filter(|hash| !next.matches(hash)) {
+        owners::remove(conn, &[replaced]).await?;
+        owners::add(conn, account_id, &next.hash()).await?;
+    }
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
     // A name that was made of what the browser said follows it: the next version of a system is no other device.
@@ -164,39 +171,32 @@ async fn see_again(
     Ok(Recognized { device, client, is_new: false, was_called, secret: next, others: Vec::new() })
 }
 
-/// The secret that the browser of this device keeps from now on, and the hash of the one by which it is known.
-async fn next_secret(
-    conn: &mut Conn<'_>,
-    account_id: &str,
-    id: &str,
-    sign_in: &SignIn,
-) -> Result<(Secret, Option<Vec<u8>>)> {
+/// How a device's secret changes at a sign-in.
+struct NextSecret {
+    /// What the browser keeps from now on.
+    next: Secret,
+    /// The hash of the secret that the browser brought, if the device is known by it.
+    previous: Option<Vec<u8>>,
+    /// The hash of the device's secret until now.
+    replaced: Option<Vec<u8>>,
+}
+
+async fn next_secret(conn: &mut Conn<'_>, account_id: &str, id: &str, sign_in: &SignIn) -> Result<NextSecret> {
     type Hashes = (Vec<u8>, Option<Vec<u8>>);
     let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let kept: Option<Hashes> =
         find!(conn, first(device.select((devices::secret_hash, devices::previous_secret_hash))))?;
     let Some((present, before)) = kept else {
-        return Ok((sign_in.next.clone(), None));
+        return Ok(NextSecret { next: sign_in.next.clone(), previous: None, replaced: None });
     };
     let is_known =
         |secret: &&Secret| secret.matches(&present) || before.as_ref().is_some_and(|hash| secret.matches(hash));
     let Some(brought) = sign_in.presented.iter().find(is_known) else {
-        return Ok((sign_in.next.clone(), None));
+        return Ok(NextSecret { next: sign_in.next.clone(), previous: None, replaced: Some(present) });
     };
     let next = match sign_in.secrets.next_again(id, brought, &present) {
         Some(next) => next,
         None => sign_in.secrets.next(id, brought)?,
     };
-    Ok((next, Some(brought.hash())))
-}
-
-/// Those of these secrets that belong to other accounts' devices.
-async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Vec<Secret>) -> Result<Vec<Secret>> {
-    if secrets.is_empty() {
-        return Ok(secrets);
-    }
-    let hashes: Vec<Vec<u8>> = secrets.iter().map(Secret::hash).collect();
-    let others = devices::table.filter(devices::secret_hash.eq_any(hashes)).filter(devices::account_id.ne(account_id));
-    let known: Vec<Vec<u8>> = run!(conn, load(others.select(devices::secret_hash)))?;
-    Ok(secrets.into_iter().filter(|secret| known.contains(&secret.hash())).collect())
+    Ok(NextSecret { next, previous: Some(brought.hash()), replaced: Some(present) })
 }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     mailbox::Notices,
-    streams::{Listener, StreamLimits, Streams},
+    streams::{Listener, Stream, StreamLimits, Streams},
     subscription::Subscription,
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     records::{
         news::News,
         session::{
+            SessionRef,
             ended::EndReason,
             listing::{self, Standing},
             sweep,
@@ -119,8 +120,8 @@ impl Hub {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn standing(&self, session: &str) -> Result<Option<Standing>> {
-        Ok(self.standings(vec![session.to_owned()]).await?.remove(session))
+    pub async fn standing(&self, session: &SessionRef) -> Result<Option<Standing>> {
+        Ok(self.standings(vec![session.clone()]).await?.remove(&session.id))
     }
 
     /// The present, as the database sees it.
@@ -195,7 +196,8 @@ impl Hub {
     async fn look(&self) -> Result<()> {
         let (gap, sessions) = {
             let mut subscribers = self.0.streams.lock();
-            let sessions: Vec<String> = subscribers.all.values().map(|one| one.session.clone()).collect();
+            let of = |stream: &Stream| SessionRef::new(&stream.account, &stream.session);
+            let sessions: Vec<SessionRef> = subscribers.all.values().map(of).collect();
             (std::mem::take(&mut subscribers.gap), sessions)
         };
         for batch in sessions.chunks(BATCH) {
@@ -210,12 +212,10 @@ impl Hub {
         Ok(())
     }
 
-    async fn standings(&self, sessions: Vec<String>) -> Result<BTreeMap<String, Standing>> {
+    async fn standings(&self, sessions: Vec<SessionRef>) -> Result<BTreeMap<String, Standing>> {
         let standings = self.read_standings(sessions.clone()).await?;
-        let has_expired =
-            |standing: &Standing| matches!(standing, Standing::Ended(ended) if ended.because == EndedBecause::Expired);
-        let expired: Vec<String> =
-            standings.iter().filter(|(_, standing)| has_expired(standing)).map(|(id, _)| id.clone()).collect();
+        let has_expired = |session: &&SessionRef| matches!(standings.get(&session.id), Some(Standing::Ended(ended)) if ended.because == EndedBecause::Expired);
+        let expired: Vec<SessionRef> = sessions.iter().filter(has_expired).cloned().collect();
         if expired.is_empty() {
             return Ok(standings);
         }
@@ -224,7 +224,7 @@ impl Hub {
         self.read_standings(sessions).await
     }
 
-    async fn read_standings(&self, sessions: Vec<String>) -> Result<BTreeMap<String, Standing>> {
+    async fn read_standings(&self, sessions: Vec<SessionRef>) -> Result<BTreeMap<String, Standing>> {
         self.0.db.read(async move |conn: &mut Conn<'_>| listing::standings(conn, &sessions).await).await
     }
 }

@@ -11,6 +11,7 @@ use super::mailbox::{Mailbox, Notices};
 use crate::{
     base::db::Instant,
     records::session::{
+        SessionRef,
         ended::{EndReason, Ended, Hand},
         listing::Standing,
     },
@@ -75,7 +76,7 @@ pub(super) struct OpenStreams {
 
 pub(super) struct Stream {
     pub(super) session: String,
-    account: String,
+    pub(super) account: String,
     network: Option<IpAddr>,
     pub(super) mailbox: Arc<Mailbox>,
     /// It has been told to close, and does not count any more.
@@ -166,9 +167,9 @@ impl OpenStreams {
         }
     }
 
-    pub(super) fn settle(&self, looked_up: &[String], standings: &BTreeMap<String, Standing>, gap: bool) {
-        let looked_up: HashSet<&String> = looked_up.iter().collect();
-        for one in self.all.values().filter(|one| looked_up.contains(&one.session)) {
+    pub(super) fn settle(&self, looked_up: &[SessionRef], standings: &BTreeMap<String, Standing>, gap: bool) {
+        let looked_up: HashSet<&str> = looked_up.iter().map(|session| session.id.as_str()).collect();
+        for one in self.all.values().filter(|one| looked_up.contains(one.session.as_str())) {
             one.mailbox.put(match standings.get(&one.session) {
                 None => Notices { rotated: true, ..Notices::default() },
                 Some(Standing::Ended(ended)) => Notices { ended: Some(*ended), ..Notices::default() },

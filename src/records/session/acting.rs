@@ -73,7 +73,7 @@ impl Acting {
         let mut rows: Vec<(String, Instant)> =
             run!(conn, load(Locked::all(current.select((sessions::id, sessions::authenticated_at)))))?;
         if rows.is_empty()
-            && let Some(former) = former::look_up(conn, &self.key).await?
+            && let Some(former) = former::look_up(conn, account_id, &self.key).await?
         {
             // Another tab gave the password meanwhile, and no browser has shown the new key yet.
             let unused = living!(account_id, &former.session_id)

@@ -54,14 +54,12 @@ impl Sessions {
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn data(&self, id: &str) -> Result<Option<String>> {
-        let id = id.to_owned();
+    pub async fn data(&self, account_id: &str, id: &str) -> Result<Option<String>> {
+        let (account_id, id) = (account_id.to_owned(), id.to_owned());
         self.db
             .read(async move |conn: &mut Conn<'_>| {
-                find!(
-                    conn,
-                    first(sessions::table.filter(sessions::id.eq(&id)).filter(is_live()).select(sessions::data))
-                )
+                let own = sessions::table.filter(sessions::account_id.eq(&account_id)).filter(sessions::id.eq(&id));
+                find!(conn, first(own.filter(is_live()).select(sessions::data)))
             })
             .await
     }

@@ -11,12 +11,15 @@ use diesel::{
 };
 
 use super::live::has_not_ended;
-use crate::base::{
-    db::{
-        Conn, Db, Instant, Locked, before_now, find, run,
-        schema::{devices, sessions},
+use crate::{
+    base::{
+        db::{
+            Conn, Db, Instant, Locked, before_now, find, pair_in, run,
+            schema::{devices, sessions},
+        },
+        error::Result,
     },
-    error::Result,
+    records::device,
 };
 
 /// Since when nobody has signed in on a device whose browser knows nothing of it any more: its cookie lasts as long.
@@ -46,7 +49,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::account_id).eq(devices::account_id))
         .filter(others.field(devices::acknowledged_at).is_not_null())
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
-    let ids: Vec<String> = run!(
+    let found: Vec<(String, String)> = run!(
         conn,
         load(Locked::free(
             devices::table
@@ -55,10 +58,10 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
                 .filter(devices::acknowledged_at.is_null().or(exists(later_known)))
                 .order(devices::last_seen)
                 .limit(BATCH)
-                .select(devices::id)
+                .select((devices::account_id, devices::id))
         ))
     )?;
-    delete(conn, &ids).await
+    delete(conn, &found).await
 }
 
 /// Of the devices of an account that nobody has answered for, forgets those that came long before others and are not signed
@@ -73,7 +76,7 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let newest_to_go: Option<Instant> =
         find!(conn, first(newest_first.offset(MOST_UNANSWERED).select(devices::first_seen)))?;
     let Some(newest_to_go) = newest_to_go else { return Ok(()) };
-    let ids: Vec<String> = run!(
+    let found: Vec<(String, String)> = run!(
         conn,
         load(
             unanswered()
@@ -81,23 +84,31 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
                 .filter(not(exists(going_on!())))
                 .order((devices::first_seen, devices::id.desc()))
                 .limit(BATCH)
-                .select(devices::id)
+                .select((devices::account_id, devices::id))
         )
     )?;
-    delete(conn, &ids).await.map(drop)
+    delete(conn, &found).await.map(drop)
 }
 
-async fn delete(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
-    if ids.is_empty() {
+/// Deletes devices, each named by its account and its id, with what tells whose their secrets are.
+async fn delete(conn: &mut Conn<'_>, found: &[(String, String)]) -> Result<usize> {
+    if found.is_empty() {
         return Ok(0);
     }
-    run!(conn, execute(diesel::delete(devices::table.filter(devices::id.eq_any(ids)))))
+    let pairs = found.iter().map(|(account_id, id)| (account_id.as_str(), id.as_str()));
+    let those = devices::table.filter(pair_in((devices::account_id, devices::id), pairs));
+    let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(those).returning(devices::secret_hash)))?;
+    device::owners::remove(conn, &hashes).await?;
+    Ok(hashes.len())
 }
 
 /// The sessions of a device that have not ended.
 macro_rules! going_on {
     () => {
-        sessions::table.filter(sessions::device_id.eq(devices::id.nullable())).filter(has_not_ended())
+        sessions::table
+            .filter(sessions::account_id.eq(devices::account_id))
+            .filter(sessions::device_id.eq(devices::id.nullable()))
+            .filter(has_not_ended())
     };
 }
 use going_on;

@@ -79,7 +79,8 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<UsedDevic
 pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Result<Vec<UsedDevice>> {
     // Of a device's ended sessions the newest, through an index of those alone; the others are few.
     let ended = || {
-        let of_device = sessions::table.filter(sessions::device_id.eq(devices::id.nullable()));
+        let of_account = sessions::table.filter(sessions::account_id.eq(devices::account_id));
+        let of_device = of_account.filter(sessions::device_id.eq(devices::id.nullable()));
         of_device.filter(has_ended()).order(sessions::last_activity.desc()).limit(1)
     };
     let rows: Vec<(Device, Option<Instant>, Option<String>)> = run!(
@@ -131,7 +132,8 @@ pub async fn last_ip(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<
     if let Some((_, _, ip)) = here.max_by_key(|(_, last, _)| *last) {
         return Ok(ip);
     }
-    let ended = sessions::table.filter(sessions::device_id.eq(id)).filter(has_ended());
+    let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::device_id.eq(id));
+    let ended = own.filter(has_ended());
     let ended = ended.order(sessions::last_activity.desc()).select(sessions::ip);
     let ip: Option<Option<String>> = find!(conn, first(ended))?;
     Ok(ip.flatten())

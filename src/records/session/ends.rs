@@ -5,9 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, Queryable};
 
-use super::{ended::EndReason, listing, live::is_live, who::Who};
+use super::{ended::EndReason, listing, live::is_live, record::SessionRef, who::Who};
 use crate::{
     base::{
         db::{
@@ -29,7 +29,7 @@ const MOST_AT_ONCE: i64 = 2000;
 #[derive(Debug, Clone)]
 pub enum Scope {
     /// This one.
-    One(String),
+    One(SessionRef),
     /// All of an account.
     Account(String),
     /// All of an account but this one.
@@ -84,6 +84,15 @@ pub async fn revoke(conn: &mut Conn<'_>, scope: &Scope, who: &Who, ip: Option<&s
     end_all_of(conn, scope, &deed).await
 }
 
+/// A session that was ended just now.
+#[derive(Queryable)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub(super) struct Ended {
+    account_id: String,
+    id: String,
+    device_id: Option<String>,
+}
+
 /// How sessions end.
 pub(super) struct Deed<'a> {
     /// Why.
@@ -98,96 +107,89 @@ pub(super) struct Deed<'a> {
 
 async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Result<usize> {
     let mut ended = 0;
-    for batch in ids_of(conn, scope).await?.chunks(500) {
+    for batch in sessions_of(conn, scope).await?.chunks(500) {
         ended += end_batch(conn, batch, deed).await?;
     }
     Ok(ended)
 }
 
-/// The sessions in the scope that have not ended, all but a single one locked in the order of their ids.
-async fn ids_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<String>> {
-    Ok(match scope {
-        Scope::One(id) => vec![id.clone()],
-        Scope::Account(account) => listing::lock_living(conn, account).await?,
+/// The sessions in the scope that have not ended, all but a single one locked in the order of accounts, then of ids.
+async fn sessions_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<SessionRef>> {
+    let (account, ids) = match scope {
+        Scope::One(session) => return Ok(vec![session.clone()]),
+        Scope::All => return some_of_all(conn).await,
+        Scope::Account(account) => (account, listing::lock_living(conn, account).await?),
         Scope::Others { account, but } => {
             let mut ids = listing::lock_living(conn, account).await?;
             ids.retain(|id| id != but);
-            ids
+            (account, ids)
         }
         Scope::These { account, ids } => {
             let mut living = listing::lock_living(conn, account).await?;
             living.retain(|one| ids.contains(one));
-            living
+            (account, living)
         }
         Scope::OnDevice { account, device } => {
             listing::lock_living(conn, account).await?;
-            listing::on_device(conn, account, device).await?
+            (account, listing::on_device(conn, account, device).await?)
         }
         Scope::OverLimit { account, but, most } => {
             listing::lock_living(conn, account).await?;
             let mut others = listing::idlest(conn, account, but).await?;
             let allowed = usize::try_from(most.saturating_sub(1)).unwrap_or(usize::MAX);
             others.truncate(others.len().saturating_sub(allowed));
-            others
+            (account, others)
         }
-        Scope::All => some_of_all(conn).await?,
-    })
+    };
+    Ok(ids.iter().map(|id| SessionRef::new(account, id)).collect())
 }
 
 /// Some of all sessions that live, found by when they would expire: looked for in the order of their ids, each batch would
 /// go through those that ended before it. None are left only when none are found: those found may have ended meanwhile.
-async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<String>> {
+async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<SessionRef>> {
     loop {
-        let found: Vec<String> = run!(
-            conn,
-            load(
-                sessions::table.filter(is_live()).order(sessions::expires_at).limit(MOST_AT_ONCE).select(sessions::id)
-            )
-        )?;
+        let soonest = sessions::table.filter(is_live()).order(sessions::expires_at).limit(MOST_AT_ONCE);
+        let found: Vec<SessionRef> = run!(conn, load(soonest.select((sessions::account_id, sessions::id))))?;
         if found.is_empty() {
             return Ok(found);
         }
-        let locked: Vec<String> = run!(
-            conn,
-            load(Locked::all(
-                sessions::table
-                    .filter(sessions::id.eq_any(&found))
-                    .filter(is_live())
-                    .order(sessions::id)
-                    .select(sessions::id)
-            ))
-        )?;
+        let in_order = sessions::table
+            .filter(SessionRef::one_of(&found))
+            .filter(is_live())
+            .order((sessions::account_id, sessions::id));
+        let locked: Vec<SessionRef> =
+            run!(conn, load(Locked::all(in_order.select((sessions::account_id, sessions::id)))))?;
         if !locked.is_empty() {
             return Ok(locked);
         }
     }
 }
 
-async fn end_batch(conn: &mut Conn<'_>, ids: &[String], deed: &Deed<'_>) -> Result<usize> {
-    let ended: Vec<(String, String, Option<String>)> = run!(
-        conn,
-        get_results(
-            diesel::update(sessions::table.filter(sessions::id.eq_any(ids)).filter(is_live()))
-                .set((
-                    sessions::ended_at.eq(now().nullable()),
-                    sessions::ended_reason.eq(Some(deed.reason)),
-                    sessions::ended_by.eq(Some(deed.by)),
-                ))
-                .returning((sessions::id, sessions::account_id, sessions::device_id))
-        )
-    )?;
+async fn end_batch(conn: &mut Conn<'_>, batch: &[SessionRef], deed: &Deed<'_>) -> Result<usize> {
+    let cause = (
+        sessions::ended_at.eq(now().nullable()),
+        sessions::ended_reason.eq(Some(deed.reason)),
+        sessions::ended_by.eq(Some(deed.by)),
+    );
+    let what = (sessions::account_id, sessions::id, sessions::device_id);
+    let Some(account_id) = batch.first().map(|one| one.account_id.as_str()) else { return Ok(0) };
+    let ended: Vec<Ended> = if batch.iter().all(|one| one.account_id == account_id) {
+        let ids: Vec<&str> = batch.iter().map(|one| one.id.as_str()).collect();
+        let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq_any(ids));
+        run!(conn, get_results(diesel::update(own.filter(is_live())).set(cause).returning(what)))?
+    } else {
+        let those = sessions::table.filter(SessionRef::one_of(batch));
+        run!(conn, get_results(diesel::update(those.filter(is_live())).set(cause).returning(what)))?
+    };
     record_ends(conn, &ended, deed).await?;
     Ok(ended.len())
 }
 
 /// Announces what ended, and writes one event for each session: its id, its account, its device.
-pub(super) async fn record_ends(
-    conn: &mut Conn<'_>,
-    ended: &[(String, String, Option<String>)],
-    deed: &Deed<'_>,
-) -> Result<()> {
+pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[Ended], deed: &Deed<'_>) -> Result<()> {
     let Deed { reason, by, ip, here } = *deed;
-    let device_ids: HashSet<&str> = ended.iter().filter_map(|(_, _, device)| device.as_deref()).collect();
+    let accounts: HashSet<&str> = ended.iter().map(|one| one.account_id.as_str()).collect();
+    let device_ids: HashSet<&str> = ended.iter().filter_map(|one| one.device_id.as_deref()).collect();
     let names: HashMap<String, String> = if device_ids.is_empty() {
         HashMap::new()
     } else {
@@ -195,6 +197,7 @@ pub(super) async fn record_ends(
             conn,
             load(
                 devices::table
+                    .filter(devices::account_id.eq_any(accounts.iter().copied().collect::<Vec<_>>()))
                     .filter(devices::id.eq_any(device_ids.iter().copied().collect::<Vec<_>>()))
                     .select((devices::id, devices::name))
             )
@@ -203,12 +206,13 @@ pub(super) async fn record_ends(
     };
     let events: Vec<Event> = ended
         .iter()
-        .map(|(id, account, device)| {
-            let name = device.as_ref().and_then(|device| names.get(device));
-            let event = Event::of(reason.event(), account)
+        .map(|Ended { account_id, id, device_id }| {
+            let device = device_id.as_deref().filter(|device| names.contains_key(*device));
+            let name = device.and_then(|device| names.get(device));
+            let event = Event::of(reason.event(), account_id)
                 .by(by)
                 .session(id)
-                .device(device.as_deref(), name.map(String::as_str))
+                .device(device, name.map(String::as_str))
                 .ip(ip);
             match reason {
                 EndReason::PasswordChanged | EndReason::AccountDisabled => event.detail(reason.as_str()),
@@ -219,5 +223,5 @@ pub(super) async fn record_ends(
         })
         .collect();
     audit::record(conn, &events).await?;
-    news::ended(conn, ended.iter().map(|(id, account, _)| (id.as_str(), account.as_str())), reason.as_str()).await
+    news::ended(conn, ended.iter().map(|one| (one.id.as_str(), one.account_id.as_str())), reason.as_str()).await
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
-use super::{key::SessionKey, key_maker::KeyMaker, live::is_live};
+use super::{key::SessionKey, key_maker::KeyMaker, key_owner, live::is_live, record::SessionRef};
 use crate::{
     base::{
         db::{
@@ -26,7 +26,6 @@ const MOST: i64 = 1000;
 
 /// Where a key that is not a session's present one led.
 pub(super) struct Former {
-    account_id: String,
     secret_hash: Vec<u8>,
     pub(super) session_id: String,
 }
@@ -66,23 +65,18 @@ pub async fn is_full(conn: &mut Conn<'_>, account_id: &str, session_id: &str) ->
 }
 
 /// Where a former key led, if it is one.
-pub(super) async fn look_up(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Former>> {
-    let found: Option<(String, Vec<u8>, String)> = find!(
-        conn,
-        first(former_keys::table.filter(former_keys::id.eq(key.id())).select((
-            former_keys::account_id,
-            former_keys::secret_hash,
-            former_keys::session_id
-        )))
-    )?;
-    let former = found.map(|(account_id, secret_hash, session_id)| Former { account_id, secret_hash, session_id });
+pub(super) async fn look_up(conn: &mut Conn<'_>, account_id: &str, key: &SessionKey) -> Result<Option<Former>> {
+    let own = former_keys::table.filter(former_keys::account_id.eq(account_id)).filter(former_keys::id.eq(key.id()));
+    let found: Option<(Vec<u8>, String)> =
+        find!(conn, first(own.select((former_keys::secret_hash, former_keys::session_id))))?;
+    let former = found.map(|(secret_hash, session_id)| Former { secret_hash, session_id });
     Ok(former.filter(|former| key.secret().matches(&former.secret_hash)))
 }
 
 /// The same, in a read of its own.
-pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<Option<Former>> {
-    let key = key.clone();
-    db.read(async move |conn: &mut Conn<'_>| look_up(conn, &key).await).await
+pub(super) async fn read(db: &Db, account_id: &str, key: &SessionKey) -> Result<Option<Former>> {
+    let (account_id, key) = (account_id.to_owned(), key.clone());
+    db.read(async move |conn: &mut Conn<'_>| look_up(conn, &account_id, &key).await).await
 }
 
 /// The session that a key opens or opened, if it lives.
@@ -90,24 +84,20 @@ pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<Option<Former>> {
 /// # Errors
 /// When the database is away.
 pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
-    let living = || sessions::table.filter(is_live());
-    let current: Option<String> = find!(
-        conn,
-        first(
-            living()
-                .filter(sessions::id.eq(key.id()))
-                .filter(sessions::secret_hash.eq(key.secret().hash()))
-                .select(sessions::account_id)
-        )
-    )?;
-    if let Some(account_id) = current {
-        return Ok(Some(HeldSession { account_id, session_id: key.id().to_owned(), is_current: true }));
+    let account_id = key_owner::account_of(conn, key).await?;
+    let living = |id: &str| {
+        let own = sessions::table.filter(sessions::account_id.eq(account_id.clone()));
+        own.filter(sessions::id.eq(id.to_owned())).filter(is_live()).select(sessions::id)
+    };
+    let current = living(key.id()).filter(sessions::secret_hash.eq(key.secret().hash()));
+    let current: Option<String> = find!(conn, first(current))?;
+    if let Some(session_id) = current {
+        return Ok(Some(HeldSession { account_id, session_id, is_current: true }));
     }
-    let Some(Former { account_id, session_id, .. }) = look_up(conn, key).await? else {
+    let Some(Former { session_id, .. }) = look_up(conn, &account_id, key).await? else {
         return Ok(None);
     };
-    let own = living().filter(sessions::id.eq(&session_id)).filter(sessions::account_id.eq(&account_id));
-    let lives: Option<String> = find!(conn, first(own.select(sessions::id)))?;
+    let lives: Option<String> = find!(conn, first(living(&session_id)))?;
     Ok(lives.map(|session_id| HeldSession { account_id, session_id, is_current: false }))
 }
 
@@ -128,15 +118,16 @@ pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option
 /// # Errors
 /// When the database is away.
 pub async fn successor(conn: &mut Conn<'_>, old: &SessionKey, keys: &KeyMaker) -> Result<Option<SessionKey>> {
-    let Some(Former { account_id, session_id, .. }) = look_up(conn, old).await? else {
+    let account_id = key_owner::account_of(conn, old).await?;
+    let Some(Former { session_id, .. }) = look_up(conn, &account_id, old).await? else {
         return Ok(None);
     };
     let found: Option<(Vec<u8>, Option<String>)> = find!(
         conn,
         first(
             sessions::table
+                .filter(sessions::account_id.eq(&account_id))
                 .filter(sessions::id.eq(&session_id))
-                .filter(sessions::account_id.eq(account_id))
                 .filter(sessions::previous_id.eq(old.id()))
                 .filter(sessions::key_used_at.is_null())
                 .filter(is_live())
@@ -144,7 +135,7 @@ pub async fn successor(conn: &mut Conn<'_>, old: &SessionKey, keys: &KeyMaker) -
         )
     )?;
     let secret = found.and_then(|(hash, nonce)| keys.successor_again(old, &nonce?, &hash));
-    Ok(secret.map(|secret| SessionKey::from_parts(session_id, secret)))
+    Ok(secret.map(|secret| SessionKey::from_parts(&account_id, session_id, secret)))
 }
 
 /// The present id of a session of the account that had this one before; the id itself if it is the present one, or unknown.
@@ -156,14 +147,15 @@ pub async fn present_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Resu
     Ok(found.remove(id).unwrap_or_else(|| id.to_owned()))
 }
 
-/// The same for operators, who may name a session of any account.
-///
-/// # Errors
-/// When the database is away.
-pub async fn present_id_of_any(conn: &mut Conn<'_>, id: &str) -> Result<String> {
-    let former = former_keys::table.filter(former_keys::id.eq(id)).select(former_keys::session_id);
-    let found: Option<String> = find!(conn, first(former))?;
-    Ok(found.unwrap_or_else(|| id.to_owned()))
+/// A session of any account by its present or a former id, for operators: it looks through all sessions.
+pub async fn find_of_any(conn: &mut Conn<'_>, id: &str) -> Result<Option<SessionRef>> {
+    let present = sessions::table.filter(sessions::id.eq(id)).select((sessions::account_id, sessions::id));
+    let present: Option<SessionRef> = find!(conn, first(present))?;
+    if present.is_some() {
+        return Ok(present);
+    }
+    let former = former_keys::table.filter(former_keys::id.eq(id));
+    find!(conn, first(former.select((former_keys::account_id, former_keys::session_id))))
 }
 
 /// The present ids of those of these that are the account's former ones.

@@ -18,6 +18,9 @@ use crate::{
     records::device::Client,
 };
 
+/// No account has this id.
+const NOBODY: &str = "";
+
 impl Sessions {
     /// Looks a session up, as every request does.
     ///
@@ -42,7 +45,7 @@ impl Sessions {
             key: self.nobodys_key()?,
             nonce: None,
             form: None,
-            account_id: String::new(),
+            account_id: NOBODY.to_owned(),
             device_id: String::new(),
             ip: None,
             client: Client::from_user_agent(""),
@@ -60,8 +63,8 @@ impl Sessions {
     /// When the database is away or takes no writes.
     pub async fn try_touch(&self) -> Result<()> {
         let at = self.clock.now();
-        let id = self.nobodys_key()?.id().to_owned();
-        match self.touch_now(TouchRow { id, at, expires_at: at.plus(self.times.idle), ip: None }).await? {
+        let (account_id, id) = (NOBODY.to_owned(), self.nobodys_key()?.id().to_owned());
+        match self.touch_now(TouchRow { account_id, id, at, expires_at: at.plus(self.times.idle), ip: None }).await? {
             false => Ok(()),
             true => Err(Error::bug("a session was touched under an id made just now")),
         }
@@ -77,6 +80,6 @@ impl Sessions {
 
     /// The key of a session that was never begun.
     fn nobodys_key(&self) -> Result<SessionKey> {
-        SessionKey::generate(self.clock.now())
+        SessionKey::generate(NOBODY, self.clock.now())
     }
 }

@@ -1,6 +1,8 @@
-//! The session key that a browser holds: the session's id and a secret, of which the database holds only the hash.
+//! The session key that a browser holds: the session's id, its account and a secret, of which the database holds only the
+//! hash.
 
 use actix_session::storage::SessionKey as CookieValue;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::base::{
     db::Instant,
@@ -11,62 +13,97 @@ use crate::base::{
 const PREFIX: &str = "aiq_";
 const ID_RANDOM: usize = 22;
 const SECRET: usize = 43;
+const ACCOUNT_PREFIX: &str = "acc_";
+/// Begins the account part where the account's id is not of the usual form.
+const ENCODED: char = '-';
+/// Longest account part that is read.
+const LONGEST_ACCOUNT: usize = 1024;
 
-/// `aiq_<unix milliseconds>_<22 base64url>.<43 base64url>`: 128 random bits that name the session, 256 that open it.
+/// `aiq_<unix milliseconds>_<22 base64url>.<account part>.<43 base64url>`: 128 random bits that name the session, the
+/// account, and 256 random bits that open the session. Keys from before the account part was added have only the other two.
 #[derive(Debug, Clone)]
 pub struct SessionKey {
     id: String,
+    account_id: Option<String>,
     secret: Secret,
 }
 
 impl SessionKey {
-    /// A new one.
+    /// A new key for a session of the account.
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn generate(now: Instant) -> Result<Self> {
-        Self::new(now, Secret::random()?)
+    pub fn generate(account_id: &str, now: Instant) -> Result<Self> {
+        Self::new(account_id, now, Secret::random()?)
     }
 
-    /// One with a new id and this secret.
+    /// A key with a new id and this secret.
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn new(now: Instant, secret: Secret) -> Result<Self> {
-        Ok(Self { id: secret::random_name(&format!("{PREFIX}{}_", now.millis()))?, secret })
+    pub fn new(account_id: &str, now: Instant, secret: Secret) -> Result<Self> {
+        let id = secret::random_name(&format!("{PREFIX}{}_", now.millis()))?;
+        Ok(Self::from_parts(account_id, id, secret))
     }
 
-    /// The one with this id and secret.
-    pub(super) fn from_parts(id: String, secret: Secret) -> Self {
-        Self { id, secret }
+    pub(super) fn from_parts(account_id: &str, id: String, secret: Secret) -> Self {
+        Self { id, account_id: Some(account_id.to_owned()), secret }
     }
 
-    /// Reads what a browser presented; `None` if it is not even of the form.
+    /// The same key with the account that its session turned out to have.
+    #[must_use]
+    pub(super) fn with_account(&self, account_id: &str) -> Self {
+        Self::from_parts(account_id, self.id.clone(), self.secret.clone())
+    }
+
+    /// Reads what a browser presented; `None` if it is not of one of the two forms.
     pub fn parse(text: &str) -> Option<Self> {
-        let (id, secret) = text.split_once('.')?;
+        let (id, rest) = text.split_once('.')?;
+        let (account_id, secret) = match rest.split_once('.') {
+            Some((part, secret)) => (Some(account_of(part)?), secret),
+            None => (None, rest),
+        };
         let (millis, random) = id.strip_prefix(PREFIX)?.split_once('_')?;
         let is_number = !millis.is_empty() && millis.len() <= 19 && millis.bytes().all(|b| b.is_ascii_digit());
         let well_formed = is_number && secret::is_base64url(random, ID_RANDOM) && secret::is_base64url(secret, SECRET);
-        well_formed.then(|| Self { id: id.to_owned(), secret: Secret::presented(secret) })
+        well_formed.then(|| Self { id: id.to_owned(), account_id, secret: Secret::presented(secret) })
     }
 
-    /// The half that names the session.
+    /// The part that names the session.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The half that opens it.
+    /// The account, unless the key is of the old form.
+    pub fn account_id(&self) -> Option<&str> {
+        self.account_id.as_deref()
+    }
+
+    /// The part that opens the session.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// Whether this is the same key.
+    /// Whether this is the same key, in whichever form.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.id == other.id && self.secret == other.secret
+        let is_same_account = match (&self.account_id, &other.account_id) {
+            (Some(own), Some(other)) => own == other,
+            (None, _) | (_, None) => true,
+        };
+        self.id == other.id && self.secret == other.secret && is_same_account
     }
 
     /// The whole, for the cookie alone.
     pub fn expose(&self) -> String {
+        match &self.account_id {
+            Some(account_id) => format!("{}.{}.{}", self.id, account_part(account_id), self.secret.expose()),
+            None => self.derivation_text(),
+        }
+    }
+
+    /// What other keys and secrets are derived from: the key in its old form. So they can be derived again from a key of
+    /// either form.
+    pub(super) fn derivation_text(&self) -> String {
         format!("{}.{}", self.id, self.secret.expose())
     }
 
@@ -79,20 +116,44 @@ impl SessionKey {
     }
 }
 
+/// An account's id in a key: the random part alone, or the whole id encoded where it is of another form, as it may be after
+/// an import. The two never look alike: no encoded text has 21 characters.
+fn account_part(account_id: &str) -> String {
+    match account_id.strip_prefix(ACCOUNT_PREFIX).filter(|random| secret::is_base64url(random, ID_RANDOM)) {
+        Some(random) => random.to_owned(),
+        None => format!("{ENCODED}{}", BASE64_URL_SAFE_NO_PAD.encode(account_id)),
+    }
+}
+
+/// The account's id of an account part; `None` if [`account_part`] makes no such part.
+fn account_of(part: &str) -> Option<String> {
+    if secret::is_base64url(part, ID_RANDOM) {
+        return Some(format!("{ACCOUNT_PREFIX}{part}"));
+    }
+    let encoded = part.strip_prefix(ENCODED).filter(|encoded| encoded.len() < LONGEST_ACCOUNT)?;
+    let account_id = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
+    // PostgreSQL takes no U+0000.
+    (account_part(&account_id) == part && !account_id.contains('\0')).then_some(account_id)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    const ACCOUNT: &str = "acc_0123456789abcdefghijkl";
+
     proptest! {
         #[test]
         fn a_key_is_read_as_a_whole_or_not_at_all(
-            good in "aiq_[0-9]{1,19}_[A-Za-z0-9_-]{22}\\.[A-Za-z0-9_-]{43}", at in 0..100_usize, odd in any::<char>(),
+            good in "aiq_[0-9]{1,19}_[A-Za-z0-9_-]{22}(\\.[A-Za-z0-9_-]{22})?\\.[A-Za-z0-9_-]{43}", at in 0..130_usize, odd in any::<char>(),
         ) {
             let key = SessionKey::parse(&good).expect("it is of the form");
             prop_assert_eq!(key.expose(), good.clone());
-            prop_assert_eq!(good.split_once('.'), Some((key.id(), key.secret().expose())));
+            prop_assert_eq!(good.split('.').next(), Some(key.id()));
+            prop_assert_eq!(good.rsplit('.').next(), Some(key.secret().expose()));
+            prop_assert_eq!(key.account_id().is_some(), good.split('.').count() == 3);
 
             let at = at % good.len();
             let changed = |middle: &str, rest: usize| format!("{}{middle}{}", &good[..at], &good[at + rest..]);
@@ -110,23 +171,50 @@ mod tests {
         fn nothing_is_read_into_another_text(text in any::<String>()) {
             prop_assert!(SessionKey::parse(&text).is_none_or(|key| key.expose() == text));
         }
+
+        #[test]
+        fn any_account_id_can_be_part_of_a_key(account_id in "[^\u{0}]{0,80}|acc_[A-Za-z0-9_-]{20,24}|[A-Za-z0-9_-]{14,24}") {
+            let key = SessionKey::generate(&account_id, Instant::from_micros(0)).unwrap();
+            let again = SessionKey::parse(&key.expose()).expect("a key that can be read");
+            prop_assert_eq!(again.account_id(), Some(account_id.as_str()));
+            prop_assert_eq!(again.expose(), key.expose());
+        }
+
+        #[test]
+        fn an_account_part_is_read_in_one_way_only(part in "-?[A-Za-z0-9_-]{0,40}") {
+            prop_assert!(account_of(&part).is_none_or(|account_id| account_part(&account_id) == part));
+        }
     }
 
     #[test]
     fn what_is_generated_can_be_read_again() {
-        let key = SessionKey::generate(Instant::from_micros(1_795_460_400_123_000)).unwrap();
+        let key = SessionKey::generate(ACCOUNT, Instant::from_micros(1_795_460_400_123_000)).unwrap();
         assert!(key.id().starts_with("aiq_1795460400123_"));
+        assert_eq!(key.expose().split('.').nth(1), ACCOUNT.strip_prefix("acc_"));
         let again = SessionKey::parse(&key.expose()).unwrap();
         assert_eq!((again.id(), again.secret().expose()), (key.id(), key.secret().expose()));
+        assert_eq!(again.account_id(), Some(ACCOUNT));
+    }
+
+    #[test]
+    fn both_forms_of_a_key_are_the_same_key() {
+        let key = SessionKey::generate(ACCOUNT, Instant::from_micros(0)).unwrap();
+        let old = SessionKey::parse(&key.derivation_text()).unwrap();
+        assert_eq!(old.account_id(), None);
+        assert!(old.is_same(&key) && key.is_same(&old));
+        assert_eq!(old.with_account(ACCOUNT).expose(), key.expose());
+        assert!(!key.is_same(&key.with_account("acc_another")));
     }
 
     #[test]
     fn what_is_not_of_the_form_is_refused() {
-        let good = SessionKey::generate(Instant::from_micros(1_000)).unwrap().expose();
-        let id = good.split('.').next().unwrap();
+        let good = SessionKey::generate(ACCOUNT, Instant::from_micros(1_000)).unwrap().expose();
+        let parts: Vec<&str> = good.split('.').collect();
+        let [id, account, secret] = parts[..] else { panic!("{good}") };
         for odd in [
             "",
             ".",
+            "..",
             "aiq_",
             &good[1..],
             &good[..good.len() - 1],
@@ -135,9 +223,19 @@ mod tests {
             &good.replace('.', ""),
             id,
             &format!("{id}."),
+            &format!("{id}..{secret}"),
+            &format!("{id}.{account}"),
+            &format!("{id}.{account}."),
+            &format!("{id}.{account}x.{secret}"),
+            &format!("{id}.{account}.{account}.{secret}"),
+            // Encoded though it need not be; not UTF-8; with U+0000; with bits that say nothing.
+            &format!("{id}.-{}.{secret}", BASE64_URL_SAFE_NO_PAD.encode(ACCOUNT)),
+            &format!("{id}.-_w.{secret}"),
+            &format!("{id}.-AA.{secret}"),
+            &format!("{id}.-YR.{secret}"),
             &good.replace("aiq_1_", "aiq__"),
             &good.replace('.', "\0"),
-            &format!("{}.{}", id, "é".repeat(43)),
+            &format!("{id}.{account}.{}", "é".repeat(43)),
         ] {
             assert!(SessionKey::parse(odd).is_none(), "{odd:?}");
         }
@@ -145,7 +243,7 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_the_secret() {
-        let key = SessionKey::generate(Instant::from_micros(0)).unwrap();
+        let key = SessionKey::generate(ACCOUNT, Instant::from_micros(0)).unwrap();
         assert!(!format!("{key:?}").contains(key.secret().expose()));
     }
 }

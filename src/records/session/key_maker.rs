@@ -39,7 +39,7 @@ impl LoginForm {
 
     /// A login with this key in the session cookie, whose session has ended or is another person's.
     pub fn over(presented: &SessionKey) -> Self {
-        Self(Secret::presented(presented.expose()))
+        Self(Secret::presented(presented.derivation_text()))
     }
 
     /// As the row keeps it.
@@ -66,12 +66,12 @@ impl KeyMaker {
         &self.devices
     }
 
-    /// The key that follows `old`.
+    /// The key of the account that follows `old`, of whichever form that is.
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn successor(&self, old: &SessionKey, now: Instant) -> Result<NewKey> {
-        self.derived(now, |nonce| successor_of(old, nonce))
+    pub fn successor(&self, old: &SessionKey, account_id: &str, now: Instant) -> Result<NewKey> {
+        self.derived(account_id, now, |nonce| successor_of(old, nonce))
     }
 
     /// The secret with this hash that follows `old` with this nonce; `None` when the key that derived it has left the file.
@@ -83,8 +83,8 @@ impl KeyMaker {
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn of_form(&self, form: &LoginForm, now: Instant) -> Result<NewKey> {
-        self.derived(now, |nonce| begun_by(form, nonce))
+    pub fn of_form(&self, form: &LoginForm, account_id: &str, now: Instant) -> Result<NewKey> {
+        self.derived(account_id, now, |nonce| begun_by(form, nonce))
     }
 
     /// The secret with this hash of a session that `form` began with this nonce.
@@ -96,8 +96,8 @@ impl KeyMaker {
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn random(&self, now: Instant) -> Result<NewKey> {
-        Ok(NewKey { key: SessionKey::generate(now)?, nonce: None })
+    pub fn random(&self, account_id: &str, now: Instant) -> Result<NewKey> {
+        Ok(NewKey { key: SessionKey::generate(account_id, now)?, nonce: None })
     }
 
     /// The device secret that goes with the key of a sign-in: the same for the same key.
@@ -105,23 +105,23 @@ impl KeyMaker {
     /// # Errors
     /// Never in practice: HMAC takes keys of any length.
     pub fn device_secret(&self, key: &SessionKey) -> Result<Secret> {
-        self.devices.of_key(&key.expose())
+        self.devices.of_key(&key.derivation_text())
     }
 
     /// The same, if it is the one with this hash.
     pub fn device_secret_again(&self, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
-        self.devices.of_key_again(&key.expose(), hash)
+        self.devices.of_key_again(&key.derivation_text(), hash)
     }
 
-    fn derived(&self, now: Instant, subject: impl FnOnce(&str) -> String) -> Result<NewKey> {
+    fn derived(&self, account_id: &str, now: Instant, subject: impl FnOnce(&str) -> String) -> Result<NewKey> {
         let nonce = secret::random_name("")?;
-        let key = SessionKey::new(now, self.keys.derive(&subject(&nonce))?)?;
+        let key = SessionKey::new(account_id, now, self.keys.derive(&subject(&nonce))?)?;
         Ok(NewKey { key, nonce: Some(nonce) })
     }
 }
 
 fn successor_of(old: &SessionKey, nonce: &str) -> String {
-    format!("successor:{}:{nonce}", old.expose())
+    format!("successor:{}:{nonce}", old.derivation_text())
 }
 
 fn begun_by(form: &LoginForm, nonce: &str) -> String {
@@ -148,14 +148,28 @@ mod tests {
     }
 
     const NOW: Instant = Instant::from_micros(1_795_460_400_000_000);
+    const ACCOUNT: &str = "acc_0123456789abcdefghijkl";
+
+    #[test]
+    fn what_follows_a_key_follows_it_in_the_old_form_too() {
+        let (maker, key) = (maker(&[1]), SessionKey::generate(ACCOUNT, NOW).unwrap());
+        let old = SessionKey::parse(&key.derivation_text()).unwrap();
+        assert_eq!(old.account_id(), None);
+        let NewKey { key: next, nonce } = maker.successor(&old, ACCOUNT, NOW).unwrap();
+        assert_eq!(next.account_id(), Some(ACCOUNT));
+        let again = maker.successor_again(&key, &nonce.unwrap(), &next.secret().hash());
+        assert_eq!(again.as_ref(), Some(next.secret()));
+        assert_eq!(LoginForm::over(&old).hash(), LoginForm::over(&key).hash());
+        assert_eq!(maker.device_secret(&old).unwrap(), maker.device_secret(&key).unwrap());
+    }
 
     #[test]
     fn a_successor_is_made_again_from_the_old_key_and_the_nonce_alone() {
-        let (maker, old) = (maker(&[1]), SessionKey::generate(NOW).unwrap());
-        let NewKey { key, nonce } = maker.successor(&old, NOW).unwrap();
+        let (maker, old) = (maker(&[1]), SessionKey::generate(ACCOUNT, NOW).unwrap());
+        let NewKey { key, nonce } = maker.successor(&old, ACCOUNT, NOW).unwrap();
         let (nonce, hash) = (nonce.unwrap(), key.secret().hash());
         assert_eq!(maker.successor_again(&old, &nonce, &hash).as_ref(), Some(key.secret()));
-        let other = SessionKey::generate(NOW).unwrap();
+        let other = SessionKey::generate(ACCOUNT, NOW).unwrap();
         assert_eq!(maker.successor_again(&other, &nonce, &hash), None);
         assert_eq!(maker.successor_again(&old, "another nonce", &hash), None);
         assert!(SessionKey::parse(&key.expose()).is_some(), "of the contract's form");
@@ -163,8 +177,8 @@ mod tests {
 
     #[test]
     fn a_new_first_line_in_the_key_file_changes_nothing() {
-        let old = SessionKey::generate(NOW).unwrap();
-        let NewKey { key, nonce } = maker(&[1]).successor(&old, NOW).unwrap();
+        let old = SessionKey::generate(ACCOUNT, NOW).unwrap();
+        let NewKey { key, nonce } = maker(&[1]).successor(&old, ACCOUNT, NOW).unwrap();
         let (nonce, hash) = (nonce.unwrap(), key.secret().hash());
         assert_eq!(maker(&[2, 1]).successor_again(&old, &nonce, &hash).as_ref(), Some(key.secret()));
         assert_eq!(maker(&[2]).successor_again(&old, &nonce, &hash), None);
@@ -175,7 +189,7 @@ mod tests {
     #[test]
     fn each_key_has_a_device_secret_of_its_own_of_128_bits() {
         let maker = maker(&[1]);
-        let secret = || maker.device_secret(&SessionKey::generate(NOW).unwrap()).unwrap();
+        let secret = || maker.device_secret(&SessionKey::generate(ACCOUNT, NOW).unwrap()).unwrap();
         let (one, other) = (secret(), secret());
         assert!(one != other && secret::is_base64url(one.expose(), 22));
     }

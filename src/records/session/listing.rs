@@ -13,7 +13,7 @@ use diesel::{
 use super::{
     ended::{EndReason, Ended},
     live::{has_not_ended, has_run_out, is_live},
-    record::Record,
+    record::{Record, SessionRef},
 };
 use crate::{
     base::{
@@ -26,6 +26,12 @@ use crate::{
     records::account::Account,
 };
 
+/// The session's device, which may be gone.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn own_device() -> _ {
+    sessions::account_id.eq(devices::account_id).and(sessions::device_id.eq(devices::id.nullable()))
+}
+
 /// A session of the account, living or not, with the name of its device.
 ///
 /// # Errors
@@ -35,9 +41,9 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
         conn,
         first(
             sessions::table
-                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
-                .filter(sessions::id.eq(id))
+                .left_join(devices::table.on(own_device()))
                 .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::id.eq(id))
                 .select((Record::as_select(), devices::name.nullable()))
         )
     )
@@ -107,8 +113,8 @@ pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bo
         conn,
         first(
             sessions::table
-                .filter(sessions::id.eq(id))
                 .filter(sessions::account_id.eq(account_id))
+                .filter(sessions::id.eq(id))
                 .filter(is_live())
                 .select(sessions::id)
         )
@@ -133,11 +139,13 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
     )
 }
 
-/// The same, with one more session whose-ever it is, for who is about to end that and some of the account's.
+/// The same with one more session, which may be another account's, to end it together with some of the account's. Locked in
+/// the order of accounts, then of ids.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn lock_living_and(conn: &mut Conn<'_>, account_id: &str, also: &str) -> Result<()> {
+pub async fn lock_living_and(conn: &mut Conn<'_>, account_id: &str, also: &SessionRef) -> Result<()> {
+    let also = (also.account_id.as_str(), also.id.as_str());
     let _: Vec<String> = run!(conn, load(LivingAnd { account_id, also }))?;
     Ok(())
 }
@@ -212,7 +220,7 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, 
         conn,
         load(
             sessions::table
-                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .left_join(devices::table.on(own_device()))
                 .filter(sessions::account_id.eq(account_id))
                 .filter(is_live())
                 .order((sessions::last_activity.desc(), sessions::id))
@@ -231,7 +239,7 @@ pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option
         load(
             sessions::table
                 .inner_join(accounts::table)
-                .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                .left_join(devices::table.on(own_device()))
                 .filter(is_live())
                 .order((sessions::last_activity.desc(), sessions::id))
                 .select((Record::as_select(), accounts::email, devices::name.nullable()))
@@ -263,11 +271,12 @@ pub enum Standing {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn standings(conn: &mut Conn<'_>, ids: &[String]) -> Result<BTreeMap<String, Standing>> {
+pub async fn standings(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<BTreeMap<String, Standing>> {
     type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
+    let those = sessions::table.filter(SessionRef::one_of(sessions));
     let rows: Vec<Row> = run!(
         conn,
-        load(sessions::table.filter(sessions::id.eq_any(ids)).select((
+        load(those.select((
             sessions::id,
             sessions::expires_at,
             sessions::ended_at,

@@ -10,6 +10,7 @@ use super::{
     ends::{self, Scope},
     former,
     key::SessionKey,
+    record::SessionRef,
     service::Sessions,
 };
 use crate::base::{db::Conn, error::Result, text::is_id};
@@ -42,6 +43,6 @@ pub async fn log_out(
             return Ok(false);
         }
     }
-    let one = Scope::One(held.session_id);
+    let one = Scope::One(SessionRef::new(&held.account_id, &held.session_id));
     Ok(ends::end(conn, &one, EndReason::LoggedOut, &held.account_id, ip).await? == 1)
 }

@@ -10,7 +10,9 @@ use super::{
     ended::Ended,
     former,
     key::SessionKey,
+    key_owner,
     live::has_run_out,
+    record::SessionRef,
     request::{self, HandedOver, Loaded},
     service::Sessions,
     state, statements,
@@ -35,8 +37,8 @@ pub enum Found {
     Ended {
         /// What may be told.
         told: Ended,
-        /// Its id, which is another than the key's if it was rotated since.
-        id: String,
+        /// The session, whose id is another than the key's if it was rotated since.
+        session: SessionRef,
         /// Whether this was noticed for the first time.
         first_use: bool,
     },
@@ -45,8 +47,7 @@ pub enum Found {
     /// Its time has run out, and its row does not say so yet. [`Sessions::find`] never returns it: what is told to have
     /// expired has ended in its row first, so that no clock that is put back revives it.
     Expired {
-        /// The session.
-        id: String,
+        session: SessionRef,
         /// When its time ran out.
         at: Instant,
     },
@@ -61,7 +62,7 @@ impl Sessions {
     /// When the database is away.
     pub async fn find(&self, key: &SessionKey) -> Result<Found> {
         let found = match self.look_up(key).await {
-            Ok(Found::Expired { id, at }) => self.expire(key, id, at).await,
+            Ok(Found::Expired { session, at }) => self.expire(key, session, at).await,
             found => found,
         };
         self.db.metrics().session_load(match &found {
@@ -86,16 +87,17 @@ impl Sessions {
     }
 
     pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
-        if let Some(row) = stored::read(&self.db, key.id()).await? {
+        let account_id = key_owner::read(&self.db, key).await?;
+        if let Some(row) = stored::read(&self.db, &account_id, key.id()).await? {
             return Ok(match key.secret().matches(&row.secret_hash) {
-                true => self.judge(row, key.clone(), None),
+                true => self.judge(row, key.with_account(&account_id), None),
                 false => Found::Unknown,
             });
         }
-        let Some(former) = former::read(&self.db, key).await? else {
+        let Some(former) = former::read(&self.db, &account_id, key).await? else {
             return Ok(Found::Unknown);
         };
-        let Some(row) = stored::read(&self.db, &former.session_id).await? else {
+        let Some(row) = stored::read(&self.db, &account_id, &former.session_id).await? else {
             return Ok(Found::Former);
         };
         Ok(self.judge_former(row, key))
@@ -113,7 +115,7 @@ impl Sessions {
                 ended => ended,
             };
         };
-        let key = SessionKey::from_parts(row.record.id.clone(), secret);
+        let key = SessionKey::from_parts(&row.record.account_id, row.record.id.clone(), secret);
         let hash = row.device_secret.as_deref();
         let handed_over = HandedOver {
             device_secret: hash.and_then(|hash| self.device_secret_again(&row, &key, hash)),
@@ -139,11 +141,11 @@ impl Sessions {
         let mut record = row.record;
         if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
             let told = Ended::by(reason, row.ended_by.as_deref(), at);
-            return Found::Ended { told, id: record.id, first_use: row.used_after_end_at.is_none() };
+            return Found::Ended { told, session: record.into(), first_use: row.used_after_end_at.is_none() };
         }
         self.touches.overlay(&mut record);
         if has_run_out(record.expires_at, row.now) {
-            return Found::Expired { id: record.id, at: record.expires_at };
+            return Found::Expired { at: record.expires_at, session: record.into() };
         }
         let times = [record.created_at, record.authenticated_at, record.last_activity, row.password_changed_at];
         if times.iter().any(|time| time.age(row.now).is_none()) {
@@ -166,21 +168,22 @@ impl Sessions {
 
     /// Ends a session in its row before anybody is told that it has expired. Whoever holds its key is told by that, so a
     /// later use of the key is no news for the activity.
-    async fn expire(&self, key: &SessionKey, id: String, at: Instant) -> Result<Found> {
-        let ended = id.clone();
+    async fn expire(&self, key: &SessionKey, session: SessionRef, at: Instant) -> Result<Found> {
+        let ended = session.clone();
         let expired = self
             .db
             .write(async move |conn: &mut Conn<'_>| {
                 let expired = sweep::expire(conn, std::slice::from_ref(&ended)).await?;
                 if expired > 0 {
                     let used = sessions::used_after_end_at.eq(now().nullable());
-                    run!(conn, execute(diesel::update(sessions::table.find(&ended)).set(used)))?;
+                    let own = sessions::table.find((&ended.account_id, &ended.id));
+                    run!(conn, execute(diesel::update(own).set(used)))?;
                 }
                 Ok(expired)
             })
             .await?;
         if expired > 0 {
-            return Ok(Found::Ended { told: Ended::expired(at), id, first_use: false });
+            return Ok(Found::Ended { told: Ended::expired(at), session, first_use: false });
         }
         // Another request has ended or touched it meanwhile.
         match self.look_up(key).await? {
@@ -201,12 +204,13 @@ impl Sessions {
         let account_id = loaded.account.id.clone();
         let noted = actix_web::rt::spawn(async move {
             if let Some((id, hash)) = device {
+                let account = account_id.clone();
                 db.statement(async move |conn: &mut Conn<'_>| {
-                    statements::note_device_secret(conn, &account_id, &id, &hash).await
+                    statements::note_device_secret(conn, &account, &id, &hash).await
                 })
                 .await?;
             }
-            db.statement(async move |conn: &mut Conn<'_>| statements::note_use(conn, &key).await).await
+            db.statement(async move |conn: &mut Conn<'_>| statements::note_use(conn, &account_id, &key).await).await
         });
         // It goes on though nobody waits for it any more.
         match tokio::time::timeout(FIRST_USE_PATIENCE, noted).await {

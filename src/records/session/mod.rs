@@ -19,6 +19,7 @@ pub mod former;
 pub mod health;
 pub mod key;
 pub mod key_maker;
+mod key_owner;
 mod lifetimes;
 pub mod listing;
 mod live;
@@ -43,7 +44,7 @@ pub use self::{
     key::SessionKey,
     key_maker::{KeyMaker, LoginForm, NewKey},
     lifetimes::{Lifetimes, REMEMBERED},
-    record::{Record, SessionView},
+    record::{Record, SessionRef, SessionView},
     service::Sessions,
     statements::NewSession,
     who::Who,

@@ -4,9 +4,29 @@ use diesel::{Queryable, Selectable};
 use serde::Serialize;
 
 use crate::{
-    base::db::{Instant, schema::sessions},
+    base::db::{Instant, PairIn, pair_in, schema::sessions},
     records::device::{Client, Shape},
 };
+
+/// A session as its primary key names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Queryable)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
+pub struct SessionRef {
+    pub account_id: String,
+    pub id: String,
+}
+
+impl SessionRef {
+    pub fn new(account_id: &str, id: &str) -> Self {
+        Self { account_id: account_id.to_owned(), id: id.to_owned() }
+    }
+
+    /// The condition that a row is that of one of these sessions.
+    pub(super) fn one_of(sessions: &[Self]) -> PairIn<sessions::account_id, sessions::id> {
+        let pairs = sessions.iter().map(|session| (session.account_id.as_str(), session.id.as_str()));
+        pair_in((sessions::account_id, sessions::id), pairs)
+    }
+}
 
 /// The typed columns of a session that lives.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -37,6 +57,12 @@ pub struct Record {
     pub(super) installed: bool,
     /// Grows with each change of the state.
     pub version: i64,
+}
+
+impl From<Record> for SessionRef {
+    fn from(record: Record) -> Self {
+        Self { account_id: record.account_id, id: record.id }
+    }
 }
 
 impl Record {

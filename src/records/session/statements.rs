@@ -15,6 +15,7 @@ use super::{
     former,
     key::SessionKey,
     key_maker::{KeyMaker, LoginForm},
+    key_owner,
     lifetimes::Lifetimes,
     live::{has_not_ended, is_live},
     record::Record,
@@ -54,10 +55,11 @@ pub struct NewSession {
     pub client: Client,
 }
 
-/// The living session that a key opens.
+/// The account's live session that a key opens.
 macro_rules! living {
-    ($key:expr) => {
+    ($account_id:expr, $key:expr) => {
         sessions::table
+            .filter(sessions::account_id.eq($account_id))
             .filter(sessions::id.eq($key.id()))
             .filter(sessions::secret_hash.eq($key.secret().hash()))
             .filter(is_live())
@@ -66,8 +68,8 @@ macro_rules! living {
 
 /// The same, as long as its browser has not shown that it has the key.
 macro_rules! unused {
-    ($key:expr) => {
-        living!($key).filter(sessions::key_used_at.is_null())
+    ($account_id:expr, $key:expr) => {
+        living!($account_id, $key).filter(sessions::key_used_at.is_null())
     };
 }
 
@@ -175,7 +177,7 @@ pub async fn rotate(
     new: &NewSession,
     times: Lifetimes,
 ) -> Result<Option<Record>> {
-    let target = living!(old).filter(sessions::account_id.eq(&new.account_id));
+    let target = living!(&new.account_id, old);
     let identity = identity!(old, new.key, &new.nonce);
     let rotated: Option<Record> = find!(
         conn,
@@ -196,7 +198,7 @@ pub async fn rotate(
 /// # Errors
 /// When the database is away.
 pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Option<Record>> {
-    let target = unused!(new.key).filter(sessions::account_id.eq(&new.account_id));
+    let target = unused!(&new.account_id, new.key);
     find!(conn, get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning())))
 }
 
@@ -226,7 +228,8 @@ pub async fn begun_by(
             )
         )?;
         let secret = |nonce: &str, hash: &[u8]| keys.of_form_again(form, nonce, hash);
-        let key = found.and_then(|(id, hash, nonce)| Some(SessionKey::from_parts(id, secret(&nonce?, &hash)?)));
+        let key =
+            found.and_then(|(id, hash, nonce)| Some(SessionKey::from_parts(account_id, id, secret(&nonce?, &hash)?)));
         if key.is_some() {
             return Ok(key);
         }
@@ -277,9 +280,10 @@ pub async fn rekey(
     node: &Sessions,
     ip: Option<&str>,
 ) -> Result<Option<Rekeyed>> {
-    let new = node.keys.successor(old, node.clock.now())?;
+    let account_id = key_owner::account_of(conn, old).await?;
+    let new = node.keys.successor(old, &account_id, node.clock.now())?;
     let identity = (identity!(old, new.key, &new.nonce), sessions::authenticated_at.eq(now()));
-    let target = living!(old);
+    let target = living!(&account_id, old);
     let rotated: Option<Record> =
         find!(conn, get_result(diesel::update(target).set(identity).returning(Record::as_returning())))?;
     if let Some(record) = rotated {
@@ -295,8 +299,10 @@ pub async fn rekey(
         return Ok(None);
     };
     let given = sessions::authenticated_at.eq(now());
-    let again: Option<Record> =
-        find!(conn, get_result(diesel::update(unused!(key)).set(given).returning(Record::as_returning())))?;
+    let again: Option<Record> = find!(
+        conn,
+        get_result(diesel::update(unused!(&account_id, key)).set(given).returning(Record::as_returning()))
+    )?;
     let Some(record) = again else { return Ok(None) };
     touch(conn, &record, node.times, ip).await?;
     Ok(Some(Rekeyed { key, is_new: false }))
@@ -306,6 +312,7 @@ pub async fn rekey(
 async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Option<&str>) -> Result<()> {
     let at = record.authenticated_at;
     let row = TouchRow {
+        account_id: record.account_id.clone(),
         id: record.id.clone(),
         at,
         expires_at: at.plus(times.idle).min(record.absolute_expires_at),
@@ -318,8 +325,9 @@ async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Optio
 ///
 /// # Errors
 /// When the database is away.
-pub async fn note_use(conn: &mut Conn<'_>, key: &SessionKey) -> Result<()> {
-    run!(conn, execute(diesel::update(unused!(key)).set(sessions::key_used_at.eq(now().nullable())))).map(drop)
+pub async fn note_use(conn: &mut Conn<'_>, account_id: &str, key: &SessionKey) -> Result<()> {
+    run!(conn, execute(diesel::update(unused!(account_id, key)).set(sessions::key_used_at.eq(now().nullable()))))
+        .map(drop)
 }
 
 /// Notes that a browser has shown that it has a device's present secret: the one from before counts no more.
@@ -337,8 +345,9 @@ pub async fn note_device_secret(conn: &mut Conn<'_>, account_id: &str, id: &str,
 ///
 /// # Errors
 /// When the database is away.
-pub async fn confirm(conn: &mut Conn<'_>, id: &str) -> Result<()> {
-    let session = sessions::table.filter(sessions::id.eq(id)).filter(has_not_ended());
+pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
+    let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
+    let session = own.filter(has_not_ended());
     run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now())))).map(drop)
 }
 
@@ -346,8 +355,9 @@ pub async fn confirm(conn: &mut Conn<'_>, id: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn note_installed(conn: &mut Conn<'_>, id: &str, installed: bool) -> Result<()> {
-    let session = sessions::table.filter(sessions::id.eq(id)).filter(has_not_ended());
+pub async fn note_installed(conn: &mut Conn<'_>, account_id: &str, id: &str, installed: bool) -> Result<()> {
+    let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
+    let session = own.filter(has_not_ended());
     let other = session.filter(sessions::installed.ne(installed));
     run!(conn, execute(diesel::update(other).set(sessions::installed.eq(installed)))).map(drop)
 }

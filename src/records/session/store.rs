@@ -15,8 +15,10 @@ use serde_json::Value;
 
 use super::{
     key::SessionKey,
+    key_owner,
     live::is_live,
     lookup::Found,
+    record::SessionRef,
     request::{self, PresentedSession},
     service::Sessions,
     state::{IDENTITY, State, strip_reserved, take_finished_key},
@@ -38,9 +40,9 @@ impl Sessions {
         match found {
             Found::Unknown | Found::Expired { .. } => PresentedSession::None,
             Found::Former => PresentedSession::Former,
-            Found::Ended { told, id, first_use } => {
-                if first_use && let Err(error) = self.note_use_after_end(id.clone(), ip).await {
-                    tracing::warn!(%error, session = id, "use after end was not recorded");
+            Found::Ended { told, session, first_use } => {
+                if first_use && let Err(error) = self.note_use_after_end(session.clone(), ip).await {
+                    tracing::warn!(%error, session = session.id, "use after end was not recorded");
                 }
                 PresentedSession::Ended(told)
             }
@@ -54,29 +56,33 @@ impl Sessions {
     }
 
     /// Records that a browser came with the key of a session that has ended. Once a session.
-    async fn note_use_after_end(&self, id: String, ip: Option<String>) -> Result<()> {
+    async fn note_use_after_end(&self, session: SessionRef, ip: Option<String>) -> Result<()> {
         self.db
             .write(async move |conn: &mut Conn<'_>| {
-                let noted: Option<(String, Option<String>)> = find!(
+                let SessionRef { account_id, id } = &session;
+                let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
+                let noted: Option<Option<String>> = find!(
                     conn,
                     get_result(
-                        diesel::update(
-                            sessions::table.filter(sessions::id.eq(&id)).filter(sessions::used_after_end_at.is_null())
-                        )
-                        .set(sessions::used_after_end_at.eq(now().nullable()))
-                        .returning((sessions::account_id, sessions::device_id))
+                        diesel::update(own.filter(sessions::used_after_end_at.is_null()))
+                            .set(sessions::used_after_end_at.eq(now().nullable()))
+                            .returning(sessions::device_id)
                     )
                 )?;
-                let Some((account, device)) = noted else {
+                let Some(device) = noted else {
                     return Ok(());
                 };
                 let name = match &device {
-                    Some(device) => find!(conn, first(devices::table.find(device).select(devices::name)))?,
+                    Some(device) => {
+                        find!(conn, first(devices::table.find((account_id, device)).select(devices::name)))?
+                    }
                     None => None::<String>,
                 };
-                let event = Event::of(audit::Kind::SessionUsedAfterEnd, &account)
+                // The device may be gone.
+                let device = device.filter(|_| name.is_some());
+                let event = Event::of(audit::Kind::SessionUsedAfterEnd, account_id)
                     .by("visitor")
-                    .session(&id)
+                    .session(id)
                     .device(device.as_deref(), name.as_deref())
                     .ip(ip.as_deref());
                 audit::record(conn, &[event]).await
@@ -86,25 +92,16 @@ impl Sessions {
 
     /// Merges the keys that a request changed into the stored state. `false` when the session has ended.
     async fn merge_state(&self, key: &SessionKey, patch: Value) -> Result<bool> {
-        let (id, hash) = (key.id().to_owned(), key.secret().hash());
+        let key = key.clone();
         let rows = self
             .db
             .statement(async move |conn: &mut Conn<'_>| {
-                run!(
-                    conn,
-                    execute(
-                        diesel::update(
-                            sessions::table
-                                .filter(sessions::id.eq(&id))
-                                .filter(sessions::secret_hash.eq(&hash))
-                                .filter(is_live())
-                        )
-                        .set((
-                            sessions::state.eq(merged(sessions::state, patch)),
-                            sessions::version.eq(sessions::version + 1),
-                        ))
-                    )
-                )
+                let account_id = key_owner::account_of(conn, &key).await?;
+                let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(key.id()));
+                let opened = own.filter(sessions::secret_hash.eq(key.secret().hash())).filter(is_live());
+                let changed =
+                    (sessions::state.eq(merged(sessions::state, patch)), sessions::version.eq(sessions::version + 1));
+                run!(conn, execute(diesel::update(opened).set(changed)))
             })
             .await?;
         Ok(rows == 1)
@@ -175,6 +172,7 @@ impl SessionStore for Sessions {
         };
         if let Found::Live(loaded) = self.find(&key).await.map_err(fault)? {
             let row = TouchRow {
+                account_id: loaded.record.account_id,
                 id: loaded.record.id,
                 at: loaded.now,
                 expires_at: loaded.now.plus(self.times.idle).min(loaded.record.absolute_expires_at),

@@ -8,7 +8,7 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{ended::EndReason, record::Record};
+use super::{ended::EndReason, listing::own_device, record::Record};
 use crate::{
     base::{
         db::{
@@ -20,19 +20,20 @@ use crate::{
     records::account::Account,
 };
 
-/// The row under an id, living or not.
+/// The account's row under an id, living or not.
 ///
 /// # Errors
 /// When the database is away.
-pub(super) async fn read(db: &Db, id: &str) -> Result<Option<Stored>> {
-    let id = id.to_owned();
+pub(super) async fn read(db: &Db, account_id: &str, id: &str) -> Result<Option<Stored>> {
+    let (account_id, id) = (account_id.to_owned(), id.to_owned());
     db.read(async move |conn: &mut Conn<'_>| {
         let row: Option<StoredColumns> = find!(
             conn,
             first(
                 sessions::table
                     .inner_join(accounts::table)
-                    .left_join(devices::table.on(sessions::device_id.eq(devices::id.nullable())))
+                    .left_join(devices::table.on(own_device()))
+                    .filter(sessions::account_id.eq(&account_id))
                     .filter(sessions::id.eq(&id))
                     .select((
                         Record::as_select(),

@@ -10,8 +10,10 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpress
 
 use super::{
     ended::EndReason,
-    ends::{self, Deed},
+    ends::{self, Deed, Ended},
+    key_owner,
     live::{has_expired, is_forgotten},
+    record::SessionRef,
 };
 use crate::{
     base::{
@@ -82,54 +84,53 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
 }
 
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
-    let ids: Vec<String> = run!(
+    let found: Vec<SessionRef> = run!(
         conn,
         load(Locked::free(
             sessions::table
                 .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
                 .order(sessions::last_activity)
                 .limit(BATCH)
-                .select(sessions::id)
+                .select((sessions::account_id, sessions::id))
         ))
     )?;
-    if ids.is_empty() {
+    if found.is_empty() {
         return Ok(0);
     }
     run!(
         conn,
-        execute(diesel::update(sessions::table.filter(sessions::id.eq_any(&ids))).set(sessions::ip.eq(None::<String>)))
+        execute(
+            diesel::update(sessions::table.filter(SessionRef::one_of(&found))).set(sessions::ip.eq(None::<String>))
+        )
     )
 }
 
 /// Ends one batch of sessions that have expired.
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
-    let ids: Vec<String> = run!(
-        conn,
-        load(Locked::free(
-            sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH).select(sessions::id)
-        ))
-    )?;
-    expire(conn, &ids).await
+    let expired = sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH);
+    let expired: Vec<SessionRef> =
+        run!(conn, load(Locked::free(expired.select((sessions::account_id, sessions::id)))))?;
+    expire(conn, &expired).await
 }
 
 /// Ends those of these sessions that have expired; how many.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn expire(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
-    if ids.is_empty() {
+pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> {
+    if found.is_empty() {
         return Ok(0);
     }
-    let ended: Vec<(String, String, Option<String>)> = run!(
+    let ended: Vec<Ended> = run!(
         conn,
         get_results(
-            diesel::update(sessions::table.filter(sessions::id.eq_any(ids)).filter(has_expired()))
+            diesel::update(sessions::table.filter(SessionRef::one_of(found)).filter(has_expired()))
                 .set((
                     sessions::ended_at.eq(now().nullable()),
                     sessions::ended_reason.eq(Some(EndReason::Expired)),
                     sessions::ended_by.eq(Some(audit::SYSTEM)),
                 ))
-                .returning((sessions::id, sessions::account_id, sessions::device_id))
+                .returning((sessions::account_id, sessions::id, sessions::device_id))
         )
     )?;
     let deed = Deed { reason: EndReason::Expired, by: audit::SYSTEM, ip: None, here: None };
@@ -139,14 +140,12 @@ pub async fn expire(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
 
 /// Deletes one batch of sessions that ended long ago.
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
-    let ids: Vec<String> = run!(
-        conn,
-        load(Locked::free(
-            sessions::table.filter(is_forgotten()).order(sessions::ended_at).limit(BATCH).select(sessions::id)
-        ))
-    )?;
-    if ids.is_empty() {
+    let forgotten = sessions::table.filter(is_forgotten()).order(sessions::ended_at).limit(BATCH);
+    let forgotten: Vec<SessionRef> =
+        run!(conn, load(Locked::free(forgotten.select((sessions::account_id, sessions::id)))))?;
+    if forgotten.is_empty() {
         return Ok(0);
     }
-    run!(conn, execute(diesel::delete(sessions::table.filter(sessions::id.eq_any(&ids)).filter(is_forgotten()))))
+    key_owner::forget(conn, &forgotten).await?;
+    run!(conn, execute(diesel::delete(sessions::table.filter(SessionRef::one_of(&forgotten)).filter(is_forgotten()))))
 }

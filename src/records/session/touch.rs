@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
-use super::{lifetimes::Lifetimes, record::Record};
+use super::{
+    lifetimes::Lifetimes,
+    record::{Record, SessionRef},
+};
 use crate::base::{
     db::{Conn, Db, Instant, TouchRow, Touches, run},
     error::Result,
@@ -36,6 +39,7 @@ pub fn due(record: &Record, now: Instant, ip: Option<&str>, times: Lifetimes) ->
         return Due::No;
     }
     let row = TouchRow {
+        account_id: record.account_id.clone(),
         id: record.id.clone(),
         at: now,
         expires_at: now.plus(times.idle).min(record.absolute_expires_at),
@@ -56,9 +60,9 @@ pub struct TouchQueue {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeMap<String, TouchRow>,
+    waiting: BTreeMap<SessionRef, TouchRow>,
     /// Taken by a flush that has not ended yet.
-    under_way: BTreeMap<String, TouchRow>,
+    under_way: BTreeMap<SessionRef, TouchRow>,
     /// Since when something waits that could have been written.
     since: Option<Stopwatch>,
 }
@@ -68,7 +72,7 @@ impl TouchQueue {
     pub fn push(&self, row: TouchRow) {
         let mut queue = self.lock();
         queue.since.get_or_insert_with(Stopwatch::now);
-        queue.waiting.insert(row.id.clone(), row);
+        queue.waiting.insert(SessionRef::new(&row.account_id, &row.id), row);
     }
 
     /// How many wait.
@@ -90,7 +94,8 @@ impl TouchQueue {
     /// Shows a session as it will be once its touch is written.
     pub fn overlay(&self, record: &mut Record) {
         let queue = self.lock();
-        let touched = queue.waiting.get(&record.id).or_else(|| queue.under_way.get(&record.id));
+        let session = SessionRef::new(&record.account_id, &record.id);
+        let touched = queue.waiting.get(&session).or_else(|| queue.under_way.get(&session));
         if let Some(row) = touched.filter(|row| row.at > record.last_activity) {
             record.last_activity = row.at;
             record.expires_at = row.expires_at;
@@ -98,7 +103,7 @@ impl TouchQueue {
         }
     }
 
-    /// Writes all that wait, in id order. What could not be written waits on.
+    /// Writes all that wait, in the order of accounts and ids. What could not be written waits on.
     ///
     /// # Errors
     /// When the database is away.
@@ -115,13 +120,13 @@ impl TouchQueue {
             let mut queue = self.lock();
             if let Err(error) = written {
                 let under_way = std::mem::take(&mut queue.under_way);
-                for (id, row) in under_way {
-                    queue.waiting.entry(id).or_insert(row);
+                for (session, row) in under_way {
+                    queue.waiting.entry(session).or_insert(row);
                 }
                 return Err(error);
             }
             for row in batch {
-                queue.under_way.remove(&row.id);
+                queue.under_way.remove(&SessionRef::new(&row.account_id, &row.id));
             }
             db.metrics().touches_flushed(batch.len());
         }

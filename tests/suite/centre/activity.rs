@@ -71,8 +71,9 @@ async fn pages_show_each_event_once_whatever_happens_meanwhile(db: TestDb) {
     for n in 0..100 {
         for email in [KIM, ALEX] {
             rows += &format!(
-                "INSERT INTO audit (at, kind, account_id, actor, device_name) SELECT INSTANT(-{}), 'login.confirmed', id, id, \
-                 'n{n:03}' FROM accounts WHERE email = '{email}';",
+                "INSERT INTO audit (id, at, kind, account_id, actor, device_name) SELECT (SELECT max(e.id) + 1 FROM audit e \
+                 WHERE e.account_id = accounts.id), INSTANT(-{}), 'login.confirmed', id, id, 'n{n:03}' FROM accounts \
+                 WHERE email = '{email}';",
                 1000 - n
             );
         }

@@ -52,6 +52,28 @@ fn is_good_sqlite(plan: &str, columns: &[&str]) -> bool {
     })
 }
 
+/// Each statement on a table of accounts says which account it is about. Others lead to an account, or are on accounts alone.
+pub fn names_the_account(statements: &[String]) {
+    let of_accounts =
+        ["sessions", "devices", "audit", "former_keys", "trails", "drafts", "operations", "audit_repeats"];
+    let is_on = |one: &str, table: &str| {
+        let plain: String = one.chars().filter(|c| !matches!(c, '"' | '`')).collect();
+        ["FROM", "UPDATE", "INTO", "JOIN"].iter().any(|word| {
+            plain.match_indices(&format!("{word} {table}")).any(|(at, found)| {
+                plain[at + found.len()..].chars().next().is_none_or(|next| !next.is_alphanumeric() && next != '_')
+            })
+        })
+    };
+    // Once at the start every table is looked through for times in the future.
+    let is_settling = |one: &&&String| one.contains("+ 5 * 1000000)") || one.contains("+ 5 * interval '1 second')");
+    let on_these: Vec<&String> =
+        statements.iter().filter(|one| of_accounts.iter().any(|table| is_on(one, table))).collect();
+    let silent: Vec<&&String> =
+        on_these.iter().filter(|one| !one.contains("account_id") && !is_settling(one)).collect();
+    assert!(on_these.len() > 30, "{on_these:#?}");
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
 /// What was used last on a device, and which are new, is read off an index: a device has as many sessions as it ever had.
 pub fn nothing_of_a_device_is_sorted(db: &TestDb, statements: &[String]) {
     if db.engine == Engine::Postgres {
@@ -117,7 +139,7 @@ pub fn seed(db: &TestDb, accounts: usize, events: usize) {
         numbers(accounts * 20)
     ));
     db.sql(&format!(
-        "INSERT INTO audit (at, kind, account_id, actor) {} SELECT INSTANT(-50), CASE i % 3 WHEN 0 THEN 'login.succeeded' \
+        "INSERT INTO audit (id, at, kind, account_id, actor) {} SELECT i, INSTANT(-50), CASE i % 3 WHEN 0 THEN 'login.succeeded' \
          WHEN 1 THEN 'login.failed' ELSE 'session.created' END, 'acc_' || (1 + i % {accounts}), 'system' FROM n",
         numbers(events)
     ));

@@ -85,8 +85,8 @@ fn seed(db: &TestDb, events: usize) {
         numbers(1000)
     ));
     db.sql(&format!(
-        "INSERT INTO audit (at, kind, account_id, actor, device_id, device_name, ip) {} \
-         SELECT CASE WHEN i < {} THEN INSTANT(-9000000) ELSE INSTANT(-3000) END, \
+        "INSERT INTO audit (id, at, kind, account_id, actor, device_id, device_name, ip) {} \
+         SELECT 1000 + i, CASE WHEN i < {} THEN INSTANT(-9000000) ELSE INSTANT(-3000) END, \
          CASE (i / 11) % 6 WHEN 5 THEN 'login.failed' WHEN 0 THEN 'login.succeeded' WHEN 1 THEN 'session.created' WHEN 2 THEN 'logout' \
          WHEN 3 THEN 'login.confirmed' ELSE 'session.regenerated' END, \
          CASE i % 11 WHEN 0 THEN (SELECT id FROM accounts WHERE email = '{KIM}') ELSE 'acc_' || (1 + i % 1000) END, \

@@ -17,7 +17,7 @@ use sessile::{
 
 use super::{
     ALEX, KIM, device_id,
-    explained::{NARROW, WIDE, check, nothing_of_a_device_is_sorted, seed},
+    explained::{NARROW, WIDE, check, names_the_account, nothing_of_a_device_is_sorted, seed},
     form, leads_to, others, session_id,
 };
 use crate::{
@@ -57,6 +57,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not asked for");
     let asked = seen();
     check(&db, &asked, 50, &NARROW);
+    names_the_account(&asked);
     nothing_of_a_device_is_sorted(&db, &asked);
 
     look_after(&db).await;

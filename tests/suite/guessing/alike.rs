@@ -96,7 +96,16 @@ fn statements(db: &TestDb, request: impl FnOnce() -> Answer, status: u16) -> Vec
     all_seen();
     let answer = request();
     assert_eq!(answer.status, status, "{answer:?}");
-    let tables = ["accounts", "devices", "audit", "trails", "throttle_counts", "throttle_tries", "login_form"];
+    let tables = [
+        "accounts",
+        "account_of_email",
+        "devices",
+        "audit",
+        "trails",
+        "throttle_counts",
+        "throttle_tries",
+        "login_form",
+    ];
     let about_people = all_seen().into_iter().filter(|text| tables.iter().any(|table| text.contains(table)));
     let texts = about_people.map(|text| text.split(" -- binds").next().unwrap_or_default().to_owned());
     let is_event = |text: &str| text.starts_with("INSERT INTO \"audit\"") || text.starts_with("INSERT INTO `audit`");

@@ -10,6 +10,9 @@ on_both_engines! {
     schema_rs_is_what_the_migrations_make,
 }
 
+/// PostgreSQL changes primary keys, SQLite makes the tables anew: `account_first` compares what they come to.
+const REBUILDING: &str = "2026-11-28-000090_account_first";
+
 fn folder(engine: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine)
 }
@@ -56,7 +59,7 @@ fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
         let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
         types.iter().fold(code.join("\n"), |text, (from, to)| text.replace(from, to))
     };
-    for migration in names("sqlite") {
+    for migration in names("sqlite").into_iter().filter(|name| name != REBUILDING) {
         assert_eq!(plain(Engine::Postgres, &migration), plain(Engine::Sqlite, &migration), "{migration}");
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, assert_ended, serve};
-use crate::support::{Client, TestDb, add_user};
+use crate::support::{Client, TestDb, add_events, add_user};
 
 /// Puts events into the trail as from before the chain.
 fn events(db: &TestDb, email: &str, kind: &str, times: usize) {
-    let one = format!("SELECT INSTANT(0), '{kind}', id, id FROM accounts WHERE email = '{email}'");
-    let all = vec![one; times].join(" UNION ALL ");
-    db.sql(&format!("INSERT INTO audit (at, kind, account_id, actor) {all}"));
+    let one = format!(
+        "SELECT INSTANT(0) AS at, '{kind}' AS kind, id AS account_id, id AS actor FROM accounts WHERE email = '{email}'"
+    );
+    add_events(db, "at, kind, account_id, actor", &vec![one; times].join(" UNION ALL "));
 }
 
 fn page(client: &mut Client, query: &str) -> Value {

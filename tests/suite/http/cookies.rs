@@ -78,6 +78,11 @@ fn the_session_cookie_holds_the_key_whose_id_the_api_shows() {
     let random = id.strip_prefix("aiq_").and_then(|rest| rest.split_once('_')).expect("an id").1;
     assert_eq!((held.as_str(), random.len(), secret.len()), (id.as_str(), 22, 43));
     assert_eq!(db.sql("SELECT id FROM sessions"), id);
+    let account = db.sql("SELECT account_id FROM sessions");
+    assert!(
+        client.cookies["aiq_session"]
+            .contains(&format!("{id}.{}.{secret}", account.strip_prefix("acc_").expect("an id")))
+    );
     assert_eq!(db.sql("SELECT hex(secret_hash) FROM sessions").len(), 64, "SHA-256");
     assert_eq!(client.cookies["aiq_device"].len(), 22, "128 bits");
 }

@@ -53,7 +53,9 @@ fn forge(db: &TestDb, server: &Server, stolen_signature: &str) {
     let fingerprint = db.sql("SELECT key_fingerprint FROM instance");
     let derived = Key::derive_from(fingerprint.repeat(4).as_bytes());
     let hashes = db.sql("SELECT hex(secret_hash) FROM sessions UNION ALL SELECT hex(secret_hash) FROM devices");
-    for id in db.sql("SELECT id FROM sessions").lines() {
+    // In both forms: with the part of the account, and as keys were before.
+    let both = "SELECT id FROM sessions UNION ALL SELECT id || '.' || substr(account_id, 5) FROM sessions";
+    for id in db.sql(both).lines() {
         for hash in hashes.lines() {
             let bytes: Vec<u8> =
                 (0..32).map(|at| u8::from_str_radix(&hash[at * 2..at * 2 + 2], 16).expect("hex")).collect();

@@ -89,11 +89,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
 }
 
-/// What a cookie holds: its signature, the session's id, the secret.
+/// What a cookie holds: its signature, the session's id, the secret; between them is the account's part.
 fn parts_of(session_cookie: &str) -> (String, String, String) {
     let cookie = Cookie::parse_encoded(format!("it={session_cookie}")).expect("a cookie").into_owned();
     let (signature, key) = cookie.value().split_at(44);
-    let (id, secret) = key.split_once('.').expect("a session key");
+    let [id, _, secret] = key.split('.').collect::<Vec<_>>()[..] else { panic!("no session key: {key}") };
     (signature.to_owned(), id.to_owned(), secret.to_owned())
 }
 
@@ -102,7 +102,7 @@ fn trail(db: &TestDb) -> Vec<Value> {
     let rows = db.sql(
         "SELECT line FROM (SELECT json_object('kind', kind, 'account', account_id, 'actor', actor, 'session', \
          session_id, 'device', device_id, 'deviceName', device_name, 'ip', ip, 'detail', detail) AS line FROM audit \
-         ORDER BY id)",
+         ORDER BY rowid)",
     );
     rows.lines().map(|row| serde_json::from_str(row).expect("a row")).collect()
 }

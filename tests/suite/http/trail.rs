@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, count, serve, session_id, text, trail};
-use crate::support::{PASSWORD, add_user};
+use crate::support::{PASSWORD, add_events, add_user};
 
 #[test]
 fn the_whole_life_of_a_session_is_in_the_trail() {
@@ -106,7 +106,8 @@ fn an_event_of_a_later_version_is_left_out_of_the_dashboard() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
-    db.sql("INSERT INTO audit (at, kind, account_id, actor) SELECT INSTANT(0), 'moon.landed', id, id FROM accounts");
+    let rows = "SELECT INSTANT(0) AS at, 'moon.landed' AS kind, id AS account_id, id AS actor FROM accounts";
+    add_events(&db, "at, kind, account_id, actor", rows);
     let page = client.get("/dashboard");
     assert_eq!(page.status, 200);
     assert!(page.body.contains("Signed in on a new device"));

@@ -8,7 +8,7 @@ use sessile::{
     records::{
         audit::{self, Event, Kind},
         hub::{Hub, Listener, Notices, Subscription},
-        session::{EndReason, Scope, Sessions, ends},
+        session::{EndReason, Scope, SessionRef, Sessions, ends},
     },
 };
 
@@ -90,7 +90,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     let hub = running(&node.sessions).await;
     let (key, last) = (node.create().await, node.create().await);
     let [told, after] = [&key, &last].map(|key| subscribe(&hub, key.id(), &node.account_id));
-    let one = Scope::One(key.id().to_owned());
+    let one = Scope::One(SessionRef::new(&node.account_id, key.id()));
     let undone = node.sessions.db.write(async move |conn: &mut Conn<'_>| {
         ends::end(conn, &one, EndReason::Revoked, "operator", None).await?;
         Err::<(), _>(sessile::base::error::Error::NotFound)

@@ -123,7 +123,7 @@ async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
 
     let kim = db.sql(&format!("SELECT id FROM accounts WHERE email = '{KIM}'"));
     let login = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{kim}' AND kind = 'login.succeeded'"));
-    db.sql(&format!("UPDATE audit SET detail = 'nothing happened' WHERE id = {login}"));
+    db.sql(&format!("UPDATE audit SET detail = 'nothing happened' WHERE account_id = '{kim}' AND id = {login}"));
     assert_fails(&ask(&db, &["doctor"], ""), "trail", &[&kim, &format!("event {login}"), "backup"]);
     db.sql(&format!("DELETE FROM audit WHERE account_id <> '{kim}'"));
     assert_fails(&ask(&db, &["doctor"], ""), "trail", &["and 1 more account"]);

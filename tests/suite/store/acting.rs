@@ -4,7 +4,7 @@ use serde_json::json;
 use sessile::{
     actions::session_data,
     base::{db::Conn, error::Error},
-    records::session::{Acting, EndReason, Reach, SessionKey, Who, data::Patch},
+    records::session::{Acting, EndReason, Reach, Who, data::Patch},
 };
 
 use super::{Node, lost_answers::rekey};
@@ -37,7 +37,7 @@ async fn nothing_is_written_for_a_session_that_has_ended(db: TestDb) {
 async fn a_write_needs_the_very_key_of_the_session(db: TestDb) {
     let node = Node::new(&db).await;
     let (key, other) = (node.create().await, node.create().await);
-    let forged = SessionKey::parse(&format!("{}.{}", key.id(), other.secret().expose())).unwrap();
+    let forged = node.forged(&key, &other);
     assert!(hold(&node, &node.acting(&forged), Reach::Itself).await.is_none());
     // Rotated while the request was under way: the session is the same, and its new key may not have come yet.
     let new = rekey(&node, &key).await.unwrap().key;

@@ -31,7 +31,7 @@ async fn session_past_its_idle_time_is_none_and_told_expired(db: TestDb) {
     assert!(node.load(&key).await.is_none());
     assert_eq!(node.told(&key).await, "the session has ended: expired");
     assert!(node.rotate(&key).await.is_none());
-    assert_eq!(node.sessions.data(key.id()).await.unwrap(), None);
+    assert_eq!(node.sessions.data(&node.account_id, key.id()).await.unwrap(), None);
     let patch = Patch::new(json!({})).unwrap();
     assert_eq!(session_data::patch(&node.sessions.db, node.acting(&key), patch).await.unwrap(), None);
 }

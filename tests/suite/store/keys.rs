@@ -6,15 +6,19 @@ use serde_json::json;
 use sessile::{
     actions::session_data,
     base::error::Error,
-    records::session::{EndReason, SessionKey, data::Patch},
+    records::session::{EndReason, SessionKey, data::Patch, sweep},
 };
 
-use super::{Node, cookie, request};
+use super::{Node, cookie, old_form, request, with_secret};
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
     missing_session_is_none,
     tampered_secret_is_none_and_told_nothing,
+    a_key_that_names_another_account_finds_nothing,
+    a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone,
+    a_key_that_follows_one_of_the_old_form_is_of_the_new_one,
+    old_keys_are_forgotten_with_their_sessions,
     unknown_id_is_never_adopted,
     visitors_make_no_rows,
     colliding_id_fails_and_never_overwrites,
@@ -30,7 +34,7 @@ on_both_engines! {
 
 async fn missing_session_is_none(db: TestDb) {
     let node = Node::new(&db).await;
-    let key = SessionKey::generate(node.sessions.clock.now()).unwrap();
+    let key = SessionKey::generate(&node.account_id, node.sessions.clock.now()).unwrap();
     assert!(node.load(&key).await.is_none());
     assert_eq!(node.told(&key).await, "the session has ended: unknown");
 }
@@ -38,16 +42,85 @@ async fn missing_session_is_none(db: TestDb) {
 async fn tampered_secret_is_none_and_told_nothing(db: TestDb) {
     let node = Node::new(&db).await;
     let (key, other) = (node.create().await, node.create().await);
-    let tampered = SessionKey::parse(&format!("{}.{}", key.id(), other.secret().expose())).unwrap();
+    let tampered = node.forged(&key, &other);
     assert!(node.load(&tampered).await.is_none());
     node.end(&key, EndReason::Revoked).await;
     assert_eq!(node.told(&tampered).await, "the session has ended: unknown");
     assert_eq!(node.told(&key).await, "the session has ended: revoked");
 }
 
+async fn a_key_that_names_another_account_finds_nothing(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (key, other) = (node.create().await, node.another().await);
+    let moved = with_secret(&key, &other.account_id, &key);
+    assert!(node.load(&moved).await.is_none() && node.load(&key).await.is_some());
+    node.end(&key, EndReason::Revoked).await;
+    assert_eq!(node.told(&moved).await, "the session has ended: unknown");
+    assert_eq!(node.told(&key).await, "the session has ended: revoked");
+}
+
+/// As the migration fills it.
+const FILL: &str = "INSERT INTO account_of_session (session_id, account_id) SELECT id, account_id FROM sessions UNION \
+                    SELECT id, account_id FROM former_keys";
+
+async fn a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (before, other) = (node.create().await, node.create().await);
+    db.sql(FILL);
+    let after = node.create().await;
+    let load = async |key: &SessionKey| node.is_live(&old_form(key)).await;
+    assert!(load(&before).await && !load(&after).await);
+    assert!(node.is_live(&before).await && node.is_live(&after).await);
+    assert!(!load(&node.forged(&before, &other)).await);
+    // The cookie that is set next names the account.
+    let facts = request(&old_form(&before));
+    let set = std::rc::Rc::clone(&facts).scope(async {
+        let old = cookie(&old_form(&before));
+        let mut state = SessionStore::load(&node.sessions, &old).await.unwrap().expect("a session that lives");
+        state.insert("sessile.touched".into(), "true".into());
+        SessionStore::update(&node.sessions, old, state, &CookieDuration::hours(72)).await.unwrap()
+    });
+    assert_eq!(set.await.as_ref(), before.expose());
+    node.end(&before, EndReason::Revoked).await;
+    assert_eq!(node.told(&old_form(&before)).await, "the session has ended: revoked");
+    assert_eq!(node.told(&old_form(&after)).await, "the session has ended: unknown");
+}
+
+async fn a_key_that_follows_one_of_the_old_form_is_of_the_new_one(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (first, second) = (node.create().await, node.create().await);
+    let rotated = node.rotate(&first).await.expect("a rotation");
+    db.sql(FILL);
+    // A key that was replaced before still ends its session, and so does one that is replaced now.
+    let next = node.rotate(&old_form(&second)).await.expect("a rotation");
+    assert_eq!(next.account_id(), Some(node.account_id.as_str()));
+    assert!(node.is_live(&next).await && !node.is_live(&old_form(&second)).await);
+    assert!(!node.is_live(&old_form(&next)).await);
+    for (old, new) in [(&first, &rotated), (&second, &next)] {
+        assert!(node.sessions.log_out(&old_form(old), None).await.unwrap());
+        assert!(!node.is_live(new).await);
+    }
+}
+
+async fn old_keys_are_forgotten_with_their_sessions(db: TestDb) {
+    let node = Node::new(&db).await;
+    let (first, stays) = (node.create().await, node.create().await);
+    let second = node.rotate(&first).await.expect("a rotation");
+    db.sql(FILL);
+    let last = node.rotate(&second).await.expect("a rotation");
+    let left = || db.sql("SELECT count(*) FROM account_of_session");
+    assert_eq!(left(), "3");
+    node.end(&last, EndReason::Revoked).await;
+    sweep::sweep(&node.sessions.db).await.unwrap();
+    assert_eq!(left(), "3");
+    db.sql("UPDATE sessions SET ended_at = INSTANT(-2592060) WHERE ended_at IS NOT NULL");
+    sweep::sweep(&node.sessions.db).await.unwrap();
+    assert_eq!(db.sql("SELECT session_id FROM account_of_session"), stays.id());
+}
+
 async fn unknown_id_is_never_adopted(db: TestDb) {
     let node = Node::new(&db).await;
-    let own = SessionKey::generate(node.sessions.clock.now()).unwrap();
+    let own = SessionKey::generate(&node.account_id, node.sessions.clock.now()).unwrap();
     let facts = request(&own);
     let state = [("cart".to_owned(), "1".to_owned())].into();
     let result = std::rc::Rc::clone(&facts).scope(node.update(&own, state)).await;
@@ -67,13 +140,11 @@ async fn visitors_make_no_rows(db: TestDb) {
 async fn colliding_id_fails_and_never_overwrites(db: TestDb) {
     let node = Node::new(&db).await;
     let first = node.create().await;
-    let other = node.another().await;
-    let mut colliding = other.new_session();
-    let secret = SessionKey::generate(node.sessions.clock.now()).unwrap();
-    colliding.key = SessionKey::parse(&format!("{}.{}", first.id(), secret.secret().expose())).unwrap();
-    assert!(other.try_create(&colliding).await.is_err());
+    let mut colliding = node.new_session();
+    colliding.key = node.forged(&first, &colliding.key);
+    assert!(node.try_create(&colliding).await.is_err());
     assert!(node.is_live(&first).await && !node.is_live(&colliding.key).await);
-    assert_eq!(db.sql("SELECT account_id FROM sessions"), node.account_id);
+    assert_eq!(db.sql("SELECT count(*) FROM sessions"), "1");
 }
 
 async fn rotated_key_is_dead_at_once_and_state_and_data_are_kept(db: TestDb) {
@@ -86,7 +157,7 @@ async fn rotated_key_is_dead_at_once_and_state_and_data_are_kept(db: TestDb) {
     assert_ne!(new.id(), old.id());
     assert!(node.load(&old).await.is_none());
     assert_eq!(node.load(&new).await.unwrap()["cart"], "[1,2]");
-    assert_eq!(node.sessions.data(new.id()).await.unwrap().unwrap(), "{\"draft\":1}");
+    assert_eq!(node.sessions.data(&node.account_id, new.id()).await.unwrap().unwrap(), "{\"draft\":1}");
     assert_eq!(db.sql("SELECT count(*) FROM sessions"), "1");
     assert!(node.rotate(&old).await.is_none());
 }
@@ -95,7 +166,7 @@ async fn rotation_onto_an_id_that_exists_fails_and_changes_nothing(db: TestDb) {
     let node = Node::new(&db).await;
     let (one, two) = (node.create().await, node.create().await);
     let mut new = node.new_session();
-    new.key = SessionKey::parse(&format!("{}.{}", two.id(), new.key.secret().expose())).unwrap();
+    new.key = node.forged(&two, &new.key);
     let (old, times) = (one.clone(), node.sessions.times);
     let rotate = async move |conn: &mut sessile::base::db::Conn<'_>| {
         sessile::records::session::statements::rotate(conn, &old, &new, times).await

@@ -109,7 +109,7 @@ async fn a_wrong_secret_under_an_old_id_is_told_nothing(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
-    let forged = SessionKey::parse(&format!("{}.{}", old.id(), key.secret().expose())).unwrap();
+    let forged = node.forged(&old, &key);
     assert!(!node.is_live(&forged).await && rekey(&node, &forged).await.is_none());
     assert!(!node.sessions.log_out(&forged, None).await.unwrap());
     node.end(&key, EndReason::Revoked).await;
@@ -191,7 +191,13 @@ async fn a_password_given_again_is_activity_in_the_row_too(db: TestDb) {
     db.sql(age);
     let now = node.sessions.clock.now();
     let expires_at = now.plus(std::time::Duration::from_secs(259_200));
-    node.sessions.touches.push(TouchRow { id: old.id().into(), at: now, expires_at, ip: None });
+    node.sessions.touches.push(TouchRow {
+        account_id: node.account_id.clone(),
+        id: old.id().into(),
+        at: now,
+        expires_at,
+        ip: None,
+    });
     rekey(&node, &old).await.unwrap();
     node.sessions.touches.flush(&node.sessions.db).await.unwrap();
     let row = "SELECT count(*) FROM sessions WHERE last_activity > INSTANT(-60) AND expires_at > INSTANT(259000)";

@@ -7,6 +7,7 @@ mod keys;
 mod lost_answers;
 mod races;
 mod touches;
+mod upgrade;
 
 use std::rc::Rc;
 
@@ -22,7 +23,7 @@ use sessile::{
         account::{self, EmailAddress, Role},
         device::{self, Client, Says, SignIn},
         session::{
-            Acting, EndReason, NewSession, Record, Scope, SessionKey, Sessions, Who, ends,
+            Acting, EndReason, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, Who, ends,
             request::{Presented, PresentedSession, RequestFacts},
             state::State,
             statements,
@@ -61,7 +62,7 @@ impl Node {
 
     pub fn new_session(&self) -> NewSession {
         NewSession {
-            key: SessionKey::generate(self.sessions.clock.now()).unwrap(),
+            key: SessionKey::generate(&self.account_id, self.sessions.clock.now()).unwrap(),
             nonce: None,
             form: None,
             account_id: self.account_id.clone(),
@@ -90,6 +91,11 @@ impl Node {
         self.sessions.db.write(rotate).await.unwrap().map(|_| key)
     }
 
+    /// The key of the account's session with this secret in place of its own.
+    pub fn forged(&self, key: &SessionKey, secret_of: &SessionKey) -> SessionKey {
+        with_secret(key, &self.account_id, secret_of)
+    }
+
     /// What acts in the session that a key opens.
     pub fn acting(&self, key: &SessionKey) -> Acting {
         let who = Who {
@@ -101,7 +107,7 @@ impl Node {
     }
 
     pub async fn end(&self, key: &SessionKey, reason: EndReason) -> usize {
-        let (one, by) = (Scope::One(key.id().to_owned()), self.account_id.clone());
+        let (one, by) = (Scope::One(SessionRef::new(&self.account_id, key.id())), self.account_id.clone());
         let end = async move |conn: &mut Conn<'_>| ends::end(conn, &one, reason, &by, None).await;
         self.sessions.db.write(end).await.unwrap()
     }
@@ -168,6 +174,17 @@ async fn add_device(sessions: &Sessions, account_id: &str) -> String {
         device::recognize(conn, &account_id, browser, says).await
     };
     sessions.db.write(recognize).await.unwrap().device.id
+}
+
+/// A key of the account with the id of one key and the secret of another.
+pub fn with_secret(key: &SessionKey, account_id: &str, secret_of: &SessionKey) -> SessionKey {
+    let part = account_id.strip_prefix("acc_").unwrap();
+    SessionKey::parse(&format!("{}.{part}.{}", key.id(), secret_of.secret().expose())).unwrap()
+}
+
+/// The key in the form from before keys named their account.
+pub fn old_form(key: &SessionKey) -> SessionKey {
+    SessionKey::parse(&format!("{}.{}", key.id(), key.secret().expose())).unwrap()
 }
 
 pub fn request(key: &SessionKey) -> Rc<RequestFacts> {

@@ -24,7 +24,13 @@ async fn touch_racing_an_end_never_revives(db: TestDb) {
     for round in 0..200 {
         let key = node.create().await;
         let now = node.sessions.clock.now();
-        let row = TouchRow { id: key.id().into(), at: now.plus(HOUR), expires_at: now.plus(HOUR * 2), ip: None };
+        let row = TouchRow {
+            account_id: node.account_id.clone(),
+            id: key.id().into(),
+            at: now.plus(HOUR),
+            expires_at: now.plus(HOUR * 2),
+            ip: None,
+        };
         let touch = node.sessions.touch_now(row);
         let end = node.end(&key, EndReason::Revoked);
         let ended = if round % 2 == 0 {
@@ -61,7 +67,8 @@ async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
             let mut moved = Vec::with_capacity(ROUNDS);
             for id in ids {
                 let now = node.sessions.clock.now();
-                let row = TouchRow { id, at: now, expires_at: now.plus(HOUR), ip: None };
+                let row =
+                    TouchRow { account_id: node.account_id.clone(), id, at: now, expires_at: now.plus(HOUR), ip: None };
                 moved.push(node.sessions.touch_now(row).await.unwrap());
             }
             moved

@@ -105,7 +105,13 @@ async fn touch_moves_only_forward(db: TestDb) {
     let key = node.create().await;
     let (before, now) = record(&node, &key).await;
     let day = std::time::Duration::from_secs(86_400);
-    let late = TouchRow { id: key.id().into(), at: now.minus(day), expires_at: now.plus(day), ip: None };
+    let late = TouchRow {
+        account_id: node.account_id.clone(),
+        id: key.id().into(),
+        at: now.minus(day),
+        expires_at: now.plus(day),
+        ip: None,
+    };
     assert!(!node.sessions.touch_now(late).await.unwrap());
     assert_eq!(record(&node, &key).await.0, before);
 }
@@ -115,6 +121,7 @@ async fn touch_never_revives(db: TestDb) {
     let (ended, expired) = (node.create().await, node.create().await);
     let (_, now) = record(&node, &ended).await;
     let row = |id: &str| TouchRow {
+        account_id: node.account_id.clone(),
         id: id.into(),
         at: now.plus(std::time::Duration::from_secs(1)),
         expires_at: now.plus(std::time::Duration::from_secs(3600)),
@@ -137,7 +144,13 @@ async fn many_touches_are_flushed_together(db: TestDb) {
         let (_, now) = record(&node, &key).await;
         let at = now.plus(std::time::Duration::from_millis(5));
         let expires_at = at.plus(std::time::Duration::from_secs(3600));
-        node.sessions.touches.push(TouchRow { id: key.id().into(), at, expires_at, ip: Some("2001:db8::1".into()) });
+        node.sessions.touches.push(TouchRow {
+            account_id: node.account_id.clone(),
+            id: key.id().into(),
+            at,
+            expires_at,
+            ip: Some("2001:db8::1".into()),
+        });
     }
     assert_eq!(node.sessions.touches.flush(&node.sessions.db).await.unwrap(), 600);
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ip = '2001:db8::1'"), "600");

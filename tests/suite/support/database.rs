@@ -118,6 +118,30 @@ impl TestDb {
     }
 }
 
+/// Puts events behind those that the accounts have, as from before the chain. `rows` selects these columns under their names.
+pub fn add_events(db: &TestDb, columns: &str, rows: &str) {
+    db.sql(&format!(
+        "INSERT INTO audit (id, {columns}) SELECT (SELECT coalesce(max(e.id), 0) FROM audit e \
+         WHERE e.account_id = new.account_id) + row_number() OVER (PARTITION BY new.account_id), new.* FROM ({rows}) AS new"
+    ));
+}
+
+impl TestDb {
+    /// Takes migrations back, the last one first, down to the one of this name, and forgets that they were applied.
+    pub fn take_back(&self, down_to: &str) {
+        let engine = if self.engine == Engine::Sqlite { "sqlite" } else { "postgres" };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.as_str() >= down_to).collect();
+        names.sort_unstable_by(|one, other| other.cmp(one));
+        for name in names {
+            self.sql(&std::fs::read_to_string(folder.join(&name).join("down.sql")).unwrap());
+            let version = name.split('_').next().unwrap().replace('-', "");
+            self.sql(&format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'"));
+        }
+    }
+}
+
 impl Drop for TestDb {
     fn drop(&mut self) {
         if let Some((admin, name)) = &self.postgres {

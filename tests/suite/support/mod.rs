@@ -7,7 +7,7 @@ pub mod statements;
 
 pub use self::{
     client::{Answer, Client},
-    database::{Engine, TestDb, eventually},
+    database::{Engine, TestDb, add_events, eventually},
     server::{Server, add_user, command, sessile},
 };
 

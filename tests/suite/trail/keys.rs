@@ -2,7 +2,7 @@
 
 use sessile::{base::keys::Keys, records::audit::verify::Wrong};
 
-use super::{Trail, full, ids, look, record};
+use super::{Trail, full, ids, look, one, record};
 use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
@@ -50,7 +50,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
 
     // What was sealed under the new key vouches for the links before it, though their own key is gone.
     let id = ids(&db, &trail.kim)[2];
-    db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE id = {id}"));
+    db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE {}", one(&trail.kim, id)));
     let verified = look(&later, &keys).await;
     assert_eq!((verified.broken, verified.uncheckable), (1, 1), "{verified:?}");
     let broken = verified.findings.iter().find(|finding| finding.wrong == Wrong::Changed).unwrap();

@@ -104,3 +104,8 @@ fn ids(db: &TestDb, account_id: &str) -> Vec<i64> {
     let ids = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{account_id}' ORDER BY id"));
     ids.lines().map(|id| id.parse().unwrap()).collect()
 }
+
+/// The condition on one of the account's events.
+fn one(account_id: &str, id: impl std::fmt::Display) -> String {
+    format!("account_id = '{account_id}' AND id = {id}")
+}

@@ -8,7 +8,7 @@ use sessile::{
     },
 };
 
-use super::{Trail, full, ids, look, record};
+use super::{Trail, full, ids, look, one, record};
 use crate::{
     centre::{KIM, serve, signed_in},
     support::{TestDb, on_both_engines, sessile},
@@ -25,19 +25,20 @@ on_both_engines! {
 }
 
 /// When an event happened.
-fn at(db: &TestDb, id: i64) -> Instant {
+fn at(db: &TestDb, trail: &Trail, id: i64) -> Instant {
     let micros = match db.engine {
-        crate::support::Engine::Sqlite => db.sql(&format!("SELECT at FROM audit WHERE id = {id}")),
-        crate::support::Engine::Postgres => {
-            db.sql(&format!("SELECT (extract(epoch FROM at) * 1000000)::bigint FROM audit WHERE id = {id}"))
-        }
+        crate::support::Engine::Sqlite => db.sql(&format!("SELECT at FROM audit WHERE {}", one(&trail.kim, id))),
+        crate::support::Engine::Postgres => db.sql(&format!(
+            "SELECT (extract(epoch FROM at) * 1000000)::bigint FROM audit WHERE {}",
+            one(&trail.kim, id)
+        )),
     };
     Instant::from_micros(micros.parse().unwrap())
 }
 
 /// Removes Kim's events up to this one, and whatever else is as old.
 async fn remove_to(db: &TestDb, trail: &Trail, nth: usize) -> u64 {
-    let cutoff = at(db, ids(db, &trail.kim)[nth]);
+    let cutoff = at(db, trail, ids(db, &trail.kim)[nth]);
     retention::remove_until(&trail.db, cutoff).await.unwrap()
 }
 
@@ -74,10 +75,9 @@ async fn a_missing_event_is_still_noticed(db: TestDb) {
     let left = ids(&db, &trail.kim);
     for (gone, wrong) in [(left[0], Wrong::Missing), (*left.last().unwrap(), Wrong::TailCut(1))] {
         db.sql("CREATE TABLE kept AS SELECT * FROM audit");
-        db.sql(&format!("DELETE FROM audit WHERE id = {gone}"));
+        db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, gone)));
         assert_eq!(trail.found().await.wrong, wrong);
-        let overriding = if db.engine == crate::support::Engine::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
-        db.sql(&format!("INSERT INTO audit {overriding} SELECT * FROM kept WHERE id = {gone}"));
+        db.sql(&format!("INSERT INTO audit SELECT * FROM kept WHERE {}", one(&trail.kim, gone)));
         db.sql("DROP TABLE kept");
     }
     assert!(trail.verified().await.is_whole());
@@ -114,7 +114,7 @@ async fn a_checkpoint_cannot_be_made_up_changed_or_put_back(db: TestDb) {
 async fn a_chain_that_does_not_verify_loses_nothing(db: TestDb) {
     let trail = Trail::new(&db).await;
     let own = ids(&db, &trail.kim);
-    db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE id = {}", own[1]));
+    db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE {}", one(&trail.kim, own[1])));
     retention::sweep(&trail.db, std::time::Duration::ZERO).await.unwrap();
     assert_eq!((ids(&db, &trail.kim), ids(&db, &trail.sam).len()), (own.clone(), 0));
     trail.assert_finds(Some(own[1]), Wrong::Changed).await;
@@ -138,7 +138,7 @@ async fn anchors_hold_through_a_removal(db: TestDb) {
     db.sql("CREATE TABLE kept_trails AS SELECT * FROM trails");
     record(&trail.db, vec![full(&trail.kim, 8)]).await;
     let later = anchor::make(&trail.db, trail.keys.trail()).await.unwrap().unwrap();
-    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, &trail.kim).last().unwrap()));
+    db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, ids(&db, &trail.kim).last().unwrap())));
     db.sql("DELETE FROM trails; INSERT INTO trails SELECT * FROM kept_trails");
     assert!(trail.verified().await.is_whole());
     let keys = trail.keys.trail().clone();

@@ -5,7 +5,7 @@ use sessile::{
     records::audit::{self, mark::Mark, verify::Wrong},
 };
 
-use super::{Trail, add_account, full, ids, record};
+use super::{Trail, add_account, full, ids, one, record};
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
@@ -36,18 +36,13 @@ fn keep(db: &TestDb) {
 fn put_back(db: &TestDb) {
     db.sql("DELETE FROM audit");
     db.sql("DELETE FROM trails");
-    let overriding = if db.engine == Engine::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
-    db.sql(&format!("INSERT INTO audit (id, {COLUMNS}) {overriding} SELECT id, {COLUMNS} FROM kept_audit"));
+    db.sql(&format!("INSERT INTO audit (id, {COLUMNS}) SELECT id, {COLUMNS} FROM kept_audit"));
     db.sql("INSERT INTO trails SELECT * FROM kept_trails");
 }
 
-/// Gives an event another id.
-fn renumber(db: &TestDb, from: i64, to: i64) {
-    let overriding = if db.engine == Engine::Postgres { "OVERRIDING SYSTEM VALUE" } else { "" };
-    db.sql(&format!(
-        "INSERT INTO audit (id, {COLUMNS}) {overriding} SELECT {to}, {COLUMNS} FROM audit WHERE id = {from}"
-    ));
-    db.sql(&format!("DELETE FROM audit WHERE id = {from}"));
+/// Gives one of Kim's events another id.
+fn renumber(trail: &Trail, db: &TestDb, from: i64, to: i64) {
+    db.sql(&format!("UPDATE audit SET id = {to} WHERE {}", one(&trail.kim, from)));
 }
 
 fn bytes(db: &TestDb, hex: &str) -> String {
@@ -87,7 +82,7 @@ async fn a_change_of_any_column_is_found(db: TestDb) {
         "mac = NULL".into(),
     ];
     for change in changes {
-        db.sql(&format!("UPDATE audit SET {change} WHERE id = {id}"));
+        db.sql(&format!("UPDATE audit SET {change} WHERE {}", one(&trail.kim, id)));
         let found = trail.found().await;
         assert_eq!(
             (found.account_id, found.audit_id, found.wrong),
@@ -96,15 +91,15 @@ async fn a_change_of_any_column_is_found(db: TestDb) {
         );
         put_back(&db);
     }
-    db.sql(&format!("UPDATE audit SET seq = 77 WHERE id = {id}"));
+    db.sql(&format!("UPDATE audit SET seq = 77 WHERE {}", one(&trail.kim, id)));
     trail.assert_finds(Some(id), Wrong::Missing).await;
     put_back(&db);
-    db.sql(&format!("UPDATE audit SET seq = NULL WHERE id = {id}"));
+    db.sql(&format!("UPDATE audit SET seq = NULL WHERE {}", one(&trail.kim, id)));
     trail.assert_finds(Some(id), Wrong::Inserted).await;
     put_back(&db);
     // A key that nobody has checks nothing; what was sealed after it still vouches for what it was.
     for id in [id, ids(&db, &trail.kim)[5]] {
-        db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE id = {id}"));
+        db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE {}", one(&trail.kim, id)));
         trail.assert_finds(Some(id), Wrong::Changed).await;
         put_back(&db);
     }
@@ -116,12 +111,12 @@ async fn a_deleted_event_is_found(db: TestDb) {
     keep(&db);
     let all = ids(&db, &trail.kim);
     for (n, id) in all[..5].iter().enumerate() {
-        db.sql(&format!("DELETE FROM audit WHERE id = {id}"));
+        db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, id)));
         trail.assert_finds(Some(all[n + 1]), Wrong::Missing).await;
         put_back(&db);
     }
     // Closing up the numbers does not help.
-    db.sql(&format!("DELETE FROM audit WHERE id = {}", all[2]));
+    db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, all[2])));
     db.sql(&format!("UPDATE audit SET seq = seq - 1 WHERE account_id = '{}' AND id > {}", trail.kim, all[2]));
     trail.assert_finds(Some(all[3]), Wrong::Changed).await;
 }
@@ -129,12 +124,15 @@ async fn a_deleted_event_is_found(db: TestDb) {
 async fn events_that_changed_places_are_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     let all = ids(&db, &trail.kim);
-    renumber(&db, all[2], 9999);
-    renumber(&db, all[3], all[2]);
-    renumber(&db, 9999, all[3]);
+    renumber(&trail, &db, all[2], 9999);
+    renumber(&trail, &db, all[3], all[2]);
+    renumber(&trail, &db, 9999, all[3]);
     trail.assert_finds(Some(all[2]), Wrong::Reordered).await;
     // Nor does it help to swap their numbers too.
-    db.sql(&format!("UPDATE audit SET seq = CASE seq WHEN 3 THEN 4 ELSE 3 END WHERE id IN ({}, {})", all[2], all[3]));
+    db.sql(&format!(
+        "UPDATE audit SET seq = CASE seq WHEN 3 THEN 4 ELSE 3 END WHERE account_id = '{}' AND id IN ({}, {})",
+        trail.kim, all[2], all[3]
+    ));
     trail.assert_finds(Some(all[2]), Wrong::Changed).await;
 }
 
@@ -143,22 +141,29 @@ async fn an_event_put_in_is_found(db: TestDb) {
     keep(&db);
     let all = ids(&db, &trail.kim);
     let kim = &trail.kim;
-    db.sql(&format!("INSERT INTO audit (at, kind, account_id, actor) VALUES (INSTANT(0), 'logout', '{kim}', '{kim}')"));
+    db.sql(&format!(
+        "INSERT INTO audit (id, at, kind, account_id, actor) VALUES (7, INSTANT(0), 'logout', '{kim}', '{kim}')"
+    ));
     trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Inserted).await;
     put_back(&db);
-    db.sql(&format!("INSERT INTO audit ({COLUMNS}) SELECT {COLUMNS} FROM audit WHERE id = {}", all[5]));
+    db.sql(&format!(
+        "INSERT INTO audit (id, {COLUMNS}) SELECT id + 1, {COLUMNS} FROM audit WHERE {}",
+        one(&trail.kim, all[5])
+    ));
     trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Inserted).await;
-    db.sql(&format!("UPDATE audit SET seq = 7 WHERE id = {}", ids(&db, kim)[6]));
+    db.sql(&format!("UPDATE audit SET seq = 7 WHERE {}", one(&trail.kim, ids(&db, kim)[6])));
     trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Changed).await;
     // Under a key that nobody has it cannot be checked, and the head does not count it.
-    db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE id = {}", ids(&db, kim)[6]));
+    db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE {}", one(&trail.kim, ids(&db, kim)[6])));
     trail.assert_finds(None, Wrong::Head).await;
 }
 
 async fn an_event_moved_to_another_account_is_found_with_both(db: TestDb) {
     let trail = Trail::new(&db).await;
     let all = ids(&db, &trail.kim);
-    db.sql(&format!("UPDATE audit SET account_id = '{}' WHERE id = {}", trail.sam, all[3]));
+    // Its place among Sam's is made free first.
+    db.sql(&format!("UPDATE audit SET id = id + 10 WHERE account_id = '{}' AND id >= {}", trail.sam, all[3]));
+    db.sql(&format!("UPDATE audit SET account_id = '{}' WHERE {}", trail.sam, one(&trail.kim, all[3])));
     let verified = trail.verified().await;
     let mut found: Vec<_> =
         verified.findings.iter().map(|f| (f.account_id.clone(), f.audit_id, f.wrong.clone())).collect();
@@ -173,7 +178,7 @@ async fn a_tail_cut_off_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     let all = ids(&db, &trail.kim);
     for (cut, id) in (1_i64..).zip(all.iter().rev()) {
-        db.sql(&format!("DELETE FROM audit WHERE id = {id}"));
+        db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, id)));
         trail.assert_finds(None, Wrong::TailCut(cut)).await;
     }
 }
@@ -193,7 +198,7 @@ async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb)
         format!("links = 6, digest = {then}"),
         format!("links = 6, digest = {then}, mac = {other}"),
         format!("links = 6, digest = {then}, mac = NULL"),
-        format!("links = 6, digest = {then}, mac = (SELECT mac FROM audit WHERE id = {last})"),
+        format!("links = 6, digest = {then}, mac = (SELECT mac FROM audit WHERE {})", one(kim, last)),
     ];
     for head in heads {
         db.sql(&format!("DELETE FROM audit WHERE id > {last} AND account_id = '{kim}'"));
@@ -255,9 +260,9 @@ async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to
     db.sql(&format!(
         "UPDATE trails SET links = 0, digest = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"
     ));
-    for kind in ["account.created", "login.succeeded", "session.created"] {
+    for (n, kind) in (1..).zip(["account.created", "login.succeeded", "session.created"]) {
         db.sql(&format!(
-            "INSERT INTO audit (at, kind, account_id, actor) VALUES (INSTANT(0), '{kind}', '{kim}', '{kim}')"
+            "INSERT INTO audit (id, at, kind, account_id, actor) VALUES ({n}, INSTANT(0), '{kind}', '{kim}', '{kim}')"
         ));
     }
     let verified = trail.verified().await;
@@ -267,7 +272,7 @@ async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to
     let verified = trail.verified().await;
     assert!(verified.is_whole(), "{verified:?}");
     assert_eq!((verified.links, verified.unchained), (8, 3));
-    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, kim)[1]));
+    db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, ids(&db, kim)[1])));
     trail.assert_finds(None, Wrong::History).await;
 }
 
@@ -280,7 +285,7 @@ async fn a_state_that_is_old_as_a_whole_is_not_found(db: TestDb) {
     assert!(trail.verified().await.is_whole());
     // The same without the head is found.
     record(&trail.db, vec![full(&trail.kim, 9)]).await;
-    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, &trail.kim)[6]));
+    db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, ids(&db, &trail.kim)[6])));
     trail.assert_finds(None, Wrong::TailCut(1)).await;
 }
 
@@ -340,7 +345,7 @@ async fn what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was(db: T
     assert!(verified.is_whole(), "{verified:?}");
     assert_eq!((verified.links, verified.unchained), (6, 6));
     keep(&db);
-    db.sql(&format!("DELETE FROM audit WHERE id = {}", ids(&db, kim)[1]));
+    db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, ids(&db, kim)[1])));
     trail.assert_finds(None, Wrong::History).await;
     record(&trail.db, vec![full(kim, 1)]).await;
     trail.assert_finds(None, Wrong::History).await;

@@ -7,7 +7,7 @@ use sessile::records::{
     session::sweep,
 };
 
-use super::{Trail, ids, record};
+use super::{Trail, ids, one, record};
 use crate::support::{Engine, TestDb, on_both_engines, run};
 
 on_both_engines! {
@@ -27,7 +27,7 @@ async fn an_old_address_goes_with_its_salt_and_the_chain_stays_whole(db: TestDb)
     assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 0);
     assert_eq!(count(&db, "audit WHERE ip IS NOT NULL"), 11);
 
-    db.sql("UPDATE audit SET at = INSTANT(-90000) WHERE account_id IS NULL");
+    db.sql("UPDATE audit SET at = INSTANT(-90000) WHERE account_id = ''");
     assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 1, "only the old one");
     // Whatever their age, all that are older than no time at all.
     assert_eq!(sweep::wipe_addresses(&trail.db, Duration::ZERO).await.unwrap(), 10);
@@ -38,7 +38,7 @@ async fn an_old_address_goes_with_its_salt_and_the_chain_stays_whole(db: TestDb)
 
     // One that is put back is none that was there.
     let id = ids(&db, &trail.kim)[1];
-    db.sql(&format!("UPDATE audit SET ip = '192.0.2.7' WHERE id = {id}"));
+    db.sql(&format!("UPDATE audit SET ip = '192.0.2.7' WHERE {}", one(&trail.kim, id)));
     assert_eq!(trail.found().await.audit_id, Some(id));
 }
 

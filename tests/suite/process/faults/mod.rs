@@ -147,7 +147,7 @@ pub fn rounds(quick: usize, long: usize) -> usize {
 fn stored(db: &TestDb) -> Stored {
     let rows = db.sql(
         "SELECT line FROM (SELECT kind || '|' || coalesce(session_id, '') || '|' || coalesce(detail, '') AS line \
-         FROM audit ORDER BY id) AS trail",
+         FROM audit ORDER BY account_id, id) AS trail",
     );
     let row = |line: &str| {
         let mut parts = line.splitn(3, '|').map(str::to_owned);
