@@ -38,7 +38,7 @@ async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
     for words in [
         "Shop counter",
         "This device",
-        "Windows app",
+        "App on Windows",
         "Installed app",
         "Firefox on Linux",
         "In the browser",
