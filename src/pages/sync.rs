@@ -88,8 +88,7 @@ struct Answer<'a> {
 /// `POST /api/session/sync`
 ///
 /// # Errors
-/// Without a login; [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
-/// database is away.
+/// [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue; [`Error::TooLarge`] for more than 200 operations.
 pub async fn sync(sent: web::Json<Object<SyncBody>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
     let Object(body) = sent.into_inner();
     match user {
@@ -193,7 +192,7 @@ pub struct Query {
 /// `GET /api/drafts`: as many as go in one answer, with `next` where the rest begins.
 ///
 /// # Errors
-/// Without a login; for an odd `after` or `limit`; when the database is away.
+/// [`Error::Invalid`] for an invalid `after` or `limit`.
 pub async fn drafts(
     query: web::Query<Query>,
     user: CurrentUser,

@@ -44,9 +44,6 @@ pub struct Naming {
 }
 
 /// `GET /api/sessions`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
     let rows = living(&sessions, &user).await?;
     let views: Vec<SessionView> = rows
@@ -59,7 +56,7 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 /// `DELETE /api/sessions/{id}`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such live session.
 pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
@@ -70,7 +67,7 @@ pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -
 /// `POST /api/sessions/revoke-others`
 ///
 /// # Errors
-/// For a body that cannot be read; without a login or a fresh confirmation; or when the database is away.
+/// [`Error::ConfirmationRequired`]; for a body that is not JSON.
 pub async fn end_others(_: Anything, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ended = act::end(&desk, &user, Ending::Others).await?;
@@ -78,9 +75,6 @@ pub async fn end_others(_: Anything, user: CurrentUser, desk: Desk) -> Result<Ht
 }
 
 /// `GET /api/devices`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(json!({ "devices": views(&sessions, &user).await? })))
 }
@@ -88,7 +82,7 @@ pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result
 /// `PATCH /api/devices/{id}`
 ///
 /// # Errors
-/// Without a login; when the name cannot be one; when the account has no such device; when the database is away.
+/// [`Error::Invalid`] for an unusable name; [`Error::NotFound`] when the account has no such device.
 pub async fn rename(
     id: web::Path<String>,
     web::Json(Object(sent)): web::Json<Object<Naming>>,
@@ -107,7 +101,7 @@ pub async fn rename(
 /// `DELETE /api/devices/{id}`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such device.
 pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;

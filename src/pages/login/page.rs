@@ -84,9 +84,6 @@ struct Again {
 }
 
 /// `GET /login`
-///
-/// # Errors
-/// When a template fails.
 pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
     let next = return_to::own_address(&desk.site.public, &query.next);
     if desk.facts.live().is_some() {
@@ -103,7 +100,7 @@ pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> 
 /// `POST /login`
 ///
 /// # Errors
-/// What is neither a wrong password nor a database that is away: those show the form again.
+/// None for a wrong password or a database that is away: those show the form again.
 pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
     let Fields { email: typed, password, next } = sent.fields;
     let next = return_to::own_address(&desk.site.public, &next);
