@@ -72,9 +72,6 @@ struct Again {
 }
 
 /// `GET /account`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "name" => Some("Your name was changed."),
@@ -93,7 +90,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 /// `POST /account`
 ///
 /// # Errors
-/// Without a login. Bad input, a wrong password, too many of them and a database that is away show the page again.
+/// None for bad input, a wrong password, too many of them, or a database that is away: those show the page again.
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let Fields { name, current_password, password, end_others } = sent.fields;
     let keep_others = current_password.is_some() && matches!(end_others.as_str(), "" | "0" | "false" | "off");

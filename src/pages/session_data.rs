@@ -11,9 +11,6 @@ use crate::{
 };
 
 /// `GET /api/session/data`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     match context.sessions.data(&user.account.id, &user.record.id).await? {
         Some(data) => Ok(json_text(data)),
@@ -25,7 +22,7 @@ pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResp
 /// undo one another.
 ///
 /// # Errors
-/// When the patch is no object, holds U+0000, or the whole grows over 16 KiB; without a login; when the database is away.
+/// When the patch is no object or holds U+0000, or the data grows over 16 KiB.
 pub async fn patch(user: CurrentUser, sent: web::Json<Value>, context: RequestContext) -> Result<HttpResponse> {
     context.count(Act::Data, &user, 1)?;
     let patch = Patch::new(sent.into_inner())?;

@@ -81,8 +81,7 @@ struct Answer<'a> {
 /// `POST /api/session/sync`
 ///
 /// # Errors
-/// Without a login; [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
-/// database is away.
+/// [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue; [`Error::TooLarge`] for more than 200 operations.
 pub async fn sync(
     sent: web::Json<Object<SyncBody>>,
     user: Result<CurrentUser>,
@@ -191,7 +190,7 @@ pub struct Query {
 /// `GET /api/drafts`: as many as go in one answer, with `next` where the rest begins.
 ///
 /// # Errors
-/// Without a login; for an odd `after` or `limit`; when the database is away.
+/// [`Error::Invalid`] for an invalid `after` or `limit`.
 pub async fn drafts(
     query: web::Query<Query>,
     user: CurrentUser,

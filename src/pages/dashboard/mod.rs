@@ -65,9 +65,6 @@ struct DeviceRow {
 }
 
 /// `GET /dashboard`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn show(
     req: HttpRequest,
     user: CurrentUser,

@@ -46,9 +46,6 @@ pub struct Naming {
 }
 
 /// `GET /api/sessions`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
     let rows = living(&sessions, &user).await?;
     let views: Vec<SessionView> = rows
@@ -61,7 +58,7 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 /// `DELETE /api/sessions/{id}`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such live session.
 pub async fn end_session(id: web::Path<String>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
@@ -72,7 +69,7 @@ pub async fn end_session(id: web::Path<String>, user: CurrentUser, context: Requ
 /// `POST /api/sessions/revoke-others`
 ///
 /// # Errors
-/// For a body that cannot be read; without a login or a fresh confirmation; or when the database is away.
+/// [`Error::ConfirmationRequired`]; for a body that is not JSON.
 pub async fn end_others(_: Anything, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ended = act::end(&context, &user, Ending::Others).await?;
@@ -80,9 +77,6 @@ pub async fn end_others(_: Anything, user: CurrentUser, context: RequestContext)
 }
 
 /// `GET /api/devices`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(json!({ "devices": views(&sessions, &user).await? })))
 }
@@ -90,7 +84,7 @@ pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result
 /// `PATCH /api/devices/{id}`
 ///
 /// # Errors
-/// Without a login; when the name cannot be one; when the account has no such device; when the database is away.
+/// [`Error::Invalid`] for an unusable name; [`Error::NotFound`] when the account has no such device.
 pub async fn rename(
     id: web::Path<String>,
     web::Json(Object(sent)): web::Json<Object<Naming>>,
@@ -109,7 +103,7 @@ pub async fn rename(
 /// `DELETE /api/devices/{id}`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such device.
 pub async fn forget(id: web::Path<String>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;

@@ -78,9 +78,6 @@ struct Again {
 }
 
 /// `GET /devices`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "signed-out" => Some("That device is signed out."),
@@ -96,7 +93,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 /// `POST /devices`
 ///
 /// # Errors
-/// Without a login; when the account has nothing of what was named; when the database is away.
+/// [`Error::NotFound`] when the account has no such session or device.
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { ending, known, device, name, next, sure } = sent.fields;
     let next = return_to::own_address(&context.site.public, &next);

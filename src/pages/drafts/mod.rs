@@ -43,7 +43,7 @@ pub struct Query {
 /// `GET /drafts`
 ///
 /// # Errors
-/// Without a login; when the account has no such draft; when the database is away.
+/// When the account has no such draft.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "saved" => Some("Saved."),
@@ -64,8 +64,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 /// `POST /drafts`
 ///
 /// # Errors
-/// Without a login; when the account has nothing of what was named. A text that is too long and a database that is away
-/// show the form again.
+/// When the account has no such draft. A text that is too long and a database that is away show the form again.
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let is_fresh = sent.is_fresh;
     let fields = sent.fields;

@@ -45,7 +45,7 @@ struct SignedIn<'a> {
 /// `POST /api/establish-session`
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; or when the database is away or too many passwords wait to be checked.
+/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; [`Error::TooFast`].
 pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestContext) -> Result<HttpResponse> {
     let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
     let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
@@ -60,17 +60,11 @@ pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestCon
 }
 
 /// `GET /api/session`
-///
-/// # Errors
-/// Without a login.
 pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
 }
 
 /// `DELETE /api/session`, also with a key from before a rotation, and with several keys.
-///
-/// # Errors
-/// Without a login, or when the database is away: nothing is claimed that did not happen.
 pub async fn log_out(user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let (is_live, is_nobody) = match user {
         Ok(_) => (true, false),

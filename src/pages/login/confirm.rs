@@ -84,7 +84,7 @@ struct Again {
 /// `GET /confirm`
 ///
 /// # Errors
-/// Without a login, when there is nothing of what is to be ended, or when the database is away.
+/// [`Error::NotFound`] when there is no such session or device to end.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let asked = what_was_asked(&context, &user, &query.next, &query.then).await?;
     form(StatusCode::OK, &context, &user, asked)
@@ -93,8 +93,8 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 /// `POST /confirm`
 ///
 /// # Errors
-/// Without a login, or when there is nothing of what is to be ended. A wrong password, too many of them and a database
-/// that is away show the form again.
+/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many of them and a
+/// database that is away show the form again.
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { password, next, then } = sent.fields;
     let after = return_to::own_address(&context.site.public, &next);

@@ -31,9 +31,6 @@ struct SignOutPage {
 pub struct NoFields {}
 
 /// `POST /logout`
-///
-/// # Errors
-/// When the database is away: nothing is claimed that did not happen.
 pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<HttpResponse> {
     let mut answer = layout::see_other("/login");
     if context.facts.live().is_none() {
@@ -59,7 +56,7 @@ pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<Htt
 /// cookie was planted, nothing tells which of the keys is the person's own, so all are ended.
 ///
 /// # Errors
-/// When the database is away, or there are too many keys.
+/// When there are too many keys.
 pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
     sign_out(sessions, facts.keys_to_end()?, facts.ip.as_deref()).await
 }

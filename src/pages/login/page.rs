@@ -88,9 +88,6 @@ struct Again {
 }
 
 /// `GET /login`
-///
-/// # Errors
-/// When a template fails.
 pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
     let next = return_to::own_address(&context.site.public, &query.next);
     if context.facts.live().is_some() {
@@ -107,7 +104,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
 /// `POST /login`
 ///
 /// # Errors
-/// What is neither a wrong password nor a database that is away: those show the form again.
+/// None for a wrong password or a database that is away: those show the form again.
 pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { email: typed, password, next } = sent.fields;
     let next = return_to::own_address(&context.site.public, &next);

@@ -36,9 +36,6 @@ pub struct Fields {
 }
 
 /// `GET /setup`
-///
-/// # Errors
-/// When the database is away.
 pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
     let token = query.into_inner().token;
     let secret = Secret::presented(&*token);
@@ -53,7 +50,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
 /// `POST /setup`
 ///
 /// # Errors
-/// What is neither bad input nor a database that is away: those show the form again.
+/// None for bad input or a database that is away: those show the form again.
 pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { token, email, name, password } = sent.fields;
     let token = if token.is_empty() { query.into_inner().token } else { token };

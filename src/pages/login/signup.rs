@@ -35,7 +35,7 @@ pub struct Fields {
 /// `GET /signup`
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is not allowed; or when the database is away.
+/// [`Error::NotFound`] where sign-up is closed.
 pub async fn show(context: RequestContext) -> Result<HttpResponse> {
     if context.facts.live().is_some() {
         return Ok(layout::see_other(return_to::HOME));
@@ -47,7 +47,7 @@ pub async fn show(context: RequestContext) -> Result<HttpResponse> {
 /// `POST /signup`
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is not allowed. Bad input, too many tries and a database that is away show the form
+/// [`Error::NotFound`] where sign-up is closed. Bad input, too many tries and a database that is away show the form
 /// again.
 pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     must_be_open(&context).await?;
