@@ -21,7 +21,7 @@ pub struct Locked<Read> {
 }
 
 impl<Read> Locked<Read> {
-    /// Waits for rows that another transaction holds. With an order that all keep, nobody waits in a circle.
+    /// Waits for rows that another transaction holds. All transactions lock in the same order, so none waits in a circle.
     pub fn all(read: Read) -> Self {
         Self { read, wait: true }
     }
