@@ -13,7 +13,6 @@ mod express;
 mod file;
 mod foreign;
 pub mod inspect;
-pub mod instant;
 pub(crate) mod lease;
 mod marks;
 mod message;
@@ -41,7 +40,7 @@ pub use self::{
     message::{Heard, LONGEST_TEXT},
     notify::{announce, mention},
     place::{Place, Present},
-    statement::{LivingAnd, Locked, TouchRow, Touches, TrailHead, TrailHeads},
+    statement::{ForUpdate, LivingAnd, TouchRow, Touches, TrailHead, TrailHeads},
 };
 pub use super::instant::Instant;
 pub(crate) use super::words::words;

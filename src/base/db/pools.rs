@@ -27,7 +27,7 @@ use super::{
 use crate::base::{
     database_url::PostgresUrl,
     error::{Away, Error, Result},
-    keys::TrailKeys,
+    keys::AuditKeys,
     metrics::{self, Metrics},
     settings::Settings,
 };
@@ -52,7 +52,7 @@ pub(super) struct Pools {
     mentions: Mentions,
     wait: Duration,
     deadline: Duration,
-    trail_keys: Option<TrailKeys>,
+    audit_keys: Option<AuditKeys>,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
@@ -62,7 +62,7 @@ impl Pools {
         url: &PostgresUrl,
         settings: &Settings,
         metrics: Metrics,
-        trail_keys: Option<TrailKeys>,
+        audit_keys: Option<AuditKeys>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -89,7 +89,7 @@ impl Pools {
             mentions: Mentions::default(),
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
-            trail_keys,
+            audit_keys,
             runtime: Some(runtime),
             metrics,
         })
@@ -153,7 +153,7 @@ impl Pools {
         let mut outbox = Outbox::default();
         let done = async {
             let engine = EngineConn::Postgres(&mut lent, self.deadline);
-            let mut conn = Conn::in_transaction(engine, &mut outbox, self.trail_keys.as_ref());
+            let mut conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
             let value = work(&mut conn).await?;
             conn.finish().await.map(|()| value)
         };

@@ -2,7 +2,7 @@
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     accounts (id) {
         id -> Text,
@@ -23,7 +23,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     devices (id) {
         id -> Text,
@@ -47,7 +47,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     sessions (id) {
         id -> Text,
@@ -80,7 +80,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     former_keys (account_id, id) {
         account_id -> Text,
@@ -93,7 +93,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     audit (id) {
         id -> BigInt,
@@ -116,7 +116,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     audit_repeats (account_id, kind) {
         account_id -> Text,
@@ -147,7 +147,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     trail_anchors (account_id, links) {
         account_id -> Text,
@@ -173,7 +173,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     drafts (account_id, id) {
         account_id -> Text,
@@ -191,7 +191,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     operations (account_id, id) {
         account_id -> Text,
@@ -204,7 +204,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     instance (id) {
         id -> BigInt,
@@ -223,7 +223,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     setup_links (secret_hash) {
         secret_hash -> Binary,
@@ -233,7 +233,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     throttle_counts (subject) {
         subject -> Binary,
@@ -247,7 +247,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     throttle_tries (subject, try_id) {
         subject -> Binary,

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::base::{
     error::{Away, Error, Result},
-    keys::TrailKeys,
+    keys::AuditKeys,
     metrics::{Metrics, Pool as Figures},
     settings::Settings,
 };
@@ -37,7 +37,7 @@ const LOG_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
-    trail_keys: Option<TrailKeys>,
+    audit_keys: Option<AuditKeys>,
     sockets: Arc<SqliteSockets>,
     file: Arc<OpenFile>,
 }
@@ -76,13 +76,13 @@ impl Lanes {
         path: &Path,
         settings: &Settings,
         metrics: &Metrics,
-        trail_keys: Option<TrailKeys>,
+        audit_keys: Option<AuditKeys>,
     ) -> Result<Self> {
         let file = Arc::new(OpenFile::new(path)?);
         let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
         let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
-        let sockets = Arc::new(SqliteSockets::new(path, Some(Arc::clone(&file)), trail_keys.clone()));
-        Ok(Self { readers, writer, trail_keys, sockets, file })
+        let sockets = Arc::new(SqliteSockets::new(path, Some(Arc::clone(&file)), audit_keys.clone()));
+        Ok(Self { readers, writer, audit_keys, sockets, file })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -116,7 +116,7 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let (keys, sockets, file) = (self.trail_keys.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
+        let (keys, sockets, file) = (self.audit_keys.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
         let told = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let whole = async |conn: &mut SqliteConnection| {

@@ -23,7 +23,7 @@ use super::{
     file::{FileId, OpenFile},
     message::{Heard, Outbox, Tell, said, stamped},
 };
-use crate::base::{instant::Instant, keys::TrailKeys, outage::Outage, secret};
+use crate::base::{instant::Instant, keys::AuditKeys, outage::Outage, secret};
 
 /// How long a commit waits for another process to hear of it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub(super) struct SqliteSockets {
     path: PathBuf,
     /// The file that this process has open, whatever the path names by now. `None` for a process that only asks.
     open: Option<Arc<OpenFile>>,
-    keys: Option<TrailKeys>,
+    keys: Option<AuditKeys>,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, and when that was.
     silent: Mutex<HashMap<String, Stopwatch>>,
@@ -102,7 +102,7 @@ impl Place {
 }
 
 impl SqliteSockets {
-    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<TrailKeys>) -> Self {
+    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<AuditKeys>) -> Self {
         Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
     }
 
@@ -132,7 +132,7 @@ impl SqliteSockets {
     /// The answer to [`WHO`].
     fn who(&self) -> String {
         let Some(open) = &self.open else { return String::new() };
-        let keys = self.keys.as_ref().map(TrailKeys::ids).unwrap_or_default();
+        let keys = self.keys.as_ref().map(AuditKeys::ids).unwrap_or_default();
         let log = open.log().map(|[log, index]| format!("{log},{index}")).unwrap_or_default();
         format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use crate::base::email::EmailAddress;
 use crate::{
     base::{
-        db::{Conn, Instant, Locked, find, now, run, schema::accounts, words},
+        db::{Conn, ForUpdate, Instant, find, now, run, schema::accounts, words},
         error::{Error, Result},
         secret, text,
     },
@@ -150,7 +150,7 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) 
         .filter(accounts::id.eq(id))
         .filter(accounts::password_changed_at.eq(password_changed_at))
         .filter(accounts::disabled_at.is_null());
-    let locked: Vec<String> = run!(conn, load(Locked::all(unchanged.select(accounts::id))))?;
+    let locked: Vec<String> = run!(conn, load(ForUpdate::wait(unchanged.select(accounts::id))))?;
     Ok(!locked.is_empty())
 }
 
@@ -181,7 +181,7 @@ pub async fn any(conn: &mut Conn<'_>) -> Result<bool> {
 /// When the database is away.
 pub async fn lock(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let row = accounts::table.filter(accounts::id.eq(id)).select(accounts::id);
-    let _: Vec<String> = run!(conn, load(Locked::all(row)))?;
+    let _: Vec<String> = run!(conn, load(ForUpdate::wait(row)))?;
     Ok(())
 }
 

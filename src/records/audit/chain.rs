@@ -22,11 +22,11 @@ use super::{
 };
 use crate::base::{
     db::{
-        Conn, Epilogue, Instant, Locked, TrailHead, TrailHeads, find, now, run,
+        Conn, Epilogue, ForUpdate, Instant, TrailHead, TrailHeads, find, now, run,
         schema::{audit, trails},
     },
     error::{Error, Result},
-    keys::{AccountKey, TrailKey, TrailKeys},
+    keys::{AccountKey, AuditKey, AuditKeys},
 };
 
 /// Rows that a statement writes at most: SQLite takes 32,766 values.
@@ -98,7 +98,7 @@ async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     insert_of_nobody(conn, of_nobody).await?;
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    let keys = conn.trail_keys()?.clone();
+    let keys = conn.audit_keys()?.clone();
     let heads = lock_heads(conn, &ids).await?;
     let events = repeats::fold(conn, events).await?;
     // Only then it matters, and that is when an account is made.
@@ -149,7 +149,7 @@ pub async fn is_begun(conn: &mut Conn<'_>) -> Result<bool> {
 
 /// Seals the heads of these accounts, as chains of no links after the events from before; of how many. What another program
 /// has sealed meanwhile stays.
-pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &TrailKeys) -> Result<usize> {
+pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &AuditKeys) -> Result<usize> {
     if ids.is_empty() {
         return Ok(0);
     }
@@ -199,7 +199,7 @@ async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<
     let ids: Vec<&str> = ids.iter().copied().collect();
     run!(
         conn,
-        load(Locked::all(
+        load(ForUpdate::wait(
             trails::table
                 .filter(trails::account_id.eq_any(ids))
                 .order(trails::account_id)
@@ -210,7 +210,7 @@ async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<
 
 /// Puts links at the ends of chains.
 struct Sealer<'k> {
-    key: &'k TrailKey,
+    key: &'k AuditKey,
     chains: BTreeMap<String, Chain>,
 }
 
@@ -224,7 +224,7 @@ struct Chain {
 
 impl<'k> Sealer<'k> {
     /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
-    fn new(heads: Vec<(TrailHead, Instant)>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
+    fn new(heads: Vec<(TrailHead, Instant)>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at) in heads {
@@ -298,7 +298,7 @@ impl<'k> Sealer<'k> {
 
 impl TrailHead {
     /// Whether the head is as it was sealed; `None` when that key is not in the file.
-    pub(super) fn is_sealed(&self, keys: &TrailKeys) -> Result<Option<bool>> {
+    pub(super) fn is_sealed(&self, keys: &AuditKeys) -> Result<Option<bool>> {
         let (Some(key_id), Some(mac)) = (&self.key_id, &self.mac) else {
             return Ok(Some(false));
         };

@@ -16,7 +16,7 @@ use crate::base::{
         schema::{accounts, instance, trails},
     },
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// Accounts whose heads are sealed at once.
@@ -40,7 +40,7 @@ pub enum Mark {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn look(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Mark> {
+pub async fn look(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Mark> {
     type Row = (Option<String>, Option<Vec<u8>>);
     let row: Option<Row> = find!(conn, first(instance::table.select((instance::trail_key_id, instance::trail_mac))))?;
     Ok(match row {
@@ -58,7 +58,7 @@ pub async fn look(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Mark> {
 ///
 /// # Errors
 /// When the database is away.
-pub async fn begin(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<()> {
+pub async fn begin(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<()> {
     match look(conn, keys).await? {
         Mark::Missing => {}
         Mark::Sealed | Mark::KeyMissing(_) => return Ok(()),
@@ -81,7 +81,7 @@ pub async fn begin(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<()> {
 }
 
 /// Seals the head of every account whose chain has not begun; of how many.
-async fn seal_heads(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<usize> {
+async fn seal_heads(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<usize> {
     let mut last = String::new();
     let mut sealed = 0;
     loop {

@@ -17,7 +17,7 @@ use crate::base::{
         schema::{accounts, audit, trails},
     },
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// Rows that are read at once.
@@ -56,12 +56,12 @@ impl Verified {
 }
 
 /// Walks the chains of all accounts.
-pub async fn verify(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Verified> {
+pub async fn verify(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Verified> {
     verify_since(conn, keys, None).await
 }
 
 /// Walks the chains of all accounts, and looks whether they lead through what the anchor of this number counted.
-pub async fn verify_since(conn: &mut Conn<'_>, keys: &TrailKeys, anchor: Option<i64>) -> Result<Verified> {
+pub async fn verify_since(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: Option<i64>) -> Result<Verified> {
     let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
     let mut last = String::new();
     loop {
@@ -97,7 +97,7 @@ impl Verified {
 /// Walks one chain, and once more if events were removed meanwhile.
 async fn walk(
     conn: &mut Conn<'_>,
-    keys: &TrailKeys,
+    keys: &AuditKeys,
     account_id: String,
     promise: Option<(i64, Vec<u8>)>,
     verified: &mut Verified,
@@ -150,7 +150,7 @@ pub(super) struct Row {
 
 /// A walk along one chain, from its beginning or from the checkpoint that stands for it.
 pub(super) struct Walk<'k> {
-    keys: &'k TrailKeys,
+    keys: &'k AuditKeys,
     account_id: String,
     last_id: i64,
     pub(super) links: i64,
@@ -166,7 +166,7 @@ pub(super) struct Walk<'k> {
 }
 
 impl<'k> Walk<'k> {
-    pub(super) fn new(keys: &'k TrailKeys, account_id: String, beginning: Option<&Checkpoint>) -> Self {
+    pub(super) fn new(keys: &'k AuditKeys, account_id: String, beginning: Option<&Checkpoint>) -> Self {
         Self {
             keys,
             account_id,

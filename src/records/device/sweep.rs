@@ -12,7 +12,7 @@ use diesel::{
 
 use crate::base::{
     db::{
-        Conn, Db, Instant, Locked, before_now, find, run,
+        Conn, Db, ForUpdate, Instant, before_now, find, run,
         schema::{devices, sessions},
     },
     error::Result,
@@ -47,7 +47,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
     let ids: Vec<String> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             devices::table
                 .filter(devices::last_seen.le(before_now(FORGOTTEN)))
                 .filter(not(exists(going_on!())))

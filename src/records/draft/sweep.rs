@@ -10,7 +10,7 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpress
 use crate::{
     base::{
         db::{
-            Conn, Db, Locked, before_now, find, run,
+            Conn, Db, ForUpdate, before_now, find, run,
             schema::{accounts, drafts, operations},
         },
         error::Result,
@@ -57,7 +57,7 @@ async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
     let old = operations::at.le(before_now(OPERATIONS_KEPT));
     let ids: Vec<(String, String)> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             operations::table
                 .filter(old)
                 .order(operations::at)

@@ -12,7 +12,7 @@ use crate::records::news;
 use crate::{
     base::{
         db::{
-            Conn, Locked, now, run,
+            Conn, ForUpdate, now, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -151,7 +151,7 @@ async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<String>> {
         }
         let locked: Vec<String> = run!(
             conn,
-            load(Locked::all(
+            load(ForUpdate::wait(
                 sessions::table
                     .filter(sessions::id.eq_any(&found))
                     .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))

@@ -14,7 +14,7 @@ use super::{EndReason, Record, request::Ended};
 use crate::{
     base::{
         db::{
-            Conn, Instant, LivingAnd, Locked, find, now, run,
+            Conn, ForUpdate, Instant, LivingAnd, find, now, run,
             schema::{accounts, devices, sessions},
         },
         error::Result,
@@ -119,7 +119,7 @@ pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bo
 pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
     run!(
         conn,
-        load(Locked::all(
+        load(ForUpdate::wait(
             sessions::table
                 .filter(sessions::account_id.eq(account_id))
                 .filter(sessions::ended_at.is_null())

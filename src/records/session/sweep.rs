@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{
-        db::{Conn, Db, Locked, before_now, now, run, schema::sessions},
+        db::{Conn, Db, ForUpdate, before_now, now, run, schema::sessions},
         error::Result,
     },
     records::audit,
@@ -83,7 +83,7 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             sessions::table
                 .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
                 .order(sessions::last_activity)
@@ -104,7 +104,7 @@ async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> 
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             sessions::table
                 .filter(sessions::ended_at.is_null().and(sessions::expires_at.le(now())))
                 .order(sessions::expires_at)
@@ -148,7 +148,7 @@ pub async fn expire(conn: &mut Conn<'_>, ids: &[String]) -> Result<usize> {
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let ids: Vec<String> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             sessions::table
                 .filter(sessions::ended_at.le(before_now(REMEMBERED).nullable()))
                 .order(sessions::ended_at)
