@@ -24,11 +24,11 @@ use super::{
 };
 use crate::base::{
     db::{
-        Conn, Instant, Locked, TrailHead, TrailHeads, UnorderedNumber, now, run,
+        Conn, ForUpdate, Instant, TrailHead, TrailHeads, UnorderedNumber, now, run,
         schema::{audit, trails},
     },
     error::{Error, Result},
-    keys::{AccountKey, TrailKey, TrailKeys},
+    keys::{AccountKey, AuditKey, AuditKeys},
 };
 
 /// Rows that a statement writes at most: SQLite takes 32,766 values.
@@ -70,7 +70,7 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     insert_of_nobody(conn, of_nobody).await?;
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    let keys = conn.trail_keys()?.clone();
+    let keys = conn.audit_keys()?.clone();
     let heads = lock_heads(conn, &ids).await?;
     let events = repeats::fold(conn, events).await?;
     // Only then it matters, and that is when an account is made.
@@ -120,7 +120,7 @@ async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
 
 /// Seals the heads of these accounts, as chains of no links after the events from before; of how many. What another program
 /// has sealed meanwhile stays.
-pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &TrailKeys) -> Result<usize> {
+pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &AuditKeys) -> Result<usize> {
     if ids.is_empty() {
         return Ok(0);
     }
@@ -174,7 +174,7 @@ async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<
     let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
     run!(
         conn,
-        load(Locked::all(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
+        load(ForUpdate::wait(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
             TrailHead::as_select(),
             now(),
             newest
@@ -184,7 +184,7 @@ async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<
 
 /// Puts links at the ends of chains.
 struct Sealer<'k> {
-    key: &'k TrailKey,
+    key: &'k AuditKey,
     chains: BTreeMap<String, Chain>,
 }
 
@@ -199,7 +199,7 @@ struct Chain {
 
 impl<'k> Sealer<'k> {
     /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
-    fn new(heads: Vec<Held>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
+    fn new(heads: Vec<Held>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at, newest) in heads {

@@ -11,7 +11,7 @@ use super::stored::MOST;
 use crate::{
     base::{
         db::{
-            Conn, Db, Locked, before_now, find, run,
+            Conn, Db, ForUpdate, before_now, find, run,
             schema::{accounts, drafts, operations},
         },
         error::Result,
@@ -52,7 +52,7 @@ async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
     let old = operations::at.le(before_now(OPERATIONS_KEPT));
     let ids: Vec<(String, String)> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             operations::table
                 .filter(old)
                 .order(operations::at)

@@ -11,7 +11,7 @@ use super::{ended::EndReason, listing, live::is_live, record::SessionRef, who::W
 use crate::{
     base::{
         db::{
-            Conn, Locked, now, run,
+            Conn, ForUpdate, now, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -158,7 +158,7 @@ async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<SessionRef>> {
             .filter(is_live())
             .order((sessions::account_id, sessions::id));
         let locked: Vec<SessionRef> =
-            run!(conn, load(Locked::all(in_order.select((sessions::account_id, sessions::id)))))?;
+            run!(conn, load(ForUpdate::wait(in_order.select((sessions::account_id, sessions::id)))))?;
         if !locked.is_empty() {
             return Ok(locked);
         }
