@@ -45,23 +45,34 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// The database's clock was put back if it moved by at least so many microseconds at once.
 const WENT_BACK: i64 = -1_000_000;
 
-/// Serves.
+/// What a server has of whoever runs it.
+pub struct Host {
+    /// Says when to stop.
+    pub signals: Signals,
+    /// Takes the lines for standard output.
+    pub announce: Box<dyn Fn(&str)>,
+}
+
+/// Serves as a process of its own.
 ///
 /// # Errors
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
-    run_within(settings, Limits::default()).await
+    let signals = Signals::listen()?;
+    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
+    let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
+    // The service does not depend on anybody's reading these lines.
+    let announce = Box::new(|line: &str| output::stdout().send(format!("{line}\n").into_bytes()));
+    run_on(settings, Limits::default(), Host { signals, announce }).await
 }
 
-/// Serves within other limits than the usual ones.
+/// Serves until the host says to stop, within limits that tests shorten.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
-    let mut signals = Signals::listen()?;
+pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()> {
+    let Host { mut signals, announce } = host;
     let mut hangup = hear(SignalKind::hangup())?;
-    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
-    let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     Inspection::check_servers(&settings).await?;
     let db = Db::open(&settings)?;
@@ -88,7 +99,11 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     announce(&format!("sessile: listening on {at}"));
     let anchors = Anchors::new(parts.sessions.db.clone(), parts.site.keys.trail().clone());
     let result = {
-        let mut looking_after = pin!(look_after(&parts, opened, outage, &settings, &anchors));
+        let opening = open_at_last(&parts, &settings, (opened, outage), &*announce);
+        let mut looking_after = pin!(async {
+            opening.await?;
+            look_after(&parts, &settings, &anchors).await
+        });
         tokio::select! {
             ended = &mut looking_after => ended,
             ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
@@ -195,11 +210,6 @@ async fn warn_of_database(sessions: &Sessions, settings: &Settings) {
     }
 }
 
-/// A line on stdout. The service does not depend on anybody's reading it.
-fn announce(line: &str) {
-    output::stdout().send(format!("{line}\n").into_bytes());
-}
-
 /// The link that creates the owner, if there is none yet.
 type SetupLink = Option<String>;
 
@@ -233,13 +243,12 @@ async fn mark_history(db: &Db, settings: &Settings) {
     }
 }
 
-/// Opens the doors if that has not been done, and then does what has to be done again and again.
-async fn look_after(
+/// Opens the doors if that has not been done, as often as it takes.
+async fn open_at_last(
     parts: &Parts,
-    mut opened: Option<SetupLink>,
-    mut outage: Outage,
     settings: &Settings,
-    anchors: &Anchors,
+    (mut opened, mut outage): (Option<SetupLink>, Outage),
+    announce: &dyn Fn(&str),
 ) -> Result<()> {
     let link = loop {
         match opened {
@@ -259,6 +268,11 @@ async fn look_after(
         output::stderr().flush();
         announce(&welcome(&link));
     }
+    Ok(())
+}
+
+/// Does what has to be done again and again.
+async fn look_after(parts: &Parts, settings: &Settings, anchors: &Anchors) -> Result<()> {
     tokio::join!(
         warn_of_database(&parts.sessions, settings),
         parts.news.run(),
