@@ -6,15 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::{KIM, serve, signed_in};
-use crate::support::{Client, Engine, TestDb, on_both_engines};
+use crate::support::{Client, Engine, TestDb, is_long, on_both_engines};
 
 on_both_engines! {
     the_pages_of_a_busy_account_are_quick_whatever_others_have,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn is_long() -> bool {
-    std::env::var_os("SESSILE_TEST_LONG").is_some()
 }
 
 /// Of a hundred pages, the slowest but one.

@@ -1,7 +1,7 @@
 //! `SESSILE_SESSIONS_PER_ACCOUNT`: a new login ends the session that was idle longest.
 
 use super::{KIM, count, is_signed_in, session_id, signed_in};
-use crate::support::{Server, TestDb, add_user, on_both_engines};
+use crate::support::{App, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     a_login_over_the_limit_ends_the_session_idle_longest_and_says_so,
@@ -10,9 +10,9 @@ on_both_engines! {
     a_login_over_ones_own_session_ends_no_other,
 }
 
-fn serve(db: &TestDb, limit: &str) -> Server {
+fn serve(db: &TestDb, limit: &str) -> App {
     add_user(db, KIM, "owner");
-    Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", limit)])
+    App::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", limit)])
 }
 
 async fn a_login_over_the_limit_ends_the_session_idle_longest_and_says_so(db: TestDb) {

@@ -17,7 +17,7 @@ mod told;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
+use crate::support::{Answer, App, Client, PASSWORD, Served, Server, TestDb, add_user};
 
 /// The account that every case has.
 pub const KIM: &str = "kim@example.com";
@@ -25,13 +25,19 @@ pub const KIM: &str = "kim@example.com";
 pub const ALEX: &str = "alex@example.com";
 
 /// A served program whose owner is [`KIM`].
-pub fn serve(db: &TestDb) -> Server {
+pub fn serve(db: &TestDb) -> App {
+    add_user(db, KIM, "owner");
+    App::start(db, &[])
+}
+
+/// The same as a process of its own.
+pub fn serve_process(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     Server::start(db, &[])
 }
 
 /// A browser that is signed in, on a device of this name.
-pub fn signed_in(server: &Server, email: &str, device: &str) -> Client {
+pub fn signed_in(server: &Served, email: &str, device: &str) -> Client {
     let mut client = server.client();
     let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
     let answer = client.json("POST", "/api/establish-session", &sent);

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     live::stream::Stream,
     support::{
-        Client, Engine, PASSWORD, TestDb, add_user, eventually, on_both_engines,
-        statements::{Here, ran_alone, seen, unseen},
+        App, Client, Engine, PASSWORD, TestDb, add_user, eventually, on_both_engines,
+        statements::{ran_alone, seen, unseen},
     },
 };
 
@@ -39,7 +39,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     }
     add_user(&db, KIM, "owner");
     add_user(&db, ALEX, "member");
-    let here = Here::serve(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "4"), ("SESSILE_PRUNE_INTERVAL", "0s")]);
+    let here = App::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "4"), ("SESSILE_PRUNE_INTERVAL", "0s")]);
     seed(&db, 2000, 60_000);
     if db.engine == Engine::Postgres {
         // As its autovacuum does; nobody does so for SQLite.
@@ -84,7 +84,7 @@ const OF_NO_ACCOUNT: [&str; 10] = [
 /// Does what people do.
 struct People<'a> {
     db: &'a TestDb,
-    here: Here,
+    here: App,
     asked: BTreeSet<&'static str>,
 }
 

@@ -1,7 +1,7 @@
 //! What has ended tells its own browser who ended it and why, on the page for signing in.
 
 use super::{KIM, form, serve, session_id, signed_in};
-use crate::support::{Client, PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
     a_browser_is_told_that_another_device_signed_it_out,
@@ -49,7 +49,7 @@ async fn a_browser_is_told_of_whoever_runs_this(db: TestDb) {
 
 async fn a_browser_is_told_of_too_many_devices(db: TestDb) {
     add_user(&db, KIM, "owner");
-    let server = Server::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "1")]);
+    let server = App::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "1")]);
     let mut phone = signed_in(&server, KIM, "Phone");
     signed_in(&server, KIM, "Desk");
     assert_told(&mut phone, "because the account is signed in on too many devices");

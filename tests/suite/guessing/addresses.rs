@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{FREE_OF_ADDRESS, KIM, WRONG, guess_from, serve, try_from, wait_of};
-use crate::support::{Engine, PASSWORD, Server, TestDb, command, on_both_engines};
+use crate::support::{App, Engine, PASSWORD, Served, TestDb, command, on_both_engines};
 
 on_both_engines! {
     an_address_that_tries_many_accounts_is_slowed_down_and_its_own_login_does_not_help_it,
@@ -24,7 +24,7 @@ async fn the_name_of_a_count_does_not_tell_its_address(db: TestDb) {
     assert!(subjects.contains(&hashed(&format!("account:{KIM}"))), "{subjects}");
     assert!(!subjects.contains(&hashed("address:203.0.113.9")), "{subjects}");
     // All nodes have one name for it.
-    let second = Server::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
+    let second = App::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
     guess_from(&db, &second, "203.0.113.9", "nobody@example.com", 1);
     assert_eq!(db.sql("SELECT count(*) FROM throttle_counts"), "3");
 }
@@ -44,7 +44,7 @@ async fn counts_of_addresses_go_when_addresses_are_wiped(db: TestDb) {
 }
 
 /// One wrong password each for many accounts.
-fn spray(db: &TestDb, server: &Server, ip: impl Fn(usize) -> String) {
+fn spray(db: &TestDb, server: &Served, ip: impl Fn(usize) -> String) {
     for n in 0..FREE_OF_ADDRESS {
         guess_from(db, server, &ip(n), &format!("somebody{n}@example.com"), 1);
     }
@@ -71,7 +71,7 @@ async fn an_ipv6_customer_is_one_address(db: TestDb) {
 
 async fn a_header_that_nobody_may_send_changes_no_address(db: TestDb) {
     crate::support::add_user(&db, KIM, "owner");
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     spray(&db, &server, |n| format!("203.0.113.{n}"));
     wait_of(&try_from(&mut server.client(), "192.0.2.1", KIM, WRONG));
 }

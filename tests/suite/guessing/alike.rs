@@ -4,8 +4,8 @@
 
 use super::{ALEX, FREE, KIM, WRONG};
 use crate::support::{
-    Answer, Client, Engine, PASSWORD, TestDb, add_user, on_both_engines,
-    statements::{Here, all_seen, ran_alone, unseen},
+    Answer, App, Client, Engine, PASSWORD, TestDb, add_user, on_both_engines,
+    statements::{all_seen, ran_alone, unseen},
 };
 
 on_both_engines! {
@@ -25,7 +25,7 @@ async fn a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not(
         add_user(&db, email, role);
     }
     let more = [("SESSILE_PRUNE_INTERVAL", "0s"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")];
-    let here = Here::serve(&db, &more);
+    let here = App::start(&db, &more);
     let mut of_alex = here.client();
     of_alex.log_in(ALEX);
     let other_device =
@@ -50,7 +50,7 @@ async fn a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not(
 }
 
 /// There is an owner, and the link is none.
-fn a_used_setup_link_tells_nothing(db: &TestDb, here: &Here) {
+fn a_used_setup_link_tells_nothing(db: &TestDb, here: &App) {
     let set_up = |email: &str, password: &str| {
         let mut browser = here.client();
         let csrf = browser.form_token("/login");
@@ -65,7 +65,7 @@ fn a_used_setup_link_tells_nothing(db: &TestDb, here: &Here) {
 }
 
 /// Turned away for the first time, which the trail tells, and again.
-fn are_turned_away_alike(db: &TestDb, here: &Here) {
+fn are_turned_away_alike(db: &TestDb, here: &App) {
     for email in [KIM, NOBODY] {
         for _ in 0..FREE {
             refused(&mut here.client(), email, WRONG, false);

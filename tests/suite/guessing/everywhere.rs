@@ -2,7 +2,7 @@
 //! address that is taken.
 
 use super::{FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, serve, try_from, wait_of};
-use crate::support::{Client, PASSWORD, Server, TestDb, on_both_engines};
+use crate::support::{App, Client, PASSWORD, Served, TestDb, on_both_engines};
 
 on_both_engines! {
     the_login_page_says_how_long_to_wait_and_keeps_the_address,
@@ -30,7 +30,7 @@ async fn the_login_page_says_how_long_to_wait_and_keeps_the_address(db: TestDb) 
 }
 
 /// A signed-in browser without the secret of its device, such as that of somebody who has stolen a session.
-fn without_secret(server: &Server) -> Client {
+fn without_secret(server: &Served) -> Client {
     let mut client = server.client();
     client.log_in(KIM);
     client.cookies.remove("aiq_device");
@@ -82,7 +82,7 @@ async fn the_present_password_counts(db: TestDb) {
 
 async fn signups_for_addresses_that_are_taken_count(db: TestDb) {
     crate::support::add_user(&db, KIM, "owner");
-    let server = Server::start(&db, &[("SESSILE_SIGNUP", "open")]);
+    let server = App::start(&db, &[("SESSILE_SIGNUP", "open")]);
     let sign_up = |email: &str| {
         let fields = [("email", email), ("name", "Kim"), ("password", "tide pool limpet 77")];
         send_form(&mut server.client(), "/signup", &fields)

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{KIM, raw, serve};
-use crate::support::{Answer, Server};
+use crate::support::{Answer, Served};
 
 const NAVIGATION: [(&str, &str); 3] =
     [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
@@ -107,7 +107,7 @@ fn the_bounce_page_holds_the_address_as_text() {
     assert!(!page.contains("<script>alert"), "{page}");
 }
 
-fn navigate(server: &Server, path: &str) -> String {
+fn navigate(server: &Served, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1");
     let headers = NAVIGATION.map(|(name, value)| format!("{name}: {value}"));
     let mut lines = vec![request.as_bytes(), b"Host: localhost"];

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ALEX, KIM, assert_unharmed, serve, session_id};
+use super::{ALEX, KIM, assert_unharmed, serve, serve_process, session_id};
 use crate::support::add_user;
 
 const DATA: &str = "/api/session/data";
@@ -57,7 +57,7 @@ fn data_over_16_kib_is_refused_and_nothing_changes() {
 
 #[test]
 fn no_name_in_data_reaches_anything_but_data() {
-    let (db, server) = serve(&[]);
+    let (db, server) = serve_process(&[]);
     let alex = add_user(&db, ALEX, "member");
     let mut client = server.client();
     client.log_in(KIM);

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sessile::base::keys::Keys;
 
 use super::{KIM, log_in_by_form, parts_of, session_id};
-use crate::support::{Engine, PASSWORD, Server, TestDb};
+use crate::support::{Engine, PASSWORD, Served, Server, TestDb};
 
 #[test]
 fn a_dump_of_the_database_opens_no_session() {
@@ -48,7 +48,7 @@ fn a_dump_of_the_database_opens_no_session() {
 }
 
 /// Cookies made from all that the dump holds of sessions and devices.
-fn forge(db: &TestDb, server: &Server, stolen_signature: &str) {
+fn forge(db: &TestDb, server: &Served, stolen_signature: &str) {
     let own = Keys::read_or_make(std::path::Path::new(&db.key_file())).expect("keys");
     let fingerprint = db.sql("SELECT key_fingerprint FROM instance");
     let derived = Key::derive_from(fingerprint.repeat(4).as_bytes());
@@ -102,7 +102,7 @@ fn a_setup_link_cannot_be_made_from_the_dump() {
 
 #[test]
 fn the_log_and_the_trail_name_sessions_by_their_id_alone() {
-    let (db, server) = super::serve(&[("SESSILE_LOG", "trace"), ("SESSILE_LOG_FORMAT", "json")]);
+    let (db, server) = super::serve_process(&[("SESSILE_LOG", "trace"), ("SESSILE_LOG_FORMAT", "json")]);
     let mut client = server.client();
     log_in_by_form(&mut client, KIM, "/dashboard");
     let id = session_id(&mut client);

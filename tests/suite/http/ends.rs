@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{KIM, assert_ended, serve, session_id};
-use crate::support::{Answer, Client, Server, sessile};
+use crate::support::{Answer, Client, Served, sessile};
 
 #[test]
 fn a_logout_takes_the_cookie_and_ends_the_session() {
@@ -69,7 +69,7 @@ fn a_browser_without_a_session_is_sent_to_the_login() {
 #[test]
 fn the_reason_is_told_to_who_holds_the_secret() {
     let (db, server) = serve(&[]);
-    let signed_in = |server: &Server| {
+    let signed_in = |server: &Served| {
         let mut client = server.client();
         client.log_in(KIM);
         client

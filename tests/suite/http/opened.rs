@@ -1,12 +1,12 @@
 //! Pages that were opened under another origin than the public one, and refusals of an origin: who is told what.
 
-use super::{KIM, serve, serve_https};
-use crate::support::{Client, PASSWORD, Server};
+use super::{HTTPS, KIM, serve, serve_https, serve_process};
+use crate::support::{Client, PASSWORD, Served};
 
 const NOTICE: &str = "opened under another address";
 
 /// A page as a client sees it that names this host and sends these headers.
-fn page(server: &Server, path: &str, host: &str, more: &[(&str, &str)]) -> String {
+fn page(server: &Served, path: &str, host: &str, more: &[(&str, &str)]) -> String {
     let headers: Vec<_> = [("Host", host)].iter().chain(more).copied().collect();
     let answer = server.client().send("GET", path, &headers, b"");
     assert!(answer.status < 500, "{answer:?}");
@@ -54,7 +54,7 @@ fn behind_a_trusted_proxy_its_word_counts() {
 
 #[test]
 fn a_wrong_host_behind_a_proxy_is_told_to_the_operator_and_to_nobody_else() {
-    let (_db, server, _client) = serve_https(&[("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
+    let (_db, server) = serve_process(&[HTTPS, ("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
     let own = format!("127.0.0.1:{}", server.port);
     for _ in 0..3 {
         let body = page(&server, "/login", &own, &[("X-Forwarded-For", "203.0.113.7")]);
@@ -70,7 +70,7 @@ fn a_wrong_host_behind_a_proxy_is_told_to_the_operator_and_to_nobody_else() {
 
 #[test]
 fn a_refusal_names_both_origins_to_the_person_and_to_the_operator() {
-    let (_db, server, _client) = serve_https(&[]);
+    let (_db, server) = serve_process(&[HTTPS]);
     let mut client = Client::new(&server.address, "http://id.example.com");
     let page = client.form("/login", &[("email", KIM), ("password", PASSWORD)]);
     assert_eq!(page.status, 403, "{page:?}");

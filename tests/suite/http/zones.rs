@@ -1,14 +1,14 @@
 //! Times and days are the reader's: in the zone that the browser says, else in the one that the account keeps.
 
-use super::{KIM, serve};
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb};
+use super::{KIM, serve, serve_process};
+use crate::support::{Answer, Client, PASSWORD, Served, TestDb};
 
 /// These two never have the same date: they are 25 hours apart.
 const FIRST: &str = "Pacific/Kiritimati";
 const LAST: &str = "Pacific/Pago_Pago";
 
 /// A browser whose script has said its zone.
-fn browser_in(server: &Server, zone: &str) -> Client {
+fn browser_in(server: &Served, zone: &str) -> Client {
     let mut client = server.client();
     assert!(client.get("/login").body.contains("data-zone-cookie=\""));
     client.cookies.insert("aiq_zone".to_owned(), zone.to_owned());
@@ -70,7 +70,7 @@ fn times_are_in_the_browsers_zone_and_without_a_script_in_the_accounts() {
 
 #[test]
 fn while_no_zone_is_known_a_time_says_its_own() {
-    let (db, server) = serve(&[("TZ", "UTC")]);
+    let (db, server) = serve_process(&[("TZ", "UTC")]);
     let mut client = server.client();
     client.log_in(KIM);
     age_what_pages_show(&db);

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::KIM;
 use crate::support::{
-    Client, Engine, PASSWORD, TestDb, add_user, run,
-    statements::{Here, ran_alone, seen},
+    App, Client, Engine, PASSWORD, TestDb, add_user, run,
+    statements::{ran_alone, seen},
 };
 
 #[test]
@@ -19,7 +19,7 @@ fn only_what_ends_or_turns_a_session_is_announced_with_its_transaction() {
 
 fn announce(db: &TestDb) {
     add_user(db, KIM, "owner");
-    let here = Here::serve(db, &[]);
+    let here = App::start(db, &[]);
     let announced = || seen().iter().filter(|statement| statement.contains("pg_notify")).count();
     let mut desk = here.client();
     let mut phone = here.client();

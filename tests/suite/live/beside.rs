@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{AT_ONCE, KIM, SAM, done, log_out, serve, session_id, signed_in, stream::Stream};
+use super::{AT_ONCE, KIM, SAM, done, log_out, serve_process, session_id, signed_in, stream::Stream};
 use crate::support::{Client, Engine, Server, TestDb, add_user, eventually, run};
 
 /// The sockets in a folder.
@@ -21,7 +21,7 @@ async fn listening(db: &TestDb, many: usize) {
 #[test]
 fn a_command_returns_when_the_server_beside_it_knows() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let server = serve(&db);
+        let server = serve_process(&db);
         listening(&db, 1).await;
         for _ in 0..10 {
             let stream = Stream::open(server.port, &signed_in(&server, KIM));
@@ -37,7 +37,7 @@ fn a_command_returns_when_the_server_beside_it_knows() {
 #[test]
 fn the_socket_belongs_to_its_owner_alone_and_goes_with_the_server() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let server = serve(&db);
+        let server = serve_process(&db);
         listening(&db, 1).await;
         let mode = std::fs::metadata(&sockets(&db.folder)[0]).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -50,7 +50,7 @@ fn the_socket_belongs_to_its_owner_alone_and_goes_with_the_server() {
 #[test]
 fn a_socket_that_a_killed_server_left_is_cleared_away() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let mut server = serve(&db);
+        let mut server = serve_process(&db);
         listening(&db, 1).await;
         server.kill();
         assert_eq!(sockets(&db.folder).len(), 1, "a killed server takes nothing along");
@@ -66,7 +66,7 @@ fn a_socket_that_a_killed_server_left_is_cleared_away() {
 #[test]
 fn a_server_that_hangs_holds_a_command_up_for_a_moment_only() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let server = serve(&db);
+        let server = serve_process(&db);
         listening(&db, 1).await;
         let name = sockets(&db.folder)[0].file_name().unwrap().to_string_lossy().into_owned();
         let _hangs = UnixListener::bind(db.folder.join(name.replace(".live-", ".live-hangs"))).unwrap();
@@ -81,7 +81,7 @@ fn a_server_that_hangs_holds_a_command_up_for_a_moment_only() {
 #[test]
 fn a_process_that_stands_still_holds_up_one_change_and_not_all() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let server = serve(&db);
+        let server = serve_process(&db);
         listening(&db, 1).await;
         let name = sockets(&db.folder)[0].file_name().unwrap().to_string_lossy().into_owned();
         let mut clients: Vec<Client> = (0..6).map(|_| signed_in(&server, KIM)).collect();
@@ -97,7 +97,7 @@ fn a_process_that_stands_still_holds_up_one_change_and_not_all() {
 #[test]
 fn a_socket_of_somebody_else_is_not_told_of_anything() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let server = serve(&db);
+        let server = serve_process(&db);
         listening(&db, 1).await;
         let name = sockets(&db.folder)[0].file_name().unwrap().to_string_lossy().into_owned();
         let theirs = db.folder.join(name.replace(".live-", ".live-theirs"));
@@ -117,7 +117,7 @@ fn a_socket_of_somebody_else_is_not_told_of_anything() {
 fn what_somebody_else_sends_to_the_socket_ends_nothing() {
     run(Engine::Sqlite, async |db: TestDb| {
         use std::io::{Read as _, Write as _};
-        let server = serve(&db);
+        let server = serve_process(&db);
         listening(&db, 1).await;
         let mut client = signed_in(&server, KIM);
         let account = client.get("/api/session").json()["user"]["id"].as_str().unwrap().to_owned();
@@ -146,7 +146,7 @@ fn what_somebody_else_sends_to_the_socket_ends_nothing() {
 #[test]
 fn two_servers_on_one_file_hear_of_each_others_ends() {
     run(Engine::Sqlite, async |db: TestDb| {
-        let first = serve(&db);
+        let first = serve_process(&db);
         let second = Server::start(&db, &[]);
         listening(&db, 2).await;
         let mut client = signed_in(&first, KIM);

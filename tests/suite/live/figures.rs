@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{AT_ONCE, KIM, SAM, log_out, percentile, signed_in, stream::Stream};
-use crate::support::{Client, Engine, Server, TestDb, add_user, eventually, run};
+use crate::support::{App, Client, Engine, Served, TestDb, add_user, eventually, run};
 
 /// haproxy before two nodes, in turn. Gone when dropped.
 struct Proxy {
@@ -13,7 +13,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn start(db: &TestDb, nodes: [&Server; 2]) -> Self {
+    fn start(db: &TestDb, nodes: [&Served; 2]) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
@@ -52,10 +52,10 @@ fn an_end_on_one_node_is_refused_by_the_other_at_once_and_leaves_its_page_within
         add_user(&db, KIM, "owner");
         add_user(&db, SAM, "member");
         let more = [("SESSILE_SESSIONS_PER_ACCOUNT", "0")];
-        let nodes = [Server::start(&db, &more), Server::start(&db, &more)];
+        let nodes = [App::start(&db, &more), App::start(&db, &more)];
         let proxy = Proxy::start(&db, [&nodes[0], &nodes[1]]);
         proxy.ready().await;
-        let many = if super::is_long() { 1_000 } else { 30 };
+        let many = if crate::support::is_long() { 1_000 } else { 30 };
         let (mut times, mut elsewhere) = (Vec::new(), 0);
         for n in 0..many {
             let mut client = signed_in(&nodes[n % 2], KIM);
@@ -85,7 +85,7 @@ fn an_end_on_one_node_is_refused_by_the_other_at_once_and_leaves_its_page_within
 }
 
 /// The same browser at another node.
-fn on(node: &Server, client: Client) -> Client {
+fn on(node: &Served, client: Client) -> Client {
     let mut there = node.client();
     there.cookies = client.cookies;
     there

@@ -115,7 +115,7 @@ fn writes_are_unavailable_while_the_database_is_read_only_and_work_again_afterwa
         let server = Server::start(&db, &[]);
         let mut client = server.client();
         client.log_in(KIM);
-        let name = db.url.rsplit('/').next().unwrap();
+        let name = db.url().rsplit('/').next().unwrap();
         db.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
         Psql::open(&db).cut_connections();
         for _ in 0..3 {

@@ -44,7 +44,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Server, TestDb, command};
+use crate::support::{Answer, Server, TestDb, command, is_long};
 
 /// The owner of every case.
 const KIM: &str = "kim@example.com";
@@ -136,12 +136,6 @@ fn lasting_port() -> u16 {
 fn ask_to_stop(server: &Server) {
     let asked = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().expect("kill");
     assert!(asked.success());
-}
-
-/// Whether the long version of a case is wanted.
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn is_long() -> bool {
-    std::env::var("SESSILE_TEST_LONG").is_ok()
 }
 
 fn count(db: &TestDb, what: &str) -> usize {

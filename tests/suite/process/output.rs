@@ -45,7 +45,7 @@ impl Started {
             program = Command::new("sh");
             program.args(["-c", r#"exec "$0" serve >&- 2>&-"#, env!("CARGO_BIN_EXE_sessile")]);
             program.env_clear().current_dir(&db.folder).envs(more.iter().copied());
-            program.env("DATABASE_URL", &db.url).env("SESSILE_KEY_FILE", db.key_file());
+            program.env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
         }
         program.env("SESSILE_LISTEN", format!("127.0.0.1:{port}"));
         let mut child = program.stdout(stream.stdio()).stderr(stream.stdio()).spawn().expect("the program");
@@ -204,7 +204,7 @@ fn a_log_file_at_the_limit_of_file_sizes_stops_no_request() {
     let mut program = Command::new("sh");
     // A megabyte for every file: more than the database of this case takes.
     program.args(["-c", r#"ulimit -f 2048; exec "$0" serve >> log 2>&1"#, env!("CARGO_BIN_EXE_sessile")]);
-    program.env_clear().current_dir(&db.folder).env("DATABASE_URL", &db.url).env("SESSILE_KEY_FILE", db.key_file());
+    program.env_clear().current_dir(&db.folder).env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
     program.env("SESSILE_LISTEN", format!("127.0.0.1:{port}"));
     let log = db.folder.join("log");
     std::fs::write(&log, vec![b'\n'; 1024 * 1024 - 512]).expect("a file");

@@ -69,7 +69,7 @@ async fn a_key_file_that_is_missing_is_named_and_not_made(db: TestDb) {
 
 async fn both_places_can_be_given_to_every_command(db: TestDb) {
     let key_file = db.key_file();
-    let (url, key) = (["--database-url", db.url.as_str()], ["--key-file", key_file.as_str()]);
+    let (url, key) = (["--database-url", db.url()], ["--key-file", key_file.as_str()]);
     let bare = |args: &[&str], stdin: &str| {
         let mut program = command(&db, &[("SESSILE_LOG", "off")]);
         program.env_remove("DATABASE_URL").env_remove("SESSILE_KEY_FILE").args(args);
@@ -94,8 +94,8 @@ async fn both_places_can_be_given_to_every_command(db: TestDb) {
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn a_database_without_our_tables_is_named_without_its_password() {
     let db = TestDb::new(Engine::Postgres);
-    let address = db.url.split_once('@').unwrap().1;
-    let with_password = db.url.replace("postgres@", "postgres:geheim@");
+    let address = db.url().split_once('@').unwrap().1;
+    let with_password = db.url().replace("postgres@", "postgres:geheim@");
     for args in COMMANDS {
         let ended = ask_with(&db, &[("DATABASE_URL", &with_password)], args, PASSWORD);
         ended.refused(&[address, "DATABASE_URL", "sessile migrate"]);
@@ -115,7 +115,7 @@ fn a_command_that_changes_something_says_on_a_terminal_where_it_does() {
         let line = format!("{} {words}", env!("CARGO_BIN_EXE_sessile"));
         program.args(["-qec", &line, "/dev/null"]).current_dir(&db.folder);
         program.env_clear().env("PATH", "/usr/bin:/bin").env("SESSILE_LOG", "off");
-        program.env("DATABASE_URL", &db.url).env("SESSILE_KEY_FILE", db.key_file());
+        program.env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
         to_end(program, "").stdout
     };
     let place = db.folder.join("test.sqlite3").display().to_string();
@@ -136,7 +136,7 @@ fn a_command_finds_the_server_by_the_flag_alone() {
         client.log_in(KIM);
         let other = TestDb::new(Engine::Sqlite);
         let key_file = db.key_file();
-        let args = ["session", "revoke", "--all", "--database-url", &db.url, "--key-file", &key_file];
+        let args = ["session", "revoke", "--all", "--database-url", db.url(), "--key-file", &key_file];
         assert_eq!(ask(&other, &args, "").said(), "ended 1\n");
         eventually("its end", async || client.get("/api/session").status == 401).await;
     });

@@ -25,7 +25,7 @@ fn whatever_the_umask_is_files_are_for_their_owner_alone() {
         let mut program = Command::new("sh");
         let start = ["-c", r#"umask 000; exec "$0" "$@""#, env!("CARGO_BIN_EXE_sessile")];
         program.args(start).args(args).env_clear().current_dir(&db.folder).env("SESSILE_LISTEN", "127.0.0.1:0");
-        program.env("DATABASE_URL", &db.url).env("SESSILE_KEY_FILE", db.key_file());
+        program.env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
         program
     };
     let add = ["user", "add", "--email", KIM, "--role", "owner", "--password-stdin"];

@@ -6,7 +6,7 @@ use crate::support::{Engine, Server, TestDb, add_user, eventually};
 
 /// A database of the case's own under another role, or with more in its URL.
 fn with(db: &TestDb, role: &str, query: &str) -> TestDb {
-    let (_, address) = db.url.split_once('@').unwrap();
+    let (_, address) = db.url().split_once('@').unwrap();
     TestDb::in_own_postgres(format!("postgres://{role}@{address}{query}"))
 }
 
@@ -135,7 +135,7 @@ fn another_programs_tables_are_left_alone_and_a_schema_of_its_own_is_made() {
     assert_eq!(db.sql("SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'"), "sessions");
 
     for query in ["?search_path=sessile", "?options=-c%20search_path%3Dother"] {
-        let own = TestDb::in_own_postgres(format!("{}{query}", db.url));
+        let own = TestDb::in_own_postgres(format!("{}{query}", db.url()));
         add_user(&own, KIM, "owner");
         let server = Server::start(&own, &[]);
         let mut client = server.client();

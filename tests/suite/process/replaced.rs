@@ -118,7 +118,7 @@ fn a_path_that_leads_elsewhere_is_noticed_and_the_server_is_still_found() {
         let (first, second, link) = (db.folder.join("first"), db.folder.join("second"), db.folder.join("data"));
         std::fs::create_dir(&first).unwrap();
         std::os::unix::fs::symlink(&first, &link).unwrap();
-        db.url = format!("sqlite://{}/it.sqlite3", link.display());
+        db.lead_to(format!("sqlite://{}/it.sqlite3", link.display()));
         add_user(&db, KIM, "owner");
         let server = Server::start(&db, &[]);
         let mut client = server.client();

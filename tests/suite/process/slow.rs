@@ -2,13 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sessile::{serve::run, web::limits::Limits};
+use sessile::web::limits::Limits;
 
-use super::{KIM, lasting_port};
-use crate::support::{Engine, PASSWORD, TestDb, add_user};
+use super::KIM;
+use crate::support::{App, Engine, PASSWORD, TestDb, add_user};
 
 /// More than a second: Actix looks at its clock twice a second, and takes the first head to be as late as that.
 const QUICK: Duration = Duration::from_millis(1200);
@@ -107,10 +106,9 @@ fn a_client_that_takes_no_answers_is_cut() {
     println!("a client that takes no answers was cut after {:?}", started.elapsed());
 }
 
-/// The program in a thread of the tests; it ends with them.
+/// The program in a thread of the tests.
 struct Served {
-    port: u16,
-    serving: JoinHandle<()>,
+    app: App,
     _db: TestDb,
 }
 
@@ -118,31 +116,11 @@ impl Served {
     fn start(limits: Limits) -> Self {
         let db = TestDb::new(Engine::Sqlite);
         add_user(&db, KIM, "owner");
-        let port = lasting_port();
-        let settings = db.settings(&[("SESSILE_LISTEN", &format!("127.0.0.1:{port}")), ("SESSILE_WORKERS", "1")]);
-        let serving = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(run::run_within(settings, limits)).expect("a server");
-        });
-        let served = Self { port, serving, _db: db };
-        let started = Instant::now();
-        while served
-            .ask("GET /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .is_none_or(|answer| !answer.starts_with("HTTP/1.1 200 "))
-        {
-            assert!(started.elapsed() < Duration::from_secs(30) && !served.serving.is_finished(), "it does not serve");
-            std::thread::yield_now();
-        }
-        served
-    }
-
-    fn ask(&self, request: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.write_all(request.as_bytes()).ok()?;
-        Some(rest(&mut stream))
+        Self { app: App::start_within(&db, &[("SESSILE_WORKERS", "1")], limits), _db: db }
     }
 
     fn connect(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.port)).expect("a connection")
+        TcpStream::connect(("127.0.0.1", self.app.port)).expect("a connection")
     }
 
     /// Sends the beginning of a request at once and more of it bit by bit; all that came until the end.

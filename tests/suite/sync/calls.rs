@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ALEX, KIM, changes_of, delete, own, put, result, results, revision, send, serve, signed_in, sync, texts};
 use crate::{
     live::stream::Stream,
-    support::{Engine, Server, TestDb, add_user, on_both_engines},
+    support::{App, Engine, TestDb, add_user, on_both_engines},
 };
 
 on_both_engines! {
@@ -188,7 +188,7 @@ async fn a_sync_counts_as_activity_unless_it_says_that_nobody_attends(db: TestDb
 
 async fn open_pages_hear_of_it(db: TestDb) {
     let server = serve(&db);
-    let other_node = Server::start(&db, &[]);
+    let other_node = App::start(&db, &[]);
     add_user(&db, ALEX, "member");
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     let mut alex = signed_in(&server, ALEX, "Alex's");

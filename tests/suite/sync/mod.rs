@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sessile::records::draft::{book::random_uuid, revision::Revision};
 
 use crate::{
-    centre::{ALEX, KIM, serve, signed_in},
+    centre::{ALEX, KIM, serve, serve_process, signed_in},
     support::{Answer, Client, TestDb},
 };
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{KIM, changes_of, delete, put, result, results, revision, send, serve, signed_in, sync, texts, uuid};
+use super::{
+    KIM, changes_of, delete, put, result, results, revision, send, serve_process, signed_in, sync, texts, uuid,
+};
 use crate::support::{Client, Engine, Server, TestDb, on_both_engines, sessile};
 
 on_both_engines! {
@@ -57,7 +59,7 @@ fn known(client: &mut Client, revision: &Value) -> Value {
 }
 
 async fn a_client_of_another_history_begins_anew_and_is_told_why(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let before = sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0)])["revision"].clone();
     back_up(&db);
@@ -75,7 +77,7 @@ async fn a_client_of_another_history_begins_anew_and_is_told_why(db: TestDb) {
 }
 
 async fn versions_of_two_histories_never_meet(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     assert_eq!(version(&result(&mut phone, &put("one", "first", 0))), 1);
     back_up(&db);
@@ -101,7 +103,7 @@ async fn versions_of_two_histories_never_meet(db: TestDb) {
 }
 
 async fn whoever_has_seen_more_than_there_is_proves_the_loss(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0)]);
     back_up(&db);
@@ -123,7 +125,7 @@ async fn whoever_has_seen_more_than_there_is_proves_the_loss(db: TestDb) {
 }
 
 async fn a_made_up_revision_proves_nothing(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0)]);
     let history = db.sql("SELECT history FROM instance");
@@ -137,7 +139,7 @@ async fn a_made_up_revision_proves_nothing(db: TestDb) {
 }
 
 async fn texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let begun = [put("same", "a", 0), put("behind", "b", 0), put("gone", "c", 0), put("lost", "d", 0)];
     results(&mut phone, &begun);
@@ -165,7 +167,7 @@ async fn texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not(db: 
 }
 
 async fn texts_come_back_as_conflicts_where_the_draft_went_on(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     results(&mut phone, &[put("one", "a", 0), put("two", "b", 0)]);
     back_up(&db);
@@ -180,7 +182,7 @@ async fn texts_come_back_as_conflicts_where_the_draft_went_on(db: TestDb) {
 }
 
 async fn the_start_notices_that_the_database_is_elsewhere(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let seen = sync(&mut phone, &[put("one", "a", 0)])["revision"].clone();
     drop(server);
@@ -208,7 +210,7 @@ async fn the_start_notices_a_backup_that_was_copied_over_the_file(db: TestDb) {
         return;
     }
     let file = db.folder.join("test.sqlite3");
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let begun = version(&result(&mut phone, &put("one", "begun", 0)));
     let cookies = phone.cookies.clone();
@@ -237,7 +239,7 @@ async fn the_start_notices_a_backup_that_was_copied_over_the_file(db: TestDb) {
 }
 
 async fn restored_ends_all_sessions_and_links_that_create_an_owner(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     db.sql("INSERT INTO setup_links (secret_hash, expires_at) SELECT secret_hash, INSTANT(3600) FROM sessions LIMIT 1");
     let before = db.sql("SELECT history FROM instance");
@@ -255,7 +257,7 @@ async fn a_promoted_server_begins_a_new_history_with_the_first_change(db: TestDb
     if db.engine == Engine::Sqlite {
         return;
     }
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let seen = sync(&mut phone, &[put("one", "a", 0)])["revision"].clone();
     assert_eq!(db.sql("SELECT timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM instance"), "t");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{KIM, assert_rejected, changes_of, delete, put, result, results, revision, send, signed_in, sync, texts};
-use crate::support::{Answer, Client, Server, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again,
@@ -24,9 +24,9 @@ fn crabs(many: usize) -> String {
     "\u{1F980}".repeat(many)
 }
 
-fn serve(db: &TestDb, room: &str) -> Server {
+fn serve(db: &TestDb, room: &str) -> App {
     add_user(db, KIM, "owner");
-    Server::start(db, &[("SESSILE_DRAFTS_MAX", room)])
+    App::start(db, &[("SESSILE_DRAFTS_MAX", room)])
 }
 
 fn held(db: &TestDb) -> usize {
@@ -79,7 +79,7 @@ async fn an_account_with_too_much_may_still_shorten_choose_and_delete(db: TestDb
     sync(&mut phone, &many);
     let copy = result(&mut phone, &put("d0", &crabs(6_000), 7))["draft"]["id"].as_str().expect("an id").to_owned();
     drop(server);
-    let server = Server::start(&db, &[("SESSILE_DRAFTS_MAX", "1KiB")]);
+    let server = App::start(&db, &[("SESSILE_DRAFTS_MAX", "1KiB")]);
     let mut phone = signed_in(&server, KIM, "Phone");
     assert_rejected(&result(&mut phone, &put("d1", &crabs(5_001), 1)), "quota");
     assert_rejected(&result(&mut phone, &put("another", "x", 0)), "quota");
@@ -101,7 +101,7 @@ async fn an_account_with_too_much_may_still_shorten_choose_and_delete(db: TestDb
 
 async fn puts_at_once_come_to_no_more_than_the_room(db: TestDb) {
     let server = serve(&db, "100KiB");
-    let other_node = Server::start(&db, &[("SESSILE_DRAFTS_MAX", "100KiB")]);
+    let other_node = App::start(&db, &[("SESSILE_DRAFTS_MAX", "100KiB")]);
     let clients: Vec<Client> =
         [&server, &other_node, &server, &other_node].map(|one| signed_in(one, KIM, "Phone")).into();
     let applied: usize = std::thread::scope(|scope| {
