@@ -109,18 +109,18 @@ async fn former_browsers_that_nobody_answered_for_share_their_tries(db: TestDb) 
 }
 
 async fn a_forgotten_browser_has_no_count_of_its_own_after_a_new_password(db: TestDb) {
-    let server = serve(&db);
-    let mut own = known_browser(&server, KIM);
-    db.sql("UPDATE devices SET forgotten_at = INSTANT(-1), proved_at = NULL");
-    guess(&db, &server, KIM, FREE);
-    wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
+    assert_has_no_count_of_its_own_after(&db, "UPDATE devices SET forgotten_at = INSTANT(-1), proved_at = NULL");
 }
 
 async fn a_forgotten_device_has_no_count_of_its_own(db: TestDb) {
-    let server = serve(&db);
+    assert_has_no_count_of_its_own_after(&db, "DELETE FROM devices");
+}
+
+fn assert_has_no_count_of_its_own_after(db: &TestDb, statement: &str) {
+    let server = serve(db);
     let mut own = known_browser(&server, KIM);
-    db.sql("DELETE FROM devices");
-    guess(&db, &server, KIM, FREE);
+    db.sql(statement);
+    guess(db, &server, KIM, FREE);
     wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
 }
 

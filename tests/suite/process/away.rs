@@ -40,10 +40,7 @@ fn a_node_whose_database_is_away_comes_up_and_recovers_by_itself() {
 fn a_database_that_goes_away_is_no_logout_and_the_same_cookie_works_when_it_is_back() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
-        add_user(&db, KIM, "owner");
-        let server = Server::start(&db, &[]);
-        let mut client = server.client();
-        client.log_in(KIM);
+        let (_server, mut client) = signed_in(&db);
         for _ in 0..2 {
             let jar = client.cookies.clone();
             let csrf = client.form_token("/dashboard");
@@ -63,6 +60,15 @@ fn a_database_that_goes_away_is_no_logout_and_the_same_cookie_works_when_it_is_b
     });
 }
 
+/// A served program with an owner who is signed in.
+fn signed_in(db: &TestDb) -> (Server, Client) {
+    add_user(db, KIM, "owner");
+    let server = Server::start(db, &[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    (server, client)
+}
+
 fn assert_every_answer_is_unavailable(client: &mut Client, csrf: &str) {
     for page in ["/api/session", "/api/session/data", "/dashboard", "/", "/login"] {
         assert_unavailable(&client.get(page));
@@ -78,10 +84,7 @@ fn assert_every_answer_is_unavailable(client: &mut Client, csrf: &str) {
 fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
-        add_user(&db, KIM, "owner");
-        let server = Server::start(&db, &[]);
-        let mut client = server.client();
-        client.log_in(KIM);
+        let (_server, mut client) = signed_in(&db);
         let csrf = client.form_token("/drafts?draft=new");
         let operation = "0195c0de-0000-4000-8000-000000000001";
         let draft = [
@@ -111,10 +114,7 @@ fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn writes_are_unavailable_while_the_database_is_read_only_and_work_again_afterwards() {
     run(Engine::Postgres, async |db: TestDb| {
-        add_user(&db, KIM, "owner");
-        let server = Server::start(&db, &[]);
-        let mut client = server.client();
-        client.log_in(KIM);
+        let (server, mut client) = signed_in(&db);
         let name = db.url().rsplit('/').next().unwrap();
         db.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
         Psql::open(&db).cut_connections();

@@ -1,4 +1,5 @@
-//! Whatever anybody sends: tables of odd cookies, headers, bodies, methods, addresses and framing, tried on every address.
+//! Whatever anybody sends: tables of odd cookies, headers, bodies, methods, addresses and framing. Each row goes to a few of the
+//! addresses, which take turns, and to all of them in the long version.
 //!
 //! Each row is asked through [`Target::ask`], which judges what holds of every answer: it comes, it is no failure of ours, it
 //! carries the contract's headers if the application made it, and it touches no session cookie. [`Target::must_be_unharmed`] ends
