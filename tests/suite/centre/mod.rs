@@ -3,17 +3,17 @@
 
 mod activity;
 mod api;
-mod arrivals;
-mod cleared;
-mod confirmed;
-mod endings;
-mod explained;
-mod figures;
-mod limit;
-mod others;
+mod devices_forgotten;
+mod end_reasons_shown;
+mod ending_by_form;
+mod new_devices;
+mod other_accounts;
 mod page;
-mod plans;
-mod told;
+mod page_times;
+mod query_plans;
+mod recent_passwords;
+mod session_limit;
+mod statements_by_account;
 
 use serde_json::{Value, json};
 

@@ -1,14 +1,14 @@
 //! Guessing passwords: how often it may be tried, by whom it is counted, and that nobody else is locked out by it. Served
 //! programs on both engines; time is made to pass by aging the counts.
 
-mod addresses;
-mod alike;
+mod account_counts;
+mod address_counts;
 mod browsers;
-mod counts;
-mod everywhere;
+mod every_password_field;
 mod flood;
 mod new_accounts;
 mod races;
+mod unknown_accounts;
 
 use serde_json::json;
 

@@ -180,7 +180,7 @@ fn an_owner_made_by_the_command_uses_the_link_up() {
 }
 
 #[test]
-fn the_secret_of_the_link_is_not_repeated_where_a_page_names_its_right_address() {
+fn the_notice_of_the_right_address_hides_the_link_secret() {
     let (_db, server, token) = unowned();
     let page = server.client().send("GET", &format!("/setup?token={token}"), &[("Host", "other.example")], b"");
     assert!(page.body.contains(&format!("href=\"http://localhost:{}/\"", server.port)), "{page:?}");

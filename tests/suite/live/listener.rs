@@ -14,7 +14,7 @@ fn kill_listeners(db: &TestDb) -> usize {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn every_stream_is_told_in_the_end_while_the_connection_that_listens_is_killed_again_and_again() {
+fn streams_survive_a_listener_killed_again_and_again() {
     run(Engine::Postgres, async |db: TestDb| {
         let first = serve(&db);
         let second = App::start(&db, &[]);

@@ -3,13 +3,13 @@
 
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
-mod announced;
-mod beside;
-mod figures;
+mod announcements;
+mod commands_beside_server;
 mod hub;
 mod listener;
 pub mod stream;
 mod streams;
+mod time_to_be_told;
 
 use std::time::Duration;
 

@@ -77,7 +77,7 @@ fn through(db: &TestDb, pooler: &Pooler) -> TestDb {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn all_works_behind_pgbouncer_in_session_mode_and_nothing_is_left_to_the_next_client() {
+fn pgbouncer_in_session_mode_works() {
     actix_web::rt::System::new().block_on(async {
         let db = TestDb::new(Engine::Postgres);
         add_user(&db, KIM, "owner");
@@ -106,7 +106,7 @@ fn all_works_behind_pgbouncer_in_session_mode_and_nothing_is_left_to_the_next_cl
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_pooler_that_keeps_no_sessions_is_refused_by_name_and_nothing_is_set_in_it() {
+fn a_transaction_pooler_is_refused_by_name() {
     actix_web::rt::System::new().block_on(async {
         let db = TestDb::new(Engine::Postgres);
         add_user(&db, KIM, "owner");

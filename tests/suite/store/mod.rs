@@ -1,12 +1,12 @@
 //! The session store's contract: the same cases on both engines.
 
-mod acting;
 mod clock_set_back;
 mod endings;
 mod keys;
 mod lost_answers;
 mod races;
 mod touches;
+mod writes_of_a_session;
 
 use std::rc::Rc;
 

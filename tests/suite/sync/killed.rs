@@ -12,7 +12,7 @@ use crate::support::{Server, TestDb, on_both_engines};
 on_both_engines! {
     six_senders_of_one_queue_have_one_effect,
     whoever_knows_a_revision_has_missed_nothing_before_it,
-    a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again,
+    a_sync_cut_off_by_kill_9_is_whole_or_absent,
 }
 
 async fn six_senders_of_one_queue_have_one_effect(db: TestDb) {
@@ -37,7 +37,7 @@ async fn six_senders_of_one_queue_have_one_effect(db: TestDb) {
     assert_eq!(changes_of(&phone.get("/api/drafts").json()["revision"]), 42);
 }
 
-async fn a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again(db: TestDb) {
+async fn a_sync_cut_off_by_kill_9_is_whole_or_absent(db: TestDb) {
     let mut server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let (mut whole, mut nothing) = (0, 0);

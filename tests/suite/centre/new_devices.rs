@@ -9,10 +9,10 @@ on_both_engines! {
     every_page_of_the_other_devices_asks_about_a_new_one_until_one_answers,
     a_device_cannot_answer_for_itself,
     new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_in,
-    new_devices_do_not_answer_for_one_another_while_no_known_one_is_signed_in_either,
+    new_devices_never_answer_for_one_another,
     a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question,
     a_new_device_that_forgets_a_known_one_does_not_make_it_unknown,
-    a_known_device_that_forgets_itself_leaves_nobody_who_may_answer_for_an_accomplice,
+    a_forgotten_device_leaves_nobody_to_answer_for_it,
     the_last_known_device_that_forgets_itself_is_the_known_one_still,
     what_a_newcomer_calls_itself_stands_behind_what_its_browser_is,
     a_new_password_that_signs_out_all_others_makes_the_device_in_use_known,
@@ -80,7 +80,7 @@ async fn new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_i
     );
 }
 
-async fn new_devices_do_not_answer_for_one_another_while_no_known_one_is_signed_in_either(db: TestDb) {
+async fn new_devices_never_answer_for_one_another(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -139,7 +139,7 @@ async fn a_new_device_that_forgets_a_known_one_does_not_make_it_unknown(db: Test
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
 }
 
-async fn a_known_device_that_forgets_itself_leaves_nobody_who_may_answer_for_an_accomplice(db: TestDb) {
+async fn a_forgotten_device_leaves_nobody_to_answer_for_it(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");

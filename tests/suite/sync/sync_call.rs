@@ -19,7 +19,7 @@ on_both_engines! {
     a_session_that_has_ended_applies_nothing,
     device_facts_are_recorded,
     what_is_done_counts_more_than_what_the_device_says,
-    after_its_own_logout_the_answer_shows_a_session_that_is_not_the_current_one,
+    a_session_that_logs_itself_out_is_not_current,
     a_call_of_exactly_256_kib_is_taken,
     a_call_that_fails_halfway_leaves_nothing,
     a_sync_counts_as_activity_unless_it_says_that_nobody_attends,
@@ -221,7 +221,7 @@ async fn what_is_done_counts_more_than_what_the_device_says(db: TestDb) {
     assert_eq!(own(&mut phone, "deviceName"), "As I say");
 }
 
-async fn after_its_own_logout_the_answer_shows_a_session_that_is_not_the_current_one(db: TestDb) {
+async fn a_session_that_logs_itself_out_is_not_current(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let id = own(&mut phone, "id");

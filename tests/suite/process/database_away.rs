@@ -37,7 +37,7 @@ fn a_node_whose_database_is_away_comes_up_and_recovers_by_itself() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_database_that_goes_away_is_no_logout_and_the_same_cookie_works_when_it_is_back() {
+fn an_outage_of_the_database_is_no_logout() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         let (_server, mut client) = signed_in(&db);
@@ -112,7 +112,7 @@ fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
 /// As after a failover, when the old primary has become a standby.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn writes_are_unavailable_while_the_database_is_read_only_and_work_again_afterwards() {
+fn a_read_only_database_makes_writes_unavailable() {
     run(Engine::Postgres, async |db: TestDb| {
         let (server, mut client) = signed_in(&db);
         let name = db.url().rsplit('/').next().unwrap();
@@ -188,7 +188,7 @@ fn read_at_once(clients: &mut [Client], server: &Server) {
 /// The key file of a node that could not ask the database whether one is needed.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_missing_key_file_stops_the_node_when_the_database_is_back_and_leaves_none_behind() {
+fn a_missing_key_file_stops_a_node_and_none_is_left_behind() {
     let (cluster, db) = Cluster::start();
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[]);

@@ -39,7 +39,7 @@ fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
 /// Nothing ends a statement on the other side then, so that the deadline of our own must.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn requests_end_in_time_while_the_database_stands_still_and_work_again_afterwards() {
+fn requests_end_in_time_while_the_database_hangs() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         add_user(&db, KIM, "owner");
@@ -98,7 +98,7 @@ fn a_node_comes_up_beside_a_database_that_says_nothing() {
 }
 
 #[test]
-fn another_writer_of_the_file_makes_writes_unavailable_in_time_and_leaves_reads_alone() {
+fn another_writer_makes_writes_unavailable_not_reads() {
     run(Engine::Sqlite, async |db: TestDb| {
         use diesel::{Connection as _, connection::SimpleConnection as _};
         add_user(&db, KIM, "owner");

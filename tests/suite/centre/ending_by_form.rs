@@ -9,7 +9,7 @@ use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
 
 on_both_engines! {
     what_is_asked_within_ten_minutes_of_a_password_happens_at_once,
-    what_reaches_further_than_one_sign_in_is_asked_however_lately_the_password_was_given,
+    ending_several_sign_ins_always_asks_for_confirmation,
     what_is_asked_later_happens_with_the_password,
     a_wrong_password_ends_nothing_and_keeps_what_was_asked,
     what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password,
@@ -49,7 +49,7 @@ async fn what_is_asked_within_ten_minutes_of_a_password_happens_at_once(db: Test
     assert!(desk.get("/devices?done=forgotten").body.contains("signed out and forgotten"));
 }
 
-async fn what_reaches_further_than_one_sign_in_is_asked_however_lately_the_password_was_given(db: TestDb) {
+async fn ending_several_sign_ins_always_asks_for_confirmation(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

@@ -109,7 +109,7 @@ fn a_database_that_cannot_hold_every_text_or_takes_no_writes_is_refused() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn whatever_has_the_name_of_a_table_of_ours_is_refused_before_anything_is_made() {
+fn a_foreign_table_of_our_name_stops_the_migration() {
     for other in [
         "CREATE SEQUENCE sessions",
         "CREATE TYPE sessions AS ENUM ('a')",

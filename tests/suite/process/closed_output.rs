@@ -155,7 +155,7 @@ fn the_last_lines_before_the_end_are_written() {
 }
 
 #[test]
-fn a_command_whose_reader_has_gone_ends_quietly_and_one_whose_disk_is_full_says_so() {
+fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let add = |stream: Stream, email: &str| {

@@ -16,9 +16,9 @@ use sessile::{
 };
 
 use super::{
-    ALEX, KIM, device_id,
-    explained::{NARROW, WIDE, check, nothing_of_a_device_is_sorted, seed},
-    form, leads_to, others, session_id,
+    ALEX, KIM, device_id, form, leads_to, other_accounts,
+    query_plans::{NARROW, WIDE, check, nothing_of_a_device_is_sorted, seed},
+    session_id,
 };
 use crate::{
     live::stream::Stream,
@@ -52,7 +52,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.name_and_answer();
     people.write();
     people.end();
-    let routes: BTreeSet<&str> = others::ROUTES.iter().map(|(route, _)| *route).collect();
+    let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
     assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not asked for");
     let asked = seen();

@@ -47,7 +47,7 @@ impl Drop for Proxy {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn an_end_on_one_node_is_refused_by_the_other_at_once_and_leaves_its_page_within_a_second() {
+fn an_end_on_one_node_reaches_the_other_at_once() {
     run(Engine::Postgres, async |db: TestDb| {
         add_user(&db, KIM, "owner");
         add_user(&db, SAM, "member");

@@ -7,7 +7,7 @@ use crate::support::{App, Client, PASSWORD, Served, TestDb, on_both_engines};
 on_both_engines! {
     the_login_page_says_how_long_to_wait_and_keeps_the_address,
     the_confirmation_counts,
-    strangers_keep_no_session_from_giving_its_password_that_has_lost_its_device_cookie,
+    strangers_do_not_lock_out_a_session_without_device_cookie,
     the_present_password_counts,
     signups_for_addresses_that_are_taken_count,
 }
@@ -51,7 +51,7 @@ async fn the_confirmation_counts(db: TestDb) {
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
 }
 
-async fn strangers_keep_no_session_from_giving_its_password_that_has_lost_its_device_cookie(db: TestDb) {
+async fn strangers_do_not_lock_out_a_session_without_device_cookie(db: TestDb) {
     let server = serve(&db);
     let mut client = without_secret(&server);
     guess(&db, &server, KIM, FREE);

@@ -9,7 +9,7 @@ on_both_engines! {
     a_password_that_was_given_before_it_changed_confirms_nothing,
     a_confirmation_from_the_future_confirms_nothing,
     a_confirmation_that_is_sent_twice_says_both_times_that_it_worked,
-    a_form_that_is_sent_again_after_the_confirmation_goes_on_to_where_that_leads,
+    a_form_sent_again_after_confirmation_goes_on,
     a_name_in_a_form_that_was_open_for_a_while_is_not_lost,
     a_body_that_makes_no_sense_ends_nothing,
     whoever_ends_their_own_session_reads_that_it_was_here,
@@ -81,7 +81,7 @@ async fn a_confirmation_that_is_sent_twice_says_both_times_that_it_worked(db: Te
     leads_to(&late.form("/confirm", &elsewhere), "/login?next=%2Fdashboard");
 }
 
-async fn a_form_that_is_sent_again_after_the_confirmation_goes_on_to_where_that_leads(db: TestDb) {
+async fn a_form_sent_again_after_confirmation_goes_on(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let phone = format!("session:{}", session_id(&mut signed_in(&server, KIM, "Phone")));
