@@ -5,6 +5,9 @@ import { tour } from '../lib/tour.mjs';
 
 test.use({ fresh: true });
 
+/** A look at every page takes its time on a machine that is busy with something else. */
+const LONG = 900_000;
+
 /** In light and dark, on a page whose colours change at once. */
 async function expectAccessible(page, name) {
   for (const colorScheme of ['light', 'dark']) {
@@ -17,7 +20,7 @@ async function expectAccessible(page, name) {
 }
 
 test('every page is accessible on a desktop, and nothing moves for who asked for less motion', async ({ visitor, server, elsewhere, watch }) => {
-  test.slow();
+  test.setTimeout(LONG);
   const page = await visitor({ viewport: desktop, reducedMotion: 'reduce' });
   await tour({ page, server, elsewhere, watch }, async (name) => {
     await expectStill(page, name);
@@ -26,7 +29,7 @@ test('every page is accessible on a desktop, and nothing moves for who asked for
 });
 
 test('every page is accessible on a phone, and none is wider than 360 px', async ({ visitor, server, elsewhere, watch }) => {
-  test.slow();
+  test.setTimeout(LONG);
   const page = await visitor({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
   await tour({ page, server, elsewhere, watch }, async (name) => {
     const { wide, has } = await page.evaluate(() => ({
