@@ -29,23 +29,34 @@ use crate::{
     web::limits::Limits,
 };
 
-/// Serves.
+/// What a server has of whoever runs it.
+pub struct Host {
+    /// Says when to stop.
+    pub signals: Signals,
+    /// Takes the lines for standard output.
+    pub announce: Box<dyn Fn(&str)>,
+}
+
+/// Serves as a process of its own.
 ///
 /// # Errors
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
-    run_within(settings, Limits::default()).await
+    let signals = Signals::listen()?;
+    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
+    let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
+    // The service does not depend on anybody's reading these lines.
+    let announce = Box::new(|line: &str| output::stdout().send(format!("{line}\n").into_bytes()));
+    run_on(settings, Limits::default(), Host { signals, announce }).await
 }
 
-/// Serves within other limits than the usual ones.
+/// Serves until the host says to stop, within limits that tests shorten.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
-    let mut signals = Signals::listen()?;
+pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()> {
+    let Host { mut signals, announce } = host;
     let mut hangup = hear(SignalKind::hangup())?;
-    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
-    let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     Inspection::check_servers(&settings).await?;
     let mut outage = Outage::new("opening the database");
@@ -60,7 +71,11 @@ pub async fn run_within(settings: Settings, limits: Limits) -> Result<()> {
     announce(&format!("sessile: listening on {}", listening_at(&parts, &settings, bound.address)));
     let anchors = Anchors::new(parts.sessions.db.clone(), parts.site.keys.trail().clone());
     let result = {
-        let mut looking_after = pin!(look_after(&parts, opened, outage, &settings, &anchors));
+        let mut looking_after = pin!(async {
+            open_at_last(&parts, &settings, (opened, outage), &*announce).await?;
+            jobs::run(&parts, &settings, &anchors).await;
+            Ok(())
+        });
         tokio::select! {
             ended = &mut looking_after => ended,
             ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
@@ -87,13 +102,12 @@ fn bind(settings: &Settings) -> Result<(TcpListener, Bound)> {
     Ok((listener, Bound { address, connections: listener::most_connections() }))
 }
 
-/// Opens the doors if the start could not, and then does the background jobs until it is dropped.
-async fn look_after(
+/// Opens the doors if the start could not.
+async fn open_at_last(
     parts: &Parts,
-    opened: Option<SetupLink>,
-    mut outage: Outage,
     settings: &Settings,
-    anchors: &Anchors,
+    (opened, mut outage): (Option<SetupLink>, Outage),
+    announce: &dyn Fn(&str),
 ) -> Result<()> {
     let link = match opened {
         Some(link) => link,
@@ -106,7 +120,6 @@ async fn look_after(
         output::stderr().flush();
         announce(&welcome(&link));
     }
-    jobs::run(parts, settings, anchors).await;
     Ok(())
 }
 
@@ -140,11 +153,6 @@ fn welcome(link: &str) -> String {
     }
     let bar = "─".repeat(line.chars().count() + 2);
     format!("╭{bar}╮\n│ {line} │\n╰{bar}╯")
-}
-
-/// A line on stdout. The service does not depend on anybody's reading it.
-fn announce(line: &str) {
-    output::stdout().send(format!("{line}\n").into_bytes());
 }
 
 /// SIGHUP: the files of the certificate are read again. Without any there is nothing to do.

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use actix_web::{dev::ServerHandle, rt};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::UnboundedReceiver,
+};
 
 use crate::{
     base::error::{Error, Result},
@@ -26,27 +29,40 @@ pub enum Asked {
     AtTerminal,
 }
 
-/// SIGTERM and SIGINT.
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// Where it is heard that the program is to stop.
+pub enum Signals {
+    /// SIGTERM and SIGINT.
+    OfProcess {
+        /// SIGTERM.
+        terminate: Signal,
+        /// SIGINT.
+        interrupt: Signal,
+    },
+    /// What another thread of the process says.
+    OfThread(UnboundedReceiver<Asked>),
 }
 
 impl Signals {
-    /// Heard from now on.
+    /// Those of the process, heard from now on.
     ///
     /// # Errors
     /// When the operating system refuses.
     pub fn listen() -> Result<Self> {
         let hear = |kind| signal(kind).map_err(|error| Error::Internal(error.into()));
-        Ok(Self { terminate: hear(SignalKind::terminate())?, interrupt: hear(SignalKind::interrupt())? })
+        Ok(Self::OfProcess { terminate: hear(SignalKind::terminate())?, interrupt: hear(SignalKind::interrupt())? })
     }
 
     /// The next of them.
     pub async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::BySupervisor,
-            _ = self.interrupt.recv() => Asked::AtTerminal,
+        match self {
+            Self::OfProcess { terminate, interrupt } => tokio::select! {
+                _ = terminate.recv() => Asked::BySupervisor,
+                _ = interrupt.recv() => Asked::AtTerminal,
+            },
+            Self::OfThread(said) => match said.recv().await {
+                Some(asked) => asked,
+                None => std::future::pending().await,
+            },
         }
     }
 }

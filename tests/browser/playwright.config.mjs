@@ -3,13 +3,8 @@ import { shellOptions } from './lib/browser.mjs';
 
 const projects = [{ name: 'sqlite', use: { engine: 'sqlite' }, testIgnore: /postgres\.spec/ }];
 if (process.env.SESSILE_TEST_POSTGRES) {
-  // The pages are the same on both engines; setting up, signing in and out and hearing of ends is walked on each.
-  projects.push({
-    name: 'postgres',
-    use: { engine: 'postgres' },
-    testMatch: /(restart|live|postgres)\.spec/,
-    grepInvert: /another origin|another address|keyboard|keeps pages in memory|closing the browser/,
-  });
+  // The pages are the same on both engines, and what they ask for is tested on each by the suites in Rust.
+  projects.push({ name: 'postgres', use: { engine: 'postgres', fresh: true }, testMatch: /postgres\.spec/ });
 }
 
 export default defineConfig({

@@ -19,8 +19,8 @@ export const test = base.extend({
     await front.close();
   },
 
-  server: async ({ front }, use, info) => {
-    const server = await Server.create('sqlite', front.origin);
+  server: async ({ front, fresh, template }, use, info) => {
+    const server = await Server.create('sqlite', front.origin, fresh ? null : template);
     front.leadTo(server);
     await use(server);
     await server.destroy();

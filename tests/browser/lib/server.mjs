@@ -3,7 +3,7 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,18 +19,33 @@ const SETUP_LINK = /^sessile: create the owner at (http\S+)$/m;
 export class Server {
   port = 0;
   setupLink = null;
+  hasOwner = false;
   log = '';
 
+  /** Creates an installation whose owner is `owner`, and returns its folder, which `create` copies. */
+  static async template(owner) {
+    const server = new Server();
+    server.folder = await mkdtemp(join(tmpdir(), 'sessile-template-'));
+    const adding = server.command('user', 'add', '--email', owner.email, '--name', owner.name, '--role', 'owner', '--password-stdin');
+    adding.child.stdin.end(owner.password);
+    await adding;
+    return server.folder;
+  }
+
   /**
-   * Starts a new, empty installation on `sqlite` or `postgres` and waits until it answers. `publicUrl` is its public
-   * address, if it differs.
+   * Starts a new installation on `sqlite` or `postgres` and waits until it answers. `publicUrl` is its public address, if
+   * it differs. The installation is empty, or on SQLite a copy of the folder `template`.
    */
-  static async create(engine = 'sqlite', publicUrl = null) {
+  static async create(engine = 'sqlite', publicUrl = null, template = null) {
     const server = new Server();
     server.publicUrl = publicUrl;
     server.folder = await mkdtemp(join(tmpdir(), 'sessile-browser-'));
     try {
       if (engine === 'postgres') await server.#createDatabase();
+      else if (template) {
+        await cp(template, server.folder, { recursive: true });
+        server.hasOwner = true;
+      }
       await server.start();
     } catch (error) {
       await server.destroy();
@@ -62,7 +77,7 @@ export class Server {
       if (listening) this.port = Number(listening[1]);
       const link = SETUP_LINK.exec(stdout);
       if (link) this.setupLink = link[1];
-      return listening && (link || !first) && this.#answers();
+      return listening && (link || this.hasOwner || !first) && this.#answers();
     });
   }
 
@@ -79,9 +94,9 @@ export class Server {
   }
 
   /** Runs a command of the program with the server's settings, as its operator would. */
-  async command(...args) {
-    const { stdout } = await run(binary, args, { cwd: this.folder, env: this.#environment() });
-    return stdout;
+  command(...args) {
+    const running = run(binary, args, { cwd: this.folder, env: this.#environment() });
+    return Object.assign(running.then(({ stdout }) => stdout), { child: running.child });
   }
 
   async #answers() {

@@ -1,6 +1,7 @@
 // `test` with the fixtures of every test: a server of its own and watched browsers. Also the steps that many tests
 // share.
 
+import { rm } from 'node:fs/promises';
 import { test as base, expect } from '@playwright/test';
 import { Server, otherSite } from './server.mjs';
 import { Watch } from './watch.mjs';
@@ -12,8 +13,18 @@ export const owner = { email: 'keeper@example.test', name: 'Marlow Keeper', pass
 export const test = base.extend({
   engine: ['sqlite', { option: true }],
 
-  server: async ({ engine }, use, info) => {
-    const server = await Server.create(engine);
+  /** Whether the installation has no owner yet. */
+  fresh: [false, { option: true }],
+
+  /** Made once, and copied for each case. */
+  template: [async ({}, use) => {
+    const folder = await Server.template(owner);
+    await use(folder);
+    await rm(folder, { recursive: true, force: true });
+  }, { scope: 'worker' }],
+
+  server: async ({ engine, fresh, template }, use, info) => {
+    const server = await Server.create(engine, null, fresh ? null : template);
     await use(server);
     const ended = await server.destroy();
     if (info.status !== info.expectedStatus) await info.attach('server log', { body: server.log });
@@ -59,8 +70,14 @@ export const password = (page) => page.getByLabel(/password/i).and(page.locator(
 export const signInButton = (page) => page.getByRole('main').getByRole('button', { name: 'Sign in' });
 export const signOutButton = (page) => page.getByRole('banner').getByRole('button', { name: 'Sign out' });
 
-/** Creates the owner with the one-time link; ends signed in on the dashboard. */
+/** Signs the owner in and opens the dashboard: through the API if there is an owner, else with the one-time link. */
 export async function createOwner(page, server) {
+  if (server.hasOwner) {
+    const sent = { headers: { Origin: server.origin }, data: { email: owner.email, password: owner.password } };
+    expect((await page.request.post('/api/establish-session', sent)).status()).toBe(200);
+    await page.goto('/dashboard');
+    return expectDashboard(page);
+  }
   await page.goto(server.setupLink);
   await email(page).fill(owner.email);
   await page.getByLabel(/name/i).and(page.locator('input[name=name]')).fill(owner.name);
@@ -156,4 +173,15 @@ export async function makeDrafts(page, server) {
   ];
   const answer = await page.request.post('/api/session/sync', { headers: { Origin: server.origin }, data: { operations } });
   expect(answer.status()).toBe(200);
+}
+
+/** Holds every request for `pattern` back until the answer is called. Only where no worker is. */
+export async function hold(page, pattern) {
+  let release;
+  const released = new Promise((done) => { release = done; });
+  await page.route(pattern, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return release;
 }

@@ -1,6 +1,6 @@
 // Drafts in two real browsers of one account: written, gone on with, changed in both at once; with scripts and without.
 
-import { createOwner, expect, signIn, test } from '../lib/test.mjs';
+import { createOwner, expect, hold, signIn, test } from '../lib/test.mjs';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
 
@@ -44,19 +44,11 @@ const remove = (draftId, baseVersion) => ({ kind: 'draft.delete', draftId, baseV
 /** What the server has. */
 const stored = async (page) => (await (await page.request.get('/api/drafts')).json()).drafts.map(({ text }) => text).sort();
 
+/** While it is held back the page works by forms. */
+const SCRIPT = '**/static/js/drafts.*.js';
+
 /** A worker would answer for the network, from its cache. */
 const noWorker = { serviceWorkers: 'block' };
-
-/** Holds the drafts' script back until the answer is called: the page works by forms. Only where no worker is. */
-async function hold(page) {
-  let release;
-  const held = new Promise((done) => { release = done; });
-  await page.route('**/static/js/drafts.*.js', async (route) => {
-    await held;
-    await route.continue();
-  });
-  return release;
-}
 
 function allowOffline(watch) {
   for (const path of ['/api/session/sync', '/api/events', '/api/session', '/api/devices', '/readyz', '/drafts']) watch.allowFailures(path);
@@ -181,7 +173,7 @@ test('a draft that was deleted while its page was on the way does not come back'
   await open(page);
   const id = await write(page, 'Deleted meanwhile');
   const tab = await page.context().newPage();
-  const release = await hold(tab);
+  const release = await hold(tab, SCRIPT);
   await tab.goto(`/drafts?draft=${id}`, { waitUntil: 'commit' });
   await expect(field(tab)).toHaveValue('Deleted meanwhile');
   await page.getByRole('button', { name: 'Delete' }).click();
@@ -195,7 +187,7 @@ test('a draft that was deleted while its page was on the way does not come back'
 test('what is typed before the script is there is written on what it was typed on', async ({ visitor, server }) => {
   const { page, other } = await both(visitor, server, noWorker);
   await operate(page, server, put('tide', 'Begun', 0));
-  const release = await hold(other);
+  const release = await hold(other, SCRIPT);
   await other.goto('/drafts?draft=tide', { waitUntil: 'commit' });
   await field(other).fill('Begun, typed early');
   await operate(page, server, put('tide', 'Begun, from elsewhere', 1));
@@ -207,7 +199,7 @@ test('what is typed before the script is there is written on what it was typed o
 test('what is typed before the script is there outlives a deletion elsewhere', async ({ visitor, server }) => {
   const { page, other } = await both(visitor, server, noWorker);
   await operate(page, server, put('tide', 'Begun', 0));
-  const release = await hold(other);
+  const release = await hold(other, SCRIPT);
   await other.goto('/drafts?draft=tide', { waitUntil: 'commit' });
   await field(other).fill('Begun, typed early');
   await operate(page, server, remove('tide', 1));
@@ -220,7 +212,7 @@ for (const id of ['tide', 'new']) {
   test(`a form that is shown again keeps what was typed when the script comes: ${id}`, async ({ visitor, server, watch }) => {
     const { page } = await both(visitor, server, noWorker);
     await operate(page, server, put('tide', 'Begun', 0));
-    const release = await hold(page);
+    const release = await hold(page, SCRIPT);
     await page.goto(`/drafts?draft=${id}`, { waitUntil: 'commit' });
     await field(page).fill('Typed, and sent too late');
     await page.locator('input[name=csrf]').evaluateAll((all) => { for (const each of all) each.value = 'stale'; });
@@ -276,6 +268,8 @@ test('a choice is not drawn anew under the hands of who is about to choose', asy
   const { page, other } = await both(visitor, server);
   await operate(page, server, put('tide', 'This one', 0), put('tide', 'The other one', 0));
   await open(other, '/drafts?draft=tide');
+  // The buttons of the script, which takes the place of the forms that the server has sent.
+  await expect(other.locator('.draft-choice form')).toHaveCount(0);
   const button = other.getByRole('button', { name: 'Keep both' });
   await button.focus();
   await operate(page, server, put('kelp', 'Something else', 0));
@@ -287,13 +281,8 @@ test('what the server has shown stays until what is known here is as new, howeve
   const { page, other } = await both(visitor, server, noWorker);
   await operate(page, server, put('tide', 'This one', 0), put('tide', 'The other one', 0));
   await other.clock.install();
-  let release;
-  const held = new Promise((done) => { release = done; });
   const asked = other.waitForRequest('**/api/session/sync');
-  await other.route('**/api/session/sync', async (route) => {
-    await held;
-    await route.continue();
-  });
+  const release = await hold(other, '**/api/session/sync');
   await other.goto('/drafts?draft=tide');
   const button = other.getByRole('button', { name: 'Keep both' });
   await button.focus();
@@ -318,13 +307,8 @@ test('what is typed before the script takes over is kept before a link is follow
     dialog.accept();
   });
   // The script waits for what is new while the person already writes.
-  let release;
-  const held = new Promise((done) => { release = done; });
   const asked = other.waitForRequest('**/api/session/sync');
-  await other.route('**/api/session/sync', async (route) => {
-    await held;
-    await route.continue();
-  });
+  const release = await hold(other, '**/api/session/sync');
   await other.clock.install();
   await other.goto('/drafts?draft=tide');
   await asked;

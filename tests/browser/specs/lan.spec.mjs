@@ -2,7 +2,7 @@
 // does not need the network to be away works there.
 
 import { expect, test as base } from '../lib/test.mjs';
-import { createOwner, expectLogin, owner, settled, signIn, signOutButton } from '../lib/test.mjs';
+import { createOwner, expectLogin, hold, owner, settled, signIn, signOutButton } from '../lib/test.mjs';
 import { cut, heading, statusOf } from '../lib/app.mjs';
 import { shellOptions } from '../lib/browser.mjs';
 import { Front } from '../lib/front.mjs';
@@ -58,12 +58,7 @@ test('people sign in, write, are told of a conflict, name devices and sign out',
   await other.goto(page.url());
   await expect(field(other)).toHaveValue('Begun on the shop floor');
   // Neither hears of the other before both have written.
-  let release;
-  const held = new Promise((done) => { release = done; });
-  await other.route('**/api/session/sync', async (route) => {
-    await held;
-    await route.continue();
-  });
+  const release = await hold(other, '**/api/session/sync');
   await field(other).fill('Begun, gone on with in the office');
   await expect(row(other, 'Begun, gone on with in the office')).toContainText('Waiting');
   await field(page).fill('Begun, gone on with here');

@@ -1,6 +1,32 @@
-// What only a database on its own can show: that it goes away while we stay.
+// A walk on the other engine: setting up, signing in, an end that is heard of, signing out. And what only a database on its own can
+// show: that it goes away while we stay.
 
-import { createOwner, expect, expectDashboard, test } from '../lib/test.mjs';
+import { createOwner, expect, expectDashboard, expectLogin, settled, signIn, signOutButton, test } from '../lib/test.mjs';
+
+test('a session lasts over a crash, ends elsewhere at once, and stays ended', async ({ page, visitor, server }) => {
+  await createOwner(page, server);
+  const other = await visitor();
+  const open = other.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/events' && answer.ok());
+  await signIn(other);
+  await open;
+  await settled(other);
+  const { session } = await (await other.request.get('/api/session')).json();
+  const ended = await page.request.delete(`/api/sessions/${session.id}`, { headers: { Origin: server.origin } });
+  expect(ended.status()).toBe(204);
+  await expectLogin(other);
+
+  await other.goto('about:blank');
+  await page.goto('about:blank');
+  await server.kill();
+  await server.start();
+  await page.goto('/dashboard');
+  await expectDashboard(page);
+  await other.goto('/dashboard');
+  await expectLogin(other);
+
+  await signOutButton(page).click();
+  await expectLogin(page);
+});
 
 test('a database that is away is not a sign-out', async ({ page, server, watch }) => {
   await createOwner(page, server);

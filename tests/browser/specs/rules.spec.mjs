@@ -12,6 +12,8 @@ const test = base.extend({
     await server.destroy();
   }, { scope: 'worker' }],
   server: async ({ shared }, use) => use(shared),
+  // The page has the modules without a worker, which would take its time to be installed for each case.
+  page: async ({ visitor }, use) => use(await visitor({ serviceWorkers: 'block' })),
 });
 
 /**

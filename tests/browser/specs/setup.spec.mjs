@@ -1,5 +1,7 @@
 import { answerOf, createOwner, email, expect, expectDashboard, owner, password, test } from '../lib/test.mjs';
 
+test.use({ fresh: true });
+
 test('the one-time link makes the owner, who lands signed in on the dashboard', async ({ page, server }) => {
   await page.goto(server.setupLink);
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();

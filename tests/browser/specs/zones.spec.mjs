@@ -2,6 +2,9 @@
 
 import { createOwner, expect, expectDashboard, settled, signIn, test } from '../lib/test.mjs';
 
+// The form tells the zone.
+test.use({ fresh: true });
+
 const FIRST = 'Pacific/Kiritimati';
 const LAST = 'Pacific/Pago_Pago';
 

@@ -11,7 +11,7 @@ on_both_engines! {
     sessions_are_listed_newest_activity_first,
     one_session_is_ended_and_the_others_go_on,
     all_others_are_ended_and_counted,
-    ending_needs_a_password_of_the_last_ten_minutes_and_a_login_by_the_api_is_one,
+    ending_needs_a_password_of_the_last_ten_minutes,
     devices_are_listed_with_what_their_sessions_say_of_them,
     a_device_is_renamed,
     a_forgotten_device_takes_its_sessions_with_it,
@@ -73,7 +73,7 @@ async fn all_others_are_ended_and_counted(db: TestDb) {
     assert_eq!(desk.json("POST", "/api/sessions/revoke-others", &json!({})).json(), json!({"revoked": 0}));
 }
 
-async fn ending_needs_a_password_of_the_last_ten_minutes_and_a_login_by_the_api_is_one(db: TestDb) {
+async fn ending_needs_a_password_of_the_last_ten_minutes(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut tablet = signed_in(&server, KIM, "Tablet");

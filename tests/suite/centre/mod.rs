@@ -3,21 +3,21 @@
 
 mod activity;
 mod api;
-mod arrivals;
-mod cleared;
-mod confirmed;
-mod endings;
-mod explained;
-mod figures;
-mod limit;
-mod others;
+mod devices_forgotten;
+mod end_reasons_shown;
+mod ending_by_form;
+mod new_devices;
+mod other_accounts;
 mod page;
-mod plans;
-mod told;
+mod page_times;
+mod query_plans;
+mod recent_passwords;
+mod session_limit;
+mod statements_by_account;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
+use crate::support::{Answer, App, Client, PASSWORD, Served, Server, TestDb, add_user};
 
 /// The account that every case has.
 pub const KIM: &str = "kim@example.com";
@@ -25,13 +25,19 @@ pub const KIM: &str = "kim@example.com";
 pub const ALEX: &str = "alex@example.com";
 
 /// A served program whose owner is [`KIM`].
-pub fn serve(db: &TestDb) -> Server {
+pub fn serve(db: &TestDb) -> App {
+    add_user(db, KIM, "owner");
+    App::start(db, &[])
+}
+
+/// The same as a process of its own.
+pub fn serve_process(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     Server::start(db, &[])
 }
 
 /// A browser that is signed in, on a device of this name.
-pub fn signed_in(server: &Server, email: &str, device: &str) -> Client {
+pub fn signed_in(server: &Served, email: &str, device: &str) -> Client {
     let mut client = server.client();
     let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
     let answer = client.json("POST", "/api/establish-session", &sent);

@@ -21,7 +21,7 @@ on_both_engines! {
     a_forgotten_device_has_no_count_of_its_own,
     a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in,
     a_device_secret_whose_answer_was_lost_leaves_the_one_before,
-    sign_ins_that_overtake_one_another_leave_one_device_whichever_answer_is_kept,
+    sign_ins_sent_at_once_leave_one_device,
 }
 
 async fn strangers_do_not_lock_a_browser_out_that_signed_in_before(db: TestDb) {
@@ -109,18 +109,18 @@ async fn former_browsers_that_nobody_answered_for_share_their_tries(db: TestDb) 
 }
 
 async fn a_forgotten_browser_has_no_count_of_its_own_after_a_new_password(db: TestDb) {
-    let server = serve(&db);
-    let mut own = known_browser(&server, KIM);
-    db.sql("UPDATE devices SET forgotten_at = INSTANT(-1), proved_at = NULL");
-    guess(&db, &server, KIM, FREE);
-    wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
+    assert_has_no_count_of_its_own_after(&db, "UPDATE devices SET forgotten_at = INSTANT(-1), proved_at = NULL");
 }
 
 async fn a_forgotten_device_has_no_count_of_its_own(db: TestDb) {
-    let server = serve(&db);
+    assert_has_no_count_of_its_own_after(&db, "DELETE FROM devices");
+}
+
+fn assert_has_no_count_of_its_own_after(db: &TestDb, statement: &str) {
+    let server = serve(db);
     let mut own = known_browser(&server, KIM);
-    db.sql("DELETE FROM devices");
-    guess(&db, &server, KIM, FREE);
+    db.sql(statement);
+    guess(db, &server, KIM, FREE);
     wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
 }
 
@@ -152,7 +152,7 @@ async fn a_device_secret_whose_answer_was_lost_leaves_the_one_before(db: TestDb)
     assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.new'")), (1, 1));
 }
 
-async fn sign_ins_that_overtake_one_another_leave_one_device_whichever_answer_is_kept(db: TestDb) {
+async fn sign_ins_sent_at_once_leave_one_device(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
     for kept in [0, 1] {

@@ -1,18 +1,18 @@
 //! Guessing passwords: how often it may be tried, by whom it is counted, and that nobody else is locked out by it. Served
 //! programs on both engines; time is made to pass by aging the counts.
 
-mod addresses;
-mod alike;
+mod account_counts;
+mod address_counts;
 mod browsers;
-mod counts;
-mod everywhere;
+mod every_password_field;
 mod flood;
 mod new_accounts;
 mod races;
+mod unknown_accounts;
 
 use serde_json::json;
 
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user};
+use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user};
 
 const KIM: &str = "kim@example.com";
 const ALEX: &str = "alex@example.com";
@@ -24,14 +24,14 @@ const FREE: usize = 10;
 const FREE_OF_ADDRESS: usize = 50;
 
 /// A served program with two people, that believes the forwarding headers of this machine.
-fn serve(db: &TestDb) -> Server {
+fn serve(db: &TestDb) -> App {
     add_user(db, KIM, "owner");
     add_user(db, ALEX, "member");
     node(db)
 }
 
-fn node(db: &TestDb) -> Server {
-    Server::start(db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8"), ("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
+fn node(db: &TestDb) -> App {
+    App::start(db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8"), ("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
 }
 
 /// A login from this address, in a browser with the client's cookies.
@@ -42,11 +42,11 @@ fn try_from(client: &mut Client, ip: &str, email: &str, password: &str) -> Answe
 }
 
 /// Wrong passwords for an account from a stranger at this address, all of which must be looked at.
-fn guess(db: &TestDb, server: &Server, email: &str, times: usize) {
+fn guess(db: &TestDb, server: &Served, email: &str, times: usize) {
     guess_from(db, server, FROM, email, times);
 }
 
-fn guess_from(db: &TestDb, server: &Server, ip: &str, email: &str, times: usize) {
+fn guess_from(db: &TestDb, server: &Served, ip: &str, email: &str, times: usize) {
     for n in 0..times {
         let answer = try_from(&mut server.client(), ip, email, WRONG);
         assert_eq!(answer.status, 401, "guess {n}: {answer:?}");
@@ -78,7 +78,7 @@ fn count(db: &TestDb, what: &str) -> usize {
 }
 
 /// A browser in which this person has signed in before, and signed out.
-fn known_browser(server: &Server, email: &str) -> Client {
+fn known_browser(server: &Served, email: &str) -> Client {
     let mut client = server.client();
     assert_eq!(try_from(&mut client, "192.0.2.77", email, PASSWORD).status, 200);
     assert_eq!(client.send("DELETE", "/api/session", &[], b"").status, 204);

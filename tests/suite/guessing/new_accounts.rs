@@ -1,7 +1,7 @@
 //! Accounts that are created from one network: counted before anything expensive is done, also when they succeed.
 
 use super::{FROM, KIM, count, guess_from, hold, try_from};
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     a_network_creates_some_accounts_and_then_waits,
@@ -21,13 +21,13 @@ fn send(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
     client.send("POST", path, &headers, body.as_bytes())
 }
 
-fn sign_up(server: &Server, email: &str, password: &str) -> Answer {
+fn sign_up(server: &Served, email: &str, password: &str) -> Answer {
     send(&mut server.client(), "/signup", &[("email", email), ("name", "New"), ("password", password)])
 }
 
-fn open(db: &TestDb) -> Server {
+fn open(db: &TestDb) -> App {
     add_user(db, KIM, "owner");
-    Server::start(db, &[("SESSILE_SIGNUP", "open"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")])
+    App::start(db, &[("SESSILE_SIGNUP", "open"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")])
 }
 
 async fn a_network_creates_some_accounts_and_then_waits(db: TestDb) {
@@ -60,7 +60,7 @@ async fn a_password_that_is_refused_counts_for_nothing(db: TestDb) {
 }
 
 async fn a_link_that_is_not_good_costs_no_hash(db: TestDb) {
-    let server = Server::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")]);
+    let server = App::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")]);
     let token = server.setup_token();
     let fields = |token| [("token", token), ("email", KIM), ("name", "Kim"), ("password", PASSWORD)];
     let wrong = "x".repeat(43);
@@ -76,7 +76,7 @@ async fn a_link_that_is_not_good_costs_no_hash(db: TestDb) {
 
 async fn the_setup_counts(db: TestDb) {
     add_user(&db, KIM, "member");
-    let server = Server::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")]);
+    let server = App::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")]);
     let token = server.setup_token();
     let taken = [("token", token.as_str()), ("email", KIM), ("name", "Kim"), ("password", PASSWORD)];
     guess_from(&db, &server, FROM, "nobody@example.com", 1);

@@ -16,7 +16,7 @@ fn change(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
 }
 
 #[test]
-fn a_new_name_is_shown_everywhere_and_a_bad_one_is_shown_again_with_what_is_wrong() {
+fn a_new_name_is_shown_everywhere_and_a_bad_one_is_refused() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);

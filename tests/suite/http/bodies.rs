@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::{KIM, assert_unharmed, raw, serve};
-use crate::support::{PASSWORD, Server};
+use super::{KIM, assert_unharmed, raw, serve_process};
+use crate::support::{PASSWORD, Served};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 #[test]
 fn a_form_over_16_kib_is_too_large() {
-    let (_db, server) = serve(&[]);
+    let (_db, server) = serve_process(&[]);
     let mut client = server.client();
     for path in ["/login", "/setup", "/logout"] {
         let fits = format!("email={}", "a".repeat(16 * 1024 - 6));
@@ -26,7 +26,7 @@ fn a_form_over_16_kib_is_too_large() {
 
 #[test]
 fn json_over_64_kib_is_too_large() {
-    let (_db, server) = serve(&[]);
+    let (_db, server) = serve_process(&[]);
     let mut client = server.client();
     client.log_in(KIM);
     for (method, path) in [("POST", "/api/establish-session"), ("PATCH", "/api/session/data")] {
@@ -42,7 +42,7 @@ fn json_over_64_kib_is_too_large() {
 
 #[test]
 fn odd_credentials_are_an_invalid_request() {
-    let (db, server) = serve(&[]);
+    let (db, server) = serve_process(&[]);
     let mut client = server.client();
     let long = format!("{}@example.com", "a".repeat(300));
     let odd = [
@@ -83,7 +83,7 @@ fn odd_credentials_are_an_invalid_request() {
 }
 
 /// The status of a request whose body comes in chunks, its length unknown.
-fn chunked(server: &Server, method: &str, path: &str, content_type: &str, body: &[u8]) -> u16 {
+fn chunked(server: &Served, method: &str, path: &str, content_type: &str, body: &[u8]) -> u16 {
     let mut chunks = Vec::new();
     for chunk in body.chunks(4096) {
         chunks.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());

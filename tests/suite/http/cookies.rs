@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{ALEX, KIM, log_in_by_form, parts_of, serve, serve_https, text};
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, add_user, eventually};
+use crate::support::{Answer, Client, PASSWORD, Served, TestDb, add_user, eventually};
 
 /// Three days.
 const IDLE: &str = "Max-Age=259200";
@@ -281,7 +281,7 @@ fn the_old_name_of_a_copy_of_this_instance_is_left_alone() {
 }
 
 /// There is no session with these cookies, and there never was.
-fn assert_is_nobody(server: &Server, cookies: &str) {
+fn assert_is_nobody(server: &Served, cookies: &str) {
     let asked = server.client().send("GET", "/api/session", &[("Cookie", cookies)], b"");
     assert_eq!((asked.status, asked.problem().as_str()), (401, "login-required"), "{asked:?}");
 }

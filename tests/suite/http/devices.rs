@@ -154,7 +154,7 @@ fn a_name_given_at_a_login_is_the_devices_name_from_then_on() {
 }
 
 #[test]
-fn the_dashboard_shows_where_else_somebody_is_signed_in_and_not_where_others_are() {
+fn the_dashboard_shows_only_ones_own_sign_ins() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     let named = |email: &str, name: &str| json!({"email": email, "password": PASSWORD, "device": {"name": name}});

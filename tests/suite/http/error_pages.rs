@@ -1,7 +1,7 @@
 //! Pages that say what went wrong: with the way on for whoever is signed in, and nothing wrong for a stranger.
 
 use super::{KIM, serve, serve_https};
-use crate::support::Server;
+use crate::support::App;
 
 const NAVIGATION: &str = "<nav class=\"tabs\" aria-label=\"Main\">";
 
@@ -28,7 +28,7 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
     drop(server);
     // Nobody answers there.
     let away = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("DATABASE_URL", "postgres://kim@127.0.0.1:1/none")];
-    let server = Server::start(&db, &away);
+    let server = App::start(&db, &away);
     let mut client = crate::support::Client::new(&server.address, "https://id.example.com");
     let stranger = client.get("/dashboard");
     assert_eq!(stranger.status, 503, "{stranger:?}");
@@ -71,7 +71,7 @@ fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
     let token = kim.form_token("/drafts?draft=new");
     drop(server);
     let away = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("DATABASE_URL", "postgres://kim@127.0.0.1:1/none")];
-    let server = Server::start(&db, &away);
+    let server = App::start(&db, &away);
     let mut client = crate::support::Client::new(&server.address, "https://id.example.com");
     client.cookies = kim.cookies;
     let draft = [

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use diesel::{Connection as _, connection::SimpleConnection as _};
 use serde_json::json;
 
-use super::{KIM, serve};
-use crate::support::{Answer, Client, PASSWORD, Server, TestDb, eventually};
+use super::{KIM, serve, serve_process};
+use crate::support::{Answer, Client, PASSWORD, Served, Server, TestDb, eventually};
 
 #[test]
 fn every_answer_carries_the_headers_of_the_contract() {
-    let (db, server) = serve(&[]);
+    let (db, server) = serve_process(&[]);
     let answers = one_of_each_status(&db, &server);
     let statuses: BTreeSet<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, BTreeSet::from([200, 204, 303, 304, 400, 401, 403, 404, 405, 413, 415, 422, 503]));
@@ -113,7 +113,7 @@ fn a_client_does_not_name_its_request() {
 #[test]
 fn redirects_to_https_and_bounces_are_in_the_log_by_their_names_too() {
     let settings = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")];
-    let (_db, server) = serve(&settings);
+    let (_db, server) = serve_process(&settings);
     let mut client = Client::new(&server.address, "https://id.example.com");
     let redirect = client.send("GET", "/login", &[("X-Forwarded-Proto", "http")], b"");
     let elsewhere = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
@@ -136,7 +136,7 @@ fn a_page_that_cannot_be_asked_for_that_way_is_answered_by_a_page() {
 }
 
 /// An answer of every status there is, and some more of 200.
-fn one_of_each_status(db: &TestDb, server: &Server) -> Vec<Answer> {
+fn one_of_each_status(db: &TestDb, server: &Served) -> Vec<Answer> {
     let mut client = server.client();
     let login = client.get("/login");
     let css = login.body.split('"').find(|part| part.ends_with(".css")).expect("a stylesheet").to_owned();

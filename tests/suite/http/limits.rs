@@ -2,12 +2,12 @@
 
 use sessile::base::keys::Keys;
 
-use super::{KIM, assert_unharmed, raw, serve};
-use crate::support::Server;
+use super::{KIM, assert_unharmed, raw, serve, serve_process};
+use crate::support::Served;
 
 #[test]
 fn a_head_over_16_kib_is_refused_with_431() {
-    let (_db, server) = serve(&[]);
+    let (_db, server) = serve_process(&[]);
     let many = |count: usize, size: usize| (0..count).map(|n| format!("X-{n}: {}", "a".repeat(size))).collect();
     let heads: [(&str, Vec<String>); 4] = [
         ("one field", many(1, 17 * 1024)),
@@ -34,7 +34,7 @@ fn a_head_over_16_kib_is_refused_with_431() {
 
 #[test]
 fn a_head_beyond_what_is_buffered_at_all_is_refused_with_431() {
-    let (_db, server) = serve(&[]);
+    let (_db, server) = serve_process(&[]);
     let field = |size: usize| vec![format!("X-Long: {}", "a".repeat(size))];
     for fields in [field(130_000), field(200_000), field(2_000_000), vec!["X-Many: 1".to_owned(); 200]] {
         assert_eq!(ask(&server, "GET", "/login", &fields, b"").status, 431);
@@ -44,7 +44,7 @@ fn a_head_beyond_what_is_buffered_at_all_is_refused_with_431() {
 
 #[test]
 fn a_body_over_the_limit_is_refused_with_413_wherever_it_is_sent() {
-    let (db, server) = serve(&[]);
+    let (db, server) = serve_process(&[]);
     let mut client = server.client();
     client.log_in(KIM);
     let cookie = format!("Cookie: {}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
@@ -94,7 +94,7 @@ fn a_session_cookie_over_4_kib_never_reaches_the_database() {
     db.sql("ALTER TABLE sessions_away RENAME TO sessions");
 }
 
-fn ask(server: &Server, method: &str, target: &str, fields: &[String], body: &[u8]) -> raw::Reply {
+fn ask(server: &Served, method: &str, target: &str, fields: &[String], body: &[u8]) -> raw::Reply {
     let mut lines = vec![format!("{method} {target} HTTP/1.1"), format!("Host: localhost:{}", server.port)];
     lines.push(format!("Origin: http://localhost:{}", server.port));
     lines.extend_from_slice(fields);

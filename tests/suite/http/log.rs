@@ -1,10 +1,10 @@
 //! The log names the request in each line, at every level.
 
-use super::{KIM, raw, serve};
+use super::{KIM, raw, serve_process};
 
 #[test]
 fn a_warning_names_its_request_when_nothing_less_is_logged() {
-    let (db, server) = serve(&[("SESSILE_LOG", "warn")]);
+    let (db, server) = serve_process(&[("SESSILE_LOG", "warn")]);
     let mut client = server.client();
     client.log_in(KIM);
     db.sql("ALTER TABLE sessions RENAME TO elsewhere");
@@ -19,7 +19,7 @@ fn a_warning_names_its_request_when_nothing_less_is_logged() {
 
 #[test]
 fn json_lines_hold_the_request_too() {
-    let (_db, server) = serve(&[("SESSILE_LOG_FORMAT", "json")]);
+    let (_db, server) = serve_process(&[("SESSILE_LOG_FORMAT", "json")]);
     let answer = server.client().get("/login");
     let id = answer.header("x-request-id").expect("a name");
     let (_, log) = server.stopped();
@@ -33,7 +33,7 @@ fn json_lines_hold_the_request_too() {
 
 #[test]
 fn every_line_of_a_json_log_is_one_object_whatever_is_asked() {
-    let (db, server) = serve(&[("SESSILE_LOG_FORMAT", "json"), ("SESSILE_LOG", "debug")]);
+    let (db, server) = serve_process(&[("SESSILE_LOG_FORMAT", "json"), ("SESSILE_LOG", "debug")]);
     let mut client = server.client();
     client.log_in(KIM);
     client.try_log_in(KIM, "wrong\n{\"span\": 1}\npassword");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sessile::base::keys::Keys;
 
-use super::{ALEX, KIM, assert_ended, assert_unharmed, count, log_in_by_form, serve, session_id, text};
+use super::{ALEX, KIM, assert_ended, assert_unharmed, count, log_in_by_form, serve, serve_process, session_id, text};
 use crate::support::{PASSWORD, add_user};
 
 const DATA: &str = "/api/session/data";
@@ -100,7 +100,7 @@ fn an_id_that_a_client_brings_is_never_adopted() {
 
 #[test]
 fn forty_logins_in_a_row_all_pass() {
-    let (_db, server) = serve(&[]);
+    let (_db, server) = serve_process(&[]);
     for login in 0..40 {
         let answer = match login % 2 {
             0 => log_in_by_form(&mut server.client(), KIM, ""),

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{ALEX, KIM, assert_ended, kinds, parts_of, session_id, text};
-use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, Served, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     a_confirmation_whose_answer_is_lost_signs_nobody_out,
@@ -21,9 +21,9 @@ on_both_engines! {
     two_nodes_hand_over_the_same_key,
 }
 
-fn serve(db: &TestDb) -> Server {
+fn serve(db: &TestDb) -> App {
     add_user(db, KIM, "owner");
-    Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
+    App::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
 }
 
 fn count(db: &TestDb, what: &str) -> usize {
@@ -34,7 +34,7 @@ fn living(db: &TestDb) -> usize {
     count(db, "sessions WHERE ended_at IS NULL")
 }
 
-fn signed_in(server: &Server) -> Client {
+fn signed_in(server: &Served) -> Client {
     let mut client = server.client();
     client.log_in(KIM);
     client
@@ -299,7 +299,7 @@ async fn a_logout_racing_a_confirmation_is_never_in_vain(db: TestDb) {
 
 async fn two_nodes_hand_over_the_same_key(db: TestDb) {
     let server = serve(&db);
-    let second = Server::start(&db, &[]);
+    let second = App::start(&db, &[]);
     let mut client = signed_in(&server);
     let csrf = client.form_token("/confirm");
     confirm_in_vain(&client, &csrf);
@@ -318,7 +318,7 @@ async fn two_nodes_hand_over_the_same_key(db: TestDb) {
 #[test]
 fn a_setup_sent_twice_is_one_account_and_one_session() {
     let db = TestDb::new(Engine::Sqlite);
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     let token = server.setup_token();
     let mut browser = server.client();
     let csrf = browser.form_token(&format!("/setup?token={token}"));
@@ -352,7 +352,7 @@ fn a_setup_sent_twice_is_one_account_and_one_session() {
 fn a_signup_sent_twice_is_one_account_and_one_session() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
-    let server = Server::start(&db, &[("SESSILE_SIGNUP", "open")]);
+    let server = App::start(&db, &[("SESSILE_SIGNUP", "open")]);
     let mut browser = server.client();
     let csrf = browser.form_token("/signup");
     let send = || {

@@ -3,54 +3,56 @@
 
 mod account;
 mod activity;
+mod audit_of_logins;
 mod bodies;
-mod bounce;
 mod confirm;
 mod cookies;
-mod data;
 mod devices;
-mod dump;
-mod ends;
 mod error_pages;
-mod forms;
+mod forms_shown_again;
 pub mod headers;
 mod limits;
 mod log;
 mod login;
+mod login_refusals;
 mod lost_answers;
-mod next;
+mod navigation_from_elsewhere;
 mod odd;
-mod opened;
 mod operations;
 mod origin;
 mod passwords;
 mod proxies;
 mod pwa;
-mod rates;
+mod rate_limits;
 mod raw;
-mod refusals;
+mod return_to;
 mod safe_methods;
+mod session_data;
+mod session_ends;
 mod setup;
 mod signup;
-mod trail;
+mod stolen_database;
+mod time_zones;
 mod visitors;
-mod zones;
+mod wrong_address;
 
 use actix_web::cookie::Cookie;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, Server, TestDb, add_user};
 
 /// The account that every case has.
 const KIM: &str = "kim@example.com";
 /// Another, where a case needs one.
 const ALEX: &str = "alex@example.com";
+/// An origin of https.
+const HTTPS: (&str, &str) = ("SESSILE_PUBLIC_URL", "https://id.example.com");
 
 #[test]
 fn login_by_api_and_read_back() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, "kim@example.com", "owner");
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     let mut client = server.client();
     assert_eq!(client.try_log_in("kim@example.com", "wrong password").problem(), "invalid-credentials");
     let answer = client.try_log_in("KIM@example.com", PASSWORD);
@@ -59,16 +61,24 @@ fn login_by_api_and_read_back() {
 }
 
 /// A served program whose owner is [`KIM`].
-fn serve(more: &[(&str, &str)]) -> (TestDb, Server) {
+fn serve(more: &[(&str, &str)]) -> (TestDb, App) {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    let server = App::start(&db, more);
+    (db, server)
+}
+
+/// The same as a process of its own, whose log is read.
+fn serve_process(more: &[(&str, &str)]) -> (TestDb, Server) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, more);
     (db, server)
 }
 
-/// The same under an origin of https, with a client of that origin.
-fn serve_https(more: &[(&str, &str)]) -> (TestDb, Server, Client) {
-    let more: Vec<_> = [("SESSILE_PUBLIC_URL", "https://id.example.com")].iter().chain(more).copied().collect();
+/// [`serve`] under an origin of https, with a client of that origin.
+fn serve_https(more: &[(&str, &str)]) -> (TestDb, App, Client) {
+    let more: Vec<_> = [HTTPS].iter().chain(more).copied().collect();
     let (db, server) = serve(&more);
     let client = Client::new(&server.address, "https://id.example.com");
     (db, server, client)

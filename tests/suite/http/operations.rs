@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use super::{KIM, serve, serve_https};
-use crate::support::{Answer, Client, PASSWORD, Server, eventually};
+use crate::support::{Answer, Client, PASSWORD, Served, eventually};
 
 const COMPONENTS: [&str; 5] = ["databasePool", "pwa", "sessionRegeneration", "sessionStore", "touch"];
 
@@ -14,7 +14,7 @@ fn metrics_are_for_this_machine_and_the_networks_of_its_proxies() {
     let (_other_db, wary) = serve(&[]);
     let (xff, proto, forwarded) = ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded");
     type Sent<'a> = &'a [(&'a str, &'a str)];
-    let cases: &[(&Server, Sent<'_>, u16)] = &[
+    let cases: &[(&Served, Sent<'_>, u16)] = &[
         (&wary, &[], 200),
         (&wary, &[(xff, "203.0.113.9")], 403),
         (&wary, &[(xff, "127.0.0.1")], 403),
@@ -179,7 +179,7 @@ fn readiness_does_what_it_reports_on() {
     });
 }
 
-fn metrics(server: &Server) -> String {
+fn metrics(server: &Served) -> String {
     let mut client: Client = server.client();
     let answer = client.get("/metrics");
     assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{answer:?}");

@@ -1,7 +1,7 @@
 //! The rule for unsafe methods, over every address that takes one.
 
-use super::{KIM, assert_unharmed, serve, session_id};
-use crate::support::{Answer, Client, PASSWORD, Server};
+use super::{KIM, assert_unharmed, serve, serve_process, session_id};
+use crate::support::{Answer, Client, PASSWORD, Served};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -34,7 +34,7 @@ impl Unsafe {
 
 #[test]
 fn what_another_site_causes_is_refused() {
-    let (_db, server) = serve(&[]);
+    let (_db, server) = serve_process(&[]);
     let (mut client, id) = signed_in(&server);
     let ours = format!("http://localhost:{}", server.port);
     let near = [format!("{ours}.evil.example"), format!("{ours}/"), format!("http://127.0.0.1:{}", server.port)];
@@ -149,7 +149,7 @@ fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
 }
 
 /// A client that says nothing of its origin, and the id of its session.
-fn signed_in(server: &Server) -> (Client, String) {
+fn signed_in(server: &Served) -> (Client, String) {
     let mut client = server.client().without_origin();
     client.log_in(KIM);
     let id = session_id(&mut client);

@@ -1,7 +1,7 @@
 //! What may be a password, and that it is taken as it is typed.
 
 use super::{ALEX, KIM, count, serve};
-use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, sessile};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, sessile};
 
 fn choose(client: &mut Client, current: &str, new: &str) -> Answer {
     let csrf = client.form_token("/account");
@@ -46,7 +46,7 @@ fn one_that_many_people_use_is_refused_wherever_one_is_chosen() {
     const LEAKED: [&str; 2] = ["gthtrfnbgjkt", "PerAsperaAdAstra"];
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let unowned = TestDb::new(Engine::Sqlite);
-    let new = Server::start(&unowned, &[]);
+    let new = App::start(&unowned, &[]);
     let link = new.setup_token();
     let mut client = server.client();
     client.log_in(KIM);
@@ -103,7 +103,7 @@ fn its_fields_hide_what_is_typed_and_let_password_managers_in() {
 #[test]
 fn there_is_none_that_is_good_before_somebody_chose_one() {
     let db = TestDb::new(Engine::Sqlite);
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     for email in ["admin@localhost", "root@localhost", "owner@example.com", "admin@example.com"] {
         for password in ["admin", "password", "changeme", "sessile"] {
             let answer = server.client().try_log_in(email, password);

@@ -15,7 +15,7 @@ const DOCUMENTS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn the_apps_documents_are_asked_for_again_each_time_and_sent_when_they_have_changed() {
+fn the_apps_documents_are_revalidated_each_time() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     for (path, content_type) in DOCUMENTS {

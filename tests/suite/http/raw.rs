@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Answer, Server};
+use crate::support::{Answer, Served};
 
 /// What came back before the connection closed.
 pub struct Reply {
@@ -15,7 +15,7 @@ pub struct Reply {
 
 /// Sends a head, whose lines are given, and a body; the connection is closed after it, by us once the answer is whole: the
 /// program waits a second for that where it has not read the body.
-pub fn ask(server: &Server, lines: &[&[u8]], body: &[u8]) -> Reply {
+pub fn ask(server: &Served, lines: &[&[u8]], body: &[u8]) -> Reply {
     let request = [lines.join(b"\r\n".as_slice()).as_slice(), b"\r\nConnection: close\r\n\r\n", body].concat();
     let has_no_body = lines[0].starts_with(b"HEAD ");
     read(&converse_until(server.port, &request, |answer| !has_no_body && is_whole(answer)))

@@ -1,11 +1,11 @@
 //! The one-time link that creates the owner.
 
 use super::{KIM, assert_unharmed, count, kinds, trail};
-use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user, sessile};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, Server, TestDb, add_user, sessile};
 
-fn unowned() -> (TestDb, Server, String) {
+fn unowned() -> (TestDb, App, String) {
     let db = TestDb::new(Engine::Sqlite);
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     let token = server.setup_token();
     (db, server, token)
 }
@@ -49,7 +49,7 @@ fn the_link_creates_the_owner_and_signs_in() {
     assert_eq!(count(&db, "accounts"), 1);
     assert_eq!(server.client().log_in(KIM).status, 200, "and the password is the chosen one");
     drop(server);
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     assert_eq!(server.client().get("/healthz").status, 200);
     assert_eq!(count(&db, "setup_links"), 0, "no link is made any more");
 }
@@ -128,7 +128,7 @@ fn what_cannot_be_an_owner_is_shown_again_with_what_was_typed() {
 fn an_address_that_is_taken_is_shown_again() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "member");
-    let server = Server::start(&db, &[]);
+    let server = App::start(&db, &[]);
     let token = server.setup_token();
     let mut client = server.client();
     let answer = set_up(&mut client, &token, "KIM@example.com", "Kim Lee", "another horse battery staple");
@@ -180,7 +180,7 @@ fn an_owner_made_by_the_command_uses_the_link_up() {
 }
 
 #[test]
-fn the_secret_of_the_link_is_not_repeated_where_a_page_names_its_right_address() {
+fn the_notice_of_the_right_address_hides_the_link_secret() {
     let (_db, server, token) = unowned();
     let page = server.client().send("GET", &format!("/setup?token={token}"), &[("Host", "other.example")], b"");
     assert!(page.body.contains(&format!("href=\"http://localhost:{}/\"", server.port)), "{page:?}");

@@ -1,7 +1,7 @@
 //! `/signup`, where it is open.
 
 use super::{ALEX, KIM, count, kinds, serve, trail};
-use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, sessile};
+use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, sessile};
 
 fn sign_up(client: &mut Client, email: &str, name: &str, password: &str) -> Answer {
     let csrf = client.form_token("/signup");
@@ -20,7 +20,7 @@ fn where_it_is_closed_there_is_no_such_page() {
 #[test]
 fn without_an_owner_it_is_closed() {
     let db = TestDb::new(Engine::Sqlite);
-    let server = Server::start(&db, &[("SESSILE_SIGNUP", "open")]);
+    let server = App::start(&db, &[("SESSILE_SIGNUP", "open")]);
     assert_eq!(server.client().get("/signup").status, 404);
     assert_eq!(count(&db, "accounts"), 0);
 }

@@ -26,8 +26,8 @@ on_both_engines! {
     a_node_that_stops_takes_no_more_streams,
     a_node_has_so_many_streams_and_no_more,
     few_accounts_cannot_take_all_streams,
-    an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_first,
-    a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many,
+    an_address_over_its_streams_loses_its_busiest_account,
+    few_connections_are_shared_fairly,
     a_node_is_sure_to_hear_only_while_it_listens,
 }
 
@@ -207,7 +207,7 @@ async fn few_accounts_cannot_take_all_streams(db: TestDb) {
     assert_eq!(told_to_close(&more).await, 0, "and makes room for whoever has one");
 }
 
-async fn an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_first(db: TestDb) {
+async fn an_address_over_its_streams_loses_its_busiest_account(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     let subscribe = |n: usize, account: &str, from: &str| {
         hub.subscribe(listener(&format!("aiq_{account}_{n}"), account, Some(from))).unwrap()
@@ -219,7 +219,7 @@ async fn an_address_has_its_share_of_the_streams_and_its_busiest_account_loses_f
     assert!(!subscribe(1, "acc_elsewhere", "192.0.2.2").next().await.close);
 }
 
-async fn a_node_with_few_connections_keeps_some_for_requests_and_gives_no_account_many(db: TestDb) {
+async fn few_connections_are_shared_fairly(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 512);
     let mut open = Vec::new();
     for n in 0..60 {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{KIM, SAM, log_out, serve, signed_in, stream::Stream};
-use crate::support::{Client, Engine, Server, TestDb, eventually, run};
+use crate::support::{App, Client, Engine, TestDb, eventually, run};
 
 const LISTENERS: &str = "pg_stat_activity WHERE datname = current_database() AND application_name = 'sessile listener'";
 
@@ -14,13 +14,13 @@ fn kill_listeners(db: &TestDb) -> usize {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn every_stream_is_told_in_the_end_while_the_connection_that_listens_is_killed_again_and_again() {
+fn streams_survive_a_listener_killed_again_and_again() {
     run(Engine::Postgres, async |db: TestDb| {
         let first = serve(&db);
-        let second = Server::start(&db, &[]);
+        let second = App::start(&db, &[]);
         let both = || db.sql(&format!("SELECT count(*) FROM {LISTENERS}")) == "2";
         eventually("both nodes listen", async || both()).await;
-        let many = if super::is_long() { 1_000 } else { 200 };
+        let many = if crate::support::is_long() { 1_000 } else { 200 };
         let clients: Vec<Client> = (0..many).map(|n| signed_in(&first, if n % 2 == 0 { KIM } else { SAM })).collect();
         let ports = [first.port, second.port];
         let (over, killed) = (AtomicBool::new(false), AtomicUsize::new(0));

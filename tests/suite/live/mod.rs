@@ -3,19 +3,19 @@
 
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
-mod announced;
-mod beside;
-mod figures;
+mod announcements;
+mod commands_beside_server;
 mod hub;
 mod listener;
 pub mod stream;
 mod streams;
+mod time_to_be_told;
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Client, Server, TestDb, add_user, sessile};
+use crate::support::{App, Client, Served, Server, TestDb, add_user, sessile};
 
 const KIM: &str = "kim@example.com";
 const SAM: &str = "sam@example.com";
@@ -24,7 +24,7 @@ const SAM: &str = "sam@example.com";
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A browser that is signed in.
-fn signed_in(server: &Server, email: &str) -> Client {
+fn signed_in(server: &Served, email: &str) -> Client {
     let mut client = server.client();
     client.log_in(email);
     client
@@ -34,7 +34,14 @@ fn session_id(client: &mut Client) -> String {
     client.get("/api/session").json()["session"]["id"].as_str().expect("an id").to_owned()
 }
 
-fn serve(db: &TestDb) -> Server {
+fn serve(db: &TestDb) -> App {
+    add_user(db, KIM, "owner");
+    add_user(db, SAM, "member");
+    App::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
+}
+
+/// The same as a process of its own.
+fn serve_process(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     add_user(db, SAM, "member");
     Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
@@ -48,12 +55,6 @@ fn done(db: &TestDb, args: &[&str]) {
 
 fn log_out(client: &mut Client) {
     assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
-}
-
-/// Whether the long version of a case is wanted.
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn is_long() -> bool {
-    std::env::var("SESSILE_TEST_LONG").is_ok()
 }
 
 /// The p-th percentile.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{AT_ONCE, KIM, SAM, done, log_out, serve, signed_in, stream::Stream};
+use super::{AT_ONCE, KIM, SAM, done, log_out, serve, serve_process, signed_in, stream::Stream};
 use crate::support::{Server, TestDb, eventually, on_both_engines, sessile};
 
 on_both_engines! {
@@ -146,7 +146,7 @@ async fn an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself
 }
 
 async fn streams_do_not_hold_up_the_end_of_the_program(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let without = Server::start(&db, &[]);
     let started = Instant::now();
     assert_eq!(without.terminate(), Some(0));

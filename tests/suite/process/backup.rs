@@ -28,9 +28,9 @@ fn a_postgres_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
     let (db, restored) = (TestDb::new(Engine::Postgres), TestDb::new(Engine::Postgres));
     a_restored_instance_knows_its_sessions(&db, &restored, || {
         let dump = restored.folder.join("sessile.dump");
-        succeed(Command::new("pg_dump").args(["--format=custom", "--no-owner", "--file"]).arg(&dump).arg(&db.url));
+        succeed(Command::new("pg_dump").args(["--format=custom", "--no-owner", "--file"]).arg(&dump).arg(db.url()));
         let mut restore = Command::new("pg_restore");
-        restore.args(["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &restored.url]);
+        restore.args(["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", restored.url()]);
         succeed(restore.arg(&dump));
     });
 }

@@ -186,7 +186,7 @@ fn a_server_that_acknowledges_what_it_may_lose_fails() {
     let db = TestDb::new(Engine::Postgres);
     add_user(&db, KIM, "owner");
     assert_in_order(&ask(&db, &["doctor"], ""));
-    let name = db.url.rsplit('/').next().unwrap();
+    let name = db.url().rsplit('/').next().unwrap();
     for (setting, word) in [
         ("synchronous_commit = off", "synchronous_commit is off"),
         ("default_transaction_read_only = on", "default_transaction_read_only"),

@@ -4,13 +4,17 @@
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
 mod accounts;
-mod addresses;
-mod away;
 mod backup;
-mod bounds;
+mod bounded_growth;
+mod clients_gone;
+mod closed_output;
 mod cluster;
+mod database_away;
+mod database_hangs;
+mod database_refusals;
 mod doctor;
-mod dropped;
+mod email_addresses;
+mod expiry;
 mod faults;
 mod first_start;
 mod flood;
@@ -19,32 +23,28 @@ mod keys;
 mod killed;
 mod nginx;
 mod nodes;
-mod output;
-mod places;
+mod other_users;
 mod pooler;
-mod private;
 pub mod psql;
-mod ready;
-mod refused;
-mod replaced;
+mod readiness;
+mod replaced_sqlite_file;
 mod rotation;
 mod sessions;
-mod slow;
+mod slow_clients;
 mod standby;
-mod starved;
 mod stopping;
 mod subscribers;
-mod sweep;
 mod terminal;
 mod tls;
 mod usage;
+mod wrong_folder;
 
 use std::io::{Read, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Server, TestDb, command};
+use crate::support::{Answer, Server, TestDb, command, is_long};
 
 /// The owner of every case.
 const KIM: &str = "kim@example.com";
@@ -136,12 +136,6 @@ fn lasting_port() -> u16 {
 fn ask_to_stop(server: &Server) {
     let asked = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().expect("kill");
     assert!(asked.success());
-}
-
-/// Whether the long version of a case is wanted.
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn is_long() -> bool {
-    std::env::var("SESSILE_TEST_LONG").is_ok()
 }
 
 fn count(db: &TestDb, what: &str) -> usize {

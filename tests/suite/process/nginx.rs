@@ -16,7 +16,7 @@ use crate::support::{Engine, PASSWORD, Server, TestDb, add_user};
 const SHOWN: &str = include_str!("../../../ops/nginx.conf");
 
 #[test]
-fn behind_nginx_cookies_redirect_and_addresses_are_right_and_nobody_is_believed_who_should_not_be() {
+fn nginx_passes_cookies_redirects_and_addresses_on() {
     let (db, _server, nginx, made) = serve();
     let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
     // What a client says of itself goes no further than nginx.

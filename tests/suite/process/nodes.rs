@@ -55,7 +55,7 @@ fn nodes_that_start_at_once_work_as_one(db: &TestDb, many: usize) {
 /// Each login ends the other's session and looks for those of its own account that are too many.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn two_people_who_log_in_over_one_anothers_sessions_at_once_never_wait_in_a_circle() {
+fn logins_over_one_anothers_sessions_never_deadlock() {
     let db = TestDb::new(Engine::Postgres);
     let people = [KIM, "sam@example.com"];
     add_user(&db, people[0], "owner");

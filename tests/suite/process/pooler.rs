@@ -33,7 +33,7 @@ impl Pooler {
     }
 
     fn url(&self, db: &TestDb) -> String {
-        let name = db.url.rsplit('/').next().unwrap();
+        let name = db.url().rsplit('/').next().unwrap();
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
 }
@@ -63,7 +63,7 @@ impl Drop for Pooler {
 }
 
 fn place(db: &TestDb) -> (String, String) {
-    let (_, address) = db.url.split_once('@').unwrap();
+    let (_, address) = db.url().split_once('@').unwrap();
     let (host, port) = address.split('/').next().unwrap().split_once(':').unwrap();
     (host.to_owned(), port.to_owned())
 }
@@ -77,7 +77,7 @@ fn through(db: &TestDb, pooler: &Pooler) -> TestDb {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn all_works_behind_pgbouncer_in_session_mode_and_nothing_is_left_to_the_next_client() {
+fn pgbouncer_in_session_mode_works() {
     actix_web::rt::System::new().block_on(async {
         let db = TestDb::new(Engine::Postgres);
         add_user(&db, KIM, "owner");
@@ -85,7 +85,7 @@ fn all_works_behind_pgbouncer_in_session_mode_and_nothing_is_left_to_the_next_cl
         let pooled = through(&db, &pooler);
         eventually("PgBouncer", async || ask(&pooled, &["user", "list"], "").code == Some(0)).await;
         let mut pooled = pooled;
-        pooled.url = format!("{}?options=-c%20work_mem%3D5MB", pooled.url);
+        pooled.lead_to(format!("{}?options=-c%20work_mem%3D5MB", pooled.url()));
         assert_eq!(ask(&pooled, &["migrate"], "").said(), "");
         let server = Server::start(&pooled, &[]);
         let mut client = server.client();
@@ -106,7 +106,7 @@ fn all_works_behind_pgbouncer_in_session_mode_and_nothing_is_left_to_the_next_cl
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_pooler_that_keeps_no_sessions_is_refused_by_name_and_nothing_is_set_in_it() {
+fn a_transaction_pooler_is_refused_by_name() {
     actix_web::rt::System::new().block_on(async {
         let db = TestDb::new(Engine::Postgres);
         add_user(&db, KIM, "owner");
@@ -135,7 +135,7 @@ fn the_listener_may_go_past_the_pooler() {
         let pooler = Pooler::start(&db, "session");
         let pooled = through(&db, &pooler);
         eventually("PgBouncer", async || ask(&pooled, &["user", "list"], "").code == Some(0)).await;
-        let direct = format!("{}?application_name=past", db.url);
+        let direct = format!("{}?application_name=past", db.url());
         let server = Server::start(&pooled, &[("SESSILE_LISTEN_DATABASE_URL", &direct)]);
         server.client().log_in(KIM);
         let listener = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sessile listener' \

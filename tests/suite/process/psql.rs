@@ -14,7 +14,7 @@ pub struct Psql {
 impl Psql {
     pub fn open(db: &TestDb) -> Self {
         let mut child = Command::new("psql")
-            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", &db.url])
+            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", db.url()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -7,7 +7,7 @@ use crate::support::{Client, PASSWORD, Server, TestDb, add_user, on_both_engines
 
 on_both_engines! {
     keys_are_rotated_on_two_nodes_without_signing_anybody_out,
-    the_fingerprint_follows_the_signing_key_and_refuses_a_node_that_does_not_know_it,
+    a_node_without_the_signing_key_is_refused,
 }
 
 async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
@@ -49,7 +49,7 @@ async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
     assert_eq!(ask(&db, &["session", "list", "--email", KIM], "").code, Some(0));
 }
 
-async fn the_fingerprint_follows_the_signing_key_and_refuses_a_node_that_does_not_know_it(db: TestDb) {
+async fn a_node_without_the_signing_key_is_refused(db: TestDb) {
     add_user(&db, KIM, "owner");
     let mut nodes = [Server::start(&db, &[]), Server::start(&db, &[])];
     signed_in(&nodes[0]);

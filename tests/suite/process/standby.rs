@@ -85,7 +85,7 @@ fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
         // Neither the role nor the URL can turn off the wait or its warning.
         primary.sql("ALTER ROLE postgres SET client_min_messages = error");
         primary.sql("ALTER ROLE postgres SET synchronous_commit = local");
-        let url = format!("{}?options=-c%20client_min_messages%3Derror", db.url);
+        let url = format!("{}?options=-c%20client_min_messages%3Derror", db.url());
         let more =
             [("SESSILE_STATEMENT_TIMEOUT", "60s"), ("SESSILE_POOL_TIMEOUT", "30s"), ("DATABASE_URL", url.as_str())];
         let server = Server::start(&db, &more);
@@ -126,8 +126,8 @@ fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
 fn foreign_keys_are_enforced_whatever_the_url_says() {
     let db = TestDb::new(Engine::Postgres);
     add_user(&db, KIM, "owner");
-    let sign = if db.url.contains('?') { '&' } else { '?' };
-    let url = format!("{}{sign}options=-c%20session_replication_role%3Dreplica", db.url);
+    let sign = if db.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{sign}options=-c%20session_replication_role%3Dreplica", db.url());
     let server = Server::start(&db, &[("DATABASE_URL", &url)]);
     let mut client = server.client();
     client.log_in(KIM);

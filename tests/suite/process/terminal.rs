@@ -103,7 +103,7 @@ fn whoever_is_interrupted_sees_again_what_is_typed() {
 }
 
 #[test]
-fn at_a_terminal_the_link_stands_in_a_box_below_everything_else_and_both_lines_name_one_origin() {
+fn at_a_terminal_the_setup_link_stands_in_a_box() {
     let db = TestDb::new(Engine::Sqlite);
     let mut terminal = Terminal::new();
     let mut child = terminal.spawn(command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]).arg("serve"));

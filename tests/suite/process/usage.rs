@@ -125,7 +125,7 @@ fn a_bad_setting_stops_every_command_with_one_line_that_names_it() {
 }
 
 #[test]
-fn the_variables_that_kubernetes_and_docker_set_for_a_service_of_our_name_are_ignored() {
+fn variables_of_kubernetes_and_docker_are_ignored() {
     let db = TestDb::new(Engine::Sqlite);
     let set = [
         ("SESSILE_PORT", "tcp://10.0.0.11:8080"),
@@ -154,7 +154,7 @@ fn a_log_filter_of_plain_words_is_refused() {
 }
 
 #[test]
-fn what_the_machine_refuses_stops_the_start_with_one_line_that_names_the_setting() {
+fn a_start_that_fails_names_the_setting_in_one_line() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let file = db.folder.join("file");

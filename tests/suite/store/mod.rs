@@ -1,6 +1,5 @@
 //! The session store's contract: the same cases on both engines.
 
-mod acting;
 mod clock_set_back;
 mod endings;
 mod keys;
@@ -8,6 +7,7 @@ mod lost_answers;
 mod races;
 mod touches;
 mod upgrade;
+mod writes_of_a_session;
 
 use std::rc::Rc;
 

@@ -1,9 +1,10 @@
 //! A database for one case: a file in a folder of its own, or a database of its own in the PostgreSQL of
-//! `SESSILE_TEST_POSTGRES`.
+//! `SESSILE_TEST_POSTGRES`. It is made when it is first used: empty, or as a copy of a [`template`](super::template).
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use sessile::{
@@ -17,6 +18,8 @@ use sessile::{
     records::session::{KeyMaker, Lifetimes, Sessions, touch::TouchQueue},
 };
 
+use super::template::{self, Start};
+
 /// Which engine a case runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -28,37 +31,67 @@ pub enum Engine {
 pub struct TestDb {
     pub engine: Engine,
     pub folder: PathBuf,
-    pub url: String,
-    postgres: Option<(String, String)>,
+    url: String,
+    /// The name of the database in the PostgreSQL of all cases.
+    name: Option<String>,
+    made: Once,
 }
 
 impl TestDb {
     pub fn new(engine: Engine) -> Self {
         let name = secret::random_name("sessile_test_").unwrap().replace('-', "x").to_lowercase();
-        let folder = std::env::temp_dir().join(&name);
-        std::fs::create_dir(&folder).unwrap();
-        let (url, postgres) = match engine {
-            Engine::Sqlite => (format!("sqlite://{}", folder.join("test.sqlite3").display()), None),
-            Engine::Postgres => {
-                let admin = admin_url();
-                psql(&admin, &format!("CREATE DATABASE {name}"));
-                let (base, _) = admin.rsplit_once('/').expect("an URL with a database");
-                (format!("{base}/{name}"), Some((admin, name)))
-            }
+        let folder = new_folder(&name);
+        let (url, name) = match engine {
+            Engine::Sqlite => (format!("sqlite://{}", folder.join(FILE).display()), None),
+            Engine::Postgres => (url_of(&name), Some(name)),
         };
-        Self { engine, folder, url, postgres }
+        Self { engine, folder, url, name, made: Once::new() }
     }
 
     /// The database of a PostgreSQL that belongs to the case, which ends it and all that is in it.
     pub fn in_own_postgres(url: String) -> Self {
-        let folder = std::env::temp_dir().join(secret::random_name("sessile_test_").unwrap());
-        std::fs::create_dir(&folder).unwrap();
-        Self { engine: Engine::Postgres, folder, url, postgres: None }
+        let folder = new_folder(&secret::random_name("sessile_test_").unwrap());
+        Self { engine: Engine::Postgres, folder, url, name: None, made: Once::new() }
+    }
+
+    /// Where it is. From now on it is there, in PostgreSQL: empty, unless it was made before.
+    pub fn url(&self) -> &str {
+        self.made.call_once(|| {
+            if let Some(name) = &self.name {
+                create_database(name, None);
+            }
+        });
+        &self.url
+    }
+
+    /// Another way to the same database, or another database, from now on.
+    pub fn lead_to(&mut self, url: String) {
+        self.url();
+        self.url = url;
+    }
+
+    /// Makes it a copy of a template, unless it is there already; whether it did.
+    pub fn copy_of(&self, start: Start) -> bool {
+        let mut is_copy = false;
+        let is_ours = self.engine == Engine::Sqlite || self.name.is_some();
+        if is_ours && !self.file().exists() && !Path::new(&self.key_file()).exists() {
+            self.made.call_once(|| {
+                template::copy(self, self.name.as_deref().unwrap_or_default(), start);
+                is_copy = true;
+            });
+        }
+        is_copy
+    }
+
+    /// The file of an SQLite database.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join(FILE)
     }
 
     /// Settings with this database, and more variables.
     pub fn settings(&self, more: &[(&str, &str)]) -> Settings {
-        let own = [("DATABASE_URL".to_owned(), self.url.clone()), ("SESSILE_KEY_FILE".to_owned(), self.key_file())];
+        let own =
+            [("DATABASE_URL".to_owned(), self.url().to_owned()), ("SESSILE_KEY_FILE".to_owned(), self.key_file())];
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         SettingsArgs::default().check(own.into_iter().chain(more)).expect("good settings")
     }
@@ -74,6 +107,7 @@ impl TestDb {
 
     /// The sessions of a node, with the schema up to date.
     pub async fn sessions(&self) -> Sessions {
+        self.copy_of(Start::Schema);
         let settings = self.settings(&[]);
         let db = Db::open(&settings, Some(self.keys().trail())).unwrap();
         db.migrate().await.unwrap();
@@ -92,8 +126,8 @@ impl TestDb {
     pub fn sql(&self, statement: &str) -> String {
         let statement = with_instants(self.engine, statement);
         match self.engine {
-            Engine::Postgres => psql(&self.url, &statement),
-            Engine::Sqlite => sqlite(&self.folder.join("test.sqlite3"), &statement),
+            Engine::Postgres => psql(self.url(), &statement),
+            Engine::Sqlite => sqlite(&self.file(), &statement),
         }
     }
 }
@@ -102,13 +136,13 @@ impl TestDb {
     /// How the engine goes about a statement of the program, whatever its values.
     pub fn explain(&self, statement: &str) -> String {
         match self.engine {
-            Engine::Sqlite => explain_sqlite(&self.folder.join("test.sqlite3"), statement),
+            Engine::Sqlite => explain_sqlite(&self.file(), statement),
             Engine::Postgres => {
                 let values = (1..10_000).take_while(|n| statement.contains(&format!("${n}"))).map(|_| "NULL");
                 let values: Vec<&str> = values.collect();
                 let values = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
                 psql(
-                    &self.url,
+                    self.url(),
                     &format!(
                         "SET plan_cache_mode = force_generic_plan; PREPARE asked AS {statement}; EXPLAIN EXECUTE asked{values};"
                     ),
@@ -144,16 +178,37 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
-        if let Some((admin, name)) = &self.postgres {
-            psql(admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        if let Some(name) = self.name.as_ref().filter(|_| self.made.is_completed()) {
+            psql(&admin_url(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
+const FILE: &str = "test.sqlite3";
+
+fn new_folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir(&folder).unwrap();
+    folder
+}
+
+/// Makes a database in the PostgreSQL of all cases.
+pub fn create_database(name: &str, template: Option<&str>) {
+    let template = template.map(|template| format!(" TEMPLATE {template}")).unwrap_or_default();
+    psql(&admin_url(), &format!("CREATE DATABASE {name}{template}"));
+}
+
+/// The URL of a database in the PostgreSQL of all cases.
+pub fn url_of(name: &str) -> String {
+    let admin = admin_url();
+    let (base, _) = admin.rsplit_once('/').expect("an URL with a database");
+    format!("{base}/{name}")
+}
+
 /// The PostgreSQL that `./scripts/test` has started.
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn admin_url() -> String {
+pub fn admin_url() -> String {
     std::env::var("SESSILE_TEST_POSTGRES")
         .expect("SESSILE_TEST_POSTGRES: run ./scripts/test, which starts a PostgreSQL")
 }
@@ -174,7 +229,7 @@ fn with_instants(engine: Engine, statement: &str) -> String {
     out
 }
 
-fn psql(url: &str, statement: &str) -> String {
+pub fn psql(url: &str, statement: &str) -> String {
     let mut child = Command::new("psql")
         .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", url])
         .stdin(Stdio::piped())

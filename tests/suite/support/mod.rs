@@ -1,14 +1,21 @@
 //! What the cases share: databases of their own, a served program, a client with cookies.
 
+mod accounts;
+mod app;
 mod client;
 mod database;
+mod served;
 mod server;
 pub mod statements;
+mod template;
 
 pub use self::{
+    accounts::add_user,
+    app::App,
     client::{Answer, Client},
     database::{Engine, TestDb, add_events, eventually},
-    server::{Server, add_user, command, sessile},
+    served::Served,
+    server::{Server, command, sessile},
 };
 
 /// A password that may be chosen.
@@ -40,4 +47,10 @@ where
 {
     let db = TestDb::new(engine);
     actix_web::rt::System::new().block_on(case(db));
+}
+
+/// Whether the long version of a case is wanted.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
+pub fn is_long() -> bool {
+    std::env::var("SESSILE_TEST_LONG").is_ok()
 }

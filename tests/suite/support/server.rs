@@ -1,19 +1,21 @@
 //! The program, served as a process of its own.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::ops::Deref;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Client, PASSWORD, TestDb};
+use super::{
+    TestDb,
+    served::{Served, secret_of_link},
+};
 
 /// A served program. Killed when dropped.
 pub struct Server {
     child: Child,
-    /// Where it listens: `http://127.0.0.1:PORT`.
-    pub address: String,
-    pub port: u16,
+    served: Served,
     lines: mpsc::Receiver<String>,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
@@ -46,11 +48,8 @@ impl Server {
                 written.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
         });
-        let mut server = Self { child, address: String::new(), port, lines, log, log_reader: Some(log_reader) };
-        let line = server.line();
-        let address = line.strip_prefix("sessile: listening on ").unwrap_or_else(|| panic!("{line}"));
-        server.address = address.to_owned();
-        server.port = address.rsplit(':').next().unwrap().parse().unwrap();
+        let mut server = Self { child, served: Served::default(), lines, log, log_reader: Some(log_reader) };
+        server.served = Served::from_line(&server.line());
         server
     }
 
@@ -68,18 +67,7 @@ impl Server {
 
     /// The secret of the link that the second line gives.
     pub fn setup_token(&self) -> String {
-        let line = self.line();
-        line.split_once("/setup?token=").unwrap_or_else(|| panic!("{line}")).1.to_owned()
-    }
-
-    /// A browser without cookies, whose pages are under the public origin.
-    pub fn client(&self) -> Client {
-        Client::new(&self.address, &format!("http://localhost:{}", self.port))
-    }
-
-    /// The name of a cookie under the default public origin: it carries the port.
-    pub fn cookie(&self, name: &str) -> String {
-        format!("{name}_{}", self.port)
+        secret_of_link(&self.line())
     }
 
     /// Ends it as `kill -9` does.
@@ -130,6 +118,14 @@ impl Server {
     }
 }
 
+impl Deref for Server {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -143,7 +139,7 @@ pub fn command(db: &TestDb, more: &[(&str, &str)]) -> Command {
     command
         .env_clear()
         .current_dir(&db.folder)
-        .env("DATABASE_URL", &db.url)
+        .env("DATABASE_URL", db.url())
         .env("SESSILE_KEY_FILE", db.key_file())
         .envs(more.iter().copied());
     command
@@ -162,17 +158,4 @@ pub fn sessile(db: &TestDb, args: &[&str], stdin: &str) -> Output {
     pipe.write_all(stdin.as_bytes()).expect("stdin");
     drop(pipe);
     child.wait_with_output().expect("its end")
-}
-
-/// Makes an account with [`PASSWORD`]; its id. Only for an owner the program makes a database or a key file.
-pub fn add_user(db: &TestDb, email: &str, role: &str) -> String {
-    if role != "owner" && !std::path::Path::new(&db.key_file()).exists() {
-        let out = sessile(db, &["migrate"], "");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        db.keys();
-    }
-    let args = ["user", "add", "--email", email, "--name", "Kim Lee", "--role", role, "--password-stdin"];
-    let out = sessile(db, &args, PASSWORD);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }

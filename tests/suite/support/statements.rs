@@ -1,13 +1,12 @@
 //! What the program asks of its database: served inside of a test process of its own, whose connections are all listened to.
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
-use super::{Client, TestDb};
+use super::TestDb;
 
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static DEAF: AtomicBool = AtomicBool::new(false);
@@ -66,31 +65,4 @@ pub fn unseen(db: &TestDb, statement: &str) -> String {
     let answer = db.sql(statement);
     DEAF.store(false, Ordering::SeqCst);
     answer
-}
-
-/// The program, served in this process until it ends.
-pub struct Here {
-    pub port: u16,
-}
-
-impl Here {
-    pub fn serve(db: &TestDb, more: &[(&str, &str)]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listen = format!("127.0.0.1:{port}");
-        let more: Vec<(&str, &str)> = more.iter().copied().chain([("SESSILE_LISTEN", listen.as_str())]).collect();
-        let settings = db.settings(&more);
-        std::thread::spawn(move || actix_web::rt::System::new().block_on(sessile::serve::run::run(settings)).unwrap());
-        let here = Self { port };
-        for _ in 0..600 {
-            if here.client().try_send("GET", "/login", &[], b"").is_ok_and(|answer| answer.status == 200) {
-                return here;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("it does not serve");
-    }
-
-    pub fn client(&self) -> Client {
-        Client::new(&format!("http://127.0.0.1:{}", self.port), &format!("http://localhost:{}", self.port))
-    }
 }

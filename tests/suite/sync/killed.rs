@@ -6,17 +6,17 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{KIM, changes_of, put, results, send, serve, signed_in, texts};
+use super::{KIM, changes_of, put, results, send, serve_process, signed_in, texts};
 use crate::support::{Server, TestDb, on_both_engines};
 
 on_both_engines! {
     six_senders_of_one_queue_have_one_effect,
     whoever_knows_a_revision_has_missed_nothing_before_it,
-    a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again,
+    a_sync_cut_off_by_kill_9_is_whole_or_absent,
 }
 
 async fn six_senders_of_one_queue_have_one_effect(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     results(&mut phone, &[put("shared", "begun", 0)]);
     let mut queue: Vec<Value> = (0..40).map(|n| put(&format!("d{n}"), &format!("text {n}"), 0)).collect();
@@ -37,8 +37,8 @@ async fn six_senders_of_one_queue_have_one_effect(db: TestDb) {
     assert_eq!(changes_of(&phone.get("/api/drafts").json()["revision"]), 42);
 }
 
-async fn a_sync_that_kill_9_cuts_off_is_there_as_a_whole_or_not_at_all_and_once_when_sent_again(db: TestDb) {
-    let mut server = serve(&db);
+async fn a_sync_cut_off_by_kill_9_is_whole_or_absent(db: TestDb) {
+    let mut server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let (mut whole, mut nothing) = (0, 0);
     let long = {
@@ -85,7 +85,7 @@ fn count(db: &TestDb) -> usize {
 }
 
 async fn whoever_knows_a_revision_has_missed_nothing_before_it(db: TestDb) {
-    let server = serve(&db);
+    let server = serve_process(&db);
     let writers: Vec<_> = (0..4)
         .map(|n| {
             let mut client = signed_in(&server, KIM, &format!("Device {n}"));

@@ -1,22 +1,22 @@
 //! Drafts and their sync: the contract line by line, a model of clients that come and go, and what happens when many send or
 //! the program dies. The served program, on both engines.
 
-mod calls;
+mod draft_space;
+mod drafts_page;
 mod figures;
 mod killed;
 mod model;
 mod operations;
-mod page;
 mod plans;
-mod restored;
-mod room;
+mod restored_backup;
 mod sweep;
+mod sync_call;
 
 use serde_json::{Value, json};
 use sessile::records::draft::{book::random_uuid, revision::Revision};
 
 use crate::{
-    centre::{ALEX, KIM, serve, signed_in},
+    centre::{ALEX, KIM, serve, serve_process, signed_in},
     support::{Answer, Client, TestDb},
 };
 

@@ -32,17 +32,15 @@ use sessile::{
 use super::{delete, put, uuid};
 use crate::{
     store::Node,
-    support::{Engine, TestDb, on_both_engines},
+    support::{Engine, TestDb, is_long, on_both_engines},
 };
 
 on_both_engines! {
     devices_that_come_and_go_converge_and_lose_nothing,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
 fn runs(engine: Engine) -> u64 {
-    let is_long = std::env::var_os("SESSILE_TEST_LONG").is_some();
-    match (is_long, engine) {
+    match (is_long(), engine) {
         (true, Engine::Sqlite) => 10_000,
         (true, Engine::Postgres) => 300,
         (false, Engine::Sqlite) => 40,

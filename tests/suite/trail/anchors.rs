@@ -10,7 +10,7 @@ use sessile::{
 
 use super::{Trail, add_account, full, ids, record};
 use crate::{
-    centre::{KIM, serve, signed_in},
+    centre::{KIM, serve_process, signed_in},
     support::{Engine, Server, TestDb, add_user, on_both_engines, sessile},
 };
 
@@ -158,7 +158,8 @@ fn anchors(log: &str) -> Vec<String> {
 
 async fn the_server_writes_a_line_at_shutdown_and_doctor_takes_it(db: TestDb) {
     for format in ["text", "json"] {
-        let server = if format == "text" { serve(&db) } else { Server::start(&db, &[("SESSILE_LOG_FORMAT", format)]) };
+        let server =
+            if format == "text" { serve_process(&db) } else { Server::start(&db, &[("SESSILE_LOG_FORMAT", format)]) };
         signed_in(&server, KIM, "Phone");
         let (code, log) = server.stopped();
         let lines = anchors(&log);

@@ -2,9 +2,9 @@
 
 use sessile::base::keys::Keys;
 
-use super::{Target, addresses::ADDRESSES};
+use super::{Target, all_places, pairs};
 use crate::http::{ALEX, KIM, raw, serve, serve_https};
-use crate::support::{Server, add_user};
+use crate::support::{Served, add_user};
 
 /// What the API says of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +21,16 @@ use Told::{LoginRequired, Unknown, Unreadable};
 #[test]
 fn no_cookie_makes_the_program_fail_or_lets_anybody_in() {
     let target = Target::new(&[]);
-    for (cookie, told) in odd_cookies(&target) {
-        let line = [b"Cookie: ", cookie.as_slice()].concat();
-        for address in ADDRESSES {
-            for method in address.methods() {
-                target.ask(method, &address.path(), &[&line], b"");
-            }
-        }
-        let shown = format!("{:.80}", String::from_utf8_lossy(&cookie));
-        let answer = target.ask("GET", "/api/session", &[&line], b"");
+    let cookies = odd_cookies(&target);
+    let lines: Vec<_> = cookies.iter().map(|(cookie, _)| [b"Cookie: ", cookie.as_slice()].concat()).collect();
+    for (line, (method, path)) in pairs(&lines, all_places()) {
+        target.ask(method, &path, &[line], b"");
+    }
+    for ((cookie, told), line) in cookies.iter().zip(&lines) {
+        let shown = format!("{:.80}", String::from_utf8_lossy(cookie));
+        let answer = target.ask("GET", "/api/session", &[line], b"");
         // A head of 16 KiB is refused as a whole.
-        let told = if cookie.len() >= 16 * 1024 { Unreadable } else { told };
+        let told = if cookie.len() >= 16 * 1024 { Unreadable } else { *told };
         match told {
             Unknown => {
                 assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{shown}");
@@ -295,7 +294,7 @@ fn two_different_sessions_under_one_name_are_none() {
     assert_eq!(status_of(&server, "GET /api/session", kim.as_bytes()), 200);
 }
 
-fn status_of(server: &Server, request: &str, cookie: &[u8]) -> u16 {
+fn status_of(server: &Served, request: &str, cookie: &[u8]) -> u16 {
     let lines = [
         format!("{request} HTTP/1.1").into_bytes(),
         format!("Host: localhost:{}", server.port).into_bytes(),

@@ -1,6 +1,6 @@
 //! Forwarding headers that no proxy would send, from who is believed and from who is not.
 
-use super::{Target, addresses::ADDRESSES, judge};
+use super::{Target, all_places, judge, pairs};
 use crate::{
     http::{raw, serve_https},
     support::Answer,
@@ -67,11 +67,11 @@ fn odd_forwarding_headers_do_no_harm_whoever_sends_them() {
     for trust in [&[][..], &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8,10.0.0.0/8,::1")]] {
         let target = Target::new(trust);
         let cookie = target.cookie();
-        for line in odd_lines() {
-            for address in ADDRESSES {
-                let method = address.methods().next().expect("a method");
-                target.ask(method, &address.path(), &[&line], b"");
-            }
+        let lines = odd_lines();
+        for (line, (method, path)) in pairs(&lines, all_places()) {
+            target.ask(method, &path, &[line], b"");
+        }
+        for line in lines {
             let answer = target.ask("GET", "/api/session", &[&line, &cookie], b"");
             assert_eq!((answer.status, &answer.json()["session"]["ip"]), (200, &"127.0.0.1".into()), "{answer:?}");
         }

@@ -11,7 +11,7 @@ use crate::{
 const HIDDEN: &str = "0\r\n\r\nGET /static/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn a_request_that_tells_its_end_twice_or_wrongly_is_refused_and_hides_no_other() {
+fn ambiguous_framing_is_refused_and_hides_no_request() {
     let target = Target::new(&[]);
     let odd = [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",

@@ -1,4 +1,5 @@
-//! Whatever anybody sends: tables of odd cookies, headers, bodies, methods, addresses and framing, tried on every address.
+//! Whatever anybody sends: tables of odd cookies, headers, bodies, methods, addresses and framing. Each row goes to a few of the
+//! addresses, which take turns, and to all of them in the long version.
 //!
 //! Each row is asked through [`Target::ask`], which judges what holds of every answer: it comes, it is no failure of ours, it
 //! carries the contract's headers if the application made it, and it touches no session cookie. [`Target::must_be_unharmed`] ends
@@ -14,8 +15,9 @@ mod requests;
 
 use std::fmt::Debug;
 
-use crate::http::{KIM, assert_unharmed, headers::assert_secured, raw, safe_methods::every_row, serve};
-use crate::support::{Answer, Client, Server, TestDb};
+use self::addresses::ADDRESSES;
+use crate::http::{KIM, assert_unharmed, headers::assert_secured, raw, safe_methods::every_row, serve_process};
+use crate::support::{Answer, Client, Server, TestDb, is_long};
 
 const FORM: &[u8] = b"Content-Type: application/x-www-form-urlencoded";
 const JSON: &[u8] = b"Content-Type: application/json";
@@ -35,7 +37,7 @@ impl Target {
     pub fn new(more: &[(&str, &str)]) -> Self {
         // No touch falls due while a case runs.
         let more: Vec<_> = [("SESSILE_TOUCH_INTERVAL", "1h")].iter().chain(more).copied().collect();
-        let (db, server) = serve(&more);
+        let (db, server) = serve_process(&more);
         let mut signed_in = server.client();
         signed_in.log_in(KIM);
         let rows = every_row(&db);
@@ -113,4 +115,21 @@ pub fn judge(what: &impl Debug, path: &str, answer: &Answer) {
 fn shown(parts: &[&[u8]]) -> String {
     let all = parts.join(b"\n".as_slice());
     format!("{:.160}", String::from_utf8_lossy(&all))
+}
+
+/// What is odd and where it is sent: everything everywhere in the long version; else each to a few of the places, which take
+/// turns, so that every place gets something of every kind.
+pub fn pairs<Odd, Place>(odd: &[Odd], places: Vec<Place>) -> Vec<(&Odd, Place)>
+where
+    Place: Clone,
+{
+    const FEW: usize = 5;
+    let few = if is_long() { places.len() } else { FEW.min(places.len()) };
+    let turns = (0..odd.len()).map(|n| places.iter().cycle().skip(n * few).take(few).cloned().collect::<Vec<_>>());
+    odd.iter().zip(turns).flat_map(|(odd, places)| places.into_iter().map(move |place| (odd, place))).collect()
+}
+
+/// Every method that every address takes.
+pub fn all_places() -> Vec<(&'static str, String)> {
+    ADDRESSES.iter().flat_map(|address| address.methods().map(|method| (method, address.path()))).collect()
 }

@@ -1,6 +1,6 @@
 //! Methods, addresses and headers that nobody should send.
 
-use super::{Target, addresses::ADDRESSES, judge};
+use super::{Target, addresses::ADDRESSES, all_places, judge, pairs};
 use crate::{http::raw, support::Answer};
 
 #[test]
@@ -178,13 +178,11 @@ fn odd_headers_do_no_harm() {
     odd.push(b"Range: bytes=0-0,1-1,2-2,99999999999999999999-".to_vec());
     odd.push(format!("User-Agent: {longer}").into_bytes());
     odd.push(b"X: y\r\n".repeat(80).trim_ascii_end().to_vec());
-    for header in &odd {
-        for (method, path) in ADDRESSES.iter().flat_map(|address| address.methods().map(|one| (one, address.path()))) {
-            let answer = target.ask(method, &path, &[header], b"");
-            assert!(!answer.body.contains("<script>alert"), "{answer:?}");
-            let leads = answer.header("location").unwrap_or("/");
-            assert!(leads.starts_with('/') && !leads.starts_with("//"), "{answer:?}");
-        }
+    for (header, (method, path)) in pairs(&odd, all_places()) {
+        let answer = target.ask(method, &path, &[header], b"");
+        assert!(!answer.body.contains("<script>alert"), "{answer:?}");
+        let leads = answer.header("location").unwrap_or("/");
+        assert!(leads.starts_with('/') && !leads.starts_with("//"), "{answer:?}");
     }
     target.must_be_unharmed();
 }

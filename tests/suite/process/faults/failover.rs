@@ -19,7 +19,7 @@ impl Pair {
         let (primary, alone) = Cluster::start();
         let (standby, url) = primary.standby();
         let place = |url: &str| url.split(['@', '/']).nth(3).expect("a host").to_owned();
-        let hosts = format!("{},{}", place(&alone.url), place(&url));
+        let hosts = format!("{},{}", place(alone.url()), place(&url));
         let db =
             TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write"));
         wait_for_each_other(&primary);

@@ -58,10 +58,10 @@ fn a_file_that_another_process_has_for_itself_is_served_as_soon_as_it_lets_go() 
 }
 
 on_both_engines! {
-    touches_that_cannot_be_written_wait_without_growing_and_are_written_afterwards,
+    touches_that_cannot_be_written_wait_within_a_bound,
 }
 
-async fn touches_that_cannot_be_written_wait_without_growing_and_are_written_afterwards(db: TestDb) {
+async fn touches_that_cannot_be_written_wait_within_a_bound(db: TestDb) {
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[("SESSILE_STATEMENT_TIMEOUT", "500ms")]);
     let mut client = server.client();

@@ -24,7 +24,7 @@ use self::{
     browser::{Browser, Scene},
     rules::{Row, Stored, breaches},
 };
-use super::is_long;
+use crate::support::is_long;
 use crate::support::{Client, Server, TestDb, add_user};
 
 /// Sessions are touched all the time. Their limit is not what this is about, and a log of each refusal would be long.

@@ -15,10 +15,10 @@ const SHORT: [(&str, &str); 2] = [("SESSILE_STATEMENT_TIMEOUT", "1s"), ("SESSILE
 /// A database behind a proxy.
 fn behind_a_proxy() -> (Proxy, TestDb) {
     let mut db = TestDb::new(Engine::Postgres);
-    let (front, name) = db.url.rsplit_once('/').expect("a database");
+    let (front, name) = db.url().rsplit_once('/').expect("a database");
     let (front, port) = front.rsplit_once(':').expect("a port");
     let proxy = Proxy::to(port.parse().expect("a port"));
-    db.url = format!("{front}:{}/{name}", proxy.port);
+    db.lead_to(format!("{front}:{}/{name}", proxy.port));
     (proxy, db)
 }
 

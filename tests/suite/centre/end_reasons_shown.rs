@@ -1,0 +1,56 @@
+//! What has ended tells its own browser who ended it and why, on the page for signing in.
+
+use super::{KIM, form, serve, session_id, signed_in};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines, sessile};
+
+on_both_engines! {
+    a_browser_is_told_that_another_device_signed_it_out,
+    a_browser_is_told_of_a_new_password,
+    a_browser_is_told_of_whoever_runs_this,
+    a_browser_is_told_of_too_many_devices,
+}
+
+fn assert_told(client: &mut Client, words: &str) {
+    assert_eq!(client.get("/api/session").json()["reason"], "revoked", "the word of the contract stays");
+    let page = client.get("/login").body;
+    assert!(page.contains(words), "{words}: {page}");
+}
+
+async fn a_browser_is_told_that_another_device_signed_it_out(db: TestDb) {
+    let server = serve(&db);
+    let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
+    let path = format!("/api/sessions/{}", session_id(&mut phone));
+    desk.json("DELETE", &path, &serde_json::Value::Null);
+    assert_told(&mut phone, "You were signed out from another device (<time ");
+}
+
+async fn a_browser_is_told_of_a_new_password(db: TestDb) {
+    let server = serve(&db);
+    let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
+    let fields = [("current_password", PASSWORD), ("password", "tide pool limpet 77"), ("end_others", "yes")];
+    assert_eq!(form(&mut desk, "/account", &fields).status, 303);
+    assert_told(&mut phone, "The password was changed (<time ");
+}
+
+async fn a_browser_is_told_of_whoever_runs_this(db: TestDb) {
+    let server = serve(&db);
+    add_user(&db, "sam@example.com", "member");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    assert!(sessile(&db, &["session", "revoke", "--email", KIM], "").status.success());
+    assert_told(&mut phone, "You were signed out by the administrator (<time ");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let args = ["user", "set-password", KIM, "--password-stdin"];
+    assert!(sessile(&db, &args, "tide pool limpet 77").status.success());
+    assert_told(&mut phone, "The password was changed by the administrator (<time ");
+    let mut sam = signed_in(&server, "sam@example.com", "Phone");
+    assert!(sessile(&db, &["user", "disable", "sam@example.com"], "").status.success());
+    assert_told(&mut sam, "This account was closed by the administrator (<time ");
+}
+
+async fn a_browser_is_told_of_too_many_devices(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let server = App::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "1")]);
+    let mut phone = signed_in(&server, KIM, "Phone");
+    signed_in(&server, KIM, "Desk");
+    assert_told(&mut phone, "because the account is signed in on too many devices");
+}

@@ -1,0 +1,248 @@
+//! How the engines go about what the program asks of them: by the account, never by what other accounts have. The program
+//! does all that it can do for people, and every statement of it is looked at; then what it does by itself, which goes
+//! through an index.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use sessile::{
+    base::db::{Conn, Db},
+    records::{
+        audit::OPERATOR,
+        draft,
+        session::{EndReason, Scope, ends, sweep},
+        throttle,
+    },
+};
+
+use super::{
+    ALEX, KIM, device_id, form, leads_to, other_accounts,
+    query_plans::{NARROW, WIDE, check, names_the_account, nothing_of_a_device_is_sorted, seed},
+    session_id,
+};
+use crate::{
+    live::stream::Stream,
+    support::{
+        App, Client, Engine, PASSWORD, TestDb, add_user, eventually, on_both_engines,
+        statements::{ran_alone, seen, unseen},
+    },
+};
+
+on_both_engines! {
+    no_statement_goes_through_other_accounts_rows,
+}
+
+async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
+    let engine = if db.engine == Engine::Postgres { "postgres" } else { "sqlite" };
+    if ran_alone(module_path!(), &format!("{engine}::no_statement_goes_through_other_accounts_rows")) {
+        return;
+    }
+    add_user(&db, KIM, "owner");
+    add_user(&db, ALEX, "member");
+    let here = App::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "4"), ("SESSILE_PRUNE_INTERVAL", "0s")]);
+    seed(&db, 2000, 60_000);
+    if db.engine == Engine::Postgres {
+        // As its autovacuum does; nobody does so for SQLite.
+        db.sql("VACUUM ANALYZE");
+    }
+    seen();
+    let mut people = People { db: &db, here, asked: BTreeSet::new() };
+    people.sign_in().await;
+    people.look();
+    people.name_and_answer();
+    people.write();
+    people.end();
+    let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
+    let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
+    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not asked for");
+    let asked = seen();
+    check(&db, &asked, 50, &NARROW);
+    names_the_account(&asked);
+    nothing_of_a_device_is_sorted(&db, &asked);
+
+    look_after(&db).await;
+    let upkeep: Vec<&str> = NARROW.iter().chain(&WIDE).copied().collect();
+    if db.engine == Engine::Postgres {
+        unseen(&db, "VACUUM ANALYZE");
+    }
+    check(&db, &seen(), 12, &upkeep);
+}
+
+/// What asks for nothing of any account, or counts what there is.
+const OF_NO_ACCOUNT: [&str; 12] = [
+    "/.well-known/change-password",
+    "/favicon.ico",
+    "/healthz",
+    "/manifest.webmanifest",
+    "/metrics",
+    "/offline",
+    "/readyz",
+    "/robots.txt",
+    "/setup",
+    "/signup",
+    "/static/{name:.*}",
+    "/sw.js",
+];
+
+/// Does what people do.
+struct People<'a> {
+    db: &'a TestDb,
+    here: App,
+    asked: BTreeSet<&'static str>,
+}
+
+impl People<'_> {
+    /// Notes that a route was asked for.
+    fn ask(&mut self, route: &'static str) -> &'static str {
+        self.asked.insert(route);
+        route
+    }
+
+    fn signed_in(&self, email: &str, device: &str) -> Client {
+        let mut client = self.here.client();
+        sign_in(&mut client, email, device);
+        client
+    }
+
+    async fn sign_in(&mut self) {
+        let mut kim = self.signed_in(KIM, "Desk");
+        assert_eq!(kim.get(self.ask("/")).status, 303);
+        sign_in(&mut kim, KIM, "Desk again");
+        let old = kim.clone();
+        // Somebody else, over it; and what is told to who comes with the old cookie.
+        sign_in(&mut kim, ALEX, "Alex's");
+        assert_eq!(old.clone().get("/api/session").status, 401);
+        assert_eq!(kim.try_log_in(KIM, "not the password").status, 401);
+        assert_eq!(kim.try_log_in("nobody@example.com", "not the password").status, 401);
+        let mut browser = self.here.client();
+        let csrf = browser.form_token(self.ask("/login"));
+        leads_to(&browser.form("/login", &[("csrf", &csrf), ("email", KIM), ("password", PASSWORD)]), "/dashboard");
+        leads_to(&form(&mut browser, self.ask("/logout"), &[]), "/login");
+        self.ask("/api/establish-session");
+        // Over the limit.
+        for device in ["One", "Two", "Three", "Four", "Five"] {
+            self.signed_in(KIM, device);
+        }
+        unseen(
+            self.db,
+            "UPDATE sessions SET last_activity = INSTANT(-600) WHERE ended_at IS NULL AND id LIKE 'aiq_1_%'",
+        );
+        unseen(self.db, "UPDATE sessions SET last_activity = INSTANT(-600) WHERE ip IS NOT NULL");
+        assert_eq!(kim.get(self.ask("/api/session")).status, 200);
+        let mut touched = false;
+        eventually("a touch", async || {
+            touched =
+                unseen(self.db, "SELECT count(*) FROM sessions WHERE ip IS NOT NULL AND last_activity > INSTANT(-300)")
+                    != "0";
+            touched
+        })
+        .await;
+    }
+
+    fn look(&mut self) {
+        let mut kim = self.signed_in(KIM, "Looking");
+        for route in [
+            "/dashboard",
+            "/account",
+            "/devices",
+            "/activity",
+            "/drafts",
+            "/confirm",
+            "/api/drafts",
+            "/api/activity",
+            "/api/session",
+            "/api/session/data",
+            "/api/sessions",
+            "/api/devices",
+        ] {
+            assert_eq!(kim.get(self.ask(route)).status, 200, "{route}");
+        }
+        for page in ["/activity?before=30000&show=wrong-passwords", "/activity?show=changes", "/api/activity?limit=1"] {
+            assert_eq!(kim.get(page).status, 200, "{page}");
+        }
+        let (session, device) = (session_id(&mut kim), device_id(&mut kim));
+        assert_eq!(kim.get(&format!("/confirm?then=session:{session}")).status, 200);
+        assert_eq!(kim.get(&format!("/confirm?then=device:{device}")).status, 200);
+    }
+
+    fn name_and_answer(&mut self) {
+        let mut kim = self.signed_in(KIM, "Naming");
+        let device = device_id(&mut kim);
+        assert_eq!(kim.json("PATCH", &format!("/api/devices/{device}"), &json!({"name": "Named"})).status, 200);
+        leads_to(&form(&mut kim, "/devices", &[("device", &device), ("name", "Again")]), "/devices?done=renamed");
+        assert_eq!(form(&mut kim, "/devices", &[("device", &device), ("name", "")]).status, 422);
+        leads_to(&form(&mut kim, "/account", &[("name", "Kim")]), "/account?done=name");
+        let new = "one more long one 43";
+        for (current, next) in [(PASSWORD, new), (new, PASSWORD)] {
+            let passwords = [("current_password", current), ("password", next), ("end_others", "1")];
+            leads_to(&form(&mut kim, "/account", &passwords), "/account?done=password-everywhere");
+        }
+        let newcomer = device_id(&mut self.signed_in(KIM, "Newcomer"));
+        leads_to(&form(&mut kim, "/devices", &[("known", &newcomer)]), "/devices?done=known");
+        let named = kim.json("PATCH", "/api/session/data", &json!({"a": 1}));
+        assert_eq!(named.status, 200, "{named:?}");
+    }
+
+    fn write(&mut self) {
+        let mut kim = self.signed_in(KIM, "Writing");
+        let put = |n: u32, id: &str| {
+            json!({"id": format!("0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a{n}"), "kind": "draft.put", "draftId": id, "text": "Text",
+                "baseVersion": 0})
+        };
+        let delete = json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a777", "kind": "draft.delete", "draftId": "one", "baseVersion": 1});
+        let rename = json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a778", "kind": "device.rename", "deviceId": device_id(&mut kim), "name": "New"});
+        let device = json!({"name": "Other", "installed": true, "appVersion": "2"});
+        let all = json!({"device": device, "operations": [put(111, "one"), put(112, "two"), put(113, "one"), delete, rename]});
+        for _ in 0..2 {
+            let answer = kim.json("POST", self.ask("/api/session/sync"), &all);
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let deleted = form(&mut kim, "/drafts", &[("delete", "two"), ("base", "1")]);
+        assert_eq!(deleted.status, 303, "{deleted:?}");
+    }
+
+    fn end(&mut self) {
+        let mut kim = self.signed_in(KIM, "Ending");
+        let other = session_id(&mut self.signed_in(KIM, "Ended"));
+        self.ask("/api/sessions/{id}");
+        assert_eq!(kim.json("DELETE", &format!("/api/sessions/{other}"), &json!(null)).status, 204);
+        let then = format!("session:{}", session_id(&mut self.signed_in(KIM, "Ended")));
+        let confirmed = form(&mut kim, "/confirm", &[("password", PASSWORD), ("then", &then)]);
+        leads_to(&confirmed, "/dashboard");
+        let device = device_id(&mut self.signed_in(KIM, "Forgotten"));
+        self.ask("/api/devices/{id}");
+        assert_eq!(kim.json("DELETE", &format!("/api/devices/{device}"), &json!(null)).status, 204);
+        let not_me = format!("not-me:{}", session_id(&mut self.signed_in(KIM, "Not me")));
+        leads_to(&form(&mut kim, "/devices", &[("ending", &not_me), ("sure", "yes")]), "/account?why=not-me");
+        assert_eq!(kim.json("POST", self.ask("/api/sessions/revoke-others"), &json!({})).status, 200);
+        let mut stream = self.signed_in(KIM, "Streaming");
+        let id = session_id(&mut stream);
+        self.ask("/api/events");
+        let open = Stream::open(self.here.port, &stream);
+        assert_eq!(kim.json("DELETE", &format!("/api/sessions/{id}"), &json!(null)).status, 204);
+        open.until("session-ended");
+        assert_eq!(kim.json("DELETE", "/api/session", &json!(null)).status, 204);
+    }
+}
+
+fn sign_in(client: &mut Client, email: &str, device: &str) {
+    let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
+    let answer = client.json("POST", "/api/establish-session", &sent);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// What the program does by itself, and what its operator asks for.
+async fn look_after(db: &TestDb) {
+    unseen(db, "UPDATE sessions SET expires_at = INSTANT(-1) WHERE id LIKE 'aiq_%7'");
+    unseen(db, "UPDATE sessions SET ip = '192.0.2.1', last_activity = INSTANT(-9000000) WHERE id LIKE 'aiq_%8'");
+    let settings = db.settings(&[]);
+    let own = Db::open(&settings, Some(db.keys().trail())).unwrap();
+    sweep::sweep(&own).await.unwrap();
+    unseen(db, "UPDATE sessions SET ended_at = INSTANT(-9000000) WHERE id LIKE 'aiq_%7'");
+    sweep::sweep(&own).await.unwrap();
+    sweep::wipe_addresses(&own, settings.address_ttl).await.unwrap();
+    throttle::count::sweep(&own, settings.address_ttl).await.unwrap();
+    draft::sweep::sweep(&own).await.unwrap();
+    let all = async |conn: &mut Conn<'_>| ends::end(conn, &Scope::All, EndReason::Revoked, OPERATOR, None).await;
+    assert!(own.write(all).await.unwrap() > 0);
+}

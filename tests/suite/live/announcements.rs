@@ -1,0 +1,54 @@
+//! What makes commits queue behind one another on PostgreSQL: only ends, rotations and changes of an account do.
+
+use serde_json::json;
+
+use super::KIM;
+use crate::support::{
+    App, Client, Engine, PASSWORD, TestDb, add_user, run,
+    statements::{ran_alone, seen},
+};
+
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn only_what_ends_or_turns_a_session_is_announced_with_its_transaction() {
+    if ran_alone(module_path!(), "only_what_ends_or_turns_a_session_is_announced_with_its_transaction") {
+        return;
+    }
+    run(Engine::Postgres, async |db: TestDb| announce(&db));
+}
+
+fn announce(db: &TestDb) {
+    add_user(db, KIM, "owner");
+    let here = App::start(db, &[]);
+    let announced = || seen().iter().filter(|statement| statement.contains("pg_notify")).count();
+    let mut desk = here.client();
+    let mut phone = here.client();
+    desk.log_in(KIM);
+    phone.log_in(KIM);
+    let own = |client: &mut Client, what: &str| {
+        client.get("/api/session").json()["session"][what].as_str().expect("an id").to_owned()
+    };
+    let device = own(&mut phone, "deviceId");
+    desk.try_log_in(KIM, "not the password");
+    assert_eq!(desk.json("PATCH", "/api/session/data", &json!({"a": 1})).status, 200);
+    assert_eq!(desk.json("PATCH", &format!("/api/devices/{device}"), &json!({"name": "Phone"})).status, 200);
+    let csrf = desk.form_token("/account");
+    assert_eq!(desk.form("/devices", &[("csrf", &csrf), ("known", &device)]).status, 303);
+    let put = json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a111", "kind": "draft.put", "draftId": "one", "text": "T", "baseVersion": 0});
+    assert_eq!(desk.json("POST", "/api/session/sync", &json!({"operations": [put]})).status, 200);
+    let asked = seen();
+    assert!(asked.len() > 30, "{asked:#?}");
+    let told: Vec<&String> = asked.iter().filter(|statement| statement.contains("pg_notify")).collect();
+    assert!(told.is_empty(), "{told:#?}");
+    for (what, status) in [("DELETE", 204), ("LOGIN", 200), ("CONFIRM", 303)] {
+        let answer = match what {
+            "DELETE" => desk.json("DELETE", &format!("/api/sessions/{}", own(&mut phone, "id")), &json!(null)),
+            "LOGIN" => desk.log_in(KIM),
+            _ => {
+                let csrf = desk.form_token("/account");
+                desk.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)])
+            }
+        };
+        assert_eq!((answer.status, announced()), (status, 1), "{what}");
+    }
+}

@@ -1,0 +1,122 @@
+//! A migrated database with its keys, made once for all cases of a process and copied for each: on SQLite the bytes of the
+//! file, on PostgreSQL a database that `CREATE DATABASE … TEMPLATE` copies.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use super::{
+    PASSWORD,
+    database::{Engine, TestDb, admin_url, create_database, psql, url_of},
+    server::sessile,
+};
+
+/// The owner of a copy.
+pub const OWNER: &str = "kim@example.com";
+
+/// What a copy begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The schema and a key file.
+    Schema,
+    /// The same, and an owner with [`OWNER`] and [`PASSWORD`].
+    Owner,
+}
+
+/// What was made once.
+struct Template {
+    /// A whole database file, or the name of a database.
+    database: Made,
+    keys: Vec<u8>,
+    password_hash: String,
+}
+
+enum Made {
+    File(Vec<u8>),
+    Database(String),
+}
+
+static SQLITE: [LazyLock<Template>; 2] = [
+    LazyLock::new(|| Template::make(Engine::Sqlite, Start::Schema)),
+    LazyLock::new(|| Template::make(Engine::Sqlite, Start::Owner)),
+];
+static POSTGRES: [LazyLock<Template>; 2] = [
+    LazyLock::new(|| Template::make(Engine::Postgres, Start::Schema)),
+    LazyLock::new(|| Template::make(Engine::Postgres, Start::Owner)),
+];
+
+fn template(engine: Engine, start: Start) -> &'static Template {
+    match engine {
+        Engine::Sqlite => &SQLITE[start as usize],
+        Engine::Postgres => &POSTGRES[start as usize],
+    }
+}
+
+/// Puts a copy where the case has its database and its keys, neither of which is there yet.
+pub fn copy(db: &TestDb, name: &str, start: Start) {
+    let template = template(db.engine, start);
+    match &template.database {
+        Made::File(bytes) => write(&db.file(), bytes),
+        Made::Database(of) => create_database(name, Some(of)),
+    }
+    write(Path::new(&db.key_file()), &template.keys);
+}
+
+/// The hash of [`PASSWORD`].
+pub fn password_hash() -> &'static str {
+    &template(Engine::Sqlite, Start::Owner).password_hash
+}
+
+/// As the program makes its files: for their owner alone.
+fn write(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+impl Template {
+    fn make(engine: Engine, start: Start) -> Self {
+        let db = match engine {
+            Engine::Sqlite => TestDb::new(engine),
+            Engine::Postgres => lasting(start),
+        };
+        run(&db, &["migrate"]);
+        if start == Start::Owner {
+            run(&db, &["user", "add", "--email", OWNER, "--name", "Kim Lee", "--role", "owner", "--password-stdin"]);
+        } else {
+            db.keys();
+        }
+        let password_hash = db.sql("SELECT password_hash FROM accounts");
+        let database = match engine {
+            Engine::Sqlite => {
+                // What is in the log goes to the file.
+                db.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+                Made::File(std::fs::read(db.file()).unwrap())
+            }
+            Engine::Postgres => Made::Database(lasting_name(start, std::process::id())),
+        };
+        Self { database, keys: std::fs::read(db.key_file()).unwrap(), password_hash }
+    }
+}
+
+fn run(db: &TestDb, args: &[&str]) {
+    let out = sessile(db, args, PASSWORD);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn lasting_name(start: Start, process: u32) -> String {
+    format!("sessile_template_{}_{process}", start as usize)
+}
+
+/// A database that lasts until the process has ended and another one cleans up.
+fn lasting(start: Start) -> TestDb {
+    let (admin, own) = (admin_url(), lasting_name(start, std::process::id()));
+    for name in psql(&admin, "SELECT datname FROM pg_database WHERE datname LIKE 'sessile_template_%'").lines() {
+        let process = name.rsplit('_').next().unwrap_or_default();
+        if !Path::new("/proc").join(process).exists() || name == own {
+            psql(&admin, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+    create_database(&own, None);
+    TestDb::in_own_postgres(url_of(&own))
+}
