@@ -44,8 +44,8 @@ fn what_is_no_test_is_no_name_of_one() {
     assert!(is_test("house::readme::what_is_no_test_is_no_name_of_one"));
     assert!(is_test("house::migrations::schema_rs_is_what_the_migrations_make"), "a case on both engines");
     assert!(
-        is_test("account::strength::tests::length_counts_characters")
-            && is_test("settings::tests::values_mean_what_they_say")
+        is_test("records::account::strength::tests::length_counts_characters")
+            && is_test("base::settings::tests::values_mean_what_they_say")
     );
     for made_up in
         ["house::readme::named_tests", "house::readme::no_such_test", "no::such::module", "account::tests::x"]
