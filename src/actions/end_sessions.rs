@@ -1,6 +1,6 @@
 //! A signed-in person ends sessions: one, all others, those of a device, or those of somebody else who used their account.
 //! An [`Ending`] has a short text, so that a form can carry it through the confirmation. Called by the devices page and the
-//! API ([`end`]) and by [`confirm`](super::confirm) ([`carry_out`]).
+//! API ([`end`]) and by [`confirm`](super::confirm) (`carry_out`).
 //!
 //! Locks, in this order: the account's row, its live sessions by id, then devices.
 //!

@@ -1,7 +1,7 @@
 //! The password of a new account: counted for its network before it is hashed. Called by [`setup`](super::setup) and
 //! [`sign_up`](super::sign_up).
 //!
-//! [`Prover::choose`] counts in a transaction of its own, then hashes; the action settles the count in the transaction that
+//! `Prover::prepare` counts in a transaction of its own, then hashes; the action settles the count in the transaction that
 //! creates the account, or finds that it cannot. Both belong in
 //! [`run_to_completion`](super::password_proof::run_to_completion).
 //!

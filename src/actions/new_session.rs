@@ -19,11 +19,11 @@ use crate::{
     records::{
         account::{self, Account},
         audit::{self, Event, Kind},
-        device::{self, SignIn, Unread},
+        device::{self, Recognized, SignIn, Unread},
         session::{
             EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
             ends,
-            former::{self, Held},
+            former::{self, HeldSession},
             listing, statements,
         },
     },
@@ -122,25 +122,30 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
         ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
     }
+    audit::record(conn, &events(&plan, kind, &record, &recognized, ip.as_deref())).await?;
+    let device_secrets = std::iter::once(recognized.secret).chain(recognized.others).collect();
+    Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
+}
+
+/// What is recorded of a login. Without a `kind` the login was recorded before.
+fn events(plan: &Plan, kind: Option<Kind>, record: &Record, found: &Recognized, ip: Option<&str>) -> Vec<Event> {
     let event = |kind| {
-        Event::of(kind, &account.id)
+        Event::of(kind, &record.account_id)
             .session(&record.id)
-            .device(Some(&recognized.device.id), Some(&recognized.device.name))
-            .ip(ip.as_deref())
+            .device(Some(&found.device.id), Some(&found.device.name))
+            .ip(ip)
     };
     let mut events = Vec::new();
     if let Some(kind) = kind {
         events.push(event(Kind::LoginSucceeded));
-        events.extend(recognized.is_new.then(|| event(Kind::DeviceNew)));
-        events.push(match &plan {
+        events.extend(found.is_new.then(|| event(Kind::DeviceNew)));
+        events.push(match plan {
             Plan::Rotate(old) => event(kind).detail(&format!("was {}", old.id())),
             Plan::Resume(_) | Plan::Inherit(_) | Plan::Create => event(kind),
         });
     }
-    events.extend(recognized.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
-    audit::record(conn, &events).await?;
-    let device_secrets = std::iter::once(recognized.secret).chain(recognized.others).collect();
-    Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
+    events.extend(found.was_called.as_ref().map(|was| event(Kind::DeviceRenamed).detail(&format!("was {was}"))));
+    events
 }
 
 /// Goes on with the session of a login that was carried out before; `None` when there is none.
@@ -183,7 +188,7 @@ async fn plan_for(
     // A rotation may commit between the read and the lock: repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
-        let Some(Held { account_id, session_id, .. }) = &held else { return Ok(None) };
+        let Some(HeldSession { account_id, session_id, .. }) = &held else { return Ok(None) };
         let other = SessionRef::new(account_id, session_id);
         // Lock in one order before changing any of them, so that two logins over one another's sessions cannot deadlock.
         listing::lock_living_and(conn, &account.id, &other).await?;

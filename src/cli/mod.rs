@@ -3,7 +3,9 @@
 //! Invariant: what a command changes is committed, with its audit rows, when it returns.
 
 mod address;
+mod completions;
 mod doctor;
+mod manual;
 mod open;
 mod output;
 mod password;
@@ -37,7 +39,17 @@ struct Cli {
     #[command(flatten)]
     place: PlaceArgs,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AnyCommand>,
+}
+
+#[derive(Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    WithSettings(Command),
+    /// Prints the completions of a shell
+    Completions(completions::Args),
+    /// Prints the manual page
+    Man(manual::Args),
 }
 
 #[derive(Subcommand)]
@@ -68,7 +80,23 @@ pub fn run() -> ExitCode {
     let _flush = FlushAtEnd;
     keep_private();
     let Cli { place, command } = Cli::parse();
-    let command = command.unwrap_or_else(|| Command::Serve(Box::default()));
+    let command = command.unwrap_or_else(|| AnyCommand::WithSettings(Command::Serve(Box::default())));
+    let done = match command {
+        AnyCommand::WithSettings(command) => with_settings(command, place),
+        AnyCommand::Completions(args) => completions::run(&args, Cli::command()).map_err(|error| in_words(&error)),
+        AnyCommand::Man(args) => manual::run(&args, Cli::command()).map_err(|error| in_words(&error)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            stderr().send_last(format!("sessile: {}\n", words.replace('\n', " ")).into_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command that depends on the settings.
+fn with_settings(command: Command, place: PlaceArgs) -> Result<(), String> {
     if let Command::User(command) = &command
         && !command.can_have_its_password()
     {
@@ -79,16 +107,9 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => (**args).clone(),
         _ => SettingsArgs::default(),
     };
-    let done = match (checked(args.at(place)), &command) {
+    match (checked(args.at(place)), &command) {
         (Err(words), Command::Doctor(_)) => doctor::tell(&[("settings", Err(words))]).map_err(|error| in_words(&error)),
         (settings, _) => settings.and_then(|settings| carry_out(command, settings)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(words) => {
-            stderr().send_last(format!("sessile: {}\n", words.replace('\n', " ")).into_bytes());
-            ExitCode::FAILURE
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What commands print: lines on stdout, and an error in words.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Write as _, stdout};
 
 use crate::base::error::{Away, Error, Result};
 
@@ -16,10 +16,15 @@ pub fn in_words(error: &Error) -> String {
     }
 }
 
-/// A line of a command on stdout. Whoever has closed the pipe wants no more lines (`… | head -1`): that is no failure,
-/// and what the command does goes on.
+/// A line of a command on stdout; see [`print`].
 pub fn say(line: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    print(format!("{line}\n").as_bytes())
+}
+
+/// What a command prints on stdout. Whoever has closed the pipe wants no more of it (`… | head -1`): that is no failure, and
+/// what the command does goes on.
+pub fn print(text: &[u8]) -> Result<()> {
+    match stdout().write_all(text).and_then(|()| stdout().flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Error::Invalid(format!("stdout cannot be written: {error}")))
         }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: a graceful stop reaches every connection: those that are idle close, the others end their request first.
 
+use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 
 use actix_http::{HttpService, Protocol, error::DispatchError};
@@ -39,20 +40,16 @@ pub fn serve(
 ) -> Result<Server> {
     // The places are what bounds them; this one more is for those that are about to close.
     let most = connections + connections / 4;
-    let builder = ServerBuilder::new()
-        .workers(workers)
-        .max_concurrent_connections(most.div_ceil(workers))
-        .shutdown_timeout(LAST_REQUESTS)
-        .disable_signals();
+    let builder = builder(workers, most);
     let (parts, limits, stopping) = (parts.clone(), parts.site.limits, builder.graceful_shutdown_signal());
     let places = parts.site.connections.clone();
     let builder = match tls {
         None => builder.listen("http", listener, move || {
             let places = places.clone();
-            fn_service(move |io: TcpStream| std::future::ready(placed(&places, io)))
+            fn_service(move |io: TcpStream| ready(placed(&places, io)))
                 .and_then(move |io: Placed| {
                     let (connection, peer) = (io.connection().clone(), io.peer());
-                    std::future::ready(Ok((Watched::new(io, connection, limits), Protocol::Http1, peer)))
+                    ready(Ok((Watched::new(io, connection, limits), Protocol::Http1, peer)))
                 })
                 .and_then(http(&parts, stopping.clone()))
         }),
@@ -62,18 +59,26 @@ pub fn serve(
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder.listen("https", listener, move || {
                 let places = places.clone();
-                fn_service(move |io: TcpStream| std::future::ready(placed(&places, io).map_err(TlsError::Service)))
+                fn_service(move |io: TcpStream| ready(placed(&places, io).map_err(TlsError::Service)))
                     .and_then(Acceptor::new(config.clone()).map_err(TlsError::into_service_error))
                     .and_then(move |io: TlsStream<Placed>| {
                         let below = &io.get_ref().0;
                         let (connection, peer) = (below.connection().clone(), below.peer());
-                        std::future::ready(Ok((Watched::new(io, connection, limits), Protocol::Http1, peer)))
+                        ready(Ok((Watched::new(io, connection, limits), Protocol::Http1, peer)))
                     })
                     .and_then(http(&parts, stopping.clone()).map_err(TlsError::Service))
             })
         }
     };
     Ok(builder.map_err(|error| Error::Internal(error.into()))?.run())
+}
+
+fn builder(workers: usize, connections: usize) -> ServerBuilder {
+    ServerBuilder::new()
+        .workers(workers)
+        .max_concurrent_connections(connections.div_ceil(workers))
+        .shutdown_timeout(LAST_REQUESTS)
+        .disable_signals()
 }
 
 type Accepted<Io> = (Watched<Io>, Protocol, Option<SocketAddr>);

@@ -1,5 +1,7 @@
 //! Who sends operations, and the lock under which they are carried out.
 //!
+//! Locks, in this order: the account's row; the session that sends, or all live sessions by id; devices.
+//!
 //! Invariant: the account's row is locked, so that revisions are in the order of commits, and an operation that is sent
 //! several times at once has one effect.
 

@@ -17,10 +17,12 @@ use crate::{
     records::{
         draft::{
             Draft, book,
-            list::{self, Head},
+            list::{self, Head, Heads},
         },
-        session::CurrentUser,
-        session::arrivals,
+        session::{
+            CurrentUser,
+            arrivals::{self, Arrivals},
+        },
     },
     web::{
         context::Desk,
@@ -103,8 +105,8 @@ pub(super) struct Again {
     pub(super) after: Option<i64>,
 }
 
+/// The page again after input that was refused, with what was typed.
 pub(super) async fn shown_again(
-    status: StatusCode,
     desk: &Desk,
     user: &CurrentUser,
     fields: Fields,
@@ -113,7 +115,7 @@ pub(super) async fn shown_again(
 ) -> Result<HttpResponse> {
     let typed = fields.text.is_some().then(|| typed(&fields, error));
     let again = Again { open: fields.draft.clone(), notice, typed, ..Again::default() };
-    match draw(status, desk, user, again).await {
+    match draw(StatusCode::UNPROCESSABLE_ENTITY, desk, user, again).await {
         Err(error) if fields.text.is_some() => unsaved(error, desk, user, &fields),
         answer => answer,
     }
@@ -124,7 +126,7 @@ fn typed(fields: &Fields, error: Option<String>) -> Writing {
     Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
 }
 
-/// Where something cannot be saved just now there is no list to show, only what was typed.
+/// The page without its list, with what was typed, while nothing can be saved.
 pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
     let token = forms::token(&desk.site, &desk.req)?;
     let notice = match &error {
@@ -148,21 +150,7 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
 }
 
 pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let who = user.who();
-    let (asked, after) = (again.open.clone(), again.after);
-    let (list, open, arrivals) = desk
-        .sessions
-        .db
-        .read(async move |conn: &mut Conn<'_>| {
-            let list = list::heads(conn, &who.account_id, after).await?;
-            let open = match is_id(&asked) {
-                true => list::with_other(conn, &who.account_id, &asked).await?,
-                false => Vec::new(),
-            };
-            let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
-            Ok((list, open, arrivals))
-        })
-        .await?;
+    let (list, open, arrivals) = read(desk, user, &again).await?;
     let choice = match open.as_slice() {
         [one, other] if again.typed.is_none() => Some(Choice::of(one, other, user)),
         _ => None,
@@ -189,6 +177,21 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
         choice,
     };
     layout::answer(status, &template)
+}
+
+/// A page of the list, the open draft beside its other version, and the devices to ask about.
+async fn read(desk: &Desk, user: &CurrentUser, again: &Again) -> Result<(Heads, Vec<Draft>, Arrivals)> {
+    let (who, open, after) = (user.who(), again.open.clone(), again.after);
+    let read = async move |conn: &mut Conn<'_>| {
+        let list = list::heads(conn, &who.account_id, after).await?;
+        let open = match is_id(&open) {
+            true => list::with_other(conn, &who.account_id, &open).await?,
+            false => Vec::new(),
+        };
+        let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
+        Ok((list, open, arrivals))
+    };
+    desk.sessions.db.read(read).await
 }
 
 impl Row {

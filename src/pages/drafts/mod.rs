@@ -74,7 +74,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
     let fields = sent.fields;
     if !is_fresh {
         let notice = Some("This page had been open for a while. Please try once more.".to_owned());
-        return shown_again(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, fields, notice, None).await;
+        return shown_again(&desk, &user, fields, notice, None).await;
     }
     let named = [fields.both.as_deref(), fields.delete.as_deref(), fields.keep.as_ref().map(|_| fields.draft.as_str())];
     let other = fields.keep.as_ref().map(|_| fields.other.as_str());
@@ -106,7 +106,7 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
     fields.text = Some(text.clone());
     if let Err(error) = operation::check_text(&text) {
         let words = format!("{}. Shorten it, and save again.", sentence(&error.to_string()));
-        return shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words)).await;
+        return shown_again(desk, user, fields, None, Some(words)).await;
     }
     let put = Action::Put { draft: operation::check_draft_id(&fields.draft)?, text, base: fields.base };
     let operation = Operation::new(&fields.operation, put)?;
@@ -122,7 +122,7 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
             fields.operation = book::random_uuid()?;
             let words =
                 problem.map_or_else(|| "It could not be saved".to_owned(), |error| sentence(&error.to_string()));
-            shown_again(StatusCode::UNPROCESSABLE_ENTITY, desk, user, fields, None, Some(words + ".")).await
+            shown_again(desk, user, fields, None, Some(words + ".")).await
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         account::{self, EmailAddress},
         session::{
             ended::{Ended, Hand},
-            request::{RequestFacts, Standing},
+            request::{PresentedSession, RequestFacts},
         },
     },
     web::{
@@ -195,7 +195,7 @@ async fn where_the_link_is(desk: &Desk) -> Option<String> {
 
 /// What the browser of a session that has ended is told.
 fn why_signed_out(facts: &RequestFacts, now: Instant) -> Option<Notice> {
-    let Standing::Ended(ended) = *facts.standing.borrow() else {
+    let PresentedSession::Ended(ended) = *facts.session.borrow() else {
         return None;
     };
     notice_of(ended, now)

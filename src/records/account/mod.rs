@@ -79,7 +79,7 @@ pub struct Credentials {
 /// A person to be made.
 #[derive(Insertable)]
 #[diesel(table_name = accounts)]
-struct Row<'a> {
+struct AccountColumns<'a> {
     id: &'a str,
     email: &'a str,
     email_key: &'a str,
@@ -108,7 +108,7 @@ pub struct New {
 pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
     let id = secret::random_name("acc_")?;
     let name = if new.name.is_empty() { new.email.local_part() } else { &new.name };
-    let row = Row {
+    let row = AccountColumns {
         id: &id,
         email: new.email.as_str(),
         email_key: new.email.key(),

@@ -22,18 +22,12 @@ use crate::base::{
 const ACCOUNTS: i64 = 500;
 
 /// Whether any event was sealed yet.
-///
-/// # Errors
-/// When the database is away.
 pub async fn is_begun(conn: &mut Conn<'_>) -> Result<bool> {
     let any: Option<String> = find!(conn, first(trails::table.filter(trails::links.gt(0)).select(trails::account_id)))?;
     Ok(any.is_some())
 }
 
 /// Sets the mark if it is not there, in a transaction that has locked the instance.
-///
-/// # Errors
-/// When the database is away.
 pub async fn begin(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<()> {
     match look(conn, keys).await? {
         Mark::Missing => {}

@@ -135,10 +135,10 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Trai
 
 /// An account's head, the time, and the number of the account's newest event. That number is as it was before the lock was
 /// waited for, and so counts only where somebody has put events in: the head counts all that were recorded.
-type Held = (TrailHead, Instant, Option<i64>);
+type HeldHead = (TrailHead, Instant, Option<i64>);
 
 /// The heads of these accounts, locked until the transaction ends. An account that was just made has none yet.
-async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
+async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<HeldHead>> {
     let mut heads = lock_existing(conn, ids).await?;
     if heads.len() < ids.len() {
         let missing = ids.iter().filter(|id| !heads.iter().any(|(head, ..)| head.account_id == **id));
@@ -169,7 +169,7 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Hel
     Ok(heads)
 }
 
-async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
+async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<HeldHead>> {
     let ids: Vec<&str> = ids.iter().copied().collect();
     let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
     run!(
@@ -199,7 +199,7 @@ struct Chain {
 
 impl<'k> Sealer<'k> {
     /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
-    fn new(heads: Vec<Held>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
+    fn new(heads: Vec<HeldHead>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at, newest) in heads {

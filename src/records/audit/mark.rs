@@ -28,12 +28,10 @@ pub enum Mark {
 }
 
 /// What is known of the mark with these keys.
-///
-/// # Errors
-/// When the database is away.
 pub async fn look(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Mark> {
-    type Row = (Option<String>, Option<Vec<u8>>);
-    let row: Option<Row> = find!(conn, first(instance::table.select((instance::trail_key_id, instance::trail_mac))))?;
+    type StoredMark = (Option<String>, Option<Vec<u8>>);
+    let row: Option<StoredMark> =
+        find!(conn, first(instance::table.select((instance::trail_key_id, instance::trail_mac))))?;
     Ok(match row {
         None | Some((None, None)) => Mark::Missing,
         Some((Some(id), Some(mac))) => match keys.find(&id) {

@@ -20,6 +20,7 @@ pub mod retention;
 mod sign_ins;
 pub mod sweep;
 pub mod verify;
+mod walk;
 pub mod wipe;
 
 pub use self::{

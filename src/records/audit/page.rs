@@ -98,9 +98,6 @@ impl Topic {
 }
 
 /// A page of the account's events: those before the cursor, of one topic or of all, at most `limit`.
-///
-/// # Errors
-/// When the database is away.
 pub async fn page(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -126,17 +123,11 @@ pub async fn page(
 }
 
 /// The account's newest events.
-///
-/// # Errors
-/// When the database is away.
 pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
     of_all_kinds(conn, account_id, i64::MAX, most).await
 }
 
 /// The account's events that came before one, or its newest, newest first, at most `most`.
-///
-/// # Errors
-/// When the database is away.
 pub async fn newest_before(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -164,9 +155,6 @@ async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: 
 }
 
 /// The account's events of these kinds that came before one, or its newest, newest first, at most `most`.
-///
-/// # Errors
-/// When the database is away.
 pub async fn of_kinds(
     conn: &mut Conn<'_>,
     account_id: &str,

@@ -51,8 +51,8 @@ struct Window {
     last_at: Option<Instant>,
 }
 
-type Key = (String, &'static str);
-type Row =
+type WindowKey = (String, &'static str);
+type WindowRow =
     (String, Kind, bool, i64, i64, Option<Instant>, (Option<String>, Option<String>, Option<String>, Option<String>));
 
 impl Window {
@@ -105,14 +105,14 @@ pub(super) async fn fold(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<Vec<
     Ok(sealed)
 }
 
-fn key(event: &Event) -> Key {
+fn key(event: &Event) -> WindowKey {
     (event.account_id.clone().unwrap_or_default(), event.kind.as_str())
 }
 
 /// The windows of those of these events that repeat.
-async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Key, Window>> {
+async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<WindowKey, Window>> {
     let repeating = events.iter().filter(|event| event.repeats() && event.account_id.is_some());
-    let mut windows: BTreeMap<Key, Window> = repeating.map(|event| (key(event), Window::new())).collect();
+    let mut windows: BTreeMap<WindowKey, Window> = repeating.map(|event| (key(event), Window::new())).collect();
     if windows.is_empty() {
         return Ok(windows);
     }
@@ -120,7 +120,7 @@ async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Key, 
         windows.keys().map(|(account, kind)| (account.as_str(), *kind)).unzip();
     let is_over = repeats::began_at.le(before_now(WINDOW)).or(repeats::began_at.gt(now()));
     let last = (repeats::session_id, repeats::device_id, repeats::device_name, repeats::detail);
-    let rows: Vec<Row> =
+    let rows: Vec<WindowRow> =
         run!(
             conn,
             load(repeats::table.filter(repeats::account_id.eq_any(accounts).and(repeats::kind.eq_any(kinds))).select(
@@ -137,7 +137,7 @@ async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Key, 
     Ok(windows)
 }
 
-async fn keep(conn: &mut Conn<'_>, (account, kind): &Key, window: &Window) -> Result<()> {
+async fn keep(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window) -> Result<()> {
     let own = || repeats::table.filter(repeats::account_id.eq(account)).filter(repeats::kind.eq(*kind));
     if window.is_new && window.recorded == 0 {
         return run!(conn, execute(diesel::delete(own()))).map(drop);

@@ -12,7 +12,7 @@ use super::{
     anchor,
     checkpoint::{self, Checkpoint},
     mark::NOBODY,
-    verify::Walk,
+    walk::Walk,
 };
 use crate::base::{
     db::{

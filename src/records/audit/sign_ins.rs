@@ -9,9 +9,6 @@ use crate::base::{
 };
 
 /// When the account signed in, or failed to, in the last days: of each at most 1,000, the newest.
-///
-/// # Errors
-/// When the database is away.
 pub async fn sign_ins_of_last_days(conn: &mut Conn<'_>, account_id: &str, days: u32) -> Result<Vec<(Kind, Instant)>> {
     let since = before_now(std::time::Duration::from_secs(u64::from(days) * 86_400));
     let mut sign_ins = Vec::new();

@@ -16,9 +16,6 @@ use crate::base::{
 const BATCH: i64 = 500;
 
 /// Ends the hours that are over, in batches, and records what was only counted in them.
-///
-/// # Errors
-/// When the database is away.
 pub async fn sweep(db: &Db) -> Result<()> {
     loop {
         let over = repeats::began_at.le(before_now(WINDOW));

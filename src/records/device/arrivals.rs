@@ -33,9 +33,6 @@ pub struct NewDevices {
 }
 
 /// What the device in use is told. One query through an index of unanswered devices; others only while there are any.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<NewDevices> {
     let new: Vec<Device> = run!(
         conn,
@@ -60,9 +57,6 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -
 
 /// Notes that a new device is the person's own, said from the device in use; `false` when that may not say so, or there
 /// is no such device of the account. Saying it again changes nothing. In a transaction that has locked the account.
-///
-/// # Errors
-/// When the database is away.
 pub async fn acknowledge(conn: &mut Conn<'_>, account_id: &str, id: &str, in_use: Option<&str>) -> Result<bool> {
     let Some(device) = known::one(conn, account_id, id).await? else { return Ok(false) };
     if device.acknowledged_at.is_some() {
@@ -80,9 +74,6 @@ pub async fn acknowledge(conn: &mut Conn<'_>, account_id: &str, id: &str, in_use
 }
 
 /// What is left of a device that is forgotten from the device in use; `None` when that has no say in it any more.
-///
-/// # Errors
-/// When the database is away.
 pub async fn rest_of(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -95,11 +86,13 @@ pub async fn rest_of(
         (None, _) if may_answer && !is_own => Some(Rest::Nothing),
         (None, None) => Some(Rest::Question),
         (None, Some(_)) => None,
-        (Some(_), _) if !may_answer => Some(Rest::Standing),
+        (Some(_), _) if !may_answer => Some(Rest::Acknowledged),
         // Those who came in meanwhile answer for one another no more than before.
-        (Some(_), _) if is_own && !list(conn, account_id, in_use).await?.to_answer.is_empty() => Some(Rest::Standing),
+        (Some(_), _) if is_own && !list(conn, account_id, in_use).await?.to_answer.is_empty() => {
+            Some(Rest::Acknowledged)
+        }
         // Nor is whoever comes next trusted for being the first.
-        (Some(_), _) if !is_other_known(conn, account_id, &device.id).await? => Some(Rest::Standing),
+        (Some(_), _) if !is_other_known(conn, account_id, &device.id).await? => Some(Rest::Acknowledged),
         (Some(_), _) => Some(Rest::Nothing),
     })
 }
@@ -119,9 +112,6 @@ pub(super) async fn any(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
 
 /// Notes that a device is the person's own: the account's first, since there is nobody else to ask; or one on which a new
 /// password was chosen that signed out all others.
-///
-/// # Errors
-/// When the database is away.
 pub async fn set(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let new = devices::table
         .filter(devices::account_id.eq(account_id))

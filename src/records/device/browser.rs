@@ -27,9 +27,6 @@ macro_rules! of_browser {
 }
 
 /// The account's device of a browser that has these secrets.
-///
-/// # Errors
-/// When the database is away.
 pub async fn find(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> Result<Option<Device>> {
     if secrets.is_empty() {
         return Ok(None);
@@ -57,9 +54,6 @@ impl From<BrowserRow> for Browser {
 }
 
 /// The browser that has this secret, if the account knows it and has not forgotten it.
-///
-/// # Errors
-/// When the database is away.
 pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> Result<Option<Browser>> {
     if secrets.is_empty() {
         return Ok(None);
@@ -71,9 +65,6 @@ pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) 
 }
 
 /// The same browser by the id of its device: it is signed in.
-///
-/// # Errors
-/// When the database is away.
 pub async fn browser_with_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Browser>> {
     let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let kept = own.filter(devices::forgotten_at.is_null());
@@ -83,18 +74,12 @@ pub async fn browser_with_id(conn: &mut Conn<'_>, account_id: &str, id: &str) ->
 }
 
 /// Notes that the account's present password was given on a device.
-///
-/// # Errors
-/// When the database is away.
 pub async fn prove(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     run!(conn, execute(diesel::update(device).set(devices::proved_at.eq(now().nullable())))).map(drop)
 }
 
 /// Notes that the account's present password was given on none of its devices, since it is a new one.
-///
-/// # Errors
-/// When the database is away.
 pub async fn doubt_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let proved = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::proved_at.is_not_null());
     run!(conn, execute(diesel::update(proved).set(devices::proved_at.eq(None::<Instant>)))).map(drop)

@@ -154,7 +154,7 @@ pub enum Rest {
     /// That nobody has answered whose it was. Its browser is a new device the next time.
     Question,
     /// That it is the person's own. Its browser is the same device the next time.
-    Standing,
+    Acknowledged,
 }
 
 /// Forgets a device; its sessions, which the caller has ended before, stay without one.
@@ -168,7 +168,7 @@ pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest)
         devices::proved_at.eq(None::<Instant>),
         devices::previous_secret_hash.eq(None::<Vec<u8>>),
     );
-    if rest == Rest::Standing {
+    if rest == Rest::Acknowledged {
         return run!(conn, execute(diesel::update(own).set(hidden))).map(drop);
     }
     let hash: Option<Vec<u8>> = find!(conn, first(own.select(devices::secret_hash)))?;

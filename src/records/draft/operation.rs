@@ -23,7 +23,7 @@ use crate::{
 pub struct Operation {
     /// A UUID that its client made, in small letters.
     pub id: String,
-    /// SHA-256 of the whole operation: the same id with another one is another operation.
+    /// SHA-256 of the canonical JSON of the whole operation: under the same id, another digest is another operation.
     pub digest: Vec<u8>,
     /// What to do.
     pub action: Action,
@@ -81,6 +81,37 @@ pub struct Sent {
 }
 
 impl Action {
+    /// The members with which a client sends this action.
+    fn members(&self) -> Map<String, Value> {
+        let (kind, members) = match self {
+            Self::Put { draft, text, base } => (
+                "draft.put",
+                vec![
+                    ("draftId", draft.as_str().into()),
+                    ("text", text.as_str().into()),
+                    ("baseVersion", (*base).into()),
+                ],
+            ),
+            Self::Keep { draft, text, version } => (
+                "draft.keep",
+                vec![
+                    ("draftId", draft.as_str().into()),
+                    ("text", text.as_str().into()),
+                    ("baseVersion", (*version).into()),
+                ],
+            ),
+            Self::Delete { draft, base } => {
+                ("draft.delete", vec![("draftId", draft.as_str().into()), ("baseVersion", (*base).into())])
+            }
+            Self::Rename { device, name } => {
+                ("device.rename", vec![("deviceId", device.as_str().into()), ("name", name.as_str().into())])
+            }
+            Self::LogOut { session } => ("session.logout", vec![("sessionId", session.as_str().into())]),
+        };
+        let kind = ("kind", Value::from(kind));
+        members.into_iter().chain([kind]).map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
     /// The draft that it concerns.
     pub fn draft(&self) -> Option<&str> {
         match self {
@@ -138,19 +169,29 @@ impl From<Operation> for Sent {
 }
 
 impl Operation {
-    /// Whether this is the digest of this operation.
-    pub fn has_digest(&self, digest: &[u8]) -> bool {
-        self.digest == digest
-    }
-
     /// An operation that is made here, for what a form asks. `id` is a UUID.
     ///
     /// # Errors
-    /// When the id is none.
+    /// [`Error::Invalid`] when the id is no UUID.
     pub fn new(id: &str, action: Action) -> Result<Self> {
-        let digest = Sha256::digest(format!("{action:?}")).to_vec();
-        Ok(Self { id: uuid(id)?, digest, action })
+        Ok(Self { id: uuid(id)?, digest: digest(&action.members())?, action })
     }
+
+    /// Whether a stored digest is of this operation.
+    ///
+    /// Version 0.1 stored SHA-256 of an action's `Debug` output for what forms sent. Those rows are kept for 30 days, so
+    /// that digest counts as well: a form that was sent before an upgrade may be sent again after it. It may go once no
+    /// instance can still hold such rows.
+    pub fn has_digest(&self, stored: &[u8]) -> bool {
+        self.digest == stored || Sha256::digest(format!("{:?}", self.action)).as_slice() == stored
+    }
+}
+
+/// SHA-256 of an operation's members but its id, which is the same in capitals. A `Map` keeps its members in the order of
+/// their names, so the text is canonical.
+fn digest(members: &Map<String, Value>) -> Result<Vec<u8>> {
+    let whole = to_raw_value(members).map_err(Error::bug)?;
+    Ok(Sha256::digest(whole.get()).to_vec())
 }
 
 fn read(members: &Map<String, Value>) -> Result<Operation> {
@@ -169,11 +210,9 @@ fn read(members: &Map<String, Value>) -> Result<Operation> {
             return Err(invalid(format!("there is no kind of operation called {other:?}")));
         }
     };
-    // Members are kept in the order of their names, so the same operation has the same text. Its id is the same in capitals.
     let mut members = members.clone();
     members.remove("id");
-    let whole = to_raw_value(&members).map_err(Error::bug)?;
-    Ok(Operation { id, digest: Sha256::digest(whole.get()).to_vec(), action })
+    Ok(Operation { id, digest: digest(&members)?, action })
 }
 
 fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<&'m str> {
@@ -284,6 +323,39 @@ mod tests {
         let one = digest(one);
         assert_eq!(one, digest(same));
         assert_ne!(one, digest(other));
+    }
+
+    #[test]
+    fn the_digest_of_a_form_is_that_of_the_same_operation_in_json() {
+        let cases = [
+            (
+                Action::Put { draft: "a".into(), text: "x\n\"y\"".into(), base: 3 },
+                r#""kind":"draft.put","draftId":"a","text":"x\n\"y\"","baseVersion":3"#,
+            ),
+            (
+                Action::Keep { draft: "a".into(), text: "x".into(), version: 3 },
+                r#""kind":"draft.keep","draftId":"a","text":"x","baseVersion":3"#,
+            ),
+            (Action::Delete { draft: "a".into(), base: 3 }, r#""kind":"draft.delete","draftId":"a","baseVersion":3"#),
+            (
+                Action::Rename { device: "dev_a".into(), name: "Desk".into() },
+                r#""kind":"device.rename","deviceId":"dev_a","name":"Desk""#,
+            ),
+            (Action::LogOut { session: "aiq_1_a".into() }, r#""kind":"session.logout","sessionId":"aiq_1_a""#),
+        ];
+        for (action, members) in cases {
+            let made = Operation::new(ID, action).unwrap();
+            assert_eq!(made, sent(&format!(r#"{{"id":"{ID}",{members}}}"#)).operation.unwrap());
+        }
+    }
+
+    #[test]
+    fn a_digest_that_version_0_1_stored_is_still_recognised() {
+        let put =
+            |text: &str| Operation::new(ID, Action::Put { draft: "a".into(), text: text.into(), base: 0 }).unwrap();
+        let stored = Sha256::digest(r#"Put { draft: "a", text: "x", base: 0 }"#);
+        assert!(put("x").has_digest(&stored) && put("x").has_digest(&put("x").digest));
+        assert!(!put("y").has_digest(&stored) && !put("y").has_digest(&put("x").digest));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     mailbox::Notices,
-    streams::{Listener, Room, Streams, Subscriber},
+    streams::{Listener, Stream, StreamLimits, Streams},
     subscription::Subscription,
 };
 use crate::{
@@ -47,7 +47,7 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    room: Room,
+    room: StreamLimits,
     clock: Clock,
     streams: Streams,
     look: Notify,
@@ -59,7 +59,7 @@ struct Inner {
 impl Hub {
     /// A hub for a node with so many connections. It hears nothing until it [runs](Self::run).
     pub fn new(db: Db, clock: Clock, connections: usize) -> Self {
-        let room = Room::within(connections);
+        let room = StreamLimits::within(connections);
         let (streams, look) = (Streams::default(), Notify::new());
         let (hearing, on_known) = (AtomicU64::new(0), OnceLock::new());
         Self(Arc::new(Inner { db, room, clock, streams, look, hearing, on_known }))
@@ -196,7 +196,7 @@ impl Hub {
     async fn look(&self) -> Result<()> {
         let (gap, sessions) = {
             let mut subscribers = self.0.streams.lock();
-            let of = |one: &Subscriber| SessionRef::new(&one.account, &one.session);
+            let of = |one: &Stream| SessionRef::new(&one.account, &one.session);
             let sessions: Vec<SessionRef> = subscribers.all.values().map(of).collect();
             (std::mem::take(&mut subscribers.gap), sessions)
         };

@@ -25,13 +25,13 @@ const MOST_OF_AN_ACCOUNT: usize = 64;
 const MOST: usize = 1_500;
 /// For how many streams there is room.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct StreamLimits {
     pub(super) in_all: usize,
     of_an_account: usize,
     of_an_address: usize,
 }
 
-impl Room {
+impl StreamLimits {
     /// Of so many connections a quarter is left for requests. No account takes more than a tenth, and no address more than
     /// a quarter of the streams: as many browsers as a large office has.
     pub(super) fn within(connections: usize) -> Self {
@@ -57,24 +57,24 @@ pub struct Listener {
 
 /// The open streams, which the hub and its subscriptions share.
 #[derive(Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<Subscribers>>);
+pub(super) struct Streams(Arc<Mutex<OpenStreams>>);
 
 impl Streams {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Subscribers> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, OpenStreams> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Default)]
-pub(super) struct Subscribers {
+pub(super) struct OpenStreams {
     last: u64,
     pub(super) closed: bool,
     /// By number, so that the oldest comes first.
-    pub(super) all: BTreeMap<u64, Subscriber>,
+    pub(super) all: BTreeMap<u64, Stream>,
     pub(super) gap: bool,
 }
 
-pub(super) struct Subscriber {
+pub(super) struct Stream {
     pub(super) session: String,
     pub(super) account: String,
     network: Option<IpAddr>,
@@ -83,25 +83,25 @@ pub(super) struct Subscriber {
     closes: bool,
 }
 
-impl Subscribers {
+impl OpenStreams {
     /// Adds a stream whose first news is to look its session up.
     pub(super) fn add(&mut self, listener: Listener) -> (u64, Arc<Mailbox>) {
         self.last += 1;
         let mailbox = Arc::new(Mailbox::default());
         mailbox.put(Notices { look: true, ..Notices::default() });
         let Listener { session, account, network } = listener;
-        let subscriber = Subscriber { session, account, network, mailbox: Arc::clone(&mailbox), closes: false };
+        let subscriber = Stream { session, account, network, mailbox: Arc::clone(&mailbox), closes: false };
         self.all.insert(self.last, subscriber);
         (self.last, mailbox)
     }
 
     /// Sees to it that one more fits: the oldest streams of its session, its account and its address go over their shares;
     /// when all are full, the oldest one of whoever has the most. Whether it fits now.
-    pub(super) fn make_room(&mut self, listener: &Listener, room: Room) -> bool {
+    pub(super) fn make_room(&mut self, listener: &Listener, room: StreamLimits) -> bool {
         self.keep_under(MOST_OF_A_SESSION, |one| one.session == listener.session);
         self.keep_under(room.of_an_account, |one| one.account == listener.account);
         if listener.network.is_some() {
-            let is_here = |one: &Subscriber| one.network == listener.network;
+            let is_here = |one: &Stream| one.network == listener.network;
             while self.count(is_here) >= room.of_an_address {
                 // Who shares an address with somebody who opens many does not lose a stream for it.
                 let Some((account, _)) = self.fullest(|one| is_here(one).then(|| one.account.clone())) else { break };
@@ -123,18 +123,18 @@ impl Subscribers {
         true
     }
 
-    fn keep_under(&mut self, most: usize, of: impl Fn(&Subscriber) -> bool) {
+    fn keep_under(&mut self, most: usize, of: impl Fn(&Stream) -> bool) {
         while self.count(&of) >= most.max(1) {
             self.close_oldest(&of);
         }
     }
 
-    fn count(&self, of: impl Fn(&Subscriber) -> bool) -> usize {
+    fn count(&self, of: impl Fn(&Stream) -> bool) -> usize {
         self.all.values().filter(|one| !one.closes && of(one)).count()
     }
 
     /// Who of those that `name` names has the most streams, and how many.
-    fn fullest<Name: Eq + Hash>(&self, name: impl Fn(&Subscriber) -> Option<Name>) -> Option<(Name, usize)> {
+    fn fullest<Name: Eq + Hash>(&self, name: impl Fn(&Stream) -> Option<Name>) -> Option<(Name, usize)> {
         let mut counts = HashMap::new();
         for name in self.all.values().filter(|one| !one.closes).filter_map(name) {
             *counts.entry(name).or_insert(0) += 1;
@@ -142,7 +142,7 @@ impl Subscribers {
         counts.into_iter().max_by_key(|(_, many)| *many)
     }
 
-    fn close_oldest(&mut self, of: impl Fn(&Subscriber) -> bool) {
+    fn close_oldest(&mut self, of: impl Fn(&Stream) -> bool) {
         if let Some(oldest) = self.all.values_mut().find(|one| !one.closes && of(one)) {
             oldest.closes = true;
             oldest.mailbox.put(Notices { close: true, ..Notices::default() });

@@ -13,7 +13,7 @@ use super::{
     key::SessionKey,
     lookup::Found,
     record::{Record, SessionView},
-    request::{self, Loaded, RequestFacts, Standing},
+    request::{self, Loaded, PresentedSession, RequestFacts},
     service::Sessions,
     state::{FINISHED, IDENTITY, TOUCHED},
     touch::{self, Due},
@@ -155,7 +155,7 @@ impl CurrentUser {
         match sessions.find(&key).await? {
             Found::Live(loaded) => {
                 let user = Self::from(&*loaded);
-                facts.standing.replace(Standing::Live(Rc::from(loaded)));
+                facts.session.replace(PresentedSession::Live(Rc::from(loaded)));
                 Ok(user)
             }
             Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),

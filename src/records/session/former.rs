@@ -32,7 +32,7 @@ pub(super) struct Former {
 
 /// The session that a key opens, or opened before a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldSession {
     /// Whose it is.
     pub account_id: String,
     /// Its present id.
@@ -83,7 +83,7 @@ pub(super) async fn read(db: &Db, account_id: &str, key: &SessionKey) -> Result<
 ///
 /// # Errors
 /// When the database is away.
-pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
+pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
     let account_id = key_owner::account_of(conn, key).await?;
     let living = |id: &str| {
         let own = sessions::table.filter(sessions::account_id.eq(account_id.clone()));
@@ -92,20 +92,20 @@ pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held
     let current = living(key.id()).filter(sessions::secret_hash.eq(key.secret().hash()));
     let current: Option<String> = find!(conn, first(current))?;
     if let Some(session_id) = current {
-        return Ok(Some(Held { account_id, session_id, is_current: true }));
+        return Ok(Some(HeldSession { account_id, session_id, is_current: true }));
     }
     let Some(Former { session_id, .. }) = look_up(conn, &account_id, key).await? else {
         return Ok(None);
     };
     let lives: Option<String> = find!(conn, first(living(&session_id)))?;
-    Ok(lives.map(|session_id| Held { account_id, session_id, is_current: false }))
+    Ok(lives.map(|session_id| HeldSession { account_id, session_id, is_current: false }))
 }
 
 /// The same, with the account's row locked, so that no rotation comes between this and what is done about it.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held>> {
+pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
     let Some(seen) = holder(conn, key).await? else {
         return Ok(None);
     };

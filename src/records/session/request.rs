@@ -44,9 +44,9 @@ impl Presented {
     }
 }
 
-/// What became of it.
+/// What became of the session that a browser presented.
 #[derive(Debug, Clone)]
-pub enum Standing {
+pub enum PresentedSession {
     /// There is no session, or nobody looked yet.
     None,
     /// It lives.
@@ -112,8 +112,8 @@ pub struct RequestFacts {
     pub device_secrets: Vec<Secret>,
     /// The session cookie came under its old name: the answer sets it under the current one.
     pub renews_cookie: bool,
-    /// What became of that.
-    pub standing: RefCell<Standing>,
+    /// What became of the presented session.
+    pub session: RefCell<PresentedSession>,
     /// What the store ran into: actix-session makes an opaque 500 of it, the outer layer what it really is.
     pub fault: RefCell<Option<Error>>,
     /// The name of the browser's time zone, if its script has said one.
@@ -137,7 +137,7 @@ impl RequestFacts {
             presented,
             device_secrets: Vec::new(),
             renews_cookie: false,
-            standing: RefCell::new(Standing::None),
+            session: RefCell::new(PresentedSession::None),
             fault: RefCell::new(None),
             browser_zone: None,
             kept_zone: RefCell::new(None),
@@ -191,34 +191,34 @@ impl RequestFacts {
 
     /// The session that lives, if one does.
     pub fn live(&self) -> Option<Rc<Loaded>> {
-        match &*self.standing.borrow() {
-            Standing::Live(loaded) => Some(Rc::clone(loaded)),
+        match &*self.session.borrow() {
+            PresentedSession::Live(loaded) => Some(Rc::clone(loaded)),
             _ => None,
         }
     }
 
     /// Whether nobody could say what became of the presented session.
     pub fn is_undecided(&self) -> bool {
-        matches!((&self.presented, &*self.standing.borrow()), (Presented::Key(_), Standing::None))
+        matches!((&self.presented, &*self.session.borrow()), (Presented::Key(_), PresentedSession::None))
     }
 
     /// Whether the presented key is that of a session in this database, living or not.
     pub fn is_known(&self) -> bool {
-        !matches!(*self.standing.borrow(), Standing::None)
+        !matches!(*self.session.borrow(), PresentedSession::None)
     }
 
     /// Whether there was a session, and it has ended.
     pub fn has_ended(&self) -> bool {
-        matches!(*self.standing.borrow(), Standing::Ended(_))
+        matches!(*self.session.borrow(), PresentedSession::Ended(_))
     }
 
     /// Why there is no session that lives.
     pub fn absence(&self) -> Error {
-        match (&self.presented, &*self.standing.borrow()) {
+        match (&self.presented, &*self.session.borrow()) {
             (Presented::Nothing, _) => Error::LoginRequired,
             // Under the name without a port it is that of another instance on this host.
-            (_, Standing::None) if self.renews_cookie => Error::LoginRequired,
-            (_, Standing::Ended(ended)) => Error::SessionEnded(ended.because),
+            (_, PresentedSession::None) if self.renews_cookie => Error::LoginRequired,
+            (_, PresentedSession::Ended(ended)) => Error::SessionEnded(ended.because),
             _ => Error::SessionEnded(EndedBecause::Unknown),
         }
     }

@@ -42,9 +42,6 @@ impl Sessions {
     }
 
     /// Writes a touch before its answer; whether the session still lived.
-    ///
-    /// # Errors
-    /// When the database is away.
     pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
         Ok(touch::write(&self.db, vec![row]).await? == 1)
     }

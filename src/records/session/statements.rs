@@ -117,7 +117,7 @@ macro_rules! identity {
 
 #[derive(Insertable)]
 #[diesel(table_name = sessions)]
-struct Row<'a> {
+struct SessionColumns<'a> {
     id: &'a str,
     secret_hash: Vec<u8>,
     account_id: &'a str,
@@ -137,7 +137,7 @@ struct Row<'a> {
 /// # Errors
 /// When the database is away, or the id collides.
 pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Record> {
-    let row = Row {
+    let columns = SessionColumns {
         id: new.key.id(),
         secret_hash: new.key.secret().hash(),
         account_id: &new.account_id,
@@ -156,7 +156,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
         get_result(
             diesel::insert_into(sessions::table)
                 .values((
-                    row,
+                    columns,
                     life!(times),
                     sessions::key_nonce.eq(&new.nonce),
                     sessions::login_form.eq(new.form.as_ref().map(LoginForm::hash)),
@@ -213,9 +213,9 @@ pub async fn begun_by(
     begun: &[LoginForm],
     keys: &KeyMaker,
 ) -> Result<Option<SessionKey>> {
-    type Row = (String, Vec<u8>, Option<String>);
+    type Begun = (String, Vec<u8>, Option<String>);
     for form in begun {
-        let found: Option<Row> = find!(
+        let found: Option<Begun> = find!(
             conn,
             first(
                 sessions::table

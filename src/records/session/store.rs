@@ -19,7 +19,7 @@ use super::{
     live::is_live,
     lookup::Found,
     record::SessionRef,
-    request::{self, Standing},
+    request::{self, PresentedSession},
     service::Sessions,
     state::{IDENTITY, State, strip_reserved, take_finished_key},
 };
@@ -35,6 +35,26 @@ use crate::{
 };
 
 impl Sessions {
+    /// Notes a first use: of a key, or of a session after its end. A note that fails does not stop the request.
+    async fn note(&self, found: Found, ip: Option<String>) -> PresentedSession {
+        match found {
+            Found::Unknown | Found::Expired { .. } => PresentedSession::None,
+            Found::Former => PresentedSession::Former,
+            Found::Ended { told, session, first_use } => {
+                if first_use && let Err(error) = self.note_use_after_end(session.clone(), ip).await {
+                    tracing::warn!(%error, session = session.id, "use after end was not recorded");
+                }
+                PresentedSession::Ended(told)
+            }
+            Found::Live(loaded) => {
+                if loaded.first_use {
+                    self.note_first_use(&loaded).await;
+                }
+                PresentedSession::Live(Rc::from(loaded))
+            }
+        }
+    }
+
     /// Records that a browser came with the key of a session that has ended. Once a session.
     async fn note_use_after_end(&self, session: SessionRef, ip: Option<String>) -> Result<()> {
         self.db
@@ -100,27 +120,10 @@ impl SessionStore for Sessions {
             return Ok(None);
         }
         let found = self.find(&key).await.map_err(|error| LoadError::Other(fault(error)))?;
-        let standing = match found {
-            Found::Unknown | Found::Expired { .. } => Standing::None,
-            Found::Former => Standing::Former,
-            Found::Ended { told, session, first_use } => {
-                if first_use {
-                    let ip = facts.as_ref().and_then(|facts| facts.ip.clone());
-                    if let Err(error) = self.note_use_after_end(session.clone(), ip).await {
-                        tracing::warn!(%error, session = session.id, "use after end was not recorded");
-                    }
-                }
-                Standing::Ended(told)
-            }
-            Found::Live(loaded) => {
-                if loaded.first_use {
-                    self.note_first_use(&loaded).await;
-                }
-                Standing::Live(Rc::from(loaded))
-            }
-        };
-        let state = match &standing {
-            Standing::Live(loaded) => {
+        let ip = facts.as_ref().and_then(|facts| facts.ip.clone());
+        let presented = self.note(found, ip).await;
+        let state = match &presented {
+            PresentedSession::Live(loaded) => {
                 let mut state = loaded.state.clone();
                 let identity = Value::String(loaded.account.id.clone());
                 state.insert(IDENTITY.to_owned(), identity.to_string());
@@ -129,7 +132,7 @@ impl SessionStore for Sessions {
             _ => None,
         };
         if let Some(facts) = facts {
-            facts.standing.replace(standing);
+            facts.session.replace(presented);
         }
         Ok(state)
     }

@@ -50,17 +50,14 @@ pub enum Begun {
     },
 }
 
-type Row = (i64, i64, Option<Instant>, Instant);
+type CountRow = (i64, i64, Option<Instant>, Instant);
 
 /// How long the next try for these subjects has to wait, if that was told before. Locks nothing and writes nothing: for
 /// turning away a flood.
-///
-/// # Errors
-/// When the database is away.
 pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Option<Duration>> {
     let mut longest = None;
     for subject in subjects {
-        let row: Option<Row> = find!(
+        let row: Option<CountRow> = find!(
             conn,
             first(counts::table.find(&subject.hash).select((
                 counts::failures,
@@ -80,9 +77,6 @@ pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Opt
 }
 
 /// Begins a try for all of these subjects, or for none.
-///
-/// # Errors
-/// When the database is away.
 pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     // All nodes lock in one order.
     let mut subjects = subjects.to_vec();
@@ -122,9 +116,6 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
 }
 
 /// It worked, such as a right password: the try is given back, and whatever else a success means to each subject.
-///
-/// # Errors
-/// When the database is away.
 pub async fn give_back(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
     withdraw(conn, one).await?;
     for subject in &one.subjects {
@@ -138,9 +129,6 @@ pub async fn give_back(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
 }
 
 /// It failed, such as a wrong password: the try counts.
-///
-/// # Errors
-/// When the database is away.
 pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
     withdraw(conn, one).await?;
     for subject in &one.subjects {
@@ -150,17 +138,11 @@ pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
 }
 
 /// The try came to nothing: it does not count, and changes no count.
-///
-/// # Errors
-/// When the database is away.
 pub async fn withdraw(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
     run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&one.id))))).map(drop)
 }
 
 /// Forgets what was counted for a subject.
-///
-/// # Errors
-/// When the database is away.
 pub async fn clear(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
     // A count of nothing needs no write.
     let failed = counts::table.find(&subject.hash).filter(counts::failures.gt(0));
@@ -177,9 +159,6 @@ async fn add(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
 }
 
 /// Deletes what is forgotten, in batches, counts of addresses when addresses are. It waits for no row: who locks several keeps an order, which a deletion would not.
-///
-/// # Errors
-/// When the database is away.
 pub async fn sweep(db: &Db, address_ttl: Duration) -> Result<()> {
     let of_addresses = FORGOTTEN.min(address_ttl);
     while db.write(async move |conn: &mut Conn<'_>| delete_forgotten(conn, of_addresses).await).await? > 0 {}
@@ -202,7 +181,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result
 }
 
 /// Locks a subject's row, made if it is not there: an update that changes nothing but when it was used.
-async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<Row> {
+async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<CountRow> {
     run!(
         conn,
         get_result(
@@ -232,7 +211,7 @@ async fn tell(conn: &mut Conn<'_>, subject: &Subject, failures: i64) -> Result<(
     run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counts::told.eq(failures)))).map(drop)
 }
 
-fn count((failures, _, last_failed_at, _): Row, under_way: i64) -> Count {
+fn count((failures, _, last_failed_at, _): CountRow, under_way: i64) -> Count {
     let small = |many: i64| u32::try_from(many).unwrap_or(if many < 0 { 0 } else { u32::MAX });
     Count { failures: small(failures), last_failed_at, under_way: small(under_way) }
 }

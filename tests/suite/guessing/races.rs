@@ -1,7 +1,7 @@
 //! Passwords that change while they are being checked.
 
 use sessile::{
-    actions::password_proof::{Checked, Claim, Prover},
+    actions::password_proof::{Checked, Claim, Proof, Prover},
     base::db::Conn,
     records::{
         account::{
@@ -32,7 +32,8 @@ async fn prover(db: &TestDb) -> Prover {
 async fn check(prover: &Prover) -> Checked {
     let network = Network::new(None, |name| Ok(name.to_owned())).unwrap();
     let claim = Claim::new(&EmailAddress::parse(KIM).unwrap(), Vec::new(), None, network);
-    prover.check(claim, PASSWORD.to_owned()).await.unwrap()
+    let proof = Proof { claim, password: PASSWORD.to_owned(), on_right: Box::new(|| {}) };
+    prover.check(proof).await.unwrap()
 }
 
 async fn settle(prover: &Prover, checked: Checked) -> bool {

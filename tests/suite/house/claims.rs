@@ -1,5 +1,6 @@
 //! What the docs claim of tests and of security standards is true.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::links::documents;
@@ -64,6 +65,25 @@ fn names_of_tests_are_told_from_other_names() {
     {
         assert!(!exists(name), "{name}");
     }
+}
+
+#[test]
+fn the_docs_list_every_setting_and_no_other() {
+    let source = read("src/base/settings/args.rs").expect("the table of settings");
+    let is_variable = |word: &&str| *word == "DATABASE_URL" || word.starts_with("SESSILE_");
+    let declared: BTreeSet<&str> = source
+        .lines()
+        .filter_map(|line| line.trim().split_once(" \"")?.1.split('"').next())
+        .filter(is_variable)
+        .collect();
+    let settings = read("docs/settings.md").expect("docs/settings.md");
+    let listed: BTreeSet<&str> = settings
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(declared.len() > 20, "{declared:?}");
+    assert_eq!(listed, declared);
 }
 
 /// An e-mail address opens nothing, because nothing in the program could send or fetch mail.

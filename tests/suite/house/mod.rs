@@ -1,9 +1,11 @@
 //! The repository: its layers, its two sets of migrations, what it gives to operators, and what its docs claim.
 
 mod account_first;
-mod bands;
+mod actions;
 mod claims;
+mod imports;
 mod links;
 mod migrations;
+mod module_graph;
 mod operations;
 mod tables;

@@ -192,6 +192,7 @@ fn a_command_whose_database_is_away_says_so_without_the_password() {
 on_both_engines! {
     a_schema_newer_than_the_program_is_refused,
     a_failed_command_says_one_line_even_when_it_logs,
+    a_command_that_only_reads_leaves_an_older_schema_as_it_is,
 }
 
 async fn a_schema_newer_than_the_program_is_refused(db: TestDb) {
@@ -215,5 +216,29 @@ async fn a_failed_command_says_one_line_even_when_it_logs(db: TestDb) {
         let mut program = command(&db, &[]);
         program.args(args);
         to_end(program, PASSWORD).refused(&[]);
+    }
+}
+
+async fn a_command_that_only_reads_leaves_an_older_schema_as_it_is(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let steps = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
+    let last = db.sql("SELECT max(version) FROM __diesel_schema_migrations");
+    db.sql(&format!("DELETE FROM __diesel_schema_migrations WHERE version = '{last}'"));
+    let before = db.sql(steps);
+    let out = db.folder.join("subscribers.json").display().to_string();
+    let commands: [&[&str]; 4] = [
+        &["user", "list"],
+        &["session", "list"],
+        &["session", "list", "--email", KIM, "--json"],
+        &["subscribers", "export", "--out", &out],
+    ];
+    for args in commands {
+        ask(&db, args, "").refused(&["DATABASE_URL", "older", "sessile migrate", "start the server first"]);
+    }
+    assert_eq!(db.sql(steps), before);
+    assert!(!std::path::Path::new(&out).exists());
+    db.sql(&format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{last}')"));
+    for args in commands {
+        ask(&db, args, "").said();
     }
 }

@@ -1,8 +1,10 @@
 //! What is written on behalf of a session, and that nothing is after its end.
 
+use serde_json::json;
 use sessile::{
+    actions::session_data,
     base::{db::Conn, error::Error},
-    records::session::{Acting, EndReason, Reach, Who},
+    records::session::{Acting, EndReason, Reach, Who, data::Patch},
 };
 
 use super::{Node, lost_answers::rekey};
@@ -66,7 +68,8 @@ async fn a_write_and_an_end_at_once_come_one_after_the_other(db: TestDb) {
     let node = Node::new(&db).await;
     for _ in 0..100 {
         let key = node.create().await;
-        let change = node.sessions.change_data(node.acting(&key), |_| Ok("{\"late\":1}".to_owned()));
+        let patch = Patch::new(json!({"late": 1})).unwrap();
+        let change = session_data::patch(&node.sessions.db, node.acting(&key), patch);
         let (changed, ended) = futures_util::future::join(change, node.end(&key, EndReason::Revoked)).await;
         assert_eq!(ended, 1);
         let stored = db.sql(&format!("SELECT data FROM sessions WHERE id = '{}'", key.id()));

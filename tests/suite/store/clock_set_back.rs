@@ -4,7 +4,7 @@ use sessile::{
     base::db::Db,
     records::{
         hub::Hub,
-        session::{EndReason, listing::Standing},
+        session::{EndReason, SessionRef, listing::Standing},
     },
 };
 
@@ -37,9 +37,15 @@ async fn a_stream_that_is_told_expired_has_ended_in_its_row(db: TestDb) {
     let key = node.create().await;
     let hub = Hub::new(node.sessions.db.clone(), node.sessions.clock.clone(), 100);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-259201), expires_at = INSTANT(-1)");
-    assert!(matches!(hub.standing(key.id()).await.unwrap(), Some(Standing::Ended(_))));
+    assert!(matches!(
+        hub.standing(&SessionRef::new(&node.account_id, key.id())).await.unwrap(),
+        Some(Standing::Ended(_))
+    ));
     put_back(&db);
-    assert!(matches!(hub.standing(key.id()).await.unwrap(), Some(Standing::Ended(_))));
+    assert!(matches!(
+        hub.standing(&SessionRef::new(&node.account_id, key.id())).await.unwrap(),
+        Some(Standing::Ended(_))
+    ));
     assert!(!node.is_live(&key).await);
 }
 

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use actix_session::storage::SessionStore;
+use serde_json::json;
 use sessile::{
+    actions::session_data,
     base::error::Error,
-    records::session::{EndReason, sweep},
+    records::session::{EndReason, data::Patch, sweep},
 };
 
 use super::{Node, cookie, is_ended, request};
@@ -30,7 +32,8 @@ async fn session_past_its_idle_time_is_none_and_told_expired(db: TestDb) {
     assert_eq!(node.told(&key).await, "the session has ended: expired");
     assert!(node.rotate(&key).await.is_none());
     assert_eq!(node.sessions.data(&node.account_id, key.id()).await.unwrap(), None);
-    assert_eq!(node.sessions.change_data(node.acting(&key), |_| Ok("{}".into())).await.unwrap(), None);
+    let patch = Patch::new(json!({})).unwrap();
+    assert_eq!(session_data::patch(&node.sessions.db, node.acting(&key), patch).await.unwrap(), None);
 }
 
 async fn session_past_its_absolute_time_is_none_whatever_its_activity(db: TestDb) {

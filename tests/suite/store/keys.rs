@@ -2,9 +2,11 @@
 
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
+use serde_json::json;
 use sessile::{
+    actions::session_data,
     base::error::Error,
-    records::session::{EndReason, SessionKey, sweep},
+    records::session::{EndReason, SessionKey, data::Patch, sweep},
 };
 
 use super::{Node, cookie, old_form, request, with_secret};
@@ -149,7 +151,8 @@ async fn rotated_key_is_dead_at_once_and_state_and_data_are_kept(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     node.change(&old, |state| drop(state.insert("cart".into(), "[1,2]".into()))).await.unwrap();
-    node.sessions.change_data(node.acting(&old), |_| Ok("{\"draft\":1}".into())).await.unwrap();
+    let patch = Patch::new(json!({"draft": 1})).unwrap();
+    session_data::patch(&node.sessions.db, node.acting(&old), patch).await.unwrap();
     let new = node.rotate(&old).await.expect("a rotation");
     assert_ne!(new.id(), old.id());
     assert!(node.load(&old).await.is_none());

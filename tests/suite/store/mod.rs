@@ -24,7 +24,7 @@ use sessile::{
         device::{self, Client, Says, SignIn},
         session::{
             Acting, EndReason, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, Who, ends,
-            request::{Presented, RequestFacts, Standing},
+            request::{Presented, PresentedSession, RequestFacts},
             state::State,
             statements,
         },
@@ -197,5 +197,5 @@ pub fn cookie(key: &SessionKey) -> CookieValue {
 }
 
 pub fn is_ended(facts: &RequestFacts) -> bool {
-    matches!(*facts.standing.borrow(), Standing::Ended(_))
+    matches!(*facts.session.borrow(), PresentedSession::Ended(_))
 }

@@ -11,16 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, value::to_raw_value};
 use sessile::{
+    actions::sync::{
+        apply::{self, Applied},
+        sender::Sender,
+    },
     base::db::Conn,
     records::{
         device::known::Facts,
         draft::{
             Draft,
-            apply::{self, Applied, Sender},
             operation::Sent,
             portion::{self, Listed},
             result::{OperationResult, Status},
-            revision::{Known, Revision},
+            revision::{ClientRevision, Revision},
         },
         session::{Acting, SessionKey, Sessions, Who},
     },
@@ -310,12 +313,11 @@ impl Device {
 
     async fn send(&self, sessions: &Sessions, batch: &[Entry]) -> Applied {
         let raw: Vec<_> = batch.iter().map(|entry| to_raw_value(&entry.sent).unwrap()).collect();
-        let sender = self.sender.clone();
-        let known = self.known.clone().map(|revision| Known { revision, is_sealed: true });
-        let sent: Vec<Sent> = raw.iter().map(|raw| Sent::read(raw)).collect();
-        let work =
-            async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, known.as_ref(), &Facts::default()).await;
-        sessions.db.write(work).await.unwrap().expect("a session that lives, and a history that goes on")
+        let known = self.known.clone().map(|revision| ClientRevision { revision, is_sealed: true });
+        let sent = || raw.iter().map(|raw| Sent::read(raw)).collect();
+        let facts = Facts::default();
+        let applied = apply::apply(&sessions.db, &self.sender, sent, known.as_ref(), &facts);
+        applied.await.unwrap().expect("a session that lives")
     }
 
     fn take(&mut self, batch: &[Entry], applied: Applied) {

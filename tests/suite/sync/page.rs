@@ -1,5 +1,7 @@
 //! `/drafts` by forms alone.
 
+use sha2::{Digest as _, Sha256};
+
 use super::{KIM, put, result, results, serve, signed_in, texts, uuid};
 use crate::{
     http::headers::WriteLock,
@@ -10,6 +12,7 @@ use crate::{
 on_both_engines! {
     a_draft_is_written_edited_and_deleted,
     a_form_that_is_sent_twice_has_one_effect,
+    a_form_that_was_sent_before_an_upgrade_has_one_effect,
     a_text_that_is_too_long_is_shown_again_with_what_is_wrong,
     ten_thousand_characters_of_four_bytes_fit_into_a_form,
     two_edits_are_shown_side_by_side_and_one_is_chosen,
@@ -64,6 +67,25 @@ async fn a_form_that_is_sent_twice_has_one_effect(db: TestDb) {
         let sent = form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "1"), ("text", "ab")]);
         assert_eq!(leads_to(&sent), "/drafts?draft=one&done=saved");
     }
+    assert_eq!(texts(&mut desk), ["ab"]);
+}
+
+/// Version 0.1 stored another digest of what forms sent.
+async fn a_form_that_was_sent_before_an_upgrade_has_one_effect(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    result(&mut desk, &put("one", "a", 0));
+    let operation = uuid();
+    let fields = [("operation", operation.as_str()), ("draft", "one"), ("base", "1"), ("text", "ab")];
+    leads_to(&form(&mut desk, &fields));
+    let digest = Sha256::digest(r#"Put { draft: "one", text: "ab", base: 1 }"#);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = match db.engine {
+        Engine::Postgres => format!("decode('{hex}', 'hex')"),
+        Engine::Sqlite => format!("x'{hex}'"),
+    };
+    db.sql(&format!("UPDATE operations SET digest = {digest} WHERE id = '{operation}'"));
+    assert_eq!(leads_to(&form(&mut desk, &fields)), "/drafts?draft=one&done=saved");
     assert_eq!(texts(&mut desk), ["ab"]);
 }
 

@@ -8,14 +8,13 @@ use std::sync::Mutex;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use serde_json::{json, value::to_raw_value};
 use sessile::{
-    base::db::Conn,
+    actions::sync::{apply, sender::Sender},
     records::{
         device::known::Facts,
         draft::{
-            apply::{self, Sender},
             operation::Sent,
             result,
-            revision::{Known, Revision},
+            revision::{ClientRevision, Revision},
         },
         session::{Acting, SessionKey, Who},
     },
@@ -123,11 +122,11 @@ async fn send(node: &Node, session: &SessionKey, operations: Vec<serde_json::Val
     let who = Who { account_id: node.account_id.clone(), session_id: session.id().to_owned(), device_id: None };
     let acting = Acting::new(who.clone(), session.clone());
     let sender = Sender { who, acting, device_name: "Phone".into(), ip: None, is_confirmed: true, room: 8 << 20 };
-    let sent = operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
-    let known = Known { revision: Revision { history: String::new(), count: 0, began: None }, is_sealed: true };
-    let work =
-        async move |conn: &mut Conn<'_>| apply::apply(conn, &sender, sent, Some(&known), &Facts::default()).await;
-    let applied =
-        node.sessions.db.write(work).await.unwrap().expect("a session that lives, and a history that goes on");
+    let sent = || operations.iter().map(|one| Sent::read(&to_raw_value(one).unwrap())).collect();
+    let known =
+        ClientRevision { revision: Revision { history: String::new(), count: 0, began: None }, is_sealed: true };
+    let facts = Facts::default();
+    let applied = apply::apply(&node.sessions.db, &sender, sent, Some(&known), &facts);
+    let applied = applied.await.unwrap().expect("a session that lives");
     applied.results.iter().map(|result| result.status).collect()
 }

@@ -11,12 +11,12 @@ use super::source::Source;
 
 /// Jobs, and the places that they will be put in.
 pub(super) struct Queue<Job> {
-    state: Mutex<State<Job>>,
+    state: Mutex<Lanes<Job>>,
     ready: Condvar,
     most: usize,
 }
 
-struct State<Job> {
+struct Lanes<Job> {
     lanes: HashMap<Source, Lane<Job>>,
     /// Sources with jobs, in the order in which they are served.
     turns: VecDeque<Source>,
@@ -40,7 +40,7 @@ pub struct Place<Job> {
 impl<Job> Queue<Job> {
     /// A queue with so many places.
     pub fn new(most: usize) -> Arc<Self> {
-        let state = State { lanes: HashMap::new(), turns: VecDeque::new(), places: 0, closed: false };
+        let state = Lanes { lanes: HashMap::new(), turns: VecDeque::new(), places: 0, closed: false };
         Arc::new(Self { state: Mutex::new(state), ready: Condvar::new(), most })
     }
 
@@ -97,12 +97,12 @@ impl<Job> Queue<Job> {
         self.ready.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<Job>> {
+    fn lock(&self) -> MutexGuard<'_, Lanes<Job>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<Job> State<Job> {
+impl<Job> Lanes<Job> {
     fn take_turn(&mut self) -> Option<Job> {
         let source = self.turns.pop_front()?;
         let lane = self.lanes.get_mut(&source)?;

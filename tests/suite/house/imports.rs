@@ -1,0 +1,105 @@
+//! Imports go one way, and never in a circle.
+
+use std::path::{Path, PathBuf};
+
+use super::module_graph::{Graph, Module, rust_files};
+
+/// Each layer imports only from itself and from those before it.
+const LAYERS: [&str; 7] = ["base", "records", "actions", "web", "pages", "serve", "cli"];
+
+/// Each kind of record imports only from itself and from those before it.
+const RECORDS: [&str; 10] =
+    ["news", "audit", "device", "throttle", "account", "session", "draft", "app", "hub", "instance"];
+
+#[test]
+fn imports_go_one_way() {
+    assert_eq!(wrong_ways(&Graph::read(&src())), [""; 0]);
+}
+
+#[test]
+fn no_modules_import_one_another_in_a_circle() {
+    let circles = Graph::read(&src()).circles();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn every_module_has_its_place_in_the_house() {
+    let graph = Graph::read(&src());
+    for module in graph.uses.keys() {
+        assert!(LAYERS.contains(&module[0].as_str()), "{module:?} is in no layer");
+        if module[0] == "records" && module.len() > 1 {
+            assert!(RECORDS.contains(&module[1].as_str()), "{module:?} is no record");
+        }
+    }
+}
+
+#[test]
+fn an_import_that_makes_a_circle_or_goes_the_wrong_way_is_noticed() {
+    let mut graph = Graph::read(&src());
+    let noticed = |graph: &Graph, one: &str, other: &str| {
+        graph.circles().iter().any(|circle| [one, other].iter().all(|name| circle.contains(&(*name).to_owned())))
+    };
+    assert!(!noticed(&graph, "base::text", "base::settings"));
+    graph.add("base::text", "base::settings");
+    assert!(noticed(&graph, "base::text", "base::settings"), "settings use text already");
+    for (from, to) in [
+        ("base::text", "records::account"),
+        ("records::audit", "records::session"),
+        ("web::layout", "pages::login"),
+        ("pages::login", "pages::devices"),
+        ("serve::run", "cli::doctor"),
+    ] {
+        let expected = format!("{from} imports {to}");
+        assert!(!wrong_ways(&graph).contains(&expected), "{expected}");
+        graph.add(from, to);
+        assert!(wrong_ways(&graph).contains(&expected), "{expected}");
+    }
+}
+
+#[test]
+fn only_db_knows_the_engine() {
+    // Derives name both engines to check a struct against each.
+    let telling = [
+        "Engine::Sqlite",
+        "Engine::Postgres",
+        "Conn::Sqlite",
+        "Conn::Postgres",
+        "DatabaseUrl::",
+        "SqliteConnection",
+        "AsyncPgConnection",
+    ];
+    for file in rust_files(&src()) {
+        let place = file.strip_prefix(src()).unwrap();
+        if ["base/db", "base/database_url", "base/settings"].iter().any(|folder| place.starts_with(folder)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let found: Vec<_> = telling.iter().filter(|word| text.contains(**word)).collect();
+        assert!(found.is_empty(), "{}: {found:?}", file.display());
+    }
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every import from a later layer, from a later kind of record, or from another page.
+fn wrong_ways(graph: &Graph) -> Vec<String> {
+    let wrong = graph.edges().filter(|(from, to)| is_wrong_way(from, to));
+    wrong.map(|(from, to)| format!("{} imports {}", from.join("::"), to.join("::"))).collect()
+}
+
+fn is_wrong_way(from: &Module, to: &Module) -> bool {
+    let place = |names: &[&str], module: &Module, depth: usize| {
+        names.iter().position(|name| module.get(depth).is_some_and(|part| part == name))
+    };
+    let (own, theirs) = (place(&LAYERS, from, 0), place(&LAYERS, to, 0));
+    if own != theirs {
+        return theirs > own;
+    }
+    match from[0].as_str() {
+        "records" => from.len() > 1 && place(&RECORDS, to, 1) > place(&RECORDS, from, 1),
+        "pages" => from.len() > 1 && to.len() > 1 && from[1] != to[1],
+        _ => false,
+    }
+}
