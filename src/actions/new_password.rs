@@ -79,9 +79,6 @@ pub struct HashedPassword {
 
 impl Prover {
     /// Counts the new account for its network and hashes its password.
-    ///
-    /// # Errors
-    /// Those of [`choose`](Self::choose).
     pub(super) async fn prepare(
         &self,
         newcomer: Newcomer,

@@ -171,7 +171,7 @@ async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sess
     if names.is_empty() {
         return Ok(Plan::Create);
     }
-    // Locked, so that no request notes the first use of its key meanwhile.
+    // ForUpdate, so that no request notes the first use of its key meanwhile.
     listing::lock_living(conn, &account.id).await?;
     let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
     Ok(begun.map_or(Plan::Create, Plan::Resume))

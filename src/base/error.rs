@@ -15,7 +15,7 @@ use crate::base::text;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The methods that an address takes, as the header `Allow` names them (RFC 9110, 10.2.1).
-pub type Methods = &'static str;
+pub type Methods = std::borrow::Cow<'static, str>;
 
 /// Why a request, or a command, could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -226,7 +226,7 @@ impl Error {
     pub fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
-            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed("GET, HEAD"),
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed("GET, HEAD".into()),
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::REQUEST_TIMEOUT => Self::Timeout,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::HeadTooLarge,

@@ -19,7 +19,7 @@ pub async fn open_to_read(settings: &Settings) -> Result<Db> {
     let place = &settings.database;
     match look(settings).await? {
         Schema::Behind(steps) => Err(Error::Conflict(format!(
-            "the schema of the database {place} (DATABASE_URL) is older than this program, by {steps} steps: run `sessile \
+            "the schema of the database {place} (DATABASE_URL) is older than this program (steps to come: {steps}): run `sessile \
              migrate` or start the server first"
         ))),
         Schema::Newer(version) => Err(Error::Conflict(format!(

@@ -23,7 +23,7 @@ use crate::{
         session::arrivals::{self, Arrivals},
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::{Lost, form_again_after},
         forms::{self, Form},
         layout::{self, Page, When},
@@ -72,10 +72,7 @@ struct Again {
 }
 
 /// `GET /account`
-///
-/// # Errors
-/// Without a login, or when the database is away.
-pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "name" => Some("Your name was changed."),
         "password" => Some("Your password was changed."),
@@ -83,34 +80,34 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
         _ => None,
     };
     let notice = (query.why == "not-me").then(|| {
-        "That device is signed out and forgotten. Whoever used it may know your password, so choose a new one now."
+        "That device is signed out and removed. Whoever used it may know your password, so choose a new one now."
             .to_owned()
     });
     let name = user.account.name.clone();
-    form(StatusCode::OK, &desk, &user, Again { done, notice, name, ..Again::default() }).await
+    form(StatusCode::OK, &context, &user, Again { done, notice, name, ..Again::default() }).await
 }
 
 /// `POST /account`
 ///
 /// # Errors
-/// Without a login. Bad input, a wrong password, too many of them and a database that is away show the page again.
-pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// None for bad input, a wrong password, too many of them, or a database that is away: those show the page again.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let Fields { name, current_password, password, end_others } = sent.fields;
     let keep_others = current_password.is_some() && matches!(end_others.as_str(), "" | "0" | "false" | "off");
     let again =
         Again { name: name.clone().unwrap_or_else(|| user.account.name.clone()), keep_others, ..Again::default() };
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please try once more.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again }).await;
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again }).await;
     }
     match (name, current_password) {
-        (_, Some(current)) => replace_password(&desk, &user, again, Passwords { current, new: password }).await,
-        (Some(_), None) => rename(&desk, &user, again).await,
+        (_, Some(current)) => replace_password(&context, &user, again, Passwords { current, new: password }).await,
+        (Some(_), None) => rename(&context, &user, again).await,
         (None, None) => Err(Error::Invalid("neither a name nor a password was sent".into())),
     }
 }
 
-async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+async fn rename(context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let checked = account::display_name(&again.name).and_then(|name| match name.is_empty() {
         true => Err(Error::Invalid("Enter your name.".into())),
         false => Ok(name),
@@ -119,16 +116,16 @@ async fn rename(desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpRes
         Ok(name) => name,
         Err(error) => {
             let name_error = Some(error.to_string());
-            return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { name_error, ..again }).await;
+            return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { name_error, ..again }).await;
         }
     };
-    if let Err(error) = desk.count(Act::Change, user, 1) {
-        return shown_again(error, desk, user, again, Lost::Nothing);
+    if let Err(error) = context.count(Act::Change, user, 1) {
+        return shown_again(error, context, user, again, Lost::Nothing);
     }
-    match profile::rename(&desk.sessions.db, user, name, desk.facts.ip.as_deref()).await {
+    match profile::rename(&context.sessions.db, user, name, context.facts.ip.as_deref()).await {
         Ok(Some(())) => Ok(layout::see_other("/account?done=name")),
-        Ok(None) => Err(desk.ended_meanwhile().await?),
-        Err(error) => shown_again(error, desk, user, again, Lost::Nothing),
+        Ok(None) => Err(context.ended_meanwhile().await?),
+        Err(error) => shown_again(error, context, user, again, Lost::Nothing),
     }
 }
 
@@ -137,69 +134,81 @@ struct Passwords {
     new: String,
 }
 
-async fn replace_password(desk: &Desk, user: &CurrentUser, again: Again, passwords: Passwords) -> Result<HttpResponse> {
+async fn replace_password(
+    context: &RequestContext,
+    user: &CurrentUser,
+    again: Again,
+    passwords: Passwords,
+) -> Result<HttpResponse> {
     let Passwords { current, new } = passwords;
     if current.is_empty() {
         let current_error = Some("Enter the password you have now.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { current_error, ..again }).await;
+        return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { current_error, ..again }).await;
     }
     if let Err(error) = strength::check_length(&new) {
         let password_error = Some(error.to_string());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+        return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { password_error, ..again }).await;
     }
     if new == current {
         let password_error = Some("Choose a different password than the one you have now.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await;
+        return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { password_error, ..again }).await;
     }
-    match check_and_replace(desk, user, Passwords { current, new }, !again.keep_others).await {
+    match check_and_replace(context, user, Passwords { current, new }, !again.keep_others).await {
         Ok(ChangedPassword::Yes(key)) => {
-            desk.hand_over(&key, &user.account.id)?;
+            context.hand_over(&key, &user.account.id)?;
             let done = if again.keep_others { "password" } else { "password-everywhere" };
             Ok(layout::see_other(&format!("/account?done={done}")))
         }
         Ok(ChangedPassword::WrongPassword) => {
             let current_error = Some("That is not the password you have now. Try again.".to_owned());
-            form(StatusCode::UNAUTHORIZED, desk, user, Again { current_error, ..again }).await
+            form(StatusCode::UNAUTHORIZED, context, user, Again { current_error, ..again }).await
         }
         Ok(ChangedPassword::NotChosen(Error::Invalid(words))) => {
             let password_error = Some(words);
-            form(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { password_error, ..again }).await
+            form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { password_error, ..again }).await
         }
-        Ok(ChangedPassword::SessionEnded) => Err(desk.ended_meanwhile().await?),
-        Ok(ChangedPassword::NotChosen(error)) | Err(error) => shown_again(error, desk, user, again, Lost::Password),
+        Ok(ChangedPassword::SessionEnded) => Err(context.ended_meanwhile().await?),
+        Ok(ChangedPassword::NotChosen(error)) | Err(error) => shown_again(error, context, user, again, Lost::Password),
     }
 }
 
 async fn check_and_replace(
-    desk: &Desk,
+    context: &RequestContext,
     user: &CurrentUser,
     Passwords { current, new }: Passwords,
     end_others: bool,
 ) -> Result<ChangedPassword> {
-    let Some(key) = desk.facts.presented_key() else {
+    let Some(key) = context.facts.presented_key() else {
         return Ok(ChangedPassword::SessionEnded);
     };
-    let rate = desk.password_rate(Act::NewPassword, &EmailAddress::known(&user.account.email)?)?;
-    let proof = Proof { claim: desk.claim_again(user)?, password: current, on_right: Box::new(move || rate.charge()) };
-    let change = PasswordChange { user: user.clone(), key, new, end_others, ip: desk.facts.ip.clone() };
-    change_password(&desk.prover, &desk.sessions, proof, change).await
+    let rate = context.password_rate(Act::NewPassword, &EmailAddress::known(&user.account.email)?)?;
+    let proof =
+        Proof { claim: context.claim_again(user)?, password: current, on_right: Box::new(move || rate.charge()) };
+    let change = PasswordChange { user: user.clone(), key, new, end_others, ip: context.facts.ip.clone() };
+    change_password(&context.prover, &context.sessions, proof, change).await
 }
 
 /// The page again after an error that is no fault of the input: nothing is lost.
-fn shown_again(error: Error, desk: &Desk, user: &CurrentUser, again: Again, lost: Lost) -> Result<HttpResponse> {
+fn shown_again(
+    error: Error,
+    context: &RequestContext,
+    user: &CurrentUser,
+    again: Again,
+    lost: Lost,
+) -> Result<HttpResponse> {
     let too_many = matches!(error, Error::TooManyAttempts(_));
     form_again_after(error, "Too many wrong passwords", lost, |status, words| {
         let again = match too_many {
             true => Again { current_error: Some(words), ..again },
             false => Again { notice: Some(words), ..again },
         };
-        answer(status, desk, user, None, again)
+        answer(status, context, user, None, again)
     })
 }
 
-async fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+async fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let who = user.who();
-    let (since, arrivals) = desk
+    let (since, arrivals) = context
         .sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
@@ -208,7 +217,7 @@ async fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
         })
         .await?;
     let read = Some(Read { since: since.map(|at| When::past(at, user.now)), arrivals });
-    answer(status, desk, user, read, again)
+    answer(status, context, user, read, again)
 }
 
 /// What the page reads, where it can.
@@ -220,14 +229,14 @@ struct Read {
 
 fn answer(
     status: StatusCode,
-    desk: &Desk,
+    context: &RequestContext,
     user: &CurrentUser,
     read: Option<Read>,
     again: Again,
 ) -> Result<HttpResponse> {
     let Read { since, arrivals } = read.unwrap_or_default();
-    let token = forms::token(&desk.site, &desk.req)?;
-    let page = Page::new(&desk.req, "Account").of(&user.account.name, &token, "account");
-    let page = page.asking(&desk.req, &arrivals, user.now);
+    let token = forms::token(&context.site, &context.req)?;
+    let page = Page::new(&context.req, "Account").of(&user.account.name, &token, "account");
+    let page = page.asking(&context.req, &arrivals, user.now);
     layout::answer(status, &AccountPage { page, token: token.value, email: user.account.email.clone(), since, again })
 }

@@ -43,7 +43,7 @@ const ROTATED: &str = "event: sessions-changed\ndata: {\"rotated\":true}\n\n";
 /// `GET /api/events`
 ///
 /// # Errors
-/// Without a login, and once this node stops.
+/// Once this node stops.
 pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Result<HttpResponse> {
     let loaded = facts.live().ok_or_else(|| facts.absence())?;
     let mut answer = HttpResponse::Ok();

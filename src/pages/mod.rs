@@ -1,5 +1,8 @@
 //! Every page and API address, a folder or file each: handlers, and the Askama structs beside them.
 //!
+//! A handler whose argument is [`CurrentUser`](crate::records::session::CurrentUser) fails without a login, and any handler
+//! fails when the database is away; their docs mention only other errors.
+//!
 //! Invariant: pages never import pages, and never open a transaction of their own.
 
 pub mod account;

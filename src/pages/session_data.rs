@@ -7,17 +7,14 @@ use crate::{
     actions::session_data,
     base::error::Result,
     records::session::{CurrentUser, data::Patch},
-    web::{context::Desk, rates::Act},
+    web::{context::RequestContext, rates::Act},
 };
 
 /// `GET /api/session/data`
-///
-/// # Errors
-/// Without a login, or when the database is away.
-pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    match desk.sessions.data(&user.account.id, &user.record.id).await? {
+pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
+    match context.sessions.data(&user.account.id, &user.record.id).await? {
         Some(data) => Ok(json_text(data)),
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
     }
 }
 
@@ -25,13 +22,13 @@ pub async fn show(user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
 /// undo one another.
 ///
 /// # Errors
-/// When the patch is no object, holds U+0000, or the whole grows over 16 KiB; without a login; when the database is away.
-pub async fn patch(user: CurrentUser, sent: web::Json<Value>, desk: Desk) -> Result<HttpResponse> {
-    desk.count(Act::Data, &user, 1)?;
+/// When the patch is no object or holds U+0000, or the data grows over 16 KiB.
+pub async fn patch(user: CurrentUser, sent: web::Json<Value>, context: RequestContext) -> Result<HttpResponse> {
+    context.count(Act::Data, &user, 1)?;
     let patch = Patch::new(sent.into_inner())?;
-    match session_data::patch(&desk.sessions.db, user.acting(), patch).await? {
+    match session_data::patch(&context.sessions.db, user.acting(), patch).await? {
         Some(data) => Ok(json_text(data)),
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
     }
 }
 

@@ -31,13 +31,11 @@ use crate::{
         },
         session::{CurrentUser, SessionView, Sessions},
     },
-    web::{context::Desk, json::Object, rates::Act, signed_out::clear_cache, site::Site},
+    web::{context::RequestContext, json::Object, rates::Act, signed_out::clear_cache, site::Site},
 };
 
 /// Most operations in one call.
 const MOST: usize = 200;
-/// Largest call, in bytes.
-pub const LARGEST: usize = 256 * 1024;
 /// Longest version of an app that is kept, in characters.
 const LONGEST_VERSION: usize = 60;
 
@@ -83,45 +81,48 @@ struct Answer<'a> {
 /// `POST /api/session/sync`
 ///
 /// # Errors
-/// Without a login; [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue, [`Error::TooLarge`] for more than 200 operations; when the
-/// database is away.
-pub async fn sync(sent: web::Json<Object<SyncBody>>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue; [`Error::TooLarge`] for more than 200 operations.
+pub async fn sync(
+    sent: web::Json<Object<SyncBody>>,
+    user: Result<CurrentUser>,
+    context: RequestContext,
+) -> Result<HttpResponse> {
     let Object(body) = sent.into_inner();
     match user {
-        Ok(user) => carry_out(body, user, &desk).await,
-        Err(error @ Error::SessionEnded(_)) => Err(end_by_name(body, &desk).await?.unwrap_or(error)),
+        Ok(user) => carry_out(body, user, &context).await,
+        Err(error @ Error::SessionEnded(_)) => Err(end_by_name(body, &context).await?.unwrap_or(error)),
         Err(error) => Err(error),
     }
 }
 
 /// A key from before a rotation can still end its session, whichever of its ids the operation names; so can each of several
 /// keys. Nothing else of the call is done, and the answer is 401: the queue stays with the client.
-async fn end_by_name(body: SyncBody, desk: &Desk) -> Result<Option<Error>> {
+async fn end_by_name(body: SyncBody, context: &RequestContext) -> Result<Option<Error>> {
     let operations = body.operations.unwrap_or_default();
     let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));
     let named: Vec<String> = sent.filter_map(|one| one.ends_session().map(str::to_owned)).collect();
     if named.is_empty() {
         return Ok(None);
     }
-    match sign_out_named(&desk.sessions, desk.facts.keys_to_end()?, &named, desk.facts.ip.as_deref()).await? {
+    match sign_out_named(&context.sessions, context.facts.keys_to_end()?, &named, context.facts.ip.as_deref()).await? {
         true => Ok(Some(Error::SessionEnded(EndedBecause::LoggedOut))),
-        false => desk.ended_meanwhile().await.map(Some),
+        false => context.ended_meanwhile().await.map(Some),
     }
 }
 
 /// Counts what is to be done. What only ends sessions is never refused.
-fn count(desk: &Desk, user: &CurrentUser, operations: &[Box<RawValue>]) -> Result<()> {
+fn count(context: &RequestContext, user: &CurrentUser, operations: &[Box<RawValue>]) -> Result<()> {
     let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
     let counted = sent.iter().filter(|one| one.ends_session().is_none()).count();
     if counted == 0 && !sent.is_empty() {
         return Ok(());
     }
-    desk.count(Act::Data, user, 1)?;
-    desk.count(Act::Operation, user, counted)?;
-    desk.count(Act::Change, user, sent.iter().filter(|one| one.is_rename()).count())
+    context.count(Act::Data, user, 1)?;
+    context.count(Act::Operation, user, counted)?;
+    context.count(Act::Change, user, sent.iter().filter(|one| one.is_rename()).count())
 }
 
-async fn carry_out(body: SyncBody, mut user: CurrentUser, desk: &Desk) -> Result<HttpResponse> {
+async fn carry_out(body: SyncBody, mut user: CurrentUser, context: &RequestContext) -> Result<HttpResponse> {
     let SyncBody { device, last_known, operations } = body;
     let Object(known) = last_known.unwrap_or_default();
     let operations = operations.unwrap_or_default();
@@ -131,34 +132,35 @@ async fn carry_out(body: SyncBody, mut user: CurrentUser, desk: &Desk) -> Result
     if operations.len() > MOST {
         return Err(Error::TooLarge);
     }
-    count(desk, &user, &operations)?;
+    count(context, &user, &operations)?;
     let Object(device) = read::<Object<DeviceFacts>>(device).unwrap_or_default();
-    let (sender, facts) = (Sender::new(&user, desk.facts.ip.clone(), desk.site.drafts_max), known::Facts::from(device));
+    let (sender, facts) =
+        (Sender::new(&user, context.facts.ip.clone(), context.site.drafts_max), known::Facts::from(device));
     let installed = facts.installed.unwrap_or(user.record.client().installed);
-    let keys = &desk.site.keys;
+    let keys = &context.site.keys;
     let revision: Option<String> = read(known.revision);
     let known = revision.and_then(|text| ClientRevision::read(&text, &user.account.id, keys));
     let sent = || operations.iter().map(|raw| Sent::read(raw)).collect();
-    match apply::apply(&desk.sessions.db, &sender, sent, known.as_ref(), &facts).await? {
-        None => Err(desk.ended_meanwhile().await?),
+    match apply::apply(&context.sessions.db, &sender, sent, known.as_ref(), &facts).await? {
+        None => Err(context.ended_meanwhile().await?),
         Some(applied) => {
             user.note(&applied.device_name, installed);
-            answer(desk, &user, &applied)
+            answer(context, &user, &applied)
         }
     }
 }
 
-fn answer(desk: &Desk, user: &CurrentUser, applied: &Applied) -> Result<HttpResponse> {
+fn answer(context: &RequestContext, user: &CurrentUser, applied: &Applied) -> Result<HttpResponse> {
     let Applied { revision, results, changes, ended_itself, .. } = applied;
     let mut answer = HttpResponse::Ok().json(Answer {
         user: &user.account,
         session: if *ended_itself { user.view().of_another() } else { user.view() },
-        revision: revision.seal(&user.account.id, &desk.site.keys)?,
+        revision: revision.seal(&user.account.id, &context.site.keys)?,
         results,
         changes,
     });
     if *ended_itself {
-        desk.goodbye(true);
+        context.goodbye(true);
         clear_cache(&mut answer);
     }
     Ok(answer)
@@ -188,7 +190,7 @@ pub struct Query {
 /// `GET /api/drafts`: as many as go in one answer, with `next` where the rest begins.
 ///
 /// # Errors
-/// Without a login; for an odd `after` or `limit`; when the database is away.
+/// [`Error::Invalid`] for an invalid `after` or `limit`.
 pub async fn drafts(
     query: web::Query<Query>,
     user: CurrentUser,

@@ -10,7 +10,7 @@ use crate::{
     base::{
         db::{Conn, Db},
         error::Result,
-        keys::TrailKeys,
+        keys::AuditKeys,
     },
     records::audit::anchor,
 };
@@ -25,14 +25,14 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Anchors the trail in the log of this node.
 pub struct Anchors {
     db: Db,
-    keys: TrailKeys,
+    keys: AuditKeys,
     /// How many links there were when the last line was written.
     seen: AtomicI64,
 }
 
 impl Anchors {
     /// With the keys that seal the trail.
-    pub fn new(db: Db, keys: TrailKeys) -> Self {
+    pub fn new(db: Db, keys: AuditKeys) -> Self {
         Self { db, keys, seen: AtomicI64::new(0) }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     actions::password_proof::Prover,
     pages::ops::{LiveSessions, Readiness},
     records::{hub::Hub, session::Sessions},
-    serve::routes,
+    serve::routes::Routes,
     web::{edge, forms, json, key_handover, origin, request_facts, site::Site},
 };
 
@@ -57,13 +57,14 @@ pub fn build(
         InitError = (),
     > + use<>,
 > {
+    let mut routes = Routes::declare();
     let signed_in = web::scope("")
         .wrap(from_fn(key_handover::hand_over))
         .wrap(IdentityMiddleware::default())
         .wrap(session_layer(parts))
         .wrap(from_fn(origin::check))
         .wrap(from_fn(request_facts::wrap))
-        .configure(routes::with_session);
+        .configure(|config| routes.add_with_session(config));
     App::new()
         .app_data(parts.site.clone())
         .app_data(web::Data::new(parts.sessions.clone()))
@@ -74,7 +75,8 @@ pub fn build(
         .app_data(web::Data::new(parts.news.clone()))
         .app_data(json::config())
         .app_data(forms::config())
-        .configure(routes::without_session)
+        .configure(|config| routes.add_without_session(config))
+        .app_data(web::Data::new(routes.table))
         .service(signed_in)
         .wrap(from_fn(edge::answer))
 }

@@ -15,7 +15,7 @@ use crate::{
         settings::Settings,
     },
     records::{
-        audit::{self, retention},
+        audit::{retention, sweep as audit_sweep},
         draft,
         session::{Sessions, device_sweep, sweep, touch},
         throttle,
@@ -127,7 +127,7 @@ impl Sweeps {
         }
         self.counts.see(throttle::count::sweep(db, settings.address_ttl).await);
         self.drafts.see(draft::sweep::sweep(db).await);
-        self.repeats.see(audit::sweep::sweep(db).await);
+        self.repeats.see(audit_sweep::sweep(db).await);
         self.devices.see(device_sweep::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "old addresses were wiped");

@@ -1,125 +1,216 @@
-//! Every address on one page.
+//! Every address on one page: its kind, its methods with their handlers, its body limit where that is not the usual one.
+//!
+//! Invariant: no other file lists addresses. What must know an address before a handler is chosen asks the
+//! [`RouteTable`] that is made from this list.
 
 use actix_identity::Identity;
 use actix_web::{
-    HttpResponse, Resource, Route, guard,
+    FromRequest, Handler, HttpResponse, Resource, Responder, guard,
     web::{self, ServiceConfig},
 };
 
 use crate::{
     base::{
         assets,
-        error::{Error, Methods, Result},
+        error::{Error, Result},
     },
     pages::{account, activity, dashboard, devices, drafts, events, login, ops, pwa, session_data, sync},
-    web::{forms, json, layout, return_to::HOME},
+    web::{
+        forms, json, layout,
+        return_to::{HOME, LOGIN},
+        route::{Kind, NavItem, Route, RouteTable},
+    },
 };
 
-/// What works without a session, and without a database.
-pub fn without_session(config: &mut ServiceConfig) {
-    config
-        .service(resource("/healthz", GET).route(get().to(ops::healthz)))
-        .service(resource("/readyz", GET).route(get().to(ops::readyz)))
-        .service(resource("/metrics", GET).route(get().to(ops::metrics)))
-        .service(resource("/manifest.webmanifest", GET).route(get().to(pwa::manifest)))
-        .service(resource("/sw.js", GET).route(get().to(pwa::worker)))
-        .service(resource("/offline", GET).route(get().to(pwa::shell)))
-        .service(resource("/.well-known/change-password", GET).route(get().to(change_password)))
-        .service(web::resource("/static/{name:.*}").route(get().to(assets::serve)));
+const KIB: usize = 1024;
+
+/// Paths below these where nothing is are of the same kind as what is there.
+const AREAS: &[(&str, Kind)] = &[("/api", Kind::Api), ("/.well-known", Kind::Document)];
+
+fn operations() -> Vec<Address> {
+    let operations = |path| Address::new(path, Kind::Operations);
+    vec![
+        operations("/healthz").get(ops::healthz),
+        operations("/readyz").get(ops::readyz),
+        operations("/metrics").get(ops::metrics),
+    ]
 }
 
-/// Pages and API.
-pub fn with_session(config: &mut ServiceConfig) {
-    config
-        .service(resource("/", GET).route(get().to(start)))
-        .service(
-            resource("/setup", GET_POST)
-                .route(get().to(login::setup::show))
-                .route(web::post().to(login::setup::submit)),
-        )
-        .service(
-            resource("/login", GET_POST).route(get().to(login::page::show)).route(web::post().to(login::page::submit)),
-        )
-        .service(
-            resource("/signup", GET_POST)
-                .route(get().to(login::signup::show))
-                .route(web::post().to(login::signup::submit)),
-        )
-        .service(
-            resource("/confirm", GET_POST)
-                .route(get().to(login::confirm::show))
-                .route(web::post().to(login::confirm::submit)),
-        )
-        .service(resource("/logout", "POST").route(web::post().to(login::logout::submit)))
-        .service(resource("/dashboard", GET).route(get().to(dashboard::show)))
-        .service(resource("/account", GET_POST).route(get().to(account::show)).route(web::post().to(account::submit)))
-        .service(
-            resource("/devices", GET_POST)
-                .route(get().to(devices::page::show))
-                .route(web::post().to(devices::page::submit)),
-        )
-        .service(
-            resource("/drafts", GET_POST)
-                .app_data(forms::config_of(drafts::LARGEST_FORM))
-                .route(get().to(drafts::show))
-                .route(web::post().to(drafts::submit)),
-        )
-        .service(resource("/activity", GET).route(get().to(activity::page::show)))
-        .service(resource("/api/establish-session", "POST").route(web::post().to(login::api::establish)))
-        .service(
-            resource("/api/session", "GET, HEAD, DELETE")
-                .route(get().to(login::api::show))
-                .route(web::delete().to(login::api::log_out)),
-        )
-        .service(
-            resource("/api/session/sync", "POST")
-                .app_data(json::config_of(sync::LARGEST))
-                .route(web::post().to(sync::sync)),
-        )
-        .service(resource("/api/drafts", GET).route(get().to(sync::drafts)))
-        .service(resource("/api/events", GET).route(get().to(events::events)))
-        .service(
-            resource("/api/session/data", "GET, HEAD, PATCH")
-                .route(get().to(session_data::show))
-                .route(web::patch().to(session_data::patch)),
-        )
-        .service(resource("/api/activity", GET).route(get().to(activity::api::list)))
-        .service(resource("/api/sessions", GET).route(get().to(devices::api::sessions)))
-        .service(resource("/api/sessions/revoke-others", "POST").route(web::post().to(devices::api::end_others)))
-        .service(resource("/api/sessions/{id}", "DELETE").route(web::delete().to(devices::api::end_session)))
-        .service(resource("/api/devices", GET).route(get().to(devices::api::devices)))
-        .service(
-            resource("/api/devices/{id}", "PATCH, DELETE")
-                .route(web::patch().to(devices::api::rename))
-                .route(web::delete().to(devices::api::forget)),
-        )
-        .default_service(web::to(nothing));
+fn documents() -> Vec<Address> {
+    let document = |path| Address::new(path, Kind::Document);
+    vec![
+        document("/manifest.webmanifest").get(pwa::manifest),
+        document("/sw.js").get(pwa::worker),
+        document("/offline").get(pwa::shell),
+        document("/.well-known/change-password").get(change_password),
+        document("/favicon.ico").get(favicon),
+        document("/robots.txt").get(robots),
+        Address::new("/static/{name:.*}", Kind::File).get(assets::serve),
+    ]
 }
 
-const GET: Methods = "GET, HEAD";
-const GET_POST: Methods = "GET, HEAD, POST";
-
-/// An address, and the methods it takes: others are told (RFC 9110, 15.5.6).
-fn resource(path: &str, methods: Methods) -> Resource {
-    let refuse = move || async move { Err::<HttpResponse, _>(Error::MethodNotAllowed(methods)) };
-    web::resource(path).default_service(web::to(refuse))
+fn pages() -> Vec<Address> {
+    let page = |path| Address::new(path, Kind::Page);
+    vec![
+        page("/").get(start),
+        page("/setup").get(login::setup::show).post(login::setup::submit).carries_secret(),
+        page(LOGIN).get(login::page::show).post(login::page::submit),
+        page("/signup").get(login::signup::show).post(login::signup::submit),
+        page("/confirm").get(login::confirm::show).post(login::confirm::submit),
+        page("/logout").post(login::logout::submit),
+        page(HOME).get(dashboard::show).in_navigation("Home", "home"),
+        page("/devices").get(devices::page::show).post(devices::page::submit).in_navigation("Devices", "devices"),
+        // 10,000 characters of four bytes each, percent-encoded, and the other fields.
+        page("/drafts")
+            .get(drafts::show)
+            .post(drafts::submit)
+            .largest_body(128 * KIB)
+            .in_navigation("Drafts", "drafts"),
+        page("/activity").get(activity::page::show).in_navigation("Activity", "activity"),
+        page("/account").get(account::show).post(account::submit).in_navigation("Account", "account"),
+    ]
 }
 
-/// GET and HEAD alike (RFC 9110, 9.3.2).
-fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+fn api() -> Vec<Address> {
+    let api = |path| Address::new(path, Kind::Api);
+    vec![
+        api("/api/establish-session").post(login::api::establish),
+        api("/api/session").get(login::api::show).delete(login::api::log_out),
+        api("/api/session/sync").post(sync::sync).largest_body(256 * KIB),
+        api("/api/session/data").get(session_data::show).patch(session_data::patch),
+        api("/api/drafts").get(sync::drafts),
+        api("/api/events").get(events::events),
+        api("/api/activity").get(activity::api::list),
+        api("/api/sessions").get(devices::api::sessions),
+        api("/api/sessions/revoke-others").post(devices::api::end_others),
+        api("/api/sessions/{id}").delete(devices::api::end_session),
+        api("/api/devices").get(devices::api::devices),
+        api("/api/devices/{id}").patch(devices::api::rename).delete(devices::api::forget),
+    ]
 }
 
 /// `GET /`: to the dashboard or the login.
 async fn start(who: Option<Identity>) -> HttpResponse {
-    layout::see_other(if who.is_some() { HOME } else { "/login" })
+    layout::see_other(if who.is_some() { HOME } else { LOGIN })
 }
 
-/// `GET /.well-known/change-password`: where password managers send people (W3C, A Well-Known URL for Changing Passwords).
+/// Where password managers send people (W3C, A Well-Known URL for Changing Passwords).
 async fn change_password() -> HttpResponse {
     layout::see_other("/account")
 }
 
+/// Browsers ask here for the icon of a document that names none.
+async fn favicon() -> HttpResponse {
+    layout::see_other(assets::path("icons/favicon.svg"))
+}
+
+/// Nothing here is for search engines (RFC 9309).
+async fn robots() -> &'static str {
+    "User-agent: *\nDisallow: /\n"
+}
+
 async fn nothing() -> Result<HttpResponse> {
     Err(Error::NotFound)
+}
+
+/// The addresses as the application takes them.
+pub struct Routes {
+    pub table: RouteTable,
+    without_session: Vec<Resource>,
+    with_session: Vec<Resource>,
+}
+
+impl Routes {
+    pub fn declare() -> Self {
+        let addresses = [operations(), documents(), pages(), api()];
+        let (routes, resources): (Vec<_>, Vec<_>) = addresses.into_iter().flatten().map(Address::finish).unzip();
+        let (with, without): (Vec<_>, Vec<_>) =
+            routes.iter().map(|route| route.kind).zip(resources).partition(|(kind, _)| kind.has_session());
+        let resources = |those: Vec<(Kind, Resource)>| those.into_iter().map(|(_, resource)| resource).collect();
+        Self {
+            table: RouteTable::new(routes, AREAS),
+            without_session: resources(without),
+            with_session: resources(with),
+        }
+    }
+
+    /// Adds what works without a session, and without a database.
+    pub fn add_without_session(&mut self, config: &mut ServiceConfig) {
+        for resource in self.without_session.drain(..) {
+            config.service(resource);
+        }
+    }
+
+    /// Adds pages and API.
+    pub fn add_with_session(&mut self, config: &mut ServiceConfig) {
+        for resource in self.with_session.drain(..) {
+            config.service(resource);
+        }
+        config.default_service(web::to(nothing));
+    }
+}
+
+/// An address that is being declared.
+struct Address {
+    route: Route,
+    resource: Resource,
+}
+
+impl Address {
+    fn new(path: &'static str, kind: Kind) -> Self {
+        Self { route: Route::new(path, kind), resource: web::resource(path) }
+    }
+
+    /// GET and HEAD alike (RFC 9110, 9.3.2).
+    fn get<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
+        let get = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+        self.method("GET, HEAD", get.to(handler))
+    }
+
+    fn post<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
+        self.method("POST", web::post().to(handler))
+    }
+
+    fn patch<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
+        self.method("PATCH", web::patch().to(handler))
+    }
+
+    fn delete<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
+        self.method("DELETE", web::delete().to(handler))
+    }
+
+    fn method(mut self, name: &str, route: actix_web::Route) -> Self {
+        let methods = self.route.methods.to_mut();
+        methods.push_str(if methods.is_empty() { "" } else { ", " });
+        methods.push_str(name);
+        Self { resource: self.resource.route(route), ..self }
+    }
+
+    /// The outermost layer refuses a larger body, and the extractors read as much.
+    fn largest_body(mut self, bytes: usize) -> Self {
+        self.route.largest_body = bytes;
+        let resource = self.resource.app_data(forms::config_of(bytes)).app_data(json::config_of(bytes));
+        Self { resource, ..self }
+    }
+
+    fn carries_secret(mut self) -> Self {
+        self.route.carries_secret = true;
+        self
+    }
+
+    fn in_navigation(mut self, label: &'static str, icon: &'static str) -> Self {
+        let href = self.route.path;
+        self.route.navigation = Some(NavItem { id: href.trim_start_matches('/'), href, label, icon });
+        self
+    }
+
+    /// Other methods are told which ones there are (RFC 9110, 15.5.6).
+    fn finish(self) -> (Route, Resource) {
+        let methods = self.route.methods.clone();
+        let refuse = move || {
+            let methods = methods.clone();
+            async move { Err::<HttpResponse, _>(Error::MethodNotAllowed(methods)) }
+        };
+        (self.route, self.resource.default_service(web::to(refuse)))
+    }
 }

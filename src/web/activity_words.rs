@@ -86,33 +86,33 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
     let by_operator = event.actor == audit::OPERATOR;
     let by_system = event.actor == audit::SYSTEM;
     match event.kind {
-        Kind::AccountCreated => ("Your account was made", "plain"),
-        Kind::AccountRenamed => ("Your name was changed", "plain"),
-        Kind::AccountDisabled => ("Your account was closed by whoever runs Sessile", "warm"),
-        Kind::AccountEnabled => ("Your account was opened again", "plain"),
+        Kind::AccountCreated => ("Account created", "plain"),
+        Kind::AccountRenamed => ("Name changed", "plain"),
+        Kind::AccountDisabled => ("Account closed by the administrator", "warm"),
+        Kind::AccountEnabled => ("Account opened again", "plain"),
         Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),
         Kind::LoginFailed => ("Wrong password", "warm"),
-        Kind::LoginThrottled => ("Too many wrong passwords, so tries were slowed down", "warm"),
-        Kind::LoginConfirmed => ("You gave your password again", "plain"),
-        Kind::SessionExpired => ("Signed out after a long time away", "plain"),
-        Kind::SessionRevoked if by_operator => ("Signed out by whoever runs Sessile", "warm"),
+        Kind::LoginThrottled => ("Too many wrong passwords: sign-in was slowed down", "warm"),
+        Kind::LoginConfirmed => ("Password confirmed", "plain"),
+        Kind::SessionExpired => ("Signed out after a long time without use", "plain"),
+        Kind::SessionRevoked if by_operator => ("Signed out by the administrator", "warm"),
         Kind::SessionRevoked if by_system => ("Signed out to make room for a new sign-in", "plain"),
         Kind::SessionRevoked if event.detail.as_deref() == Some("password-changed") => {
-            ("Signed out by the new password", "plain")
+            ("Signed out because the password was changed", "plain")
         }
         Kind::SessionRevoked if event.detail.as_deref() == Some(audit::HERE) => {
             ("Signed out on the device itself", "plain")
         }
         Kind::SessionRevoked => ("Signed out from another device", "plain"),
         Kind::SessionReplaced => ("Somebody else signed in on this device", "warm"),
-        Kind::SessionUsedAfterEnd => ("A signed-out device came back", "plain"),
+        Kind::SessionUsedAfterEnd => ("A signed-out device tried again and was refused", "plain"),
         Kind::Logout => ("Signed out", "plain"),
         Kind::DeviceNew => ("Signed in on a new device", "plain"),
-        Kind::DeviceRenamed => ("A device got another name", "plain"),
-        Kind::DeviceForgotten => ("A device was forgotten", "plain"),
-        Kind::PasswordChanged if by_operator => ("Password changed by whoever runs Sessile", "warm"),
+        Kind::DeviceRenamed => ("Device renamed", "plain"),
+        Kind::DeviceForgotten => ("Device removed", "plain"),
+        Kind::PasswordChanged if by_operator => ("Password changed by the administrator", "warm"),
         Kind::PasswordChanged => ("Password changed", "plain"),
-        Kind::SyncApplied => ("Drafts were saved", "plain"),
+        Kind::SyncApplied => ("Drafts saved", "plain"),
         Kind::SyncConflict => ("A draft was written in two places; both are kept", "plain"),
     }
 }

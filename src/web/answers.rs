@@ -21,6 +21,7 @@ use super::{
     connections::{Request, UnderWay},
     limits::Limits,
     proxies::{Client, network},
+    route::Kind,
 };
 use crate::base::error::{Away, Error, Result};
 
@@ -53,9 +54,6 @@ struct Table {
     held: HashMap<Holder, usize>,
 }
 
-/// Where files are that are in memory once, however many are sent.
-const FILES: &str = "/static/";
-
 /// For whom an answer is, and what is under way until it is taken.
 #[derive(Debug)]
 pub struct Recipient {
@@ -73,10 +71,10 @@ pub struct Recipient {
 
 impl Recipient {
     /// Of the answer to this request.
-    pub fn of(req: &HttpRequest, under_way: Option<UnderWay>, request: Option<Request>) -> Self {
+    pub fn of(req: &HttpRequest, kind: Kind, under_way: Option<UnderWay>, request: Option<Request>) -> Self {
         let account = req.extensions().get::<AccountId>().cloned();
         let address = req.extensions().get::<Client>().map(|client| client.ip);
-        Self { account, address, under_way, request, is_file: req.path().starts_with(FILES) }
+        Self { account, address, under_way, request, is_file: kind == Kind::File }
     }
 }
 

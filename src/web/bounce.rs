@@ -16,6 +16,7 @@ use crate::{
     records::session::request::Presented,
     web::{
         layout::{self, Page},
+        route::{Kind, Route},
         site::Site,
     },
 };
@@ -32,11 +33,11 @@ pub(super) enum Bounce {
 }
 
 impl Bounce {
-    pub(super) fn judge(req: &ServiceRequest, site: &Site) -> Self {
+    pub(super) fn judge(req: &ServiceRequest, site: &Site, route: &Route) -> Self {
         if site.cookies.has_bounced(req.headers()) {
             return Self::Done;
         }
-        if !(is_navigation_from_elsewhere(req) && is_page(req.path())) {
+        if !(is_navigation_from_elsewhere(req) && may_bounce(route, req.path())) {
             return Self::No;
         }
         match site.cookies.sent_session(req.headers(), &site.keys).presented {
@@ -54,23 +55,11 @@ fn is_navigation_from_elsewhere(req: &ServiceRequest) -> bool {
         && fetch("sec-fetch-dest") == Some(b"document")
 }
 
-/// Whether an address may be a page that differs for people who are signed in. The setup is not: its link is a secret.
-fn is_page(path: &str) -> bool {
-    let others = [
-        "/api/",
-        "/static/",
-        "/.well-known/",
-        "/setup",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/manifest.webmanifest",
-        "/sw.js",
-        "/offline",
-    ];
+/// Whether the page at an address may differ for people who are signed in, and its address may stand in a page.
+fn may_bounce(route: &Route, path: &str) -> bool {
     // A path that begins with two slashes would name another host in a link.
     let names_a_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
-    !names_a_host && !others.iter().any(|other| path.starts_with(other))
+    route.kind == Kind::Page && !route.carries_secret && !names_a_host
 }
 
 #[derive(Template)]

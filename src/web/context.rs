@@ -1,5 +1,5 @@
-//! What every page has at hand that lets somebody in or out, or asks for a password: the request, its facts, the actix
-//! session, the site, the sessions and who checks passwords. Called by the pages of signing in and of the account.
+//! What a handler needs that signs somebody in or out, asks for a password, or shows a form: the request, its facts, the
+//! actix session, the site, the sessions and the password check.
 //!
 //! Invariant: a key that was committed reaches its browser with the answer that says so.
 
@@ -33,22 +33,17 @@ use crate::{
     },
 };
 
-/// As an argument of a handler it gathers them; see the module.
-pub struct Desk {
-    /// The request.
+/// An argument of handlers.
+pub struct RequestContext {
     pub req: HttpRequest,
-    /// Its facts.
     pub facts: Facts,
-    /// This instance.
     pub site: web::Data<Site>,
-    /// The sessions.
     pub sessions: web::Data<Sessions>,
-    /// Who checks passwords.
     pub prover: web::Data<Prover>,
     session: Session,
 }
 
-/// How often the password of an account may be given, for a form that asks for it. See [`Desk::password_rate`].
+/// Counts right passwords of an account against its limit. See [`RequestContext::password_rate`].
 pub struct PasswordRate {
     site: web::Data<Site>,
     act: Act,
@@ -56,24 +51,24 @@ pub struct PasswordRate {
 }
 
 impl PasswordRate {
-    /// Counts it for the account, once the password was right. Belongs where it happens though the client hangs up.
+    /// Counts a right password for the account. Call it where it also runs when the client hangs up.
     pub fn charge(&self) {
         self.site.rates.charge(self.act, &self.account);
     }
 }
 
-impl Desk {
-    /// What makes this browser the same device as before, for each account that signed in on it.
+impl RequestContext {
+    /// The device secrets that this browser brought, one for each account that signed in on it.
     pub fn device_secrets(&self) -> Vec<Secret> {
         self.site.cookies.device_secrets(self.req.headers())
     }
 
-    /// The cookie to which the forms of a visitor are bound, as the name of the form that was sent.
+    /// The form that was sent, named by the visitor's cookie that it is bound to.
     pub fn login_form(&self) -> Option<LoginForm> {
         self.site.cookies.visitor(self.req.headers()).map(LoginForm::of_visitor)
     }
 
-    /// Counts something that this account does from this address, so many times.
+    /// Counts `many` acts of this account from this address.
     ///
     /// # Errors
     /// [`Error::TooFast`] when that was too often: then nothing is counted, and nothing may be done.
@@ -96,58 +91,40 @@ impl Desk {
         Ok(PasswordRate { site: self.site.clone(), act, account })
     }
 
-    /// From where the request comes, as rates are counted.
+    /// The address that the request came from, as rates count it.
     pub fn bucket(&self) -> Option<rates::Subject> {
         self.facts.ip.as_deref().and_then(|ip| ip.parse().ok()).map(rates::Subject::address)
     }
 
-    /// The claim of whoever is asking to be the one with this address.
-    ///
-    /// # Errors
-    /// Never in practice: the keys have names for all networks.
+    /// The claim of the client to own the account with this e-mail address.
     pub fn claim(&self, email: &EmailAddress) -> Result<Claim> {
         Ok(Claim::new(email, self.device_secrets(), self.facts.ip.clone(), self.network()?))
     }
 
-    /// The claim of the person of a session, who is asked again. A browser that has lost its device's secret is still that
-    /// device as long as the session lives.
-    ///
-    /// # Errors
-    /// Never in practice: the keys have names for all networks.
+    /// The same claim by the person who is signed in. A browser that has lost its device secret still counts as that device
+    /// while the session lives.
     pub fn claim_again(&self, user: &CurrentUser) -> Result<Claim> {
         let claim = self.claim(&EmailAddress::known(&user.account.email)?)?;
         Ok(claim.on_device(user.record.device_id.clone()))
     }
 
-    /// The network that the request came from, as counts know it.
-    ///
-    /// # Errors
-    /// Never in practice: the keys have names for all networks.
+    /// The network that the request came from, as wrong passwords are counted.
     pub fn network(&self) -> Result<Network> {
         let ip = self.facts.ip.as_deref().and_then(|ip| ip.parse().ok());
         Network::new(ip, |network| self.site.keys.conceal_address(network))
     }
 
-    /// Hands over the key of a session that was begun or rotated, with the answer that says so.
-    ///
-    /// # Errors
-    /// Never in practice: what is set is well formed.
+    /// Sends the key of a session that was begun or rotated with the answer.
     pub fn hand_over(&self, key: &SessionKey, account_id: &str) -> Result<()> {
         current::finish_login(&self.session, key, account_id)
     }
 
-    /// Makes this browser the same devices next time.
-    ///
-    /// # Errors
-    /// Never in practice: what is set is well formed.
+    /// Sets the device cookie, so that this browser is the same device next time.
     pub fn remember_devices(&self, secrets: &[Secret], answer: &mut HttpResponse) -> Result<()> {
         answer.add_cookie(&self.site.cookies.device_cookie(secrets)).map_err(Error::bug)
     }
 
-    /// A page with a form, made with the form's token; a visitor gets the cookie that binds it.
-    ///
-    /// # Errors
-    /// When the page cannot be made.
+    /// A page with a form. `page` gets the form's token; a visitor without the cookie that the token is bound to gets one.
     pub fn form(&self, page: impl FnOnce(String) -> Result<HttpResponse>) -> Result<HttpResponse> {
         let token = forms::token(&self.site, &self.req)?;
         let mut answer = page(token.value)?;
@@ -160,10 +137,7 @@ impl Desk {
         Ok(answer)
     }
 
-    /// The session lived when the request began, and does not any more: why.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// The error for a session that ended while the request was under way.
     pub async fn ended_meanwhile(&self) -> Result<Error> {
         let Some(key) = self.facts.presented_key() else {
             return Ok(self.facts.absence());
@@ -171,11 +145,8 @@ impl Desk {
         Ok(Error::SessionEnded(self.sessions.why_ended(&key).await?))
     }
 
-    /// Where a form goes on to whose session is not known any more: it was pressed twice, and the first press has given the
-    /// session a new key, which the browser has by the time it comes to the login; that leads on at once.
-    ///
-    /// # Errors
-    /// Whatever else is wrong.
+    /// Handles a double submit: the first request rotated the key, so this one came with an unknown key. It redirects through
+    /// the login, which forwards a browser that is signed in. Any other error is returned.
     pub fn go_on_by_login(&self, error: Error, next: &str) -> Result<HttpResponse> {
         match error {
             Error::SessionEnded(EndedBecause::Unknown) => Ok(layout::see_other(&return_to::login_address(next))),
@@ -183,7 +154,7 @@ impl Desk {
         }
     }
 
-    /// Whether somebody with this e-mail address, as it was typed, is signed in here: another tab was faster.
+    /// Whether this browser is already signed in with this e-mail address, because another tab was faster.
     pub fn is_signed_in_as(&self, typed: &str) -> bool {
         let live = self.facts.live();
         let signed_in = live.and_then(|live| EmailAddress::known(&live.account.email).ok());
@@ -191,14 +162,13 @@ impl Desk {
         signed_in.zip(typed).is_some_and(|(one, other)| one.key() == other.key())
     }
 
-    /// Forgets the session of a logout: its cookie goes with the answer. What the handler has not `ended` itself the
-    /// store ends now.
+    /// Removes the session cookie after a sign-out. The store ends the session unless the handler has `ended` it.
     pub fn goodbye(&self, ended: bool) {
         current::finish_logout(&self.session, ended);
     }
 }
 
-impl FromRequest for Desk {
+impl FromRequest for RequestContext {
     type Error = Error;
     type Future = std::future::Ready<Result<Self>>;
 

@@ -28,7 +28,8 @@ use crate::{
         cookies::CookieNames,
         errors, headers, limits, opened, proxies,
         request_facts::RequestId,
-        request_summary::{RequestSummary, is_of_operations},
+        request_summary::RequestSummary,
+        route::Kind,
         sent_form::SentForm,
         site::Site,
     },
@@ -58,7 +59,7 @@ pub async fn answer(
     // At the level of errors, so that lines of every level carry the request's name.
     let span = tracing::error_span!("request", id = %summary.id, method = %summary.method, path = %text::shortened(&summary.path, LONGEST_PATH));
     span.in_scope(|| {
-        if !is_of_operations(&summary.path) {
+        if summary.route.kind != Kind::Operations {
             opened::note_wrong_host(req.request(), &site);
         }
     });
@@ -67,7 +68,7 @@ pub async fn answer(
             Ok(request) => request,
             Err(error) => return Ok(refuse(req, &summary, &error)),
         };
-        if let Err(error) = limits::admit(&mut req, site.limits).await {
+        if let Err(error) = limits::admit(&mut req, site.limits, summary.route.largest_body).await {
             return Ok(refuse(req, &summary, &error));
         }
         if let Some(elsewhere) = leads_elsewhere(&summary)? {
@@ -98,14 +99,14 @@ async fn hand_on(
     mut summary: RequestSummary,
     (under_way, request): (Option<UnderWay>, Option<Request>),
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if !summary.wants_problem_documents() {
+    if !summary.route.kind.wants_problem_documents() {
         summary.sent = SentForm::keep(&mut req, &summary.site);
     }
     match next.call(req).await {
         Ok(answered) => {
             let (req, answer) = answered.map_into_boxed_body().into_parts();
             let answer = errors::explain(&summary, &req, answer).await;
-            let to = Recipient::of(&req, under_way, request);
+            let to = Recipient::of(&req, summary.route.kind, under_way, request);
             Ok(ServiceResponse::new(req, finish(answer, &summary, Some(to))))
         }
         Err(error) => {

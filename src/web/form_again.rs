@@ -24,11 +24,10 @@ pub enum Lost {
     Password,
 }
 
-/// A form with a password that could not be carried out because something is away, or because of too many wrong passwords:
-/// shown again, with nothing else lost. Any other error stays one.
+/// Shows a form with a password again, because something is unavailable or there were too many wrong passwords.
 ///
 /// # Errors
-/// Whatever makes no sense to try again, and what `form` returns.
+/// Errors that cannot be tried again, and those of `form`.
 pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
@@ -36,10 +35,7 @@ where
     form_again_after(error, "Too many wrong passwords", Lost::Password, form)
 }
 
-/// The same, where too many of something else came: `too_many` says of what.
-///
-/// # Errors
-/// As [`form_again`].
+/// The same, where `too_many` says what there was too much of.
 pub fn form_again_after<Form>(error: Error, too_many: &str, lost: Lost, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
@@ -66,7 +62,7 @@ where
     Ok(answer)
 }
 
-/// Says with an answer when to try again.
+/// Adds `Retry-After`.
 pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
     if let Some(seconds) = error.retry_after() {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -77,7 +73,7 @@ pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
 /// A short time as people say it, rounded up.
 fn in_words(wait: Duration) -> String {
     match wait.as_millis().div_ceil(1000) {
-        0 | 1 => "a second".to_owned(),
+        0 | 1 => "a moment".to_owned(),
         seconds @ 2..=90 => format!("{seconds} seconds"),
         seconds => format!("{} minutes", seconds.div_ceil(60)),
     }
@@ -92,7 +88,7 @@ mod tests {
         let said = |ms| in_words(Duration::from_millis(ms));
         assert_eq!(
             [said(1), said(1000), said(1001), said(90_000)],
-            ["a second", "a second", "2 seconds", "90 seconds"]
+            ["a moment", "a moment", "2 seconds", "90 seconds"]
         );
         assert_eq!([said(90_001), said(900_000)], ["2 minutes", "15 minutes"]);
     }

@@ -21,7 +21,7 @@ use crate::{
     records::session::request::{self, Loaded, Presented, RequestFacts},
 };
 
-/// Largest form, in bytes.
+/// Largest form, in bytes, where a route does not say otherwise.
 const LARGEST: usize = 16 * 1024;
 
 /// What somebody is told whose browser sent a form without any of our cookies.

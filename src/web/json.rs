@@ -10,15 +10,12 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::limits;
+use super::{limits, route::LARGEST_BODY};
 use crate::base::error::Error;
-
-/// Largest JSON body, in bytes.
-const LARGEST: usize = 64 * 1024;
 
 /// How JSON bodies are read.
 pub fn config() -> web::JsonConfig {
-    config_of(LARGEST)
+    config_of(LARGEST_BODY)
 }
 
 /// How they are read where they may be larger: at most so many bytes.

@@ -15,6 +15,7 @@ use crate::{
     web::{
         forms::FormToken,
         opened::{self, Opened},
+        route::{NavItem, RouteTable},
         site::Site,
     },
 };
@@ -28,6 +29,7 @@ pub struct Page {
     pub person: Option<Person>,
     /// Whether the navigation is shown though nobody's name is known.
     pub has_navigation: bool,
+    pub navigation: Vec<NavItem>,
     /// Which entry of the navigation this is.
     pub current: &'static str,
     /// The same page under the right origin, if it was opened under another.
@@ -72,32 +74,13 @@ pub struct Person {
     pub account_id: String,
 }
 
-/// An entry of the navigation.
-#[derive(Debug, Clone, Copy)]
-pub struct NavItem {
-    /// For [`Page::current`].
-    pub id: &'static str,
-    /// Where it leads.
-    pub href: &'static str,
-    /// What it says.
-    pub label: &'static str,
-    /// Which picture it has.
-    pub icon: &'static str,
-}
-
-const NAVIGATION: &[NavItem] = &[
-    NavItem { id: "dashboard", href: "/dashboard", label: "Home", icon: "home" },
-    NavItem { id: "devices", href: "/devices", label: "Devices", icon: "devices" },
-    NavItem { id: "drafts", href: "/drafts", label: "Drafts", icon: "drafts" },
-    NavItem { id: "activity", href: "/activity", label: "Activity", icon: "activity" },
-    NavItem { id: "account", href: "/account", label: "Account", icon: "account" },
-];
-
 impl Page {
     /// The frame of a page that `req` asks for.
     pub fn new(req: &HttpRequest, title: &str) -> Self {
         let site = req.app_data::<web::Data<Site>>();
+        let routes = req.app_data::<web::Data<RouteTable>>();
         Self {
+            navigation: routes.map(|routes| routes.navigation()).unwrap_or_default(),
             misplaced: misplaced(req),
             zone: reader_zone_name(),
             zone_cookie: site.map(|site| site.cookies.zone.clone()).unwrap_or_default(),
@@ -142,11 +125,6 @@ impl Page {
     pub fn asset(&self, name: &str) -> &'static str {
         assets::path(name)
     }
-
-    /// The pages there are.
-    pub fn nav(&self) -> &'static [NavItem] {
-        NAVIGATION
-    }
 }
 
 /// The address under the right origin, if the page was certainly opened under another.
@@ -155,9 +133,10 @@ fn misplaced(req: &HttpRequest) -> Option<String> {
     if opened::judge(req, site) != Opened::Elsewhere {
         return None;
     }
+    let routes = req.app_data::<web::Data<RouteTable>>()?;
     let path = if req.method().is_safe() { req.uri().path_and_query()?.as_str() } else { req.path() };
-    // The one-time link of the setup is not repeated in a page; `*` is no path.
-    let path = if req.path() == "/setup" || !path.starts_with('/') { "/" } else { path };
+    // A one-time link is not repeated in a page; `*` is no path.
+    let path = if routes.find(req.path()).carries_secret || !path.starts_with('/') { "/" } else { path };
     Some(format!("{}{path}", site.public.origin()))
 }
 

@@ -22,10 +22,6 @@ use crate::base::error::{Error, Result};
 
 /// Largest head of a request, in bytes: what browsers send is far below.
 const LARGEST_HEAD: usize = 16 * 1024;
-/// Largest body, in bytes. Forms and some calls take less.
-const LARGEST_BODY: usize = 64 * 1024;
-/// Addresses that take more.
-const LARGER_BODIES: &[(&str, usize)] = &[("/api/session/sync", 256 * 1024), ("/drafts", 128 * 1024)];
 
 /// For how long the parts of a conversation are waited for. Tests shorten them; there is no setting.
 #[derive(Debug, Clone, Copy)]
@@ -49,16 +45,15 @@ impl Default for Limits {
     }
 }
 
-/// Refuses a request that is too large. A body whose length was not told is read first, so that none is too large for an
+/// Refuses a request that is too large, or whose body has more than `largest` bytes. A body whose length was not told is read first, so that none is too large for an
 /// address that reads no bodies either; from any other the handler gets what arrives in time.
 ///
 /// # Errors
 /// [`Error::HeadTooLarge`], [`Error::TooLarge`]; [`Error::Timeout`] when a body without a length took too long.
-pub async fn admit(req: &mut ServiceRequest, limits: Limits) -> Result<()> {
+pub async fn admit(req: &mut ServiceRequest, limits: Limits, largest: usize) -> Result<()> {
     if size(req.head()) > LARGEST_HEAD {
         return Err(Error::HeadTooLarge);
     }
-    let largest = largest_body(req.path());
     let told = told_length(req.headers());
     let chunked = req.headers().contains_key(header::TRANSFER_ENCODING);
     if told.is_some_and(|told| told > largest) {
@@ -85,10 +80,6 @@ pub fn unread(error: &PayloadError) -> Error {
         PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout,
         _ => Error::Invalid("the body cannot be read".into()),
     }
-}
-
-fn largest_body(path: &str) -> usize {
-    LARGER_BODIES.iter().find(|(one, _)| *one == path).map_or(LARGEST_BODY, |(_, largest)| *largest)
 }
 
 /// A head's size, near enough: its lines with their ends.

@@ -26,6 +26,7 @@ pub mod rates;
 pub mod request_facts;
 mod request_summary;
 pub mod return_to;
+pub mod route;
 pub mod sent_form;
 pub mod signed_out;
 pub mod site;

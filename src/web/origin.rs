@@ -19,7 +19,10 @@ use crate::base::{
     error::{Error, Origins},
     settings::PublicUrl,
 };
-use crate::web::site::Site;
+use crate::web::{
+    route::{Kind, RouteTable},
+    site::Site,
+};
 
 /// A name of 253 characters, its scheme and its port (RFC 1035, 2.3.4).
 const LONGEST_ORIGIN: usize = 270;
@@ -40,10 +43,12 @@ pub async fn check(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let site = req.app_data::<web::Data<Site>>().ok_or_else(|| Error::bug("no site in this application"))?;
+    let routes = req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
     let refused = || Error::CrossOrigin(origins(req.headers(), &site.public));
     let proof = judge(req.method(), req.headers(), site.public.origin()).ok_or_else(refused)?;
     // As the router reads it, in which `/%61pi/` is the API too.
-    if req.match_info().as_str().starts_with("/api/") && !req.method().is_safe() {
+    let kind = routes.find(req.match_info().as_str()).kind;
+    if kind == Kind::Api && !req.method().is_safe() {
         if has_body(req.headers()) && !is_json(req.headers()) {
             return Err(Error::UnsupportedMediaType("JSON (application/json)").into());
         }

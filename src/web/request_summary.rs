@@ -16,7 +16,15 @@ use crate::{
         secret,
     },
     records::session::{Sessions, request::RequestFacts},
-    web::{bounce::Bounce, compress, proxies::Client, request_facts::FactsSlot, sent_form::SentForm, site::Site},
+    web::{
+        bounce::Bounce,
+        compress,
+        proxies::Client,
+        request_facts::FactsSlot,
+        route::{Kind, Route, RouteTable},
+        sent_form::SentForm,
+        site::Site,
+    },
 };
 
 pub(super) struct RequestSummary {
@@ -26,7 +34,10 @@ pub(super) struct RequestSummary {
     pub(super) path_and_query: String,
     pub(super) facts: FactsSlot,
     pub(super) site: web::Data<Site>,
-    /// The pattern of the route, for metrics.
+    pub(super) routes: web::Data<RouteTable>,
+    /// What is declared of the path.
+    pub(super) route: Route,
+    /// The pattern that the router matches, for metrics.
     pub(super) pattern: Option<String>,
     pub(super) is_get: bool,
     /// A trusted proxy passed on a request that came over http, and the public origin is https.
@@ -43,7 +54,9 @@ impl RequestSummary {
         let sessions =
             req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
         let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
-        let path = req.path().to_owned();
+        let routes =
+            req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
+        let route = routes.find(req.path()).clone();
         Ok(Self {
             id: secret::random_name("req_")?,
             facts: FactsSlot::default(),
@@ -52,19 +65,16 @@ impl RequestSummary {
             path_and_query: path_and_query(req.uri()),
             pattern: req.match_pattern(),
             is_get: req.method().is_safe(),
-            over_http: site.public.is_https() && proxied_over_http && !is_of_operations(&path),
-            bounce: Bounce::judge(req, site),
+            over_http: site.public.is_https() && proxied_over_http && route.kind != Kind::Operations,
+            bounce: Bounce::judge(req, site, &route),
             may_compress: compress::may(req),
             sent: None,
             started: Stopwatch::now(),
             metrics: sessions.db.metrics().clone(),
-            path,
+            path: req.path().to_owned(),
+            routes: routes.clone(),
+            route,
         })
-    }
-
-    /// Whether the client is a program that reads problem documents, not a person who reads pages.
-    pub(super) fn wants_problem_documents(&self) -> bool {
-        self.path == "/api" || self.path.starts_with("/api/") || is_of_operations(&self.path)
     }
 
     /// Sets the facts of a request that is refused before its session is read: somebody who holds a session key keeps the
@@ -79,9 +89,4 @@ impl RequestSummary {
 fn path_and_query(uri: &Uri) -> String {
     let part = uri.path_and_query().map(|part| part.as_str());
     part.filter(|part| part.starts_with('/')).unwrap_or("/").to_owned()
-}
-
-/// Whether operators and their programs ask for this, over http or https.
-pub(super) fn is_of_operations(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/metrics")
 }

@@ -9,16 +9,17 @@ use crate::base::settings::PublicUrl;
 
 /// Longest address that is remembered through a login.
 const LONGEST: usize = 2048;
+pub const LOGIN: &str = "/login";
 /// Where a login leads without a `next`.
 pub const HOME: &str = "/dashboard";
 
 /// The login page that leads back to `path_and_query`.
 pub fn login_address(path_and_query: &str) -> String {
     if path_and_query == "/" || path_and_query.len() > LONGEST {
-        return "/login".to_owned();
+        return LOGIN.to_owned();
     }
     let next: String = form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
-    format!("/login?next={next}")
+    format!("{LOGIN}?next={next}")
 }
 
 /// What `next` means: path, query and fragment, if it resolves to our own origin, else `None`.

@@ -38,7 +38,7 @@ export function pairOf(draft, list) {
 /** Why a draft could not be saved. Uses the service's own words if they are written for people. */
 function reasonOf({ type, detail } = {}) {
   if (type === "too-long") return "it is too long";
-  return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "Sessile did not take it";
+  return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "Sessile did not accept it";
 }
 
 /** The list of drafts. `openOnClick(id)` returns the click handler for a draft's link. */
@@ -49,7 +49,7 @@ export function drawList(list, current, openOnClick) {
       element("span", { class: "row-line" }, ago(draft.updatedAt), savedWhere(draft)),
       tagOf(draft, list))));
   return element("div", { class: "card draft-list", id: "draft-list" },
-    list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Begin one: it is saved while you write."));
+    list.length > 0 ? element("ul", { role: "list" }, ...rows) : element("p", { class: "empty" }, "No drafts yet. Start one: it is saved while you write."));
 }
 
 const MAX_LINE_LENGTH = 120;
@@ -84,20 +84,23 @@ export function drawNotice(place, draft, pair, handlers) {
   place.replaceChildren(...noticeOf(draft, pair, handlers));
 }
 
+/** A copy of the icon in the page's template element. */
+const alertIcon = () => document.getElementById("alert-icon")?.content.cloneNode(true);
+
 function noticeOf(draft, pair, { seeBoth, tryAgain, giveUp }) {
   const button = (label, click, classes = "") => element("button", { class: `button small${classes}`, type: "button", click }, label);
   if (pair) {
-    return [element("div", { class: "notice warm", role: "status" },
+    return [element("div", { class: "notice warm", role: "status" }, alertIcon(),
       element("p", {}, "This draft was also written elsewhere. Both are kept. "),
       button("See both", seeBoth))];
   }
   if (draft?.aside) {
     const { problem } = draft.aside;
-    return [element("div", { class: "notice warm", role: "alert" },
+    return [element("div", { class: "notice warm", role: "alert" }, alertIcon(),
       element("p", {}, `This could not be saved: ${reasonOf(problem)}.`),
       element("div", { class: "answers" },
         problem?.type !== "too-long" && button("Try again", tryAgain),
-        button("Give up this change", giveUp, " ends")))];
+        button("Discard this change", giveUp, " ends")))];
   }
   if (!draft?.updatedOn || draft.waiting) return [];
   return [element("p", { class: "soft" }, `Last written on ${draft.updatedOn}, `, ago(draft.updatedAt))];
@@ -110,16 +113,15 @@ function noticeOf(draft, pair, { seeBoth, tryAgain, giveUp }) {
 export function drawChoice(old, pair, handlers) {
   const content = JSON.stringify(pair.map(({ id, version, updatedOn, updatedAt }) => [id, version, updatedOn, updatedAt]));
   if (old && drawnFrom.get(old) === content) return old;
-  const version = (draft, name, head, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
-    element("h2", { id: `version-${name}`, tabindex: "-1" }, head),
-    element("p", { class: "soft" }, `Written on ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
+  const version = (draft, name, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
+    element("h2", { id: `version-${name}`, tabindex: "-1" }, `From ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
     element("p", { class: "version-text" }, draft.text || "Empty draft"),
-    element("button", { class: "button main", type: "button", click: keep }, `Keep ${head.toLowerCase()}`));
+    element("button", { class: "button main", type: "button", "aria-describedby": `version-${name}`, click: keep }, "Keep this version"));
   const node = element("div", { class: "draft-choice" },
-    element("div", { class: "notice warm" }, element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
+    element("div", { class: "notice warm" }, alertIcon(), element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
     element("div", { class: "versions" },
-      version(pair[0], "first", "This one", handlers.first),
-      version(pair[1], "second", "The other one", handlers.second)),
+      version(pair[0], "first", handlers.first),
+      version(pair[1], "second", handlers.second)),
     handlers.both && element("button", { class: "button", type: "button", click: handlers.both }, "Keep both"));
   drawnFrom.set(node, content);
   return node;

@@ -137,7 +137,7 @@ const TROUBLE = "This could not be kept on this device";
 const WORDS = {
   saved: "Saved",
   offline: "Saved on this device. It is sent when you are online.",
-  away: "Saved on this device. Sessile is away for a moment.",
+  away: "Saved on this device. Sessile cannot be reached just now.",
   stuck: "Saved on this device. It could not be sent yet.",
   "signed-out": "Saved on this device. It is sent when you have signed in again.",
   "somebody-else": "Saved on this device, for the person who wrote it.",
@@ -166,7 +166,7 @@ async function compose() {
   if (pair && !serverField && !isWriting()) parts.push(drawPair(pair));
   // Keep the editor while it has unstored text, even if the draft was deleted elsewhere.
   else if (current || open.isNew || serverField || hasUnstoredText()) parts.push(drawDesk(current, pair));
-  else if (open.id && isUpToDate) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "That draft is not here any more.")));
+  else if (open.id && isUpToDate) parts.push(element("div", { class: "card draft-desk" }, element("p", { class: "soft" }, "This draft no longer exists.")));
   const [listed, ...desk] = parts;
   // Keep the server's list until this device's data is as new.
   if (isUpToDate || list.length > 0) replace("draft-list", listed);
@@ -311,7 +311,7 @@ async function giveUp() {
   if (draft?.aside) await discard(draft.aside.seq);
   field = undefined;
   await openDraft(draft?.version ? draft.id : null);
-  if (draft?.aside) offerBack("That change is given up.", draft.aside.text);
+  if (draft?.aside) offerBack("That change is discarded.", draft.aside.text);
 }
 
 /** Offers for a short time to restore a discarded text as a new draft. */

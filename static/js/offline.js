@@ -44,7 +44,7 @@ function clear() {
 new MutationObserver(() => { if (drafts.hidden && drafts.hasChildNodes()) drafts.replaceChildren(); }).observe(drafts, { childList: true });
 
 function draw(left) {
-  part("name").textContent = person.name;
+  part("name").textContent = firstName(person.name);
   part("left-time").textContent = formatDuration(left);
   setTime(part("as-of"), person.asOf);
   setTime(part("drafts-as-of"), person.draftsAsOf);
@@ -60,9 +60,15 @@ function row(device) {
   const item = part("device").content.cloneNode(true);
   item.querySelector("b").textContent = device.name;
   item.querySelector(".tag").hidden = !device.current;
+  const tiles = [...item.querySelectorAll(".tile")];
+  const own = tiles.find(({ dataset }) => dataset.kind === device.client?.kind) ?? tiles.at(-1);
+  for (const tile of tiles) if (tile !== own) tile.remove();
   setTime(item.querySelector("time"), device.lastSeen);
   return item;
 }
+
+/** The first word of a name, as in the dashboard's greeting. */
+const firstName = (name) => name.trim().split(/\s+/)[0];
 
 function setTime(time, moment) {
   time.dateTime = moment ?? "";
@@ -126,7 +132,7 @@ async function showLateAnswer() {
   return true;
 }
 
-const WORDS = { offline: "You are offline", away: "The service is away" };
+const WORDS = { offline: "You are offline", away: "Can't reach Sessile" };
 
 /** Names the problem, if it is known. */
 function showProblem(problem) {

@@ -13,7 +13,6 @@ const indicator = document.querySelector("[data-state]");
 let service = indicator?.dataset.state === "offline" ? "offline" : wasServerError() ? "away" : "ok";
 let waiting = 0;
 let aside = 0;
-let isSomebody = false;
 /** The result of the outbox's last attempt, see outbox-sync.js. */
 let standing = "saved";
 /** When the request was sent whose answer decided `service` (performance.now). */
@@ -88,13 +87,13 @@ const changesOf = (count) => `${count} ${count === 1 ? "change" : "changes"}`;
 function words() {
   const rest = waiting > 0 ? `, ${changesOf(waiting)} waiting` : aside > 0 ? `, ${changesOf(aside)} not saved` : "";
   if (service === "offline") return ["offline", `Offline${rest}`];
-  if (service === "away") return ["away", `The service is away${rest}`];
+  if (service === "away") return ["away", `Can't reach Sessile${rest}`];
   if (waiting > 0 && standing === "signed-out") return ["aside", `Signed out${rest}`];
   if (waiting > 0 && standing === "somebody-else") return ["aside", `Somebody else is signed in${rest}`];
   if (hasStoreFailed()) return ["aside", "Not kept on this device"];
   if (waiting > 0) return ["saving", "Saving"];
   if (aside > 0) return ["aside", `${changesOf(aside)} not saved`];
-  return ["ok", isSomebody ? "Online, saved" : "Online"];
+  return ["ok", ""];
 }
 
 function show() {
@@ -111,7 +110,6 @@ async function count() {
   try {
     const account = document.documentElement.dataset.account ?? (await here());
     const rows = account ? await all("outbox", account) : [];
-    isSomebody = Boolean(account);
     aside = rows.filter((each) => each.state === "aside").length;
     waiting = rows.length - aside;
   } catch {

@@ -80,7 +80,7 @@ async function walk() {
   await shoot(page, 'account-not-me', { fullPage: true });
   await page.goto('/account?done=password-everywhere');
   await shoot(page, 'account', { fullPage: true });
-  await page.getByLabel('Password now').and(page.locator('input')).fill('not the password 1');
+  await page.getByLabel('Current password').and(page.locator('input')).fill('not the password 1');
   await page.locator('input[name=password]').fill('password1234');
   await page.getByRole('button', { name: 'Change password' }).click();
   await page.locator('[aria-invalid=true]').waitFor();

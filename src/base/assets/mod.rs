@@ -89,7 +89,7 @@ fn is_fingerprint(text: &str) -> bool {
 /// [`Error::NotFound`] for an address of no file; [`Error::MethodNotAllowed`].
 pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     if !matches!(*req.method(), Method::GET | Method::HEAD) {
-        return Err(Error::MethodNotAllowed("GET, HEAD"));
+        return Err(Error::MethodNotAllowed("GET, HEAD".into()));
     }
     let (asset, keep) = match find(req.path()) {
         Some(asset) => (asset, Keep::ForEver),

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use super::message::Outbox;
 use crate::base::{
     error::{Away, Error, Result},
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
@@ -28,7 +28,7 @@ pub enum EngineConn<'a> {
 }
 
 struct Transaction<'a> {
-    trail_keys: Option<&'a TrailKeys>,
+    audit_keys: Option<&'a AuditKeys>,
     epilogue: Option<Box<dyn Epilogue>>,
 }
 
@@ -50,9 +50,9 @@ impl<'a> Conn<'a> {
     pub(super) fn in_transaction(
         engine: EngineConn<'a>,
         outbox: &'a mut Outbox,
-        trail_keys: Option<&'a TrailKeys>,
+        audit_keys: Option<&'a AuditKeys>,
     ) -> Self {
-        Self { engine, outbox, transaction: Some(Transaction { trail_keys, epilogue: None }) }
+        Self { engine, outbox, transaction: Some(Transaction { audit_keys, epilogue: None }) }
     }
 
     /// What this transaction will do last, to be added to.
@@ -69,8 +69,8 @@ impl<'a> Conn<'a> {
     ///
     /// # Errors
     /// A bug: the database was opened without keys, or there is no transaction.
-    pub fn trail_keys(&self) -> Result<&'a TrailKeys> {
-        let keys = self.transaction.as_ref().and_then(|transaction| transaction.trail_keys);
+    pub fn audit_keys(&self) -> Result<&'a AuditKeys> {
+        let keys = self.transaction.as_ref().and_then(|transaction| transaction.audit_keys);
         keys.ok_or_else(|| {
             Error::bug("an event is recorded, but the database was opened without the keys of the audit trail")
         })

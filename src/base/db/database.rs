@@ -16,7 +16,7 @@ use crate::base::{
     database_url::DatabaseUrl,
     error::{Away, Error, Result},
     instant::Instant,
-    keys::TrailKeys,
+    keys::AuditKeys,
     metrics::{Metrics, Pool},
     settings::Settings,
 };
@@ -39,7 +39,7 @@ impl Db {
     ///
     /// # Errors
     /// When the address of the database makes no sense or the folder cannot be made.
-    pub fn open(settings: &Settings, keys: Option<&TrailKeys>) -> Result<Self> {
+    pub fn open(settings: &Settings, keys: Option<&AuditKeys>) -> Result<Self> {
         if let DatabaseUrl::Sqlite(path) = &settings.database {
             file::make(path)?;
         }
@@ -50,7 +50,7 @@ impl Db {
     ///
     /// # Errors
     /// When the address of the database makes no sense or there is no such file.
-    pub fn open_existing(settings: &Settings, keys: Option<&TrailKeys>) -> Result<Self> {
+    pub fn open_existing(settings: &Settings, keys: Option<&AuditKeys>) -> Result<Self> {
         let metrics = Metrics::default();
         let engine = match &settings.database {
             DatabaseUrl::Postgres(url) => {

@@ -24,7 +24,7 @@ pub(super) fn make(path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
-    let log = beside(path, "-wal");
+    let log = sibling(path, "-wal");
     if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
         return Err(Error::Invalid(format!(
             "the database file {} is gone (DATABASE_URL), but its log {} still holds changes: put the file back, or move the \
@@ -48,8 +48,8 @@ pub(super) fn url(path: &Path, mode: &str) -> String {
     format!("file:{slashes}{name}?mode={mode}")
 }
 
-/// A file with this name beside the database, such as its log.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file in the same folder whose name is the database's with this suffix, such as its log.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
@@ -87,7 +87,7 @@ impl std::fmt::Display for FileId {
 pub(super) struct OpenFile {
     path: PathBuf,
     id: FileId,
-    /// Its log and the log's index, as long as the connection beside keeps them.
+    /// Its log and the log's index, as long as `keeper` holds them open.
     log: OnceLock<[(PathBuf, FileId); 2]>,
     /// Held open, so that SQLite does not take the log away between two uses.
     keeper: Mutex<Option<SqliteConnection>>,
@@ -129,7 +129,7 @@ impl OpenFile {
         // The log is opened by the first read, and made if it is not there.
         conn.batch_execute("PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL; SELECT 1 FROM sqlite_master")
             .map_err(|error| away(&error))?;
-        let [log, index] = ["-wal", "-shm"].map(|suffix| beside(&self.path, suffix));
+        let [log, index] = ["-wal", "-shm"].map(|suffix| sibling(&self.path, suffix));
         if let (Ok(log_id), Ok(index_id)) = (FileId::of(&log), FileId::of(&index)) {
             let _ = self.log.set([(log, log_id), (index, index_id)]);
         }

@@ -16,7 +16,7 @@ use super::{
     message::Outbox,
     migrate,
     postgres::{ConnectError, ConnectPlan, Connection, preflight},
-    sqlite_sockets::{Beside, Server},
+    sqlite_sockets::{Server, SqliteSockets},
 };
 use crate::base::{
     database_url::DatabaseUrl,
@@ -36,7 +36,10 @@ const PRESENT: &str = "SELECT name AS value FROM sqlite_master WHERE type IN ('t
 const IS_RECORDED: &str = "SELECT name AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
 
 /// An open database that is only looked at.
-pub struct Inspection(Opened, Outbox);
+pub struct Inspection {
+    opened: Opened,
+    outbox: Outbox,
+}
 
 enum Opened {
     Postgres(Box<Connection>),
@@ -78,14 +81,14 @@ impl Inspection {
                     return Ok(None);
                 }
                 let conn = read_only(path).map_err(|error| file::explained(path, error))?;
-                Ok(Some(Self(Opened::Sqlite(conn, path.clone()), Outbox::default())))
+                Ok(Some(Self { opened: Opened::Sqlite(conn, path.clone()), outbox: Outbox::default() }))
             }
             DatabaseUrl::Postgres(url) => {
                 let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
                 let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
                 let read_only = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
                 within(DEADLINE, conn.batch_execute(read_only)).await?;
-                Ok(Some(Self(Opened::Postgres(Box::new(conn)), Outbox::default())))
+                Ok(Some(Self { opened: Opened::Postgres(Box::new(conn)), outbox: Outbox::default() }))
             }
         }
     }
@@ -140,11 +143,11 @@ impl Inspection {
 
     /// Its connection, for reads.
     pub fn conn(&mut self) -> Conn<'_> {
-        let engine = match &mut self.0 {
+        let engine = match &mut self.opened {
             Opened::Postgres(conn) => EngineConn::Postgres(conn, DEADLINE),
             Opened::Sqlite(conn, _) => EngineConn::Sqlite(conn),
         };
-        Conn::new(engine, &mut self.1)
+        Conn::new(engine, &mut self.outbox)
     }
 
     /// The engine and its version.
@@ -179,7 +182,7 @@ impl Inspection {
     /// When it does not answer.
     pub async fn schema(&mut self) -> Result<Schema> {
         let recorded = !self.texts(preflight::IS_RECORDED, IS_RECORDED).await?.concat().is_empty();
-        if let (true, Opened::Postgres(conn)) = (recorded, &mut self.0) {
+        if let (true, Opened::Postgres(conn)) = (recorded, &mut self.opened) {
             preflight::check_rights(conn).await?;
         }
         let applied = if recorded { self.texts(preflight::APPLIED, preflight::APPLIED).await? } else { Vec::new() };
@@ -206,7 +209,7 @@ impl Inspection {
     /// [`Error::Conflict`] when it has.
     pub async fn refuse_foreign(&mut self, found: &Schema, settings: &Settings) -> Result<()> {
         let Schema::Foreign(table) = found else { return Ok(()) };
-        match &self.0 {
+        match &self.opened {
             Opened::Sqlite(..) => {
                 Err(foreign::refusal(table, &format!("the database file {}", settings.database), "name another file"))
             }
@@ -222,7 +225,7 @@ impl Inspection {
     /// # Errors
     /// [`Error::Unavailable`] that says what.
     pub async fn check_rights(&mut self) -> Result<()> {
-        match &mut self.0 {
+        match &mut self.opened {
             Opened::Sqlite(..) => Ok(()),
             Opened::Postgres(conn) => preflight::check(conn, None).await.map(drop),
         }
@@ -246,7 +249,7 @@ impl Inspection {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
         let id = FileId::of(path).ok();
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let logs = ["-wal", "-shm"].map(|suffix| FileId::of(&file::beside(&real, suffix)).ok());
+        let logs = ["-wal", "-shm"].map(|suffix| FileId::of(&file::sibling(&real, suffix)).ok());
         for server in servers(path).await {
             if Some(server.file) != id {
                 return Err(Error::Conflict(format!(
@@ -274,7 +277,7 @@ impl Inspection {
     }
 
     async fn texts(&mut self, postgres: &str, sqlite: &str) -> Result<Vec<String>> {
-        let rows: Vec<Text> = match &mut self.0 {
+        let rows: Vec<Text> = match &mut self.opened {
             Opened::Postgres(conn) => {
                 let query = diesel::sql_query(postgres);
                 within(DEADLINE, diesel_async::RunQueryDsl::load(query, &mut **conn)).await?
@@ -289,7 +292,7 @@ impl Inspection {
 }
 
 async fn servers(path: &Path) -> Vec<Server> {
-    Beside::new(path, None, None).servers().await
+    SqliteSockets::new(path, None, None).servers().await
 }
 
 /// The first table of an SQLite file that stands where one of ours is to be and is not ours.
@@ -307,7 +310,7 @@ pub(super) fn foreign_table(path: &Path) -> Result<Option<String>> {
 /// Opens a file for reading. Without a log beside it nobody else has it open, and SQLite is told so: else it would make
 /// the files that those who share it need.
 fn read_only(path: &Path) -> Result<SqliteConnection> {
-    let shared = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let shared = std::fs::metadata(file::sibling(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let url = format!("{}{}", file::url(path, "ro"), if shared { "" } else { "&immutable=1" });
     let away = |error: &dyn std::fmt::Display| Error::unavailable(Away::Database, error);
     let mut conn = SqliteConnection::establish(&url).map_err(|error| away(&error))?;

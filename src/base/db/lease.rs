@@ -1,7 +1,7 @@
 //! A PostgreSQL connection on loan to a unit of work. Called by the pools.
 //!
-//! Invariant: one that is not given back is closed, and keeps its place until no statement of ours can still change
-//! something on it. So a program never has more connections than its pool, even when commits wait on the server.
+//! Invariant: a connection that is not returned is closed, and keeps its place until none of its statements can still change
+//! anything. So a program never has more connections than its pool, even when commits wait on the server.
 
 use std::time::Instant;
 
@@ -13,19 +13,19 @@ use tokio::{
 
 use super::postgres::{Connection, Pooled};
 
-/// Unless it is given back it is closed: a request that was dropped in the middle leaves no transaction open, no lock
-/// held and no statement running that the next one would wait behind.
-pub(super) struct Lent {
+/// Unless it is returned to the pool it is closed: a request that was dropped in the middle leaves no open transaction, no
+/// lock and no running statement for the next request to wait behind.
+pub(super) struct Lease {
     connection: Option<Pooled>,
     /// Of one that may write: its place among them.
     place: Option<OwnedSemaphorePermit>,
-    /// Since when the server has been asked to make something last.
-    lasting: Option<Instant>,
+    /// Since when a commit may be under way on it.
+    committing_since: Option<Instant>,
     replaced: watch::Receiver<Option<Instant>>,
     runtime: Handle,
 }
 
-impl Lent {
+impl Lease {
     /// `replaced` tells when another server last took the place of one that hangs.
     pub(super) fn new(
         connection: Pooled,
@@ -33,34 +33,35 @@ impl Lent {
         replaced: watch::Receiver<Option<Instant>>,
         runtime: Handle,
     ) -> Self {
-        Self { connection: Some(connection), place, lasting: None, replaced, runtime }
+        Self { connection: Some(connection), place, committing_since: None, replaced, runtime }
     }
 
-    /// From now on something on it may last. A commit that waits for a standby is not ended by the end of its connection.
-    pub(super) fn make_last(&mut self) {
-        self.lasting = Some(Instant::now());
+    /// From now on a commit may be under way on it. A commit that waits for a standby is not ended by the end of its connection.
+    pub(super) fn note_commit(&mut self) {
+        self.committing_since = Some(Instant::now());
     }
 
-    pub(super) fn give_back(mut self) {
+    pub(super) fn return_to_pool(mut self) {
         drop(self.connection.take());
     }
 }
 
-impl Drop for Lent {
+impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(doubtful) = self.connection.take() else { return };
-        match self.lasting {
+        let Some(connection) = self.connection.take() else { return };
+        match self.committing_since {
             Some(since) => {
-                self.runtime.spawn(see_it_end(doubtful, self.place.take(), since, self.replaced.clone()));
+                self.runtime.spawn(close_when_done(connection, self.place.take(), since, self.replaced.clone()));
             }
-            None => drop(Pooled::take(doubtful)),
+            None => drop(Pooled::take(connection)),
         }
     }
 }
 
-/// Waits until the server is done with what it was asked, or is gone, or hangs and another has taken its place. One that is
-/// merely slow is waited for: else each commit that waits would leave a connection behind.
-async fn see_it_end(
+/// Closes a connection on which a commit may be under way: once the server has answered, is gone, or hangs and another has
+/// taken its place. A server that is merely slow is waited for: otherwise each commit that waits for a standby would leave a
+/// connection behind.
+async fn close_when_done(
     mut connection: Pooled,
     place: Option<OwnedSemaphorePermit>,
     since: Instant,
@@ -75,7 +76,7 @@ async fn see_it_end(
     drop(place);
 }
 
-impl std::ops::Deref for Lent {
+impl std::ops::Deref for Lease {
     type Target = Connection;
 
     #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
@@ -84,7 +85,7 @@ impl std::ops::Deref for Lent {
     }
 }
 
-impl std::ops::DerefMut for Lent {
+impl std::ops::DerefMut for Lease {
     #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
     fn deref_mut(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("a connection that was not given back")

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::file::beside;
+use super::file::sibling;
 use crate::base::database_url::DatabaseUrl;
 
 /// Longest content that is read: two marks.
@@ -23,7 +23,7 @@ impl Marks {
     /// The file, if the database is one too.
     pub fn of(database: &DatabaseUrl) -> Option<Self> {
         match database {
-            DatabaseUrl::Sqlite(path) => Some(Self(beside(path, "-history"))),
+            DatabaseUrl::Sqlite(path) => Some(Self(sibling(path, "-history"))),
             DatabaseUrl::Postgres(_) => None,
         }
     }
@@ -39,7 +39,7 @@ impl Marks {
     /// # Errors
     /// When the file cannot be written; the old one stays.
     pub fn write(&self, marks: &[&str]) -> std::io::Result<()> {
-        let new = beside(&self.0, ".new");
+        let new = sibling(&self.0, ".new");
         let mut file = File::options().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(format!("{}\n", marks.join(" ")).as_bytes())?;
         file.sync_all()?;

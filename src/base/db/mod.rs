@@ -13,7 +13,6 @@ mod express;
 mod file;
 mod foreign;
 pub mod inspect;
-pub mod instant;
 pub(crate) mod lease;
 mod marks;
 mod message;
@@ -43,7 +42,7 @@ pub use self::{
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
     place::{Place, Present},
-    statement::{LivingAnd, Locked, TouchRow, Touches, TrailHead, TrailHeads},
+    statement::{ForUpdate, LivingAnd, TouchRow, Touches, TrailHead, TrailHeads},
 };
 pub use super::instant::Instant;
 pub(crate) use super::words::words;

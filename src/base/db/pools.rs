@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     conn::{Conn, EngineConn, within},
     email_keys,
-    lease::Lent,
+    lease::Lease,
     message::{Outbox, Tell},
     migrate,
     postgres::{self, ConnectError, ConnectPlan, Connection, Opener, listen::Mentions, preflight},
@@ -27,7 +27,7 @@ use super::{
 use crate::base::{
     database_url::PostgresUrl,
     error::{Away, Error, Result},
-    keys::TrailKeys,
+    keys::AuditKeys,
     metrics::{self, Metrics},
     settings::Settings,
 };
@@ -52,7 +52,7 @@ pub(super) struct Pools {
     mentions: Mentions,
     wait: Duration,
     deadline: Duration,
-    trail_keys: Option<TrailKeys>,
+    audit_keys: Option<AuditKeys>,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
@@ -62,7 +62,7 @@ impl Pools {
         url: &PostgresUrl,
         settings: &Settings,
         metrics: Metrics,
-        trail_keys: Option<TrailKeys>,
+        audit_keys: Option<AuditKeys>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -81,7 +81,7 @@ impl Pools {
             .map_err(Error::bug)?;
         Ok(Self {
             pool,
-            writers: Arc::new(Semaphore::new(places_for_writers(settings.pool_max))),
+            writers: Arc::new(Semaphore::new(most_writers(settings.pool_max))),
             for_migrations: plan(url, MIGRATION_DEADLINE)?,
             replaced,
             handle,
@@ -89,7 +89,7 @@ impl Pools {
             mentions: Mentions::default(),
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
-            trail_keys,
+            audit_keys,
             runtime: Some(runtime),
             metrics,
         })
@@ -115,23 +115,25 @@ impl Pools {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut lent = self.connection(Some(&self.writers)).await?;
-        lent.make_last();
+        lent.note_commit();
         self.lend(lent, work).await
     }
 
-    async fn lend<T, Work>(&self, mut lent: Lent, work: Work) -> Result<T>
+    async fn lend<T, Work>(&self, mut lent: Lease, work: Work) -> Result<T>
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut outbox = Outbox::default();
         let warnings = lent.warnings();
         let result = work(&mut Conn::new(EngineConn::Postgres(&mut lent, self.deadline), &mut outbox)).await;
-        let result = tell_lost(&mut lent, result).await.and_then(|value| sure_to_last(&lent, warnings).map(|()| value));
+        let result = as_lost_connection(&mut lent, result)
+            .await
+            .and_then(|value| check_replication(&lent, warnings).map(|()| value));
         if result.is_ok() {
             self.mentions.add(outbox.mentioned);
         }
         if !matches!(result, Err(Error::Unavailable(_))) {
-            lent.give_back();
+            lent.return_to_pool();
         }
         result
     }
@@ -141,35 +143,35 @@ impl Pools {
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let mut lent = match self.begun().await {
+        let mut lent = match self.begin().await {
             Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
                 self.forget_idle();
-                self.begun().await?
+                self.begin().await?
             }
             begun => begun?,
         };
         let mut outbox = Outbox::default();
         let done = async {
             let engine = EngineConn::Postgres(&mut lent, self.deadline);
-            let mut conn = Conn::in_transaction(engine, &mut outbox, self.trail_keys.as_ref());
+            let mut conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
             let value = work(&mut conn).await?;
             conn.finish().await.map(|()| value)
         };
         match done.await {
             Ok(value) => {
-                lent.make_last();
+                lent.note_commit();
                 let warnings = lent.warnings();
                 within(self.deadline, AnsiTransactionManager::commit_transaction(&mut **lent)).await?;
-                sure_to_last(&lent, warnings)?;
+                check_replication(&lent, warnings)?;
                 self.mentions.add(outbox.mentioned);
-                lent.give_back();
+                lent.return_to_pool();
                 Ok(value)
             }
             // The end of its connection rolls it back, at once; a ROLLBACK would wait behind what hangs.
             Err(error @ Error::Unavailable(_)) => Err(error),
             Err(error) => {
                 if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut **lent)).await.is_ok() {
-                    lent.give_back();
+                    lent.return_to_pool();
                 }
                 Err(error)
             }
@@ -215,7 +217,7 @@ impl Pools {
 
     /// A connection, waited for no longer than the pool's time, whether for a free one, for a new one, or for a place
     /// among those that write.
-    async fn connection(&self, places: Option<&Arc<Semaphore>>) -> Result<Lent> {
+    async fn connection(&self, places: Option<&Arc<Semaphore>>) -> Result<Lease> {
         let _wait = self.metrics.database_wait();
         let busy = || Error::unavailable(Away::Busy, "no database connection became free in time");
         let getting = async {
@@ -228,27 +230,27 @@ impl Pools {
                 PoolError::Backend(error) => error.for_request(),
                 other => Error::unavailable(Away::Database, other),
             })?;
-            Ok(Lent::new(connection, place, self.replaced.clone(), self.handle.clone()))
+            Ok(Lease::new(connection, place, self.replaced.clone(), self.handle.clone()))
         };
         tokio::time::timeout(self.wait, getting).await.map_err(|_| busy())?
     }
 
-    async fn begun(&self) -> Result<Lent> {
+    async fn begin(&self) -> Result<Lease> {
         let mut lent = self.connection(Some(&self.writers)).await?;
         let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut **lent)).await;
-        tell_lost(&mut lent, begun).await?;
+        as_lost_connection(&mut lent, begun).await?;
         Ok(lent)
     }
 }
 
 /// How many of so many connections may be used to change something: all but a quarter, and all but one.
-fn places_for_writers(size: usize) -> usize {
+fn most_writers(size: usize) -> usize {
     size.saturating_sub((size / 4).max(1)).max(1)
 }
 
 /// A server that ends a connection says so in words that depend on its language, and closes it a moment later: whether
 /// an error was that is asked of the connection.
-async fn tell_lost<T>(lent: &mut Connection, result: Result<T>) -> Result<T> {
+async fn as_lost_connection<T>(lent: &mut Connection, result: Result<T>) -> Result<T> {
     let Err(Error::Unavailable(fault)) = result else { return result };
     if fault.what == Away::Database {
         for _ in 0..CLOSING_CHECKS {
@@ -263,7 +265,7 @@ async fn tell_lost<T>(lent: &mut Connection, result: Result<T>) -> Result<T> {
 
 /// Whether all that was committed since the server's count of warnings stood at `warnings` has reached the standby that
 /// it must reach.
-fn sure_to_last(conn: &Connection, warnings: u64) -> Result<()> {
+fn check_replication(conn: &Connection, warnings: u64) -> Result<()> {
     if conn.warnings() == warnings {
         return Ok(());
     }

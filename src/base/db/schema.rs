@@ -2,7 +2,7 @@
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     accounts (id) {
         id -> Text,
@@ -50,7 +50,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     devices (account_id, id) {
         id -> Text,
@@ -74,7 +74,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     sessions (account_id, id) {
         id -> Text,
@@ -107,7 +107,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     former_keys (account_id, id) {
         account_id -> Text,
@@ -120,7 +120,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     audit (account_id, id) {
         id -> BigInt,
@@ -143,7 +143,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     audit_repeats (account_id, kind) {
         account_id -> Text,
@@ -174,7 +174,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     trail_anchors (account_id, links) {
         account_id -> Text,
@@ -200,7 +200,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     drafts (account_id, id) {
         account_id -> Text,
@@ -218,7 +218,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     operations (account_id, id) {
         account_id -> Text,
@@ -231,7 +231,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     instance (id) {
         id -> BigInt,
@@ -250,7 +250,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     setup_links (secret_hash) {
         secret_hash -> Binary,
@@ -260,7 +260,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     throttle_counts (subject) {
         subject -> Binary,
@@ -274,7 +274,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::base::db::instant::sql::Instant;
+    use crate::base::instant::sql::Instant;
 
     throttle_tries (subject, try_id) {
         subject -> Binary,

@@ -21,11 +21,11 @@ use super::{
     foreign, inspect,
     message::{Outbox, Tell},
     migrate,
-    sqlite_sockets::Beside,
+    sqlite_sockets::SqliteSockets,
 };
 use crate::base::{
     error::{Away, Error, Result},
-    keys::TrailKeys,
+    keys::AuditKeys,
     metrics::{Metrics, Pool as Figures},
     settings::Settings,
 };
@@ -37,8 +37,8 @@ const LOG_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
-    trail_keys: Option<TrailKeys>,
-    beside: Arc<Beside>,
+    audit_keys: Option<AuditKeys>,
+    sockets: Arc<SqliteSockets>,
     file: Arc<OpenFile>,
 }
 
@@ -76,13 +76,13 @@ impl Lanes {
         path: &Path,
         settings: &Settings,
         metrics: &Metrics,
-        trail_keys: Option<TrailKeys>,
+        audit_keys: Option<AuditKeys>,
     ) -> Result<Self> {
         let file = Arc::new(OpenFile::new(path)?);
         let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
         let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
-        let beside = Arc::new(Beside::new(path, Some(Arc::clone(&file)), trail_keys.clone()));
-        Ok(Self { readers, writer, trail_keys, beside, file })
+        let sockets = Arc::new(SqliteSockets::new(path, Some(Arc::clone(&file)), audit_keys.clone()));
+        Ok(Self { readers, writer, audit_keys, sockets, file })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -100,12 +100,12 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let (beside, file) = (Arc::clone(&self.beside), Arc::clone(&self.file));
+        let (sockets, file) = (Arc::clone(&self.sockets), Arc::clone(&self.file));
         let told = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
             file.check()?;
-            beside.tell(outbox);
+            sockets.tell(outbox);
             Ok(value)
         };
         self.writer.hop(told).await
@@ -116,7 +116,7 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let (keys, beside, file) = (self.trail_keys.clone(), Arc::clone(&self.beside), Arc::clone(&self.file));
+        let (keys, sockets, file) = (self.audit_keys.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
         let told = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let whole = async |conn: &mut SqliteConnection| {
@@ -127,15 +127,15 @@ impl Lanes {
             let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
             // Replaced meanwhile: nobody will find what was committed.
             file.check()?;
-            beside.tell(outbox);
+            sockets.tell(outbox);
             Ok(value)
         };
         self.writer.hop(told).await
     }
 
-    /// Listens to this process and those beside it.
+    /// Listens to this process and to the others on the file.
     pub(super) async fn listen(&self, tell: Tell) {
-        self.beside.listen(tell).await;
+        self.sockets.listen(tell).await;
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -147,8 +147,8 @@ impl Lanes {
         }
     }
 
-    /// Takes what was overwritten out of the log beside the file too. Somebody who reads just now is no reason to wait: then
-    /// the next time does it.
+    /// Truncates the write-ahead log, so that overwritten data is gone from it too. Does not wait for a reader: the next call
+    /// does it then.
     pub(super) async fn truncate_wal(&self) -> Result<()> {
         let usual = self.writer.busy_timeout.as_millis();
         self.writer

@@ -1,9 +1,9 @@
-//! Processes beside one another on one SQLite file: each that listens has a socket in the file's folder, and whoever
-//! commits something tells all of them before it goes on. Called by the lanes of [`sqlite`](super::sqlite).
+//! Several processes on one SQLite file: each listener has a socket in the file's folder, and a process that commits
+//! tells all of them before it goes on. Called by the lanes of [`sqlite`](super::sqlite).
 //!
-//! Invariant: when a commit that announces something returns, every listener that answers in time has heard of it. One that
-//! has not is not waited for again for a minute, and hears nothing in it. Nobody may answer from memory on the strength of
-//! this alone: whoever would, has to look after each gap that is as long as that one's silence.
+//! Invariant: when a commit that announces something returns, every listener that answers in time has heard of it. A
+//! listener that does not answer in time is ignored for a minute. Not enough for a cache: a listener can miss up to a minute
+//! of notifications.
 
 use std::collections::HashMap;
 use std::fs::{File, Permissions};
@@ -23,12 +23,12 @@ use super::{
     file::{FileId, OpenFile},
     message::{Heard, Outbox, Tell, said, stamped},
 };
-use crate::base::{instant::Instant, keys::TrailKeys, outage::Outage, secret};
+use crate::base::{instant::Instant, keys::AuditKeys, outage::Outage, secret};
 
 /// How long a commit waits for another process to hear of it.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long one that was not heard of in that time is left alone, so that it holds up one commit and not all.
-const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// How long a listener that did not answer in that time is ignored, so that it holds up one commit and not all.
+const IGNORED_FOR: Duration = Duration::from_secs(60);
 /// How long a listener waits before it tries again to make its socket.
 const RETRY: Duration = Duration::from_secs(5);
 /// How long one connection may hold up the others of a listener.
@@ -47,11 +47,11 @@ const WHO: &str = "who\n";
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The processes on one file.
-pub(super) struct Beside {
+pub(super) struct SqliteSockets {
     path: PathBuf,
     /// The file that this process has open, whatever the path names by now. `None` for a process that only asks.
     open: Option<Arc<OpenFile>>,
-    keys: Option<TrailKeys>,
+    keys: Option<AuditKeys>,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, and when that was.
     silent: Mutex<HashMap<String, Stopwatch>>,
@@ -87,7 +87,7 @@ pub(super) struct Server {
 impl Place {
     /// Looked up each time: the file may have been replaced, or its folder.
     fn of(path: &Path) -> Self {
-        // Who comes by another name, or through a link, is beside the same file all the same.
+        // A path through a link, or by another name, leads to the same file.
         let file = path.canonicalize().unwrap_or_else(|_| {
             let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
             folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
@@ -101,8 +101,8 @@ impl Place {
     }
 }
 
-impl Beside {
-    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<TrailKeys>) -> Self {
+impl SqliteSockets {
+    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<AuditKeys>) -> Self {
         Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
     }
 
@@ -111,8 +111,8 @@ impl Beside {
         let place = Place::of(&self.path);
         let asked = self.others(&place).into_iter().map(async |name| {
             let answer = async {
-                let reach = Reach::new(&place.folder, &name)?;
-                let mut stream = UnixStream::connect(&reach.path).await?;
+                let socket = SocketPath::new(&place.folder, &name)?;
+                let mut stream = UnixStream::connect(&socket.path).await?;
                 stream.write_all(WHO.as_bytes()).await?;
                 stream.shutdown().await?;
                 let mut answer = String::new();
@@ -132,7 +132,7 @@ impl Beside {
     /// The answer to [`WHO`].
     fn who(&self) -> String {
         let Some(open) = &self.open else { return String::new() };
-        let keys = self.keys.as_ref().map(TrailKeys::ids).unwrap_or_default();
+        let keys = self.keys.as_ref().map(AuditKeys::ids).unwrap_or_default();
         let log = open.log().map(|[log, index]| format!("{log},{index}")).unwrap_or_default();
         format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }
@@ -164,7 +164,7 @@ impl Beside {
     /// Listens, until this is dropped.
     pub(super) async fn listen(&self, tell: Tell) {
         self.own().tell = Some(tell.clone());
-        let _until_dropped = Leave(self);
+        let _until_dropped = RemoveOnDrop(self);
         let mut outage = Outage::new("listening to commands beside this server");
         loop {
             match self.open_socket() {
@@ -192,7 +192,7 @@ impl Beside {
         let random = secret::random_name("").map_err(io::Error::other)?;
         let place = Place::of(&self.path);
         let name = format!("{}{}", place.prefix, random.chars().take(12).collect::<String>());
-        let draft = Reach::new(&place.folder, &format!("{name}.new"))?;
+        let draft = SocketPath::new(&place.folder, &format!("{name}.new"))?;
         let listener = UnixListener::bind(&draft.path)?;
         std::fs::set_permissions(&draft.path, Permissions::from_mode(0o600))?;
         let socket = place.folder.join(format!("{name}{SUFFIX}"));
@@ -238,11 +238,11 @@ impl Beside {
         }
     }
 
-    /// The sockets beside this process's own. Anybody who may write in the folder can put one there, and take their time to
-    /// answer: only those of the file's owner are meant.
+    /// The sockets of the other processes. Anybody who may write in the folder can put a socket there that never answers, so
+    /// only those of the file's owner count.
     fn others(&self, place: &Place) -> Vec<String> {
         let own = self.own().socket.as_ref().and_then(|own| own.file_name()?.to_str().map(str::to_owned));
-        self.silent().retain(|_, since| since.elapsed() < LEFT_ALONE);
+        self.silent().retain(|_, since| since.elapsed() < IGNORED_FOR);
         let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
         let ours = entries.filter(|entry| {
             entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == place.owner)
@@ -255,8 +255,8 @@ impl Beside {
 
     async fn tell_other(&self, place: &Place, name: &str, lines: &str) {
         let told = async {
-            let reach = Reach::new(&place.folder, name)?;
-            let mut stream = UnixStream::connect(&reach.path).await?;
+            let socket = SocketPath::new(&place.folder, name)?;
+            let mut stream = UnixStream::connect(&socket.path).await?;
             stream.write_all(lines.as_bytes()).await?;
             stream.shutdown().await?;
             let mut answer = [0; HEARD.len()];
@@ -269,9 +269,11 @@ impl Beside {
                 let _ = std::fs::remove_file(place.folder.join(name));
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a server beside this process was not told"),
+            Ok(Err(error)) => tracing::warn!(%error, "another process on the database file was not told of a change"),
             Err(_) => {
-                tracing::warn!("a server beside this process did not answer in time and is left alone for a minute");
+                tracing::warn!(
+                    "another process on the database file did not answer in time and is ignored for a minute"
+                );
                 self.silent().insert(name.to_owned(), Stopwatch::now());
             }
         }
@@ -293,9 +295,9 @@ impl Beside {
 }
 
 /// Takes the listener's socket along.
-struct Leave<'a>(&'a Beside);
+struct RemoveOnDrop<'a>(&'a SqliteSockets);
 
-impl Drop for Leave<'_> {
+impl Drop for RemoveOnDrop<'_> {
     fn drop(&mut self) {
         self.0.remove_own();
         self.0.own().tell = None;
@@ -307,12 +309,12 @@ fn line(at: Option<Instant>, text: &str) -> String {
 }
 
 /// A path to a socket that is short enough: through the folder's open descriptor where the path itself is not.
-struct Reach {
+struct SocketPath {
     path: PathBuf,
     _folder: Option<File>,
 }
 
-impl Reach {
+impl SocketPath {
     fn new(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name);
         if path.as_os_str().len() <= LONGEST_PATH {

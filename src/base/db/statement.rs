@@ -15,33 +15,33 @@ use crate::base::instant::{Instant, sql};
 /// A read whose rows are locked for this transaction, in the order of the read. SQLite has one writer, so there it is the
 /// read itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Locked<Read> {
+pub struct ForUpdate<Read> {
     read: Read,
     wait: bool,
 }
 
-impl<Read> Locked<Read> {
-    /// Waits for rows that another transaction holds. With an order that all keep, nobody waits in a circle.
-    pub fn all(read: Read) -> Self {
+impl<Read> ForUpdate<Read> {
+    /// Waits for rows that another transaction holds. All transactions lock in the same order, so none waits in a circle.
+    pub fn wait(read: Read) -> Self {
         Self { read, wait: true }
     }
 
     /// Leaves out rows that another transaction holds.
-    pub fn free(read: Read) -> Self {
+    pub fn skip_locked(read: Read) -> Self {
         Self { read, wait: false }
     }
 }
 
-impl<Read: Query> Query for Locked<Read> {
+impl<Read: Query> Query for ForUpdate<Read> {
     type SqlType = Read::SqlType;
 }
-impl<Read> QueryId for Locked<Read> {
+impl<Read> QueryId for ForUpdate<Read> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
-impl<Read, Conn> RunQueryDsl<Conn> for Locked<Read> {}
+impl<Read, Conn> RunQueryDsl<Conn> for ForUpdate<Read> {}
 
-impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Read> {
+impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for ForUpdate<Read> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.read.walk_ast(out.reborrow())?;
         // A stronger lock would also stop whoever only refers to the row, such as an event to its account.
@@ -49,7 +49,7 @@ impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Read> {
         Ok(())
     }
 }
-impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Locked<Read> {
+impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for ForUpdate<Read> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         self.read.walk_ast(out)
     }

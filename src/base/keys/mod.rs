@@ -3,9 +3,9 @@
 //!
 //! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
 
+mod audit;
 mod derivation;
 mod make;
-mod trail;
 
 use std::io;
 use std::path::Path;
@@ -20,9 +20,9 @@ use sha2::{Digest as _, Sha256};
 
 use self::make::{KEY_BYTES, WAYS, Way};
 pub use self::{
+    audit::{AccountKey, AuditKey, AuditKeys},
     derivation::DerivationKeys,
     make::private_folder,
-    trail::{AccountKey, TrailKey, TrailKeys},
 };
 use crate::base::{
     error::{Error, Result},
@@ -42,7 +42,7 @@ const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone)]
 pub struct Keys {
     keys: Vec<SigningKey>,
-    trail: TrailKeys,
+    trail: AuditKeys,
     made_now: bool,
 }
 
@@ -53,7 +53,7 @@ struct SigningKey {
     sessions: Vec<u8>,
     addresses: Vec<u8>,
     revisions: Vec<u8>,
-    trail: TrailKey,
+    trail: AuditKey,
     fingerprint: String,
 }
 
@@ -100,7 +100,7 @@ impl Keys {
         let past: Option<Vec<_>> = past.iter().map(|line| SigningKey::parse(line[TRAIL_ONLY.len()..].trim())).collect();
         let both = keys.filter(|keys| !keys.is_empty()).zip(past);
         both.map(|(keys, past)| {
-            let trail = TrailKeys::new(keys.iter().chain(&past).map(|key| key.trail.clone()));
+            let trail = AuditKeys::new(keys.iter().chain(&past).map(|key| key.trail.clone()));
             Self { keys, trail, made_now: false }
         })
         .ok_or_else(|| {
@@ -187,7 +187,7 @@ impl Keys {
     }
 
     /// The keys of the audit trail, each derived from one of the file's.
-    pub fn trail(&self) -> &TrailKeys {
+    pub fn trail(&self) -> &AuditKeys {
         &self.trail
     }
 
@@ -222,7 +222,7 @@ impl SigningKey {
             sessions: derived("sessile session keys"),
             addresses: derived("sessile network addresses"),
             revisions: derived("sessile revisions of drafts"),
-            trail: TrailKey::new(derived("sessile audit trail")),
+            trail: AuditKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })
     }

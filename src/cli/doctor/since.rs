@@ -5,7 +5,7 @@ use crate::{
     base::{
         db::{Conn, Instant, now, run as query},
         error::Result,
-        keys::TrailKeys,
+        keys::AuditKeys,
     },
     records::audit::{
         anchor::{self, Anchor, Compared},
@@ -50,7 +50,7 @@ pub(super) async fn since(patient: &mut Patient) -> Finding {
     }
 }
 
-async fn look(conn: &mut Conn<'_>, keys: &TrailKeys, anchor: &Anchor) -> Result<(Compared, Instant)> {
+async fn look(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: &Anchor) -> Result<(Compared, Instant)> {
     let compared = anchor::compare(conn, keys, anchor).await?;
     Ok((compared, query!(conn, get_result(diesel::select(now())))?))
 }

@@ -49,7 +49,7 @@ const ANOTHER: &str = "another account";
 /// `GET /api/activity?before=CURSOR&limit=N&topic=TOPIC`
 ///
 /// # Errors
-/// Without a login, for a query that makes no sense, or when the database is away.
+/// For an invalid query.
 pub async fn list(
     user: CurrentUser,
     query: web::Query<HashMap<String, String>>,

@@ -88,9 +88,6 @@ const FILTERS: &[Filter] = &[
 ];
 
 /// `GET /activity`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn show(
     req: HttpRequest,
     query: web::Query<Query>,

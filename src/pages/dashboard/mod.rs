@@ -65,9 +65,6 @@ struct DeviceRow {
 }
 
 /// `GET /dashboard`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn show(
     req: HttpRequest,
     user: CurrentUser,
@@ -189,8 +186,8 @@ fn summary(devices: usize, failures: usize) -> String {
     };
     let look = match failures {
         0 => "Nothing looks unusual.".to_owned(),
-        1 => "There was one wrong password this week.".to_owned(),
-        more => format!("There were {more} wrong passwords this week."),
+        1 => "There was one wrong password in the last 7 days.".to_owned(),
+        more => format!("There were {more} wrong passwords in the last 7 days."),
     };
     format!("{places} {look}")
 }
@@ -209,6 +206,9 @@ mod tests {
     #[test]
     fn the_summary_counts_in_words() {
         assert_eq!(summary(3, 0), "You are signed in on three devices. Nothing looks unusual.");
-        assert_eq!(summary(1, 2), "You are signed in on this device only. There were 2 wrong passwords this week.");
+        assert_eq!(
+            summary(1, 2),
+            "You are signed in on this device only. There were 2 wrong passwords in the last 7 days."
+        );
     }
 }

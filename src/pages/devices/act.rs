@@ -10,19 +10,19 @@ use crate::{
         text::is_id,
     },
     records::session::CurrentUser,
-    web::{context::Desk, rates::Act},
+    web::{context::RequestContext, rates::Act},
 };
 
 /// Ends sessions. If the session that asks is among them, its cookie goes too.
 ///
 /// # Errors
 /// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such session or device.
-pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Result<EndedSessions> {
-    let Some(ended) = end_sessions::end(&desk.sessions.db, user, ending, desk.facts.ip.clone()).await? else {
-        return Err(desk.ended_meanwhile().await?);
+pub(super) async fn end(context: &RequestContext, user: &CurrentUser, ending: Ending) -> Result<EndedSessions> {
+    let Some(ended) = end_sessions::end(&context.sessions.db, user, ending, context.facts.ip.clone()).await? else {
+        return Err(context.ended_meanwhile().await?);
     };
     if ended.own {
-        desk.goodbye(true);
+        context.goodbye(true);
     }
     Ok(ended)
 }
@@ -31,14 +31,14 @@ pub(super) async fn end(desk: &Desk, user: &CurrentUser, ending: Ending) -> Resu
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has no such device.
-pub(super) async fn rename(desk: &Desk, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
+pub(super) async fn rename(context: &RequestContext, user: &CurrentUser, id: &str, name: &str) -> Result<()> {
     if !is_id(id) {
         return Err(Error::NotFound);
     }
-    desk.count(Act::Change, user, 1)?;
-    let ip = desk.facts.ip.as_deref();
-    match devices::rename(&desk.sessions.db, user, id.to_owned(), name.to_owned(), ip).await? {
+    context.count(Act::Change, user, 1)?;
+    let ip = context.facts.ip.as_deref();
+    match devices::rename(&context.sessions.db, user, id.to_owned(), name.to_owned(), ip).await? {
         Some(()) => Ok(()),
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         },
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         json::{Anything, Object},
         signed_out::clear_cache,
     },
@@ -46,9 +46,6 @@ pub struct Naming {
 }
 
 /// `GET /api/sessions`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
     let rows = living(&sessions, &user).await?;
     let views: Vec<SessionView> = rows
@@ -61,28 +58,25 @@ pub async fn sessions(user: CurrentUser, sessions: web::Data<Sessions>) -> Resul
 /// `DELETE /api/sessions/{id}`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation; when the account has no such session that lives; when the database is away.
-pub async fn end_session(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such live session.
+pub async fn end_session(id: web::Path<String>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("session:{id}")).ok_or(Error::NotFound)?;
-    let ended = act::end(&desk, &user, ending).await?;
+    let ended = act::end(&context, &user, ending).await?;
     if ended.count == 0 { Err(Error::NotFound) } else { Ok(no_content(&ended)) }
 }
 
 /// `POST /api/sessions/revoke-others`
 ///
 /// # Errors
-/// For a body that cannot be read; without a login or a fresh confirmation; or when the database is away.
-pub async fn end_others(_: Anything, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::ConfirmationRequired`]; for a body that is not JSON.
+pub async fn end_others(_: Anything, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
-    let ended = act::end(&desk, &user, Ending::Others).await?;
+    let ended = act::end(&context, &user, Ending::Others).await?;
     Ok(HttpResponse::Ok().json(json!({ "revoked": ended.count })))
 }
 
 /// `GET /api/devices`
-///
-/// # Errors
-/// Without a login, or when the database is away.
 pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(json!({ "devices": views(&sessions, &user).await? })))
 }
@@ -90,30 +84,30 @@ pub async fn devices(user: CurrentUser, sessions: web::Data<Sessions>) -> Result
 /// `PATCH /api/devices/{id}`
 ///
 /// # Errors
-/// Without a login; when the name cannot be one; when the account has no such device; when the database is away.
+/// [`Error::Invalid`] for an unusable name; [`Error::NotFound`] when the account has no such device.
 pub async fn rename(
     id: web::Path<String>,
     web::Json(Object(sent)): web::Json<Object<Naming>>,
     user: CurrentUser,
-    desk: Desk,
+    context: RequestContext,
 ) -> Result<HttpResponse> {
     let name = device::check_name(&sent.name)?;
-    act::rename(&desk, &user, &id, &name).await?;
+    act::rename(&context, &user, &id, &name).await?;
     let (account_id, ids) = (user.account.id.clone(), [id.into_inner()]);
     let one = async move |conn: &mut Conn<'_>| devices::those(conn, &account_id, &ids).await;
-    let renamed = desk.sessions.db.read(one).await?.pop().ok_or(Error::NotFound)?;
-    let living = living(&desk.sessions, &user).await?;
+    let renamed = context.sessions.db.read(one).await?.pop().ok_or(Error::NotFound)?;
+    let living = living(&context.sessions, &user).await?;
     Ok(HttpResponse::Ok().json(DeviceView::new(renamed, &living, &user)))
 }
 
 /// `DELETE /api/devices/{id}`
 ///
 /// # Errors
-/// Without a login or a fresh confirmation; when the account has no such device; when the database is away.
-pub async fn forget(id: web::Path<String>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such device.
+pub async fn forget(id: web::Path<String>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ending = Ending::parse(&format!("device:{id}")).ok_or(Error::NotFound)?;
-    Ok(no_content(&act::end(&desk, &user, ending).await?))
+    Ok(no_content(&act::end(&context, &user, ending).await?))
 }
 
 fn no_content(ended: &EndedSessions) -> HttpResponse {

@@ -25,7 +25,7 @@ use crate::{
         session::{CurrentUser, arrivals, devices as session_devices, listing},
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::with_retry,
         forms::{self, Form},
         layout::{self, Page},
@@ -78,45 +78,42 @@ struct Again {
 }
 
 /// `GET /devices`
-///
-/// # Errors
-/// Without a login, or when the database is away.
-pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "signed-out" => Some("That device is signed out."),
         "others" => Some("You are signed out everywhere else."),
-        "forgotten" => Some("That device is signed out and forgotten."),
+        "forgotten" => Some("That device is signed out and removed."),
         "renamed" => Some("The new name is saved."),
         "known" => Some("Good. We will not ask about that device again."),
         _ => None,
     };
-    draw(StatusCode::OK, &desk, &user, Again { done, ..Again::default() }).await
+    draw(StatusCode::OK, &context, &user, Again { done, ..Again::default() }).await
 }
 
 /// `POST /devices`
 ///
 /// # Errors
-/// Without a login; when the account has nothing of what was named; when the database is away.
-pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::NotFound`] when the account has no such session or device.
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { ending, known, device, name, next, sure } = sent.fields;
-    let next = return_to::own_address(&desk.site.public, &next);
+    let next = return_to::own_address(&context.site.public, &next);
     let user = match user {
         Ok(user) => user,
-        Err(error) => return desk.go_on_by_login(error, next.as_deref().unwrap_or("/devices")),
+        Err(error) => return context.go_on_by_login(error, next.as_deref().unwrap_or("/devices")),
     };
     if !sent.is_fresh {
         let words = "This page had been open for a while. Please try once more.";
         let typed = |device| RefusedName { device, typed: name, words: words.to_owned() };
         let again = Again { notice: Some(words), refused: device.map(typed), ..Again::default() };
-        return draw(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, again).await;
+        return draw(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, again).await;
     }
     if known.iter().chain(&device).any(|id| !is_id(id)) {
         return Err(Error::NotFound);
     }
     match (ending, known, device) {
-        (Some(ending), ..) => end(&desk, &user, EndForm { ending, next, is_answered: sure.is_some() }).await,
-        (None, Some(known), _) => acknowledge(&desk, &user, known, next).await,
-        (None, None, Some(device)) => rename(&desk, &user, device, name).await,
+        (Some(ending), ..) => end(&context, &user, EndForm { ending, next, is_answered: sure.is_some() }).await,
+        (None, Some(known), _) => acknowledge(&context, &user, known, next).await,
+        (None, None, Some(device)) => rename(&context, &user, device, name).await,
         (None, None, None) => Err(Error::Invalid("nothing to do was sent".into())),
     }
 }
@@ -131,7 +128,7 @@ struct EndForm {
 
 /// One sign-in ends at once if the password was given lately. Everything else is asked first, on the page that also asks for
 /// the password where that was not given lately.
-async fn end(desk: &Desk, user: &CurrentUser, sent: EndForm) -> Result<HttpResponse> {
+async fn end(context: &RequestContext, user: &CurrentUser, sent: EndForm) -> Result<HttpResponse> {
     let ending = Ending::parse(&sent.ending).ok_or(Error::NotFound)?;
     let next = match &ending {
         Ending::NotMe(_) => "/account?why=not-me".to_owned(),
@@ -142,7 +139,7 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: EndForm) -> Result<HttpRespo
     if !user.is_confirmed() || (ending.needs_answer() && !sent.is_answered) {
         let (who, asked) = (user.who(), ending.clone());
         let name = async move |conn: &mut Conn<'_>| end_sessions::name(conn, &who, &asked).await;
-        desk.sessions.db.read(name).await?.ok_or(Error::NotFound)?;
+        context.sessions.db.read(name).await?.ok_or(Error::NotFound)?;
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("then", &ending.to_string())
             .append_pair("next", &next)
@@ -150,26 +147,31 @@ async fn end(desk: &Desk, user: &CurrentUser, sent: EndForm) -> Result<HttpRespo
         return Ok(layout::see_other(&format!("/confirm?{query}")));
     }
     let out = ending.leads_out_to();
-    let ended = act::end(desk, user, ending).await?;
+    let ended = act::end(context, user, ending).await?;
     Ok(if ended.own { signed_out(out, &user.record.id) } else { layout::see_other(&next) })
 }
 
-async fn acknowledge(desk: &Desk, user: &CurrentUser, id: String, next: Option<String>) -> Result<HttpResponse> {
-    desk.count(Act::Change, user, 1)?;
-    match devices::acknowledge(&desk.sessions.db, user, id).await? {
+async fn acknowledge(
+    context: &RequestContext,
+    user: &CurrentUser,
+    id: String,
+    next: Option<String>,
+) -> Result<HttpResponse> {
+    context.count(Act::Change, user, 1)?;
+    match devices::acknowledge(&context.sessions.db, user, id).await? {
         Some(()) => Ok(layout::see_other(next.as_deref().unwrap_or("/devices?done=known"))),
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
     }
 }
 
-async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) -> Result<HttpResponse> {
+async fn rename(context: &RequestContext, user: &CurrentUser, device: String, typed: String) -> Result<HttpResponse> {
     match device::check_name(&typed) {
-        Ok(name) => match act::rename(desk, user, &device, &name).await {
+        Ok(name) => match act::rename(context, user, &device, &name).await {
             Ok(()) => Ok(layout::see_other("/devices?done=renamed")),
             Err(error @ Error::TooFast(_)) => {
                 let words = "That was a lot in a short time. Wait a little, then save it again.".to_owned();
                 let refused = Some(RefusedName { device, typed, words });
-                let answer = draw(StatusCode::TOO_MANY_REQUESTS, desk, user, Again { refused, ..Again::default() });
+                let answer = draw(StatusCode::TOO_MANY_REQUESTS, context, user, Again { refused, ..Again::default() });
                 Ok(with_retry(answer.await?, &error))
             }
             Err(error) => Err(error),
@@ -177,17 +179,17 @@ async fn rename(desk: &Desk, user: &CurrentUser, device: String, typed: String) 
         Err(_) => {
             let (account, id) = (user.account.id.clone(), device.clone());
             let one = async move |conn: &mut Conn<'_>| known::one(conn, &account, &id).await;
-            desk.sessions.db.read(one).await?.ok_or(Error::NotFound)?;
+            context.sessions.db.read(one).await?.ok_or(Error::NotFound)?;
             let words = "Choose a name of 1 to 60 characters that can be read.".to_owned();
             let refused = Some(RefusedName { device, typed, words });
-            draw(StatusCode::UNPROCESSABLE_ENTITY, desk, user, Again { refused, ..Again::default() }).await
+            draw(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { refused, ..Again::default() }).await
         }
     }
 }
 
-async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let who = user.who();
-    let (known, living, arrivals) = desk
+    let (known, living, arrivals) = context
         .sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
@@ -199,15 +201,15 @@ async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again)
             ))
         })
         .await?;
-    let living = desk.sessions.overlaid(living);
+    let living = context.sessions.overlaid(living);
     let mut cards = cards::draw(known, &living, user, &arrivals);
     for card in &mut cards {
         card.refused = again.refused.clone().filter(|refused| refused.device == card.id);
     }
-    let token = forms::token(&desk.site, &desk.req)?;
-    let page = Page::new(&desk.req, "Devices").of(&user.account.name, &token, "devices");
+    let token = forms::token(&context.site, &context.req)?;
+    let page = Page::new(&context.req, "Devices").of(&user.account.name, &token, "devices");
     let template = DevicesPage {
-        page: page.asking(&desk.req, &arrivals, user.now),
+        page: page.asking(&context.req, &arrivals, user.now),
         token: token.value,
         done: again.done,
         notice: again.notice,

@@ -25,7 +25,7 @@ use crate::{
         },
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::{Lost, form_again_after},
         forms,
         layout::{self, Page, When},
@@ -107,7 +107,7 @@ pub(super) struct Again {
 
 /// The page again after input that was refused, with what was typed.
 pub(super) async fn shown_again(
-    desk: &Desk,
+    context: &RequestContext,
     user: &CurrentUser,
     fields: Fields,
     notice: Option<String>,
@@ -115,8 +115,8 @@ pub(super) async fn shown_again(
 ) -> Result<HttpResponse> {
     let typed = fields.text.is_some().then(|| typed(&fields, error));
     let again = Again { open: fields.draft.clone(), notice, typed, ..Again::default() };
-    match draw(StatusCode::UNPROCESSABLE_ENTITY, desk, user, again).await {
-        Err(error) if fields.text.is_some() => unsaved(error, desk, user, &fields),
+    match draw(StatusCode::UNPROCESSABLE_ENTITY, context, user, again).await {
+        Err(error) if fields.text.is_some() => unsaved(error, context, user, &fields),
         answer => answer,
     }
 }
@@ -127,14 +127,19 @@ fn typed(fields: &Fields, error: Option<String>) -> Writing {
 }
 
 /// The page without its list, with what was typed, while nothing can be saved.
-pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fields) -> Result<HttpResponse> {
-    let token = forms::token(&desk.site, &desk.req)?;
+pub(super) fn unsaved(
+    error: Error,
+    context: &RequestContext,
+    user: &CurrentUser,
+    fields: &Fields,
+) -> Result<HttpResponse> {
+    let token = forms::token(&context.site, &context.req)?;
     let notice = match &error {
         Error::TooFast(_) => "That was a lot in a short time. Nothing is lost: wait a little, then save once more.",
-        _ => "Sessile is away for a moment. Nothing is lost: save once more shortly.",
+        _ => "Sessile cannot save just now. Nothing is lost: save once more shortly.",
     };
     let template = DraftsPage {
-        page: Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts"),
+        page: Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts"),
         token: token.value,
         account: user.account.id.clone(),
         revision: String::new(),
@@ -149,8 +154,13 @@ pub(super) fn unsaved(error: Error, desk: &Desk, user: &CurrentUser, fields: &Fi
     form_again_after(error, "", Lost::Nothing, |status, _| layout::answer(status, &template))
 }
 
-pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let (list, open, arrivals) = read(desk, user, &again).await?;
+pub(super) async fn draw(
+    status: StatusCode,
+    context: &RequestContext,
+    user: &CurrentUser,
+    again: Again,
+) -> Result<HttpResponse> {
+    let (list, open, arrivals) = read(context, user, &again).await?;
     let choice = match open.as_slice() {
         [one, other] if again.typed.is_none() => Some(Choice::of(one, other, user)),
         _ => None,
@@ -161,13 +171,13 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
         (None, None, "new") => Some(Writing::new(book::random_uuid()?)?),
         (None, None, _) => open.first().map(|draft| Writing::of(draft, user)).transpose()?,
     };
-    let token = forms::token(&desk.site, &desk.req)?;
-    let page = Page::new(&desk.req, "Drafts").of(&user.account.name, &token, "drafts");
+    let token = forms::token(&context.site, &context.req)?;
+    let page = Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts");
     let template = DraftsPage {
-        page: page.asking(&desk.req, &arrivals, user.now),
+        page: page.asking(&context.req, &arrivals, user.now),
         token: token.value,
         account: user.account.id.clone(),
-        revision: list.revision.seal(&user.account.id, &desk.site.keys)?,
+        revision: list.revision.seal(&user.account.id, &context.site.keys)?,
         done: again.done,
         notice: again.notice,
         rows: list.heads.iter().map(|draft| Row::of(draft, &list.in_two, &again.open, user)).collect(),
@@ -180,7 +190,7 @@ pub(super) async fn draw(status: StatusCode, desk: &Desk, user: &CurrentUser, ag
 }
 
 /// A page of the list, the open draft beside its other version, and the devices to ask about.
-async fn read(desk: &Desk, user: &CurrentUser, again: &Again) -> Result<(Heads, Vec<Draft>, Arrivals)> {
+async fn read(context: &RequestContext, user: &CurrentUser, again: &Again) -> Result<(Heads, Vec<Draft>, Arrivals)> {
     let (who, open, after) = (user.who(), again.open.clone(), again.after);
     let read = async move |conn: &mut Conn<'_>| {
         let list = list::heads(conn, &who.account_id, after).await?;
@@ -191,7 +201,7 @@ async fn read(desk: &Desk, user: &CurrentUser, again: &Again) -> Result<(Heads, 
         let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
         Ok((list, open, arrivals))
     };
-    desk.sessions.db.read(read).await
+    context.sessions.db.read(read).await
 }
 
 impl Row {

@@ -28,11 +28,8 @@ use crate::{
         },
         session::CurrentUser,
     },
-    web::{context::Desk, forms::Form, layout, rates::Act},
+    web::{context::RequestContext, forms::Form, layout, rates::Act},
 };
-
-/// Largest form, in bytes: 10,000 characters of four bytes each, percent-encoded, and what stands around them.
-pub const LARGEST_FORM: usize = 128 * 1024;
 
 /// Which draft is open, and what was done just now.
 #[derive(Debug, Default, Deserialize)]
@@ -46,8 +43,8 @@ pub struct Query {
 /// `GET /drafts`
 ///
 /// # Errors
-/// Without a login; when the account has no such draft; when the database is away.
-pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// When the account has no such draft.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "saved" => Some("Saved."),
         "deleted" => Some("That draft is deleted."),
@@ -61,20 +58,19 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Re
         _ => None,
     };
     let Query { draft: open, after, .. } = query.into_inner();
-    draw(StatusCode::OK, &desk, &user, Again { open, done, after: after.parse().ok(), ..Again::default() }).await
+    draw(StatusCode::OK, &context, &user, Again { open, done, after: after.parse().ok(), ..Again::default() }).await
 }
 
 /// `POST /drafts`
 ///
 /// # Errors
-/// Without a login; when the account has nothing of what was named. A text that is too long and a database that is away
-/// show the form again.
-pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
+/// When the account has no such draft. A text that is too long and a database that is away show the form again.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let is_fresh = sent.is_fresh;
     let fields = sent.fields;
     if !is_fresh {
         let notice = Some("This page had been open for a while. Please try once more.".to_owned());
-        return shown_again(&desk, &user, fields, notice, None).await;
+        return shown_again(&context, &user, fields, notice, None).await;
     }
     let named = [fields.both.as_deref(), fields.delete.as_deref(), fields.keep.as_ref().map(|_| fields.draft.as_str())];
     let other = fields.keep.as_ref().map(|_| fields.other.as_str());
@@ -85,34 +81,34 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, desk: Desk) -> Result
         return Err(Error::Invalid("a version is a whole number from 0".into()));
     }
     if let Some(id) = fields.both {
-        return keep_both(&desk, &user, id).await;
+        return keep_both(&context, &user, id).await;
     }
     if let Some(id) = fields.delete {
-        return delete(&desk, &user, id, fields.base).await;
+        return delete(&context, &user, id, fields.base).await;
     }
     if let Some(keep) = &fields.keep {
         let keep = if keep == "other" { Keep::Other } else { Keep::One };
-        return choose(&desk, &user, fields, keep).await;
+        return choose(&context, &user, fields, keep).await;
     }
     if fields.text.is_none() {
         return Err(Error::Invalid("nothing to do was sent".into()));
     }
-    save(&desk, &user, fields).await
+    save(&context, &user, fields).await
 }
 
-async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<HttpResponse> {
+async fn save(context: &RequestContext, user: &CurrentUser, mut fields: Fields) -> Result<HttpResponse> {
     // A form sends each end of a line as two characters (HTML, 4.10.22.7), and no text of ours holds U+0000.
     let text = fields.text.take().unwrap_or_default().replace("\r\n", "\n").replace('\0', "");
     fields.text = Some(text.clone());
     if let Err(error) = operation::check_text(&text) {
         let words = format!("{}. Shorten it, and save again.", sentence(&error.to_string()));
-        return shown_again(desk, user, fields, None, Some(words)).await;
+        return shown_again(context, user, fields, None, Some(words)).await;
     }
     let put = Action::Put { draft: operation::check_draft_id(&fields.draft)?, text, base: fields.base };
     let operation = Operation::new(&fields.operation, put)?;
-    let result = match carry_out(desk, user, vec![operation]).await {
+    let result = match carry_out(context, user, vec![operation]).await {
         Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation without a result"))?,
-        Err(error) => return unsaved(error, desk, user, &fields),
+        Err(error) => return unsaved(error, context, user, &fields),
     };
     match (result.first.unwrap_or(result.status), result.draft, result.problem) {
         (Status::Conflict, Some(draft), _) if draft.conflict_of.is_none() => opened(&draft.id, "kept"),
@@ -122,14 +118,14 @@ async fn save(desk: &Desk, user: &CurrentUser, mut fields: Fields) -> Result<Htt
             fields.operation = book::random_uuid()?;
             let words =
                 problem.map_or_else(|| "It could not be saved".to_owned(), |error| sentence(&error.to_string()));
-            shown_again(desk, user, fields, None, Some(words + ".")).await
+            shown_again(context, user, fields, None, Some(words + ".")).await
         }
     }
 }
 
-async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Result<HttpResponse> {
+async fn delete(context: &RequestContext, user: &CurrentUser, id: String, base: i64) -> Result<HttpResponse> {
     let operation = Operation::new(&book::random_uuid()?, Action::Delete { draft: id.clone(), base })?;
-    let results = carry_out(desk, user, vec![operation]).await?;
+    let results = carry_out(context, user, vec![operation]).await?;
     match results.into_iter().next() {
         Some(OperationResult { problem: Some(error), .. }) => Err(error),
         Some(OperationResult { status: Status::Conflict, .. }) => opened(&id, "changed"),
@@ -138,38 +134,43 @@ async fn delete(desk: &Desk, user: &CurrentUser, id: String, base: i64) -> Resul
 }
 
 /// The draft lives on, with the text that was chosen.
-async fn choose(desk: &Desk, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
+async fn choose(context: &RequestContext, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
     let Fields { draft, base, other, other_base, .. } = fields;
-    desk.count(Act::Operation, user, 1)?;
+    context.count(Act::Operation, user, 1)?;
     let pair = Pair { one: draft.clone(), version: base, other, other_version: other_base };
-    chosen(desk, choice::choose(&desk.sessions.db, &sender(desk, user), &pair, keep).await?, &draft, "chosen").await
+    chosen(context, choice::choose(&context.sessions.db, &sender(context, user), &pair, keep).await?, &draft, "chosen")
+        .await
 }
 
-async fn keep_both(desk: &Desk, user: &CurrentUser, id: String) -> Result<HttpResponse> {
-    desk.count(Act::Operation, user, 1)?;
-    chosen(desk, choice::keep_both(&desk.sessions.db, &sender(desk, user), &id).await?, &id, "both").await
+async fn keep_both(context: &RequestContext, user: &CurrentUser, id: String) -> Result<HttpResponse> {
+    context.count(Act::Operation, user, 1)?;
+    chosen(context, choice::keep_both(&context.sessions.db, &sender(context, user), &id).await?, &id, "both").await
 }
 
-async fn chosen(desk: &Desk, chosen: Option<Chosen>, id: &str, done: &str) -> Result<HttpResponse> {
+async fn chosen(context: &RequestContext, chosen: Option<Chosen>, id: &str, done: &str) -> Result<HttpResponse> {
     match chosen {
         Some(Chosen::Done) => opened(id, done),
         Some(Chosen::Changed(there)) => opened(&there, "again"),
         Some(Chosen::Missing) => Err(Error::NotFound),
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
     }
 }
 
-async fn carry_out(desk: &Desk, user: &CurrentUser, operations: Vec<Operation>) -> Result<Vec<OperationResult>> {
-    desk.count(Act::Operation, user, operations.len())?;
+async fn carry_out(
+    context: &RequestContext,
+    user: &CurrentUser,
+    operations: Vec<Operation>,
+) -> Result<Vec<OperationResult>> {
+    context.count(Act::Operation, user, operations.len())?;
     let sent = || operations.iter().cloned().map(Sent::from).collect();
-    match apply::carry_out(&desk.sessions.db, &sender(desk, user), sent).await? {
+    match apply::carry_out(&context.sessions.db, &sender(context, user), sent).await? {
         Some(results) => Ok(results),
-        None => Err(desk.ended_meanwhile().await?),
+        None => Err(context.ended_meanwhile().await?),
     }
 }
 
-fn sender(desk: &Desk, user: &CurrentUser) -> Sender {
-    Sender::new(user, desk.facts.ip.clone(), desk.site.drafts_max)
+fn sender(context: &RequestContext, user: &CurrentUser) -> Sender {
+    Sender::new(user, context.facts.ip.clone(), context.site.drafts_max)
 }
 
 fn opened(id: &str, done: &str) -> Result<HttpResponse> {

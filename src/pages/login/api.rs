@@ -15,7 +15,7 @@ use crate::{
         device,
         session::{CurrentUser, SessionView},
     },
-    web::{context::Desk, json::Object, signed_out::clear_cache},
+    web::{context::RequestContext, json::Object, signed_out::clear_cache},
 };
 
 /// What `POST /api/establish-session` takes.
@@ -45,47 +45,42 @@ struct SignedIn<'a> {
 /// `POST /api/establish-session`
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; or when the database is away or too many passwords wait to be checked.
-pub async fn establish(sent: web::Json<Object<Credentials>>, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; [`Error::TooFast`].
+pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestContext) -> Result<HttpResponse> {
     let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
     let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
-    let visit = Visit { device_name: name, installed: device.installed, ..visit::of(&desk) };
-    let signed_in = sign_in::sign_in(&desk.prover, &desk.sessions, proof(&desk, &email, password)?, visit).await?;
+    let visit = Visit { device_name: name, installed: device.installed, ..visit::of(&context) };
+    let signed_in =
+        sign_in::sign_in(&context.prover, &context.sessions, proof(&context, &email, password)?, visit).await?;
     let welcome = signed_in.ok_or(Error::InvalidCredentials)?;
     let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);
     let answer = HttpResponse::Ok().json(SignedIn { user: &welcome.account, session: view });
-    let_in(&desk, &welcome, answer)
+    let_in(&context, &welcome, answer)
 }
 
 /// `GET /api/session`
-///
-/// # Errors
-/// Without a login.
 pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
 }
 
 /// `DELETE /api/session`, also with a key from before a rotation, and with several keys.
-///
-/// # Errors
-/// Without a login, or when the database is away: nothing is claimed that did not happen.
-pub async fn log_out(user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+pub async fn log_out(user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let (is_live, is_nobody) = match user {
         Ok(_) => (true, false),
         Err(Error::SessionEnded(_)) => (false, false),
         Err(Error::LoginRequired) => (false, true),
         Err(error) => return Err(error),
     };
-    if !end_this(&desk.facts, &desk.sessions).await? {
-        return Err(if is_nobody { Error::LoginRequired } else { desk.ended_meanwhile().await? });
+    if !end_this(&context.facts, &context.sessions).await? {
+        return Err(if is_nobody { Error::LoginRequired } else { context.ended_meanwhile().await? });
     }
     let mut answer = HttpResponse::NoContent().finish();
     if is_live {
-        desk.goodbye(true);
+        context.goodbye(true);
         clear_cache(&mut answer);
     } else {
-        forget_cookie(&desk, &mut answer)?;
+        forget_cookie(&context, &mut answer)?;
     }
     Ok(answer)
 }

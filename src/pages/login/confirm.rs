@@ -22,7 +22,7 @@ use crate::{
         session::{CurrentUser, SessionKey, Who, listing},
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::form_again,
         forms::{self, Form},
         layout::{self, Page},
@@ -84,59 +84,59 @@ struct Again {
 /// `GET /confirm`
 ///
 /// # Errors
-/// Without a login, when there is nothing of what is to be ended, or when the database is away.
-pub async fn show(query: web::Query<Query>, user: CurrentUser, desk: Desk) -> Result<HttpResponse> {
-    let asked = what_was_asked(&desk, &user, &query.next, &query.then).await?;
-    form(StatusCode::OK, &desk, &user, asked)
+/// [`Error::NotFound`] when there is no such session or device to end.
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
+    let asked = what_was_asked(&context, &user, &query.next, &query.then).await?;
+    form(StatusCode::OK, &context, &user, asked)
 }
 
 /// `POST /confirm`
 ///
 /// # Errors
-/// Without a login, or when there is nothing of what is to be ended. A wrong password, too many of them and a database
-/// that is away show the form again.
-pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, desk: Desk) -> Result<HttpResponse> {
+/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many of them and a
+/// database that is away show the form again.
+pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { password, next, then } = sent.fields;
-    let after = return_to::own_address(&desk.site.public, &next);
+    let after = return_to::own_address(&context.site.public, &next);
     let after = after.as_deref().unwrap_or(return_to::HOME);
     let user = match user {
         Ok(user) => user,
-        Err(error) => return desk.go_on_by_login(error, after),
+        Err(error) => return context.go_on_by_login(error, after),
     };
-    let again = what_was_asked(&desk, &user, &next, &then).await?;
+    let again = what_was_asked(&context, &user, &next, &then).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { notice, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
     }
     if password.is_empty() {
         let password_error = Some("Enter your password.".to_owned());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, &user, Again { password_error, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { password_error, ..again });
     }
-    match check(&desk, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes { key, ended }) => go_on(&desk, &user, &again, &key, &ended),
-        Ok(Confirmed::SessionEnded) => desk.go_on_by_login(desk.ended_meanwhile().await?, after),
+    match check(&context, &user, password, again.then.clone()).await {
+        Ok(Confirmed::Yes { key, ended }) => go_on(&context, &user, &again, &key, &ended),
+        Ok(Confirmed::SessionEnded) => context.go_on_by_login(context.ended_meanwhile().await?, after),
         Ok(Confirmed::WrongPassword) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
-            form(StatusCode::UNAUTHORIZED, &desk, &user, Again { password_error, ..again })
+            form(StatusCode::UNAUTHORIZED, &context, &user, Again { password_error, ..again })
         }
         Err(error @ Error::TooManyAttempts(_)) => form_again(error, |status, words| {
-            form(status, &desk, &user, Again { password_error: Some(words), ..again })
+            form(status, &context, &user, Again { password_error: Some(words), ..again })
         }),
         Err(error) => {
-            form_again(error, |status, words| form(status, &desk, &user, Again { notice: Some(words), ..again }))
+            form_again(error, |status, words| form(status, &context, &user, Again { notice: Some(words), ..again }))
         }
     }
 }
 
-async fn what_was_asked(desk: &Desk, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
-    let next = return_to::own_address(&desk.site.public, next);
+async fn what_was_asked(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+    let next = return_to::own_address(&context.site.public, next);
     if then.is_empty() {
         return Ok(Again { next, ..Again::default() });
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
     let (who, asked) = (user.who(), then.clone());
     let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &asked).await;
-    let effect = desk.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
+    let effect = context.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
     Ok(Again { next, then: Some(then), effect, ..Again::default() })
 }
 
@@ -188,19 +188,19 @@ impl Effect {
                 ("Sign out everywhere else?".to_owned(), self.others_in_words(), "Sign out everywhere else")
             }
             Some(Ending::Device(_)) if self.is_here => (
-                "Forget this device?".to_owned(),
-                "You are signed out here, and what this device has kept is erased, changes that were not saved yet too. When you sign in again, it counts as a new device.".to_owned(),
-                "Forget this device",
+                "Remove this device?".to_owned(),
+                "You are signed out here, and what this device has kept is erased, also changes that were not saved yet. When you sign in again, it counts as a new device.".to_owned(),
+                "Remove device",
             ),
             Some(Ending::Device(_)) => (
-                format!("Forget {name}?"),
+                format!("Remove {name}?"),
                 "It is signed out and leaves your list. When you sign in there again, it counts as a new device."
                     .to_owned(),
-                "Forget this device",
+                "Remove device",
             ),
             Some(Ending::NotMe(_)) => (
                 format!("{name} wasn't you?"),
-                "It is signed out and forgotten at once. Then choose a new password, since somebody may know yours."
+                "It is signed out and removed at once. Then choose a new password, since somebody may know yours."
                     .to_owned(),
                 "It wasn't me",
             ),
@@ -215,7 +215,7 @@ impl Effect {
             names.push(if rest == 1 { "one more device".to_owned() } else { format!("{rest} more devices") });
         }
         let which = match names.as_slice() {
-            [] => "Every other sign-in of yours ends.".to_owned(),
+            [] => "You are signed out on all your other devices.".to_owned(),
             [one] => format!("{one} is signed out."),
             [first @ .., last] => format!("{} and {last} are signed out.", first.join(", ")),
         };
@@ -224,18 +224,18 @@ impl Effect {
 }
 
 fn go_on(
-    desk: &Desk,
+    context: &RequestContext,
     user: &CurrentUser,
     again: &Again,
     key: &SessionKey,
     ended: &EndedSessions,
 ) -> Result<HttpResponse> {
     if ended.own {
-        desk.goodbye(true);
+        context.goodbye(true);
         let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
         return Ok(signed_out(after, &user.record.id));
     }
-    desk.hand_over(key, &user.account.id)?;
+    context.hand_over(key, &user.account.id)?;
     Ok(layout::see_other(match (&again.then, &again.next) {
         (Some(Ending::NotMe(_)), _) => NEW_PASSWORD,
         (_, Some(next)) => next,
@@ -243,14 +243,19 @@ fn go_on(
     }))
 }
 
-async fn check(desk: &Desk, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
-    let Some(key) = desk.facts.presented_key() else {
+async fn check(
+    context: &RequestContext,
+    user: &CurrentUser,
+    password: String,
+    then: Option<Ending>,
+) -> Result<Confirmed> {
+    let Some(key) = context.facts.presented_key() else {
         return Ok(Confirmed::SessionEnded);
     };
-    let rate = desk.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
-    let proof = Proof { claim: desk.claim_again(user)?, password, on_right: Box::new(move || rate.charge()) };
-    let confirmation = Confirmation { user: user.clone(), key, then, ip: desk.facts.ip.clone() };
-    confirm(&desk.prover, &desk.sessions, proof, confirmation).await
+    let rate = context.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
+    let proof = Proof { claim: context.claim_again(user)?, password, on_right: Box::new(move || rate.charge()) };
+    let confirmation = Confirmation { user: user.clone(), key, then, ip: context.facts.ip.clone() };
+    confirm(&context.prover, &context.sessions, proof, confirmation).await
 }
 
 /// Where whoever changes their mind goes: to the page that they came from, as far as that is known.
@@ -266,12 +271,12 @@ fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
     page.to_owned()
 }
 
-fn form(status: StatusCode, desk: &Desk, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
+fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let Again { next, then, effect, notice, password_error } = again;
     let (heading, lead, go_on) = effect.in_words(then.as_ref());
-    let token = forms::token(&desk.site, &desk.req)?.value;
+    let token = forms::token(&context.site, &context.req)?.value;
     let template = ConfirmPage {
-        page: Page::new(&desk.req, &heading),
+        page: Page::new(&context.req, &heading),
         token,
         email: user.account.email.clone(),
         heading,

@@ -12,7 +12,7 @@ use crate::{
         request::{Presented, RequestFacts},
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         forms::Form,
         layout::{self, Page},
         signed_out::clear_cache,
@@ -31,26 +31,23 @@ struct SignOutPage {
 pub struct NoFields {}
 
 /// `POST /logout`
-///
-/// # Errors
-/// When the database is away: nothing is claimed that did not happen.
-pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
+pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<HttpResponse> {
     let mut answer = layout::see_other("/login");
-    if desk.facts.live().is_none() {
+    if context.facts.live().is_none() {
         // With a key from before a rotation the session ends too: whoever asks for that is not told that it has ended
         // while it goes on under a newer key.
-        end_this(&desk.facts, &desk.sessions).await?;
-        forget_cookie(&desk, &mut answer)?;
+        end_this(&context.facts, &context.sessions).await?;
+        forget_cookie(&context, &mut answer)?;
         return Ok(answer);
     }
     if !sent.is_fresh {
-        return desk.form(|token| {
-            let page = Page::new(&desk.req, "Sign out");
+        return context.form(|token| {
+            let page = Page::new(&context.req, "Sign out");
             layout::answer(StatusCode::UNPROCESSABLE_ENTITY, &SignOutPage { page, token })
         });
     }
-    let ended = end_this(&desk.facts, &desk.sessions).await?;
-    desk.goodbye(ended);
+    let ended = end_this(&context.facts, &context.sessions).await?;
+    context.goodbye(ended);
     clear_cache(&mut answer);
     Ok(answer)
 }
@@ -59,17 +56,17 @@ pub async fn submit(sent: Form<NoFields>, desk: Desk) -> Result<HttpResponse> {
 /// cookie was planted, nothing tells which of the keys is the person's own, so all are ended.
 ///
 /// # Errors
-/// When the database is away, or there are too many keys.
+/// When there are too many keys.
 pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
     sign_out(sessions, facts.keys_to_end()?, facts.ip.as_deref()).await
 }
 
 /// A cookie of a session that has ended stays until somebody signs in or out.
-pub(super) fn forget_cookie(desk: &Desk, answer: &mut HttpResponse) -> Result<()> {
-    if matches!(desk.facts.presented, Presented::Nothing) {
+pub(super) fn forget_cookie(context: &RequestContext, answer: &mut HttpResponse) -> Result<()> {
+    if matches!(context.facts.presented, Presented::Nothing) {
         return Ok(());
     }
     clear_cache(answer);
-    let cookies = &desk.site.cookies;
+    let cookies = &context.site.cookies;
     answer.add_cookie(&cookies.removal(&cookies.session)).map_err(Error::bug)
 }

@@ -65,7 +65,7 @@ impl AccountForm {
 
     /// The same, for an address that has an account.
     pub fn address_taken(self) -> Self {
-        let email_error = Some("There is an account with this address already. Choose another.".to_owned());
+        let email_error = Some("There is already an account with this email. Sign in instead.".to_owned());
         Self { email_error, ..self }
     }
 

@@ -21,7 +21,7 @@ use crate::{
         },
     },
     web::{
-        context::Desk,
+        context::RequestContext,
         form_again::form_again,
         forms::{Form, NO_COOKIES},
         layout::{self, Page, When},
@@ -88,73 +88,70 @@ struct Again {
 }
 
 /// `GET /login`
-///
-/// # Errors
-/// When a template fails.
-pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
-    let next = return_to::own_address(&desk.site.public, &query.next);
-    if desk.facts.live().is_some() {
+pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
+    let next = return_to::own_address(&context.site.public, &query.next);
+    if context.facts.live().is_some() {
         return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
     }
-    let notice = match why_signed_out(&desk.facts, desk.sessions.clock.now()) {
-        None => where_the_link_is(&desk).await.map(Notice::from),
+    let notice = match why_signed_out(&context.facts, context.sessions.clock.now()) {
+        None => where_the_link_is(&context).await.map(Notice::from),
         told => told,
     };
     let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
-    form(StatusCode::OK, &desk, Again { ended, next, notice, ..Again::default() })
+    form(StatusCode::OK, &context, Again { ended, next, notice, ..Again::default() })
 }
 
 /// `POST /login`
 ///
 /// # Errors
-/// What is neither a wrong password nor a database that is away: those show the form again.
-pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
+/// None for a wrong password or a database that is away: those show the form again.
+pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { email: typed, password, next } = sent.fields;
-    let next = return_to::own_address(&desk.site.public, &next);
+    let next = return_to::own_address(&context.site.public, &next);
     let again = Again { email: typed, next, ..Again::default() };
     if !sent.is_fresh {
-        if desk.is_signed_in_as(&again.email) {
+        if context.is_signed_in_as(&again.email) {
             return Ok(layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)));
         }
-        let notice = Some(why_not_fresh(&desk, sent.is_without_cookies).into());
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { notice, ..again });
+        let notice = Some(why_not_fresh(&context, sent.is_without_cookies).into());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, Again { notice, ..again });
     }
     let email = match EmailAddress::known(&again.email) {
         Ok(email) if !password.is_empty() => email,
         parsed => {
             let email_error = parsed.err().map(|error| error.to_string());
             let password_error = password.is_empty().then(|| "Enter your password.".to_owned());
-            return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, Again { email_error, password_error, ..again });
+            return form(StatusCode::UNPROCESSABLE_ENTITY, &context, Again { email_error, password_error, ..again });
         }
     };
-    match sign_in(&desk, &email, password).await {
+    match sign_in(&context, &email, password).await {
         Ok(Some(welcome)) => {
-            let_in(&desk, &welcome, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
+            let_in(&context, &welcome, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
         }
         Ok(None) => {
             let password_error = Some("Email or password is wrong. Check both and try again.".to_owned());
-            form(StatusCode::UNAUTHORIZED, &desk, Again { password_error, ..again })
+            form(StatusCode::UNAUTHORIZED, &context, Again { password_error, ..again })
         }
         Err(error @ Error::TooManyAttempts(_)) => {
-            form_again(error, |status, words| form(status, &desk, Again { password_error: Some(words), ..again }))
+            form_again(error, |status, words| form(status, &context, Again { password_error: Some(words), ..again }))
         }
         Err(error) => {
-            form_again(error, |status, words| form(status, &desk, Again { notice: Some(words.into()), ..again }))
+            form_again(error, |status, words| form(status, &context, Again { notice: Some(words.into()), ..again }))
         }
     }
 }
 
-async fn sign_in(desk: &Desk, email: &EmailAddress, password: String) -> Result<Option<Box<Welcome>>> {
-    let proof = proof(desk, email, password)?;
-    sign_in::sign_in(&desk.prover, &desk.sessions, proof, visit::of(desk)).await
+async fn sign_in(context: &RequestContext, email: &EmailAddress, password: String) -> Result<Option<Box<Welcome>>> {
+    let proof = proof(context, email, password)?;
+    sign_in::sign_in(&context.prover, &context.sessions, proof, visit::of(context)).await
 }
 
 /// Why a form was not carried out whose token is not this browser's.
-fn why_not_fresh(desk: &Desk, is_without_cookies: bool) -> String {
+fn why_not_fresh(context: &RequestContext, is_without_cookies: bool) -> String {
     if is_without_cookies {
         return NO_COOKIES.to_owned();
     }
-    match desk.facts.live() {
+    match context.facts.live() {
         Some(live) => format!(
             "{} has signed in here meanwhile. To sign in as somebody else instead, type your password once more.",
             live.account.name
@@ -163,11 +160,11 @@ fn why_not_fresh(desk: &Desk, is_without_cookies: bool) -> String {
     }
 }
 
-fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
+fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<HttpResponse> {
     let Again { ended, email, next, notice, email_error, password_error } = again;
-    desk.form(|token| {
-        let page = Page::new(&desk.req, "Sign in");
-        let signup = desk.site.signup == Signup::Open && desk.site.has_owner();
+    context.form(|token| {
+        let page = Page::new(&context.req, "Sign in");
+        let signup = context.site.signup == Signup::Open && context.site.has_owner();
         layout::answer(
             status,
             &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },
@@ -176,20 +173,20 @@ fn form(status: StatusCode, desk: &Desk, again: Again) -> Result<HttpResponse> {
 }
 
 /// While there is no owner nobody can sign in: where the link is that creates one.
-async fn where_the_link_is(desk: &Desk) -> Option<String> {
-    if desk.site.has_owner() {
+async fn where_the_link_is(context: &RequestContext) -> Option<String> {
+    if context.site.has_owner() {
         return None;
     }
     // A database that is away is told of when somebody signs in.
-    let has_owner = desk.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await.ok()?;
+    let has_owner = context.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await.ok()?;
     if has_owner {
-        desk.site.set_has_owner();
+        context.site.set_has_owner();
         return None;
     }
     Some(format!(
         "Sessile has no owner yet, so nobody can sign in. The program printed a link that creates the owner when it \
          started (in its terminal, or in `docker logs` or `journalctl`); it begins with {}/setup.",
-        desk.site.public.origin()
+        context.site.public.origin()
     ))
 }
 

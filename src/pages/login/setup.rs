@@ -11,7 +11,7 @@ use crate::{
     actions::setup::{self, CreatedOwner, Link},
     base::{error::Result, secret::Secret},
     web::{
-        context::Desk,
+        context::RequestContext,
         forms::Form,
         layout::{self, Page},
         return_to,
@@ -36,80 +36,79 @@ pub struct Fields {
 }
 
 /// `GET /setup`
-///
-/// # Errors
-/// When the database is away.
-pub async fn show(query: web::Query<Query>, desk: Desk) -> Result<HttpResponse> {
+pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
     let token = query.into_inner().token;
     let secret = Secret::presented(&*token);
-    match setup::judge(&desk.sessions.db, &secret).await? {
-        Link::Good => form(StatusCode::OK, &desk, AccountForm { setup: token, usable: true, ..AccountForm::default() }),
-        refused => refuse(&desk, refused),
+    match setup::judge(&context.sessions.db, &secret).await? {
+        Link::Good => {
+            form(StatusCode::OK, &context, AccountForm { setup: token, usable: true, ..AccountForm::default() })
+        }
+        refused => refuse(&context, refused),
     }
 }
 
 /// `POST /setup`
 ///
 /// # Errors
-/// What is neither bad input nor a database that is away: those show the form again.
-pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
+/// None for bad input or a database that is away: those show the form again.
+pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { token, email, name, password } = sent.fields;
     let token = if token.is_empty() { query.into_inner().token } else { token };
     let again = AccountForm { setup: token, email, name, usable: true, ..AccountForm::default() };
     if !sent.is_fresh {
-        if desk.is_signed_in_as(&again.email) {
+        if context.is_signed_in_as(&again.email) {
             return Ok(layout::see_other(return_to::HOME));
         }
         let problem = Some(not_fresh(sent.is_without_cookies));
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, AccountForm { problem, ..again });
     }
     let link = Secret::presented(&*again.setup);
-    match setup::judge(&desk.sessions.db, &link).await {
+    match setup::judge(&context.sessions.db, &link).await {
         Ok(Link::Good) => {}
-        Ok(Link::NotNeeded) => return owner_again(&desk, again, password).await,
-        Ok(Link::Bad) => return refuse(&desk, Link::Bad),
-        Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
+        Ok(Link::NotNeeded) => return owner_again(&context, again, password).await,
+        Ok(Link::Bad) => return refuse(&context, Link::Bad),
+        Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
     let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
-        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
+        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
-    match create_owner(&desk, link, typed).await {
-        Ok(CreatedOwner::Yes(welcome)) => let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
-        Ok(CreatedOwner::Refused(Link::NotNeeded)) => owner_again(&desk, again, password).await,
-        Ok(CreatedOwner::Refused(link)) => refuse(&desk, link),
-        Ok(CreatedOwner::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
-        Err(error) => again.again(error, |status, again| form(status, &desk, again)),
+    match create_owner(&context, link, typed).await {
+        Ok(CreatedOwner::Yes(welcome)) => let_in(&context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(CreatedOwner::Refused(Link::NotNeeded)) => owner_again(&context, again, password).await,
+        Ok(CreatedOwner::Refused(link)) => refuse(&context, link),
+        Ok(CreatedOwner::AddressTaken) => form(StatusCode::UNPROCESSABLE_ENTITY, &context, again.address_taken()),
+        Err(error) => again.again(error, |status, again| form(status, &context, again)),
     }
 }
 
 /// There is an owner. If this very form created it and was sent twice, signs the owner in; anybody else is told no more.
-async fn owner_again(desk: &Desk, again: AccountForm, password: String) -> Result<HttpResponse> {
-    match sign_in_again(desk, &again.email, password).await {
-        Ok(Some(welcome)) => let_in(desk, &welcome, layout::see_other(return_to::HOME)),
-        Ok(None) => refuse(desk, Link::NotNeeded),
-        Err(error) => again.again(error, |status, again| form(status, desk, again)),
+async fn owner_again(context: &RequestContext, again: AccountForm, password: String) -> Result<HttpResponse> {
+    match sign_in_again(context, &again.email, password).await {
+        Ok(Some(welcome)) => let_in(context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(None) => refuse(context, Link::NotNeeded),
+        Err(error) => again.again(error, |status, again| form(status, context, again)),
     }
 }
 
-async fn create_owner(desk: &Desk, link: Secret, typed: Typed) -> Result<CreatedOwner> {
-    let owner = newcomer(desk, typed.email, typed.name, typed.password)?;
-    setup::create_owner(&desk.prover, &desk.sessions, link, owner).await
+async fn create_owner(context: &RequestContext, link: Secret, typed: Typed) -> Result<CreatedOwner> {
+    let owner = newcomer(context, typed.email, typed.name, typed.password)?;
+    setup::create_owner(&context.prover, &context.sessions, link, owner).await
 }
 
-fn refuse(desk: &Desk, link: Link) -> Result<HttpResponse> {
+fn refuse(context: &RequestContext, link: Link) -> Result<HttpResponse> {
     let words = match link {
         Link::NotNeeded => "This link has been used. Sessile has an owner, so you can sign in.",
         Link::Good | Link::Bad => {
             "This link is not good any more. Restart Sessile and open the link that it prints; it works for a day."
         }
     };
-    form(StatusCode::FORBIDDEN, desk, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
+    form(StatusCode::FORBIDDEN, context, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
 }
 
-fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
-    desk.form(|token| {
-        let page = Page::new(&desk.req, "Set up");
+fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> Result<HttpResponse> {
+    context.form(|token| {
+        let page = Page::new(&context.req, "Set up");
         let (heading, lead) = ("Set up Sessile", "You will be its owner. It takes a minute.");
         layout::answer(status, &AccountForm { page, token, action: "/setup", heading, lead, ..template })
     })

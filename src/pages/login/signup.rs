@@ -16,7 +16,7 @@ use crate::{
     },
     records::account,
     web::{
-        context::Desk,
+        context::RequestContext,
         forms::Form,
         layout::{self, Page},
         return_to,
@@ -35,65 +35,65 @@ pub struct Fields {
 /// `GET /signup`
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is not allowed; or when the database is away.
-pub async fn show(desk: Desk) -> Result<HttpResponse> {
-    if desk.facts.live().is_some() {
+/// [`Error::NotFound`] where sign-up is closed.
+pub async fn show(context: RequestContext) -> Result<HttpResponse> {
+    if context.facts.live().is_some() {
         return Ok(layout::see_other(return_to::HOME));
     }
-    must_be_open(&desk).await?;
-    form(StatusCode::OK, &desk, AccountForm::default())
+    must_be_open(&context).await?;
+    form(StatusCode::OK, &context, AccountForm::default())
 }
 
 /// `POST /signup`
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is not allowed. Bad input, too many tries and a database that is away show the form
+/// [`Error::NotFound`] where sign-up is closed. Bad input, too many tries and a database that is away show the form
 /// again.
-pub async fn submit(sent: Form<Fields>, desk: Desk) -> Result<HttpResponse> {
-    must_be_open(&desk).await?;
+pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
+    must_be_open(&context).await?;
     let Fields { email, name, password } = sent.fields;
     let again = AccountForm { email, name, ..AccountForm::default() };
     if !sent.is_fresh {
-        if desk.is_signed_in_as(&again.email) {
+        if context.is_signed_in_as(&again.email) {
             return Ok(layout::see_other(return_to::HOME));
         }
         let problem = Some(not_fresh(sent.is_without_cookies));
-        return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, AccountForm { problem, ..again });
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, AccountForm { problem, ..again });
     }
-    match sign_in_again(&desk, &again.email, password.clone()).await {
-        Ok(Some(welcome)) => return let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
+    match sign_in_again(&context, &again.email, password.clone()).await {
+        Ok(Some(welcome)) => return let_in(&context, &welcome, layout::see_other(return_to::HOME)),
         Ok(None) => {}
-        Err(error) => return again.again(error, |status, again| form(status, &desk, again)),
+        Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
     let (typed, again) = match again.check(password.clone()) {
         Ok(checked) => checked,
-        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &desk, *again),
+        Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
-    match create(&desk, typed).await {
-        Ok(Some(welcome)) => let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
-        Ok(None) => match sign_in_again(&desk, &again.email, password).await? {
-            Some(welcome) => let_in(&desk, &welcome, layout::see_other(return_to::HOME)),
-            None => form(StatusCode::UNPROCESSABLE_ENTITY, &desk, again.address_taken()),
+    match create(&context, typed).await {
+        Ok(Some(welcome)) => let_in(&context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(None) => match sign_in_again(&context, &again.email, password).await? {
+            Some(welcome) => let_in(&context, &welcome, layout::see_other(return_to::HOME)),
+            None => form(StatusCode::UNPROCESSABLE_ENTITY, &context, again.address_taken()),
         },
-        Err(error) => again.again(error, |status, again| form(status, &desk, again)),
+        Err(error) => again.again(error, |status, again| form(status, &context, again)),
     }
 }
 
-async fn must_be_open(desk: &Desk) -> Result<()> {
-    let open = desk.site.signup == Signup::Open
-        && desk.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await?;
+async fn must_be_open(context: &RequestContext) -> Result<()> {
+    let open = context.site.signup == Signup::Open
+        && context.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await?;
     if open { Ok(()) } else { Err(Error::NotFound) }
 }
 
-async fn create(desk: &Desk, typed: Typed) -> Result<Option<Box<Welcome>>> {
-    let person = newcomer(desk, typed.email, typed.name, typed.password)?;
-    sign_up(&desk.prover, &desk.sessions, person).await
+async fn create(context: &RequestContext, typed: Typed) -> Result<Option<Box<Welcome>>> {
+    let person = newcomer(context, typed.email, typed.name, typed.password)?;
+    sign_up(&context.prover, &context.sessions, person).await
 }
 
-fn form(status: StatusCode, desk: &Desk, template: AccountForm) -> Result<HttpResponse> {
-    desk.form(|token| {
-        let page = Page::new(&desk.req, "Make an account");
-        let (heading, lead) = ("Make an account", "You stay signed in on this device, and can sign in on others.");
+fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> Result<HttpResponse> {
+    context.form(|token| {
+        let page = Page::new(&context.req, "Create account");
+        let (heading, lead) = ("Create account", "You stay signed in on this device, and can sign in on others.");
         let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, ..template };
         layout::answer(status, &form)
     })

@@ -77,9 +77,6 @@ pub async fn worker(req: HttpRequest) -> Result<HttpResponse> {
 }
 
 /// `GET /offline`: what the worker shows when there is no answer from here.
-///
-/// # Errors
-/// When a template fails, which is a bug.
 pub async fn shell(req: HttpRequest) -> Result<HttpResponse> {
     Ok(documents()?.shell.answer(&req))
 }

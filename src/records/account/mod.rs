@@ -17,7 +17,7 @@ pub use crate::base::email::EmailAddress;
 use crate::{
     base::{
         db::{
-            Conn, Instant, Locked, find, now, run,
+            Conn, ForUpdate, Instant, find, now, run,
             schema::{account_of_email, accounts},
             words,
         },
@@ -161,7 +161,7 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) 
         .filter(accounts::id.eq(id))
         .filter(accounts::password_changed_at.eq(password_changed_at))
         .filter(accounts::disabled_at.is_null());
-    let locked: Vec<String> = run!(conn, load(Locked::all(unchanged.select(accounts::id))))?;
+    let locked: Vec<String> = run!(conn, load(ForUpdate::wait(unchanged.select(accounts::id))))?;
     Ok(!locked.is_empty())
 }
 
@@ -192,7 +192,7 @@ pub async fn any(conn: &mut Conn<'_>) -> Result<bool> {
 /// When the database is away.
 pub async fn lock(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let row = accounts::table.filter(accounts::id.eq(id)).select(accounts::id);
-    let _: Vec<String> = run!(conn, load(Locked::all(row)))?;
+    let _: Vec<String> = run!(conn, load(ForUpdate::wait(row)))?;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::base::{
         schema::{accounts, instance, trail_anchors, trails},
     },
     error::{Error, Result},
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// How an anchor begins, wherever it stands in a line.
@@ -51,7 +51,7 @@ pub struct Anchor {
 }
 
 /// Makes an anchor; `None` while another node makes one.
-pub async fn make(db: &Db, keys: &TrailKeys) -> Result<Option<Anchor>> {
+pub async fn make(db: &Db, keys: &AuditKeys) -> Result<Option<Anchor>> {
     let Some((number, history)) = db.write(begin).await? else { return Ok(None) };
     let mut counted = Counted::new(keys, keys.signing().id(), history.as_deref().unwrap_or_default(), number)?;
     let mut last = String::new();
@@ -124,12 +124,12 @@ async fn finish(conn: &mut Conn<'_>, number: i64) -> Result<Option<Instant>> {
 /// What was counted so far. Each account's share of the sum is keyed, so that nobody can find other shares that come to the
 /// same, and the order of accounts does not matter, which is not the same on every server.
 struct Counted<'k> {
-    keys: &'k TrailKeys,
+    keys: &'k AuditKeys,
     anchor: Anchor,
 }
 
 impl<'k> Counted<'k> {
-    fn new(keys: &'k TrailKeys, key_id: &str, history: &str, number: i64) -> Result<Self> {
+    fn new(keys: &'k AuditKeys, key_id: &str, history: &str, number: i64) -> Result<Self> {
         keys.find(key_id).ok_or_else(|| Error::bug("an anchor under a key that is not there"))?;
         let anchor = Anchor {
             history: history.to_owned(),
@@ -170,7 +170,7 @@ impl<'k> Counted<'k> {
     }
 }
 
-fn seal(keys: &TrailKeys, key_id: &str, message: &[u8]) -> Option<Vec<u8>> {
+fn seal(keys: &AuditKeys, key_id: &str, message: &[u8]) -> Option<Vec<u8>> {
     Some(keys.find(key_id)?.of_account(NOBODY).ok()?.seal(message))
 }
 
@@ -241,7 +241,7 @@ pub enum Compared {
 }
 
 /// Compares an anchor with the rows that say which links it counted.
-pub async fn compare(conn: &mut Conn<'_>, keys: &TrailKeys, anchor: &Anchor) -> Result<Compared> {
+pub async fn compare(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: &Anchor) -> Result<Compared> {
     let Some(key) = keys.find(&anchor.key_id) else { return Ok(Compared::KeyMissing(anchor.key_id.clone())) };
     if !key.of_account(NOBODY)?.sealed(&anchor.message(), &anchor.mac) {
         return Ok(Compared::Forged);

@@ -15,7 +15,7 @@ use crate::base::{
         schema::{accounts, instance, trails},
     },
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// Accounts whose heads are sealed at once.
@@ -28,7 +28,7 @@ pub async fn is_begun(conn: &mut Conn<'_>) -> Result<bool> {
 }
 
 /// Sets the mark if it is not there, in a transaction that has locked the instance.
-pub async fn begin(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<()> {
+pub async fn begin(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<()> {
     match look(conn, keys).await? {
         Mark::Missing => {}
         Mark::Sealed | Mark::KeyMissing(_) => return Ok(()),
@@ -51,7 +51,7 @@ pub async fn begin(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<()> {
 }
 
 /// Seals the head of every account whose chain has not begun; of how many.
-async fn seal_heads(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<usize> {
+async fn seal_heads(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<usize> {
     let mut last = String::new();
     let mut sealed = 0;
     loop {

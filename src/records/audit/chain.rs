@@ -24,11 +24,11 @@ use super::{
 };
 use crate::base::{
     db::{
-        Conn, Instant, Locked, TrailHead, TrailHeads, UnorderedNumber, now, run,
+        Conn, ForUpdate, Instant, TrailHead, TrailHeads, UnorderedNumber, now, run,
         schema::{audit, trails},
     },
     error::{Error, Result},
-    keys::{AccountKey, TrailKey, TrailKeys},
+    keys::{AccountKey, AuditKey, AuditKeys},
 };
 
 /// Rows that a statement writes at most: SQLite takes 32,766 values.
@@ -70,7 +70,7 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     insert_of_nobody(conn, of_nobody).await?;
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    let keys = conn.trail_keys()?.clone();
+    let keys = conn.audit_keys()?.clone();
     let heads = lock_heads(conn, &ids).await?;
     let events = repeats::fold(conn, events).await?;
     // Only then it matters, and that is when an account is made.
@@ -120,7 +120,7 @@ async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
 
 /// Seals the heads of these accounts, as chains of no links after the events from before; of how many. What another program
 /// has sealed meanwhile stays.
-pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &TrailKeys) -> Result<usize> {
+pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &AuditKeys) -> Result<usize> {
     if ids.is_empty() {
         return Ok(0);
     }
@@ -135,10 +135,10 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Trai
 
 /// An account's head, the time, and the number of the account's newest event. That number is as it was before the lock was
 /// waited for, and so counts only where somebody has put events in: the head counts all that were recorded.
-type HeldHead = (TrailHead, Instant, Option<i64>);
+type Held = (TrailHead, Instant, Option<i64>);
 
 /// The heads of these accounts, locked until the transaction ends. An account that was just made has none yet.
-async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<HeldHead>> {
+async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
     let mut heads = lock_existing(conn, ids).await?;
     if heads.len() < ids.len() {
         let missing = ids.iter().filter(|id| !heads.iter().any(|(head, ..)| head.account_id == **id));
@@ -169,12 +169,12 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Hel
     Ok(heads)
 }
 
-async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<HeldHead>> {
+async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
     let ids: Vec<&str> = ids.iter().copied().collect();
     let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
     run!(
         conn,
-        load(Locked::all(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
+        load(ForUpdate::wait(trails::table.filter(trails::account_id.eq_any(ids)).order(trails::account_id).select((
             TrailHead::as_select(),
             now(),
             newest
@@ -184,7 +184,7 @@ async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<
 
 /// Puts links at the ends of chains.
 struct Sealer<'k> {
-    key: &'k TrailKey,
+    key: &'k AuditKey,
     chains: BTreeMap<String, Chain>,
 }
 
@@ -199,7 +199,7 @@ struct Chain {
 
 impl<'k> Sealer<'k> {
     /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
-    fn new(heads: Vec<HeldHead>, keys: &'k TrailKeys, is_marked: bool) -> Result<Self> {
+    fn new(heads: Vec<Held>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at, newest) in heads {

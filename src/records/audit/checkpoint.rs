@@ -9,7 +9,7 @@ use super::encoding::Encoding;
 use crate::base::{
     db::{Conn, find, run, schema::trail_checkpoints},
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// What was removed of an account's events.
@@ -35,7 +35,7 @@ pub(super) async fn read(conn: &mut Conn<'_>, account_id: &str) -> Result<Option
 impl Checkpoint {
     /// Sealed with the signing key.
     pub(super) fn new(
-        keys: &TrailKeys,
+        keys: &AuditKeys,
         account_id: &str,
         [links, unchained]: [i64; 2],
         digest: Vec<u8>,
@@ -47,7 +47,7 @@ impl Checkpoint {
     }
 
     /// Whether it is as it was sealed; `None` when that key is not in the file.
-    pub(super) fn is_sealed(&self, keys: &TrailKeys, account_id: &str) -> Result<Option<bool>> {
+    pub(super) fn is_sealed(&self, keys: &AuditKeys, account_id: &str) -> Result<Option<bool>> {
         match keys.find(&self.key_id) {
             Some(key) => Ok(Some(key.of_account(account_id)?.sealed(&self.message(account_id), &self.mac))),
             None => Ok(None),

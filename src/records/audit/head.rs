@@ -1,11 +1,11 @@
 //! The seal of a chain's head.
 
 use super::encoding::Encoding;
-use crate::base::{db::TrailHead, error::Result, keys::TrailKeys};
+use crate::base::{db::TrailHead, error::Result, keys::AuditKeys};
 
 impl TrailHead {
     /// Whether the head is as it was sealed; `None` when that key is not in the file.
-    pub(super) fn is_sealed(&self, keys: &TrailKeys) -> Result<Option<bool>> {
+    pub(super) fn is_sealed(&self, keys: &AuditKeys) -> Result<Option<bool>> {
         let (Some(key_id), Some(mac)) = (&self.key_id, &self.mac) else {
             return Ok(Some(false));
         };

@@ -10,7 +10,7 @@ use super::encoding::Encoding;
 use crate::base::{
     db::{Conn, find, schema::instance},
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// What is known of the mark.
@@ -28,7 +28,7 @@ pub enum Mark {
 }
 
 /// What is known of the mark with these keys.
-pub async fn look(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Mark> {
+pub async fn look(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Mark> {
     type StoredMark = (Option<String>, Option<Vec<u8>>);
     let row: Option<StoredMark> =
         find!(conn, first(instance::table.select((instance::trail_key_id, instance::trail_mac))))?;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::base::{
     db::{
-        Conn, Db, Instant, Locked, before_now, run,
+        Conn, Db, ForUpdate, Instant, before_now, run,
         schema::{audit, trails},
     },
     error::Result,
@@ -82,9 +82,9 @@ async fn cut_nobodys(conn: &mut Conn<'_>, cutoff: Instant) -> Result<u64> {
 
 /// Removes the next of an account's oldest events; how many.
 async fn cut(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result<u64> {
-    let keys = conn.trail_keys()?.clone();
+    let keys = conn.audit_keys()?.clone();
     let head = trails::table.filter(trails::account_id.eq(&account_id)).select(trails::account_id);
-    let _: Vec<String> = run!(conn, load(Locked::all(head)))?;
+    let _: Vec<String> = run!(conn, load(ForUpdate::wait(head)))?;
     let before = checkpoint::read(conn, &account_id).await?;
     let mut walk = Walk::new(&keys, account_id.clone(), before.as_ref());
     let mut wrong = walk.check_beginning(before.as_ref())?.is_some();

@@ -13,7 +13,7 @@ use super::{
 use crate::base::{
     db::{Conn, run, schema::accounts},
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// Accounts that are read at once.
@@ -52,12 +52,12 @@ impl Verified {
 }
 
 /// Walks the chains of all accounts.
-pub async fn verify(conn: &mut Conn<'_>, keys: &TrailKeys) -> Result<Verified> {
+pub async fn verify(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Verified> {
     verify_since(conn, keys, None).await
 }
 
 /// Walks the chains of all accounts, and looks whether they lead through what the anchor of this number counted.
-pub async fn verify_since(conn: &mut Conn<'_>, keys: &TrailKeys, anchor: Option<i64>) -> Result<Verified> {
+pub async fn verify_since(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: Option<i64>) -> Result<Verified> {
     let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
     let mut last = String::new();
     loop {
@@ -93,7 +93,7 @@ impl Verified {
 /// Walks one chain, and once more if events were removed meanwhile.
 async fn walk(
     conn: &mut Conn<'_>,
-    keys: &TrailKeys,
+    keys: &AuditKeys,
     account_id: String,
     promise: Option<(i64, Vec<u8>)>,
     verified: &mut Verified,

@@ -16,7 +16,7 @@ use crate::base::{
         schema::{audit, trails},
     },
     error::Result,
-    keys::TrailKeys,
+    keys::AuditKeys,
 };
 
 /// Rows that are read at once.
@@ -45,7 +45,7 @@ pub(super) struct StoredLink {
 
 /// A walk along one chain, from its beginning or from the checkpoint that stands for it.
 pub(super) struct Walk<'k> {
-    keys: &'k TrailKeys,
+    keys: &'k AuditKeys,
     account_id: String,
     last_id: i64,
     pub(super) links: i64,
@@ -61,7 +61,7 @@ pub(super) struct Walk<'k> {
 }
 
 impl<'k> Walk<'k> {
-    pub(super) fn new(keys: &'k TrailKeys, account_id: String, beginning: Option<&Checkpoint>) -> Self {
+    pub(super) fn new(keys: &'k AuditKeys, account_id: String, beginning: Option<&Checkpoint>) -> Self {
         Self {
             keys,
             account_id,

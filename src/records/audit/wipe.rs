@@ -8,7 +8,7 @@ use std::time::Duration;
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
 
 use crate::base::{
-    db::{Conn, Db, Locked, before_now, run, schema::audit},
+    db::{Conn, Db, ForUpdate, before_now, run, schema::audit},
     error::Result,
 };
 
@@ -32,7 +32,7 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
     let found: Vec<(String, i64)> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             audit::table
                 .filter(audit::ip.is_not_null().and(audit::at.le(before_now(older_than))))
                 .order(audit::at)

@@ -100,7 +100,7 @@ pub struct Named {
 }
 
 /// Notes what a program says of itself, if that is new; `None` when there is no such device. One that is called as its
-/// browser looks is called as that looks now: "iPhone app".
+/// browser looks is called as that looks now: "App on iPhone".
 ///
 /// # Errors
 /// When the database is away.

@@ -113,9 +113,6 @@ impl Book {
     }
 
     /// Writes a text on top of a version; 0 is a new draft.
-    ///
-    /// # Errors
-    /// When the operating system has no randomness to give.
     pub fn put(&mut self, id: &str, text: &str, base: i64) -> Result<Outcome> {
         match self.drafts.get(id).filter(|draft| draft.lives()) {
             Some(stored) if stored.text == text => Ok(Outcome::Applied(Some(stored.clone()))),
@@ -146,9 +143,6 @@ impl Book {
     }
 
     /// Sees to it that a text is not lost which a client has from a lost history, in this version.
-    ///
-    /// # Errors
-    /// When the operating system has no randomness to give.
     pub fn keep(&mut self, id: &str, text: &str, version: i64) -> Result<Outcome> {
         match self.drafts.get(id) {
             Some(stored) if stored.text == text || stored.builds_on(version) => {
@@ -280,9 +274,6 @@ fn full() -> Error {
 }
 
 /// A random UUID (RFC 9562, version 4).
-///
-/// # Errors
-/// When the operating system has no randomness to give.
 pub fn random_uuid() -> Result<String> {
     let mut bytes = secret::random_bytes::<16>()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -338,8 +338,8 @@ mod tests {
             ),
             (Action::Delete { draft: "a".into(), base: 3 }, r#""kind":"draft.delete","draftId":"a","baseVersion":3"#),
             (
-                Action::Rename { device: "dev_a".into(), name: "Desk".into() },
-                r#""kind":"device.rename","deviceId":"dev_a","name":"Desk""#,
+                Action::Rename { device: "dev_a".into(), name: "RequestContext".into() },
+                r#""kind":"device.rename","deviceId":"dev_a","name":"RequestContext""#,
             ),
             (Action::LogOut { session: "aiq_1_a".into() }, r#""kind":"session.logout","sessionId":"aiq_1_a""#),
         ];

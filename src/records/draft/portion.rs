@@ -97,9 +97,6 @@ pub struct Listed {
 /// So many of the account's drafts that are not deleted as go in one answer and are at most `limit`, changed last first,
 /// after those that were listed before. What changes while a client reads on it learns by the sync from the first answer's
 /// revision on.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>, limit: i64) -> Result<Listed> {
     // The revision first: what changes in between is news twice, and never missed.
     let revision = revision::present(conn, account_id).await?;

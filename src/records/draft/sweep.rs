@@ -11,7 +11,7 @@ use super::stored::MOST;
 use crate::{
     base::{
         db::{
-            Conn, Db, Locked, before_now, find, run,
+            Conn, Db, ForUpdate, before_now, find, run,
             schema::{accounts, drafts, operations},
         },
         error::Result,
@@ -27,9 +27,6 @@ const MOST_DELETED: i64 = 2 * MOST;
 const BATCH: i64 = 500;
 
 /// Forgets what is old.
-///
-/// # Errors
-/// When the database is away; what was done before stays done.
 pub async fn sweep(db: &Db) -> Result<()> {
     while db.write(forget_operations).await? > 0 {}
     while db.write(forget_deleted).await? > 0 {}
@@ -37,9 +34,6 @@ pub async fn sweep(db: &Db) -> Result<()> {
 }
 
 /// Forgets the oldest deletions of an account that has too many, in the caller's transaction, which has its row locked.
-///
-/// # Errors
-/// When the database is away.
 pub(super) async fn forget_most_deleted(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let deleted = || drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::deleted_at.is_not_null());
     let beyond = deleted().order(drafts::revision.desc()).offset(MOST_DELETED).limit(1).select(drafts::revision);
@@ -58,7 +52,7 @@ async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
     let old = operations::at.le(before_now(OPERATIONS_KEPT));
     let ids: Vec<(String, String)> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             operations::table
                 .filter(old)
                 .order(operations::at)

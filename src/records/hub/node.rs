@@ -196,7 +196,7 @@ impl Hub {
     async fn look(&self) -> Result<()> {
         let (gap, sessions) = {
             let mut subscribers = self.0.streams.lock();
-            let of = |one: &Stream| SessionRef::new(&one.account, &one.session);
+            let of = |stream: &Stream| SessionRef::new(&stream.account, &stream.session);
             let sessions: Vec<SessionRef> = subscribers.all.values().map(of).collect();
             (std::mem::take(&mut subscribers.gap), sessions)
         };

@@ -10,7 +10,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 use super::{confirmation::is_fresh, former, key::SessionKey, listing, live::is_live, who::Who};
 use crate::{
     base::{
-        db::{Conn, Instant, Locked, now, run, schema::sessions},
+        db::{Conn, ForUpdate, Instant, now, run, schema::sessions},
         error::{Error, Result},
     },
     records::account,
@@ -71,7 +71,7 @@ impl Acting {
         let account_id = self.who.account_id.as_str();
         let current = living!(account_id, self.key.id()).filter(sessions::secret_hash.eq(self.key.secret().hash()));
         let mut rows: Vec<(String, Instant)> =
-            run!(conn, load(Locked::all(current.select((sessions::id, sessions::authenticated_at)))))?;
+            run!(conn, load(ForUpdate::wait(current.select((sessions::id, sessions::authenticated_at)))))?;
         if rows.is_empty()
             && let Some(former) = former::look_up(conn, account_id, &self.key).await?
         {
@@ -79,7 +79,7 @@ impl Acting {
             let unused = living!(account_id, &former.session_id)
                 .filter(sessions::previous_id.eq(self.key.id()))
                 .filter(sessions::key_used_at.is_null());
-            rows = run!(conn, load(Locked::all(unused.select((sessions::id, sessions::authenticated_at)))))?;
+            rows = run!(conn, load(ForUpdate::wait(unused.select((sessions::id, sessions::authenticated_at)))))?;
         }
         Ok(rows.pop().map(|(session_id, given_at)| (Who { session_id, ..self.who.clone() }, given_at)))
     }

@@ -14,7 +14,7 @@ use super::live::has_not_ended;
 use crate::{
     base::{
         db::{
-            Conn, Db, Instant, Locked, before_now, find, pair_in, run,
+            Conn, Db, ForUpdate, Instant, before_now, find, pair_in, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -51,7 +51,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
     let found: Vec<(String, String)> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             devices::table
                 .filter(devices::last_seen.le(before_now(FORGOTTEN)))
                 .filter(not(exists(going_on!())))

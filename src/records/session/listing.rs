@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{
         db::{
-            Conn, Instant, LivingAnd, Locked, find, now, run,
+            Conn, ForUpdate, Instant, LivingAnd, find, now, run,
             schema::{accounts, devices, sessions},
         },
         error::Result,
@@ -129,7 +129,7 @@ pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bo
 pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
     run!(
         conn,
-        load(Locked::all(
+        load(ForUpdate::wait(
             sessions::table
                 .filter(sessions::account_id.eq(account_id))
                 .filter(has_not_ended())
@@ -139,7 +139,7 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
     )
 }
 
-/// The same with one more session, which may be another account's, to end it together with some of the account's. Locked in
+/// The same with one more session, which may be another account's, to end it together with some of the account's. ForUpdate in
 /// the order of accounts, then of ids.
 ///
 /// # Errors

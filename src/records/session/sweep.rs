@@ -10,14 +10,14 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpress
 
 use super::{
     ended::EndReason,
-    ends::{self, Deed, Ended},
+    ends::{self, Deed, JustEnded},
     key_owner,
     live::{has_expired, is_forgotten},
     record::SessionRef,
 };
 use crate::{
     base::{
-        db::{Conn, Db, Locked, before_now, now, run, schema::sessions},
+        db::{Conn, Db, ForUpdate, before_now, now, run, schema::sessions},
         error::Result,
     },
     records::audit,
@@ -86,7 +86,7 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
     let found: Vec<SessionRef> = run!(
         conn,
-        load(Locked::free(
+        load(ForUpdate::skip_locked(
             sessions::table
                 .filter(sessions::ip.is_not_null().and(sessions::last_activity.le(before_now(older_than))))
                 .order(sessions::last_activity)
@@ -109,7 +109,7 @@ async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> 
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let expired = sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH);
     let expired: Vec<SessionRef> =
-        run!(conn, load(Locked::free(expired.select((sessions::account_id, sessions::id)))))?;
+        run!(conn, load(ForUpdate::skip_locked(expired.select((sessions::account_id, sessions::id)))))?;
     expire(conn, &expired).await
 }
 
@@ -121,7 +121,7 @@ pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> 
     if found.is_empty() {
         return Ok(0);
     }
-    let ended: Vec<Ended> = run!(
+    let ended: Vec<JustEnded> = run!(
         conn,
         get_results(
             diesel::update(sessions::table.filter(SessionRef::one_of(found)).filter(has_expired()))
@@ -142,7 +142,7 @@ pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> 
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let forgotten = sessions::table.filter(is_forgotten()).order(sessions::ended_at).limit(BATCH);
     let forgotten: Vec<SessionRef> =
-        run!(conn, load(Locked::free(forgotten.select((sessions::account_id, sessions::id)))))?;
+        run!(conn, load(ForUpdate::skip_locked(forgotten.select((sessions::account_id, sessions::id)))))?;
     if forgotten.is_empty() {
         return Ok(0);
     }

@@ -12,7 +12,7 @@ use diesel::{
 use super::{Count, LONGEST_WAIT, Subject, Success};
 use crate::base::{
     db::{
-        Conn, Db, Instant, Locked, before_now, find, from_now, now, run,
+        Conn, Db, ForUpdate, Instant, before_now, find, from_now, now, run,
         schema::{throttle_counts as counts, throttle_tries as tries},
     },
     error::Result,
@@ -173,7 +173,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result
         .filter(counts::changed_at.le(before_now(of_addresses)))
         .filter(counts::of_address.or(counts::changed_at.le(before_now(FORGOTTEN))));
     let subjects: Vec<Vec<u8>> =
-        run!(conn, load(Locked::free(old.order(counts::changed_at).limit(BATCH).select(counts::subject))))?;
+        run!(conn, load(ForUpdate::skip_locked(old.order(counts::changed_at).limit(BATCH).select(counts::subject))))?;
     if subjects.is_empty() {
         return Ok(0);
     }

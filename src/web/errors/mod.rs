@@ -71,17 +71,19 @@ fn render(
     form: Option<SentFormAgain>,
 ) -> HttpResponse {
     log(error);
-    let mut answer = if summary.wants_problem_documents() {
+    let mut answer = if summary.route.kind.wants_problem_documents() {
         problem::answer(error, &summary.id)
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
         layout::see_other(&return_to::login_address(&summary.path_and_query))
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
-        layout::see_other("/login")
+        layout::see_other(return_to::LOGIN)
     } else {
         ErrorPage::answer(error, req, summary, form).unwrap_or_else(|error| error.error_response())
     };
-    if let Error::MethodNotAllowed(methods) = error {
-        answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
+    if let Error::MethodNotAllowed(methods) = error
+        && let Ok(allowed) = header::HeaderValue::from_str(methods)
+    {
+        answer.headers_mut().insert(header::ALLOW, allowed);
     }
     if let Some(seconds) = error.retry_after() {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());

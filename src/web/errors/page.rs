@@ -60,6 +60,7 @@ impl ErrorPage {
             _ => in_plain_words(error),
         };
         let page = req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading));
+        let page = Page { navigation: summary.routes.navigation(), ..page };
         let template = Self {
             page: with_navigation(page, facts.as_deref(), reader, &summary.site)?,
             code: error.status_code().as_u16(),
@@ -149,11 +150,11 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
         }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
         Error::TooManyAttempts(_) => {
-            ("Too many tries", "There were too many wrong passwords. Wait a little, then try again.")
+            ("Too many attempts", "There were too many wrong passwords. Wait a little, then try again.")
         }
         Error::TooFast(_) => ("That was a lot at once", "Wait a little, then try again. Nothing else was changed."),
-        Error::Forbidden => ("That is not for you", "Your account may not do this. Ask the administrator."),
-        Error::ConfirmationRequired => ("Your password, please", "Type your password again before you do this."),
+        Error::Forbidden => ("You don't have access", "Your account may not do this. Ask the administrator."),
+        Error::ConfirmationRequired => ("Confirm it's you", "Type your password again before you do this."),
         Error::Unavailable(_) => ("Just a moment, please", ""),
         Error::Internal(_) => (
             "Something went wrong",

@@ -28,7 +28,7 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.goto('/account?done=name');
   await look('account');
 
-  await page.getByLabel('Password now').and(page.locator('input')).fill('not the password 1');
+  await page.getByLabel('Current password').and(page.locator('input')).fill('not the password 1');
   await password(page).fill('another good passphrase 9');
   watch.expectStatus(401, '/account');
   await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Change password' }).click());

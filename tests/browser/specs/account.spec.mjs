@@ -3,13 +3,13 @@ import {
 } from '../lib/test.mjs';
 
 const NEW = 'limpets and kelp at noon 3';
-const now = (page) => page.getByLabel('Password now').and(page.locator('input'));
+const now = (page) => page.getByLabel('Current password').and(page.locator('input'));
 const changeButton = (page) => page.getByRole('button', { name: 'Change password' });
 
 test('a new name greets on the first page', async ({ page, server }) => {
   await createOwner(page, server);
   await page.getByRole('navigation').getByRole('link', { name: 'Account' }).click();
-  await page.getByLabel('What we call you').fill('Wren of the Rocks');
+  await page.getByLabel('Name', { exact: true }).fill('Wren of the Rocks');
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('status')).toHaveText('Your name was changed.');
   await page.goto('/dashboard');
@@ -60,11 +60,11 @@ test('somebody makes an account, and is asked for the password again where that 
   await createOwner(await visitor(), server);
   const page = await visitor();
   await page.goto('/login');
-  await page.getByRole('link', { name: 'Make an account' }).click();
+  await page.getByRole('link', { name: 'Create account' }).click();
   await page.getByLabel('Your name').fill('Pim Crab');
   await page.getByLabel('Email').fill('pim@example.test');
   await password(page).fill(NEW);
-  await page.getByRole('button', { name: 'Create your account' }).click();
+  await page.getByRole('button', { name: 'Create account' }).click();
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Pim');
 
   await page.goto('/confirm?next=/account');

@@ -78,15 +78,15 @@ for (const javaScriptEnabled of [true, false]) {
     await expect(card(other, 'Workshop')).toContainText('This device');
   });
 
-  test(`a device is forgotten (${how})`, async ({ visitor, server }) => {
+  test(`a device is removed (${how})`, async ({ visitor, server }) => {
     const { page, other } = await both(visitor, server);
     await page.goto('/devices');
-    await card(page, 'Firefox on Linux').getByRole('button', { name: 'Forget' }).click();
-    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Forget Firefox on Linux?');
+    await card(page, 'Firefox on Linux').getByRole('button', { name: /^Remove device/ }).click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Remove Firefox on Linux?');
     await page.getByRole('link', { name: 'Cancel' }).click();
-    await card(page, 'Firefox on Linux').getByRole('button', { name: 'Forget' }).click();
-    await page.getByRole('button', { name: 'Forget this device' }).click();
-    await expect(page.getByRole('status')).toHaveText('That device is signed out and forgotten.');
+    await card(page, 'Firefox on Linux').getByRole('button', { name: /^Remove device/ }).click();
+    await page.getByRole('button', { name: 'Remove device' }).click();
+    await expect(page.getByRole('status')).toHaveText('That device is signed out and removed.');
     await expect(card(page, 'Firefox on Linux')).toHaveCount(0);
     await leaves(other);
   });
@@ -102,7 +102,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByRole('button', { name: "It wasn't me" }).click();
     await expect(page).toHaveURL(/\/account\?why=not-me$/);
     await expect(page.getByRole('alert')).toContainText('choose a new one now');
-    await page.getByLabel('Password now').and(page.locator('input')).fill(owner.password);
+    await page.getByLabel('Current password').and(page.locator('input')).fill(owner.password);
     await password(page).fill('limpets and kelp at noon 3');
     await page.getByRole('button', { name: 'Change password' }).click();
     await expect(page.getByRole('status')).toContainText('Your password was changed');

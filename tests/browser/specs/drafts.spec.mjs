@@ -101,8 +101,8 @@ test('different drafts of two devices appear in both lists', async ({ visitor, s
   }
 });
 
-for (const choice of ['Keep this one', 'Keep the other one', 'Keep both']) {
-  test(`a draft that was written in two places is shown twice: ${choice}`, async ({ visitor, server, watch }) => {
+for (const choice of ['the first', 'the second', 'both']) {
+  test(`a draft that was written in two places is shown twice: keep ${choice}`, async ({ visitor, server, watch }) => {
     const { page, other } = await both(visitor, server);
     await open(page);
     const id = await write(page, 'Begun');
@@ -121,8 +121,9 @@ for (const choice of ['Keep this one', 'Keep the other one', 'Keep both']) {
     await expect(versions).toHaveCount(2);
     await expect(versions.nth(0)).toContainText('Begun, at the desk');
     await expect(versions.nth(1)).toContainText('Begun, with the fox');
-    await other.getByRole('button', { name: choice }).click();
-    const left = { 'Keep this one': ['Begun, at the desk'], 'Keep the other one': ['Begun, with the fox'], 'Keep both': ['Begun, at the desk', 'Begun, with the fox'] }[choice];
+    const keep = choice === 'both' ? other.getByRole('button', { name: 'Keep both' }) : versions.nth(choice === 'the first' ? 0 : 1).getByRole('button', { name: 'Keep this version' });
+    await keep.click();
+    const left = { 'the first': ['Begun, at the desk'], 'the second': ['Begun, with the fox'], both: ['Begun, at the desk', 'Begun, with the fox'] }[choice];
     for (const one of [page, other]) {
       await expect(one.locator('#draft-list li')).toHaveCount(left.length);
       for (const text of left) await expect(row(one, text)).toBeVisible();
@@ -187,7 +188,7 @@ test('a draft that was deleted while its page was on the way does not come back'
   await expect(page.locator('#draft-list')).toContainText('No drafts yet');
   await page.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/session/sync');
   release();
-  await expect(tab.locator('.draft-desk')).toContainText('not here any more');
+  await expect(tab.locator('.draft-desk')).toContainText('no longer exists');
   for (const one of [page, tab]) await expect(one.locator('#draft-list')).toContainText('No drafts yet');
 });
 
@@ -265,7 +266,7 @@ test('the version that is chosen survives, though it was deleted elsewhere meanw
   allowOffline(watch);
   await other.context().setOffline(true);
   await operate(page, server, remove('tide', 1));
-  await other.getByRole('button', { name: 'Keep this one' }).click();
+  await other.getByRole('button', { name: 'Keep this version' }).first().click();
   await other.context().setOffline(false);
   await expect.poll(() => stored(page)).toEqual(['This one']);
   await expect(row(other, 'This one')).toBeVisible();
@@ -370,11 +371,11 @@ test('by forms alone: written, edited in two places, chosen, deleted', async ({ 
   await page.getByRole('button', { name: 'Save' }).click();
   await other.getByRole('button', { name: 'Save' }).click();
   await expect(other.locator('.version')).toHaveCount(2);
-  await other.locator('summary', { hasText: 'Keep the other one' }).click();
-  await expect(other.getByText('Delete this one on all your devices? This cannot be undone.')).toBeVisible();
+  await other.locator('.version').nth(1).locator('summary').click();
+  await expect(other.locator('.version').nth(1).getByText('Delete the other version on all your devices? This cannot be undone.')).toBeVisible();
   await page.reload();
   await expect(page.locator('.version'), 'nothing is thrown away before the answer').toHaveCount(2);
-  await other.getByRole('button', { name: 'Keep only the other one' }).click();
+  await other.locator('.version').nth(1).getByRole('button', { name: 'Keep only this version' }).click();
   await expect(field(other)).toHaveValue('Begun, with the fox');
   await other.locator('summary', { hasText: 'Delete' }).click();
   await expect(other.locator('.ask')).toContainText('Delete this draft on all your devices?');

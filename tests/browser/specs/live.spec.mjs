@@ -184,7 +184,7 @@ test('what is on its way is given up before a form is sent, which may change the
     await failed;
     await route.continue();
   });
-  await page.getByLabel('What we call you').fill('Wren of the Rocks');
+  await page.getByLabel('Name', { exact: true }).fill('Wren of the Rocks');
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('status')).toHaveText('Your name was changed.');
 });

@@ -21,7 +21,7 @@ async function walk({ app, server, front, watch }, options, look) {
   await expect(state(page)).toHaveText('Offline, 2 changes waiting', { timeout: 20_000 });
   await look(page, 'waiting');
   await page.goto('/dashboard');
-  await expect(page.getByText(/As of today/).first()).toBeVisible();
+  await expect(page.getByText(/last saw, today/).first()).toBeVisible();
   await look(page, 'offline');
   await writing(page, person, look);
   await put(page, 'people', { ...person, expiresAt: new Date(Date.now() - 1000).toISOString() });
@@ -55,8 +55,8 @@ async function serviceAway(page, front, watch, look) {
     for (let n = 0; n < 9; n += 1) watch.expectStatus(503, path);
   }
   await page.goto('/dashboard');
-  await expect(heading(page, /^The service is away/)).toBeVisible();
-  await expect(state(page)).toHaveText('The service is away');
+  await expect(heading(page, /^Can't reach Sessile/)).toBeVisible();
+  await expect(state(page)).toHaveText("Can't reach Sessile");
   await look(page, 'service away');
   for (const path of paths) front.override(path, null);
 }
@@ -70,10 +70,10 @@ async function writing(page, person, look) {
   await put(page, 'drafts', { ...draft, id: 'soup', text: 'Kelp soup is back on the menu from Friday, with bread that we bake ourselves.', updatedOn: 'Phone' });
   await put(page, 'drafts', { ...draft, id: 'soup-2', conflictOf: 'soup', text: 'Kelp soup is back from Friday. Ask for the small bowl.', updatedOn: 'Desk' });
   await page.goto('/drafts?draft=soup');
-  await expect(page.getByRole('button', { name: 'Keep this one' })).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Keep this version' }).first()).toBeVisible();
   await look(page, 'conflict');
   await page.goto('/dashboard');
-  await expect(page.getByText(/As of today/).first()).toBeVisible();
+  await expect(page.getByText(/last saw, today/).first()).toBeVisible();
 }
 
 for (const colorScheme of ['light', 'dark']) {

@@ -20,12 +20,12 @@ async fn what_happened_is_told_in_plain_words(db: TestDb) {
     desk.json("DELETE", &format!("/api/devices/{id}"), &serde_json::Value::Null);
     let page = desk.get("/activity").body;
     for words in [
-        "Your account was made",
+        "Account created",
         "Signed in on a new device",
         "Wrong password",
-        "A device got another name",
+        "Device renamed",
         "Old phone, before: Phone",
-        "A device was forgotten",
+        "Device removed",
         "Signed out from another device",
         "127.0.0.1",
         "wrong password",
@@ -51,8 +51,8 @@ async fn filters_show_one_sort_of_events(db: TestDb) {
     };
     assert_eq!(titles(&mut desk, "?show=sign-ins"), ["Signed in on a new device"]);
     assert_eq!(titles(&mut desk, "?show=wrong-passwords"), ["Wrong password"]);
-    assert_eq!(titles(&mut desk, "?show=changes"), ["Your account was made"]);
-    let all = ["Wrong password", "Signed in on a new device", "Your account was made"];
+    assert_eq!(titles(&mut desk, "?show=changes"), ["Account created"]);
+    let all = ["Wrong password", "Signed in on a new device", "Account created"];
     assert_eq!(titles(&mut desk, ""), all);
     assert_eq!(titles(&mut desk, "?show=nonsense&before=nonsense"), all);
     assert_eq!(titles(&mut desk, "?before=1"), [""; 0]);

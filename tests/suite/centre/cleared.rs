@@ -126,7 +126,7 @@ async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: Test
         assert_eq!(answer.status, 200, "{answer:?}");
     };
     sync(&mut app, true);
-    assert_eq!(name(&mut app), "iPhone app");
+    assert_eq!(name(&mut app), "App on iPhone");
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed' AND detail = 'was Safari on iPhone'"), 1);
     sync(&mut app, true);
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);

@@ -46,7 +46,7 @@ async fn what_is_asked_within_ten_minutes_of_a_password_happens_at_once(db: Test
     );
     assert!(!is_signed_in(&mut phone));
     assert_eq!(count(&db, "devices"), 1);
-    assert!(desk.get("/devices?done=forgotten").body.contains("signed out and forgotten"));
+    assert!(desk.get("/devices?done=forgotten").body.contains("signed out and removed"));
 }
 
 async fn what_reaches_further_than_one_sign_in_is_asked_however_lately_the_password_was_given(db: TestDb) {
@@ -58,7 +58,7 @@ async fn what_reaches_further_than_one_sign_in_is_asked_however_lately_the_passw
         (format!("not-me:{device}"), "It wasn&#39;t me", "/devices"),
         (format!("not-me:{}", session_id(&mut phone)), "It wasn&#39;t me", "/devices"),
         (format!("on-device:{device}"), "Sign out Phone?", "/dashboard"),
-        (format!("device:{device}"), "Forget Phone?", "/devices"),
+        (format!("device:{device}"), "Remove Phone?", "/devices"),
         ("others".to_owned(), "Sign out everywhere else?", "/devices"),
     ];
     for (ending, words, back) in endings {

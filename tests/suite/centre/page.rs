@@ -38,13 +38,13 @@ async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
     for words in [
         "Shop counter",
         "This device",
-        "Windows app",
+        "App on Windows",
         "Installed app",
         "Firefox on Linux",
         "In the browser",
         "127.0.0.1",
         "Sign out everywhere else",
-        "You are here, signed in",
+        "This is the device you're using. Signed in",
         "Was it you?",
     ] {
         assert!(page.contains(words), "{words}: {page}");
@@ -133,7 +133,7 @@ async fn what_reaches_far_is_asked_first(db: TestDb) {
     let page = desk.get("/devices").body;
     let cases = [
         ("others".to_owned(), "Phone is signed out. This device stays signed in."),
-        (format!("device:{there}"), "Forget Phone?"),
+        (format!("device:{there}"), "Remove Phone?"),
         (format!("device:{here}"), "changes that were not saved yet"),
     ];
     for (then, words) in &cases {

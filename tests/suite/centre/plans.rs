@@ -69,13 +69,15 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
 }
 
 /// What asks for nothing of any account, or counts what there is.
-const OF_NO_ACCOUNT: [&str; 10] = [
+const OF_NO_ACCOUNT: [&str; 12] = [
     "/.well-known/change-password",
+    "/favicon.ico",
     "/healthz",
     "/manifest.webmanifest",
     "/metrics",
     "/offline",
     "/readyz",
+    "/robots.txt",
     "/setup",
     "/signup",
     "/static/{name:.*}",

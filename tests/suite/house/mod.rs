@@ -8,4 +8,5 @@ mod links;
 mod migrations;
 mod module_graph;
 mod operations;
+mod routes;
 mod tables;

@@ -51,6 +51,28 @@ fn systemd_takes_the_unit_and_finds_it_well_fenced_in() {
     }
 }
 
+#[test]
+fn the_image_is_built_with_the_rust_of_the_crate() {
+    let image = format!("FROM rust:{}-slim AS build", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(text("ops/Containerfile").lines().any(|line| line == image), "{image}");
+}
+
+#[test]
+fn images_and_packages_name_only_settings_that_exist() {
+    let db = TestDb::new(Engine::Sqlite);
+    let mut program = crate::support::command(&db, &[]);
+    let help = program.args(["serve", "--help"]).output().expect("the help").stdout;
+    let help = String::from_utf8(help).expect("text");
+    for path in ["ops/Containerfile", "ops/compose.yaml", "ops/sessile.service", "ops/debian/sessile.env"] {
+        let text = text(path);
+        let after = text.split("SESSILE_").skip(1);
+        let named =
+            after.map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap_or_default());
+        let unknown: Vec<_> = named.filter(|name| !help.contains(&format!("SESSILE_{name}]"))).collect();
+        assert!(unknown.is_empty(), "{path}: {unknown:?}");
+    }
+}
+
 fn text(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file")
 }

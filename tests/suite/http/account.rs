@@ -156,7 +156,7 @@ fn a_new_name_is_an_event_once() {
     let renamed: Vec<_> = events.iter().filter(|event| event["kind"] == "account.renamed").collect();
     assert_eq!(renamed.len(), 1, "{events:?}");
     assert_eq!((&renamed[0]["detail"], &renamed[0]["ip"]), (&"was Kim Lee".into(), &"127.0.0.1".into()));
-    assert!(client.get("/activity").body.contains("Your name was changed"));
+    assert!(client.get("/activity").body.contains("Name changed"));
 }
 
 /// Sends a form of which the end comes only after `meanwhile`, when its session has been looked up long since.

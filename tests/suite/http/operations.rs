@@ -192,3 +192,15 @@ fn value(text: &str, line: &str) -> f64 {
     let found = text.lines().find_map(|one| one.strip_prefix("sessile_")?.strip_prefix(line)?.strip_prefix(' '));
     found.map_or(0.0, |value| value.parse().unwrap_or_else(|error| panic!("{line} {value}: {error}")))
 }
+
+#[test]
+fn browsers_find_an_icon_and_search_engines_a_refusal_at_the_root() {
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    let icon = client.get("/favicon.ico");
+    assert_eq!(icon.status, 303);
+    let icon = client.get(icon.header("location").unwrap());
+    assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/svg+xml; charset=utf-8")));
+    let robots = client.get("/robots.txt");
+    assert_eq!((robots.status, robots.body.as_str()), (200, "User-agent: *\nDisallow: /\n"));
+}

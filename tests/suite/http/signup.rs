@@ -47,7 +47,7 @@ fn what_is_wrong_stands_beside_its_field_and_nothing_but_the_password_is_lost() 
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let mut client = server.client();
     let cases = [
-        ("KIM@example.com", "Alex", "tide pool limpet 77", "email-error", "an account with this address"),
+        ("KIM@example.com", "Alex", "tide pool limpet 77", "email-error", "already an account with this email"),
         ("alex", "Alex", "tide pool limpet 77", "email-error", "whole email address"),
         (ALEX, "a\u{202E}b", "tide pool limpet 77", "name-error", "can be read"),
         (ALEX, "Alex", "tide pool", "password-error", "at least 12"),

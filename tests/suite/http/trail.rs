@@ -79,7 +79,7 @@ fn the_dashboard_tells_of_wrong_passwords_of_new_devices_and_of_a_changed_passwo
     client.log_in(KIM);
     let page = client.get("/dashboard").body;
     let (_, told) = page.split_once("What happened").expect("the trail");
-    for title in ["Wrong password", "Password changed by whoever runs Sessile", "Signed in on a new device"] {
+    for title in ["Wrong password", "Password changed by the administrator", "Signed in on a new device"] {
         assert!(told.contains(title), "{title}: {told}");
     }
 }

@@ -175,6 +175,23 @@ fn what_the_machine_refuses_stops_the_start_with_one_line_that_names_the_setting
     ask_with(&db, &[("DATABASE_URL", &url)], &["migrate"], "").refused(&["DATABASE_URL"]);
 }
 
+#[test]
+fn the_manual_and_the_completions_need_no_settings() {
+    let db = TestDb::new(Engine::Sqlite);
+    let bad = [("SESSILE_IDLE_TTL", "soon")];
+    assert!(ask_with(&db, &bad, &["man"], "").said().contains(".TH sessile 1"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ask_with(&db, &bad, &["completions", shell], "").said();
+        assert!(script.contains("subscribers") && script.contains("database-url"), "{shell}");
+    }
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    let pages = db.folder.display().to_string();
+    assert_eq!(ask_with(&db, &bad, &["man", "--out", &pages], "").said(), "");
+    assert!(db.folder.join("sessile-user-add.1").exists());
+    let nowhere = format!("{pages}/nowhere");
+    ask_with(&db, &bad, &["man", "--out", &nowhere], "").refused(&["--out", &nowhere]);
+}
+
 /// The port of a listener that is gone: nobody answers there.
 #[test]
 fn a_command_whose_database_is_away_says_so_without_the_password() {

@@ -35,17 +35,12 @@ async fn a_session_that_was_told_expired_stays_ended(db: TestDb) {
 async fn a_stream_that_is_told_expired_has_ended_in_its_row(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
+    let session = SessionRef::new(&node.account_id, key.id());
     let hub = Hub::new(node.sessions.db.clone(), node.sessions.clock.clone(), 100);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-259201), expires_at = INSTANT(-1)");
-    assert!(matches!(
-        hub.standing(&SessionRef::new(&node.account_id, key.id())).await.unwrap(),
-        Some(Standing::Ended(_))
-    ));
+    assert!(matches!(hub.standing(&session).await.unwrap(), Some(Standing::Ended(_))));
     put_back(&db);
-    assert!(matches!(
-        hub.standing(&SessionRef::new(&node.account_id, key.id())).await.unwrap(),
-        Some(Standing::Ended(_))
-    ));
+    assert!(matches!(hub.standing(&session).await.unwrap(), Some(Standing::Ended(_))));
     assert!(!node.is_live(&key).await);
 }
 

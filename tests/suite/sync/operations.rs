@@ -385,7 +385,7 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
         "which draft, in which session, and nothing of its text"
     );
     let page = phone.get("/activity").body;
-    assert!(page.contains("Drafts were saved") && page.contains("written in two places"), "{page}");
+    assert!(page.contains("Drafts saved") && page.contains("written in two places"), "{page}");
 }
 
 /// PostgreSQL takes no U+0000 in a text.

@@ -55,7 +55,7 @@ async fn a_draft_is_written_edited_and_deleted(db: TestDb) {
     leads_to(&save(&mut desk, &id, "1", "One"));
     assert_eq!(leads_to(&form(&mut desk, &[("delete", &id), ("base", "2")])), "/drafts?done=deleted");
     assert_eq!(texts(&mut desk), [""; 0]);
-    assert!(desk.get(&format!("/drafts?draft={id}")).body.contains("not here any more"));
+    assert!(desk.get(&format!("/drafts?draft={id}")).body.contains("This draft no longer exists"));
 }
 
 async fn a_form_that_is_sent_twice_has_one_effect(db: TestDb) {

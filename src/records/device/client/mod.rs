@@ -115,11 +115,11 @@ impl Client {
         Self { os: "iPad".to_owned(), kind: Shape::Tablet, ..self }
     }
 
-    /// "Chrome on Windows", "iPhone app", or what is known.
+    /// "Chrome on Windows", "App on iPhone", or what is known.
     pub fn label(&self) -> String {
         match (self.installed, self.browser.as_str(), self.os.as_str()) {
             (true, _, "Unknown") => "App".to_owned(),
-            (true, _, os) => format!("{os} app"),
+            (true, _, os) => format!("App on {os}"),
             (false, "Unknown", "Unknown") => "Unknown device".to_owned(),
             (false, browser, "Unknown") => browser.to_owned(),
             (false, "Unknown", os) => os.to_owned(),

@@ -253,5 +253,5 @@ fn whatever_is_sent_is_answered_with_something_that_can_be_shown() {
 #[test]
 fn an_installed_app_is_called_one() {
     let client = Client { browser: "Safari".into(), os: "iPhone".into(), kind: Shape::Phone, installed: true };
-    assert_eq!(client.label(), "iPhone app");
+    assert_eq!(client.label(), "App on iPhone");
 }

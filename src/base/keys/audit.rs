@@ -13,11 +13,11 @@ use crate::base::error::{Error, Result};
 
 /// The trail's keys: the first seals, all verify. Cheap to clone.
 #[derive(Clone)]
-pub struct TrailKeys(Arc<[TrailKey]>);
+pub struct AuditKeys(Arc<[AuditKey]>);
 
 /// One of them.
 #[derive(Clone)]
-pub struct TrailKey {
+pub struct AuditKey {
     id: String,
     key: Vec<u8>,
 }
@@ -25,34 +25,34 @@ pub struct TrailKey {
 /// What seals the trail of one account.
 pub struct AccountKey(Hmac<Sha256>);
 
-impl TrailKeys {
-    pub(super) fn new(keys: impl Iterator<Item = TrailKey>) -> Self {
+impl AuditKeys {
+    pub(super) fn new(keys: impl Iterator<Item = AuditKey>) -> Self {
         Self(keys.collect())
     }
 
     /// The ids of all, the sealing one first: they open nothing.
     pub fn ids(&self) -> String {
-        self.0.iter().map(TrailKey::id).collect::<Vec<_>>().join(" ")
+        self.0.iter().map(AuditKey::id).collect::<Vec<_>>().join(" ")
     }
 
     /// The key that seals.
-    pub fn signing(&self) -> &TrailKey {
+    pub fn signing(&self) -> &AuditKey {
         &self.0[0]
     }
 
     /// The key of this id, if the file holds it.
-    pub fn find(&self, id: &str) -> Option<&TrailKey> {
+    pub fn find(&self, id: &str) -> Option<&AuditKey> {
         self.0.iter().find(|key| key.id == id)
     }
 }
 
-impl std::fmt::Debug for TrailKeys {
+impl std::fmt::Debug for AuditKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(TrailKey::id)).finish()
+        f.debug_list().entries(self.0.iter().map(AuditKey::id)).finish()
     }
 }
 
-impl TrailKey {
+impl AuditKey {
     pub(super) fn new(key: Vec<u8>) -> Self {
         let id = Sha256::new().chain_update("sessile audit trail key id").chain_update(&key).finalize();
         Self { id: BASE64_URL_SAFE_NO_PAD.encode(&id[..9]), key }
