@@ -56,9 +56,9 @@ impl<First: QueryFragment<Pg>, Second: QueryFragment<Pg>> QueryFragment<Pg> for 
         self.columns.1.walk_ast(out.reborrow())?;
         out.push_sql(") IN (SELECT * FROM unnest(");
         out.push_bind_param::<Array<Text>, _>(&self.values.0)?;
-        out.push_sql(", ");
+        out.push_sql("::text[], ");
         out.push_bind_param::<Array<Text>, _>(&self.values.1)?;
-        out.push_sql("))");
+        out.push_sql("::text[]))");
         Ok(())
     }
 }

@@ -28,6 +28,13 @@ pub(super) async fn add(conn: &mut Conn<'_>, account_id: &str, hash: &[u8]) -> R
     run!(conn, execute(diesel::insert_into(secrets::table).values(row).on_conflict_do_nothing())).map(drop)
 }
 
+/// Puts a device's new secret in the place of the one with this hash.
+pub(super) async fn replace(conn: &mut Conn<'_>, account_id: &str, old: Option<Vec<u8>>, new: &Secret) -> Result<()> {
+    let Some(old) = old.filter(|hash| !new.matches(hash)) else { return Ok(()) };
+    remove(conn, &[old]).await?;
+    add(conn, account_id, &new.hash()).await
+}
+
 /// Removes secrets that no device has any more.
 pub async fn remove(conn: &mut Conn<'_>, hashes: &[Vec<u8>]) -> Result<()> {
     let those = secrets::table.filter(secrets::secret_hash.eq_any(hashes));

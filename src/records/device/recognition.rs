@@ -137,10 +137,7 @@ async fn see_again(
     says: Says,
 ) -> Result<Recognized> {
     let NextSecret { next, previous, replaced } = next_secret(conn, account_id, &known.id, sign_in).await?;
-    if let Some(replaced) = replaced.filter(|hash| !next.matches(hash)) {
-        owners::remove(conn, &[replaced]).await?;
-        owners::add(conn, account_id, &next.hash()).await?;
-    }
+    owners::replace(conn, account_id, replaced, &next).await?;
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
     // A name that was made of what the browser said follows it: the next version of a system is no other device.

@@ -87,7 +87,7 @@ pub async fn revoke(conn: &mut Conn<'_>, scope: &Scope, who: &Who, ip: Option<&s
 /// A session that was ended just now.
 #[derive(Queryable)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
-pub(super) struct Ended {
+pub(super) struct JustEnded {
     account_id: String,
     id: String,
     device_id: Option<String>,
@@ -173,7 +173,7 @@ async fn end_batch(conn: &mut Conn<'_>, batch: &[SessionRef], deed: &Deed<'_>) -
     );
     let what = (sessions::account_id, sessions::id, sessions::device_id);
     let Some(account_id) = batch.first().map(|one| one.account_id.as_str()) else { return Ok(0) };
-    let ended: Vec<Ended> = if batch.iter().all(|one| one.account_id == account_id) {
+    let ended: Vec<JustEnded> = if batch.iter().all(|one| one.account_id == account_id) {
         let ids: Vec<&str> = batch.iter().map(|one| one.id.as_str()).collect();
         let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq_any(ids));
         run!(conn, get_results(diesel::update(own.filter(is_live())).set(cause).returning(what)))?
@@ -186,7 +186,7 @@ async fn end_batch(conn: &mut Conn<'_>, batch: &[SessionRef], deed: &Deed<'_>) -
 }
 
 /// Announces what ended, and writes one event for each session: its id, its account, its device.
-pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[Ended], deed: &Deed<'_>) -> Result<()> {
+pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[JustEnded], deed: &Deed<'_>) -> Result<()> {
     let Deed { reason, by, ip, here } = *deed;
     let accounts: HashSet<&str> = ended.iter().map(|one| one.account_id.as_str()).collect();
     let device_ids: HashSet<&str> = ended.iter().filter_map(|one| one.device_id.as_deref()).collect();
@@ -206,7 +206,7 @@ pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[Ended], deed: &Dee
     };
     let events: Vec<Event> = ended
         .iter()
-        .map(|Ended { account_id, id, device_id }| {
+        .map(|JustEnded { account_id, id, device_id }| {
             let device = device_id.as_deref().filter(|device| names.contains_key(*device));
             let name = device.and_then(|device| names.get(device));
             let event = Event::of(reason.event(), account_id)

@@ -10,7 +10,7 @@ use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, NullableExpress
 
 use super::{
     ended::EndReason,
-    ends::{self, Deed, Ended},
+    ends::{self, Deed, JustEnded},
     key_owner,
     live::{has_expired, is_forgotten},
     record::SessionRef,
@@ -121,7 +121,7 @@ pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> 
     if found.is_empty() {
         return Ok(0);
     }
-    let ended: Vec<Ended> = run!(
+    let ended: Vec<JustEnded> = run!(
         conn,
         get_results(
             diesel::update(sessions::table.filter(SessionRef::one_of(found)).filter(has_expired()))

@@ -35,8 +35,8 @@ impl Before {
         let (live, first, ended) = (node.create().await, node.create().await, node.create().await);
         let second = node.rotate(&first).await.expect("a rotation");
         for n in 0..6 {
-            let events =
-                [&node, &other].map(|node| Event::of(Kind::LoginSucceeded, &node.account_id).detail(&n.to_string()));
+            let kind = if n == 0 { Kind::AccountCreated } else { Kind::LoginSucceeded };
+            let events = [&node, &other].map(|node| Event::of(kind, &node.account_id).detail(&n.to_string()));
             let nobodys = Event::of_nobody(Kind::LoginFailed).detail(&n.to_string());
             let events: Vec<Event> = events.into_iter().chain([nobodys]).collect();
             node.sessions.db.write(async move |conn: &mut Conn<'_>| audit::record(conn, &events).await).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_upgrade_signs_nobody_out_and_keeps_the_trail(db: TestDb) {
     let keys = db.keys();
     let trail = keys.trail().clone();
     let verified = node.sessions.db.read(async move |conn: &mut Conn<'_>| verify(conn, &trail).await).await.unwrap();
-    assert!(verified.broken == 0 && verified.uncheckable == 0 && verified.links == 13, "{verified:?}");
+    assert!(verified.broken == 0 && verified.uncheckable == 0 && verified.links == 14, "{verified:?}");
     for account in [node, other] {
         let own = numbers(account, 200, None).await;
         assert_eq!(own, (1..=own.len() as i64).rev().collect::<Vec<_>>());
@@ -82,7 +82,7 @@ async fn an_upgrade_signs_nobody_out_and_keeps_the_trail(db: TestDb) {
     // The next event follows, and pages show each once.
     let next = Event::of(Kind::LoginFailed, &node.account_id);
     node.sessions.db.write(async move |conn: &mut Conn<'_>| audit::record(conn, &[next]).await).await.unwrap();
-    assert_eq!(numbers(node, 3, None).await, [8, 7, 6]);
+    assert_eq!(numbers(node, 3, None).await, [9, 8, 7]);
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE account_id = '' AND id <= 6"), "6");
 
     assert_eq!(db.sql("SELECT count(*) FROM drafts WHERE text = 'text'"), "2");
