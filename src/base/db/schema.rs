@@ -1,4 +1,4 @@
-//! The tables, once for both engines. Kept by hand; a test compares it with what the migrations make.
+//! The tables of both engines. Maintained by hand; a test compares them with the result of the migrations.
 
 diesel::table! {
     use diesel::sql_types::*;
