@@ -1,4 +1,4 @@
-//! PostgreSQL: how to connect, what every connection starts with, the pool, and LISTEN. Called by the pools of `db`.
+//! PostgreSQL: connecting, session settings, the pool, and LISTEN. Called by the pools of `db`.
 
 mod connection;
 pub(super) mod listen;

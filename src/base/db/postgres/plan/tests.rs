@@ -1,3 +1,5 @@
+//! Tests of parsing PostgreSQL URLs and of connecting with them.
+
 use std::time::Duration;
 
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
@@ -64,7 +66,7 @@ fn a_schema_is_named_in_the_query_or_in_options_and_a_primary_in_any_words() {
         let plan = plan(&format!("postgres://u@h/d?{query}")).unwrap();
         assert_eq!(plan.search_path(), path, "{query}");
         assert_eq!(plan.config.get_target_session_attrs(), TargetSessionAttrs::Any);
-        assert_eq!(hosts::each(&plan.config)[0].get_options(), None, "PgBouncer takes none");
+        assert_eq!(hosts::each(&plan.config)[0].get_options(), None, "PgBouncer rejects startup options");
     }
 }
 
@@ -97,7 +99,7 @@ fn an_address_without_a_host_name_can_be_encrypted_too() {
 
 #[test]
 fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
-    for (url, said) in [
+    for (url, expected) in [
         ("mysql://u:hunter2@h/d", "not a PostgreSQL URL"),
         ("postgres://", "no host"),
         ("postgres:///d", "no host"),
@@ -119,17 +121,17 @@ fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
         ("postgres://u:hunter2@h/d?target_session_attrs=read-only", "only the primary"),
         ("postgres://u:hunter2@h/d?load_balance_hosts=random", "only the primary"),
         ("postgres://u:hunter2@h/d?options=-e", "not settings"),
-        ("postgres://u:hunter2@h/d?search_path=", "not known"),
+        ("postgres://u:hunter2@h/d?search_path=", "unknown option"),
         ("postgres://u:hunter2@h/d?connect_timeout=soon", "`connect_timeout`"),
-        ("postgres://u:hunter2@h/d?hunter2=1", "not known"),
-        ("postgres://u:hunter2@h/d?user", "not known"),
+        ("postgres://u:hunter2@h/d?hunter2=1", "unknown option"),
+        ("postgres://u:hunter2@h/d?user", "unknown option"),
         ("postgres://u:x@hunter2@h/d", "%40"),
         ("postgres://u@h/d?password=x@hunter2", "%40"),
-        ("postgres://u@h/d?password=x&hunter2", "not known"),
+        ("postgres://u@h/d?password=x&hunter2", "unknown option"),
         ("postgres://u:hunter2@h/d\n", "control character"),
     ] {
         let refusal = plan(url).map(|_| ()).unwrap_err();
-        assert!(refusal.contains(said), "{url}: {refusal}");
+        assert!(refusal.contains(expected), "{url}: {refusal}");
         assert!(!refusal.contains("hunter2") && !refusal.contains('\n'), "{url}: {refusal}");
     }
 }
@@ -150,7 +152,7 @@ async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
     assert!(error.contains("Connection refused") && !error.contains("hunter2"), "{error}");
 }
 
-/// A part of a URL that is left out here would be ignored in silence.
+/// A parameter that is missing in this test could be ignored without notice.
 #[test]
 fn the_hosts_of_a_url_are_tried_one_by_one_with_all_else_that_it_says() {
     let rest = "d?sslmode=require&target_session_attrs=read-write&connect_timeout=1&application_name=x&keepalives=0\
