@@ -1,5 +1,6 @@
 //! Splits a URL with several hosts into one configuration per host. tokio-postgres can try the hosts in turn, but a
-//! host that accepts the connection and then hangs would block all hosts after it. Called by the connect plan.
+//! host that accepts the connection and then hangs would block all hosts after it. Called by the connect plan, and by
+//! the URL's Display.
 //!
 //! Invariant: each configuration keeps every other setting of the URL.
 

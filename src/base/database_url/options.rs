@@ -1,5 +1,6 @@
 //! The settings that every session starts with: those of the URL (`options`, `search_path`), then ours. They are
-//! applied after connecting, because PgBouncer rejects `options` in the startup packet. Called by the connect plan.
+//! applied after connecting, because PgBouncer rejects `options` in the startup packet. Called by the settings and the
+//! connect plan.
 //!
 //! Invariant: our settings come last, so they override those of the URL.
 

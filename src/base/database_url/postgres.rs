@@ -172,7 +172,7 @@ pub(crate) fn causes(error: &tokio_postgres::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    // Errors of the server need no prefix.
+    // Drop the prefix of server errors, which adds nothing.
     text.trim_start_matches("db error: ").replace('\n', " ")
 }
 

@@ -1,6 +1,6 @@
 //! TLS to PostgreSQL: the trusted certificates, and how the server's certificate is verified. Called by the settings
-//! and the connect plan. A server certificate needs a subject alternative name, and must be issued by an authority
-//! instead of being one.
+//! and the connect plan. A server certificate needs a subject alternative name. It must be signed by an authority, and
+//! must not be an authority itself.
 //!
 //! Invariant: the signature of the handshake is always verified.
 

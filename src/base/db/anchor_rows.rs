@@ -21,7 +21,7 @@ pub struct AnchorRow {
     pub digest: Vec<u8>,
 }
 
-/// Inserts the rows of an anchor. Existing rows stay, because nothing has happened to their accounts since.
+/// Inserts the rows of an anchor. An existing row stays, because its account has had no new events since.
 #[derive(Debug, Clone, Copy)]
 pub struct AnchorRows<'a> {
     /// The anchor's number.

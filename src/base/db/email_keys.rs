@@ -33,7 +33,7 @@ pub(super) fn changed(accounts: Vec<Stored>) -> Result<Vec<(String, String)>> {
         let key = match EmailAddress::parse(&email) {
             Ok(address) => address.key().to_owned(),
             Err(error) => {
-                tracing::warn!(account = %id, %error, "account's e-mail address is invalid; the account can still sign in with it");
+                tracing::warn!(account = %id, %error, "e-mail address of an account is invalid, its key is kept");
                 old_key.clone()
             }
         };

@@ -1,5 +1,5 @@
-//! The file of an SQLite database: creating it for its owner only, and noticing when it is replaced. Called by
-//! [`sqlite`](super::sqlite) and [`inspect`](super::inspect).
+//! The file of an SQLite database: creating it for its owner only, and noticing when it is replaced. Used by the
+//! modules for SQLite and by [`inspect`](super::inspect).
 //!
 //! Invariant: data is read and written only while the path still names the open file and its log. Otherwise this
 //! process would acknowledge changes that no other process can see.
@@ -177,7 +177,7 @@ impl OpenFile {
     }
 
     /// Checkpoints the log into the open file, wherever that file is now. Otherwise SQLite would apply the log to the
-    /// new file, or the changes in it would be lost. Runs once; nothing is written afterwards.
+    /// new file, or the changes in it would be lost. Once is enough, because nothing is written afterwards.
     fn rescue_log(&self) {
         if self.rescued.swap(true, Ordering::Relaxed) {
             return;

@@ -154,7 +154,7 @@ impl Inspection {
         Ok(found.concat())
     }
 
-    /// Reasons why the database may lose or refuse writes, or is damaged.
+    /// Reasons why the database may lose or refuse writes. Empty if there are none.
     pub async fn weaknesses(&mut self) -> Result<Vec<String>> {
         let postgres = "SELECT name || ' is off' AS value FROM pg_settings \
             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND reset_val = 'off' \
@@ -226,7 +226,8 @@ impl Inspection {
         plan.connect().await.map(drop).map_err(ConnectError::for_start)
     }
 
-    /// Checks that no server has a file open that the path no longer names: it would not see the changes made here.
+    /// Checks that no server has a file open that the path no longer names. Such a server would not see the changes
+    /// made here.
     ///
     /// # Errors
     /// [`Error::Conflict`] when there is such a server.
@@ -293,7 +294,7 @@ pub(super) fn foreign_table(path: &Path) -> Result<Option<String>> {
 }
 
 /// Opens a file read-only. If its log is empty or missing, no other process has the file open. SQLite is then told that
-/// the file is immutable; otherwise it would create a log.
+/// the file is immutable; otherwise it would create the `-wal` and `-shm` files.
 fn read_only(path: &Path) -> Result<SqliteConnection> {
     let shared = std::fs::metadata(file::sibling(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let url = format!("{}{}", file::url(path, "ro"), if shared { "" } else { "&immutable=1" });

@@ -1,8 +1,8 @@
 //! A PostgreSQL connection lent to a unit of work. Called by the pools.
 //!
 //! Invariant: a connection that is not returned is closed. It keeps its place in the pool until none of its statements
-//! can change anything, so the process never has more connections than its pool allows, even when commits wait on the
-//! server.
+//! can change anything any more. So the process never has more connections than its pool allows, even when commits wait
+//! on the server.
 
 use std::time::Instant;
 
@@ -60,9 +60,9 @@ impl Drop for Lease {
     }
 }
 
-/// Closes a connection on which a commit may be in progress. Waits until the server has answered, has gone, or hangs
-/// and was replaced by another host. A slow server is waited for: otherwise each commit that waits for a standby would
-/// leave a connection behind on the server.
+/// Closes a connection on which a commit may be in progress. First waits until the server has answered, has closed the
+/// connection, or hangs and was replaced by another host. A slow server gets time to answer: otherwise each commit that
+/// waits for a standby would leave a connection behind on the server.
 async fn close_when_done(
     mut connection: Pooled,
     place: Option<OwnedSemaphorePermit>,

@@ -36,7 +36,8 @@ const RETRY: Duration = Duration::from_secs(5);
 const SLOWEST: Duration = Duration::from_millis(800);
 /// Maximum size of a request or an answer, in bytes.
 const LONGEST: u64 = 1 << 20;
-/// Longest socket path that every system accepts. POSIX leaves it open; the limit is 104 bytes on BSD and 108 on Linux.
+/// Longest socket path that every system accepts. POSIX does not define it; the limit is 104 bytes on BSD and 108 on
+/// Linux.
 const LONGEST_PATH: usize = 100;
 /// How many characters of the file's name a socket's name starts with.
 const LONGEST_STEM: usize = 32;

@@ -1,7 +1,7 @@
 //! Statements that diesel cannot build for both engines: reads that lock their rows, and updates of many sessions or
 //! audit chain heads at once. Called by the session and audit records.
 //!
-//! Invariant: every statement locks its rows in order of account and id, so that two transactions cannot deadlock.
+//! Invariant: sessions are locked in order of account and id, so that two transactions cannot deadlock.
 
 use diesel::{
     QueryResult, Queryable, RunQueryDsl, Selectable,

@@ -75,7 +75,7 @@ struct Value {
 }
 
 /// Checks the database. If `make` holds the search path of the URL, first creates the first schema that it names.
-/// Returns whether there are migrations to run, or to refuse because they are newer than this program.
+/// Returns true if migrations are pending, or if the schema is newer than this program.
 ///
 /// # Errors
 /// [`Error::Conflict`] when the tables belong to another program; [`Error::Unavailable`] with [`Away::Refused`] when an

@@ -11,7 +11,7 @@ use crate::base::{
     error::{Away, Error},
 };
 
-/// The cause of a failed connection, for people and by kind.
+/// The cause of a failed connection: its kind, and a text for the operator.
 #[derive(Debug, Clone)]
 pub struct ConnectError {
     kind: Kind,

@@ -152,7 +152,7 @@ async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
     assert!(error.contains("Connection refused") && !error.contains("hunter2"), "{error}");
 }
 
-/// A parameter that is missing in this test could be ignored without notice.
+/// This lists every parameter, because `hosts::each` would silently drop one that it does not copy.
 #[test]
 fn the_hosts_of_a_url_are_tried_one_by_one_with_all_else_that_it_says() {
     let rest = "d?sslmode=require&target_session_attrs=read-write&connect_timeout=1&application_name=x&keepalives=0\
