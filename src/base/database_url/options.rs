@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn our_settings_come_last_and_fit_what_the_server_takes() {
+    fn our_settings_come_last_and_stay_in_range() {
         let settings = session(Some("-c statement_timeout=0"), Some("app"), 3 * SECOND).unwrap();
         let last = settings.iter().rev().find(|(name, _)| name == "statement_timeout").unwrap();
         assert_eq!(last.1, "3000");

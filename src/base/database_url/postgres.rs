@@ -16,9 +16,9 @@ use url::form_urlencoded;
 pub(crate) enum Trust {
     /// Any certificate is accepted. This protects against eavesdroppers, not against an impostor.
     Any,
-    /// The certificate's chain must end in this file.
+    /// The certificate's chain must end in a certificate of this file.
     Chain(PathBuf),
-    /// The chain must end in this file, and the certificate must be for the requested host.
+    /// The chain must end in a certificate of this file, and the certificate must be for the requested host.
     ChainAndHost(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! Recomputes the keys of stored e-mail addresses as the canonical form of [`EmailAddress`]. SQL cannot compute this
+//! Recomputes the keys of stored e-mail addresses in the canonical form of [`EmailAddress`]. SQL cannot compute this
 //! form, so this step runs before the migration that marks it as done, under the same lock.
 //!
 //! Invariant: if two accounts would get the same key, nothing changes.

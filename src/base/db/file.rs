@@ -43,7 +43,7 @@ pub(super) fn make(path: &Path) -> Result<()> {
     })
 }
 
-/// The URI under which SQLite opens an existing file and never creates one.
+/// The URI with which SQLite opens an existing file. SQLite does not create a missing file for it.
 pub(super) fn url(path: &Path, mode: &str) -> String {
     let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let slashes = if path.is_absolute() { "//" } else { "" };

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_ours_only_beside_the_record_of_our_steps() {
+    fn a_table_is_ours_only_if_one_of_our_migrations_is_recorded() {
         let first = &migrate::versions().unwrap()[0];
         let found = |present: &[&str], applied: &[&str]| foreign(&texts(present), &texts(applied)).unwrap();
         assert_eq!(found(&[], &[]), None);

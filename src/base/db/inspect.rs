@@ -52,13 +52,13 @@ enum Opened {
 pub enum Schema {
     /// The database has no schema yet.
     Missing,
-    /// This many migrations are pending.
+    /// Older than this program; the number of pending migrations.
     Behind(usize),
     /// Up to date; the version of the last migration.
     Current(String),
-    /// A table of this name belongs to another program.
+    /// Another program's table has a name that this program needs; the name.
     Foreign(String),
-    /// The schema is newer than this program; the first migration that this program does not have.
+    /// Newer than this program; the first version that this program does not have.
     Newer(String),
 }
 

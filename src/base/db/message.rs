@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_comes_out_of_its_line_as_it_went_in() {
+    fn a_message_survives_formatting_and_parsing() {
         let at = Instant::from_micros(1_795_460_400_123_456);
         assert_eq!(said(&stamped(Some(at), "a b")), Heard::Said { at: Some(at), text: "a b".into() });
         assert_eq!(said(&stamped(None, "{\"a\": 1}")), Heard::Said { at: None, text: "{\"a\": 1}".into() });

@@ -40,7 +40,8 @@ const SYSTEM: &str = "SELECT system_identifier::text AS value FROM pg_control_sy
 pub struct Place {
     /// SQLite: the file's inode and creation time. PostgreSQL: the server's system identifier and the table's OID.
     pub identity: Option<String>,
-    /// PostgreSQL: the timeline. SQLite: the last mark, only in a place that the database stores.
+    /// PostgreSQL: the timeline. SQLite: the last mark of the database. Only the stored place has this mark;
+    /// [`read`](Self::read) leaves it out.
     pub timeline: Option<String>,
     /// SQLite: the marks in the file beside the database. If the database's own mark is not among them, the database is
     /// an older copy.
@@ -54,7 +55,8 @@ struct Value {
 }
 
 impl Place {
-    /// Determines the current place. Call this outside a transaction, since a refused query would abort it.
+    /// Determines the current place. Call this outside a transaction, because a refused query would abort the
+    /// transaction.
     pub async fn read(conn: &mut Conn<'_>, database: &DatabaseUrl) -> Result<Self> {
         if let DatabaseUrl::Sqlite(path) = database {
             let marks = Marks::of(database).map(|marks| marks.read()).unwrap_or_default();
@@ -96,8 +98,8 @@ async fn text(conn: &mut Conn<'_>, query: &str) -> Result<Option<String>> {
 }
 
 /// Reads the database's time and the instance's row within a transaction: the history's id, the version floor, the
-/// timeline on which the history began, and the current timeline. Skips the current timeline if the history has none,
-/// because the role could not read it then.
+/// timeline on which the history began, and the current timeline. Leaves out the current timeline if the role could not
+/// read it when the history began.
 #[derive(Debug, Clone, Copy)]
 pub struct Present;
 

@@ -245,8 +245,8 @@ impl Pools {
     }
 }
 
-/// How many of `size` connections may write at the same time: all but a quarter and all but at least one, but never
-/// fewer than one.
+/// How many of `size` connections may write at the same time. A quarter of the pool, but at least one connection, is
+/// reserved for reads. If the pool has only one connection, it serves reads and writes.
 fn most_writers(size: usize) -> usize {
     size.saturating_sub((size / 4).max(1)).max(1)
 }

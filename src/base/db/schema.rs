@@ -1,4 +1,6 @@
-//! The tables of both engines. Maintained by hand; a test compares them with the result of the migrations.
+//! The tables of both engines. Used by all queries.
+//!
+//! Invariant: the tables are maintained by hand, and a test compares them with the result of the migrations.
 
 diesel::table! {
     use diesel::sql_types::*;

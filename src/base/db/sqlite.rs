@@ -166,16 +166,17 @@ impl Lanes {
 
     pub(super) async fn migrate(&self) -> Result<()> {
         let path = self.writer.path.clone();
-        // Look at the file before opening it for writing: that would switch another program's file to WAL mode. The
-        // look may fail while another process creates the file; ignore that, since the writer reports real problems.
-        let look = move || match inspect::foreign_table(&path) {
+        // Check the file before opening it for writing, which would switch another program's file to WAL mode. The
+        // check may fail while another process creates the file. Such a failure is ignored, because the writer reports
+        // a lasting problem.
+        let check = move || match inspect::foreign_table(&path) {
             Ok(Some(table)) => {
                 let place = format!("the database file {}", path.display());
                 Err(foreign::refusal(&table, &place, "name another file"))
             }
             Ok(None) | Err(_) => Ok(()),
         };
-        tokio::task::spawn_blocking(look).await.map_err(Error::bug)??;
+        tokio::task::spawn_blocking(check).await.map_err(Error::bug)??;
         let file = Arc::clone(&self.file);
         self.writer
             .hop(move |conn| {

@@ -177,8 +177,8 @@ impl SqliteSockets {
                     outage.over();
                     tell(Heard::Sure);
                     let error = tokio::select! {
-                        error = self.hear(&listener, &tell) => Some(error),
-                        () = self.moved() => None,
+                        error = self.serve_connections(&listener, &tell) => Some(error),
+                        () = self.socket_moved() => None,
                     };
                     tell(Heard::Unsure);
                     let Some(error) = error else { continue };
@@ -207,7 +207,7 @@ impl SqliteSockets {
     }
 
     /// Waits until the socket is no longer where other processes look for it.
-    async fn moved(&self) {
+    async fn socket_moved(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
             let socket = self.own().socket.clone().unwrap_or_default();
@@ -220,7 +220,7 @@ impl SqliteSockets {
     }
 
     /// Serves incoming connections until the socket fails, one at a time, since each is short.
-    async fn hear(&self, listener: &UnixListener, tell: &Tell) -> io::Error {
+    async fn serve_connections(&self, listener: &UnixListener, tell: &Tell) -> io::Error {
         loop {
             let mut stream = match listener.accept().await {
                 Ok((stream, _)) => stream,

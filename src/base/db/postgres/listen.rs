@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_not_be_passed_on_waits_again() {
+    fn mentions_that_were_not_sent_wait_again() {
         let mentions = Mentions::default();
         mentions.add(vec!["b".into(), "a".into()]);
         let taken = mentions.take().unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn one_notification_holds_no_more_than_it_may() {
+    fn a_notification_stays_within_its_length_limit() {
         let mentions = Mentions::default();
         mentions.add((0..1000).map(|n| format!("{n:0>20}")).collect());
         let mut sent = 0;

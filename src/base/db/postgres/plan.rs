@@ -137,8 +137,8 @@ impl ConnectPlan {
     }
 
     /// Refuses a pooler that runs each transaction of a session on another server process: settings and prepared
-    /// statements would reach other sessions, and a standby could not be excluded. Checks each host once, before any
-    /// setting is applied: each of two connections must stay on its own process.
+    /// statements would reach other sessions, and a transaction could run on a standby. Checks each host once, before
+    /// any setting is applied: each of two connections must stay on its own process.
     async fn look_for_pooler(&self, n: usize, host: &Config, client: &Client) -> Result<(), ConnectError> {
         if self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(&n) {
             return Ok(());

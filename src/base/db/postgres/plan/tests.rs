@@ -14,7 +14,7 @@ fn plan(url: &str) -> Result<ConnectPlan, String> {
 }
 
 #[test]
-fn sslmode_and_sslrootcert_are_understood_wherever_they_stand() {
+fn sslmode_and_sslrootcert_work_at_any_position() {
     let full = || Trust::ChainAndHost("/a b/ca+1.pem".into());
     for (query, mode, trust) in [
         ("", SslMode::Prefer, Trust::Any),
@@ -36,7 +36,7 @@ fn sslmode_and_sslrootcert_are_understood_wherever_they_stand() {
 }
 
 #[test]
-fn what_stands_beside_them_reaches_the_configuration() {
+fn the_other_parameters_of_a_url_are_applied() {
     let plan = plan(
         "postgresql://u:p%40?w@h1:6001,h2,[::1]:6003/d?sslmode=require&target_session_attrs=read-write\
          &connect_timeout=1&options=-c%20search_path%3Dapp",
@@ -55,7 +55,7 @@ fn what_stands_beside_them_reaches_the_configuration() {
 }
 
 #[test]
-fn a_schema_is_named_in_the_query_or_in_options_and_a_primary_in_any_words() {
+fn the_search_path_comes_from_the_query_or_from_options() {
     for (query, path) in [
         ("search_path=app", Some("app")),
         ("search_path=%22My%20app%22,public", Some("\"My app\",public")),
@@ -98,7 +98,7 @@ fn an_address_without_a_host_name_can_be_encrypted_too() {
 }
 
 #[test]
-fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
+fn an_invalid_url_is_refused_on_one_line_without_its_password() {
     for (url, expected) in [
         ("mysql://u:hunter2@h/d", "not a PostgreSQL URL"),
         ("postgres://", "no host"),
@@ -137,7 +137,7 @@ fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_and_says_nothing_is_given_up() {
+async fn a_server_that_accepts_but_never_answers_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://u@127.0.0.1:{}/d", silent.local_addr().unwrap().port());
     let plan = ConnectPlan::parse(&url, SECOND, Duration::from_millis(50)).unwrap();
@@ -146,7 +146,7 @@ async fn a_server_that_accepts_and_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
+async fn a_failed_connection_reports_its_cause_without_the_password() {
     let plan = plan("postgres://u:hunter2@127.0.0.1:1/d").unwrap();
     let error = plan.connect().await.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("Connection refused") && !error.contains("hunter2"), "{error}");
@@ -154,7 +154,7 @@ async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
 
 /// This lists every parameter, because `hosts::each` would silently drop one that it does not copy.
 #[test]
-fn the_hosts_of_a_url_are_tried_one_by_one_with_all_else_that_it_says() {
+fn each_host_keeps_all_other_parameters_of_its_url() {
     let rest = "d?sslmode=require&target_session_attrs=read-write&connect_timeout=1&application_name=x&keepalives=0\
          &keepalives_idle=7&keepalives_interval=8&keepalives_retries=9&tcp_user_timeout=4&channel_binding=require";
     let alone = |host: &str| plan(&format!("postgres://u:p@{host}/{rest}")).unwrap().within(SECOND / 2).config;
