@@ -1,10 +1,13 @@
-//! The hosts of a URL, one by one: tokio-postgres tries them in turn itself, but one that takes the connection and then
-//! says nothing would keep it from all that follow. Called by the connect plan.
+//! Splits a URL with several hosts into one configuration per host. tokio-postgres can try the hosts in turn, but a
+//! host that accepts the connection and then hangs would block all hosts after it. Called by the connect plan, and by
+//! the URL's Display.
+//!
+//! Invariant: each configuration keeps every other setting of the URL.
 
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-/// A configuration for each host of this one, in the order in which they are to be tried.
+/// One configuration per host, in the order in which the hosts are tried.
 pub(crate) fn each(config: &Config) -> Vec<Config> {
     let (names, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     (0..names.len().max(addresses.len()))
@@ -27,7 +30,7 @@ pub(crate) fn each(config: &Config) -> Vec<Config> {
         .collect()
 }
 
-/// What to call a host in a message.
+/// The host's name for messages.
 pub(crate) fn name(host: &Config) -> String {
     let name = match (host.get_hosts().first(), host.get_hostaddrs().first()) {
         (Some(Host::Tcp(name)), _) => name.clone(),
@@ -38,7 +41,7 @@ pub(crate) fn name(host: &Config) -> String {
     host.get_ports().first().map_or(name.clone(), |port| format!("{name}:{port}"))
 }
 
-/// Everything else that a URL may say.
+/// A copy of the configuration without its hosts and ports.
 fn without_hosts(config: &Config) -> Config {
     let mut bare = Config::new();
     if let Some(user) = config.get_user() {

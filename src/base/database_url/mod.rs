@@ -1,4 +1,4 @@
-//! The address of the database: a file of SQLite, or a PostgreSQL URL. Read by the settings, used by `db` to connect.
+//! The database URL: an SQLite file or a PostgreSQL server. Parsed by the settings, used by `db` to connect.
 //!
 //! Invariant: the password in a PostgreSQL URL leaves its type only through [`PostgresUrl::expose`].
 
@@ -13,16 +13,15 @@ use std::time::Duration;
 
 use crate::base::text::{file_path, quoted};
 
-/// Where the data lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// A file, made if it is not there.
+    /// A file, created if it is missing.
     Sqlite(PathBuf),
-    /// A PostgreSQL server, or several of which one is chosen when connecting.
+    /// A PostgreSQL server, or several hosts of which one is chosen on each connection.
     Postgres(PostgresUrl),
 }
 
-/// A PostgreSQL URL that has been parsed once with success. Debug shows nothing of it.
+/// A valid PostgreSQL URL. Its Debug output is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
     whole: String,
@@ -30,17 +29,17 @@ pub struct PostgresUrl {
 }
 
 impl PostgresUrl {
-    /// Checks the whole URL, the file of its `sslrootcert` included.
+    /// Validates the whole URL, including the file of its `sslrootcert`.
     pub(crate) fn parse(value: &str) -> Result<Self, String> {
         let postgres::Parsed { config, trust, search_path } = postgres::parse(value)?;
-        // Any timeout will do: `db` parses the URL again, with its own.
+        // Any timeout will do: `db` parses the URL again with its own timeout.
         let session = options::session(config.get_options(), search_path.as_deref(), Duration::from_secs(1))?;
         tls::connector(trust)?;
         let without_password = without_password(&config, options::search_path(&session));
         Ok(Self { whole: value.to_owned(), without_password })
     }
 
-    /// The URL with its password. For connecting; never for a log or a message.
+    /// The URL with its password. Use it only to connect, never in a log or a message.
     pub fn expose(&self) -> &str {
         &self.whole
     }
@@ -60,12 +59,12 @@ impl DatabaseUrl {
         if value.starts_with("postgres://") || value.starts_with("postgresql://") {
             return PostgresUrl::parse(value).map(Self::Postgres);
         }
-        // Not quoted: it may hold a password.
+        // Do not quote the value: it may contain a password.
         Err("is not a database URL: write sqlite://PATH or postgres://USER@HOST/DATABASE".to_owned())
     }
 }
 
-/// Where it is, for people: the whole path of a file, or a URL without its password.
+/// For messages: the absolute path of a file, or a URL without its password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,12 +74,12 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
-/// SQLite itself would take `:memory:` and `file:` for something else than a path.
+/// SQLite itself gives `:memory:` and `file:` a special meaning.
 fn sqlite(path: &str) -> Result<DatabaseUrl, String> {
     let is_special = path.starts_with([':', '?']) || path.starts_with("file:") || path.contains(['?', '#']);
     if path.is_empty() || is_special {
         return Err(format!(
-            "{} is not a SQLite file: write a path and nothing else, such as sqlite://data/sessile.sqlite3",
+            "{} is not an SQLite file: write only a path, such as sqlite://data/sessile.sqlite3",
             quoted(&format!("sqlite://{path}"))
         ));
     }

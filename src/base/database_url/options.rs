@@ -1,20 +1,23 @@
-//! What every session starts with: the settings of the URL (`options`, `search_path`), then ours, which win. They are set
-//! once the connection stands, since PgBouncer refuses `options` in the startup packet.
+//! The settings that every session starts with: those of the URL (`options`, `search_path`), then ours. They are
+//! applied after connecting, because PgBouncer rejects `options` in the startup packet. Called by the settings and the
+//! connect plan.
+//!
+//! Invariant: our settings come last, so they override those of the URL.
 
 use std::time::Duration;
 
-/// A transaction in which nothing happens is ended after two deadlines of a statement, but not before this.
+/// The server ends an idle transaction after twice the statement timeout, but not before this time.
 const SHORTEST_IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
-/// What the promises rest on. A default of the role, of the database or of the URL must not change it.
+/// Settings on which Sessile's guarantees depend. Defaults of the role, the database or the URL must not change them.
 const FIXED: [(&str, &str); 10] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
-    // A commit that was acknowledged is on disk, and on the synchronous standby if there is one.
+    // An acknowledged commit is on disk, and on the synchronous standby if there is one.
     ("synchronous_commit", "on"),
-    // A cancelled wait for the synchronous standby is reported by nothing but a warning.
+    // Only a warning reports that the wait for the synchronous standby was cancelled.
     ("client_min_messages", "warning"),
-    // How constants in statements are read, and how values are written as text.
+    // The syntax of constants in statements, and the text format of values.
     ("client_encoding", "UTF8"),
     ("standard_conforming_strings", "on"),
     ("bytea_output", "hex"),
@@ -23,18 +26,18 @@ const FIXED: [(&str, &str); 10] = [
     ("TimeZone", "UTC"),
 ];
 
-/// An expression that keeps foreign keys and their cascades enforced. Only a superuser may set this parameter, so it is set
-/// only where it has to be; a role that may not set it is refused.
+/// An expression that keeps foreign keys and their cascades enforced. Only a superuser may set this parameter, so it is
+/// set only if necessary. A role without that right is refused.
 pub(crate) const ENFORCE_FOREIGN_KEYS: &str = "CASE WHEN current_setting('session_replication_role') = 'replica' \
      THEN set_config('session_replication_role', 'origin', false) END";
 
 /// Names and values, in the order in which they are set.
 pub(crate) type Settings = Vec<(String, String)>;
 
-/// The URL's settings and ours.
+/// The URL's settings, followed by ours.
 ///
 /// # Errors
-/// When `options` holds something else than settings, in one line.
+/// One line, when `options` holds anything but settings.
 pub(crate) fn session(
     options: Option<&str>,
     search_path: Option<&str>,
@@ -52,16 +55,17 @@ pub(crate) fn session(
     Ok(settings)
 }
 
-/// The search path that the URL asks for; the later one wins.
+/// The search path of the URL. The last one counts.
 pub(crate) fn search_path(settings: &Settings) -> Option<&str> {
     settings.iter().rev().find(|(name, _)| name == "search_path").map(|(_, path)| path.as_str())
 }
 
-/// `-c name=value`, `-cname=value` and `--name=value`, with blanks between; a backslash takes the meaning from what
-/// follows it (PostgreSQL 15, section 55.2.1 and `pg_split_opts`).
+/// Parses `-c name=value`, `-cname=value` and `--name=value`, separated by blanks. A backslash escapes the next
+/// character (PostgreSQL 15, section 55.2.1 and `pg_split_opts`).
 fn parse(options: &str) -> Result<Settings, String> {
     let wrong = || {
-        "has options that are not settings: write options=-c%20NAME%3DVALUE, with each further one after %20".to_owned()
+        "has options that are not settings: write options=-c%20NAME%3DVALUE, with %20 before each further setting"
+            .to_owned()
     };
     let mut settings = Vec::new();
     let mut words = words(options).into_iter();
@@ -98,7 +102,7 @@ fn words(options: &str) -> Vec<String> {
     words
 }
 
-/// As PostgreSQL takes it; 0 would mean never.
+/// A timeout in PostgreSQL's format. At least 1, because 0 would disable the timeout.
 fn milliseconds(time: Duration) -> String {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1).to_string()
 }
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn our_settings_come_last_and_fit_what_the_server_takes() {
+    fn our_settings_come_last_and_stay_in_range() {
         let settings = session(Some("-c statement_timeout=0"), Some("app"), 3 * SECOND).unwrap();
         let last = settings.iter().rev().find(|(name, _)| name == "statement_timeout").unwrap();
         assert_eq!(last.1, "3000");

@@ -1,5 +1,8 @@
-//! A PostgreSQL URL, with the parts that tokio-postgres does not know taken out of it. Called by the connect plan. What
-//! it does not understand it refuses, rather than to connect in a way that was not meant.
+//! Parses a PostgreSQL URL, including the parameters that tokio-postgres does not support. Called by the settings and
+//! the connect plan.
+//!
+//! Invariant: a parameter that is not understood is refused, so that Sessile never connects in a way that was not
+//! intended.
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -8,25 +11,25 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use url::form_urlencoded;
 
-/// How far the server's certificate is trusted.
+/// How the server's certificate is verified.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Any certificate: encrypted against who listens, not against who answers in the server's place.
+    /// Any certificate is accepted. This protects against eavesdroppers, not against an impostor.
     Any,
-    /// A chain that ends in this file.
+    /// The certificate's chain must end in a certificate of this file.
     Chain(PathBuf),
-    /// That, and a certificate for the host that was asked for.
+    /// The chain must end in a certificate of this file, and the certificate must be for the requested host.
     ChainAndHost(PathBuf),
 }
 
 pub(crate) struct Parsed {
     pub config: Config,
     pub trust: Trust,
-    /// The schemas in which tables are looked for, as PostgreSQL writes them.
+    /// The search path, in PostgreSQL's syntax.
     pub search_path: Option<String>,
 }
 
-/// What tokio-postgres takes besides what is taken out of the query first.
+/// The query parameters that tokio-postgres parses.
 const OPTIONS: &[&str] = &[
     "application_name",
     "channel_binding",
@@ -53,11 +56,11 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, String> {
         .find_map(|scheme| url.strip_prefix(scheme))
         .ok_or("is not a PostgreSQL URL: write postgres://USER@HOST/DATABASE")?;
     if rest.contains(char::is_control) {
-        return Err("holds a control character: write it in percent encoding".to_owned());
+        return Err("contains a control character: percent-encode it".to_owned());
     }
-    // Else a part of the password would be taken for a host or an option, and be told.
+    // Otherwise a part of the password could be taken for a host or an option, and appear in a message.
     if rest.matches('@').count() > 1 {
-        return Err("holds more than one @: write %40 for one in a password".to_owned());
+        return Err("contains more than one @: write %40 for an @ in a password".to_owned());
     }
     let query_at = rest.find('@').unwrap_or(0);
     let query_at = rest.get(query_at..).and_then(|s| s.find('?')).map(|at| query_at + at);
@@ -67,7 +70,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, String> {
     let separator = if query.is_empty() { "" } else { "?" };
     let mut config: Config = format!("postgres://{base}{separator}{query}").parse().map_err(|error| refusal(&error))?;
     if config.get_hosts().is_empty() {
-        // The certificate is checked for the address, then.
+        // The certificate is then verified for the address.
         for address in config.get_hostaddrs().to_vec() {
             config.host(address.to_string());
         }
@@ -81,16 +84,16 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, String> {
     Ok(Parsed { config, trust, search_path })
 }
 
-/// What is taken out of a query.
+/// The query, split into our parameters and the others.
 struct Taken {
-    /// The rest; each is one of [`OPTIONS`].
+    /// The other parameters; each is one of [`OPTIONS`].
     others: String,
     sslmode: String,
     sslrootcert: Option<PathBuf>,
     search_path: Option<String>,
 }
 
-/// Takes out of a query what tokio-postgres does not know.
+/// Takes the parameters that tokio-postgres does not support out of a query.
 fn take_own(query: &str) -> Result<Taken, String> {
     let mut others = Vec::new();
     let mut taken = Taken { others: String::new(), sslmode: "prefer".to_owned(), sslrootcert: None, search_path: None };
@@ -101,14 +104,14 @@ fn take_own(query: &str) -> Result<Taken, String> {
             "sslrootcert" => taken.sslrootcert = Some(PathBuf::from(value)),
             "search_path" if !value.is_empty() => taken.search_path = Some(value),
             "load_balance_hosts" => {
-                return Err("has load_balance_hosts, but only the primary can be used: leave it out".to_owned());
+                return Err("has load_balance_hosts, but only the primary can be used: remove it".to_owned());
             }
             "target_session_attrs" => others.extend(session_attrs(&value)?),
             key if OPTIONS.contains(&key) && option.contains('=') => others.push(option),
-            // Not told which, for it may be a part of a password that holds an &.
+            // Do not name the option: it may be part of a password that contains an &.
             _ => {
                 return Err(format!(
-                    "has an option that is not known: write only sslmode, sslrootcert, search_path, {}",
+                    "has an unknown option: write only sslmode, sslrootcert, search_path, {}",
                     OPTIONS.join(", ")
                 ));
             }
@@ -118,7 +121,7 @@ fn take_own(query: &str) -> Result<Taken, String> {
     Ok(taken)
 }
 
-/// Whatever it says, only a primary is used, so that `any` and `primary` need nothing more.
+/// Only a primary is ever used, so `any` and `primary` need no parameter.
 fn session_attrs(value: &str) -> Result<Option<&'static str>, String> {
     match value {
         "any" | "primary" => Ok(None),
@@ -130,7 +133,7 @@ fn session_attrs(value: &str) -> Result<Option<&'static str>, String> {
     }
 }
 
-/// Name and value of an option in percent encoding. A plus sign means itself here, unlike in a form.
+/// Decodes the name and the value of a parameter. Unlike in a form, a plus sign stands for itself.
 fn decoded(option: &str) -> (String, String) {
     form_urlencoded::parse(option.replace('+', "%2B").as_bytes())
         .next()
@@ -138,8 +141,8 @@ fn decoded(option: &str) -> (String, String) {
         .unwrap_or_default()
 }
 
-/// What `sslmode` means (PostgreSQL 15, section 34.19.1). As there, `require` with a root certificate verifies the
-/// chain. `allow` tries TLS first, not last.
+/// The meaning of `sslmode` (PostgreSQL 15, section 34.19.1). As in libpq, `require` with a root certificate verifies
+/// the chain. Unlike in libpq, `allow` tries TLS first.
 fn trust(sslmode: &str, sslrootcert: Option<PathBuf>) -> Result<(SslMode, Trust), String> {
     if sslrootcert.as_ref().is_some_and(|file| *file == *"system") {
         return Err("has sslrootcert=system, which is not supported: write the path of a PEM file".to_owned());
@@ -160,7 +163,7 @@ fn trust(sslmode: &str, sslrootcert: Option<PathBuf>) -> Result<(SslMode, Trust)
     }
 }
 
-/// An error with everything that caused it, which its Display alone leaves out.
+/// The error's text followed by all its causes, which its Display omits.
 pub(crate) fn causes(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -169,11 +172,11 @@ pub(crate) fn causes(error: &tokio_postgres::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    // What a server says needs no introduction.
+    // Drop the prefix of server errors, which adds nothing.
     text.trim_start_matches("db error: ").replace('\n', " ")
 }
 
-/// What tokio-postgres has against a URL. It names options, which are known by now, and no values.
+/// The message for a URL that tokio-postgres rejects. It names only options that are in [`OPTIONS`], and no values.
 fn refusal(error: &tokio_postgres::Error) -> String {
-    format!("is refused: {}; write postgres://USER@HOST/DATABASE", causes(error))
+    format!("is invalid: {}; write postgres://USER@HOST/DATABASE", causes(error))
 }

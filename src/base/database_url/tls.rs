@@ -1,5 +1,8 @@
-//! TLS to PostgreSQL: the certificates that are trusted, and what is checked against them. Called by the connect plan,
-//! once. A server certificate needs a subject alternative name, and to be signed by an authority rather than be one.
+//! TLS to PostgreSQL: the trusted certificates, and how the server's certificate is verified. Called by the settings
+//! and the connect plan. A server certificate needs a subject alternative name. It must be signed by an authority, and
+//! must not be an authority itself.
+//!
+//! Invariant: the signature of the handshake is always verified.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::postgres::Trust;
 
-/// What speaks TLS with the trust that was asked for. Fails with one line if the certificates cannot be had.
+/// Creates the TLS connector for `trust`. On failure returns one line about the certificates.
 pub(crate) fn connector(trust: Trust) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
@@ -36,7 +39,7 @@ pub(crate) fn connector(trust: Trust) -> Result<MakeRustlsConnect, String> {
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    // What PostgreSQL 17 wants for sslnegotiation=direct; older ones do not look.
+    // PostgreSQL 17 requires this for sslnegotiation=direct; older servers ignore it.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
@@ -49,13 +52,13 @@ fn roots(file: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
-        return Err(wrong("holds no certificate"));
+        return Err(wrong("contains no certificate"));
     }
     Ok(roots)
 }
 
-/// Checks the chain if there are roots, and never the host name. The handshake's signature is always checked: without
-/// that, channel binding would prove nothing.
+/// Verifies the chain if there are roots, and never the host name. Always verifies the signature of the handshake:
+/// without it, channel binding would prove nothing.
 #[derive(Debug)]
 struct Lenient {
     roots: Option<RootCertStore>,
@@ -103,7 +106,7 @@ impl ServerCertVerifier for Lenient {
         if self.roots.is_some() {
             return verify_tls13_signature(message, certificate, signed, &self.algorithms);
         }
-        // webpki knows X.509 version 3 only, and PostgreSQL's own manual makes certificates of version 1.
+        // webpki supports only X.509 version 3, but the manual of PostgreSQL creates certificates of version 1.
         let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
         verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
     }
@@ -113,8 +116,8 @@ impl ServerCertVerifier for Lenient {
     }
 }
 
-/// The key of a certificate of any version (RFC 5280, section 4.1): after serial number, algorithm, issuer, validity
-/// and subject, and in later versions after the version itself.
+/// The public key in a certificate of any version (RFC 5280, section 4.1). It follows the serial number, algorithm,
+/// issuer, validity and subject; in later versions the version number comes first.
 fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'a>> {
     const VERSION: u8 = 0xa0;
     let certificate = Element::first(certificate)?;
@@ -125,7 +128,7 @@ fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<SubjectPublicKe
     Some(field.whole.into())
 }
 
-/// An element of DER (X.690, section 8.1) and what follows it.
+/// A DER element (X.690, section 8.1) and the input after it.
 struct Element<'a> {
     tag: u8,
     content: &'a [u8],

@@ -1,4 +1,7 @@
-//! Which links an anchor found, written in one statement, which diesel cannot write for both engines.
+//! Writes the rows of an anchor in one statement, which diesel cannot build for both engines. Called by the audit
+//! records.
+//!
+//! Invariant: an existing row is never changed.
 
 use diesel::{
     QueryResult, RunQueryDsl,
@@ -10,7 +13,7 @@ use diesel::{
 
 use super::express::{POSTGRES_NOW, SQLITE_NOW};
 
-/// The links of an account, and what they come to.
+/// How many links an account's audit chain has, and the digest over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnchorRow {
     pub account_id: String,
@@ -18,12 +21,12 @@ pub struct AnchorRow {
     pub digest: Vec<u8>,
 }
 
-/// Rows of an anchor. Those that stand already stay: nothing has happened to their accounts since.
+/// Inserts the rows of an anchor. An existing row stays, because its account has had no new events since.
 #[derive(Debug, Clone, Copy)]
 pub struct AnchorRows<'a> {
     /// The anchor's number.
     pub anchor: i64,
-    /// At least one, each account once.
+    /// At least one row, each account once.
     pub rows: &'a [AnchorRow],
 }
 

@@ -1,4 +1,6 @@
-//! A connection as a unit of work has it, and what a transaction does last of all.
+//! The connection of a unit of work, and the epilogue of a transaction. Used by every module that stores data.
+//!
+//! Invariant: the epilogue runs last in its transaction, and at most once.
 
 use std::any::Any;
 use std::time::Duration;
@@ -12,18 +14,18 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// One connection, lent to a unit of work. Queries run on it through `run!` and `find!`.
+/// A connection lent to a unit of work. `run!` and `find!` run queries on it.
 pub struct Conn<'a> {
     pub(crate) engine: EngineConn<'a>,
     pub(super) outbox: &'a mut Outbox,
     transaction: Option<Transaction<'a>>,
 }
 
-/// Which engine it leads to. Matched by `run!` and `find!` alone.
+/// The engine's own connection. Outside this folder, only `run!` and `find!` match on it.
 pub enum EngineConn<'a> {
-    /// PostgreSQL, and the deadline of each statement.
+    /// PostgreSQL, with the deadline of each statement.
     Postgres(&'a mut AsyncPgConnection, Duration),
-    /// SQLite, on a thread that may block.
+    /// SQLite, on a blocking thread.
     Sqlite(&'a mut diesel::SqliteConnection),
 }
 
@@ -32,13 +34,13 @@ struct Transaction<'a> {
     epilogue: Option<Box<dyn Epilogue>>,
 }
 
-/// What a transaction does just before it commits, in one piece, however often it came up on the way. What is locked
-/// there is locked last of all, whatever else the transaction locks and in whatever order.
+/// Work that a transaction runs once, just before it commits, however often it was requested. The epilogue takes its
+/// locks after all other locks of the transaction, so its lock order does not depend on the rest.
 pub trait Epilogue: Any + Send {
-    /// Does it.
+    /// Runs the epilogue.
     ///
     /// # Errors
-    /// Whatever it returns rolls the transaction back.
+    /// An error rolls the transaction back.
     fn run<'c>(self: Box<Self>, conn: &'c mut Conn<'_>) -> LocalBoxFuture<'c, Result<()>>;
 }
 
@@ -55,28 +57,26 @@ impl<'a> Conn<'a> {
         Self { engine, outbox, transaction: Some(Transaction { audit_keys, epilogue: None }) }
     }
 
-    /// What this transaction will do last, to be added to.
+    /// The transaction's epilogue, to which the caller adds its work.
     ///
     /// # Errors
-    /// A bug: there is no transaction, or it has another one.
+    /// A bug: there is no transaction, or its epilogue has another type.
     pub fn epilogue<Kind: Epilogue + Default>(&mut self) -> Result<&mut Kind> {
         let transaction = self.transaction.as_mut().ok_or_else(|| Error::bug("not in a transaction"))?;
         let epilogue: &mut dyn Any = &mut **transaction.epilogue.get_or_insert_with(|| Box::<Kind>::default());
-        epilogue.downcast_mut().ok_or_else(|| Error::bug("the transaction has another epilogue"))
+        epilogue.downcast_mut().ok_or_else(|| Error::bug("the transaction has an epilogue of another type"))
     }
 
-    /// The keys of the audit trail.
+    /// The keys that seal audit events.
     ///
     /// # Errors
     /// A bug: the database was opened without keys, or there is no transaction.
     pub fn audit_keys(&self) -> Result<&'a AuditKeys> {
         let keys = self.transaction.as_ref().and_then(|transaction| transaction.audit_keys);
-        keys.ok_or_else(|| {
-            Error::bug("an event is recorded, but the database was opened without the keys of the audit trail")
-        })
+        keys.ok_or_else(|| Error::bug("cannot record an event: the database was opened without the audit keys"))
     }
 
-    /// Does what is to be done last.
+    /// Runs the epilogue, if there is one.
     pub(super) async fn finish(&mut self) -> Result<()> {
         match self.transaction.as_mut().and_then(|transaction| transaction.epilogue.take()) {
             Some(epilogue) => epilogue.run(self).await,
@@ -88,10 +88,10 @@ impl<'a> Conn<'a> {
 /// Waits for a statement no longer than its deadline.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when the deadline passes; whether the statement took effect is then unknown.
+/// [`Error::Unavailable`] when the deadline passes. It is then unknown whether the statement took effect.
 pub async fn within<T>(deadline: Duration, statement: impl Future<Output = diesel::QueryResult<T>>) -> Result<T> {
     match tokio::time::timeout(deadline, statement).await {
         Ok(result) => result.map_err(Error::from),
-        Err(_) => Err(Error::unavailable(Away::Deadline, "a statement passed its deadline")),
+        Err(_) => Err(Error::unavailable(Away::Deadline, "a statement exceeded its deadline")),
     }
 }

@@ -1,4 +1,6 @@
-//! The handle of the database: opening it, and the kinds of units of work. Called by every module that stores something.
+//! The database handle: opening it, and running units of work. Called by every module that stores data.
+//!
+//! Invariant: only reads are retried. The work of a statement or a transaction runs at most once.
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use crate::base::{
     settings::Settings,
 };
 
-/// The database. Cheap to clone; all clones share the pools, and the counts of what is done.
+/// The database. Clones are cheap and share the pools and the metrics.
 #[derive(Clone)]
 pub struct Db {
     engine: Arc<Engine>,
@@ -34,11 +36,11 @@ enum Engine {
 }
 
 impl Db {
-    /// Prepares the pools; connects to nothing yet. The folder of an SQLite file is made, for its owner only. Without keys no
-    /// transaction can record an audit event.
+    /// Creates the pools without connecting. Creates an SQLite file and its folder if they are missing, accessible only
+    /// to their owner. Without keys, no transaction can record an audit event.
     ///
     /// # Errors
-    /// When the address of the database makes no sense or the folder cannot be made.
+    /// When the database URL is invalid or the file cannot be created.
     pub fn open(settings: &Settings, keys: Option<&AuditKeys>) -> Result<Self> {
         if let DatabaseUrl::Sqlite(path) = &settings.database {
             file::make(path)?;
@@ -46,10 +48,10 @@ impl Db {
         Self::open_existing(settings, keys)
     }
 
-    /// The same, but a file that is missing is not made.
+    /// Like [`open`](Self::open), but fails if the SQLite file does not exist.
     ///
     /// # Errors
-    /// When the address of the database makes no sense or there is no such file.
+    /// When the database URL is invalid or the file does not exist.
     pub fn open_existing(settings: &Settings, keys: Option<&AuditKeys>) -> Result<Self> {
         let metrics = Metrics::default();
         let engine = match &settings.database {
@@ -63,12 +65,11 @@ impl Db {
         Ok(Self { engine: Arc::new(engine), metrics })
     }
 
-    /// The counts of this node.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// The connections as they are now.
+    /// How many connections are allowed, open and in use.
     pub fn pool(&self) -> Pool {
         match &*self.engine {
             Engine::Postgres(pools) => pools.figures(),
@@ -76,10 +77,7 @@ impl Db {
         }
     }
 
-    /// Runs reads. Tried once more after a lost connection, never after a deadline.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away, or what `work` returned.
+    /// Runs reads. On PostgreSQL, retries once after a lost connection, never after a deadline.
     pub async fn read<T, Work>(&self, work: Work) -> Result<T>
     where
         T: Send + 'static,
@@ -100,10 +98,10 @@ impl Db {
         self.metrics.database_work("read", reading).await
     }
 
-    /// Runs one statement that writes, without a transaction around it. Never tried twice.
+    /// Runs a single writing statement without a transaction. Never retried.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As for [`write`](Self::write).
     pub async fn statement<T, Work>(&self, work: Work) -> Result<T>
     where
         T: Send + 'static,
@@ -118,11 +116,11 @@ impl Db {
         self.metrics.database_work("statement", writing).await
     }
 
-    /// Runs one transaction; an error from `work` rolls it back. Once this returns `Ok` it lasts.
+    /// Runs one transaction. An error from `work` rolls it back. The transaction is durable once this returns `Ok`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database is away. If that was a deadline, or a connection lost in the middle,
-    /// whether it was committed is unknown. Else what `work` returned.
+    /// After an [`Error::Unavailable`] for a deadline or a lost connection, it is unknown whether the transaction
+    /// committed.
     pub async fn write<T, Work>(&self, work: Work) -> Result<T>
     where
         T: Send + 'static,
@@ -137,8 +135,9 @@ impl Db {
         self.metrics.database_work("transaction", writing).await
     }
 
-    /// Tells of what is announced and mentioned by this process and all others on the database, until this is dropped.
-    /// After each gap it says [`Heard::Sure`] again: then ask the database what was missed. One listener a process.
+    /// Passes the announcements and mentions of all processes on this database, including this one, to `tell` until the
+    /// future is dropped. Sends [`Heard::Sure`] when listening starts and again after each gap; the caller then has to
+    /// query for missed changes. At most one listener per process.
     pub async fn listen(&self, tell: impl Fn(Heard) + Send + Sync + 'static) {
         let tell: Tell = Arc::new(tell);
         let _when_dropped = UnsureOnDrop(Arc::clone(&tell));
@@ -148,11 +147,8 @@ impl Db {
         }
     }
 
-    /// Empties the write-ahead log of an SQLite file, so that overwritten data cannot be read there. In PostgreSQL this is the
-    /// task of its vacuum.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Truncates the write-ahead log of an SQLite file, so that overwritten data cannot be read there. Does nothing on
+    /// PostgreSQL, where VACUUM removes old data.
     pub async fn truncate_wal(&self) -> Result<()> {
         match &*self.engine {
             Engine::Postgres(_) => Ok(()),
@@ -163,7 +159,7 @@ impl Db {
     /// Brings the schema up to date; see [`migrate`](super::migrate).
     ///
     /// # Errors
-    /// When the database is away, or its schema is newer than this program.
+    /// [`Error::Conflict`] when the schema is newer than this program or belongs to another program.
     pub async fn migrate(&self) -> Result<()> {
         match &*self.engine {
             Engine::Postgres(pools) => pools.migrate().await,
@@ -171,10 +167,8 @@ impl Db {
         }
     }
 
-    /// Measures how far `clock` is from the database's time, and corrects it by as many microseconds as are returned.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Measures how far `clock` differs from the database's time, corrects it, and returns the correction in
+    /// microseconds.
     pub async fn measure_clock(&self, clock: &Clock) -> Result<i64> {
         let before = clock.now();
         let database = self.read(async |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(now())))).await?;
@@ -183,10 +177,7 @@ impl Db {
 }
 
 impl Conn<'_> {
-    /// Whether the database answers on this connection at all.
-    ///
-    /// # Errors
-    /// When it does not.
+    /// Checks that the database answers on this connection.
     pub async fn answers(&mut self) -> Result<()> {
         let _: Instant = run!(self, get_result(diesel::select(now())))?;
         Ok(())

@@ -1,4 +1,6 @@
-//! Many drafts written in one statement, which diesel cannot write for both engines.
+//! Writes many drafts in one statement, which diesel cannot build for both engines. Called by the draft records.
+//!
+//! Invariant: all drafts of a statement belong to one account.
 
 use diesel::{
     QueryResult, RunQueryDsl,
@@ -10,7 +12,7 @@ use diesel::{
 
 use crate::base::instant::{Instant, sql};
 
-/// A draft of an account.
+/// A row of `drafts`, without its account.
 #[derive(Debug, Clone, Copy)]
 pub struct DraftRow<'a> {
     pub id: &'a str,
@@ -24,12 +26,11 @@ pub struct DraftRow<'a> {
     pub forked_at: Option<i64>,
 }
 
-/// Drafts of one account, written over those there are.
+/// Inserts drafts of one account, and overwrites those that exist.
 #[derive(Debug, Clone, Copy)]
 pub struct DraftRows<'a> {
-    /// Whose.
     pub account_id: &'a str,
-    /// Which; at least one, each id once.
+    /// At least one draft, each id once.
     pub drafts: &'a [DraftRow<'a>],
 }
 

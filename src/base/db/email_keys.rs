@@ -1,7 +1,7 @@
-//! The keys of e-mail addresses, brought to the canonical form of [`EmailAddress`]. SQL cannot compute that form, so this
-//! step runs before the migration that marks it as done, under the same lock.
+//! Recomputes the keys of stored e-mail addresses in the canonical form of [`EmailAddress`]. SQL cannot compute this
+//! form, so this step runs before the migration that marks it as done, under the same lock.
 //!
-//! Invariant: if two accounts would come to have one address, nothing is changed at all.
+//! Invariant: if two accounts would get the same key, nothing changes.
 
 use std::collections::HashMap;
 
@@ -10,51 +10,53 @@ use crate::base::{
     error::{Error, Result},
 };
 
-/// The migration that marks the step as done.
+/// The migration that marks this step as done.
 const MARKER: &str = "20261128000010";
 
-/// Whether the step is still to be done, by the migrations that were applied. A new database has no addresses.
+/// Whether the step still has to run, given the applied migrations. A new database has no addresses, so it skips the
+/// step.
 pub(super) fn are_due(applied: &[String]) -> bool {
     !applied.is_empty() && !applied.iter().any(|version| version == MARKER)
 }
 
-/// An account's address: id, as shown, key.
+/// An account's id, its address as shown, and the address's key.
 pub(super) type Stored = (String, String, String);
 
-/// The keys to be changed, by account. An address that is not valid any more keeps its key.
+/// The accounts whose key changes, with their new keys. An address that is no longer valid keeps its old key.
 ///
 /// # Errors
-/// [`Error::Conflict`] if two accounts would come to have the same key. It names all of them.
+/// [`Error::Conflict`] naming every pair of accounts that would share a key.
 pub(super) fn changed(accounts: Vec<Stored>) -> Result<Vec<(String, String)>> {
     let mut by_key: HashMap<String, (String, String)> = HashMap::new();
-    let (mut changed, mut same) = (Vec::new(), Vec::new());
-    for (id, email, old) in accounts {
+    let (mut changed, mut conflicts) = (Vec::new(), Vec::new());
+    for (id, email, old_key) in accounts {
         let key = match EmailAddress::parse(&email) {
             Ok(address) => address.key().to_owned(),
             Err(error) => {
-                tracing::warn!(account = %id, %error, "an account's e-mail address is not valid; it can sign in with it as before");
-                old.clone()
+                tracing::warn!(account = %id, %error, "e-mail address of an account is invalid, its key is kept");
+                old_key.clone()
             }
         };
         if let Some((other, address)) = by_key.insert(key.clone(), (id.clone(), email.clone())) {
-            same.push(format!("{other} ({address}) and {id} ({email})"));
+            conflicts.push(format!("{other} ({address}) and {id} ({email})"));
         }
-        if key != old {
+        if key != old_key {
             changed.push((id, key));
         }
     }
-    if same.is_empty() {
+    if conflicts.is_empty() {
         return Ok(changed);
     }
-    let pairs = same.join(", ");
+    let pairs = conflicts.join(", ");
     Err(Error::Conflict(format!(
-        "accounts have e-mail addresses that count as the same now: {pairs}. Nothing was changed. Give one account of each pair \
-         another address in the database, with UPDATE accounts SET email = 'other@example.com' WHERE id = 'acc_…', then start \
-         again"
+        "some accounts have e-mail addresses that now count as equal: {pairs}. Nothing was changed. In the database, give one \
+         account of each pair another address with UPDATE accounts SET email = 'other@example.com' WHERE id = 'acc_…', then \
+         start again"
     )))
 }
 
-/// The step on a connection of one engine, which diesel's traits cannot name for both.
+/// Runs the step on a connection of either engine. This is a macro because no diesel trait covers both connection
+/// types.
 macro_rules! bring_up_to_date {
     ($conn:expr) => {{
         use ::diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _};
@@ -63,9 +65,10 @@ macro_rules! bring_up_to_date {
             let stored: Vec<$crate::base::db::email_keys::Stored> =
                 accounts::table.select((accounts::id, accounts::email, accounts::email_key)).load(conn)?;
             let changed = $crate::base::db::email_keys::changed(stored)?;
-            // One account's new key may be another's old one, so all old ones go first.
-            let in_between = changed.iter().map(|(id, _)| (id, id));
-            for (id, key) in in_between.chain(changed.iter().map(|(id, key)| (id, key))) {
+            // One account's new key may equal another account's old key, so first replace every old key with the
+            // account's id.
+            let placeholders = changed.iter().map(|(id, _)| (id, id));
+            for (id, key) in placeholders.chain(changed.iter().map(|(id, key)| (id, key))) {
                 let account = accounts::table.filter(accounts::id.eq(id));
                 ::diesel::update(account).set(accounts::email_key.eq(key)).execute(conn)?;
             }

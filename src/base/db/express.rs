@@ -1,5 +1,7 @@
-//! SQL expressions that the engines spell differently: the present, and merging JSON.
-//! The only place, with its parent, that knows which engine speaks.
+//! SQL expressions that the engines spell differently: the current time, row numbers, and merging JSON. Used by the
+//! queries of the records.
+//!
+//! Invariant: each expression means the same on both engines.
 
 use std::time::Duration;
 
@@ -19,35 +21,36 @@ use crate::base::{
 };
 
 diesel::define_sql_function! {
-    /// So many characters of a text, from the first, which is 1.
+    /// A substring of `many` characters, starting at character `from`, counted from 1.
     fn substr(text: diesel::sql_types::Text, from: diesel::sql_types::Integer, many: diesel::sql_types::Integer) -> diesel::sql_types::Text;
 }
 
 diesel::define_sql_function! {
-    /// How many bytes a text has.
+    /// The length of a text in bytes.
     fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
 }
 
 pub(super) const POSTGRES_NOW: &str = "statement_timestamp()";
 pub(super) const SQLITE_NOW: &str = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)";
 
-/// The database's own time, shifted. `statement_timestamp()` in PostgreSQL: `now()` stands still while a transaction waits.
+/// The database's current time plus a shift. On PostgreSQL this is `statement_timestamp()`, because `now()` does not
+/// advance within a transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     shift_micros: i64,
 }
 
-/// The database's present.
+/// The database's current time.
 pub fn now() -> Now {
     Now { shift_micros: 0 }
 }
 
-/// The database's present and this much.
+/// The database's current time plus `duration`.
 pub fn from_now(duration: Duration) -> Now {
     Now { shift_micros: micros(duration) }
 }
 
-/// The database's present less this much.
+/// The database's current time minus `duration`.
 pub fn before_now(duration: Duration) -> Now {
     Now { shift_micros: -micros(duration) }
 }
@@ -91,8 +94,8 @@ impl QueryFragment<Sqlite> for Now {
     }
 }
 
-/// A number for a row that no lock puts in an order: the present in milliseconds, then 20 random bits. Later numbers are
-/// greater, except within a millisecond.
+/// A number for a row that is inserted without a lock: the current time in milliseconds, then 20 random bits. Later
+/// numbers are greater, except within the same millisecond.
 #[derive(Debug, Clone, Copy)]
 pub struct UnorderedNumber {
     random: i64,
@@ -140,15 +143,15 @@ impl QueryFragment<Sqlite> for UnorderedNumber {
     }
 }
 
-/// A JSON object column with some of its keys replaced and those that are null in the patch taken out.
-/// Values are texts, so that both engines merge the first level only.
+/// A JSON object column with `patch` merged into it. A null in the patch removes its key. Values must not be objects:
+/// SQLite would merge nested objects, PostgreSQL would replace them.
 #[derive(Debug, Clone)]
 pub struct Merged<Column> {
     column: Column,
     patch: serde_json::Value,
 }
 
-/// `column` with `patch` merged over it; see [`Merged`].
+/// Merges `patch` into `column`; see [`Merged`].
 pub fn merged<Column>(column: Column, patch: serde_json::Value) -> Merged<Column> {
     Merged { column, patch }
 }

@@ -1,8 +1,8 @@
-//! The file of an SQLite database: made for its owner only, and known again. Called by the lanes of
-//! [`sqlite`](super::sqlite) and by the look of [`inspect`](super::inspect).
+//! The file of an SQLite database: creating it for its owner only, and noticing when it is replaced. Used by the
+//! modules for SQLite and by [`inspect`](super::inspect).
 //!
-//! Invariant: the path names the file that is open, or nothing is read or written. Whoever replaced it, or took its log
-//! away, would otherwise get answers, and acknowledge ends, that no other process on the file knows of.
+//! Invariant: data is read and written only while the path still names the open file and its log. Otherwise this
+//! process would acknowledge changes that no other process can see.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -14,48 +14,50 @@ use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as 
 
 use crate::base::error::{Away, Error, Result};
 
-/// Makes the file and its folder if they are missing, readable by their owner only.
+/// Creates the file and its folder if they are missing, accessible only to their owner.
 ///
 /// # Errors
-/// When they cannot be made, in words that name DATABASE_URL; also when the log of a file that is gone still holds changes: it
-/// would be taken for the new file's.
+/// When they cannot be created, or when the log of a missing file still holds changes: SQLite would apply it to the new
+/// file.
 pub(super) fn make(path: &Path) -> Result<()> {
-    // Opened and closed again, one that is there would lose the locks that this process has on it.
+    // Do not open an existing file: closing it again would release the locks that this process holds on it.
     if path.exists() {
         return Ok(());
     }
     let log = sibling(path, "-wal");
     if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
         return Err(Error::Invalid(format!(
-            "the database file {} is gone (DATABASE_URL), but its log {} still holds changes: put the file back, or move the \
-             log away to begin a new database",
+            "the database file {} (DATABASE_URL) is missing, but its log {} still holds changes: put the file back, or move \
+             the log away to start a new database",
             path.display(),
             log.display()
         )));
     }
-    let made = crate::base::keys::private_folder(path)
+    let created = crate::base::keys::private_folder(path)
         .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop));
-    made.map_err(|error| {
+    created.map_err(|error| {
         let path = path.display();
-        Error::Invalid(format!("the database file {path} cannot be made: {error}; choose another in DATABASE_URL"))
+        Error::Invalid(format!(
+            "the database file {path} cannot be created: {error}; choose another path in DATABASE_URL"
+        ))
     })
 }
 
-/// The address under which SQLite opens a file that is there, and makes none.
+/// The URI with which SQLite opens an existing file. SQLite does not create a missing file for it.
 pub(super) fn url(path: &Path, mode: &str) -> String {
     let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let slashes = if path.is_absolute() { "//" } else { "" };
     format!("file:{slashes}{name}?mode={mode}")
 }
 
-/// A file in the same folder whose name is the database's with this suffix, such as its log.
+/// The path with `suffix` appended to its file name, such as the path of the log.
 pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// A file whatever its name.
+/// Identifies a file independently of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -63,14 +65,14 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    /// The file that a path names, through links.
+    /// The file at `path`, following links.
     pub(super) fn of(path: &Path) -> std::io::Result<Self> {
         std::fs::metadata(path).map(|found| Self { device: found.dev(), inode: found.ino() })
     }
 }
 
 impl FileId {
-    /// From what Display made.
+    /// Parses the output of `Display`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (device, inode) = text.split_once(' ')?;
         Some(Self { device: device.parse().ok()?, inode: inode.parse().ok()? })
@@ -83,15 +85,15 @@ impl std::fmt::Display for FileId {
     }
 }
 
-/// The file that is open.
+/// The database file that this process has open.
 pub(super) struct OpenFile {
     path: PathBuf,
     id: FileId,
-    /// Its log and the log's index, as long as `keeper` holds them open.
+    /// The log and the log's index. Set once `keeper` holds them open.
     log: OnceLock<[(PathBuf, FileId); 2]>,
-    /// Held open, so that SQLite does not take the log away between two uses.
+    /// Stays open, so that SQLite does not remove the log between two uses.
     keeper: Mutex<Option<SqliteConnection>>,
-    /// Whether what only the log had was taken out of it.
+    /// Whether the log was already checkpointed because the file or the log was replaced.
     rescued: AtomicBool,
 }
 
@@ -113,12 +115,12 @@ impl OpenFile {
         self.id
     }
 
-    /// Its log and the log's index, if they are watched.
+    /// The log and the log's index, if they are watched.
     pub(super) fn log(&self) -> Option<[FileId; 2]> {
         self.log.get().map(|[(_, log), (_, index)]| [*log, *index])
     }
 
-    /// From now on the log is watched too.
+    /// Opens the log and watches it from now on.
     pub(super) fn keep_log(&self) -> Result<()> {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if keeper.is_some() {
@@ -126,7 +128,7 @@ impl OpenFile {
         }
         let away = |error: &dyn std::fmt::Display| Error::unavailable(Away::Database, error);
         let mut conn = SqliteConnection::establish(&url(&self.path, "rw")).map_err(|error| away(&error))?;
-        // The log is opened by the first read, and made if it is not there.
+        // The first read opens the log, or creates it if it is missing.
         conn.batch_execute("PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL; SELECT 1 FROM sqlite_master")
             .map_err(|error| away(&error))?;
         let [log, index] = ["-wal", "-shm"].map(|suffix| sibling(&self.path, suffix));
@@ -137,30 +139,30 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Whether all of it is still what the path names. A look at three names, a few microseconds.
+    /// Checks that the path still names the open file and its log. This costs three `stat` calls, a few microseconds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it is not.
+    /// [`Error::Unavailable`] when one of them was replaced or removed.
     pub(super) fn check(&self) -> Result<()> {
         let path = self.path.display();
-        let what = match FileId::of(&self.path) {
+        let change = match FileId::of(&self.path) {
             Ok(found) if found == self.id => return self.check_log(),
-            Ok(_) => "is another one than the one that is open",
-            Err(_) => "is gone while it is open",
+            Ok(_) => "was replaced while it is open",
+            Err(_) => "was removed while it is open",
         };
         self.rescue_log();
         Err(Error::unavailable(
             Away::Refused,
             format!(
-                "the database file {path} {what}: put the old file back, or stop Sessile, remove {path}-wal and {path}-shm, \
-                 and start it on the new one"
+                "the database file {path} {change}: put the old file back, or stop Sessile, remove {path}-wal and {path}-shm, \
+                 and start Sessile on the new file"
             ),
         ))
     }
 
     fn check_log(&self) -> Result<()> {
-        let gone = |(path, id): &&(PathBuf, FileId)| FileId::of(path).ok() != Some(*id);
-        let Some((path, _)) = self.log.get().and_then(|files| files.iter().find(gone)) else {
+        let changed = |(path, id): &&(PathBuf, FileId)| FileId::of(path).ok() != Some(*id);
+        let Some((path, _)) = self.log.get().and_then(|files| files.iter().find(changed)) else {
             self.rescued.store(false, Ordering::Relaxed);
             return Ok(());
         };
@@ -170,12 +172,12 @@ impl OpenFile {
         let path = path.display();
         Err(Error::unavailable(
             Away::Refused,
-            format!("{path} was removed or replaced while the database is open: stop Sessile and start it"),
+            format!("{path} was removed or replaced while the database is open: stop Sessile and start it again"),
         ))
     }
 
-    /// Takes what only the log has into the file that is open, wherever that is now: else the log would be taken for the new
-    /// file's, or be lost with its name. Once; nothing is written after that.
+    /// Checkpoints the log into the open file, wherever that file is now. Otherwise SQLite would apply the log to the
+    /// new file, or the changes in it would be lost. Once is enough, because nothing is written afterwards.
     fn rescue_log(&self) {
         if self.rescued.swap(true, Ordering::Relaxed) {
             return;
@@ -186,23 +188,26 @@ impl OpenFile {
             Ok(()) => {
                 tracing::warn!(path = %self.path.display(), "database file or its log replaced or removed while open")
             }
-            Err(error) => tracing::warn!(%error, "the log of the database file could not be emptied"),
+            Err(error) => tracing::warn!(%error, "checkpoint of a replaced database file failed"),
         }
     }
 }
 
-/// The same error with what to do about it, where somebody has to do something. The words of SQLite are always the same
-/// (`sqlite3ErrStr` in its source).
+/// Adds a remedy to an error that only an operator can fix. SQLite's messages are constants (`sqlite3ErrStr` in its
+/// source).
 pub(super) fn explained(path: &Path, error: Error) -> Error {
     let Error::Unavailable(fault) = error else { return error };
     let remedies = [
-        ("file is not a database", "the file is something else: name another in DATABASE_URL, or restore your backup"),
+        (
+            "file is not a database",
+            "the file is not an SQLite database: name another file in DATABASE_URL, or restore your backup",
+        ),
         (
             "readonly database",
-            "let the user that runs Sessile write the file and its folder, or name another in DATABASE_URL",
+            "let the user that runs Sessile write the file and its folder, or name another file in DATABASE_URL",
         ),
         ("unable to open database file", "let the user that runs Sessile read and write the file and its folder"),
-        ("database or disk is full", "make room on its disk"),
+        ("database or disk is full", "free space on its disk"),
         ("disk image is malformed", "the file is damaged: keep a copy, and restore your backup"),
         ("disk i/o error", "check its disk"),
     ];

@@ -1,5 +1,7 @@
-//! Whether the tables in a database are Sessile's: another program's may have the same names, and its rows must not be
-//! touched. Called before the schema is brought up to date, and by the look of [`inspect`](super::inspect).
+//! Detects tables of other programs: their names may equal ours, and their rows must not be touched. Called before the
+//! schema is migrated, and by [`inspect`](super::inspect).
+//!
+//! Invariant: a table counts as ours only if one of our migrations is recorded in the database.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +11,7 @@ use diesel_migrations::MigrationHarness as _;
 use super::migrate;
 use crate::base::error::{Error, Result};
 
-/// Where diesel remembers the steps of a schema, whoever's.
+/// The table in which diesel records migrations, those of other programs included.
 pub(super) const RECORD: &str = "__diesel_schema_migrations";
 
 #[derive(QueryableByName)]
@@ -18,27 +20,27 @@ struct Table {
     name: String,
 }
 
-/// The first of `present` that stands where a table of ours is to be and is not ours; `applied` are the steps that the
-/// database remembers.
+/// The first name in `present` that collides with a name of ours and belongs to another program. `applied` are the
+/// migrations that the database records.
 pub(super) fn foreign(present: &[String], applied: &[String]) -> Result<Option<String>> {
     let known = migrate::versions()?;
     if applied.iter().any(|version| known.contains(version)) {
         return Ok(None);
     }
-    // Steps that are all unknown are another program's, but for those of a later version of this one.
+    // No recorded migration is ours. A later version of this program would have recorded ours as well.
     let ours = ours()?;
     let found = present.iter().find(|name| ours.contains(*name) && *name != RECORD);
     Ok(found.or(present.iter().find(|name| *name == RECORD && !applied.is_empty())).cloned())
 }
 
-/// What to say of it.
+/// The error for such a table.
 pub(super) fn refusal(table: &str, place: &str, remedy: &str) -> Error {
     Error::Conflict(format!(
-        "{place} has a table, or something else, named {table} that is not Sessile's (DATABASE_URL): {remedy}"
+        "{place} (DATABASE_URL) has a table or another object named {table} that does not belong to Sessile: {remedy}"
     ))
 }
 
-/// All names that the schema uses, from a database in memory that has it.
+/// All names that the schema uses, read from a migrated in-memory database.
 pub(super) fn ours() -> Result<BTreeSet<String>> {
     let mut conn = SqliteConnection::establish(":memory:").map_err(Error::bug)?;
     conn.run_pending_migrations(migrate::SQLITE).map_err(Error::bug)?;
@@ -56,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_ours_only_beside_the_record_of_our_steps() {
+    fn a_table_is_ours_only_if_one_of_our_migrations_is_recorded() {
         let first = &migrate::versions().unwrap()[0];
         let found = |present: &[&str], applied: &[&str]| foreign(&texts(present), &texts(applied)).unwrap();
         assert_eq!(found(&[], &[]), None);

@@ -1,6 +1,7 @@
-//! A look at the database that changes nothing: no file is made, no schema brought up to date. Called by `doctor`.
+//! Read-only inspection of the database: creates no file and migrates nothing. Called by `doctor`, by the start of a
+//! server, and by commands before they open the database.
 //!
-//! Invariant: an SQLite file is opened for reading only, and a PostgreSQL connection takes no writes.
+//! Invariant: an SQLite file is opened read-only, and a PostgreSQL session is set to read-only.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -25,17 +26,17 @@ use crate::base::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a look may take: it may read a whole file.
+/// Statement deadline. An integrity check may read a whole file.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A damaged file has more to tell than anybody reads.
+/// How many problems are reported. A damaged file can have thousands.
 const MOST_TOLD: usize = 3;
 
-/// As in [`preflight`], for SQLite.
+/// The queries of [`preflight`], for SQLite.
 const PRESENT: &str = "SELECT name AS value FROM sqlite_master WHERE type IN ('table', 'view', 'index')";
 const IS_RECORDED: &str = "SELECT name AS value FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
 
-/// An open database that is only looked at.
+/// A database opened for inspection.
 pub struct Inspection {
     opened: Opened,
     outbox: Outbox,
@@ -46,18 +47,18 @@ enum Opened {
     Sqlite(SqliteConnection, PathBuf),
 }
 
-/// How the schema stands to this program.
+/// The state of the schema, compared with this program.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Schema {
-    /// There is none yet.
+    /// The database has no schema yet.
     Missing,
-    /// So many steps are to come.
+    /// Older than this program; the number of pending migrations.
     Behind(usize),
-    /// As this program has it; its last step.
+    /// Up to date; the version of the last migration.
     Current(String),
-    /// A table of this name is another program's.
+    /// Another program's table has a name that this program needs; the name.
     Foreign(String),
-    /// A later program has been here; its first step that this one does not know.
+    /// Newer than this program; the first version that this program does not have.
     Newer(String),
 }
 
@@ -68,14 +69,14 @@ struct Text {
 }
 
 impl Inspection {
-    /// Opens the database; `None` if it is a file that nobody has made yet.
+    /// Opens the database. `None` if it is a file that does not exist.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// [`Error::Conflict`] when a server has another file open than the path names.
     pub async fn open(settings: &Settings) -> Result<Option<Self>> {
         match &settings.database {
             DatabaseUrl::Sqlite(path) => {
-                // Before it is opened: the log beside it may be the other file's.
+                // Check before opening the file: the log next to it may belong to the server's file.
                 Self::check_servers(settings).await?;
                 if !path.exists() {
                     return Ok(None);
@@ -93,7 +94,7 @@ impl Inspection {
         }
     }
 
-    /// The folder of the database's file, if anybody may write in it: they could take the file away, or put sockets beside it.
+    /// The folder of the database's file, if everybody may write to it: they could remove the file, or add sockets.
     pub fn open_folder(settings: &Settings) -> Option<PathBuf> {
         let DatabaseUrl::Sqlite(path) = &settings.database else {
             return None;
@@ -103,7 +104,7 @@ impl Inspection {
         (mode & 0o002 != 0).then_some(folder)
     }
 
-    /// The database's file, if it is one.
+    /// The path of an SQLite database.
     pub fn file(settings: &Settings) -> Option<&Path> {
         match &settings.database {
             DatabaseUrl::Sqlite(path) => Some(path),
@@ -130,10 +131,7 @@ impl Inspection {
             .collect()
     }
 
-    /// What a PostgreSQL server may lose or refuse; empty if nothing, and for a file.
-    ///
-    /// # Errors
-    /// When it does not answer.
+    /// Reasons why a PostgreSQL server may lose or refuse writes. Empty for SQLite.
     pub async fn weaknesses_of_server(settings: &Settings) -> Result<Vec<String>> {
         match (&settings.database, Self::open(settings).await?) {
             (DatabaseUrl::Postgres(_), Some(mut open)) => open.weaknesses().await,
@@ -141,7 +139,6 @@ impl Inspection {
         }
     }
 
-    /// Its connection, for reads.
     pub fn conn(&mut self) -> Conn<'_> {
         let engine = match &mut self.opened {
             Opened::Postgres(conn) => EngineConn::Postgres(conn, DEADLINE),
@@ -150,20 +147,14 @@ impl Inspection {
         Conn::new(engine, &mut self.outbox)
     }
 
-    /// The engine and its version.
-    ///
-    /// # Errors
-    /// When it does not answer.
+    /// The engine's name and version.
     pub async fn engine(&mut self) -> Result<String> {
         let postgres = "SELECT 'PostgreSQL ' || current_setting('server_version') AS value";
         let found = self.texts(postgres, "SELECT 'SQLite ' || sqlite_version() AS value").await?;
         Ok(found.concat())
     }
 
-    /// What keeps it from taking writes, or from keeping what it has; empty if nothing does.
-    ///
-    /// # Errors
-    /// When it does not answer.
+    /// Reasons why the database may lose or refuse writes. Empty if there are none.
     pub async fn weaknesses(&mut self) -> Result<Vec<String>> {
         let postgres = "SELECT name || ' is off' AS value FROM pg_settings \
             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND reset_val = 'off' \
@@ -176,10 +167,7 @@ impl Inspection {
         Ok(found)
     }
 
-    /// How the schema stands to this program.
-    ///
-    /// # Errors
-    /// When it does not answer.
+    /// Compares the schema with the migrations of this program.
     pub async fn schema(&mut self) -> Result<Schema> {
         let recorded = !self.texts(preflight::IS_RECORDED, IS_RECORDED).await?.concat().is_empty();
         if let (true, Opened::Postgres(conn)) = (recorded, &mut self.opened) {
@@ -196,17 +184,17 @@ impl Inspection {
         if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
             return Ok(Schema::Newer(newer.clone()));
         }
-        let to_come = known.iter().filter(|version| !applied.contains(version)).count();
+        let pending = known.iter().filter(|version| !applied.contains(version)).count();
         Ok(match applied.last() {
-            Some(last) if to_come == 0 => Schema::Current(last.clone()),
-            _ => Schema::Behind(to_come),
+            Some(last) if pending == 0 => Schema::Current(last.clone()),
+            _ => Schema::Behind(pending),
         })
     }
 
-    /// Refuses a schema that has another program's tables; `found` is what [`schema`](Self::schema) said.
+    /// Fails if `found`, the result of [`schema`](Self::schema), names another program's table.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it has.
+    /// [`Error::Conflict`] in that case.
     pub async fn refuse_foreign(&mut self, found: &Schema, settings: &Settings) -> Result<()> {
         let Schema::Foreign(table) = found else { return Ok(()) };
         match &self.opened {
@@ -220,10 +208,10 @@ impl Inspection {
         }
     }
 
-    /// What the role lacks that has to be granted first.
+    /// Checks that the PostgreSQL role has the rights it needs.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] that says what.
+    /// [`Error::Unavailable`] naming the missing right.
     pub async fn check_rights(&mut self) -> Result<()> {
         match &mut self.opened {
             Opened::Sqlite(..) => Ok(()),
@@ -231,20 +219,18 @@ impl Inspection {
         }
     }
 
-    /// Whether the connection that listens can be made, if it goes another way.
-    ///
-    /// # Errors
-    /// When it cannot.
+    /// Checks that the listener can connect, if it has its own URL.
     pub async fn check_listener(settings: &Settings) -> Result<()> {
         let Some(url) = &settings.listen_database else { return Ok(()) };
         let plan = ConnectPlan::parse(url.expose(), DEADLINE, CONNECT_TIMEOUT).map_err(Error::Invalid)?;
         plan.connect().await.map(drop).map_err(ConnectError::for_start)
     }
 
-    /// Makes sure that no server is on a file that the path does not name any more: it would not hear of what is done here.
+    /// Checks that no server has a file open that the path no longer names. Such a server would not see the changes
+    /// made here.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when one is.
+    /// [`Error::Conflict`] when there is such a server.
     pub async fn check_servers(settings: &Settings) -> Result<()> {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Ok(()) };
         let id = FileId::of(path).ok();
@@ -253,15 +239,15 @@ impl Inspection {
         for server in servers(path).await {
             if Some(server.file) != id {
                 return Err(Error::Conflict(format!(
-                    "a server is running on another file than {} names now (DATABASE_URL), since that was replaced or removed: \
-                     stop the server first, then start it on the new file, or put the old one back",
+                    "a server is running on another file than {} (DATABASE_URL), which was replaced or removed: stop the server \
+                     first, then start it on the new file, or put the old file back",
                     settings.database
                 )));
             }
             if server.log.is_some_and(|log| log.map(Some) != logs) {
                 return Err(Error::Conflict(format!(
                     "the log of {} (DATABASE_URL), {real}-wal or {real}-shm, was removed or replaced while a server has it \
-                     open: stop the server and start it",
+                     open: stop the server and start it again",
                     settings.database,
                     real = real.display()
                 )));
@@ -270,7 +256,7 @@ impl Inspection {
         Ok(())
     }
 
-    /// The ids of the keys that each server beside the database's file has read.
+    /// The ids of the keys that each server on the database's file uses.
     pub async fn keys_of_servers(settings: &Settings) -> Vec<String> {
         let DatabaseUrl::Sqlite(path) = &settings.database else { return Vec::new() };
         servers(path).await.into_iter().filter_map(|server| server.keys).collect()
@@ -295,7 +281,7 @@ async fn servers(path: &Path) -> Vec<Server> {
     SqliteSockets::new(path, None, None).servers().await
 }
 
-/// The first table of an SQLite file that stands where one of ours is to be and is not ours.
+/// The first table of another program in an SQLite file whose name collides with one of ours.
 pub(super) fn foreign_table(path: &Path) -> Result<Option<String>> {
     let mut conn = read_only(path)?;
     let mut texts = |query: &str| -> Result<Vec<String>> {
@@ -307,8 +293,8 @@ pub(super) fn foreign_table(path: &Path) -> Result<Option<String>> {
     foreign::foreign(&texts(PRESENT)?, &applied)
 }
 
-/// Opens a file for reading. Without a log beside it nobody else has it open, and SQLite is told so: else it would make
-/// the files that those who share it need.
+/// Opens a file read-only. If its log is empty or missing, no other process has the file open. SQLite is then told that
+/// the file is immutable; otherwise it would create the `-wal` and `-shm` files.
 fn read_only(path: &Path) -> Result<SqliteConnection> {
     let shared = std::fs::metadata(file::sibling(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let url = format!("{}{}", file::url(path, "ro"), if shared { "" } else { "&immutable=1" });

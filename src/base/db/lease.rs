@@ -1,7 +1,8 @@
-//! A PostgreSQL connection on loan to a unit of work. Called by the pools.
+//! A PostgreSQL connection lent to a unit of work. Called by the pools.
 //!
-//! Invariant: a connection that is not returned is closed, and keeps its place until none of its statements can still change
-//! anything. So a program never has more connections than its pool, even when commits wait on the server.
+//! Invariant: a connection that is not returned is closed. It keeps its place in the pool until none of its statements
+//! can change anything any more. So the process never has more connections than its pool allows, even when commits wait
+//! on the server.
 
 use std::time::Instant;
 
@@ -13,20 +14,20 @@ use tokio::{
 
 use super::postgres::{Connection, Pooled};
 
-/// Unless it is returned to the pool it is closed: a request that was dropped in the middle leaves no open transaction, no
-/// lock and no running statement for the next request to wait behind.
+/// A connection that is closed on drop, unless it was returned to the pool. A request that is cancelled therefore
+/// leaves no open transaction, lock or running statement that would block the next request.
 pub(super) struct Lease {
     connection: Option<Pooled>,
-    /// Of one that may write: its place among them.
+    /// A writer's place, for a connection that may write.
     place: Option<OwnedSemaphorePermit>,
-    /// Since when a commit may be under way on it.
+    /// Since when a commit may be in progress on the connection.
     committing_since: Option<Instant>,
     replaced: watch::Receiver<Option<Instant>>,
     runtime: Handle,
 }
 
 impl Lease {
-    /// `replaced` tells when another server last took the place of one that hangs.
+    /// `replaced` holds the time when another host last replaced a host that hangs.
     pub(super) fn new(
         connection: Pooled,
         place: Option<OwnedSemaphorePermit>,
@@ -36,7 +37,8 @@ impl Lease {
         Self { connection: Some(connection), place, committing_since: None, replaced, runtime }
     }
 
-    /// From now on a commit may be under way on it. A commit that waits for a standby is not ended by the end of its connection.
+    /// Notes that a commit may be in progress from now on. Closing the connection does not end a commit that waits for
+    /// a standby.
     pub(super) fn note_commit(&mut self) {
         self.committing_since = Some(Instant::now());
     }
@@ -58,16 +60,16 @@ impl Drop for Lease {
     }
 }
 
-/// Closes a connection on which a commit may be under way: once the server has answered, is gone, or hangs and another has
-/// taken its place. A server that is merely slow is waited for: otherwise each commit that waits for a standby would leave a
-/// connection behind.
+/// Closes a connection on which a commit may be in progress. First waits until the server has answered, has closed the
+/// connection, or hangs and was replaced by another host. A slow server gets time to answer: otherwise each commit that
+/// waits for a standby would leave a connection behind on the server.
 async fn close_when_done(
     mut connection: Pooled,
     place: Option<OwnedSemaphorePermit>,
     since: Instant,
     mut replaced: watch::Receiver<Option<Instant>>,
 ) {
-    // Statements of a connection are answered in order.
+    // The server answers statements in order, so this answer comes after the commit's.
     tokio::select! {
         _ = connection.batch_execute("") => {}
         _ = replaced.wait_for(|replaced| replaced.is_some_and(|at| at > since)) => {}
@@ -79,15 +81,21 @@ async fn close_when_done(
 impl std::ops::Deref for Lease {
     type Target = Connection;
 
-    #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only `return_to_pool` and `drop` take the connection, and both end the lease"
+    )]
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("a connection that was not given back")
+        self.connection.as_ref().expect("the lease still holds its connection")
     }
 }
 
 impl std::ops::DerefMut for Lease {
-    #[expect(clippy::expect_used, reason = "only giving it back takes it out, and that consumes this")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only `return_to_pool` and `drop` take the connection, and both end the lease"
+    )]
     fn deref_mut(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("a connection that was not given back")
+        self.connection.as_mut().expect("the lease still holds its connection")
     }
 }

@@ -1,8 +1,9 @@
-//! A small file beside an SQLite database that says how far the database had come: the last two of the random marks that it
-//! keeps too, each renewed at the start and at the end of a server. A backup that was copied over the database holds an older
-//! mark. PostgreSQL has its timeline for this. Used by [`Place`](super::Place) and by the history of the instance.
+//! A small file beside an SQLite database that records how far the database has come. The database stores a random
+//! mark, which a server renews when it starts and when it stops; the file holds the last two marks. After a backup was
+//! copied over the database, its mark is no longer in the file. PostgreSQL has its timeline for this. Used by
+//! [`Place`](super::Place) and by the history of the instance.
 //!
-//! Invariant: the mark in the database is one of those in the file, whenever a process ends, unless the database was replaced.
+//! Invariant: the file always holds the database's mark, even after a crash, unless the database was replaced.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -12,15 +13,15 @@ use std::path::{Path, PathBuf};
 use super::file::sibling;
 use crate::base::database_url::DatabaseUrl;
 
-/// Longest content that is read: two marks.
+/// Longest content that is accepted. Two marks fit.
 const LONGEST: usize = 100;
 
-/// The file of a database.
+/// The marks file of a database.
 #[derive(Debug, Clone)]
 pub struct Marks(PathBuf);
 
 impl Marks {
-    /// The file, if the database is one too.
+    /// The marks file of an SQLite database. `None` for PostgreSQL.
     pub fn of(database: &DatabaseUrl) -> Option<Self> {
         match database {
             DatabaseUrl::Sqlite(path) => Some(Self(sibling(path, "-history"))),
@@ -28,16 +29,16 @@ impl Marks {
         }
     }
 
-    /// The marks; none if the file is missing or holds something else.
+    /// The marks. Empty if the file is missing, cannot be read or is too long.
     pub fn read(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.0).unwrap_or_default();
         if text.len() > LONGEST { Vec::new() } else { text.split_whitespace().map(str::to_owned).collect() }
     }
 
-    /// Replaces them. They are on the disk when this returns.
+    /// Replaces the marks. They are on disk when this returns.
     ///
     /// # Errors
-    /// When the file cannot be written; the old one stays.
+    /// When the file cannot be written. The old file stays.
     pub fn write(&self, marks: &[&str]) -> std::io::Result<()> {
         let new = sibling(&self.0, ".new");
         let mut file = File::options().create(true).write(true).truncate(true).mode(0o600).open(&new)?;

@@ -1,33 +1,34 @@
-//! The messages between the processes on one database: how they travel, what a listener hears, and what a unit of work has
-//! yet to send. Their texts mean something only to the records.
+//! The messages between the processes on one database: their wire format, the events that a listener receives, and the
+//! messages that a unit of work sends after its commit. Used by the pools and listeners of both engines.
+//!
+//! Invariant: only the records interpret the texts.
 
 use std::sync::Arc;
 
 use crate::base::instant::Instant;
 
-/// The longest text that can be announced, in bytes: a little less than what NOTIFY takes with its stamp.
+/// The longest text that can be announced, in bytes. NOTIFY takes 8,000 bytes; the rest is for the timestamp.
 pub const LONGEST_TEXT: usize = 7_000;
 
-/// What a listener hears.
+/// An event that a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// From now on everything that commits is heard. What committed before may have been missed.
+    /// From now on, every committed message is received. Earlier messages may have been missed.
     Sure,
-    /// From now on things may be missed.
+    /// From now on, messages may be missed.
     Unsure,
-    /// Somebody committed this.
+    /// A message whose transaction has committed.
     Said {
-        /// The database's time shortly before the commit, if it was announced.
+        /// The database's time shortly before the commit; `None` for a mention.
         at: Option<Instant>,
-        /// What.
         text: String,
     },
 }
 
-/// Where to tell a listener. It must not wait.
+/// A listener's callback. It must not block.
 pub type Tell = Arc<dyn Fn(Heard) + Send + Sync>;
 
-/// Says that nothing is heard any more when it is dropped.
+/// Sends [`Heard::Unsure`] to the listener when dropped.
 pub(super) struct UnsureOnDrop(pub(super) Tell);
 
 impl Drop for UnsureOnDrop {
@@ -36,12 +37,12 @@ impl Drop for UnsureOnDrop {
     }
 }
 
-/// What a unit of work has to tell once it is committed.
+/// Messages to send once a unit of work has committed.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// With the database's time, to be told with the commit; only where the database does not carry them itself.
+    /// Announcements with the database's time, sent with the commit. Unused on PostgreSQL, which sends them itself.
     pub(super) announced: Vec<(Instant, String)>,
-    /// To be told at some time after it.
+    /// Mentions, sent some time after the commit.
     pub(super) mentioned: Vec<String>,
 }
 
@@ -51,12 +52,12 @@ impl Outbox {
     }
 }
 
-/// A text with its stamp on one line, as it travels.
+/// Formats a message as one line: the time in microseconds, or `-`, then the text.
 pub(super) fn stamped(at: Option<Instant>, text: &str) -> String {
     at.map_or_else(|| format!("- {text}"), |at| format!("{} {text}", at.micros()))
 }
 
-/// What [`stamped`] made; a line without a stamp is taken whole.
+/// Parses a line of [`stamped`]. A line without a space is taken as the text.
 pub(super) fn said(line: &str) -> Heard {
     let (stamp, text) = line.split_once(' ').unwrap_or(("", line));
     Heard::Said { at: stamp.parse().ok().map(Instant::from_micros), text: text.to_owned() }
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_comes_out_of_its_line_as_it_went_in() {
+    fn a_message_survives_formatting_and_parsing() {
         let at = Instant::from_micros(1_795_460_400_123_456);
         assert_eq!(said(&stamped(Some(at), "a b")), Heard::Said { at: Some(at), text: "a b".into() });
         assert_eq!(said(&stamped(None, "{\"a\": 1}")), Heard::Said { at: None, text: "{\"a\": 1}".into() });

@@ -1,6 +1,7 @@
-//! The schema, embedded, for both engines under the same dated names. Called at the start of `serve` and by `migrate`.
+//! The embedded migrations, for both engines under the same dated names. Called at the start of `serve` and by
+//! `migrate`.
 //!
-//! Invariant: one node at a time changes the schema, and no program touches a schema newer than itself.
+//! Invariant: only one node at a time changes the schema, and no program uses a schema newer than itself.
 
 use diesel::backend::Backend;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -11,19 +12,19 @@ use crate::base::error::{Away, Error, Result};
 pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// Every step that this program knows, by its version.
+/// The versions of all migrations in this program.
 pub(super) fn versions() -> Result<Vec<String>> {
     let migrations = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE);
     let migrations = migrations.map_err(Error::bug)?;
     Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
-/// Runs what is pending, after `bring_keys`, which computes what SQL cannot, if that is due. The caller holds the lock that
-/// keeps other nodes out.
+/// Runs the pending migrations. First calls `update_email_keys` if that step is due, because SQL cannot compute the
+/// keys. The caller holds the lock that excludes other nodes.
 pub(super) fn bring_up_to_date<Engine, Connection>(
     conn: &mut Connection,
-    known: EmbeddedMigrations,
-    bring_keys: impl FnOnce(&mut Connection) -> Result<()>,
+    embedded: EmbeddedMigrations,
+    update_email_keys: impl FnOnce(&mut Connection) -> Result<()>,
 ) -> Result<()>
 where
     Engine: Backend,
@@ -31,7 +32,7 @@ where
     EmbeddedMigrations: diesel::migration::MigrationSource<Engine>,
 {
     let away = |error: Box<dyn std::error::Error + Send + Sync>| Error::unavailable(Away::Database, error);
-    let versions: Vec<String> = diesel::migration::MigrationSource::<Engine>::migrations(&known)
+    let versions: Vec<String> = diesel::migration::MigrationSource::<Engine>::migrations(&embedded)
         .map_err(away)?
         .iter()
         .map(|migration| migration.name().version().to_string())
@@ -39,13 +40,13 @@ where
     let applied = conn.applied_migrations().map_err(away)?;
     if let Some(newer) = applied.iter().find(|version| !versions.contains(&version.to_string())) {
         return Err(Error::Conflict(format!(
-            "the database's schema ({newer}) is newer than this program: start the version that made it, or a later one"
+            "the database's schema ({newer}) is newer than this program: start the version that created it, or a later version"
         )));
     }
     if email_keys::are_due(&applied.iter().map(ToString::to_string).collect::<Vec<_>>()) {
-        bring_keys(conn)?;
+        update_email_keys(conn)?;
     }
-    let run = conn.run_pending_migrations(known).map_err(away)?;
+    let run = conn.run_pending_migrations(embedded).map_err(away)?;
     if let Some(version) = run.last() {
         tracing::info!(steps = run.len(), %version, "schema brought up to date");
     }

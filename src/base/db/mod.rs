@@ -1,8 +1,9 @@
-//! The database, whichever engine it is: pools, units of work, and the macros that run a query on either engine.
-//! The only folder that knows which engine speaks. Called by every module that stores something.
+//! The database layer for both engines: pools, units of work, and macros that run a query on either engine. Only this
+//! folder distinguishes the engines. Every module that stores data calls it.
 //!
-//! Invariant: every unit of work has a bounded wait for its connection and a deadline kept on our side; a connection
-//! that broke, hung or turned read-only never goes back to the pool; and there are never more than the settings say.
+//! Invariant: every unit of work has a bounded wait for its connection and a deadline enforced by this process. A
+//! connection that broke, hung or became read-only never returns to the pool. The number of connections never exceeds
+//! the configured maximum.
 
 mod anchor_rows;
 pub(crate) mod conn;

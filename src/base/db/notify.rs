@@ -1,8 +1,8 @@
-//! What one process tells the others of a change that it has committed: short texts whose meaning the records know.
-//! PostgreSQL carries them by NOTIFY (15, section 55: LISTEN and NOTIFY); beside an SQLite file they go through sockets,
-//! see [`sqlite_sockets`](super::sqlite_sockets).
+//! Tells other processes about committed changes, in short texts that only the records interpret. PostgreSQL sends them
+//! by NOTIFY (15, section 55: LISTEN and NOTIFY). On an SQLite file they go through sockets, see
+//! [`sqlite_sockets`](super::sqlite_sockets).
 //!
-//! Invariant: what is announced is told if and only if its transaction commits.
+//! Invariant: an announcement is sent if and only if its transaction commits.
 
 use super::{
     conn::{Conn, EngineConn},
@@ -16,17 +16,17 @@ use crate::base::{
     instant::Instant,
 };
 
-/// Texts that one transaction mentions at most; what is more is left out.
+/// Maximum number of mentions per transaction; further ones are dropped.
 const MOST_MENTIONS: usize = 64;
 
-/// Tells every listener of this text when the transaction commits. To be the last statement of a transaction: commits
-/// that announce something queue behind one another.
+/// Sends `text` to every listener when the transaction commits. Make this the last statement of the transaction,
+/// because commits with announcements wait for one another.
 ///
 /// # Errors
-/// When the database is away, or the text is longer than [`LONGEST_TEXT`].
+/// A bug: the text is longer than [`LONGEST_TEXT`].
 pub async fn announce(conn: &mut Conn<'_>, text: &str) -> Result<()> {
     if text.len() > LONGEST_TEXT {
-        return Err(Error::bug("a text that is too long to be announced"));
+        return Err(Error::bug("the text is too long to be announced"));
     }
     match &mut conn.engine {
         EngineConn::Postgres(conn, deadline) => postgres::listen::notify(conn, *deadline, text).await,
@@ -38,8 +38,8 @@ pub async fn announce(conn: &mut Conn<'_>, text: &str) -> Result<()> {
     }
 }
 
-/// Tells every listener of this text soon after the commit, without making the commit wait for others. Best effort: a
-/// process that ends right then, or that does not listen itself, may never tell it.
+/// Sends `text` to every listener soon after the commit, without delaying the commit. Best effort: the mention is lost
+/// if the process ends right then, and may be lost if the process does not listen itself.
 pub fn mention(conn: &mut Conn<'_>, text: String) {
     let mentioned = &mut conn.outbox.mentioned;
     if mentioned.len() < MOST_MENTIONS && !mentioned.contains(&text) {

@@ -1,5 +1,7 @@
-//! Rows that are named by two columns, many at once, which diesel cannot write for both engines. Two lists of values, one
-//! for each column, would make both engines try each value of one with each of the other.
+//! A condition that selects many rows by a two-column key, which diesel cannot build for both engines. A list of values
+//! for each column would also match every other combination of them. Used by the records of sessions and devices.
+//!
+//! Invariant: an empty list of pairs selects nothing.
 
 use diesel::{
     AppearsOnTable, Expression, QueryResult, SelectableExpression,
@@ -10,14 +12,14 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-/// Whether two columns together have one of these pairs of values.
+/// Whether two columns together equal one of these pairs of values.
 #[derive(Debug, Clone)]
 pub struct PairIn<First, Second> {
     columns: (First, Second),
     values: (Vec<String>, Vec<String>),
 }
 
-/// `columns` have one of `pairs`; see [`PairIn`].
+/// Whether `columns` equal one of `pairs`; see [`PairIn`].
 pub fn pair_in<'a, First, Second>(
     columns: (First, Second),
     pairs: impl Iterator<Item = (&'a str, &'a str)>,

@@ -1,7 +1,7 @@
-//! Where the database is: what changes when it is restored from a backup, moved, or failed over. Used by the history of the
-//! instance, which compares it with what it was.
+//! Identifies where a database lives, to detect that it was restored from a backup, moved or failed over. The history
+//! of the instance compares the current place with the stored one.
 //!
-//! Invariant: what a role may not read counts as unknown, never as changed.
+//! Invariant: a value that the role may not read counts as unknown, never as changed.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -27,21 +27,24 @@ use crate::base::{
     instant::sql,
 };
 
-/// The timeline that PostgreSQL writes: the first part of the name of its current log file. It changes with each promotion
-/// and each recovery to a point in time.
+/// PostgreSQL's timeline: the first part of the name of the current WAL file. It changes with each promotion and each
+/// point-in-time recovery.
 const TIMELINE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
-/// The table's number changes when a dump is restored, the system's when the data goes to another server.
+/// The table's OID changes when a dump is restored. The system identifier changes when the data moves to another
+/// server.
 const TABLE: &str = "SELECT 'instance'::regclass::oid::text AS value";
 const SYSTEM: &str = "SELECT system_identifier::text AS value FROM pg_control_system()";
 
-/// Where a database is, as far as it can be told.
+/// Where a database lives, as far as this can be determined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// SQLite: the file's inode and time of birth. PostgreSQL: the server's system identifier and the table's number.
+    /// SQLite: the file's inode and creation time. PostgreSQL: the server's system identifier and the table's OID.
     pub identity: Option<String>,
-    /// PostgreSQL: the timeline. SQLite, as the database has it: the last of its marks.
+    /// PostgreSQL: the timeline. SQLite: the last mark of the database. Only the stored place has this mark;
+    /// [`read`](Self::read) leaves it out.
     pub timeline: Option<String>,
-    /// SQLite: the marks that the file beside the database has. That of the database is one of them, or the database is older.
+    /// SQLite: the marks in the file beside the database. If the database's own mark is not among them, the database is
+    /// an older copy.
     pub marks: Vec<String>,
 }
 
@@ -52,10 +55,8 @@ struct Value {
 }
 
 impl Place {
-    /// Looks, outside of a transaction.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Determines the current place. Call this outside a transaction, because a refused query would abort the
+    /// transaction.
     pub async fn read(conn: &mut Conn<'_>, database: &DatabaseUrl) -> Result<Self> {
         if let DatabaseUrl::Sqlite(path) = database {
             let marks = Marks::of(database).map(|marks| marks.read()).unwrap_or_default();
@@ -68,7 +69,7 @@ impl Place {
         Ok(Self { identity, timeline, marks: Vec::new() })
     }
 
-    /// Whether this, as the database has it, is surely another place than `other`, as it was found.
+    /// Whether this place, as stored in the database, certainly differs from `other`, the current place.
     pub fn differs_from(&self, other: &Self) -> bool {
         let is_older = self.timeline.as_ref().is_some_and(|mark| !other.marks.contains(mark));
         if is_older && !other.marks.is_empty() {
@@ -79,14 +80,14 @@ impl Place {
     }
 }
 
-/// A copied file has another inode, or the same one given out again and another time of birth.
+/// A copied file has another inode, or a reused inode and another creation time.
 fn file_identity(path: &Path) -> Option<String> {
     let file = std::fs::metadata(path).ok()?;
     let born = file.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
     Some(format!("{}/{}", file.ino(), born.map_or(0, |born| born.as_nanos())))
 }
 
-/// A value, or `None` if this role or this kind of PostgreSQL does not tell.
+/// The value, or `None` if the role or this variant of PostgreSQL may not read it.
 async fn text(conn: &mut Conn<'_>, query: &str) -> Result<Option<String>> {
     let row: Result<Value> = run!(conn, get_result(diesel::sql_query(query)));
     match row {
@@ -96,8 +97,9 @@ async fn text(conn: &mut Conn<'_>, query: &str) -> Result<Option<String>> {
     }
 }
 
-/// The instance's row as a transaction sees it, with the time: the history's id, its floor of versions, the timeline on which
-/// it began, and the timeline now. The timeline is not asked for where it could not be read at the start.
+/// Reads the database's time and the instance's row within a transaction: the history's id, the version floor, the
+/// timeline on which the history began, and the current timeline. Leaves out the current timeline if the role could not
+/// read it when the history began.
 #[derive(Debug, Clone, Copy)]
 pub struct Present;
 

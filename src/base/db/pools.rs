@@ -1,7 +1,8 @@
-//! PostgreSQL: one pool, on a runtime of its own, so that a connection never depends on the worker that opened it.
+//! PostgreSQL: one pool on its own runtime, so that a connection never depends on the worker thread that opened it.
+//! Called by [`Db`](super::Db).
 //!
-//! Invariant: a connection on which anything went wrong is dropped, not handed back. Changes never take the last places,
-//! so that reads go on when commits hang.
+//! Invariant: a connection on which anything failed is closed, not returned to the pool. Writers never use all
+//! connections of a pool that has several, so reads continue while commits hang.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,11 +33,11 @@ use crate::base::{
     settings::Settings,
 };
 
-/// All nodes that bring a schema up to date take this advisory lock: the letters of the product's name.
+/// The advisory lock that every node takes before it migrates the schema: the letters of the product's name.
 const MIGRATION_LOCK: i64 = 0x0073_6573_7369_6c65;
-/// A migration may take this long; a request may not.
+/// The statement timeout of migrations, which may take longer than requests.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
-/// How often, and how far apart, a connection that failed is asked whether it has closed.
+/// How often, and at what interval, a failed connection is checked for having closed.
 const CLOSING_CHECKS: u32 = 100;
 const CLOSING_CHECK: Duration = Duration::from_millis(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -100,109 +101,110 @@ impl Pools {
         metrics::Pool { max: now.max_size, open: now.size, in_use: now.size.saturating_sub(now.available) }
     }
 
-    /// Lends a connection to `work`, which only reads.
+    /// Runs `work`, which only reads, on a connection.
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let lent = self.connection(None).await?;
-        self.lend(lent, work).await
+        let lease = self.connection(None).await?;
+        self.lend(lease, work).await
     }
 
-    /// Lends a connection to `work`, whose statements last one by one.
+    /// Runs `work` on a connection. Each of its statements commits on its own.
     pub(super) async fn statement<T, Work>(&self, work: Work) -> Result<T>
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let mut lent = self.connection(Some(&self.writers)).await?;
-        lent.note_commit();
-        self.lend(lent, work).await
+        let mut lease = self.connection(Some(&self.writers)).await?;
+        lease.note_commit();
+        self.lend(lease, work).await
     }
 
-    async fn lend<T, Work>(&self, mut lent: Lease, work: Work) -> Result<T>
+    async fn lend<T, Work>(&self, mut lease: Lease, work: Work) -> Result<T>
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
         let mut outbox = Outbox::default();
-        let warnings = lent.warnings();
-        let result = work(&mut Conn::new(EngineConn::Postgres(&mut lent, self.deadline), &mut outbox)).await;
-        let result = as_lost_connection(&mut lent, result)
+        let warnings = lease.warnings();
+        let result = work(&mut Conn::new(EngineConn::Postgres(&mut lease, self.deadline), &mut outbox)).await;
+        let result = as_lost_connection(&mut lease, result)
             .await
-            .and_then(|value| check_replication(&lent, warnings).map(|()| value));
+            .and_then(|value| check_replication(&lease, warnings).map(|()| value));
         if result.is_ok() {
             self.mentions.add(outbox.mentioned);
         }
         if !matches!(result, Err(Error::Unavailable(_))) {
-            lent.return_to_pool();
+            lease.return_to_pool();
         }
         result
     }
 
-    /// Runs `work` in a transaction. A connection that proves dead at BEGIN, before anything happened, is replaced once.
+    /// Runs `work` in a transaction. If BEGIN shows that the connection is dead, retries once on a new connection;
+    /// nothing has happened before that.
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let mut lent = match self.begin().await {
+        let mut lease = match self.begin().await {
             Err(Error::Unavailable(fault)) if fault.what == Away::Connection => {
                 self.forget_idle();
                 self.begin().await?
             }
-            begun => begun?,
+            started => started?,
         };
         let mut outbox = Outbox::default();
         let done = async {
-            let engine = EngineConn::Postgres(&mut lent, self.deadline);
+            let engine = EngineConn::Postgres(&mut lease, self.deadline);
             let mut conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
             let value = work(&mut conn).await?;
             conn.finish().await.map(|()| value)
         };
         match done.await {
             Ok(value) => {
-                lent.note_commit();
-                let warnings = lent.warnings();
-                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut **lent)).await?;
-                check_replication(&lent, warnings)?;
+                lease.note_commit();
+                let warnings = lease.warnings();
+                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut **lease)).await?;
+                check_replication(&lease, warnings)?;
                 self.mentions.add(outbox.mentioned);
-                lent.return_to_pool();
+                lease.return_to_pool();
                 Ok(value)
             }
-            // The end of its connection rolls it back, at once; a ROLLBACK would wait behind what hangs.
+            // Closing the connection rolls back at once. A ROLLBACK would wait behind the statement that hangs.
             Err(error @ Error::Unavailable(_)) => Err(error),
             Err(error) => {
-                if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut **lent)).await.is_ok() {
-                    lent.return_to_pool();
+                if within(self.deadline, AnsiTransactionManager::rollback_transaction(&mut **lease)).await.is_ok() {
+                    lease.return_to_pool();
                 }
                 Err(error)
             }
         }
     }
 
-    /// Closes the connections that wait in the pool: where one was lost the others may be, and what is tried again gets
-    /// a new one.
+    /// Closes the idle connections. When one connection was lost, the others may be lost too, and a retry has to get a
+    /// new one.
     pub(super) fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
     }
 
-    /// Listens on a connection of its own; see [`postgres::listen`].
+    /// Listens on its own connection; see [`postgres::listen`].
     pub(super) async fn listen(&self, tell: &Tell) {
         postgres::listen::listen(&self.for_listening, self.deadline, &self.mentions, tell).await;
     }
 
-    /// Migrates on a connection of its own, under an advisory lock that ends with it.
+    /// Migrates on its own connection, under an advisory lock that the server releases when that connection closes.
     pub(super) async fn migrate(&self) -> Result<()> {
         let Some(runtime) = &self.runtime else {
-            return Err(Error::bug("the database's runtime is gone"));
+            return Err(Error::bug("the database runtime has shut down"));
         };
         let plan = self.for_migrations.clone();
         let prepared = runtime.spawn(async move {
             let mut conn = plan.connect().await.map_err(ConnectError::for_start)?;
             conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
-            let to_do = preflight::check(&mut conn, plan.search_path()).await?;
-            Ok::<_, Error>((conn, to_do))
+            let has_work = preflight::check(&mut conn, plan.search_path()).await?;
+            Ok::<_, Error>((conn, has_work))
         });
-        let (conn, to_do) = prepared.await.map_err(Error::bug)??;
-        if !to_do {
+        let (conn, has_work) = prepared.await.map_err(Error::bug)??;
+        if !has_work {
             return Ok(());
         }
         runtime
@@ -215,8 +217,8 @@ impl Pools {
             .map_err(Error::bug)?
     }
 
-    /// A connection, waited for no longer than the pool's time, whether for a free one, for a new one, or for a place
-    /// among those that write.
+    /// Takes a connection from the pool. The pool's timeout covers the waits for a writer's place, for a free
+    /// connection, and for a new connection.
     async fn connection(&self, places: Option<&Arc<Semaphore>>) -> Result<Lease> {
         let _wait = self.metrics.database_wait();
         let busy = || Error::unavailable(Away::Busy, "no database connection became free in time");
@@ -236,25 +238,26 @@ impl Pools {
     }
 
     async fn begin(&self) -> Result<Lease> {
-        let mut lent = self.connection(Some(&self.writers)).await?;
-        let begun = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut **lent)).await;
-        as_lost_connection(&mut lent, begun).await?;
-        Ok(lent)
+        let mut lease = self.connection(Some(&self.writers)).await?;
+        let started = within(self.deadline, AnsiTransactionManager::begin_transaction(&mut **lease)).await;
+        as_lost_connection(&mut lease, started).await?;
+        Ok(lease)
     }
 }
 
-/// How many of so many connections may be used to change something: all but a quarter, and all but one.
+/// How many of `size` connections may write at the same time. A quarter of the pool, but at least one connection, is
+/// reserved for reads. If the pool has only one connection, it serves reads and writes.
 fn most_writers(size: usize) -> usize {
     size.saturating_sub((size / 4).max(1)).max(1)
 }
 
-/// A server that ends a connection says so in words that depend on its language, and closes it a moment later: whether
-/// an error was that is asked of the connection.
-async fn as_lost_connection<T>(lent: &mut Connection, result: Result<T>) -> Result<T> {
+/// Turns an error into [`Away::Connection`] if the server closed the connection. The server's message depends on its
+/// language, and the connection closes a moment later, so this polls the connection.
+async fn as_lost_connection<T>(lease: &mut Connection, result: Result<T>) -> Result<T> {
     let Err(Error::Unavailable(fault)) = result else { return result };
     if fault.what == Away::Database {
         for _ in 0..CLOSING_CHECKS {
-            if lent.is_broken() {
+            if lease.is_broken() {
                 return Err(Error::unavailable(Away::Connection, fault.cause));
             }
             tokio::time::sleep(CLOSING_CHECK).await;
@@ -263,15 +266,14 @@ async fn as_lost_connection<T>(lent: &mut Connection, result: Result<T>) -> Resu
     Err(Error::Unavailable(fault))
 }
 
-/// Whether all that was committed since the server's count of warnings stood at `warnings` has reached the standby that
-/// it must reach.
+/// Fails if a commit since `warnings` was read may not have reached the synchronous standby.
 fn check_replication(conn: &Connection, warnings: u64) -> Result<()> {
     if conn.warnings() == warnings {
         return Ok(());
     }
     Err(Error::unavailable(
         Away::Deadline,
-        "the wait for the synchronous standby was cancelled: whether the change lasts is unknown",
+        "the wait for the synchronous standby was cancelled: the change may be lost in a failover",
     ))
 }
 

@@ -1,6 +1,8 @@
-//! The macros that run one query on either engine.
+//! Macros that run one query on either engine. Used by every module that queries the database.
+//!
+//! Invariant: on PostgreSQL, every query has the deadline of its connection.
 
-/// Runs a query on whichever engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
+/// Runs a query on either engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
 macro_rules! run {
     ($conn:expr, $method:ident($query:expr)) => {
         match &mut $conn.engine {
@@ -15,7 +17,8 @@ macro_rules! run {
     };
 }
 
-/// Like [`run!`] with `first`, or `get_result` for what returns rows, but finding nothing is `None`.
+/// Like [`run!`] with `first`, or with `get_result` for a statement that returns rows. Returns `None` if no row is
+/// found.
 macro_rules! find {
     ($conn:expr, $method:ident($query:expr)) => {
         match &mut $conn.engine {

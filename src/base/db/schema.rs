@@ -1,4 +1,6 @@
-//! The tables, once for both engines. Kept by hand; a test compares it with what the migrations make.
+//! The tables of both engines. Used by all queries.
+//!
+//! Invariant: the tables are maintained by hand, and a test compares them with the result of the migrations.
 
 diesel::table! {
     use diesel::sql_types::*;

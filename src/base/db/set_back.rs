@@ -1,8 +1,8 @@
-//! Stored times that lie in the future. The database's clock was ahead when they were stored, and has been put right.
-//! Called when a request meets such a row, when the clock is seen to go back, and at start.
+//! Corrects stored times that lie in the future. The database's clock was ahead when they were stored, and has been set
+//! back since. Called when a request reads such a row, when the clock is seen to go back, and at start.
 //!
-//! Invariant: afterwards each such time counts as now, once. Compared anew each time it would count as "just now" until the
-//! wrong time is reached: wrong passwords would stay counted and confirmations would stay valid.
+//! Invariant: each such time is set to now, once. Otherwise it would count as "just now" until the clock reaches it:
+//! wrong passwords would stay counted and confirmations would stay valid.
 
 use diesel::QueryableByName;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::base::error::Result;
 
-/// Rows a statement changes at most.
+/// Maximum number of rows that one statement changes.
 const BATCH: usize = 500;
 
-/// Times that have passed, by table with its primary key.
+/// Columns that hold past times, by table with its primary key.
 const PAST: &[(&str, &str, &[&str])] = &[
     ("accounts", "id", &["created_at", "password_changed_at", "last_login_at", "disabled_at"]),
     (
@@ -35,9 +35,9 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("throttle_tries", "subject, try_id", &["began_at"]),
 ];
 
-/// Times to which more belongs: table, key, column, what is set.
+/// Columns whose correction also changes other columns: table, key, column, SET clause.
 const LINKED: &[(&str, &str, &str, &str)] = &[
-    // The ends move with the times from which they count.
+    // Expiry times move with the times from which they are counted.
     (
         "sessions",
         "account_id, id",
@@ -51,11 +51,11 @@ const LINKED: &[(&str, &str, &str, &str)] = &[
         "expires_at = {least}(expires_at, absolute_expires_at - (created_at - {now})), \
          absolute_expires_at = absolute_expires_at - (created_at - {now}), created_at = {now}",
     ),
-    // Whether the password was changed after this confirmation is not known any more, so the confirmation has run out.
+    // It is no longer known whether the password changed after this confirmation, so the confirmation expires.
     ("sessions", "account_id, id", "authenticated_at", "authenticated_at = {long_ago}"),
 ];
 
-/// How a time is written in one engine's SQL.
+/// How an engine writes time expressions in SQL.
 struct Dialect {
     now: &'static str,
     second: &'static str,
@@ -72,10 +72,10 @@ const POSTGRES: Dialect = Dialect {
 const SQLITE: Dialect = Dialect { now: express::SQLITE_NOW, second: "1000000", least: "min", skip_locked: "" };
 
 impl Db {
-    /// Sets every stored time that lies in the future to now; how many rows that changed.
+    /// Sets every stored time in the future to now, and returns how many rows changed.
     ///
     /// # Errors
-    /// When the database is away; what was done before stays done.
+    /// The batches before the error stay committed.
     pub async fn settle_future(&self) -> Result<usize> {
         let mut settled = 0;
         for (table, key, column, set) in LINKED {
@@ -93,19 +93,19 @@ impl Db {
         let too_far = "expires_at - 86400 * {second} > {latest}";
         settled += self.settle("setup_links", "secret_hash", too_far, links).await?;
         if settled > 0 {
-            tracing::warn!(settled, "the database's clock was ahead and went back: stored times in the future are now");
+            tracing::warn!(settled, "the database's clock was set back: stored times in the future were set to now");
         }
         Ok(settled)
     }
 
-    /// The columns that are settled, as `table.column`.
+    /// The columns that are corrected, as `table.column`.
     pub fn settled_columns() -> Vec<String> {
         let past = PAST.iter().flat_map(|(table, _, columns)| columns.iter().map(move |column| (*table, *column)));
         let linked = LINKED.iter().map(|(table, _, column, _)| (*table, *column));
         past.chain(linked).map(|(table, column)| format!("{table}.{column}")).collect()
     }
 
-    /// Looks first whether there is such a row at all: a statement that only reads keeps nobody from writing.
+    /// Checks first whether there is such a row: a read does not block writers.
     async fn settle(&self, table: &str, key: &str, ahead: &str, set: &str) -> Result<usize> {
         let first = format!("SELECT 1 AS found FROM {table} WHERE {ahead} LIMIT 1");
         let found = async move |conn: &mut Conn<'_>| {
@@ -137,7 +137,7 @@ impl Db {
     }
 }
 
-/// A row was found.
+/// The result of checking whether a row exists.
 #[derive(QueryableByName)]
 struct Found {
     #[diesel(sql_type = diesel::sql_types::Integer)]

@@ -1,6 +1,8 @@
-//! SQLite: many readers and one writer, each unit of work in one hop to a thread that may block.
+//! SQLite: several readers and one writer. Each unit of work runs as a whole on a blocking thread. Called by
+//! [`Db`](super::Db).
 //!
-//! Invariant: waiting for a lane is asynchronous and bounded, so that a locked file never eats the threads.
+//! Invariant: waiting for a connection is asynchronous and bounded, so a locked file never exhausts the blocking
+//! threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,10 +32,10 @@ use crate::base::{
     settings::Settings,
 };
 
-/// How long the emptying of the log waits for readers; writers wait for it.
+/// How long truncating the write-ahead log waits for readers. Writers wait meanwhile.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
 
-/// The two lanes of a file.
+/// The reading and the writing lane of a file.
 pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
@@ -54,7 +56,7 @@ struct Lane {
     metrics: Metrics,
 }
 
-/// What every connection is told first.
+/// Settings that every new connection starts with.
 #[derive(Debug)]
 struct Pragmas {
     busy_timeout: Duration,
@@ -101,14 +103,14 @@ impl Lanes {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
         let (sockets, file) = (Arc::clone(&self.sockets), Arc::clone(&self.file));
-        let told = move |conn: &mut SqliteConnection| {
+        let unit = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
             file.check()?;
             sockets.tell(outbox);
             Ok(value)
         };
-        self.writer.hop(told).await
+        self.writer.hop(unit).await
     }
 
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
@@ -117,7 +119,7 @@ impl Lanes {
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
         let (keys, sockets, file) = (self.audit_keys.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
-        let told = move |conn: &mut SqliteConnection| {
+        let unit = move |conn: &mut SqliteConnection| {
             let mut outbox = Outbox::default();
             let whole = async |conn: &mut SqliteConnection| {
                 let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.as_ref());
@@ -125,15 +127,15 @@ impl Lanes {
                 conn.finish().await.map(|()| value)
             };
             let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
-            // Replaced meanwhile: nobody will find what was committed.
+            // Report a failure if the file was replaced meanwhile: no other process can see this commit.
             file.check()?;
             sockets.tell(outbox);
             Ok(value)
         };
-        self.writer.hop(told).await
+        self.writer.hop(unit).await
     }
 
-    /// Listens to this process and to the others on the file.
+    /// Receives the messages of this process and of the other processes on the file.
     pub(super) async fn listen(&self, tell: Tell) {
         self.sockets.listen(tell).await;
     }
@@ -147,33 +149,34 @@ impl Lanes {
         }
     }
 
-    /// Truncates the write-ahead log, so that overwritten data is gone from it too. Does not wait for a reader: the next call
-    /// does it then.
+    /// Truncates the write-ahead log, so that it holds no overwritten data. Fails soon if a reader is active; the next
+    /// call tries again.
     pub(super) async fn truncate_wal(&self) -> Result<()> {
         let usual = self.writer.busy_timeout.as_millis();
         self.writer
             .hop(move |conn| {
                 let short = LOG_PATIENCE.as_millis();
-                let emptied =
+                let truncated =
                     conn.batch_execute(&format!("PRAGMA busy_timeout = {short}; PRAGMA wal_checkpoint(TRUNCATE);"));
                 conn.batch_execute(&format!("PRAGMA busy_timeout = {usual};"))?;
-                Ok(emptied?)
+                Ok(truncated?)
             })
             .await
     }
 
     pub(super) async fn migrate(&self) -> Result<()> {
         let path = self.writer.path.clone();
-        // Before it is opened for writing, which would turn another program's file into one with a log. What cannot be
-        // looked at, since another process is making it, is found out by the writer.
-        let look = move || match inspect::foreign_table(&path) {
+        // Check the file before opening it for writing, which would switch another program's file to WAL mode. The
+        // check may fail while another process creates the file. Such a failure is ignored, because the writer reports
+        // a lasting problem.
+        let check = move || match inspect::foreign_table(&path) {
             Ok(Some(table)) => {
                 let place = format!("the database file {}", path.display());
                 Err(foreign::refusal(&table, &place, "name another file"))
             }
             Ok(None) | Err(_) => Ok(()),
         };
-        tokio::task::spawn_blocking(look).await.map_err(Error::bug)??;
+        tokio::task::spawn_blocking(check).await.map_err(Error::bug)??;
         let file = Arc::clone(&self.file);
         self.writer
             .hop(move |conn| {
@@ -192,7 +195,7 @@ impl Lane {
             .max_size(u32::try_from(size).unwrap_or(u32::MAX))
             .min_idle(Some(0))
             .test_on_check_out(false)
-            // They stay open, so that the file's log does too.
+            // Keep connections open: SQLite removes the log when the last one closes.
             .idle_timeout(None)
             .max_lifetime(None)
             .connection_timeout(settings.pool_timeout.max(Duration::from_millis(1)))
@@ -204,7 +207,7 @@ impl Lane {
             pool,
             places: Arc::new(Semaphore::new(size)),
             wait: settings.pool_timeout,
-            // The wait for another process's lock comes before the work itself.
+            // The work may first wait up to `busy_timeout` for another process's lock.
             deadline: settings.statement_timeout * 2,
             busy_timeout: settings.statement_timeout,
             size,
@@ -212,8 +215,8 @@ impl Lane {
         })
     }
 
-    /// One unit of work on a thread that may block. The place is given back when the work is really done, even if
-    /// nobody waits for it any more.
+    /// Runs one unit of work on a blocking thread. The place is released when the work has finished, even if the caller
+    /// no longer waits for it.
     async fn hop<T, Work>(&self, work: Work) -> Result<T>
     where
         T: Send + 'static,
@@ -235,12 +238,12 @@ impl Lane {
         match tokio::time::timeout(self.deadline, hop).await {
             Ok(Ok(result)) => result.map_err(|error| file::explained(&self.path, error)),
             Ok(Err(panic)) => Err(Error::bug(panic)),
-            Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work passed its deadline")),
+            Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work exceeded its deadline")),
         }
     }
 }
 
-/// The outcome of work that never waits, since every query on SQLite is done when it returns.
+/// Polls `work` once. Queries on SQLite are synchronous, so the work is complete then.
 fn finish<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    work.now_or_never().unwrap_or_else(|| Err(Error::bug("a unit of work waited for something else than the database")))
+    work.now_or_never().unwrap_or_else(|| Err(Error::bug("a unit of work awaited something other than the database")))
 }

@@ -1,9 +1,10 @@
-//! Several processes on one SQLite file: each listener has a socket in the file's folder, and a process that commits
-//! tells all of them before it goes on. Called by the lanes of [`sqlite`](super::sqlite).
+//! Messages between the processes on one SQLite file. Each listener has a socket in the file's folder, and a process
+//! that commits sends its messages to all of them before the commit returns. Called by the lanes of
+//! [`sqlite`](super::sqlite).
 //!
-//! Invariant: when a commit that announces something returns, every listener that answers in time has heard of it. A
-//! listener that does not answer in time is ignored for a minute. Not enough for a cache: a listener can miss up to a minute
-//! of notifications.
+//! Invariant: when a commit that announces something returns, every listener that answered in time has received it. A
+//! listener that does not answer in time is ignored for a minute. This is not enough for a cache: a listener can miss
+//! up to a minute of notifications.
 
 use std::collections::HashMap;
 use std::fs::{File, Permissions};
@@ -25,35 +26,37 @@ use super::{
 };
 use crate::base::{instant::Instant, keys::AuditKeys, outage::Outage, secret};
 
-/// How long a commit waits for another process to hear of it.
+/// How long a commit waits for another process to acknowledge its messages.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a listener that did not answer in that time is ignored, so that it holds up one commit and not all.
+/// How long a listener that did not answer in time is ignored, so that it delays only one commit.
 const IGNORED_FOR: Duration = Duration::from_secs(60);
-/// How long a listener waits before it tries again to make its socket.
+/// How long a listener waits before it tries again to create its socket.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long one connection may hold up the others of a listener.
+/// Time limit for one incoming connection. A listener serves them one at a time.
 const SLOWEST: Duration = Duration::from_millis(800);
-/// What one connection may say, in bytes.
+/// Maximum size of a request or an answer, in bytes.
 const LONGEST: u64 = 1 << 20;
-/// Longest path of a socket that every system takes (POSIX leaves it open; 104 with BSD, 108 with Linux).
+/// Longest socket path that every system accepts. POSIX does not define it; the limit is 104 bytes on BSD and 108 on
+/// Linux.
 const LONGEST_PATH: usize = 100;
-/// How much of the file's name is in the socket's.
+/// How many characters of the file's name a socket's name starts with.
 const LONGEST_STEM: usize = 32;
 const SUFFIX: &str = ".sock";
 const HEARD: &[u8] = b"heard\n";
-/// Asks a listener which file it has open, and which keys.
+/// Asks a listener which file and log it has open, and which keys it uses.
 const WHO: &str = "who\n";
-/// How often a listener looks whether its socket is still where others look for it.
+/// How often a listener checks that its socket is still where other processes look for it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The processes on one file.
+/// The listeners on one file.
 pub(super) struct SqliteSockets {
     path: PathBuf,
-    /// The file that this process has open, whatever the path names by now. `None` for a process that only asks.
+    /// The file that this process has open, even if the path now names another. `None` for a process that only queries
+    /// the servers.
     open: Option<Arc<OpenFile>>,
     keys: Option<AuditKeys>,
     own: Mutex<Own>,
-    /// Sockets that did not answer in time, and when that was.
+    /// Sockets that did not answer in time, with the time of the attempt.
     silent: Mutex<HashMap<String, Stopwatch>>,
 }
 
@@ -64,37 +67,38 @@ struct Own {
     socket: Option<PathBuf>,
 }
 
-/// Where the processes on a file find one another.
+/// Where the sockets of the processes on a file are.
 struct Place {
     folder: PathBuf,
-    /// The file's name there.
+    /// The file's name in the folder.
     name: String,
     prefix: String,
-    /// The file's owner, whose processes alone are told.
+    /// The file's owner. Sockets of other users are ignored.
     owner: Option<u32>,
 }
 
-/// What a listener says of itself.
+/// A listener's answer to [`WHO`].
 pub(super) struct Server {
-    /// The file that it has open, whatever the path names by now.
+    /// The file that the server has open, even if the path now names another.
     pub(super) file: FileId,
-    /// The ids of its keys; `None` if it has none, as before its first start is complete.
+    /// The ids of its keys. `None` if it has no keys, as before its first start has completed.
     pub(super) keys: Option<String>,
-    /// The log of the file and its index, as it has them open; `None` if it does not say.
+    /// The log and the log's index that the server has open. `None` if it does not report them.
     pub(super) log: Option<[FileId; 2]>,
 }
 
 impl Place {
-    /// Looked up each time: the file may have been replaced, or its folder.
+    /// Resolved on each call, because the file or its folder may have been replaced.
     fn of(path: &Path) -> Self {
-        // A path through a link, or by another name, leads to the same file.
+        // Resolve links, so that every path to the file yields the same folder and name.
         let file = path.canonicalize().unwrap_or_else(|_| {
             let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
             folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
         });
         let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Two files whose names begin alike tell one another what does not concern them, which harms nobody.
+        // Files whose names start alike share a prefix. Their processes receive each other's messages, which is
+        // harmless.
         let stem: String = name.chars().filter(char::is_ascii).take(LONGEST_STEM).collect();
         let owner = std::fs::metadata(&file).or_else(|_| std::fs::metadata(&folder)).ok().map(|file| file.uid());
         Self { folder, name, prefix: format!("{stem}.live-"), owner }
@@ -106,10 +110,10 @@ impl SqliteSockets {
         Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
     }
 
-    /// The servers on the file that the path names, or that it named when they began.
+    /// The servers that opened a file of this name in this folder, whether or not the path still names that file.
     pub(super) async fn servers(&self) -> Vec<Server> {
         let place = Place::of(&self.path);
-        let asked = self.others(&place).into_iter().map(async |name| {
+        let queries = self.others(&place).into_iter().map(async |name| {
             let answer = async {
                 let socket = SocketPath::new(&place.folder, &name)?;
                 let mut stream = UnixStream::connect(&socket.path).await?;
@@ -126,7 +130,7 @@ impl SqliteSockets {
             let log = log.and_then(|(log, index)| Some([FileId::parse(log)?, FileId::parse(index)?]));
             Some(Server { file, keys: keys.filter(|keys| !keys.is_empty()).map(str::to_owned), log })
         });
-        futures_util::future::join_all(asked.collect::<Vec<_>>()).await.into_iter().flatten().collect()
+        futures_util::future::join_all(queries.collect::<Vec<_>>()).await.into_iter().flatten().collect()
     }
 
     /// The answer to [`WHO`].
@@ -137,7 +141,8 @@ impl SqliteSockets {
         format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }
 
-    /// Tells this process's listener and all others. Waits for each of them, on a thread that may block.
+    /// Sends the messages to this process's listener and to all others, and waits for their acknowledgements. Call this
+    /// on a blocking thread.
     pub(super) fn tell(&self, outbox: Outbox) {
         if outbox.is_empty() {
             return;
@@ -161,19 +166,19 @@ impl SqliteSockets {
         });
     }
 
-    /// Listens, until this is dropped.
+    /// Listens until the future is dropped.
     pub(super) async fn listen(&self, tell: Tell) {
         self.own().tell = Some(tell.clone());
         let _until_dropped = RemoveOnDrop(self);
-        let mut outage = Outage::new("listening to commands beside this server");
+        let mut outage = Outage::new("listening to other processes on the database file");
         loop {
             match self.open_socket() {
                 Ok(listener) => {
                     outage.over();
                     tell(Heard::Sure);
                     let error = tokio::select! {
-                        error = self.hear(&listener, &tell) => Some(error),
-                        () = self.moved() => None,
+                        error = self.serve_connections(&listener, &tell) => Some(error),
+                        () = self.socket_moved() => None,
                     };
                     tell(Heard::Unsure);
                     let Some(error) = error else { continue };
@@ -185,8 +190,8 @@ impl SqliteSockets {
         }
     }
 
-    /// A socket of this process's own. It gets its name only when it can be connected to, so that nobody takes it for one
-    /// that was left behind.
+    /// Creates this process's socket. The socket gets its final name only once it accepts connections. Otherwise
+    /// another process could mistake it for an abandoned socket and remove it.
     fn open_socket(&self) -> io::Result<UnixListener> {
         self.remove_own();
         let random = secret::random_name("").map_err(io::Error::other)?;
@@ -201,8 +206,8 @@ impl SqliteSockets {
         Ok(listener)
     }
 
-    /// Waits until the socket is not where others look for it any more.
-    async fn moved(&self) {
+    /// Waits until the socket is no longer where other processes look for it.
+    async fn socket_moved(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
             let socket = self.own().socket.clone().unwrap_or_default();
@@ -214,14 +219,14 @@ impl SqliteSockets {
         }
     }
 
-    /// Hears whoever connects, until the socket fails. One after the other: each has little to say.
-    async fn hear(&self, listener: &UnixListener, tell: &Tell) -> io::Error {
+    /// Serves incoming connections until the socket fails, one at a time, since each is short.
+    async fn serve_connections(&self, listener: &UnixListener, tell: &Tell) -> io::Error {
         loop {
             let mut stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => return error,
             };
-            let heard = async {
+            let serving = async {
                 let mut lines = String::new();
                 (&mut stream).take(LONGEST).read_to_string(&mut lines).await?;
                 if lines == WHO {
@@ -232,14 +237,14 @@ impl SqliteSockets {
                 }
                 stream.write_all(HEARD).await
             };
-            if let Ok(Err(error)) = tokio::time::timeout(SLOWEST, heard).await {
-                tracing::debug!(%error, "message of another process not understood");
+            if let Ok(Err(error)) = tokio::time::timeout(SLOWEST, serving).await {
+                tracing::debug!(%error, "reading a message from another process failed");
             }
         }
     }
 
-    /// The sockets of the other processes. Anybody who may write in the folder can put a socket there that never answers, so
-    /// only those of the file's owner count.
+    /// The sockets of the other processes. Anybody who can write to the folder could create a socket that never
+    /// answers, so only sockets of the file's owner count.
     fn others(&self, place: &Place) -> Vec<String> {
         let own = self.own().socket.as_ref().and_then(|own| own.file_name()?.to_str().map(str::to_owned));
         self.silent().retain(|_, since| since.elapsed() < IGNORED_FOR);
@@ -254,7 +259,7 @@ impl SqliteSockets {
     }
 
     async fn tell_other(&self, place: &Place, name: &str, lines: &str) {
-        let told = async {
+        let sending = async {
             let socket = SocketPath::new(&place.folder, name)?;
             let mut stream = UnixStream::connect(&socket.path).await?;
             stream.write_all(lines.as_bytes()).await?;
@@ -262,14 +267,16 @@ impl SqliteSockets {
             let mut answer = [0; HEARD.len()];
             stream.read_exact(&mut answer).await.map(drop)
         };
-        match tokio::time::timeout(PATIENCE, told).await {
+        match tokio::time::timeout(PATIENCE, sending).await {
             Ok(Ok(())) => {}
-            // Its process is gone and could not take it along.
+            // The process ended without removing its socket.
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 let _ = std::fs::remove_file(place.folder.join(name));
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Ok(Err(error)) => tracing::warn!(%error, "another process on the database file was not told of a change"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "notifying another process on the database file failed")
+            }
             Err(_) => {
                 tracing::warn!(
                     "another process on the database file did not answer in time and is ignored for a minute"
@@ -294,7 +301,7 @@ impl SqliteSockets {
     }
 }
 
-/// Takes the listener's socket along.
+/// Removes the listener's socket when dropped.
 struct RemoveOnDrop<'a>(&'a SqliteSockets);
 
 impl Drop for RemoveOnDrop<'_> {
@@ -308,7 +315,8 @@ fn line(at: Option<Instant>, text: &str) -> String {
     format!("{}\n", stamped(at, text).replace('\n', " "))
 }
 
-/// A path to a socket that is short enough: through the folder's open descriptor where the path itself is not.
+/// A socket path within the length limit. If the plain path is too long, it goes through a descriptor of the open
+/// folder.
 struct SocketPath {
     path: PathBuf,
     _folder: Option<File>,

@@ -1,5 +1,7 @@
-//! Statements that diesel cannot write for both engines: a read that locks its rows, one of them over two sets of sessions,
-//! the touch of many sessions at once, and the heads of many trails at once.
+//! Statements that diesel cannot build for both engines: reads that lock their rows, and updates of many sessions or
+//! audit chain heads at once. Called by the session and audit records.
+//!
+//! Invariant: sessions are locked in order of account and id, so that two transactions cannot deadlock.
 
 use diesel::{
     QueryResult, Queryable, RunQueryDsl, Selectable,
@@ -12,8 +14,8 @@ use diesel::{
 use super::schema::trails;
 use crate::base::instant::{Instant, sql};
 
-/// A read whose rows are locked for this transaction, in the order of the read. SQLite has one writer, so there it is the
-/// read itself.
+/// Locks the rows that a read returns until the transaction ends, in the order of the read. SQLite has a single writer,
+/// so there this is a plain read.
 #[derive(Debug, Clone, Copy)]
 pub struct ForUpdate<Read> {
     read: Read,
@@ -21,12 +23,13 @@ pub struct ForUpdate<Read> {
 }
 
 impl<Read> ForUpdate<Read> {
-    /// Waits for rows that another transaction holds. All transactions lock in the same order, so none waits in a circle.
+    /// Waits for rows that another transaction has locked. All transactions lock in the same order, so this cannot
+    /// deadlock.
     pub fn wait(read: Read) -> Self {
         Self { read, wait: true }
     }
 
-    /// Leaves out rows that another transaction holds.
+    /// Skips rows that another transaction has locked.
     pub fn skip_locked(read: Read) -> Self {
         Self { read, wait: false }
     }
@@ -44,7 +47,7 @@ impl<Read, Conn> RunQueryDsl<Conn> for ForUpdate<Read> {}
 impl<Read: QueryFragment<Pg>> QueryFragment<Pg> for ForUpdate<Read> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.read.walk_ast(out.reborrow())?;
-        // A stronger lock would also stop whoever only refers to the row, such as an event to its account.
+        // `FOR UPDATE` would also block inserts that reference the row, such as an event of an account.
         out.push_sql(if self.wait { " FOR NO KEY UPDATE" } else { " FOR NO KEY UPDATE SKIP LOCKED" });
         Ok(())
     }
@@ -55,13 +58,12 @@ impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for ForUpdate<Read> {
     }
 }
 
-/// The ids of an account's sessions that have not ended and of one more, locked in the order of accounts, then of ids. The
-/// ids are found first: for "the account's or that one" SQLite scans the table.
+/// Locks the account's live sessions plus one more, in order of account and id, and returns their ids. The ids come
+/// from a subquery: with OR, SQLite would scan the table.
 #[derive(Debug, Clone, Copy)]
 pub struct LivingAnd<'a> {
-    /// The account.
     pub account_id: &'a str,
-    /// The other session: its account and its id.
+    /// The additional session: its account and its id.
     pub also: (&'a str, &'a str),
 }
 
@@ -110,22 +112,22 @@ impl QueryFragment<Sqlite> for LivingAnd<'_> {
     }
 }
 
-/// One session's activity, as it will be written.
+/// One session's activity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TouchRow {
     pub account_id: String,
-    /// The session.
+    /// The session's id.
     pub id: String,
-    /// When it was used.
+    /// When the session was used.
     pub at: Instant,
-    /// Until when it lasts if nobody uses it again.
+    /// When the session expires if it is not used again.
     pub expires_at: Instant,
-    /// From where it was used.
+    /// The client address of that use.
     pub ip: Option<String>,
 }
 
-/// The activity of many sessions, written in one statement in the order given. It moves only what still lives and
-/// only forward, so that it neither revives nor undoes.
+/// Writes the activity of many sessions in one statement. Skips sessions that have ended or expired, and activity older
+/// than the stored one.
 #[derive(Debug, Clone, Copy)]
 pub struct Touches<'a>(pub &'a [TouchRow]);
 
@@ -172,7 +174,7 @@ impl QueryId for Touches<'_> {
 impl<Conn> RunQueryDsl<Conn> for Touches<'_> {}
 
 impl QueryFragment<Pg> for Touches<'_> {
-    /// Rows are locked in the order of accounts and ids first, so that two nodes never wait for one another in a circle.
+    /// Locks the rows in order of account and id first, so that two nodes cannot deadlock.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.rows(&mut out)?;
         out.push_sql(
@@ -202,26 +204,25 @@ impl QueryFragment<Sqlite> for Touches<'_> {
     }
 }
 
-/// The head of an account's chain of events, as it is stored.
+/// The stored head of an account's chain of audit events.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = trails)]
 #[diesel(check_for_backend(Pg, Sqlite))]
 pub struct TrailHead {
-    /// Whose.
     pub account_id: String,
-    /// How many links there are; the last one's `seq`.
+    /// The number of links, which is the last link's `seq`.
     pub links: i64,
-    /// How many events of the account are older than its chain.
+    /// How many of the account's events are older than the chain.
     pub unchained: i64,
-    /// What all links come to. This and the following are there from the first link on.
+    /// The digest over all links. This field and those below are set from the first link on.
     pub digest: Option<Vec<u8>>,
-    /// Which key sealed it.
+    /// The id of the key that sealed the head.
     pub key_id: Option<String>,
-    /// The seal.
+    /// The seal over the head.
     pub mac: Option<Vec<u8>>,
 }
 
-/// Heads, written over those that there are, in one statement. It makes none.
+/// Updates many existing heads in one statement. Inserts none.
 #[derive(Debug, Clone, Copy)]
 pub struct TrailHeads<'a>(pub &'a [TrailHead]);
 

@@ -1,7 +1,8 @@
-//! One PostgreSQL connection: what is set and checked before it is used, and the task that drives it.
+//! One PostgreSQL connection: its session settings, its checks, and the task that drives it. Called by the connect
+//! plan.
 //!
-//! Invariant: a connection is used only if it leads to a primary. A server in recovery lags behind, so that it could bring
-//! back a session that has ended; it is refused for reads too, whatever the URL says.
+//! Invariant: only connections to a primary are used, even for reads and whatever the URL allows. A server in recovery
+//! lags behind, so an ended session could look live there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,13 +19,13 @@ use tokio_postgres::{
 use super::refusal::ConnectError;
 use crate::base::database_url::{options::ENFORCE_FOREIGN_KEYS, postgres::causes};
 
-/// A connection and what its server has said beside its answers.
+/// A connection, with a count of its server's warnings.
 pub struct Connection {
     inner: AsyncPgConnection,
     driver: Driver,
 }
 
-/// The task that drives a connection. It ends when this is dropped, whatever the server is doing then.
+/// Handle of the task that drives a connection. The task ends when the handle is dropped, whatever the server is doing.
 pub struct Driver {
     /// See [`Connection::warnings`].
     warnings: Arc<AtomicU64>,
@@ -32,35 +33,35 @@ pub struct Driver {
     _stop: oneshot::Sender<()>,
 }
 
-/// Hears the notifications of a connection, if anybody wants to.
+/// The callback for a connection's notifications, if any.
 pub(super) type Listener = Arc<Option<Box<dyn Fn(&str) + Send + Sync>>>;
 
 impl Driver {
-    /// Waits until the connection has ended; why it did.
+    /// Waits until the connection ends, and returns the cause.
     pub(super) async fn ended(&mut self) -> String {
-        (&mut self.ended).await.unwrap_or_else(|_| "its task is gone".to_owned())
+        (&mut self.ended).await.unwrap_or_else(|_| "the task of the connection has ended".to_owned())
     }
 }
 
 impl Connection {
-    /// Makes one of a client that has been prepared.
+    /// Wraps a client that has been prepared.
     pub(super) async fn new(client: Client, driver: Driver) -> Result<Self, ConnectError> {
         let inner = AsyncPgConnection::try_from(client).await.map_err(|error| ConnectError::away(error.to_string()))?;
         Ok(Self { inner, driver })
     }
 
-    /// How many commits so far may not have reached the synchronous standby: PostgreSQL says COMMIT to one whose wait for it
-    /// was cancelled, and only warns.
+    /// How many commits so far may not have reached the synchronous standby. If a commit's wait for the standby is
+    /// cancelled, PostgreSQL still reports success and only sends a warning.
     pub fn warnings(&self) -> u64 {
         self.driver.warnings.load(Ordering::Acquire)
     }
 
-    /// The connection alone; it works as long as the second part is kept.
+    /// Splits the connection. It works as long as the driver is kept.
     pub fn into_parts(self) -> (AsyncPgConnection, Driver) {
         (self.inner, self.driver)
     }
 
-    /// Whether it has closed, or was left in the middle of a transaction.
+    /// Whether the connection is closed or has an open transaction.
     pub fn is_broken(&mut self) -> bool {
         self.inner.is_broken()
     }
@@ -80,7 +81,7 @@ impl std::ops::DerefMut for Connection {
     }
 }
 
-/// Drives a connection on the runtime that polls this.
+/// Spawns a task that drives the connection on the current runtime.
 pub(super) fn drive<S>(
     mut connection: tokio_postgres::Connection<tokio_postgres::Socket, S>,
     listener: Listener,
@@ -91,7 +92,7 @@ where
     let (stop, mut stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let warnings = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&warnings);
+    let counter = Arc::clone(&warnings);
     tokio::spawn(async move {
         let mut messages = stream::poll_fn(|context| connection.poll_message(context));
         let cause = loop {
@@ -100,9 +101,9 @@ where
                 message = messages.next() => message,
             };
             match message {
-                // Counted before the answer that follows it is passed on.
+                // Count the warning before the answer of its commit is passed on.
                 Some(Ok(AsyncMessage::Notice(notice))) if is_about_the_standby(&notice) => {
-                    counted.fetch_add(1, Ordering::Release);
+                    counter.fetch_add(1, Ordering::Release);
                 }
                 Some(Ok(AsyncMessage::Notification(notification))) => {
                     if let Some(hear) = &*listener {
@@ -111,31 +112,31 @@ where
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => break causes(&error),
-                None => break "it was closed".to_owned(),
+                None => break "the connection was closed".to_owned(),
             }
         };
-        // Nobody need wait for it.
+        // Ignore the result: the receiver may be gone.
         let _ = end.send(cause);
     });
     Driver { warnings, ended, _stop: stop }
 }
 
-/// Told by the function in the server's source, since the words are in the server's language and the code is that of every
-/// warning; a server that does not name it is believed to mean this.
+/// Recognises the warning by the name of the server's source function: the text is in the server's language, and the
+/// code is shared by all warnings. A warning without that name counts as well.
 fn is_about_the_standby(notice: &DbError) -> bool {
     let is_warning = notice.code().code().starts_with("01") || *notice.code() == SqlState::ADMIN_SHUTDOWN;
     is_warning && notice.routine().is_none_or(|routine| routine == "SyncRepWaitForLSN")
 }
 
-/// Sets what every session starts with and makes sure that the server is a primary, in one round trip. PgBouncer takes no
-/// `options` in the startup packet, so they are set here.
+/// Applies the session settings and checks that the server is a primary, in one round trip. PgBouncer rejects `options`
+/// in the startup packet, so the settings are applied here.
 pub(super) async fn prepare(client: &Client, settings: &[(String, String)]) -> Result<(), ConnectError> {
     let set: String = settings
         .iter()
         .map(|(name, value)| format!("set_config({}, {}, false), ", literal(name), literal(value)))
         .collect();
-    let asked = client.simple_query(&format!("SELECT {set}{ENFORCE_FOREIGN_KEYS}, pg_is_in_recovery()")).await;
-    let answer = asked.map_err(|error| ConnectError::of(&error))?;
+    let answer = client.simple_query(&format!("SELECT {set}{ENFORCE_FOREIGN_KEYS}, pg_is_in_recovery()")).await;
+    let answer = answer.map_err(|error| ConnectError::of(&error))?;
     let row = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(settings.len() + 1),
         _ => None,
@@ -143,13 +144,13 @@ pub(super) async fn prepare(client: &Client, settings: &[(String, String)]) -> R
     match row {
         Some("f") => Ok(()),
         Some("t") => Err(ConnectError::away(
-            "the server is a standby in recovery, which is used for nothing, not even for reads: name the primary, or promote it",
+            "the server is a standby in recovery, which cannot be used, not even for reads: name the primary, or promote it",
         )),
-        _ => Err(ConnectError::away("the server did not say whether it is a primary")),
+        _ => Err(ConnectError::away("the server did not report whether it is a primary")),
     }
 }
 
-/// The process that serves a connection just now.
+/// The id of the server process that currently serves the connection.
 pub(super) async fn backend(client: &Client) -> Option<String> {
     let answer = client.simple_query("SELECT pg_backend_pid()").await.ok()?;
     answer.iter().find_map(|message| match message {
@@ -158,7 +159,7 @@ pub(super) async fn backend(client: &Client) -> Option<String> {
     })
 }
 
-/// A constant of PostgreSQL (15, section 4.1.2.2).
+/// Quotes a string constant (PostgreSQL 15, section 4.1.2.2).
 pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -1,6 +1,7 @@
-//! LISTEN on a connection of its own, again and again, and NOTIFY (PostgreSQL 15, reference: LISTEN, NOTIFY).
+//! LISTEN on its own connection, which is reopened whenever it fails, and NOTIFY (PostgreSQL 15, reference: LISTEN,
+//! NOTIFY). Called by the pools of `db`.
 //!
-//! Invariant: a listener that has not proved within a few seconds that it still hears says so.
+//! Invariant: a listener whose connection has not answered for a few seconds reports [`Heard::Unsure`].
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +22,17 @@ use crate::base::{
     outage::Outage,
 };
 
-/// How often a listener proves that it hears.
+/// How often a listener checks that its connection works.
 const BEAT: Duration = Duration::from_secs(1);
-/// How often what was mentioned is passed on.
+/// How often mentions are sent.
 const MENTION_INTERVAL: Duration = Duration::from_millis(100);
-/// What may wait to be passed on; what is more is left out.
+/// Maximum number of mentions that wait to be sent; further ones are dropped.
 const MOST_WAITING: usize = 2_000;
-/// How long a listener that lost its connection waits before it connects again: at first, and at last.
+/// How long a listener that lost its connection waits before it reconnects: the first and the longest pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Announces a text with the transaction, stamped by the database.
+/// Announces a text with the transaction's commit. The database adds its time.
 pub async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str) -> Result<()> {
     let notify = diesel::sql_query(
         "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || ' ' || $1)",
@@ -39,7 +40,7 @@ pub async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str
     within(deadline, notify.bind::<Text, _>(text).execute(conn)).await.map(drop)
 }
 
-/// What was mentioned and waits to be passed on, each text once.
+/// Mentions that wait to be sent, each text once.
 #[derive(Default)]
 pub struct Mentions(Mutex<BTreeSet<String>>);
 
@@ -53,7 +54,7 @@ impl Mentions {
         }
     }
 
-    /// As many as fit into one notification.
+    /// Takes as many mentions as fit into one notification.
     fn take(&self) -> Option<Taken<'_>> {
         let mut waiting = self.lock();
         let (mut texts, mut length) = (Vec::new(), 0);
@@ -76,19 +77,19 @@ impl Mentions {
     }
 }
 
-/// What is being passed on. It waits again if it is dropped before it was.
+/// Mentions that are being sent. If dropped before [`confirm_sent`](Self::confirm_sent), they wait again.
 struct Taken<'a> {
     mentions: &'a Mentions,
     texts: Vec<String>,
 }
 
 impl Taken<'_> {
-    /// A line each.
+    /// One line per mention.
     fn lines(&self) -> String {
         self.texts.iter().map(|text| format!("{}\n", stamped(None, text))).collect()
     }
 
-    fn passed_on(mut self) {
+    fn confirm_sent(mut self) {
         self.texts.clear();
     }
 }
@@ -99,7 +100,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Listens, on one connection after the other.
+/// Listens until the future is dropped, and reconnects whenever the connection fails.
 pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
     let mut pause = FIRST_PAUSE;
     let hear = Arc::clone(tell);
@@ -115,7 +116,11 @@ pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions,
             Ok((client, mut driver)) => {
                 tokio::select! {
                     cause = driver.ended() => cause,
-                    cause = speak(&client, deadline, mentions, || { heard = true; outage.over(); tell(Heard::Sure); }) => cause,
+                    cause = keep_listening(&client, deadline, mentions, || {
+                        heard = true;
+                        outage.over();
+                        tell(Heard::Sure);
+                    }) => cause,
                 }
             }
             Err(error) => error.to_string(),
@@ -132,46 +137,46 @@ pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions,
 
 type Cause = String;
 
-/// Begins to listen, then proves again and again that the connection lives, and passes on what was mentioned.
-async fn speak(client: &Client, deadline: Duration, mentions: &Mentions, begun: impl FnOnce()) -> Cause {
-    // By its name an operator tells it from the connections that requests use.
-    let begin = "SET application_name = 'sessile listener'; LISTEN sessile";
-    if let Err(cause) = ask(deadline, client.batch_execute(begin)).await {
+/// Starts to listen, then checks the connection again and again and sends mentions. Returns the cause of a failure.
+async fn keep_listening(client: &Client, deadline: Duration, mentions: &Mentions, on_start: impl FnOnce()) -> Cause {
+    // The name distinguishes this connection from those of requests in pg_stat_activity.
+    let start = "SET application_name = 'sessile listener'; LISTEN sessile";
+    if let Err(cause) = ask(deadline, client.batch_execute(start)).await {
         return cause;
     }
-    begun();
+    on_start();
     let mut since_beat = Duration::ZERO;
     loop {
         tokio::time::sleep(MENTION_INTERVAL).await;
         since_beat += MENTION_INTERVAL;
-        let spoken = match mentions.take() {
+        let result = match mentions.take() {
             Some(taken) => {
-                let spoken = ask(deadline, client.batch_execute(&pass_on(&taken.lines()))).await;
-                if spoken.is_ok() {
-                    taken.passed_on();
+                let result = ask(deadline, client.batch_execute(&notify_statement(&taken.lines()))).await;
+                if result.is_ok() {
+                    taken.confirm_sent();
                 }
-                spoken
+                result
             }
             None if since_beat < BEAT => continue,
             None => ask(deadline, client.batch_execute("")).await,
         };
         since_beat = Duration::ZERO;
-        if let Err(cause) = spoken {
+        if let Err(cause) = result {
             return cause;
         }
     }
 }
 
-/// A constant of PostgreSQL that holds these lines (15, section 4.1.2.2).
-fn pass_on(lines: &str) -> String {
+/// A statement that sends these lines (string constants: PostgreSQL 15, section 4.1.2.2).
+fn notify_statement(lines: &str) -> String {
     let quoted = lines.replace('\\', "\\\\").replace('\'', "''");
     format!("SELECT pg_notify('sessile', E'{quoted}')")
 }
 
-async fn ask(deadline: Duration, asked: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Result<(), Cause> {
-    match tokio::time::timeout(deadline, asked).await {
+async fn ask(deadline: Duration, query: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Result<(), Cause> {
+    match tokio::time::timeout(deadline, query).await {
         Ok(answer) => answer.map_err(|error| causes(&error)),
-        Err(_) => Err("it did not answer in time".to_owned()),
+        Err(_) => Err("the database did not answer in time".to_owned()),
     }
 }
 
@@ -180,31 +185,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_not_be_passed_on_waits_again() {
+    fn mentions_that_were_not_sent_wait_again() {
         let mentions = Mentions::default();
         mentions.add(vec!["b".into(), "a".into()]);
         let taken = mentions.take().unwrap();
         assert_eq!(taken.lines(), "- a\n- b\n");
         assert!(mentions.take().is_none());
-        // Mentioned again meanwhile: that is told too.
+        // A text that is mentioned again meanwhile is sent once.
         mentions.add(vec!["a".into()]);
         drop(taken);
         let again = mentions.take().unwrap();
         assert_eq!(again.lines(), "- a\n- b\n");
-        again.passed_on();
+        again.confirm_sent();
         assert!(mentions.take().is_none());
     }
 
     #[test]
-    fn one_notification_holds_no_more_than_it_may() {
+    fn a_notification_stays_within_its_length_limit() {
         let mentions = Mentions::default();
         mentions.add((0..1000).map(|n| format!("{n:0>20}")).collect());
-        let mut told = 0;
+        let mut sent = 0;
         while let Some(taken) = mentions.take() {
             assert!(taken.lines().len() <= LONGEST_TEXT + 30);
-            told += taken.texts.len();
-            taken.passed_on();
+            sent += taken.texts.len();
+            taken.confirm_sent();
         }
-        assert_eq!(told, 1000);
+        assert_eq!(sent, 1000);
     }
 }

@@ -1,4 +1,6 @@
-//! PostgreSQL: how to connect, what every connection starts with, the pool, and LISTEN. Called by the pools of `db`.
+//! PostgreSQL: connecting, session settings, the pool, and LISTEN. Called by the pools of `db`.
+//!
+//! Invariant: every connection leads to a primary and starts with the same session settings.
 
 mod connection;
 pub(super) mod listen;

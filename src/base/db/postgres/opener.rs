@@ -1,6 +1,6 @@
 //! Opens the connections of the pool. Called by the pools of `db`.
 //!
-//! Invariant: a connection that is closed, or was left in a transaction, is not handed out again.
+//! Invariant: a closed connection, or one with an open transaction, is never handed out again.
 
 use std::time::Duration;
 
@@ -13,12 +13,9 @@ use super::{connection::Connection, plan::ConnectPlan, refusal::ConnectError};
 /// A connection on loan from the pool.
 pub type Pooled = Object<Opener>;
 
-/// A pool of at most `size` connections that live on `runtime`, opened when they are needed. A request waits at most
-/// `wait` for a free one, and at most `wait` more if it has to be opened. A connection that is closed, or was left in a
-/// transaction, is not handed out again; one that dies unnoticed fails the first statement.
-///
-/// # Errors
-/// None in practice: the builder insists on a runtime, which is given.
+/// Builds a pool of at most `size` connections, which are opened on demand and live on `runtime`. A request waits at
+/// most `wait` for a free connection, and at most `wait` more if a new one has to be opened. A connection that dies
+/// unnoticed fails its first statement.
 pub fn pool(plan: ConnectPlan, size: usize, wait: Duration, runtime: Handle) -> Result<Pool<Opener>, BuildError> {
     Pool::builder(Opener { plan: plan.within(wait), runtime })
         .max_size(size)
@@ -29,7 +26,7 @@ pub fn pool(plan: ConnectPlan, size: usize, wait: Duration, runtime: Handle) -> 
         .build()
 }
 
-/// Opens the pool's connections on a runtime of their own.
+/// Opens the pool's connections on the runtime that drives them.
 pub struct Opener {
     plan: ConnectPlan,
     runtime: Handle,
@@ -47,7 +44,7 @@ impl Manager for Opener {
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
         if std::thread::panicking() || connection.is_broken() {
-            return Err(RecycleError::message("it has closed, or was left in a transaction"));
+            return Err(RecycleError::message("the connection is closed or has an open transaction"));
         }
         Ok(())
     }

@@ -1,4 +1,6 @@
-//! How to connect to PostgreSQL, without libpq. Called by the pools of `db`. No message from here holds a password.
+//! How to connect to PostgreSQL, without libpq. Called by the pools of `db`.
+//!
+//! Invariant: no message from here holds a password.
 
 #[cfg(test)]
 mod tests;
@@ -17,36 +19,35 @@ use super::{
 };
 use crate::base::database_url::{self, hosts, options, postgres::Parsed, tls};
 
-/// How often a silent connection is asked whether its other end is still there.
+/// How often TCP keepalive checks that the other end of an idle connection is still there.
 const KEEPALIVE: Duration = Duration::from_secs(1);
-/// What tokio-postgres has unless the URL says otherwise: two hours.
-const LIBRARYS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+/// The default of tokio-postgres: two hours.
+const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How long the two connections that look for a pooler may take.
+/// Time limit for detecting a pooler with a second connection.
 const LOOK_FOR_POOLER: Duration = Duration::from_secs(1);
 
-/// How to connect: a URL that has been parsed once, certificates that have been read once.
+/// How to connect: the parsed URL and the certificates, each read once.
 #[derive(Clone)]
 pub struct ConnectPlan {
     config: Config,
-    /// What every session starts with.
+    /// The settings that every session starts with.
     session: options::Settings,
     tls: MakeRustlsConnect,
-    /// The hosts, by their number, that keep a session on one server process.
+    /// The hosts that keep a session on one server process, by index.
     keep_sessions: Arc<Mutex<Vec<usize>>>,
     connect_timeout: Duration,
-    /// When a later host last took the place of one that hangs.
+    /// When a later host last replaced a host that hangs.
     replaced: watch::Sender<Option<Instant>>,
 }
 
 impl ConnectPlan {
     /// Parses a `postgres://` URL as libpq does (PostgreSQL 15, section 34.1.1.2), and reads the file of its
-    /// `sslrootcert`. The server ends a statement after `statement_timeout`; a connection is given up after
-    /// `connect_timeout`, of which every host of the URL gets its share, or the URL's own `connect_timeout` if that is
-    /// less.
+    /// `sslrootcert`. The server ends a statement after `statement_timeout`. Connecting ends after `connect_timeout`,
+    /// which the hosts of the URL share equally; the URL's own `connect_timeout` applies per host if it is shorter.
     ///
     /// # Errors
-    /// One line that says what is wrong with the URL, without its password.
+    /// One line that describes the problem, without the password.
     pub fn parse(url: &str, statement_timeout: Duration, connect_timeout: Duration) -> Result<Self, String> {
         let Parsed { mut config, trust, search_path } = database_url::postgres::parse(url)?;
         let session = options::session(config.get_options(), search_path.as_deref(), statement_timeout)?;
@@ -54,15 +55,16 @@ impl ConnectPlan {
             config.application_name("sessile");
         }
         if config.get_tcp_user_timeout().is_none() {
-            // A host that vanished without a word is noticed as soon as a statement would have been given up.
+            // Notice a host that vanished as soon as a statement would time out.
             config.tcp_user_timeout(statement_timeout.max(connect_timeout));
         }
         if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
-            // As in libpq: a socket of this machine is not encrypted, whatever sslmode says.
+            // As in libpq, a Unix socket is not encrypted, whatever sslmode is set.
             config.ssl_mode(SslMode::Disable);
         }
-        if config.get_keepalives_idle() == LIBRARYS_KEEPALIVE {
-            // One that vanished while a commit waits owes nothing that this would notice.
+        if config.get_keepalives_idle() == DEFAULT_KEEPALIVE {
+            // While a commit waits for its answer, no data is unacknowledged. Only keepalive then notices that the host
+            // vanished.
             config.keepalives_idle(KEEPALIVE * 2).keepalives_interval(KEEPALIVE);
         }
         let plan = Self {
@@ -76,27 +78,26 @@ impl ConnectPlan {
         Ok(plan.within(connect_timeout))
     }
 
-    /// The schemas that the URL says tables are looked for in, as PostgreSQL writes them.
+    /// The search path of the URL, in PostgreSQL's syntax.
     pub fn search_path(&self) -> Option<&str> {
         options::search_path(&self.session)
     }
 
-    /// When a later host last took the place of one that hangs: that takes connections and says nothing.
+    /// When a later host last replaced a host that hangs, that is, a host that accepts connections but does not answer.
     pub fn replaced(&self) -> watch::Receiver<Option<Instant>> {
         self.replaced.subscribe()
     }
 
-    /// Opens one connection, to the first host that is as it should be. Its driver runs on the runtime that polls this,
-    /// and ends with it.
+    /// Opens a connection to the first usable host. Its driver runs on the current runtime, and ends with it.
     ///
     /// # Errors
-    /// When no host answers in time as it should. The text holds every cause, on one line.
+    /// When no host is usable in time. The text holds the cause of each host, on one line.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
         let (client, driver) = self.open(&Listener::default()).await?;
         Connection::new(client, driver).await
     }
 
-    /// The same without diesel; `listener` hears the notifications.
+    /// Like [`connect`](Self::connect), but without diesel. `listener` receives the notifications.
     pub(super) async fn open(&self, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
         let hosts = hosts::each(&self.config);
         let share = self.connect_timeout / u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
@@ -104,7 +105,7 @@ impl ConnectPlan {
         let mut errors = Vec::new();
         let mut hangs = false;
         for (n, host) in hosts.iter().enumerate() {
-            // The timeout inside covers the TCP connection only, not what a hung server owes afterwards.
+            // The timeout of tokio-postgres covers the TCP connection only, not a handshake with a server that hangs.
             let error = match tokio::time::timeout(share, self.open_host(n, host, listener)).await {
                 Ok(Ok(opened)) => {
                     if hangs {
@@ -135,9 +136,9 @@ impl ConnectPlan {
         Ok((client, connection::drive(connection, Arc::clone(listener))))
     }
 
-    /// Refuses a pooler that gives a session another server process for each transaction: settings and prepared statements
-    /// would reach strangers, and nothing could keep a standby out. Looked at once for each host, before anything is set: of
-    /// two connections each must keep its process.
+    /// Refuses a pooler that runs each transaction of a session on another server process: settings and prepared
+    /// statements would reach other sessions, and a transaction could run on a standby. Checks each host once, before
+    /// any setting is applied: each of two connections must stay on its own process.
     async fn look_for_pooler(&self, n: usize, host: &Config, client: &Client) -> Result<(), ConnectError> {
         if self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(&n) {
             return Ok(());
@@ -151,11 +152,11 @@ impl ConnectPlan {
             let keeps = |n: usize| processes.iter().skip(n).step_by(2).all(|process| *process == processes[n]);
             Some(keeps(0) && keeps(1) && processes[0] != processes[1])
         };
-        // A second connection that cannot be had proves nothing: the next one looks again.
+        // If no second connection can be opened, nothing is proven, and the next connection checks again.
         match tokio::time::timeout(LOOK_FOR_POOLER, looking).await {
             Ok(Some(false)) => Err(ConnectError::unusable(
                 "the database is behind a pooler in transaction or statement mode, which cannot be used: set \
-                 pool_mode=session for it, or name PostgreSQL itself (DATABASE_URL, SESSILE_LISTEN_DATABASE_URL)",
+                 pool_mode=session, or connect to PostgreSQL directly (DATABASE_URL, SESSILE_LISTEN_DATABASE_URL)",
             )),
             Ok(Some(true)) => {
                 self.keep_sessions.lock().unwrap_or_else(PoisonError::into_inner).push(n);
@@ -165,7 +166,7 @@ impl ConnectPlan {
         }
     }
 
-    /// The same plan, given up no later than after `limit`.
+    /// The same plan, with a `connect_timeout` of at most `limit`.
     pub(super) fn within(mut self, limit: Duration) -> Self {
         self.connect_timeout = self.connect_timeout.min(limit);
         let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX).max(1);

@@ -1,5 +1,7 @@
-//! What must hold before the schema of a PostgreSQL database is brought up to date: the tables are ours or not there, and
-//! the role may do what is needed. Called under the lock of migrations, and by the look of `inspect`.
+//! The checks before the schema of a PostgreSQL database is migrated: no table belongs to another program, and the role
+//! has the rights that it needs. Called under the migration lock, and by `inspect`.
+//!
+//! Invariant: every refusal tells the operator what to change.
 
 use diesel::sql_types::{Array, Bool, Text};
 use diesel::{QueryableByName, sql_query};
@@ -11,16 +13,16 @@ use crate::base::{
     error::{Away, Error, Result},
 };
 
-/// What has a name in the schema in which tables are made: tables, views, indexes, sequences and types.
+/// All names in the current schema: tables, views, indexes, sequences and types.
 pub const PRESENT: &str = "SELECT name::text AS value FROM \
      (SELECT relname AS name, relnamespace AS schema FROM pg_class UNION SELECT typname, typnamespace FROM pg_type) AS named \
      WHERE schema = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
-/// The steps that have been done, of whatever program.
+/// The recorded migrations, of any program.
 pub const APPLIED: &str = "SELECT version AS value FROM __diesel_schema_migrations ORDER BY version";
-/// Whether that can be asked.
+/// The name of diesel's table of migrations; empty if there is none.
 pub const IS_RECORDED: &str = "SELECT coalesce(to_regclass('__diesel_schema_migrations')::text, '') AS value";
 
-/// The schema that this is about, and whether its role may make tables in it.
+/// The current schema, and the role's rights in it.
 const PLACE: &str = "SELECT current_user::text AS role, current_database()::text AS database, \
      coalesce(current_schema()::text, '') AS schema, \
      coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make, \
@@ -47,13 +49,13 @@ struct Place {
 }
 
 impl Place {
-    /// The database takes what people write, and takes writes at all.
+    /// Checks that the database can store every text, and that it accepts writes.
     fn check_database(&self) -> Result<()> {
         let Self { role, database, encoding, read_only, .. } = self;
         if encoding != "UTF8" {
             return Err(refused(format!(
-                "the database {database} has the encoding {encoding}, which cannot hold every text that people write: make one \
-                 with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+                "the database {database} has the encoding {encoding}, which cannot store every character: create a database with \
+                 CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             )));
         }
         if *read_only {
@@ -72,12 +74,12 @@ struct Value {
     value: String,
 }
 
-/// Checks it; with `make` it makes the schema that this search path of the URL names first. Whether anything is left to be
-/// done.
+/// Checks the database. If `make` holds the search path of the URL, first creates the first schema that it names.
+/// Returns true if migrations are pending, or if the schema is newer than this program.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the tables are another program's; [`Error::Unavailable`] with [`Away::Refused`] when somebody
-/// has to grant something first.
+/// [`Error::Conflict`] when the tables belong to another program; [`Error::Unavailable`] with [`Away::Refused`] when an
+/// operator has to change something first.
 pub async fn check(conn: &mut AsyncPgConnection, make: Option<&str>) -> Result<bool> {
     place(conn).await?.check_database()?;
     if let Some(schema) = make.and_then(first_schema) {
@@ -86,8 +88,8 @@ pub async fn check(conn: &mut AsyncPgConnection, make: Option<&str>) -> Result<b
     let place = place(conn).await?;
     if place.schema.is_empty() {
         return Err(refused(format!(
-            "no schema of the search path is there, or the role {} may use none: name one with search_path=… in the URL, \
-             or grant it with GRANT USAGE, CREATE ON SCHEMA … TO {}",
+            "no schema of the search path exists, or the role {} may use none of them: name a schema with search_path=… in \
+             the URL, or run GRANT USAGE, CREATE ON SCHEMA … TO {}",
             place.role, place.role
         )));
     }
@@ -108,32 +110,32 @@ pub async fn check(conn: &mut AsyncPgConnection, make: Option<&str>) -> Result<b
     Ok(is_behind || is_newer)
 }
 
-/// What to say of a table that is another program's.
+/// The error for a table of another program.
 pub fn is_foreign(table: &str, schema: &str) -> Error {
     foreign::refusal(
         table,
         &format!("the schema {schema}"),
-        "give Sessile a schema of its own, by search_path=sessile in the query of the URL",
+        "give Sessile its own schema with search_path=sessile in the query of the URL",
     )
 }
 
-/// The schema in which tables are made; empty if there is none.
+/// The schema in which tables are created; empty if there is none.
 pub const SCHEMA: &str = "SELECT coalesce(current_schema()::text, '') AS value";
 
 async fn make_schema(conn: &mut AsyncPgConnection, schema: &str) -> Result<()> {
     if schema.starts_with("pg_") {
         return Err(refused(format!(
-            "PostgreSQL keeps names that begin with pg_ for itself: name another schema than {schema} in search_path=…"
+            "PostgreSQL reserves schema names that start with pg_: name a schema other than {schema} in search_path=…"
         )));
     }
     let name = literal(schema);
-    let there = format!("SELECT count(*)::text AS value FROM pg_namespace WHERE nspname = {name}");
-    if values(conn, &there).await?.concat() == "0" {
+    let query = format!("SELECT count(*)::text AS value FROM pg_namespace WHERE nspname = {name}");
+    if values(conn, &query).await?.concat() == "0" {
         let place = place(conn).await?;
         if !place.may_make_schema {
             return Err(refused(format!(
-                "there is no schema {schema} and the role {role} may not make it: run CREATE SCHEMA {schema} AUTHORIZATION \
-                 {role} in the database {}",
+                "the schema {schema} does not exist and the role {role} may not create it: run CREATE SCHEMA {schema} \
+                 AUTHORIZATION {role} in the database {}",
                 place.database,
                 role = place.role
             )));
@@ -142,7 +144,7 @@ async fn make_schema(conn: &mut AsyncPgConnection, schema: &str) -> Result<()> {
         tracing::info!(%schema, "schema created");
     }
     let place = place(conn).await?;
-    // PostgreSQL passes over a schema that the role may not use, and would make the tables in the next.
+    // PostgreSQL skips a schema that the role may not use, and would create the tables in the next one.
     if place.schema == schema {
         return Ok(());
     }
@@ -154,13 +156,13 @@ async fn make_schema(conn: &mut AsyncPgConnection, schema: &str) -> Result<()> {
     )))
 }
 
-/// Every table of ours is one that the role may read and write.
+/// Checks that the role may read and write each of our tables.
 pub async fn check_rights(conn: &mut AsyncPgConnection) -> Result<()> {
     let place = place(conn).await?;
     let rights = ["INSERT", "UPDATE", "DELETE"]
         .map(|right| format!(" OR (relname <> '{}' AND NOT has_table_privilege(oid, '{right}'))", foreign::RECORD));
-    let closed = format!("NOT has_table_privilege(oid, 'SELECT'){}", rights.concat());
-    let Some(table) = first_that(conn, &closed).await? else { return Ok(()) };
+    let lacks_right = format!("NOT has_table_privilege(oid, 'SELECT'){}", rights.concat());
+    let Some(table) = first_table_where(conn, &lacks_right).await? else { return Ok(()) };
     let Place { role, schema, .. } = place;
     Err(refused(format!(
         "the role {role} may not read and write the table {table}: run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
@@ -168,26 +170,26 @@ pub async fn check_rights(conn: &mut AsyncPgConnection) -> Result<()> {
     )))
 }
 
-/// The role may take the steps that are to be done.
+/// Checks that the role may run the pending migrations.
 async fn check_may_change(conn: &mut AsyncPgConnection, place: &Place) -> Result<()> {
     let Place { role, schema, database, .. } = place;
-    if let Some(table) = first_that(conn, "NOT pg_has_role(relowner, 'USAGE')").await? {
+    if let Some(table) = first_table_where(conn, "NOT pg_has_role(relowner, 'USAGE')").await? {
         return Err(refused(format!(
-            "the role {role} does not own the table {table} and may not bring the schema up to date: run `sessile migrate` \
-             as its owner"
+            "the role {role} does not own the table {table} and may not migrate the schema: run `sessile migrate` as the \
+             owner of the table"
         )));
     }
     if place.may_make {
         return Ok(());
     }
     Err(refused(format!(
-        "the role {role} may not make tables in the schema {schema}: run GRANT USAGE, CREATE ON SCHEMA {schema} TO {role} in \
+        "the role {role} may not create tables in the schema {schema}: run GRANT USAGE, CREATE ON SCHEMA {schema} TO {role} in \
          the database {database}"
     )))
 }
 
-/// The first table of ours of which something holds.
-async fn first_that(conn: &mut AsyncPgConnection, condition: &str) -> Result<Option<String>> {
+/// The first of our tables for which `condition` holds.
+async fn first_table_where(conn: &mut AsyncPgConnection, condition: &str) -> Result<Option<String>> {
     let mut names: Vec<String> = foreign::ours()?.into_iter().collect();
     names.push(foreign::RECORD.to_owned());
     let query = format!(
@@ -199,7 +201,7 @@ async fn first_that(conn: &mut AsyncPgConnection, condition: &str) -> Result<Opt
     Ok(found.into_iter().next().map(|row| row.value))
 }
 
-/// The first of the schemas that a search path names (PostgreSQL 15, section 5.9.3), unless it is one that is there anyway.
+/// The first schema that a search path names (PostgreSQL 15, section 5.9.3), unless it is a default schema.
 fn first_schema(path: &str) -> Option<String> {
     let path = path.trim();
     let name = match path.strip_prefix('"') {

@@ -1,5 +1,8 @@
-//! Why no connection could be had: the server is away, or it refuses us until somebody changes something. Told by SQLSTATE
-//! (PostgreSQL 15, appendix A), since the words are in the server's language. No text from here holds a password.
+//! Why a connection failed: the server is away, or it refuses us until an operator changes something. Errors are
+//! classified by SQLSTATE (PostgreSQL 15, appendix A), because the text is in the server's language. Called by the
+//! connect plan.
+//!
+//! Invariant: no text from here holds a password.
 
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -8,7 +11,7 @@ use crate::base::{
     error::{Away, Error},
 };
 
-/// Why a connection was not made.
+/// The cause of a failed connection: its kind, and a text for the operator.
 #[derive(Debug, Clone)]
 pub struct ConnectError {
     kind: Kind,
@@ -17,11 +20,11 @@ pub struct ConnectError {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    /// It may work in a moment.
+    /// A retry may succeed soon.
     Away,
-    /// It works once somebody has changed something at the server or in the URL.
+    /// An operator has to change the server or the URL first.
     Refused,
-    /// It cannot work with this URL.
+    /// No connection with this URL can work.
     Unusable,
 }
 
@@ -34,34 +37,34 @@ impl ConnectError {
         Self { kind: Kind::Unusable, text: text.into() }
     }
 
-    /// What the server, or what lies before it, has against us.
+    /// Classifies an error of the server, of a pooler, or of our own checks.
     pub(super) fn of(error: &tokio_postgres::Error) -> Self {
-        let words = causes(error);
-        match error.as_db_error().map_or_else(|| without_code(&words), by_code) {
-            Some(remedy) => Self { kind: Kind::Refused, text: format!("{words}: {remedy}") },
-            None => Self::away(words),
+        let message = causes(error);
+        match error.as_db_error().map_or_else(|| without_code(&message), by_code) {
+            Some(remedy) => Self { kind: Kind::Refused, text: format!("{message}: {remedy}") },
+            None => Self::away(message),
         }
     }
 
-    /// The same about one of the hosts.
+    /// Adds the name of the host.
     pub(super) fn at(self, host: &str) -> Self {
         Self { text: format!("{host}: {}", self.text), ..self }
     }
 
-    /// What all hosts have against us, on one line.
+    /// Joins the errors of all hosts on one line. The worst kind counts.
     pub(super) fn all(errors: Vec<Self>) -> Self {
         let kind = errors.iter().map(|error| error.kind).max().unwrap_or(Kind::Away);
         let texts: Vec<_> = errors.into_iter().map(|error| error.text).collect();
         Self { kind, text: texts.join("; ") }
     }
 
-    /// For a request: a 503, whatever it is.
+    /// The error for a request, which is answered with 503.
     pub fn for_request(self) -> Error {
         let what = if self.kind == Kind::Away { Away::Database } else { Away::Refused };
         Error::unavailable(what, self.text)
     }
 
-    /// For a start or a command, which ends with what cannot work.
+    /// The error for a start or a command, which ends if the URL cannot work.
     pub fn for_start(self) -> Error {
         match self.kind {
             Kind::Unusable => Error::Conflict(self.text),
@@ -78,51 +81,57 @@ impl std::fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
-/// What to do about a refusal; `None` if waiting may do.
+/// The remedy for a refusal; `None` if waiting may help.
 fn by_code(error: &DbError) -> Option<&'static str> {
     let code = error.code();
     if *code == SqlState::INVALID_PASSWORD {
         return Some("correct the user and the password in DATABASE_URL");
     }
     if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
-        // The function in the server's source tells a role from a line of pg_hba.conf.
+        // The name of the server's source function distinguishes a missing role from a rule in pg_hba.conf.
         return Some(match error.routine() {
             Some("InitializeSessionUserId") => {
-                "create the role with CREATE ROLE … LOGIN, let it sign in with ALTER ROLE … LOGIN, or correct the user in \
-                 DATABASE_URL"
+                "create the role with CREATE ROLE … LOGIN, allow it to log in with ALTER ROLE … LOGIN, or correct the user \
+                 in DATABASE_URL"
             }
-            _ => "let it in with a line of pg_hba.conf, or add sslmode=require to DATABASE_URL if it wants TLS",
+            _ => {
+                "allow the connection in pg_hba.conf, or add sslmode=require to DATABASE_URL if the server requires TLS"
+            }
         });
     }
     match code.code() {
-        "3D000" => Some("create it with CREATE DATABASE … OWNER …, or correct its name in DATABASE_URL"),
-        "42501" => Some("grant it with GRANT CONNECT ON DATABASE … TO …"),
+        "3D000" => Some("create the database with CREATE DATABASE … OWNER …, or correct its name in DATABASE_URL"),
+        "42501" => Some("run GRANT CONNECT ON DATABASE … TO …"),
         "53300" => Some(match error.routine() {
-            Some("InitializeSessionUserId") => "raise it with ALTER ROLE … CONNECTION LIMIT, or lower SESSILE_POOL_MAX",
-            Some("CheckMyDatabase") => "raise it with ALTER DATABASE … CONNECTION LIMIT, or lower SESSILE_POOL_MAX",
+            Some("InitializeSessionUserId") => {
+                "raise the limit with ALTER ROLE … CONNECTION LIMIT, or lower SESSILE_POOL_MAX"
+            }
+            Some("CheckMyDatabase") => {
+                "raise the limit with ALTER DATABASE … CONNECTION LIMIT, or lower SESSILE_POOL_MAX"
+            }
             _ => "raise max_connections of the server, or lower SESSILE_POOL_MAX",
         }),
         "55000" => Some("name another database in DATABASE_URL"),
         "42704" | "22023" | "42602" | "42939" => Some("correct the options in DATABASE_URL"),
-        // What PgBouncer says of itself: an unknown database or user, a parameter that it does not take.
-        "08P01" => Some("correct DATABASE_URL, or the configuration of the pooler that it leads to"),
+        // PgBouncer's code for an unknown database or user, and for a parameter that it does not accept.
+        "08P01" => Some("correct DATABASE_URL, or the configuration of the pooler that it names"),
         _ => None,
     }
 }
 
-/// The same for what our side found wrong; tokio-postgres has no codes for it, but its words are always the same.
-fn without_code(words: &str) -> Option<&'static str> {
-    if words.contains("server does not support TLS") {
-        return Some("turn on ssl at the server, or write sslmode=disable in DATABASE_URL");
+/// The remedy for an error found on our side. tokio-postgres has no codes for these, but its texts are constants.
+fn without_code(message: &str) -> Option<&'static str> {
+    if message.contains("server does not support TLS") {
+        return Some("turn on ssl on the server, or set sslmode=disable in DATABASE_URL");
     }
-    if words.contains("TLS handshake") {
+    if message.contains("TLS handshake") {
         return Some("check sslmode and sslrootcert in DATABASE_URL against the server's certificate");
     }
-    if words.contains("password missing") {
+    if message.contains("password missing") {
         return Some("add the password to DATABASE_URL");
     }
-    if words.contains("unsupported authentication method") {
+    if message.contains("unsupported authentication method") {
         return Some("allow scram-sha-256 in pg_hba.conf");
     }
-    words.contains("does not allow writes").then_some("name the primary in DATABASE_URL")
+    message.contains("does not allow writes").then_some("name the primary in DATABASE_URL")
 }

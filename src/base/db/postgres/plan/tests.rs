@@ -1,3 +1,5 @@
+//! Tests of parsing PostgreSQL URLs and of connecting with them.
+
 use std::time::Duration;
 
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
@@ -12,7 +14,7 @@ fn plan(url: &str) -> Result<ConnectPlan, String> {
 }
 
 #[test]
-fn sslmode_and_sslrootcert_are_understood_wherever_they_stand() {
+fn sslmode_and_sslrootcert_work_at_any_position() {
     let full = || Trust::ChainAndHost("/a b/ca+1.pem".into());
     for (query, mode, trust) in [
         ("", SslMode::Prefer, Trust::Any),
@@ -34,7 +36,7 @@ fn sslmode_and_sslrootcert_are_understood_wherever_they_stand() {
 }
 
 #[test]
-fn what_stands_beside_them_reaches_the_configuration() {
+fn the_other_parameters_of_a_url_are_applied() {
     let plan = plan(
         "postgresql://u:p%40?w@h1:6001,h2,[::1]:6003/d?sslmode=require&target_session_attrs=read-write\
          &connect_timeout=1&options=-c%20search_path%3Dapp",
@@ -53,7 +55,7 @@ fn what_stands_beside_them_reaches_the_configuration() {
 }
 
 #[test]
-fn a_schema_is_named_in_the_query_or_in_options_and_a_primary_in_any_words() {
+fn the_search_path_comes_from_the_query_or_from_options() {
     for (query, path) in [
         ("search_path=app", Some("app")),
         ("search_path=%22My%20app%22,public", Some("\"My app\",public")),
@@ -64,7 +66,7 @@ fn a_schema_is_named_in_the_query_or_in_options_and_a_primary_in_any_words() {
         let plan = plan(&format!("postgres://u@h/d?{query}")).unwrap();
         assert_eq!(plan.search_path(), path, "{query}");
         assert_eq!(plan.config.get_target_session_attrs(), TargetSessionAttrs::Any);
-        assert_eq!(hosts::each(&plan.config)[0].get_options(), None, "PgBouncer takes none");
+        assert_eq!(hosts::each(&plan.config)[0].get_options(), None, "PgBouncer rejects startup options");
     }
 }
 
@@ -96,8 +98,8 @@ fn an_address_without_a_host_name_can_be_encrypted_too() {
 }
 
 #[test]
-fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
-    for (url, said) in [
+fn an_invalid_url_is_refused_on_one_line_without_its_password() {
+    for (url, expected) in [
         ("mysql://u:hunter2@h/d", "not a PostgreSQL URL"),
         ("postgres://", "no host"),
         ("postgres:///d", "no host"),
@@ -119,23 +121,23 @@ fn a_url_that_is_not_understood_is_refused_on_one_line_without_its_password() {
         ("postgres://u:hunter2@h/d?target_session_attrs=read-only", "only the primary"),
         ("postgres://u:hunter2@h/d?load_balance_hosts=random", "only the primary"),
         ("postgres://u:hunter2@h/d?options=-e", "not settings"),
-        ("postgres://u:hunter2@h/d?search_path=", "not known"),
+        ("postgres://u:hunter2@h/d?search_path=", "unknown option"),
         ("postgres://u:hunter2@h/d?connect_timeout=soon", "`connect_timeout`"),
-        ("postgres://u:hunter2@h/d?hunter2=1", "not known"),
-        ("postgres://u:hunter2@h/d?user", "not known"),
+        ("postgres://u:hunter2@h/d?hunter2=1", "unknown option"),
+        ("postgres://u:hunter2@h/d?user", "unknown option"),
         ("postgres://u:x@hunter2@h/d", "%40"),
         ("postgres://u@h/d?password=x@hunter2", "%40"),
-        ("postgres://u@h/d?password=x&hunter2", "not known"),
+        ("postgres://u@h/d?password=x&hunter2", "unknown option"),
         ("postgres://u:hunter2@h/d\n", "control character"),
     ] {
         let refusal = plan(url).map(|_| ()).unwrap_err();
-        assert!(refusal.contains(said), "{url}: {refusal}");
+        assert!(refusal.contains(expected), "{url}: {refusal}");
         assert!(!refusal.contains("hunter2") && !refusal.contains('\n'), "{url}: {refusal}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_and_says_nothing_is_given_up() {
+async fn a_server_that_accepts_but_never_answers_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://u@127.0.0.1:{}/d", silent.local_addr().unwrap().port());
     let plan = ConnectPlan::parse(&url, SECOND, Duration::from_millis(50)).unwrap();
@@ -144,15 +146,15 @@ async fn a_server_that_accepts_and_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_cause_of_a_failed_connection_is_told_without_the_password() {
+async fn a_failed_connection_reports_its_cause_without_the_password() {
     let plan = plan("postgres://u:hunter2@127.0.0.1:1/d").unwrap();
     let error = plan.connect().await.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("Connection refused") && !error.contains("hunter2"), "{error}");
 }
 
-/// A part of a URL that is left out here would be ignored in silence.
+/// This lists every parameter, because `hosts::each` would silently drop one that it does not copy.
 #[test]
-fn the_hosts_of_a_url_are_tried_one_by_one_with_all_else_that_it_says() {
+fn each_host_keeps_all_other_parameters_of_its_url() {
     let rest = "d?sslmode=require&target_session_attrs=read-write&connect_timeout=1&application_name=x&keepalives=0\
          &keepalives_idle=7&keepalives_interval=8&keepalives_retries=9&tcp_user_timeout=4&channel_binding=require";
     let alone = |host: &str| plan(&format!("postgres://u:p@{host}/{rest}")).unwrap().within(SECOND / 2).config;
