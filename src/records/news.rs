@@ -1,9 +1,10 @@
-//! News: what ends, rotates or changes is told to everybody who has a page open, on every node, once it is committed.
-//! The statements that end or rotate sessions and the audit trail announce it in their transactions, so that no caller can
-//! forget; the hub of each node hears it and passes it to the open streams.
+//! Notifications that sessions ended or were rotated, or that other data changed. They reach the open pages on every
+//! node after the commit. The statements that end or rotate sessions announce them in their transactions, and so does
+//! the audit module, so that no caller can forget. The hub of each node receives them and passes them to the open
+//! streams.
 //!
-//! Invariant: news carries ids and nothing that opens anything, and is never the only way to learn of an end: each
-//! request reads the row, and who may have missed something asks the database.
+//! Invariant: a notification contains only ids, which grant no access. It is never the only way to learn of an end:
+//! each request reads the row, and a node that may have missed notifications reads the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,36 +15,29 @@ use crate::base::{
     error::{Error, Result},
 };
 
-/// Something that happened to sessions, accounts or what belongs to them.
+/// A change to sessions, to accounts or to data that belongs to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum News {
     /// Sessions ended.
     Ended {
-        /// Why, in the row's word.
+        /// The reason, as stored in the row.
         reason: String,
-        /// Which, by account.
+        /// The ids of the sessions, by account.
         of: BTreeMap<String, Vec<String>>,
     },
-    /// So many sessions ended that each has to be looked up.
+    /// So many sessions ended that every subscriber's session must be looked up.
     Many,
-    /// A session has another id and key.
+    /// A session has a new id and key.
     Rotated {
-        /// Whose it is.
         account: String,
-        /// The id it had before.
+        /// The session's previous id.
         was: String,
     },
-    /// The list of an account's sessions or devices changed, or its trail.
-    Changed {
-        /// Whose.
-        account: String,
-    },
+    /// The sessions, devices or activity of an account changed.
+    Changed { account: String },
     /// An account's drafts changed.
-    Drafts {
-        /// Whose.
-        account: String,
-    },
+    Drafts { account: String },
 }
 
 impl News {
@@ -51,13 +45,15 @@ impl News {
         serde_json::to_string(self).map_err(Error::bug)
     }
 
-    /// What another process said. What a later version says, and this one does not know, is worth looking up.
+    /// Parses a notification. An unknown text may come from a later version; it becomes [`News::Many`], so that
+    /// sessions are looked up.
     pub(super) fn heard(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or(Self::Many)
     }
 }
 
-/// Announces ends with the transaction that commits them: ids of sessions and of their accounts.
+/// Announces ended sessions in the transaction that commits their ends. `ends` yields pairs of session id and account
+/// id.
 pub(super) async fn ended<'a>(
     conn: &mut Conn<'_>,
     ends: impl Iterator<Item = (&'a str, &'a str)>,
@@ -77,15 +73,12 @@ pub(super) async fn ended<'a>(
     announce(conn, &text).await
 }
 
-/// Announces a rotation with the transaction that commits it.
+/// Announces a rotation in the transaction that commits it.
 pub(super) async fn rotated(conn: &mut Conn<'_>, account: &str, was: &str) -> Result<()> {
     announce(conn, &News::Rotated { account: account.to_owned(), was: was.to_owned() }.text()?).await
 }
 
-/// Mentions that something changed in the lists and trails of these accounts, once it is committed.
-///
-/// # Errors
-/// Never in practice: an id becomes JSON.
+/// Announces, after the commit, that the sessions, devices or activity of these accounts changed.
 pub fn changed<'a>(conn: &mut Conn<'_>, accounts: impl Iterator<Item = &'a str>) -> Result<()> {
     for account in accounts.collect::<BTreeSet<_>>() {
         mention(conn, News::Changed { account: account.to_owned() }.text()?);
@@ -93,10 +86,7 @@ pub fn changed<'a>(conn: &mut Conn<'_>, accounts: impl Iterator<Item = &'a str>)
     Ok(())
 }
 
-/// Mentions that an account's drafts changed, once it is committed.
-///
-/// # Errors
-/// Never in practice: an id becomes JSON.
+/// Announces, after the commit, that an account's drafts changed.
 pub fn drafts_changed(conn: &mut Conn<'_>, account: &str) -> Result<()> {
     mention(conn, News::Drafts { account: account.to_owned() }.text()?);
     Ok(())
@@ -107,15 +97,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_later_version_says_is_looked_up() {
+    fn an_unknown_message_causes_a_lookup() {
         assert_eq!(News::heard(r#"{"what":"melted","of":1}"#), News::Many);
         assert_eq!(News::heard("nonsense"), News::Many);
-        let told = News::Rotated { account: "acc_1".into(), was: "aiq_1".into() };
-        assert_eq!(News::heard(&told.text().unwrap()), told);
+        let sent = News::Rotated { account: "acc_1".into(), was: "aiq_1".into() };
+        assert_eq!(News::heard(&sent.text().unwrap()), sent);
     }
 
     #[test]
-    fn eighty_ends_of_one_account_fit_into_one_text() {
+    fn eighty_ends_of_one_account_fit_into_one_message() {
         let session = format!("aiq_1795460400123_{}", "a".repeat(22));
         let of = BTreeMap::from([(format!("acc_{}", "a".repeat(22)), vec![session; 80])]);
         let news = News::Ended { reason: "password-changed".into(), of };

@@ -1,7 +1,7 @@
-//! One open stream's letter box. What comes in is folded into what already waits, so that a reader who is slow never
-//! makes it grow.
+//! The mailbox of one open stream. New notices are merged with the waiting notices, so that a mailbox does not grow if
+//! its reader is slow.
 //!
-//! Invariant: an end that was put in is never folded away.
+//! Invariant: the notice that a session has ended is never lost in a merge.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,25 +9,25 @@ use tokio::sync::Notify;
 
 use crate::records::session::ended::Ended;
 
-/// What waits for a subscriber.
+/// The notices that wait for a subscriber.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notices {
-    /// Its session has ended.
+    /// The subscriber's session has ended.
     pub ended: Option<Ended>,
-    /// Its session has another key now, which its browser has or will have in a moment.
+    /// The session has a new key, which its browser has or is about to receive.
     pub rotated: bool,
-    /// Its account's sessions, devices or trail changed.
+    /// The account's sessions, devices or activity changed.
     pub sessions: bool,
-    /// Its account's drafts changed.
+    /// The account's drafts changed.
     pub drafts: bool,
-    /// Something may have been missed: the session is to be looked up.
+    /// Notices may have been missed: look up the session.
     pub look: bool,
-    /// The stream is to close: the node stops, or there are too many.
+    /// Close the stream: the node is stopping, or too many streams are open.
     pub close: bool,
 }
 
 impl Notices {
-    /// Folds what came later into this.
+    /// Merges later notices into these.
     pub fn fold(&mut self, later: Self) {
         self.ended = self.ended.or(later.ended);
         self.rotated |= later.rotated;
@@ -45,8 +45,8 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn put(&self, news: Notices) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).fold(news);
+    pub(super) fn put(&self, notices: Notices) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).fold(notices);
         self.arrived.notify_one();
     }
 

@@ -1,4 +1,5 @@
-//! What a node hears of ends and changes, on its way to the open streams.
+//! Delivers notifications of session ends and other changes to the open streams of this node. `serve` runs the [`Hub`];
+//! the `events` page subscribes to it.
 
 mod mailbox;
 mod node;

@@ -1,7 +1,7 @@
-//! The node's hub: it hears what is announced on every node and passes it to the subscribers it concerns. `serve` runs
-//! it; the `events` page subscribes.
+//! The hub of a node: it receives the notifications of all nodes and passes each to the subscribers that it concerns.
+//! `serve` runs it; the `events` page subscribes.
 //!
-//! Invariant: after any gap in what it hears, every subscriber is looked up in the database.
+//! Invariant: after any gap in the notifications, the sessions of all subscribers are looked up in the database.
 
 use std::collections::BTreeMap;
 use std::sync::{
@@ -34,14 +34,14 @@ use crate::{
     },
 };
 
-/// How often all subscribers are looked up even though nothing was missed.
+/// How often the sessions of all subscribers are looked up, even without a gap.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
-/// How soon a look that failed is tried again.
+/// Delay until a failed lookup is retried.
 const RETRY: Duration = Duration::from_millis(500);
-/// Sessions that one query looks up.
+/// Maximum number of sessions that one query looks up.
 const BATCH: usize = 500;
 
-/// The hub. Cheap to clone; all clones are one.
+/// The hub. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -51,13 +51,13 @@ struct Inner {
     clock: Clock,
     streams: Streams,
     look: Notify,
-    /// Odd while everything is heard; grows when that begins and when it stops.
+    /// Odd while this node receives all notifications. Incremented when that begins and when it stops.
     hearing: AtomicU64,
     on_known: OnceLock<Box<dyn Fn(Duration) + Send + Sync>>,
 }
 
 impl Hub {
-    /// A hub for a node with so many connections. It hears nothing until it [runs](Self::run).
+    /// A hub for a node with this many connections. It receives nothing until [`run`](Self::run) is called.
     pub fn new(db: Db, clock: Clock, connections: usize) -> Self {
         let room = StreamLimits::within(connections);
         let (streams, look) = (Streams::default(), Notify::new());
@@ -65,22 +65,22 @@ impl Hub {
         Self(Arc::new(Inner { db, room, clock, streams, look, hearing, on_known }))
     }
 
-    /// Hears and looks up, until it is dropped.
+    /// Receives notifications and looks up sessions, until the future is dropped.
     pub async fn run(&self) {
         let hub = self.clone();
-        tokio::join!(self.0.db.listen(move |heard| hub.hear(heard)), self.look_again_and_again());
+        tokio::join!(self.0.db.listen(move |heard| hub.on_notification(heard)), self.look_up_repeatedly());
     }
 
-    /// Subscribes to the news of a session. Its first news is to look the session up: it may have ended since the
-    /// request began.
+    /// Subscribes to notices for a session. The first notice asks the subscriber to look up the session, because it may
+    /// have ended since the request began.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] once the node stops, and while it has as many subscribers as there is room for, 1,500 at most,
-    /// and neither an account nor an address has more of them than this one's has.
+    /// [`Error::Unavailable`] when the node is stopping. Also when the node has its maximum of streams (at most 1,500),
+    /// and no account or address has more streams than the listener's own.
     pub fn subscribe(&self, listener: Listener) -> Result<Subscription> {
         let mut subscribers = self.0.streams.lock();
         if subscribers.closed {
-            return Err(Error::unavailable(Away::Busy, "this node stops"));
+            return Err(Error::unavailable(Away::Busy, "this node is stopping"));
         }
         if !subscribers.make_room(&listener, self.0.room) {
             return Err(Error::unavailable(Away::Busy, "too many open streams"));
@@ -89,12 +89,12 @@ impl Hub {
         Ok(Subscription { streams: self.0.streams.clone(), number, mailbox })
     }
 
-    /// How many subscribers there are.
+    /// The number of open streams.
     pub fn subscribers(&self) -> usize {
         self.0.streams.lock().all.len()
     }
 
-    /// Ends every stream and takes no more: the node stops.
+    /// Closes every stream and accepts no more: the node is stopping.
     pub fn close(&self) {
         let mut subscribers = self.0.streams.lock();
         subscribers.closed = true;
@@ -103,33 +103,30 @@ impl Hub {
         }
     }
 
-    /// `Some` while this node is sure to hear of every end, with a number that changes with each gap: what was read from
-    /// the database under the same number, and has not been told of since, is as the database has it, give or take the
-    /// time that news travels.
+    /// `Some` while this node is sure to be notified of every end. The number changes with each gap. Data that was read
+    /// under the current number is up to date, unless a notification about it has arrived or is still on its way.
     pub fn heard_everything(&self) -> Option<u64> {
         let hearing = self.0.hearing.load(Ordering::Acquire);
         (hearing % 2 == 1).then_some(hearing)
     }
 
-    /// Calls `observe` with the time from each end's commit to this node knowing of it: for a histogram. Once.
+    /// Registers a callback that receives the delay between the commit of an end and its arrival at this node, for a
+    /// histogram. Only the first call has an effect.
     pub fn on_known(&self, observe: impl Fn(Duration) + Send + Sync + 'static) {
         let _ = self.0.on_known.set(Box::new(observe));
     }
 
-    /// Where a session stands in the database; `None` when its row is gone, as after a rotation.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Whether a session is live or has ended. `None` if its row is gone, as after a rotation.
     pub async fn standing(&self, session: &SessionRef) -> Result<Option<Standing>> {
         Ok(self.standings(vec![session.clone()]).await?.remove(&session.id))
     }
 
-    /// The present, as the database sees it.
+    /// The current time by the database's clock.
     pub fn now(&self) -> Instant {
         self.0.clock.now()
     }
 
-    fn hear(&self, heard: Heard) {
+    fn on_notification(&self, heard: Heard) {
         match heard {
             Heard::Sure => {
                 self.0.hearing.fetch_or(1, Ordering::AcqRel);
@@ -140,16 +137,16 @@ impl Hub {
                 let hearing = self.0.hearing.load(Ordering::Acquire);
                 self.0.hearing.store(hearing + hearing % 2, Ordering::Release);
             }
-            Heard::Said { at, text } => self.pass_on(News::heard(&text), at),
+            Heard::Said { at, text } => self.dispatch(News::heard(&text), at),
         }
     }
 
-    fn pass_on(&self, news: News, at: Option<Instant>) {
+    fn dispatch(&self, news: News, at: Option<Instant>) {
         match news {
             News::Ended { reason, of } => {
                 self.0.streams.lock().end(&of, EndReason::from_word(&reason).unwrap_or(EndReason::Revoked), at);
                 if let Some(at) = at {
-                    self.known_after(self.now().since(at));
+                    self.observe_delay(self.now().since(at));
                 }
             }
             News::Many => {
@@ -173,27 +170,27 @@ impl Hub {
         }
     }
 
-    fn known_after(&self, time: Duration) {
-        tracing::debug!(micros = time.as_micros(), "an end is known");
+    fn observe_delay(&self, time: Duration) {
+        tracing::debug!(micros = time.as_micros(), "received a session end");
         if let Some(observe) = self.0.on_known.get() {
             observe(time);
         }
     }
 
-    async fn look_again_and_again(&self) {
+    async fn look_up_repeatedly(&self) {
         loop {
-            // Either is a reason to look, and which it was is in `gap`.
+            // Both a notification and the timeout trigger a lookup. `gap` records whether notifications were missed.
             let _ = tokio::time::timeout(LOOK_INTERVAL, self.0.look.notified()).await;
-            while let Err(error) = self.look().await {
-                tracing::debug!(%error, "open streams could not be looked up");
+            while let Err(error) = self.look_up_streams().await {
+                tracing::debug!(%error, "lookup of the open streams' sessions failed");
                 tokio::time::sleep(RETRY).await;
             }
         }
     }
 
-    /// Looks every subscriber up, and tells those whose session has ended, or was rotated, of it. After a gap the others
-    /// are told that their lists may have changed.
-    async fn look(&self) -> Result<()> {
+    /// Looks up all subscribers' sessions, and notifies the subscribers whose session has ended or was rotated. After a
+    /// gap, also notifies the others that their lists may have changed.
+    async fn look_up_streams(&self) -> Result<()> {
         let (gap, sessions) = {
             let mut subscribers = self.0.streams.lock();
             let of = |stream: &Stream| SessionRef::new(&stream.account, &stream.session);
@@ -219,7 +216,7 @@ impl Hub {
         if expired.is_empty() {
             return Ok(standings);
         }
-        // What is told to have expired has ended in its row first.
+        // End expired sessions in their rows before reporting them as expired.
         self.0.db.write(async move |conn: &mut Conn<'_>| sweep::expire(conn, &expired).await).await?;
         self.read_standings(sessions).await
     }

@@ -1,4 +1,5 @@
-//! The streams that are open on this node, and which of them have to close to make room for another.
+//! The streams that are open on this node, and the choice of streams to close when another needs room. Used by the hub
+//! and its subscriptions.
 //!
 //! Invariant: no session, account or address has more streams than its share.
 
@@ -17,13 +18,15 @@ use crate::{
     },
 };
 
-/// Streams that one session may have open: a browser has one, or one a tab where tabs cannot agree. The oldest goes.
+/// Maximum number of streams per session. A browser opens one stream, or one per tab if its tabs cannot share one. The
+/// oldest stream is closed.
 const MOST_OF_A_SESSION: usize = 8;
-/// Streams that one account may have open at most. The oldest goes.
+/// Maximum number of streams per account. The oldest stream is closed.
 const MOST_OF_AN_ACCOUNT: usize = 64;
-/// Streams that a node may have open at most.
+/// Maximum number of streams per node.
 const MOST: usize = 1_500;
-/// For how many streams there is room.
+
+/// The limits on open streams, derived from the number of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StreamLimits {
     pub(super) in_all: usize,
@@ -32,8 +35,8 @@ pub(super) struct StreamLimits {
 }
 
 impl StreamLimits {
-    /// Of so many connections a quarter is left for requests. No account takes more than a tenth, and no address more than
-    /// a quarter of the streams: as many browsers as a large office has.
+    /// Leaves a quarter of the connections for requests. An account may use at most a tenth of the connections, and an
+    /// address at most a quarter of the streams, which is enough for a large office.
     pub(super) fn within(connections: usize) -> Self {
         let in_all = MOST.min(connections / 4 * 3);
         Self {
@@ -44,14 +47,14 @@ impl StreamLimits {
     }
 }
 
-/// Who listens.
+/// The subscriber of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// The session's id.
     pub session: String,
-    /// Its account.
+    /// The account's id.
     pub account: String,
-    /// The network from which it listens, if that is known.
+    /// The client's network, if known.
     pub network: Option<IpAddr>,
 }
 
@@ -69,7 +72,7 @@ impl Streams {
 pub(super) struct OpenStreams {
     last: u64,
     pub(super) closed: bool,
-    /// By number, so that the oldest comes first.
+    /// Keyed by number, so that the oldest stream comes first.
     pub(super) all: BTreeMap<u64, Stream>,
     pub(super) gap: bool,
 }
@@ -79,12 +82,12 @@ pub(super) struct Stream {
     pub(super) account: String,
     network: Option<IpAddr>,
     pub(super) mailbox: Arc<Mailbox>,
-    /// It has been told to close, and does not count any more.
+    /// The stream has been asked to close, and no longer counts.
     closes: bool,
 }
 
 impl OpenStreams {
-    /// Adds a stream whose first news is to look its session up.
+    /// Adds a stream. Its first notice asks its subscriber to look up the session.
     pub(super) fn add(&mut self, listener: Listener) -> (u64, Arc<Mailbox>) {
         self.last += 1;
         let mailbox = Arc::new(Mailbox::default());
@@ -95,17 +98,21 @@ impl OpenStreams {
         (self.last, mailbox)
     }
 
-    /// Sees to it that one more fits: the oldest streams of its session, its account and its address go over their shares;
-    /// when all are full, the oldest one of whoever has the most. Whether it fits now.
+    /// Makes room for one more stream. First closes the oldest streams of the session, account and address that have
+    /// reached their shares. If the node is still full, closes the oldest stream of the account or address that has the
+    /// most. Returns whether the new stream fits.
     pub(super) fn make_room(&mut self, listener: &Listener, room: StreamLimits) -> bool {
         self.keep_under(MOST_OF_A_SESSION, |one| one.session == listener.session);
         self.keep_under(room.of_an_account, |one| one.account == listener.account);
         if listener.network.is_some() {
-            let is_here = |one: &Stream| one.network == listener.network;
-            while self.count(is_here) >= room.of_an_address {
-                // Who shares an address with somebody who opens many does not lose a stream for it.
-                let Some((account, _)) = self.fullest(|one| is_here(one).then(|| one.account.clone())) else { break };
-                self.close_oldest(|one| is_here(one) && one.account == account);
+            let is_same_network = |one: &Stream| one.network == listener.network;
+            while self.count(is_same_network) >= room.of_an_address {
+                // Close a stream of the account with the most streams at this address, so that other accounts at the
+                // address lose none.
+                let Some((account, _)) = self.fullest(|one| is_same_network(one).then(|| one.account.clone())) else {
+                    break;
+                };
+                self.close_oldest(|one| is_same_network(one) && one.account == account);
             }
         }
         if self.count(|_| true) < room.in_all {
@@ -133,7 +140,7 @@ impl OpenStreams {
         self.all.values().filter(|one| !one.closes && of(one)).count()
     }
 
-    /// Who of those that `name` names has the most streams, and how many.
+    /// The value of `name` with the most open streams, and their number.
     fn fullest<Name: Eq + Hash>(&self, name: impl Fn(&Stream) -> Option<Name>) -> Option<(Name, usize)> {
         let mut counts = HashMap::new();
         for name in self.all.values().filter(|one| !one.closes).filter_map(name) {
@@ -149,14 +156,14 @@ impl OpenStreams {
         }
     }
 
-    pub(super) fn of(&self, account: &str, news: impl Fn(&str) -> Notices) {
+    pub(super) fn of(&self, account: &str, notices: impl Fn(&str) -> Notices) {
         for one in self.all.values().filter(|one| one.account == account) {
-            one.mailbox.put(news(&one.session));
+            one.mailbox.put(notices(&one.session));
         }
     }
 
     pub(super) fn end(&self, of: &BTreeMap<String, Vec<String>>, reason: EndReason, at: Option<Instant>) {
-        // By whose hand is told by the row, to the login page.
+        // The login page reads from the row who ended the session.
         let ended = Ended { because: reason.told(), at, hand: Hand::None };
         let ended = Notices { ended: Some(ended), ..Notices::default() };
         let others = Notices { sessions: true, ..Notices::default() };

@@ -1,4 +1,4 @@
-//! A subscription to the news of one session and its account, as the page of events holds it.
+//! A subscription to notices for one session and its account. Held by the `events` page.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::{
     streams::Streams,
 };
 
-/// Dropping it ends it.
+/// Unsubscribes when dropped.
 pub struct Subscription {
     pub(super) streams: Streams,
     pub(super) number: u64,
@@ -15,7 +15,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for news. Dropped while it waits, it loses nothing.
+    /// Waits for notices. Cancel safe: no notice is lost if the future is dropped.
     pub async fn next(&self) -> Notices {
         loop {
             if let Some(notices) = self.mailbox.take() {

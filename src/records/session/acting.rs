@@ -1,9 +1,9 @@
-//! Whatever is written on behalf of a session is written through here: in the transaction that writes, the rows are locked
-//! in the one order that all keep, and the session must live, under the very key that the request brought.
+//! Locks and checks for writes on behalf of a session. The transaction that writes locks its rows in a fixed order and
+//! checks that the session is live under the key that the request presented. Called by `actions`.
 //!
-//! The order: the account's row, then rows of sessions in the order of their ids, then everything else.
+//! Lock order: the account's row, then session rows in id order, then everything else.
 //!
-//! Invariant: nothing is written for a session after its end was committed, however long its request was under way.
+//! Invariant: nothing is written for a session after its end was committed, however long the request takes.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -16,41 +16,37 @@ use crate::{
     records::account,
 };
 
-/// A session that a request acts for, and the key that it brought.
+/// The session that a request acts for, and the key that the request presented.
 #[derive(Debug, Clone)]
 pub struct Acting {
     who: Who,
     key: SessionKey,
 }
 
-/// Which rows a transaction needs.
+/// The session rows that a transaction locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// That of the session itself.
+    /// Only the acting session.
     Itself,
-    /// Those of all living sessions of the account, since some of them may be ended.
+    /// All live sessions of the account, because the transaction may end some of them.
     AllSessions,
 }
 
 impl Acting {
-    /// For this session, by this key.
     pub fn new(who: Who, key: SessionKey) -> Self {
         Self { who, key }
     }
 
-    /// Locks the account and the session until the transaction ends; who acts, under the session's present id. `None` when
-    /// the session has ended, or the key is not its own any more.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Locks the account and the session until the transaction ends. Returns the actor, with the session's current id.
+    /// `None` if the session has ended or the key is no longer valid.
     pub async fn hold(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Who>> {
         Ok(self.lock(conn, reach).await?.map(|(who, _)| who))
     }
 
-    /// The same for what needs a password that was given lately.
+    /// Like [`hold`](Self::hold), but also requires that the password was entered recently.
     ///
     /// # Errors
-    /// [`Error::ConfirmationRequired`]; or when the database is away.
+    /// [`Error::ConfirmationRequired`] when the password must be entered again.
     pub async fn hold_confirmed(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Who>> {
         let Some((who, given_at)) = self.lock(conn, reach).await? else {
             return Ok(None);
@@ -69,14 +65,15 @@ impl Acting {
             listing::lock_living(conn, &self.who.account_id).await?;
         }
         let account_id = self.who.account_id.as_str();
-        let current = living!(account_id, self.key.id()).filter(sessions::secret_hash.eq(self.key.secret().hash()));
+        let current =
+            live_session!(account_id, self.key.id()).filter(sessions::secret_hash.eq(self.key.secret().hash()));
         let mut rows: Vec<(String, Instant)> =
             run!(conn, load(ForUpdate::wait(current.select((sessions::id, sessions::authenticated_at)))))?;
         if rows.is_empty()
             && let Some(former) = former::look_up(conn, account_id, &self.key).await?
         {
-            // Another tab gave the password meanwhile, and no browser has shown the new key yet.
-            let unused = living!(account_id, &former.session_id)
+            // Another tab has confirmed the password meanwhile, and the new key is still unused.
+            let unused = live_session!(account_id, &former.session_id)
                 .filter(sessions::previous_id.eq(self.key.id()))
                 .filter(sessions::key_used_at.is_null());
             rows = run!(conn, load(ForUpdate::wait(unused.select((sessions::id, sessions::authenticated_at)))))?;
@@ -85,10 +82,10 @@ impl Acting {
     }
 }
 
-/// A session of the account, if it lives.
-macro_rules! living {
+/// The account's session with this id, if it is live.
+macro_rules! live_session {
     ($account_id:expr, $id:expr) => {
         sessions::table.filter(sessions::account_id.eq($account_id)).filter(sessions::id.eq($id)).filter(is_live())
     };
 }
-use living;
+use live_session;

@@ -1,5 +1,5 @@
-//! What a device is told of the account's new ones, with the address from which the first of them was used. Called by the
-//! pages.
+//! Lists the account's new devices for the device in use, with the address at which the first of them was last used.
+//! Called by the pages.
 
 use super::devices;
 use crate::{
@@ -10,20 +10,21 @@ use crate::{
     },
 };
 
-/// What a device is told of the account's new ones.
+/// The account's new devices, as the device in use may see them.
 #[derive(Debug, Clone, Default)]
 pub struct Arrivals {
-    /// Devices that this one may answer for, of the 50 newest, the newest first.
+    /// Devices that the device in use may acknowledge: those among the 50 newest, newest first.
     pub to_answer: Vec<Device>,
-    /// Ids of the 50 newest that nobody has answered for, this one among them if it is new itself.
+    /// Ids of the 50 newest unacknowledged devices, including the device in use if it is unacknowledged.
     pub unanswered: Vec<String>,
-    /// Whether this one may answer for new ones at all.
+    /// Whether the device in use may acknowledge new devices at all.
     pub may_answer: bool,
-    /// From where the first of those to be answered for was used last.
+    /// Address of the latest use of the first device in `to_answer`.
     pub from: Option<String>,
 }
 
-/// What the device in use is told. One query through an index of unanswered devices; others only while there are any.
+/// Lists the new devices for the device in use. Runs one query through an index of unacknowledged devices, and further
+/// queries only if it finds any.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<Arrivals> {
     let NewDevices { to_answer, unanswered, may_answer } = arrivals::list(conn, account_id, in_use).await?;
     let from = match to_answer.first() {

@@ -1,4 +1,4 @@
-//! The current session as handlers see it: who it is, since when and until when, with its id.
+//! The current session as handlers see it: the user, the device, and the session's id and times.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -30,26 +30,21 @@ use crate::{
     },
 };
 
-/// Leaves the key of a login that was committed for the cookie, and makes this request's identity the new one. What
-/// else the state held in memory is dropped: the row kept the same person's, and another's is no business of this one.
-///
-/// # Errors
-/// Never in practice: texts become JSON.
+/// Puts the key of a committed login into the state, so that the store returns it for the cookie, and sets the new
+/// identity for this request. The rest of the state in memory is dropped: the row keeps the state if the account is the
+/// same, and the state of another account must not carry over.
 pub fn finish_login(session: &Session, key: &SessionKey, account_id: &str) -> Result<()> {
     session.clear();
     session.insert(IDENTITY, account_id).map_err(Error::bug)?;
     session.insert(FINISHED, key.expose()).map_err(Error::bug)
 }
 
-/// Renews the session's cookie with this answer.
-///
-/// # Errors
-/// Never in practice: a truth value becomes JSON.
+/// Makes this response set the session's cookie again.
 pub fn renew_cookie(session: &Session) -> Result<()> {
     session.insert(TOUCHED, true).map_err(Error::bug)
 }
 
-/// Forgets the session of a logout; the cookie goes. What the handler has not `ended` itself the store ends now.
+/// Removes the cookie after a logout. Unless the handler has `ended` the session itself, the store ends it now.
 pub fn finish_logout(session: &Session, ended: bool) {
     if let Some(facts) = request::current() {
         facts.ended_by_handler.set(ended);
@@ -57,22 +52,20 @@ pub fn finish_logout(session: &Session, ended: bool) {
     session.purge();
 }
 
-/// Who is signed in. As an argument of a handler it makes the handler one that needs a login, and counts as activity:
-/// the first request after each touch interval extends the session and renews its cookie. Not what a page asks by itself.
+/// The signed-in user. A handler with this argument requires a login, and its requests count as activity: the first
+/// request after each touch interval extends the session and renews its cookie. A request that a page sends on its own
+/// does not count.
 #[derive(Debug, Clone)]
 pub struct CurrentUser {
-    /// The session's row, as this request has made it: `record.id` is what the replaced application called
-    /// `sessionId`, beside `record.last_activity`.
+    /// The session's row, including the activity of this request.
     pub record: Record,
-    /// The person.
     pub account: Account,
-    /// What this device is called.
     pub device_name: Option<String>,
     /// The database's time when the request began.
     pub now: Instant,
-    /// Since when the account has its present password.
+    /// When the account's current password was set.
     password_changed_at: Instant,
-    /// The session's present key.
+    /// The session's current key, which may differ from the presented key.
     key: SessionKey,
 }
 
@@ -82,7 +75,7 @@ impl CurrentUser {
         SessionView::new(&self.record, self.device_name.as_deref(), true)
     }
 
-    /// What has just been found out of the device.
+    /// Updates the device's name and the installed flag in this copy of the session.
     pub fn note(&mut self, device_name: &str, installed: bool) {
         if let Some(known) = &mut self.device_name {
             device_name.clone_into(known);
@@ -90,18 +83,18 @@ impl CurrentUser {
         self.record.installed = installed;
     }
 
-    /// Whether the password was given lately enough for what should not be done by whoever finds a screen unlocked. One that
-    /// was changed since counts no more: whoever gave it may not know the new one.
+    /// Whether the password was entered recently enough for actions that must be safe on an unattended screen. An entry
+    /// from before the last password change does not count: it does not show that the user knows the new password.
     pub fn is_confirmed(&self) -> bool {
         is_fresh(self.record.authenticated_at, self.password_changed_at, self.now)
     }
 
-    /// For what is written on behalf of this session.
+    /// The handle for writes on behalf of this session.
     pub fn acting(&self) -> Acting {
         Acting::new(self.who(), self.key.clone())
     }
 
-    /// Who acts, for what is ended in their name.
+    /// The account, session and device that act.
     pub fn who(&self) -> Who {
         Who {
             account_id: self.account.id.clone(),
@@ -110,7 +103,7 @@ impl CurrentUser {
         }
     }
 
-    /// Something that the person did in this session.
+    /// An audit event for an action of the user in this session.
     pub fn event(&self, kind: Kind) -> Event {
         Event::of(kind, &self.account.id)
             .session(&self.record.id)
@@ -147,7 +140,7 @@ impl CurrentUser {
         Ok(user)
     }
 
-    /// Looks again: the session ended meanwhile, or another request has touched it first.
+    /// Looks up the session again: it has ended meanwhile, or another request has touched it first.
     async fn refresh(self, facts: &RequestFacts, sessions: &Sessions) -> Result<Self> {
         let Some(key) = facts.presented_key() else {
             return Err(facts.absence());
@@ -192,7 +185,7 @@ impl FromRequest for CurrentUser {
     }
 }
 
-/// The facts of the request, for handlers that work with and without a login. Not activity.
+/// The facts of the request, for handlers that work with and without a login. Does not count as activity.
 #[derive(Debug, Clone)]
 pub struct Facts(pub Rc<RequestFacts>);
 

@@ -1,7 +1,7 @@
-//! The session's own JSON object, which its client writes: what may stand in it, and how it changes. Called by the page
-//! module that answers `/api/session/data`.
+//! The JSON object that a session's client may store: its limits and its changes. Called by the page module that serves
+//! `/api/session/data`.
 //!
-//! Invariant: what is kept is an object of at most [`LARGEST`] bytes of JSON without U+0000.
+//! Invariant: the stored data is an object of at most [`LARGEST`] bytes of JSON, without U+0000.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Map, Value};
@@ -12,32 +12,32 @@ use crate::base::{
     error::{Error, Result},
 };
 
-/// Largest data a session may keep, in bytes of JSON.
+/// Maximum size of a session's data, in bytes of JSON.
 pub const LARGEST: usize = 16 * 1024;
 
-/// A merge patch (RFC 7396) that may be applied to the data of a session.
+/// A validated merge patch (RFC 7396) for the data of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch(Map<String, Value>);
 
 impl Patch {
-    /// What a client sent, as a patch.
+    /// Validates a patch that a client sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is no object, or holds U+0000, which PostgreSQL does not keep.
+    /// [`Error::Invalid`] when the patch is not an object, or contains U+0000, which PostgreSQL cannot store.
     pub fn new(sent: Value) -> Result<Self> {
         if holds_nul(&sent) {
-            return Err(Error::Invalid("U+0000 cannot be kept".into()));
+            return Err(Error::Invalid("U+0000 cannot be stored".into()));
         }
         let Value::Object(patch) = sent else {
-            return Err(Error::Invalid("the data of a session is a JSON object".into()));
+            return Err(Error::Invalid("the data of a session must be a JSON object".into()));
         };
         Ok(Self(patch))
     }
 
-    /// The data as it is after the patch, from the text of what is stored.
+    /// Applies the patch to the stored JSON text and returns the new text.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] when it grows over [`LARGEST`].
+    /// [`Error::TooLarge`] when the result is larger than [`LARGEST`].
     pub fn apply(self, stored: &str) -> Result<String> {
         let mut whole: Value = serde_json::from_str(stored).map_err(Error::bug)?;
         merge(&mut whole, Value::Object(self.0));
@@ -50,10 +50,7 @@ impl Patch {
 }
 
 impl Sessions {
-    /// The session's own JSON object, as its client wrote it; `None` when the session has ended.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// The JSON object that the session's client stored; `None` if the session is not live.
     pub async fn data(&self, account_id: &str, id: &str) -> Result<Option<String>> {
         let (account_id, id) = (account_id.to_owned(), id.to_owned());
         self.db
@@ -65,10 +62,10 @@ impl Sessions {
     }
 }
 
-/// Merges a patch into the data of a session whose row is locked; the whole afterwards.
+/// Applies a patch to the data of a session and returns the new data. The caller has locked the session's row.
 ///
 /// # Errors
-/// [`Error::TooLarge`].
+/// [`Error::TooLarge`] when the result is larger than [`LARGEST`].
 pub async fn change(conn: &mut Conn<'_>, who: &Who, patch: Patch) -> Result<String> {
     let own = || {
         let of_account = sessions::table.filter(sessions::account_id.eq(&who.account_id));
@@ -81,7 +78,7 @@ pub async fn change(conn: &mut Conn<'_>, who: &Who, patch: Patch) -> Result<Stri
     Ok(changed)
 }
 
-/// RFC 7396, section 2.
+/// Merges `patch` into `target` as RFC 7396, section 2, specifies.
 pub fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -143,16 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn finds_nul_wherever_it_hides() {
+    fn finds_nul_at_any_depth() {
         for value in [json!("\0"), json!({"a\0": 1}), json!([{"a": ["\0"]}])] {
             assert!(holds_nul(&value), "{value}");
         }
         assert!(!holds_nul(&json!({"a": ["b", 1, null, true]})));
     }
 
-    /// Numbers that a reader which rounds a little would store as others, a bit further off with each patch of something else.
+    /// An inexact float parser would change these numbers, a little more with every patch to another member.
     #[test]
-    fn a_patch_of_one_member_leaves_the_numbers_of_others_as_they_are() {
+    fn a_patch_leaves_numbers_in_other_members_unchanged() {
         for number in
             ["7.976931348321567e+307", "1.7976931348623157e+308", "5e-324", "0.1", "-0.0", "18446744073709551615"]
         {
@@ -168,7 +165,7 @@ mod tests {
         whole
     }
 
-    /// Few names, so that patches meet what is there.
+    /// Uses few names, so that patches often match existing members.
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -187,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_patch_applied_twice_does_what_it_does_once(target in any_json(), patch in any_json()) {
+        fn applying_a_patch_twice_equals_applying_it_once(target in any_json(), patch in any_json()) {
             let once = merged(&target, &patch);
             prop_assert_eq!(merged(&once, &patch), once);
         }
@@ -199,7 +196,7 @@ mod tests {
         }
 
         #[test]
-        fn each_member_is_as_its_own_patch_says(target in any_json(), patch in any_json()) {
+        fn each_member_is_merged_on_its_own(target in any_json(), patch in any_json()) {
             let whole = merged(&target, &patch);
             let Value::Object(patch) = patch else {
                 prop_assert_eq!(whole, patch);
@@ -218,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_kept_is_never_too_large_and_read_again_as_it_was(target in any_json(), patch in any_json(), pad in 0..20_000_usize) {
+        fn stored_data_is_never_too_large_and_can_be_patched_again(target in any_json(), patch in any_json(), pad in 0..20_000_usize) {
             let stored = json!({"a": target, "pad": "x".repeat(pad)}).to_string();
             let Ok(patch) = Patch::new(patch) else { return Ok(()) };
             match patch.clone().apply(&stored) {

@@ -1,7 +1,8 @@
-//! Clears away devices that nobody comes back to. Called by the sweep of `serve` and by `prune`, and after a sign-in on a new device.
+//! Deletes devices that are no longer used. Called by the sweep of `serve`, by `prune`, and after a sign-in on a new
+//! device.
 //!
-//! Invariant: no device with a session that has not ended goes, nor an account's last one that is known to be the person's own:
-//! without it whoever comes next would be trusted for being the first.
+//! Invariant: a device with a session that has not ended is never deleted. Neither is the account's last acknowledged
+//! device: without it, the next device to sign in would be trusted as the account's first.
 
 use std::time::Duration;
 
@@ -22,30 +23,31 @@ use crate::{
     records::device,
 };
 
-/// Since when nobody has signed in on a device whose browser knows nothing of it any more: its cookie lasts as long.
+/// Time without a sign-in after which a device is deleted. The device's cookie lasts just as long, so its browser no
+/// longer has it.
 const FORGOTTEN: Duration = Duration::from_secs(400 * 86_400);
-/// Devices that an account keeps for nobody has answered for them, beside those that are signed in.
+/// Unacknowledged devices kept per account. Devices that are signed in are kept in addition.
 const MOST_UNANSWERED: i64 = 200;
-/// Devices a transaction deletes at most.
+/// Maximum number of devices that one transaction deletes.
 const BATCH: i64 = 200;
 
-/// Deletes devices that nobody has signed in on for 400 days; how many.
+/// Deletes devices without a sign-in for 400 days. Returns how many.
 ///
 /// # Errors
-/// When the database is away; what was done before stays done.
+/// When a batch fails. Earlier batches stay deleted.
 pub async fn sweep(db: &Db) -> Result<usize> {
     let mut deleted = 0;
     loop {
         match db.write(delete_forgotten).await? {
             0 => return Ok(deleted),
-            some => deleted += some,
+            count => deleted += count,
         }
     }
 }
 
 async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     let others = diesel::alias!(devices as others);
-    let later_known = others
+    let later_acknowledged = others
         .filter(others.field(devices::account_id).eq(devices::account_id))
         .filter(others.field(devices::acknowledged_at).is_not_null())
         .filter(others.field(devices::last_seen).gt(devices::last_seen));
@@ -54,8 +56,8 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
         load(ForUpdate::skip_locked(
             devices::table
                 .filter(devices::last_seen.le(before_now(FORGOTTEN)))
-                .filter(not(exists(going_on!())))
-                .filter(devices::acknowledged_at.is_null().or(exists(later_known)))
+                .filter(not(exists(unended_sessions!())))
+                .filter(devices::acknowledged_at.is_null().or(exists(later_acknowledged)))
                 .order(devices::last_seen)
                 .limit(BATCH)
                 .select((devices::account_id, devices::id))
@@ -64,11 +66,8 @@ async fn delete_forgotten(conn: &mut Conn<'_>) -> Result<usize> {
     delete(conn, &found).await
 }
 
-/// Of the devices of an account that nobody has answered for, forgets those that came long before others and are not signed
-/// in, so that sign-ins without end leave no questions without end. In a transaction that has locked the account.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes the account's oldest unacknowledged devices beyond the limit, except for devices that are signed in.
+/// Otherwise an attacker could fill the account with devices to acknowledge. The caller has locked the account.
 pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let unanswered =
         || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::acknowledged_at.is_null());
@@ -81,7 +80,7 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
         load(
             unanswered()
                 .filter(devices::first_seen.le(newest_to_go))
-                .filter(not(exists(going_on!())))
+                .filter(not(exists(unended_sessions!())))
                 .order((devices::first_seen, devices::id.desc()))
                 .limit(BATCH)
                 .select((devices::account_id, devices::id))
@@ -90,20 +89,20 @@ pub async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     delete(conn, &found).await.map(drop)
 }
 
-/// Deletes devices, each named by its account and its id, with what tells whose their secrets are.
+/// Deletes devices, given as pairs of account and id, and the owner records of their secrets.
 async fn delete(conn: &mut Conn<'_>, found: &[(String, String)]) -> Result<usize> {
     if found.is_empty() {
         return Ok(0);
     }
     let pairs = found.iter().map(|(account_id, id)| (account_id.as_str(), id.as_str()));
-    let those = devices::table.filter(pair_in((devices::account_id, devices::id), pairs));
-    let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(those).returning(devices::secret_hash)))?;
+    let targets = devices::table.filter(pair_in((devices::account_id, devices::id), pairs));
+    let hashes: Vec<Vec<u8>> = run!(conn, get_results(diesel::delete(targets).returning(devices::secret_hash)))?;
     device::owners::remove(conn, &hashes).await?;
     Ok(hashes.len())
 }
 
 /// The sessions of a device that have not ended.
-macro_rules! going_on {
+macro_rules! unended_sessions {
     () => {
         sessions::table
             .filter(sessions::account_id.eq(devices::account_id))
@@ -111,4 +110,4 @@ macro_rules! going_on {
             .filter(has_not_ended())
     };
 }
-use going_on;
+use unended_sessions;

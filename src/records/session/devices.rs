@@ -1,7 +1,7 @@
-//! The devices of an account with what their sessions, ended ones too, tell of them. Called by the pages and the API of
-//! devices.
+//! The devices of an account with the latest activity of their sessions, including ended sessions. Called by the pages
+//! and the API of devices.
 //!
-//! Invariant: every statement names the account; another account's device is as one that does not exist.
+//! Invariant: every statement filters by account. Another account's device is treated as missing.
 
 use std::collections::BTreeSet;
 
@@ -19,32 +19,29 @@ use crate::{
     records::device::Device,
 };
 
-/// Devices that are listed at most, those that signed in last.
+/// Maximum number of devices to list, those with the latest sign-in first. Signed-in devices are always listed.
 const MOST: i64 = 200;
-/// Devices that are read at once.
-const AT_ONCE: usize = 1000;
+/// Maximum number of devices that one query reads.
+const BATCH: usize = 1000;
 
-/// A device and what its sessions, ended ones too, say of it.
+/// A device with the latest activity of its sessions, including ended sessions.
 #[derive(Debug, Clone)]
 pub struct UsedDevice {
-    /// The device.
     pub device: Device,
-    /// From where it was used last.
+    /// Address of the latest use.
     pub ip: Option<String>,
 }
 
 impl UsedDevice {
-    /// `last_seen` follows what its sessions did since.
+    /// Moves `last_seen` forward to the latest activity of the device's sessions.
     fn new((mut device, active, ip): (Device, Option<Instant>, Option<String>)) -> Self {
         device.last_seen = active.map_or(device.last_seen, |at| at.max(device.last_seen));
         Self { device, ip }
     }
 }
 
-/// The account's devices, last seen first; of a great many, the 200 that signed in last and all that are signed in.
-///
-/// # Errors
-/// When the database is away.
+/// The account's devices, last seen first. An account with more than 200 devices gets the 200 that signed in last, plus
+/// all devices that are signed in.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<UsedDevice>> {
     let newest: Vec<String> = run!(
         conn,
@@ -62,22 +59,18 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<UsedDevic
         ids.extend(signed_in(conn, account_id).await?);
     }
     let ids: Vec<String> = ids.into_iter().collect();
-    let mut known = Vec::with_capacity(ids.len());
-    for some in ids.chunks(AT_ONCE) {
-        known.extend(those(conn, account_id, some).await?);
+    let mut listed = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(BATCH) {
+        listed.extend(those(conn, account_id, batch).await?);
     }
-    known.sort_by(|one, other| {
-        other.device.last_seen.cmp(&one.device.last_seen).then_with(|| one.device.id.cmp(&other.device.id))
-    });
-    Ok(known)
+    listed.sort_by(|a, b| b.device.last_seen.cmp(&a.device.last_seen).then_with(|| a.device.id.cmp(&b.device.id)));
+    Ok(listed)
 }
 
-/// Those of these devices that the account has, in no order. At most 1000 at once.
-///
-/// # Errors
-/// When the database is away.
+/// The account's devices among these ids, in no particular order. At most 1000 ids.
 pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Result<Vec<UsedDevice>> {
-    // Of a device's ended sessions the newest, through an index of those alone; the others are few.
+    // Read only the newest ended session of each device, through an index of ended sessions. The account has few
+    // sessions that have not ended, so these are all read below.
     let ended = || {
         let of_account = sessions::table.filter(sessions::account_id.eq(devices::account_id));
         let of_device = of_account.filter(sessions::device_id.eq(devices::id.nullable()));
@@ -97,10 +90,10 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
                 ))
         )
     )?;
-    let going_on = going_on(conn, account_id).await?;
+    let unended_sessions = unended_sessions(conn, account_id).await?;
     let newest = |(device, mut at, mut ip): (Device, Option<Instant>, Option<String>)| {
-        let here = going_on.iter().filter(|(id, ..)| id.as_deref() == Some(&device.id));
-        if let Some((_, last, from)) = here.max_by_key(|(_, last, _)| *last)
+        let on_device = unended_sessions.iter().filter(|(id, ..)| id.as_deref() == Some(&device.id));
+        if let Some((_, last, from)) = on_device.max_by_key(|(_, last, _)| *last)
             && at.is_none_or(|at| at < *last)
         {
             (at, ip) = (Some(*last), from.clone());
@@ -110,8 +103,11 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
     Ok(rows.into_iter().map(newest).collect())
 }
 
-/// The account's sessions that have not ended: on which device, when and from where they were used last.
-async fn going_on(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Option<String>, Instant, Option<String>)>> {
+/// The device, latest activity and address of each session of the account that has not ended.
+async fn unended_sessions(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+) -> Result<Vec<(Option<String>, Instant, Option<String>)>> {
     run!(
         conn,
         load(sessions::table.filter(sessions::account_id.eq(account_id)).filter(has_not_ended()).select((
@@ -122,14 +118,11 @@ async fn going_on(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Option<S
     )
 }
 
-/// From where a device of the account was used last, forgotten or not.
-///
-/// # Errors
-/// When the database is away.
+/// The address from which a device of the account was last used, even if the device is forgotten.
 pub async fn last_ip(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<String>> {
-    let going_on = going_on(conn, account_id).await?;
-    let here = going_on.into_iter().filter(|(device, ..)| device.as_deref() == Some(id));
-    if let Some((_, _, ip)) = here.max_by_key(|(_, last, _)| *last) {
+    let unended_sessions = unended_sessions(conn, account_id).await?;
+    let on_device = unended_sessions.into_iter().filter(|(device, ..)| device.as_deref() == Some(id));
+    if let Some((_, _, ip)) = on_device.max_by_key(|(_, last, _)| *last) {
         return Ok(ip);
     }
     let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::device_id.eq(id));
@@ -139,7 +132,7 @@ pub async fn last_ip(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<
     Ok(ip.flatten())
 }
 
-/// The devices on which the account is signed in.
+/// The ids of the devices with a live session.
 async fn signed_in(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
     let rows: Vec<Option<String>> = run!(
         conn,

@@ -1,4 +1,4 @@
-//! That a session has ended: why, when, by whose hand.
+//! Why and when a session ended, and who ended it.
 
 use crate::{
     base::{
@@ -9,17 +9,17 @@ use crate::{
 };
 
 words! {
-    /// Why a session ended, as the row keeps it.
+    /// Why a session ended, as stored in the row.
     pub enum EndReason {
-        /// Time ran out.
+        /// The session expired.
         Expired = "expired",
-        /// Somebody ended it from elsewhere.
+        /// The user, an operator or the session limit revoked it.
         Revoked = "revoked",
-        /// It was logged out.
+        /// The user signed out.
         LoggedOut = "logged-out",
-        /// Another person logged in over it.
+        /// Another user signed in over it.
         Replaced = "replaced",
-        /// The account got a new password.
+        /// The account's password changed.
         PasswordChanged = "password-changed",
         /// The account was disabled.
         AccountDisabled = "account-disabled",
@@ -27,7 +27,7 @@ words! {
 }
 
 impl EndReason {
-    /// As the session's own browser is told.
+    /// The reason as shown to the session's own browser.
     pub fn told(self) -> EndedBecause {
         match self {
             Self::Expired => EndedBecause::Expired,
@@ -37,7 +37,7 @@ impl EndReason {
         }
     }
 
-    /// As the audit trail records it.
+    /// The audit event for this reason.
     pub fn event(self) -> audit::Kind {
         match self {
             Self::Expired => audit::Kind::SessionExpired,
@@ -48,38 +48,36 @@ impl EndReason {
     }
 }
 
-/// What may be told of a session that has ended, to who holds its secret.
+/// The details of a session's end that a holder of its secret may learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Why.
     pub because: EndedBecause,
-    /// When, if it is known.
+    /// When the session ended, if known.
     pub at: Option<Instant>,
-    /// By whose hand.
     pub hand: Hand,
 }
 
-/// By whose hand a session ended, where the person is told more than why.
+/// Who ended a session, if the user is shown more than the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hand {
-    /// Nobody's, or that of whoever sat there: the reason says it all.
+    /// No further detail: the session expired, or it was ended in the same browser.
     None,
-    /// The person's, from another device.
+    /// The user, from another device.
     Elsewhere,
-    /// The person's, by a new password.
+    /// The user, by changing the password.
     NewPassword,
-    /// That of whoever runs this.
+    /// An operator.
     Operator,
-    /// That of whoever runs this, by a new password.
+    /// An operator, by setting a new password.
     OperatorsPassword,
-    /// That of whoever runs this, by closing the account.
+    /// An operator, by disabling the account.
     Closed,
-    /// A login's, since there were too many.
+    /// A login that exceeded the session limit.
     Limit,
 }
 
 impl Ended {
-    /// As the row tells it.
+    /// Builds the details from the columns of an ended session's row.
     pub fn by(reason: EndReason, by: Option<&str>, at: Instant) -> Self {
         let hand = match (reason, by) {
             (EndReason::Revoked, Some(audit::SYSTEM)) => Hand::Limit,
@@ -93,7 +91,7 @@ impl Ended {
         Self { because: reason.told(), at: Some(at), hand }
     }
 
-    /// Its time ran out.
+    /// The details for a session that expired at `at`.
     pub fn expired(at: Instant) -> Self {
         Self { because: EndedBecause::Expired, at: Some(at), hand: Hand::None }
     }

@@ -1,7 +1,8 @@
-//! The ends of sessions, in the caller's transaction: which end, why, by whom, with an event and news of each. Called by
-//! whatever ends sessions: logout, revocation, new password, limit, operators; the [`sweep`](super::sweep) records its own here.
+//! Ends sessions in the caller's transaction, and records an audit event and a notification for each. Called by
+//! everything that ends sessions: logout, revocation, password change, session limit and operators. The
+//! [`sweep`](super::sweep) records its ends here too.
 //!
-//! Invariant: what has ended keeps its first end; no end is committed without its event.
+//! Invariant: an ended session keeps its first end, and no end is committed without its event.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,69 +23,57 @@ use crate::{
     },
 };
 
-/// Sessions that [`Scope::All`] ends in one transaction at most.
+/// Maximum number of sessions that [`Scope::All`] ends in one transaction.
 const MOST_AT_ONCE: i64 = 2000;
 
 /// Which sessions to end.
 #[derive(Debug, Clone)]
 pub enum Scope {
-    /// This one.
     One(SessionRef),
-    /// All of an account.
+    /// All sessions of an account.
     Account(String),
-    /// All of an account but this one.
+    /// All sessions of an account except one.
     Others {
-        /// The account.
         account: String,
-        /// The session that goes on.
+        /// The session to keep.
         but: String,
     },
-    /// Some of an account's; another account's is none of them.
+    /// Some sessions of an account. Ids of other accounts' sessions are ignored.
     These {
-        /// The account.
         account: String,
-        /// The sessions.
         ids: Vec<String>,
     },
-    /// All of an account on one device.
+    /// All sessions of an account on one device.
     OnDevice {
-        /// The account.
         account: String,
-        /// The device.
         device: String,
     },
-    /// Of an account that has more than it may, those idle longest.
+    /// The sessions that exceed an account's limit. The sessions idle longest are ended.
     OverLimit {
-        /// The account, whose row is locked.
+        /// The account, whose row the caller has locked.
         account: String,
-        /// The session that goes on.
+        /// The session to keep.
         but: String,
-        /// How many it may have, that one among them.
+        /// The limit, which includes `but`.
         most: u32,
     },
-    /// All there are, at most 2,000 at once: to be repeated until none is left.
+    /// All sessions, at most 2,000 at once. The caller repeats the call until it ends none.
     All,
 }
 
-/// Ends sessions and records it, in the caller's transaction. What has ended before keeps its first end.
-/// Returns how many it ended.
-///
-/// # Errors
-/// When the database is away.
+/// Ends sessions and records their ends. Returns how many it ended. Sessions that have already ended do not change.
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
     end_all_of(conn, scope, &Deed { reason, by, ip, here: None }).await
 }
 
-/// The same for what a person ends in a session: of that one itself the event says so.
-///
-/// # Errors
-/// When the database is away.
+/// Revokes sessions on behalf of a user. If the user's own session is among them, its event is marked with
+/// [`audit::HERE`].
 pub async fn revoke(conn: &mut Conn<'_>, scope: &Scope, who: &Who, ip: Option<&str>) -> Result<usize> {
     let deed = Deed { reason: EndReason::Revoked, by: &who.account_id, ip, here: Some(&who.session_id) };
     end_all_of(conn, scope, &deed).await
 }
 
-/// A session that was ended just now.
+/// A session that was just ended.
 #[derive(Queryable)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub(super) struct JustEnded {
@@ -93,15 +82,13 @@ pub(super) struct JustEnded {
     device_id: Option<String>,
 }
 
-/// How sessions end.
+/// The reason, actor and origin of an end.
 pub(super) struct Deed<'a> {
-    /// Why.
     pub(super) reason: EndReason,
-    /// By whom.
+    /// The account that acts, or [`audit::SYSTEM`] or [`audit::OPERATOR`].
     pub(super) by: &'a str,
-    /// From where.
     pub(super) ip: Option<&'a str>,
-    /// In which session.
+    /// The session in which the user acts.
     pub(super) here: Option<&'a str>,
 }
 
@@ -113,11 +100,12 @@ async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Resu
     Ok(ended)
 }
 
-/// The sessions in the scope that have not ended, all but a single one locked in the order of accounts, then of ids.
+/// The sessions in the scope that have not ended. They are locked in order of account and id, except for
+/// [`Scope::One`].
 async fn sessions_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<SessionRef>> {
     let (account, ids) = match scope {
         Scope::One(session) => return Ok(vec![session.clone()]),
-        Scope::All => return some_of_all(conn).await,
+        Scope::All => return lock_live_batch(conn).await,
         Scope::Account(account) => (account, listing::lock_living(conn, account).await?),
         Scope::Others { account, but } => {
             let mut ids = listing::lock_living(conn, account).await?;
@@ -126,7 +114,7 @@ async fn sessions_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<SessionRe
         }
         Scope::These { account, ids } => {
             let mut living = listing::lock_living(conn, account).await?;
-            living.retain(|one| ids.contains(one));
+            living.retain(|id| ids.contains(id));
             (account, living)
         }
         Scope::OnDevice { account, device } => {
@@ -144,9 +132,10 @@ async fn sessions_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<SessionRe
     Ok(ids.iter().map(|id| SessionRef::new(account, id)).collect())
 }
 
-/// Some of all sessions that live, found by when they would expire: looked for in the order of their ids, each batch would
-/// go through those that ended before it. None are left only when none are found: those found may have ended meanwhile.
-async fn some_of_all(conn: &mut Conn<'_>) -> Result<Vec<SessionRef>> {
+/// Locks the next batch of live sessions, ordered by expiry. If batches were ordered by id, each would scan the
+/// sessions that earlier batches ended. Stop only when no session is found: the sessions found may end before they are
+/// locked.
+async fn lock_live_batch(conn: &mut Conn<'_>) -> Result<Vec<SessionRef>> {
     loop {
         let soonest = sessions::table.filter(is_live()).order(sessions::expires_at).limit(MOST_AT_ONCE);
         let found: Vec<SessionRef> = run!(conn, load(soonest.select((sessions::account_id, sessions::id))))?;
@@ -171,25 +160,25 @@ async fn end_batch(conn: &mut Conn<'_>, batch: &[SessionRef], deed: &Deed<'_>) -
         sessions::ended_reason.eq(Some(deed.reason)),
         sessions::ended_by.eq(Some(deed.by)),
     );
-    let what = (sessions::account_id, sessions::id, sessions::device_id);
-    let Some(account_id) = batch.first().map(|one| one.account_id.as_str()) else { return Ok(0) };
-    let ended: Vec<JustEnded> = if batch.iter().all(|one| one.account_id == account_id) {
-        let ids: Vec<&str> = batch.iter().map(|one| one.id.as_str()).collect();
+    let columns = (sessions::account_id, sessions::id, sessions::device_id);
+    let Some(account_id) = batch.first().map(|session| session.account_id.as_str()) else { return Ok(0) };
+    let ended: Vec<JustEnded> = if batch.iter().all(|session| session.account_id == account_id) {
+        let ids: Vec<&str> = batch.iter().map(|session| session.id.as_str()).collect();
         let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq_any(ids));
-        run!(conn, get_results(diesel::update(own.filter(is_live())).set(cause).returning(what)))?
+        run!(conn, get_results(diesel::update(own.filter(is_live())).set(cause).returning(columns)))?
     } else {
-        let those = sessions::table.filter(SessionRef::one_of(batch));
-        run!(conn, get_results(diesel::update(those.filter(is_live())).set(cause).returning(what)))?
+        let targets = sessions::table.filter(SessionRef::one_of(batch));
+        run!(conn, get_results(diesel::update(targets.filter(is_live())).set(cause).returning(columns)))?
     };
     record_ends(conn, &ended, deed).await?;
     Ok(ended.len())
 }
 
-/// Announces what ended, and writes one event for each session: its id, its account, its device.
+/// Writes an audit event for each ended session, and announces the ends.
 pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[JustEnded], deed: &Deed<'_>) -> Result<()> {
     let Deed { reason, by, ip, here } = *deed;
-    let accounts: HashSet<&str> = ended.iter().map(|one| one.account_id.as_str()).collect();
-    let device_ids: HashSet<&str> = ended.iter().filter_map(|one| one.device_id.as_deref()).collect();
+    let accounts: HashSet<&str> = ended.iter().map(|session| session.account_id.as_str()).collect();
+    let device_ids: HashSet<&str> = ended.iter().filter_map(|session| session.device_id.as_deref()).collect();
     let names: HashMap<String, String> = if device_ids.is_empty() {
         HashMap::new()
     } else {
@@ -223,5 +212,6 @@ pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[JustEnded], deed: 
         })
         .collect();
     audit::record(conn, &events).await?;
-    news::ended(conn, ended.iter().map(|one| (one.id.as_str(), one.account_id.as_str())), reason.as_str()).await
+    news::ended(conn, ended.iter().map(|session| (session.id.as_str(), session.account_id.as_str())), reason.as_str())
+        .await
 }

@@ -1,8 +1,8 @@
-//! Keys from before a rotation. Whoever has one may end the session; and until the browser has shown that it has the new
-//! key, the old one fetches that key again. Called by [`statements`](super::statements), the [`store`](super::store) and by
-//! whatever ends sessions.
+//! Former keys: the keys that a session had before its rotations. A former key can end the session. Until the browser
+//! has used the current key, the previous key can also fetch the current key again. Called by
+//! [`statements`](super::statements), the [`store`](super::store) and everything that ends sessions.
 //!
-//! Invariant: an old key never opens a session whose present key was used.
+//! Invariant: a former key never opens a session whose current key has been used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,43 +20,40 @@ use crate::{
     records::account,
 };
 
-/// Former keys that a session has at most. None is ever forgotten while its session lives, so that every key that it had can
-/// end it; so a session that has this many gets no further key. Each has cost a password.
+/// Maximum number of former keys per session. A session that has this many gets no further key. Former keys are kept as
+/// long as their session lives, so that each of them can end it. Every rotation requires the password, so few sessions
+/// reach the limit.
 const MOST: i64 = 1000;
 
-/// Where a key that is not a session's present one led.
+/// The row of a former key.
 pub(super) struct Former {
     secret_hash: Vec<u8>,
     pub(super) session_id: String,
 }
 
-/// The session that a key opens, or opened before a rotation.
+/// The session that a current or former key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSession {
-    /// Whose it is.
     pub account_id: String,
-    /// Its present id.
+    /// The session's current id.
     pub session_id: String,
-    /// Whether the key is the present one.
+    /// Whether the key is the session's current key.
     pub is_current: bool,
 }
 
-/// Remembers the key that a session had until now.
-pub(super) async fn remember(conn: &mut Conn<'_>, account_id: &str, old: &SessionKey, now_called: &str) -> Result<()> {
+/// Stores the key that a session had until now.
+pub(super) async fn remember(conn: &mut Conn<'_>, account_id: &str, old: &SessionKey, session_id: &str) -> Result<()> {
     let row = (
         former_keys::account_id.eq(account_id),
         former_keys::id.eq(old.id()),
         former_keys::secret_hash.eq(old.secret().hash()),
-        former_keys::session_id.eq(now_called),
+        former_keys::session_id.eq(session_id),
         former_keys::replaced_at.eq(now()),
     );
     run!(conn, execute(diesel::insert_into(former_keys::table).values(row))).map(drop)
 }
 
-/// Whether a session of the account has as many former keys as it may have.
-///
-/// # Errors
-/// When the database is away.
+/// Whether a session of the account has reached the limit of former keys.
 pub async fn is_full(conn: &mut Conn<'_>, account_id: &str, session_id: &str) -> Result<bool> {
     let of_session = former_keys::table.filter(former_keys::session_id.eq(session_id));
     let own = of_session.filter(former_keys::account_id.eq(account_id));
@@ -64,7 +61,7 @@ pub async fn is_full(conn: &mut Conn<'_>, account_id: &str, session_id: &str) ->
     Ok(last.is_some())
 }
 
-/// Where a former key led, if it is one.
+/// Looks up a former key. `None` if the key is not a former key or its secret is wrong.
 pub(super) async fn look_up(conn: &mut Conn<'_>, account_id: &str, key: &SessionKey) -> Result<Option<Former>> {
     let own = former_keys::table.filter(former_keys::account_id.eq(account_id)).filter(former_keys::id.eq(key.id()));
     let found: Option<(Vec<u8>, String)> =
@@ -73,16 +70,13 @@ pub(super) async fn look_up(conn: &mut Conn<'_>, account_id: &str, key: &Session
     Ok(former.filter(|former| key.secret().matches(&former.secret_hash)))
 }
 
-/// The same, in a read of its own.
+/// Like [`look_up`], but in its own read.
 pub(super) async fn read(db: &Db, account_id: &str, key: &SessionKey) -> Result<Option<Former>> {
     let (account_id, key) = (account_id.to_owned(), key.clone());
     db.read(async move |conn: &mut Conn<'_>| look_up(conn, &account_id, &key).await).await
 }
 
-/// The session that a key opens or opened, if it lives.
-///
-/// # Errors
-/// When the database is away.
+/// The live session that a current or former key belongs to.
 pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
     let account_id = key_owner::account_of(conn, key).await?;
     let living = |id: &str| {
@@ -97,14 +91,11 @@ pub async fn holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<Held
     let Some(Former { session_id, .. }) = look_up(conn, &account_id, key).await? else {
         return Ok(None);
     };
-    let lives: Option<String> = find!(conn, first(living(&session_id)))?;
-    Ok(lives.map(|session_id| HeldSession { account_id, session_id, is_current: false }))
+    let live: Option<String> = find!(conn, first(living(&session_id)))?;
+    Ok(live.map(|session_id| HeldSession { account_id, session_id, is_current: false }))
 }
 
-/// The same, with the account's row locked, so that no rotation comes between this and what is done about it.
-///
-/// # Errors
-/// When the database is away.
+/// Like [`holder`], but locks the account's row, so that the session is not rotated before the caller uses the result.
 pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option<HeldSession>> {
     let Some(seen) = holder(conn, key).await? else {
         return Ok(None);
@@ -113,10 +104,7 @@ pub async fn lock_holder(conn: &mut Conn<'_>, key: &SessionKey) -> Result<Option
     holder(conn, key).await
 }
 
-/// The key that followed `old`, as long as nobody has used it. The answer that carried it may have been lost.
-///
-/// # Errors
-/// When the database is away.
+/// The key that followed `old`, as long as it is unused. The response that carried it may have been lost.
 pub async fn successor(conn: &mut Conn<'_>, old: &SessionKey, keys: &KeyMaker) -> Result<Option<SessionKey>> {
     let account_id = key_owner::account_of(conn, old).await?;
     let Some(Former { session_id, .. }) = look_up(conn, &account_id, old).await? else {
@@ -138,16 +126,13 @@ pub async fn successor(conn: &mut Conn<'_>, old: &SessionKey, keys: &KeyMaker) -
     Ok(secret.map(|secret| SessionKey::from_parts(&account_id, session_id, secret)))
 }
 
-/// The present id of a session of the account that had this one before; the id itself if it is the present one, or unknown.
-///
-/// # Errors
-/// When the database is away.
+/// The current id of the account's session that has or once had this id. Returns an unknown id unchanged.
 pub async fn present_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<String> {
     let mut found = present_ids(conn, account_id, &BTreeSet::from([id])).await?;
     Ok(found.remove(id).unwrap_or_else(|| id.to_owned()))
 }
 
-/// A session of any account by its present or a former id, for operators: it looks through all sessions.
+/// Finds a session of any account by its current id or a former id. Only for operators: it scans all sessions.
 pub async fn find_of_any(conn: &mut Conn<'_>, id: &str) -> Result<Option<SessionRef>> {
     let present = sessions::table.filter(sessions::id.eq(id)).select((sessions::account_id, sessions::id));
     let present: Option<SessionRef> = find!(conn, first(present))?;
@@ -158,10 +143,7 @@ pub async fn find_of_any(conn: &mut Conn<'_>, id: &str) -> Result<Option<Session
     find!(conn, first(former.select((former_keys::account_id, former_keys::session_id))))
 }
 
-/// The present ids of those of these that are the account's former ones.
-///
-/// # Errors
-/// When the database is away.
+/// Maps former ids of the account's sessions to the current ids. All other ids are left out.
 pub async fn present_ids(
     conn: &mut Conn<'_>,
     account_id: &str,

@@ -1,5 +1,7 @@
-//! The session key that a browser holds: the session's id, its account and a secret, of which the database holds only the
-//! hash.
+//! The session key that a browser holds: the session's id, its account and a secret. The database stores only the
+//! secret's hash.
+//!
+//! Invariant: a key that parses serializes to the same text.
 
 use actix_session::storage::SessionKey as CookieValue;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -14,13 +16,13 @@ const PREFIX: &str = "aiq_";
 const ID_RANDOM: usize = 22;
 const SECRET: usize = 43;
 const ACCOUNT_PREFIX: &str = "acc_";
-/// Begins the account part where the account's id is not of the usual form.
+/// Prefix of the account part if the account's id does not have the usual form.
 const ENCODED: char = '-';
-/// Longest account part that is read.
+/// Maximum length of an account part.
 const LONGEST_ACCOUNT: usize = 1024;
 
-/// `aiq_<unix milliseconds>_<22 base64url>.<account part>.<43 base64url>`: 128 random bits that name the session, the
-/// account, and 256 random bits that open the session. Keys from before the account part was added have only the other two.
+/// `aiq_<unix milliseconds>_<22 base64url>.<account part>.<43 base64url>`: the session's id with 128 random bits, the
+/// account, and the secret of 256 random bits. Keys of the old form have no account part.
 #[derive(Debug, Clone)]
 pub struct SessionKey {
     id: String,
@@ -29,18 +31,18 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    /// A new key for a session of the account.
+    /// A new random key for a session of the account.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system cannot supply random bytes.
     pub fn generate(account_id: &str, now: Instant) -> Result<Self> {
         Self::new(account_id, now, Secret::random()?)
     }
 
-    /// A key with a new id and this secret.
+    /// A key with a new id and the given secret.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system cannot supply random bytes.
     pub fn new(account_id: &str, now: Instant, secret: Secret) -> Result<Self> {
         let id = secret::random_name(&format!("{PREFIX}{}_", now.millis()))?;
         Ok(Self::from_parts(account_id, id, secret))
@@ -50,13 +52,13 @@ impl SessionKey {
         Self { id, account_id: Some(account_id.to_owned()), secret }
     }
 
-    /// The same key with the account that its session turned out to have.
+    /// The same key with the account of its session.
     #[must_use]
     pub(super) fn with_account(&self, account_id: &str) -> Self {
         Self::from_parts(account_id, self.id.clone(), self.secret.clone())
     }
 
-    /// Reads what a browser presented; `None` if it is not of one of the two forms.
+    /// Parses a key that a browser presented. `None` if the text has neither of the two forms.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, rest) = text.split_once('.')?;
         let (account_id, secret) = match rest.split_once('.') {
@@ -69,22 +71,22 @@ impl SessionKey {
         well_formed.then(|| Self { id: id.to_owned(), account_id, secret: Secret::presented(secret) })
     }
 
-    /// The part that names the session.
+    /// The part that identifies the session. Grants no access.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The account, unless the key is of the old form.
+    /// `None` if the key has the old form.
     pub fn account_id(&self) -> Option<&str> {
         self.account_id.as_deref()
     }
 
-    /// The part that opens the session.
+    /// The part that grants access to the session.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// Whether this is the same key, in whichever form.
+    /// Whether both are the same key. A key of the old form has no account to compare.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_same_account = match (&self.account_id, &other.account_id) {
             (Some(own), Some(other)) => own == other,
@@ -93,7 +95,7 @@ impl SessionKey {
         self.id == other.id && self.secret == other.secret && is_same_account
     }
 
-    /// The whole, for the cookie alone.
+    /// The full key. Only for the cookie.
     pub fn expose(&self) -> String {
         match &self.account_id {
             Some(account_id) => format!("{}.{}.{}", self.id, account_part(account_id), self.secret.expose()),
@@ -101,23 +103,21 @@ impl SessionKey {
         }
     }
 
-    /// What other keys and secrets are derived from: the key in its old form. So they can be derived again from a key of
-    /// either form.
+    /// The text from which other keys and secrets are derived: the key in its old form, so that both forms of a key
+    /// derive the same secrets.
     pub(super) fn derivation_text(&self) -> String {
         format!("{}.{}", self.id, self.secret.expose())
     }
 
-    /// As actix-session passes it.
-    ///
-    /// # Errors
-    /// Never in practice: a key is far shorter than a cookie may be.
+    /// The key as actix-session passes it.
     pub fn cookie_value(&self) -> Result<CookieValue> {
         CookieValue::try_from(self.expose()).map_err(|error| Error::bug(error.to_string()))
     }
 }
 
-/// An account's id in a key: the random part alone, or the whole id encoded where it is of another form, as it may be after
-/// an import. The two never look alike: no encoded text has 21 characters.
+/// The account's id as a part of a key. If the id has the usual form, the part is the id's random text of 22
+/// characters. Any other id, such as an imported one, becomes `-` and its base64. The two cannot be confused, because
+/// base64 never has 21 characters.
 fn account_part(account_id: &str) -> String {
     match account_id.strip_prefix(ACCOUNT_PREFIX).filter(|random| secret::is_base64url(random, ID_RANDOM)) {
         Some(random) => random.to_owned(),
@@ -125,14 +125,14 @@ fn account_part(account_id: &str) -> String {
     }
 }
 
-/// The account's id of an account part; `None` if [`account_part`] makes no such part.
+/// The account id for an account part. `None` if [`account_part`] would not produce this part.
 fn account_of(part: &str) -> Option<String> {
     if secret::is_base64url(part, ID_RANDOM) {
         return Some(format!("{ACCOUNT_PREFIX}{part}"));
     }
     let encoded = part.strip_prefix(ENCODED).filter(|encoded| encoded.len() < LONGEST_ACCOUNT)?;
     let account_id = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
-    // PostgreSQL takes no U+0000.
+    // PostgreSQL does not store U+0000.
     (account_part(&account_id) == part && !account_id.contains('\0')).then_some(account_id)
 }
 
@@ -146,10 +146,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_is_read_as_a_whole_or_not_at_all(
+        fn a_key_parses_as_a_whole_or_not_at_all(
             good in "aiq_[0-9]{1,19}_[A-Za-z0-9_-]{22}(\\.[A-Za-z0-9_-]{22})?\\.[A-Za-z0-9_-]{43}", at in 0..130_usize, odd in any::<char>(),
         ) {
-            let key = SessionKey::parse(&good).expect("it is of the form");
+            let key = SessionKey::parse(&good).expect("a well-formed key");
             prop_assert_eq!(key.expose(), good.clone());
             prop_assert_eq!(good.split('.').next(), Some(key.id()));
             prop_assert_eq!(good.rsplit('.').next(), Some(key.secret().expose()));
@@ -157,8 +157,8 @@ mod tests {
 
             let at = at % good.len();
             let changed = |middle: &str, rest: usize| format!("{}{middle}{}", &good[..at], &good[at + rest..]);
-            let of_the_form = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if !of_the_form(odd) && odd != '.' {
+            let is_key_char = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if !is_key_char(odd) && odd != '.' {
                 prop_assert!(SessionKey::parse(&changed(&odd.to_string(), 1)).is_none());
                 prop_assert!(SessionKey::parse(&changed(&odd.to_string(), 0)).is_none());
             }
@@ -168,26 +168,26 @@ mod tests {
         }
 
         #[test]
-        fn nothing_is_read_into_another_text(text in any::<String>()) {
+        fn a_parsed_key_serializes_to_the_same_text(text in any::<String>()) {
             prop_assert!(SessionKey::parse(&text).is_none_or(|key| key.expose() == text));
         }
 
         #[test]
         fn any_account_id_can_be_part_of_a_key(account_id in "[^\u{0}]{0,80}|acc_[A-Za-z0-9_-]{20,24}|[A-Za-z0-9_-]{14,24}") {
             let key = SessionKey::generate(&account_id, Instant::from_micros(0)).unwrap();
-            let again = SessionKey::parse(&key.expose()).expect("a key that can be read");
+            let again = SessionKey::parse(&key.expose()).expect("a key that parses");
             prop_assert_eq!(again.account_id(), Some(account_id.as_str()));
             prop_assert_eq!(again.expose(), key.expose());
         }
 
         #[test]
-        fn an_account_part_is_read_in_one_way_only(part in "-?[A-Za-z0-9_-]{0,40}") {
+        fn a_parsed_account_part_serializes_to_the_same_text(part in "-?[A-Za-z0-9_-]{0,40}") {
             prop_assert!(account_of(&part).is_none_or(|account_id| account_part(&account_id) == part));
         }
     }
 
     #[test]
-    fn what_is_generated_can_be_read_again() {
+    fn a_generated_key_can_be_parsed() {
         let key = SessionKey::generate(ACCOUNT, Instant::from_micros(1_795_460_400_123_000)).unwrap();
         assert!(key.id().starts_with("aiq_1795460400123_"));
         assert_eq!(key.expose().split('.').nth(1), ACCOUNT.strip_prefix("acc_"));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_form_is_refused() {
+    fn a_malformed_key_is_rejected() {
         let good = SessionKey::generate(ACCOUNT, Instant::from_micros(1_000)).unwrap().expose();
         let parts: Vec<&str> = good.split('.').collect();
         let [id, account, secret] = parts[..] else { panic!("{good}") };
@@ -228,7 +228,7 @@ mod tests {
             &format!("{id}.{account}."),
             &format!("{id}.{account}x.{secret}"),
             &format!("{id}.{account}.{account}.{secret}"),
-            // Encoded though it need not be; not UTF-8; with U+0000; with bits that say nothing.
+            // Needlessly encoded; not UTF-8; with U+0000; with unused bits set.
             &format!("{id}.-{}.{secret}", BASE64_URL_SAFE_NO_PAD.encode(ACCOUNT)),
             &format!("{id}.-_w.{secret}"),
             &format!("{id}.-AA.{secret}"),

@@ -1,8 +1,10 @@
-//! Makes session keys. A key that follows another, or that a login form asked for, is derived from what its browser holds
-//! and a nonce that the row keeps: when the answer with the key is lost, asking again gives the very same key, and answers
-//! that overtake one another all set the same cookie. Called by [`statements`](super::statements) and by the login.
+//! Makes session keys. Called by [`statements`](super::statements) and by the login.
 //!
-//! Invariant: nothing that is stored is enough to make a key; it takes the key file and the secret of the browser too.
+//! A key that follows another key or a login form is derived from a secret of the browser and a nonce in the row. If
+//! the response with the key is lost, a repeated request gets the same key. Concurrent responses all set the same
+//! cookie.
+//!
+//! Invariant: stored data alone is not enough to make a key. The key file and the browser's secret are needed too.
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,17 +19,16 @@ use crate::{
     records::device::DeviceSecrets,
 };
 
-/// A key that was just made, and what its row keeps so that it can be made again.
+/// A new key, and the nonce that the row stores so that the key can be derived again.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// The key.
     pub key: SessionKey,
-    /// Random; `None` when the key itself is random.
+    /// Random nonce of a derived key; `None` if the key itself is random.
     pub nonce: Option<String>,
 }
 
-/// What names a login, so that it is the same login when it is sent again: the cookie of the visitor to whom its form was
-/// shown, or the session key over which it was made.
+/// Identifies a login, so that a form that is sent twice counts as one login. Either the cookie of the visitor to whom
+/// the form was shown, or the session key that the browser presented with the login.
 #[derive(Debug, Clone)]
 pub struct LoginForm(Secret);
 
@@ -37,12 +38,12 @@ impl LoginForm {
         Self(visitor)
     }
 
-    /// A login with this key in the session cookie, whose session has ended or is another person's.
+    /// A login with this key in the session cookie. The key's session has ended or belongs to another account.
     pub fn over(presented: &SessionKey) -> Self {
         Self(Secret::presented(presented.derivation_text()))
     }
 
-    /// As the row keeps it.
+    /// The hash that the row stores.
     pub fn hash(&self) -> Vec<u8> {
         Sha256::digest(format!("login form:{}", self.0.expose())).to_vec()
     }
@@ -56,59 +57,55 @@ pub struct KeyMaker {
 }
 
 impl KeyMaker {
-    /// With the keys of the key file.
     pub fn new(keys: DerivationKeys) -> Self {
         Self { devices: DeviceSecrets::new(keys.clone()), keys }
     }
 
-    /// Makes the secrets of devices from the same keys.
+    /// The maker of device secrets, which uses the same keys.
     pub fn devices(&self) -> &DeviceSecrets {
         &self.devices
     }
 
-    /// The key of the account that follows `old`, of whichever form that is.
+    /// A new key for the account that follows `old`. `old` may have either form.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system cannot supply random bytes.
     pub fn successor(&self, old: &SessionKey, account_id: &str, now: Instant) -> Result<NewKey> {
-        self.derived(account_id, now, |nonce| successor_of(old, nonce))
+        self.derived(account_id, now, |nonce| successor_subject(old, nonce))
     }
 
-    /// The secret with this hash that follows `old` with this nonce; `None` when the key that derived it has left the file.
+    /// Derives the secret that follows `old` again. `None` if no key in the key file yields the hash.
     pub fn successor_again(&self, old: &SessionKey, nonce: &str, hash: &[u8]) -> Option<Secret> {
-        self.keys.candidates(&successor_of(old, nonce)).find(|secret| secret.matches(hash))
+        self.keys.candidates(&successor_subject(old, nonce)).find(|secret| secret.matches(hash))
     }
 
-    /// The key of a session that a form began.
+    /// A new key for a session that a login form starts.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system cannot supply random bytes.
     pub fn of_form(&self, form: &LoginForm, account_id: &str, now: Instant) -> Result<NewKey> {
-        self.derived(account_id, now, |nonce| begun_by(form, nonce))
+        self.derived(account_id, now, |nonce| login_subject(form, nonce))
     }
 
-    /// The secret with this hash of a session that `form` began with this nonce.
+    /// Derives the secret of a session that `form` started again. `None` if no key in the key file yields the hash.
     pub fn of_form_again(&self, form: &LoginForm, nonce: &str, hash: &[u8]) -> Option<Secret> {
-        self.keys.candidates(&begun_by(form, nonce)).find(|secret| secret.matches(hash))
+        self.keys.candidates(&login_subject(form, nonce)).find(|secret| secret.matches(hash))
     }
 
-    /// A key that follows nothing.
+    /// A random key, which cannot be derived again.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system cannot supply random bytes.
     pub fn random(&self, account_id: &str, now: Instant) -> Result<NewKey> {
         Ok(NewKey { key: SessionKey::generate(account_id, now)?, nonce: None })
     }
 
-    /// The device secret that goes with the key of a sign-in: the same for the same key.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
+    /// The device secret that belongs to the key of a sign-in. It is derived, so the same key gives the same secret.
     pub fn device_secret(&self, key: &SessionKey) -> Result<Secret> {
         self.devices.of_key(&key.derivation_text())
     }
 
-    /// The same, if it is the one with this hash.
+    /// Derives the device secret again. `None` if no key in the key file yields the hash.
     pub fn device_secret_again(&self, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
         self.devices.of_key_again(&key.derivation_text(), hash)
     }
@@ -120,11 +117,11 @@ impl KeyMaker {
     }
 }
 
-fn successor_of(old: &SessionKey, nonce: &str) -> String {
+fn successor_subject(old: &SessionKey, nonce: &str) -> String {
     format!("successor:{}:{nonce}", old.derivation_text())
 }
 
-fn begun_by(form: &LoginForm, nonce: &str) -> String {
+fn login_subject(form: &LoginForm, nonce: &str) -> String {
     format!("login:{}:{nonce}", form.0.expose())
 }
 
@@ -135,7 +132,7 @@ mod tests {
     use super::*;
     use crate::base::keys::Keys;
 
-    /// The maker of a key file with these lines.
+    /// A maker whose key file has these lines.
     fn maker(lines: &[u8]) -> KeyMaker {
         let folder = std::env::temp_dir().join(secret::random_name("sessile-maker-").unwrap());
         std::fs::create_dir(&folder).unwrap();
@@ -151,7 +148,7 @@ mod tests {
     const ACCOUNT: &str = "acc_0123456789abcdefghijkl";
 
     #[test]
-    fn what_follows_a_key_follows_it_in_the_old_form_too() {
+    fn both_forms_of_a_key_have_the_same_successor() {
         let (maker, key) = (maker(&[1]), SessionKey::generate(ACCOUNT, NOW).unwrap());
         let old = SessionKey::parse(&key.derivation_text()).unwrap();
         assert_eq!(old.account_id(), None);
@@ -164,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_made_again_from_the_old_key_and_the_nonce_alone() {
+    fn a_successor_is_derived_again_from_old_key_and_nonce() {
         let (maker, old) = (maker(&[1]), SessionKey::generate(ACCOUNT, NOW).unwrap());
         let NewKey { key, nonce } = maker.successor(&old, ACCOUNT, NOW).unwrap();
         let (nonce, hash) = (nonce.unwrap(), key.secret().hash());
@@ -172,11 +169,11 @@ mod tests {
         let other = SessionKey::generate(ACCOUNT, NOW).unwrap();
         assert_eq!(maker.successor_again(&other, &nonce, &hash), None);
         assert_eq!(maker.successor_again(&old, "another nonce", &hash), None);
-        assert!(SessionKey::parse(&key.expose()).is_some(), "of the contract's form");
+        assert!(SessionKey::parse(&key.expose()).is_some(), "a well-formed key");
     }
 
     #[test]
-    fn a_new_first_line_in_the_key_file_changes_nothing() {
+    fn a_new_first_line_in_the_key_file_keeps_old_keys_derivable() {
         let old = SessionKey::generate(ACCOUNT, NOW).unwrap();
         let NewKey { key, nonce } = maker(&[1]).successor(&old, ACCOUNT, NOW).unwrap();
         let (nonce, hash) = (nonce.unwrap(), key.secret().hash());
@@ -187,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn each_key_has_a_device_secret_of_its_own_of_128_bits() {
+    fn each_key_has_its_own_128_bit_device_secret() {
         let maker = maker(&[1]);
         let secret = || maker.device_secret(&SessionKey::generate(ACCOUNT, NOW).unwrap()).unwrap();
-        let (one, other) = (secret(), secret());
-        assert!(one != other && secret::is_base64url(one.expose(), 22));
+        let (first, second) = (secret(), secret());
+        assert!(first != second && secret::is_base64url(first.expose(), 22));
     }
 }

@@ -1,7 +1,7 @@
-//! The account of a session key. A key names it; keys of the old form do not, and a small table that the migration filled
-//! leads from the ids of the sessions of that time to their accounts. Called by whatever looks a key up, and by the sweep.
+//! Finds the account of a session key. A key contains its account, except for keys of the old form. For these, a small
+//! table maps the ids of their sessions to accounts. Called by every lookup of a key, and by the sweep.
 //!
-//! Invariant: the table only loses rows, each at the latest when its session's row is deleted.
+//! Invariant: no rows are added to the table. A row is deleted at the latest when its session's row is deleted.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -14,11 +14,11 @@ use crate::base::{
     error::Result,
 };
 
-/// Rows that a statement deletes at most.
+/// Maximum number of rows that one statement deletes.
 const BATCH: usize = 1000;
 
-/// The account of a key's session. Empty, which is no account's id, if the key is of the old form and of no session of that
-/// time: then the statements that follow are the same and find nothing.
+/// The account of a key's session. Returns an empty id, which no account has, if the key has the old form and its
+/// session is not in the table. The caller's statements then find nothing.
 pub(super) async fn account_of(conn: &mut Conn<'_>, key: &SessionKey) -> Result<String> {
     if let Some(account_id) = key.account_id() {
         return Ok(account_id.to_owned());
@@ -28,7 +28,7 @@ pub(super) async fn account_of(conn: &mut Conn<'_>, key: &SessionKey) -> Result<
     Ok(owner.unwrap_or_default())
 }
 
-/// The same, in a read of its own if one is needed.
+/// Like [`account_of`], but in its own read. A key that contains its account needs no read.
 pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<String> {
     if let Some(account_id) = key.account_id() {
         return Ok(account_id.to_owned());
@@ -37,11 +37,11 @@ pub(super) async fn read(db: &Db, key: &SessionKey) -> Result<String> {
     db.read(async move |conn: &mut Conn<'_>| account_of(conn, &key).await).await
 }
 
-/// Deletes the rows of sessions that are about to be deleted, under all ids that they had.
+/// Deletes the rows of sessions that are about to be deleted, under their current and former ids.
 pub(super) async fn forget(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<()> {
     let pairs = || sessions.iter().map(|session| (session.account_id.as_str(), session.id.as_str()));
-    let of_these = pair_in((former_keys::account_id, former_keys::session_id), pairs());
-    let former: Vec<String> = run!(conn, load(former_keys::table.filter(of_these).select(former_keys::id)))?;
+    let of_sessions = pair_in((former_keys::account_id, former_keys::session_id), pairs());
+    let former: Vec<String> = run!(conn, load(former_keys::table.filter(of_sessions).select(former_keys::id)))?;
     let ids: Vec<&str> = pairs().map(|(_, id)| id).chain(former.iter().map(String::as_str)).collect();
     for ids in ids.chunks(BATCH) {
         run!(

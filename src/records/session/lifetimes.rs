@@ -1,22 +1,22 @@
-//! How long sessions last.
+//! The time limits of sessions, from the settings.
 
 use std::time::Duration;
 
 use crate::base::settings::Settings;
 
-/// How long an ended session is remembered.
+/// How long the row of an ended session is kept.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 
-/// What rules the lives of sessions.
+/// The limits on sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
-    /// It ends this long after its last activity.
+    /// Maximum time since the last activity.
     pub idle: Duration,
-    /// And this long after login, whatever its activity.
+    /// Maximum time since login, whatever the activity.
     pub absolute: Duration,
-    /// Activity is written at most this often.
+    /// Minimum time between two writes of activity.
     pub touch_interval: Duration,
-    /// Live sessions that an account may have, if there is a limit.
+    /// Maximum number of live sessions per account; `None` for no limit.
     pub most: Option<u32>,
 }
 

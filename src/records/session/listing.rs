@@ -1,7 +1,7 @@
-//! Reads of sessions beyond the one that a request loads: whose they are, on which device, which are idle longest. Called by
-//! pages, API, commands, and by what ends sessions.
+//! Reads and locks of sessions, apart from the lookup that each request makes. Called by pages, API, commands, and
+//! everything that ends sessions.
 //!
-//! Invariant: every read of one account's sessions names the account.
+//! Invariant: every read of one account's sessions filters by account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,16 +26,13 @@ use crate::{
     records::account::Account,
 };
 
-/// The session's device, which may be gone.
+/// Join condition for a session's device, which may have been deleted.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub(super) fn own_device() -> _ {
     sessions::account_id.eq(devices::account_id).and(sessions::device_id.eq(devices::id.nullable()))
 }
 
-/// A session of the account, living or not, with the name of its device.
-///
-/// # Errors
-/// When the database is away.
+/// A session of the account, live or ended, with the name of its device.
 pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<(Record, Option<String>)>> {
     find!(
         conn,
@@ -49,14 +46,13 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
     )
 }
 
-/// The living sessions of one device; a session whose device is not known stands alone.
+/// The live sessions of one device. A session without a known device forms a group of its own.
 #[derive(Debug)]
 pub struct SignedIn<'a> {
-    /// The one that was used last.
+    /// The most recently used session.
     pub newest: &'a Record,
-    /// What the device is called.
     pub device_name: Option<&'a str>,
-    /// How many there are.
+    /// The number of sessions.
     pub sessions: usize,
 }
 
@@ -67,7 +63,7 @@ impl SignedIn<'_> {
     }
 }
 
-/// Living sessions by device, in the order given, which is by activity.
+/// Groups live sessions by device. The input is ordered by activity, and the groups keep its order.
 pub fn by_device(living: &[(Record, Option<String>)]) -> Vec<SignedIn<'_>> {
     let mut devices: Vec<SignedIn<'_>> = Vec::new();
     for (record, name) in living {
@@ -79,10 +75,7 @@ pub fn by_device(living: &[(Record, Option<String>)]) -> Vec<SignedIn<'_>> {
     devices
 }
 
-/// Those of these sessions that are the account's, living or not, with their devices.
-///
-/// # Errors
-/// When the database is away.
+/// Maps the given session ids to devices. Leaves out other accounts' sessions and includes ended sessions.
 pub async fn devices_of(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -104,10 +97,7 @@ pub async fn devices_of(
     Ok(rows.into_iter().collect())
 }
 
-/// Whether a session of the account lives.
-///
-/// # Errors
-/// When the database is away.
+/// Whether a session of the account is live.
 pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bool> {
     let one: Option<String> = find!(
         conn,
@@ -122,10 +112,7 @@ pub async fn lives(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bo
     Ok(one.is_some())
 }
 
-/// The sessions of an account that have not ended, locked in the order of their ids.
-///
-/// # Errors
-/// When the database is away.
+/// Locks the sessions of an account that have not ended, in id order, and returns their ids.
 pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
     run!(
         conn,
@@ -139,21 +126,15 @@ pub async fn lock_living(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<St
     )
 }
 
-/// The same with one more session, which may be another account's, to end it together with some of the account's. ForUpdate in
-/// the order of accounts, then of ids.
-///
-/// # Errors
-/// When the database is away.
+/// Like [`lock_living`], but also locks one more session, which may belong to another account, so that the caller can
+/// end it together with sessions of this account. Locks in order of account and id.
 pub async fn lock_living_and(conn: &mut Conn<'_>, account_id: &str, also: &SessionRef) -> Result<()> {
     let also = (also.account_id.as_str(), also.id.as_str());
     let _: Vec<String> = run!(conn, load(LivingAnd { account_id, also }))?;
     Ok(())
 }
 
-/// Of the account's living sessions those on one device.
-///
-/// # Errors
-/// When the database is away.
+/// The account's sessions on one device that have not ended.
 pub async fn on_device(conn: &mut Conn<'_>, account_id: &str, device_id: &str) -> Result<Vec<String>> {
     run!(
         conn,
@@ -168,10 +149,7 @@ pub async fn on_device(conn: &mut Conn<'_>, account_id: &str, device_id: &str) -
     )
 }
 
-/// The living sessions of an account but this one, idle longest first.
-///
-/// # Errors
-/// When the database is away.
+/// The account's live sessions except `but`, longest idle first.
 pub async fn idlest(conn: &mut Conn<'_>, account_id: &str, but: &str) -> Result<Vec<String>> {
     run!(
         conn,
@@ -186,13 +164,12 @@ pub async fn idlest(conn: &mut Conn<'_>, account_id: &str, but: &str) -> Result<
     )
 }
 
-/// An account as a list of all is made from: since when it is there, since when disabled, and one living session.
+/// A row of the account list: the account, when it was created, when it was disabled, and the id and last activity of a
+/// live session.
 pub type Subscriber = (Account, Instant, Option<Instant>, Option<String>, Option<Instant>);
 
-/// All accounts by address, each once for each living session, the one used last first; once if it has none.
-///
-/// # Errors
-/// When the database is away.
+/// All accounts by address. An account has a row for each live session, most recently used first, or one row if it has
+/// no live session.
 pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
     run!(
         conn,
@@ -211,10 +188,7 @@ pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
     )
 }
 
-/// The account's living sessions, newest activity first, with the names of their devices.
-///
-/// # Errors
-/// When the database is away.
+/// The account's live sessions with the names of their devices, newest activity first.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, Option<String>)>> {
     run!(
         conn,
@@ -229,10 +203,7 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Record, 
     )
 }
 
-/// All living sessions with the address of their account and the name of their device, newest activity first.
-///
-/// # Errors
-/// When the database is away.
+/// All live sessions with the addresses of their accounts and the names of their devices, newest activity first.
 pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option<String>)>> {
     run!(
         conn,
@@ -246,37 +217,28 @@ pub async fn list_all(conn: &mut Conn<'_>) -> Result<Vec<(Record, String, Option
         )
     )
 }
-
-/// How many sessions live.
-///
-/// # Errors
-/// When the database is away.
 pub async fn count_live(conn: &mut Conn<'_>) -> Result<i64> {
     run!(conn, get_result(sessions::table.filter(is_live()).count()))
 }
 
-/// Where a session stands.
+/// Whether a session is live or has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It lives until then, if nobody uses it again.
+    /// The session is live.
     Live {
-        /// When it ends.
+        /// When the session expires if it is not used again.
         expires_at: Instant,
     },
-    /// It has ended.
     Ended(Ended),
 }
 
-/// Where each of these sessions stands; what has no row is left out.
-///
-/// # Errors
-/// When the database is away.
+/// The standing of each of these sessions, by id. Sessions without a row are left out.
 pub async fn standings(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<BTreeMap<String, Standing>> {
     type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
-    let those = sessions::table.filter(SessionRef::one_of(sessions));
+    let selected = sessions::table.filter(SessionRef::one_of(sessions));
     let rows: Vec<Row> = run!(
         conn,
-        load(those.select((
+        load(selected.select((
             sessions::id,
             sessions::expires_at,
             sessions::ended_at,
@@ -295,11 +257,6 @@ pub async fn standings(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<B
     };
     Ok(rows.into_iter().map(standing).collect())
 }
-
-/// Whether any session lives.
-///
-/// # Errors
-/// When the database is away.
 pub async fn any_live(conn: &mut Conn<'_>) -> Result<bool> {
     let one: Option<String> = find!(conn, first(sessions::table.filter(is_live()).select(sessions::id)))?;
     Ok(one.is_some())

@@ -1,10 +1,10 @@
-//! When a session is live, said once for all statements.
+//! The SQL conditions for live, expired and ended sessions. Used by every statement on sessions.
 //!
-//! A session is live while its row has no end and its time has not run out by the database's clock. Between the moment in
-//! which the time runs out and the sweep, a row has expired but has no end yet: [`is_live`] leaves it out, [`has_not_ended`]
-//! does not.
+//! A session is live while its row has no `ended_at` and its `expires_at` is in the future by the database's clock.
+//! Between its expiry and the next sweep, a session has expired but has not ended: [`is_live`] excludes it, and
+//! [`has_not_ended`] includes it.
 //!
-//! Invariant: no other statement compares `ended_at`, or `expires_at` with the present.
+//! Invariant: no other statement compares `ended_at`, or compares `expires_at` with the current time.
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _,
@@ -14,33 +14,33 @@ use diesel::{
 use super::lifetimes::REMEMBERED;
 use crate::base::db::{Instant, Now, before_now, now, schema::sessions};
 
-/// Not ended and not expired: whoever has the key may act.
+/// Neither ended nor expired: the session's key grants access.
 pub(super) fn is_live() -> And<IsNull<sessions::ended_at>, Gt<sessions::expires_at, Now>> {
     has_not_ended().and(sessions::expires_at.gt(now()))
 }
 
-/// Not ended, expired or not. For locks, which hold every row that the sweep or a late touch could still change; for writes
-/// to a row that is locked already; and for devices, which stay while a row still leads to them.
+/// Not ended, whether expired or not. Used for locks, which must include every row that the sweep or a late touch could
+/// change; for writes to a row that is already locked; and for devices, which are kept while they have such a session.
 pub(super) fn has_not_ended() -> IsNull<sessions::ended_at> {
     sessions::ended_at.is_null()
 }
 
-/// Not ended, but the time has run out: to be ended as expired.
+/// Expired but not ended yet.
 pub(super) fn has_expired() -> And<IsNull<sessions::ended_at>, LtEq<sessions::expires_at, Now>> {
     has_not_ended().and(sessions::expires_at.le(now()))
 }
 
-/// Ended, for whatever reason.
+/// Ended, for any reason.
 pub(super) fn has_ended() -> IsNotNull<sessions::ended_at> {
     sessions::ended_at.is_not_null()
 }
 
-/// Ended so long ago that the row is deleted.
+/// Ended so long ago that the row can be deleted.
 pub(super) fn is_forgotten() -> LtEq<sessions::ended_at, Nullable<Now>> {
     sessions::ended_at.le(before_now(REMEMBERED).nullable())
 }
 
-/// Whether the time of a session that has not ended had run out at `now`, the database's time of the same read.
+/// Whether a session that has not ended had expired at `now`, the database's time in the same read.
 pub(super) fn has_run_out(expires_at: Instant, now: Instant) -> bool {
     expires_at <= now
 }

@@ -1,6 +1,6 @@
-//! What is under a key that a browser presents: the one read of a request. Called by the [`store`](super::store).
+//! Finds the session of a key that a browser presents, once per request. Called by the [`store`](super::store).
 //!
-//! Invariant: nothing is told of a session to who does not have its secret, or one that it had before.
+//! Invariant: a request learns about a session only if it presents the session's secret or a former secret.
 
 use std::time::Duration;
 
@@ -25,41 +25,38 @@ use crate::base::{
     secret::Secret,
 };
 
-/// How long a request waits until the first use of its key is noted.
-const FIRST_USE_PATIENCE: Duration = Duration::from_millis(300);
+/// How long a request waits until the first use of its key is recorded.
+const FIRST_USE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What was found under a key.
+/// The result of looking up a key.
 #[derive(Debug)]
 pub enum Found {
-    /// It lives.
+    /// The session is live.
     Live(Box<Loaded>),
-    /// It has ended; its browser may be told.
+    /// The session has ended, and its browser may be given the reason.
     Ended {
-        /// What may be told.
+        /// The information that the browser may be given.
         told: Ended,
-        /// The session, whose id is another than the key's if it was rotated since.
+        /// The session. Its id differs from the key's id if the session has been rotated since.
         session: SessionRef,
-        /// Whether this was noticed for the first time.
+        /// Whether this is the first recorded use since the end.
         first_use: bool,
     },
-    /// The key is from before a rotation, and the one after it was used.
+    /// The key is a former key whose successor has been used.
     Former,
-    /// Its time has run out, and its row does not say so yet. [`Sessions::find`] never returns it: what is told to have
-    /// expired has ended in its row first, so that no clock that is put back revives it.
+    /// The session has expired, but its row has not ended yet. [`Sessions::find`] never returns this: it ends the row
+    /// before it reports the expiry, so that a clock that is set back cannot revive the session.
     Expired {
         session: SessionRef,
-        /// When its time ran out.
+        /// When it expired.
         at: Instant,
     },
-    /// There is no such session, or the secret is not its own.
+    /// There is no such session, or the secret is wrong.
     Unknown,
 }
 
 impl Sessions {
-    /// What is under a key: the one read of a request. A cache has its place here, between this and `read`.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Looks up a key and ends its session if it has expired. A cache would belong between this function and `look_up`.
     pub async fn find(&self, key: &SessionKey) -> Result<Found> {
         let found = match self.look_up(key).await {
             Ok(Found::Expired { session, at }) => self.expire(key, session, at).await,
@@ -75,10 +72,7 @@ impl Sessions {
         found
     }
 
-    /// Why a session that lived when its request began does not any more.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Why a session ended that was live when its request began.
     pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
         Ok(match self.find(key).await? {
             Found::Ended { told, .. } => told.because,
@@ -103,7 +97,7 @@ impl Sessions {
         Ok(self.judge_former(row, key))
     }
 
-    /// What a key from before a rotation is good for: to get the key that followed it, until that was used.
+    /// The result for a former key. Until its successor is used, a former key yields the live session and its new key.
     fn judge_former(&self, row: Stored, old: &SessionKey) -> Found {
         let lineage = &row.lineage;
         let is_direct = lineage.awaits_use() && lineage.previous_id.as_deref() == Some(old.id());
@@ -124,8 +118,8 @@ impl Sessions {
         self.judge(row, key, Some(handed_over))
     }
 
-    /// The present secret of a session's device, if the sign-in that gave it this key has made it: from the key, or from the
-    /// secret that the browser still has.
+    /// Derives the current secret of the session's device again, if the sign-in that issued this key made the secret.
+    /// It derives from the key, or from the secret that the browser still has.
     fn device_secret_again(&self, row: &Stored, key: &SessionKey, hash: &[u8]) -> Option<Secret> {
         self.keys.device_secret_again(key, hash).or_else(|| {
             let (facts, device) = (request::current()?, row.record.device_id.as_deref()?);
@@ -166,8 +160,8 @@ impl Sessions {
         }))
     }
 
-    /// Ends a session in its row before anybody is told that it has expired. Whoever holds its key is told by that, so a
-    /// later use of the key is no news for the activity.
+    /// Ends a session in its row before its expiry is reported. The browser learns of the end from this response, so a
+    /// later use of the key is not recorded as use after end.
     async fn expire(&self, key: &SessionKey, session: SessionRef, at: Instant) -> Result<Found> {
         let ended = session.clone();
         let expired = self
@@ -185,24 +179,22 @@ impl Sessions {
         if expired > 0 {
             return Ok(Found::Ended { told: Ended::expired(at), session, first_use: false });
         }
-        // Another request has ended or touched it meanwhile.
+        // Another request has ended or touched the session meanwhile.
         match self.look_up(key).await? {
-            Found::Expired { .. } => {
-                Err(Error::unavailable(Away::Database, "a session that has expired cannot be ended"))
-            }
+            Found::Expired { .. } => Err(Error::unavailable(Away::Database, "an expired session could not be ended")),
             found => Ok(found),
         }
     }
 
-    /// Notes the first use of a key, before anything is done with it. That it cannot be noted just now stops nobody: the
-    /// key from before then counts until the next request.
+    /// Records the first use of a key, before the request does anything else. A failure does not stop the request: the
+    /// previous key then stays valid until the next request.
     pub(super) async fn note_first_use(&self, loaded: &Loaded) {
         let (db, key) = (self.db.clone(), loaded.key.clone());
         let device = loaded.record.device_id.clone().zip(loaded.first_use_with.clone());
-        let shows = |hash: &[u8]| request::current().is_some_and(|facts| facts.has_device_secret(hash));
-        let device = device.filter(|(_, hash)| shows(hash) || self.keys.device_secret_again(&key, hash).is_some());
+        let has_secret = |hash: &[u8]| request::current().is_some_and(|facts| facts.has_device_secret(hash));
+        let device = device.filter(|(_, hash)| has_secret(hash) || self.keys.device_secret_again(&key, hash).is_some());
         let account_id = loaded.account.id.clone();
-        let noted = actix_web::rt::spawn(async move {
+        let recording = actix_web::rt::spawn(async move {
             if let Some((id, hash)) = device {
                 let account = account_id.clone();
                 db.statement(async move |conn: &mut Conn<'_>| {
@@ -212,11 +204,11 @@ impl Sessions {
             }
             db.statement(async move |conn: &mut Conn<'_>| statements::note_use(conn, &account_id, &key).await).await
         });
-        // It goes on though nobody waits for it any more.
-        match tokio::time::timeout(FIRST_USE_PATIENCE, noted).await {
+        // The task continues after the timeout.
+        match tokio::time::timeout(FIRST_USE_TIMEOUT, recording).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the first use of a session key was not noted"),
-            Ok(Err(_)) | Err(_) => tracing::warn!("the first use of a session key is not noted yet"),
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "failed to record the first use of a session key"),
+            Ok(Err(_)) | Err(_) => tracing::warn!("recording the first use of a session key did not finish in time"),
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Sessions, the heart of the product: from login to their end, and 30 days beyond so that the browser can be told why.
+//! Sessions, from login until 30 days after their end. The row of an ended session is kept that long so that its
+//! browser can be given the reason.
 //!
-//! The life of one: [`statements`] create it at a login, in the transaction that records the login; the actix-session
-//! middleware loads it once a request from the [`store`]; [`current`] hands it to handlers; [`touch`] extends it;
-//! [`statements`] give it a new key; [`ends`] end it; [`sweep`] clears up; [`news`](crate::records::news) tells its open pages.
+//! Life cycle: [`statements`] creates a session in the transaction that records the login. The actix-session middleware
+//! loads it from the [`store`] once per request, and handlers receive it from [`current`]. [`touch`] extends it,
+//! [`statements`] rotates its key, [`ends`] ends it, and [`sweep`] deletes it. [`news`](crate::records::news) notifies
+//! its open pages.
 //!
-//! Invariant: what has ended stays ended. Every statement that changes a session says so in its `WHERE`.
+//! Invariant: an ended session is never revived. A statement that extends a session or changes its key checks in its
+//! `WHERE` clause that the session has not ended.
 
 pub mod acting;
 pub mod arrivals;

@@ -8,7 +8,7 @@ use crate::{
     records::device::{Client, Shape},
 };
 
-/// A session as its primary key names it.
+/// The primary key of a session.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Queryable)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct SessionRef {
@@ -21,41 +21,38 @@ impl SessionRef {
         Self { account_id: account_id.to_owned(), id: id.to_owned() }
     }
 
-    /// The condition that a row is that of one of these sessions.
+    /// SQL condition: the row belongs to one of these sessions.
     pub(super) fn one_of(sessions: &[Self]) -> PairIn<sessions::account_id, sessions::id> {
         let pairs = sessions.iter().map(|session| (session.account_id.as_str(), session.id.as_str()));
         pair_in((sessions::account_id, sessions::id), pairs)
     }
 }
 
-/// The typed columns of a session that lives.
+/// The typed columns of a session's row.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Record {
-    /// Names the session; opens nothing.
+    /// Identifies the session. Grants no access.
     pub id: String,
-    /// Whose it is.
     pub account_id: String,
-    /// On which device.
     pub device_id: Option<String>,
-    /// When the login was.
+    /// Time of the login.
     pub created_at: Instant,
-    /// When the password was last given.
+    /// When the password was last entered.
     pub authenticated_at: Instant,
-    /// When it was last used.
     pub last_activity: Instant,
-    /// When it ends if nobody uses it again.
+    /// When the session expires if it is not used again.
     pub expires_at: Instant,
-    /// When it ends whatever its activity.
+    /// When the session expires at the latest, whatever its activity.
     pub absolute_expires_at: Instant,
-    /// From where it was last used.
+    /// Address of the latest use.
     pub ip: Option<String>,
     browser: String,
     os: String,
     kind: Shape,
     pub(super) installed: bool,
-    /// Grows with each change of the state.
+    /// Incremented when the key, the state or the data changes.
     pub version: i64,
 }
 
@@ -66,7 +63,7 @@ impl From<Record> for SessionRef {
 }
 
 impl Record {
-    /// What its browser said of itself at login.
+    /// The browser details recorded at login.
     pub fn client(&self) -> Client {
         Client { browser: self.browser.clone(), os: self.os.clone(), kind: self.kind, installed: self.installed }
     }
@@ -89,12 +86,12 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    /// The same for who uses another session, or none any more.
+    /// The same session for a viewer who uses another session or is signed out.
     pub fn of_another(self) -> Self {
         Self { current: false, ..self }
     }
 
-    /// `current`: whether it is the session that asks.
+    /// `current` is true for the session that makes the request.
     pub fn new(record: &Record, device_name: Option<&str>, current: bool) -> Self {
         Self {
             id: record.id.clone(),

@@ -1,5 +1,6 @@
-//! What the store must know of the request under way, and what it has to say about it. actix-session shows a store
-//! nothing but keys and state; the rest travels beside it in a task-local that `security::envelope` sets.
+//! The facts of the current request that the session store needs, and the results that it leaves for other layers.
+//! actix-session passes only keys and state to a store, so the rest travels in a task-local that `web::request_facts`
+//! sets.
 //!
 //! Invariant: nothing here outlives its request.
 
@@ -20,22 +21,21 @@ tokio::task_local! {
     static REQUEST: Rc<RequestFacts>;
 }
 
-/// Session keys in one request whose sessions a sign-out ends.
+/// Maximum number of session keys that a sign-out accepts in one request.
 pub const MOST_KEYS: usize = 8;
 
-/// What a browser presented as its session.
+/// The session cookie that a browser presented.
 #[derive(Debug, Clone)]
 pub enum Presented {
     /// No session cookie.
     Nothing,
-    /// A cookie that we did not sign, or that holds no key; or several with different keys.
+    /// A cookie without our signature or without a key in it, or several cookies with different keys.
     Foreign,
-    /// A key that we signed once.
+    /// A key in a cookie with our signature.
     Key(SessionKey),
 }
 
 impl Presented {
-    /// The key, if one was presented.
     pub fn key(&self) -> Option<&SessionKey> {
         match self {
             Self::Key(key) => Some(key),
@@ -44,88 +44,82 @@ impl Presented {
     }
 }
 
-/// What became of the session that a browser presented.
+/// The result of looking up the presented session.
 #[derive(Debug, Clone)]
 pub enum PresentedSession {
-    /// There is no session, or nobody looked yet.
+    /// There is no session, or the lookup has not happened yet.
     None,
-    /// It lives.
     Live(Rc<Loaded>),
-    /// It has ended.
     Ended(Ended),
-    /// The key is from before a rotation, and the one after it was used: it can end the session, and nothing else.
+    /// The presented key is a former key whose successor has been used. It can only end the session.
     Former,
 }
 
-/// A session that lives, as it was when the request began.
+/// A live session, as it was when the request began.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Its row.
     pub record: Record,
-    /// Whose it is.
     pub account: Account,
-    /// What its device is called.
     pub device_name: Option<String>,
-    /// Its key: the one that was presented, or the one that followed it and is handed over with the answer.
+    /// The current key: either the presented key, or its successor, which the response hands over.
     pub key: SessionKey,
-    /// Whether the browser shows its key for the first time, and something waits for that.
+    /// Whether the browser presents its key for the first time, and this must be recorded.
     pub first_use: bool,
-    /// The hash of its device's secret then.
+    /// The hash of the device's secret at the first use of the key.
     pub first_use_with: Option<Vec<u8>>,
-    /// What is handed over, if the browser has not got the answer that carried its new key.
+    /// The secrets to hand over, if the browser missed the response with its new key.
     pub handed_over: Option<HandedOver>,
-    /// The state, as it was stored.
+    /// The state as stored.
     pub state: State,
-    /// Since when the account has its present password.
+    /// When the account's current password was set.
     pub password_changed_at: Instant,
-    /// The database's time when it was read.
+    /// The database's time at the read.
     pub now: Instant,
 }
 
-/// What a browser gets with the answer, since it came with the key from before a rotation.
+/// The secrets that the response hands over, because the browser presented the key from before a rotation.
 #[derive(Debug, Clone)]
 pub struct HandedOver {
-    /// The device secret that belongs to the new key, if that was made by a sign-in.
+    /// The device secret that belongs to the new key, if a sign-in made that key.
     pub device_secret: Option<Secret>,
-    /// The hashes of the device's secrets, which the new one takes the place of.
+    /// The hashes of the device secrets that the new secret replaces.
     pub device_hashes: Vec<Vec<u8>>,
 }
 
 /// The facts of one request.
 #[derive(Debug)]
 pub struct RequestFacts {
-    /// Names the request in its answer and in each line of the log.
+    /// Identifies the request in its response and in every log line.
     pub request_id: String,
-    /// From where it came, through trusted proxies.
+    /// The client's address, resolved through trusted proxies.
     pub ip: Option<String>,
-    /// What the browser says of itself, unread: only a login looks at it.
+    /// The `User-Agent` header, unparsed: only a login needs it.
     pub user_agent: String,
-    /// Whether a page sent it by itself, without a person who did anything: it is no activity.
+    /// Whether a page sent the request on its own. Such a request does not count as activity.
     pub unattended: Cell<bool>,
-    /// And what its client hints say, unread too.
+    /// The browser's client hints, unparsed.
     pub hints: Hints,
-    /// What it presented as its session.
     pub presented: Presented,
-    /// Every session key of ours that it carries, also where they are too many to present a session.
+    /// All of our session keys in the request, even if there are several and none counts as presented.
     pub keys: Vec<SessionKey>,
-    /// The secrets of its devices that the browser brought.
+    /// The device secrets that the browser sent.
     pub device_secrets: Vec<Secret>,
-    /// The session cookie came under its old name: the answer sets it under the current one.
+    /// Whether the session cookie has its old name, so that the response must set it under the current name.
     pub renews_cookie: bool,
-    /// What became of the presented session.
+    /// The result of looking up the presented session.
     pub session: RefCell<PresentedSession>,
-    /// What the store ran into: actix-session makes an opaque 500 of it, the outer layer what it really is.
+    /// The store's error. actix-session turns it into an opaque 500, and the outer layer restores it.
     pub fault: RefCell<Option<Error>>,
-    /// The name of the browser's time zone, if its script has said one.
+    /// The name of the browser's time zone, if its script has sent it.
     pub browser_zone: Option<String>,
-    /// The name of the time zone that the account of the presented session keeps.
+    /// The name of the time zone stored for the account of the presented session.
     pub kept_zone: RefCell<Option<String>>,
-    /// Whether the handler has ended the session itself, so that the store need not.
+    /// Whether the handler has ended the session itself, so that the store need not end it.
     pub ended_by_handler: Cell<bool>,
 }
 
 impl RequestFacts {
-    /// The facts before anything was looked at.
+    /// The facts before any lookup.
     pub fn new(request_id: String, ip: Option<String>, user_agent: String, presented: Presented) -> Self {
         Self {
             request_id,
@@ -150,7 +144,7 @@ impl RequestFacts {
         REQUEST.scope(self, work).await
     }
 
-    /// Whether this is the key that the request presented.
+    /// Whether the request presented this key.
     pub fn presents(&self, key: &SessionKey) -> bool {
         self.presented.key().is_some_and(|own| own.is_same(key))
     }
@@ -160,36 +154,35 @@ impl RequestFacts {
         self.device_secrets.iter().any(|secret| secret.matches(hash))
     }
 
-    /// The name of the time zone in which the answer is read.
+    /// The name of the time zone in which to show times in the response.
     pub fn reader_zone(&self) -> Option<String> {
         self.browser_zone.clone().or_else(|| self.kept_zone.borrow().clone())
     }
 
-    /// The key that was presented.
     pub fn presented_key(&self) -> Option<SessionKey> {
         self.presented.key().cloned()
     }
 
-    /// The keys whose sessions a sign-out ends: all that the request carries, except one whose session is known to have
-    /// ended.
+    /// The keys whose sessions a sign-out ends: all keys in the request, except the presented key if its session has
+    /// already ended.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there are more than [`MOST_KEYS`]: then none is ended, and nothing may be claimed.
+    /// [`Error::Invalid`] when there are more than [`MOST_KEYS`]. The caller must then end no session.
     pub fn keys_to_end(&self) -> Result<Vec<SessionKey>> {
         if self.keys.len() > MOST_KEYS {
-            let words = "your browser sent too many session cookies: delete this site's cookies in your browser";
-            return Err(Error::Invalid(words.into()));
+            let message = "your browser sent too many session cookies: delete this site's cookies in your browser";
+            return Err(Error::Invalid(message.into()));
         }
         let has_ended = |key: &&SessionKey| self.has_ended() && self.presents(key);
         Ok(self.keys.iter().filter(|key| !has_ended(key)).cloned().collect())
     }
 
-    /// The present key of the session that lives, else the one that was presented.
+    /// The current key of the live session, or else the presented key.
     pub fn key(&self) -> Option<SessionKey> {
         self.live().map(|live| live.key.clone()).or_else(|| self.presented_key())
     }
 
-    /// The session that lives, if one does.
+    /// The live session, if there is one.
     pub fn live(&self) -> Option<Rc<Loaded>> {
         match &*self.session.borrow() {
             PresentedSession::Live(loaded) => Some(Rc::clone(loaded)),
@@ -197,26 +190,26 @@ impl RequestFacts {
         }
     }
 
-    /// Whether nobody could say what became of the presented session.
+    /// Whether a key was presented whose session is unknown: there is no such session, or the lookup failed.
     pub fn is_undecided(&self) -> bool {
         matches!((&self.presented, &*self.session.borrow()), (Presented::Key(_), PresentedSession::None))
     }
 
-    /// Whether the presented key is that of a session in this database, living or not.
+    /// Whether the presented key belongs to a session in this database, live or ended.
     pub fn is_known(&self) -> bool {
         !matches!(*self.session.borrow(), PresentedSession::None)
     }
 
-    /// Whether there was a session, and it has ended.
+    /// Whether the presented session has ended.
     pub fn has_ended(&self) -> bool {
         matches!(*self.session.borrow(), PresentedSession::Ended(_))
     }
 
-    /// Why there is no session that lives.
+    /// The error for a request without a live session.
     pub fn absence(&self) -> Error {
         match (&self.presented, &*self.session.borrow()) {
             (Presented::Nothing, _) => Error::LoginRequired,
-            // Under the name without a port it is that of another instance on this host.
+            // A cookie under the name without a port belongs to another instance on this host.
             (_, PresentedSession::None) if self.renews_cookie => Error::LoginRequired,
             (_, PresentedSession::Ended(ended)) => Error::SessionEnded(ended.because),
             _ => Error::SessionEnded(EndedBecause::Unknown),
@@ -224,7 +217,7 @@ impl RequestFacts {
     }
 }
 
-/// The facts of the request under way; `None` outside of one.
+/// The facts of the current request; `None` outside a request.
 pub fn current() -> Option<Rc<RequestFacts>> {
     REQUEST.try_with(Rc::clone).ok()
 }

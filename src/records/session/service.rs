@@ -1,4 +1,4 @@
-//! What all work on sessions shares: the database, the clock, the lifetimes, the touches that wait, and the keys.
+//! The dependencies of all work on sessions: database, clock, lifetimes, queued touches and keys.
 
 use super::{
     key_maker::KeyMaker,
@@ -14,23 +14,18 @@ use crate::base::{
     settings::Settings,
 };
 
-/// The sessions of this instance. Cheap to clone; all clones share the pool and the queue of touches.
+/// The sessions of this instance. Cheap to clone: all clones share the database pool and the touch queue.
 #[derive(Clone)]
 pub struct Sessions {
-    /// The database.
     pub db: Db,
-    /// The clock.
     pub clock: Clock,
-    /// How long sessions last.
     pub times: Lifetimes,
-    /// The activity that is not written yet.
+    /// Activity that is not written to the database yet.
     pub touches: TouchQueue,
-    /// Who makes keys.
     pub keys: KeyMaker,
 }
 
 impl Sessions {
-    /// The sessions in an open database.
     pub fn new(settings: &Settings, db: Db, keys: &Keys) -> Self {
         Self {
             db,
@@ -41,19 +36,17 @@ impl Sessions {
         }
     }
 
-    /// Writes a touch before its answer; whether the session still lived.
+    /// Writes a touch before the response is sent. Returns whether the session was still live.
     pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
         Ok(touch::write(&self.db, vec![row]).await? == 1)
     }
 
-    /// Sessions as they will be once their touches are written, newest activity first.
+    /// Applies the queued touches to the sessions, and sorts the sessions by latest activity, newest first.
     pub fn overlaid(&self, mut rows: Vec<(Record, Option<String>)>) -> Vec<(Record, Option<String>)> {
         for (record, _) in &mut rows {
             self.touches.overlay(record);
         }
-        rows.sort_by(|(one, _), (other, _)| {
-            other.last_activity.cmp(&one.last_activity).then_with(|| one.id.cmp(&other.id))
-        });
+        rows.sort_by(|(a, _), (b, _)| b.last_activity.cmp(&a.last_activity).then_with(|| a.id.cmp(&b.id)));
         rows
     }
 }

@@ -1,6 +1,7 @@
-//! The state of an actix session, and the names that are reserved in it.
+//! The state of an actix session, and the names that are reserved in it. Used by the [`store`](super::store),
+//! [`lookup`](super::lookup) and [`current`](super::current).
 //!
-//! Invariant: reserved entries never reach the database, and none from there reaches a handler.
+//! Invariant: reserved entries are never stored, and a reserved entry found in a row never reaches a handler.
 
 use std::collections::HashMap;
 
@@ -13,31 +14,31 @@ use crate::base::error::{Error, Result};
 /// The state as actix-session passes it: JSON texts by name.
 pub type State = HashMap<String, String>;
 
-/// Under this name actix-identity looks for who it is. The store puts it there from the typed column.
+/// actix-identity reads the account's id under this name. The store fills it in from the typed column.
 pub(super) const IDENTITY: &str = "actix_identity.user_id";
-/// The key of a login that the handler has committed, on its way to the cookie.
+/// The key of a committed login. The handler puts it here so that the store can return it for the cookie.
 pub(super) const FINISHED: &str = "sessile.finished";
-/// Makes actix-session set the cookie again: the session was touched, or its cookie came under the old name.
+/// Makes actix-session set the cookie again, after a touch or when the cookie still has its old name.
 pub(super) const TOUCHED: &str = "sessile.touched";
 
-/// Takes the key of a committed login out of the state; `None` if there was no login.
+/// Removes the key of a committed login from the state. `None` if no login was committed.
 pub(super) fn take_finished_key(state: &mut State) -> Result<Option<CookieValue>> {
     let Some(text) = state.remove(FINISHED) else {
         return Ok(None);
     };
     let key: String = serde_json::from_str(&text).map_err(Error::bug)?;
-    let key = SessionKey::parse(&key).ok_or_else(|| Error::bug("a finished key that is none"))?;
+    let key = SessionKey::parse(&key).ok_or_else(|| Error::bug("the key of the finished login is malformed"))?;
     key.cookie_value().map(Some)
 }
 
-/// Takes out what is never stored.
+/// Removes the entries that are never stored.
 pub(super) fn strip_reserved(state: &mut State) {
     for name in [IDENTITY, FINISHED, TOUCHED] {
         state.remove(name);
     }
 }
 
-/// The state that a row holds, without what is not its own to say.
+/// The stored state of a row, without reserved entries.
 pub(super) fn from_row(stored: Value) -> State {
     let Value::Object(entries) = stored else {
         return State::new();

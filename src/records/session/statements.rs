@@ -1,10 +1,12 @@
-//! What a login and a confirmation do to a session, in the caller's transaction: create it, give it a new key.
+//! Creates a session at login, and gives a session a new key at login or confirmation, in the caller's transaction.
+//! Called by `actions`.
 //!
-//! A browser may not get the answer that carries its new key. So the row remembers the key from before, and until the new
-//! one is first used, whoever asks again with the old one gets the same new key, and the session is rotated no further: a
-//! browser is never more than one key behind. After the first use the old key is good for nothing but to end the session.
+//! The response that carries a new key may be lost. The row therefore remembers the previous key. Until the new key is
+//! first used, a request with the previous key gets the same new key again, and the session is not rotated any further.
+//! A browser is thus never more than one key behind. After the first use, the previous key can only end the session.
 //!
-//! Invariant: every change says in its `WHERE` that the session lives; no update becomes an insert.
+//! Invariant: a statement that extends or rotates a session checks in its `WHERE` clause that the session is live. No
+//! update turns into an insert.
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
@@ -35,28 +37,23 @@ use crate::{
     },
 };
 
-/// A session to be created, or what a session becomes at its rotation.
+/// A session to create, or the new values of a session that is rotated.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Its new key.
     pub key: SessionKey,
-    /// What the key was derived with. With one, the first use of the key is noted, since something else counts until then:
-    /// the key or the device secret from before, or the form of the login.
+    /// The nonce from which the key was derived; `None` for a random key. The first use of a derived key is recorded,
+    /// because an older secret stays valid until then: the previous key, the previous device secret, or the login form.
     pub nonce: Option<String>,
-    /// The form that begins it, if one does.
+    /// The login form that starts the session, if any.
     pub form: Option<LoginForm>,
-    /// Whose it is.
     pub account_id: String,
-    /// On which device.
     pub device_id: String,
-    /// From where.
     pub ip: Option<String>,
-    /// In which browser.
     pub client: Client,
 }
 
-/// The account's live session that a key opens.
-macro_rules! living {
+/// The account's live session with this key.
+macro_rules! live_session {
     ($account_id:expr, $key:expr) => {
         sessions::table
             .filter(sessions::account_id.eq($account_id))
@@ -66,14 +63,14 @@ macro_rules! living {
     };
 }
 
-/// The same, as long as its browser has not shown that it has the key.
-macro_rules! unused {
+/// The account's live session with this key, as long as the key is unused.
+macro_rules! unused_key {
     ($account_id:expr, $key:expr) => {
-        living!($account_id, $key).filter(sessions::key_used_at.is_null())
+        live_session!($account_id, $key).filter(sessions::key_used_at.is_null())
     };
 }
 
-/// Where a login comes from.
+/// The columns for the origin of a login: device, address and browser.
 macro_rules! origin {
     ($new:expr) => {
         (
@@ -87,7 +84,7 @@ macro_rules! origin {
     };
 }
 
-/// A life that begins now.
+/// The time columns of a session that starts now.
 macro_rules! life {
     ($times:expr) => {
         (
@@ -100,7 +97,7 @@ macro_rules! life {
     };
 }
 
-/// What a rotation does to a key: `$new` follows `$old`.
+/// The columns that a rotation from the key `$old` to `$key` sets.
 macro_rules! identity {
     ($old:expr, $key:expr, $nonce:expr) => {
         (
@@ -132,10 +129,10 @@ struct SessionColumns<'a> {
     data: &'a str,
 }
 
-/// Inserts a session. An id that exists already is an error and overwrites nothing.
+/// Inserts a session.
 ///
 /// # Errors
-/// When the database is away, or the id collides.
+/// When the id already exists. The existing row is not overwritten.
 pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Record> {
     let columns = SessionColumns {
         id: new.key.id(),
@@ -166,18 +163,18 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
     )
 }
 
-/// Gives a living session of the same account a new id and secret, in one statement: the old key stops working in the
-/// instant in which the new one starts. State and data stay. `None` when there is no such session to rotate.
+/// Gives a live session of the account a new id and secret in one statement, so that the old key stops working at the
+/// moment at which the new key starts. State and data stay. `None` if the account has no live session with the old key.
 ///
 /// # Errors
-/// When the database is away, or the new id collides.
+/// When the new id already exists.
 pub async fn rotate(
     conn: &mut Conn<'_>,
     old: &SessionKey,
     new: &NewSession,
     times: Lifetimes,
 ) -> Result<Option<Record>> {
-    let target = living!(&new.account_id, old);
+    let target = live_session!(&new.account_id, old);
     let identity = identity!(old, new.key, &new.nonce);
     let rotated: Option<Record> = find!(
         conn,
@@ -192,29 +189,23 @@ pub async fn rotate(
     Ok(rotated)
 }
 
-/// Begins the life of a session anew under the key it has, which nobody has used yet: the login is one that was carried
-/// out before, and whose answer was lost. `None` when the session does not live any more, or the key was used.
-///
-/// # Errors
-/// When the database is away.
+/// Restarts the lifetime of a session whose key is still unused: the login was committed earlier, but its response was
+/// lost. `None` if the session is no longer live or the key has been used.
 pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Option<Record>> {
-    let target = unused!(&new.account_id, new.key);
+    let target = unused_key!(&new.account_id, new.key);
     find!(conn, get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning())))
 }
 
-/// The key of the account's living session that one of these began, if nobody has used it yet. However long ago that was:
-/// until then the session is held by nobody else.
-///
-/// # Errors
-/// When the database is away.
+/// The key of the account's live session that one of these login forms started, if the key is still unused. There is no
+/// time limit, because no other browser can have an unused key.
 pub async fn begun_by(
     conn: &mut Conn<'_>,
     account_id: &str,
-    begun: &[LoginForm],
+    forms: &[LoginForm],
     keys: &KeyMaker,
 ) -> Result<Option<SessionKey>> {
     type Begun = (String, Vec<u8>, Option<String>);
-    for form in begun {
+    for form in forms {
         let found: Option<Begun> = find!(
             conn,
             first(
@@ -237,43 +228,38 @@ pub async fn begun_by(
     Ok(None)
 }
 
-/// Gives a session what another session of the same account holds, as if it were that one.
-///
-/// # Errors
-/// When the database is away.
+/// Copies state and data from the session `from` of the same account.
 pub async fn inherit(conn: &mut Conn<'_>, account_id: &str, id: &str, from: &str) -> Result<()> {
     let own = |id| sessions::table.filter(sessions::id.eq(id)).filter(sessions::account_id.eq(account_id));
-    let held: Option<(Value, String)> = find!(conn, first(own(from).select((sessions::state, sessions::data))))?;
-    let Some((state, data)) = held else { return Ok(()) };
-    let held = (sessions::state.eq(state), sessions::data.eq(data));
-    run!(conn, execute(diesel::update(own(id)).set(held))).map(drop)
+    let contents: Option<(Value, String)> = find!(conn, first(own(from).select((sessions::state, sessions::data))))?;
+    let Some((state, data)) = contents else { return Ok(()) };
+    let contents = (sessions::state.eq(state), sessions::data.eq(data));
+    run!(conn, execute(diesel::update(own(id)).set(contents))).map(drop)
 }
 
-/// The device of a session of the account.
-///
-/// # Errors
-/// When the database is away.
+/// `None` if the account has no such session, or the session has no device.
 pub async fn device_of(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<String>> {
     let session = sessions::table.filter(sessions::id.eq(id)).filter(sessions::account_id.eq(account_id));
     let device: Option<Option<String>> = find!(conn, first(session.select(sessions::device_id)))?;
     Ok(device.flatten())
 }
 
-/// What came of giving a session a new key.
+/// The result of [`rekey`].
 #[derive(Debug, Clone)]
 pub struct Rekeyed {
-    /// The new key.
     pub key: SessionKey,
-    /// Whether it was made now. Else it is the one that an earlier request has made, and whose answer was lost.
+    /// Whether this call made the key. Otherwise an earlier request made it, and the response was lost.
     pub is_new: bool,
 }
 
-/// Gives a living session a new id and secret, as after its person has given the password again, in one statement. It
-/// counts as activity, in the row too: a touch that waits to be written still has the old id. Everything else stays.
-/// `None` when the session does not live any more, or the key is an old one whose successor was used.
+/// Gives a live session a new id and secret in one statement, after its user has entered the password again. Everything
+/// else stays. A former key whose successor is still unused gets that successor again. `None` if the session is no
+/// longer live, or if the successor has been used.
+///
+/// The activity is written to the row at once, because a queued touch would carry the old id.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the session has had too many keys. When the database is away, or the new id collides.
+/// [`Error::Conflict`] when the session has had too many keys.
 pub async fn rekey(
     conn: &mut Conn<'_>,
     old: &SessionKey,
@@ -283,7 +269,7 @@ pub async fn rekey(
     let account_id = key_owner::account_of(conn, old).await?;
     let new = node.keys.successor(old, &account_id, node.clock.now())?;
     let identity = (identity!(old, new.key, &new.nonce), sessions::authenticated_at.eq(now()));
-    let target = living!(&account_id, old);
+    let target = live_session!(&account_id, old);
     let rotated: Option<Record> =
         find!(conn, get_result(diesel::update(target).set(identity).returning(Record::as_returning())))?;
     if let Some(record) = rotated {
@@ -298,17 +284,17 @@ pub async fn rekey(
     let Some(key) = former::successor(conn, old, &node.keys).await? else {
         return Ok(None);
     };
-    let given = sessions::authenticated_at.eq(now());
-    let again: Option<Record> = find!(
+    let confirmed_now = sessions::authenticated_at.eq(now());
+    let confirmed: Option<Record> = find!(
         conn,
-        get_result(diesel::update(unused!(&account_id, key)).set(given).returning(Record::as_returning()))
+        get_result(diesel::update(unused_key!(&account_id, key)).set(confirmed_now).returning(Record::as_returning()))
     )?;
-    let Some(record) = again else { return Ok(None) };
+    let Some(record) = confirmed else { return Ok(None) };
     touch(conn, &record, node.times, ip).await?;
     Ok(Some(Rekeyed { key, is_new: false }))
 }
 
-/// Writes the activity of a session in which a password was given just now.
+/// Writes the activity of a session in which the password was just entered.
 async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Option<&str>) -> Result<()> {
     let at = record.authenticated_at;
     let row = TouchRow {
@@ -321,43 +307,31 @@ async fn touch(conn: &mut Conn<'_>, record: &Record, times: Lifetimes, ip: Optio
     run!(conn, execute(Touches(&[row]))).map(drop)
 }
 
-/// Notes that a browser has shown that it has a session's present key: from now on the key from before opens nothing.
-///
-/// # Errors
-/// When the database is away.
+/// Records that a browser has presented the session's current key. The previous key then opens nothing.
 pub async fn note_use(conn: &mut Conn<'_>, account_id: &str, key: &SessionKey) -> Result<()> {
-    run!(conn, execute(diesel::update(unused!(account_id, key)).set(sessions::key_used_at.eq(now().nullable()))))
+    run!(conn, execute(diesel::update(unused_key!(account_id, key)).set(sessions::key_used_at.eq(now().nullable()))))
         .map(drop)
 }
 
-/// Notes that a browser has shown that it has a device's present secret: the one from before counts no more.
-///
-/// # Errors
-/// When the database is away.
+/// Records that a browser has presented the device's current secret. The previous secret is then invalid.
 pub async fn note_device_secret(conn: &mut Conn<'_>, account_id: &str, id: &str, secret_hash: &[u8]) -> Result<()> {
     let device = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
-    let present = device.filter(devices::secret_hash.eq(secret_hash));
-    let forgotten = devices::previous_secret_hash.eq(None::<Vec<u8>>);
-    run!(conn, execute(diesel::update(present).set(forgotten))).map(drop)
+    let current = device.filter(devices::secret_hash.eq(secret_hash));
+    let cleared = devices::previous_secret_hash.eq(None::<Vec<u8>>);
+    run!(conn, execute(diesel::update(current).set(cleared))).map(drop)
 }
 
-/// Notes that the account's present password was given in a session, whose row the caller has locked.
-///
-/// # Errors
-/// When the database is away.
+/// Records that the account's current password was entered in a session. The caller has locked the session's row.
 pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
     let session = own.filter(has_not_ended());
     run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now())))).map(drop)
 }
 
-/// Notes whether a session is used in an installed app, if that is new.
-///
-/// # Errors
-/// When the database is away.
+/// Records whether a session is used in an installed app. Writes nothing if the value is unchanged.
 pub async fn note_installed(conn: &mut Conn<'_>, account_id: &str, id: &str, installed: bool) -> Result<()> {
     let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
     let session = own.filter(has_not_ended());
-    let other = session.filter(sessions::installed.ne(installed));
-    run!(conn, execute(diesel::update(other).set(sessions::installed.eq(installed)))).map(drop)
+    let changed = session.filter(sessions::installed.ne(installed));
+    run!(conn, execute(diesel::update(changed).set(sessions::installed.eq(installed)))).map(drop)
 }

@@ -1,10 +1,11 @@
-//! The actix-session [`SessionStore`], on the sessions table.
+//! The actix-session [`SessionStore`] on the sessions table. Called by the session middleware.
 //!
-//! What a login, a logout or a rotation changes is committed by the handler, with its audit row, through [`statements`](super::statements);
-//! the key to be set then reaches [`SessionStore::update`] in a reserved entry, and no I/O is left to do.
+//! The handler commits a login, logout or rotation together with its audit row, through
+//! [`statements`](super::statements). The new key then reaches [`SessionStore::update`] in a reserved entry, so
+//! `update` needs no I/O.
 //!
-//! What the trait's methods promise: a missing, expired, ended or tampered session is `None`, never an error; an
-//! update of one that has ended is an error and inserts nothing; a session never comes from an id that a client chose.
+//! Invariant: `load` returns `None` for a missing, expired, ended or tampered session, never an error. `update` of an
+//! ended session is an error and inserts nothing. A client can never choose the id of a session.
 
 use std::rc::Rc;
 
@@ -35,14 +36,14 @@ use crate::{
 };
 
 impl Sessions {
-    /// Notes a first use: of a key, or of a session after its end. A note that fails does not stop the request.
+    /// Records the first use of a key, or of a session after its end. A failure to record it does not fail the request.
     async fn note(&self, found: Found, ip: Option<String>) -> PresentedSession {
         match found {
             Found::Unknown | Found::Expired { .. } => PresentedSession::None,
             Found::Former => PresentedSession::Former,
             Found::Ended { told, session, first_use } => {
                 if first_use && let Err(error) = self.note_use_after_end(session.clone(), ip).await {
-                    tracing::warn!(%error, session = session.id, "use after end was not recorded");
+                    tracing::warn!(%error, session = session.id, "failed to record use of an ended session");
                 }
                 PresentedSession::Ended(told)
             }
@@ -55,7 +56,7 @@ impl Sessions {
         }
     }
 
-    /// Records that a browser came with the key of a session that has ended. Once a session.
+    /// Records that a browser has presented the key of an ended session. Writes at most one event per session.
     async fn note_use_after_end(&self, session: SessionRef, ip: Option<String>) -> Result<()> {
         self.db
             .write(async move |conn: &mut Conn<'_>| {
@@ -78,7 +79,7 @@ impl Sessions {
                     }
                     None => None::<String>,
                 };
-                // The device may be gone.
+                // The device may have been deleted.
                 let device = device.filter(|_| name.is_some());
                 let event = Event::of(audit::Kind::SessionUsedAfterEnd, account_id)
                     .by("visitor")
@@ -90,7 +91,7 @@ impl Sessions {
             .await
     }
 
-    /// Merges the keys that a request changed into the stored state. `false` when the session has ended.
+    /// Merges the entries that a request changed into the stored state. Returns `false` if the session has ended.
     async fn merge_state(&self, key: &SessionKey, patch: Value) -> Result<bool> {
         let key = key.clone();
         let rows = self
@@ -109,13 +110,13 @@ impl Sessions {
 }
 
 impl SessionStore for Sessions {
-    /// `None` for whatever does not live. What was found is left in the request's facts.
+    /// Returns `None` if the session is not live. Stores the result of the lookup in the request's facts.
     async fn load(&self, key: &CookieValue) -> Result<Option<State>, LoadError> {
         let Some(key) = SessionKey::parse(key.as_ref()) else {
             return Ok(None);
         };
         let facts = request::current();
-        // What was not verified and noted as presented is not loaded either: the two can never be at odds.
+        // Load only the key that was verified and recorded as presented, so that store and facts never disagree.
         if facts.as_ref().is_some_and(|facts| !facts.presents(&key)) {
             return Ok(None);
         }
@@ -137,15 +138,15 @@ impl SessionStore for Sessions {
         Ok(state)
     }
 
-    /// Only hands out the key of a login that the handler has committed: visitors make no rows.
+    /// Returns the key of a login that the handler has committed. Fails without a login: visitors get no rows.
     async fn save(&self, mut state: State, _: &CookieDuration) -> Result<CookieValue, SaveError> {
         take_finished_key(&mut state)
-            .and_then(|key| key.ok_or_else(|| Error::bug("state was set without a session to keep it")))
+            .and_then(|key| key.ok_or_else(|| Error::bug("state was set without a session")))
             .map_err(|error| SaveError::Other(fault(error)))
     }
 
-    /// Hands out the key of a login that the handler has committed; else merges the entries that this request changed, and
-    /// hands out the session's present key. A session that has ended meanwhile is an error, and nothing is inserted.
+    /// Returns the key of a login that the handler has committed. Without a login, merges the entries that this request
+    /// changed, and returns the session's current key. If the session has ended meanwhile, fails and inserts nothing.
     async fn update(&self, key: CookieValue, mut state: State, _: &CookieDuration) -> Result<CookieValue, UpdateError> {
         let merged = async {
             if let Some(finished) = take_finished_key(&mut state)? {
@@ -165,7 +166,7 @@ impl SessionStore for Sessions {
         merged.await.map_err(|error| UpdateError::Other(fault(error)))
     }
 
-    /// Writes a touch at once. The middleware is set up not to call it: touches are queued by the guard.
+    /// Writes a touch at once. The middleware is configured not to call this: `CurrentUser` queues the touches.
     async fn update_ttl(&self, key: &CookieValue, _: &CookieDuration) -> Result<(), anyhow::Error> {
         let Some(key) = SessionKey::parse(key.as_ref()) else {
             return Ok(());
@@ -183,7 +184,7 @@ impl SessionStore for Sessions {
         Ok(())
     }
 
-    /// Ends the session as logged out, unless the handler has ended it itself.
+    /// Ends the session as logged out, unless the handler has already ended it.
     async fn delete(&self, key: &CookieValue) -> Result<(), anyhow::Error> {
         if request::current().is_some_and(|facts| facts.ended_by_handler.get()) {
             return Ok(());
@@ -195,25 +196,25 @@ impl SessionStore for Sessions {
     }
 }
 
-/// What the request changed, against what was loaded: texts that are new, null for what is gone.
+/// The entries that the request changed since the load: new texts, and null for removed entries.
 fn changes(mut state: State) -> serde_json::Map<String, Value> {
     strip_reserved(&mut state);
     let before = request::current().and_then(|facts| facts.live());
     let mut patch = serde_json::Map::new();
     if let Some(before) = before {
-        let gone = before.state.keys().filter(|name| !state.contains_key(*name));
-        patch.extend(gone.map(|name| (name.clone(), Value::Null)));
+        let removed = before.state.keys().filter(|name| !state.contains_key(*name));
+        patch.extend(removed.map(|name| (name.clone(), Value::Null)));
         state.retain(|name, value| before.state.get(name) != Some(value));
     }
     patch.extend(state.into_iter().map(|(name, value)| (name, Value::String(value))));
     patch
 }
 
-/// Keeps what the store ran into for the outer layer, since actix-session makes an opaque 500 of it.
+/// Stores the error for the outer layer, because actix-session turns it into an opaque 500.
 fn fault(error: Error) -> anyhow::Error {
-    let words = anyhow::anyhow!("{error}");
+    let message = anyhow::anyhow!("{error}");
     if let Some(facts) = request::current() {
         facts.fault.replace(Some(error));
     }
-    words
+    message
 }

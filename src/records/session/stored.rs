@@ -1,6 +1,6 @@
-//! A session's row as a request reads it, with its account and its device's name: one query. Called by the [`store`](super::store).
+//! Reads a session's row, its account and the name of its device in one query. Called by [`lookup`](super::lookup).
 //!
-//! Invariant: no reserved entry comes out of a stored state.
+//! Invariant: the query filters by account, so a key cannot reach a session of another account.
 
 use diesel::{
     ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
@@ -20,10 +20,7 @@ use crate::{
     records::account::Account,
 };
 
-/// The account's row under an id, living or not.
-///
-/// # Errors
-/// When the database is away.
+/// The account's session with this id, live or ended.
 pub(super) async fn read(db: &Db, account_id: &str, id: &str) -> Result<Option<Stored>> {
     let (account_id, id) = (account_id.to_owned(), id.to_owned());
     db.read(async move |conn: &mut Conn<'_>| {
@@ -57,7 +54,7 @@ pub(super) async fn read(db: &Db, account_id: &str, id: &str) -> Result<Option<S
     .await
 }
 
-/// A row as it was read.
+/// A session as the query returns it.
 pub(super) struct Stored {
     pub(super) record: Record,
     pub(super) account: Account,
@@ -75,7 +72,7 @@ pub(super) struct Stored {
     pub(super) now: Instant,
 }
 
-/// How the session came to its key.
+/// How the session got its current key.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
@@ -86,7 +83,7 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// Whether the first use of the key is still to be noted.
+    /// Whether the first use of the key must still be recorded.
     pub(super) fn awaits_use(&self) -> bool {
         self.key_nonce.is_some() && self.key_used_at.is_none()
     }

@@ -1,8 +1,8 @@
-//! The sweep: ends what has expired, then deletes what ended long ago; and wipes addresses that are old. In small batches
-//! through an index, on any number of nodes at once. Called by `serve` every prune interval and by `prune`.
+//! The sweep ends expired sessions, deletes sessions that ended long ago, and wipes old addresses. It works in small
+//! batches through an index, on any number of nodes at once. Called by `serve` every prune interval and by `prune`.
 //!
-//! Invariant: whether a session has expired is checked again in the statement that ends it, under its row's lock, so
-//! that a touch which came first wins.
+//! Invariant: the statement that ends a session checks its expiry again under the row's lock, so that an earlier touch
+//! wins.
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ use crate::{
     records::audit,
 };
 
-/// Sessions a transaction ends or deletes at most.
+/// Maximum number of sessions that one transaction ends or deletes.
 const BATCH: i64 = 200;
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Sessions that had expired and were ended.
+    /// Number of expired sessions that were ended.
     pub ended: usize,
-    /// Sessions that had ended long ago and were deleted.
+    /// Number of sessions that had ended long ago and were deleted.
     pub deleted: usize,
 }
 
-/// Sweeps until nothing is left to do.
+/// Sweeps until there is nothing left to end or delete.
 ///
 /// # Errors
-/// When the database is away; what was done before stays done.
+/// When a batch fails. Earlier batches stay committed.
 pub async fn sweep(db: &Db) -> Result<Swept> {
     let swept = sweep_all(db).await;
     db.metrics().sweep(if swept.is_ok() { "done" } else { "failed" });
@@ -65,16 +65,17 @@ async fn sweep_all(db: &Db) -> Result<Swept> {
     }
 }
 
-/// Wipes the addresses of events, and those of sessions that nobody used since, older than this; how many.
+/// Wipes addresses older than `older_than`: those of events, and those of sessions that were not used since. Returns
+/// how many.
 ///
 /// # Errors
-/// When the database is away; what was done before stays done.
+/// When a batch fails. Earlier batches stay committed.
 pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
     let mut wiped = audit::wipe::wipe_addresses(db, older_than).await?;
     loop {
         match db.write(async move |conn: &mut Conn<'_>| wipe_batch(conn, older_than).await).await? {
             0 => break,
-            some => wiped += some,
+            count => wiped += count,
         }
     }
     if wiped > 0 {
@@ -105,7 +106,7 @@ async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> 
     )
 }
 
-/// Ends one batch of sessions that have expired.
+/// Ends one batch of expired sessions.
 async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     let expired = sessions::table.filter(has_expired()).order(sessions::expires_at).limit(BATCH);
     let expired: Vec<SessionRef> =
@@ -113,10 +114,7 @@ async fn end_expired(conn: &mut Conn<'_>) -> Result<usize> {
     expire(conn, &expired).await
 }
 
-/// Ends those of these sessions that have expired; how many.
-///
-/// # Errors
-/// When the database is away.
+/// Ends those of the given sessions that have expired. Returns how many.
 pub async fn expire(conn: &mut Conn<'_>, found: &[SessionRef]) -> Result<usize> {
     if found.is_empty() {
         return Ok(0);

@@ -1,8 +1,9 @@
-//! Activity. A touch is queued, shown at once, and written with all others in one statement, at least every second and
-//! at shutdown. Called by `current` (queue) and by `serve` (flush).
+//! Session activity. A touch is queued and visible at once. All queued touches are written in one statement, at least
+//! every second and at shutdown. Called by `current` (queue) and by `serve` (flush).
 //!
-//! Invariant: a touch moves a session only forward and only while it lives; a session near its end is written before
-//! its answer, so that one that was used in time never expires in the queue, unless the database is away for as long.
+//! Invariant: a touch only moves a session forward, and only while the session is live. The touch of a session near its
+//! expiry is written before the response, so that a session used in time does not expire while its touch is queued,
+//! unless the database is unavailable that long.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,17 +20,17 @@ use crate::base::{
 
 /// How often the queue is flushed.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
-/// Sessions a statement touches at most.
+/// Maximum number of sessions that one statement touches.
 const BATCH: usize = 500;
 
-/// What is to be done about a session's activity.
+/// Whether and how to write a session's activity.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
-    /// It was touched less than an interval ago.
+    /// The last touch is less than one interval old.
     No,
-    /// It may wait for the next flush.
+    /// The touch can wait for the next flush.
     Queue(TouchRow),
-    /// It is so near its end that it must be written before the answer.
+    /// The session is so near its expiry that the touch must be written before the response.
     Now(TouchRow),
 }
 
@@ -61,37 +62,36 @@ pub struct TouchQueue {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: BTreeMap<SessionRef, TouchRow>,
-    /// Taken by a flush that has not ended yet.
+    /// Touches that a flush in progress is writing.
     under_way: BTreeMap<SessionRef, TouchRow>,
-    /// Since when something waits that could have been written.
+    /// Lower bound for the time at which the oldest waiting touch was queued.
     since: Option<Stopwatch>,
 }
 
 impl TouchQueue {
-    /// Puts a touch in the queue, in place of an older one of the same session.
+    /// Queues a touch. It replaces an older touch of the same session.
     pub fn push(&self, row: TouchRow) {
         let mut queue = self.lock();
         queue.since.get_or_insert_with(Stopwatch::now);
         queue.waiting.insert(SessionRef::new(&row.account_id, &row.id), row);
     }
 
-    /// How many wait.
+    /// The number of touches that are not written yet.
     pub fn len(&self) -> usize {
         let queue = self.lock();
         queue.waiting.len() + queue.under_way.len()
     }
 
-    /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How long the oldest has waited.
+    /// How long the oldest touch has waited.
     pub fn oldest(&self) -> Duration {
         self.lock().since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Shows a session as it will be once its touch is written.
+    /// Applies the queued touch of the session, if there is one, to its record.
     pub fn overlay(&self, record: &mut Record) {
         let queue = self.lock();
         let session = SessionRef::new(&record.account_id, &record.id);
@@ -103,10 +103,7 @@ impl TouchQueue {
         }
     }
 
-    /// Writes all that wait, in the order of accounts and ids. What could not be written waits on.
-    ///
-    /// # Errors
-    /// When the database is away.
+    /// Writes all queued touches, in order of account and id. Touches that cannot be written stay queued.
     pub async fn flush(&self, db: &Db) -> Result<usize> {
         let taken = Stopwatch::now();
         let rows: Vec<TouchRow> = {
@@ -140,10 +137,7 @@ impl TouchQueue {
     }
 }
 
-/// Writes touches in one statement; how many sessions they moved.
-///
-/// # Errors
-/// When the database is away.
+/// Writes touches in one statement. Returns the number of sessions that were still live and changed.
 pub async fn write(db: &Db, rows: Vec<TouchRow>) -> Result<usize> {
     if rows.is_empty() {
         return Ok(0);

@@ -1,12 +1,9 @@
-//! Who acts, in the name of which session.
+//! The actor of a write.
 
-/// Whose session acts.
+/// The account, session and device that act.
 #[derive(Debug, Clone)]
 pub struct Who {
-    /// The account.
     pub account_id: String,
-    /// The session.
     pub session_id: String,
-    /// The device in use.
     pub device_id: Option<String>,
 }
