@@ -4,8 +4,8 @@
 //! A client whose login response was lost may repeat the login. The repeated login gets the same session and the same
 //! key. It is recognised by the session key that it presents, or by the visitor cookie.
 //!
-//! Locks, in this order: the account's live sessions and the presented session, by id; then the device. The caller holds
-//! the account's row.
+//! Locks, in this order: the account's live sessions and the presented session, by id; then the device. The caller
+//! holds the lock on the account's row.
 //!
 //! Invariant: one login of one browser leaves one session. If the browser's previous session belongs to the same
 //! person, its data is kept; if it belongs to another person, it ends.
@@ -52,8 +52,8 @@ pub struct Visit {
 
 impl Visit {
     /// The names that identify a repeated login. The first becomes the name of the new session. The presented session
-    /// key comes first because it outlives the visitor cookie. The visitor cookie is included because the form may not
-    /// have had it on the first attempt.
+    /// key comes first: it outlives the visitor cookie in the browser, and a form may get its visitor cookie only on
+    /// the second attempt.
     pub(super) fn names(&self) -> Vec<LoginForm> {
         let over = self.presented.as_ref().map(LoginForm::over);
         over.into_iter().chain(self.form.clone()).collect()
