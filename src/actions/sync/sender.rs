@@ -80,7 +80,7 @@ where
             Err(Stop::Lost(history)) => history::begin_anew(db, &history).await?,
         }
     }
-    Err(Error::unavailable(Away::Database, "it fails over just now"))
+    Err(Error::unavailable(Away::Database, "the database is failing over"))
 }
 
 /// Locks the sender's account and the sessions within `reach`. Stops if the session has ended or the history is over.

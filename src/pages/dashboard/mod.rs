@@ -1,4 +1,7 @@
-//! The first page after signing in: how long it lasts, where else the account is signed in, what happened.
+//! The page `/dashboard`, the first page after signing in: the time left in the session, the other devices, and recent
+//! activity. Called by the routes.
+//!
+//! Invariant: the page only reads. Its buttons submit to other pages.
 
 mod pictures;
 
@@ -30,10 +33,10 @@ use crate::{
     },
 };
 
-/// Devices and events that are shown; the others have pages of their own.
+/// Most devices and events shown. Other pages list all of them.
 const MOST_DEVICES: usize = 4;
 const MOST_EVENTS: usize = 5;
-/// Events that are read to find those.
+/// Events read. Several events can form one row.
 const EVENTS_READ: i64 = 24;
 
 #[derive(Template)]
@@ -60,7 +63,7 @@ struct DeviceRow {
     when: When,
     current: bool,
     new: bool,
-    /// What its button ends.
+    /// The [`Ending`] that the row's button submits.
     ending: Option<String>,
 }
 
@@ -99,11 +102,11 @@ pub async fn show(
     layout::answer(StatusCode::OK, &template)
 }
 
-/// What the page reads, in one go.
+/// The data that the page reads in one transaction.
 struct Read {
     here: Vec<(Record, Option<String>)>,
     events: Vec<Recorded>,
-    /// Those of the events' devices that the account still has.
+    /// The devices in `events` that the account still has.
     there: Vec<String>,
     sign_ins: Vec<(Kind, Instant)>,
     arrivals: Arrivals,
@@ -123,7 +126,7 @@ impl Read {
     }
 }
 
-/// The device in use first, then by activity.
+/// Rows of devices: the current device first, then the most recently active ones.
 fn device_rows(devices: Vec<SignedIn<'_>>, user: &CurrentUser, new: &[String]) -> Vec<DeviceRow> {
     let (this, others): (Vec<_>, Vec<_>) = devices.into_iter().partition(|device| device.is_of(&user.record));
     let rows = this.iter().chain(&others).take(MOST_DEVICES);
@@ -153,7 +156,7 @@ impl DeviceRow {
     }
 }
 
-/// A device with several sessions is signed out of all of them.
+/// The ending for a device: all its sessions, if it has several.
 fn ending_of(device: &SignedIn<'_>) -> Ending {
     match &device.newest.device_id {
         Some(id) if device.sessions > 1 => Ending::OnDevice(id.clone()),
@@ -161,7 +164,7 @@ fn ending_of(device: &SignedIn<'_>) -> Ending {
     }
 }
 
-/// By the time of day where the reader is, if that is known.
+/// Chooses a greeting for the reader's time of day, if the time zone is known.
 fn greeting(now: Instant) -> &'static str {
     if !layout::is_zone_known() {
         return "Hello";

@@ -1,7 +1,8 @@
-//! The password again, from somebody who is signed in: for what should not be done by whoever finds a screen unlocked.
-//! It goes on with what was asked; what is to be ended ends in the same transaction.
+//! The page `/confirm`: asks a signed-in person for their password before a sensitive action, in case somebody else
+//! found the screen unlocked. After the confirmation the person continues to the requested page. A requested ending is
+//! carried out in the same transaction. Called by the routes.
 //!
-//! Invariant: whoever gives the password gets a new key, and the old one stops working in the same instant.
+//! Invariant: a confirmed session gets a new key, and its old key stops working in the same transaction.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -32,10 +33,10 @@ use crate::{
     },
 };
 
-/// Where somebody chooses a new password after another signed in.
+/// The page for choosing a new password after an intrusion.
 const NEW_PASSWORD: &str = "/account?why=not-me";
 
-/// What to go on with: what to end, and where to go on to.
+/// The action to confirm: an ending, and the page to continue to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -43,7 +44,7 @@ pub struct Query {
     then: String,
 }
 
-/// What the form sends.
+/// The fields of the form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -63,19 +64,19 @@ struct ConfirmPage {
     go_on: &'static str,
     then: Option<String>,
     next: Option<String>,
-    /// Whether the password is asked for, or only whether the person is sure.
+    /// Whether the page asks for the password. If not, it only asks whether the person is sure.
     asks_password: bool,
     back: String,
     notice: Option<String>,
     password_error: Option<String>,
 }
 
-/// The form as it is shown again.
+/// The action to confirm, and the messages that the form shows.
 #[derive(Debug, Default)]
 struct Again {
     next: Option<String>,
     then: Option<Ending>,
-    /// What that does.
+    /// The effect of `then`.
     effect: Effect,
     notice: Option<String>,
     password_error: Option<String>,
@@ -140,14 +141,14 @@ async fn what_was_asked(context: &RequestContext, user: &CurrentUser, next: &str
     Ok(Again { next, then: Some(then), effect, ..Again::default() })
 }
 
-/// What an ending does, as far as its words need to know.
+/// The effect of an ending, as far as its description needs it.
 #[derive(Debug, Default)]
 struct Effect {
-    /// The name of the device that it reaches.
+    /// The name of the affected device.
     name: String,
-    /// Whether that is the device in use.
+    /// Whether the affected device is the current one.
     is_here: bool,
-    /// The names of the other devices that are signed in.
+    /// The names of the other signed-in devices.
     others: Vec<String>,
 }
 
@@ -170,7 +171,7 @@ impl Effect {
         Ok(Some(Self { name, is_here: false, others: names.collect() }))
     }
 
-    /// What the page is called, what it says will happen, and what the button says.
+    /// The page's heading, the description of the effect, and the label of the button.
     fn in_words(&self, then: Option<&Ending>) -> (String, String, &'static str) {
         let name = &self.name;
         match then {
@@ -258,10 +259,10 @@ async fn check(
     confirm(&context.prover, &context.sessions, proof, confirmation).await
 }
 
-/// Where whoever changes their mind goes: to the page that they came from, as far as that is known.
+/// Where the cancel link leads: to the page that the person came from, as far as it is known.
 fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
     let page = match (then, next) {
-        // Without its query, which says what was done.
+        // Drop the query, which would report the action as done.
         (Some(Ending::Session(_) | Ending::OnDevice(_)), Some(next)) => {
             next.split(['?', '#']).next().unwrap_or("/devices")
         }
@@ -283,7 +284,7 @@ fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again:
         lead,
         go_on,
         back: back_from(then.as_ref(), next.as_deref()),
-        // Whoever gave it lately is only asked whether they are sure.
+        // After a recent confirmation, the page only asks whether the person is sure.
         asks_password: then.is_none() || !user.is_confirmed(),
         then: then.map(|then| then.to_string()),
         next,
