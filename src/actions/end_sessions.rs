@@ -73,7 +73,7 @@ impl Ending {
     }
 
     /// Replaces a former session id by the current one. A page drawn before a key rotation names the former id.
-    async fn present(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<Self> {
+    async fn with_current_id(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<Self> {
         Ok(match self {
             Self::Session(id) => Self::Session(former::present_id(conn, account_id, id).await?),
             Self::NotMe(id) if !id.starts_with("dev_") => Self::NotMe(former::present_id(conn, account_id, id).await?),
@@ -129,7 +129,7 @@ pub async fn end(db: &Db, user: &CurrentUser, ending: Ending, ip: Option<String>
 /// such session or device.
 pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Option<String>> {
     let account = who.account_id.as_str();
-    match &ending.present(conn, account).await? {
+    match &ending.with_current_id(conn, account).await? {
         Ending::Others => Ok(Some(String::new())),
         Ending::OnDevice(id) | Ending::Device(id) => Ok(known::one(conn, account, id).await?.map(|device| device.name)),
         Ending::NotMe(id) if id.starts_with("dev_") => {
@@ -152,7 +152,7 @@ pub(super) async fn carry_out(
 ) -> Result<Option<EndedSessions>> {
     account::lock(conn, &who.account_id).await?;
     let account = who.account_id.clone();
-    match &ending.present(conn, &account).await? {
+    match &ending.with_current_id(conn, &account).await? {
         Ending::Others => {
             let others = Scope::Others { account, but: who.session_id.clone() };
             revoke(conn, who, &others, ip).await.map(Some)

@@ -1,8 +1,8 @@
 //! Hashes the password of a new account, after counting the attempt for the client's network. Called by
 //! [`setup`](super::setup) and [`sign_up`](super::sign_up).
 //!
-//! `Prover::prepare` counts the attempt in its own transaction, then hashes. The action settles the count in the
-//! transaction that creates the account, or that fails to. Run both within
+//! `Prover::prepare` counts the attempt in its own transaction, then hashes. The action settles the count in its second
+//! transaction, which creates the account or refuses to. Run both within
 //! [`run_to_completion`](super::password_proof::run_to_completion).
 //!
 //! Locks of the first transaction: the counts of the attempt, in the order of their subjects.
@@ -128,8 +128,8 @@ impl HashedPassword {
         count::give_back(conn, &self.counted).await
     }
 
-    /// Settles the attempt after the account was refused. The response reveals why, and so who has an account here. It
-    /// therefore counts as a wrong password too.
+    /// Settles the attempt after the account was refused. The response reveals why, and thereby which addresses have an
+    /// account. The attempt therefore counts as a wrong password too.
     pub(super) async fn refused(&self, conn: &mut Conn<'_>) -> Result<()> {
         count::keep(conn, &self.counted).await
     }

@@ -85,7 +85,7 @@ enum Plan {
     Create,
 }
 
-/// Begins a session. Gives the browser's previous session a new key, or ends it if it belongs to another person.
+/// Begins a session. The browser's previous session gets a new key, or ends if it belongs to another person.
 pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &Sessions) -> Result<Welcome> {
     let plan = plan(conn, &account, &visit, node).await?;
     if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
@@ -100,8 +100,8 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
     let browser = SignIn { presented: visit.device_secrets, next, known, secrets: node.keys.devices().clone() };
-    let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
-    let recognized = device::recognize(conn, &account.id, browser, says).await?;
+    let reported = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
+    let recognized = device::recognize(conn, &account.id, browser, reported).await?;
     if recognized.is_new {
         device_sweep::make_room(conn, &account.id).await?;
     }

@@ -61,8 +61,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims the account with this e-mail address, for a browser with these device secrets. `network` names the
-    /// subject that the attempt is counted for.
+    /// Claims the account with this e-mail address, for a browser with these device secrets. The attempt is counted for
+    /// `network`.
     pub fn new(email: &EmailAddress, device_secrets: Vec<Secret>, ip: Option<String>, network: Network) -> Self {
         Self { email_key: email.key().to_owned(), device_secrets, device_id: None, ip, network }
     }
@@ -88,7 +88,7 @@ pub struct Prover {
     /// Requests that wait for another login of the same form.
     pub turns: Turns,
     /// Permits for attempts that wait for the outcome of other attempts.
-    patient: Arc<Semaphore>,
+    waiting_permits: Arc<Semaphore>,
 }
 
 /// A checked password. Its attempt counts as wrong until this is [settled](Self::settle).
@@ -126,21 +126,21 @@ enum Entry {
     Busy(Duration),
 }
 
-/// How long an attempt waits for the outcome of others; most finish within this time. Not longer than the delay after
-/// the first penalised failure, so that no request waits through that delay.
-const PATIENCE: Duration = Duration::from_millis(900);
+/// How long an attempt waits for the outcome of others. Most outcomes are known by then. The wait is no longer than the
+/// delay after the first penalised failure, so that no request waits out that delay.
+const LONGEST_WAIT: Duration = Duration::from_millis(900);
 /// The first and the longest pause between two checks. Each pause is twice the previous one.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
-/// Attempts that may wait at once on this node. Any further attempt is told to retry later.
-const MOST_PATIENT: usize = 64;
+/// Attempts that may wait at once on this node. Further attempts are refused with a time to retry.
+const MOST_WAITING: usize = 64;
 
 impl Prover {
     pub fn new(db: Db, hasher: Hasher) -> Self {
-        Self { db, hasher, turns: Turns::default(), patient: Arc::new(Semaphore::new(MOST_PATIENT)) }
+        Self { db, hasher, turns: Turns::default(), waiting_permits: Arc::new(Semaphore::new(MOST_WAITING)) }
     }
 
-    /// Counts the attempt and checks the password. Cheap checks that may refuse come first: a read, a place in the
-    /// queue, the count, and only then the hash.
+    /// Counts the attempt and checks the password. The cheap steps that may refuse the attempt come before the
+    /// expensive hash: a read, a place in the queue, and the count.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] after too many wrong passwords; this password is then not checked. If the database is
@@ -171,9 +171,9 @@ impl Prover {
                 Entry::Busy(wait) => wait,
             };
             if waits.is_none() {
-                waits = self.patient.try_acquire().ok();
+                waits = self.waiting_permits.try_acquire().ok();
             }
-            if waits.is_none() || began.elapsed() + pause > PATIENCE {
+            if waits.is_none() || began.elapsed() + pause > LONGEST_WAIT {
                 return Err(Error::TooManyAttempts(wait));
             }
             tokio::time::sleep(pause).await;
@@ -183,7 +183,7 @@ impl Prover {
 
     async fn try_to_enter(&self, claim: &Claim) -> Result<Entry> {
         let asked = claim.clone();
-        let known = self.db.read(async move |conn: &mut Conn<'_>| look(conn, &asked).await).await?;
+        let known = self.db.read(async move |conn: &mut Conn<'_>| look_up(conn, &asked).await).await?;
         if let Some(wait) = known.wait {
             return Err(Error::TooManyAttempts(wait));
         }
@@ -227,8 +227,8 @@ impl Prover {
 }
 
 impl Checked {
-    /// Whether the password was right when it was checked. It may have changed since; [`settle`](Self::settle) checks
-    /// that.
+    /// Whether the password was right when it was checked. The password may have changed since, so
+    /// [`settle`](Self::settle) checks again.
     pub fn is_right(&self) -> bool {
         self.right
     }
@@ -270,7 +270,7 @@ pub async fn run_to_completion<T: 'static>(work: impl Future<Output = Result<T>>
     tokio::task::spawn_local(work.in_current_span()).await.map_err(Error::bug)?
 }
 
-async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
+async fn look_up(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
     let found = find_credentials(conn, &claim.email_key).await?;
     let id = id_or_nobody(found.as_ref());
     let browser = match &claim.device_id {

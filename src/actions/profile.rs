@@ -1,6 +1,8 @@
 //! A signed-in person changes their display name. Called by the account page.
 //!
 //! Locks, in this order: the account's row, the session.
+//!
+//! Invariant: a rename is recorded only if the name changed.
 
 use crate::{
     base::{

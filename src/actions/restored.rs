@@ -2,6 +2,8 @@
 //!
 //! Uses several transactions, because there may be many sessions. Each transaction can be repeated. Locks: the sessions
 //! that end, by id; then, in separate transactions, the setup links and the instance's row.
+//!
+//! Invariant: after an interruption, running the command again completes its work.
 
 use super::revoke;
 use crate::{

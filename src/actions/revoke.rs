@@ -1,6 +1,8 @@
 //! An operator ends sessions. Called by the `session` and `restored` commands.
 //!
 //! Locks: the sessions that end, by id.
+//!
+//! Invariant: every session that ends is recorded as ended by the operator.
 
 use crate::{
     base::{

@@ -33,7 +33,7 @@ use crate::{
 /// How often an idle stream sends a comment, so that neither a proxy nor the page considers it dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The shortest time between two change events.
-const QUIET: Duration = Duration::from_secs(1);
+const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before retrying a failed session lookup.
 const RETRY: Duration = Duration::from_secs(1);
 /// The reconnect delay of a browser that reads the stream without our script.
@@ -78,9 +78,9 @@ struct Open {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Beginning,
-    Under,
-    Over,
+    Start,
+    Running,
+    Finished,
 }
 
 impl Open {
@@ -92,7 +92,7 @@ impl Open {
             session,
             expires_at,
             pending: Notices::default(),
-            stage: Stage::Beginning,
+            stage: Stage::Start,
             next_beat: now + HEARTBEAT,
             next_change: now,
             next_look: now,
@@ -102,12 +102,12 @@ impl Open {
     /// The next chunk of the stream, and the state after it.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let text = match self.stage {
-            Stage::Over => return None,
-            Stage::Beginning => {
-                self.stage = Stage::Under;
+            Stage::Finished => return None,
+            Stage::Start => {
+                self.stage = Stage::Running;
                 HELLO.to_owned()
             }
-            Stage::Under => self.text().await?,
+            Stage::Running => self.text().await?,
         };
         Some((Ok(Bytes::from(text)), self))
     }
@@ -120,11 +120,11 @@ impl Open {
             }
             self.look_up().await;
             if let Some(ended) = self.pending.ended {
-                self.stage = Stage::Over;
-                return Some(farewell(ended));
+                self.stage = Stage::Finished;
+                return Some(ended_event(ended));
             }
             if self.pending.rotated {
-                self.stage = Stage::Over;
+                self.stage = Stage::Finished;
                 return Some(ROTATED.to_owned());
             }
             if self.pending.close {
@@ -172,7 +172,7 @@ impl Open {
         if Stopwatch::now() < self.next_change || !(self.pending.sessions || self.pending.drafts) {
             return None;
         }
-        self.next_change = Stopwatch::now() + QUIET;
+        self.next_change = Stopwatch::now() + CHANGE_INTERVAL;
         let mut text = String::new();
         for (changed, name) in
             [(&mut self.pending.sessions, "sessions-changed"), (&mut self.pending.drafts, "drafts-changed")]
@@ -194,7 +194,7 @@ impl Open {
 }
 
 /// The last event: the members of a problem document, and the time when the session ended.
-fn farewell(ended: Ended) -> String {
+fn ended_event(ended: Ended) -> String {
     let error = Error::SessionEnded(ended.because);
     let problem = json!({
         "type": error.slug(),

@@ -95,9 +95,9 @@ pub async fn sync(
     }
 }
 
-/// Ends the sessions that the operations name, for a request whose session has ended. A key from before a rotation can
-/// still end its session, by any of the session's ids, and so can each of several keys. No other operation is applied,
-/// and the answer is 401, so the client keeps its queue.
+/// Handles a request whose session has ended: ends the sessions that its operations name. A key from before a rotation
+/// can still end its session, under any of the session's ids. A request with several keys can end the session of each.
+/// No other operation is applied, and the answer is 401, so the client keeps its queue.
 async fn end_by_name(body: SyncBody, context: &RequestContext) -> Result<Option<Error>> {
     let operations = body.operations.unwrap_or_default();
     let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));

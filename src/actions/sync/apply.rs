@@ -1,5 +1,7 @@
-//! Applies one sync call. Each operation takes effect once. All drafts that the call needs are read together and
-//! written together, regardless of the number of operations.
+//! Applies one sync call. All drafts that the call needs are read together and written together, regardless of the
+//! number of operations. Called by the sync API and by the drafts page.
+//!
+//! Invariant: each operation takes effect once.
 
 use super::{
     batch::Batch,

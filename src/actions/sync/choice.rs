@@ -1,7 +1,7 @@
 //! A person resolves a conflict by keeping one version of a draft, or both. Called by the drafts page for browsers
 //! without JavaScript.
 //!
-//! Invariant: the discarded version is exactly the one that the person saw when they chose.
+//! Invariant: a version is discarded only if neither version has changed since the person saw them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,6 @@
 //! The account's activity as JSON. Called by the routes.
+//!
+//! Invariant: an answer never reveals another account's id.
 
 use std::collections::HashMap;
 
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// Events per page if the client sets no limit.
-const USUAL: i64 = 50;
+const DEFAULT_LIMIT: i64 = 50;
 
 #[derive(Debug, Serialize)]
 struct Activity<'a> {
@@ -79,7 +81,7 @@ struct Wanted {
 impl Wanted {
     fn parse(query: &HashMap<String, String>) -> Result<Self> {
         let limit = match query.get("limit") {
-            None => USUAL,
+            None => DEFAULT_LIMIT,
             Some(typed) => typed
                 .parse()
                 .ok()

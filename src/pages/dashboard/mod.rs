@@ -76,13 +76,13 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let who = user.who();
     let read = sessions.db.read(async move |conn: &mut Conn<'_>| Read::of(conn, &who).await).await?;
-    let Read { here, events, there, sign_ins, arrivals } = read;
+    let Read { here, events, existing_devices, sign_ins, arrivals } = read;
     let here = sessions.overlaid(here);
     let devices = listing::by_device(&here);
     let now = user.now;
     let token = forms::token(&site, &req)?;
     let week = Week::draw(&sign_ins, now);
-    let doubtful = Doubtful::new(there, user.record.device_id.as_deref());
+    let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
     let mut events = EventRow::rows(&events, now, &doubtful);
     events.truncate(MOST_EVENTS);
     let template = DashboardPage {
@@ -107,7 +107,7 @@ struct Read {
     here: Vec<(Record, Option<String>)>,
     events: Vec<Recorded>,
     /// The devices in `events` that the account still has.
-    there: Vec<String>,
+    existing_devices: Vec<String>,
     sign_ins: Vec<(Kind, Instant)>,
     arrivals: Arrivals,
 }
@@ -118,7 +118,10 @@ impl Read {
         let events = audit::newest(conn, account_id, EVENTS_READ).await?;
         Ok(Self {
             here: listing::list(conn, account_id).await?,
-            there: known::names(conn, account_id, &activity_words::devices_of(&events)).await?.into_keys().collect(),
+            existing_devices: known::names(conn, account_id, &activity_words::devices_of(&events))
+                .await?
+                .into_keys()
+                .collect(),
             events,
             sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,
             arrivals: arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
@@ -200,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_called_by_their_first_name() {
+    fn the_greeting_uses_the_first_name() {
         assert_eq!(first_name("Kim Lee"), "Kim");
         assert_eq!(first_name("owner@example.com"), "owner@example.com");
         assert_eq!(first_name(" "), " ");

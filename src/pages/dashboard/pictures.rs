@@ -42,7 +42,7 @@ pub fn in_words(duration: Duration) -> String {
     if count == 1 { format!("1 {}", long.trim_end_matches('s')) } else { format!("{count} {long}") }
 }
 
-/// The unit in which people usually state such a duration: its seconds, its short name and its plural.
+/// The unit in which people usually state such a duration: its length in seconds, its abbreviation and its plural name.
 fn unit_of(duration: Duration) -> (u64, &'static str, &'static str) {
     match duration.as_secs() {
         0..120 => (1, "s", "seconds"),
@@ -64,7 +64,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn the_ring_says_what_it_shows() {
+    fn the_ring_and_its_labels_match_the_time_left() {
         let ring = Ring::draw(HOUR * 61, HOUR * 72);
         assert_eq!(
             (ring.big.as_str(), ring.small.as_str(), ring.label.as_str()),

@@ -1,5 +1,5 @@
-//! The actions that the devices page and the API share, with the effect of their results on the response. Called by
-//! both.
+//! The actions that the devices page and the API share, with their effect on the response. Called by the page and the
+//! API.
 //!
 //! Invariant: if the request's own session ended, its cookie is removed.
 

@@ -1,4 +1,6 @@
 //! The cards of the devices page: one for each device, with its sign-ins. Called by the page.
+//!
+//! Invariant: each device has exactly one card.
 
 use crate::{
     actions::end_sessions::Ending,

@@ -87,15 +87,15 @@ struct Again {
 /// # Errors
 /// [`Error::NotFound`] when there is no such session or device to end.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
-    let asked = what_was_asked(&context, &user, &query.next, &query.then).await?;
-    form(StatusCode::OK, &context, &user, asked)
+    let requested = requested_action(&context, &user, &query.next, &query.then).await?;
+    form(StatusCode::OK, &context, &user, requested)
 }
 
 /// `POST /confirm`
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many of them and a
-/// database that is away show the form again.
+/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many attempts and an
+/// unavailable database show the form again.
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { password, next, then } = sent.fields;
     let after = return_to::own_address(&context.site.public, &next);
@@ -104,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         Ok(user) => user,
         Err(error) => return context.go_on_by_login(error, after),
     };
-    let again = what_was_asked(&context, &user, &next, &then).await?;
+    let again = requested_action(&context, &user, &next, &then).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
@@ -114,7 +114,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { password_error, ..again });
     }
     match check(&context, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes { key, ended }) => go_on(&context, &user, &again, &key, &ended),
+        Ok(Confirmed::Yes { key, ended }) => complete(&context, &user, &again, &key, &ended),
         Ok(Confirmed::SessionEnded) => context.go_on_by_login(context.ended_meanwhile().await?, after),
         Ok(Confirmed::WrongPassword) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
@@ -129,19 +129,19 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
     }
 }
 
-async fn what_was_asked(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+async fn requested_action(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
     let next = return_to::own_address(&context.site.public, next);
     if then.is_empty() {
         return Ok(Again { next, ..Again::default() });
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
-    let (who, asked) = (user.who(), then.clone());
-    let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &asked).await;
+    let (who, requested) = (user.who(), then.clone());
+    let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &requested).await;
     let effect = context.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
     Ok(Again { next, then: Some(then), effect, ..Again::default() })
 }
 
-/// The effect of an ending, as far as its description needs it.
+/// The facts that the description of an ending needs.
 #[derive(Debug, Default)]
 struct Effect {
     /// The name of the affected device.
@@ -224,7 +224,7 @@ impl Effect {
     }
 }
 
-fn go_on(
+fn complete(
     context: &RequestContext,
     user: &CurrentUser,
     again: &Again,

@@ -74,7 +74,7 @@ impl AccountForm {
     /// Shows the form again after an error: a weak password, too many attempts, or an unavailable service.
     ///
     /// # Errors
-    /// Errors that a retry cannot fix.
+    /// Returns `error` itself if a retry cannot fix it.
     pub fn again(
         self,
         error: Error,

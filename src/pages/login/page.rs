@@ -97,7 +97,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
         return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
     }
     let notice = match why_signed_out(&context.facts, context.sessions.clock.now()) {
-        None => where_the_link_is(&context).await.map(Notice::from),
+        None => setup_hint(&context).await.map(Notice::from),
         message => message,
     };
     let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
@@ -176,7 +176,7 @@ fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<Ht
 }
 
 /// While there is no owner and nobody can sign in, explains where to find the setup link.
-async fn where_the_link_is(context: &RequestContext) -> Option<String> {
+async fn setup_hint(context: &RequestContext) -> Option<String> {
     if context.site.has_owner() {
         return None;
     }

@@ -12,7 +12,7 @@ use crate::records::session::Sessions;
 /// The shortest time between two counts.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long a metrics request waits for a count. A later result appears in the next answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The last count, shared by all workers.
 pub struct LiveSessions {
@@ -42,7 +42,7 @@ impl LiveSessions {
                     Err(error) => tracing::debug!(%error, "counting live sessions failed"),
                 }
             });
-            let _ = rt::time::timeout(PATIENCE, counted).await;
+            let _ = rt::time::timeout(COUNT_TIMEOUT, counted).await;
         }
         this.lock().count
     }

@@ -2,8 +2,9 @@
 //! for them. Called by the routes, and by readiness, which checks the same documents that are served.
 //!
 //! `static/sw.js` is embedded like any static file. It is served joined with its modules (`bundle`), after the line
-//! `const BUILD = …`. That line holds the build's id and every file that the worker caches, each with its fingerprint.
-//! The id is a fingerprint of that list and of the worker's own text, so it changes if and only if the build changes.
+//! `const BUILD = …`. That line holds the build's id and the fingerprint of every file that the worker caches. The id
+//! is a fingerprint of those fingerprints and of the worker's own text, so two builds have the same id only if all of
+//! these are equal.
 //!
 //! Invariant: these documents are the same for every client.
 

@@ -103,8 +103,8 @@ impl Book {
         self
     }
 
-    /// Whether replacing the text `instead` by `text` would exceed the limit. An account that is already over the
-    /// limit, because the limit was lowered, may still shorten its drafts.
+    /// Whether replacing the text `instead` with `text` would exceed the limit. If the limit was lowered and the
+    /// account is over it, the account may still shorten its drafts.
     fn is_full_for(&self, text: &str, instead: &str) -> bool {
         let more = bytes(text).saturating_sub(bytes(instead));
         more > 0 && self.usage.bytes.saturating_add(more) > self.room

@@ -1,4 +1,6 @@
-//! Reads lists of drafts, and a draft with its conflicting version, for the drafts page. Called by that page.
+//! Reads lists of drafts, and a draft with its conflicting version. Called by the drafts page.
+//!
+//! Invariant: every query is limited to one account.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +47,7 @@ pub struct Heads {
     pub revision: Revision,
 }
 
-/// Reads one page of the account's drafts that are not deleted. With `after`, starts below that cursor.
+/// Reads one page of the account's drafts that are not deleted. Continues from the cursor `after`, if given.
 pub async fn heads(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>) -> Result<Heads> {
     let revision = revision::present(conn, account_id).await?;
     let list = living(account_id)

@@ -134,7 +134,7 @@ impl Sent {
                 Self { id, operation }
             }
             Ok(_) => Self { id: None, operation: Err(invalid("an operation must be an object")) },
-            // The JSON holds half of a surrogate pair, which a Rust string cannot hold.
+            // The JSON may hold half of a surrogate pair, which a Rust string cannot.
             Err(error) => {
                 Self { id: id_alone(raw), operation: Err(invalid(format!("the operation cannot be read: {error}"))) }
             }

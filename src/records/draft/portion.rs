@@ -89,14 +89,15 @@ async fn sizes_since(conn: &mut Conn<'_>, account_id: &str, known: Option<i64>) 
 pub struct Listed {
     /// The drafts of this portion.
     pub drafts: Vec<Draft>,
-    /// A revision that these drafts are at least as new as.
+    /// The account's revision just before the drafts were read.
     pub revision: Revision,
     /// The cursor of the next portion, if there is one.
     pub next: Option<String>,
 }
 
-/// Reads a portion of at most `limit` drafts that are not deleted, most recently changed first, starting below `after`.
-/// Changes made while a client pages through the list reach it by a sync from the first portion's revision.
+/// Reads a portion of at most `limit` drafts that are not deleted, most recently changed first. Continues from the
+/// cursor `after`, if given. Changes made while a client pages through the list reach it by a sync from the first
+/// portion's revision.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>, limit: i64) -> Result<Listed> {
     // Read the revision first, so that a change in between is reported twice rather than missed.
     let revision = revision::present(conn, account_id).await?;

@@ -1,6 +1,7 @@
-//! A client's revision: the id of a history, and the account's count of changes in it. Revisions are sealed, so a count
-//! beyond the server's own proves that the server lost changes. Clients return a revision unchanged. Called by the
-//! sync.
+//! A client's revision: the id of a history, and the account's count of changes in it. Clients return a revision
+//! unchanged. Called by the sync.
+//!
+//! Invariant: only a revision with a valid seal can prove that the server lost changes.
 
 use diesel::QueryDsl as _;
 

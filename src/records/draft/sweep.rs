@@ -1,7 +1,7 @@
 //! Deletes operations after 30 days and deleted drafts after 90 days. Called by the sweep of `serve` and by `prune`.
 //!
-//! Invariant: a client that has not received a deletion forgotten here is told to start over. The account's floor shows
-//! this.
+//! Invariant: a client that missed a deletion forgotten here must start over. The account's floor identifies such
+//! clients.
 
 use std::time::Duration;
 
