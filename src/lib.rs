@@ -8,7 +8,7 @@
 //! - [`base`]: settings, keys, the clock, errors, metrics, and the database. Only this layer depends on the database
 //!   engine.
 //! - [`records`]: rows and the statements on them. A record imports only the records before it.
-//! - [`actions`]: the product's operations. Each runs in one transaction, with a stated lock order, and uses no HTTP
+//! - [`actions`]: the product's operations. Each owns its transactions and states their lock order. None uses HTTP
 //!   types.
 //! - [`web`]: HTTP code that belongs to no page: the outermost middleware, cookies, forms, headers, limits.
 //! - [`pages`]: a folder or file for each page and API; pages never import pages.
@@ -64,6 +64,11 @@
 //! Background work either locks one row in the same order, or locks batches of sessions that no other transaction has
 //! locked (`SKIP LOCKED`). A flush of touches is one statement, in id order. SQLite has one writer, and every writing
 //! transaction begins with `BEGIN IMMEDIATE`.
+//!
+//! # Errors
+//!
+//! Any function that uses the database fails with [`Error::Unavailable`](base::error::Error::Unavailable) when the
+//! database is unavailable. The docs of functions mention only other errors.
 //!
 //! # Where to add code
 //!

@@ -5,9 +5,6 @@
 //! When a signed-in person acts, the transaction first checks that their session is still live
 //! ([`Acting::hold`](crate::records::session::Acting::hold)). `None` then means that the session has ended.
 //!
-//! Any function fails with [`Error::Unavailable`](crate::base::error::Error::Unavailable) when the database is
-//! unavailable. The docs mention only other errors.
-//!
 //! Invariant: nothing here depends on HTTP.
 
 pub mod confirm;

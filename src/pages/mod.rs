@@ -1,8 +1,8 @@
 //! Every page and API address, with its handlers and Askama templates. Each has its own file or folder. Called by the
 //! routes.
 //!
-//! A handler with a [`CurrentUser`](crate::records::session::CurrentUser) argument fails without a login. Any handler
-//! fails when the database is unavailable. The docs of handlers mention only other errors.
+//! A handler with a [`CurrentUser`](crate::records::session::CurrentUser) argument fails without a login. The docs of
+//! handlers mention only other errors.
 //!
 //! Invariant: pages never import pages, and never open a transaction that writes.
 
