@@ -1,10 +1,11 @@
-//! A signed-in person gives their password again, and what they asked for is done at once. Called by the confirmation page.
+//! A signed-in person enters their password again, which confirms an action and runs it at once. Called by the
+//! confirmation page.
 //!
-//! Two transactions: [`password_proof`](super::password_proof) counts the try; the second one settles it, gives the session
-//! a new key and ends what was asked. Locks of the second, in this order: the account's row, its live sessions by id, then
-//! devices.
+//! Two transactions: [`password_proof`](super::password_proof) counts the attempt; the second one settles it, gives the
+//! session a new key and ends the requested sessions. Locks of the second, in this order: the account's row, its live
+//! sessions by id, then devices.
 //!
-//! Invariant: whoever gives the password gets a new key, and the old key stops working in the same instant.
+//! Invariant: a confirmed session gets a new key, and its old key stops working in the same transaction.
 
 use super::{
     end_sessions::{self, EndedSessions, Ending},
@@ -21,35 +22,32 @@ use crate::{
     },
 };
 
-/// Who confirms, and what for.
+/// A request to confirm with a password.
 pub struct Confirmation {
-    /// The person.
     pub user: CurrentUser,
     /// The session key that the request presented.
     pub key: SessionKey,
-    /// What to end.
+    /// The sessions or device to end once the password is confirmed.
     pub then: Option<Ending>,
-    /// Where the request came from.
+    /// The client's IP address.
     pub ip: Option<String>,
 }
 
-/// What came of a confirmation.
+/// The outcome of a confirmation.
 pub enum Confirmed {
-    /// The password was right.
     Yes {
         /// The session's new key.
         key: SessionKey,
-        /// What was ended.
+        /// The sessions that ended.
         ended: EndedSessions,
     },
-    /// It was not.
     WrongPassword,
-    /// The session ended meanwhile.
+    /// The session ended before the confirmation was committed.
     SessionEnded,
 }
 
-/// Checks the password, gives the session a new key and ends what was asked, all or nothing. Runs to completion even if the
-/// client hangs up.
+/// Checks the password, gives the session a new key and carries out the requested ending, all or nothing. Runs to
+/// completion even if the client disconnects.
 ///
 /// # Errors
 /// [`Error::TooManyAttempts`](crate::base::error::Error::TooManyAttempts).
@@ -78,7 +76,7 @@ async fn settle(
         return Ok(Confirmed::WrongPassword);
     }
     let ip = ip.as_deref();
-    // By id, before one of them is changed.
+    // Lock all live sessions in id order before changing any of them.
     listing::lock_living(conn, &user.account.id).await?;
     let Some(Rekeyed { key, is_new }) = statements::rekey(conn, old, sessions, ip).await? else {
         return Ok(Confirmed::SessionEnded);
@@ -92,7 +90,7 @@ async fn settle(
         return Ok(Confirmed::Yes { key, ended: EndedSessions::default() });
     };
     let who = Who { session_id: key.id().to_owned(), ..user.who() };
-    // `None` if another request was faster: what was asked has happened.
+    // `None` means that another request has already ended them.
     let ended = end_sessions::carry_out(conn, &who, then, ip).await?.unwrap_or_default();
     Ok(Confirmed::Yes { key, ended })
 }

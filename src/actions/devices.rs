@@ -1,9 +1,9 @@
-//! A signed-in person names a device, or says that a new one is theirs. Called by the devices page and the API; forgetting
-//! a device is in [`end_sessions`](super::end_sessions).
+//! A signed-in person renames a device, or acknowledges a new device as their own. Called by the devices page and the
+//! API. Forgetting a device is in [`end_sessions`](super::end_sessions).
 //!
 //! Locks, in this order: the account's row, the session, the device.
 //!
-//! Invariant: only devices of the person's own account change.
+//! Invariant: only devices of the person's own account are changed.
 
 use crate::{
     base::{
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Gives a device a name that was checked. `None` when the session has ended.
+/// Renames a device. The caller has validated the name. Returns `None` if the session has ended.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has no such device.
@@ -42,10 +42,11 @@ pub async fn rename(db: &Db, user: &CurrentUser, id: String, name: String, ip: O
     found(renamed)
 }
 
-/// Notes that the person knows a new device: pages ask about it no more. `None` when the session has ended.
+/// Marks a new device as known to the person, so that pages stop asking about it. Returns `None` if the session has
+/// ended.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the account has no such device to ask about.
+/// [`Error::NotFound`] when the account has no such unacknowledged device.
 pub async fn acknowledge(db: &Db, user: &CurrentUser, id: String) -> Result<Option<()>> {
     let acting = user.acting();
     let acknowledged = db
@@ -55,7 +56,7 @@ pub async fn acknowledge(db: &Db, user: &CurrentUser, id: String) -> Result<Opti
             };
             let acknowledged = arrivals::acknowledge(conn, &who.account_id, &id, who.device_id.as_deref()).await?;
             if acknowledged {
-                // Other open pages ask no more.
+                // Other open pages stop asking too.
                 news::changed(conn, std::iter::once(who.account_id.as_str()))?;
             }
             Ok(Some(acknowledged))
@@ -64,8 +65,8 @@ pub async fn acknowledge(db: &Db, user: &CurrentUser, id: String) -> Result<Opti
     found(acknowledged)
 }
 
-fn found(done: Option<bool>) -> Result<Option<()>> {
-    match done {
+fn found(is_found: Option<bool>) -> Result<Option<()>> {
+    match is_found {
         None => Ok(None),
         Some(false) => Err(Error::NotFound),
         Some(true) => Ok(Some(())),

@@ -1,10 +1,10 @@
-//! A signed-in person ends sessions: one, all others, those of a device, or those of somebody else who used their account.
-//! An [`Ending`] has a short text, so that a form can carry it through the confirmation. Called by the devices page and the
-//! API ([`end`]) and by [`confirm`](super::confirm) (`carry_out`).
+//! A signed-in person ends sessions: a single session, all others, those of a device, or those of an intruder. An
+//! [`Ending`] has a short text form, so that a form can carry it through the confirmation. Called by the devices page
+//! and the API ([`end`]) and by [`confirm`](super::confirm) (`carry_out`).
 //!
 //! Locks, in this order: the account's row, its live sessions by id, then devices.
 //!
-//! Invariant: only sessions and devices of the person's own account end.
+//! Invariant: only sessions and devices of the person's own account are ended.
 
 use std::fmt;
 
@@ -22,26 +22,26 @@ use crate::{
     },
 };
 
-/// Longest text of an ending.
+/// Longest text form of an [`Ending`], in bytes.
 const LONGEST: usize = 100;
 
-/// What to end.
+/// Which sessions to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// One session.
     Session(String),
-    /// All sessions but the one that acts.
+    /// All sessions except the acting one.
     Others,
-    /// All sessions on a device, which stays known.
+    /// All sessions on a device. The device stays known.
     OnDevice(String),
-    /// A device, with all its sessions; it is forgotten.
+    /// All sessions on a device. The device is forgotten.
     Device(String),
-    /// The session or device with this id, which somebody else used: it ends, and the device is forgotten.
+    /// The session or device with this id, used by somebody else. Its sessions end, and the device is forgotten.
     NotMe(String),
 }
 
 impl Ending {
-    /// Reads the text of an ending; `None` for any other text.
+    /// Parses the text form of an ending. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "others" {
             return Some(Self::Others);
@@ -57,13 +57,14 @@ impl Ending {
         }
     }
 
-    /// Whether the person is asked first, even if they gave their password lately: it reaches further than one session, and
-    /// cannot be undone.
+    /// Whether the person must answer a confirmation question, even if they entered their password recently. True for
+    /// every ending that reaches further than one session.
     pub fn needs_answer(&self) -> bool {
         !matches!(self, Self::Session(_))
     }
 
-    /// The page after the person ended their own session: if somebody else used it, the login and then a new password.
+    /// Where to redirect a person who ended their own session. After [`Ending::NotMe`], the login leads on to choosing
+    /// a new password.
     pub fn leads_out_to(&self) -> &'static str {
         match self {
             Self::NotMe(_) => "/login?next=%2Faccount%3Fwhy%3Dnot-me",
@@ -71,8 +72,8 @@ impl Ending {
         }
     }
 
-    /// With the session's present id: the page that named it may have been drawn before a rotation.
-    async fn present(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<Self> {
+    /// Replaces a former session id by the current one. A page drawn before a key rotation names the former id.
+    async fn with_current_id(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<Self> {
         Ok(match self {
             Self::Session(id) => Self::Session(former::present_id(conn, account_id, id).await?),
             Self::NotMe(id) if !id.starts_with("dev_") => Self::NotMe(former::present_id(conn, account_id, id).await?),
@@ -96,13 +97,14 @@ impl fmt::Display for Ending {
 /// The sessions that were ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndedSessions {
-    /// How many lived until now.
+    /// How many live sessions ended.
     pub count: usize,
-    /// Whether the session that acts was among them.
+    /// Whether the acting session was among them.
     pub own: bool,
 }
 
-/// Ends sessions, if the session that acts still lives and its password was given lately. `None` when it has ended.
+/// Ends sessions, if the acting session is still live and confirmed its password recently. Returns `None` if the acting
+/// session has ended.
 ///
 /// # Errors
 /// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such session or device.
@@ -123,11 +125,11 @@ pub async fn end(db: &Db, user: &CurrentUser, ending: Ending, ip: Option<String>
     }
 }
 
-/// The name of the device that an ending reaches, empty for [`Ending::Others`]. `None` when the account has no such session
-/// or device.
+/// The name of the device that an ending affects; empty for [`Ending::Others`]. Returns `None` if the account has no
+/// such session or device.
 pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Option<String>> {
     let account = who.account_id.as_str();
-    match &ending.present(conn, account).await? {
+    match &ending.with_current_id(conn, account).await? {
         Ending::Others => Ok(Some(String::new())),
         Ending::OnDevice(id) | Ending::Device(id) => Ok(known::one(conn, account, id).await?.map(|device| device.name)),
         Ending::NotMe(id) if id.starts_with("dev_") => {
@@ -140,8 +142,8 @@ pub async fn name(conn: &mut Conn<'_>, who: &Who, ending: &Ending) -> Result<Opt
     }
 }
 
-/// Ends sessions and records it, in the caller's transaction. `None` when the account has no such session or device. A
-/// session that ended before is found, and not counted.
+/// Ends sessions and records audit events, in the caller's transaction. Returns `None` if the account has no such
+/// session or device. A session that had already ended counts as found, but is not included in the count.
 pub(super) async fn carry_out(
     conn: &mut Conn<'_>,
     who: &Who,
@@ -150,7 +152,7 @@ pub(super) async fn carry_out(
 ) -> Result<Option<EndedSessions>> {
     account::lock(conn, &who.account_id).await?;
     let account = who.account_id.clone();
-    match &ending.present(conn, &account).await? {
+    match &ending.with_current_id(conn, &account).await? {
         Ending::Others => {
             let others = Scope::Others { account, but: who.session_id.clone() };
             revoke(conn, who, &others, ip).await.map(Some)
@@ -189,7 +191,7 @@ async fn revoke(conn: &mut Conn<'_>, who: &Who, scope: &Scope, ip: Option<&str>)
     Ok(EndedSessions { count, own })
 }
 
-/// Ends all sessions of a device and forgets the device, and with it that browser's own count of wrong passwords.
+/// Ends all sessions of a device and forgets the device. This also drops the browser's own count of wrong passwords.
 async fn forget(conn: &mut Conn<'_>, who: &Who, id: &str, ip: Option<&str>) -> Result<Option<EndedSessions>> {
     let Some(device) = known::one(conn, &who.account_id, id).await? else {
         return Ok(None);
@@ -213,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ending_is_read_back_from_its_text() {
+    fn an_ending_round_trips_through_its_text() {
         for ending in [
             Ending::Session("aiq_1_a".into()),
             Ending::Others,
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_reaches_further_than_one_sign_in_is_asked_first() {
+    fn every_ending_beyond_one_session_needs_an_answer() {
         assert!(!Ending::Session("aiq_1_a".into()).needs_answer());
         let device = || "dev_a".to_owned();
         for ending in [Ending::Others, Ending::OnDevice(device()), Ending::Device(device()), Ending::NotMe(device())] {
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ending_is_refused() {
+    fn other_texts_are_not_parsed_as_endings() {
         let long = format!("session:aiq_{}", "a".repeat(LONGEST));
         for text in [
             "",

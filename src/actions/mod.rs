@@ -1,13 +1,11 @@
-//! What the product does. Each function here owns its transactions and states the order in which they lock rows; pages, the
-//! API and commands call the same functions. The order for the whole program is in the [crate's docs](crate).
+//! The product's operations. Each function here owns its transactions and states the order in which they lock rows.
+//! Pages, the API and commands call the same functions. The lock order of the whole program is in the [crate's
+//! docs](crate).
 //!
-//! Where a signed-in person acts, the transaction first checks that their session still lives
-//! ([`Acting::hold`](crate::records::session::Acting::hold)); `None` then means that it has ended.
+//! When a signed-in person acts, the transaction first checks that their session is still live
+//! ([`Acting::hold`](crate::records::session::Acting::hold)). `None` then means that the session has ended.
 //!
-//! Any function fails with [`Error::Unavailable`](crate::base::error::Error::Unavailable) when the database is away; the
-//! docs mention only other errors.
-//!
-//! Invariant: nothing here knows HTTP.
+//! Invariant: nothing here depends on HTTP.
 
 pub mod confirm;
 pub mod devices;

@@ -1,13 +1,13 @@
-//! The password of a new account: counted for its network before it is hashed. Called by [`setup`](super::setup) and
-//! [`sign_up`](super::sign_up).
+//! Hashes the password of a new account, after counting the attempt for the client's network. Called by
+//! [`setup`](super::setup) and [`sign_up`](super::sign_up).
 //!
-//! `Prover::prepare` counts in a transaction of its own, then hashes; the action settles the count in the transaction that
-//! creates the account, or finds that it cannot. Both belong in
+//! `Prover::prepare` counts the attempt in its own transaction, then hashes. The action settles the count in its second
+//! transaction, which creates the account or refuses to. Run both within
 //! [`run_to_completion`](super::password_proof::run_to_completion).
 //!
-//! Locks of the first half: the counts of the try, in the order of their subjects.
+//! Locks of the first transaction: the counts of the attempt, in the order of their subjects.
 //!
-//! Invariant: no password is hashed that was not counted before.
+//! Invariant: an attempt is counted before its password is hashed.
 
 use super::{new_session::Visit, password_proof::Prover};
 use crate::{
@@ -24,34 +24,34 @@ use crate::{
     },
 };
 
-/// A person who creates an account for themselves. What they typed has the right form.
+/// A person who creates their own account. The fields are well formed.
 pub struct Newcomer {
-    /// Their address.
     pub email: EmailAddress,
-    /// How they are greeted.
+    /// The display name.
     pub name: String,
-    /// What they typed; whether it is hard to guess is found out when it is hashed.
+    /// The chosen password. Its strength is checked when it is hashed.
     pub password: String,
-    /// The network they come from.
+    /// The client's network.
     pub network: Network,
-    /// The browser in which they are signed in afterwards.
+    /// The browser that gets the new session.
     pub visit: Visit,
 }
 
-/// An account that can be created, in the browser where its session then begins.
+/// An account that is ready to be created, and the browser that gets its first session.
 pub(super) struct Prepared {
     pub(super) account: account::New,
     pub(super) password: HashedPassword,
     pub(super) visit: Visit,
 }
 
-/// How somebody comes to create an account, and from which network.
+/// The way to the account form, and the client's network.
 #[derive(Debug, Clone)]
 pub enum Door {
-    /// By the form that is open to all. It tells whether an address has an account, so wrong passwords from the same
-    /// network close it for a while.
+    /// The public sign-up form. It reveals whether an address has an account, so wrong passwords from the same network
+    /// close it for a while.
     SignUp(Network),
-    /// By the link that creates the owner. Whoever has it guesses nothing, so no stranger's wrong passwords may close it.
+    /// The link that creates the owner. Its holder guesses nothing, so other people's wrong passwords must not close
+    /// it.
     SetupLink(Network),
 }
 
@@ -71,7 +71,7 @@ impl Door {
     }
 }
 
-/// A password that was hashed for a new account. The try is counted until this is settled.
+/// The hashed password of a new account. The attempt stays counted until this is settled.
 pub struct HashedPassword {
     hash: String,
     counted: Try,
@@ -92,12 +92,12 @@ impl Prover {
         Ok(Prepared { account, password, visit })
     }
 
-    /// Counts a new account for its network and hashes its password, if it is hard to guess for somebody who knows these
-    /// words about its person.
+    /// Counts a new account for its network and hashes its password, if the password is hard to guess. `about` lists
+    /// words about the person that the password must not be built from.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with what is wrong with the password, in the words of a form, and
-    /// [`Error::TooManyAttempts`] when too many came from this network: then nothing is counted.
+    /// [`Error::Invalid`] for a weak password, with a message to show in the form.
+    /// [`Error::TooManyAttempts`] when too many attempts came from this network; this attempt is then not counted.
     /// [`Error::Unavailable`] when too many passwords wait to be hashed.
     async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<HashedPassword> {
         let (subjects, source) = (door.subjects(), Source::Client(Subject::address(door.network())));
@@ -123,13 +123,13 @@ impl Prover {
 }
 
 impl HashedPassword {
-    /// The account was created: it counts as one of its network's new accounts.
+    /// Settles the attempt after the account was created. It counts as one of its network's new accounts.
     pub(super) async fn created(&self, conn: &mut Conn<'_>) -> Result<()> {
         count::give_back(conn, &self.counted).await
     }
 
-    /// The account was not created, and the answer says why. That tells who has an account here, so it counts as a wrong
-    /// password too.
+    /// Settles the attempt after the account was refused. The response reveals why, and thereby which addresses have an
+    /// account. The attempt therefore counts as a wrong password too.
     pub(super) async fn refused(&self, conn: &mut Conn<'_>) -> Result<()> {
         count::keep(conn, &self.counted).await
     }

@@ -1,14 +1,14 @@
-//! Begins the session of a person who has just proved who they are, in the caller's transaction. Called by
+//! Begins the session of a person who has just proved their identity, in the caller's transaction. Called by
 //! [`sign_in`](super::sign_in), [`setup`](super::setup) and [`sign_up`](super::sign_up).
 //!
-//! A login that is repeated because its answer was lost is the same login: it gets the same session and the same key. It is
-//! recognised by the session key that it presents, or by the visitor cookie.
+//! A client whose login response was lost may repeat the login. The repeated login gets the same session and the same
+//! key. It is recognised by the session key that it presents, or by the visitor cookie.
 //!
-//! Locks, in this order: the account's live sessions and the presented session, by id; then the device. The caller holds
-//! the account's row.
+//! Locks, in this order: the account's live sessions and the presented session, by id; then the device. The caller
+//! holds the lock on the account's row.
 //!
-//! Invariant: one login of one browser leaves one session. The data of the same person's session is kept; another person's
-//! session ends.
+//! Invariant: one login of one browser leaves one session. If the browser's previous session belongs to the same
+//! person, its data is kept; if it belongs to another person, it ends.
 
 use crate::{
     base::{
@@ -29,30 +29,31 @@ use crate::{
     },
 };
 
-/// The browser or program in which a person signs in.
+/// The browser or program that a person signs in with.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    /// The session key that it presents.
+    /// The session key that it presented.
     pub presented: Option<SessionKey>,
-    /// The form that was sent, named by its visitor cookie: a form that is sent twice is one login.
+    /// The submitted form, identified by its visitor cookie. A form that is sent twice is one login.
     pub form: Option<LoginForm>,
-    /// The secrets of its device cookie.
+    /// The secrets in its device cookie.
     pub device_secrets: Vec<Secret>,
-    /// The name that a program gives its device.
+    /// The device name that a program sent.
     pub device_name: Option<String>,
-    /// Its address.
+    /// The client's IP address.
     pub ip: Option<String>,
-    /// What it says of itself, not parsed yet.
+    /// The unparsed client headers.
     pub client: Unread,
-    /// Whether it runs as an installed app, if it said so.
+    /// Whether it runs as an installed app, if known.
     pub installed: Option<bool>,
-    /// The browser's time zone, if it said one.
+    /// The browser's time zone, if known.
     pub zone: Option<String>,
 }
 
 impl Visit {
-    /// The names by which a repeated login is recognised; the first becomes the name of the new session. A session key
-    /// outlives the visitor cookie in the browser; the form may get a visitor cookie only on the second try.
+    /// The names that identify a repeated login. The first becomes the name of the new session. The presented session
+    /// key comes first: it outlives the visitor cookie in the browser, and a form may get its visitor cookie only on
+    /// the second attempt.
     pub(super) fn names(&self) -> Vec<LoginForm> {
         let over = self.presented.as_ref().map(LoginForm::over);
         over.into_iter().chain(self.form.clone()).collect()
@@ -62,11 +63,8 @@ impl Visit {
 /// A login that was committed.
 #[derive(Debug, Clone)]
 pub struct Welcome {
-    /// The person.
     pub account: Account,
-    /// The session.
     pub record: Record,
-    /// The device's name.
     pub device_name: String,
     /// The session's key, for its cookie.
     pub key: SessionKey,
@@ -74,19 +72,20 @@ pub struct Welcome {
     pub device_secrets: Vec<Secret>,
 }
 
-/// What to do about the session that the browser had.
+/// How to handle the browser's previous session.
 enum Plan {
     /// Give it a new key.
     Rotate(SessionKey),
-    /// This login was carried out before: go on with its session under this key, which nobody has used yet.
+    /// This login was already carried out. Continue its session under this key, which has not been used yet.
     Resume(SessionKey),
-    /// End the session with this id, since it has had as many keys as it may have; a new session takes over its data.
+    /// End the session with this id, because it has reached the limit of keys per session. A new session takes over its
+    /// data.
     Inherit(String),
-    /// There was none: create a session.
+    /// There was no previous session. Create one.
     Create,
 }
 
-/// Begins a session: gives the one that the browser had a new key, or ends it if it is another person's.
+/// Begins a session. The browser's previous session gets a new key, or ends if it belongs to another person.
 pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &Sessions) -> Result<Welcome> {
     let plan = plan(conn, &account, &visit, node).await?;
     if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
@@ -101,12 +100,12 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
     let browser = SignIn { presented: visit.device_secrets, next, known, secrets: node.keys.devices().clone() };
-    let says = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
-    let recognized = device::recognize(conn, &account.id, browser, says).await?;
+    let reported = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
+    let recognized = device::recognize(conn, &account.id, browser, reported).await?;
     if recognized.is_new {
         device_sweep::make_room(conn, &account.id).await?;
     }
-    // The device's secret from before counts until the new one is seen.
+    // The device's previous secret stays valid until the new one has been seen.
     let nonce = if nonce.is_none() && !recognized.is_new { Some(secret::random_name("")?) } else { nonce };
     let new = NewSession {
         key,
@@ -127,7 +126,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
     Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
 }
 
-/// What is recorded of a login. Without a `kind` the login was recorded before.
+/// The audit events of a login. Without a `kind`, the login itself was already recorded.
 fn events(plan: &Plan, kind: Option<Kind>, record: &Record, found: &Recognized, ip: Option<&str>) -> Vec<Event> {
     let event = |kind| {
         Event::of(kind, &record.account_id)
@@ -148,7 +147,7 @@ fn events(plan: &Plan, kind: Option<Kind>, record: &Record, found: &Recognized, 
     events
 }
 
-/// Goes on with the session of a login that was carried out before; `None` when there is none.
+/// Continues the session of a login that was already carried out. Returns `None` if there is no such session.
 pub async fn begin_again(
     conn: &mut Conn<'_>,
     account: Account,
@@ -171,13 +170,13 @@ async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sess
     if names.is_empty() {
         return Ok(Plan::Create);
     }
-    // ForUpdate, so that no request notes the first use of its key meanwhile.
+    // Lock the sessions, so that no request can note the first use of its key meanwhile.
     listing::lock_living(conn, &account.id).await?;
     let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
     Ok(begun.map_or(Plan::Create, Plan::Resume))
 }
 
-/// Plans for the session whose key was presented. Ends it if it is another person's.
+/// Plans for the session whose key was presented. Ends that session if it belongs to another person.
 async fn plan_for(
     conn: &mut Conn<'_>,
     account: &Account,
@@ -185,12 +184,13 @@ async fn plan_for(
     ip: Option<&str>,
     node: &Sessions,
 ) -> Result<Option<Plan>> {
-    // A rotation may commit between the read and the lock: repeat until both agree.
+    // A rotation may commit between the read and the lock, so repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
         let Some(HeldSession { account_id, session_id, .. }) = &held else { return Ok(None) };
         let other = SessionRef::new(account_id, session_id);
-        // Lock in one order before changing any of them, so that two logins over one another's sessions cannot deadlock.
+        // Lock all sessions in one order before changing any of them. Otherwise two people who sign in over each
+        // other's sessions could deadlock.
         listing::lock_living_and(conn, &account.id, &other).await?;
         let again = former::holder(conn, presented).await?;
         match again {
@@ -224,7 +224,7 @@ fn new_key(plan: &Plan, form: Option<&LoginForm>, account_id: &str, node: &Sessi
     }
 }
 
-/// The session of the login, and the event that records it; `None` if the session was there already.
+/// Creates or updates the session row. Returns the event kind to record, or `None` if the session already existed.
 async fn carry_out(
     conn: &mut Conn<'_>,
     plan: &Plan,

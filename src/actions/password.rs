@@ -1,10 +1,10 @@
-//! A signed-in person replaces their password. Called by the account page; operators use [`people`](super::people).
+//! A signed-in person changes their password. Called by the account page. Operators use [`people`](super::people).
 //!
-//! Two transactions: [`password_proof`](super::password_proof) counts the try; the second one settles it, stores the new
-//! hash, gives the session a new key and ends the others. Locks of the second, in this order: the account's row, its live
-//! sessions by id, then devices.
+//! Two transactions: [`password_proof`](super::password_proof) counts the attempt; the second one settles it, stores
+//! the new hash, gives the session a new key and ends the others. Locks of the second, in this order: the account's
+//! row, its live sessions by id, then devices.
 //!
-//! Invariant: a new password is chosen only by somebody who knows the present one.
+//! Invariant: changing the password requires the current password.
 
 use super::password_proof::{Proof, Prover, run_to_completion};
 use crate::{
@@ -23,35 +23,33 @@ use crate::{
     },
 };
 
-/// Who replaces their password, and by what.
+/// A request to change a password.
 pub struct PasswordChange {
-    /// The person.
     pub user: CurrentUser,
     /// The session key that the request presented.
     pub key: SessionKey,
-    /// The new password.
     pub new: String,
-    /// Whether all other sessions end.
+    /// Whether to end all other sessions.
     pub end_others: bool,
-    /// Where the request came from.
+    /// The client's IP address.
     pub ip: Option<String>,
 }
 
-/// What came of it.
+/// The outcome of a password change.
 pub enum ChangedPassword {
-    /// It was replaced; with the session's new key.
+    /// The password was changed. Contains the session's new key.
     Yes(SessionKey),
-    /// The present password was wrong.
+    /// The current password was wrong.
     WrongPassword,
-    /// The new password cannot be used, or cannot be hashed just now.
+    /// The new password was refused, or cannot be hashed at the moment.
     NotChosen(Error),
-    /// The session ended meanwhile.
+    /// The session ended before the change was committed.
     SessionEnded,
 }
 
-/// Checks the present password and replaces it, gives this session a new key and ends the others, all or nothing. Hashes
-/// the new password, which is expensive, only for somebody who knows the present one. Runs to completion even if the client
-/// hangs up.
+/// Checks the current password and replaces it, gives this session a new key and ends the others, all or nothing.
+/// Hashing is expensive, so the new password is hashed only after the current one proved right. Runs to completion even
+/// if the client disconnects.
 ///
 /// # Errors
 /// [`Error::TooManyAttempts`].
@@ -94,7 +92,7 @@ async fn replace(
 ) -> Result<ChangedPassword> {
     let PasswordChange { user, key: old, end_others, ip, .. } = change;
     let (id, ip) = (user.account.id.as_str(), ip.as_deref());
-    // By id, before one of them is changed.
+    // Lock all live sessions in id order before changing any of them.
     listing::lock_living(conn, id).await?;
     let Some(Rekeyed { key, is_new }) = statements::rekey(conn, old, sessions, ip).await? else {
         return Ok(ChangedPassword::SessionEnded);

@@ -1,14 +1,15 @@
-//! Checks every password that is typed to prove who somebody is, and counts the tries. Called by
+//! Checks every password that a person types to prove their identity, and counts the attempts. Called by
 //! [`sign_in`](super::sign_in), [`confirm`](super::confirm) and [`password`](super::password).
 //!
-//! A check has two halves. [`Prover::check`] counts the try in a transaction of its own, then hashes; the action
-//! [settles](Checked::settle) the try in the transaction in which it acts on the result, so that result and count cannot
-//! disagree. Both halves belong in [`run_to_completion`], so that nobody gets a free try by hanging up.
+//! A check has two halves. [`Prover::check`] counts the attempt in its own transaction, then hashes. The action
+//! [settles](Checked::settle) the attempt in the transaction that acts on the result, so that the result and the count
+//! cannot disagree. Run both halves within [`run_to_completion`], so that a client cannot get a free attempt by
+//! disconnecting.
 //!
-//! Locks of the first half: the counts of the try, in the order of their subjects. Of the second half: the account's row,
-//! then the counts.
+//! Locks of the first half: the counts of the attempt, in the order of their subjects. Locks of the second half: the
+//! account's row, then the counts.
 //!
-//! Invariant: no password is hashed that was not counted before.
+//! Invariant: an attempt is counted before its password is hashed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
@@ -38,40 +39,39 @@ use crate::{
     },
 };
 
-/// A password, and whose it is said to be.
+/// A password, and the account that it is claimed to belong to.
 pub struct Proof {
-    /// Who somebody says they are.
+    /// The claimed account.
     pub claim: Claim,
-    /// What they typed.
     pub password: String,
-    /// Called once if the password is right, before anything is committed: the caller limits those too.
+    /// Called once if the password is right, before anything is committed. It charges the caller's own limit on right
+    /// passwords.
     pub on_right: Box<dyn FnOnce()>,
 }
 
-/// Who somebody says they are, and from where they say it.
+/// A claimed account, and the browser and network that the claim comes from.
 #[derive(Debug, Clone)]
 pub struct Claim {
     email_key: String,
     device_secrets: Vec<Secret>,
-    /// The device of the session in which it is said.
+    /// The device of the session that makes the claim.
     device_id: Option<String>,
     ip: Option<String>,
     network: Network,
 }
 
 impl Claim {
-    /// To be the person with this e-mail address, in a browser that keeps these secrets, from this address, which the
-    /// counts know by the name of its network.
+    /// Claims the account with this e-mail address, for a browser with these device secrets. The attempt is counted for
+    /// `network`.
     pub fn new(email: &EmailAddress, device_secrets: Vec<Secret>, ip: Option<String>, network: Network) -> Self {
         Self { email_key: email.key().to_owned(), device_secrets, device_id: None, ip, network }
     }
 
-    /// The key of the e-mail address.
     pub fn email_key(&self) -> &str {
         &self.email_key
     }
 
-    /// In a session on this device, which needs no secret to be recognised.
+    /// Makes the claim in a session on this device. The device then needs no secret to be recognised.
     #[must_use]
     pub fn on_device(mut self, id: Option<String>) -> Self {
         self.device_id = id;
@@ -82,17 +82,16 @@ impl Claim {
 /// Checks passwords. Cheap to clone.
 #[derive(Clone)]
 pub struct Prover {
-    /// The database.
     pub db: Db,
-    /// The threads that hash.
+    /// The hashing threads.
     pub hasher: Hasher,
-    /// Who waits for another login of the same form.
+    /// Requests that wait for another login of the same form.
     pub turns: Turns,
-    /// Places for those that wait for the outcome of other tries.
-    patient: Arc<Semaphore>,
+    /// Permits for attempts that wait for the outcome of other attempts.
+    waiting_permits: Arc<Semaphore>,
 }
 
-/// A password that was looked at, counted as a wrong one until this is [settled](Self::settle).
+/// A checked password. Its attempt counts as wrong until this is [settled](Self::settle).
 pub struct Checked {
     claim: Claim,
     found: Option<Credentials>,
@@ -102,16 +101,16 @@ pub struct Checked {
     counted: Try,
 }
 
-/// What is known of a claim before its password is looked at.
+/// The data read for a claim before its password is checked.
 struct Lookup {
     found: Option<Credentials>,
-    /// What the try is counted for, and whose place in the queue it takes.
+    /// The subjects that the attempt is counted for.
     subjects: Vec<Subject>,
     source: Source,
     wait: Option<Duration>,
 }
 
-/// A try whose password may be hashed.
+/// An attempt whose password may be hashed.
 struct Entered {
     place: Place,
     source: Source,
@@ -119,41 +118,40 @@ struct Entered {
     counted: Try,
 }
 
-/// Whether a password may be hashed.
+/// The result of an attempt to start hashing.
 enum Entry {
-    /// It may.
+    /// The password may be hashed.
     In(Box<Entered>),
-    /// Others are under way, and only their outcome decides.
+    /// Only attempts in progress stand against this one, and their outcome decides. Contains the time to wait.
     Busy(Duration),
 }
 
-/// How long a try waits for the outcome of others, in which most are known. No longer than the wait after the first failure
-/// that is not free, so that nobody waits through that.
-const PATIENCE: Duration = Duration::from_millis(900);
-/// How long the first pause before a further look is, and the longest; each is twice the one before.
+/// How long an attempt waits for the outcome of others. Most outcomes are known by then. The wait is no longer than the
+/// delay after the first penalised failure, so that no request waits out that delay.
+const LONGEST_WAIT: Duration = Duration::from_millis(900);
+/// The first and the longest pause between two checks. Each pause is twice the previous one.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
-/// Tries that wait so at once, on this node. Any further one is told to come again.
-const MOST_PATIENT: usize = 64;
+/// Attempts that may wait at once on this node. Further attempts are refused with a time to retry.
+const MOST_WAITING: usize = 64;
 
 impl Prover {
-    /// With this database and these threads.
     pub fn new(db: Db, hasher: Hasher) -> Self {
-        Self { db, hasher, turns: Turns::default(), patient: Arc::new(Semaphore::new(MOST_PATIENT)) }
+        Self { db, hasher, turns: Turns::default(), waiting_permits: Arc::new(Semaphore::new(MOST_WAITING)) }
     }
 
-    /// Counts the try and looks at the password. What is cheap and may refuse comes first: a read, a place in the queue,
-    /// the count, and only then the hash.
+    /// Counts the attempt and checks the password. The cheap steps that may refuse the attempt come before the
+    /// expensive hash: a read, a place in the queue, and the count.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] when too many wrong passwords came before: then this one was not looked at. When the
-    /// database is away, or too many passwords wait to be checked: then nothing was counted.
+    /// [`Error::TooManyAttempts`] after too many wrong passwords; this password is then not checked. If the database is
+    /// unavailable, or too many passwords wait to be checked, nothing is counted.
     pub async fn check(&self, proof: Proof) -> Result<Checked> {
         let Proof { claim, password, on_right } = proof;
         let Entered { place, source, found, counted } = *self.enter(&claim).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
         let may_sign_in = found.as_ref().is_some_and(|found| found.disabled_at.is_none());
         let verified = self.hasher.verify(place, password, hash, may_sign_in).await?;
-        // Nobody learns from an account that is closed whether its password was right.
+        // A disabled account must not reveal whether the password was right.
         let right = verified.right && may_sign_in;
         if right {
             on_right();
@@ -161,9 +159,9 @@ impl Prover {
         Ok(Checked { claim, found, source, right, new_hash: verified.new_hash, counted })
     }
 
-    /// Counts the try, and has a place in the queue for it. While only tries that are under way stand against it, it waits
-    /// for a moment: a right password is not refused because of another one. It waits without a connection and without a
-    /// place.
+    /// Counts the attempt and takes a place in the hashing queue. If only attempts in progress stand against this one,
+    /// it waits briefly, so that a right password is not refused because of another attempt. It holds neither a
+    /// connection nor a place in the queue while it waits.
     async fn enter(&self, claim: &Claim) -> Result<Box<Entered>> {
         let (began, [mut pause, longest]) = (Stopwatch::now(), PAUSES);
         let mut waits = None;
@@ -173,9 +171,9 @@ impl Prover {
                 Entry::Busy(wait) => wait,
             };
             if waits.is_none() {
-                waits = self.patient.try_acquire().ok();
+                waits = self.waiting_permits.try_acquire().ok();
             }
-            if waits.is_none() || began.elapsed() + pause > PATIENCE {
+            if waits.is_none() || began.elapsed() + pause > LONGEST_WAIT {
                 return Err(Error::TooManyAttempts(wait));
             }
             tokio::time::sleep(pause).await;
@@ -185,7 +183,7 @@ impl Prover {
 
     async fn try_to_enter(&self, claim: &Claim) -> Result<Entry> {
         let asked = claim.clone();
-        let known = self.db.read(async move |conn: &mut Conn<'_>| look(conn, &asked).await).await?;
+        let known = self.db.read(async move |conn: &mut Conn<'_>| look_up(conn, &asked).await).await?;
         if let Some(wait) = known.wait {
             return Err(Error::TooManyAttempts(wait));
         }
@@ -198,21 +196,22 @@ impl Prover {
         }
     }
 
-    /// The hash of a new password for somebody whose present one was right.
+    /// Hashes a new password for a person whose current password was right.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with what is wrong with it, in the words of a form; [`Error::Unavailable`] when too many wait.
+    /// [`Error::Invalid`] for a weak password, with a message to show in the form; [`Error::Unavailable`] when too many
+    /// passwords wait to be hashed.
     pub async fn replace(&self, checked: &Checked, new: String, about: Vec<String>) -> Result<String> {
         let place = self.place(&checked.source)?;
         self.hasher.choose(place, new, about).await
     }
 
-    /// A place in the queue of the hasher; a refusal is counted.
+    /// Takes a place in the hasher's queue. Counts a refusal in the metrics.
     pub(super) fn place(&self, source: &Source) -> Result<Place> {
         self.hasher.place(source).inspect_err(|_| self.db.metrics().hash_refused())
     }
 
-    /// The account, if there is one, and the counted try.
+    /// Counts the attempt. Returns the account, if there is one, and the result of the count.
     async fn begin(&self, known: Lookup, claim: &Claim) -> Result<(Option<Credentials>, Begun)> {
         let claim = claim.clone();
         self.db
@@ -228,25 +227,26 @@ impl Prover {
 }
 
 impl Checked {
-    /// Whether the password was right when it was looked at. Only [`settle`](Self::settle) tells whether it still is.
+    /// Whether the password was right when it was checked. The password may have changed since, so
+    /// [`settle`](Self::settle) checks again.
     pub fn is_right(&self) -> bool {
         self.right
     }
 
-    /// Whose password it was, once it is [settled](Self::settle) as the right one.
+    /// The account that the password belongs to. Call this only after [`settle`](Self::settle) returned `true`.
     ///
     /// # Errors
-    /// When it was not, which is a bug of the caller.
+    /// An internal error if the password was not right, which is a bug of the caller.
     pub fn into_account(self) -> Result<crate::records::account::Account> {
         let found = self.found.filter(|_| self.right);
-        found.map(|found| found.account).ok_or_else(|| Error::bug("nobody proved to be this account"))
+        found.map(|found| found.account).ok_or_else(|| Error::bug("into_account called without a right password"))
     }
 
-    /// Whether the password was right and is still the account's, and the account may sign in. If so, the try is given
-    /// back and the account's row is locked for this transaction; if not, the try counts and is recorded. If the
-    /// transaction fails, the try counts for a while.
+    /// Settles the attempt. Returns whether the password was right, is still the account's password, and the account
+    /// may sign in. If so, the attempt is given back and the account's row is locked for this transaction. If not, the
+    /// attempt counts and is recorded. If the transaction fails, the attempt counts for a while.
     pub async fn settle(&self, conn: &mut Conn<'_>) -> Result<bool> {
-        // After a wrong password, ask for a row that does not exist: a disabled account must answer a right and a wrong
+        // After a wrong password, query a row that does not exist. A disabled account must answer a right and a wrong
         // password alike.
         let right = self.found.as_ref().filter(|_| self.right);
         let (id, since) =
@@ -265,12 +265,12 @@ impl Checked {
     }
 }
 
-/// Runs `work` to its end even if the request that waits for it is dropped.
+/// Runs `work` to completion even if the waiting request is dropped.
 pub async fn run_to_completion<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
     tokio::task::spawn_local(work.in_current_span()).await.map_err(Error::bug)?
 }
 
-async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
+async fn look_up(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
     let found = find_credentials(conn, &claim.email_key).await?;
     let id = id_or_nobody(found.as_ref());
     let browser = match &claim.device_id {
@@ -293,13 +293,13 @@ async fn look(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
     Ok(Lookup { found, subjects, source, wait })
 }
 
-/// What statements on an account's rows ask for where there is no account: no row, but as many statements, so that their
-/// number tells nobody who has an account here.
+/// The account's id, or an id that matches no row. Unknown accounts then run as many statements as known ones, so the
+/// number of statements does not reveal which accounts exist.
 pub fn id_or_nobody(found: Option<&Credentials>) -> &str {
     found.map_or("", |found| &found.account.id)
 }
 
-/// Records an event of the account, if there is one, with the device if it is one of the account's.
+/// Records an event for the account, if there is one, with the device if it belongs to that account.
 async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
     let id = id_or_nobody(found);
     let device = match &claim.device_id {

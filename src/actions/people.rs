@@ -1,8 +1,9 @@
-//! What an operator does with accounts. Called by the `user` commands.
+//! An operator creates and manages accounts. Called by the `user` commands.
 //!
-//! Locks, in this order: the instance's row where an owner comes or goes, the account's row, its live sessions by id.
+//! Locks, in this order: the instance's row if the set of owners may change, the account's row, its live sessions by
+//! id.
 //!
-//! Invariant: at least one enabled owner stays.
+//! Invariant: at least one enabled owner remains.
 
 use crate::{
     base::{
@@ -17,17 +18,17 @@ use crate::{
     },
 };
 
-/// What came of disabling an account.
+/// The outcome of disabling an account.
 pub enum Disabled {
-    /// It is disabled; with the number of sessions that ended.
+    /// The account is disabled. Contains the number of sessions that ended.
     Yes(usize),
-    /// It is the last owner who can sign in.
+    /// The account is the last enabled owner.
     LastOwner,
-    /// There is no such account.
+    /// No such account exists.
     Unknown,
 }
 
-/// Creates an account; `None` when the address has one. The first owner closes the setup.
+/// Creates an account. Returns `None` if the address already has an account. Creating the first owner closes the setup.
 pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
     db.write(async move |conn: &mut Conn<'_>| {
         instance::lock(conn).await?;
@@ -44,11 +45,11 @@ pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
     .await
 }
 
-/// Forbids an account to sign in, and ends its sessions.
+/// Disables an account and ends its sessions.
 pub async fn disable(db: &Db, address: &EmailAddress) -> Result<Disabled> {
     let email_key = address.key().to_owned();
     db.write(async move |conn: &mut Conn<'_>| {
-        // Two owners who are disabled at the same time must not each count on the other.
+        // Without this lock, disabling two owners at the same time could leave no owner.
         instance::lock(conn).await?;
         let Some(account) = find(conn, &email_key).await? else {
             return Ok(Disabled::Unknown);
@@ -65,7 +66,7 @@ pub async fn disable(db: &Db, address: &EmailAddress) -> Result<Disabled> {
     .await
 }
 
-/// Allows an account to sign in again; `None` when there is no such account.
+/// Enables an account again. Returns `None` if no such account exists.
 pub async fn enable(db: &Db, address: &EmailAddress) -> Result<Option<()>> {
     let email_key = address.key().to_owned();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -80,7 +81,8 @@ pub async fn enable(db: &Db, address: &EmailAddress) -> Result<Option<()>> {
     .await
 }
 
-/// Gives an account a new password and ends its sessions; how many ended. `None` when there is no such account.
+/// Sets an account's password and ends its sessions. Returns how many sessions ended, or `None` if no such account
+/// exists.
 pub async fn set_password(db: &Db, address: &EmailAddress, hash: String) -> Result<Option<usize>> {
     let email_key = address.key().to_owned();
     db.write(async move |conn: &mut Conn<'_>| {

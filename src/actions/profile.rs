@@ -1,6 +1,8 @@
-//! A signed-in person changes how they are greeted. Called by the account page.
+//! A signed-in person changes their display name. Called by the account page.
 //!
 //! Locks, in this order: the account's row, the session.
+//!
+//! Invariant: a rename is recorded only if the name changed.
 
 use crate::{
     base::{
@@ -14,7 +16,7 @@ use crate::{
     },
 };
 
-/// Gives the person a name that was checked. `None` when the session has ended.
+/// Sets the display name. The caller has validated it. Returns `None` if the session has ended.
 pub async fn rename(db: &Db, user: &CurrentUser, name: String, ip: Option<&str>) -> Result<Option<()>> {
     let (acting, event) = (user.acting(), user.event(Kind::AccountRenamed).ip(ip));
     db.write(async move |conn: &mut Conn<'_>| {

@@ -1,8 +1,9 @@
-//! An operator says what happened to the database: a restored backup, a move or a failover. Called by the `restored`
-//! command.
+//! An operator reports a restored backup, a move or a failover of the database. Called by the `restored` command.
 //!
-//! Several transactions, since there may be many sessions; each can be repeated. Locks: the sessions that end, by id; then,
-//! in transactions of their own, the setup links and the instance's row.
+//! Uses several transactions, because there may be many sessions. Each transaction can be repeated. Locks: the sessions
+//! that end, by id; then, in separate transactions, the setup links and the instance's row.
+//!
+//! Invariant: after an interruption, running the command again completes its work.
 
 use super::revoke;
 use crate::{
@@ -13,17 +14,19 @@ use crate::{
     records::instance::{self, history},
 };
 
-/// The database may have lost changes: ends all sessions, closes the setup and begins a new history. How many ended.
+/// For a database that may have lost changes: ends all sessions, closes the setup and begins a new history. Returns how
+/// many sessions ended.
 pub async fn begin_anew(db: &Db, place: Place) -> Result<usize> {
-    // Sessions that ended after the backup live again in it, and nobody can tell which.
+    // The backup may contain live sessions that ended after it was taken. They cannot be told apart, so all sessions
+    // end.
     let ended = revoke::revoke_all(db).await?;
     db.write(async |conn: &mut Conn<'_>| instance::close_setup(conn).await).await?;
-    // Last, so that `doctor` goes on asking if this is interrupted.
+    // This step comes last: if the command is interrupted, `doctor` still asks the operator to run it.
     history::confirm(db, place, false).await?;
     Ok(ended)
 }
 
-/// The database has everything that was acknowledged: the history goes on.
+/// For a database that has lost nothing: the current history continues.
 pub async fn confirm_nothing_lost(db: &Db, place: Place) -> Result<()> {
     history::confirm(db, place, true).await
 }

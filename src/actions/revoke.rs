@@ -1,6 +1,8 @@
 //! An operator ends sessions. Called by the `session` and `restored` commands.
 //!
 //! Locks: the sessions that end, by id.
+//!
+//! Invariant: every session that ends is recorded as ended by the operator.
 
 use crate::{
     base::{
@@ -13,7 +15,7 @@ use crate::{
     },
 };
 
-/// Ends the session with this id, which may be one from before a rotation. Whether it lived.
+/// Ends the session with this id, which may be an id from before a key rotation. Returns whether a live session ended.
 pub async fn revoke_one(db: &Db, id: String) -> Result<bool> {
     let found = db.read(async move |conn: &mut Conn<'_>| former::find_of_any(conn, &id).await).await?;
     match found {
@@ -22,12 +24,13 @@ pub async fn revoke_one(db: &Db, id: String) -> Result<bool> {
     }
 }
 
-/// Ends every session of an account; how many.
+/// Ends every session of an account. Returns how many ended.
 pub async fn revoke_account(db: &Db, account_id: String) -> Result<usize> {
     revoke(db, Scope::Account(account_id)).await
 }
 
-/// Ends every session; how many. In several transactions, so that a server on the same database never waits long.
+/// Ends every session and returns how many ended. Uses several transactions, so that a server on the same database is
+/// never blocked for long.
 pub async fn revoke_all(db: &Db) -> Result<usize> {
     let mut all = 0;
     loop {

@@ -1,8 +1,9 @@
-//! A client changes its session's own JSON object. Called by the API.
+//! A client changes the JSON object of its own session. Called by the API.
 //!
 //! Locks, in this order: the account's row, the session.
 //!
-//! Invariant: writers of different members never undo one another, since each merges under the session's lock.
+//! Invariant: concurrent writers of different members never overwrite each other, because each merges under the
+//! session's lock.
 
 use crate::{
     base::{
@@ -15,10 +16,10 @@ use crate::{
     },
 };
 
-/// Merges a patch into the data; the whole afterwards. `None` when the session has ended.
+/// Merges a patch into the data and returns the merged object. Returns `None` if the session has ended.
 ///
 /// # Errors
-/// [`Error::TooLarge`](crate::base::error::Error::TooLarge).
+/// [`Error::TooLarge`](crate::base::error::Error::TooLarge) if the merged object is over the limit.
 pub async fn patch(db: &Db, acting: Acting, patch: Patch) -> Result<Option<String>> {
     db.write(async move |conn: &mut Conn<'_>| {
         let Some(who) = acting.hold(conn, Reach::Itself).await? else {

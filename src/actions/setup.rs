@@ -1,7 +1,7 @@
-//! The first start: whoever has the one-time link creates the owner's account. Called by the setup page.
+//! The first start: the holder of the one-time setup link creates the owner's account. Called by the setup page.
 //!
-//! Two transactions: [`new_password`](super::new_password) counts the try; the second one creates the account.
-//! Locks of the second, in this order: the instance's row, the counts of the try, the new account's rows.
+//! Two transactions: [`new_password`](super::new_password) counts the attempt; the second one creates the account.
+//! Locks of the second, in this order: the instance's row, the counts of the attempt, the new account's rows.
 //!
 //! Invariant: a link creates at most one owner, and an instance that has an owner accepts no link.
 
@@ -24,28 +24,28 @@ use crate::{
     },
 };
 
-/// Whether a setup link may be used.
+/// The state of a setup link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
-    /// It may.
+    /// The link may be used.
     Good,
-    /// It never existed, is too old, or was used.
+    /// The link never existed, has expired, or was used.
     Bad,
-    /// There is an owner already.
+    /// The instance already has an owner.
     NotNeeded,
 }
 
-/// What came of creating the owner.
+/// The outcome of creating the owner.
 pub enum CreatedOwner {
-    /// The owner is signed in.
+    /// The owner was created and is signed in.
     Yes(Box<Welcome>),
-    /// The address has an account already.
+    /// The address already has an account.
     AddressTaken,
-    /// The link may not be used any more.
+    /// The link cannot be used.
     Refused(Link),
 }
 
-/// Whether a link may be used now.
+/// Checks whether a link can be used now.
 pub async fn judge(db: &Db, link: &Secret) -> Result<Link> {
     let link = link.clone();
     db.read(async move |conn: &mut Conn<'_>| judge_in(conn, &link).await).await
@@ -59,8 +59,8 @@ async fn judge_in(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
     Ok(if good { Link::Good } else { Link::Bad })
 }
 
-/// Creates the owner, uses up the link and begins the owner's session, all or nothing. Judge the link first, before a
-/// password is counted and hashed; it is judged once more in the transaction.
+/// Creates the owner, uses up the link and begins the owner's session, all or nothing. Call [`judge`] first, before a
+/// password is counted and hashed. The transaction checks the link once more.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::base::error::Error::Invalid) for a password that is easy to guess;

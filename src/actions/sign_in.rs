@@ -1,11 +1,11 @@
-//! Signing in with a password. Called by the login page and the API; [`sign_in_again`] also by the pages of setup and
-//! sign-up, whose form may be sent twice.
+//! Signs a person in with a password. Called by the login page and the API. The setup and sign-up pages also call
+//! [`sign_in_again`], because their forms may be sent twice.
 //!
-//! Two transactions: [`password_proof`] counts the try; the second one settles the try and begins the session.
+//! Two transactions: [`password_proof`] counts the attempt; the second one settles the attempt and begins the session.
 //! Locks of the second, in this order: the account's row, its live sessions by id, the device.
 //!
-//! Invariant: the count of tries, device, session and audit events are committed together while the account's row is
-//! locked. The session id always changes, and no account has more sessions than its limit.
+//! Invariant: the attempt's count, the device, the session and the audit events are committed together while the
+//! account's row is locked. The session id always changes, and no account exceeds its session limit.
 
 use super::{
     new_session::{Visit, Welcome, begin, begin_again},
@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// Checks a password and, if it is right, begins a session. `None` for a wrong password, an unknown account and a disabled
-/// one: nobody is told which. Runs to completion even if the client hangs up.
+/// Checks a password and, if it is right, begins a session. Returns `None` for a wrong password, an unknown account or
+/// a disabled account, so that the caller cannot reveal which it was. Runs to completion even if the client
+/// disconnects.
 ///
 /// # Errors
 /// [`Error::TooManyAttempts`].
@@ -45,7 +46,7 @@ async fn check_and_begin(
     visit: Visit,
 ) -> Result<Option<Box<Welcome>>> {
     password_proof::run_to_completion(async move {
-        // A form that is sent twice is one login: the second request waits, and finds the session of the first.
+        // A form that is sent twice is one login. The second request waits and finds the session of the first.
         let _turn = match &visit.form {
             Some(form) => prover.turns.wait(&form.hash()).await,
             None => None,
@@ -69,9 +70,9 @@ async fn settle(
     Ok(Some(Box::new(welcome)))
 }
 
-/// Signs in to an account that this very form created a moment ago: the button was pressed twice, or the answer was lost.
-/// `None` when there is no such session or the password is another. Asks the database the same questions whether or not
-/// the account exists.
+/// Signs in to an account that the same form created a moment ago, after a double submit or a lost response. Returns
+/// `None` if there is no such session or the password differs. Runs the same database queries whether or not the
+/// account exists.
 ///
 /// # Errors
 /// [`Error::TooManyAttempts`].

@@ -1,16 +1,16 @@
-//! Whoever has a session's key, or one that it had before a rotation, signs out. Called by the sign-out page, the API and
-//! the sync.
+//! The holder of a session key signs out. The key may be one from before a rotation. Called by the sign-out page, the
+//! API and the sync.
 //!
 //! Locks, in this order: the account's row, the session.
 //!
-//! Invariant: what is answered with success has ended, whatever key the session has by then.
+//! Invariant: a session that is reported as ended has ended, even if its key was rotated meanwhile.
 
 use crate::{
     base::{db::Conn, error::Result},
     records::session::{SessionKey, Sessions, log_out::log_out},
 };
 
-/// Ends the session of each key; whether any lived.
+/// Ends the session of each key. Returns whether any of them was live.
 pub async fn sign_out(sessions: &Sessions, keys: Vec<SessionKey>, ip: Option<&str>) -> Result<bool> {
     let mut ended = false;
     for key in keys {
@@ -19,7 +19,8 @@ pub async fn sign_out(sessions: &Sessions, keys: Vec<SessionKey>, ip: Option<&st
     Ok(ended)
 }
 
-/// Ends the session of each key if one of these ids is the session's present or a former one; whether any lived.
+/// Ends the session of each key whose session has one of these ids, now or before a rotation. Returns whether any of
+/// them was live.
 pub async fn sign_out_named(
     sessions: &Sessions,
     keys: Vec<SessionKey>,

@@ -1,7 +1,9 @@
-//! A person creates an account for themselves. Called by the sign-up page, where sign-up is open.
+//! A person creates their own account. Called by the sign-up page, where sign-up is open.
 //!
-//! Two transactions: [`new_password`](super::new_password) counts the try; the second one creates the account and begins
-//! its session. Locks of the second: the new account's rows and the counts of the try.
+//! Two transactions: [`new_password`](super::new_password) counts the attempt; the second one creates the account and
+//! begins its session. Locks of the second: the new account's rows and the counts of the attempt.
+//!
+//! Invariant: the account and its first session are created together or not at all.
 
 use super::{
     new_password::{Door, Newcomer, Prepared},
@@ -17,8 +19,8 @@ use crate::{
     },
 };
 
-/// Counts the try, hashes the password, creates the account and begins its session, all or nothing; `None` when the
-/// address has an account.
+/// Counts the attempt, hashes the password, creates the account and begins its session. Returns `None` if the address
+/// already has an account.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::base::error::Error::Invalid) for a password that is easy to guess;

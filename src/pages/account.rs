@@ -1,7 +1,7 @@
-//! `/account`: what somebody is called here, and their password. Both forms are sent to the page itself, which tells them
-//! apart by their fields.
+//! The page `/account`: the person's display name and password. Both forms are submitted to the page itself, which
+//! tells them apart by their fields. Called by the routes.
 //!
-//! Invariant: a new password is chosen by who knows the present one, and gives this session a new key.
+//! Invariant: changing the password requires the current password, and gives this session a new key.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// What was done just now, and what leads here.
+/// The action to report as done, and the reason why the person was sent here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -39,7 +39,7 @@ pub struct Query {
     why: String,
 }
 
-/// What one of the forms sends.
+/// The fields of both forms.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -59,7 +59,7 @@ struct AccountPage {
     again: Again,
 }
 
-/// The page as it is shown again.
+/// The messages and input that the page shows.
 #[derive(Debug, Default)]
 struct Again {
     done: Option<&'static str>,
@@ -90,7 +90,8 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 /// `POST /account`
 ///
 /// # Errors
-/// None for bad input, a wrong password, too many of them, or a database that is away: those show the page again.
+/// [`Error::Invalid`] if the form has neither field. Bad input, a wrong password, too many attempts and an unavailable
+/// database show the page again.
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let Fields { name, current_password, password, end_others } = sent.fields;
     let keep_others = current_password.is_some() && matches!(end_others.as_str(), "" | "0" | "false" | "off");
@@ -188,7 +189,7 @@ async fn check_and_replace(
     change_password(&context.prover, &context.sessions, proof, change).await
 }
 
-/// The page again after an error that is no fault of the input: nothing is lost.
+/// Shows the page again after an error that the input did not cause. Keeps the input.
 fn shown_again(
     error: Error,
     context: &RequestContext,
@@ -220,7 +221,7 @@ async fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, 
     answer(status, context, user, read, again)
 }
 
-/// What the page reads, where it can.
+/// The data that the page reads from the database, if it can.
 #[derive(Default)]
 struct Read {
     since: Option<When>,

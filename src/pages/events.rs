@@ -1,6 +1,7 @@
-//! What open pages hear: one stream of server-sent events (HTML, 9.2) a browser. The script is `static/js/live.js`.
+//! `GET /api/events`: notifies open pages through one stream of server-sent events (HTML, 9.2) per browser. The script
+//! is `static/js/live.js`. Called by the routes.
 //!
-//! Invariant: a stream never counts as activity, and none outlives its session by more than the news takes.
+//! Invariant: a stream never counts as activity. It closes as soon as the news that its session ended arrives.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -29,13 +30,13 @@ use crate::{
     web::proxies::{Client, network},
 };
 
-/// How often a stream says that it is there, so that neither a proxy nor the page takes it for dead.
+/// How often an idle stream sends a comment, so that neither a proxy nor the page considers it dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Changes are told at most this often.
-const QUIET: Duration = Duration::from_secs(1);
-/// How soon a session that could not be looked up is looked up again.
+/// The shortest time between two change events.
+const CHANGE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait before retrying a failed session lookup.
 const RETRY: Duration = Duration::from_secs(1);
-/// What a browser that reads this without our script waits before it connects again.
+/// The reconnect delay of a browser that reads the stream without our script.
 const HELLO: &str = "retry: 3000\n\n";
 const BEAT: &str = ":\n\n";
 const ROTATED: &str = "event: sessions-changed\ndata: {\"rotated\":true}\n\n";
@@ -43,7 +44,7 @@ const ROTATED: &str = "event: sessions-changed\ndata: {\"rotated\":true}\n\n";
 /// `GET /api/events`
 ///
 /// # Errors
-/// Once this node stops.
+/// [`Error::Unavailable`] while this node shuts down or has too many open streams.
 pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Result<HttpResponse> {
     let loaded = facts.live().ok_or_else(|| facts.absence())?;
     let mut answer = HttpResponse::Ok();
@@ -62,7 +63,7 @@ pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Resu
     Ok(answer.streaming(stream::unfold(open, Open::next)))
 }
 
-/// A stream that is open.
+/// An open stream.
 struct Open {
     news: Subscription,
     hub: Hub,
@@ -77,9 +78,9 @@ struct Open {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Beginning,
-    Under,
-    Over,
+    Start,
+    Running,
+    Finished,
 }
 
 impl Open {
@@ -91,27 +92,27 @@ impl Open {
             session,
             expires_at,
             pending: Notices::default(),
-            stage: Stage::Beginning,
+            stage: Stage::Start,
             next_beat: now + HEARTBEAT,
             next_change: now,
             next_look: now,
         }
     }
 
-    /// The next piece of the stream, and the stream after it.
+    /// The next chunk of the stream, and the state after it.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let text = match self.stage {
-            Stage::Over => return None,
-            Stage::Beginning => {
-                self.stage = Stage::Under;
+            Stage::Finished => return None,
+            Stage::Start => {
+                self.stage = Stage::Running;
                 HELLO.to_owned()
             }
-            Stage::Under => self.text().await?,
+            Stage::Running => self.text().await?,
         };
         Some((Ok(Bytes::from(text)), self))
     }
 
-    /// Waits for something to say; `None` when the stream just ends.
+    /// Waits for the next text to send. Returns `None` when the stream closes without a last event.
     async fn text(&mut self) -> Option<String> {
         loop {
             if let Ok(news) = timeout_at(self.wake_at(), self.news.next()).await {
@@ -119,11 +120,11 @@ impl Open {
             }
             self.look_up().await;
             if let Some(ended) = self.pending.ended {
-                self.stage = Stage::Over;
-                return Some(farewell(ended));
+                self.stage = Stage::Finished;
+                return Some(ended_event(ended));
             }
             if self.pending.rotated {
-                self.stage = Stage::Over;
+                self.stage = Stage::Finished;
                 return Some(ROTATED.to_owned());
             }
             if self.pending.close {
@@ -135,7 +136,7 @@ impl Open {
         }
     }
 
-    /// When there is something to do even without news.
+    /// The next time at which to act even without news.
     fn wake_at(&self) -> Stopwatch {
         let mut at = self.next_beat;
         if self.pending.sessions || self.pending.drafts {
@@ -148,8 +149,8 @@ impl Open {
         at.min(self.next_look.max(Stopwatch::now() + left))
     }
 
-    /// Asks the database where the session stands, if that is not certain: at first, and when its time seems to be up. A
-    /// database that is away ends nothing.
+    /// Looks up the session's state if it is uncertain: when the stream opens, and when the session seems to have
+    /// expired. An unavailable database does not end the stream.
     async fn look_up(&mut self) {
         let is_due = self.pending.look || self.expires_at <= self.hub.now();
         if !is_due || Stopwatch::now() < self.next_look {
@@ -163,7 +164,7 @@ impl Open {
             }
             Ok(Some(Standing::Ended(ended))) => self.pending.ended = Some(ended),
             Ok(None) => self.pending.rotated = true,
-            Err(error) => tracing::debug!(%error, "an open stream's session could not be looked up"),
+            Err(error) => tracing::debug!(%error, "session lookup for an event stream failed"),
         }
     }
 
@@ -171,7 +172,7 @@ impl Open {
         if Stopwatch::now() < self.next_change || !(self.pending.sessions || self.pending.drafts) {
             return None;
         }
-        self.next_change = Stopwatch::now() + QUIET;
+        self.next_change = Stopwatch::now() + CHANGE_INTERVAL;
         let mut text = String::new();
         for (changed, name) in
             [(&mut self.pending.sessions, "sessions-changed"), (&mut self.pending.drafts, "drafts-changed")]
@@ -192,8 +193,8 @@ impl Open {
     }
 }
 
-/// The last event: a problem document's members, and when it was.
-fn farewell(ended: Ended) -> String {
+/// The last event: the members of a problem document, and the time when the session ended.
+fn ended_event(ended: Ended) -> String {
     let error = Error::SessionEnded(ended.because);
     let problem = json!({
         "type": error.slug(),

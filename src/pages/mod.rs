@@ -1,9 +1,10 @@
-//! Every page and API address, a folder or file each: handlers, and the Askama structs beside them.
+//! Every page and API address, with its handlers and Askama templates. Each has its own file or folder. Called by the
+//! routes.
 //!
-//! A handler whose argument is [`CurrentUser`](crate::records::session::CurrentUser) fails without a login, and any handler
-//! fails when the database is away; their docs mention only other errors.
+//! A handler with a [`CurrentUser`](crate::records::session::CurrentUser) argument fails without a login. The docs of
+//! handlers mention only other errors.
 //!
-//! Invariant: pages never import pages, and never open a transaction of their own.
+//! Invariant: pages never import pages, and never open a transaction that writes.
 
 pub mod account;
 pub mod activity;

@@ -1,4 +1,7 @@
-//! The session's own JSON object, which its client writes. It reaches nothing but itself: it is a column of its own.
+//! The API of the session's JSON object, which its client reads and writes. The server does not interpret it. Called by
+//! the routes.
+//!
+//! Invariant: the object is stored in its own column, so a client cannot reach other session state.
 
 use actix_web::{HttpResponse, web};
 use serde_json::Value;
@@ -18,11 +21,12 @@ pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResp
     }
 }
 
-/// `PATCH /api/session/data`: a merge patch (RFC 7396), under the row's lock, so that writers of different keys never
-/// undo one another.
+/// `PATCH /api/session/data`: applies a merge patch (RFC 7396) under a row lock, so that writers of different keys
+/// never overwrite each other.
 ///
 /// # Errors
-/// When the patch is no object or holds U+0000, or the data grows over 16 KiB.
+/// [`Error::Invalid`](crate::base::error::Error::Invalid) if the patch is not an object or holds U+0000;
+/// [`Error::TooLarge`](crate::base::error::Error::TooLarge) if the result is over 16 KiB.
 pub async fn patch(user: CurrentUser, sent: web::Json<Value>, context: RequestContext) -> Result<HttpResponse> {
     context.count(Act::Data, &user, 1)?;
     let patch = Patch::new(sent.into_inner())?;

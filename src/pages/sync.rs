@@ -1,7 +1,7 @@
-//! What was written on a device, with or without a network, comes together with what was written elsewhere. The client's side
-//! is `static/js/outbox.js`.
+//! The sync API: merges changes that a client made, online or offline, with changes from other devices. The client's
+//! side is `static/js/outbox.js`. Called by the routes.
 //!
-//! Invariant: a call is carried out as a whole or not at all, and again without a second effect.
+//! Invariant: a call is applied as a whole or not at all, and repeating it has no second effect.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -34,12 +34,11 @@ use crate::{
     web::{context::RequestContext, json::Object, rates::Act, signed_out::clear_cache, site::Site},
 };
 
-/// Most operations in one call.
 const MOST: usize = 200;
-/// Longest version of an app that is kept, in characters.
+/// Longest app version that is stored, in characters.
 const LONGEST_VERSION: usize = 60;
 
-/// What `POST /api/session/sync` takes.
+/// The body of `POST /api/session/sync`.
 #[derive(Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 #[derive(Default)]
@@ -81,7 +80,8 @@ struct Answer<'a> {
 /// `POST /api/session/sync`
 ///
 /// # Errors
-/// [`Error::TooFast`]; [`Error::Conflict`] for somebody else's queue; [`Error::TooLarge`] for more than 200 operations.
+/// [`Error::TooFast`]; [`Error::Conflict`] for another account's queue; [`Error::TooLarge`] for more than 200
+/// operations.
 pub async fn sync(
     sent: web::Json<Object<SyncBody>>,
     user: Result<CurrentUser>,
@@ -95,8 +95,9 @@ pub async fn sync(
     }
 }
 
-/// A key from before a rotation can still end its session, whichever of its ids the operation names; so can each of several
-/// keys. Nothing else of the call is done, and the answer is 401: the queue stays with the client.
+/// Handles a request whose session has ended: ends the sessions that its operations name. A key from before a rotation
+/// can still end its session, under any of the session's ids. A request with several keys can end the session of each.
+/// No other operation is applied, and the answer is 401, so the client keeps its queue.
 async fn end_by_name(body: SyncBody, context: &RequestContext) -> Result<Option<Error>> {
     let operations = body.operations.unwrap_or_default();
     let sent = operations.iter().take(MOST).map(|raw| Sent::read(raw));
@@ -110,7 +111,7 @@ async fn end_by_name(body: SyncBody, context: &RequestContext) -> Result<Option<
     }
 }
 
-/// Counts what is to be done. What only ends sessions is never refused.
+/// Counts the operations against the rate limits. Operations that only end sessions are never refused.
 fn count(context: &RequestContext, user: &CurrentUser, operations: &[Box<RawValue>]) -> Result<()> {
     let sent: Vec<Sent> = operations.iter().map(|raw| Sent::read(raw)).collect();
     let counted = sent.iter().filter(|one| one.ends_session().is_none()).count();
@@ -127,7 +128,7 @@ async fn carry_out(body: SyncBody, mut user: CurrentUser, context: &RequestConte
     let Object(known) = last_known.unwrap_or_default();
     let operations = operations.unwrap_or_default();
     if known.user_id.is_some_and(|id| id != user.account.id) {
-        return Err(Error::Conflict("this was written by somebody else than who is signed in".into()));
+        return Err(Error::Conflict("these operations belong to another account".into()));
     }
     if operations.len() > MOST {
         return Err(Error::TooLarge);
@@ -179,7 +180,7 @@ impl From<DeviceFacts> for known::Facts {
     }
 }
 
-/// Which drafts are listed.
+/// The position and size of the listed portion.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -187,7 +188,7 @@ pub struct Query {
     limit: Option<String>,
 }
 
-/// `GET /api/drafts`: as many as go in one answer, with `next` where the rest begins.
+/// `GET /api/drafts`: as many drafts as fit in one answer, with `next` as the cursor of the rest.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an invalid `after` or `limit`.
@@ -199,10 +200,10 @@ pub async fn drafts(
 ) -> Result<HttpResponse> {
     let Query { after, limit } = query.into_inner();
     let after = after.map(|after| after.parse::<i64>()).transpose();
-    let after = after.map_err(|_| Error::Invalid("after is the next of the answer before".into()))?;
+    let after = after.map_err(|_| Error::Invalid("after must be the next of an earlier answer".into()))?;
     let most = portion::MOST_IN_A_PORTION;
     let limit = limit.map_or(Some(most), |limit| limit.parse().ok().filter(|limit| (1..=most).contains(limit)));
-    let limit = limit.ok_or_else(|| Error::Invalid(format!("limit is a whole number from 1 to {most}")))?;
+    let limit = limit.ok_or_else(|| Error::Invalid(format!("limit must be a whole number from 1 to {most}")))?;
     let account_id = user.account.id.clone();
     let list = async move |conn: &mut Conn<'_>| portion::list(conn, &account_id, after, limit).await;
     let Listed { drafts, revision, next } = sessions.db.read(list).await?;

@@ -1,5 +1,7 @@
-//! One call of the sync: carries out operations, each once. Reads the drafts that the call needs together and writes them
-//! together, however many operations there are.
+//! Applies one sync call. All drafts that the call needs are read together and written together, regardless of the
+//! number of operations. Called by the sync API and by the drafts page.
+//!
+//! Invariant: each operation takes effect once.
 
 use super::{
     batch::Batch,
@@ -23,22 +25,22 @@ use crate::{
     },
 };
 
-/// What a call did.
+/// The result of a sync call.
 #[derive(Debug)]
 pub struct Applied {
-    /// In the order of the operations.
+    /// One result per operation, in the same order.
     pub results: Vec<OperationResult>,
-    /// The client's revision from now on.
+    /// The client's new revision.
     pub revision: Revision,
-    /// What the client does not know yet.
+    /// The drafts that are new to the client.
     pub changes: Changes,
-    /// The present name of the sender's device.
+    /// The current name of the sender's device.
     pub device_name: String,
-    /// Whether the session that sent it has ended by it.
+    /// Whether the call ended the sender's own session.
     pub ended_itself: bool,
 }
 
-/// What the operations of a call did.
+/// The result of the operations of a call, before the changes are read.
 struct CarriedOut {
     results: Vec<OperationResult>,
     revision: Revision,
@@ -47,8 +49,9 @@ struct CarriedOut {
     ended_itself: bool,
 }
 
-/// Carries out what was sent, after noting what the sender's program says of itself, and reads what a client at the `known`
-/// revision does not know yet. `None` when the session has ended. `sent` is called again if the transaction is repeated.
+/// Applies the operations and reads the changes that are new to a client at the `known` revision. First stores the
+/// `facts` that the client reported about itself. Returns `None` if the session has ended. Calls `sent` again if the
+/// transaction is retried.
 pub async fn apply(
     db: &Db,
     sender: &Sender,
@@ -63,7 +66,8 @@ pub async fn apply(
     .await
 }
 
-/// Carries out what was sent. `None` when the session has ended. `sent` is called again if the transaction is repeated.
+/// Applies the operations without reading changes. Returns `None` if the session has ended. Calls `sent` again if the
+/// transaction is retried.
 pub async fn carry_out(db: &Db, sender: &Sender, sent: impl Fn() -> Vec<Sent>) -> Result<Option<Vec<OperationResult>>> {
     in_present_history(db, || {
         let (sender, sent) = (sender.clone(), sent());
@@ -123,7 +127,7 @@ async fn carry_out_locked(
     Ok(CarriedOut { results, revision, floor: locked.floor, device_name: book.device_name, ended_itself })
 }
 
-/// Which sessions the operations may end.
+/// The sessions that the operations may end.
 fn reach_of(sent: &[Sent]) -> Reach {
     let ends_some = sent.iter().any(|one| one.ends_session().is_some());
     if ends_some { Reach::AllSessions } else { Reach::Itself }

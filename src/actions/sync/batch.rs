@@ -1,7 +1,7 @@
-//! One call while it is carried out: reads everything that its operations name at the beginning, and writes everything that
-//! they did at the end, however many they are.
+//! The working state of one sync call. It reads everything that the operations name at the beginning, and writes all
+//! their effects at the end, regardless of their number. Used by `apply`.
 //!
-//! Invariant: the account's row is locked, and the session lives, as long as there is a batch.
+//! Invariant: while a batch exists, the account's row is locked and the session is live.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,20 +25,20 @@ use crate::{
     },
 };
 
-/// One call while it is carried out.
+/// The working state of one sync call.
 pub(super) struct Batch<'s> {
     sender: &'s Sender,
     pub(super) book: Book,
-    /// Operations that were carried out, before or in this batch.
+    /// Operations that were applied, in earlier calls or in this one.
     remembered: BTreeMap<String, Remembered>,
-    /// Ids of the operations that were carried out in this batch.
+    /// Ids of the operations that were applied in this call.
     fresh: Vec<String>,
-    /// The names of the devices that operations refer to.
+    /// Names of the devices that operations refer to.
     names: BTreeMap<String, String>,
     renamed: BTreeSet<String>,
     /// The sessions that operations refer to, and their devices.
     sessions: BTreeMap<String, Option<String>>,
-    /// The present ids of sessions that operations refer to by an id from before a rotation.
+    /// Current ids of the sessions that operations refer to by a former id.
     present_ids: BTreeMap<String, String>,
     ending: Vec<String>,
     events: Vec<Event>,
@@ -84,7 +84,7 @@ impl<'s> Batch<'s> {
         })
     }
 
-    /// Notes what the sender's program says of itself and its device, before the operations.
+    /// Stores the facts that the client reported about itself and its device. Call this before the operations.
     pub(super) async fn note(&mut self, conn: &mut Conn<'_>, facts: &Facts) -> Result<()> {
         let Some(id) = self.sender.who.device_id.as_deref() else { return Ok(()) };
         let Some(Named { name, was }) = known::note_facts(conn, &self.sender.who.account_id, id, facts).await? else {
@@ -164,7 +164,7 @@ impl<'s> Batch<'s> {
         Outcome::Applied(None)
     }
 
-    /// As everywhere, a session of another device ends only with a password that was given lately.
+    /// A session of another device can be ended only with a recent confirmation, as on the devices page.
     fn log_out(&mut self, id: &str) -> Outcome {
         let id = self.present_ids.get(id).map_or(id, String::as_str);
         let Who { session_id, device_id, .. } = &self.sender.who;
@@ -186,7 +186,7 @@ impl<'s> Batch<'s> {
             .ip(ip.as_deref())
     }
 
-    /// Writes everything that the operations did; the account's revision afterwards.
+    /// Writes the effects of all operations. Returns the account's new revision.
     pub(super) async fn close(&mut self, conn: &mut Conn<'_>) -> Result<i64> {
         let account_id = self.sender.who.account_id.as_str();
         rows::write(conn, account_id, &self.book).await?;
@@ -206,7 +206,8 @@ impl<'s> Batch<'s> {
         Ok(self.book.revision)
     }
 
-    /// Records that drafts changed. Pages save at each pause of typing, so mere edits are recorded only once in a while.
+    /// Records that drafts changed. Pages save at each pause in typing, so mere edits are recorded only once in a
+    /// while.
     async fn note_changes(&mut self, conn: &mut Conn<'_>) -> Result<()> {
         if self.changes == 0 {
             return Ok(());

@@ -1,7 +1,7 @@
-//! A person settles a conflict: keeps one of two versions of a draft, or both. Called by the drafts page for people who use
-//! it without a script.
+//! A person resolves a conflict by keeping one version of a draft, or both. Called by the drafts page for browsers
+//! without JavaScript.
 //!
-//! Invariant: only the version that stood beside the kept one when the person chose is thrown away.
+//! Invariant: a version is discarded only if neither version has changed since the person saw them.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Keeps one of two versions. Done twice it has one effect. `None` when the session has ended.
+/// Keeps one of two versions. Idempotent. Returns `None` if the session has ended.
 pub async fn choose(db: &Db, sender: &Sender, pair: &Pair, keep: Keep) -> Result<Option<Chosen>> {
     in_present_history(db, || {
         let (sender, pair) = (sender.clone(), pair.clone());
@@ -32,7 +32,7 @@ pub async fn choose(db: &Db, sender: &Sender, pair: &Pair, keep: Keep) -> Result
     .await
 }
 
-/// Makes a draft that was split off stand for itself. Done twice it has one effect. `None` when the session has ended.
+/// Makes a split-off draft independent. Idempotent. Returns `None` if the session has ended.
 pub async fn keep_both(db: &Db, sender: &Sender, id: &str) -> Result<Option<Chosen>> {
     in_present_history(db, || {
         let (sender, id) = (sender.clone(), id.to_owned());

@@ -1,11 +1,11 @@
-//! A signed-in person's drafts, device names and sign-outs, carried out as operations that a client may send again.
-//! [`apply`] is a call of the sync, [`choice`] settles two versions of a draft; both begin in [`sender`], and a `batch`
-//! is one call while it is carried out. Called by the API of the sync and by the drafts page.
+//! Applies a client's operations on drafts, device names and sessions. A client may send an operation again. [`apply`]
+//! handles a sync call, and [`choice`] resolves a conflict between two versions of a draft. Both start from [`sender`],
+//! and a `batch` is the working state of one call. Called by the sync API and by the drafts page.
 //!
-//! Locks, in this order: the account's row; the session that sends, or all live sessions by id if an operation ends one;
-//! devices.
+//! Locks, in this order: the account's row; the sending session, or all live sessions by id if an operation ends a
+//! session; devices.
 //!
-//! Invariant: a call is carried out as a whole or not at all, and each of its operations once, however often it is sent.
+//! Invariant: a call is applied as a whole or not at all. Each operation takes effect once, however often it is sent.
 
 pub mod apply;
 mod batch;

@@ -1,9 +1,9 @@
-//! Who sends operations, and the lock under which they are carried out.
+//! The sender of operations, and the lock under which they are applied. Used by `apply` and `choice`.
 //!
-//! Locks, in this order: the account's row; the session that sends, or all live sessions by id; devices.
+//! Locks, in this order: the account's row; the sending session, or all live sessions by id; devices.
 //!
-//! Invariant: the account's row is locked, so that revisions are in the order of commits, and an operation that is sent
-//! several times at once has one effect.
+//! Invariant: operations are applied only while the account's row is locked. Revisions are therefore in commit order,
+//! and an operation that is sent several times at once takes effect once.
 
 use crate::{
     base::{
@@ -17,25 +17,24 @@ use crate::{
     },
 };
 
-/// Who sends operations.
+/// The sender of operations.
 #[derive(Debug, Clone)]
 pub struct Sender {
     /// The account, the session and the device.
     pub who: Who,
-    /// The session and the key that it came with.
+    /// The session and its presented key.
     pub acting: Acting,
-    /// The device's name.
     pub device_name: String,
-    /// The address of the request.
+    /// The client's IP address.
     pub ip: Option<String>,
-    /// Whether the password was given lately.
+    /// Whether the person confirmed with their password recently.
     pub is_confirmed: bool,
-    /// Bytes of drafts for which the account has room.
+    /// Most bytes of drafts that the account may have.
     pub room: u64,
 }
 
 impl Sender {
-    /// The person of a request from this address, with this much room for drafts.
+    /// Builds the sender of a request. `room` is the most bytes of drafts that the account may have.
     pub fn new(user: &CurrentUser, ip: Option<String>, room: u64) -> Self {
         Self {
             who: user.who(),
@@ -48,27 +47,27 @@ impl Sender {
     }
 }
 
-/// Why nothing was done.
+/// Why the operations were not applied.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The session has ended.
     Ended,
-    /// The history with this id has lost changes, or may have: a new one has to begin first.
+    /// The history with this id has lost changes, or may have. A new history must begin first.
     Lost(String),
 }
 
-/// The account's row while this transaction holds its lock.
+/// The account's row, locked by this transaction.
 pub(super) struct LockedAccount {
     pub(super) revision: i64,
     pub(super) floor: i64,
     pub(super) history_id: String,
     pub(super) moment: Moment,
-    /// Who sends, under the session's present id.
+    /// The sender, with the session's current id.
     pub(super) who: Who,
 }
 
-/// Runs a transaction on drafts, and once more in a new history if the present one has lost changes. `None` when the session
-/// has ended.
+/// Runs a transaction on drafts. If the current history has lost changes, begins a new history and runs it once more.
+/// Returns `None` if the session has ended.
 pub(super) async fn in_present_history<T, Work>(db: &Db, work: impl Fn() -> Work) -> Result<Option<T>>
 where
     T: Send + 'static,
@@ -81,10 +80,10 @@ where
             Err(Stop::Lost(history)) => history::begin_anew(db, &history).await?,
         }
     }
-    Err(Error::unavailable(Away::Database, "it fails over just now"))
+    Err(Error::unavailable(Away::Database, "the database is failing over"))
 }
 
-/// Locks the sender's account and the sessions that it reaches, if the session lives and the history goes on.
+/// Locks the sender's account and the sessions within `reach`. Stops if the session has ended or the history is over.
 pub(super) async fn lock(conn: &mut Conn<'_>, sender: &Sender, reach: Reach) -> Result<Result<LockedAccount, Stop>> {
     let Some(who) = sender.acting.hold(conn, reach).await? else {
         return Ok(Err(Stop::Ended));

@@ -1,4 +1,6 @@
-//! What happened to the account, as the API tells it.
+//! The account's activity as JSON. Called by the routes.
+//!
+//! Invariant: an answer never reveals another account's id.
 
 use std::collections::HashMap;
 
@@ -16,8 +18,8 @@ use crate::{
     },
 };
 
-/// Events of a page when nobody says how many.
-const USUAL: i64 = 50;
+/// Events per page if the client sets no limit.
+const DEFAULT_LIMIT: i64 = 50;
 
 #[derive(Debug, Serialize)]
 struct Activity<'a> {
@@ -43,13 +45,13 @@ struct EventView<'a> {
     detail: Option<&'a str>,
 }
 
-/// Another account's id is no business of this one's.
+/// Shown instead of another account's id, which must not be revealed.
 const ANOTHER: &str = "another account";
 
 /// `GET /api/activity?before=CURSOR&limit=N&topic=TOPIC`
 ///
 /// # Errors
-/// For an invalid query.
+/// [`Error::Invalid`] for an invalid query.
 pub async fn list(
     user: CurrentUser,
     query: web::Query<HashMap<String, String>>,
@@ -68,7 +70,7 @@ pub async fn list(
         .json(Activity { events: page.events.iter().map(|event| EventView::new(event, &user)).collect(), next }))
 }
 
-/// Which events are asked for.
+/// The parsed query.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     topic: Option<Topic>,
@@ -79,16 +81,16 @@ struct Wanted {
 impl Wanted {
     fn parse(query: &HashMap<String, String>) -> Result<Self> {
         let limit = match query.get("limit") {
-            None => USUAL,
+            None => DEFAULT_LIMIT,
             Some(typed) => typed
                 .parse()
                 .ok()
                 .filter(|limit| (1..=MOST_A_PAGE).contains(limit))
-                .ok_or_else(|| Error::Invalid(format!("limit is a whole number from 1 to {MOST_A_PAGE}")))?,
+                .ok_or_else(|| Error::Invalid(format!("limit must be a whole number from 1 to {MOST_A_PAGE}")))?,
         };
         let topic = query.get("topic").map(|word| {
             let words = Topic::ALL.iter().map(|topic| topic.as_str()).collect::<Vec<_>>().join(", ");
-            Topic::from_word(word).ok_or_else(|| Error::Invalid(format!("topic is one of {words}")))
+            Topic::from_word(word).ok_or_else(|| Error::Invalid(format!("topic must be one of {words}")))
         });
         let before = query.get("before").map(|text| Cursor::parse(text));
         Ok(Self { topic: topic.transpose()?, before: before.transpose()?, limit })

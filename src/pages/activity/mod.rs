@@ -1,4 +1,4 @@
-//! What happened to an account, as its page and the API tell it. Called by the routes.
+//! The activity of an account, as a page and as JSON. Called by the routes.
 
 pub mod api;
 pub mod page;

@@ -1,6 +1,7 @@
-//! `/activity`: what happened to an account, in plain words, newest first; and what to do about what looks wrong.
+//! The page `/activity`: the events of an account, newest first, with actions for suspicious events. Called by the
+//! routes.
 //!
-//! Invariant: whoever pages on sees each event once, whatever is recorded meanwhile.
+//! Invariant: paging shows each event once, even if events are recorded meanwhile.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -22,10 +23,10 @@ use crate::{
     },
 };
 
-/// Events that a page shows.
-const SHOWN: usize = 40;
+/// Events per page.
+const PAGE_SIZE: usize = 40;
 
-/// Which page, of which events.
+/// The filter and the position of the page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -46,14 +47,14 @@ struct ActivityPage {
     week: Week,
 }
 
-/// A choice of events.
+/// A filter for events.
 struct Filter {
-    /// In the address.
+    /// The value of `show` in the query.
     word: &'static str,
     label: &'static str,
-    /// When there is none.
+    /// Shown when no event matches.
     empty: &'static str,
-    /// None for all.
+    /// Empty for all events.
     kinds: &'static [Kind],
 }
 
@@ -96,23 +97,23 @@ pub async fn show(
     sessions: web::Data<Sessions>,
 ) -> Result<HttpResponse> {
     let filter = FILTERS.iter().find(|filter| filter.word == query.show).unwrap_or(&FILTERS[0]);
-    // What is no place in the trail is its beginning.
+    // An invalid position shows the first page.
     let before = query.before.parse().ok();
     let who = user.who();
-    let (events, older, there, sign_ins, arrivals) = sessions
+    let (events, older, existing_devices, sign_ins, arrivals) = sessions
         .db
         .read(async move |conn: &mut Conn<'_>| {
             let account_id = who.account_id.as_str();
             let (events, older) = read(conn, account_id, filter.kinds, before).await?;
-            let there: Vec<String> =
+            let existing_devices: Vec<String> =
                 known::names(conn, account_id, &activity_words::devices_of(&events)).await?.into_keys().collect();
             let sign_ins = audit::sign_ins_of_last_days(conn, account_id, 7).await?;
             let arrivals = arrivals::list(conn, account_id, who.device_id.as_deref()).await?;
-            Ok((events, older, there, sign_ins, arrivals))
+            Ok((events, older, existing_devices, sign_ins, arrivals))
         })
         .await?;
     let token = forms::token(&site, &req)?;
-    let doubtful = Doubtful::new(there, user.record.device_id.as_deref());
+    let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
     let page = Page::new(&req, "Activity").of(&user.account.name, &token, "activity");
     let template = ActivityPage {
         page: page.asking(&req, &arrivals, user.now),
@@ -127,30 +128,30 @@ pub async fn show(
     layout::answer(StatusCode::OK, &template)
 }
 
-/// The events of a page, and where the next one begins, if there is one.
+/// Reads the events of a page, and the position of the next page, if there is one.
 async fn read(
     conn: &mut Conn<'_>,
     account_id: &str,
     kinds: &[Kind],
     before: Option<i64>,
 ) -> Result<(Vec<Recorded>, Option<i64>)> {
-    // One more than is shown, to know whether that is all.
-    let most = i64::try_from(SHOWN + 1).unwrap_or(i64::MAX);
+    // Read one event more than is shown, to find out whether there is another page.
+    let most = i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX);
     let mut events = match kinds {
         [] => audit::newest_before(conn, account_id, before, most).await?,
         kinds => audit::of_kinds(conn, account_id, kinds, before, most).await?,
     };
-    let more = events.len() > SHOWN;
-    // A sign-in on a new device is one line, which must not be torn in two.
+    let more = events.len() > PAGE_SIZE;
+    // A sign-in on a new device is two events but one row, so a page must not end between them.
     let torn = |pair: &[Recorded]| {
         pair[0].kind == Kind::DeviceNew
             && pair[1].kind == Kind::LoginSucceeded
             && pair[0].session_id == pair[1].session_id
     };
-    if more && torn(&events[SHOWN - 1..]) {
-        events.truncate(SHOWN - 1);
+    if more && torn(&events[PAGE_SIZE - 1..]) {
+        events.truncate(PAGE_SIZE - 1);
     } else {
-        events.truncate(SHOWN);
+        events.truncate(PAGE_SIZE);
     }
     let older = if more { events.last().map(|last| last.id) } else { None };
     Ok((events, older))

@@ -1,4 +1,7 @@
-//! The first page after signing in: how long it lasts, where else the account is signed in, what happened.
+//! The page `/dashboard`, the first page after signing in: the time left in the session, the other devices, and recent
+//! activity. Called by the routes.
+//!
+//! Invariant: the page only reads. Its buttons submit to other pages.
 
 mod pictures;
 
@@ -30,10 +33,10 @@ use crate::{
     },
 };
 
-/// Devices and events that are shown; the others have pages of their own.
+/// Most devices and events shown. Other pages list all of them.
 const MOST_DEVICES: usize = 4;
 const MOST_EVENTS: usize = 5;
-/// Events that are read to find those.
+/// Events read. Several events can form one row.
 const EVENTS_READ: i64 = 24;
 
 #[derive(Template)]
@@ -60,7 +63,7 @@ struct DeviceRow {
     when: When,
     current: bool,
     new: bool,
-    /// What its button ends.
+    /// The [`Ending`] that the row's button submits.
     ending: Option<String>,
 }
 
@@ -73,13 +76,13 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let who = user.who();
     let read = sessions.db.read(async move |conn: &mut Conn<'_>| Read::of(conn, &who).await).await?;
-    let Read { here, events, there, sign_ins, arrivals } = read;
+    let Read { here, events, existing_devices, sign_ins, arrivals } = read;
     let here = sessions.overlaid(here);
     let devices = listing::by_device(&here);
     let now = user.now;
     let token = forms::token(&site, &req)?;
     let week = Week::draw(&sign_ins, now);
-    let doubtful = Doubtful::new(there, user.record.device_id.as_deref());
+    let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
     let mut events = EventRow::rows(&events, now, &doubtful);
     events.truncate(MOST_EVENTS);
     let template = DashboardPage {
@@ -99,12 +102,12 @@ pub async fn show(
     layout::answer(StatusCode::OK, &template)
 }
 
-/// What the page reads, in one go.
+/// The data that the page reads in one transaction.
 struct Read {
     here: Vec<(Record, Option<String>)>,
     events: Vec<Recorded>,
-    /// Those of the events' devices that the account still has.
-    there: Vec<String>,
+    /// The devices in `events` that the account still has.
+    existing_devices: Vec<String>,
     sign_ins: Vec<(Kind, Instant)>,
     arrivals: Arrivals,
 }
@@ -115,7 +118,10 @@ impl Read {
         let events = audit::newest(conn, account_id, EVENTS_READ).await?;
         Ok(Self {
             here: listing::list(conn, account_id).await?,
-            there: known::names(conn, account_id, &activity_words::devices_of(&events)).await?.into_keys().collect(),
+            existing_devices: known::names(conn, account_id, &activity_words::devices_of(&events))
+                .await?
+                .into_keys()
+                .collect(),
             events,
             sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,
             arrivals: arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
@@ -123,7 +129,7 @@ impl Read {
     }
 }
 
-/// The device in use first, then by activity.
+/// Rows of devices: the current device first, then the most recently active ones.
 fn device_rows(devices: Vec<SignedIn<'_>>, user: &CurrentUser, new: &[String]) -> Vec<DeviceRow> {
     let (this, others): (Vec<_>, Vec<_>) = devices.into_iter().partition(|device| device.is_of(&user.record));
     let rows = this.iter().chain(&others).take(MOST_DEVICES);
@@ -153,7 +159,7 @@ impl DeviceRow {
     }
 }
 
-/// A device with several sessions is signed out of all of them.
+/// The ending for a device: all its sessions, if it has several.
 fn ending_of(device: &SignedIn<'_>) -> Ending {
     match &device.newest.device_id {
         Some(id) if device.sessions > 1 => Ending::OnDevice(id.clone()),
@@ -161,7 +167,7 @@ fn ending_of(device: &SignedIn<'_>) -> Ending {
     }
 }
 
-/// By the time of day where the reader is, if that is known.
+/// Chooses a greeting for the reader's time of day, if the time zone is known.
 fn greeting(now: Instant) -> &'static str {
     if !layout::is_zone_known() {
         return "Hello";
@@ -197,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_called_by_their_first_name() {
+    fn the_greeting_uses_the_first_name() {
         assert_eq!(first_name("Kim Lee"), "Kim");
         assert_eq!(first_name("owner@example.com"), "owner@example.com");
         assert_eq!(first_name(" "), " ");

@@ -1,24 +1,27 @@
-//! The picture of the dashboard, in numbers: the ring for the time left.
+//! The geometry and labels of the dashboard's ring, which shows the session's remaining idle time. Called by the
+//! dashboard.
+//!
+//! Invariant: the numbers in the texts and the length of the arc come from the same durations.
 
 use std::time::Duration;
 
-/// The ring's circumference: its radius is 50.
+/// The ring's circumference, for a radius of 50.
 const AROUND: f64 = 314.159;
 
-/// How much of the idle time is left.
+/// A ring that shows how much of the idle time is left.
 pub struct Ring {
-    /// "61 h".
+    /// The large text, such as "61 h".
     pub big: String,
-    /// "left of 72".
+    /// The small text, such as "left of 72".
     pub small: String,
-    /// "61 of 72 hours left".
+    /// The accessible label, such as "61 of 72 hours left".
     pub label: String,
-    /// For `stroke-dasharray`.
+    /// The value of `stroke-dasharray`.
     pub dash: String,
 }
 
 impl Ring {
-    /// `left` of `whole`.
+    /// Draws a ring with `left` of `whole` filled.
     pub fn draw(left: Duration, whole: Duration) -> Self {
         let (unit, short, long) = unit_of(whole);
         let (left_in, whole_in) = (rounded(left, unit), rounded(whole, unit));
@@ -32,14 +35,14 @@ impl Ring {
     }
 }
 
-/// "72 hours", "30 days", "45 minutes".
+/// Formats a duration in words: "72 hours", "30 days", "45 minutes".
 pub fn in_words(duration: Duration) -> String {
     let (unit, _, long) = unit_of(duration);
     let count = rounded(duration, unit);
     if count == 1 { format!("1 {}", long.trim_end_matches('s')) } else { format!("{count} {long}") }
 }
 
-/// The unit in which people speak of such a time.
+/// The unit in which people usually state such a duration: its length in seconds, its abbreviation and its plural name.
 fn unit_of(duration: Duration) -> (u64, &'static str, &'static str) {
     match duration.as_secs() {
         0..120 => (1, "s", "seconds"),
@@ -49,7 +52,7 @@ fn unit_of(duration: Duration) -> (u64, &'static str, &'static str) {
     }
 }
 
-/// The nearest whole number: a ring that was filled a second ago is full.
+/// Rounds to the nearest whole unit, so that a ring filled a second ago still shows as full.
 fn rounded(duration: Duration, unit: u64) -> u64 {
     (duration.as_secs() + unit / 2) / unit
 }
@@ -61,7 +64,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn the_ring_says_what_it_shows() {
+    fn the_ring_and_its_labels_match_the_time_left() {
         let ring = Ring::draw(HOUR * 61, HOUR * 72);
         assert_eq!(
             (ring.big.as_str(), ring.small.as_str(), ring.label.as_str()),

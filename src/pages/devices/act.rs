@@ -1,4 +1,7 @@
-//! What the page and the API do alike: an action, and what its result means for the answer.
+//! The actions that the devices page and the API share, with their effect on the response. Called by the page and the
+//! API.
+//!
+//! Invariant: if the request's own session ended, its cookie is removed.
 
 use crate::{
     actions::{
@@ -13,7 +16,7 @@ use crate::{
     web::{context::RequestContext, rates::Act},
 };
 
-/// Ends sessions. If the session that asks is among them, its cookie goes too.
+/// Ends sessions. Removes the request's cookie if its own session is among them.
 ///
 /// # Errors
 /// [`Error::ConfirmationRequired`]; [`Error::NotFound`] when the account has no such session or device.
@@ -27,7 +30,7 @@ pub(super) async fn end(context: &RequestContext, user: &CurrentUser, ending: En
     Ok(ended)
 }
 
-/// Gives a device a name that was checked.
+/// Renames a device. The caller has validated the name.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the account has no such device.

@@ -1,4 +1,6 @@
-//! Devices and sessions by JSON.
+//! The JSON API of devices and sessions. Called by the routes.
+//!
+//! Invariant: ending a session or a device needs a recent confirmation.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,7 @@ use crate::{
     },
 };
 
-/// A device as the API shows it.
+/// The JSON of a device.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DeviceView {
@@ -39,7 +41,7 @@ struct DeviceView {
     sessions: usize,
 }
 
-/// What `PATCH /api/devices/{id}` takes.
+/// The body of `PATCH /api/devices/{id}`.
 #[derive(Debug, Deserialize)]
 pub struct Naming {
     name: String,
@@ -69,7 +71,7 @@ pub async fn end_session(id: web::Path<String>, user: CurrentUser, context: Requ
 /// `POST /api/sessions/revoke-others`
 ///
 /// # Errors
-/// [`Error::ConfirmationRequired`]; for a body that is not JSON.
+/// [`Error::ConfirmationRequired`]. A body that is not JSON is refused.
 pub async fn end_others(_: Anything, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     confirmed(&user)?;
     let ended = act::end(&context, &user, Ending::Others).await?;
@@ -122,7 +124,7 @@ fn confirmed(user: &CurrentUser) -> Result<()> {
     if user.is_confirmed() { Ok(()) } else { Err(Error::ConfirmationRequired) }
 }
 
-/// The account's living sessions as they will be once their touches are written, newest activity first.
+/// The account's live sessions with their pending touches applied, newest activity first.
 async fn living(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<(Record, Option<String>)>> {
     let account_id = user.account.id.clone();
     let list = async move |conn: &mut Conn<'_>| listing::list(conn, &account_id).await;

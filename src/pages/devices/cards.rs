@@ -1,4 +1,6 @@
-//! What the page shows: a card for each device, with its sign-ins.
+//! The cards of the devices page: one for each device, with its sign-ins. Called by the page.
+//!
+//! Invariant: each device has exactly one card.
 
 use crate::{
     actions::end_sessions::Ending,
@@ -7,27 +9,27 @@ use crate::{
     web::layout::When,
 };
 
-/// A device.
+/// The card of a device.
 pub(super) struct Card {
     pub id: String,
     pub name: String,
     pub kind: &'static str,
-    /// "Firefox on Linux", unless that is its name.
+    /// The client, such as "Firefox on Linux"; `None` if the device has that name.
     pub label: Option<String>,
     pub installed: bool,
     pub current: bool,
     pub new: bool,
-    /// Whether the device in use may say that it is the person's own.
+    /// Whether the current device may acknowledge this new device.
     pub may_answer: bool,
     pub ip: Option<String>,
     pub first: When,
     pub last: When,
     pub sign_ins: Vec<SignIn>,
-    /// A name that was typed and cannot be one, and why.
+    /// A refused new name for this device.
     pub refused: Option<RefusedName>,
 }
 
-/// A name that was typed and cannot be one.
+/// A new name that was refused, and the message that explains why.
 #[derive(Clone)]
 pub(super) struct RefusedName {
     pub device: String,
@@ -35,14 +37,15 @@ pub(super) struct RefusedName {
     pub words: String,
 }
 
-/// A session, as people know it.
+/// A sign-in: a live session as the page shows it.
 pub(super) struct SignIn {
     pub since: When,
-    /// What its button ends; none for the one in use, which has its button in the header.
+    /// The [`Ending`] that its button submits. `None` for the current session, which has its button in the header.
     pub ending: Option<String>,
 }
 
-/// A card for each device, the one in use first, then by activity. `living` are the account's living sessions.
+/// Builds a card for each device: the current device first, then the most recently active ones. `living` holds the
+/// account's live sessions.
 pub(super) fn draw(
     known: Vec<UsedDevice>,
     living: &[(Record, Option<String>)],

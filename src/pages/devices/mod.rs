@@ -1,7 +1,7 @@
-//! Where an account is signed in, and on which devices it was: looked at, named, ended. The page in [`page`], what it shows
-//! in `cards`, the API in [`api`]; both do what they do through `act`.
+//! The devices of an account and their sessions: listing, renaming and ending them. The page is in [`page`] and its
+//! cards in `cards`; the API is in [`api`]. Both share the actions in `act`. Called by the routes.
 //!
-//! Invariant: nothing ends here without a password that was given within the last minutes, and nothing of another account.
+//! Invariant: ending a session needs a recent confirmation, and only the account's own sessions can be ended.
 
 mod act;
 pub mod api;

@@ -1,5 +1,7 @@
-//! `/devices`: a card for each device, with what can be done about it. All forms are sent to the page itself, which tells
-//! them apart by their fields; those of other pages that end something are sent here too.
+//! The page `/devices`: a card for each device, with its actions. All forms are submitted to the page itself, which
+//! tells them apart by their fields. Forms of other pages that end sessions are submitted here too.
+//!
+//! Invariant: an ending that reaches beyond one session is carried out only after the person confirmed it.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -35,14 +37,14 @@ use crate::{
     },
 };
 
-/// What was done just now.
+/// The action to report as done.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
     done: String,
 }
 
-/// What one of the forms sends: what to end, which new device is the person's own, or a device's new name.
+/// The fields of all forms: an ending, a new device to acknowledge, or a device's new name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -51,7 +53,7 @@ pub struct Fields {
     device: Option<String>,
     name: String,
     next: String,
-    /// Sent by the page that has asked: the person said that they mean it.
+    /// Present if the person has answered the confirmation question.
     sure: Option<String>,
 }
 
@@ -63,13 +65,13 @@ struct DevicesPage {
     done: Option<&'static str>,
     notice: Option<&'static str>,
     cards: Vec<Card>,
-    /// Whether any session lives but the one in use.
+    /// Whether there is a live session besides the current one.
     has_others: bool,
-    /// Devices with a living session, but the one in use.
+    /// The number of other devices with a live session.
     elsewhere: usize,
 }
 
-/// The page as it is shown again.
+/// The messages and input that the page shows.
 #[derive(Default)]
 struct Again {
     done: Option<&'static str>,
@@ -114,20 +116,20 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         (Some(ending), ..) => end(&context, &user, EndForm { ending, next, is_answered: sure.is_some() }).await,
         (None, Some(known), _) => acknowledge(&context, &user, known, next).await,
         (None, None, Some(device)) => rename(&context, &user, device, name).await,
-        (None, None, None) => Err(Error::Invalid("nothing to do was sent".into())),
+        (None, None, None) => Err(Error::Invalid("the form names no action".into())),
     }
 }
 
-/// What is to end.
+/// The form that ends sessions.
 struct EndForm {
     ending: String,
     next: Option<String>,
-    /// Whether the person was asked and said yes.
+    /// Whether the person has answered the confirmation question.
     is_answered: bool,
 }
 
-/// One sign-in ends at once if the password was given lately. Everything else is asked first, on the page that also asks for
-/// the password where that was not given lately.
+/// Ends a single session at once if the password was confirmed recently. Otherwise redirects to the confirmation page,
+/// which also asks for the password if it was not confirmed recently.
 async fn end(context: &RequestContext, user: &CurrentUser, sent: EndForm) -> Result<HttpResponse> {
     let ending = Ending::parse(&sent.ending).ok_or(Error::NotFound)?;
     let next = match &ending {

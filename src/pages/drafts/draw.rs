@@ -1,6 +1,7 @@
-//! How `/drafts` is drawn: a list, and beside it one draft to write in, or two versions of one to choose from.
+//! Renders `/drafts`: a list, with an editor for one draft beside it, or two conflicting versions to choose from.
+//! Called by the handlers of this folder.
 //!
-//! Invariant: what was typed is shown again, whatever else cannot be.
+//! Invariant: typed text is always shown again, even if the rest of the page cannot be read.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 
-/// Characters of a draft that its row in the list shows at most.
+/// Most characters of a draft in a row of the list.
 const LONGEST_LINE: usize = 120;
 
 #[derive(Template)]
@@ -41,16 +42,16 @@ struct DraftsPage {
     page: Page,
     token: String,
     account: String,
-    /// What the list is as new as.
+    /// The account's revision when the list was read.
     revision: String,
     done: Option<&'static str>,
     notice: Option<String>,
     rows: Vec<Row>,
-    /// Where the next page of the list begins.
+    /// The cursor of the list's next page.
     next: Option<i64>,
     writing: Option<Writing>,
     choice: Option<Choice>,
-    /// Whether what was asked for is not here, or not yet: a script may know of it.
+    /// Whether the requested draft was not found. The script may still hold it on the device.
     is_missing: bool,
 }
 
@@ -63,7 +64,7 @@ struct Row {
     is_open: bool,
 }
 
-/// The draft that is written in.
+/// The draft in the editor.
 #[derive(Default)]
 pub(super) struct Writing {
     id: String,
@@ -79,7 +80,7 @@ struct Last {
     when: When,
 }
 
-/// A draft, and what was split off it.
+/// A draft and the conflicting version that was split off it.
 struct Choice {
     id: String,
     version: i64,
@@ -94,18 +95,18 @@ struct Version {
     text: String,
 }
 
-/// The page as it is shown again.
+/// The messages, input and position that the page shows.
 #[derive(Default)]
 pub(super) struct Again {
     pub(super) open: String,
     pub(super) done: Option<&'static str>,
     pub(super) notice: Option<String>,
     pub(super) typed: Option<Writing>,
-    /// Where the page of the list begins.
+    /// The cursor of the list's page.
     pub(super) after: Option<i64>,
 }
 
-/// The page again after input that was refused, with what was typed.
+/// Shows the page again after input was refused, with the typed text.
 pub(super) async fn shown_again(
     context: &RequestContext,
     user: &CurrentUser,
@@ -126,7 +127,7 @@ fn typed(fields: &Fields, error: Option<String>) -> Writing {
     Writing { id: draft, operation, version: base, text: text.unwrap_or_default(), last: None, error }
 }
 
-/// The page without its list, with what was typed, while nothing can be saved.
+/// Shows the page with the typed text but without the list, while saving is impossible.
 pub(super) fn unsaved(
     error: Error,
     context: &RequestContext,
@@ -189,7 +190,7 @@ pub(super) async fn draw(
     layout::answer(status, &template)
 }
 
-/// A page of the list, the open draft beside its other version, and the devices to ask about.
+/// Reads a page of the list, the open draft with its conflicting version, and the new devices to ask about.
 async fn read(context: &RequestContext, user: &CurrentUser, again: &Again) -> Result<(Heads, Vec<Draft>, Arrivals)> {
     let (who, open, after) = (user.who(), again.open.clone(), again.after);
     let read = async move |conn: &mut Conn<'_>| {

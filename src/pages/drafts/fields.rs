@@ -1,8 +1,10 @@
-//! What the forms of `/drafts` send.
+//! The fields of the forms of `/drafts`. Used by the handlers and the rendering of this folder.
+//!
+//! Invariant: every field is optional. The handlers validate them.
 
 use serde::Deserialize;
 
-/// What the forms send: a text to be saved, a draft to be deleted, or a choice between two.
+/// The fields of all forms: a text to save, a draft to delete, or a choice between two versions.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {

@@ -1,7 +1,7 @@
-//! `/drafts`: a list, one draft to write in, or two versions of one to choose from. By forms alone; `static/js/drafts.js`
-//! takes over where it runs. Both do what they do by the same operations.
+//! The page `/drafts`: a list, an editor for one draft, or two conflicting versions to choose from. It works with forms
+//! alone. Where JavaScript runs, `static/js/drafts.js` takes over and sends the same operations. Called by the routes.
 //!
-//! Invariant: what was typed is never lost: it is saved, kept as a draft of its own, or shown again with what is wrong.
+//! Invariant: typed text is never lost. It is saved, kept as a new draft, or shown again with an error.
 
 mod draw;
 mod fields;
@@ -31,7 +31,7 @@ use crate::{
     web::{context::RequestContext, forms::Form, layout, rates::Act},
 };
 
-/// Which draft is open, and what was done just now.
+/// The open draft, the action to report as done, and the position in the list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -41,9 +41,6 @@ pub struct Query {
 }
 
 /// `GET /drafts`
-///
-/// # Errors
-/// When the account has no such draft.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "saved" => Some("Saved."),
@@ -64,7 +61,8 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 /// `POST /drafts`
 ///
 /// # Errors
-/// When the account has no such draft. A text that is too long and a database that is away show the form again.
+/// [`Error::NotFound`] if the account has no such draft. A text that is too long and an unavailable database show the
+/// form again.
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let is_fresh = sent.is_fresh;
     let fields = sent.fields;
@@ -78,7 +76,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
         return Err(Error::NotFound);
     }
     if fields.base < 0 || fields.other_base < 0 {
-        return Err(Error::Invalid("a version is a whole number from 0".into()));
+        return Err(Error::Invalid("a version must be a non-negative integer".into()));
     }
     if let Some(id) = fields.both {
         return keep_both(&context, &user, id).await;
@@ -91,13 +89,13 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
         return choose(&context, &user, fields, keep).await;
     }
     if fields.text.is_none() {
-        return Err(Error::Invalid("nothing to do was sent".into()));
+        return Err(Error::Invalid("the form names no action".into()));
     }
     save(&context, &user, fields).await
 }
 
 async fn save(context: &RequestContext, user: &CurrentUser, mut fields: Fields) -> Result<HttpResponse> {
-    // A form sends each end of a line as two characters (HTML, 4.10.22.7), and no text of ours holds U+0000.
+    // Forms send each line break as two characters (HTML, 4.10.22.7), and a draft cannot hold U+0000.
     let text = fields.text.take().unwrap_or_default().replace("\r\n", "\n").replace('\0', "");
     fields.text = Some(text.clone());
     if let Err(error) = operation::check_text(&text) {
@@ -107,14 +105,14 @@ async fn save(context: &RequestContext, user: &CurrentUser, mut fields: Fields) 
     let put = Action::Put { draft: operation::check_draft_id(&fields.draft)?, text, base: fields.base };
     let operation = Operation::new(&fields.operation, put)?;
     let result = match carry_out(context, user, vec![operation]).await {
-        Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation without a result"))?,
+        Ok(mut results) => results.pop().ok_or_else(|| Error::bug("an operation has no result"))?,
         Err(error) => return unsaved(error, context, user, &fields),
     };
     match (result.first.unwrap_or(result.status), result.draft, result.problem) {
         (Status::Conflict, Some(draft), _) if draft.conflict_of.is_none() => opened(&draft.id, "kept"),
         (Status::Conflict | Status::Applied, Some(draft), _) => opened(&draft.id, "saved"),
         (_, _, problem) => {
-            // What was sent under this operation stands; what is typed now is another one.
+            // The operation's id is used up, so the next submit needs a new one.
             fields.operation = book::random_uuid()?;
             let words =
                 problem.map_or_else(|| "It could not be saved".to_owned(), |error| sentence(&error.to_string()));
@@ -133,7 +131,7 @@ async fn delete(context: &RequestContext, user: &CurrentUser, id: String, base: 
     }
 }
 
-/// The draft lives on, with the text that was chosen.
+/// Resolves a conflict by keeping one of two versions.
 async fn choose(context: &RequestContext, user: &CurrentUser, fields: Fields, keep: Keep) -> Result<HttpResponse> {
     let Fields { draft, base, other, other_base, .. } = fields;
     context.count(Act::Operation, user, 1)?;

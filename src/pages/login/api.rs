@@ -1,4 +1,6 @@
-//! Signing in and out by JSON.
+//! The JSON API for signing in and out. Called by the routes.
+//!
+//! Invariant: signing in with JSON takes the same steps as the login page.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ use crate::{
     web::{context::RequestContext, json::Object, signed_out::clear_cache},
 };
 
-/// What `POST /api/establish-session` takes.
+/// The body of `POST /api/establish-session`.
 #[derive(Debug, Deserialize)]
 pub struct Credentials {
     email: String,
@@ -27,7 +29,7 @@ pub struct Credentials {
     device: Object<DeviceFacts>,
 }
 
-/// What a client says of its device.
+/// The facts that a client reports about its device.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DeviceFacts {
@@ -35,7 +37,7 @@ pub struct DeviceFacts {
     installed: Option<bool>,
 }
 
-/// Who is signed in, and how.
+/// The signed-in person and their session.
 #[derive(Debug, Serialize)]
 struct SignedIn<'a> {
     user: &'a Account,
@@ -64,7 +66,7 @@ pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
 }
 
-/// `DELETE /api/session`, also with a key from before a rotation, and with several keys.
+/// `DELETE /api/session`. Also accepts a key from before a rotation, and several keys.
 pub async fn log_out(user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let (is_live, is_nobody) = match user {
         Ok(_) => (true, false),

@@ -1,7 +1,8 @@
-//! The password again, from somebody who is signed in: for what should not be done by whoever finds a screen unlocked.
-//! It goes on with what was asked; what is to be ended ends in the same transaction.
+//! The page `/confirm`: asks a signed-in person for their password before a sensitive action, in case somebody else
+//! found the screen unlocked. After the confirmation the person continues to the requested page. A requested ending is
+//! carried out in the same transaction. Called by the routes.
 //!
-//! Invariant: whoever gives the password gets a new key, and the old one stops working in the same instant.
+//! Invariant: a confirmed session gets a new key, and its old key stops working in the same transaction.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -32,10 +33,10 @@ use crate::{
     },
 };
 
-/// Where somebody chooses a new password after another signed in.
+/// The page for choosing a new password after an intrusion.
 const NEW_PASSWORD: &str = "/account?why=not-me";
 
-/// What to go on with: what to end, and where to go on to.
+/// The action to confirm: an ending, and the page to continue to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -43,7 +44,7 @@ pub struct Query {
     then: String,
 }
 
-/// What the form sends.
+/// The fields of the form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -63,19 +64,19 @@ struct ConfirmPage {
     go_on: &'static str,
     then: Option<String>,
     next: Option<String>,
-    /// Whether the password is asked for, or only whether the person is sure.
+    /// Whether the page asks for the password. If not, it only asks whether the person is sure.
     asks_password: bool,
     back: String,
     notice: Option<String>,
     password_error: Option<String>,
 }
 
-/// The form as it is shown again.
+/// The action to confirm, and the messages that the form shows.
 #[derive(Debug, Default)]
 struct Again {
     next: Option<String>,
     then: Option<Ending>,
-    /// What that does.
+    /// The effect of `then`.
     effect: Effect,
     notice: Option<String>,
     password_error: Option<String>,
@@ -86,15 +87,15 @@ struct Again {
 /// # Errors
 /// [`Error::NotFound`] when there is no such session or device to end.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
-    let asked = what_was_asked(&context, &user, &query.next, &query.then).await?;
-    form(StatusCode::OK, &context, &user, asked)
+    let requested = requested_action(&context, &user, &query.next, &query.then).await?;
+    form(StatusCode::OK, &context, &user, requested)
 }
 
 /// `POST /confirm`
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many of them and a
-/// database that is away show the form again.
+/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many attempts and an
+/// unavailable database show the form again.
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { password, next, then } = sent.fields;
     let after = return_to::own_address(&context.site.public, &next);
@@ -103,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         Ok(user) => user,
         Err(error) => return context.go_on_by_login(error, after),
     };
-    let again = what_was_asked(&context, &user, &next, &then).await?;
+    let again = requested_action(&context, &user, &next, &then).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
@@ -113,7 +114,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { password_error, ..again });
     }
     match check(&context, &user, password, again.then.clone()).await {
-        Ok(Confirmed::Yes { key, ended }) => go_on(&context, &user, &again, &key, &ended),
+        Ok(Confirmed::Yes { key, ended }) => complete(&context, &user, &again, &key, &ended),
         Ok(Confirmed::SessionEnded) => context.go_on_by_login(context.ended_meanwhile().await?, after),
         Ok(Confirmed::WrongPassword) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
@@ -128,26 +129,26 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
     }
 }
 
-async fn what_was_asked(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+async fn requested_action(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
     let next = return_to::own_address(&context.site.public, next);
     if then.is_empty() {
         return Ok(Again { next, ..Again::default() });
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
-    let (who, asked) = (user.who(), then.clone());
-    let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &asked).await;
+    let (who, requested) = (user.who(), then.clone());
+    let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &requested).await;
     let effect = context.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
     Ok(Again { next, then: Some(then), effect, ..Again::default() })
 }
 
-/// What an ending does, as far as its words need to know.
+/// The facts that the description of an ending needs.
 #[derive(Debug, Default)]
 struct Effect {
-    /// The name of the device that it reaches.
+    /// The name of the affected device.
     name: String,
-    /// Whether that is the device in use.
+    /// Whether the affected device is the current one.
     is_here: bool,
-    /// The names of the other devices that are signed in.
+    /// The names of the other signed-in devices.
     others: Vec<String>,
 }
 
@@ -170,7 +171,7 @@ impl Effect {
         Ok(Some(Self { name, is_here: false, others: names.collect() }))
     }
 
-    /// What the page is called, what it says will happen, and what the button says.
+    /// The page's heading, the description of the effect, and the label of the button.
     fn in_words(&self, then: Option<&Ending>) -> (String, String, &'static str) {
         let name = &self.name;
         match then {
@@ -223,7 +224,7 @@ impl Effect {
     }
 }
 
-fn go_on(
+fn complete(
     context: &RequestContext,
     user: &CurrentUser,
     again: &Again,
@@ -258,10 +259,10 @@ async fn check(
     confirm(&context.prover, &context.sessions, proof, confirmation).await
 }
 
-/// Where whoever changes their mind goes: to the page that they came from, as far as that is known.
+/// Where the cancel link leads: to the page that the person came from, as far as it is known.
 fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
     let page = match (then, next) {
-        // Without its query, which says what was done.
+        // Drop the query, which would report the action as done.
         (Some(Ending::Session(_) | Ending::OnDevice(_)), Some(next)) => {
             next.split(['?', '#']).next().unwrap_or("/devices")
         }
@@ -283,7 +284,7 @@ fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again:
         lead,
         go_on,
         back: back_from(then.as_ref(), next.as_deref()),
-        // Whoever gave it lately is only asked whether they are sure.
+        // After a recent confirmation, the page only asks whether the person is sure.
         asks_password: then.is_none() || !user.is_confirmed(),
         then: then.map(|then| then.to_string()),
         next,

@@ -1,4 +1,7 @@
-//! Signing out by a form, and what every way of signing out shares.
+//! Signing out with a form, and the steps shared by all ways of signing out. Called by the routes and by the API of
+//! this folder.
+//!
+//! Invariant: a person who signs out is never told that the session has ended while it is still live under a newer key.
 
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
@@ -34,8 +37,8 @@ pub struct NoFields {}
 pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<HttpResponse> {
     let mut answer = layout::see_other("/login");
     if context.facts.live().is_none() {
-        // With a key from before a rotation the session ends too: whoever asks for that is not told that it has ended
-        // while it goes on under a newer key.
+        // A key from before a rotation also ends its session. Otherwise the session would stay live under a newer key
+        // while the person is told that it has ended.
         end_this(&context.facts, &context.sessions).await?;
         forget_cookie(&context, &mut answer)?;
         return Ok(answer);
@@ -52,16 +55,16 @@ pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<Htt
     Ok(answer)
 }
 
-/// Ends the session of every key in this request, also by a key from before a rotation; whether any lived. Where a second
-/// cookie was planted, nothing tells which of the keys is the person's own, so all are ended.
+/// Ends the session of every key in this request, including keys from before a rotation. Returns whether any was live.
+/// If another site planted a second cookie, the person's own key cannot be told apart, so all sessions are ended.
 ///
 /// # Errors
-/// When there are too many keys.
+/// [`Error::Invalid`] if the request has too many keys.
 pub(super) async fn end_this(facts: &RequestFacts, sessions: &Sessions) -> Result<bool> {
     sign_out(sessions, facts.keys_to_end()?, facts.ip.as_deref()).await
 }
 
-/// A cookie of a session that has ended stays until somebody signs in or out.
+/// Removes the cookie of an ended session, which otherwise stays until the next sign-in or sign-out.
 pub(super) fn forget_cookie(context: &RequestContext, answer: &mut HttpResponse) -> Result<()> {
     if matches!(context.facts.presented, Presented::Nothing) {
         return Ok(());

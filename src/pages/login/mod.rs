@@ -1,5 +1,7 @@
-//! Signing in and out, and creating an account: a page a file, the API in [`api`]. `visit` and `new_account` are what they
-//! share.
+//! Signing in and out, confirming, and creating an account. Each page has its own file, and the API is in [`api`]. They
+//! share `visit` and `new_account`. Called by the routes.
+//!
+//! Invariant: every session begins in an [action](crate::actions); these files only read forms and render pages.
 
 pub mod api;
 pub mod confirm;

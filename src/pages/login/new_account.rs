@@ -1,5 +1,7 @@
-//! What is asked of somebody who creates an account: the fields, their checks, and the words beside them. Called by the
-//! setup and the signup.
+//! The form for creating an account: its fields, their validation and their error messages. Called by the setup and
+//! sign-up pages.
+//!
+//! Invariant: a form that is shown again keeps the typed e-mail address and name, but never the password.
 
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
@@ -14,13 +16,13 @@ use crate::{
     },
 };
 
-/// The form as it is shown, again or for the first time.
+/// The form, shown for the first time or again.
 #[derive(Template, Default)]
 #[template(path = "login/new_account.html")]
 pub(super) struct AccountForm {
     pub page: Page,
     pub token: String,
-    /// Where it is sent.
+    /// The address that the form is submitted to.
     pub action: &'static str,
     pub heading: &'static str,
     pub lead: &'static str,
@@ -32,11 +34,11 @@ pub(super) struct AccountForm {
     pub name_error: Option<String>,
     pub password_error: Option<String>,
     pub problem: Option<String>,
-    /// Whether there is a form at all, or only the problem.
+    /// Whether to show the form. If not, only the problem is shown.
     pub usable: bool,
 }
 
-/// What was typed, once it has the form of an account.
+/// The typed values, after validation.
 pub(super) struct Typed {
     pub email: EmailAddress,
     pub name: String,
@@ -44,8 +46,8 @@ pub(super) struct Typed {
 }
 
 impl AccountForm {
-    /// What was typed, if it has the form of an account; else this form with the words beside its fields. Costs nothing:
-    /// whether the password is hard to guess is found out with its hash.
+    /// Validates the fields. On failure, returns this form with the messages beside its fields. This is cheap: the
+    /// strength of the password is checked later, when it is hashed.
     pub fn check(self, password: String) -> Result<(Typed, Self), Box<Self>> {
         let email = EmailAddress::parse(&self.email);
         let name = account::display_name(&self.name);
@@ -63,16 +65,16 @@ impl AccountForm {
         }
     }
 
-    /// The same, for an address that has an account.
+    /// The form with the message that the address already has an account.
     pub fn address_taken(self) -> Self {
         let email_error = Some("There is already an account with this email. Sign in instead.".to_owned());
         Self { email_error, ..self }
     }
 
-    /// The form again after an error: a password that is easy to guess, too many tries, or something that is away.
+    /// Shows the form again after an error: a weak password, too many attempts, or an unavailable service.
     ///
     /// # Errors
-    /// Whatever makes no sense to try again.
+    /// Returns `error` itself if a retry cannot fix it.
     pub fn again(
         self,
         error: Error,
@@ -89,7 +91,7 @@ impl AccountForm {
     }
 }
 
-/// Why a form was not carried out whose token is not this browser's.
+/// Explains why a form with another browser's token was not carried out.
 pub(super) fn not_fresh(is_without_cookies: bool) -> String {
     let words = match is_without_cookies {
         true => NO_COOKIES,

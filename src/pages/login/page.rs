@@ -1,4 +1,7 @@
-//! The page for signing in.
+//! The page `/login`. Called by the routes.
+//!
+//! Invariant: the page never reveals whether an account exists. The reason why a session ended is shown only to the
+//! browser that holds its key.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -29,7 +32,7 @@ use crate::{
     },
 };
 
-/// What the login form sends.
+/// The fields of the login form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -38,7 +41,7 @@ pub struct Fields {
     next: String,
 }
 
-/// What may stand in the address of the login.
+/// The query of the login page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -52,7 +55,7 @@ struct LoginPage {
     page: Page,
     signup: bool,
     token: String,
-    /// The session that has just ended itself, for the script that forgets whose it was.
+    /// The id of the session that the person just ended. The script then erases what it has stored for that session.
     ended: Option<String>,
     email: String,
     next: Option<String>,
@@ -61,7 +64,7 @@ struct LoginPage {
     password_error: Option<String>,
 }
 
-/// What is said above the form: a sentence, which may have a moment in it.
+/// A message above the form, which may contain a time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Notice {
     before: String,
@@ -76,7 +79,7 @@ impl From<String> for Notice {
     }
 }
 
-/// The form as it is shown again: what was typed, and what is wrong, beside its fields.
+/// The input and the messages that the form shows.
 #[derive(Debug, Clone, Default)]
 struct Again {
     ended: Option<String>,
@@ -94,8 +97,8 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
         return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
     }
     let notice = match why_signed_out(&context.facts, context.sessions.clock.now()) {
-        None => where_the_link_is(&context).await.map(Notice::from),
-        told => told,
+        None => setup_hint(&context).await.map(Notice::from),
+        message => message,
     };
     let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
     form(StatusCode::OK, &context, Again { ended, next, notice, ..Again::default() })
@@ -104,7 +107,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
 /// `POST /login`
 ///
 /// # Errors
-/// None for a wrong password or a database that is away: those show the form again.
+/// None for a wrong password or an unavailable database, which show the form again.
 pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { email: typed, password, next } = sent.fields;
     let next = return_to::own_address(&context.site.public, &next);
@@ -146,7 +149,7 @@ async fn sign_in(context: &RequestContext, email: &EmailAddress, password: Strin
     sign_in::sign_in(&context.prover, &context.sessions, proof, visit::of(context)).await
 }
 
-/// Why a form was not carried out whose token is not this browser's.
+/// Explains why a form with another browser's token was not carried out.
 fn why_not_fresh(context: &RequestContext, is_without_cookies: bool) -> String {
     if is_without_cookies {
         return NO_COOKIES.to_owned();
@@ -172,12 +175,12 @@ fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<Ht
     })
 }
 
-/// While there is no owner nobody can sign in: where the link is that creates one.
-async fn where_the_link_is(context: &RequestContext) -> Option<String> {
+/// While there is no owner and nobody can sign in, explains where to find the setup link.
+async fn setup_hint(context: &RequestContext) -> Option<String> {
     if context.site.has_owner() {
         return None;
     }
-    // A database that is away is told of when somebody signs in.
+    // An unavailable database is reported when somebody signs in.
     let has_owner = context.sessions.db.read(async |conn: &mut Conn<'_>| account::has_owner(conn).await).await.ok()?;
     if has_owner {
         context.site.set_has_owner();
@@ -190,7 +193,7 @@ async fn where_the_link_is(context: &RequestContext) -> Option<String> {
     ))
 }
 
-/// What the browser of a session that has ended is told.
+/// The message for a browser whose session has ended.
 fn why_signed_out(facts: &RequestFacts, now: Instant) -> Option<Notice> {
     let PresentedSession::Ended(ended) = *facts.session.borrow() else {
         return None;
@@ -228,28 +231,28 @@ mod tests {
     use crate::records::{audit, session::EndReason};
 
     #[test]
-    fn a_browser_is_told_who_signed_it_out_and_why() {
+    fn the_login_explains_who_ended_the_session_and_why() {
         let now = Instant::from_micros(1_795_460_400_000_000);
-        let told = |reason, by: &str| {
+        let message = |reason, by: &str| {
             let notice = notice_of(Ended::by(reason, Some(by), now), now).unwrap_or_default();
             format!("{}{}{}", notice.before, if notice.when.is_some() { " (…)" } else { "" }, notice.after)
         };
         let cases = [
-            (told(EndReason::Revoked, "acc_kim"), "You were signed out from another device (…)."),
-            (told(EndReason::Revoked, audit::OPERATOR), "You were signed out by the administrator (…)."),
-            (told(EndReason::Revoked, audit::SYSTEM), "because the account is signed in on too many devices"),
-            (told(EndReason::PasswordChanged, "acc_kim"), "The password was changed (…). Please"),
+            (message(EndReason::Revoked, "acc_kim"), "You were signed out from another device (…)."),
+            (message(EndReason::Revoked, audit::OPERATOR), "You were signed out by the administrator (…)."),
+            (message(EndReason::Revoked, audit::SYSTEM), "because the account is signed in on too many devices"),
+            (message(EndReason::PasswordChanged, "acc_kim"), "The password was changed (…). Please"),
             (
-                told(EndReason::PasswordChanged, audit::OPERATOR),
+                message(EndReason::PasswordChanged, audit::OPERATOR),
                 "The password was changed by the administrator (…). Please",
             ),
-            (told(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by the administrator (…)."),
-            (told(EndReason::Replaced, "acc_alex"), "Somebody else signed in here (…)."),
-            (told(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),
+            (message(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by the administrator (…)."),
+            (message(EndReason::Replaced, "acc_alex"), "Somebody else signed in here (…)."),
+            (message(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),
         ];
         for (words, expected) in cases {
             assert!(words.contains(expected), "{words}");
         }
-        assert_eq!(told(EndReason::LoggedOut, "acc_kim"), "");
+        assert_eq!(message(EndReason::LoggedOut, "acc_kim"), "");
     }
 }

@@ -1,4 +1,7 @@
-//! The first start: whoever opens the one-time link makes the owner's account.
+//! The page `/setup`, for the first start: the holder of the one-time link creates the owner's account. Called by the
+//! routes.
+//!
+//! Invariant: opening the link changes nothing. Only creating the owner uses it up.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
@@ -25,7 +28,7 @@ pub struct Query {
     token: String,
 }
 
-/// What the form sends.
+/// The fields of the form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -50,7 +53,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
 /// `POST /setup`
 ///
 /// # Errors
-/// None for bad input or a database that is away: those show the form again.
+/// None for bad input or an unavailable database, which show the form again.
 pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { token, email, name, password } = sent.fields;
     let token = if token.is_empty() { query.into_inner().token } else { token };
@@ -82,7 +85,8 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: Reque
     }
 }
 
-/// There is an owner. If this very form created it and was sent twice, signs the owner in; anybody else is told no more.
+/// Handles a form that arrives after an owner exists. If this same form created the owner and was sent twice, signs the
+/// owner in. Otherwise refuses the link without further detail.
 async fn owner_again(context: &RequestContext, again: AccountForm, password: String) -> Result<HttpResponse> {
     match sign_in_again(context, &again.email, password).await {
         Ok(Some(welcome)) => let_in(context, &welcome, layout::see_other(return_to::HOME)),

@@ -1,4 +1,7 @@
-//! Making an account for oneself, where that is allowed and once there is an owner; elsewhere there is no such address.
+//! The page `/signup`: creates an account, where sign-up is open and an owner exists. Otherwise the address answers
+//! 404. Called by the routes.
+//!
+//! Invariant: a form that is sent twice creates one account and one session.
 
 use actix_web::{HttpResponse, http::StatusCode};
 use serde::Deserialize;
@@ -23,7 +26,7 @@ use crate::{
     },
 };
 
-/// What the form sends.
+/// The fields of the form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -47,7 +50,7 @@ pub async fn show(context: RequestContext) -> Result<HttpResponse> {
 /// `POST /signup`
 ///
 /// # Errors
-/// [`Error::NotFound`] where sign-up is closed. Bad input, too many tries and a database that is away show the form
+/// [`Error::NotFound`] where sign-up is closed. Bad input, too many attempts and an unavailable database show the form
 /// again.
 pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     must_be_open(&context).await?;

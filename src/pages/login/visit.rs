@@ -1,5 +1,7 @@
-//! Between a request and the actions that begin a session: what the request tells of its browser, and the cookies that go
-//! back to it. Called by the pages and the API of this folder.
+//! Connects requests to the actions that begin a session: builds their arguments from the request, and adds the
+//! resulting cookies to the response. Called by the pages and the API of this folder.
+//!
+//! Invariant: a session begun here gets both of its cookies, the session's and the device's.
 
 use actix_web::HttpResponse;
 
@@ -15,7 +17,7 @@ use crate::{
     web::{context::RequestContext, rates::Act},
 };
 
-/// The browser that sent this request. Its visitor cookie makes one login of a form that is sent twice.
+/// Describes the browser that sent this request. The visitor cookie makes a form that is sent twice one login.
 pub(super) fn of(context: &RequestContext) -> Visit {
     let facts = &context.facts;
     Visit {
@@ -34,7 +36,7 @@ pub(super) fn of(context: &RequestContext) -> Visit {
     }
 }
 
-/// A password for the account with this address, unless too many were right lately.
+/// Builds the proof of a password for this address, unless too many right passwords were sent recently.
 ///
 /// # Errors
 /// [`Error::TooFast`](crate::base::error::Error::TooFast).
@@ -43,10 +45,11 @@ pub(super) fn proof(context: &RequestContext, email: &EmailAddress, password: St
     Ok(Proof { claim: context.claim(email)?, password, on_right: Box::new(move || rate.charge()) })
 }
 
-/// Signs in to the account that this form created, if it was sent twice. `None` if it was not, or the password is another.
+/// Signs in to the account that this form created, if the form was sent twice. Returns `None` if it was not, or if the
+/// password differs.
 ///
 /// # Errors
-/// Those of [`proof`] and of [`sign_in::sign_in_again`].
+/// The errors of [`proof`] and of [`sign_in::sign_in_again`].
 pub(super) async fn sign_in_again(
     context: &RequestContext,
     typed: &str,
@@ -59,7 +62,7 @@ pub(super) async fn sign_in_again(
     sign_in::sign_in_again(&context.prover, &context.sessions, proof, of(context)).await
 }
 
-/// A person who creates an account in this browser.
+/// Describes a person who creates an account in this browser.
 pub(super) fn newcomer(
     context: &RequestContext,
     email: EmailAddress,
@@ -69,7 +72,7 @@ pub(super) fn newcomer(
     Ok(Newcomer { email, name, password, network: context.network()?, visit: of(context) })
 }
 
-/// Sends the cookies of the session and of the device with the answer.
+/// Adds the session cookie and the device cookies to the response.
 pub(super) fn let_in(context: &RequestContext, welcome: &Welcome, mut answer: HttpResponse) -> Result<HttpResponse> {
     context.hand_over(&welcome.key, &welcome.account.id)?;
     context.remember_devices(&welcome.device_secrets, &mut answer)?;

@@ -1,4 +1,6 @@
-//! How many sessions live: counted when metrics are read, but not for every reader.
+//! Counts the live sessions for the metrics, at a limited rate. Called by `ops`.
+//!
+//! Invariant: two counts begin at least ten seconds apart, however many readers there are.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
@@ -7,12 +9,12 @@ use actix_web::{rt, web::Data};
 
 use crate::records::session::Sessions;
 
-/// Two counts are at least this far apart.
+/// The shortest time between two counts.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long metrics wait for a count; a later one is in the next answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a metrics request waits for a count. A later result appears in the next answer.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The last count. All workers share it.
+/// The last count, shared by all workers.
 pub struct LiveSessions {
     sessions: Sessions,
     last: Mutex<Last>,
@@ -25,28 +27,27 @@ struct Last {
 }
 
 impl LiveSessions {
-    /// Not counted yet.
     pub fn new(sessions: Sessions) -> Self {
         Self { sessions, last: Mutex::default() }
     }
 
-    /// The number as last counted, at most ten seconds ago while the database answers; `None` before it ever did.
+    /// The last count, at most ten seconds old while the database is available. `None` before the first count.
     pub async fn count(this: &Data<Self>) -> Option<i64> {
         if this.is_due() {
             let counting = Data::clone(this);
-            // On its own, so that a reader who goes away does not make the next one begin again.
+            // Count in a separate task, so that a reader who disconnects does not cancel it for the next reader.
             let counted = rt::spawn(async move {
                 match counting.sessions.count_live().await {
                     Ok(count) => counting.lock().count = Some(count),
-                    Err(error) => tracing::debug!(%error, "live sessions were not counted"),
+                    Err(error) => tracing::debug!(%error, "counting live sessions failed"),
                 }
             });
-            let _ = rt::time::timeout(PATIENCE, counted).await;
+            let _ = rt::time::timeout(COUNT_TIMEOUT, counted).await;
         }
         this.lock().count
     }
 
-    /// Whether it is this caller's turn.
+    /// Whether a count is due. If so, the caller must start it.
     fn is_due(&self) -> bool {
         let mut last = self.lock();
         let due = last.begun.is_none_or(|begun| begun.elapsed() >= INTERVAL);

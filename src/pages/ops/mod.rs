@@ -1,7 +1,7 @@
-//! What operators and their programs ask: whether the process lives, whether it can do its work, what it has done.
-//! Outside the scope of sessions, so that none of it depends on one.
+//! The health, readiness and metrics endpoints for operators. They are routed outside the session scope, so that none
+//! of them depends on a session. Called by the routes.
 //!
-//! Invariant: no answer here is a 401 or a redirect, and figures are only for who may read metrics.
+//! Invariant: no response here is a 401 or a redirect, and only clients that may read metrics see figures.
 
 mod live;
 mod readiness;
@@ -19,12 +19,12 @@ use crate::{
     web::{operators, site::Site},
 };
 
-/// `GET /healthz`: 200 while the process lives, whatever the database does.
+/// `GET /healthz`: 200 while the process runs, regardless of the database.
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// `GET /readyz`: 200 while requests can be answered, 503 while not, with what was found for each component.
+/// `GET /readyz`: 200 while this node can serve requests, else 503, with the status of each component.
 pub async fn readyz(req: HttpRequest, readiness: Data<Readiness>, site: Data<Site>) -> HttpResponse {
     let report = Readiness::report(&readiness).await;
     let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -32,10 +32,10 @@ pub async fn readyz(req: HttpRequest, readiness: Data<Readiness>, site: Data<Sit
     HttpResponse::build(status).json(report.render(with_figures))
 }
 
-/// `GET /metrics`: everything that is counted, in the text format of Prometheus.
+/// `GET /metrics`: all metrics in the Prometheus text format.
 ///
 /// # Errors
-/// [`Error::Forbidden`] for who may not look.
+/// [`Error::Forbidden`] for a client that may not read metrics.
 pub async fn metrics(
     req: HttpRequest,
     sessions: Data<Sessions>,

@@ -1,8 +1,8 @@
-//! Whether this node can do its work, found out by doing it. `readyz` answers with it; `serve` turns it off first of all
-//! when it is asked to stop.
+//! Checks whether this node can do its work, by doing it. Called by `readyz`. `serve` turns readiness off as the first
+//! step of a shutdown.
 //!
-//! Invariant: however many ask, and whether or not they wait for the answer, two checks begin at least a second apart,
-//! and one ends within the time that a request may take.
+//! Invariant: two checks begin at least a second apart, however many clients ask and whether or not they wait for the
+//! answer. A check ends within the time limit of a request.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -24,12 +24,12 @@ use crate::{
     web::site::Site,
 };
 
-/// Two checks begin at least this far apart.
+/// The shortest time between the beginnings of two checks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Touches that have waited this long are late: they are due every half second.
+/// The age at which a waiting touch is late. Touches are flushed every half second.
 const LATE: Duration = Duration::from_secs(5);
 
-/// How well something works.
+/// The status of a component or of the whole node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
@@ -38,14 +38,14 @@ enum Status {
     Down,
 }
 
-/// What a check found of one component.
+/// The result of a check for one component.
 #[derive(Debug, Clone)]
 struct Component {
     status: Status,
     figures: Map<String, Value>,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone)]
 pub struct Report {
     status: Status,
@@ -53,12 +53,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether requests should come here.
+    /// Whether this node should receive requests.
     pub fn is_ready(&self) -> bool {
         self.status != Status::Down
     }
 
-    /// As the contract has it; the figures only for who may read metrics.
+    /// The JSON that the contract defines. Only clients that may read metrics get the figures.
     pub fn render(&self, with_figures: bool) -> Value {
         let components = self.components.iter().map(|(name, component)| {
             let mut shown = if with_figures { component.figures.clone() } else { Map::new() };
@@ -69,10 +69,10 @@ impl Report {
     }
 }
 
-/// Checks the files of the installed app: how many there are, or what is wrong.
+/// Checks the files of the installed app. Returns their number, or the problem.
 type CheckApp = fn() -> std::result::Result<usize, String>;
 
-/// The check, and its last result. All workers share it.
+/// Runs the checks and stores the latest one. Shared by all workers.
 pub struct Readiness {
     sessions: Sessions,
     site: Data<Site>,
@@ -83,7 +83,7 @@ pub struct Readiness {
     latest: Mutex<Option<Check>>,
 }
 
-/// A check that has begun, and what comes of it.
+/// A check that has begun, and the receiver of its report.
 struct Check {
     begun: Stopwatch,
     report: ReportReceiver,
@@ -92,7 +92,7 @@ struct Check {
 type ReportReceiver = watch::Receiver<Option<Arc<Report>>>;
 
 impl Readiness {
-    /// No part of a check takes longer than `limit`.
+    /// Creates the checks. No part of a check takes longer than `limit`.
     pub fn new(sessions: Sessions, site: Data<Site>, limit: Duration, check_app: CheckApp) -> Self {
         Self {
             sessions,
@@ -105,16 +105,16 @@ impl Readiness {
         }
     }
 
-    /// From now on this node is not ready, whatever works: it is about to stop.
+    /// Marks this node as not ready from now on, because it is about to stop.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// What the latest check found, or the one that is due now.
+    /// The report of the latest check. Starts a new check if one is due, and waits for the report.
     pub async fn report(this: &Data<Self>) -> Report {
         let mut latest = Self::latest(this);
         let found = latest.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
-        let mut report = found.map_or_else(broken_off, |found| (*found).clone());
+        let mut report = found.map_or_else(aborted, |found| (*found).clone());
         if this.stopping.load(Ordering::Acquire) {
             report.status = Status::Down;
         }
@@ -130,15 +130,15 @@ impl Readiness {
                 return check.report.clone();
             }
         }
-        let (tell, report) = watch::channel(None);
+        let (sender, report) = watch::channel(None);
         let before = latest.replace(Check { begun: Stopwatch::now(), report: report.clone() });
         let before = before.and_then(|check| check.report.borrow().as_ref().map(|report| report.status));
         let checking = Data::clone(this);
-        // On its own, so that a caller who goes away does not make the next one begin again.
+        // Check in a separate task, so that a caller who disconnects does not cancel it for the next caller.
         rt::spawn(async move {
             let report = checking.check().await;
-            log_a_change(before, &report);
-            tell.send_replace(Some(Arc::new(report)));
+            log_status_change(before, &report);
+            sender.send_replace(Some(Arc::new(report)));
         });
         report
     }
@@ -166,10 +166,10 @@ impl Readiness {
         Report { status, components }
     }
 
-    /// One part, done within the limit.
+    /// Runs one part of a check within the limit.
     async fn part(&self, work: impl Future<Output = Result<()>>) -> Component {
         let begun = Stopwatch::now();
-        let late = || Error::unavailable(Away::Deadline, "it took longer than a request may");
+        let late = || Error::unavailable(Away::Deadline, "the check exceeded the time limit of a request");
         let result = rt::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()));
         let mut figures = Map::from_iter([("ms".to_owned(), json!(begun.elapsed().as_secs_f64() * 1000.0))]);
         match result {
@@ -191,7 +191,8 @@ impl Readiness {
         touch
     }
 
-    /// Degraded while units of work wait for a connection that none is free for, or waited in vain since the last check.
+    /// Marks the pool as degraded while work waits and no connection is free, or if a wait has timed out since the last
+    /// check.
     fn with_pool(&self, mut pool: Component) -> Component {
         let (now, metrics) = (self.sessions.db.pool(), self.sessions.db.metrics());
         let (waiting, busy) = (metrics.database_waiting(), metrics.database_busy());
@@ -211,12 +212,12 @@ impl Readiness {
     }
 }
 
-/// A connection from the pool, and an answer on it.
+/// Takes a connection from the pool and runs a query on it.
 async fn ask(db: &Db) -> Result<()> {
     db.read(async |conn: &mut Conn<'_>| conn.answers().await).await
 }
 
-/// The files of the installed app. Without them the pages still work.
+/// The status of the installed app's files. The pages still work without them.
 fn app_files(check_app: CheckApp) -> Component {
     match check_app() {
         Ok(files) => Component { status: Status::Ok, figures: Map::from_iter([("files".to_owned(), json!(files))]) },
@@ -226,14 +227,14 @@ fn app_files(check_app: CheckApp) -> Component {
     }
 }
 
-/// When the worker that checked is gone: this node stops.
-fn broken_off() -> Report {
+/// The report when the worker that ran the check is gone. This node is stopping.
+fn aborted() -> Report {
     let down = || Component { status: Status::Down, figures: Map::new() };
     let names = ["sessionStore", "sessionRegeneration", "touch", "pwa", "databasePool"];
     Report { status: Status::Down, components: names.map(|name| (name, down())) }
 }
 
-fn log_a_change(before: Option<Status>, report: &Report) {
+fn log_status_change(before: Option<Status>, report: &Report) {
     if before == Some(report.status) || (before.is_none() && report.status == Status::Ok) {
         return;
     }

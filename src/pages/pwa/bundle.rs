@@ -1,17 +1,18 @@
-//! Makes one classic script of the worker and the modules that it imports. Called by `pwa`.
+//! Joins the service worker and the modules that it imports into one classic script. Called by `pwa`.
 //!
-//! Browsers fetch a worker that is a module, and what it imports, without cookies, so a proxy with a sign-in of its own lets
-//! neither through; a classic worker they fetch with cookies. Older browsers also know no other.
+//! Browsers fetch a module worker and its imports without cookies, so a proxy with its own sign-in blocks them. They
+//! fetch a classic worker with cookies. Older browsers support only classic workers.
 //!
-//! All modules share one function scope, each after what it imports, so a binding stays live without further ado. Invariant:
-//! no two of them declare the same name at their top level, and none imports under another name.
+//! All modules share one function scope, in dependency order, so bindings stay live across modules.
+//!
+//! Invariant: no two modules declare the same top-level name, and no module renames an import.
 
 use std::collections::BTreeSet;
 
-/// The script of `entry`, in which `text_of` gives the text of what is imported from an address.
+/// Returns the joined script of `entry`. `text_of` returns the text of the module at an address.
 ///
 /// # Errors
-/// One line, if a module is missing or written in a way that cannot be joined.
+/// A one-line message if a module is missing or has a form that cannot be joined.
 pub fn bundle<'a>(entry: &'a str, text_of: impl Fn(&str) -> Option<&'a str>) -> Result<String, String> {
     let mut joiner = Joiner { text_of, joined: BTreeSet::new(), names: BTreeSet::new(), script: String::new() };
     joiner.add(entry)?;
@@ -56,7 +57,7 @@ impl<'a, F: Fn(&str) -> Option<&'a str>> Joiner<F> {
     }
 }
 
-/// The address that a line imports from, or exports again from.
+/// The address in a line that imports or re-exports from a module.
 fn imported(line: &str) -> Option<Result<&str, String>> {
     if !line.starts_with("import ") && !line.starts_with("export {") {
         return None;
@@ -68,7 +69,7 @@ fn imported(line: &str) -> Option<Result<&str, String>> {
     Some(address.ok_or_else(|| format!("a worker cannot hold: {line}")))
 }
 
-/// The name that a line at the top level declares.
+/// The name that a top-level line declares.
 fn declared(line: &str) -> Option<&str> {
     let line = line.strip_prefix("async ").unwrap_or(line);
     let rest =
@@ -89,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn each_module_stands_once_and_after_what_it_imports() {
+    fn each_module_appears_once_and_after_its_imports() {
         let script = bundle(A, text_of).unwrap();
         let inside = "let c = 1;\nasync function b() {\n  const a = c;\n}\nconst a = b + 1;\n";
         assert_eq!(script, format!("(() => {{\n\"use strict\";\n{inside}}})();\n"));
     }
 
     #[test]
-    fn what_cannot_be_joined_is_refused_by_name() {
+    fn a_module_that_cannot_be_joined_is_named_in_the_error() {
         for (text, words) in [
             ("import { d } from \"/d.js\";", "/d.js is imported and not there"),
             ("import { c } from \"/c.js\";\nconst c = 2;", "two modules of the worker declare c"),

@@ -1,12 +1,12 @@
-//! What makes the pages an app: the manifest, the worker and the page without a network, at the root where browsers look
+//! The installable app: the manifest, the service worker and the offline page, served at the root where browsers look
 //! for them. Called by the routes, and by readiness, which checks the same documents that are served.
 //!
-//! `static/sw.js` is embedded as any static file. It is served joined with its modules (`bundle`), and with one line in
-//! front: `const BUILD = …`, with the build's id and every file that the worker keeps, each with its fingerprint. The id is
-//! a fingerprint of that list and of the worker's own text, so that another build always has another id, and the same build
-//! never has.
+//! `static/sw.js` is embedded like any static file. It is served joined with its modules (`bundle`), after the line
+//! `const BUILD = …`. That line holds the build's id and the fingerprint of every file that the worker caches. The id
+//! is a fingerprint of those fingerprints and of the worker's own text, so two builds have the same id only if all of
+//! these are equal.
 //!
-//! Invariant: nothing here depends on who asks.
+//! Invariant: these documents are the same for every client.
 
 mod bundle;
 
@@ -29,14 +29,14 @@ use crate::{
     web::layout::Page,
 };
 
-/// Where the page without a network is.
+/// The address of the offline page.
 const SHELL: &str = "/offline";
 const WORKER: &str = "sw.js";
 const MANIFEST: &str = "manifest.webmanifest";
-/// What only an installation asks for: the system fetches it, and no page.
+/// The folder of files that only an installation needs. The operating system fetches them; pages do not.
 const INSTALLATION: &str = "install/";
 
-/// A document at the root.
+/// A document served at the root.
 #[derive(Debug)]
 struct Document {
     content_type: &'static str,
@@ -44,7 +44,7 @@ struct Document {
     tag: String,
 }
 
-/// All of them, as this build serves them.
+/// All documents of this build.
 #[derive(Debug)]
 struct Documents {
     manifest: Document,
@@ -63,7 +63,7 @@ struct OfflinePage {
 /// `GET /manifest.webmanifest` (W3C, Web Application Manifest)
 ///
 /// # Errors
-/// When this build lacks it, which is a bug.
+/// An internal error if this build lacks the document, which is a bug.
 pub async fn manifest(req: HttpRequest) -> Result<HttpResponse> {
     Ok(documents()?.manifest.answer(&req))
 }
@@ -71,12 +71,12 @@ pub async fn manifest(req: HttpRequest) -> Result<HttpResponse> {
 /// `GET /sw.js` (W3C, Service Workers)
 ///
 /// # Errors
-/// When this build lacks it, which is a bug.
+/// An internal error if this build lacks the document, which is a bug.
 pub async fn worker(req: HttpRequest) -> Result<HttpResponse> {
     Ok(documents()?.worker.answer(&req))
 }
 
-/// `GET /offline`: what the worker shows when there is no answer from here.
+/// `GET /offline`: the page that the worker shows when the server cannot be reached.
 pub async fn shell(req: HttpRequest) -> Result<HttpResponse> {
     Ok(documents()?.shell.answer(&req))
 }
@@ -95,17 +95,17 @@ impl Documents {
     }
 }
 
-/// The worker with the line that makes it this build's.
+/// The worker's script, with the `BUILD` line in front.
 fn worker_text(shell_print: &str) -> Result<String, String> {
     let text = bundle::bundle(embedded(WORKER)?, |path| std::str::from_utf8(assets::find(path)?.plain).ok())?;
-    let mut files: BTreeMap<&str, &str> = kept().map(|asset| (asset.path, asset.fingerprint)).collect();
+    let mut files: BTreeMap<&str, &str> = cached_assets().map(|asset| (asset.path, asset.fingerprint)).collect();
     files.insert(SHELL, shell_print);
     let id = fingerprint(&format!("{}{text}", json!(files)));
     Ok(format!("const BUILD = {};\n{text}", json!({"id": id, "files": files})))
 }
 
-/// The static files that the worker keeps.
-fn kept() -> impl Iterator<Item = &'static assets::Asset> {
+/// The static files that the worker caches.
+fn cached_assets() -> impl Iterator<Item = &'static assets::Asset> {
     let at_the_root = [WORKER, MANIFEST];
     assets::all()
         .iter()
@@ -113,11 +113,11 @@ fn kept() -> impl Iterator<Item = &'static assets::Asset> {
 }
 
 fn embedded(name: &str) -> Result<&'static str, String> {
-    let asset = assets::named(name).ok_or_else(|| format!("static/{name} is not there"))?;
+    let asset = assets::named(name).ok_or_else(|| format!("static/{name} is missing"))?;
     std::str::from_utf8(asset.plain).map_err(|error| format!("static/{name}: {error}"))
 }
 
-/// As those of the static files: ten hexadecimal digits of the SHA-256.
+/// The first ten hexadecimal digits of the SHA-256, like the fingerprints of static files.
 fn fingerprint(text: &str) -> String {
     Sha256::digest(text).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -127,7 +127,7 @@ impl Document {
         Self { content_type, tag: fingerprint(&body), body }
     }
 
-    /// To be asked for again each time, and sent only if it has changed.
+    /// Answers with the document, or with 304 if the client has it. Browsers must revalidate it on each use.
     fn answer(&'static self, req: &HttpRequest) -> HttpResponse {
         let tag = EntityTag::new_strong(self.tag.clone());
         let known = assets::is_known(req, &tag);
@@ -140,11 +140,11 @@ impl Document {
     }
 }
 
-/// How many files the app consists of, if all that its documents name is really served and the worker lists exactly what
-/// is embedded for it.
+/// Checks that every file named in the documents is served, and that the worker lists exactly the files embedded for
+/// it. Returns the number of files.
 ///
 /// # Errors
-/// One line that says what is wrong.
+/// A one-line message that names the problem.
 pub fn check() -> Result<usize, String> {
     let documents = DOCUMENTS.as_ref().map_err(Clone::clone)?;
     let manifest = parsed(&documents.manifest.body)?;
@@ -156,23 +156,23 @@ pub fn check() -> Result<usize, String> {
     let line = documents.worker.body.lines().next().unwrap_or_default();
     let build = parsed(line.strip_prefix("const BUILD = ").unwrap_or_default().trim_end_matches(';'))?;
     let listed = build.get("files").and_then(Value::as_object).ok_or("the worker lists no files")?;
-    if listed.len() != kept().count() + 1 {
+    if listed.len() != cached_assets().count() + 1 {
         return Err(format!("the worker lists {} files", listed.len()));
     }
     for (path, print) in listed {
         let served = if path == SHELL { Some(documents.shell.tag.as_str()) } else { served(path) };
         if served.is_none() || served != print.as_str() {
-            return Err(format!("the worker lists {path}, which is not served so"));
+            return Err(format!("the worker lists {path}, which is not served with that fingerprint"));
         }
     }
     let named = documents.shell.body.split('"').filter(|part| part.starts_with("/static/")).chain(shown);
     match named.into_iter().find(|path| served(path).is_none()) {
-        Some(path) => Err(format!("{path} is named and not served")),
+        Some(path) => Err(format!("{path} is referenced but not served")),
         None => Ok(listed.len()),
     }
 }
 
-/// The fingerprint of the file that is served at an address.
+/// The fingerprint of the static file at an address.
 fn served(path: &str) -> Option<&'static str> {
     assets::find(path).filter(|asset| !asset.plain.is_empty()).map(|asset| asset.fingerprint)
 }
@@ -181,7 +181,7 @@ fn parsed(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// The addresses of a list of the manifest.
+/// The addresses of the pictures in one of the manifest's lists, which must have at least `least`.
 fn pictures<'a>(manifest: &'a Value, list: &str, least: usize) -> Result<Vec<&'a str>, String> {
     let found = manifest.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let found: Vec<&str> = found.iter().filter_map(|one| one.get("src")?.as_str()).collect();
@@ -193,12 +193,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_served_passes_its_own_check() {
-        assert_eq!(check(), Ok(kept().count() + 1));
+    fn the_served_documents_pass_the_check() {
+        assert_eq!(check(), Ok(cached_assets().count() + 1));
     }
 
     #[test]
-    fn another_shell_makes_another_build() {
+    fn a_changed_offline_page_changes_the_build_id() {
         let [one, same, other] = ["a", "a", "b"].map(|shell| worker_text(shell).unwrap());
         assert_eq!(one, same);
         let id = |text: &str| parsed(text.lines().next().unwrap()[14..].trim_end_matches(';')).unwrap()["id"].clone();
@@ -206,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn what_only_an_installation_needs_is_not_kept() {
-        let names: Vec<_> = kept().map(|asset| asset.name).collect();
+    fn files_only_for_installation_are_not_cached() {
+        let names: Vec<_> = cached_assets().map(|asset| asset.name).collect();
         assert!(names.contains(&"css/base.css") && names.contains(&"js/offline.js"), "{names:?}");
         assert!(!names.iter().any(|name| name.ends_with(".png") || *name == "sw.js"), "{names:?}");
     }

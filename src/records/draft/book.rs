@@ -1,7 +1,8 @@
-//! What operations on drafts mean: an account's drafts as a transaction has them in its hands, and what became of each
-//! operation. No input and no output.
+//! The semantics of operations on drafts. A [`Book`] holds an account's drafts in memory during a transaction and
+//! applies operations to them. No I/O. Called by [`sync`](crate::actions::sync).
 //!
-//! Invariant: a put either builds on the version that is stored, or says what is stored, or becomes a draft of its own.
+//! Invariant: a put either builds on the stored version, returns the stored draft unchanged, is rejected, or becomes a
+//! new draft.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,107 +13,104 @@ use crate::base::{
     secret,
 };
 
-/// An account's drafts, as far as the operations of one call name them.
+/// The drafts of an account that the operations of one call refer to.
 #[derive(Debug)]
 pub struct Book {
     drafts: BTreeMap<String, Draft>,
     changed: BTreeSet<String>,
-    /// The account's count of changes.
     pub revision: i64,
     usage: Usage,
     room: u64,
     moment: Moment,
-    /// On which device things are done.
+    /// The name of the device that makes the changes.
     pub device_name: String,
-    /// Whether something was made or deleted, and not only edited.
+    /// Whether a draft was created or deleted, not only edited.
     pub is_more_than_edited: bool,
 }
 
-/// When a transaction changes drafts.
+/// The time and version floor of a transaction that changes drafts.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// The database's time.
     pub now: Instant,
-    /// Versions that the present history gives out are greater.
+    /// All versions created in the current history are greater than this.
     pub version_floor: i64,
 }
 
-/// A draft and the one that was split off it, each in the version in which it was shown.
+/// A draft and the conflicting draft that was split off it, each with the version that the person saw.
 #[derive(Debug, Clone)]
 pub struct Pair {
-    /// The draft.
+    /// The original draft.
     pub one: String,
-    /// Its version.
     pub version: i64,
     /// The draft that was split off it.
     pub other: String,
-    /// Its version.
     pub other_version: i64,
 }
 
-/// How much an account has in drafts that are not deleted.
+/// How much an account stores in drafts that are not deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// How many there are.
+    /// The number of drafts.
     pub drafts: i64,
-    /// Bytes of their texts.
+    /// The size of their texts in bytes.
     pub bytes: u64,
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was carried out; with the draft, if it was a put.
+    /// The operation was applied. Contains the draft if the operation was a put.
     Applied(Option<Draft>),
-    /// Somebody changed the draft meanwhile. A put has become the draft that is here.
+    /// The draft was changed by another client. For a put, contains the new draft that holds its text.
     Conflict(Option<Draft>),
-    /// It was refused, and nothing happened.
+    /// The operation was rejected and had no effect.
     Rejected(Error),
 }
 
-/// Which of two versions is kept.
+/// Which of two versions to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The draft, as it is.
+    /// The original draft.
     One,
-    /// What was split off it: its text becomes the draft's.
+    /// The split-off draft. Its text replaces the text of the original draft.
     Other,
 }
 
-/// What became of a choice between two versions.
+/// The outcome of a choice between two versions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Chosen {
-    /// It is as it was chosen, now or before.
+    /// The choice was applied, by this call or an earlier one.
     Done,
-    /// One of the two was changed or deleted meanwhile, and nothing happened. The one that is there to be looked at.
+    /// One of the two was changed or deleted meanwhile, so nothing was done. Contains the id of a remaining draft to
+    /// review.
     Changed(String),
-    /// The account has no such drafts.
     Missing,
 }
 
 impl Book {
-    /// With the drafts that operations name, as they are stored; changes are of this moment and on this device.
+    /// Creates a book from the stored drafts that the operations refer to. Changes get this `moment` and this device
+    /// name.
     pub fn new(drafts: Vec<Draft>, revision: i64, moment: Moment, device_name: String) -> Self {
         let drafts = drafts.into_iter().map(|draft| (draft.id.clone(), draft)).collect();
         let (changed, usage, room) = (BTreeSet::new(), Usage::default(), u64::MAX);
         Self { drafts, changed, revision, usage, room, moment, device_name, is_more_than_edited: false }
     }
 
-    /// Of an account that has so much already, and room for so many bytes.
+    /// Sets the account's current usage and its limit in bytes.
     #[must_use]
     pub fn within(mut self, usage: Usage, room: u64) -> Self {
         (self.usage, self.room) = (usage, room);
         self
     }
 
-    /// Whether there is no room for a text, `instead` of another one. An account that has too much, since it had more room
-    /// before, may still shorten what it has.
+    /// Whether replacing the text `instead` with `text` would exceed the limit. If the limit was lowered and the
+    /// account is over it, the account may still shorten its drafts.
     fn is_full_for(&self, text: &str, instead: &str) -> bool {
         let more = bytes(text).saturating_sub(bytes(instead));
         more > 0 && self.usage.bytes.saturating_add(more) > self.room
     }
 
-    /// Writes a text on top of a version; 0 is a new draft.
+    /// Writes a text that builds on the version `base`. A `base` of 0 creates a draft.
     pub fn put(&mut self, id: &str, text: &str, base: i64) -> Result<Outcome> {
         match self.drafts.get(id).filter(|draft| draft.lives()) {
             Some(stored) if stored.text == text => Ok(Outcome::Applied(Some(stored.clone()))),
@@ -130,19 +128,20 @@ impl Book {
                 if self.is_full_for(text, "") {
                     return Ok(Outcome::Rejected(Error::Quota(self.room)));
                 }
-                Ok(Outcome::Applied(Some(self.make(id, text, None))))
+                Ok(Outcome::Applied(Some(self.create(id, text, None))))
             }
-            // Both texts are kept, if there is any room at all.
+            // A conflict keeps both texts, if the limits allow it.
             _ if self.usage.drafts >= 2 * MOST => Ok(Outcome::Rejected(full())),
             _ if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             stored => {
                 let of = stored.map(|stored| stored.id.clone());
-                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
+                Ok(Outcome::Conflict(Some(self.create(&random_uuid()?, text, of))))
             }
         }
     }
 
-    /// Sees to it that a text is not lost which a client has from a lost history, in this version.
+    /// Saves a text that a client holds at this version from a lost history, unless the stored draft already contains
+    /// it.
     pub fn keep(&mut self, id: &str, text: &str, version: i64) -> Result<Outcome> {
         match self.drafts.get(id) {
             Some(stored) if stored.text == text || stored.builds_on(version) => {
@@ -152,8 +151,8 @@ impl Book {
             stored if self.is_full_for(text, stored.map_or("", |stored| &stored.text)) => {
                 Ok(Outcome::Rejected(Error::Quota(self.room)))
             }
-            None => Ok(Outcome::Applied(Some(self.make(id, text, None)))),
-            // What followed the stored version was lost, and nothing was written on it since.
+            None => Ok(Outcome::Applied(Some(self.create(id, text, None)))),
+            // The versions after the stored one were lost, and nothing has been written on top of it since.
             Some(stored)
                 if stored.lives()
                     && stored.version <= self.moment.version_floor
@@ -165,25 +164,25 @@ impl Book {
             Some(_) if self.is_full_for(text, "") => Ok(Outcome::Rejected(Error::Quota(self.room))),
             Some(stored) => {
                 let of = stored.lives().then(|| stored.id.clone());
-                Ok(Outcome::Conflict(Some(self.make(&random_uuid()?, text, of))))
+                Ok(Outcome::Conflict(Some(self.create(&random_uuid()?, text, of))))
             }
         }
     }
 
-    /// Deletes a draft, if nobody changed it since that version.
+    /// Deletes a draft, if it has not changed since the version `base`.
     pub fn delete(&mut self, id: &str, base: i64) -> Outcome {
         match self.drafts.get(id) {
             None => Outcome::Rejected(Error::NotFound),
             Some(stored) if !stored.lives() => Outcome::Applied(None),
             Some(stored) if stored.version == base => {
-                self.bury(id);
+                self.mark_deleted(id);
                 Outcome::Applied(None)
             }
             Some(_) => Outcome::Conflict(None),
         }
     }
 
-    /// Keeps one of two versions, if both are as they were shown.
+    /// Keeps one of two versions, if neither has changed since the person saw them.
     pub fn choose(&mut self, pair: &Pair, keep: Keep) -> Chosen {
         let living = |id: &str| self.drafts.get(id).filter(|draft| draft.lives());
         match (living(&pair.one), living(&pair.other)) {
@@ -198,14 +197,14 @@ impl Book {
                 if keep == Keep::Other && one.text != text {
                     self.write(&pair.one, &text, conflict_of);
                 }
-                self.bury(&pair.other);
+                self.mark_deleted(&pair.other);
                 Chosen::Done
             }
             (one, other) => Chosen::Changed(one.or(other).map(|there| there.id.clone()).unwrap_or_default()),
         }
     }
 
-    /// Says that a draft that was split off stands for itself.
+    /// Makes a split-off draft independent of its original.
     pub fn resolve(&mut self, id: &str) -> Chosen {
         let Some(draft) = self.drafts.get_mut(id).filter(|draft| draft.lives()) else {
             return Chosen::Missing;
@@ -218,12 +217,12 @@ impl Book {
         Chosen::Done
     }
 
-    /// The drafts that changed, as they are now.
+    /// The changed drafts in their current state.
     pub fn changed(&self) -> Vec<&Draft> {
         self.changed.iter().filter_map(|id| self.drafts.get(id)).collect()
     }
 
-    fn bury(&mut self, id: &str) {
+    fn mark_deleted(&mut self, id: &str) {
         self.write(id, "", None);
         if let Some(draft) = self.drafts.get_mut(id) {
             draft.deleted_at = Some(self.moment.now);
@@ -232,7 +231,7 @@ impl Book {
         self.is_more_than_edited = true;
     }
 
-    fn make(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
+    fn create(&mut self, id: &str, text: &str, conflict_of: Option<String>) -> Draft {
         self.usage.drafts += 1;
         self.is_more_than_edited = true;
         self.write(id, text, conflict_of)

@@ -1,4 +1,6 @@
-//! Lists of drafts, and a draft beside its other version, for pages. Called by the drafts page.
+//! Reads lists of drafts, and a draft with its conflicting version. Called by the drafts page.
+//!
+//! Invariant: every query is limited to one account.
 
 use std::collections::BTreeSet;
 
@@ -13,23 +15,21 @@ use crate::base::{
     error::Result,
 };
 
-/// Drafts on a page of a list.
-const A_PAGE: i64 = 100;
-/// Characters of a draft that a list reads.
+/// Drafts on one page of the list.
+const PAGE_SIZE: i64 = 100;
+/// Characters of each draft that the list reads.
 const BEGINNING: i32 = 400;
 
-/// What a list shows of a draft.
+/// The part of a draft that a list shows.
 #[derive(Debug, Clone, Queryable)]
 pub struct Head {
-    /// The draft.
     pub id: String,
     /// Its first characters.
     pub beginning: String,
-    /// When it was changed last.
     pub updated_at: Instant,
-    /// On which device.
+    /// The name of the device that changed it last.
     pub updated_on: String,
-    /// The draft from which it was split off.
+    /// The original draft, if this one was split off in a conflict.
     pub conflict_of: Option<String>,
     revision: i64,
 }
@@ -37,23 +37,23 @@ pub struct Head {
 /// One page of a list.
 #[derive(Debug)]
 pub struct Heads {
-    /// Changed last first.
+    /// The drafts, most recently changed first.
     pub heads: Vec<Head>,
-    /// Ids of those of which there are two versions.
+    /// Ids of the drafts that have a conflicting version.
     pub in_two: BTreeSet<String>,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     pub next: Option<i64>,
-    /// The revision they are as new as.
+    /// The account's revision when the list was read.
     pub revision: Revision,
 }
 
-/// What a page of a list shows of the account's drafts that are not deleted, after those that were changed later.
+/// Reads one page of the account's drafts that are not deleted. Continues from the cursor `after`, if given.
 pub async fn heads(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>) -> Result<Heads> {
     let revision = revision::present(conn, account_id).await?;
     let list = living(account_id)
         .filter(drafts::revision.lt(after.unwrap_or(i64::MAX)))
         .order(drafts::revision.desc())
-        .limit(A_PAGE + 1)
+        .limit(PAGE_SIZE + 1)
         .select((
             drafts::id,
             substr(drafts::text, 1, BEGINNING),
@@ -63,8 +63,8 @@ pub async fn heads(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>) ->
             drafts::revision,
         ));
     let mut heads: Vec<Head> = run!(conn, load(list))?;
-    let more = i64::try_from(heads.len()).is_ok_and(|many| many > A_PAGE);
-    heads.truncate(usize::try_from(A_PAGE).unwrap_or(usize::MAX));
+    let more = i64::try_from(heads.len()).is_ok_and(|many| many > PAGE_SIZE);
+    heads.truncate(usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX));
     let next = heads.last().filter(|_| more).map(|last| last.revision);
     let in_two = in_two(conn, account_id, &heads).await?;
     Ok(Heads { heads, in_two, next, revision })
@@ -85,8 +85,8 @@ async fn in_two(conn: &mut Conn<'_>, account_id: &str, heads: &[Head]) -> Result
     Ok(in_two)
 }
 
-/// The draft with this id if it is not deleted, alone, or beside the one that was split off it or off which it was: the
-/// original first.
+/// The draft with this id, unless it is deleted, together with its conflicting version if there is one. The original
+/// comes first.
 pub async fn with_other(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Vec<Draft>> {
     let Some(draft) = one(conn, account_id, id).await?.filter(Draft::lives) else {
         return Ok(Vec::new());
@@ -106,7 +106,7 @@ fn living<'a>(account_id: &'a str) -> _ {
     drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::deleted_at.is_null())
 }
 
-/// One of the account's drafts, deleted or not.
+/// Finds a draft of the account, deleted or not.
 pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Draft>> {
     find!(conn, first(drafts::table.find((account_id, id)).select(Draft::as_select())))
 }

@@ -1,9 +1,9 @@
-//! Drafts: short texts that a person writes on any of their devices. Changed only by [`operation`]s, whose meaning is in
-//! [`book`]; [`sync`](crate::actions::sync) carries them out. [`stored`] is a draft, [`statements`] read and write what a
-//! transaction needs, [`list`] and [`portion`] read for pages and clients, [`sweep`] forgets.
-//! Any function that takes a connection fails when the database is away.
+//! Drafts are short texts that a person writes on any of their devices. They change only through [`operation`]s, whose
+//! semantics are in [`book`]; [`sync`](crate::actions::sync) applies them. [`stored`] defines a draft, [`statements`]
+//! holds the reads and writes of a transaction, [`list`] and [`portion`] read drafts for pages and clients, and
+//! [`sweep`] deletes old rows.
 //!
-//! Invariant: a text that was written is never overwritten by one that does not build on it; both are kept.
+//! Invariant: a text is never overwritten by a text that does not build on it. Both are kept.
 
 pub mod book;
 pub mod list;

@@ -1,6 +1,7 @@
-//! What clients send to be done, each read by itself: what is wrong with one is no reason to refuse another.
+//! Parses the operations that clients send. Each operation is parsed on its own, so an invalid operation does not
+//! affect the others. Called by the sync and by the drafts page.
 //!
-//! Invariant: an operation that was read has an id that is a UUID, and a digest of all that was sent under it.
+//! Invariant: a parsed operation has a UUID as its id, and a digest of everything that was sent with that id.
 
 use serde::Deserialize;
 use serde_json::{
@@ -18,70 +19,62 @@ use crate::{
     records::device,
 };
 
-/// Something to be done once.
+/// An operation that takes effect once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// A UUID that its client made, in small letters.
+    /// A UUID made by the client, in lower case.
     pub id: String,
-    /// SHA-256 of the canonical JSON of the whole operation: under the same id, another digest is another operation.
+    /// SHA-256 of the operation's canonical JSON without its id. Two operations with the same id and different digests
+    /// are different operations.
     pub digest: Vec<u8>,
-    /// What to do.
     pub action: Action,
 }
 
-/// What to do.
+/// The change that an operation makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Write a draft.
     Put {
-        /// Which.
         draft: String,
-        /// What it says from now on.
+        /// The new text.
         text: String,
-        /// The version on which that builds; 0 for a new one.
+        /// The version that the text builds on; 0 creates a draft.
         base: i64,
     },
-    /// Save a text from a lost history: the client was told that its history is over, and has this.
+    /// Save a text from a lost history. A client sends this after it learned that the history of its copy is over.
     Keep {
-        /// Which draft.
         draft: String,
-        /// What it says at the client.
+        /// The client's text.
         text: String,
-        /// The version that the client has.
+        /// The client's version.
         version: i64,
     },
     /// Delete a draft.
     Delete {
-        /// Which.
         draft: String,
-        /// The version that is meant.
+        /// The version to delete.
         base: i64,
     },
-    /// Give a device another name.
+    /// Rename a device.
     Rename {
-        /// Which.
         device: String,
-        /// The name, checked.
+        /// The new name, validated.
         name: String,
     },
     /// End one session.
-    LogOut {
-        /// Which.
-        session: String,
-    },
+    LogOut { session: String },
 }
 
-/// What was sent: an operation, or what is wrong with it, under the id that it had.
+/// An operation as received: parsed, or the reason why it is invalid.
 #[derive(Debug)]
 pub struct Sent {
-    /// As it was sent, if it was a text.
+    /// The id as received, if it was a string.
     pub id: Option<String>,
-    /// The operation.
     pub operation: Result<Operation>,
 }
 
 impl Action {
-    /// The members with which a client sends this action.
+    /// The JSON members of this action, as a client sends them.
     fn members(&self) -> Map<String, Value> {
         let (kind, members) = match self {
             Self::Put { draft, text, base } => (
@@ -112,7 +105,7 @@ impl Action {
         members.into_iter().chain([kind]).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// The draft that it concerns.
+    /// The draft that the action refers to.
     pub fn draft(&self) -> Option<&str> {
         match self {
             Self::Put { draft, .. } | Self::Keep { draft, .. } | Self::Delete { draft, .. } => Some(draft),
@@ -120,19 +113,19 @@ impl Action {
         }
     }
 
-    /// The device that it concerns.
+    /// The device that the action refers to.
     pub fn device(&self) -> Option<&str> {
         if let Self::Rename { device, .. } = self { Some(device) } else { None }
     }
 
-    /// The session that it concerns.
+    /// The session that the action refers to.
     pub fn session(&self) -> Option<&str> {
         if let Self::LogOut { session } = self { Some(session) } else { None }
     }
 }
 
 impl Sent {
-    /// Reads one.
+    /// Parses one operation.
     pub fn read(raw: &RawValue) -> Self {
         match serde_json::from_str::<Value>(raw.get()) {
             Ok(Value::Object(members)) => {
@@ -140,15 +133,17 @@ impl Sent {
                 let operation = read(&members);
                 Self { id, operation }
             }
-            Ok(_) => Self { id: None, operation: Err(invalid("an operation is an object")) },
-            // Half of a surrogate pair, which no text of ours can hold.
-            Err(error) => Self { id: id_alone(raw), operation: Err(invalid(format!("it cannot be read: {error}"))) },
+            Ok(_) => Self { id: None, operation: Err(invalid("an operation must be an object")) },
+            // The JSON may hold half of a surrogate pair, which a Rust string cannot.
+            Err(error) => {
+                Self { id: id_alone(raw), operation: Err(invalid(format!("the operation cannot be read: {error}"))) }
+            }
         }
     }
 }
 
 impl Sent {
-    /// The session that it asks to end, if it does.
+    /// The session that this operation ends, if it is a valid sign-out.
     pub fn ends_session(&self) -> Option<&str> {
         match self.operation.as_ref().ok()?.action {
             Action::LogOut { ref session } => Some(session),
@@ -156,7 +151,7 @@ impl Sent {
         }
     }
 
-    /// Whether it gives something another name.
+    /// Whether this is a valid rename.
     pub fn is_rename(&self) -> bool {
         self.operation.as_ref().is_ok_and(|operation| matches!(operation.action, Action::Rename { .. }))
     }
@@ -169,26 +164,26 @@ impl From<Operation> for Sent {
 }
 
 impl Operation {
-    /// An operation that is made here, for what a form asks. `id` is a UUID.
+    /// Creates an operation on the server, for a submitted form. `id` must be a UUID.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the id is no UUID.
+    /// [`Error::Invalid`] if `id` is not a UUID.
     pub fn new(id: &str, action: Action) -> Result<Self> {
         Ok(Self { id: uuid(id)?, digest: digest(&action.members())?, action })
     }
 
-    /// Whether a stored digest is of this operation.
+    /// Whether a stored digest belongs to this operation.
     ///
-    /// Version 0.1 stored SHA-256 of an action's `Debug` output for what forms sent. Those rows are kept for 30 days, so
-    /// that digest counts as well: a form that was sent before an upgrade may be sent again after it. It may go once no
-    /// instance can still hold such rows.
+    /// For operations from forms, version 0.1 stored the SHA-256 of the action's `Debug` output. Such rows are kept for
+    /// 30 days, and a form sent before an upgrade may be sent again after it, so the old digest is accepted as well.
+    /// Remove this once no instance can still hold such rows.
     pub fn has_digest(&self, stored: &[u8]) -> bool {
         self.digest == stored || Sha256::digest(format!("{:?}", self.action)).as_slice() == stored
     }
 }
 
-/// SHA-256 of an operation's members but its id, which is the same in capitals. A `Map` keeps its members in the order of
-/// their names, so the text is canonical.
+/// SHA-256 of an operation's members without its id, which clients may send in either case. A `Map` keeps its members
+/// sorted by name, so the JSON is canonical.
 fn digest(members: &Map<String, Value>) -> Result<Vec<u8>> {
     let whole = to_raw_value(members).map_err(Error::bug)?;
     Ok(Sha256::digest(whole.get()).to_vec())
@@ -207,7 +202,7 @@ fn read(members: &Map<String, Value>) -> Result<Operation> {
         "session.logout" => Action::LogOut { session: text(members, "sessionId")?.to_owned() },
         other => {
             let other: String = other.chars().take(40).collect();
-            return Err(invalid(format!("there is no kind of operation called {other:?}")));
+            return Err(invalid(format!("unknown operation kind {other:?}")));
         }
     };
     let mut members = members.clone();
@@ -216,26 +211,26 @@ fn read(members: &Map<String, Value>) -> Result<Operation> {
 }
 
 fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<&'m str> {
-    members.get(name).and_then(Value::as_str).ok_or_else(|| invalid(format!("{name} is missing, or no text")))
+    members.get(name).and_then(Value::as_str).ok_or_else(|| invalid(format!("{name} is missing or not a string")))
 }
 
 fn base(members: &Map<String, Value>) -> Result<i64> {
     let base = members.get("baseVersion").and_then(Value::as_i64).filter(|base| *base >= 0);
-    base.ok_or_else(|| invalid("baseVersion is missing, or no whole number from 0"))
+    base.ok_or_else(|| invalid("baseVersion is missing or not a non-negative integer"))
 }
 
 fn draft_id(members: &Map<String, Value>) -> Result<String> {
     check_draft_id(text(members, "draftId")?)
 }
 
-/// A draft's id: 1 to 100 letters, digits and `-._~:`.
+/// Validates a draft's id: 1 to 100 letters, digits and `-._~:`.
 ///
 /// # Errors
-/// [`Error::Invalid`] when it is none.
+/// [`Error::Invalid`] if it is not a draft id.
 pub fn check_draft_id(id: &str) -> Result<String> {
-    // On its page `new` stands for one that is not there yet.
+    // The drafts page uses `new` for a draft that does not exist yet.
     if !text::is_id(id) || id == "new" {
-        return Err(invalid("draftId has 1 to 100 letters, digits and -._~:, and is not \"new\""));
+        return Err(invalid("draftId must be 1 to 100 letters, digits or -._~:, and not \"new\""));
     }
     Ok(id.to_owned())
 }
@@ -246,10 +241,10 @@ fn draft_text(members: &Map<String, Value>) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// A draft's text: at most 10,000 characters, and no U+0000, which PostgreSQL does not keep.
+/// Validates a draft's text: at most 10,000 characters, and no U+0000, which PostgreSQL cannot store.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what is wrong.
+/// [`Error::Invalid`] with the reason.
 pub fn check_text(text: &str) -> Result<()> {
     let length = text.chars().count();
     if length > LONGEST {
@@ -264,7 +259,7 @@ pub fn check_text(text: &str) -> Result<()> {
 fn uuid(id: &str) -> Result<String> {
     let groups: Vec<usize> = id.split('-').map(str::len).collect();
     if groups != [8, 4, 4, 4, 12] || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return Err(invalid("id is no UUID"));
+        return Err(invalid("id is not a UUID"));
     }
     Ok(id.to_ascii_lowercase())
 }
@@ -302,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_read() {
+    fn operations_are_parsed() {
         let put = format!(
             r#"{{"id": "{}", "kind": "draft.put", "draftId": "a", "text": "x", "baseVersion": 0}}"#,
             ID.to_uppercase()
@@ -315,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_of_all_that_was_sent_in_whatever_order() {
+    fn the_digest_covers_all_members_in_any_order() {
         let one = sent(&format!(r#"{{"id": "{ID}", "kind": "session.logout", "sessionId": "a", "at": "x"}}"#));
         let same = sent(&format!(r#"{{"sessionId":"a","at":"x","kind":"session.logout","id":"{ID}"}}"#));
         let other = sent(&format!(r#"{{"sessionId":"a","at":"y","kind":"session.logout","id":"{ID}"}}"#));
@@ -326,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_of_a_form_is_that_of_the_same_operation_in_json() {
+    fn a_form_and_json_give_the_same_digest() {
         let cases = [
             (
                 Action::Put { draft: "a".into(), text: "x\n\"y\"".into(), base: 3 },
@@ -359,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn an_invalid_operation_names_the_wrong_member() {
         assert!(wrong(r#""kind": "draft.burn""#).contains("draft.burn"));
         assert!(wrong(r#""kind": "draft.put", "draftId": "a b", "text": "", "baseVersion": 0"#).contains("draftId"));
         for base in ["-1", "1.5", "\"1\"", "null", "1e3", "18446744073709551615"] {
@@ -376,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_id_is_refused_under_none() {
+    fn an_operation_without_an_id_is_invalid_and_has_no_id() {
         for text in ["1", "null", "[]", "{}", r#"{"id": 7, "kind": "draft.put"}"#] {
             let sent = sent(text);
             assert!(sent.id.is_none() && sent.operation.is_err(), "{text}");
@@ -387,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_ten_thousand_characters_of_any_kind_is_fine() {
+    fn any_text_of_up_to_ten_thousand_characters_is_valid() {
         for text in ["😀".repeat(LONGEST), "a".repeat(LONGEST), String::new(), "\u{feff}\r\n\u{7}".to_owned()] {
             assert!(check_text(&text).is_ok());
         }

@@ -1,7 +1,7 @@
-//! Drafts in portions: no answer holds more of them than a client can take at once, and none makes the program hold more.
-//! Called by the sync and by the list of drafts.
+//! Reads drafts in portions, which bounds the size of an answer and the memory it needs. Called by the sync and by the
+//! list of drafts.
 //!
-//! Invariant: a client that asks until nothing more is announced has missed nothing, whatever changes meanwhile.
+//! Invariant: a client that asks until no more is announced has missed nothing, even if drafts change meanwhile.
 
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
@@ -16,31 +16,32 @@ use crate::base::{
     error::Result,
 };
 
-/// Bytes of drafts in one answer: a single draft is always fewer.
+/// Most bytes of drafts in one answer. A single draft is always smaller.
 const PORTION: i64 = 1024 * 1024;
-/// What a draft takes beside its text, roughly.
+/// Approximate size of a draft without its text, in bytes.
 const BESIDE_TEXT: i64 = 256;
-/// Drafts in one answer at most.
+/// Most drafts in one answer.
 pub const MOST_IN_A_PORTION: i64 = 2_000;
 
-/// What is news to a client.
+/// The drafts that are new to a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changes {
-    /// Drafts that changed, deleted ones among them; or all there are.
+    /// The changed drafts, including deleted ones; with `reset`, all drafts that are not deleted.
     pub drafts: Vec<Draft>,
-    /// Whether the client begins anew: it has nothing but these, and what follows them.
+    /// Whether the client must discard its copy and start from these drafts and the portions that follow.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
-    /// Whether the client knows another history: what it has and these, with what follows them, lack may be lost here.
+    /// Whether the client's revision is from another history. Drafts of the client that are missing here and in the
+    /// following portions may have been lost by the server.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
-    /// Whether there is more than goes in one answer: the client asks again, from the revision that came with these.
+    /// Whether more follows. The client then asks again, with the revision of this answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }
 
-/// What changed since a client's revision, as much as goes in one answer, and its revision after that. Everything, beginning
-/// with the oldest change, if the revision is none, too old to tell, or of another history.
+/// Reads the drafts that changed since a client's revision, as many as fit in one answer, and the client's next
+/// revision. If the revision is missing, too old or from another history, reads all drafts, oldest change first.
 pub async fn since(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -68,7 +69,7 @@ pub async fn since(
     Ok((Changes { drafts: some, reset, restored, more }, revision))
 }
 
-/// Of the drafts that changed after this change, or of all that are not deleted: their changes and sizes.
+/// The revisions and sizes of the drafts that changed after `known`, or of all drafts that are not deleted.
 async fn sizes_since(conn: &mut Conn<'_>, account_id: &str, known: Option<i64>) -> Result<Vec<(i64, i32)>> {
     let newer = drafts::table
         .filter(drafts::account_id.eq(account_id))
@@ -77,28 +78,28 @@ async fn sizes_since(conn: &mut Conn<'_>, account_id: &str, known: Option<i64>) 
         .limit(MOST_IN_A_PORTION + 1)
         .select((drafts::revision, octet_length(drafts::text)));
     match known {
-        // Whoever begins anew has nothing that could have been deleted.
+        // A client that starts over has no drafts to delete.
         None => run!(conn, load(newer.filter(drafts::deleted_at.is_null()))),
         Some(_) => run!(conn, load(newer)),
     }
 }
 
-/// The account's drafts that are not deleted, changed last first, and where the rest begins if there is more.
+/// One portion of the account's drafts that are not deleted, most recently changed first.
 #[derive(Debug)]
 pub struct Listed {
-    /// So many as go in one answer.
+    /// The drafts of this portion.
     pub drafts: Vec<Draft>,
-    /// The revision they stand at, at least.
+    /// The account's revision just before the drafts were read.
     pub revision: Revision,
-    /// Where the next answer begins.
+    /// The cursor of the next portion, if there is one.
     pub next: Option<String>,
 }
 
-/// So many of the account's drafts that are not deleted as go in one answer and are at most `limit`, changed last first,
-/// after those that were listed before. What changes while a client reads on it learns by the sync from the first answer's
-/// revision on.
+/// Reads a portion of at most `limit` drafts that are not deleted, most recently changed first. Continues from the
+/// cursor `after`, if given. Changes made while a client pages through the list reach it by a sync from the first
+/// portion's revision.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>, limit: i64) -> Result<Listed> {
-    // The revision first: what changes in between is news twice, and never missed.
+    // Read the revision first, so that a change in between is reported twice rather than missed.
     let revision = revision::present(conn, account_id).await?;
     let living = drafts::table
         .filter(drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null()))
@@ -119,7 +120,7 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>, lim
     Ok(Listed { drafts: some, revision, next })
 }
 
-/// How many of these go in one answer: one at least.
+/// How many of these drafts fit in one answer; at least one, if there is any.
 fn portion(sizes: &[(i64, i32)], limit: i64) -> usize {
     let mut bytes = 0;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -147,13 +148,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_portion_has_one_draft_at_least_and_no_more_bytes_than_it_may() {
+    fn a_portion_has_at_least_one_draft_and_a_bounded_size() {
         let sizes = |many: usize, size: i32| vec![(0, size); many];
         assert_eq!(portion(&[], 10), 0);
         assert_eq!(portion(&sizes(3, i32::MAX), 10), 1);
         assert_eq!(portion(&sizes(3, 10), 10), 3);
         assert_eq!(portion(&sizes(30, 10), 10), 10);
         assert_eq!(portion(&sizes(100, 40_000), 2_000), 26);
-        assert_eq!(portion(&sizes(2_000, 100), 2_000), 2_000, "short ones all go in one answer");
+        assert_eq!(portion(&sizes(2_000, 100), 2_000), 2_000, "short drafts all fit in one answer");
     }
 }

@@ -1,7 +1,7 @@
-//! How operations end: as the API tells it, and as it is kept for when they are sent again. Called by
-//! [`sync`](crate::actions::sync).
+//! The results of operations: as the API returns them, and as they are stored for operations that are sent again.
+//! Called by [`sync`](crate::actions::sync).
 //!
-//! Invariant: what is kept holds no text; an operation that is sent again brings its own.
+//! Invariant: a stored result holds no text. An operation that is sent again carries its text.
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
@@ -11,41 +11,40 @@ use crate::base::{
     error::{Error, Result},
 };
 
-/// How an operation ended.
+/// The status of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It was carried out.
+    /// The operation was applied.
     Applied,
-    /// It was carried out before, with this first result.
+    /// The operation was applied before, with the status in [`OperationResult::first`].
     Duplicate,
-    /// The draft had changed; both texts are there.
+    /// The draft had changed. Both texts are kept.
     Conflict,
-    /// It was refused.
+    /// The operation was rejected.
     Rejected,
 }
 
-/// The result of an operation, as the API tells it.
+/// The result of an operation, as the API returns it.
 #[derive(Debug)]
 pub struct OperationResult {
-    /// The operation's id, as it was sent.
+    /// The operation's id as received.
     pub id: Option<String>,
-    /// How it ended.
     pub status: Status,
-    /// How a duplicate ended when it came first.
+    /// The status of a duplicate's first result.
     pub first: Option<Status>,
-    /// The draft, of a put.
+    /// The draft, if the operation was a put.
     pub draft: Option<Draft>,
-    /// Why it was refused.
+    /// Why the operation was rejected.
     pub problem: Option<Error>,
 }
 
-/// A first result as it is kept: its draft without the text, which the operation brings again.
+/// The first result of an operation as it is stored. The draft's text is left out, because the operation carries it
+/// when it is sent again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct First {
-    /// How the operation ended.
     pub status: Status,
-    /// Its draft, if it was a put.
+    /// The draft, if the operation was a put.
     pub draft: Option<FirstDraft>,
 }
 
@@ -101,7 +100,7 @@ impl FirstDraft {
 }
 
 impl OperationResult {
-    /// An operation that was refused.
+    /// The result of a rejected operation.
     pub fn rejected(id: Option<String>, error: Error) -> Self {
         Self { id, status: Status::Rejected, first: None, draft: None, problem: Some(error) }
     }

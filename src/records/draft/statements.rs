@@ -1,7 +1,7 @@
-//! What a transaction on an account's drafts reads and writes, in few statements however many drafts there are. Called by
-//! [`sync`](crate::actions::sync).
+//! The reads and writes of a transaction on an account's drafts. The number of statements does not grow with the number
+//! of drafts. Called by [`sync`](crate::actions::sync).
 //!
-//! Invariant: the caller holds the lock of the account's row.
+//! Invariant: the caller has locked the account's row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,32 +27,28 @@ use crate::{
     records::news,
 };
 
-/// An account's counts of changes.
 #[derive(Debug, Clone, Copy)]
 pub struct Counts {
-    /// Of all changes.
+    /// The count of all changes.
     pub revision: i64,
-    /// Of the newest deletion that is forgotten.
+    /// The count at the newest deletion that was forgotten.
     pub floor: i64,
 }
 
-/// An operation that was carried out.
+/// An operation that was applied.
 #[derive(Debug)]
 pub struct Remembered {
-    /// The digest of the operation.
     pub digest: Vec<u8>,
-    /// Its first result.
     pub first: First,
 }
 
-/// The account's counts of changes.
 pub async fn counts(conn: &mut Conn<'_>, account_id: &str) -> Result<Counts> {
     let row = accounts::table.filter(accounts::id.eq(account_id)).select((accounts::revision, accounts::drafts_floor));
     let (revision, floor) = find!(conn, first(row))?.ok_or(Error::NotFound)?;
     Ok(Counts { revision, floor })
 }
 
-/// Those of the account's drafts that have one of these ids, deleted or not.
+/// Loads the account's drafts with these ids, deleted or not.
 pub async fn load(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<Vec<Draft>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -68,7 +64,7 @@ pub async fn load(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -
     )
 }
 
-/// How much the account has in drafts that are not deleted.
+/// How much the account stores in drafts that are not deleted.
 pub async fn usage(conn: &mut Conn<'_>, account_id: &str) -> Result<Usage> {
     let living = drafts::account_id.eq(account_id).and(drafts::deleted_at.is_null());
     let all = drafts::table.filter(living).select((count_star(), sum(octet_length(drafts::text))));
@@ -76,7 +72,7 @@ pub async fn usage(conn: &mut Conn<'_>, account_id: &str) -> Result<Usage> {
     Ok(Usage { drafts, bytes: u64::try_from(bytes.unwrap_or(0)).unwrap_or(0) })
 }
 
-/// Writes the drafts that changed, and the account's count of changes.
+/// Writes the changed drafts and the account's count of changes.
 pub async fn write(conn: &mut Conn<'_>, account_id: &str, book: &Book) -> Result<()> {
     let rows: Vec<DraftRow<'_>> = book.changed().into_iter().map(Draft::row).collect();
     if rows.is_empty() {
@@ -91,7 +87,7 @@ pub async fn write(conn: &mut Conn<'_>, account_id: &str, book: &Book) -> Result
     news::drafts_changed(conn, account_id)
 }
 
-/// Those of these operations that the account has carried out before, by id.
+/// Finds which of these operations the account has already applied, by id.
 pub async fn remembered(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -117,7 +113,7 @@ pub async fn remembered(
         .collect()
 }
 
-/// Remembers operations that were carried out now.
+/// Stores the operations that were applied in this transaction.
 pub async fn remember(
     conn: &mut Conn<'_>,
     account_id: &str,

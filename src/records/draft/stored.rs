@@ -1,6 +1,6 @@
-//! A draft as it is stored, and how the versions of a draft compare.
+//! A draft as it is stored, and the comparison of its versions. Used throughout this folder.
 //!
-//! Invariant: versions of two histories are never taken for one another.
+//! Invariant: a version of one history is never mistaken for a version of another.
 
 use diesel::{Queryable, Selectable};
 use serde::{Serialize, ser::SerializeStruct as _};
@@ -9,33 +9,32 @@ use crate::base::db::{DraftRow, Instant, schema::drafts};
 
 /// Longest text, in characters (Unicode scalar values).
 pub const LONGEST: usize = 10_000;
-/// Drafts an account may have that are not deleted. Drafts that a conflict has split off may be as many again.
+/// Drafts that an account may have, not counting deleted ones. Conflicts may create up to as many again.
 pub const MOST: i64 = 2_000;
-/// Versions of one history lie closer together than this, and those of two histories further apart.
+/// Versions of a draft within one history differ by less than this; versions of different histories differ by more.
 pub const SPAN: i64 = 1 << 20;
 
-/// A draft, as it is stored.
+/// A stored draft.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = drafts)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Draft {
-    /// Made by a client; the account's own.
+    /// The id, made by a client. Unique within the account.
     pub id: String,
-    /// What it says; nothing once it is deleted.
+    /// The text; empty once the draft is deleted.
     pub text: String,
-    /// Grows by one with each change.
+    /// Increases with each change.
     pub version: i64,
-    /// The account's count of changes when this one was changed last.
+    /// The account's count of changes at this draft's last change.
     pub revision: i64,
-    /// When that was.
+    /// The time of the last change.
     pub updated_at: Instant,
-    /// What the device was called on which that was.
+    /// The name, at that time, of the device that made the last change.
     pub updated_on: String,
-    /// The draft from which this one was split off, because both had been changed.
+    /// The original draft, if this one was split off in a conflict.
     pub conflict_of: Option<String>,
-    /// When it was deleted.
     pub deleted_at: Option<Instant>,
-    /// Its last version from before the history in which it was changed last.
+    /// The last version before the history of its last change.
     pub forked_at: Option<i64>,
 }
 
@@ -59,18 +58,18 @@ impl Draft {
         self.deleted_at.is_none()
     }
 
-    /// Whether its text was written after this version, which may be of a lost history.
+    /// Whether the text builds on this version, which may be from a lost history.
     pub(crate) fn builds_on(&self, version: i64) -> bool {
         is_before(version, self.version) || self.forked_at.is_some_and(|last| is_before(version, last))
     }
 }
 
-/// Whether two versions of a draft belong to the same history, and the first is no later than the other.
+/// Whether both versions of a draft belong to the same history and `version` is not later than `other`.
 pub(super) fn is_before(version: i64, other: i64) -> bool {
     (0..SPAN).contains(&(other - version))
 }
 
-/// As the API shows it.
+/// The JSON of the API.
 impl Serialize for Draft {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut shape = serializer.serialize_struct("Draft", 7)?;

@@ -1,7 +1,7 @@
-//! What need not be remembered any more: operations after 30 days, deleted drafts after 90. Called by the sweep of `serve`
-//! and by `prune`.
+//! Deletes operations after 30 days and deleted drafts after 90 days. Called by the sweep of `serve` and by `prune`.
 //!
-//! Invariant: whoever has not heard of a deletion that is forgotten here is told to begin anew, by the account's floor.
+//! Invariant: a client that missed a deletion forgotten here must start over. The account's floor identifies such
+//! clients.
 
 use std::time::Duration;
 
@@ -21,19 +21,20 @@ use crate::{
 
 const OPERATIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 const DELETED_KEPT: Duration = Duration::from_secs(90 * 86_400);
-/// Deletions that an account is told of at most: as many as it may have drafts.
+/// Most deletions that are kept per account: as many as it may have drafts.
 const MOST_DELETED: i64 = 2 * MOST;
-/// Operations, or deleted drafts, that a transaction forgets at most.
+/// Most operations or deleted drafts that one transaction deletes.
 const BATCH: i64 = 500;
 
-/// Forgets what is old.
+/// Deletes old operations and old deleted drafts.
 pub async fn sweep(db: &Db) -> Result<()> {
     while db.write(forget_operations).await? > 0 {}
     while db.write(forget_deleted).await? > 0 {}
     Ok(())
 }
 
-/// Forgets the oldest deletions of an account that has too many, in the caller's transaction, which has its row locked.
+/// Forgets the oldest deletions of an account that has too many. Runs in the caller's transaction, which has locked the
+/// account's row.
 pub(super) async fn forget_most_deleted(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let deleted = || drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::deleted_at.is_not_null());
     let beyond = deleted().order(drafts::revision.desc()).offset(MOST_DELETED).limit(1).select(drafts::revision);
@@ -68,7 +69,8 @@ async fn forget_operations(conn: &mut Conn<'_>) -> Result<usize> {
     run!(conn, execute(diesel::delete(operations::table.filter(those))))
 }
 
-/// Forgets old deletions of one account, first ones first: whoever knows what came after needs to hear of none of them.
+/// Forgets old deletions of one account, in the order of their revisions. A client at or above the new floor has
+/// already received all of them.
 async fn forget_deleted(conn: &mut Conn<'_>) -> Result<usize> {
     let old = || drafts::deleted_at.le(before_now(DELETED_KEPT).nullable());
     let oldest = drafts::table.filter(old()).order(drafts::deleted_at).limit(1).select(drafts::account_id);
