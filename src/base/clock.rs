@@ -1,11 +1,10 @@
-//! The one clock. What is stored is stamped and compared by the database itself; what is kept in memory asks here, and
-//! this clock follows the database's: the offset is measured at start, every minute (`db::Db::measure_clock`), and as soon as
-//! a time that the database has told differs.
+//! The program's clock, used for state in memory. The database itself stamps and compares stored times. This clock follows
+//! the database's clock: the offset is measured at the start, every minute (`db::Db::measure_clock`), and as soon as a time
+//! from the database differs from this clock.
 //!
-//! Between measurements it runs on the monotonic clock, so a jump of the machine's clock moves it only together with the
-//! database's.
+//! Between measurements it runs on the monotonic clock, so a jump of the machine's clock alone does not move it.
 //!
-//! Invariant: nothing else in the program asks the machine for the time.
+//! Invariant: no other code reads the machine's wall clock.
 
 pub mod zone;
 
@@ -19,11 +18,11 @@ use tokio::sync::Notify;
 
 use crate::base::instant::{self, Instant};
 
-/// A time that the database told a moment ago may differ this much without a reason to measure again: a statement may have
-/// taken as long.
+/// A fresh time from the database may differ by this much before the clock is measured again, because the statement itself
+/// may have taken this long.
 const UNREMARKABLE: Duration = Duration::from_secs(2);
 
-/// The machine's time, corrected to the database's. Clones share the correction.
+/// The machine's time plus the measured offset to the database's clock. Clones share the offset.
 #[derive(Debug, Clone)]
 pub struct Clock {
     began: Stopwatch,
@@ -46,14 +45,14 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The present, as the database sees it, give or take the time of one round trip.
+    /// The current time by the database's clock, accurate to one round trip.
     pub fn now(&self) -> Instant {
         let machine = self.began_micros.saturating_add(instant::micros(self.began.elapsed()));
         Instant::from_micros(machine.saturating_add(self.offset_micros.load(Ordering::Relaxed)))
     }
 
-    /// Corrects the clock: `database` was read between `before` and `after`, both from this clock. How many microseconds it
-    /// was moved by: fewer than none if the database's clock went back.
+    /// Corrects the clock. `database` was read between `before` and `after`, which are from this clock. Returns the
+    /// correction in microseconds, which is negative if the database's clock went back.
     pub fn correct(&self, before: Instant, database: Instant, after: Instant) -> i64 {
         let middle = before.micros() / 2 + after.micros() / 2;
         let moved = database.micros() - middle;
@@ -61,7 +60,7 @@ impl Clock {
         moved
     }
 
-    /// Compares this clock with a time that the database has just told. If they differ, [`doubted`](Self::doubted) returns.
+    /// Compares this clock with a fresh time from the database. If they differ, wakes [`doubted`](Self::doubted).
     pub fn compare(&self, database: Instant) {
         let now = self.now();
         if now.since(database).max(database.since(now)) > UNREMARKABLE {
@@ -69,29 +68,29 @@ impl Clock {
         }
     }
 
-    /// Notes that a row was read with a time in the database's future: [`doubted`](Self::doubted) returns.
+    /// Notes that a row held a time in the database's future, and wakes [`doubted`](Self::doubted).
     pub fn meet_future(&self) {
         self.met_future.store(true, Ordering::Relaxed);
         self.doubted.notify_one();
     }
 
-    /// Whether such a row was read since this was last asked.
+    /// Whether [`meet_future`](Self::meet_future) was called since the last call of this function.
     pub fn has_met_future(&self) -> bool {
         self.met_future.swap(false, Ordering::Relaxed)
     }
 
-    /// Waits until a comparison fails.
+    /// Waits until the clock should be measured again.
     pub async fn doubted(&self) {
         self.doubted.notified().await;
     }
 
-    /// How far the machine was behind the database when this clock was made, in microseconds.
+    /// The current offset in microseconds; positive if the machine's clock is behind the database's.
     pub fn offset_micros(&self) -> i64 {
         self.offset_micros.load(Ordering::Relaxed)
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
 fn machine_micros() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -118,7 +117,7 @@ mod tests {
     fn a_database_whose_clock_jumped_is_noticed_and_followed() {
         let clock = Clock::default();
         clock.compare(clock.now().minus(Duration::from_secs(1)));
-        assert_eq!(clock.doubted().now_or_never(), None, "a slow statement is no reason");
+        assert_eq!(clock.doubted().now_or_never(), None, "a slow statement does not cause a measurement");
         for jumped in [clock.now().minus(Duration::from_secs(86_400)), clock.now().plus(Duration::from_secs(86_400))] {
             clock.compare(jumped);
             assert_eq!(clock.doubted().now_or_never(), Some(()));

@@ -1,5 +1,7 @@
-//! One type for points in time on both engines: `timestamptz` in PostgreSQL, INTEGER microseconds in SQLite.
-//! The connection's TimeZone has no effect, since PostgreSQL sends and takes microseconds.
+//! A point in time for both engines: `timestamptz` in PostgreSQL, INTEGER microseconds in SQLite. Used for every stored time.
+//!
+//! Invariant: the value is UTC. The connection's `TimeZone` has no effect, because PostgreSQL sends and accepts microseconds
+//! in binary.
 
 use std::time::Duration;
 
@@ -11,9 +13,8 @@ use diesel::{
     sqlite::{Sqlite, SqliteValue},
 };
 
-/// The SQL type.
+/// The SQL type of [`Instant`].
 pub mod sql {
-    /// A point in time in SQL.
     #[derive(diesel::query_builder::QueryId, diesel::sql_types::SqlType, Debug, Clone, Copy)]
     #[diesel(postgres_type(oid = 1184, array_oid = 1185))]
     #[diesel(sqlite_type(name = "Long"))]
@@ -26,52 +27,47 @@ pub mod sql {
 #[diesel(sql_type = sql::Instant)]
 pub struct Instant(i64);
 
-/// How far a stored time may be ahead before it is one from a clock that was wrong.
+/// How far in the future a stored time may be and still count as now. A later time came from a wrong clock.
 pub const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
-/// PostgreSQL counts from 2000-01-01.
+/// PostgreSQL's epoch, 2000-01-01, in microseconds since 1970.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 impl Instant {
-    /// From microseconds since 1970.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since 1970.
     pub const fn micros(self) -> i64 {
         self.0
     }
 
-    /// Milliseconds since 1970.
     pub const fn millis(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This much later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }
 
-    /// This much earlier.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// The time from `earlier` to this; none if it is not earlier.
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// How long ago this stored time was at `now`. A time that is ahead by no more than the clocks of two servers differ counts
-    /// as now. `None` for any other time in the future: a wrong clock has stored it, and nobody knows when.
+    /// The age of this stored time at `now`. A time that is ahead by at most [`CLOCKS_DIFFER`] has age zero. A time further in
+    /// the future was stored by a wrong clock, so its age is unknown: `None`.
     pub fn age(self, now: Self) -> Option<Duration> {
         (self <= now.plus(CLOCKS_DIFFER)).then(|| now.since(self))
     }
 
-    /// For the calendar.
+    /// For calendar arithmetic.
     pub fn timestamp(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
             jiff::Timestamp::MIN
@@ -80,7 +76,7 @@ impl Instant {
         })
     }
 
-    /// RFC 3339 in UTC with milliseconds, as the API writes it.
+    /// RFC 3339 in UTC with milliseconds, the format of the API.
     pub fn rfc3339(self) -> String {
         format!("{:.3}", self.timestamp())
     }
@@ -92,7 +88,6 @@ impl serde::Serialize for Instant {
     }
 }
 
-/// A duration in whole microseconds.
 pub fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
-//! What everything else stands on: settings, keys, the clock, errors, the embedded files and the database.
+//! The foundation of every other layer: settings, keys, the clock, errors, the embedded files and the database.
 //!
-//! Invariant: nothing here knows accounts or sessions.
+//! Invariant: nothing in this layer depends on accounts or sessions.
 
 pub mod assets;
 pub mod clock;

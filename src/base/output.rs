@@ -1,8 +1,8 @@
-//! stderr and stdout of a process that must not depend on them. Lines wait in a bounded queue for a thread of their own,
-//! which alone writes, so neither a full disk, a closed pipe nor a reader that does not read stops whoever has something
-//! to say. Called by the log, by `serve` for its lines and by `cli` for its last words; `metrics` shows the count.
+//! Non-blocking stderr and stdout. Each stream has a bounded queue of lines and a thread that writes them, so a full
+//! disk, a closed pipe or a stalled reader never blocks the caller. Called by the log, by `serve` for its start-up lines
+//! and by `cli` for its final error; `metrics` reports the number of lost lines.
 //!
-//! Invariant: nothing here fails, panics or waits, but for [`Output::flush`], which waits for a bounded time.
+//! Invariant: nothing in this module fails, panics or blocks, except [`Output::flush`], which blocks for a bounded time.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,37 +10,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
-/// Bytes that may wait. A burst of some 10,000 requests fits; what comes on top is lost.
+/// The most bytes that a queue holds: enough for the log of about 10,000 requests. Further lines are lost.
 const QUEUE_BYTES: usize = 2 * 1024 * 1024;
-/// How long a flush waits for a stream that takes no more.
+/// How long a flush waits for a blocked stream.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two tries of a pipe that is full and was made non-blocking by whoever else has it.
+/// The pause before another attempt at a full pipe that another process has made non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
 
 static STDERR: LazyLock<Output> = LazyLock::new(|| Output::to("stderr", io::stderr()));
 static STDOUT: LazyLock<Output> = LazyLock::new(|| Output::to("stdout", io::stdout()));
 
-/// Where the log goes.
 pub fn stderr() -> &'static Output {
     &STDERR
 }
 
-/// Where `serve` says that it listens.
 pub fn stdout() -> &'static Output {
     &STDOUT
 }
 
-/// How many lines were not written: the queue was full, or the operating system refused.
+/// Number of lines that were not written because the queue was full or the write failed.
 pub fn lost_lines() -> u64 {
     used().map(|output| output.0.lost.load(Ordering::Relaxed)).sum()
 }
 
-/// The streams that somebody has used.
+/// The streams that have been used so far.
 fn used() -> impl Iterator<Item = &'static Output> {
     [&STDERR, &STDOUT].into_iter().filter_map(LazyLock::get)
 }
 
-/// A stream and the lines that wait for it.
+/// A stream with its queue of lines.
 pub struct Output(Arc<Shared>);
 
 #[derive(Default)]
@@ -59,7 +57,7 @@ struct Queue {
 }
 
 impl Output {
-    /// The thread that writes lives as long as the process.
+    /// Starts the writer thread, which lives as long as the process.
     fn to(name: &str, stream: impl Write + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
@@ -69,7 +67,7 @@ impl Output {
         Self(shared)
     }
 
-    /// Queues a line, which ends in a newline. It is lost if the queue is full.
+    /// Queues a line, which must end in a newline. The line is lost if the queue is full.
     pub fn send(&self, line: Vec<u8>) {
         let mut queue = self.0.lock();
         if !queue.has_writer || queue.bytes + line.len() > QUEUE_BYTES {
@@ -81,20 +79,20 @@ impl Output {
         self.0.changed.notify_all();
     }
 
-    /// Queues a line however full the queue is, and waits for a bounded time until it is written: for last words.
+    /// Queues a line even if the queue is full, then flushes. For the last line before the process exits.
     pub fn send_last(&self, line: Vec<u8>) {
         self.0.lock().push(line);
         self.0.changed.notify_all();
         self.flush();
     }
 
-    /// Waits until all that was queued has been written, for a second at most.
+    /// Waits until the queue is written, for at most [`PATIENCE`].
     pub fn flush(&self) {
         let until = Stopwatch::now() + PATIENCE;
         let mut queue = self.0.lock();
         while queue.has_writer && (queue.is_writing || !queue.lines.is_empty()) {
-            let Some(left) = until.checked_duration_since(Stopwatch::now()) else { return };
-            queue = self.0.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            let Some(remaining) = until.checked_duration_since(Stopwatch::now()) else { return };
+            queue = self.0.changed.wait_timeout(queue, remaining).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -105,7 +103,7 @@ impl Shared {
         loop {
             let line = self.next();
             let mut written = 0;
-            // A line that was cut off must not become the beginning of the next one.
+            // If the previous line was cut off, end it first, so that it does not run into this one.
             let begun = if is_torn { write_all(&mut stream, b"\n", &mut 0) } else { Ok(()) };
             match begun.and_then(|()| write_all(&mut stream, &line, &mut written)) {
                 Ok(()) => is_torn = false,
@@ -119,7 +117,7 @@ impl Shared {
         }
     }
 
-    /// The next line, waited for.
+    /// Blocks until a line is queued.
     fn next(&self) -> Vec<u8> {
         let mut queue = self.lock();
         loop {
@@ -148,7 +146,7 @@ impl Queue {
     }
 }
 
-/// As [`Write::write_all`], and counts what was written; a full pipe that does not block is waited for.
+/// Like [`Write::write_all`], but counts the bytes written and retries when a non-blocking pipe is full.
 fn write_all(stream: &mut impl Write, bytes: &[u8], written: &mut usize) -> io::Result<()> {
     while let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) {
         match stream.write(rest) {
@@ -162,7 +160,7 @@ fn write_all(stream: &mut impl Write, bytes: &[u8], written: &mut usize) -> io::
     stream.flush()
 }
 
-/// For `tracing_subscriber`, which writes each event with one call.
+/// For `tracing_subscriber`, which writes each event in one call.
 impl Write for &Output {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.send(line.to_vec());
@@ -174,7 +172,7 @@ impl Write for &Output {
     }
 }
 
-/// Writes what waits when it is dropped, also when whoever holds it panics.
+/// Flushes the streams when it is dropped, including during a panic.
 pub struct FlushAtEnd;
 
 impl Drop for FlushAtEnd {
@@ -189,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes what it is allowed to, a number of bytes at a time; 0 is an error.
+    /// Each write takes the next number from `allowed` and writes at most that many bytes. 0 makes the write fail.
     struct Stream {
         allowed: mpsc::Receiver<usize>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -224,12 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_refused_is_counted_and_the_next_begins_on_a_line_of_its_own() {
+    fn a_failed_line_is_counted_and_the_next_starts_on_a_new_line() {
         let (output, allow, written) = output();
         for count in [3, 0, 0, 9, 9] {
             allow.send(count).unwrap();
         }
-        // Cut off after three bytes; not begun, for want of its newline; written after one.
+        // The first line is cut off after three bytes. The second fails at the newline that ends the first. The third
+        // is written after that newline.
         for line in ["first\n", "second\n", "third\n"] {
             output.send(line.into());
         }
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_takes_nothing_stops_nobody_and_the_queue_is_bounded() {
+    fn a_blocked_stream_blocks_no_caller_and_the_queue_is_bounded() {
         let (output, allow, written) = output();
         let line = vec![b'.'; 64 * 1024];
         for _ in 0..100 {
@@ -248,7 +247,7 @@ mod tests {
         let queued = output.0.lock().bytes;
         assert!(queued <= QUEUE_BYTES && queued > QUEUE_BYTES - line.len() * 2, "{queued}");
         let lost = output.0.lost.load(Ordering::Relaxed);
-        // One may be in the hands of the thread.
+        // The thread may have taken one line from the queue already.
         assert!((67..=68).contains(&lost), "{lost}");
         let began = Stopwatch::now();
         output.send_last(b"last\n".to_vec());

@@ -1,6 +1,7 @@
-//! Random secrets, their hashes, and the key file's keys. Everything that opens something is made and compared here.
+//! Random secrets, their hashes, and signatures. All code that creates or compares a secret calls this module.
 //!
-//! Invariant: no type of this module shows what it holds in `Debug`, and none implements `Display`.
+//! Invariant: no type of this module shows its secret in `Debug`, and none implements `Display`. Comparisons take constant
+//! time.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::base::error::{Error, Result};
 
-/// A random text that opens something. Only its [hash](Self::hash) is ever stored.
+/// A random text that grants access. Only its [hash](Self::hash) is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -19,7 +20,7 @@ impl Secret {
     /// 256 random bits as 43 base64url characters.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system's random number generator fails.
     pub fn random() -> Result<Self> {
         random_text::<32>().map(Self)
     }
@@ -27,27 +28,27 @@ impl Secret {
     /// 128 random bits as 22 base64url characters.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system's random number generator fails.
     pub fn random_short() -> Result<Self> {
         random_text::<16>().map(Self)
     }
 
-    /// A secret that somebody presented; may be anything.
+    /// A secret from a request. The text is not checked.
     pub fn presented(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one who may know it.
+    /// The text itself. Send it only to the owner of the secret.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// SHA-256 of the text: enough for a secret of 128 random bits and more.
+    /// SHA-256 of the text. A slow hash is not needed for a secret with at least 128 random bits.
     pub fn hash(&self) -> Vec<u8> {
         Sha256::digest(self.0.as_bytes()).to_vec()
     }
 
-    /// Whether `hash` is this secret's, in a time that does not tell how far they agree.
+    /// Whether `hash` is the hash of this secret, compared in constant time.
     pub fn matches(&self, hash: &[u8]) -> bool {
         self.hash().ct_eq(hash).into()
     }
@@ -59,10 +60,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// `prefix` and 22 random base64url characters: a name that opens nothing.
+/// `prefix` followed by 22 random base64url characters. The name is an identifier, not a secret.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// When the operating system's random number generator fails.
 pub fn random_name(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}{}", random_text::<16>()?))
 }
@@ -91,7 +92,7 @@ pub(crate) fn sign(key: &[u8], message: &str) -> Result<String> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-/// Whether two texts are equal, in a time that does not tell where they differ.
+/// Whether two texts are equal, compared in constant time.
 pub(crate) fn same_text(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }

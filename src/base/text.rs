@@ -1,26 +1,28 @@
-//! Which texts may name something: for people to read, called wherever somebody chooses a name; or as an id, called
-//! wherever one comes from outside.
+//! Checks of names and ids, and short forms of texts for messages. [`is_name`] is called wherever a person chooses a name,
+//! [`is_id`] wherever a request carries an id.
+//!
+//! Invariant: a text that passes a check is safe to show or to send to either database.
 
-/// Whether a text can stand as a name: something of it can be seen, and nothing of it hides or turns what stands beside it
-/// (Unicode Technical Report 36, 2.10.2: bidirectional controls; control characters, separators of lines, annotations).
+/// Whether a text may be a name. At least one character must be visible, and none may hide or reorder the text around it:
+/// bidirectional controls (Unicode Technical Report 36, 2.10.2), control characters, line separators and annotations.
 pub fn is_name(text: &str) -> bool {
-    let turns = |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}');
-    let unseen = |c: char| {
+    let reorders = |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}');
+    let invisible = |c: char| {
         c.is_whitespace()
             || matches!(c, '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2064}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
     };
-    !text.chars().any(|c| c.is_control() || turns(c)) && !text.chars().all(unseen)
+    !text.chars().any(|c| c.is_control() || reorders(c)) && !text.chars().all(invisible)
 }
 
-/// Whether a text can be an id of ours, or a client's of a draft: 1 to 100 letters, digits and `-._~:`. Nothing is called
-/// anything else, so the database is not asked; PostgreSQL would refuse a U+0000.
+/// Whether a text may be an id: 1 to 100 ASCII letters, digits and `-._~:`. Our own ids and the draft ids that clients make
+/// have this form. Checked before a query, because PostgreSQL rejects U+0000.
 pub fn is_id(text: &str) -> bool {
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
-    (1..=100).contains(&text.len()) && text.bytes().all(is_fine)
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    (1..=100).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// The beginning of a text for a line that holds so many characters: one that is longer ends in an ellipsis, after a whole
-/// word where there is one near the end.
+/// The text, cut to at most `most` characters. A cut text ends in an ellipsis, after a whole word if a word ends in the last
+/// quarter.
 pub fn shortened(text: &str, most: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(most) else {
         return text.to_owned();
@@ -32,14 +34,14 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{}…", line[..word_end].trim_end())
 }
 
-/// A number of bytes as people write it, in the largest unit of which it is a whole number.
+/// A number of bytes in the largest unit that gives a whole number, such as `8 MiB`.
 pub fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let whole = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
     whole.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
 }
 
-/// A text from outside in quotes, on one line and at most 80 characters of it: for messages and the log.
+/// Untrusted text for messages and the log: quoted, escaped to one line, and cut to 80 characters.
 pub fn quoted(value: &str) -> String {
     match value.char_indices().nth(80) {
         None => format!("{value:?}"),
@@ -47,7 +49,7 @@ pub fn quoted(value: &str) -> String {
     }
 }
 
-/// The path of a file, from a setting. Whether a file is there is found out by the code that opens it.
+/// The path of a file, from a setting. Does not check that the file exists.
 pub(crate) fn file_path(value: &str) -> Result<std::path::PathBuf, String> {
     if value.contains('\0') || value.ends_with('/') {
         return Err(format!("{} is not the path of a file: write one", quoted(value)));
@@ -79,13 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_said_in_the_largest_whole_unit() {
+    fn sizes_use_the_largest_whole_unit() {
         assert_eq!([size(8 << 20), size(1 << 30), size(1536), size(0)], ["8 MiB", "1 GiB", "1536 bytes", "0 bytes"]);
         assert_eq!(size(1536 << 10), "1536 KiB");
     }
 
     #[test]
-    fn names_can_be_seen_and_turn_nothing() {
+    fn names_are_visible_and_reorder_no_text() {
         for name in [
             "Kim",
             "Kim Lee",

@@ -1,6 +1,8 @@
-//! Enums whose variants are words of the contract: the same word in the database, in the API and in Rust.
+//! Declares enums that are stored and serialised as words. Used by the records for kinds, roles and the like.
+//!
+//! Invariant: a variant has the same word in the database and in the API. The contract fixes these words.
 
-/// An enum that is a word in the database, in the API and in Rust. The words are the contract's.
+/// Declares an enum with one word for each variant, and its conversions for Serde and Diesel.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -9,17 +11,17 @@ macro_rules! words {
         pub enum $name { $($(#[$about])* $variant,)+ }
 
         impl $name {
-            /// Every one of them.
+            /// All variants.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The word.
+            /// The word in the database and in the API.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
 
-            /// From its word.
+            /// The variant with this word.
             pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == word)
+                Self::ALL.iter().copied().find(|variant| variant.as_str() == word)
             }
         }
 
@@ -52,7 +54,7 @@ macro_rules! words {
         {
             fn from_sql(value: Engine::RawValue<'_>) -> ::diesel::deserialize::Result<Self> {
                 let word = <String as ::diesel::deserialize::FromSql<::diesel::sql_types::Text, Engine>>::from_sql(value)?;
-                Self::from_word(&word).ok_or_else(|| format!("{word:?} is no {}", stringify!($name)).into())
+                Self::from_word(&word).ok_or_else(|| format!("{word:?} is not a valid {}", stringify!($name)).into())
             }
         }
     };

@@ -1,6 +1,8 @@
-//! Gives static files names that change with their content, and puts those names where the files refer to each other.
-//! Called by `build.rs` alone, and by its own tests. A file's fingerprint covers what it refers to, so that two builds
-//! never share an address unless they share everything behind it.
+//! Gives static files names that contain a hash of their content, and rewrites the references between files to these
+//! names. Called only by `build.rs` and by its own tests.
+//!
+//! Invariant: a file's fingerprint also covers the files that it refers to. An address therefore means the same content in
+//! every build.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +10,22 @@ use sha2::{Digest, Sha256};
 
 use super::references::{self, ROOT};
 
-/// A file as it is served.
+/// A static file with its fingerprinted path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printed {
-    /// `/static/css/base.3f2a04c1d9.css`.
+    /// Such as `/static/css/base.3f2a04c1d9.css`.
     pub path: String,
     /// The first ten hexadecimal digits of the SHA-256 of the content.
     pub fingerprint: String,
-    /// The content, with fingerprinted names in it.
+    /// The content, in which references are fingerprinted paths.
     pub content: Vec<u8>,
 }
 
-/// Prints all `files`, which are given and returned under their names below the root, such as `css/base.css`.
-/// Where one names another (`references`), the other's path is put, so that it holds wherever the file is served.
+/// Fingerprints all `files`. The keys of both maps are names below the root, such as `css/base.css`. References between
+/// files (see `references`) become absolute paths, so they work wherever the file is served.
 ///
 /// # Errors
-/// One line, if a reference leads nowhere or in a circle.
+/// One line, if a reference leads to a missing file or if references form a cycle.
 pub fn print_all(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Printed>, String> {
     let mut press = Press { files, printed: BTreeMap::new(), under_way: Vec::new() };
     for name in files.keys() {
@@ -39,7 +41,7 @@ struct Press<'a> {
 }
 
 impl Press<'_> {
-    /// Prints a file after what it refers to, and returns its path.
+    /// Fingerprints the files that `name` refers to, then the file itself, and returns its path.
     fn print(&mut self, name: &str) -> Result<String, String> {
         if let Some(printed) = self.printed.get(name) {
             return Ok(printed.path.clone());
@@ -87,7 +89,7 @@ impl Press<'_> {
     }
 }
 
-/// The name of what `reference` in the file `name` means.
+/// The name of the file that `reference` in the file `name` leads to.
 fn resolve(name: &str, reference: &str) -> Option<String> {
     let (mut segments, reference) = match reference.strip_prefix(ROOT) {
         Some(absolute) => (Vec::new(), absolute),
@@ -114,7 +116,7 @@ mod tests {
         print_all(&files.iter().map(|(name, content)| ((*name).into(), (*content).into())).collect())
     }
 
-    /// The content of the last file, with fingerprints replaced by the names of what they stand for.
+    /// The content of the last file, with each fingerprinted path replaced by its file's name.
     fn rewritten(files: &[(&str, &str)]) -> String {
         let printed = print(files).unwrap();
         let content = printed[files.last().unwrap().0].content.clone();
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_changes_the_name_of_everything_that_leads_to_it() {
+    fn a_change_changes_the_name_of_every_file_that_leads_to_it() {
         let name = |leaf| {
             let files = [("a.js", "import './b.js'"), ("b.js", "import './c.js'"), ("c.js", leaf), ("d.js", "")];
             let printed = print(&files).unwrap();
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_and_a_reference_to_nothing_are_refused() {
+    fn a_cycle_and_a_reference_to_a_missing_file_are_refused() {
         let circle = [("a.js", "import './b.js'"), ("b.js", "import './c.js'"), ("c.js", "import './a.js'")];
         assert_eq!(print(&circle).unwrap_err(), "static files refer in a circle: a.js -> b.js -> c.js -> a.js");
         assert!(print(&[("a.js", "'/static/a.js'")]).unwrap_err().contains("circle"));

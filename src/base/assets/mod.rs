@@ -1,6 +1,8 @@
-//! The static files: fingerprinted, compressed and embedded when the program is built (`build.rs`). Called by the
-//! templates for addresses and by the routes for `/static/`. An address names one content for ever; under another build's
-//! fingerprint the current file of the name is served.
+//! The static files. `build.rs` fingerprints, compresses and embeds them. Called by templates, which need their addresses,
+//! and by the route for `/static/`.
+//!
+//! Invariant: an address with the fingerprint of this build always serves the same content. An address with another
+//! fingerprint serves the current file of that name, and is never cached without revalidation.
 
 #[cfg(test)]
 mod fingerprint;
@@ -20,54 +22,54 @@ use crate::base::error::{Error, Result};
 /// A static file.
 #[derive(Debug)]
 pub struct Asset {
-    /// Its path below `static/`, such as `css/base.css`.
+    /// Path below `static/`, such as `css/base.css`.
     pub name: &'static str,
-    /// Where it is served, such as `/static/css/base.3f2a04c1d9.css`.
+    /// Path of the address, such as `/static/css/base.3f2a04c1d9.css`.
     pub path: &'static str,
     /// The media type, with charset if it is text.
     pub content_type: &'static str,
-    /// The fingerprint in its path. It is the entity tag of the plain content; the compressed ones add to it.
+    /// The fingerprint in the path, and the entity tag of the plain content. Tags of compressed content append the
+    /// encoding.
     pub fingerprint: &'static str,
-    /// The content.
     pub plain: &'static [u8],
-    /// The same in brotli (RFC 7932), if that is smaller.
+    /// The content in Brotli (RFC 7932), if that is smaller.
     pub brotli: Option<&'static [u8]>,
-    /// The same in gzip (RFC 1952), if that is smaller.
+    /// The content in gzip (RFC 1952), if that is smaller.
     pub gzip: Option<&'static [u8]>,
 }
 
-/// All of them, by name.
+/// All static files, sorted by name.
 static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// Where they are served.
+/// The prefix of every address of a static file.
 const ROOT: &str = "/static/";
 
-/// A year, which is as long as anybody keeps anything.
+/// One year. Caches keep nothing longer.
 const MAX_AGE_SECONDS: u32 = 31_536_000;
 
-/// All static files, by name.
+/// All static files, sorted by name.
 pub fn all() -> &'static [Asset] {
     ASSETS
 }
 
-/// The file of a name, such as `css/base.css`.
+/// The file with this name, such as `css/base.css`.
 pub fn named(name: &str) -> Option<&'static Asset> {
     ASSETS.binary_search_by_key(&name, |asset| asset.name).ok().and_then(|at| ASSETS.get(at))
 }
 
-/// Where the file of a name is served. For a name that does not exist this is an address that answers 404; the tests
-/// hold that no template uses one.
+/// The address of the file with this name. An unknown name gets an address that answers 404; a test checks that no template
+/// uses an unknown name.
 pub fn path(name: &str) -> &'static str {
     named(name).map_or("/static/missing", |asset| asset.path)
 }
 
-/// The file that is served at an address.
+/// The file at this address.
 pub fn find(request_path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == request_path)
 }
 
-/// The current file of a name that is asked for under another build's fingerprint, as pages of that build do while nodes
-/// are brought up to date one by one.
+/// The current file for an address with another fingerprint. During a rolling upgrade, pages of one build load their files
+/// from nodes that run another build.
 fn find_of_another_build(request_path: &str) -> Option<&'static Asset> {
     let file = request_path.strip_prefix(ROOT)?;
     let of_stem = |stem: &str, fingerprint: &str, extension: &str| {
@@ -82,18 +84,18 @@ fn is_fingerprint(text: &str) -> bool {
     text.len() == 10 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Answers GET and HEAD of `/static/{tail:.*}` in the best encoding that both sides know (RFC 9110, section 12.5.3). What
-/// is at its own address may be kept for ever; the current file in place of another build's must be asked for again.
+/// Answers GET and HEAD of `/static/{tail:.*}` in the best encoding that the client accepts (RFC 9110, section 12.5.3). A
+/// file at its own address may be cached for ever. A file served for another build's fingerprint must be revalidated.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an address of no file; [`Error::MethodNotAllowed`].
+/// [`Error::NotFound`] if no file has this address; [`Error::MethodNotAllowed`] for other methods.
 pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     if !matches!(*req.method(), Method::GET | Method::HEAD) {
         return Err(Error::MethodNotAllowed("GET, HEAD".into()));
     }
     let (asset, keep) = match find(req.path()) {
         Some(asset) => (asset, Keep::ForEver),
-        None => (find_of_another_build(req.path()).ok_or(Error::NotFound)?, Keep::AndAsk),
+        None => (find_of_another_build(req.path()).ok_or(Error::NotFound)?, Keep::Revalidate),
     };
     let (encoding, content) = asset.best_for(&req);
     let tag = match encoding {
@@ -102,9 +104,9 @@ pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     };
     let tag = EntityTag::new_strong(tag);
     if is_known(&req, &tag) {
-        return Ok(lasting(HttpResponse::NotModified(), tag, keep).finish());
+        return Ok(with_cache_headers(HttpResponse::NotModified(), tag, keep).finish());
     }
-    let mut response = lasting(HttpResponse::Ok(), tag, keep);
+    let mut response = with_cache_headers(HttpResponse::Ok(), tag, keep);
     if encoding != ContentEncoding::Identity {
         response.insert_header(encoding);
     }
@@ -127,35 +129,35 @@ impl Asset {
             .find_map(|(encoding, content)| {
                 Some((encoding, content?)).filter(|_| chosen == Some(Encoding::Known(encoding)))
             })
-            // Who accepts nothing that is there gets it as it is: better than to be told so.
+            // A client that accepts none of these gets the plain content, which helps more than a 406.
             .unwrap_or((ContentEncoding::Identity, self.plain))
     }
 }
 
-/// Whether the client says that it has this very representation (RFC 9110, section 13.1.2).
+/// Whether the client already has this representation (RFC 9110, section 13.1.2).
 pub fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
     match header::Header::parse(req) {
         Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(known)) => known.iter().any(|one| one.weak_eq(tag)),
+        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(tag)),
         Err(_) => false,
     }
 }
 
-/// How long an answer may be kept.
+/// How long a cache may keep a response.
 #[derive(Debug, Clone, Copy)]
 enum Keep {
-    /// The address names this content and no other.
+    /// The content of this address never changes.
     ForEver,
-    /// Only with a question whether it is still the same.
-    AndAsk,
+    /// The cache must revalidate the response before each use.
+    Revalidate,
 }
 
-/// The headers that 200 and 304 share.
-fn lasting(mut response: HttpResponseBuilder, tag: EntityTag, keep: Keep) -> HttpResponseBuilder {
+/// Adds the headers that 200 and 304 share.
+fn with_cache_headers(mut response: HttpResponseBuilder, tag: EntityTag, keep: Keep) -> HttpResponseBuilder {
     let immutable = CacheDirective::Extension("immutable".to_owned(), None);
     let keep = match keep {
         Keep::ForEver => vec![CacheDirective::Public, CacheDirective::MaxAge(MAX_AGE_SECONDS), immutable],
-        Keep::AndAsk => vec![CacheDirective::NoCache],
+        Keep::Revalidate => vec![CacheDirective::NoCache],
     };
     response
         .insert_header(CacheControl(keep))

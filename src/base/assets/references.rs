@@ -1,23 +1,25 @@
-//! Finds the places where static files name each other. Called by `fingerprint`. What is found is a path without quotes,
-//! query and fragment; it is looked for in the text as it stands, comments included.
+//! Finds references between static files. Called by `fingerprint`. The text is searched without parsing it, so comments are
+//! searched too.
+//!
+//! Invariant: a range covers a path only, without quotes, query or fragment.
 
 use std::ops::Range;
 
-/// Where all of them are served.
+/// The prefix of every address of a static file.
 pub const ROOT: &str = "/static/";
 
-/// In a script: a relative path after `import` or `from`, and a quoted `/static/NAME`.
+/// References in a script: a relative path after `import` or `from`, and a quoted `/static/NAME`.
 pub fn in_script(text: &str) -> Vec<Range<usize>> {
     quoted(text, |before, literal| is_static(literal) || (is_relative(literal) && is_import(before)))
 }
 
-/// In a manifest: a quoted `/static/NAME`.
+/// References in a web manifest: a quoted `/static/NAME`.
 pub fn in_manifest(text: &str) -> Vec<Range<usize>> {
     quoted(text, |_, literal| is_static(literal))
 }
 
-/// The quoted texts for which `is_reference` holds, given what stands before them. Whether a quote opens or closes is
-/// not known, so both are tried.
+/// The quoted texts for which `is_reference(text before the quote, quoted text)` is true. The search cannot tell an opening
+/// quote from a closing quote, so it tries each quote as an opening one.
 fn quoted(text: &str, is_reference: impl Fn(&str, &str) -> bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -41,7 +43,8 @@ fn next_quote(text: &str, from: usize) -> Option<(usize, char)> {
     Some((at, text.get(at..)?.chars().next()?))
 }
 
-/// Whether `import "…"`, `import("…")`, `import … from "…"` or `export … from "…"` goes on after `before`.
+/// Whether `before` ends like `import "…"`, `import("…")`, `import … from "…"` or `export … from "…"` just before the
+/// quote.
 fn is_import(before: &str) -> bool {
     let before = before.trim_end();
     let called = before.strip_suffix('(').map(str::trim_end);
@@ -59,7 +62,7 @@ fn is_relative(literal: &str) -> bool {
     literal.starts_with("./") || literal.starts_with("../")
 }
 
-/// Whether it is the address of a file, and not of a folder or the beginning of one.
+/// Whether the literal is the address of a file, and not of a folder or the first part of an address.
 fn is_static(literal: &str) -> bool {
     let file = file_part(literal);
     file.starts_with(ROOT)
@@ -67,12 +70,12 @@ fn is_static(literal: &str) -> bool {
         && !file.contains(char::is_whitespace)
 }
 
-/// Without query and fragment, which stay as they are.
+/// The literal without its query and fragment.
 fn file_part(literal: &str) -> &str {
     literal.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// In a style sheet: what `url()` and `@import` name, unless it is an address elsewhere.
+/// References in a style sheet: the arguments of `url()` and `@import`, except addresses outside `/static/`.
 pub fn in_style(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -88,7 +91,7 @@ pub fn in_style(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where the next `url(…)` or `@import "…"` says what it means, without quotes.
+/// The range of the next argument of `url(…)` or `@import "…"`, without quotes.
 fn next_in_style(text: &str, from: usize) -> Option<(usize, usize)> {
     let rest = text.get(from..)?;
     let url = rest.find("url(").map(|at| from + at + "url(".len());
@@ -113,7 +116,7 @@ fn next_in_style(text: &str, from: usize) -> Option<(usize, usize)> {
 mod tests {
     use super::*;
 
-    /// The text with what was found in angle brackets.
+    /// The text with each reference in angle brackets.
     fn marked(find: fn(&str) -> Vec<Range<usize>>, text: &str) -> String {
         find(text).into_iter().rev().fold(text.to_owned(), |mut text, found| {
             text.insert(found.end, '>');

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// Any that can be had in both encodings.
+/// Any file that has both a Brotli and a gzip form.
 fn compressed() -> &'static Asset {
     all().iter().find(|asset| asset.brotli.is_some() && asset.gzip.is_some()).unwrap()
 }
@@ -72,7 +72,7 @@ async fn the_encoding_is_the_best_that_the_client_accepts() {
 }
 
 #[actix_web::test]
-async fn who_has_it_already_is_told_so_without_it() {
+async fn a_client_that_has_the_file_gets_304_without_a_body() {
     let asset = compressed();
     let tag = |suffix| format!("\"{}{suffix}\"", asset.fingerprint);
     for (accepted, known, status) in [
@@ -95,7 +95,7 @@ async fn who_has_it_already_is_told_so_without_it() {
 }
 
 #[actix_web::test]
-async fn what_is_not_there_is_not_found_and_nothing_can_be_written() {
+async fn unknown_addresses_are_404_and_other_methods_405() {
     let asset = compressed();
     let plain_name = format!("/static/{}", asset.name);
     for uri in [
@@ -120,7 +120,7 @@ async fn what_is_not_there_is_not_found_and_nothing_can_be_written() {
 }
 
 #[actix_web::test]
-async fn under_the_fingerprint_of_another_build_the_current_file_is_served_to_be_asked_for_again() {
+async fn the_fingerprint_of_another_build_serves_the_current_file() {
     for asset in all() {
         let other = asset.path.replace(asset.fingerprint, "0123456789");
         let (status, headers, body) = ask(TestRequest::get().uri(&other)).await;
@@ -139,7 +139,7 @@ async fn under_the_fingerprint_of_another_build_the_current_file_is_served_to_be
 }
 
 #[actix_web::test]
-async fn head_tells_the_length_and_sends_nothing() {
+async fn head_sends_the_length_and_no_body() {
     let asset = compressed();
     let server = HttpServer::new(|| App::new().route("/static/{tail:.*}", web::to(serve)))
         .workers(1)
@@ -164,7 +164,7 @@ async fn head_tells_the_length_and_sends_nothing() {
 }
 
 #[test]
-fn what_files_refer_to_is_served() {
+fn every_reference_in_a_file_is_served() {
     for asset in all().iter().filter(|asset| asset.name.ends_with(".js") || asset.name.ends_with(".css")) {
         let text = std::str::from_utf8(asset.plain).unwrap();
         for (at, _) in text.match_indices("/static/") {

@@ -1,13 +1,15 @@
-//! The time zones that people read times in. Called by whatever renders a time for somebody, and by the sign-in, which
-//! keeps a person's zone.
+//! Looks up the time zones in which pages show times. Called by pages that render times, and by sign-in, which stores the
+//! account's zone.
+//!
+//! Invariant: only plain IANA names reach the zone database, so a name cannot lead to another file.
 
 use jiff::tz::TimeZone;
 
-/// Longest name that is looked up; the longest of the IANA database has 32 characters.
+/// Longest name that is looked up. The longest name in the IANA database has 32 characters.
 const LONGEST_NAME: usize = 48;
 
-/// The zone of an IANA name such as `Australia/Sydney`; `None` if there is none of that name. The machine's own database
-/// comes first, then the one that is compiled in.
+/// The zone with an IANA name such as `Australia/Sydney`; `None` if the name is unknown. The system's zone database is
+/// searched first, then the one compiled into the program.
 pub fn named(name: &str) -> Option<TimeZone> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'+');
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_plain) {

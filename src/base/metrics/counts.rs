@@ -1,4 +1,6 @@
-//! The counts themselves: their names, their labels, and how they are written down. Made and used by the parent alone.
+//! The metrics themselves: names, labels and the text format. Created and used only by the parent.
+//!
+//! Invariant: every metric is registered here, with the prefix `sessile`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Stopwatch};
@@ -17,9 +19,9 @@ use prometheus_client::{
 use super::present::Present;
 use crate::base::error::{Away, Error, Result};
 
-/// Upper bounds in seconds: from what memory answers to what nobody waits for.
+/// Upper bounds in seconds, from an answer out of memory to a wait that no client accepts.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// One label of ours, and its word.
+/// A label with one of a fixed set of words.
 type Word = [(&'static str, &'static str); 1];
 
 pub(super) struct Counts {
@@ -40,7 +42,7 @@ pub(super) struct Counts {
     pub(super) database_wait_seconds: Histogram,
     pub(super) database_seconds: Family<Word, Histogram, Buckets>,
     pub(super) database_faults: Family<Word, Counter>,
-    /// When the database last answered, in milliseconds since the start.
+    /// When the database last answered, in milliseconds since `started`.
     pub(super) answered_at: AtomicU64,
     present: PresentGauges,
 }
@@ -117,7 +119,11 @@ impl Counts {
     fn register(&mut self) {
         let all = &mut self.registry;
         all.register("requests", "Requests answered, by method, route pattern and status", self.requests.clone());
-        all.register("request_seconds", "Time from a request's head to its answer's", self.request_seconds.clone());
+        all.register(
+            "request_seconds",
+            "Time from the head of a request to the head of its answer",
+            self.request_seconds.clone(),
+        );
         all.register("session_loads", "Sessions looked up, by what was found", self.session_loads.clone());
         all.register("touches_queued", "Touches that were queued", self.touches_queued.clone());
         all.register("touches_flushed", "Touches that were written", self.touches_flushed.clone());
@@ -126,15 +132,19 @@ impl Counts {
         all.register("logins", "Logins, by their outcome", self.logins.clone());
         all.register(
             "password_hashes_refused",
-            "Passwords that were not hashed, since too many waited already",
+            "Passwords that were not hashed because too many were waiting",
             self.hashes_refused.clone(),
         );
         all.register(
             "news_seconds",
-            "Time from the end of a session to this node knowing of it",
+            "Time from the end of a session until this node had read it",
             self.news_seconds.clone(),
         );
-        all.register("readiness_checks", "Times that readiness was really checked", self.readiness_checks.clone());
+        all.register(
+            "readiness_checks",
+            "Readiness checks that were carried out, not answered from the last result",
+            self.readiness_checks.clone(),
+        );
     }
 
     fn register_database(&mut self) {
@@ -150,10 +160,14 @@ impl Counts {
             "Time of units of work that the database answered, their wait for a connection included",
             self.database_seconds.clone(),
         );
-        all.register("database_faults", "Units of work that the database did not do", self.database_faults.clone());
+        all.register(
+            "database_faults",
+            "Units of work that failed because of the database, by fault",
+            self.database_faults.clone(),
+        );
     }
 
-    /// What has not happened yet is shown as 0, so that its first time is seen as a change.
+    /// Exposes counters as 0 before their first event, so that a scraper sees the first event as an increase.
     fn begin_at_zero(&self) {
         let zero = |family: &Family<Word, Counter>, label: &'static str, words: &[&'static str]| {
             words.iter().for_each(|word| drop(family.get_or_create(&[(label, *word)])));
@@ -182,7 +196,11 @@ impl Counts {
             present.hashes_waiting.clone(),
         );
         all.register("touches_waiting", "Touches that are not written yet", present.touches_waiting.clone());
-        all.register("touches_oldest_seconds", "How long the oldest of them has waited", present.oldest_touch.clone());
+        all.register(
+            "touches_oldest_seconds",
+            "How long the oldest touch has waited to be written",
+            present.oldest_touch.clone(),
+        );
         all.register(
             "wrong_host_requests",
             "Requests that a proxy passed on with another Host than the browser's",
@@ -190,7 +208,7 @@ impl Counts {
         );
         all.register(
             "wrong_host_age_seconds",
-            "Time since the last of them; NaN if there was none",
+            "Time since the last request with a wrong Host; NaN if there was none",
             present.wrong_host_age.clone(),
         );
         all.register(
@@ -205,7 +223,6 @@ impl Counts {
         );
     }
 
-    /// In the text format of Prometheus.
     pub(super) fn render(&self, present: &Present, since_answer: Duration) -> Result<String> {
         let gauges = &self.present;
         gauges.pool_max.set(whole(present.pool.max));
@@ -227,7 +244,8 @@ impl Counts {
     }
 }
 
-/// The encoder speaks OpenMetrics, where a counter's family lacks the `_total` of its samples.
+/// Converts OpenMetrics to the Prometheus text format. The encoder writes OpenMetrics, which leaves `_total` out of a
+/// counter's `HELP` and `TYPE` lines.
 fn as_prometheus(open_metrics: &str) -> String {
     let counters: Vec<&str> =
         open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();

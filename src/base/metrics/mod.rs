@@ -1,7 +1,7 @@
-//! What this node counts and times, for `GET /metrics`. [`Db`](crate::base::db::Db) carries the handle, since whoever has
-//! something to record has the database at hand; `ops` renders it.
+//! The metrics of this node, for `GET /metrics`. [`Db`](crate::base::db::Db) carries the handle, because all code that
+//! records a metric also has the database. `ops` renders them.
 //!
-//! Invariant: no label holds anything that a client chose: routes are patterns, methods and outcomes are words of ours.
+//! Invariant: no label holds text that a client chose. Routes are patterns; methods and outcomes are fixed words.
 
 mod counts;
 mod present;
@@ -13,15 +13,15 @@ use self::counts::{Answered, Asked, Counts, fault_word};
 pub use self::present::{Pool, Present};
 use crate::base::error::{Away, Error, Result};
 
-/// The route of an address that is none of ours.
+/// The route label of an address that no route matches.
 const NO_ROUTE: &str = "none";
 
-/// The counts. Cheap to clone; all clones share them.
+/// The metrics. Cheap to clone; all clones share the same values.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Counts>);
 
 impl Metrics {
-    /// A request was answered. `route` is the pattern of its address, such as `/api/sessions/{id}`.
+    /// Records an answered request. `route` is a pattern such as `/api/sessions/{id}`.
     pub fn request(&self, method: &str, route: Option<String>, status: u16, took: Duration) {
         let method = known_method(method);
         let route = route.unwrap_or_else(|| NO_ROUTE.to_owned());
@@ -30,72 +30,70 @@ impl Metrics {
         self.0.requests.get_or_create(&Answered { method, route: asked.route, status }).inc();
     }
 
-    /// A session was looked up: `live`, `ended`, `former` (a key from before a rotation), `unknown`, or `failed` when the
-    /// database was away.
+    /// Records a session lookup. `found` is `live`, `ended`, `former` (a key from before a rotation), `unknown`, or
+    /// `failed` when the database was unavailable.
     pub fn session_load(&self, found: &'static str) {
         self.0.session_loads.get_or_create(&[("found", found)]).inc();
     }
 
-    /// A touch was queued.
     pub fn touch_queued(&self) {
         self.0.touches_queued.inc();
     }
 
-    /// Touches were written.
     pub fn touches_flushed(&self, count: usize) {
         self.0.touches_flushed.inc_by(count as u64);
     }
 
-    /// A sweep came to its `end`, `done` or `failed`.
+    /// Records a finished sweep. `end` is `done` or `failed`.
     pub fn sweep(&self, end: &'static str) {
         self.0.sweeps.get_or_create(&[("end", end)]).inc();
     }
 
-    /// A sweep has `ended` or `deleted` this many sessions.
+    /// Records how many sessions a sweep changed. `what` is `ended` or `deleted`.
     pub fn swept(&self, what: &'static str, sessions: usize) {
         self.0.swept.get_or_create(&[("what", what)]).inc_by(sessions as u64);
     }
 
-    /// A login came to this outcome, such as `welcome` or `refused`.
+    /// Records a login. `outcome` is `welcome`, `refused`, `throttled` or `failed`.
     pub fn login(&self, outcome: &'static str) {
         self.0.logins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// A password was not hashed, since too many wait already.
+    /// Records a password that was not hashed because too many were waiting.
     pub fn hash_refused(&self) {
         self.0.hashes_refused.inc();
     }
 
-    /// This node knew of an end so long after it was announced.
+    /// Records the time between the end of a session and this node reading it.
     pub fn news(&self, after: Duration) {
         self.0.news_seconds.observe(after.as_secs_f64());
     }
 
-    /// Readiness was really checked.
+    /// Records a readiness check that was carried out, not answered from the last result.
     pub fn readiness_check(&self) {
         self.0.readiness_checks.inc();
     }
 
-    /// A unit of work waits for a connection until what this returns is dropped.
+    /// Records a wait for a connection. The wait ends when the returned guard is dropped.
     pub fn database_wait(&self) -> DatabaseWait<'_> {
         self.0.database_waiting.inc();
         DatabaseWait { counts: &self.0, since: Stopwatch::now() }
     }
 
-    /// How many units of work wait for a connection now.
+    /// Number of units of work that are waiting for a connection.
     pub fn database_waiting(&self) -> i64 {
         self.0.database_waiting.get()
     }
 
-    /// How many units of work had no connection in time.
+    /// Number of units of work that did not get a connection in time.
     pub fn database_busy(&self) -> u64 {
         self.0.database_faults.get_or_create(&[("fault", fault_word(Away::Busy))]).get()
     }
 
-    /// Runs a unit of work of this kind, `read`, `statement` or `transaction`, and times it.
+    /// Runs a unit of work and times it. `kind` is `read`, `statement` or `transaction`.
     ///
     /// # Errors
-    /// Those of the work.
+    /// The error of the work itself.
     pub async fn database_work<T>(&self, kind: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let since = Stopwatch::now();
         let result = work.await;
@@ -112,21 +110,18 @@ impl Metrics {
         result
     }
 
-    /// How long ago the database last answered; since the start, if it never did.
+    /// Time since the database last answered, or since the start if it never did.
     pub fn since_answer(&self) -> Duration {
         self.0.started.elapsed().saturating_sub(Duration::from_millis(self.0.answered_at.load(Ordering::Relaxed)))
     }
 
-    /// Everything in the text format of Prometheus, version 0.0.4.
-    ///
-    /// # Errors
-    /// Never in practice: writing to a text does not fail.
+    /// All metrics in the Prometheus text format, version 0.0.4.
     pub fn render(&self, present: &Present) -> Result<String> {
         self.0.render(present, self.since_answer())
     }
 }
 
-/// A wait for a connection; over when dropped, whatever came of it.
+/// A wait for a connection. Dropping it ends the wait and records its length.
 pub struct DatabaseWait<'a> {
     counts: &'a Counts,
     since: Stopwatch,
@@ -165,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_have_the_name_of_their_samples_and_nothing_of_openmetrics_is_left() {
+    fn counters_are_written_in_the_prometheus_format() {
         let metrics = Metrics::default();
         metrics.login("welcome");
         let text = metrics.render(&Present::default()).unwrap();
@@ -177,7 +172,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_fault_is_no_answer_of_the_database() {
+    async fn a_fault_does_not_count_as_an_answer_of_the_database() {
         let metrics = Metrics::default();
         let away = async { Err::<(), _>(Error::unavailable(Away::Busy, "test")) };
         assert!(metrics.database_work("read", away).await.is_err());

@@ -1,33 +1,33 @@
-//! What `GET /metrics` looks at when it is asked, beside the counts.
+//! Values that are read when `GET /metrics` is requested, in addition to the counters. Filled in by `ops`, rendered by the
+//! parent.
+//!
+//! Invariant: a value describes the moment of the request; nothing here is stored between requests.
 
 use std::time::Duration;
 
-/// What is not counted but looked at when somebody asks.
+/// Current values, read at the time of the request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Present {
-    /// The database's connections.
     pub pool: Pool,
-    /// Passwords that are being hashed or wait for it.
+    /// Passwords that are being hashed or are waiting to be hashed.
     pub hashes_waiting: usize,
     /// Touches that are not written yet.
     pub touches_waiting: usize,
-    /// How long the oldest of them has waited.
+    /// How long the oldest unwritten touch has waited.
     pub oldest_touch: Duration,
-    /// Sessions that live, as last counted; `None` before the database has answered that once.
+    /// Live sessions at the last count; `None` before the first count.
     pub live_sessions: Option<i64>,
-    /// Lines of the log that were not written, since the start.
+    /// Log lines that were not written since the start.
     pub log_lines_lost: u64,
-    /// Requests that a proxy passed on with another host than the browser's, and how long ago the last one was.
+    /// Number of requests whose `Host` a proxy had changed, and the time since the last of them.
     pub wrong_hosts: (u64, Option<Duration>),
 }
 
-/// The connections to the database, of all lanes together.
+/// The database connections of all lanes together.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pool {
-    /// How many there may be.
     pub max: usize,
-    /// How many are open.
     pub open: usize,
-    /// How many are lent to a unit of work.
+    /// Connections that a unit of work is using.
     pub in_use: usize,
 }
