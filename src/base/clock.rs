@@ -84,7 +84,7 @@ impl Clock {
         self.doubted.notified().await;
     }
 
-    /// The current offset in microseconds; positive if the machine's clock is behind the database's.
+    /// The offset in microseconds. Positive if the machine's clock was behind the database's when this clock was created.
     pub fn offset_micros(&self) -> i64 {
         self.offset_micros.load(Ordering::Relaxed)
     }

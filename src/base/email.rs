@@ -1,8 +1,10 @@
-//! E-mail addresses in one canonical form, used by forms, the API, commands, the throttle and the lookup alike.
+//! E-mail addresses in canonical form. Used by forms, the API, commands, the throttle and the account lookup.
 //!
-//! A domain is compared as IDNA writes it (UTS 46, non-transitional), so that `müller.example` and the `xn--mller-kva.example`
-//! that browsers send are one. The part before the `@` is compared in NFC without case. Characters that cannot be seen are
-//! refused, because an address with one looks like another address.
+//! Domains are compared in their IDNA form (UTS 46, non-transitional), so `müller.example` equals `xn--mller-kva.example`,
+//! which browsers send. Local parts are compared in NFC, ignoring case. Invisible characters are refused, because an address
+//! that contains one looks like another address.
+//!
+//! Invariant: addresses that compare equal have the same key, and the key itself is an address with this key.
 
 use std::borrow::Cow;
 
@@ -12,9 +14,9 @@ use unicode_properties::{GeneralCategoryGroup as Group, UnicodeGeneralCategory a
 
 use crate::base::error::{Error, Result};
 
-/// RFC 5321, 4.5.3.1.1: octets before the `@`.
+/// Octets before the `@` (RFC 5321, 4.5.3.1.1).
 const LONGEST_LOCAL_PART: usize = 64;
-/// RFC 5321, 4.5.3.1.3: a path is at most 256 octets with its angle brackets.
+/// Octets of an address. A path has at most 256 octets, including its angle brackets (RFC 5321, 4.5.3.1.3).
 const LONGEST: usize = 254;
 
 /// An e-mail address that may belong to an account.
@@ -25,10 +27,10 @@ pub struct EmailAddress {
 }
 
 impl EmailAddress {
-    /// Takes what somebody typed, without the white space around it.
+    /// Parses an address from user input. Ignores surrounding white space.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with what is wrong, in the words of a form.
+    /// [`Error::Invalid`] with a message for the form.
     pub fn parse(typed: &str) -> Result<Self> {
         let typed = typed.trim();
         if typed.is_empty() {
@@ -55,11 +57,11 @@ impl EmailAddress {
         Ok(address)
     }
 
-    /// An address that is looked up. Older versions took more than [`parse`](Self::parse) does; accounts that they made keep the
-    /// key that they had.
+    /// Parses an address for a lookup. Older versions accepted addresses that [`parse`](Self::parse) refuses, and their
+    /// accounts keep the old key.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), for what no version ever took.
+    /// The error of [`parse`](Self::parse), if no version accepted the address.
     pub fn known(typed: &str) -> Result<Self> {
         Self::parse(typed).or_else(|error| {
             let typed = typed.trim();
@@ -72,17 +74,17 @@ impl EmailAddress {
         })
     }
 
-    /// As it is shown: as it was typed, but with the domain in its own letters.
+    /// The address for display: as typed, but with an internationalised domain in Unicode.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// As it is compared.
+    /// The canonical form, for comparison.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What stands before the `@`.
+    /// The part before the `@`.
     pub fn local_part(&self) -> &str {
         self.shown.rsplit_once('@').map_or(self.shown.as_str(), |(local, _)| local)
     }
@@ -95,8 +97,8 @@ fn wrong<T>(words: &str) -> Result<T> {
     Err(Error::Invalid(words.to_owned()))
 }
 
-/// A dot-atom (RFC 5322, 3.2.3), in which letters, digits and symbols of any script count as text (RFC 6531, 3.3). Quoted local
-/// parts are refused, and so are compatibility characters, which look like the ones that they stand for.
+/// Accepts a dot-atom (RFC 5322, 3.2.3) with letters, digits and symbols of any script (RFC 6531, 3.3). Refuses quoted local
+/// parts. Also refuses compatibility characters, because they look like other characters.
 fn check_local_part(local: &str) -> Result<()> {
     if local.contains('@') {
         return wrong("An email address has only one @, such as kim@example.com.");
@@ -113,7 +115,7 @@ fn check_local_part(local: &str) -> Result<()> {
     Ok(())
 }
 
-/// The domain as it is compared, and as it is shown.
+/// The domain for comparison, and the domain for display.
 fn domains(typed: &str) -> Result<(String, Cow<'_, str>)> {
     let (uts46, deny, hyphens) = (Uts46::new(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     let Ok(key) = uts46.to_ascii(typed.as_bytes(), deny, hyphens, DnsLength::Ignore) else { return wrong(NOT_WHOLE) };
@@ -134,18 +136,19 @@ fn domains(typed: &str) -> Result<(String, Cow<'_, str>)> {
     Ok((key.into_owned(), Cow::Owned(shown)))
 }
 
-/// Without case. By way of capital letters, as Unicode's case folding does for letters that have two small forms, such as ς and
-/// ß; and before that by way of small ones, since the capital ẞ stays itself. The dotless ı is a letter of its own.
+/// Removes case differences. Maps to lower case first, because ẞ is already upper case and only ß becomes SS. Then maps to
+/// upper case, which unites letters with two lower-case forms, such as σ and ς. Keeps the dotless ı, because its upper case
+/// would be I.
 fn folded(local: &str) -> String {
     let upper = local.chars().flat_map(char::to_lowercase).flat_map(|c| {
-        let (own, capital) = if c == 'ı' { (Some(c), None) } else { (None, Some(c.to_uppercase())) };
-        own.into_iter().chain(capital.into_iter().flatten())
+        let (dotless, upper) = if c == 'ı' { (Some(c), None) } else { (None, Some(c.to_uppercase())) };
+        dotless.into_iter().chain(upper.into_iter().flatten())
     });
     upper.flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// Control, format and private-use characters, spaces, code points that stand for nothing, and whatever else Unicode lets
-/// programs draw as nothing (Default_Ignorable_Code_Point, and the blank letters and braille).
+/// Whether a character is invisible: control, format and private-use characters, spaces, unassigned code points, other
+/// Default_Ignorable_Code_Point characters, and blank letters and the blank braille pattern.
 fn is_hidden(c: char) -> bool {
     matches!(c.general_category_group(), Group::Separator | Group::Other)
         || matches!(c, '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{2800}'
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_write_an_address_has_one_key() {
+    fn all_spellings_of_an_address_have_the_same_key() {
         let same = [
             ["anna@müller.example", "anna@xn--mller-kva.example"],
             ["anna@MÜLLER.example", "Anna@XN--MLLER-KVA.example"],
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn unusual_addresses_are_taken() {
+    fn unusual_addresses_are_accepted() {
         for typed in [
             "o'neil+news@example.com",
             "a.b-c_d/e=f{g}h|i~j`k!l#m$n%o&p*q^r?s@example.com",
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         let long = format!("{}@example.com", "a".repeat(65));
         let long_label = format!("kim@{}.com", "a".repeat(64));
         let long_whole = format!("kim@{}com", "abcdefgh.".repeat(28));
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_cannot_be_seen_are_refused_anywhere() {
+    fn invisible_characters_are_refused_anywhere() {
         let hidden = [
             '\u{200B}',
             '\u{200C}',
@@ -304,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_and_the_key_itself_have_the_same_key(typed in "\\PC{1,20}@\\PC{1,20}") {
+        fn the_displayed_address_and_the_key_have_the_same_key(typed in "\\PC{1,20}@\\PC{1,20}") {
             if let Ok(address) = EmailAddress::parse(&typed) {
                 prop_assert_eq!(EmailAddress::parse(address.as_str()).unwrap().key, address.key.clone());
                 prop_assert_eq!(EmailAddress::parse(&address.key).unwrap().key, address.key);

@@ -1,8 +1,7 @@
-//! The one error of the program. Every fallible function ends in it, and every answer that is not a success is made
-//! from it: `failure` renders it as a problem document (RFC 9457) for the API or as a page for people, and logs
-//! it there, once.
+//! The error type of the program. Every fallible function returns it, and every error response is made from it. `web::errors`
+//! renders it as a problem document (RFC 9457) or as a page, and logs it once.
 //!
-//! A lookup that finds nothing is an `Option`, and a wrong password an `Outcome`: neither is an `Error`.
+//! Invariant: a lookup that finds nothing returns an `Option`, and a wrong password is an `Outcome`. Neither is an `Error`.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,82 +10,80 @@ use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
 use crate::base::text;
 
-/// What a fallible function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The methods that an address takes, as the header `Allow` names them (RFC 9110, 10.2.1).
+/// The methods that an address supports, in the format of the `Allow` header (RFC 9110, 10.2.1).
 pub type Methods = std::borrow::Cow<'static, str>;
 
-/// Why a request, or a command, could not do what it was asked.
+/// The reason why a request or a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request makes no sense; the text says what is wrong with it.
+    /// The request or the input is invalid. The text says why.
     #[error("{0}")]
     Invalid(String),
-    /// E-mail address and password do not match. The same for an unknown account.
+    /// The password is wrong, or the account does not exist. The two cases must look the same.
     #[error("e-mail address or password is wrong")]
     InvalidCredentials,
-    /// There is no session cookie, and this needs one.
+    /// The request needs a session, but has no session cookie.
     #[error("sign in first")]
     LoginRequired,
-    /// There is a session cookie, and its session has ended.
+    /// The session of the session cookie has ended.
     #[error("the session has ended: {0}")]
     SessionEnded(EndedBecause),
-    /// An unsafe request that another site caused, or may have caused.
+    /// An unsafe request that another site caused or may have caused.
     #[error("{0}")]
     CrossOrigin(Origins),
-    /// Nothing is at this address, or nothing that this account may see.
-    #[error("nothing is here")]
+    /// The address does not exist, or the account may not see it.
+    #[error("not found")]
     NotFound,
-    /// The address is there, the method is not.
-    #[error("this address does not take that method")]
+    /// The address exists, but does not support the method.
+    #[error("this address does not support that method")]
     MethodNotAllowed(Methods),
-    /// The request contradicts what is stored.
+    /// The request conflicts with stored data.
     #[error("{0}")]
     Conflict(String),
-    /// An account has no room for more; how many bytes it has.
+    /// The drafts of an account would exceed this number of bytes.
     #[error("an account has room for {} of drafts: delete or shorten some", text::size(*.0))]
     Quota(u64),
-    /// The body is larger than this address takes.
+    /// The body is larger than the address allows.
     #[error("the request is too large")]
     TooLarge,
-    /// The body is of another type than this address takes.
+    /// The body has a type that the address does not accept.
     #[error("the body must be {0}")]
     UnsupportedMediaType(&'static str),
-    /// The head of the request is larger than any address takes.
+    /// The head of the request exceeds the limit of the server.
     #[error("the head of the request is too large")]
     HeadTooLarge,
-    /// The request took too long to arrive.
     #[error("the request took too long to arrive")]
     Timeout,
-    /// The account may not do this, or this place may not see it.
-    #[error("you may not do that, or see it")]
+    /// The account may not do this, or the client's network may not see it.
+    #[error("you are not allowed to do or see this")]
     Forbidden,
-    /// This needs a password that was given within the last minutes.
-    #[error("give your password again first")]
+    /// The request needs a recent confirmation of the password.
+    #[error("confirm your password first")]
     ConfirmationRequired,
-    /// Too many wrong passwords: the next try may come after this time.
+    /// Too many wrong passwords. The next attempt is allowed after this time.
     #[error("too many attempts: try again later")]
     TooManyAttempts(Duration),
-    /// Too much was done in a short time: the next may come after this time.
+    /// Too many changes in a short time. The next change is allowed after this time.
     #[error("too many changes in a short time: try again later")]
     TooFast(Duration),
-    /// Something this needs is away for now. Never a reason to forget a cookie.
+    /// A dependency is temporarily unavailable. Must never remove a cookie.
     #[error("unavailable: {0}")]
     Unavailable(Unavailable),
-    /// A bug, or a machine that broke.
+    /// A bug, or a failure of the operating system.
     #[error("internal: {0}")]
     Internal(anyhow::Error),
 }
 
-/// Where a request came from, and where it should have come from.
+/// The origin of a cross-origin request, and the expected origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins {
-    /// The origin of the page that caused it, if the browser named one.
+    /// The origin of the page that sent the request, if the browser sent it.
     pub from: Option<String>,
     /// The public origin.
     pub public: String,
-    /// Whether it came from a page of ours that was opened under another address.
+    /// Whether the request came from our own page, opened under another address.
     pub is_ours: bool,
 }
 
@@ -94,31 +91,31 @@ impl fmt::Display for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.from {
             Some(from) if *from != self.public => {
-                write!(f, "the request came from {from}, and this service is at {}", self.public)
+                write!(f, "the request came from {from}, but this service is at {}", self.public)
             }
-            Some(from) => write!(f, "the request came from another site, although it names {from}"),
-            None => write!(f, "the request does not say that it came from {}", self.public),
+            Some(from) => write!(f, "the request came from another site, although its origin is {from}"),
+            None => write!(f, "the request does not show that it came from {}", self.public),
         }
     }
 }
 
-/// Why a session does not work any more, as its own browser is told.
+/// The reason why a session ended, as its own browser sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBecause {
-    /// Nobody used it for the idle time, or its absolute time ran out.
+    /// The idle time or the absolute time ran out.
     Expired,
-    /// Somebody ended it: from another device, by a new password, or the operator.
+    /// It was ended from another device, by a new password, or by the operator.
     Revoked,
-    /// It was signed out.
+    /// The user signed out.
     LoggedOut,
-    /// Another person signed in over it.
+    /// Another account signed in with the same browser.
     Replaced,
-    /// The cookie is none of ours, or too old to tell.
+    /// The cookie is not ours, or the session is no longer stored.
     Unknown,
 }
 
 impl EndedBecause {
-    /// The word of the contract.
+    /// The `reason` in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
@@ -136,27 +133,26 @@ impl fmt::Display for EndedBecause {
     }
 }
 
-/// Which thing is away, and the cause for the log.
+/// The unavailable dependency, and the cause.
 #[derive(Debug)]
 pub struct Unavailable {
-    /// What is away.
     pub what: Away,
-    /// The cause, for the log only.
+    /// For the log only.
     pub cause: String,
 }
 
-/// What can be away for a while.
+/// The kinds of temporary unavailability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Away {
-    /// The database did not answer, or answered that it cannot.
+    /// The database did not answer, or failed to do the work.
     Database,
-    /// The database lets nobody in, or not us, until somebody changes something; the cause says what.
+    /// The database refuses this program until an administrator changes something. The cause says what to change.
     Refused,
-    /// The connection broke before the answer came: a read may be tried again.
+    /// The connection was lost before the answer arrived. A read may be retried.
     Connection,
-    /// The deadline passed: what was asked may have happened or not.
+    /// The deadline passed. The work may or may not have been done.
     Deadline,
-    /// Too many are waiting already.
+    /// Too many units of work are waiting already.
     Busy,
 }
 
@@ -167,17 +163,16 @@ impl fmt::Display for Unavailable {
 }
 
 impl Error {
-    /// An [`Error::Unavailable`] with its cause for the log.
     pub fn unavailable(what: Away, cause: impl fmt::Display) -> Self {
         Self::Unavailable(Unavailable { what, cause: cause.to_string() })
     }
 
-    /// An [`Error::Internal`]: something that cannot happen did.
+    /// An [`Error::Internal`], for a state that only a bug can cause.
     pub fn bug(what: impl fmt::Display) -> Self {
         Self::Internal(anyhow::anyhow!("{what}"))
     }
 
-    /// The slug of the contract, `type` of the problem document.
+    /// The `type` of the problem document.
     pub fn slug(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid-request",
@@ -201,20 +196,20 @@ impl Error {
         }
     }
 
-    /// What the API says in `title` and `detail`. Never a cause: that is for the log.
+    /// The text for people, in the API and on pages. Never contains a cause, which is for the log only.
     pub fn detail(&self) -> String {
         match self {
-            Self::Unavailable(_) => "The service cannot answer this just now. Try again shortly.".into(),
+            Self::Unavailable(_) => "The service is temporarily unavailable. Try again shortly.".into(),
             Self::Internal(_) => "Something went wrong on our side.".into(),
             other => other.to_string(),
         }
     }
 
-    /// How long to wait before trying again, in seconds, where that makes sense.
+    /// The `Retry-After` of the response in seconds, if the request may be retried.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Unavailable(_) => Some(2),
-            // Rounded up, so that a client that waits exactly this long is admitted.
+            // Round up, so a client that waits exactly this long is admitted.
             Self::TooManyAttempts(wait) | Self::TooFast(wait) => {
                 Some(u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1))
             }
@@ -222,7 +217,7 @@ impl Error {
         }
     }
 
-    /// The error for a status that some part of Actix made by itself.
+    /// The error for a status that Actix itself created.
     pub fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
@@ -232,7 +227,7 @@ impl Error {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::HeadTooLarge,
             StatusCode::UNAUTHORIZED => Self::LoginRequired,
             status if status.is_client_error() => Self::Invalid("the request could not be read".into()),
-            status => Self::bug(format!("an answer of status {status} that no error explains")),
+            status => Self::bug(format!("a response of status {status} without an error")),
         }
     }
 }
@@ -257,14 +252,14 @@ impl ResponseError for Error {
         }
     }
 
-    /// Only the status: the outer layer knows whether a page or a document is wanted.
+    /// Sets only the status. The outermost layer decides between a page and a problem document.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
 }
 
 impl From<diesel::result::Error> for Error {
-    /// What a database refuses is the database's fault, a 503, unless the statement itself was wrong.
+    /// Errors that the database reports become a 503, except constraint violations, which are bugs.
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind as Kind, Error as Diesel};
         match error {

@@ -1,7 +1,7 @@
-//! The keys that seal the audit trail. Derived from the keys of the file for this purpose alone, and once more for each
-//! account. Used by `audit` through the transaction that records.
+//! The keys that seal the audit trail. Each is derived from a key of the key file, and a further key is derived for each
+//! account. Used by `audit` when a transaction records events.
 //!
-//! Invariant: a key's id is derived from it one way, so that the database may hold it.
+//! Invariant: a key's id is a one-way hash of the key, so the database may store it.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::error::{Error, Result};
 
-/// The trail's keys: the first seals, all verify. Cheap to clone.
+/// The audit keys. The first seals, all verify. Cheap to clone.
 #[derive(Clone)]
 pub struct AuditKeys(Arc<[AuditKey]>);
 
-/// One of them.
+/// An audit key with its id.
 #[derive(Clone)]
 pub struct AuditKey {
     id: String,
     key: Vec<u8>,
 }
 
-/// What seals the trail of one account.
+/// The key that seals the events of one account.
 pub struct AccountKey(Hmac<Sha256>);
 
 impl AuditKeys {
@@ -30,17 +30,16 @@ impl AuditKeys {
         Self(keys.collect())
     }
 
-    /// The ids of all, the sealing one first: they open nothing.
+    /// The ids of all keys, the sealing key first. Ids are not secret.
     pub fn ids(&self) -> String {
         self.0.iter().map(AuditKey::id).collect::<Vec<_>>().join(" ")
     }
 
-    /// The key that seals.
     pub fn signing(&self) -> &AuditKey {
         &self.0[0]
     }
 
-    /// The key of this id, if the file holds it.
+    /// The key with this id, if the key file holds it.
     pub fn find(&self, id: &str) -> Option<&AuditKey> {
         self.0.iter().find(|key| key.id == id)
     }
@@ -58,15 +57,11 @@ impl AuditKey {
         Self { id: BASE64_URL_SAFE_NO_PAD.encode(&id[..9]), key }
     }
 
-    /// Names the key beside what it sealed; opens nothing.
+    /// Stored with each seal to identify the key. Not secret.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The key of one account's trail.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
     pub fn of_account(&self, account_id: &str) -> Result<AccountKey> {
         let keyed =
             |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).map_err(|error| Error::bug(format!("hmac: {error}")));
@@ -81,7 +76,7 @@ impl AccountKey {
         self.0.clone().chain_update(message).finalize().into_bytes().to_vec()
     }
 
-    /// Whether `mac` is the message's, in a time that does not tell how far they agree.
+    /// Whether `mac` is the seal of the message, compared in constant time.
     pub fn sealed(&self, message: &[u8], mac: &[u8]) -> bool {
         self.0.clone().chain_update(message).verify_slice(mac).is_ok()
     }

@@ -1,6 +1,7 @@
-//! Secrets that are derived and never stored, so that the same one can be handed out again. Called by the session keys.
+//! Derives secrets from the key file instead of storing them, so that the same secret can be issued again. Called by the
+//! session keys.
 //!
-//! Invariant: without the subject, which holds a secret of the browser's own, the key file derives nothing of use.
+//! Invariant: the subject contains a secret that only the browser has, so the key file alone cannot derive a valid secret.
 
 use std::sync::Arc;
 
@@ -9,26 +10,24 @@ use crate::base::{
     secret::{self, Secret},
 };
 
-/// Derives secrets that only this instance can make, and makes the same ones again. Cheap to clone.
+/// The keys for deriving secrets. The same subject always gives the same secret. Cheap to clone.
 #[derive(Clone)]
 pub struct DerivationKeys(Arc<[Vec<u8>]>);
 
 impl DerivationKeys {
-    /// From the keys of the file, the first one first.
+    /// `keys` are in the order of the key file.
     pub(super) fn new(keys: impl Iterator<Item = Vec<u8>>) -> Self {
         Self(keys.collect())
     }
 
-    /// 43 base64url characters from `subject`, under the first key of the file.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
+    /// 43 base64url characters, derived from `subject` with the first key of the file.
     pub fn derive(&self, subject: &str) -> Result<Secret> {
-        let first = self.0.first().ok_or_else(|| Error::bug("there is no key to derive with"))?;
+        let first = self.0.first().ok_or_else(|| Error::bug("no key to derive a secret with"))?;
         secret::sign(first, subject).map(Secret::presented)
     }
 
-    /// What each of the keys derives from `subject`: the file may have a new first line since a secret was derived.
+    /// The secrets that all keys of the file derive from `subject`. The file may have a new first key since a secret was
+    /// derived.
     pub fn candidates(&self, subject: &str) -> impl Iterator<Item = Secret> {
         self.0.iter().filter_map(move |key| secret::sign(key, subject).ok().map(Secret::presented))
     }

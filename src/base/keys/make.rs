@@ -1,4 +1,5 @@
-//! How the key file comes to be: one node of several makes it, whatever the file system can do. Called by the parent.
+//! Creates the key file. If several nodes start at once, exactly one of them creates it, on any file system. Called by the
+//! parent.
 //!
 //! Invariant: an existing file is never replaced.
 
@@ -12,13 +13,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::base::secret;
 
-/// Bytes of a key: what the cookie signer derives its own from.
+/// Bytes of a key. The cookie signer needs this many.
 pub(super) const KEY_BYTES: usize = 64;
 
-/// Makes the folder if it is missing, for its owner only. An existing one is left as it is.
-///
-/// # Errors
-/// When it cannot be made.
+/// Creates the folder of `file` for its owner only. Does not change an existing folder.
 pub fn private_folder(file: &Path) -> io::Result<()> {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
@@ -28,17 +26,16 @@ pub fn private_folder(file: &Path) -> io::Result<()> {
     }
 }
 
-/// A way to give a finished draft its name, unless that is taken.
+/// A way to move a complete draft to its final path. Fails with `AlreadyExists` if the path is taken.
 pub(super) type Way = fn(draft: &Path, path: &Path) -> io::Result<()>;
 
-/// The first that the file system knows is taken. SMB, exFAT and the like have no hard links, and NFS no rename that
-/// replaces nothing.
+/// All ways, in order of preference. SMB and exFAT have no hard links, and NFS has no rename that refuses to replace a file.
 pub(super) const WAYS: [Way; 3] = [link, rename, copy];
-/// How long a reader waits for a node that has made the file by [`copy`] and not written it yet.
+/// How long a reader waits for a node that has created the file with [`copy`] but not written it yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Written under another name first and then given its own, so that the first of several nodes wins, and no reader sees
-/// half a file. Whether that was this one.
+/// Writes a draft with a random key, then moves it to `path`. The first of several nodes wins, and no reader sees a partial
+/// file. Returns whether this node won.
 pub(super) fn make(path: &Path, ways: &[Way]) -> io::Result<bool> {
     private_folder(path)?;
     let mut bytes = [0; KEY_BYTES];
@@ -59,7 +56,7 @@ fn name(draft: &Path, path: &Path, ways: &[Way]) -> io::Result<bool> {
         match &result {
             Ok(()) => return Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            // The file system may know the next.
+            // The file system may support the next way.
             Err(_) => {}
         }
     }
@@ -74,14 +71,14 @@ fn rename(draft: &Path, path: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE)?)
 }
 
-/// The only way here in which a reader can come too early: it waits until the line is whole.
+/// The only way in which a reader can see a partial file. [`read_whole`] waits until the line is complete.
 fn copy(draft: &Path, path: &Path) -> io::Result<()> {
     let line = std::fs::read_to_string(draft)?;
     let written = write_new(path, &line);
     if let Err(error) = &written
         && error.kind() != io::ErrorKind::AlreadyExists
     {
-        // Half a key is worth nothing to anybody.
+        // Remove the partial key, which would stop every later start.
         let _ = std::fs::remove_file(path);
     }
     written
@@ -93,7 +90,7 @@ fn write_new(path: &Path, line: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What another node has just made, once its line is whole.
+/// Reads the file. Waits until its last line is complete, because another node may be writing it.
 pub(super) fn read_whole(path: &Path) -> io::Result<String> {
     let until = Stopwatch::now() + PATIENCE;
     loop {
@@ -116,9 +113,9 @@ mod tests {
         std::env::temp_dir().join(secret::random_name("sessile-key-").unwrap())
     }
 
-    /// As on SMB or exFAT, which have no hard links, and as where a rename cannot refuse to replace a file either.
+    /// First without hard links, as on SMB or exFAT. Then also without a rename that refuses to replace a file.
     #[test]
-    fn without_hard_links_eight_nodes_share_one_key_too() {
+    fn without_hard_links_eight_nodes_still_share_one_key() {
         for ways in [&WAYS[1..], &WAYS[2..]] {
             let path = folder().join("session.key");
             let start = || {
@@ -131,36 +128,36 @@ mod tests {
             });
             assert!(fingerprints.iter().all(|one| *one == fingerprints[0]));
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
+            assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "the draft was removed");
         }
     }
 
     #[test]
-    fn a_way_that_the_file_system_lacks_is_passed_over_and_an_existing_file_is_never_replaced() {
-        let lacks: Way = |_, _| Err(io::Error::from_raw_os_error(1));
+    fn unsupported_ways_are_skipped_and_no_file_is_replaced() {
+        let unsupported: Way = |_, _| Err(io::Error::from_raw_os_error(1));
         let path = folder().join("session.key");
-        let first = Keys::make(&path, &[lacks, lacks, WAYS[2]]).unwrap();
+        let first = Keys::make(&path, &[unsupported, unsupported, WAYS[2]]).unwrap();
         for way in WAYS {
-            let second = Keys::make(&path, &[lacks, way]).unwrap();
+            let second = Keys::make(&path, &[unsupported, way]).unwrap();
             assert_eq!(second.fingerprint(), first.fingerprint());
             assert!(first.made_now && !second.made_now);
         }
-        let nowhere = Keys::make(&folder().join("session.key"), &[lacks]);
+        let nowhere = Keys::make(&folder().join("session.key"), &[unsupported]);
         assert!(nowhere.is_err_and(|error| error.to_string().contains("SESSILE_KEY_FILE")));
     }
 
     #[test]
-    fn a_file_that_another_node_is_about_to_write_is_waited_for() {
+    fn a_start_waits_for_a_file_that_another_node_is_writing() {
         let path = folder().join("session.key");
         private_folder(&path).unwrap();
         std::fs::write(&path, "").unwrap();
-        let (told, asked) = std::sync::mpsc::channel();
+        let (started, reader_started) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
-                told.send(()).unwrap();
+                started.send(()).unwrap();
                 Keys::read_or_make(&path).map(|keys| keys.fingerprint().to_owned())
             });
-            asked.recv().unwrap();
+            reader_started.recv().unwrap();
             std::fs::write(&path, format!("{}\n", BASE64_STANDARD_NO_PAD.encode([7; KEY_BYTES]))).unwrap();
             assert!(reader.join().unwrap().is_ok());
         });

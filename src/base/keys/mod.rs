@@ -1,7 +1,8 @@
-//! The key file: the keys that sign cookies, form tokens and the audit trail, one a line, shared by all nodes. The first
-//! signs, all verify; a line `trail:KEY` verifies the trail alone. Read at start by `serve` and by commands that record.
+//! The key file. Its keys, one per line, sign cookies, form tokens and the audit trail, and all nodes share them. The first
+//! key signs, all keys verify. A line `trail:KEY` verifies only the audit trail. Read at the start by `serve` and by commands
+//! that record events.
 //!
-//! Invariant: the file is made atomically, readable by its owner only, and never overwritten.
+//! Invariant: the file is created atomically, only its owner can read it, and it is never overwritten.
 
 mod audit;
 mod derivation;
@@ -29,16 +30,16 @@ use crate::base::{
     secret,
 };
 
-/// Begins the line of a key that signs and verifies nothing any more but the events of its time.
+/// Prefix of a key that only verifies old audit events.
 const TRAIL_ONLY: &str = "trail:";
 
-/// With padding or without, so that `head -c 64 /dev/urandom | base64 -w0` makes a line too.
+/// Accepts base64 with or without padding, so the output of `head -c 64 /dev/urandom | base64 -w0` is a valid line.
 const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The keys of the file, the signing one first.
+/// The keys of the file, with the signing key first.
 #[derive(Clone)]
 pub struct Keys {
     keys: Vec<SigningKey>,
@@ -58,14 +59,14 @@ struct SigningKey {
 }
 
 impl Keys {
-    /// Reads the file; makes it, with one random key, if it is missing. Several nodes may do so at once: one wins
-    /// and all read the same.
+    /// Reads the file, or creates it with one random key. If several nodes do so at once, one creates it and all read the
+    /// same key.
     ///
     /// # Errors
-    /// When the file cannot be read or made, or holds something else than keys.
+    /// When the file cannot be read or created, or its content is invalid.
     pub fn read_or_make(path: &Path) -> Result<Self> {
         if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
-            // A node that starts at the same moment may be about to write it.
+            // Another node that is starting may be about to write it.
             let text = make::read_whole(path).map_err(|error| unusable(path, &error))?;
             return Self::parse(&text, path);
         }
@@ -81,10 +82,10 @@ impl Keys {
         Ok(Self { made_now, ..Self::parse(&text, path)? })
     }
 
-    /// Reads the file and makes nothing; `None` if it is missing.
+    /// Reads the file. `None` if it is missing.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds something else than keys.
+    /// When the file cannot be read, or its content is invalid.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path).map(Some),
@@ -105,28 +106,27 @@ impl Keys {
         })
         .ok_or_else(|| {
             Error::Invalid(format!(
-                "the key file {} (SESSILE_KEY_FILE) holds something else than keys: restore it from your backup",
+                "the key file {} (SESSILE_KEY_FILE) contains something other than keys: restore it from your backup",
                 path.display()
             ))
         })
     }
 
-    /// Takes back the file if this process has made it, since it turned out that another was needed: nobody is to take it
-    /// for the right one.
+    /// Removes the file if this process created it. Called when the database needs another key file, so that nobody mistakes
+    /// the new file for the right one.
     pub fn take_back(&self, path: &Path) {
         if self.made_now
             && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::warn!(%error, "the key file that was made in vain is still there");
+            tracing::warn!(%error, "removing the unneeded new key file failed");
         }
     }
 
-    /// The key that signs cookies.
     pub fn cookie_key(&self) -> Key {
         self.keys[0].cookies.clone()
     }
 
-    /// What a signed cookie holds, whichever of the keys signed it; `None` if none did.
+    /// The value of a signed cookie; `None` if none of the keys signed it.
     pub fn verify_cookie(&self, cookie: &Cookie<'static>) -> Option<String> {
         self.keys.iter().find_map(|key| {
             let mut jar = CookieJar::new();
@@ -136,17 +136,14 @@ impl Keys {
         })
     }
 
-    /// The same cookie signed by the first key.
+    /// A cookie signed with the first key.
     pub fn sign_cookie(&self, name: &str, value: String) -> Cookie<'static> {
         let mut jar = CookieJar::new();
         jar.signed_mut(&self.keys[0].cookies).add(Cookie::new(name.to_owned(), value));
         jar.get(name).cloned().unwrap_or_else(|| Cookie::new(name.to_owned(), ""))
     }
 
-    /// A text that only this instance can make from `subject`.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
+    /// A token that only this instance can make from `subject`.
     pub fn form_token(&self, subject: &str) -> Result<String> {
         secret::sign(&self.keys[0].forms, subject)
     }
@@ -158,23 +155,17 @@ impl Keys {
             .any(|key| secret::sign(&key.forms, subject).is_ok_and(|right| secret::same_text(&right, token)))
     }
 
-    /// The keys from which the secrets of sessions and devices are derived.
+    /// The keys for deriving the secrets of sessions and devices.
     pub fn derivation(&self) -> DerivationKeys {
         DerivationKeys::new(self.keys.iter().map(|key| key.sessions.clone()))
     }
 
-    /// A name of a network address that only this instance can make, and nobody can read.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
+    /// A keyed hash of a network address. Without the key file it does not reveal the address.
     pub fn conceal_address(&self, network: &str) -> Result<String> {
         secret::sign(&self.keys[0].addresses, network)
     }
 
-    /// A seal that shows later that this instance gave out `revision`.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
+    /// A seal that proves later that this instance issued `revision`.
     pub fn seal_revision(&self, revision: &str) -> Result<String> {
         secret::sign(&self.keys[0].revisions, revision)
     }
@@ -186,12 +177,12 @@ impl Keys {
             .any(|key| secret::sign(&key.revisions, revision).is_ok_and(|right| secret::same_text(&right, seal)))
     }
 
-    /// The keys of the audit trail, each derived from one of the file's.
+    /// The keys of the audit trail, each derived from a key of the file.
     pub fn trail(&self) -> &AuditKeys {
         &self.trail
     }
 
-    /// The signing key's fingerprint, which the database keeps: it opens nothing.
+    /// The fingerprint of the signing key. Not secret: the database stores it.
     pub fn fingerprint(&self) -> &str {
         &self.keys[0].fingerprint
     }
@@ -253,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_key_signed_is_still_good() {
+    fn signatures_of_an_older_key_stay_valid() {
         let line = |n: u8| BASE64_STANDARD_NO_PAD.encode([n; KEY_BYTES]);
         let old = Keys::parse(&line(1), Path::new("k")).unwrap();
         let both = Keys::parse(&format!("{}\n{}\n", line(2), line(1)), Path::new("k")).unwrap();
@@ -265,18 +256,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_have_its_padding_or_not() {
+    fn a_line_is_valid_with_or_without_padding() {
         let bare = BASE64_STANDARD_NO_PAD.encode([3; KEY_BYTES]);
         let padded = base64::prelude::BASE64_STANDARD.encode([3; KEY_BYTES]);
         assert_eq!((bare.len(), padded.len()), (86, 88));
         let read = |text: &str| Keys::parse(text, Path::new("k")).unwrap().fingerprint().to_owned();
         assert_eq!(read(&bare), read(&padded));
-        // As `base64 -w0 >>` leaves it: without the end of the line.
+        // `base64 -w0 >>` leaves the last line without a newline.
         assert_eq!(Keys::parse(&format!("{bare}\n{padded}"), Path::new("k")).unwrap().keys.len(), 2);
     }
 
     #[test]
-    fn a_key_kept_for_the_trail_alone_verifies_no_cookie() {
+    fn a_trail_key_verifies_no_cookie() {
         let line = |n: u8| BASE64_STANDARD_NO_PAD.encode([n; KEY_BYTES]);
         let old = Keys::parse(&line(1), Path::new("k")).unwrap();
         let kept = Keys::parse(&format!("trail: {}\n{}\n", line(1), line(2)), Path::new("k")).unwrap();
@@ -284,11 +275,14 @@ mod tests {
         assert_ne!(kept.trail().signing().id(), old.trail().signing().id());
         assert_eq!(kept.verify_cookie(&old.sign_cookie("aiq_session", "value".into())), None);
         assert!(!kept.knows(old.fingerprint()));
-        assert!(Keys::parse(&format!("trail:{}", line(1)), Path::new("k")).is_err(), "no key signs");
+        assert!(
+            Keys::parse(&format!("trail:{}", line(1)), Path::new("k")).is_err(),
+            "a file without a signing key is invalid"
+        );
     }
 
     #[test]
-    fn a_file_of_something_else_is_refused() {
+    fn a_file_without_valid_keys_is_refused() {
         let run_together = BASE64_STANDARD_NO_PAD.encode([3; KEY_BYTES]).repeat(2);
         for text in ["", "\n", "short", &"A".repeat(200), &run_together] {
             assert!(Keys::parse(text, Path::new("k")).is_err(), "{text:?}");

@@ -1,16 +1,19 @@
-//! The flags of `serve`, and the table that the check of the settings reads, from the same lines. Every setting stands
-//! here once, with its variable, its default and its help.
+//! The flags of `serve`, and the settings table that the check reads. Both come from one list. Used by the command line and
+//! by the settings check.
+//!
+//! Invariant: every setting is declared here, once, with its variable, its default and its help text.
 
 use std::fmt;
 
 use super::input::Setting;
 
-/// Declares the flags of `serve` and, from the same lines, the table that [`SettingsArgs::check`] reads: field (the flag
-/// is its kebab-case), variable, default if there is one, how the help writes the default, and the help.
+/// Declares the flags of `serve` and the table that [`SettingsArgs::check`] reads. Each line holds the field (its kebab-case
+/// form is the flag), the variable, the name of the value, the default if there is one, the default as shown in the help,
+/// and the help text.
 macro_rules! settings {
     ($($field:ident $variable:literal $value_name:literal [$($default:literal)?] $shown:literal $help:literal)+) => {
-        /// The flags of `serve` as they were typed. [`Default`] is "no flags", for the commands that take only the
-        /// environment. Debug shows nothing, for one of them can hold a password.
+        /// The flags of `serve`, unchecked. The default has no flags, for commands that read only the environment. `Debug`
+        /// shows no values, because a database URL can contain a password.
         #[derive(clap::Args, Clone, Default)]
         pub struct SettingsArgs {
             $(
@@ -42,7 +45,7 @@ settings! {
     database_url "DATABASE_URL" "URL" ["sqlite://data/sessile.sqlite3"] "sqlite://data/sessile.sqlite3"
         "Database: sqlite://PATH or postgres://…; others on this machine can read a password on the command line: set the variable for one"
     listen_database_url "SESSILE_LISTEN_DATABASE_URL" "URL" [] "DATABASE_URL"
-        "Where LISTEN connects to the same PostgreSQL database, if a pooler stands between"
+        "The same PostgreSQL database without a connection pooler, for LISTEN"
     listen "SESSILE_LISTEN" "ADDRESS" ["127.0.0.1:8080"] "127.0.0.1:8080"
         "Address to listen on; port 0 picks a free one"
     public_url "SESSILE_PUBLIC_URL" "URL" [] "http://localhost:PORT"
@@ -52,7 +55,7 @@ settings! {
     tls_key "SESSILE_TLS_KEY" "FILE" [] "none"
         "Private key (PEM) of the certificate"
     trusted_proxies "SESSILE_TRUSTED_PROXIES" "CIDRS" [] "none"
-        "Networks whose forwarding headers are believed, with commas between"
+        "Networks whose forwarding headers are trusted, separated by commas"
     key_file "SESSILE_KEY_FILE" "FILE" ["data/session.key"] "data/session.key"
         "File of the session keys, shared by all nodes; made at the first start"
     signup "SESSILE_SIGNUP" "WHO" ["closed"] "closed"
@@ -66,7 +69,7 @@ settings! {
     prune_interval "SESSILE_PRUNE_INTERVAL" "DURATION" ["1h"] "1h"
         "Time between two prunings; 0s turns them off"
     address_ttl "SESSILE_ADDRESS_TTL" "DURATION" ["90d"] "90d"
-        "IP addresses are wiped after this"
+        "IP addresses are wiped after this time"
     audit_ttl "SESSILE_AUDIT_TTL" "DURATION" ["400d"] "400d"
         "Audit events older than this are removed"
     pool_max "SESSILE_POOL_MAX" "COUNT" ["10"] "10"
@@ -89,7 +92,7 @@ settings! {
         "Form of the log: text or json"
 }
 
-/// The two settings that every command takes, before or after its name. `serve` lists them among its own.
+/// The two settings that every command accepts, before or after its name. `serve` also lists them among its settings.
 #[derive(clap::Args, Clone, Default)]
 pub struct PlaceArgs {
     /// Database: sqlite://PATH or postgres://… [env: DATABASE_URL] [default: sqlite://data/sessile.sqlite3]
@@ -103,7 +106,7 @@ pub struct PlaceArgs {
 }
 
 impl SettingsArgs {
-    /// The same with what was typed for every command.
+    /// Adds the flags that every command accepts.
     #[must_use]
     pub fn at(self, place: PlaceArgs) -> Self {
         Self {

@@ -1,11 +1,13 @@
-//! Where a setting's text comes from: flag, variable or default. Called by the check of the settings alone; every
-//! refusal is noted here, so that one start shows all of them.
+//! Resolves each setting's text from its flag, variable or default, and collects the problems. Called only by the settings
+//! check.
+//!
+//! Invariant: every problem is collected, so that one start reports all of them.
 
 use std::collections::HashMap;
 
 use super::{links, values};
 
-/// A line of the table of settings, with its flag if that was typed.
+/// A row of the settings table, with the flag's value if the flag was given.
 pub(super) struct Setting {
     variable: &'static str,
     flag: String,
@@ -29,13 +31,13 @@ impl Setting {
     }
 }
 
-/// A setting could not be had; why is noted in the [`Input`].
+/// A setting is invalid. The [`Input`] holds the reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused;
 
-/// The texts of all settings, and the problems found so far.
+/// The texts of all settings, and the problems found.
 pub(super) struct Input {
-    /// By variable: what to call the setting (its flag if that was typed), and its text if it has one.
+    /// By variable: the name to use in messages (the flag if it was given), and the text if there is one.
     given: HashMap<&'static str, (String, Option<String>)>,
     problems: Vec<String>,
 }
@@ -49,7 +51,7 @@ impl Input {
                 in_env.insert(name, value);
             } else if name.starts_with("SESSILE_") {
                 problems.push(format!(
-                    "{} is not a setting: unset it, or see \"sessile serve --help\" for those there are",
+                    "{} is not a setting: unset it, or see \"sessile serve --help\" for a list of settings",
                     name.escape_debug()
                 ));
             }
@@ -69,17 +71,17 @@ impl Input {
         Self { given, problems }
     }
 
-    /// What the person who set it calls this setting: the flag if it was typed, else the variable.
+    /// The setting's name for messages: the flag if it was given, else the variable.
     pub(super) fn label(&self, variable: &'static str) -> String {
         self.given.get(variable).map_or_else(|| variable.to_owned(), |(label, _)| label.clone())
     }
 
-    /// The text of a setting; empty if it has none.
+    /// The setting's text; empty if it has none.
     pub(super) fn value(&self, variable: &'static str) -> String {
         self.given.get(variable).and_then(|(_, text)| text.clone()).unwrap_or_default()
     }
 
-    /// The value of a setting that has a default.
+    /// The value of a setting that must have one.
     pub(super) fn read<T>(
         &mut self,
         variable: &'static str,
@@ -91,7 +93,7 @@ impl Input {
         }
     }
 
-    /// The value of a setting, or None if it is not set and has no default.
+    /// The value of a setting; `None` if it is not set and has no default.
     pub(super) fn read_if_set<T>(
         &mut self,
         variable: &'static str,
@@ -106,7 +108,7 @@ impl Input {
         })
     }
 
-    /// Notes a problem that is not in one value alone.
+    /// Adds a problem that concerns more than one setting.
     pub(super) fn refuse(&mut self, problem: String) -> Refused {
         self.problems.push(problem);
         Refused

@@ -1,12 +1,12 @@
-//! The variables that Kubernetes and `docker --link` set in every container for services whose name begins with
-//! `sessile`. They are not meant for this program. Called by the check of the settings.
+//! Recognises the variables that Kubernetes and `docker --link` set for services whose name begins with `sessile`. They are
+//! not settings of this program. Called by the settings check.
 //!
-//! Invariant: only their exact shapes are recognised, so that a misspelt setting still stops the start.
+//! Invariant: only the exact forms are recognised, so that a misspelt setting still stops the start.
 
-/// Whether a variable describes another service. Kubernetes sets, for a service `sessile-db` (documentation, "Accessing
-/// the Service"): `SESSILE_DB_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_<name>`, `…_PORT` and
-/// `…_PORT_<n>_TCP`, the latter with and without `_PROTO`, `_PORT`, `_ADDR`. `docker --link` sets `…_PORT…` alike, and
-/// `…_NAME` and `…_ENV_<variable>`.
+/// Whether a variable describes another service. For a service `sessile-db`, Kubernetes sets `SESSILE_DB_SERVICE_HOST`,
+/// `…_SERVICE_PORT`, `…_SERVICE_PORT_<name>`, `…_PORT` and `…_PORT_<n>_TCP`, the last also with `_PROTO`, `_PORT` or `_ADDR`
+/// (Kubernetes documentation, "Accessing the Service"). `docker --link` sets the same `…_PORT…` variables, and `…_NAME` and
+/// `…_ENV_<variable>`.
 pub(super) fn is_of_service_link(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix("SESSILE_") else { return false };
     is_of_service(rest) || is_of_port(rest, value) || is_of_container(rest, value)
@@ -24,7 +24,7 @@ fn is_of_port(rest: &str, value: &str) -> bool {
         match parts[..] {
             [] => is_url,
             [number, "TCP" | "UDP" | "SCTP"] => is_number(number) && is_url,
-            // `docker --link` of a range of ports adds START and END.
+            // For a range of ports, `docker --link` also sets START and END.
             [number, "TCP" | "UDP" | "SCTP", "PROTO" | "PORT" | "ADDR" | "START" | "END"]
             | [number, "TCP" | "UDP" | "SCTP", "PORT", "START" | "END"] => is_number(number),
             _ => false,
@@ -38,13 +38,13 @@ fn is_of_container(rest: &str, value: &str) -> bool {
     (is_link && ends(rest, "NAME").any(str::is_empty)) || ends(rest, "ENV").any(is_name)
 }
 
-/// What follows `word` wherever it stands, as whole words, at the beginning or after the rest of a service's name.
+/// The text after each occurrence of `word` as a whole word: at the beginning, or after the rest of a service's name.
 fn ends<'a>(rest: &'a str, word: &'a str) -> impl Iterator<Item = &'a str> {
     let begins = std::iter::once(rest).chain(rest.match_indices('_').filter_map(|(at, _)| rest.get(at + 1..)));
     begins.filter_map(move |part| part.strip_prefix(word)).filter(|end| end.is_empty() || end.starts_with('_'))
 }
 
-/// `_` and a name.
+/// Whether `end` is `_` followed by a name.
 fn is_name(end: &str) -> bool {
     end.len() > 1
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::is_of_service_link;
 
     #[test]
-    fn the_variables_of_other_services_are_told_from_misspelt_settings() {
+    fn variables_of_other_services_differ_from_misspelt_settings() {
         let ours = [
             ("SESSILE_PORT", "tcp://10.0.0.11:8080"),
             ("SESSILE_PORT", "udp://10.0.0.11:53"),

@@ -1,6 +1,7 @@
-//! Every setting: its flag, its variable, its default, its check. `main` and the commands read them here once, at the
-//! start, and pass [`Settings`] down. The environment is read nowhere else, and a [`Settings`] that exists has been
-//! checked as a whole.
+//! Every setting, with its flag, its variable, its default and its check. The commands read the settings once, at the start,
+//! and pass [`Settings`] down.
+//!
+//! Invariant: no other code reads the environment, and every [`Settings`] value has been checked as a whole.
 
 mod args;
 mod input;
@@ -22,70 +23,67 @@ pub use public_url::PublicUrl;
 use crate::base::database_url::{DatabaseUrl, PostgresUrl};
 use input::{Input, Refused};
 
-/// All settings, checked together. Debug shows no password.
+/// All settings, checked together. `Debug` shows no password.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the data lives.
     pub database: DatabaseUrl,
-    /// The same PostgreSQL database past the pooler, for LISTEN. None: the address above.
+    /// The same PostgreSQL database without a connection pooler, for LISTEN. `None`: use `database`.
     pub listen_database: Option<PostgresUrl>,
-    /// Address to listen on; port 0 lets the system pick one.
+    /// Address to listen on. Port 0 lets the operating system choose a port.
     pub listen: SocketAddr,
-    /// The origin that browsers see. None: [`PublicUrl::localhost`], once the port is known.
+    /// The origin that browsers see. `None`: [`PublicUrl::localhost`], once the port is known.
     pub public_url: Option<PublicUrl>,
-    /// Files to serve TLS with. None: plain HTTP.
+    /// Certificate and key. `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// Networks whose forwarding headers are believed.
+    /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The file of the session keys.
     pub key_file: PathBuf,
-    /// Who may make an account.
+    /// Who may create an account.
     pub signup: Signup,
-    /// Time from a session's last activity to its end; more than the touch interval.
+    /// Time from a session's last activity to its end. Longer than the touch interval.
     pub idle_ttl: Duration,
-    /// Time from login to a session's end; at least the idle time.
+    /// Time from login to a session's end. At least the idle time.
     pub absolute_ttl: Duration,
-    /// Shortest time between two writes of one session's activity; never zero.
+    /// Shortest time between two writes of one session's activity. Never zero.
     pub touch_interval: Duration,
-    /// Time between two prunings. None: never by itself.
+    /// Time between two sweeps. `None`: the server does not sweep.
     pub prune_interval: Option<Duration>,
     /// Time after which IP addresses are wiped.
     pub address_ttl: Duration,
     /// Audit events older than this are removed.
     pub audit_ttl: Duration,
-    /// Most database connections, at least 1.
+    /// Maximum number of database connections, at least 1.
     pub pool_max: usize,
-    /// How long a request waits for a database connection; never zero.
+    /// How long a request waits for a database connection. Never zero.
     pub pool_timeout: Duration,
-    /// Deadline of a statement; whole milliseconds that fit an i32, never zero.
+    /// Deadline of a statement. Whole milliseconds that fit an i32, never zero.
     pub statement_timeout: Duration,
-    /// Most live sessions of one account. None: no limit.
+    /// Maximum number of live sessions of one account. `None`: no limit.
     pub sessions_per_account: Option<u32>,
-    /// Bytes that the texts of one account's drafts may take together; never zero.
+    /// Maximum size in bytes of the texts of all drafts of one account. Never zero.
     pub drafts_max: u64,
-    /// Whether sessions are answered from memory while that is safe.
+    /// Whether sessions may be read from memory while that is safe.
     pub session_cache: bool,
     /// Threads that answer requests, 1 to 512.
     pub workers: usize,
-    /// A tracing filter that has been parsed once with success.
+    /// A valid tracing filter.
     pub log: String,
-    /// How log lines are written.
     pub log_format: LogFormat,
 }
 
-/// The PEM files to serve TLS with. Whether they can be read is found out when they are.
+/// The PEM files for TLS. The settings check does not read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate chain, the server's own first.
+    /// The certificate chain, with the server's certificate first.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
 }
 
-/// Who may make an account.
+/// Who may create an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signup {
-    /// Nobody but an administrator.
+    /// Only an administrator.
     Closed,
     /// Anyone, once there is an owner.
     Open,
@@ -96,27 +94,29 @@ pub enum Signup {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Why the settings are refused. Display is one line that names each bad variable or flag and says what to write
-/// instead; a database's password is never in it.
+/// The reasons why the settings are refused. `Display` is one line that names each bad variable or flag and says what to
+/// write instead. It never contains a database password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", problems.join("; "))]
 pub struct SettingsError {
     problems: Vec<String>,
 }
 
-/// The environment of this process, as [`SettingsArgs::check`] takes it. What is not UTF-8 holds U+FFFD in its place,
-/// which the check refuses.
+/// The environment of this process, for [`SettingsArgs::check`]. Invalid UTF-8 becomes U+FFFD, which the check refuses.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
 impl SettingsArgs {
-    /// Checks flags, environment and defaults together; a flag wins over its variable. Fails with every problem at
-    /// once: bad values (an empty one is bad), pairs that do not fit, `SESSILE_…` variables that are no setting.
+    /// Checks flags, environment and defaults together. A flag takes precedence over its variable.
+    ///
+    /// # Errors
+    /// All problems at once: invalid or empty values, settings that contradict each other, and unknown `SESSILE_…`
+    /// variables.
     pub fn check(self, env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
         let mut input = Input::new(self.into_table(), env);
         let settings = read(&mut input);
@@ -192,7 +192,7 @@ fn tls(input: &mut Input) -> Result<Option<TlsFiles>, Refused> {
     Err(input.refuse(format!("{missing} is missing, but {set} is set: set both, or neither")))
 }
 
-/// The three times that depend on each other.
+/// The three durations that depend on each other.
 struct Lifetimes {
     touch: Duration,
     idle: Duration,
@@ -220,9 +220,9 @@ impl Lifetimes {
     }
 }
 
-/// Notes that two settings, each good by itself, do not go together.
+/// Adds the problem that two valid settings contradict each other.
 fn misfit(input: &mut Input, left: &'static str, relation: &str, right: &'static str) -> Result<(), Refused> {
-    let say = |variable| format!("{} ({})", input.label(variable), input.value(variable));
-    let problem = format!("{} must be {relation} {}: change one of them", say(left), say(right));
+    let shown = |variable| format!("{} ({})", input.label(variable), input.value(variable));
+    let problem = format!("{} must be {relation} {}: change one of them", shown(left), shown(right));
     Err(input.refuse(problem))
 }

@@ -1,5 +1,6 @@
-//! The origin that browsers see. Made by the settings; used wherever an address, an origin check or a cookie's name
-//! depends on it. It is always normalised: lower case, no default port, nothing after the authority.
+//! The public origin of the service. Created by the settings; used for links, origin checks and cookie names.
+//!
+//! Invariant: the origin is normalised: lower case, no default port, nothing after the authority.
 
 use url::Url;
 
@@ -13,41 +14,41 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// The origin, such as `https://id.example.com`: as a browser writes it in `Origin` (RFC 6454, section 6.2).
+    /// The origin as browsers send it in `Origin` (RFC 6454, section 6.2), such as `https://id.example.com`.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Host and, unless it is the scheme's own, port: as a browser writes them in `Host` (RFC 9110, section 7.2).
+    /// The host, with the port unless it is the scheme's default, as browsers send it in `Host` (RFC 9110, section 7.2).
     pub fn host(&self) -> &str {
         self.origin.get(self.authority_at..).unwrap_or_default()
     }
 
-    /// The port, unless it is the scheme's own.
+    /// The port, unless it is the scheme's default.
     pub fn port(&self) -> Option<&str> {
         let (host, port) = self.host().rsplit_once(':')?;
         (!host.starts_with('[') || host.ends_with(']')).then_some(port)
     }
 
-    /// Whether browsers come over TLS, here or at a proxy.
+    /// Whether browsers connect over TLS, to this program or to a proxy.
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https://")
     }
 
-    /// The origin of a service that has no other: this machine, over http or its own TLS.
+    /// The origin if `SESSILE_PUBLIC_URL` is not set.
     pub fn localhost(port: u16, https: bool) -> Self {
-        let (scheme, usual) = if https { ("https://", 443) } else { ("http://", 80) };
-        let port = if port == usual { String::new() } else { format!(":{port}") };
+        let (scheme, default) = if https { ("https://", 443) } else { ("http://", 80) };
+        let port = if port == default { String::new() } else { format!(":{port}") };
         Self { origin: format!("{scheme}localhost{port}"), authority_at: scheme.len() }
     }
 
     pub(super) fn parse(value: &str) -> Result<Self, String> {
         let wrong = |what: &str| Err(format!("{what}: write scheme and host, such as https://id.example.com"));
         if value.contains('@') {
-            // Not quoted: it may hold a password.
-            return wrong("holds a user name or password");
+            // Do not quote the value: it may contain a password.
+            return wrong("contains a user name or password");
         }
-        // The URL standard forgives much that can only be a mistake in a setting.
+        // The URL standard accepts spaces, backslashes and the like. In a setting these are mistakes.
         let is_plain = value.bytes().all(|byte| byte > b' ' && byte != b'\\' && byte != 0x7f);
         let url = match Url::parse(value) {
             Ok(url) if is_plain => url,
@@ -58,7 +59,7 @@ impl PublicUrl {
             return wrong(&format!("{} is not an http or https URL", quoted(value)));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return wrong(&format!("{} holds more than an origin", quoted(value)));
+            return wrong(&format!("{} contains more than an origin", quoted(value)));
         }
         Ok(Self { origin: url.origin().ascii_serialization(), authority_at: url.scheme().len() + "://".len() })
     }

@@ -13,7 +13,7 @@ fn check(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, String> {
     command.settings.check(env).map_err(|error| error.to_string())
 }
 
-/// Each variable with values that are taken and values that are refused.
+/// Each variable with valid values and invalid values.
 const CASES: &[(&str, &[&str], &[&str])] = &[
     (
         "SESSILE_LISTEN_DATABASE_URL",
@@ -119,7 +119,7 @@ fn flag(variable: &str) -> String {
 }
 
 #[test]
-fn every_variable_and_flag_takes_its_good_values() {
+fn every_variable_and_flag_accepts_its_valid_values() {
     for (variable, good, _) in CASES {
         for value in *good {
             check(&[], &[(variable, value)]).unwrap_or_else(|e| panic!("{variable}={value}: {e}"));
@@ -130,7 +130,7 @@ fn every_variable_and_flag_takes_its_good_values() {
 }
 
 #[test]
-fn every_bad_value_is_refused_with_one_line_that_names_it_and_says_what_to_write() {
+fn an_invalid_value_gets_one_line_that_says_what_to_write() {
     for (variable, _, bad) in CASES {
         for value in bad.iter().chain(&["", "\u{fffd}", "\n", "a\r"]) {
             for (name, error) in [
@@ -148,7 +148,7 @@ fn every_bad_value_is_refused_with_one_line_that_names_it_and_says_what_to_write
 }
 
 #[test]
-fn nothing_set_gives_the_defaults() {
+fn without_settings_the_defaults_apply() {
     let settings = check(&[], &[("PATH", "/bin"), ("SESSILEX", "1")]).unwrap();
     assert_eq!(settings.database, DatabaseUrl::Sqlite("data/sessile.sqlite3".into()));
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
@@ -207,7 +207,7 @@ fn values_mean_what_they_say() {
 }
 
 #[test]
-fn settings_that_do_not_fit_each_other_are_refused() {
+fn contradictory_settings_are_refused() {
     for (flags, env, wanted) in [
         (
             &["--touch-interval=72h"][..],
@@ -231,7 +231,7 @@ fn settings_that_do_not_fit_each_other_are_refused() {
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_refused_by_name() {
+fn an_unknown_sessile_variable_is_refused_by_name() {
     for name in ["SESSILE_IDEL_TTL", "SESSILE_TEST_URL", "SESSILE_BIN", "SESSILE_", "SESSILE_DATABASE_URL"] {
         let error = check(&[], &[(name, "1")]).unwrap_err();
         assert!(error.starts_with(&format!("{name} is not a setting: ")), "{error}");
@@ -239,7 +239,7 @@ fn a_variable_that_is_no_setting_is_refused_by_name() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_on_one_line() {
+fn all_problems_are_reported_at_once_on_one_line() {
     let error = check(
         &["--workers=0"],
         &[("SESSILE_X", "1"), ("SESSILE_IDLE_TTL", "72"), ("SESSILE_TLS_KEY", "k"), ("SESSILE_SIGNUP", "")],
@@ -252,7 +252,7 @@ fn all_problems_are_told_at_once_on_one_line() {
 }
 
 #[test]
-fn a_duration_without_unit_is_told_how_to_be_written() {
+fn a_duration_without_a_unit_gets_an_example() {
     assert_eq!(
         check(&[], &[("SESSILE_IDLE_TTL", "72")]).unwrap_err(),
         "SESSILE_IDLE_TTL: \"72\" is not a duration: write a whole number with ms, s, m, h or d, such as 72h"
@@ -260,7 +260,7 @@ fn a_duration_without_unit_is_told_how_to_be_written() {
 }
 
 #[test]
-fn passwords_are_in_no_message_and_no_debug_output() {
+fn no_message_and_no_debug_output_shows_a_password() {
     let url = "postgres://u:hunter2@h/d";
     let args = SettingsArgs { database_url: Some(url.into()), ..SettingsArgs::default() };
     assert!(!format!("{args:?}").contains("hunter2"));

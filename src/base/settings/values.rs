@@ -1,5 +1,6 @@
-//! The checks of single values. Called by the check of the settings; each takes the text as it was set and says, when
-//! it refuses, what to write instead, in one line without the setting's name.
+//! Parsers of single values. Called by the settings check.
+//!
+//! Invariant: an error is one line that says what to write instead. It does not name the setting; the caller adds the name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,19 +10,19 @@ use tracing_subscriber::EnvFilter;
 
 pub(super) use crate::base::text::{file_path as file, quoted};
 
-/// Actix takes no more workers than this.
+/// The most workers that Actix accepts.
 pub(super) const MOST_WORKERS: u32 = 512;
 
-/// A hundred years: sums of times stay far inside what both databases can hold.
+/// A hundred years. Sums of such times stay within the range of both databases.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
-/// Sums of a few such sizes stay far inside an i64.
+/// 1 TiB. Sums of a few such sizes stay within an i64.
 const LARGEST_SIZE: u64 = 1 << 40;
 
-/// PostgreSQL keeps its deadlines in milliseconds in an i32, just over 24 days.
+/// PostgreSQL stores timeouts as milliseconds in an i32, which is just over 24 days.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
-/// What holds for every value: it is not empty, was UTF-8, and is one line that can be seen.
+/// Checks that apply to every value: not empty, valid UTF-8, and no control characters.
 pub(super) fn text(value: &str) -> Result<&str, String> {
     if value.is_empty() {
         Err("is empty: write a value, or leave it unset".to_owned())
@@ -29,7 +30,7 @@ pub(super) fn text(value: &str) -> Result<&str, String> {
         Err("is not UTF-8: write it in UTF-8".to_owned())
     } else if value.contains(char::is_control) {
         Err(format!(
-            "{} has a control character in it: write it without (a line from Windows ends in one)",
+            "{} contains a control character: write it without (a line from Windows ends in one)",
             quoted(value)
         ))
     } else {
@@ -37,13 +38,12 @@ pub(super) fn text(value: &str) -> Result<&str, String> {
     }
 }
 
-/// A time that is not zero, at most a hundred years.
+/// A duration above zero, at most a hundred years.
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
-    duration_or_zero(value)?
-        .ok_or_else(|| format!("{} is no time at all: write more than 0, such as 60s", quoted(value)))
+    duration_or_zero(value)?.ok_or_else(|| format!("{} is zero: write more than 0, such as 60s", quoted(value)))
 }
 
-/// A time that is not zero and fits the timeouts of the databases.
+/// A duration above zero that both databases accept as a timeout.
 pub(super) fn timeout(value: &str) -> Result<Duration, String> {
     let timeout = duration(value)?;
     if timeout > LONGEST_TIMEOUT {
@@ -52,7 +52,7 @@ pub(super) fn timeout(value: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
-/// A time of at most a hundred years; zero is None.
+/// A duration of at most a hundred years. Zero is `None`.
 pub(super) fn duration_or_zero(value: &str) -> Result<Option<Duration>, String> {
     let unit_at = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(unit_at);
@@ -70,7 +70,7 @@ pub(super) fn duration_or_zero(value: &str) -> Result<Option<Duration>, String> 
             quoted(value)
         ));
     }
-    // Digits only, so a number that does not parse is one that is too large.
+    // The text is digits only, so parsing fails only when the number is too large.
     number
         .parse::<u64>()
         .ok()
@@ -81,7 +81,7 @@ pub(super) fn duration_or_zero(value: &str) -> Result<Option<Duration>, String> 
         .ok_or_else(|| format!("{} is too long: write 36500d or less", quoted(value)))
 }
 
-/// A number of bytes that is not zero, at most 1024 GiB.
+/// A number of bytes above zero, at most 1024 GiB.
 pub(super) fn size(value: &str) -> Result<u64, String> {
     let units = [("KiB", 10_u32), ("MiB", 20), ("GiB", 30)];
     let parsed = units.iter().find_map(|(unit, shift)| Some((value.strip_suffix(unit)?, shift)));
@@ -110,15 +110,15 @@ pub(super) fn count(value: &str, least: u32, most: u32) -> Result<u32, String> {
         .ok_or_else(|| format!("{} is not a whole number from {least} to {most}: write one", quoted(value)))
 }
 
-/// One of a few words.
+/// The meaning of one of the given words.
 pub(super) fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, String> {
     words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("{} is not known: write {}", quoted(value), words.join(" or "))
+        format!("{} is not a valid value: write {}", quoted(value), words.join(" or "))
     })
 }
 
-/// An address to listen on; of the names only `localhost`, which is 127.0.0.1.
+/// An address to listen on. `localhost` is accepted as 127.0.0.1; other host names are not.
 pub(super) fn listen(value: &str) -> Result<SocketAddr, String> {
     let local = value.strip_prefix("localhost:").and_then(|port| count(port, 0, u16::MAX.into()).ok());
     match local.and_then(|port| u16::try_from(port).ok()) {
@@ -132,7 +132,7 @@ pub(super) fn listen(value: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Networks with commas between. A single address is the network of that address alone.
+/// Networks, separated by commas. A single address is a network of one address.
 pub(super) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
     value
         .split(',')
@@ -141,7 +141,7 @@ pub(super) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
             let network = one.parse::<IpNet>().or_else(|_| one.parse::<IpAddr>().map(IpNet::from));
             network.map(|network| network.trunc()).map_err(|_| {
                 format!(
-                    "{} is not a network: write CIDRs with commas between, such as 10.0.0.0/8,fd00::/8",
+                    "{} is not a network: write CIDRs separated by commas, such as 10.0.0.0/8,fd00::/8",
                     quoted(one)
                 )
             })
@@ -149,12 +149,12 @@ pub(super) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
-/// A tracing filter. A lone word that is no level is refused too: it would mean a log of some target of that name and
-/// nothing else, and is a slip of the pen.
+/// A tracing filter. A single word that is not a level is refused: it would log only the target with that name, and is
+/// almost certainly a typing error.
 pub(super) fn log_filter(value: &str) -> Result<String, String> {
     let is_word = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     let is_level = value.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    // Only the fields of a span may hold spaces.
+    // Spaces are allowed only in span fields.
     let is_prose = !value.contains('[') && value.split(',').any(|part| part.trim().contains(char::is_whitespace));
     if is_prose || (is_word && !is_level && value != "sessile") || EnvFilter::builder().parse(value).is_err() {
         return Err(format!(
@@ -165,7 +165,7 @@ pub(super) fn log_filter(value: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// As many workers as the machine has cores for us.
+/// The number of cores that this process may use, at most [`MOST_WORKERS`].
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS as usize)
 }
@@ -180,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_with_a_unit_is_that_long(number in any::<u64>(), scale in 0..64_u32, unit in 0..UNITS.len()) {
+        fn a_number_with_a_unit_is_read_as_its_duration(number in any::<u64>(), scale in 0..64_u32, unit in 0..UNITS.len()) {
             let (number, (unit, factor)) = (number >> scale, UNITS[unit]);
             let milliseconds = u128::from(number) * u128::from(factor);
             let read = duration_or_zero(&format!("{number}{unit}"));
@@ -192,19 +192,19 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_whole_number_with_a_unit_is_no_duration(text in "[ -~é]{0,12}|[0-9]{0,3}[a-zµ. +-]{0,3}[0-9]{0,2}[a-z]{0,2}") {
-            let is_one = UNITS.iter().any(|(unit, _)| {
+        fn a_text_without_a_whole_number_and_a_unit_is_refused(text in "[ -~é]{0,12}|[0-9]{0,3}[a-zµ. +-]{0,3}[0-9]{0,2}[a-z]{0,2}") {
+            let is_duration = UNITS.iter().any(|(unit, _)| {
                 text.strip_suffix(unit).is_some_and(|number| {
                     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
                 })
             });
             let read = duration_or_zero(&text);
             let is_too_long = read.as_ref().is_err_and(|problem| problem.contains("too long"));
-            prop_assert_eq!(read.is_ok() || is_too_long, is_one, "{:?}", read);
+            prop_assert_eq!(read.is_ok() || is_too_long, is_duration, "{:?}", read);
         }
 
         #[test]
-        fn what_is_refused_is_told_in_one_line(text in any::<String>()) {
+        fn an_error_is_one_line(text in any::<String>()) {
             for read in [duration(&text), timeout(&text)] {
                 if let Err(problem) = read {
                     prop_assert!(!problem.contains('\n') && problem.chars().count() < 1000, "{}", problem);
