@@ -1,6 +1,6 @@
-//! The program's clock, used for state in memory. The database itself stamps and compares stored times. This clock follows
-//! the database's clock: the offset is measured at the start, every minute (`db::Db::measure_clock`), and as soon as a time
-//! from the database differs from this clock.
+//! The program's clock, used for state in memory. The database itself stamps and compares stored times. This clock
+//! follows the database's clock: the offset is measured at the start, every minute (`db::Db::measure_clock`), and as
+//! soon as a time from the database differs from this clock.
 //!
 //! Between measurements it runs on the monotonic clock, so a jump of the machine's clock alone does not move it.
 //!
@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 
 use crate::base::instant::{self, Instant};
 
-/// A fresh time from the database may differ by this much before the clock is measured again, because the statement itself
-/// may have taken this long.
+/// A fresh time from the database may differ by this much before the clock is measured again, because the statement
+/// itself may have taken this long.
 const UNREMARKABLE: Duration = Duration::from_secs(2);
 
 /// The machine's time plus the measured offset to the database's clock. Clones share the offset.
@@ -84,7 +84,8 @@ impl Clock {
         self.doubted.notified().await;
     }
 
-    /// The offset in microseconds. Positive if the machine's clock was behind the database's when this clock was created.
+    /// The offset in microseconds. Positive if the machine's clock was behind the database's when this clock was
+    /// created.
     pub fn offset_micros(&self) -> i64 {
         self.offset_micros.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
 //! E-mail addresses in canonical form. Used by forms, the API, commands, the throttle and the account lookup.
 //!
-//! Domains are compared in their IDNA form (UTS 46, non-transitional), so `müller.example` equals `xn--mller-kva.example`,
-//! which browsers send. Local parts are compared in NFC, ignoring case. Invisible characters are refused, because an address
-//! that contains one looks like another address.
+//! Domains are compared in their IDNA form (UTS 46, non-transitional), so `müller.example` equals
+//! `xn--mller-kva.example`, which browsers send. Local parts are compared in NFC, ignoring case. Invisible characters
+//! are refused, because an address that contains one looks like another address.
 //!
 //! Invariant: addresses that compare equal have the same key, and the key itself is an address with this key.
 
@@ -97,8 +97,8 @@ fn wrong<T>(words: &str) -> Result<T> {
     Err(Error::Invalid(words.to_owned()))
 }
 
-/// Accepts a dot-atom (RFC 5322, 3.2.3) with letters, digits and symbols of any script (RFC 6531, 3.3). Refuses quoted local
-/// parts. Also refuses compatibility characters, because they look like other characters.
+/// Accepts a dot-atom (RFC 5322, 3.2.3) with letters, digits and symbols of any script (RFC 6531, 3.3). Refuses quoted
+/// local parts. Also refuses compatibility characters, because they look like other characters.
 fn check_local_part(local: &str) -> Result<()> {
     if local.contains('@') {
         return wrong("An email address has only one @, such as kim@example.com.");
@@ -136,9 +136,9 @@ fn domains(typed: &str) -> Result<(String, Cow<'_, str>)> {
     Ok((key.into_owned(), Cow::Owned(shown)))
 }
 
-/// Removes case differences. Maps to lower case first, because ẞ is already upper case and only ß becomes SS. Then maps to
-/// upper case, which unites letters with two lower-case forms, such as σ and ς. Keeps the dotless ı, because its upper case
-/// would be I.
+/// Removes case differences. Maps to lower case first, because ẞ is already upper case and only ß becomes SS. Then maps
+/// to upper case, which unites letters with two lower-case forms, such as σ and ς. Keeps the dotless ı, because its
+/// upper case would be I.
 fn folded(local: &str) -> String {
     let upper = local.chars().flat_map(char::to_lowercase).flat_map(|c| {
         let (dotless, upper) = if c == 'ı' { (Some(c), None) } else { (None, Some(c.to_uppercase())) };

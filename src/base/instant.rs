@@ -1,7 +1,8 @@
-//! A point in time for both engines: `timestamptz` in PostgreSQL, INTEGER microseconds in SQLite. Used for every stored time.
+//! A point in time for both engines: `timestamptz` in PostgreSQL, INTEGER microseconds in SQLite. Used for every stored
+//! time.
 //!
-//! Invariant: the value is UTC. The connection's `TimeZone` has no effect, because PostgreSQL sends and accepts microseconds
-//! in binary.
+//! Invariant: the value is UTC. The connection's `TimeZone` has no effect, because PostgreSQL sends and accepts
+//! microseconds in binary.
 
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ impl Instant {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The age of this stored time at `now`. A time that is ahead by at most [`CLOCKS_DIFFER`] has age zero. A time further in
-    /// the future was stored by a wrong clock, so its age is unknown: `None`.
+    /// The age of this stored time at `now`. A time that is ahead by at most [`CLOCKS_DIFFER`] has age zero. A time
+    /// further in the future was stored by a wrong clock, so its age is unknown: `None`.
     pub fn age(self, now: Self) -> Option<Duration> {
         (self <= now.plus(CLOCKS_DIFFER)).then(|| now.since(self))
     }

@@ -1,5 +1,5 @@
-//! Logs the failures of a repeated operation: one line for the first failure, then one line a minute with the count, and
-//! one line when the operation succeeds again. Used by every background loop.
+//! Logs the failures of a repeated operation: one line for the first failure, then one line a minute with the count,
+//! and one line when the operation succeeds again. Used by every background loop.
 //!
 //! Invariant: an operation that keeps failing logs at most one line a minute.
 

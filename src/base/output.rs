@@ -1,8 +1,9 @@
 //! Non-blocking stderr and stdout. Each stream has a bounded queue of lines and a thread that writes them, so a full
-//! disk, a closed pipe or a stalled reader never blocks the caller. Called by the log, by `serve` for its start-up lines
-//! and by `cli` for its final error; `metrics` reports the number of lost lines.
+//! disk, a closed pipe or a stalled reader never blocks the caller. Called by the log, by `serve` for its start-up
+//! lines and by `cli` for its final error; `metrics` reports the number of lost lines.
 //!
-//! Invariant: nothing in this module fails, panics or blocks, except [`Output::flush`], which blocks for a bounded time.
+//! Invariant: nothing in this module fails, panics or blocks, except [`Output::flush`], which blocks for a bounded
+//! time.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Random secrets, their hashes, and signatures. All code that creates or compares a secret calls this module.
 //!
-//! Invariant: no type of this module shows its secret in `Debug`, and none implements `Display`. Comparisons take constant
-//! time.
+//! Invariant: no type of this module shows its secret in `Debug`, and none implements `Display`. Comparisons take
+//! constant time.
 
 use std::fmt;
 

@@ -1,10 +1,11 @@
-//! Checks of names and ids, and short forms of texts for messages. [`is_name`] is called wherever a person chooses a name,
-//! [`is_id`] wherever a request carries an id.
+//! Checks of names and ids, and short forms of texts for messages. [`is_name`] is called wherever a person chooses a
+//! name, [`is_id`] wherever a request carries an id.
 //!
 //! Invariant: a text that passes a check is safe to show or to send to either database.
 
-/// Whether a text may be a name. At least one character must be visible, and none may hide or reorder the text around it:
-/// bidirectional controls (Unicode Technical Report 36, 2.10.2), control characters, line separators and annotations.
+/// Whether a text may be a name. At least one character must be visible, and none may hide or reorder the text around
+/// it: bidirectional controls (Unicode Technical Report 36, 2.10.2), control characters, line separators and
+/// annotations.
 pub fn is_name(text: &str) -> bool {
     let reorders = |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}');
     let invisible = |c: char| {
@@ -14,15 +15,15 @@ pub fn is_name(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || reorders(c)) && !text.chars().all(invisible)
 }
 
-/// Whether a text may be an id: 1 to 100 ASCII letters, digits and `-._~:`. Our own ids and the draft ids that clients make
-/// have this form. Checked before a query, because PostgreSQL rejects U+0000.
+/// Whether a text may be an id: 1 to 100 ASCII letters, digits and `-._~:`. Our own ids and the draft ids that clients
+/// make have this form. Checked before a query, because PostgreSQL rejects U+0000.
 pub fn is_id(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
     (1..=100).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// The text, cut to at most `most` characters. A cut text ends in an ellipsis, after a whole word if a word ends in the last
-/// quarter.
+/// The text, cut to at most `most` characters. A cut text ends in an ellipsis, after a whole word if a word ends in the
+/// last quarter.
 pub fn shortened(text: &str, most: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(most) else {
         return text.to_owned();

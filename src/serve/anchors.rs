@@ -1,5 +1,5 @@
-//! The server's part in anchoring the audit trail: a line in the log each hour in which something happened, and at shutdown.
-//! Called by [`serve`](crate::serve::run).
+//! The server's part in anchoring the audit trail: a line in the log each hour in which something happened, and at
+//! shutdown. Called by [`serve`](crate::serve::run).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

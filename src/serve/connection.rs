@@ -143,8 +143,8 @@ impl<Io: Stream> Watched<Io> {
         asked.into_iter().chain(stuck).chain(taken).min()
     }
 
-    /// Fails when it is too late, and sees to it that this is asked again in time. The alarm may go off too early: it is
-    /// set anew only then, not with every request.
+    /// Fails when it is too late, and sees to it that this is asked again in time. The alarm may go off too early: it
+    /// is set anew only then, not with every request.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while let Some(deadline) = self.deadline() {
             if deadline <= Instant::now() {

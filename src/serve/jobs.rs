@@ -66,8 +66,8 @@ async fn flush_touches(sessions: &Sessions) {
     }
 }
 
-/// Follows the database's clock. Times that were stored while it was ahead become now: at the start, since it may have been
-/// put right meanwhile, and when it goes back.
+/// Follows the database's clock. Times that were stored while it was ahead become now: at the start, since it may have
+/// been put right meanwhile, and when it goes back.
 async fn follow_the_clock(sessions: &Sessions) {
     let mut measuring = Outage::new("measuring the clock");
     let mut settling = Outage::new("setting stored times in the future to now");

@@ -1,5 +1,5 @@
-//! The listener: Actix's server and HTTP/1.1, assembled as its own `HttpServer` does, with each connection watched, a bound
-//! on how many there are, and TLS whose certificate can change. Called by `serve`.
+//! The listener: Actix's server and HTTP/1.1, assembled as its own `HttpServer` does, with each connection watched, a
+//! bound on how many there are, and TLS whose certificate can change. Called by `serve`.
 //!
 //! Invariant: a graceful stop reaches every connection: those that are idle close, the others end their request first.
 
@@ -27,8 +27,8 @@ use crate::{
 /// Most connections at once; each takes about 25 KB. For a further one the one that has been idle longest is closed.
 const MOST_CONNECTIONS: usize = 2048;
 
-/// Serves on `listener` with so many workers so many connections, with TLS if there is a configuration of it, until it is
-/// stopped.
+/// Serves on `listener` with so many workers so many connections, with TLS if there is a configuration of it, until it
+/// is stopped.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -54,7 +54,8 @@ pub fn serve(
                 .and_then(http(&parts, stopping.clone()))
         }),
         Some(mut config) => {
-            // Actix would let so few shake hands at once that one address could keep everybody out; the places bound it.
+            // Actix would let so few shake hands at once that one address could keep everybody out; the places bound
+            // it.
             actix_tls::accept::max_concurrent_tls_connect(most);
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder.listen("https", listener, move || {
@@ -116,7 +117,8 @@ where
         .finish(map_config(app, |()| AppConfig::default()))
 }
 
-/// As many as the limit of open files lets us have, which is raised as far as it goes; half of them are for other things.
+/// As many as the limit of open files lets us have, which is raised as far as it goes; half of them are for other
+/// things.
 pub fn most_connections() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

@@ -14,8 +14,8 @@ use crate::base::{
     settings::{LogFormat, Settings},
 };
 
-/// What libraries say at these levels is noise, unless the filter names them: an ERROR for whatever anybody sends that is
-/// no HTTP, and several lines about each start of their own.
+/// What libraries say at these levels is noise, unless the filter names them: an ERROR for whatever anybody sends that
+/// is no HTTP, and several lines about each start of their own.
 const QUIET: [(&str, &str); 2] = [("actix_http::h1::dispatcher", "off"), ("actix_server", "warn")];
 
 /// Starts logging.

@@ -1,4 +1,5 @@
-//! Every address on one page: its kind, its methods with their handlers, its body limit where that is not the usual one.
+//! Every address on one page: its kind, its methods with their handlers, its body limit where that is not the usual
+//! one.
 //!
 //! Invariant: no other file lists addresses. What must know an address before a handler is chosen asks the
 //! [`RouteTable`] that is made from this list.

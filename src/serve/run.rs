@@ -43,7 +43,8 @@ pub struct Host {
 /// When the address cannot be bound, or what the database says forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
     let signals = Signals::listen()?;
-    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write fails.
+    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write
+    // fails.
     let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
     // The service does not depend on anybody's reading these lines.
     let announce = Box::new(|line: &str| output::stdout().send(format!("{line}\n").into_bytes()));

@@ -67,8 +67,9 @@ impl Signals {
     }
 }
 
-/// Turns readiness off; for a supervisor waits until that has been noticed, or until the next signal; then ends the open
-/// streams, which would not end by themselves, stops accepting, and returns when what is under way has ended, at most [`LAST_REQUESTS`] later.
+/// Turns readiness off; for a supervisor waits until that has been noticed, or until the next signal; then ends the
+/// open streams, which would not end by themselves, stops accepting, and returns when what is under way has ended, at
+/// most [`LAST_REQUESTS`] later.
 pub async fn drain(parts: &Parts, server: &ServerHandle, asked: Asked, signals: &mut Signals) {
     parts.readiness.stop();
     tracing::info!("stopping");

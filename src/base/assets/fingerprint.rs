@@ -1,8 +1,8 @@
 //! Gives static files names that contain a hash of their content, and rewrites the references between files to these
 //! names. Called only by `build.rs` and by its own tests.
 //!
-//! Invariant: a file's fingerprint also covers the files that it refers to. An address therefore means the same content in
-//! every build.
+//! Invariant: a file's fingerprint also covers the files that it refers to. An address therefore means the same content
+//! in every build.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The static files. `build.rs` fingerprints, compresses and embeds them. Called by templates, which need their addresses,
-//! and by the route for `/static/`.
+//! The static files. `build.rs` fingerprints, compresses and embeds them. Called by templates, which need their
+//! addresses, and by the route for `/static/`.
 //!
 //! Invariant: an address with the fingerprint of this build always serves the same content. An address with another
 //! fingerprint serves the current file of that name, and is never cached without revalidation.
@@ -57,8 +57,8 @@ pub fn named(name: &str) -> Option<&'static Asset> {
     ASSETS.binary_search_by_key(&name, |asset| asset.name).ok().and_then(|at| ASSETS.get(at))
 }
 
-/// The address of the file with this name. An unknown name gets an address that answers 404; a test checks that no template
-/// uses an unknown name.
+/// The address of the file with this name. An unknown name gets an address that answers 404; a test checks that no
+/// template uses an unknown name.
 pub fn path(name: &str) -> &'static str {
     named(name).map_or("/static/missing", |asset| asset.path)
 }
@@ -68,8 +68,8 @@ pub fn find(request_path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == request_path)
 }
 
-/// The current file for an address with another fingerprint. During a rolling upgrade, pages of one build load their files
-/// from nodes that run another build.
+/// The current file for an address with another fingerprint. During a rolling upgrade, pages of one build load their
+/// files from nodes that run another build.
 fn find_of_another_build(request_path: &str) -> Option<&'static Asset> {
     let file = request_path.strip_prefix(ROOT)?;
     let of_stem = |stem: &str, fingerprint: &str, extension: &str| {
@@ -84,8 +84,8 @@ fn is_fingerprint(text: &str) -> bool {
     text.len() == 10 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Answers GET and HEAD of `/static/{tail:.*}` in the best encoding that the client accepts (RFC 9110, section 12.5.3). A
-/// file at its own address may be cached for ever. A file served for another build's fingerprint must be revalidated.
+/// Answers GET and HEAD of `/static/{tail:.*}` in the best encoding that the client accepts (RFC 9110, section 12.5.3).
+/// A file at its own address may be cached for ever. A file served for another build's fingerprint must be revalidated.
 ///
 /// # Errors
 /// [`Error::NotFound`] if no file has this address; [`Error::MethodNotAllowed`] for other methods.

@@ -1,5 +1,5 @@
-//! Finds references between static files. Called by `fingerprint`. The text is searched without parsing it, so comments are
-//! searched too.
+//! Finds references between static files. Called by `fingerprint`. The text is searched without parsing it, so comments
+//! are searched too.
 //!
 //! Invariant: a range covers a path only, without quotes, query or fragment.
 
@@ -18,8 +18,8 @@ pub fn in_manifest(text: &str) -> Vec<Range<usize>> {
     quoted(text, |_, literal| is_static(literal))
 }
 
-/// The quoted texts for which `is_reference(text before the quote, quoted text)` is true. The search cannot tell an opening
-/// quote from a closing quote, so it tries each quote as an opening one.
+/// The quoted texts for which `is_reference(text before the quote, quoted text)` is true. The search cannot tell an
+/// opening quote from a closing quote, so it tries each quote as an opening one.
 fn quoted(text: &str, is_reference: impl Fn(&str, &str) -> bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;

@@ -1,5 +1,5 @@
-//! Looks up the time zones in which pages show times. Called by pages that render times, and by sign-in, which stores the
-//! account's zone.
+//! Looks up the time zones in which pages show times. Called by pages that render times, and by sign-in, which stores
+//! the account's zone.
 //!
 //! Invariant: only plain IANA names reach the zone database, so a name cannot lead to another file.
 

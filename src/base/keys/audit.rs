@@ -1,5 +1,5 @@
-//! The keys that seal the audit trail. Each is derived from a key of the key file, and a further key is derived for each
-//! account. Used by `audit` when a transaction records events.
+//! The keys that seal the audit trail. Each is derived from a key of the key file, and a further key is derived for
+//! each account. Used by `audit` when a transaction records events.
 //!
 //! Invariant: a key's id is a one-way hash of the key, so the database may store it.
 

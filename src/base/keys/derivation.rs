@@ -1,7 +1,8 @@
-//! Derives secrets from the key file instead of storing them, so that the same secret can be issued again. Called by the
-//! session keys.
+//! Derives secrets from the key file instead of storing them, so that the same secret can be issued again. Called by
+//! the session keys.
 //!
-//! Invariant: the subject contains a secret that only the browser has, so the key file alone cannot derive a valid secret.
+//! Invariant: the subject contains a secret that only the browser has, so the key file alone cannot derive a valid
+//! secret.
 
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ impl DerivationKeys {
         secret::sign(first, subject).map(Secret::presented)
     }
 
-    /// The secrets that all keys of the file derive from `subject`. The file may have a new first key since a secret was
-    /// derived.
+    /// The secrets that all keys of the file derive from `subject`. The file may have a new first key since a secret
+    /// was derived.
     pub fn candidates(&self, subject: &str) -> impl Iterator<Item = Secret> {
         self.0.iter().filter_map(move |key| secret::sign(key, subject).ok().map(Secret::presented))
     }

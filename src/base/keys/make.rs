@@ -1,5 +1,5 @@
-//! Creates the key file. If several nodes start at once, exactly one of them creates it, on any file system. Called by the
-//! parent.
+//! Creates the key file. If several nodes start at once, exactly one of them creates it, on any file system. Called by
+//! the parent.
 //!
 //! Invariant: an existing file is never replaced.
 
@@ -29,13 +29,14 @@ pub fn private_folder(file: &Path) -> io::Result<()> {
 /// A way to move a complete draft to its final path. Fails with `AlreadyExists` if the path is taken.
 pub(super) type Way = fn(draft: &Path, path: &Path) -> io::Result<()>;
 
-/// All ways, in order of preference. SMB and exFAT have no hard links, and NFS has no rename that refuses to replace a file.
+/// All ways, in order of preference. SMB and exFAT have no hard links, and NFS has no rename that refuses to replace a
+/// file.
 pub(super) const WAYS: [Way; 3] = [link, rename, copy];
 /// How long a reader waits for a node that has created the file with [`copy`] but not written it yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Writes a draft with a random key, then moves it to `path`. The first of several nodes wins, and no reader sees a partial
-/// file. Returns whether this node won.
+/// Writes a draft with a random key, then moves it to `path`. The first of several nodes wins, and no reader sees a
+/// partial file. Returns whether this node won.
 pub(super) fn make(path: &Path, ways: &[Way]) -> io::Result<bool> {
     private_folder(path)?;
     let mut bytes = [0; KEY_BYTES];

@@ -1,6 +1,6 @@
-//! The key file. Its keys, one per line, sign cookies, form tokens and the audit trail, and all nodes share them. The first
-//! key signs, all keys verify. A line `trail:KEY` verifies only the audit trail. Read at the start by `serve` and by commands
-//! that record events.
+//! The key file. Its keys, one per line, sign cookies, form tokens and the audit trail, and all nodes share them. The
+//! first key signs, all keys verify. A line `trail:KEY` verifies only the audit trail. Read at the start by `serve` and
+//! by commands that record events.
 //!
 //! Invariant: the file is created atomically, only its owner can read it, and it is never overwritten.
 
@@ -59,8 +59,8 @@ struct SigningKey {
 }
 
 impl Keys {
-    /// Reads the file, or creates it with one random key. If several nodes do so at once, one creates it and all read the
-    /// same key.
+    /// Reads the file, or creates it with one random key. If several nodes do so at once, one creates it and all read
+    /// the same key.
     ///
     /// # Errors
     /// When the file cannot be read or created, or its content is invalid.
@@ -112,8 +112,8 @@ impl Keys {
         })
     }
 
-    /// Removes the file if this process created it. Called when the database needs another key file, so that nobody mistakes
-    /// the new file for the right one.
+    /// Removes the file if this process created it. Called when the database needs another key file, so that nobody
+    /// mistakes the new file for the right one.
     pub fn take_back(&self, path: &Path) {
         if self.made_now
             && let Err(error) = std::fs::remove_file(path)

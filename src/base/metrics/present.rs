@@ -1,5 +1,5 @@
-//! Values that are read when `GET /metrics` is requested, in addition to the counters. Filled in by `ops`, rendered by the
-//! parent.
+//! Values that are read when `GET /metrics` is requested, in addition to the counters. Filled in by `ops`, rendered by
+//! the parent.
 //!
 //! Invariant: a value describes the moment of the request; nothing here is stored between requests.
 

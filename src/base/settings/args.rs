@@ -1,5 +1,5 @@
-//! The flags of `serve`, and the settings table that the check reads. Both come from one list. Used by the command line and
-//! by the settings check.
+//! The flags of `serve`, and the settings table that the check reads. Both come from one list. Used by the command line
+//! and by the settings check.
 //!
 //! Invariant: every setting is declared here, once, with its variable, its default and its help text.
 
@@ -7,13 +7,13 @@ use std::fmt;
 
 use super::input::Setting;
 
-/// Declares the flags of `serve` and the table that [`SettingsArgs::check`] reads. Each line holds the field (its kebab-case
-/// form is the flag), the variable, the name of the value, the default if there is one, the default as shown in the help,
-/// and the help text.
+/// Declares the flags of `serve` and the table that [`SettingsArgs::check`] reads. Each line holds the field (its
+/// kebab-case form is the flag), the variable, the name of the value, the default if there is one, the default as shown
+/// in the help, and the help text.
 macro_rules! settings {
     ($($field:ident $variable:literal $value_name:literal [$($default:literal)?] $shown:literal $help:literal)+) => {
-        /// The flags of `serve`, unchecked. The default has no flags, for commands that read only the environment. `Debug`
-        /// shows no values, because a database URL can contain a password.
+        /// The flags of `serve`, unchecked. The default has no flags, for commands that read only the environment.
+        /// `Debug` shows no values, because a database URL can contain a password.
         #[derive(clap::Args, Clone, Default)]
         pub struct SettingsArgs {
             $(

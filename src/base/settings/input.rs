@@ -1,5 +1,5 @@
-//! Resolves each setting's text from its flag, variable or default, and collects the problems. Called only by the settings
-//! check.
+//! Resolves each setting's text from its flag, variable or default, and collects the problems. Called only by the
+//! settings check.
 //!
 //! Invariant: every problem is collected, so that one start reports all of them.
 

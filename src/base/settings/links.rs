@@ -1,12 +1,12 @@
-//! Recognises the variables that Kubernetes and `docker --link` set for services whose name begins with `sessile`. They are
-//! not settings of this program. Called by the settings check.
+//! Recognises the variables that Kubernetes and `docker --link` set for services whose name begins with `sessile`. They
+//! are not settings of this program. Called by the settings check.
 //!
 //! Invariant: only the exact forms are recognised, so that a misspelt setting still stops the start.
 
 /// Whether a variable describes another service. For a service `sessile-db`, Kubernetes sets `SESSILE_DB_SERVICE_HOST`,
-/// `…_SERVICE_PORT`, `…_SERVICE_PORT_<name>`, `…_PORT` and `…_PORT_<n>_TCP`, the last also with `_PROTO`, `_PORT` or `_ADDR`
-/// (Kubernetes documentation, "Accessing the Service"). `docker --link` sets the same `…_PORT…` variables, and `…_NAME` and
-/// `…_ENV_<variable>`.
+/// `…_SERVICE_PORT`, `…_SERVICE_PORT_<name>`, `…_PORT` and `…_PORT_<n>_TCP`, the last also with `_PROTO`, `_PORT` or
+/// `_ADDR` (Kubernetes documentation, "Accessing the Service"). `docker --link` sets the same `…_PORT…` variables, and
+/// `…_NAME` and `…_ENV_<variable>`.
 pub(super) fn is_of_service_link(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix("SESSILE_") else { return false };
     is_of_service(rest) || is_of_port(rest, value) || is_of_container(rest, value)

@@ -1,5 +1,5 @@
-//! Every setting, with its flag, its variable, its default and its check. The commands read the settings once, at the start,
-//! and pass [`Settings`] down.
+//! Every setting, with its flag, its variable, its default and its check. The commands read the settings once, at the
+//! start, and pass [`Settings`] down.
 //!
 //! Invariant: no other code reads the environment, and every [`Settings`] value has been checked as a whole.
 
@@ -98,8 +98,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The reasons why the settings are refused. `Display` is one line that names each bad variable or flag and says what to
-/// write instead. It never contains a database password.
+/// The reasons why the settings are refused. `Display` is one line that names each bad variable or flag and says what
+/// to write instead. It never contains a database password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", problems.join("; "))]
 pub struct SettingsError {

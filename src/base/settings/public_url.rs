@@ -19,7 +19,8 @@ impl PublicUrl {
         &self.origin
     }
 
-    /// The host, with the port unless it is the scheme's default, as browsers send it in `Host` (RFC 9110, section 7.2).
+    /// The host, with the port unless it is the scheme's default, as browsers send it in `Host` (RFC 9110, section
+    /// 7.2).
     pub fn host(&self) -> &str {
         self.origin.get(self.authority_at..).unwrap_or_default()
     }

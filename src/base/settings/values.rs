@@ -1,6 +1,7 @@
 //! Parsers of single values. Called by the settings check.
 //!
-//! Invariant: an error is one line that says what to write instead. It does not name the setting; the caller adds the name.
+//! Invariant: an error is one line that says what to write instead. It does not name the setting; the caller adds the
+//! name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Files that nobody else on the machine may read or write: the keys, the database, and copies of them that lie beside. Called
-//! by [`warn`](super::warn) and by `doctor`.
+//! Files that nobody else on the machine may read or write: the keys, the database, and copies of them that lie beside.
+//! Called by [`warn`](super::warn) and by `doctor`.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;

@@ -1,5 +1,5 @@
-//! What is wrong around the program although it can run: who may read its files, whom it believes, what the database may
-//! lose. `doctor` fails on it, and `serve` warns of it at the start; both find it here, so that they always agree.
+//! What is wrong around the program although it can run: who may read its files, whom it believes, what the database
+//! may lose. `doctor` fails on it, and `serve` warns of it at the start; both find it here, so that they always agree.
 
 mod files;
 mod finding;
