@@ -1,5 +1,7 @@
-//! The server's part in anchoring the audit trail: a line in the log each hour in which something happened, and at
-//! shutdown. Called by [`serve`](crate::serve::run).
+//! Logs a digest of the audit trail every hour and at shutdown. A later comparison with the log shows removed or
+//! changed events. Called by [`run`](crate::serve::run).
+//!
+//! Invariant: no line is logged if no event was recorded since the last line.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -15,43 +17,42 @@ use crate::{
     records::audit::anchor,
 };
 
-/// How often a line is written.
+/// Time between two lines.
 const EVERY: Duration = Duration::from_secs(3600);
-/// How long the shutdown waits for the last line.
+/// How long shutdown waits for the last line.
 const LAST_LINE: Duration = Duration::from_secs(5);
-/// How long it waits while another node writes one.
+/// Time between two attempts while another node is writing a line.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Anchors the trail in the log of this node.
+/// Logs digests of the audit trail.
 pub struct Anchors {
     db: Db,
     keys: AuditKeys,
-    /// How many links there were when the last line was written.
+    /// Number of links in the audit trail when the last line was written.
     seen: AtomicI64,
 }
 
 impl Anchors {
-    /// With the keys that seal the trail.
     pub fn new(db: Db, keys: AuditKeys) -> Self {
         Self { db, keys, seen: AtomicI64::new(0) }
     }
 
-    /// Writes lines until this is dropped.
+    /// Writes a line every hour. Never returns.
     pub async fn now_and_then(&self) {
         loop {
             rt::time::sleep(EVERY).await;
             if let Err(error) = self.write().await {
-                tracing::warn!(%error, "the audit trail could not be anchored");
+                tracing::warn!(%error, "anchoring the audit trail failed");
             }
         }
     }
 
-    /// Writes the last line, as far as the database answers in time.
+    /// Writes the last line. Gives up after [`LAST_LINE`].
     pub async fn last(&self) {
         match rt::time::timeout(LAST_LINE, self.write()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the audit trail could not be anchored at shutdown"),
-            Err(_) => tracing::warn!("the audit trail could not be anchored at shutdown in time"),
+            Ok(Err(error)) => tracing::warn!(%error, "anchoring the audit trail at shutdown failed"),
+            Err(_) => tracing::warn!("anchoring the audit trail at shutdown timed out"),
         }
     }
 

@@ -1,4 +1,6 @@
-//! The application, the same for `serve` and for tests: which layer surrounds which, and why in that order.
+//! Assembles the application and its middleware. Called by the listener and by tests.
+//!
+//! Invariant: `serve` and the tests use the same application.
 
 use actix_identity::IdentityMiddleware;
 use actix_session::{
@@ -22,30 +24,27 @@ use crate::{
     web::{edge, forms, json, key_handover, origin, request_facts, site::Site},
 };
 
-/// What an application is made of. Cheap to clone; all workers share what is behind it.
+/// The parts of an application. Cheap to clone; all workers share the same parts.
 #[derive(Clone)]
 pub struct Parts {
-    /// This instance, as requests see it.
     pub site: web::Data<Site>,
-    /// The sessions.
     pub sessions: Sessions,
-    /// Who checks passwords.
+    /// Checks passwords.
     pub prover: Prover,
-    /// Whether this node is ready.
     pub readiness: web::Data<Readiness>,
-    /// How many sessions live.
+    /// Counts live sessions.
     pub live: web::Data<LiveSessions>,
-    /// What open pages are told.
+    /// Delivers events to open pages.
     pub news: Hub,
 }
 
-/// Builds the application. From the outside in:
-/// 1. `edge`: names the request, renders whatever goes wrong below, secures the headers of all that leaves.
-/// 2. `request_facts`: verifies the session cookie and holds the request's facts, which the store needs.
-/// 3. `origin`: refuses what another site caused, before any session is loaded.
+/// Builds the application. The middleware, outermost first:
+/// 1. `edge`: gives the request an id, renders errors, and adds the security headers to every response.
+/// 2. `request_facts`: verifies the session cookie and collects the facts about the request that the store needs.
+/// 3. `origin`: refuses requests from other sites before a session is loaded.
 /// 4. actix-session: loads the session once.
-/// 5. actix-identity: who it is; it adds no I/O.
-/// 6. `key_handover`: renews the cookies of a browser that did not get its new key.
+/// 5. actix-identity: reads the identity from the loaded session, without I/O.
+/// 6. `key_handover`: sends the new session key again to a browser that did not receive it.
 pub fn build(
     parts: &Parts,
 ) -> App<
@@ -81,7 +80,8 @@ pub fn build(
         .wrap(from_fn(edge::answer))
 }
 
-/// Signed, HttpOnly, SameSite=Strict, for the whole origin; its age is the idle time, renewed with each touch.
+/// Configures the session cookie: signed, HttpOnly, SameSite=Strict, for the whole origin. Its maximum age is the idle
+/// time, renewed with each touch.
 fn session_layer(parts: &Parts) -> SessionMiddleware<Sessions> {
     let site = &parts.site;
     let idle = Duration::try_from(site.idle).unwrap_or(Duration::MAX);

@@ -1,9 +1,9 @@
-//! A connection that is not waited for without end. Actix bounds the first head, the idle time between requests and the
-//! last farewell; this bounds what it leaves open: later heads, requests that get no answer, answers that nobody takes.
+//! Timeouts of a connection that Actix does not have. Actix bounds the first request head, the idle time between
+//! requests and the final shutdown. [`Watched`] also bounds later heads, requests without a response, and responses
+//! that the client does not read. Called by the listener.
 //!
-//! Invariant: after the first byte of a request a connection lasts no longer than its limits, unless bytes of an answer
-//! are taken meanwhile. An answer that goes on for hours is not cut as long as it writes now and then.
-//! A refusal is not lost: a client that is still sending is listened to for a moment, or the reset would overtake it.
+//! Invariant: after the first byte of a request, a connection ends at its time limit unless the client reads bytes of a
+//! response. A long response is not cut off while the client keeps reading it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,31 +25,29 @@ use crate::web::{
     limits::Limits,
 };
 
-/// How long a client is listened to that was refused in the middle of what it had to say.
+/// How long the server keeps reading from a client after refusing its request. Closing at once would send a reset,
+/// which could reach the client before the refusal.
 pub const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What a connection runs over.
+/// The byte stream of a connection: TCP or TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for Io {}
 
-/// A connection in its place: it ends when the place is needed for another.
+/// A TCP connection that holds a place. It ends when the place is needed for another connection.
 pub struct Placed {
     io: TcpStream,
     place: Place,
 }
 
 impl Placed {
-    /// Puts a connection in its place.
     pub fn new(io: TcpStream, place: Place) -> Self {
         Self { io, place }
     }
 
-    /// What is known of it.
     pub fn connection(&self) -> &Connection {
         &self.place.connection
     }
 
-    /// Who is at the other end.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.io.peer_addr().ok()
     }
@@ -104,29 +102,28 @@ impl ActixStream for Placed {
     }
 }
 
-/// A stream that ends by itself when its client is too slow.
+/// A stream that fails when its client is too slow.
 pub struct Watched<Io: Stream> {
-    /// Gone only while this is dropped.
+    /// `None` only during drop.
     io: Option<Io>,
     connection: Connection,
     limits: Limits,
-    /// When the first byte came that nothing was written after.
-    asked: Option<Instant>,
-    /// Since when the client takes nothing of what is written.
-    stuck: Option<Instant>,
-    /// Whether the end was said, or nobody is there to hear it.
+    /// When the first byte of the pending request arrived. `None` after a write.
+    requested_at: Option<Instant>,
+    /// When a write first blocked. `None` after a successful write.
+    blocked_at: Option<Instant>,
+    /// Whether either side has closed the stream.
     closed: bool,
     alarm: Pin<Box<Sleep>>,
 }
 
 impl<Io: Stream> Watched<Io> {
-    /// Watches a stream over this connection.
     pub fn new(io: Io, connection: Connection, limits: Limits) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + limits.head));
-        Self { io: Some(io), connection, limits, asked: None, stuck: None, closed: false, alarm }
+        Self { io: Some(io), connection, limits, requested_at: None, blocked_at: None, closed: false, alarm }
     }
 
-    /// What its requests tell of themselves.
+    /// The state that requests on this connection share.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -137,14 +134,14 @@ impl<Io: Stream> Watched<Io> {
 
     fn deadline(&self) -> Option<Instant> {
         let head_or_answer = if self.connection.is_busy() { self.limits.answer } else { self.limits.head };
-        let asked = self.asked.map(|asked| asked + head_or_answer);
-        let stuck = self.stuck.map(|stuck| stuck + self.limits.answer);
+        let requested_at = self.requested_at.map(|requested_at| requested_at + head_or_answer);
+        let blocked_at = self.blocked_at.map(|blocked_at| blocked_at + self.limits.answer);
         let taken = self.connection.taken_by().map(Instant::from_std);
-        asked.into_iter().chain(stuck).chain(taken).min()
+        requested_at.into_iter().chain(blocked_at).chain(taken).min()
     }
 
-    /// Fails when it is too late, and sees to it that this is asked again in time. The alarm may go off too early: it
-    /// is set anew only then, not with every request.
+    /// Fails if the deadline has passed, and otherwise wakes the task at the deadline. The alarm may fire before a
+    /// later deadline; resetting it only then is cheaper than resetting it with every request.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while let Some(deadline) = self.deadline() {
             if deadline <= Instant::now() {
@@ -167,7 +164,7 @@ impl<Io: Stream> AsyncRead for Watched<Io> {
         let before = buf.filled().len();
         ready!(self.io()?.poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.asked.get_or_insert_with(Instant::now);
+            self.requested_at.get_or_insert_with(Instant::now);
         } else {
             self.closed = true;
         }
@@ -179,15 +176,15 @@ impl<Io: Stream> AsyncWrite for Watched<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.io()?.poll_write(cx, bytes);
         if written.is_ready() {
-            (self.asked, self.stuck) = (None, None);
+            (self.requested_at, self.blocked_at) = (None, None);
         } else {
-            self.stuck.get_or_insert_with(Instant::now);
+            self.blocked_at.get_or_insert_with(Instant::now);
             self.check(cx)?;
         }
         written
     }
 
-    /// Called at the end of each turn, even when nothing is read any more.
+    /// Actix calls this at the end of each poll, even when it no longer reads, so the deadline is checked here too.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
         self.io()?.poll_flush(cx)
@@ -200,9 +197,10 @@ impl<Io: Stream> AsyncWrite for Watched<Io> {
 }
 
 impl<Io: Stream> Drop for Watched<Io> {
-    /// Actix drops a connection right after it has refused a head, however much of that is still on its way.
+    /// Actix drops a connection right after refusing a request head, while the client may still be sending. Keep
+    /// reading for [`FAREWELL`], so that the client receives the refusal.
     fn drop(&mut self) {
-        let refused = !self.closed && self.asked.is_none() && self.stuck.is_none();
+        let refused = !self.closed && self.requested_at.is_none() && self.blocked_at.is_none();
         if let (true, Some(mut io), Ok(runtime)) = (refused, self.io.take(), Handle::try_current()) {
             runtime.spawn(timeout(FAREWELL, async move {
                 io.shutdown().await?;

@@ -1,7 +1,7 @@
-//! The background jobs of a server: news, touches, the clock, the anchors of the audit trail, and sweeps. Called by
+//! The background jobs of a server: news, touches, the clock, digests of the audit trail, and sweeps. Called by
 //! [`run`](super::run).
 //!
-//! Invariant: a job that fails is tried again, and stops neither the others nor a request.
+//! Invariant: a failed job is retried, and stops neither another job nor a request.
 
 use std::time::Duration;
 
@@ -23,25 +23,25 @@ use crate::{
 };
 
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-/// Shortest time between two measurements of the clock.
+/// Shortest time between two measurements.
 const CLOCK_REST: Duration = Duration::from_millis(500);
-/// The database's clock was put back if it moved by at least so many microseconds at once.
+/// A correction of at least this many microseconds means that the database's clock was set back.
 const WENT_BACK: i64 = -1_000_000;
 
-/// Does all of them until this is dropped.
+/// Runs all jobs. Never returns.
 pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
     tokio::join!(
-        warn_of_database(&parts.sessions, settings),
+        warn_about_database(&parts.sessions, settings),
         parts.news.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),
-        sweep_now_and_then(&parts.sessions.db, settings)
+        sweep_periodically(&parts.sessions.db, settings)
     );
 }
 
-/// Logs what `doctor` would find wrong with the database's server and the clocks.
-async fn warn_of_database(sessions: &Sessions, settings: &Settings) {
+/// Logs the findings of `doctor` about the database server and the clocks.
+async fn warn_about_database(sessions: &Sessions, settings: &Settings) {
     if let Err(wrong) = risks::clock(sessions.clock.offset_micros()) {
         risks::warn_of("clock", &wrong);
     }
@@ -51,7 +51,7 @@ async fn warn_of_database(sessions: &Sessions, settings: &Settings) {
                 risks::warn_of("durability", &wrong);
             }
         }
-        Err(error) => tracing::debug!(%error, "the database's settings were not looked at"),
+        Err(error) => tracing::debug!(%error, "reading the settings of the database failed"),
     }
 }
 
@@ -59,18 +59,18 @@ async fn flush_touches(sessions: &Sessions) {
     let mut outage = Outage::new("writing the activity of sessions");
     loop {
         rt::time::sleep(touch::FLUSH_INTERVAL).await;
-        // Nothing to write proves nothing.
+        // An empty flush does not reach the database, so it must not end an outage.
         if !sessions.touches.is_empty() {
             outage.see(sessions.touches.flush(&sessions.db).await);
         }
     }
 }
 
-/// Follows the database's clock. Times that were stored while it was ahead become now: at the start, since it may have
-/// been put right meanwhile, and when it goes back.
+/// Follows the database's clock. Stored times that are in the future become the current time, at the start and whenever
+/// the database's clock is set back.
 async fn follow_the_clock(sessions: &Sessions) {
     let mut measuring = Outage::new("measuring the clock");
-    let mut settling = Outage::new("setting stored times in the future to now");
+    let mut settling = Outage::new("correcting stored times in the future");
     settling.see(sessions.db.settle_future().await);
     loop {
         let _ = rt::time::timeout(CLOCK_INTERVAL, sessions.clock.doubted()).await;
@@ -82,8 +82,8 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
-/// Sweeps at the start and after each prune interval, unless that is off.
-async fn sweep_now_and_then(db: &Db, settings: &Settings) {
+/// Sweeps at the start and after each prune interval. Returns at once if the interval is off.
+async fn sweep_periodically(db: &Db, settings: &Settings) {
     let Some(every) = settings.prune_interval else { return };
     let mut sweeps = Sweeps::default();
     loop {
@@ -92,7 +92,7 @@ async fn sweep_now_and_then(db: &Db, settings: &Settings) {
     }
 }
 
-/// Whether each sweep works just now.
+/// The outages of all sweeps.
 struct Sweeps {
     sessions: Outage,
     counts: Outage,
@@ -109,10 +109,10 @@ impl Default for Sweeps {
             sessions: Outage::new("sweeping sessions"),
             counts: Outage::new("deleting old counts of wrong passwords"),
             drafts: Outage::new("deleting old drafts"),
-            repeats: Outage::new("summing up repeated events"),
+            repeats: Outage::new("summarising repeated audit events"),
             devices: Outage::new("deleting old devices"),
             addresses: Outage::new("wiping old addresses"),
-            events: Outage::new("removing old audit events"),
+            events: Outage::new("deleting old audit events"),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Sweeps {
     async fn run(&mut self, db: &Db, settings: &Settings) {
         match self.sessions.see(sweep::sweep(db).await) {
             Some(swept) if swept != sweep::Swept::default() => {
-                tracing::info!(ended = swept.ended, deleted = swept.deleted, "sessions swept");
+                tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept sessions");
             }
             _ => {}
         }
@@ -130,10 +130,10 @@ impl Sweeps {
         self.repeats.see(audit_sweep::sweep(db).await);
         self.devices.see(device_sweep::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
-            tracing::info!(wiped, "old addresses were wiped");
+            tracing::info!(wiped, "wiped old addresses");
         }
         if let Some(removed @ 1..) = self.events.see(retention::sweep(db, settings.audit_ttl).await) {
-            tracing::info!(removed, "old audit events were removed");
+            tracing::info!(removed, "deleted old audit events");
         }
     }
 }

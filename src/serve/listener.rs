@@ -1,7 +1,7 @@
-//! The listener: Actix's server and HTTP/1.1, assembled as its own `HttpServer` does, with each connection watched, a
-//! bound on how many there are, and TLS whose certificate can change. Called by `serve`.
+//! The HTTP/1.1 listener. Assembles Actix's server like `HttpServer` does, and adds a time limit for each connection, a
+//! bound on the number of connections, and a TLS certificate that can change. Called by [`run`](super::run).
 //!
-//! Invariant: a graceful stop reaches every connection: those that are idle close, the others end their request first.
+//! Invariant: a graceful stop reaches every connection. Idle connections close at once, the others after their request.
 
 use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
@@ -24,21 +24,17 @@ use crate::{
     web::connections::Connections,
 };
 
-/// Most connections at once; each takes about 25 KB. For a further one the one that has been idle longest is closed.
+/// Most connections at once; each takes about 25 KB. A further connection closes the one that has been idle longest.
 const MOST_CONNECTIONS: usize = 2048;
 
-/// Serves on `listener` with so many workers so many connections, with TLS if there is a configuration of it, until it
-/// is stopped.
-///
-/// # Errors
-/// When the listener cannot be used.
+/// Starts the server on `listener`, with TLS if `tls` is given.
 pub fn serve(
     parts: &Parts,
     listener: TcpListener,
     (workers, connections): (usize, usize),
     tls: Option<rustls::ServerConfig>,
 ) -> Result<Server> {
-    // The places are what bounds them; this one more is for those that are about to close.
+    // The places bound the connections. Actix gets a higher limit, which leaves room for connections that are closing.
     let most = connections + connections / 4;
     let builder = builder(workers, most);
     let (parts, limits, stopping) = (parts.clone(), parts.site.limits, builder.graceful_shutdown_signal());
@@ -54,8 +50,8 @@ pub fn serve(
                 .and_then(http(&parts, stopping.clone()))
         }),
         Some(mut config) => {
-            // Actix would let so few shake hands at once that one address could keep everybody out; the places bound
-            // it.
+            // Actix's default limit is so low that one address could block all TLS handshakes. The places bound them
+            // instead.
             actix_tls::accept::max_concurrent_tls_connect(most);
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder.listen("https", listener, move || {
@@ -84,7 +80,7 @@ fn builder(workers: usize, connections: usize) -> ServerBuilder {
 
 type Accepted<Io> = (Watched<Io>, Protocol, Option<SocketAddr>);
 
-/// A connection in its place; refused if there is none for it.
+/// Gives a connection a place, or refuses the connection.
 fn placed(places: &Connections, io: TcpStream) -> Result<Placed, DispatchError> {
     let peer = io.peer_addr().ok().map(|peer| peer.ip());
     match places.place(peer) {
@@ -93,7 +89,7 @@ fn placed(places: &Connections, io: TcpStream) -> Result<Placed, DispatchError> 
     }
 }
 
-/// HTTP/1.1 over connections that have been accepted.
+/// The HTTP/1.1 service for accepted connections.
 fn http<Io>(
     parts: &Parts,
     stopping: GracefulShutdownSignal,
@@ -117,12 +113,12 @@ where
         .finish(map_config(app, |()| AppConfig::default()))
 }
 
-/// As many as the limit of open files lets us have, which is raised as far as it goes; half of them are for other
-/// things.
+/// Raises the limit of open files to its maximum, and returns the number of connections that it allows. Half of the
+/// files are reserved for other uses.
 pub fn most_connections() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the limit of open files was not raised");
+        tracing::warn!(%error, "raising the limit of open files failed");
     }
     let files =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));

@@ -1,4 +1,6 @@
-//! The server: routes, the application, listening, TLS, background jobs and shutdown. Called by the commands.
+//! The server: routes, the application, the listener, TLS, background jobs and shutdown. Called by the commands.
+//!
+//! Invariant: only this layer assembles the application; no layer below depends on it.
 
 pub mod anchors;
 pub mod app;

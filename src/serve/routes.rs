@@ -1,8 +1,8 @@
-//! Every address on one page: its kind, its methods with their handlers, its body limit where that is not the usual
-//! one.
+//! Every address of the service, with its kind, its methods and handlers, and its body limit if that is not the
+//! default. Called by [`app`](super::app).
 //!
-//! Invariant: no other file lists addresses. What must know an address before a handler is chosen asks the
-//! [`RouteTable`] that is made from this list.
+//! Invariant: no other file lists addresses. Middleware that needs the route before a handler is chosen asks the
+//! [`RouteTable`], which is made from this list.
 
 use actix_identity::Identity;
 use actix_web::{
@@ -25,7 +25,7 @@ use crate::{
 
 const KIB: usize = 1024;
 
-/// Paths below these where nothing is are of the same kind as what is there.
+/// The kind of unknown paths below these prefixes, which decides how their 404 is rendered.
 const AREAS: &[(&str, Kind)] = &[("/api", Kind::Api), ("/.well-known", Kind::Document)];
 
 fn operations() -> Vec<Address> {
@@ -61,7 +61,7 @@ fn pages() -> Vec<Address> {
         page("/logout").post(login::logout::submit),
         page(HOME).get(dashboard::show).in_navigation("Home", "home"),
         page("/devices").get(devices::page::show).post(devices::page::submit).in_navigation("Devices", "devices"),
-        // 10,000 characters of four bytes each, percent-encoded, and the other fields.
+        // Room for 10,000 characters of four bytes, percent-encoded, and the other fields.
         page("/drafts")
             .get(drafts::show)
             .post(drafts::submit)
@@ -90,31 +90,31 @@ fn api() -> Vec<Address> {
     ]
 }
 
-/// `GET /`: to the dashboard or the login.
+/// `GET /`: redirects to the dashboard or the login.
 async fn start(who: Option<Identity>) -> HttpResponse {
     layout::see_other(if who.is_some() { HOME } else { LOGIN })
 }
 
-/// Where password managers send people (W3C, A Well-Known URL for Changing Passwords).
+/// Password managers open this address to change a password (W3C, A Well-Known URL for Changing Passwords).
 async fn change_password() -> HttpResponse {
     layout::see_other("/account")
 }
 
-/// Browsers ask here for the icon of a document that names none.
+/// Browsers request this address for documents without an icon link.
 async fn favicon() -> HttpResponse {
     layout::see_other(assets::path("icons/favicon.svg"))
 }
 
-/// Nothing here is for search engines (RFC 9309).
+/// Excludes the whole site from search engines (RFC 9309).
 async fn robots() -> &'static str {
     "User-agent: *\nDisallow: /\n"
 }
 
-async fn nothing() -> Result<HttpResponse> {
+async fn not_found() -> Result<HttpResponse> {
     Err(Error::NotFound)
 }
 
-/// The addresses as the application takes them.
+/// The addresses as Actix resources, and the table of their routes.
 pub struct Routes {
     pub table: RouteTable,
     without_session: Vec<Resource>,
@@ -127,7 +127,7 @@ impl Routes {
         let (routes, resources): (Vec<_>, Vec<_>) = addresses.into_iter().flatten().map(Address::finish).unzip();
         let (with, without): (Vec<_>, Vec<_>) =
             routes.iter().map(|route| route.kind).zip(resources).partition(|(kind, _)| kind.has_session());
-        let resources = |those: Vec<(Kind, Resource)>| those.into_iter().map(|(_, resource)| resource).collect();
+        let resources = |routes: Vec<(Kind, Resource)>| routes.into_iter().map(|(_, resource)| resource).collect();
         Self {
             table: RouteTable::new(routes, AREAS),
             without_session: resources(without),
@@ -135,23 +135,23 @@ impl Routes {
         }
     }
 
-    /// Adds what works without a session, and without a database.
+    /// Adds the addresses that work without a session and without the database.
     pub fn add_without_session(&mut self, config: &mut ServiceConfig) {
         for resource in self.without_session.drain(..) {
             config.service(resource);
         }
     }
 
-    /// Adds pages and API.
+    /// Adds the pages and the API.
     pub fn add_with_session(&mut self, config: &mut ServiceConfig) {
         for resource in self.with_session.drain(..) {
             config.service(resource);
         }
-        config.default_service(web::to(nothing));
+        config.default_service(web::to(not_found));
     }
 }
 
-/// An address that is being declared.
+/// An address under construction.
 struct Address {
     route: Route,
     resource: Resource,
@@ -162,7 +162,7 @@ impl Address {
         Self { route: Route::new(path, kind), resource: web::resource(path) }
     }
 
-    /// GET and HEAD alike (RFC 9110, 9.3.2).
+    /// HEAD runs the same handler (RFC 9110, 9.3.2).
     fn get<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
         let get = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
         self.method("GET, HEAD", get.to(handler))
@@ -187,7 +187,7 @@ impl Address {
         Self { resource: self.resource.route(route), ..self }
     }
 
-    /// The outermost layer refuses a larger body, and the extractors read as much.
+    /// Sets the body limit, both for the outermost layer and for the extractors.
     fn largest_body(mut self, bytes: usize) -> Self {
         self.route.largest_body = bytes;
         let resource = self.resource.app_data(forms::config_of(bytes)).app_data(json::config_of(bytes));
@@ -205,7 +205,7 @@ impl Address {
         self
     }
 
-    /// Other methods are told which ones there are (RFC 9110, 15.5.6).
+    /// Answers other methods with 405 and the allowed methods (RFC 9110, 15.5.6).
     fn finish(self) -> (Route, Resource) {
         let methods = self.route.methods.clone();
         let refuse = move || {
