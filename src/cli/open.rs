@@ -30,8 +30,8 @@ pub async fn open_to_read(settings: &Settings) -> Result<Db> {
     }
 }
 
-/// For a command that records events: with the keys that seal them, which must be those of the nodes. Brings the schema
-/// up to date.
+/// For a command that records events: with the keys that seal them, which must be those of the nodes. Brings the schema up
+/// to date.
 pub async fn open_to_record(settings: &Settings) -> Result<Db> {
     let (db, keys) = open_with(settings).await?;
     instance::check_keys_of_command(&db, Some(&keys)).await?;
@@ -43,8 +43,8 @@ pub async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
     open_with(settings).await.map(|(db, _)| db)
 }
 
-/// For a command that may come before the first start: database and key file are made if they are missing and nothing
-/// needs an older one.
+/// For a command that may come before the first start: database and key file are made if they are missing and nothing needs
+/// an older one.
 pub async fn make_to_record(settings: &Settings) -> Result<Db> {
     tell_place(settings);
     if !settings.key_file.exists() {

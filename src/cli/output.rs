@@ -21,8 +21,8 @@ pub fn say(line: &str) -> Result<()> {
     print(format!("{line}\n").as_bytes())
 }
 
-/// What a command prints on stdout. Whoever has closed the pipe wants no more of it (`… | head -1`): that is no
-/// failure, and what the command does goes on.
+/// What a command prints on stdout. Whoever has closed the pipe wants no more of it (`… | head -1`): that is no failure, and
+/// what the command does goes on.
 pub fn print(text: &[u8]) -> Result<()> {
     match stdout().write_all(text).and_then(|()| stdout().flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

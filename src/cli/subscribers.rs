@@ -84,8 +84,8 @@ struct Place {
     mode: u32,
 }
 
-/// What a link leads to is replaced and not the link, and it keeps its mode. What is there and no file, such as a pipe
-/// or a device, is left alone.
+/// What a link leads to is replaced and not the link, and it keeps its mode. What is there and no file, such as a pipe or
+/// a device, is left alone.
 fn place(out: &Path) -> std::io::Result<Place> {
     match fs::metadata(out) {
         Ok(found) if found.is_file() => {

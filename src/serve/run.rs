@@ -1,6 +1,7 @@
-//! `sessile serve`: binds, prints its lines, answers until SIGTERM or SIGINT, and writes the last touches.
+//! `sessile serve`: binds the address, prints the start-up lines, serves until SIGTERM or SIGINT, and writes the last
+//! touches. Called by the commands and by tests.
 //!
-//! Invariant: a node whose database is away comes up all the same, answers 503, and recovers by itself.
+//! Invariant: if the database is unavailable at the start, the node starts anyway, answers 503, and recovers by itself.
 
 use std::io::{IsTerminal as _, stdout};
 use std::net::{SocketAddr, TcpListener};
@@ -29,35 +30,34 @@ use crate::{
     web::limits::Limits,
 };
 
-/// What a server has of whoever runs it.
+/// What the caller of a server provides.
 pub struct Host {
-    /// Says when to stop.
+    /// Tells the server when to stop.
     pub signals: Signals,
-    /// Takes the lines for standard output.
+    /// Prints a line on stdout.
     pub announce: Box<dyn Fn(&str)>,
 }
 
-/// Serves as a process of its own.
+/// Serves as a process, with signals and stdout.
 ///
 /// # Errors
-/// When the address cannot be bound, or what the database says forbids the start.
+/// When the address cannot be bound, or a check of the database forbids the start.
 pub async fn run(settings: Settings) -> Result<()> {
     let signals = Signals::listen()?;
-    // A log file at the limit of file sizes (`ulimit -f`) ends a process that does not handle this. Handled, the write
-    // fails.
-    let _file_too_large = hear(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
-    // The service does not depend on anybody's reading these lines.
+    // Handle SIGXFSZ, so that a log file at its size limit (`ulimit -f`) fails the write instead of ending the process.
+    let _file_too_large = listen_for(SignalKind::from_raw(Signo::XFSZ.as_raw()))?;
+    // Queue the lines, so that a stalled reader of stdout does not block the server.
     let announce = Box::new(|line: &str| output::stdout().send(format!("{line}\n").into_bytes()));
     run_on(settings, Limits::default(), Host { signals, announce }).await
 }
 
-/// Serves until the host says to stop, within limits that tests shorten.
+/// Serves until `host` signals the end. Tests pass shorter limits.
 ///
 /// # Errors
-/// As [`run`].
+/// Like [`run`].
 pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()> {
     let Host { mut signals, announce } = host;
-    let mut hangup = hear(SignalKind::hangup())?;
+    let mut hangup = listen_for(SignalKind::hangup())?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     Inspection::check_servers(&settings).await?;
     let mut outage = Outage::new("opening the database");
@@ -72,39 +72,38 @@ pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()
     announce(&format!("sessile: listening on {}", listening_at(&parts, &settings, bound.address)));
     let anchors = Anchors::new(parts.sessions.db.clone(), parts.site.keys.trail().clone());
     let result = {
-        let mut looking_after = pin!(async {
-            open_at_last(&parts, &settings, (opened, outage), &*announce).await?;
+        let mut background = pin!(async {
+            finish_opening(&parts, &settings, (opened, outage), &*announce).await?;
             jobs::run(&parts, &settings, &anchors).await;
             Ok(())
         });
         tokio::select! {
-            ended = &mut looking_after => ended,
+            ended = &mut background => ended,
             ended = serving => ended.map_err(Error::bug)?.map_err(|error| Error::Internal(error.into())),
-            () = follow_the_certificate(&mut hangup, certificate.as_deref()) => Ok(()),
-            // Touches are written all the while.
+            () = reload_certificate_on_hangup(&mut hangup, certificate.as_deref()) => Ok(()),
+            // The background jobs continue while requests are drained, so touches are still written.
             asked = signals.next() => tokio::select! {
-                ended = &mut looking_after => ended,
+                ended = &mut background => ended,
                 () = drain(&parts, &handle, asked, &mut signals) => Ok(()),
             },
         }
-        // The background work ends here: a connection that it held would be missing for the last writes below.
+        // Drop the background jobs here, because the final writes below need their database connections.
     };
     parts.news.close();
     handle.stop(true).await;
-    write_the_last(&parts, &settings, &anchors).await;
+    write_last(&parts, &settings, &anchors).await;
     result
 }
 
 fn bind(settings: &Settings) -> Result<(TcpListener, Bound)> {
-    let listener = TcpListener::bind(settings.listen).map_err(|error| {
-        Error::Invalid(format!("SESSILE_LISTEN: {} cannot be listened on: {error}", settings.listen))
-    })?;
+    let listener = TcpListener::bind(settings.listen)
+        .map_err(|error| Error::Invalid(format!("SESSILE_LISTEN: cannot listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr().map_err(Error::bug)?;
     Ok((listener, Bound { address, connections: listener::most_connections() }))
 }
 
-/// Opens the doors if the start could not.
-async fn open_at_last(
+/// Waits for the database if the start could not open it, then prints the setup link if there is one.
+async fn finish_opening(
     parts: &Parts,
     settings: &Settings,
     (opened, mut outage): (Option<SetupLink>, Outage),
@@ -117,18 +116,18 @@ async fn open_at_last(
     risks::warn(settings);
     tracing::info!("serving");
     if let Some(link) = link {
-        // The last of the first lines, also where the log goes to the same terminal.
+        // Flush the log first, so that the link comes last on a terminal that shows both.
         output::stderr().flush();
-        announce(&welcome(&link));
+        announce(&setup_line(&link));
     }
     Ok(())
 }
 
-/// The last writes, once no request is under way any more.
-async fn write_the_last(parts: &Parts, settings: &Settings, anchors: &Anchors) {
-    // What is queued is the activity of requests that have been answered.
+/// Writes the remaining touches, the last digest and the history mark, after the last request.
+async fn write_last(parts: &Parts, settings: &Settings, anchors: &Anchors) {
+    // The queued touches belong to requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
-        tracing::warn!(%error, "the last touches were not written");
+        tracing::warn!(%error, "writing the last touches failed");
     }
     if parts.site.is_ready() {
         anchors.last().await;
@@ -136,8 +135,8 @@ async fn write_the_last(parts: &Parts, settings: &Settings, anchors: &Anchors) {
     }
 }
 
-/// Where the program listens, for the first line. Somebody at a terminal who has not chosen an origin is shown the one
-/// that pages are under, which is also that of the link; programs that read the line get the address.
+/// The address for the first line of output. A terminal without `SESSILE_PUBLIC_URL` gets the default origin, which the
+/// setup link uses too. Other readers get the bound address.
 fn listening_at(parts: &Parts, settings: &Settings, address: SocketAddr) -> String {
     if stdout().is_terminal() && settings.public_url.is_none() && address.ip().is_loopback() {
         return parts.site.public.origin().to_owned();
@@ -146,8 +145,8 @@ fn listening_at(parts: &Parts, settings: &Settings, address: SocketAddr) -> Stri
     format!("{scheme}://{address}")
 }
 
-/// The line with the link; at a terminal in a box, so that nobody overlooks it.
-fn welcome(link: &str) -> String {
+/// The line with the setup link. On a terminal it has a box around it, to be noticed.
+fn setup_line(link: &str) -> String {
     let line = format!("sessile: create the owner at {link}");
     if !stdout().is_terminal() {
         return line;
@@ -156,18 +155,18 @@ fn welcome(link: &str) -> String {
     format!("╭{bar}╮\n│ {line} │\n╰{bar}╯")
 }
 
-/// SIGHUP: the files of the certificate are read again. Without any there is nothing to do.
-async fn follow_the_certificate(hangup: &mut Signal, certificate: Option<&Certificate>) {
+/// Reads the certificate files again at each SIGHUP. Never returns.
+async fn reload_certificate_on_hangup(hangup: &mut Signal, certificate: Option<&Certificate>) {
     while hangup.recv().await.is_some() {
         match certificate.map(Certificate::read_again) {
             Some(Ok(())) => tracing::info!("the certificate was read again"),
-            Some(Err(error)) => tracing::error!(%error, "the certificate was not changed"),
-            None => tracing::info!("SIGHUP: there is no certificate to read again"),
+            Some(Err(error)) => tracing::error!(%error, "reloading the certificate failed"),
+            None => tracing::info!("SIGHUP ignored: no certificate is configured"),
         }
     }
     std::future::pending().await
 }
 
-fn hear(kind: SignalKind) -> Result<Signal> {
+fn listen_for(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(|error| Error::Internal(error.into()))
 }

@@ -1,6 +1,6 @@
-//! The end of `serve`: who asked for it, and in which order things stop. Called by [`serve`](crate::serve::run).
+//! The shutdown of `serve`: its signals and its order. Called by [`run`](crate::serve::run).
 //!
-//! Invariant: readiness is off before a connection is refused, and whatever was accepted has time to be answered.
+//! Invariant: `/readyz` answers 503 before the first connection is refused, and accepted requests have time to finish.
 
 use std::time::Duration;
 
@@ -15,51 +15,46 @@ use crate::{
     serve::app::Parts,
 };
 
-/// How long requests may take to end when the program is asked to, in seconds.
+/// How many seconds requests may take to finish during shutdown.
 pub const LAST_REQUESTS: u64 = 10;
-/// How long a balancer has to notice that this node is not ready any more.
+/// How long a load balancer has to notice that this node is not ready.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// Who asked.
+/// The source of the request to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// A supervisor, by SIGTERM: a balancer may still send requests.
+    /// SIGTERM from a supervisor. A load balancer may still send requests.
     BySupervisor,
-    /// Somebody at a terminal, by SIGINT, who wants it to be over.
+    /// SIGINT from a terminal. The person wants the program to stop soon.
     AtTerminal,
 }
 
-/// Where it is heard that the program is to stop.
+/// Source of requests to stop the server.
 pub enum Signals {
-    /// SIGTERM and SIGINT.
-    OfProcess {
-        /// SIGTERM.
-        terminate: Signal,
-        /// SIGINT.
-        interrupt: Signal,
-    },
-    /// What another thread of the process says.
+    /// The signals of the process.
+    OfProcess { terminate: Signal, interrupt: Signal },
+    /// Messages from another thread, for tests.
     OfThread(UnboundedReceiver<Asked>),
 }
 
 impl Signals {
-    /// Those of the process, heard from now on.
-    ///
-    /// # Errors
-    /// When the operating system refuses.
+    /// Installs handlers for SIGTERM and SIGINT.
     pub fn listen() -> Result<Self> {
-        let hear = |kind| signal(kind).map_err(|error| Error::Internal(error.into()));
-        Ok(Self::OfProcess { terminate: hear(SignalKind::terminate())?, interrupt: hear(SignalKind::interrupt())? })
+        let listen_for = |kind| signal(kind).map_err(|error| Error::Internal(error.into()));
+        Ok(Self::OfProcess {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+        })
     }
 
-    /// The next of them.
+    /// Waits for the next request to stop.
     pub async fn next(&mut self) -> Asked {
         match self {
             Self::OfProcess { terminate, interrupt } => tokio::select! {
                 _ = terminate.recv() => Asked::BySupervisor,
                 _ = interrupt.recv() => Asked::AtTerminal,
             },
-            Self::OfThread(said) => match said.recv().await {
+            Self::OfThread(requests) => match requests.recv().await {
                 Some(asked) => asked,
                 None => std::future::pending().await,
             },
@@ -67,9 +62,9 @@ impl Signals {
     }
 }
 
-/// Turns readiness off; for a supervisor waits until that has been noticed, or until the next signal; then ends the
-/// open streams, which would not end by themselves, stops accepting, and returns when what is under way has ended, at
-/// most [`LAST_REQUESTS`] later.
+/// Stops serving. Turns readiness off. After SIGTERM, waits [`NOTICE`] or until the next signal. Then closes the event
+/// streams, which would not end by themselves, and stops accepting connections. Returns when the remaining requests
+/// have finished, after at most [`LAST_REQUESTS`] seconds.
 pub async fn drain(parts: &Parts, server: &ServerHandle, asked: Asked, signals: &mut Signals) {
     parts.readiness.stop();
     tracing::info!("stopping");
@@ -79,7 +74,7 @@ pub async fn drain(parts: &Parts, server: &ServerHandle, asked: Asked, signals: 
             _ = signals.next() => {}
         }
     }
-    tracing::info!("accepting no more");
+    tracing::info!("no longer accepting connections");
     parts.news.close();
     server.stop(true).await;
 }

@@ -1,7 +1,7 @@
-//! The start of `serve`: opens the database with the keys, puts the application together, and lets requests in once the
-//! database is checked. Called by [`run`](super::run).
+//! The start of `serve`: opens the database, assembles the application, and admits requests after checking the
+//! database. Called by [`run`](super::run).
 //!
-//! Invariant: no request is answered from the database before its schema, its keys and its history are checked.
+//! Invariant: no request reaches the database before its schema, its keys and its history are checked.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,43 +28,43 @@ use crate::{
     web::{limits::Limits, site::Site},
 };
 
-/// How often a database that was away at the start is asked again.
+/// Time between two attempts while the database is unavailable at the start.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long the start waits for the database before it goes on without.
+/// How long the start waits for the database before it continues without it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the database with the keys, and brings its schema up to date; whether it answers.
+/// Opens the database with the keys and migrates its schema. The boolean is whether the database answers.
 pub async fn open(settings: &Settings, outage: &mut Outage) -> Result<(Db, Keys, bool)> {
     let mut answers = true;
     if !settings.key_file.exists() {
-        // Opened without keys and closed again: a key file may be made only where the database needs no older one.
+        // First open the database without keys: a new key file may be created only if the database needs no older key.
         let db = Db::open(settings, None)?;
-        answers = or_away(outage, first_try(db.migrate()).await)?.is_some();
+        answers = none_if_unavailable(outage, with_timeout(db.migrate()).await)?.is_some();
         if answers {
             instance::check_no_keys_needed(&db).await?;
         }
     }
     let keys = Keys::read_or_make(&settings.key_file)?;
     let db = Db::open(settings, Some(keys.trail()))?;
-    answers = answers && or_away(outage, first_try(db.migrate()).await)?.is_some();
+    answers = answers && none_if_unavailable(outage, with_timeout(db.migrate()).await)?.is_some();
     Ok((db, keys, answers))
 }
 
-/// What is listened on, and for how many.
+/// The bound address, and the maximum number of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
     pub address: SocketAddr,
     pub connections: usize,
 }
 
-/// What the application is made of. Nothing is asked of the database yet.
+/// Creates the parts of the application. Does not access the database.
 pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: Bound) -> Result<Parts> {
     let port = bound.address.port();
     let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
     let sessions = Sessions::new(settings, db, &keys);
     let site = web::Data::new(Site::new(public, keys, settings, limits, (port, bound.connections)));
     let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
-    // What a request waits for at most.
+    // The longest time that a request waits for the database.
     let limit = settings.pool_timeout + settings.statement_timeout;
     let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit, crate::pages::pwa::check));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
@@ -74,10 +74,10 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     Ok(Parts { site, sessions, prover, readiness, live, news })
 }
 
-/// The link that creates the owner, if there is none yet.
+/// The link that creates the owner; `None` if there is an owner.
 pub type SetupLink = Option<String>;
 
-/// Once the database answers and its schema is right: checks the keys, and lets requests in.
+/// Checks the keys and the history, and admits requests. The schema must be current.
 async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     let Sessions { db, clock, .. } = &parts.sessions;
     let checked = instance::check_keys(db, &parts.site.keys).await;
@@ -98,12 +98,12 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     Ok(secret.map(|secret| format!("{}/setup?token={}", parts.site.public.origin(), secret.expose())))
 }
 
-/// The same, if the database answers; `None` if it is away.
+/// Checks the database and admits requests. `None` if the database is unavailable.
 pub async fn try_to_open_doors(parts: &Parts, settings: &Settings, outage: &mut Outage) -> Result<Option<SetupLink>> {
-    or_away(outage, open_doors(parts, settings).await)
+    none_if_unavailable(outage, open_doors(parts, settings).await)
 }
 
-/// Tries again and again, until the database answers.
+/// Retries until the database answers, then checks it and admits requests.
 pub async fn open_doors_when_it_answers(parts: &Parts, settings: &Settings, outage: &mut Outage) -> Result<SetupLink> {
     loop {
         rt::time::sleep(RETRY).await;
@@ -111,30 +111,31 @@ pub async fn open_doors_when_it_answers(parts: &Parts, settings: &Settings, outa
             parts.sessions.db.migrate().await?;
             open_doors(parts, settings).await
         };
-        if let Some(link) = or_away(outage, attempt.await)? {
+        if let Some(link) = none_if_unavailable(outage, attempt.await)? {
             return Ok(link);
         }
     }
 }
 
-/// Notes how far the database has come. A disk without room is no reason not to start: reads go on.
+/// Marks the current position in the database's history. A failure does not stop the start: on a full disk, reads still
+/// work.
 pub async fn mark_history(db: &Db, settings: &Settings) {
     if let Some(marks) = Marks::of(&settings.database)
         && let Err(error) = history::mark(db, &marks).await
     {
-        tracing::warn!(%error, "how far the database has come was not noted");
+        tracing::warn!(%error, "marking the position in the database history failed");
     }
 }
 
-/// A database that takes its time at the start, as when another node migrates it, is one that is away for now.
-async fn first_try<T>(attempt: impl Future<Output = Result<T>>) -> Result<T> {
+/// Treats a database that does not answer within [`PATIENCE`] as unavailable. Another node may be migrating it.
+async fn with_timeout<T>(attempt: impl Future<Output = Result<T>>) -> Result<T> {
     rt::time::timeout(PATIENCE, attempt)
         .await
-        .unwrap_or_else(|_| Err(Error::unavailable(Away::Deadline, "it has not answered yet")))
+        .unwrap_or_else(|_| Err(Error::unavailable(Away::Deadline, "the database did not answer in time")))
 }
 
-/// A database that is away is no reason not to start, `None`; everything else that went wrong is.
-fn or_away<T>(outage: &mut Outage, result: Result<T>) -> Result<Option<T>> {
+/// Turns an unavailable database into `None`. Every other error stops the start.
+fn none_if_unavailable<T>(outage: &mut Outage, result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => {
             outage.over();

@@ -1,6 +1,7 @@
-//! The program's own TLS: certificate and key from PEM files, read again when the program is asked to (SIGHUP).
+//! The program's own TLS, with a certificate and a key from PEM files that are reloaded on SIGHUP. Called by
+//! [`run`](super::run) and by `doctor`.
 //!
-//! Invariant: there is always a certificate whose key fits. Files that cannot be used change nothing.
+//! Invariant: the certificate in use always matches its key. A failed reload changes nothing.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -17,7 +18,7 @@ use crate::base::{
     settings::TlsFiles,
 };
 
-/// The certificate in use. Each handshake takes the one of its time; connections keep the one they began with.
+/// The certificate in use. A reload affects new handshakes only, not open connections.
 #[derive(Debug)]
 pub struct Certificate {
     files: TlsFiles,
@@ -29,27 +30,24 @@ impl Certificate {
     /// Reads the files.
     ///
     /// # Errors
-    /// When a file cannot be read or the two do not belong together, in one line that names the setting.
+    /// One line that names the setting, if a file cannot be read or the key does not match the certificate.
     pub fn read(files: &TlsFiles) -> Result<Arc<Self>> {
         let provider = Arc::new(ring::default_provider());
         let in_use = RwLock::new(read(files, &provider)?);
         Ok(Arc::new(Self { files: files.clone(), provider, in_use }))
     }
 
-    /// Reads the files again; what they hold is used from the next handshake on.
+    /// Reloads the files. The next handshake uses the new certificate.
     ///
     /// # Errors
-    /// As [`Self::read`]; then the certificate in use stays.
+    /// Like [`Self::read`]. The certificate in use stays.
     pub fn read_again(&self) -> Result<()> {
         let new = read(&self.files, &self.provider)?;
         *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
 
-    /// TLS 1.2 and 1.3 with this certificate.
-    ///
-    /// # Errors
-    /// Never in practice: the provider knows both versions.
+    /// A configuration for TLS 1.2 and 1.3 with this certificate.
     pub fn config(self: &Arc<Self>) -> Result<ServerConfig> {
         Ok(ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -66,14 +64,14 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(files: &TlsFiles, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
-    let complain = |variable: &str, error: &dyn std::fmt::Display| Error::Invalid(format!("{variable}: {error}"));
+    let invalid = |variable: &str, error: &dyn std::fmt::Display| Error::Invalid(format!("{variable}: {error}"));
     let chain = CertificateDer::pem_file_iter(&files.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| complain("SESSILE_TLS_CERT", &error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| complain("SESSILE_TLS_KEY", &error))?;
+        .map_err(|error| invalid("SESSILE_TLS_CERT", &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| invalid("SESSILE_TLS_KEY", &error))?;
     if chain.is_empty() {
-        return Err(complain("SESSILE_TLS_CERT", &"there is no certificate in the file"));
+        return Err(invalid("SESSILE_TLS_CERT", &"the file contains no certificate"));
     }
     let pair = CertifiedKey::from_der(chain, key, provider);
-    pair.map(Arc::new).map_err(|error| complain("SESSILE_TLS_CERT, SESSILE_TLS_KEY", &error))
+    pair.map(Arc::new).map_err(|error| invalid("SESSILE_TLS_CERT, SESSILE_TLS_KEY", &error))
 }

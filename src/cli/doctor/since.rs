@@ -1,5 +1,4 @@
-//! Whether the audit trail still contains what it contained when a server logged a digest of it. Called by
-//! [`doctor`](super).
+//! Whether the audit trail still contains what it contained when a server logged a digest of it. Called by [`doctor`](super).
 
 use super::patient::{Patient, away, unseen};
 use crate::{

@@ -1,5 +1,7 @@
-//! Files that nobody else on the machine may read or write: the keys, the database, and copies of them that lie beside.
-//! Called by [`warn`](super::warn) and by `doctor`.
+//! Checks that other users of the machine cannot access secret files: the key file, the TLS key, the database, and
+//! copies in the same folder. Called by [`warn`](super::warn) and by `doctor`.
+//!
+//! Invariant: a check changes no file.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -9,12 +11,12 @@ use std::path::{Path, PathBuf};
 use super::finding::Finding;
 use crate::base::{db::inspect::Inspection, settings::Settings};
 
-/// Files of a folder that are looked at.
+/// The most files of a folder that are checked.
 const MOST_FILES: usize = 1000;
-/// How a database file of SQLite begins (its file format, 1.3).
+/// The first bytes of an SQLite database file (SQLite file format, 1.3).
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// The key file, its folder, and copies of it beside it.
+/// Checks the key file, its folder, and copies in the folder.
 pub fn key_file(settings: &Settings) -> Finding {
     let path = &settings.key_file;
     let mode = secret_mode(path)?;
@@ -23,7 +25,7 @@ pub fn key_file(settings: &Settings) -> Finding {
     {
         let folder = folder.display();
         return Err(format!(
-            "its folder {folder} is open to everybody, who could put another key file there: run `chmod o-w {folder}`"
+            "its folder {folder} is open to everybody, so another user could replace the key file: run `chmod o-w {folder}`"
         ));
     }
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
@@ -34,7 +36,7 @@ pub fn key_file(settings: &Settings) -> Finding {
     closed(copies(path, is_copy, 0o077)).map(|()| mode)
 }
 
-/// The private key of the certificate, if TLS is served here.
+/// Checks the private key of the certificate, if this program serves TLS.
 pub fn tls_key(settings: &Settings) -> Finding {
     match &settings.tls {
         Some(files) => secret_mode(&files.key),
@@ -42,12 +44,12 @@ pub fn tls_key(settings: &Settings) -> Finding {
     }
 }
 
-/// The files of the database, if it is files, their folder, and copies of them beside them.
+/// Checks the files of an SQLite database, their folder, and copies in the folder.
 pub fn database_files(settings: &Settings) -> Finding {
     if let Some(folder) = Inspection::open_folder(settings) {
         let folder = folder.display();
         return Err(format!(
-            "its folder {folder} is open to everybody, who could take the database away: run `chmod o-w {folder}`"
+            "its folder {folder} is open to everybody, so another user could replace the database: run `chmod o-w {folder}`"
         ));
     }
     let mut open = Inspection::open_files(settings);
@@ -61,18 +63,18 @@ pub fn database_files(settings: &Settings) -> Finding {
             others.into_iter().filter(|(other, _)| !open.iter().any(|(known, _)| known == other)).collect::<Vec<_>>(),
         );
     }
-    closed(open).map(|()| "nobody else may read it".to_owned())
+    closed(open).map(|()| "other users cannot access it".to_owned())
 }
 
-/// Whether nobody else may read a file of secrets, or write it. A secret that is mounted for a group we belong to, as
-/// Kubernetes does with `fsGroup`, is read by the group.
+/// Checks that only this user can read or write a secret file. A file of another owner may be readable by the group,
+/// because Kubernetes mounts secrets this way with `fsGroup`.
 fn secret_mode(path: &Path) -> Finding {
     let shown = path.display();
     let found = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
     let mode = found.permissions().mode() & 0o777;
     let is_ours = found.uid() == rustix::process::geteuid().as_raw();
     let forbidden = if is_ours { 0o077 } else { 0o027 };
-    // Of a mounted secret root is the owner, also for a program that runs as root.
+    // A mounted secret belongs to root. If the program runs as root, such a file looks like its own.
     let is_mounted = is_ours && is_read_only(path) && mode & 0o037 == 0;
     if mode & forbidden == 0 || is_mounted {
         return Ok(format!("mode {mode:o}"));
@@ -87,7 +89,7 @@ fn is_read_only(path: &Path) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|found| found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// Fails with the files that are open.
+/// Fails if there are files that others can read.
 fn closed(open: Vec<(PathBuf, u32)>) -> Result<(), String> {
     if open.is_empty() {
         return Ok(());
@@ -98,7 +100,7 @@ fn closed(open: Vec<(PathBuf, u32)>) -> Result<(), String> {
     Err(format!("{files} can be read by others (mode {modes}): run `chmod 600 {files}`"))
 }
 
-/// The files beside this one that are copies and open by one of these bits, with their modes.
+/// The copies in the same folder whose mode has one of `bits`, with their modes.
 fn copies(path: &Path, is_copy: impl Fn(&Path) -> bool, bits: u32) -> Vec<(PathBuf, u32)> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };

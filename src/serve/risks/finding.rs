@@ -1,4 +1,4 @@
-//! What a check found. Made by each check, told by `doctor` and by the start of `serve`.
+//! The result of a check. Created by each check; printed by `doctor` and logged by `serve`.
 
-/// What was seen, or what is wrong and what to do.
+/// What the check saw, or the problem with its remedy.
 pub type Finding = Result<String, String>;

@@ -1,5 +1,7 @@
-//! What is wrong around the program although it can run: who may read its files, whom it believes, what the database
-//! may lose. `doctor` fails on it, and `serve` warns of it at the start; both find it here, so that they always agree.
+//! Problems that do not stop the program: files that others can read, proxies that should not be trusted, a database
+//! that may lose data. `doctor` fails because of them, and `serve` warns about them at the start.
+//!
+//! Invariant: `doctor` and `serve` run the same checks, so they always agree.
 
 mod files;
 mod finding;
@@ -12,10 +14,10 @@ pub use self::{
 };
 use crate::base::settings::Settings;
 
-/// A clock further from the database's than this is wrong.
+/// The largest acceptable difference to the database's clock.
 const CLOCK_TOLERANCE_MS: i64 = 5_000;
 
-/// Logs what can be found without asking the database.
+/// Logs the problems that can be found without the database.
 pub fn warn(settings: &Settings) {
     let found = [
         ("key file", key_file(settings)),
@@ -30,28 +32,28 @@ pub fn warn(settings: &Settings) {
     }
 }
 
-/// Logs one of them.
+/// Logs one problem.
 pub fn warn_of(check: &str, wrong: &str) {
-    tracing::warn!("{check}: {wrong} (`sessile doctor` fails on this)");
+    tracing::warn!("{check}: {wrong} (`sessile doctor` fails because of this)");
 }
 
-/// Whether the database keeps what it acknowledges, by what was found weak.
+/// Whether the database keeps acknowledged changes, given the weak settings that were found.
 pub fn durability(weaknesses: &[String]) -> Finding {
     if weaknesses.is_empty() {
-        return Ok("what is written lasts".to_owned());
+        return Ok("committed changes are durable".to_owned());
     }
     Err(format!(
-        "{}: what is answered with success would be lost or refused: mend it in the database",
+        "{}: acknowledged changes could be lost, or changes are refused: correct this setting of the database",
         weaknesses.join(", ")
     ))
 }
 
-/// Whether this machine's clock agrees with the database's, which it is behind by so much.
+/// Whether this machine's clock agrees with the database's clock. The offset is positive if this machine is behind.
 pub fn clock(offset_micros: i64) -> Finding {
     let offset = offset_micros / 1000;
     if offset.abs() > CLOCK_TOLERANCE_MS {
         let (by, side) = (offset.unsigned_abs(), if offset > 0 { "behind" } else { "ahead of" });
-        return Err(format!("this machine is {} s {side} the database: let NTP set the clocks of both", by / 1000));
+        return Err(format!("this machine is {} s {side} the database: synchronise both clocks with NTP", by / 1000));
     }
     Ok(format!("{} ms between this machine and the database", offset.abs()))
 }

@@ -141,7 +141,7 @@ fn the_last_lines_before_the_end_are_written() {
     server = {
         let (code, log) = server.stopped();
         assert_eq!(code, Some(0));
-        assert!(log.contains(&id) && log.contains("accepting no more"), "{log}");
+        assert!(log.contains(&id) && log.contains("no longer accepting connections"), "{log}");
         crate::support::Server::start(&db, &[])
     };
     // An end by a failure: the schema is a newer one.

@@ -98,7 +98,7 @@ fn sighup_without_tls_changes_nothing() {
     let db = TestDb::new(Engine::Sqlite);
     let server = Server::start(&db, &[]);
     hang_up(&server);
-    wait_for(&server, "there is no certificate");
+    wait_for(&server, "no certificate is configured");
     assert_eq!(server.client().get("/healthz").status, 200);
     assert_eq!(server.terminate(), Some(0));
 }
