@@ -1,14 +1,15 @@
-//! `sessile completions SHELL`: what a shell needs to complete the commands and their options. Reads no settings.
+//! `sessile completions SHELL`: prints the completion script for a shell. Called by [`run`](super::run).
+//!
+//! Invariant: reads no settings.
 
 use clap_complete::{Shell, generate};
 
 use super::output;
 use crate::base::error::Result;
 
-/// Which shell.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The shell that will read them
+    /// The shell that will read the completions
     shell: Shell,
 }
 

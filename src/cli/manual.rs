@@ -1,4 +1,6 @@
-//! `sessile man`: the manual, from the same words as the help. Reads no settings.
+//! `sessile man`: prints or writes the manual pages, generated from the help texts. Called by [`run`](super::run).
+//!
+//! Invariant: reads no settings.
 
 use std::path::PathBuf;
 
@@ -7,15 +9,14 @@ use clap_mangen::{Man, generate_to};
 use super::output;
 use crate::base::error::{Error, Result};
 
-/// Which pages, and where to.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Writes a page for each command into this folder, instead of printing the first
+    /// Writes one page per command into this folder, instead of printing the main page
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-/// Prints the page of `program`, or writes the pages of all commands.
+/// Prints the main page of `program`, or writes the pages of all commands.
 pub fn run(args: &Args, program: clap::Command) -> Result<()> {
     let Some(folder) = &args.out else {
         let mut page = Vec::new();
@@ -23,5 +24,5 @@ pub fn run(args: &Args, program: clap::Command) -> Result<()> {
         return output::print(&page);
     };
     generate_to(program, folder)
-        .map_err(|error| Error::Invalid(format!("--out: {} cannot be written: {error}", folder.display())))
+        .map_err(|error| Error::Invalid(format!("--out: writing to {} failed: {error}", folder.display())))
 }

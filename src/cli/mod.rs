@@ -1,6 +1,6 @@
-//! The commands, one a file. `main` calls [`run`].
+//! The commands, one per file. `main` calls [`run`].
 //!
-//! Invariant: what a command changes is committed, with its audit rows, when it returns.
+//! Invariant: when a command returns, its changes are committed together with their audit events.
 
 mod address;
 mod completions;
@@ -58,27 +58,27 @@ enum Command {
     Serve(Box<SettingsArgs>),
     /// Brings the schema up to date and exits
     Migrate,
-    /// Checks settings, key file, database, schema, clock and proxy trust, and changes nothing
+    /// Checks settings, key file, database, schema, clock and proxy trust without changing anything
     Doctor(doctor::Args),
-    /// Looks after accounts
+    /// Manages accounts
     #[command(subcommand)]
     User(user::Command),
-    /// Looks after sessions
+    /// Manages sessions
     #[command(subcommand)]
     Session(session::Command),
-    /// Writes a list of all accounts
+    /// Exports all accounts
     #[command(subcommand)]
     Subscribers(subscribers::Command),
-    /// Ends what has expired and deletes what ended over 30 days ago
+    /// Ends expired sessions and deletes sessions that ended over 30 days ago
     Prune,
-    /// Run after a backup was restored, before the start: ends all sessions, and lets clients begin anew
+    /// Run after restoring a backup, before the server starts: ends all sessions and resets clients
     Restored(restored::Args),
 }
 
-/// Runs the command of the command line.
+/// Parses the command line and runs the command.
 pub fn run() -> ExitCode {
     let _flush = FlushAtEnd;
-    keep_private();
+    protect_secrets();
     let Cli { place, command } = Cli::parse();
     let command = command.unwrap_or_else(|| AnyCommand::WithSettings(Command::Serve(Box::default())));
     let done = match command {
@@ -95,7 +95,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Runs a command that depends on the settings.
+/// Runs a command that needs the settings.
 fn with_settings(command: Command, place: PlaceArgs) -> Result<(), String> {
     if let Command::User(command) = &command
         && !command.can_have_its_password()
@@ -109,14 +109,14 @@ fn with_settings(command: Command, place: PlaceArgs) -> Result<(), String> {
     };
     match (checked(args.at(place)), &command) {
         (Err(words), Command::Doctor(_)) => doctor::tell(&[("settings", Err(words))]).map_err(|error| in_words(&error)),
-        (settings, _) => settings.and_then(|settings| carry_out(command, settings)),
+        (settings, _) => settings.and_then(|settings| execute(command, settings)),
     }
 }
 
-/// Files that this process makes are for its owner alone, and a crash writes no memory to the disk.
-fn keep_private() {
+/// Makes new files private to their owner, and disables core dumps, because memory holds secrets.
+fn protect_secrets() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    // Fails only where it is 0 already and may not be set.
+    // Fails only if the limit is 0 already and cannot be changed.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
@@ -124,7 +124,7 @@ fn checked(args: SettingsArgs) -> Result<Settings, String> {
     args.check(settings::environment()).map_err(|error| error.to_string())
 }
 
-fn carry_out(command: Command, settings: Settings) -> Result<(), String> {
+fn execute(command: Command, settings: Settings) -> Result<(), String> {
     serve::log::start(&settings)?;
     actix_web::rt::System::new()
         .block_on(async move {

@@ -1,4 +1,5 @@
-//! How commands open the database: to read, to record events, or to make it.
+//! Opens the database for commands: to read, to record events, or to create it. Called by every command that needs the
+//! database, except `serve` and `doctor`.
 //!
 //! Invariant: a command that only reads changes nothing, not even the schema.
 
@@ -14,12 +15,12 @@ use crate::{
     records::instance,
 };
 
-/// For a command that only reads. The schema must be the one of this program.
+/// Opens the database for a command that only reads. The schema must be current.
 pub async fn open_to_read(settings: &Settings) -> Result<Db> {
     let place = &settings.database;
-    match look(settings).await? {
+    match inspect_existing(settings).await? {
         Schema::Behind(steps) => Err(Error::Conflict(format!(
-            "the schema of the database {place} (DATABASE_URL) is older than this program (steps to come: {steps}): run `sessile \
+            "the schema of the database {place} (DATABASE_URL) is older than this program ({steps} migrations behind): run `sessile \
              migrate` or start the server first"
         ))),
         Schema::Newer(version) => Err(Error::Conflict(format!(
@@ -30,29 +31,29 @@ pub async fn open_to_read(settings: &Settings) -> Result<Db> {
     }
 }
 
-/// For a command that records events: with the keys that seal them, which must be those of the nodes. Brings the schema up
-/// to date.
+/// Opens the database for a command that records events, and migrates the schema. The keys, which seal the events, must
+/// be the keys of the nodes.
 pub async fn open_to_record(settings: &Settings) -> Result<Db> {
     let (db, keys) = open_with(settings).await?;
     instance::check_keys_of_command(&db, Some(&keys)).await?;
     Ok(db)
 }
 
-/// The same whatever keys there are: for the way out when the right ones are lost.
+/// Opens the database to record events without checking the keys. For commands that must work after the keys were lost.
 pub async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
     open_with(settings).await.map(|(db, _)| db)
 }
 
-/// For a command that may come before the first start: database and key file are made if they are missing and nothing needs
-/// an older one.
+/// Opens the database for a command that may run before the first start. Creates a missing database. Creates a missing
+/// key file, unless the database needs older keys.
 pub async fn make_to_record(settings: &Settings) -> Result<Db> {
-    tell_place(settings);
+    print_place(settings);
     if !settings.key_file.exists() {
-        // Opened without keys and closed again: the key file may be made only where the database needs no older one.
-        instance::check_keys_of_command(&make(settings, None).await?, None).await?;
+        // First open the database without keys: a new key file may be created only if the database needs no older key.
+        instance::check_keys_of_command(&create(settings, None).await?, None).await?;
     }
     let keys = Keys::read_or_make(&settings.key_file)?;
-    let db = make(settings, Some(&keys)).await?;
+    let db = create(settings, Some(&keys)).await?;
     let checked = instance::check_keys_of_command(&db, Some(&keys)).await;
     if matches!(checked, Err(Error::Conflict(_))) {
         keys.take_back(&settings.key_file);
@@ -60,13 +61,13 @@ pub async fn make_to_record(settings: &Settings) -> Result<Db> {
     checked.map(|()| db)
 }
 
-/// Makes the database if it is missing, and brings its schema up to date.
+/// Creates the database if it is missing, and migrates its schema.
 pub async fn migrate(settings: &Settings) -> Result<()> {
-    tell_place(settings);
-    make(settings, None).await.map(drop)
+    print_place(settings);
+    create(settings, None).await.map(drop)
 }
 
-async fn make(settings: &Settings, keys: Option<&Keys>) -> Result<Db> {
+async fn create(settings: &Settings, keys: Option<&Keys>) -> Result<Db> {
     Inspection::check_servers(settings).await?;
     let db = Db::open(settings, keys.map(Keys::trail))?;
     db.migrate().await?;
@@ -74,16 +75,17 @@ async fn make(settings: &Settings, keys: Option<&Keys>) -> Result<Db> {
 }
 
 async fn open_with(settings: &Settings) -> Result<(Db, Keys)> {
-    tell_place(settings);
-    look(settings).await?;
+    print_place(settings);
+    inspect_existing(settings).await?;
     let keys = keys(settings)?;
     let db = Db::open_existing(settings, Some(keys.trail()))?;
     db.migrate().await?;
     Ok((db, keys))
 }
 
-/// The schema of a database that is there already. A database made here would say nothing of what the server has.
-async fn look(settings: &Settings) -> Result<Schema> {
+/// Reads the schema of an existing database. Does not create a database, because an empty one would hide a wrong
+/// address.
+async fn inspect_existing(settings: &Settings) -> Result<Schema> {
     let place = &settings.database;
     let Some(mut database) = Inspection::open(settings).await? else {
         return Err(Error::Invalid(format!(
@@ -95,31 +97,31 @@ async fn look(settings: &Settings) -> Result<Schema> {
     database.refuse_foreign(&found, settings).await?;
     if found == Schema::Missing {
         return Err(Error::Invalid(format!(
-            "the database {place} (DATABASE_URL) has no tables of Sessile: name the right one with --database-url, or \
-             make them with `sessile migrate`"
+            "the database {place} (DATABASE_URL) has no tables of Sessile: name the right database with --database-url, or \
+             create the tables with `sessile migrate`"
         )));
     }
     Ok(found)
 }
 
-/// The keys of a file that is there already.
+/// Reads an existing key file.
 fn keys(settings: &Settings) -> Result<Keys> {
     Keys::read(&settings.key_file)?.ok_or_else(|| {
         let path = std::path::absolute(&settings.key_file).unwrap_or_else(|_| settings.key_file.clone());
         Error::Invalid(format!(
             "there is no key file at {path} (SESSILE_KEY_FILE): name the server's own with --key-file, or restore it from \
-             your backup; if it is lost for good, make another with `(umask 077; head -c 64 /dev/urandom | base64 -w0 > \
+             your backup; if it is lost for good, create a new one with `(umask 077; head -c 64 /dev/urandom | base64 -w0 > \
              {path})`",
             path = path.display()
         ))
     })
 }
 
-/// Tells whoever types a command that changes something where it does so.
-fn tell_place(settings: &Settings) {
+/// Prints which database a command will change, if stderr is a terminal.
+fn print_place(settings: &Settings) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // Nothing is left to be done about a stderr that is closed.
+        // Ignore errors: if stderr is closed, nobody can read the line.
         let _ = writeln!(stderr, "sessile: the database is {}", settings.database);
     }
 }

@@ -1,6 +1,6 @@
-//! A password that a command is given: from stdin, or typed twice at a terminal. Called by `user`.
+//! Reads a new password for a command: from stdin, or typed twice at a terminal. Called by `user`.
 //!
-//! Invariant: a terminal shows what is typed again, however this ends.
+//! Invariant: the echo of the terminal is restored in every case, including Ctrl-C.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _, stderr, stdin};
 
@@ -9,25 +9,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::base::error::{Error, Result};
 
-/// Far more than a password may have; the rest is not read.
+/// The most bytes that are read, far more than a password may have.
 const LONGEST: u64 = 64 * 1024;
-/// The exit code of a command that Ctrl-C has ended.
+/// The exit code after Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// Whether one can be had: `--password-stdin` was given, or somebody is there to be asked.
+/// Whether a password can be read: `--password-stdin` was given, or stdin is a terminal.
 pub fn is_available(password_stdin: bool) -> bool {
     password_stdin || stdin().is_terminal()
 }
 
-/// Reads or asks for a password.
+/// Reads a password from stdin, or asks for it at the terminal.
 ///
 /// # Errors
-/// When it cannot be read, or nobody can have meant it as it came.
+/// When the password cannot be read, or contains bytes that cannot be intended.
 pub async fn obtain(password_stdin: bool) -> Result<String> {
     if password_stdin { from_stdin() } else { ask_twice().await }
 }
 
-/// All of stdin less one final newline.
+/// Reads all of stdin, without one final newline.
 fn from_stdin() -> Result<String> {
     let mut bytes = Vec::new();
     let read = stdin().lock().take(LONGEST).read_to_end(&mut bytes);
@@ -41,17 +41,17 @@ fn from_stdin() -> Result<String> {
     })?;
     if password.contains('\0') {
         return Err(Error::Invalid(
-            "the password on stdin has a NUL in it, as UTF-16 does, and nobody can type that: write it in UTF-8".into(),
+            "the password on stdin contains a NUL, which nobody can type: write it in UTF-8, not UTF-16".into(),
         ));
     }
     Ok(password)
 }
 
-/// What Windows programs add to a text, and no keyboard types: the person could never sign in.
+/// Refuses bytes that Windows programs add to a text. No keyboard types them, so the person could never sign in.
 fn refuse_windows(bytes: &[u8]) -> Result<()> {
     if bytes.ends_with(b"\r") {
         return Err(Error::Invalid(
-            "the password on stdin ends in a carriage return (a line of Windows ends so): remove it, for example with \
+            "the password on stdin ends in a carriage return (Windows line endings contain one): remove it, for example with \
              `tr -d '\\r'`"
                 .into(),
         ));
@@ -66,14 +66,14 @@ fn refuse_windows(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Asks at the terminal, twice, without echo.
+/// Asks twice at the terminal, without echo.
 async fn ask_twice() -> Result<String> {
-    let hidden =
-        Hidden::start().map_err(|error| Error::Invalid(format!("the terminal cannot hide a password: {error}")))?;
+    let hidden = Hidden::start()
+        .map_err(|error| Error::Invalid(format!("turning off the echo of the terminal failed: {error}")))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| Error::Internal(error.into()))?;
     let asked = tokio::task::spawn_blocking(|| {
         let first = ask("New password: ")?;
-        let again = ask("The same again: ")?;
+        let again = ask("Repeat the password: ")?;
         Ok((first, again))
     });
     let (first, again) = tokio::select! {
@@ -83,7 +83,7 @@ async fn ask_twice() -> Result<String> {
         _ = interrupted.recv() => {
             drop(hidden);
             let _ = writeln!(stderr());
-            // The thread that waits for a line cannot be stopped otherwise.
+            // Exit here, because the thread that is reading a line cannot be stopped in any other way.
             std::process::exit(INTERRUPTED);
         }
     };
@@ -125,7 +125,7 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        // A terminal that is gone shows nothing anyway.
+        // Ignore errors: a terminal that is gone shows nothing.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
     }
 }

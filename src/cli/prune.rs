@@ -1,4 +1,6 @@
-//! `sessile prune`
+//! `sessile prune`: runs every sweep once. Called by [`run`](super::run).
+//!
+//! Invariant: it does the same work as the sweeps of a running server, and may run at the same time.
 
 use super::{open::open_to_record, output::say};
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
     },
 };
 
-/// Sweeps once and prints what it did.
+/// Runs every sweep once, and prints how many sessions were ended and deleted.
 pub async fn run(settings: &Settings) -> Result<()> {
     let db = open_to_record(settings).await?;
     let swept = sweep::sweep(&db).await?;

@@ -1,4 +1,7 @@
-//! `sessile restored`: what the operator says after a restored backup, a move or a failover.
+//! `sessile restored`: the operator runs it after a restored backup, a move or a failover of the database. Called by
+//! [`run`](super::run).
+//!
+//! Invariant: unless the operator confirms that nothing was lost, all sessions end.
 
 use super::{open::open_with_any_keys, output::say};
 use crate::{
@@ -10,15 +13,15 @@ use crate::{
     },
 };
 
-/// What happened to the database.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The database was moved or failed over and has everything that was acknowledged: sessions stay, and clients go on
+    /// The database was moved or failed over and lost no acknowledged change: keeps sessions, and does not reset
+    /// clients
     #[arg(long)]
     nothing_lost: bool,
 }
 
-/// Begins a new history and ends all sessions, or confirms that nothing was lost.
+/// Starts a new history and ends all sessions, or confirms that nothing was lost.
 pub async fn run(args: &Args, settings: &Settings) -> Result<()> {
     let db = open_with_any_keys(settings).await?;
     let database = settings.database.clone();

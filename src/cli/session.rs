@@ -1,4 +1,6 @@
-//! `sessile session …`
+//! `sessile session …`: lists and ends sessions. Called by [`run`](super::run).
+//!
+//! Invariant: `revoke --all` works even if the key file is lost.
 
 use serde::Serialize;
 
@@ -20,15 +22,14 @@ use crate::{
     },
 };
 
-/// What to do with sessions.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Lists the living sessions, newest activity first
+    /// Lists live sessions, newest activity first
     List {
-        /// Only those of this account
+        /// Only sessions of this account
         #[arg(long)]
         email: Option<String>,
-        /// As JSON
+        /// Prints JSON
         #[arg(long)]
         json: bool,
     },
@@ -38,16 +39,15 @@ pub enum Command {
         /// The session with this id
         #[arg(group = "which")]
         id: Option<String>,
-        /// Every session of this account
+        /// All sessions of this account
         #[arg(long, group = "which")]
         email: Option<String>,
-        /// Every session
+        /// All sessions
         #[arg(long, group = "which")]
         all: bool,
     },
 }
 
-/// Carries it out.
 pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     match command {
         Command::List { email, json } => list(settings, email, json).await,
@@ -66,11 +66,11 @@ struct Line {
 
 async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<()> {
     let db = open_to_read(settings).await?;
-    let only = match email {
+    let account = match email {
         Some(email) => Some(account_of(&db, &email).await?),
         None => None,
     };
-    let rows = db.read(async move |conn: &mut Conn<'_>| listed(conn, only.as_ref()).await).await?;
+    let rows = db.read(async move |conn: &mut Conn<'_>| listed(conn, account.as_ref()).await).await?;
     if json {
         let lines: Vec<Line> = rows
             .into_iter()
@@ -91,9 +91,9 @@ async fn list(settings: &Settings, email: Option<String>, json: bool) -> Result<
     Ok(())
 }
 
-/// The living sessions of one account, or all.
-async fn listed(conn: &mut Conn<'_>, only: Option<&Account>) -> Result<Vec<(Record, String, Option<String>)>> {
-    let Some(account) = only else {
+/// The live sessions of one account, or of all accounts.
+async fn listed(conn: &mut Conn<'_>, account: Option<&Account>) -> Result<Vec<(Record, String, Option<String>)>> {
+    let Some(account) = account else {
         return listing::list_all(conn).await;
     };
     let own = listing::list(conn, &account.id).await?;
@@ -101,7 +101,7 @@ async fn listed(conn: &mut Conn<'_>, only: Option<&Account>) -> Result<Vec<(Reco
 }
 
 async fn revoke_one(settings: &Settings, id: String) -> Result<()> {
-    let unknown = format!("no session {id} lives: `sessile session list` names those that do");
+    let unknown = format!("there is no live session {id}: `sessile session list` lists them");
     let db = open_to_record(settings).await?;
     match revoke::revoke_one(&db, id).await? {
         true => say("ended 1"),

@@ -1,4 +1,6 @@
-//! `sessile subscribers …`
+//! `sessile subscribers …`: exports all accounts to a file. Called by [`run`](super::run).
+//!
+//! Invariant: a reader of the file sees the whole old list or the whole new list.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufWriter, Write as _};
@@ -21,23 +23,21 @@ use crate::{
     },
 };
 
-/// What to do with the list of accounts.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Writes all accounts, with the session that each used last, as JSON
+    /// Writes all accounts, with the most recently used session of each, as JSON
     Export {
-        /// To this file, which is replaced in one step
+        /// The file to write, which is replaced atomically
         #[arg(long, default_value = "subscribers.json")]
         out: PathBuf,
     },
 }
 
-/// Carries it out.
 pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     let Command::Export { out } = command;
     let rows = open_to_read(settings).await?.read(async |conn: &mut Conn<'_>| listing::subscribers(conn).await).await?;
     let lines = lines(rows);
-    write(&out, &lines).map_err(|error| Error::Invalid(format!("{} cannot be written: {error}", out.display())))?;
+    write(&out, &lines).map_err(|error| Error::Invalid(format!("writing {} failed: {error}", out.display())))?;
     say(&format!("wrote {} to {}", lines.len(), out.display()))
 }
 
@@ -55,13 +55,13 @@ struct Line {
     sessions: usize,
 }
 
-/// One line an account: of its rows the first is of the session used last.
+/// Makes one line per account. The first row of an account is its most recently used session.
 fn lines(rows: Vec<Subscriber>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for (account, created_at, disabled_at, session_id, last_activity) in rows {
-        let lives = usize::from(session_id.is_some());
+        let live = usize::from(session_id.is_some());
         match lines.last_mut().filter(|line| line.id == account.id) {
-            Some(line) => line.sessions += lives,
+            Some(line) => line.sessions += live,
             None => lines.push(Line {
                 id: account.id,
                 email: account.email,
@@ -71,36 +71,36 @@ fn lines(rows: Vec<Subscriber>) -> Vec<Line> {
                 created_at,
                 session_id,
                 last_activity,
-                sessions: lives,
+                sessions: live,
             }),
         }
     }
     lines
 }
 
-/// Where a file is to be, and its mode.
+/// The final path of the file, and its mode.
 struct Place {
     path: PathBuf,
     mode: u32,
 }
 
-/// What a link leads to is replaced and not the link, and it keeps its mode. What is there and no file, such as a pipe or
-/// a device, is left alone.
+/// Resolves the output path. Replaces the target of a link, not the link, and keeps the mode of an existing file.
+/// Refuses a path that is not a regular file, such as a pipe or a device.
 fn place(out: &Path) -> std::io::Result<Place> {
     match fs::metadata(out) {
         Ok(found) if found.is_file() => {
             Ok(Place { path: fs::canonicalize(out)?, mode: found.permissions().mode() & 0o777 })
         }
-        Ok(_) => Err(std::io::Error::other("it is there and no regular file, choose another with --out")),
+        Ok(_) => Err(std::io::Error::other("it is not a regular file, choose another path with --out")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && out.is_symlink() => {
-            Err(std::io::Error::other("it is a link that leads nowhere, choose another with --out"))
+            Err(std::io::Error::other("it is a link that leads nowhere, choose another path with --out"))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place { path: out.to_owned(), mode: 0o600 }),
         Err(error) => Err(error),
     }
 }
 
-/// Beside its place first, then renamed, so that whoever reads it finds the whole of the old or of the new one.
+/// Writes a temporary file in the same folder, then renames it to the final path.
 fn write(out: &Path, lines: &[Line]) -> std::io::Result<()> {
     let Place { path: out, mode } = place(out)?;
     let folder = match out.parent() {
@@ -108,11 +108,11 @@ fn write(out: &Path, lines: &[Line]) -> std::io::Result<()> {
         _ => Path::new("."),
     };
     let name = secret::random_name(".subscribers-").map_err(std::io::Error::other)?;
-    let beside = folder.join(name);
-    let written = fill(&beside, mode, lines).and_then(|()| fs::rename(&beside, &out));
+    let draft = folder.join(name);
+    let written = fill(&draft, mode, lines).and_then(|()| fs::rename(&draft, &out));
     if written.is_err() {
-        // What is left of it says nothing more than the error does.
-        let _ = fs::remove_file(&beside);
+        // Ignore errors: the error of the write is the one to report.
+        let _ = fs::remove_file(&draft);
     }
     written.and_then(|()| File::open(folder)?.sync_all())
 }

@@ -1,4 +1,6 @@
-//! `sessile user …`
+//! `sessile user …`: creates, lists and changes accounts. Called by [`run`](super::run).
+//!
+//! Invariant: a password never appears on the command line.
 
 use super::{
     address::{address, new_address, unknown},
@@ -19,7 +21,6 @@ use crate::{
     },
 };
 
-/// What to do with accounts.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Creates an account and prints its id
@@ -27,10 +28,10 @@ pub enum Command {
         /// Its e-mail address
         #[arg(long)]
         email: String,
-        /// How the person is greeted
+        /// Display name of the person
         #[arg(long, default_value = "")]
         name: String,
-        /// What the person may do
+        /// Role of the account
         #[arg(long, default_value = "member", value_parser = ["owner", "admin", "member"])]
         role: String,
         /// Reads the password from stdin; without it, it is asked for at the terminal
@@ -39,7 +40,7 @@ pub enum Command {
     },
     /// Lists all accounts
     List,
-    /// Forbids an account to sign in and ends its sessions
+    /// Prevents an account from signing in and ends its sessions
     Disable {
         /// Its e-mail address
         email: String,
@@ -60,7 +61,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the password that it needs, if any, can be read or asked for.
+    /// Whether the command needs no password, or can read one.
     pub fn can_have_its_password(&self) -> bool {
         match self {
             Self::Add { password_stdin, .. } | Self::SetPassword { password_stdin, .. } => {
@@ -71,7 +72,6 @@ impl Command {
     }
 }
 
-/// Carries it out.
 pub async fn run(command: Command, settings: &Settings) -> Result<()> {
     match command {
         Command::Add { email, name, role, password_stdin } => {
@@ -90,11 +90,11 @@ async fn add(settings: &Settings, email: &str, (name, role): (&str, &str), passw
     let new = account::New {
         email,
         name,
-        role: Role::from_word(role).ok_or_else(|| Error::bug("a role that clap let through"))?,
+        role: Role::from_word(role).ok_or_else(|| Error::bug("clap accepted an unknown role"))?,
         password_hash: new_password_hash(about, password_stdin).await?,
     };
-    let taken = format!("there is an account with the address {} already", new.email.as_str());
-    // The first owner may come before the first start.
+    let taken = format!("there is already an account with the address {}", new.email.as_str());
+    // The first owner may be created before the first start of the server.
     let db = match new.role {
         Role::Owner => make_to_record(settings).await?,
         _ => open_to_record(settings).await?,
@@ -118,7 +118,7 @@ async fn disable(settings: &Settings, email: &str) -> Result<()> {
         Disabled::Yes(ended) => say(&format!("disabled, ended {ended}")),
         Disabled::Unknown => Err(unknown(&address)),
         Disabled::LastOwner => Err(Error::Conflict(format!(
-            "{} is the last owner who may sign in: make another one first, with `sessile user add --role owner`",
+            "{} is the last owner who can sign in: create another owner first, with `sessile user add --role owner`",
             address.as_str()
         ))),
     }

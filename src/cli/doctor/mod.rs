@@ -1,6 +1,7 @@
-//! `sessile doctor`: looks at everything that can be wrong around the program, and says what to do about it.
+//! `sessile doctor`: checks the environment of the program, and prints a remedy for each problem. Called by
+//! [`run`](super::run).
 //!
-//! Invariant: it makes no file and changes nothing.
+//! Invariant: it creates no file and changes nothing.
 
 mod address;
 mod patient;
@@ -34,10 +35,10 @@ use crate::{
     },
 };
 
-/// What `sessile doctor` is asked to look at besides.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A line "digest of the audit trail" from a server's log: the trail must still contain what it contained then
+    /// A line "digest of the audit trail" from a server's log: checks that the trail still contains all events of that
+    /// time
     #[arg(long, value_name = "LINE")]
     since: Option<String>,
 }
@@ -45,7 +46,7 @@ pub struct Args {
 /// Runs every check and prints a line for each.
 ///
 /// # Errors
-/// When a check failed, in one line.
+/// One line, if a check failed.
 pub async fn run(args: Args, settings: Settings) -> Result<()> {
     let anchor = args.since.map(|line| Anchor::find(&line).ok_or_else(no_anchor)).transpose()?;
     tell(&examine(&mut Patient::new(settings, anchor).await).await)
@@ -53,16 +54,16 @@ pub async fn run(args: Args, settings: Settings) -> Result<()> {
 
 fn no_anchor() -> Error {
     Error::Invalid(
-        "--since: there is no digest of the audit trail in this line: give a whole line of the server's log that says \
+        "--since: this line contains no digest of the audit trail: give a whole line of the server's log that contains \
          \"digest of the audit trail\""
             .into(),
     )
 }
 
-/// A line for each finding.
+/// Prints a line for each finding.
 ///
 /// # Errors
-/// When one is bad, in one line.
+/// One line, if a check failed.
 pub fn tell(findings: &[(&str, Finding)]) -> Result<()> {
     let failed = findings.iter().filter(|(_, finding)| finding.is_err()).count();
     for (name, finding) in findings {
@@ -81,10 +82,10 @@ pub fn tell(findings: &[(&str, Finding)]) -> Result<()> {
     }
 }
 
-/// Every check in the order of its line.
+/// Runs every check, in the order of the output.
 async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
     let mut findings = vec![
-        ("settings", Ok("all are good, and fit together".to_owned())),
+        ("settings", Ok("all are valid".to_owned())),
         ("key file", key_file(patient).await),
         ("database", database(patient).await),
         ("durability", durability(patient).await),
@@ -110,17 +111,19 @@ async fn key_file(patient: &mut Patient) -> Finding {
     }
     let Some(keys) = keys else {
         return Err(format!(
-            "there is no key file at {path} (SESSILE_KEY_FILE): the first start makes it; later, name the server's own"
+            "there is no key file at {path} (SESSILE_KEY_FILE): the first start creates it; after that, name the key file of the server"
         ));
     };
     let mode = risks::key_file(&patient.settings)?;
     if Inspection::keys_of_servers(&patient.settings).await.iter().any(|theirs| *theirs != keys.trail().ids()) {
-        return Err(format!("{path} holds other keys than the running server has read: restart the server"));
+        return Err(format!(
+            "the keys in {path} differ from the keys that the running server has read: restart the server"
+        ));
     }
     let restart = match signing_key(&mut patient.database, &patient.schema).await? {
         Some(signing) if signing != keys.fingerprint() && keys.knows(&signing) => {
             format!(
-                "; the server that was started last signs with {signing}, another of its keys, until it is restarted"
+                "; the most recently started server signs with {signing}, another key of this file, until it is restarted"
             )
         }
         _ => String::new(),
@@ -128,7 +131,7 @@ async fn key_file(patient: &mut Patient) -> Finding {
     Ok(format!("{path}, {mode}, signs with key {}{restart}", keys.fingerprint()))
 }
 
-/// The key with which the server signs that was started last, if one ever was.
+/// The signing key of the most recently started server; `None` if no server was ever started.
 async fn signing_key(
     database: &mut Result<Option<Inspection>, String>,
     schema: &Result<Schema, String>,
@@ -151,7 +154,7 @@ async fn database(patient: &mut Patient) -> Finding {
             Ok(format!("{engine} answers"))
         }
         None => Err(format!(
-            "there is no database at {} (DATABASE_URL): the first start makes it; later, name the server's own",
+            "there is no database at {} (DATABASE_URL): the first start creates it; after that, name the database of the server",
             patient.settings.database
         )),
     }
@@ -160,7 +163,7 @@ async fn database(patient: &mut Patient) -> Finding {
 async fn durability(patient: &mut Patient) -> Finding {
     match patient.database.as_mut().map_err(|_| unseen())? {
         Some(database) => risks::durability(&database.weaknesses().await.map_err(|error| away(&error))?),
-        None => Ok("nothing to keep yet".to_owned()),
+        None => Ok("not checked: there is no database yet".to_owned()),
     }
 }
 
@@ -173,30 +176,30 @@ async fn schema(patient: &mut Patient) -> Finding {
     match found {
         Schema::Current(version) => Ok(format!("up to date, {version}")),
         Schema::Missing => Err(format!(
-            "{} (DATABASE_URL) has no tables of Sessile: the first start makes them; later, name the server's own",
+            "{} (DATABASE_URL) has no tables of Sessile: the first start creates them; after that, name the database of the server",
             patient.settings.database
         )),
-        Schema::Foreign(table) => Err(format!("the table {table} is another program's")),
-        Schema::Behind(steps) => {
-            Err(format!("{steps} steps behind this program: run `sessile migrate`, or start it, which does the same"))
-        }
+        Schema::Foreign(table) => Err(format!("the table {table} belongs to another program")),
+        Schema::Behind(steps) => Err(format!(
+            "{steps} steps behind this program: run `sessile migrate`, or start the server, which does the same"
+        )),
         Schema::Newer(version) => {
-            Err(format!("newer ({version}) than this program: run the version that made it, or a later one"))
+            Err(format!("newer ({version}) than this program: run the version that created it, or a later one"))
         }
     }
 }
 
-/// Whether the database is where it was, or somebody has said why not.
+/// Checks that the database was not restored, moved or failed over without confirmation by the operator.
 async fn history(patient: &mut Patient) -> Finding {
     let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
-        return Ok("begins with the first start".to_owned());
+        return Ok("begins at the first start".to_owned());
     };
     if !matches!(patient.schema, Ok(Schema::Current(_))) {
-        return Ok("looked at once the schema is this program's".to_owned());
+        return Ok("not checked: the schema is not current".to_owned());
     }
     let mut conn = database.conn();
     let mut found = Seen::Moved;
-    // A server that starts or stops meanwhile marks the database between the two looks.
+    // Check twice, because a server that starts or stops may mark the database between the two reads.
     for _ in 0..2 {
         let place = Place::read(&mut conn, &patient.settings.database).await.map_err(|error| away(&error))?;
         found = instance::history::look(&mut conn, &place).await.map_err(|error| away(&error))?;
@@ -204,31 +207,31 @@ async fn history(patient: &mut Patient) -> Finding {
             break;
         }
     }
-    let remedy = "stop the server and run `sessile restored`, which ends all sessions, since those that had ended may live \
-        again; if nothing that was acknowledged can be missing, run `sessile restored --nothing-lost`";
+    let remedy = "stop the server and run `sessile restored`, which ends all sessions, because ended sessions may be live \
+        again; if no acknowledged change can be missing, run `sessile restored --nothing-lost`";
     match found {
-        Seen::NotBegun => Ok("begins with the first start".to_owned()),
-        Seen::GoesOn => Ok("the database is where it was when its history began".to_owned()),
+        Seen::NotBegun => Ok("begins at the first start".to_owned()),
+        Seen::GoesOn => Ok("the database was not restored, moved or failed over".to_owned()),
         Seen::Moved => Err(format!("the database was restored, moved or failed over: {remedy}")),
         Seen::Unconfirmed(since) => Err(format!(
-            "at {} it turned out that the database was restored, moved or failed over: {remedy}",
+            "at {}, a server found that the database was restored, moved or failed over: {remedy}",
             since.rfc3339()
         )),
     }
 }
 
-/// Whether every account's events are as they were recorded.
+/// Checks that the events of every account are unchanged since they were recorded.
 async fn trail(patient: &mut Patient) -> Finding {
     let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
         return Ok("no events yet".to_owned());
     };
     if !matches!(patient.schema, Ok(Schema::Current(_))) {
-        return Ok("looked at once the schema is this program's".to_owned());
+        return Ok("not checked: the schema is not current".to_owned());
     }
     let Ok(Some(keys)) = &patient.keys else {
         return match account::any(&mut database.conn()).await.map_err(|error| away(&error))? {
             true => {
-                Err("not checked: the key file is missing or cannot be read (SESSILE_KEY_FILE): put it back".to_owned())
+                Err("not checked: the key file is missing or cannot be read (SESSILE_KEY_FILE): restore it".to_owned())
             }
             false => Ok("no events of accounts yet".to_owned()),
         };
@@ -237,7 +240,7 @@ async fn trail(patient: &mut Patient) -> Finding {
     let verified = verify_since(&mut database.conn(), keys.trail(), number).await.map_err(|error| away(&error))?;
     let verified = patient.verified.insert(verified);
     let Some(first) = verified.findings.first() else {
-        return marked(verified).map_or_else(|| Ok(in_order(verified)), Err);
+        return mark_problem(verified).map_or_else(|| Ok(trail_summary(verified)), Err);
     };
     let more = match verified.broken + verified.uncheckable - 1 {
         0 => String::new(),
@@ -245,33 +248,33 @@ async fn trail(patient: &mut Patient) -> Finding {
         more => format!(", and {more} more accounts"),
     };
     let remedy = if verified.broken > 0 {
-        ": somebody or something changed the database past this program; keep a copy, and compare with a backup"
+        ": the database was changed by something other than this program; keep a copy, and compare with a backup"
     } else {
         ""
     };
     Err(format!("{first}{more}{remedy}"))
 }
 
-/// What is wrong with the mark that the trail has begun.
-fn marked(verified: &Verified) -> Option<String> {
+/// The problem with the mark that shows that the audit trail has begun; `None` if the mark is valid.
+fn mark_problem(verified: &Verified) -> Option<String> {
     match &verified.mark {
         Mark::Sealed => None,
         Mark::Missing if verified.accounts == 0 => None,
         Mark::Missing => Some(
-            "not begun: start the server once; if it was started since this version came, somebody or something took the \
-             mark out of the database, so keep a copy, and compare with a backup"
+            "not begun: start the server once; if this version was started before, something other than this program removed \
+             the mark from the database: keep a copy, and compare with a backup"
                 .to_owned(),
         ),
         Mark::Broken => Some(
-            "the mark that it has begun was changed: somebody or something changed the database past this program; keep a \
-             copy, and compare with a backup"
+            "the mark of its beginning was changed by something other than this program; keep a copy, and compare \
+             with a backup"
                 .to_owned(),
         ),
         Mark::KeyMissing(id) => Some(Wrong::KeyMissing(id.clone()).to_string()),
     }
 }
 
-fn in_order(verified: &Verified) -> String {
+fn trail_summary(verified: &Verified) -> String {
     let Verified { accounts, links, unchained, removed, .. } = verified;
     let older =
         if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
@@ -281,7 +284,7 @@ fn in_order(verified: &Verified) -> String {
 
 async fn clock(patient: &mut Patient) -> Finding {
     let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
-        return Ok("the database's will be this machine's".to_owned());
+        return Ok("not checked: there is no database yet".to_owned());
     };
     let clock = Clock::default();
     let before = clock.now();
@@ -298,9 +301,9 @@ fn certificate(settings: &Settings) -> Finding {
     match &settings.tls {
         Some(files) => {
             tls::Certificate::read(files)
-                .map_err(|error| format!("{error}: mend the files, or unset both settings"))?;
+                .map_err(|error| format!("{error}: correct the files, or unset both settings"))?;
             risks::tls_key(settings)?;
-            Ok(format!("{} and its key go together", files.cert.display()))
+            Ok(format!("{} and its key match", files.cert.display()))
         }
         None => Ok("not served here".to_owned()),
     }

@@ -1,4 +1,6 @@
-//! What the checks of [`doctor`](super) look at: each part is read once, and kept with its error.
+//! The inputs of the checks of [`doctor`](super).
+//!
+//! Invariant: each input is read once, and its error is kept for every check that needs it.
 
 use crate::{
     base::{
@@ -11,7 +13,7 @@ use crate::{
     records::audit::{anchor::Anchor, verify::Verified},
 };
 
-/// What the checks look at.
+/// The inputs of the checks, each with its error.
 pub struct Patient {
     pub settings: Settings,
     pub anchor: Option<Anchor>,
@@ -34,17 +36,17 @@ impl Patient {
     }
 }
 
-/// An error in words, with what to do about it.
+/// The text of a database error with its remedy.
 pub fn away(error: &Error) -> String {
     match error {
-        // It says what to do.
+        // The text already contains the remedy.
         Error::Unavailable(fault) if fault.what == Away::Refused => in_words(error),
         Error::Conflict(_) => in_words(error),
-        _ => format!("{}: start the database, or mend DATABASE_URL", in_words(error)),
+        _ => format!("{}: start the database, or correct DATABASE_URL", in_words(error)),
     }
 }
 
-/// Why a check was not made.
+/// The reason why a check was skipped.
 pub fn unseen() -> String {
-    "could not be looked at: make the database answer first".to_owned()
+    "not checked: make the database answer first".to_owned()
 }

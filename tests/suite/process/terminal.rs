@@ -78,7 +78,7 @@ fn a_password_is_asked_for_twice_and_not_shown() {
         terminal.wait_for("New password: ");
         assert!(!terminal.shows_what_is_typed());
         terminal.type_line(PASSWORD);
-        terminal.wait_for("The same again: ");
+        terminal.wait_for("Repeat the password: ");
         terminal.type_line(again);
         assert_eq!(child.wait().expect("its end").code(), Some(code), "{}", terminal.shown);
         assert!(terminal.shows_what_is_typed(), "and afterwards it shows again what is typed");
