@@ -1,6 +1,6 @@
 //! The program's clock, used for state in memory. The database itself stamps and compares stored times. This clock
 //! follows the database's clock: the offset is measured at the start, every minute (`db::Db::measure_clock`), and as
-//! soon as a time from the database differs from this clock.
+//! soon as a time from the database differs by more than two seconds.
 //!
 //! Between measurements it runs on the monotonic clock, so a jump of the machine's clock alone does not move it.
 //!

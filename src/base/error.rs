@@ -28,7 +28,7 @@ pub enum Error {
     /// The request needs a session, but has no session cookie.
     #[error("sign in first")]
     LoginRequired,
-    /// The session of the session cookie has ended.
+    /// The session that the cookie names has ended.
     #[error("the session has ended: {0}")]
     SessionEnded(EndedBecause),
     /// An unsafe request that another site caused or may have caused.
@@ -69,7 +69,7 @@ pub enum Error {
     /// Too many changes in a short time. The next change is allowed after this time.
     #[error("too many changes in a short time: try again later")]
     TooFast(Duration),
-    /// A dependency is temporarily unavailable. Must never remove a cookie.
+    /// A dependency is temporarily unavailable. The response must not remove a cookie.
     #[error("unavailable: {0}")]
     Unavailable(Unavailable),
     /// A bug, or a failure of the operating system.
@@ -197,7 +197,7 @@ impl Error {
         }
     }
 
-    /// The text for people, in the API and on pages. Never contains a cause, which is for the log only.
+    /// The text for people. It never contains a cause, which is for the log only.
     pub fn detail(&self) -> String {
         match self {
             Self::Unavailable(_) => "The service is temporarily unavailable. Try again shortly.".into(),

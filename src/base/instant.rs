@@ -68,7 +68,7 @@ impl Instant {
         (self <= now.plus(CLOCKS_DIFFER)).then(|| now.since(self))
     }
 
-    /// For calendar arithmetic.
+    /// For calendar arithmetic. A value out of range becomes the nearest valid timestamp.
     pub fn timestamp(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
             jiff::Timestamp::MIN

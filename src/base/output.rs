@@ -2,8 +2,8 @@
 //! disk, a closed pipe or a stalled reader never blocks the caller. Called by the log, by `serve` for its start-up
 //! lines and by `cli` for its final error; `metrics` reports the number of lost lines.
 //!
-//! Invariant: nothing in this module fails, panics or blocks, except [`Output::flush`], which blocks for a bounded
-//! time.
+//! Invariant: nothing in this module fails, panics or blocks, except [`Output::flush`] and [`Output::send_last`], which
+//! block for a bounded time.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant as Stopwatch};
 const QUEUE_BYTES: usize = 2 * 1024 * 1024;
 /// How long a flush waits for a blocked stream.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The pause before another attempt at a full pipe that another process has made non-blocking.
+/// The pause before the next write to a full non-blocking pipe. Another process that shares the pipe may have made it
+/// non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
 
 static STDERR: LazyLock<Output> = LazyLock::new(|| Output::to("stderr", io::stderr()));

@@ -1,4 +1,4 @@
-//! Random secrets, their hashes, and signatures. All code that creates or compares a secret calls this module.
+//! Random secrets, their hashes, and signatures. Called wherever a secret is issued or checked.
 //!
 //! Invariant: no type of this module shows its secret in `Debug`, and none implements `Display`. Comparisons take
 //! constant time.

@@ -1,7 +1,8 @@
 //! Checks of names and ids, and short forms of texts for messages. [`is_name`] is called wherever a person chooses a
 //! name, [`is_id`] wherever a request carries an id.
 //!
-//! Invariant: a text that passes a check is safe to show or to send to either database.
+//! Invariant: a name that passes [`is_name`] is safe to show, and an id that passes [`is_id`] is safe to send to either
+//! database.
 
 /// Whether a text may be a name. At least one character must be visible, and none may hide or reorder the text around
 /// it: bidirectional controls (Unicode Technical Report 36, 2.10.2), control characters, line separators and

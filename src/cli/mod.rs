@@ -71,7 +71,7 @@ enum Command {
     Subscribers(subscribers::Command),
     /// Ends expired sessions and deletes sessions that ended over 30 days ago
     Prune,
-    /// Run after restoring a backup, before the server starts: ends all sessions and resets clients
+    /// Run after restoring a backup, before the server starts: ends all sessions and makes clients start over
     Restored(restored::Args),
 }
 

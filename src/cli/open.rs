@@ -39,7 +39,8 @@ pub async fn open_to_record(settings: &Settings) -> Result<Db> {
     Ok(db)
 }
 
-/// Opens the database to record events without checking the keys. For commands that must work after the keys were lost.
+/// Opens the database to record events, without checking the keys. For commands that must work after the right keys
+/// were lost.
 pub async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
     open_with(settings).await.map(|(db, _)| db)
 }
@@ -109,7 +110,7 @@ fn keys(settings: &Settings) -> Result<Keys> {
     Keys::read(&settings.key_file)?.ok_or_else(|| {
         let path = std::path::absolute(&settings.key_file).unwrap_or_else(|_| settings.key_file.clone());
         Error::Invalid(format!(
-            "there is no key file at {path} (SESSILE_KEY_FILE): name the server's own with --key-file, or restore it from \
+            "there is no key file at {path} (SESSILE_KEY_FILE): name the server's key file with --key-file, or restore it from \
              your backup; if it is lost for good, create a new one with `(umask 077; head -c 64 /dev/urandom | base64 -w0 > \
              {path})`",
             path = path.display()

@@ -1,5 +1,5 @@
-//! `sessile restored`: the operator runs it after a restored backup, a move or a failover of the database. Called by
-//! [`run`](super::run).
+//! `sessile restored`: the operator runs this command after a restored backup, a move or a failover of the database.
+//! Called by [`run`](super::run).
 //!
 //! Invariant: unless the operator confirms that nothing was lost, all sessions end.
 
@@ -15,8 +15,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The database was moved or failed over and lost no acknowledged change: keeps sessions, and does not reset
-    /// clients
+    /// The database was moved or failed over and lost no acknowledged change: keeps all sessions and clients
     #[arg(long)]
     nothing_lost: bool,
 }

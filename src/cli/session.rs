@@ -1,6 +1,6 @@
 //! `sessile session …`: lists and ends sessions. Called by [`run`](super::run).
 //!
-//! Invariant: `revoke --all` works even if the key file is lost.
+//! Invariant: `revoke --all` works with any key file, even if the right one is lost.
 
 use serde::Serialize;
 

@@ -25,7 +25,7 @@ use crate::{
 pub enum Command {
     /// Creates an account and prints its id
     Add {
-        /// Its e-mail address
+        /// E-mail address of the account
         #[arg(long)]
         email: String,
         /// Display name of the person
@@ -34,7 +34,7 @@ pub enum Command {
         /// Role of the account
         #[arg(long, default_value = "member", value_parser = ["owner", "admin", "member"])]
         role: String,
-        /// Reads the password from stdin; without it, it is asked for at the terminal
+        /// Reads the password from stdin; without this flag, asks for it at the terminal
         #[arg(long)]
         password_stdin: bool,
     },
@@ -42,19 +42,19 @@ pub enum Command {
     List,
     /// Prevents an account from signing in and ends its sessions
     Disable {
-        /// Its e-mail address
+        /// E-mail address of the account
         email: String,
     },
     /// Allows an account to sign in again
     Enable {
-        /// Its e-mail address
+        /// E-mail address of the account
         email: String,
     },
     /// Gives an account a new password and ends its sessions
     SetPassword {
-        /// Its e-mail address
+        /// E-mail address of the account
         email: String,
-        /// Reads the password from stdin; without it, it is asked for at the terminal
+        /// Reads the password from stdin; without this flag, asks for it at the terminal
         #[arg(long)]
         password_stdin: bool,
     },

@@ -21,7 +21,7 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(3600);
 /// How long shutdown waits for the last line.
 const LAST_LINE: Duration = Duration::from_secs(5);
-/// Time between two attempts while another node is writing a line.
+/// Time between two attempts while another node writes a line.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Logs digests of the audit trail.

@@ -1,4 +1,4 @@
-//! Timeouts of a connection that Actix does not have. Actix bounds the first request head, the idle time between
+//! Connection timeouts that Actix lacks. Actix bounds the first request head, the idle time between
 //! requests and the final shutdown. [`Watched`] also bounds later heads, requests without a response, and responses
 //! that the client does not read. Called by the listener.
 //!
@@ -33,7 +33,8 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for Io {}
 
-/// A TCP connection that holds a place. It ends when the place is needed for another connection.
+/// A TCP connection that holds a place in [`Connections`](crate::web::connections::Connections). It ends when another
+/// connection needs the place.
 pub struct Placed {
     io: TcpStream,
     place: Place,
@@ -108,9 +109,9 @@ pub struct Watched<Io: Stream> {
     io: Option<Io>,
     connection: Connection,
     limits: Limits,
-    /// When the first byte of the pending request arrived. `None` after a write.
+    /// When the first byte of the pending request arrived. A write clears it.
     requested_at: Option<Instant>,
-    /// When a write first blocked. `None` after a successful write.
+    /// When the pending write first blocked. A completed write clears it.
     blocked_at: Option<Instant>,
     /// Whether either side has closed the stream.
     closed: bool,
@@ -140,8 +141,8 @@ impl<Io: Stream> Watched<Io> {
         requested_at.into_iter().chain(blocked_at).chain(taken).min()
     }
 
-    /// Fails if the deadline has passed, and otherwise wakes the task at the deadline. The alarm may fire before a
-    /// later deadline; resetting it only then is cheaper than resetting it with every request.
+    /// Fails if the deadline has passed. Otherwise sets an alarm that wakes the task. If the deadline moves later, the
+    /// alarm is reset only when it fires, so that it is not reset with every request.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while let Some(deadline) = self.deadline() {
             if deadline <= Instant::now() {

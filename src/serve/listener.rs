@@ -1,5 +1,6 @@
-//! The HTTP/1.1 listener. Assembles Actix's server like `HttpServer` does, and adds a time limit for each connection, a
-//! bound on the number of connections, and a TLS certificate that can change. Called by [`run`](super::run).
+//! The HTTP/1.1 listener. Assembles Actix's server the way `HttpServer` does, and adds a time limit for each
+//! connection, a bound on the number of connections, and a TLS certificate that can change. Called by
+//! [`run`](super::run).
 //!
 //! Invariant: a graceful stop reaches every connection. Idle connections close at once, the others after their request.
 
@@ -34,7 +35,8 @@ pub fn serve(
     (workers, connections): (usize, usize),
     tls: Option<rustls::ServerConfig>,
 ) -> Result<Server> {
-    // The places bound the connections. Actix gets a higher limit, which leaves room for connections that are closing.
+    // `Connections` limits the number of connections. Actix gets a higher limit, which leaves room for connections that
+    // are closing.
     let most = connections + connections / 4;
     let builder = builder(workers, most);
     let (parts, limits, stopping) = (parts.clone(), parts.site.limits, builder.graceful_shutdown_signal());
@@ -50,8 +52,8 @@ pub fn serve(
                 .and_then(http(&parts, stopping.clone()))
         }),
         Some(mut config) => {
-            // Actix's default limit is so low that one address could block all TLS handshakes. The places bound them
-            // instead.
+            // Actix's default limit is so low that one address could block all TLS handshakes. `Connections` limits
+            // them instead.
             actix_tls::accept::max_concurrent_tls_connect(most);
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder.listen("https", listener, move || {
@@ -80,7 +82,7 @@ fn builder(workers: usize, connections: usize) -> ServerBuilder {
 
 type Accepted<Io> = (Watched<Io>, Protocol, Option<SocketAddr>);
 
-/// Gives a connection a place, or refuses the connection.
+/// Gives a connection a place, or refuses the connection if no place is free.
 fn placed(places: &Connections, io: TcpStream) -> Result<Placed, DispatchError> {
     let peer = io.peer_addr().ok().map(|peer| peer.ip());
     match places.place(peer) {

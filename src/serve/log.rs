@@ -27,8 +27,8 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     let bad = |error: &dyn std::fmt::Display| format!("SESSILE_LOG: {error}");
     let mut filter = EnvFilter::builder().parse(&settings.log).map_err(|error| bad(&error))?;
     for (target, level) in QUIET.iter().filter(|(target, _)| !settings.log.contains(target)) {
-        // Apply `warn` only at the default level `info`. A filter with more detail keeps the lines; a stricter filter
-        // has already removed them.
+        // Apply `warn` only if the filter's level is `info`. A more detailed filter should show these lines, and a
+        // stricter filter already hides them.
         if *level == "off" || filter.max_level_hint() == Some(LevelFilter::INFO) {
             filter = filter.add_directive(format!("{target}={level}").parse().map_err(|error| bad(&error))?);
         }

@@ -30,7 +30,7 @@ use crate::{
     web::limits::Limits,
 };
 
-/// What the caller of a server provides.
+/// The stop signals and the output of a server.
 pub struct Host {
     /// Tells the server when to stop.
     pub signals: Signals,
@@ -38,7 +38,7 @@ pub struct Host {
     pub announce: Box<dyn Fn(&str)>,
 }
 
-/// Serves as a process, with signals and stdout.
+/// Serves until SIGTERM or SIGINT, and prints on stdout.
 ///
 /// # Errors
 /// When the address cannot be bound, or a check of the database forbids the start.
@@ -87,7 +87,7 @@ pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()
                 () = drain(&parts, &handle, asked, &mut signals) => Ok(()),
             },
         }
-        // Drop the background jobs here, because the final writes below need their database connections.
+        // The background jobs are dropped here, because the final writes below need their database connections.
     };
     parts.news.close();
     handle.stop(true).await;
@@ -145,7 +145,7 @@ fn listening_at(parts: &Parts, settings: &Settings, address: SocketAddr) -> Stri
     format!("{scheme}://{address}")
 }
 
-/// The line with the setup link. On a terminal it has a box around it, to be noticed.
+/// The line with the setup link. On a terminal a box surrounds the line, so that people notice it.
 fn setup_line(link: &str) -> String {
     let line = format!("sessile: create the owner at {link}");
     if !stdout().is_terminal() {

@@ -20,7 +20,7 @@ pub const LAST_REQUESTS: u64 = 10;
 /// How long a load balancer has to notice that this node is not ready.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// The source of the request to stop.
+/// The sender of a request to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     /// SIGTERM from a supervisor. A load balancer may still send requests.
@@ -29,7 +29,7 @@ pub enum Asked {
     AtTerminal,
 }
 
-/// Source of requests to stop the server.
+/// The channel that delivers requests to stop.
 pub enum Signals {
     /// The signals of the process.
     OfProcess { terminate: Signal, interrupt: Signal },

@@ -26,7 +26,7 @@ pub fn private_folder(file: &Path) -> io::Result<()> {
     }
 }
 
-/// A way to move a complete draft to its final path. Fails with `AlreadyExists` if the path is taken.
+/// A way to create `path` from a complete draft. Fails with `AlreadyExists` if the path is taken.
 pub(super) type Way = fn(draft: &Path, path: &Path) -> io::Result<()>;
 
 /// All ways, in order of preference. SMB and exFAT have no hard links, and NFS has no rename that refuses to replace a
@@ -35,8 +35,8 @@ pub(super) const WAYS: [Way; 3] = [link, rename, copy];
 /// How long a reader waits for a node that has created the file with [`copy`] but not written it yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Writes a draft with a random key, then moves it to `path`. The first of several nodes wins, and no reader sees a
-/// partial file. Returns whether this node won.
+/// Writes a draft with a random key, then creates `path` from the draft. The first of several nodes wins. Returns
+/// whether this node won. Except with [`copy`], no reader sees a partial file.
 pub(super) fn make(path: &Path, ways: &[Way]) -> io::Result<bool> {
     private_folder(path)?;
     let mut bytes = [0; KEY_BYTES];
@@ -79,7 +79,7 @@ fn copy(draft: &Path, path: &Path) -> io::Result<()> {
     if let Err(error) = &written
         && error.kind() != io::ErrorKind::AlreadyExists
     {
-        // Remove the partial key, which would stop every later start.
+        // Remove the partial key. Otherwise it would stop every later start.
         let _ = std::fs::remove_file(path);
     }
     written

@@ -118,7 +118,7 @@ impl Keys {
         if self.made_now
             && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::warn!(%error, "removing the unneeded new key file failed");
+            tracing::warn!(%error, "removing the new key file failed");
         }
     }
 

@@ -19,7 +19,7 @@ use prometheus_client::{
 use super::present::Present;
 use crate::base::error::{Away, Error, Result};
 
-/// Upper bounds in seconds, from an answer out of memory to a wait that no client accepts.
+/// Upper bounds in seconds. The lowest fits an answer from memory. The highest is longer than clients wait.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// A label with one of a fixed set of words.
 type Word = [(&'static str, &'static str); 1];

@@ -1,7 +1,7 @@
 //! Values that are read when `GET /metrics` is requested, in addition to the counters. Filled in by `ops`, rendered by
 //! the parent.
 //!
-//! Invariant: a value describes the moment of the request; nothing here is stored between requests.
+//! Invariant: the values are copies. Nothing is stored here between requests.
 
 use std::time::Duration;
 

@@ -138,12 +138,12 @@ pub(super) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
     value
         .split(',')
         .map(str::trim)
-        .map(|one| {
-            let network = one.parse::<IpNet>().or_else(|_| one.parse::<IpAddr>().map(IpNet::from));
+        .map(|entry| {
+            let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
             network.map(|network| network.trunc()).map_err(|_| {
                 format!(
                     "{} is not a network: write CIDRs separated by commas, such as 10.0.0.0/8,fd00::/8",
-                    quoted(one)
+                    quoted(entry)
                 )
             })
         })

@@ -20,7 +20,7 @@ pub(super) fn address(settings: &Settings) -> Finding {
         return Ok("TLS ends at this program, so no proxy changes the Host".to_owned());
     }
     let Some(metrics) = metrics(settings.listen) else {
-        return Ok("not checked: no server is running".to_owned());
+        return Ok("not checked: no server answered".to_owned());
     };
     let read = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     let age = read("sessile_wrong_host_age_seconds ").filter(|age| *age < RECENT_SECONDS);

@@ -1,4 +1,4 @@
-//! `sessile doctor`: checks the environment of the program, and prints a remedy for each problem. Called by
+//! `sessile doctor`: checks everything that the program depends on, and prints a remedy for each problem. Called by
 //! [`run`](super::run).
 //!
 //! Invariant: it creates no file and changes nothing.
