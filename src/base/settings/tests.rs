@@ -141,7 +141,7 @@ fn an_invalid_value_gets_one_line_that_says_what_to_write() {
                 assert!(error.starts_with(&format!("{name}: ")), "{error}");
                 assert_eq!(error.matches(&name).count(), 1, "{error}");
                 assert!(!error.contains('\n') && error.len() < 250, "{error}");
-                assert!(["write ", "postgres", "leave it out"].iter().any(|advice| error.contains(advice)), "{error}");
+                assert!(["write ", "postgres", "remove it"].iter().any(|advice| error.contains(advice)), "{error}");
             }
         }
     }
