@@ -135,10 +135,10 @@ impl<Io: Stream> Watched<Io> {
 
     fn deadline(&self) -> Option<Instant> {
         let head_or_answer = if self.connection.is_busy() { self.limits.answer } else { self.limits.head };
-        let requested_at = self.requested_at.map(|requested_at| requested_at + head_or_answer);
-        let blocked_at = self.blocked_at.map(|blocked_at| blocked_at + self.limits.answer);
+        let answer_due = self.requested_at.map(|at| at + head_or_answer);
+        let write_due = self.blocked_at.map(|at| at + self.limits.answer);
         let taken = self.connection.taken_by().map(Instant::from_std);
-        requested_at.into_iter().chain(blocked_at).chain(taken).min()
+        answer_due.into_iter().chain(write_due).chain(taken).min()
     }
 
     /// Fails if the deadline has passed. Otherwise sets an alarm that wakes the task. If the deadline moves later, the
