@@ -1,6 +1,6 @@
 //! A person who may sign in: the row, and what is done with it. Whether somebody is that person is found out by
-//! [`proof`]; passwords are chosen by the rules of [`strength`], those of new accounts through [`choice`], and hashed by
-//! the [`hasher`].
+//! [`proof`]; passwords are chosen by the rules of [`strength`], those of new accounts through [`choice`], and hashed
+//! by the [`hasher`].
 //!
 //! Invariant: `email_key` is the canonical form of the address, and unique by its row in `account_of_email`.
 
@@ -102,9 +102,6 @@ pub struct New {
 }
 
 /// Makes an account; `None` when the address is taken.
-///
-/// # Errors
-/// When the database is away.
 pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
     let id = secret::random_name("acc_")?;
     let name = if new.name.is_empty() { new.email.local_part() } else { &new.name };
@@ -131,18 +128,15 @@ async fn claim_email(conn: &mut Conn<'_>, email_key: &str, id: &str) -> Result<b
     Ok(run!(conn, execute(free))? == 1)
 }
 
-/// Keeps the time zone in which the person reads times, for browsers that do not tell theirs. The caller has checked that
-/// the name is a zone's.
+/// Keeps the time zone in which the person reads times, for browsers that do not tell theirs. The caller has checked
+/// that the name is a zone's.
 pub async fn keep_time_zone(conn: &mut Conn<'_>, id: &str, zone: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     run!(conn, execute(diesel::update(account).set(accounts::time_zone.eq(Some(zone))))).map(drop)
 }
 
-/// The account of an address and what its password is checked against. Takes the same two statements whether there is an
-/// account or not.
-///
-/// # Errors
-/// When the database is away.
+/// The account of an address and what its password is checked against. Takes the same two statements whether there is
+/// an account or not.
 pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
     let owner = account_of_email::table.find(email_key).select(account_of_email::account_id);
     let owner: Option<String> = find!(conn, first(owner))?;
@@ -150,12 +144,9 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
     find!(conn, first(account.select(Credentials::as_select())))
 }
 
-/// Locks the account's row for this transaction if its password has not changed since the one that was checked, and the account is
-/// enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not. The hash is
-/// not compared: another login may just have replaced it by a newer hash of the same password.
-///
-/// # Errors
-/// When the database is away.
+/// Locks the account's row for this transaction if its password has not changed since the one that was checked, and the
+/// account is enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not.
+/// The hash is not compared: another login may just have replaced it by a newer hash of the same password.
 pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) -> Result<bool> {
     let unchanged = accounts::table
         .filter(accounts::id.eq(id))
@@ -165,11 +156,8 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) 
     Ok(!locked.is_empty())
 }
 
-/// Notes that the person has signed in just now. Only a login does: a confirmation may come to nothing because its session
-/// has ended.
-///
-/// # Errors
-/// When the database is away.
+/// Notes that the person has signed in just now. Only a login does: a confirmation may come to nothing because its
+/// session has ended.
 pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let at = accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now()));
@@ -177,19 +165,13 @@ pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
 }
 
 /// Whether there is any account.
-///
-/// # Errors
-/// When the database is away.
 pub async fn any(conn: &mut Conn<'_>) -> Result<bool> {
     let one: Option<String> = find!(conn, first(accounts::table.select(accounts::id)))?;
     Ok(one.is_some())
 }
 
-/// Locks the account's row for this transaction, as a login does, so that what is done to its sessions and devices is done
-/// one after the other.
-///
-/// # Errors
-/// When the database is away.
+/// Locks the account's row for this transaction, as a login does, so that what is done to its sessions and devices is
+/// done one after the other.
 pub async fn lock(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let row = accounts::table.filter(accounts::id.eq(id)).select(accounts::id);
     let _: Vec<String> = run!(conn, load(ForUpdate::wait(row)))?;
@@ -197,26 +179,17 @@ pub async fn lock(conn: &mut Conn<'_>, id: &str) -> Result<()> {
 }
 
 /// Replaces the hash of a password by another of the same password, unless the password has changed meanwhile.
-///
-/// # Errors
-/// When the database is away.
 pub async fn rehash(conn: &mut Conn<'_>, id: &str, old: &str, new: &str) -> Result<()> {
     let unchanged = accounts::table.filter(accounts::id.eq(id)).filter(accounts::password_hash.eq(old));
     run!(conn, execute(diesel::update(unchanged).set(accounts::password_hash.eq(new)))).map(drop)
 }
 
 /// Since when the account has its present password.
-///
-/// # Errors
-/// When the database is away.
 pub async fn password_age(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instant>> {
     find!(conn, first(accounts::table.find(id).select(accounts::password_changed_at)))
 }
 
 /// Gives the account another name, in a transaction that has locked its row; the name it had.
-///
-/// # Errors
-/// When the database is away.
 pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String> {
     let account = || accounts::table.filter(accounts::id.eq(id));
     let was: Option<String> = find!(conn, first(account().select(accounts::name)))?;
@@ -225,11 +198,9 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String>
     Ok(was)
 }
 
-/// Gives the account a new password, takes from its browsers the counts of their own, and forgets the wrong passwords that
-/// were counted for the account: they were tries at the old one. The caller ends its sessions in the same transaction.
-///
-/// # Errors
-/// When the database is away.
+/// Gives the account a new password, takes from its browsers the counts of their own, and forgets the wrong passwords
+/// that were counted for the account: they were tries at the old one. The caller ends its sessions in the same
+/// transaction.
 pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let key: Option<String> = find!(
@@ -247,9 +218,6 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
 }
 
 /// Whether somebody else than this account is an owner who may sign in.
-///
-/// # Errors
-/// When the database is away.
 pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let other: Option<String> = find!(
         conn,
@@ -265,9 +233,6 @@ pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 }
 
 /// Forbids an account to sign in. The caller ends its sessions in the same transaction. Whether it was allowed before.
-///
-/// # Errors
-/// When the database is away.
 pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
     let set = accounts::disabled_at.eq(diesel::NullableExpressionMethods::nullable(now()));
@@ -275,26 +240,17 @@ pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 }
 
 /// Allows an account to sign in again. Whether it was forbidden before.
-///
-/// # Errors
-/// When the database is away.
 pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let disabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_not_null());
     Ok(run!(conn, execute(diesel::update(disabled).set(accounts::disabled_at.eq(None::<Instant>))))? == 1)
 }
 
 /// All accounts, by address, and since when each is disabled.
-///
-/// # Errors
-/// When the database is away.
 pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>> {
     run!(conn, load(accounts::table.select((Account::as_select(), accounts::disabled_at)).order(accounts::email_key)))
 }
 
 /// Whether anybody owns this instance yet.
-///
-/// # Errors
-/// When the database is away.
 pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
     let owner: Option<String> =
         find!(conn, first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id)))?;

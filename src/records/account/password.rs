@@ -1,5 +1,5 @@
-//! Password hashes: Argon2id with 19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet; RFC 9106), in the PHC
-//! format. Called by the [`hasher`](super::hasher), on its threads.
+//! Password hashes: Argon2id with 19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet; RFC 9106), in the
+//! PHC format. Called by the [`hasher`](super::hasher), on its threads.
 //!
 //! Invariant: a hash is checked with the parameters that it names, and told to be outdated if they are not today's.
 

@@ -1,5 +1,5 @@
-//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, none of those that have
-//! [leaked](super::leaked) most, and hard enough to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
+//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, none of those that
+//! have [leaked](super::leaked) most, and hard enough to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
 //! [`hasher`](super::hasher), since a guess can take a while.
 
 use zxcvbn::{
@@ -16,8 +16,8 @@ pub const SHORTEST: usize = 12;
 pub const LONGEST: usize = 128;
 /// How many characters are judged at once. The time that zxcvbn takes grows with more than the square of the length.
 const JUDGED: usize = 32;
-/// How many ways of reading symbols as letters are tried. zxcvbn tries all, each against all its words: without a bound a
-/// password of symbols takes a second, and with both bounds none takes ten milliseconds.
+/// How many ways of reading symbols as letters are tried. zxcvbn tries all, each against all its words: without a bound
+/// a password of symbols takes a second, and with both bounds none takes ten milliseconds.
 const READINGS: usize = 16;
 /// Symbols and digits that zxcvbn reads as the same letter, where there are several.
 const ALIKE: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
@@ -80,8 +80,8 @@ fn judged(password: &str) -> (&str, Option<&str>) {
     (&password[..end_of_first], at(count - JUDGED).map(|start| &password[start..]))
 }
 
-/// How hard a part of a password is to guess, found out in a bounded time. With too many kinds of symbols each is read as
-/// the digit that it resembles: that hides no word, and at most makes a password look easier than it is.
+/// How hard a part of a password is to guess, found out in a bounded time. With too many kinds of symbols each is read
+/// as the digit that it resembles: that hides no word, and at most makes a password look easier than it is.
 fn judge(part: &str, known: &[&str]) -> Entropy {
     if readings(part) <= READINGS {
         return zxcvbn::zxcvbn(part, known);

@@ -1,11 +1,11 @@
-//! New devices of an account. A sign-in from a browser that was not here before is shown to the account's other devices,
-//! until one of them says whose it is. Called by the pages.
+//! New devices of an account. A sign-in from a browser that was not here before is shown to the account's other
+//! devices, until one of them says whose it is. Called by the pages.
 //!
-//! Invariant: no device answers for itself, and one that nobody has answered for yet answers for none while the account has
-//! one that is known to be the person's own, signed in or not, forgotten or not. A device that is forgotten by one that may
-//! not answer leaves its question behind, or its standing. So whoever has the password alone cannot hide that they came.
-//! The way out for who has lost the known one is a new password that signs out everywhere else: with it the device in
-//! use becomes a known one. Whoever else does that is noticed, since the person's own password works no more.
+//! Invariant: no device answers for itself, and one that nobody has answered for yet answers for none while the account
+//! has one that is known to be the person's own, signed in or not, forgotten or not. A device that is forgotten by one
+//! that may not answer leaves its question behind, or its standing. So whoever has the password alone cannot hide that
+//! they came. The way out for who has lost the known one is a new password that signs out everywhere else: with it the
+//! device in use becomes a known one. Whoever else does that is noticed, since the person's own password works no more.
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
@@ -110,8 +110,8 @@ pub(super) async fn any(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
     Ok(one.is_some())
 }
 
-/// Notes that a device is the person's own: the account's first, since there is nobody else to ask; or one on which a new
-/// password was chosen that signed out all others.
+/// Notes that a device is the person's own: the account's first, since there is nobody else to ask; or one on which a
+/// new password was chosen that signed out all others.
 pub async fn set(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let new = devices::table
         .filter(devices::account_id.eq(account_id))

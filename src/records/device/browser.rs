@@ -1,5 +1,5 @@
-//! The browser of a device, found by its secret or by the device's id, and whether the account's present password was given on
-//! it.
+//! The browser of a device, found by its secret or by the device's id, and whether the account's present password was
+//! given on it.
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,

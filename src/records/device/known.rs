@@ -1,5 +1,5 @@
-//! What the owner does with a device: renames it, forgets it. Called by the pages and the API of devices, by the sync, and by
-//! whatever ends sessions.
+//! What the owner does with a device: renames it, forgets it. Called by the pages and the API of devices, by the sync,
+//! and by whatever ends sessions.
 //!
 //! Invariant: every statement names the account; another's device is as one that does not exist.
 
@@ -20,9 +20,6 @@ use crate::base::{
 };
 
 /// One device of the account; of those that are forgotten, only one that nobody has answered for.
-///
-/// # Errors
-/// When the database is away.
 pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Device>> {
     find!(
         conn,
@@ -37,9 +34,6 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
 }
 
 /// What those of these devices are called that the account still has.
-///
-/// # Errors
-/// When the database is away.
 pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
@@ -59,9 +53,6 @@ pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) 
 }
 
 /// Gives a device another name; the name it had, or `None` when it is not the account's.
-///
-/// # Errors
-/// When the database is away.
 pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<Option<String>> {
     let was = names(conn, account_id, &BTreeSet::from([id])).await?.remove(id);
     if was.as_ref().is_some_and(|was| was != name) {
@@ -71,9 +62,6 @@ pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str)
 }
 
 /// The same for a device that the account is known to have.
-///
-/// # Errors
-/// When the database is away.
 pub async fn set_name(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
     run!(conn, execute(diesel::update(own).set(devices::name.eq(name)))).map(drop)
@@ -101,9 +89,6 @@ pub struct Named {
 
 /// Notes what a program says of itself, if that is new; `None` when there is no such device. One that is called as its
 /// browser looks is called as that looks now: "App on iPhone".
-///
-/// # Errors
-/// When the database is away.
 pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: &Facts) -> Result<Option<Named>> {
     let device = || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let Some((known, version)): Option<(Device, Option<String>)> =
@@ -131,10 +116,8 @@ pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: 
 /// How often the trail tells that drafts were edited on a device.
 const SYNC_NOTED: Duration = Duration::from_secs(600);
 
-/// Notes that the trail tells of drafts that came from a device, and whether it has to: of edits alone once in ten minutes.
-///
-/// # Errors
-/// When the database is away.
+/// Notes that the trail tells of drafts that came from a device, and whether it has to: of edits alone once in ten
+/// minutes.
 pub async fn note_sync(conn: &mut Conn<'_>, account_id: &str, id: &str, is_more_than_edited: bool) -> Result<bool> {
     let noted = devices::sync_noted_at.eq(now().nullable());
     let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
@@ -158,9 +141,6 @@ pub enum Rest {
 }
 
 /// Forgets a device; its sessions, which the caller has ended before, stay without one.
-///
-/// # Errors
-/// When the database is away.
 pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest) -> Result<()> {
     let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let hidden = (

@@ -1,5 +1,5 @@
-//! Finds the account of a device's secret. A browser brings the secrets of all its devices, and only this table tells whose
-//! they are. Called by [`device`](super) and by the sweep of devices, whenever a secret changes or a device goes.
+//! Finds the account of a device's secret. A browser brings the secrets of all its devices, and only this table tells
+//! whose they are. Called by [`device`](super) and by the sweep of devices, whenever a secret changes or a device goes.
 //!
 //! Invariant: the table holds the hash of the present secret of each device whose browser has one, and no others.
 

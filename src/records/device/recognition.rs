@@ -55,11 +55,8 @@ pub struct SignIn {
 }
 
 /// The device of a login: known by the browser's secret, else made. The browser gets a new secret, and the one that it
-/// brought counts until it has shown the new one. Until then all logins that bring the same secret get the same new one,
-/// whichever of their answers the browser keeps.
-///
-/// # Errors
-/// When the database is away.
+/// brought counts until it has shown the new one. Until then all logins that bring the same secret get the same new
+/// one, whichever of their answers the browser keeps.
 pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, says: Says) -> Result<Recognized> {
     let device = match &sign_in.known {
         Some(id) => known::one(conn, account_id, id).await?,

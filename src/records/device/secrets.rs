@@ -1,4 +1,5 @@
-//! Makes the secrets by which a browser is known again. Each is derived, so that an answer that was lost can be given again.
+//! Makes the secrets by which a browser is known again. Each is derived, so that an answer that was lost can be given
+//! again.
 //!
 //! Invariant: nothing that is stored is enough to make a secret; it takes the key file and what the browser holds too.
 
@@ -17,9 +18,6 @@ impl DeviceSecrets {
     }
 
     /// The secret that goes with the session key of a sign-in: the same for the same key.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
     pub fn of_key(&self, session_key: &str) -> Result<Secret> {
         Ok(cut(&self.0.derive(&goes_with(session_key))?))
     }
@@ -30,11 +28,8 @@ impl DeviceSecrets {
         self.0.candidates(&subject).map(|secret| cut(&secret)).find(|secret| secret.matches(hash))
     }
 
-    /// The secret that a device's browser keeps after one with which it has signed in: the same for the same secret, so that
-    /// two sign-ins at once give the browser one.
-    ///
-    /// # Errors
-    /// Never in practice: HMAC takes keys of any length.
+    /// The secret that a device's browser keeps after one with which it has signed in: the same for the same secret, so
+    /// that two sign-ins at once give the browser one.
     pub fn next(&self, device_id: &str, brought: &Secret) -> Result<Secret> {
         Ok(cut(&self.0.derive(&follows(device_id, brought))?))
     }

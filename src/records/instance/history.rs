@@ -1,6 +1,6 @@
 //! The history that this instance shares with its clients: a random id that changes whenever the database may have lost
-//! changes that clients have seen, as after a restored backup or a failover. Used by drafts and their sync, by the start, by
-//! `restored` and by `doctor`.
+//! changes that clients have seen, as after a restored backup or a failover. Used by drafts and their sync, by the
+//! start, by `restored` and by `doctor`.
 //!
 //! Invariant: versions and revisions of two histories are never taken for one another.
 
@@ -82,8 +82,9 @@ pub async fn check(db: &Db, place: Place, marks: Option<Marks>) -> Result<()> {
     .await
 }
 
-/// Notes in the database and beside it that it has come further, so that a backup which is copied over it is known to be one:
-/// at the start, after [`check`], and at the end. Does nothing where the database is known to be an older one already.
+/// Notes in the database and beside it that it has come further, so that a backup which is copied over it is known to
+/// be one: at the start, after [`check`], and at the end. Does nothing where the database is known to be an older one
+/// already.
 pub async fn mark(db: &Db, marks: &Marks) -> Result<()> {
     // Of the two marks in the file the older one was that of the database before. Marked twice, no backup has either.
     for _ in 0..2 {
@@ -183,8 +184,8 @@ async fn renew(conn: &mut Conn<'_>, row: &Row, place: &Place, is_confirmed: bool
     set_place(conn, place).await
 }
 
-/// By the time and at random, so that two histories that begin from the same backup never give out the same versions. Below
-/// 2^53, so that JavaScript can count with them.
+/// By the time and at random, so that two histories that begin from the same backup never give out the same versions.
+/// Below 2^53, so that JavaScript can count with them.
 fn next_floor(last: i64, now: Instant) -> Result<i64> {
     let [a, b, c, d] = secret::random_bytes::<4>()?;
     let random = i64::from(u32::from_be_bytes([a, b, c, d])) % SPAN;

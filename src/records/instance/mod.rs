@@ -25,9 +25,6 @@ use crate::{
 const LINK_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Locks what all nodes agree on until the transaction ends.
-///
-/// # Errors
-/// When the database is away.
 pub async fn lock(conn: &mut Conn<'_>) -> Result<()> {
     run!(conn, execute(diesel::update(instance::table).set(instance::id.eq(1)))).map(drop)
 }
@@ -35,7 +32,7 @@ pub async fn lock(conn: &mut Conn<'_>) -> Result<()> {
 /// Makes sure that the keys are those of the living sessions, and remembers the signing one.
 ///
 /// # Errors
-/// [`Error::Conflict`] when sessions live that these keys cannot verify; or when the database is away.
+/// [`Error::Conflict`] when sessions live that these keys cannot verify.
 pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
     let keys = keys.clone();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -60,7 +57,7 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
 /// database remembers, as it will from now on if it knows none. `None` stands for a key file that is missing.
 ///
 /// # Errors
-/// [`Error::Conflict`] when none is, and sessions live or events were sealed; or when the database is away.
+/// [`Error::Conflict`] when none is, and sessions live or events were sealed.
 pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
     let keys = keys.cloned();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -88,7 +85,7 @@ pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
 /// Makes sure that no session lives that a key file which is missing would have to verify.
 ///
 /// # Errors
-/// [`Error::Conflict`] when one does; or when the database is away.
+/// [`Error::Conflict`] when one does.
 pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
     db.read(async |conn: &mut Conn<'_>| check_needed_keys(conn, None).await).await
 }
@@ -96,7 +93,7 @@ pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
 /// Makes sure that no session lives that these keys, or no keys, cannot verify. Changes nothing.
 ///
 /// # Errors
-/// [`Error::Conflict`] when one does; or when the database is away.
+/// [`Error::Conflict`] when one does.
 pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Result<()> {
     let Some(known) = fingerprint(conn).await? else { return Ok(()) };
     if keys.is_some_and(|keys| keys.knows(&known)) || !listing::any_live(conn).await? {
@@ -116,18 +113,12 @@ fn wrong_key(what: &str) -> Error {
 }
 
 /// The fingerprint of the key that signs.
-///
-/// # Errors
-/// When the database is away.
 pub async fn fingerprint(conn: &mut Conn<'_>) -> Result<Option<String>> {
     let row: Option<Option<String>> = find!(conn, first(instance::table.select(instance::key_fingerprint)))?;
     Ok(row.flatten())
 }
 
 /// The secret of a new link that creates the owner; `None` when there is one already.
-///
-/// # Errors
-/// When the database is away.
 pub async fn issue_setup_link(db: &Db) -> Result<Option<Secret>> {
     db.write(async |conn: &mut Conn<'_>| {
         lock(conn).await?;
@@ -144,9 +135,6 @@ pub async fn issue_setup_link(db: &Db) -> Result<Option<Secret>> {
 }
 
 /// Whether a setup link is still good. Opening it does not use it up.
-///
-/// # Errors
-/// When the database is away.
 pub async fn is_setup_link(conn: &mut Conn<'_>, secret: &Secret) -> Result<bool> {
     let hash = secret.hash();
     let found: Option<Vec<u8>> = find!(
@@ -162,9 +150,6 @@ pub async fn is_setup_link(conn: &mut Conn<'_>, secret: &Secret) -> Result<bool>
 }
 
 /// Uses up all links, when an owner was made.
-///
-/// # Errors
-/// When the database is away.
 pub async fn close_setup(conn: &mut Conn<'_>) -> Result<()> {
     run!(conn, execute(diesel::delete(setup_links::table))).map(drop)
 }

@@ -158,7 +158,8 @@ async fn add(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
     run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counted))).map(drop)
 }
 
-/// Deletes what is forgotten, in batches, counts of addresses when addresses are. It waits for no row: who locks several keeps an order, which a deletion would not.
+/// Deletes what is forgotten, in batches, counts of addresses when addresses are. It waits for no row: who locks
+/// several keeps an order, which a deletion would not.
 pub async fn sweep(db: &Db, address_ttl: Duration) -> Result<()> {
     let of_addresses = FORGOTTEN.min(address_ttl);
     while db.write(async move |conn: &mut Conn<'_>| delete_forgotten(conn, of_addresses).await).await? > 0 {}

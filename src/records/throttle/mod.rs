@@ -2,9 +2,9 @@
 //! [`account::proof`](crate::actions::password_proof), which checks every password, and by
 //! [`account::choice`](crate::records::account::choice), which hashes the password of every new account.
 //!
-//! To limit something else, make a [`Subject`] for it with [`Subject::network_doing`]: [`count::begin`] counts it before
-//! the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. A subject has one
-//! row, which is deleted a day after it was last used.
+//! To limit something else, make a [`Subject`] for it with [`Subject::network_doing`]: [`count::begin`] counts it
+//! before the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. A subject
+//! has one row, which is deleted a day after it was last used.
 //!
 //! Invariant: at no moment are more tries allowed for a subject than its limit says, however many come at once and on
 //! however many nodes, since a try that is under way counts as a failure until its outcome is known.
@@ -33,12 +33,12 @@ pub struct Limit {
     pub memory: Duration,
 }
 
-/// For an account, and for a browser that has its own count. It comes to 22 tries in the first hour, 114 on the first day
-/// and 96 on each day after it. (NIST SP 800-63B-4, 3.2.2 would have the password disabled after 100 in a row, which
-/// would let any stranger lock anybody out.)
+/// For an account, and for a browser that has its own count. It comes to 22 tries in the first hour, 114 on the first
+/// day and 96 on each day after it. (NIST SP 800-63B-4, 3.2.2 would have the password disabled after 100 in a row,
+/// which would let any stranger lock anybody out.)
 const ACCOUNT: Limit = Limit { free: 10, memory: Duration::from_secs(24 * 3600) };
-/// For browsers that knew an earlier password of the account. Smaller than [`ACCOUNT`], since these tries come on top of
-/// the account's own.
+/// For browsers that knew an earlier password of the account. Smaller than [`ACCOUNT`], since these tries come on top
+/// of the account's own.
 const FORMER_BROWSER: Limit = Limit { free: 5, memory: Duration::from_secs(24 * 3600) };
 /// For an address, behind which a whole shop may be.
 const ADDRESS: Limit = Limit { free: 50, memory: HOUR };
@@ -68,8 +68,8 @@ enum Success {
 }
 
 /// A client's network: its address, or the /64 of an IPv6 address, which is one customer (RFC 6177). There are so few
-/// addresses that a hash of one is as good as the address itself, so it is known only by a name that the nodes alone can
-/// make again.
+/// addresses that a hash of one is as good as the address itself, so it is known only by a name that the nodes alone
+/// can make again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network(String);
 

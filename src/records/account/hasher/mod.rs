@@ -1,8 +1,9 @@
-//! Where passwords are hashed: on a few threads of their own, at a lower priority than those that answer requests, with a
-//! bounded queue before them in which each client's network has a share. Called by [`proof`](crate::actions::password_proof), by
-//! [`choice`](super::choice), and by the commands.
+//! Where passwords are hashed: on a few threads of their own, at a lower priority than those that answer requests, with
+//! a bounded queue before them in which each client's network has a share. Called by
+//! [`proof`](crate::actions::password_proof), by [`choice`](super::choice), and by the commands.
 //!
-//! Invariant: however many sign in at once, as many hashes are computed as there are threads, and a bounded number waits.
+//! Invariant: however many sign in at once, as many hashes are computed as there are threads, and a bounded number
+//! waits.
 
 mod queue;
 mod source;

@@ -1,5 +1,5 @@
-//! The queue before the threads that hash: bounded, with a share for each source, and served in turns. Used by the parent
-//! alone.
+//! The queue before the threads that hash: bounded, with a share for each source, and served in turns. Used by the
+//! parent alone.
 //!
 //! Invariant: a source that fills its share takes no place from another, and a source waits for at most one job of each
 //! other source before its own next one.

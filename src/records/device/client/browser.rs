@@ -1,8 +1,8 @@
 //! The name of a browser or program, as people know it, from its `User-Agent`.
 //!
-//! The data is that of uap-core (`browsers.tsv`, made by `scripts/browser-names`), which is kept up by many; what it lacks or names
-//! otherwise stands here. Each expression carries texts of which a match contains one, so that only a few are compiled for
-//! one `User-Agent`, and nothing is kept in memory for the rare sign-in.
+//! The data is that of uap-core (`browsers.tsv`, made by `scripts/browser-names`), which is kept up by many; what it
+//! lacks or names otherwise stands here. Each expression carries texts of which a match contains one, so that only a
+//! few are compiled for one `User-Agent`, and nothing is kept in memory for the rare sign-in.
 
 use regex::RegexBuilder;
 

@@ -1,5 +1,5 @@
-//! What a browser says of itself, as people know it: read from its `User-Agent` and, where sent, its client hints. Called
-//! at a login only.
+//! What a browser says of itself, as people know it: read from its `User-Agent` and, where sent, its client hints.
+//! Called at a login only.
 //!
 //! Invariant: whatever bytes a client sends, this answers something that can be shown.
 
@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::{base::text, records::device::shape::Shape};
 
-/// Brands that are shown as they are. Any other is what somebody chose to send, and people would take it for our own words.
+/// Brands that are shown as they are. Any other is what somebody chose to send, and people would take it for our own
+/// words.
 const KNOWN_BRANDS: [&str; 12] = [
     "Chromium",
     "Brave",
@@ -180,7 +181,8 @@ fn platform(sent: &str) -> Option<&'static str> {
     }
 }
 
-/// The texts of a structured list of texts (RFC 9651, 3.1 and 3.3.3), their parameters left out. What is none is skipped.
+/// The texts of a structured list of texts (RFC 9651, 3.1 and 3.3.3), their parameters left out. What is none is
+/// skipped.
 fn members(list: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (mut inside, mut first, mut text) = (false, true, String::new());
