@@ -229,7 +229,7 @@ impl<'k> Sealer<'k> {
         let (ip_salt, ip_commit) = match &event.ip {
             Some(ip) => {
                 let mut salt = vec![0; SALT];
-                getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no randomness: {error}")))?;
+                getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no random bytes: {error}")))?;
                 let commit = commit(&salt, ip);
                 (Some(salt), Some(commit))
             }
