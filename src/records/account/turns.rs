@@ -22,7 +22,7 @@ type ByName = HashMap<Vec<u8>, Weak<AsyncMutex<()>>>;
 pub type Turn = OwnedMutexGuard<()>;
 
 impl Turns {
-    /// Waits for the turn of this name. `None` after [`PATIENCE`].
+    /// Waits for the turn of this name. `None` after `PATIENCE`.
     pub async fn wait(&self, name: &[u8]) -> Option<Turn> {
         let turn = self.of(name);
         tokio::time::timeout(PATIENCE, turn.lock_owned()).await.ok()

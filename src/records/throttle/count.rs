@@ -116,7 +116,7 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     Ok(Begun::Yes(Try { id, subjects }))
 }
 
-/// Settles a successful try, such as one with the correct password. Each subject's [`Success`] decides about its count.
+/// Settles a successful try, such as one with the correct password. Each subject's `Success` decides about its count.
 pub async fn give_back(conn: &mut Conn<'_>, attempt: &Try) -> Result<()> {
     withdraw(conn, attempt).await?;
     for subject in &attempt.subjects {

@@ -134,7 +134,7 @@ impl Subject {
 /// The count of a subject.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Failures, such as wrong passwords. Includes successes where [`Success::Counts`] applies.
+    /// Failures, such as wrong passwords. Includes successes where `Success::Counts` applies.
     pub failures: u32,
     /// When the last failure was counted.
     pub last_failed_at: Option<Instant>,
