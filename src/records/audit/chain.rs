@@ -38,7 +38,7 @@ const ROWS: usize = 1000;
 /// Bytes in the salt of an address.
 const SALT: usize = 16;
 /// Not a valid digest. Links after a tampered head chain to this and never verify.
-const TORN: &[u8] = b"torn";
+const TAMPERED: &[u8] = b"torn";
 
 /// Writes `None` as NULL, not DEFAULT: SQLite would need one INSERT per row.
 #[derive(Insertable)]
@@ -64,12 +64,12 @@ struct Link<'a> {
 
 /// Writes the events of a transaction: locks the heads, inserts the links, and updates the heads.
 pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
-    let (events, of_nobody): (Vec<Event>, Vec<Event>) =
+    let (events, without_account): (Vec<Event>, Vec<Event>) =
         events.into_iter().partition(|event| event.account_id.is_some());
     if events.is_empty() {
-        return write_of_nobody(conn, of_nobody).await;
+        return write_without_account(conn, without_account).await;
     }
-    insert_of_nobody(conn, of_nobody).await?;
+    insert_without_account(conn, without_account).await?;
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     let keys = conn.audit_keys()?.clone();
@@ -92,19 +92,19 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
 /// Writes events without an account. It runs the same statements in the same order as [`write`] does for an account,
 /// although they match no row. Otherwise the time of a failed login would reveal whether the account exists. Similar
 /// statements would not do, because a connection caches only some prepared statements.
-async fn write_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+async fn write_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
     lock_existing(conn, &BTreeSet::from([NOBODY])).await?;
-    insert_of_nobody(conn, events).await?;
+    insert_without_account(conn, events).await?;
     let (account_id, key_id) = (NOBODY.to_owned(), Some(String::new()));
     let nobody =
         TrailHead { account_id, links: 0, unchained: 0, digest: Some(Vec::new()), key_id, mac: Some(Vec::new()) };
     run!(conn, execute(TrailHeads(&[nobody]))).map(drop)
 }
 
-async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+async fn insert_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
@@ -138,10 +138,10 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Audi
 /// An account's head, the time, and the id of its newest event. The id may be stale, because the statement reads it
 /// before it waits for the lock. It matters only if rows were inserted past the chain: the head counts all recorded
 /// events.
-type Held = (TrailHead, Instant, Option<i64>);
+type LockedHead = (TrailHead, Instant, Option<i64>);
 
 /// Locks the heads of these accounts until the transaction ends. Creates heads for new accounts.
-async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
+async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
     let mut heads = lock_existing(conn, ids).await?;
     if heads.len() < ids.len() {
         let missing = ids.iter().filter(|id| !heads.iter().any(|(head, ..)| head.account_id == **id));
@@ -172,7 +172,7 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Hel
     Ok(heads)
 }
 
-async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
+async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
     let ids: Vec<&str> = ids.iter().copied().collect();
     let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
     run!(
@@ -202,16 +202,17 @@ struct Chain {
 
 impl<'k> Sealer<'k> {
     /// Once the mark is set, only an account that was just created may have an unsealed head.
-    fn new(heads: Vec<Held>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
+    fn new(heads: Vec<LockedHead>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at, newest) in heads {
             let is_new = head.links == 0 && head.mac.is_none();
-            let torn = if is_new { is_marked && head.unchained > 0 } else { head.is_sealed(keys)? == Some(false) };
-            if torn {
+            let is_tampered =
+                if is_new { is_marked && head.unchained > 0 } else { head.is_sealed(keys)? == Some(false) };
+            if is_tampered {
                 tracing::error!(account = %head.account_id, "invalid seal on the head of an audit chain");
             }
-            let digest = if torn { TORN.to_vec() } else { head.digest.unwrap_or_default() };
+            let digest = if is_tampered { TAMPERED.to_vec() } else { head.digest.unwrap_or_default() };
             let own = key.of_account(&head.account_id)?;
             let newest_id = newest.unwrap_or(0).max(head.links + head.unchained);
             let chain = Chain { key: own, at, newest_id, links: head.links, unchained: head.unchained, digest };

@@ -22,7 +22,8 @@ words! {
         LoginSucceeded = "login.succeeded",
         /// A login with a wrong password, or for an address without an account.
         LoginFailed = "login.failed",
-        /// A password was not checked, because there were too many wrong ones before. Recorded once per wrong password.
+        /// A password was not checked, because there were too many wrong ones before. Recorded only
+        /// once until the next wrong password.
         LoginThrottled = "login.throttled",
         /// A signed-in person confirmed their password.
         LoginConfirmed = "login.confirmed",
@@ -32,7 +33,7 @@ words! {
         SessionRegenerated = "session.regenerated",
         /// A session was idle for too long or reached its absolute end.
         SessionExpired = "session.expired",
-        /// A session was ended from another session or by a command.
+        /// A session was ended from another session, by a command, or to make room for a new session.
         SessionRevoked = "session.revoked",
         /// Another person logged in with the same browser, which ended the session.
         SessionReplaced = "session.replaced",

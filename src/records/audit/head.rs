@@ -6,7 +6,7 @@ use super::encoding::Encoding;
 use crate::base::{db::TrailHead, error::Result, keys::AuditKeys};
 
 impl TrailHead {
-    /// Whether the seal is valid; `None` if the key that made it is not in the key file.
+    /// Whether the seal is valid. `None` if the key that made it is not in the key file.
     pub(super) fn is_sealed(&self, keys: &AuditKeys) -> Result<Option<bool>> {
         let (Some(key_id), Some(mac)) = (&self.key_id, &self.mac) else {
             return Ok(Some(false));

@@ -1,5 +1,5 @@
-//! The sealed mark that the audit chains of all accounts have begun. [`beginning`](super::beginning) sets it once, and
-//! `doctor` checks it.
+//! The sealed mark that the audit chains of all accounts have begun. The module `beginning` sets it once, and `doctor`
+//! checks it.
 //!
 //! Invariant: once the mark is set, an unsealed head of an account with events is forged. Removing the mark is noticed
 //! too, because every program with the key file sets it.

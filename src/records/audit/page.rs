@@ -140,7 +140,7 @@ async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: 
                 .filter(audit::account_id.eq(account_id))
                 .filter(audit::id.lt(before))
                 // During an upgrade, newer nodes may write kinds that this version does not know. `concat` keeps the
-                // planner from using the index of kinds, for which it would have to sort all rows.
+                // planner from using the index of kinds: with that index, it would have to sort all rows.
                 .filter(audit::kind.concat("").eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
                 .order(audit::id.desc())
                 .limit(most)

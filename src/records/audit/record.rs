@@ -17,7 +17,7 @@ use crate::{
 /// the heads of the audit chains are locked only briefly.
 ///
 /// # Errors
-/// Outside a transaction. If the write fails before the commit, the whole transaction fails.
+/// Outside a transaction. A failed write fails the whole transaction when it commits.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
     news::changed(conn, events.iter().filter_map(|event| event.account_id.as_deref()))?;
     conn.epilogue::<Unwritten>()?.add(events);

@@ -101,7 +101,7 @@ pub(super) async fn fold(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<Vec<
         }
     }
     for (key, window) in &windows {
-        keep(conn, key, window).await?;
+        store(conn, key, window).await?;
     }
     Ok(sealed)
 }
@@ -138,7 +138,7 @@ async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Windo
     Ok(windows)
 }
 
-async fn keep(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window) -> Result<()> {
+async fn store(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window) -> Result<()> {
     let own = || repeats::table.filter(repeats::account_id.eq(account)).filter(repeats::kind.eq(*kind));
     if window.is_new && window.recorded == 0 {
         return run!(conn, execute(diesel::delete(own()))).map(drop);

@@ -37,7 +37,7 @@ pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
 pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
     let mut removed = 0;
     loop {
-        match db.write(async move |conn: &mut Conn<'_>| cut_nobodys(conn, cutoff).await).await? {
+        match db.write(async move |conn: &mut Conn<'_>| delete_without_account(conn, cutoff).await).await? {
             0 => break,
             some => removed += some,
         }
@@ -50,7 +50,7 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
         for (id, _) in oldest.into_iter().filter(|(_, at)| at.is_some_and(|at| at <= cutoff)) {
             loop {
                 let account_id = id.clone();
-                match db.write(async move |conn: &mut Conn<'_>| cut(conn, account_id, cutoff).await).await? {
+                match db.write(async move |conn: &mut Conn<'_>| delete_oldest(conn, account_id, cutoff).await).await? {
                     0 => break,
                     some => removed += some,
                 }
@@ -69,20 +69,20 @@ async fn oldest_events(conn: &mut Conn<'_>, after: &str) -> Result<Vec<(String, 
 
 /// Deletes the next batch of old events without an account, which are not chained. Returns their number. The ids of
 /// these events grow with time, so that the oldest come first.
-async fn cut_nobodys(conn: &mut Conn<'_>, cutoff: Instant) -> Result<u64> {
-    let nobodys = || audit::table.filter(audit::account_id.eq(NOBODY));
-    let oldest = nobodys().order(audit::id).limit(BATCH).select((audit::id, audit::at));
+async fn delete_without_account(conn: &mut Conn<'_>, cutoff: Instant) -> Result<u64> {
+    let without_account = || audit::table.filter(audit::account_id.eq(NOBODY));
+    let oldest = without_account().order(audit::id).limit(BATCH).select((audit::id, audit::at));
     let oldest: Vec<(i64, Instant)> = run!(conn, load(oldest))?;
     let ids: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at <= cutoff).map(|(id, _)| id).collect();
     if ids.is_empty() {
         return Ok(0);
     }
-    let removed = run!(conn, execute(diesel::delete(nobodys().filter(audit::id.eq_any(&ids)))))?;
+    let removed = run!(conn, execute(diesel::delete(without_account().filter(audit::id.eq_any(&ids)))))?;
     Ok(u64::try_from(removed).unwrap_or_default())
 }
 
 /// Deletes the next batch of an account's old events. Returns their number.
-async fn cut(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result<u64> {
+async fn delete_oldest(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result<u64> {
     let keys = conn.audit_keys()?.clone();
     let head = trails::table.filter(trails::account_id.eq(&account_id)).select(trails::account_id);
     let _: Vec<String> = run!(conn, load(ForUpdate::wait(head)))?;

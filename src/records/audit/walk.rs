@@ -54,7 +54,7 @@ pub(super) struct Walk<'k> {
     pub(super) digest: Vec<u8>,
     has_beginning: bool,
     key_missing: Option<(i64, String)>,
-    /// The number of consecutive links just walked whose keys are missing, and the id of the newest.
+    /// The number of links walked since the last one whose key is in the key file, and the id of the newest.
     unchecked: (u64, i64),
     pub(super) is_marked: bool,
     /// The number and digest of the links that an anchor covers. `None` once the chain has matched them.
@@ -101,8 +101,8 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// Walks to the end of the chain. Reads the head after the links and rereads links that the head counts, so that a
-    /// concurrent write does not look like missing links.
+    /// Walks to the end of the chain. Reads the head after the links. If the head counts more links, reads the links
+    /// once more, so that a concurrent write does not look like missing links.
     pub(super) async fn on(&mut self, conn: &mut Conn<'_>) -> Result<Option<Finding>> {
         let mut promised = 0;
         loop {

@@ -92,7 +92,7 @@ pub async fn rest_of(
         (None, None) => Some(Rest::Question),
         (None, Some(_)) => None,
         (Some(_), _) if !may_answer => Some(Rest::Acknowledged),
-        // Otherwise new devices could acknowledge each other once the account's known device has forgotten itself.
+        // Otherwise the new devices could acknowledge each other once this acknowledged device is gone.
         (Some(_), _) if is_own && !list(conn, account_id, in_use).await?.to_answer.is_empty() => {
             Some(Rest::Acknowledged)
         }

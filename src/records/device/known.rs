@@ -61,7 +61,7 @@ pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str)
     Ok(was)
 }
 
-/// Sets the name of a device that the account has. Does not check that.
+/// Sets the name of a device. The caller has checked that the account has it.
 pub async fn set_name(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
     run!(conn, execute(diesel::update(own).set(devices::name.eq(name)))).map(drop)

@@ -1,6 +1,6 @@
 //! Finds or creates the device of a sign-in. Called by the actions that sign in.
 //!
-//! Invariant: a device is found only by a secret that its browser sent, or by an id that the server itself knows.
+//! Invariant: a device is found only by a secret that its browser sent, or by the device id of the browser's session.
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
@@ -49,7 +49,7 @@ pub struct SignIn {
     pub presented: Vec<Secret>,
     /// The browser's new secret, unless it is derived from one of `presented`.
     pub next: Secret,
-    /// The device's id, if it is known without a secret.
+    /// The device's id, if it is known from the browser's session.
     pub known: Option<String>,
     /// Derives the next secret of a device.
     pub secrets: DeviceSecrets,
@@ -156,7 +156,7 @@ async fn update(
                     devices::installed.eq(client.installed),
                     devices::forgotten_at.eq(None::<Instant>),
                     devices::secret_hash.eq(next.hash()),
-                    // If the secret did not change, the browser may already have it: no previous secret is needed.
+                    // If the browser already sent the new secret, there is no previous secret to accept.
                     devices::previous_secret_hash.eq(previous.filter(|hash| !next.matches(hash))),
                 ))
                 .returning(Device::as_returning())

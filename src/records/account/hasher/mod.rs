@@ -2,7 +2,7 @@
 //! wait in a bounded queue in which each client has a share. Called by
 //! [`password_proof`](crate::actions::password_proof), [`new_password`](crate::actions::new_password) and the commands.
 //!
-//! Invariant: the number of concurrent hashes is the number of threads, and the number of waiting jobs is bounded.
+//! Invariant: at most one hash per thread is computed at once, and the number of waiting jobs is bounded.
 
 mod queue;
 mod source;
