@@ -89,9 +89,9 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     Ok(())
 }
 
-/// Writes events without an account. It runs the same statements in the same order as [`write`] does for an account,
-/// although they match no row. Otherwise the time of a failed login would reveal whether the account exists. Similar
-/// statements would not do, because a connection caches only some prepared statements.
+/// Writes events without an account. Runs the same statements in the same order as [`write`] does for an account,
+/// although there is no head to lock or update. Otherwise the time of a failed login would reveal whether the account
+/// exists. Similar statements are not enough, because a connection caches only some prepared statements.
 async fn write_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -99,9 +99,9 @@ async fn write_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Resul
     lock_existing(conn, &BTreeSet::from([NOBODY])).await?;
     insert_without_account(conn, events).await?;
     let (account_id, key_id) = (NOBODY.to_owned(), Some(String::new()));
-    let nobody =
+    let empty_head =
         TrailHead { account_id, links: 0, unchained: 0, digest: Some(Vec::new()), key_id, mac: Some(Vec::new()) };
-    run!(conn, execute(TrailHeads(&[nobody]))).map(drop)
+    run!(conn, execute(TrailHeads(&[empty_head]))).map(drop)
 }
 
 async fn insert_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {

@@ -22,8 +22,8 @@ words! {
         LoginSucceeded = "login.succeeded",
         /// A login with a wrong password, or for an address without an account.
         LoginFailed = "login.failed",
-        /// A password was not checked, because there were too many wrong ones before. Recorded only
-        /// once until the next wrong password.
+        /// A password was not checked, because there were too many wrong ones before. Recorded once
+        /// until the next wrong password.
         LoginThrottled = "login.throttled",
         /// A signed-in person confirmed their password.
         LoginConfirmed = "login.confirmed",
