@@ -1,15 +1,15 @@
-//! The passwords that were most used where passwords have leaked, of those long enough to be chosen here (OWASP ASVS
-//! 5.0.0, 6.2.4 and 6.2.12; NIST SP 800-63B-4, 3.1.1.2). Called by [`strength`](super::strength), which guesses nearly
-//! half of them only after so many tries that they would pass.
+//! The 10,000 most used passwords from breaches that are long enough to be chosen here (OWASP ASVS 5.0.0, 6.2.4 and
+//! 6.2.12; NIST SP 800-63B-4, 3.1.1.2). Called by [`strength`](super::strength), because zxcvbn alone would accept
+//! nearly half of them.
 //!
-//! Invariant: a whole password is compared, never a part of one.
+//! Invariant: only whole passwords are compared, never parts.
 
-/// One a line, the most used first; where it comes from stands in `leaked.LICENSE`.
+/// One password per line, the most used first. `leaked.LICENSE` names the source.
 const MOST_USED: &str = include_str!("leaked.txt");
 
-/// Whether so many people used this password that it is tried early. Capital letters make no other password of it.
+/// Whether the password is in the list. Ignores ASCII case.
 pub fn is_leaked(password: &str) -> bool {
-    MOST_USED.lines().any(|one| one.eq_ignore_ascii_case(password))
+    MOST_USED.lines().any(|leaked| leaked.eq_ignore_ascii_case(password))
 }
 
 #[cfg(test)]
@@ -21,11 +21,11 @@ mod tests {
     fn there_are_ten_thousand_and_each_could_be_chosen() {
         let all: Vec<&str> = MOST_USED.lines().collect();
         assert_eq!(all.len(), 10_000);
-        assert!(all.iter().all(|one| check_length(one).is_ok() && is_leaked(one)));
+        assert!(all.iter().all(|password| check_length(password).is_ok() && is_leaked(password)));
     }
 
     #[test]
-    fn a_part_of_one_or_one_with_more_to_it_is_another_password() {
+    fn only_a_whole_leaked_password_is_refused() {
         assert!(is_leaked("leavemealone") && is_leaked("LeaveMeAlone"));
         for other in ["leavemealon", "leave me alone", "leavemealone 7 limpets", ""] {
             assert!(!is_leaked(other), "{other}");

@@ -1,8 +1,8 @@
-//! A person who may sign in: the row, and what is done with it. Whether somebody is that person is found out by
-//! [`proof`]; passwords are chosen by the rules of [`strength`], those of new accounts through [`choice`], and hashed by
-//! the [`hasher`].
+//! Accounts: their rows, and the statements that read and change them. Called by the actions and the commands.
+//! [`password_proof`](crate::actions::password_proof) checks passwords, [`new_password`](crate::actions::new_password)
+//! sets those of new accounts by the rules of [`strength`], and the [`hasher`] hashes them.
 //!
-//! Invariant: `email_key` is the canonical form of the address, and unique by its row in `account_of_email`.
+//! Invariant: `email_key` is the canonical form of the address. Its row in `account_of_email` makes it unique.
 
 pub mod hasher;
 pub mod leaked;
@@ -31,52 +31,49 @@ use crate::{
 };
 
 words! {
-    /// What a person may do.
+    /// What an account may do.
     pub enum Role {
-        /// Everything; there is always one.
+        /// May do everything. There is always an owner.
         Owner = "owner",
-        /// Looks after accounts.
+        /// Manages accounts.
         Admin = "admin",
         /// Uses the product.
         Member = "member",
     }
 }
 
-/// A person, as handlers and pages see it. The password's hash is not part of it.
+/// An account as handlers and pages see it, without the password hash.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize)]
 #[diesel(table_name = accounts)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Account {
-    /// Names the account; opens nothing.
+    /// Not secret: it grants no access.
     pub id: String,
-    /// As it is shown: as it was typed, but with the domain in its own letters.
+    /// For display: as typed, except that an internationalized domain is shown in Unicode.
     pub email: String,
-    /// How the person is greeted.
+    /// The display name.
     pub name: String,
-    /// What the person may do.
     pub role: Role,
-    /// The time zone in which the person reads times, as a browser said at a sign-in.
+    /// The time zone for showing times, as a browser sent it at a sign-in.
     #[serde(skip)]
     pub time_zone: Option<String>,
 }
 
-/// What a login is checked against.
+/// What a login is checked against: the account, its password hash, and whether it is enabled.
 #[derive(Clone, Queryable, Selectable)]
 #[diesel(table_name = accounts)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Credentials {
-    /// Who it is.
     #[diesel(embed)]
     pub account: Account,
     /// Argon2id, in the PHC format.
     pub password_hash: String,
-    /// Since when the account has this password.
+    /// When this password was set.
     pub password_changed_at: Instant,
-    /// Since when the account may not sign in.
+    /// When the account was disabled. `None` if it may sign in.
     pub disabled_at: Option<Instant>,
 }
 
-/// A person to be made.
 #[derive(Insertable)]
 #[diesel(table_name = accounts)]
 struct AccountColumns<'a> {
@@ -88,23 +85,18 @@ struct AccountColumns<'a> {
     password_hash: &'a str,
 }
 
-/// What a new account is made from. Checked by [`EmailAddress`] and [`display_name`] before.
+/// A new account. The caller has checked the address with [`EmailAddress`] and the name with [`display_name`].
 #[derive(Clone)]
 pub struct New {
-    /// The address, checked.
     pub email: EmailAddress,
-    /// The name, checked; empty for the address's first part.
+    /// If empty, the local part of the address is used.
     pub name: String,
-    /// What the person may do.
     pub role: Role,
     /// Argon2id, in the PHC format.
     pub password_hash: String,
 }
 
-/// Makes an account; `None` when the address is taken.
-///
-/// # Errors
-/// When the database is away.
+/// Creates an account. `None` if the address is taken.
 pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
     let id = secret::random_name("acc_")?;
     let name = if new.name.is_empty() { new.email.local_part() } else { &new.name };
@@ -124,25 +116,22 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
         .map(Some)
 }
 
-/// Makes an address the account's own; `false` when it is another's. Addresses are unique by this table alone.
+/// Assigns an address to an account. `false` if another account has it. Only this table makes addresses unique.
 async fn claim_email(conn: &mut Conn<'_>, email_key: &str, id: &str) -> Result<bool> {
     let row = (account_of_email::email_key.eq(email_key), account_of_email::account_id.eq(id));
     let free = diesel::insert_into(account_of_email::table).values(row).on_conflict_do_nothing();
     Ok(run!(conn, execute(free))? == 1)
 }
 
-/// Keeps the time zone in which the person reads times, for browsers that do not tell theirs. The caller has checked that
-/// the name is a zone's.
+/// Stores the account's time zone, for browsers that do not send theirs. The caller has checked that `zone` names a
+/// time zone.
 pub async fn keep_time_zone(conn: &mut Conn<'_>, id: &str, zone: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     run!(conn, execute(diesel::update(account).set(accounts::time_zone.eq(Some(zone))))).map(drop)
 }
 
-/// The account of an address and what its password is checked against. Takes the same two statements whether there is an
-/// account or not.
-///
-/// # Errors
-/// When the database is away.
+/// The credentials of the account with this address. Runs the same two statements whether or not the account exists, so
+/// that the time does not reveal it.
 pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Option<Credentials>> {
     let owner = account_of_email::table.find(email_key).select(account_of_email::account_id);
     let owner: Option<String> = find!(conn, first(owner))?;
@@ -150,12 +139,9 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
     find!(conn, first(account.select(Credentials::as_select())))
 }
 
-/// Locks the account's row for this transaction if its password has not changed since the one that was checked, and the account is
-/// enabled, so that a new password and a login with the old one cannot both succeed. `false` when it is not. The hash is
-/// not compared: another login may just have replaced it by a newer hash of the same password.
-///
-/// # Errors
-/// When the database is away.
+/// Locks the account's row for this transaction if the account is enabled and its password is still the one that was
+/// checked. Returns `false` otherwise. So a password change and a login with the old password cannot both succeed.
+/// Compares the time of the password and not the hash, because another login may have rehashed the same password.
 pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) -> Result<bool> {
     let unchanged = accounts::table
         .filter(accounts::id.eq(id))
@@ -165,58 +151,40 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) 
     Ok(!locked.is_empty())
 }
 
-/// Notes that the person has signed in just now. Only a login does: a confirmation may come to nothing because its session
+/// Sets the time of the last login to now. Only logins call this, because a confirmation can still fail if its session
 /// has ended.
-///
-/// # Errors
-/// When the database is away.
 pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let at = accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now()));
     run!(conn, execute(diesel::update(account).set(at))).map(drop)
 }
 
-/// Whether there is any account.
-///
-/// # Errors
-/// When the database is away.
+/// Whether an account exists.
 pub async fn any(conn: &mut Conn<'_>) -> Result<bool> {
-    let one: Option<String> = find!(conn, first(accounts::table.select(accounts::id)))?;
-    Ok(one.is_some())
+    let any: Option<String> = find!(conn, first(accounts::table.select(accounts::id)))?;
+    Ok(any.is_some())
 }
 
-/// Locks the account's row for this transaction, as a login does, so that what is done to its sessions and devices is done
-/// one after the other.
-///
-/// # Errors
-/// When the database is away.
+/// Locks the account's row for this transaction. Logins lock it too, so that changes to the account's sessions and
+/// devices happen one after another.
 pub async fn lock(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let row = accounts::table.filter(accounts::id.eq(id)).select(accounts::id);
     let _: Vec<String> = run!(conn, load(ForUpdate::wait(row)))?;
     Ok(())
 }
 
-/// Replaces the hash of a password by another of the same password, unless the password has changed meanwhile.
-///
-/// # Errors
-/// When the database is away.
+/// Replaces a password hash with a new hash of the same password, unless the password was changed meanwhile.
 pub async fn rehash(conn: &mut Conn<'_>, id: &str, old: &str, new: &str) -> Result<()> {
     let unchanged = accounts::table.filter(accounts::id.eq(id)).filter(accounts::password_hash.eq(old));
     run!(conn, execute(diesel::update(unchanged).set(accounts::password_hash.eq(new)))).map(drop)
 }
 
-/// Since when the account has its present password.
-///
-/// # Errors
-/// When the database is away.
+/// When the account's current password was set.
 pub async fn password_age(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instant>> {
     find!(conn, first(accounts::table.find(id).select(accounts::password_changed_at)))
 }
 
-/// Gives the account another name, in a transaction that has locked its row; the name it had.
-///
-/// # Errors
-/// When the database is away.
+/// Renames the account and returns its old name. The transaction must have locked the account's row.
 pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String> {
     let account = || accounts::table.filter(accounts::id.eq(id));
     let was: Option<String> = find!(conn, first(account().select(accounts::name)))?;
@@ -225,11 +193,8 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String>
     Ok(was)
 }
 
-/// Gives the account a new password, takes from its browsers the counts of their own, and forgets the wrong passwords that
-/// were counted for the account: they were tries at the old one. The caller ends its sessions in the same transaction.
-///
-/// # Errors
-/// When the database is away.
+/// Sets a new password. Resets the account's count of wrong passwords, because they were tries at the old password, and
+/// withdraws the separate counts of its browsers. The caller ends the account's sessions in the same transaction.
 pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let key: Option<String> = find!(
@@ -246,10 +211,7 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
     device::doubt_all(conn, id).await
 }
 
-/// Whether somebody else than this account is an owner who may sign in.
-///
-/// # Errors
-/// When the database is away.
+/// Whether another account is an enabled owner.
 pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let other: Option<String> = find!(
         conn,
@@ -264,47 +226,36 @@ pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     Ok(other.is_some())
 }
 
-/// Forbids an account to sign in. The caller ends its sessions in the same transaction. Whether it was allowed before.
-///
-/// # Errors
-/// When the database is away.
+/// Disables an account. Returns whether it was enabled. The caller ends its sessions in the same transaction.
 pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
     let set = accounts::disabled_at.eq(diesel::NullableExpressionMethods::nullable(now()));
     Ok(run!(conn, execute(diesel::update(enabled).set(set)))? == 1)
 }
 
-/// Allows an account to sign in again. Whether it was forbidden before.
-///
-/// # Errors
-/// When the database is away.
+/// Enables an account. Returns whether it was disabled.
 pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let disabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_not_null());
     Ok(run!(conn, execute(diesel::update(disabled).set(accounts::disabled_at.eq(None::<Instant>))))? == 1)
 }
 
-/// All accounts, by address, and since when each is disabled.
-///
-/// # Errors
-/// When the database is away.
+/// All accounts in the order of their addresses, each with the time when it was disabled.
 pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>> {
     run!(conn, load(accounts::table.select((Account::as_select(), accounts::disabled_at)).order(accounts::email_key)))
 }
 
-/// Whether anybody owns this instance yet.
-///
-/// # Errors
-/// When the database is away.
+/// Whether this instance has an owner, enabled or not.
 pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
     let owner: Option<String> =
         find!(conn, first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id)))?;
     Ok(owner.is_some())
 }
 
-/// A name that can be shown: without the spaces around it, at most 80 characters. Empty is for the caller to fill.
+/// Trims a name and checks that it is printable and has at most 80 characters. Accepts an empty name, which the caller
+/// replaces.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what is wrong, in the words of a form.
+/// [`Error::Invalid`] with a message for a form.
 pub fn display_name(typed: &str) -> Result<String> {
     let name = typed.trim();
     if name.chars().count() > 80 {

@@ -1,7 +1,8 @@
-//! Password hashes: Argon2id with 19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet; RFC 9106), in the PHC
-//! format. Called by the [`hasher`](super::hasher), on its threads.
+//! Password hashes: Argon2id with 19 MiB, two passes and one lane (OWASP Password Storage Cheat Sheet; RFC 9106), in
+//! the PHC format. Called by the [`hasher`](super::hasher) on its threads.
 //!
-//! Invariant: a hash is checked with the parameters that it names, and told to be outdated if they are not today's.
+//! Invariant: a hash is verified with the parameters that it contains, and reported as outdated if they are weaker than
+//! the current ones.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::PasswordHash};
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
@@ -15,8 +16,8 @@ const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
-/// The memory that Argon2 works in, used again for each hash: 19 MiB that are taken and given back each time would stay
-/// with the allocator, once for each thread.
+/// Working memory for Argon2, reused for each hash. If each hash allocated and freed its 19 MiB, the allocator would
+/// keep that memory once per thread anyway.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
@@ -30,22 +31,22 @@ impl Memory {
     }
 }
 
-/// What came of a check.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// Whether the password is the one that the hash was made from.
+    /// Whether the password matches the hash.
     pub right: bool,
-    /// Whether the hash was made with weaker parameters than today's.
+    /// Whether the hash was made with weaker parameters than the current ones.
     pub outdated: bool,
 }
 
-/// The hash of a password, with a salt of its own.
+/// Hashes a password with a new random salt.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// If the operating system cannot supply random bytes.
 pub fn hash(password: &str, memory: &mut Memory) -> Result<String> {
     let mut salt = [0; SALT_BYTES];
-    getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no random bytes: {error}")))?;
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(broken)?;
     let mut out = [0; HASH_BYTES];
     let blocks = memory.blocks(&params);
@@ -56,14 +57,14 @@ pub fn hash(password: &str, memory: &mut Memory) -> Result<String> {
     Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${out}"))
 }
 
-/// Whether `password` is the one that `hash` was made from, in a time that does not tell how far they agree.
+/// Verifies a password against a hash, with a comparison in constant time.
 ///
 /// # Errors
-/// When the hash is none.
+/// If `hash` is not a valid hash.
 pub fn verify(password: &str, hash: &str, memory: &mut Memory) -> Result<Verified> {
     let parsed = PasswordHash::new(hash).map_err(broken)?;
     let (Some(salt), Some(known)) = (parsed.salt.as_ref(), parsed.hash.as_ref()) else {
-        return Err(Error::bug("a stored hash: it has no salt or no hash"));
+        return Err(Error::bug("a stored password hash without a salt or an output"));
     };
     let algorithm = Algorithm::new(parsed.algorithm.as_str()).map_err(broken)?;
     let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).map_err(broken)?;
@@ -85,7 +86,7 @@ fn is_outdated(algorithm: Algorithm, version: Version, params: &Params) -> bool 
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {
-    Error::bug(format!("a password hash: {error}"))
+    Error::bug(format!("invalid password hash: {error}"))
 }
 
 #[cfg(test)]
@@ -102,11 +103,11 @@ mod tests {
             Verified { right: true, outdated: false }
         );
         assert!(!verify("correct horse batterx", &one, &mut memory).unwrap().right);
-        assert_ne!(hash("correct horse battery", &mut memory).unwrap(), one, "each has a salt of its own");
+        assert_ne!(hash("correct horse battery", &mut memory).unwrap(), one, "each hash has its own salt");
     }
 
     #[test]
-    fn memory_that_was_used_before_changes_no_hash() {
+    fn reused_memory_does_not_change_a_hash() {
         let one = hash("correct horse battery", &mut Memory::default()).unwrap();
         let mut used = Memory::default();
         hash("something else", &mut used).unwrap();
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_of_weaker_parameters_is_good_and_outdated() {
+    fn a_hash_with_weaker_parameters_matches_and_is_outdated() {
         let params = Params::new(4096, 1, 1, Some(32)).unwrap();
         let (mut out, salt) = ([0; 32], b"sixteen bytes of");
         Argon2::new(Algorithm::Argon2i, Version::V0x13, params)
@@ -129,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_an_error() {
-        for odd in ["", "none", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ", "$scrypt$ln=1$c29tZXNhbHQ$aGFzaA"] {
-            assert!(verify("x", odd, &mut Memory::default()).is_err(), "{odd:?}");
+    fn an_invalid_hash_is_an_error() {
+        for invalid in ["", "none", "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ", "$scrypt$ln=1$c29tZXNhbHQ$aGFzaA"] {
+            assert!(verify("x", invalid, &mut Memory::default()).is_err(), "{invalid:?}");
         }
     }
 }

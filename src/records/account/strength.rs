@@ -1,6 +1,8 @@
-//! Which passwords may be chosen: 12 to 128 characters, any characters, no rules of composition, none of those that have
-//! [leaked](super::leaked) most, and hard enough to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
-//! [`hasher`](super::hasher), since a guess can take a while.
+//! The rules for new passwords: 12 to 128 characters, any characters, no composition rules, not one of the most common
+//! [leaked](super::leaked) passwords, and hard to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
+//! [`hasher`](super::hasher) on its threads, because zxcvbn takes a while.
+//!
+//! Invariant: the time of a check is bounded for every password.
 
 use zxcvbn::{
     Entropy, Score,
@@ -10,26 +12,26 @@ use zxcvbn::{
 use super::leaked::is_leaked;
 use crate::base::error::{Error, Result};
 
-/// Shortest password that may be chosen, in characters.
+/// Minimum length in characters.
 pub const SHORTEST: usize = 12;
-/// Longest password that may be chosen, in characters.
+/// Maximum length in characters.
 pub const LONGEST: usize = 128;
-/// How many characters are judged at once. The time that zxcvbn takes grows with more than the square of the length.
+/// Maximum characters per call of zxcvbn, whose time grows faster than the square of the length.
 const JUDGED: usize = 32;
-/// How many ways of reading symbols as letters are tried. zxcvbn tries all, each against all its words: without a bound a
-/// password of symbols takes a second, and with both bounds none takes ten milliseconds.
+/// Maximum ways of reading symbols as letters. zxcvbn looks up every way in all its word lists. Without this limit, a
+/// password of symbols takes a second. With both limits, no password takes ten milliseconds.
 const READINGS: usize = 16;
-/// Symbols and digits that zxcvbn reads as the same letter, where there are several.
+/// Groups of symbols and digits that zxcvbn reads as the same letter.
 const ALIKE: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
-/// Those of them that it reads as either of two letters.
+/// The symbols and digits that zxcvbn reads as either of two letters.
 const TWO_LETTERS: [char; 3] = ['1', '|', '7'];
-/// What anybody would try here first.
+/// Words that an attacker would try first on this service.
 const OWN_WORDS: [&str; 2] = ["sessile", "login"];
 
-/// Whether a password has a length that may be chosen.
+/// Checks the length of a new password.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what is wrong, in the words of a form.
+/// [`Error::Invalid`] with a message for a form.
 pub fn check_length(password: &str) -> Result<()> {
     match password.chars().count() {
         count if count < SHORTEST => Err(Error::Invalid(format!("Use at least {SHORTEST} characters."))),
@@ -38,11 +40,11 @@ pub fn check_length(password: &str) -> Result<()> {
     }
 }
 
-/// Whether a password of a good length is hard enough to guess for somebody who knows these words about its owner. Of a
-/// long one the beginning and the end are judged: it is at least as hard to guess as either.
+/// Checks that a password of valid length is hard to guess for an attacker who knows the words in `about`. Judges only
+/// the beginning and the end of a long password: the whole is at least as hard to guess as either part.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what makes it easy and what would help, in the words of a form.
+/// [`Error::Invalid`] with a message for a form: the reason and a suggestion.
 pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
     if is_leaked(password) {
         return Err(Error::Invalid(format!("{USED_BY_MANY} {MORE_WORDS}")));
@@ -72,7 +74,7 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
     Err(Error::Invalid(words))
 }
 
-/// The parts of a password that are judged: its first [`JUDGED`] characters, and of a longer one its last.
+/// The parts of a password to judge: its first [`JUDGED`] characters and, if it is longer, its last [`JUDGED`].
 fn judged(password: &str) -> (&str, Option<&str>) {
     let at = |n: usize| password.char_indices().nth(n).map(|(at, _)| at);
     let Some(end_of_first) = at(JUDGED) else { return (password, None) };
@@ -80,8 +82,9 @@ fn judged(password: &str) -> (&str, Option<&str>) {
     (&password[..end_of_first], at(count - JUDGED).map(|start| &password[start..]))
 }
 
-/// How hard a part of a password is to guess, found out in a bounded time. With too many kinds of symbols each is read as
-/// the digit that it resembles: that hides no word, and at most makes a password look easier than it is.
+/// Judges a part of a password in bounded time. If the part has too many kinds of symbols, each symbol is replaced by a
+/// similar one that zxcvbn reads as the same letter. Words are still found, and the part can only seem easier to guess
+/// than it is.
 fn judge(part: &str, known: &[&str]) -> Entropy {
     if readings(part) <= READINGS {
         return zxcvbn::zxcvbn(part, known);
@@ -89,7 +92,7 @@ fn judge(part: &str, known: &[&str]) -> Entropy {
     zxcvbn::zxcvbn(&with_fewer_symbols(part), known)
 }
 
-/// In how many ways zxcvbn reads the symbols of a text as letters, at most.
+/// An upper bound for the ways in which zxcvbn reads the symbols of a text as letters.
 fn readings(text: &str) -> usize {
     let alike = ALIKE.map(|alike| alike.chars().filter(|c| text.contains(*c)).count().max(1));
     let two_letters = TWO_LETTERS.map(|c| if text.contains(c) { 2 } else { 1 });
@@ -132,7 +135,7 @@ fn why(warning: Warning) -> &'static str {
     }
 }
 
-/// What to do instead; `None` for advice that helps nobody.
+/// A hint for the form. `None` for a suggestion that does not help.
 fn hint(suggestion: Suggestion) -> Option<&'static str> {
     match suggestion {
         Suggestion::UseAFewWordsAvoidCommonPhrases | Suggestion::AddAnotherWordOrTwo => Some(MORE_WORDS),
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn many_kinds_of_symbols_hide_no_word_and_are_read_in_few_ways() {
+    fn many_kinds_of_symbols_hide_no_word_and_take_bounded_time() {
         let all = "4@8({[<369&#!1/|0$5+7%2";
         assert!(readings(all) > 1000);
         assert!(readings(&with_fewer_symbols(all)) <= READINGS, "{}", readings(&with_fewer_symbols(all)));

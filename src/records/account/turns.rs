@@ -1,7 +1,7 @@
-//! Work on the same thing is done one after the other on this node, such as two logins of the same form: the button was
-//! pressed twice. Called by the login rule.
+//! Serializes work with the same name on this node, such as two submissions of one login form. Called by
+//! [`sign_in`](crate::actions::sign_in).
 //!
-//! Invariant: nobody waits for longer than `PATIENCE`, and whoever waits holds no connection.
+//! Invariant: no request waits longer than `PATIENCE`, or holds a database connection while it waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// How long somebody waits for the one before. Who had to wait for longer goes on without a turn.
+/// The longest wait for a turn. After that, the request proceeds without one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who waits for whom. Cheap to clone; all clones share the turns.
+/// One lock per name. Cheap to clone. All clones share the locks.
 #[derive(Clone, Default)]
 pub struct Turns(Arc<Mutex<ByName>>);
 
 type ByName = HashMap<Vec<u8>, Weak<AsyncMutex<()>>>;
 
-/// It is somebody's turn until this is dropped.
+/// The lock of a name, released when dropped.
 pub type Turn = OwnedMutexGuard<()>;
 
 impl Turns {
-    /// Waits until nobody else has the turn of this name; `None` after too long a wait.
+    /// Waits for the turn of this name. `None` after `PATIENCE`.
     pub async fn wait(&self, name: &[u8]) -> Option<Turn> {
         let turn = self.of(name);
         tokio::time::timeout(PATIENCE, turn.lock_owned()).await.ok()
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn of_one_name_one_has_the_turn_and_others_wait_for_nobody() {
+    async fn turns_of_one_name_wait_and_other_names_do_not() {
         let turns = Turns::default();
         let first = turns.wait(b"one").await.unwrap();
         let mut second = std::pin::pin!(turns.wait(b"one"));
@@ -56,6 +56,6 @@ mod tests {
         drop(first);
         assert!(second.await.is_some());
         let _last = turns.wait(b"third").await;
-        assert_eq!(turns.0.lock().unwrap().len(), 1, "nothing is kept of those that are done");
+        assert_eq!(turns.0.lock().unwrap().len(), 1, "the locks of finished turns are dropped");
     }
 }

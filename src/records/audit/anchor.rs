@@ -1,11 +1,11 @@
-//! Anchors of the audit trail outside the database: lines that the server logs now and then, each sealed under a key of the key
-//! file, over what every account's chain came to. `doctor --since` finds out whether all that is still there. Called by `serve`
-//! and by `doctor`.
+//! Anchors of the audit trail outside the database. From time to time, the server logs a line that is sealed with the
+//! key file and covers the chains of all accounts. `doctor --since` compares such a line with the database. Called by
+//! `serve` and `doctor`.
 //!
-//! A line holds a sum over the accounts. Which links of each it counts stands in the database, in `trail_anchors`; nobody
-//! without the keys can change that so that the sum still fits.
+//! A line contains a sum over all accounts. The table `trail_anchors` stores the number of links that each anchor
+//! covers for each account. Without the key file, nobody can change these rows and keep the sum.
 //!
-//! Invariant: one node at a time makes an anchor, so that no row is added to one that is finished.
+//! Invariant: only one node at a time makes an anchor, so that no rows are added to a finished anchor.
 
 use std::time::Duration;
 
@@ -25,32 +25,32 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// How an anchor begins, wherever it stands in a line.
+/// The prefix by which an anchor is found in a log line.
 const PREFIX: &str = "trail1.";
-/// Accounts that a transaction reads.
+/// Accounts per batch.
 const ACCOUNTS: i64 = 500;
-/// How long a node has for one batch before another may begin an anchor.
+/// How long a node may take for one batch before another node may begin an anchor.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// What all chains came to at one time.
+/// The state of all chains at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
-    /// The history of the instance.
+    /// The id of the instance's [history](crate::records::instance::history).
     history: String,
-    /// Grows by one with each.
+    /// Incremented by one for each anchor.
     pub number: i64,
-    /// When it was finished.
+    /// When the anchor was finished.
     pub at: Instant,
-    /// Accounts whose chain had links.
+    /// Accounts with at least one link.
     pub accounts: i64,
-    /// All their links.
+    /// Links of all accounts.
     pub links: i64,
     sum: [u8; 32],
     key_id: String,
     mac: Vec<u8>,
 }
 
-/// Makes an anchor; `None` while another node makes one.
+/// Makes an anchor. `None` if another node is making one.
 pub async fn make(db: &Db, keys: &AuditKeys) -> Result<Option<Anchor>> {
     let Some((number, history)) = db.write(begin).await? else { return Ok(None) };
     let mut counted = Counted::new(keys, keys.signing().id(), history.as_deref().unwrap_or_default(), number)?;
@@ -67,7 +67,7 @@ pub async fn make(db: &Db, keys: &AuditKeys) -> Result<Option<Anchor>> {
     finished.map(|at| counted.seal(at)).transpose()
 }
 
-/// How many links all chains have, to tell whether anything has happened.
+/// The number of links in all chains. Shows whether anything was recorded since the last anchor.
 pub async fn all_links(conn: &mut Conn<'_>) -> Result<i64> {
     let sum = diesel::sql_query("SELECT CAST(coalesce(sum(links), 0) AS BIGINT) AS links FROM trails");
     let sum: Sum = run!(conn, get_result(sum))?;
@@ -81,7 +81,7 @@ struct Sum {
 }
 
 async fn begin(conn: &mut Conn<'_>) -> Result<Option<(i64, Option<String>)>> {
-    // A time further off than any lease is one of a clock that was wrong.
+    // A lease that ends later than one begun now comes from a wrong clock. Ignore it.
     let is_free = instance::anchoring_until
         .is_null()
         .or(instance::anchoring_until.le(now().nullable()))
@@ -91,7 +91,7 @@ async fn begin(conn: &mut Conn<'_>) -> Result<Option<(i64, Option<String>)>> {
     find!(conn, get_result(diesel::update(free).set(mine).returning((instance::anchor, instance::history))))
 }
 
-/// The next accounts, whose links are written down; `None` if another node took over meanwhile.
+/// Stores the number of links of the next accounts. `None` if another node has begun an anchor meanwhile.
 async fn batch(conn: &mut Conn<'_>, number: i64, last: &str) -> Result<Option<Vec<AnchorRow>>> {
     let mine = instance::table.filter(instance::anchor.eq(number));
     let longer = instance::anchoring_until.eq(from_now(LEASE).nullable());
@@ -121,8 +121,8 @@ async fn finish(conn: &mut Conn<'_>, number: i64) -> Result<Option<Instant>> {
     run!(conn, get_result(diesel::select(now()))).map(Some)
 }
 
-/// What was counted so far. Each account's share of the sum is keyed, so that nobody can find other shares that come to the
-/// same, and the order of accounts does not matter, which is not the same on every server.
+/// The running sum of an anchor. Each account's share is keyed, so that an attacker cannot find other shares with the
+/// same sum. Addition ignores the order of accounts, which depends on the server's collation.
 struct Counted<'k> {
     keys: &'k AuditKeys,
     anchor: Anchor,
@@ -130,7 +130,7 @@ struct Counted<'k> {
 
 impl<'k> Counted<'k> {
     fn new(keys: &'k AuditKeys, key_id: &str, history: &str, number: i64) -> Result<Self> {
-        keys.find(key_id).ok_or_else(|| Error::bug("an anchor under a key that is not there"))?;
+        keys.find(key_id).ok_or_else(|| Error::bug("the key of an anchor is missing"))?;
         let anchor = Anchor {
             history: history.to_owned(),
             number,
@@ -165,7 +165,7 @@ impl<'k> Counted<'k> {
     fn seal(self, at: Instant) -> Result<Anchor> {
         let mut anchor = Anchor { at: Instant::from_micros(at.micros() / 1_000_000 * 1_000_000), ..self.anchor };
         anchor.mac = seal(self.keys, &anchor.key_id, &anchor.message())
-            .ok_or_else(|| Error::bug("an anchor under a key that is not there"))?;
+            .ok_or_else(|| Error::bug("the key of an anchor is missing"))?;
         Ok(anchor)
     }
 }
@@ -184,7 +184,7 @@ impl std::fmt::Display for Anchor {
 }
 
 impl Anchor {
-    /// The anchor in a line of the log, whatever stands around it.
+    /// Finds the anchor in a log line of either format.
     pub fn find(line: &str) -> Option<Self> {
         let is_own = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         line.match_indices(PREFIX).find_map(|(at, _)| {
@@ -223,24 +223,24 @@ impl Anchor {
     }
 }
 
-/// What became of what an anchor counted.
+/// The result of comparing an anchor with the database.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// The rows that say which links it counted are as they were.
+    /// The anchor's rows are unchanged.
     AsThen,
-    /// They are not, or are those of another database.
+    /// The anchor's rows were changed, or belong to another database.
     Changed,
-    /// The same, and the database was restored since from an older backup.
+    /// The anchor's rows were changed, and the database was restored from an older backup since.
     Restored,
-    /// This account was counted, and is gone.
+    /// This account was covered by the anchor and no longer exists.
     Gone(String),
-    /// Nobody with these keys made this line.
+    /// The line's seal is invalid.
     Forged,
-    /// The key of this id sealed it and is not in the key file.
+    /// The line's seal cannot be checked: the key with this id is not in the key file.
     KeyMissing(String),
 }
 
-/// Compares an anchor with the rows that say which links it counted.
+/// Compares an anchor with its rows. It does not walk the chains.
 pub async fn compare(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: &Anchor) -> Result<Compared> {
     let Some(key) = keys.find(&anchor.key_id) else { return Ok(Compared::KeyMissing(anchor.key_id.clone())) };
     if !key.of_account(NOBODY)?.sealed(&anchor.message(), &anchor.mac) {
@@ -256,7 +256,7 @@ pub async fn compare(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: &Anchor) -> 
             return Ok(Compared::Gone(gone));
         }
         for row in rows {
-            // Of each account the last row counts.
+            // Only the last row of each account counts.
             if let Some(before) = open.replace(row.clone()).filter(|before| before.account_id != row.account_id) {
                 counted.add(&before);
             }
@@ -291,14 +291,14 @@ async fn first_gone(conn: &mut Conn<'_>, rows: &[AnchorRow]) -> Result<Option<St
     Ok(ids.into_iter().find(|id| !there.iter().any(|one| one == id)).map(str::to_owned))
 }
 
-/// The links of an account that an anchor counted.
+/// The number and digest of an account's links that an anchor covers.
 pub(super) async fn counted(conn: &mut Conn<'_>, account_id: &str, anchor: i64) -> Result<Option<(i64, Vec<u8>)>> {
     let own = trail_anchors::table.filter(trail_anchors::account_id.eq(account_id));
     let own = own.filter(trail_anchors::anchor.le(anchor)).order(trail_anchors::links.desc());
     find!(conn, first(own.select((trail_anchors::links, trail_anchors::digest))))
 }
 
-/// Forgets rows of an account that only anchors older than this need.
+/// Deletes an account's rows that only anchors older than `cutoff` need.
 pub(super) async fn forget(conn: &mut Conn<'_>, account_id: &str, cutoff: Instant) -> Result<()> {
     let old = || {
         let own = trail_anchors::table.filter(trail_anchors::account_id.eq(account_id.to_owned()));

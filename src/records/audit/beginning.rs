@@ -1,5 +1,7 @@
-//! The beginning of every account's chain, when a program with the keys first opens the database: each account gets a sealed
-//! head with the count of its events from before, and the [`mark`](super::mark) is set. Called by the start.
+//! Begins the audit chains when a program with the key file first opens the database. Each existing account gets a
+//! sealed head that counts its earlier events. Then the [`mark`](super::mark) is set. Called at start.
+//!
+//! Invariant: chains begin once. With the mark set, no head is sealed here again.
 
 use std::collections::BTreeSet;
 
@@ -18,22 +20,22 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// Accounts whose heads are sealed at once.
+/// Accounts per batch.
 const ACCOUNTS: i64 = 500;
 
-/// Whether any event was sealed yet.
+/// Whether any event has been sealed.
 pub async fn is_begun(conn: &mut Conn<'_>) -> Result<bool> {
     let any: Option<String> = find!(conn, first(trails::table.filter(trails::links.gt(0)).select(trails::account_id)))?;
     Ok(any.is_some())
 }
 
-/// Sets the mark if it is not there, in a transaction that has locked the instance.
+/// Seals the heads and sets the mark, unless it is set. The transaction must have locked the instance.
 pub async fn begin(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<()> {
     match look(conn, keys).await? {
         Mark::Missing => {}
         Mark::Sealed | Mark::KeyMissing(_) => return Ok(()),
         Mark::Broken => {
-            tracing::error!("the mark that the trail has begun is not as it was sealed");
+            tracing::error!("invalid seal on the mark that the audit chains have begun");
             return Ok(());
         }
     }
@@ -41,7 +43,7 @@ pub async fn begin(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<()> {
     if sealed > 0 {
         tracing::warn!(
             accounts = sealed,
-            "the trail of accounts from before begins: their events until now are taken as they are"
+            "audit chains begun for existing accounts: their earlier events cannot be verified"
         );
     }
     let id = keys.signing().id();
@@ -50,7 +52,7 @@ pub async fn begin(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<()> {
     run!(conn, execute(diesel::update(instance::table).set(set))).map(drop)
 }
 
-/// Seals the head of every account whose chain has not begun; of how many.
+/// Seals the head of every account whose chain has not begun. Returns the number of heads.
 async fn seal_heads(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<usize> {
     let mut last = String::new();
     let mut sealed = 0;

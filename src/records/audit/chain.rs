@@ -1,13 +1,15 @@
-//! The chain of an account's events. Each link is sealed (HMAC-SHA256) under a key of the account's own, over the event
-//! and the digest of all links before it; the head, one row an account, is sealed over how many there are and what they
-//! come to. So a link cannot be changed, taken out, put in or moved, and the last cannot be cut off, by who has the
-//! database and not the key file. Events of nobody are no links.
+//! The hash chain of an account's events. Called by [`record`](super::record) and [`beginning`](super::beginning).
 //!
-//! The database alone cannot tell that an account's rows and its head were put back together, all as they once were, nor that
-//! an account was taken out with all that was its own. An [`anchor`](super::anchor) in the log can.
+//! Each link is sealed with HMAC-SHA256 under a key derived for the account. The seal covers the event and the digest
+//! of all links before it. The head, one row per account, seals the number of links and their digest. So an attacker
+//! who has the database but not the key file cannot change, remove, insert or reorder links, or cut off the newest
+//! ones. Events without an account are not chained.
 //!
-//! Invariant: heads are locked in account order and last of all in their transaction, so that links are in the order of
-//! commits and nobody waits in a circle.
+//! The database alone does not show that an account's rows and head were rolled back together to an older state, or
+//! that an account was deleted with all its rows. An [`anchor`](super::anchor) in the log does.
+//!
+//! Invariant: a transaction locks heads in account order, after all its other locks. So links are in commit order, and
+//! transactions do not deadlock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,14 +33,14 @@ use crate::base::{
     keys::{AccountKey, AuditKey, AuditKeys},
 };
 
-/// Rows that a statement writes at most: SQLite takes 32,766 values.
+/// Maximum rows per statement: SQLite accepts 32,766 values.
 const ROWS: usize = 1000;
-/// Bytes of the salt of an address.
+/// Bytes in the salt of an address.
 const SALT: usize = 16;
-/// What no digest is. What follows a head that is not as it was sealed is chained to this, and so never verifies.
-const TORN: &[u8] = b"torn";
+/// Not a valid digest. Links after a tampered head chain to this and never verify.
+const TAMPERED: &[u8] = b"torn";
 
-/// Nothing is NULL, and not the column's default, for which SQLite would need a statement a row.
+/// Writes `None` as NULL, not DEFAULT: SQLite would need one INSERT per row.
 #[derive(Insertable)]
 #[diesel(table_name = audit)]
 #[diesel(treat_none_as_default_value = false)]
@@ -60,20 +62,20 @@ struct Link<'a> {
     mac: Vec<u8>,
 }
 
-/// Writes what a transaction has recorded, in three statements.
+/// Writes the events of a transaction: locks the heads, inserts the links, and updates the heads.
 pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
-    let (events, of_nobody): (Vec<Event>, Vec<Event>) =
+    let (events, without_account): (Vec<Event>, Vec<Event>) =
         events.into_iter().partition(|event| event.account_id.is_some());
     if events.is_empty() {
-        return write_of_nobody(conn, of_nobody).await;
+        return write_without_account(conn, without_account).await;
     }
-    insert_of_nobody(conn, of_nobody).await?;
+    insert_without_account(conn, without_account).await?;
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     let keys = conn.audit_keys()?.clone();
     let heads = lock_heads(conn, &ids).await?;
     let events = repeats::fold(conn, events).await?;
-    // Only then it matters, and that is when an account is made.
+    // Only unsealed heads need the mark. Usually they belong to accounts that were just created.
     let unsealed = heads.iter().any(|(head, ..)| head.mac.is_none());
     let is_marked = unsealed && mark::look(conn, &keys).await? != Mark::Missing;
     let mut sealer = Sealer::new(heads, &keys, is_marked)?;
@@ -87,22 +89,22 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     Ok(())
 }
 
-/// Events of nobody, with the very statements that an account's chain takes and in their order, which find no row. Otherwise
-/// the time of a failed login would tell whether there is an account. Other statements are not enough, since a connection
-/// keeps only some of them prepared.
-async fn write_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+/// Writes events without an account. Runs the same statements in the same order as [`write`] does for an account,
+/// although there is no head to lock or update. Otherwise the time of a failed login would reveal whether the account
+/// exists. Similar statements are not enough, because a connection caches only some prepared statements.
+async fn write_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
     lock_existing(conn, &BTreeSet::from([NOBODY])).await?;
-    insert_of_nobody(conn, events).await?;
+    insert_without_account(conn, events).await?;
     let (account_id, key_id) = (NOBODY.to_owned(), Some(String::new()));
-    let nobody =
+    let empty_head =
         TrailHead { account_id, links: 0, unchained: 0, digest: Some(Vec::new()), key_id, mac: Some(Vec::new()) };
-    run!(conn, execute(TrailHeads(&[nobody]))).map(drop)
+    run!(conn, execute(TrailHeads(&[empty_head]))).map(drop)
 }
 
-async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
+async fn insert_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
@@ -118,8 +120,8 @@ async fn insert_of_nobody(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     run!(conn, execute(diesel::insert_into(audit::table).values(rows))).map(drop)
 }
 
-/// Seals the heads of these accounts, as chains of no links after the events from before; of how many. What another program
-/// has sealed meanwhile stays.
+/// Seals the heads of these accounts, with no links and the number of earlier events. Skips heads that another program
+/// has sealed meanwhile. Returns the number of heads sealed here.
 pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &AuditKeys) -> Result<usize> {
     if ids.is_empty() {
         return Ok(0);
@@ -133,12 +135,13 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Audi
     Ok(sealed)
 }
 
-/// An account's head, the time, and the number of the account's newest event. That number is as it was before the lock was
-/// waited for, and so counts only where somebody has put events in: the head counts all that were recorded.
-type Held = (TrailHead, Instant, Option<i64>);
+/// An account's head, the time, and the id of its newest event. The id may be stale, because the statement reads it
+/// before it waits for the lock. It matters only if rows were inserted past the chain: the head counts all recorded
+/// events.
+type LockedHead = (TrailHead, Instant, Option<i64>);
 
-/// The heads of these accounts, locked until the transaction ends. An account that was just made has none yet.
-async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
+/// Locks the heads of these accounts until the transaction ends. Creates heads for new accounts.
+async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
     let mut heads = lock_existing(conn, ids).await?;
     if heads.len() < ids.len() {
         let missing = ids.iter().filter(|id| !heads.iter().any(|(head, ..)| head.account_id == **id));
@@ -169,7 +172,7 @@ async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Hel
     Ok(heads)
 }
 
-async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<Held>> {
+async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
     let ids: Vec<&str> = ids.iter().copied().collect();
     let newest = audit::table.filter(audit::account_id.eq(trails::account_id)).select(max(audit::id)).single_value();
     run!(
@@ -182,7 +185,7 @@ async fn lock_existing(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<
     )
 }
 
-/// Puts links at the ends of chains.
+/// Appends links to chains.
 struct Sealer<'k> {
     key: &'k AuditKey,
     chains: BTreeMap<String, Chain>,
@@ -198,17 +201,18 @@ struct Chain {
 }
 
 impl<'k> Sealer<'k> {
-    /// Once the trail is marked as begun, only an account that was just made has a head without its seal.
-    fn new(heads: Vec<Held>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
+    /// Once the mark is set, only an account that was just created may have an unsealed head.
+    fn new(heads: Vec<LockedHead>, keys: &'k AuditKeys, is_marked: bool) -> Result<Self> {
         let key = keys.signing();
         let mut chains = BTreeMap::new();
         for (head, at, newest) in heads {
             let is_new = head.links == 0 && head.mac.is_none();
-            let torn = if is_new { is_marked && head.unchained > 0 } else { head.is_sealed(keys)? == Some(false) };
-            if torn {
-                tracing::error!(account = %head.account_id, "the head of this account's trail is not as it was sealed");
+            let is_tampered =
+                if is_new { is_marked && head.unchained > 0 } else { head.is_sealed(keys)? == Some(false) };
+            if is_tampered {
+                tracing::error!(account = %head.account_id, "invalid seal on the head of an audit chain");
             }
-            let digest = if torn { TORN.to_vec() } else { head.digest.unwrap_or_default() };
+            let digest = if is_tampered { TAMPERED.to_vec() } else { head.digest.unwrap_or_default() };
             let own = key.of_account(&head.account_id)?;
             let newest_id = newest.unwrap_or(0).max(head.links + head.unchained);
             let chain = Chain { key: own, at, newest_id, links: head.links, unchained: head.unchained, digest };
@@ -222,11 +226,11 @@ impl<'k> Sealer<'k> {
         'k: 'e,
     {
         let account_id = event.account_id.as_deref().unwrap_or_default();
-        let chain = self.chains.get_mut(account_id).ok_or_else(|| Error::bug("an account without a trail"))?;
+        let chain = self.chains.get_mut(account_id).ok_or_else(|| Error::bug("an account without an audit chain"))?;
         let (ip_salt, ip_commit) = match &event.ip {
             Some(ip) => {
                 let mut salt = vec![0; SALT];
-                getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no randomness: {error}")))?;
+                getrandom::fill(&mut salt).map_err(|error| Error::bug(format!("no random bytes: {error}")))?;
                 let commit = commit(&salt, ip);
                 (Some(salt), Some(commit))
             }

@@ -1,7 +1,8 @@
-//! Where an account's chain begins after its oldest events were removed: how many there were, and what they came to, sealed
-//! under the account's key. Written by the [`retention`](super::retention), read by whoever verifies.
+//! The sealed checkpoint at which an account's chain begins after its oldest events were deleted. It holds the number
+//! of deleted events and the digest of the deleted links. Written by [`retention`](super::retention), read by
+//! [`verify`](super::verify).
 //!
-//! Invariant: only events that verified are ever stood for by a checkpoint.
+//! Invariant: a checkpoint replaces only events that were verified.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 
@@ -12,28 +13,28 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// What was removed of an account's events.
+/// A summary of an account's deleted events.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = trail_checkpoints)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub(super) struct Checkpoint {
-    /// Links of the chain.
+    /// Deleted links.
     pub(super) links: i64,
-    /// Events from before it.
+    /// Deleted events that were older than the chain.
     pub(super) unchained: i64,
-    /// What the links came to.
+    /// Digest of the deleted links.
     pub(super) digest: Vec<u8>,
     pub(super) key_id: String,
     mac: Vec<u8>,
 }
 
-/// The account's checkpoint, if anything was removed yet.
+/// The account's checkpoint. `None` if none of its events were deleted.
 pub(super) async fn read(conn: &mut Conn<'_>, account_id: &str) -> Result<Option<Checkpoint>> {
     find!(conn, first(trail_checkpoints::table.find(account_id).select(Checkpoint::as_select())))
 }
 
 impl Checkpoint {
-    /// Sealed with the signing key.
+    /// Seals a checkpoint with the signing key.
     pub(super) fn new(
         keys: &AuditKeys,
         account_id: &str,
@@ -46,7 +47,7 @@ impl Checkpoint {
         Ok(new)
     }
 
-    /// Whether it is as it was sealed; `None` when that key is not in the file.
+    /// Whether the seal is valid. `None` if the key that made it is not in the key file.
     pub(super) fn is_sealed(&self, keys: &AuditKeys, account_id: &str) -> Result<Option<bool>> {
         match keys.find(&self.key_id) {
             Some(key) => Ok(Some(key.of_account(account_id)?.sealed(&self.message(account_id), &self.mac))),
@@ -54,7 +55,7 @@ impl Checkpoint {
         }
     }
 
-    /// Puts it in the place of the account's last one.
+    /// Replaces the account's earlier checkpoint.
     pub(super) async fn write(&self, conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
         run!(conn, execute(diesel::delete(trail_checkpoints::table.find(account_id))))?;
         let row = (

@@ -1,10 +1,12 @@
-//! The bytes that are sealed. No two events, heads or marks are encoded alike.
+//! The bytes that the seals cover. Used by everything that seals or verifies a part of the audit trail.
+//!
+//! Invariant: different contents, or contents of different purposes, never have the same encoding.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::base::db::Instant;
 
-/// What a link seals of an event, and the event as it is stored.
+/// The fields of an event that its link seals.
 pub(super) struct Content<'a> {
     pub account_id: &'a str,
     pub seq: i64,
@@ -20,7 +22,6 @@ pub(super) struct Content<'a> {
 }
 
 impl Content<'_> {
-    /// So that no two events are encoded alike.
     pub(super) fn encode(&self) -> Vec<u8> {
         Encoding::of("sessile trail event 1")
             .text(Some(self.account_id))
@@ -38,23 +39,24 @@ impl Content<'_> {
     }
 }
 
-/// What a link's seal covers: all that was before it, and its own content.
+/// The message that a link's seal covers: the digest of all links before it, and the link's content.
 pub(super) fn link_message(before: &[u8], content: &[u8]) -> Vec<u8> {
     Encoding::of("sessile trail link 1").bytes(Some(before)).bytes(Some(content)).0
 }
 
-/// What the links come to with this one. It needs no key, so that a link vouches even for those whose key is gone.
+/// The digest of the chain up to and including this link. It needs no key, so that a link's seal also covers earlier
+/// links whose keys are lost.
 pub(super) fn digest(before: &[u8], content: &[u8], mac: &[u8]) -> Vec<u8> {
     let all = Encoding::of("sessile trail digest 1").bytes(Some(before)).bytes(Some(content)).bytes(Some(mac));
     Sha256::digest(all.0).to_vec()
 }
 
-/// What stands for an address in the chain. Without its salt it tells nothing of it.
+/// The commitment to an address that the chain seals. Without the salt, it does not reveal the address.
 pub(super) fn commit(salt: &[u8], ip: &str) -> Vec<u8> {
     Sha256::new().chain_update(salt).chain_update(ip).finalize().to_vec()
 }
 
-/// Fields one after another, each with its length, and told apart from those that are not there.
+/// Concatenated fields, each with a length prefix. A missing field differs from an empty one.
 pub(super) struct Encoding(pub(super) Vec<u8>);
 
 impl Encoding {

@@ -1,65 +1,69 @@
-//! The kinds of events, an event to be recorded, and one as it was recorded.
+//! The kinds of audit events, the event to record ([`Event`]), and the stored event ([`Recorded`]). Used by everything
+//! that records or reads audit events.
+//!
+//! Invariant: the words of [`Kind`] are fixed by the contract.
 
 use diesel::{Queryable, Selectable};
 
 use crate::base::db::{Instant, schema::audit, words};
 
 words! {
-    /// What happened. The words are the contract's.
+    /// What happened.
     pub enum Kind {
-        /// An account was made.
+        /// An account was created.
         AccountCreated = "account.created",
-        /// An account got another name.
+        /// An account was renamed.
         AccountRenamed = "account.renamed",
-        /// An account may not sign in any more.
+        /// An account was disabled, so it can no longer sign in.
         AccountDisabled = "account.disabled",
-        /// An account may sign in again.
+        /// An account was enabled, so it can sign in again.
         AccountEnabled = "account.enabled",
-        /// A login with the right password.
+        /// A login with the correct password.
         LoginSucceeded = "login.succeeded",
-        /// A login with a wrong one, or for nobody.
+        /// A login with a wrong password, or for an address without an account.
         LoginFailed = "login.failed",
-        /// A password was not checked, since too many wrong ones had come before. Once until the next wrong one.
+        /// A password was not checked, because there were too many wrong ones before. Recorded once
+        /// until the next wrong password.
         LoginThrottled = "login.throttled",
-        /// Somebody who is signed in gave the right password again.
+        /// A signed-in person confirmed their password.
         LoginConfirmed = "login.confirmed",
         /// A session began.
         SessionCreated = "session.created",
-        /// A session got a new id and key at a login of the same person.
+        /// A session got a new id and key because the same person logged in again.
         SessionRegenerated = "session.regenerated",
-        /// Nobody used a session for too long, or it came to its absolute end.
+        /// A session was idle for too long or reached its absolute end.
         SessionExpired = "session.expired",
-        /// Somebody ended a session from elsewhere.
+        /// A session was ended from another session, by a command, or to make room for a new session.
         SessionRevoked = "session.revoked",
-        /// Another person logged in over a session.
+        /// Another person logged in with the same browser, which ended the session.
         SessionReplaced = "session.replaced",
-        /// A browser came with the key of a session that has ended. Once a session.
+        /// A browser sent the key of an ended session. Recorded once per session.
         SessionUsedAfterEnd = "session.used-after-end",
         /// A session was logged out.
         Logout = "logout",
-        /// An account was used from a browser not seen before.
+        /// An account signed in from a new browser.
         DeviceNew = "device.new",
-        /// A device got another name.
+        /// A device was renamed.
         DeviceRenamed = "device.renamed",
-        /// A device was forgotten, and its sessions ended.
+        /// A device was forgotten, which ended its sessions.
         DeviceForgotten = "device.forgotten",
-        /// An account got a new password.
+        /// The account's password was changed.
         PasswordChanged = "password.changed",
-        /// Drafts came from a device. Of edits alone once in ten minutes.
+        /// A device uploaded drafts. If it only edited drafts, recorded at most once in ten minutes.
         SyncApplied = "sync.applied",
-        /// A draft was changed in two places; both texts are kept.
+        /// A draft was changed on two devices, and both texts were kept.
         SyncConflict = "sync.conflict",
     }
 }
 
-/// Who did it, when it was not the account itself.
+/// The actor of an event that an operator caused with a command.
 pub const OPERATOR: &str = "operator";
-/// Nobody in particular: time ran out.
+/// The actor of an event that no person caused, such as an expiry.
 pub const SYSTEM: &str = "system";
-/// The detail of an end that the session itself asked for.
+/// The detail of an event in which a session ended itself.
 pub const HERE: &str = "here";
 
-/// Something that happened.
+/// An event to record.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub(super) kind: Kind,
@@ -70,14 +74,14 @@ pub struct Event {
     pub(super) device_name: Option<String>,
     pub(super) ip: Option<String>,
     pub(super) detail: Option<String>,
-    /// It is nothing that happened: it has the count of those before it recorded, if their hour is over.
+    /// Not a real event: it only makes [`repeats`](super::repeats) record its count if the hour is over.
     pub(super) only_closes: bool,
-    /// It came with a confirmation, which says as much.
+    /// Caused by a password confirmation, which is recorded anyway.
     pub(super) of_confirmation: bool,
 }
 
 impl Event {
-    /// What happened to an account, done by the account itself.
+    /// An event of an account, with the account itself as actor.
     pub fn of(kind: Kind, account_id: &str) -> Self {
         Self {
             kind,
@@ -93,33 +97,31 @@ impl Event {
         }
     }
 
-    /// What an unknown visitor did to no account.
+    /// An event without an account, with an unknown visitor as actor.
     pub fn of_nobody(kind: Kind) -> Self {
         Self { account_id: None, actor: "visitor".to_owned(), ..Self::of(kind, "") }
     }
 
-    /// The same of something else that happened.
+    /// The same event with another kind.
     #[must_use]
     pub fn about(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Done by somebody else than the account.
+    /// Sets an actor other than the account.
     #[must_use]
     pub fn by(mut self, actor: &str) -> Self {
         actor.clone_into(&mut self.actor);
         self
     }
 
-    /// In this session.
     #[must_use]
     pub fn session(mut self, id: &str) -> Self {
         self.session_id = Some(id.to_owned());
         self
     }
 
-    /// On this device.
     #[must_use]
     pub fn device(mut self, id: Option<&str>, name: Option<&str>) -> Self {
         self.device_id = id.map(str::to_owned);
@@ -127,21 +129,20 @@ impl Event {
         self
     }
 
-    /// From this address.
     #[must_use]
     pub fn ip(mut self, ip: Option<&str>) -> Self {
         self.ip = ip.map(str::to_owned);
         self
     }
 
-    /// It came with a confirmation of the password, and not with a sign-in: if there are many, it is counted as those are.
+    /// Marks the event as caused by a password confirmation, not by a sign-in. Many such events are summed up in one,
+    /// as confirmations are.
     #[must_use]
     pub fn of_confirmation(mut self) -> Self {
         self.of_confirmation = true;
         self
     }
 
-    /// More, in a few plain words.
     #[must_use]
     pub fn detail(mut self, detail: &str) -> Self {
         self.detail = Some(detail.to_owned());
@@ -149,27 +150,22 @@ impl Event {
     }
 }
 
-/// An event as it was written.
+/// A stored event.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = audit)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub struct Recorded {
-    /// The account's own number: 1 is its first event.
+    /// Counts within the account: its first event is 1.
     pub id: i64,
-    /// When, by the database's clock.
+    /// By the database's clock.
     pub at: Instant,
-    /// What.
     pub kind: Kind,
-    /// Who: an account's id, `operator`, `system` or `visitor`.
+    /// An account's id, `operator`, `system` or `visitor`.
     pub actor: String,
-    /// In which session.
     pub session_id: Option<String>,
-    /// On which device.
     pub device_id: Option<String>,
-    /// By the name it had then.
+    /// The device's name at the time of the event.
     pub device_name: Option<String>,
-    /// From where.
     pub ip: Option<String>,
-    /// More.
     pub detail: Option<String>,
 }

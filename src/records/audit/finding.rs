@@ -1,58 +1,61 @@
-//! What is found wrong with a chain, in words. Made by whoever [verifies](super::verify).
+//! Problems found in a chain, with a text for the operator. Made by [`walk`](super::walk), shown by `doctor`.
+//!
+//! Invariant: a chain has at most one finding, the first problem in it.
 
 use std::fmt;
 
-/// What is wrong with an account's chain, where that shows first.
+/// The first problem in an account's chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whose.
     pub account_id: String,
-    /// The event where it shows, by `audit.id`, which is the account's own number; `None` if it shows at the head.
+    /// The `audit.id` of the event with the problem. `None` if the problem is at the head or the checkpoint.
     pub audit_id: Option<i64>,
-    /// What.
     pub wrong: Wrong,
 }
 
-/// What can be wrong.
+/// The kinds of problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrong {
-    /// The event is not as it was sealed, or does not follow what stands before it.
+    /// The event was changed, or does not follow the event before it.
     Changed,
     /// Events are missing before this one.
     Missing,
-    /// Events stand in another order than they happened.
+    /// Events were reordered.
     Reordered,
-    /// An event was put in that is no link, or a link twice.
+    /// An unsealed event or a copy of a link was inserted.
     Inserted,
-    /// This many of the newest events were cut off.
+    /// This many of the newest events are missing.
     TailCut(i64),
-    /// The head is not as it was sealed, is not the head of these links, or is gone.
+    /// The head is missing, has an invalid seal, or does not match the links.
     Head,
-    /// Events from before the chain were taken out or put in.
+    /// Events that are older than the chain were removed or inserted.
     History,
-    /// There is no beginning: not even that the account was made.
+    /// The chain does not begin with the account's creation, and there are no older events.
     Beginning,
-    /// The checkpoint that stands for what was removed is not as it was sealed.
+    /// The checkpoint has an invalid seal.
     Checkpoint,
-    /// The key of this id sealed it and is not in the key file.
+    /// A seal cannot be checked: the key with this id is not in the key file.
     KeyMissing(String),
 }
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed => f.write_str("changed, or not what followed the one before"),
-            Self::Missing => f.write_str("events before it are missing"),
-            Self::Reordered => f.write_str("the order was changed"),
-            Self::Inserted => f.write_str("put in afterwards"),
+            Self::Changed => f.write_str("changed, or does not follow the event before it"),
+            Self::Missing => f.write_str("events before this one are missing"),
+            Self::Reordered => f.write_str("events were reordered"),
+            Self::Inserted => f.write_str("inserted afterwards"),
             Self::TailCut(links) => write!(f, "the newest events are missing: {links}"),
-            Self::Head => f.write_str("the head of the chain was changed or is gone"),
-            Self::History => f.write_str("events from before the chain were taken out or put in"),
-            Self::Beginning => f.write_str("the beginning is missing, with the making of the account"),
-            Self::Checkpoint => f.write_str("the checkpoint that stands for its oldest events was changed"),
+            Self::Head => f.write_str("the head of the chain was changed or is missing"),
+            Self::History => f.write_str("events older than the chain were removed or inserted"),
+            Self::Beginning => {
+                f.write_str("the beginning is missing: the chain does not start with the account's creation")
+            }
+            Self::Checkpoint => f.write_str("the checkpoint of its deleted events was changed"),
             Self::KeyMissing(id) => write!(
                 f,
-                "not checkable: key {id} is missing from the key file (SESSILE_KEY_FILE); put it back as a line trail:KEY"
+                "cannot be checked: key {id} is missing from the key file (SESSILE_KEY_FILE); add it back as a line \
+                 trail:KEY"
             ),
         }
     }

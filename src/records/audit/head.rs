@@ -1,10 +1,12 @@
-//! The seal of a chain's head.
+//! The seal of a chain's head. Used by everything that extends or verifies a chain.
+//!
+//! Invariant: the seal covers every other column of the head.
 
 use super::encoding::Encoding;
 use crate::base::{db::TrailHead, error::Result, keys::AuditKeys};
 
 impl TrailHead {
-    /// Whether the head is as it was sealed; `None` when that key is not in the file.
+    /// Whether the seal is valid. `None` if the key that made it is not in the key file.
     pub(super) fn is_sealed(&self, keys: &AuditKeys) -> Result<Option<bool>> {
         let (Some(key_id), Some(mac)) = (&self.key_id, &self.mac) else {
             return Ok(Some(false));

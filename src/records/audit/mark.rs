@@ -1,8 +1,8 @@
-//! The mark that every account's chain has begun, sealed under the trail's key. [`beginning`](super::beginning) sets it once;
-//! `doctor` looks at it.
+//! The sealed mark that the audit chains of all accounts have begun. The module `beginning` sets it once, and `doctor`
+//! checks it.
 //!
-//! Invariant: once the mark is there, a head without its seal is a forged one. A mark that was taken out again shows too, since
-//! no program with the keys leaves a database without it.
+//! Invariant: once the mark is set, an unsealed head of an account with events is forged. Removing the mark is noticed
+//! too, because every program with the key file sets it.
 
 use diesel::QueryDsl as _;
 
@@ -13,21 +13,21 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// What is known of the mark.
+/// The state of the mark.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Mark {
-    /// It is not there: no program with the keys has opened the database yet, or it was taken out.
+    /// Not set: no program with the key file has opened the database yet, or the mark was removed.
     #[default]
     Missing,
-    /// It is as it was sealed.
+    /// Set, with a valid seal.
     Sealed,
-    /// It is not.
+    /// Set, with an invalid seal.
     Broken,
-    /// The key of this id sealed it and is not in the key file.
+    /// The seal cannot be checked: the key with this id is not in the key file.
     KeyMissing(String),
 }
 
-/// What is known of the mark with these keys.
+/// Reads the mark and checks its seal.
 pub async fn look(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Mark> {
     type StoredMark = (Option<String>, Option<Vec<u8>>);
     let row: Option<StoredMark> =
@@ -43,7 +43,7 @@ pub async fn look(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Mark> {
     })
 }
 
-/// Whose key seals what is of no account.
+/// Stands for an account id in seals and rows that belong to no account.
 pub(super) const NOBODY: &str = "";
 
 pub(super) fn message(key_id: &str) -> Vec<u8> {

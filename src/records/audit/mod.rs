@@ -1,8 +1,8 @@
-//! The audit trail: what happened to an account, by whom, from where. Written in the same transaction as what it
-//! records, by whoever does it; each account's events are links of a chain.
+//! The audit trail: what happened to an account, who did it, and from which address. Every action records its events in
+//! the transaction that makes the change. The events of an account form a hash chain.
 //!
-//! Invariant: no key, secret or password is ever part of an event, and rows are only added. Nothing in them changes but
-//! that addresses are wiped, and the oldest are removed.
+//! Invariant: no event contains a key, secret or password. Rows are only added, with two exceptions: old addresses are
+//! wiped, and the oldest rows are deleted.
 
 pub mod anchor;
 mod beginning;

@@ -1,7 +1,8 @@
-//! Reading an account's events, newest first, a page at a time.
+//! Reads an account's events by page, newest first. Called by the activity page, the API and the dashboard.
 //!
-//! Invariant: a read touches rows of its own account only, and about as many as it shows. Since ids grow in the order of
-//! commits within an account, whoever pages on sees each event once, whatever is recorded meanwhile.
+//! Invariant: a read touches only rows of its account, and about as many as it returns. Event ids grow in commit order
+//! within an account, so that a reader who follows the cursors sees each event once, even if more are recorded
+//! meanwhile.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _, TextExpressionMethods as _};
@@ -12,36 +13,33 @@ use crate::base::{
     error::{Error, Result},
 };
 
-/// Events that a page has at most.
+/// Maximum events per page.
 pub const MOST_A_PAGE: i64 = 200;
-/// The first byte of a cursor, in case others come to be needed.
+/// The first byte of a cursor: its version.
 const CURSOR: u8 = 1;
 
-/// Events of a page, newest first.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The events.
+    /// Newest first.
     pub events: Vec<Recorded>,
-    /// Where the next page begins, if there is one.
+    /// The cursor of the next page. `None` on the last page.
     pub next: Option<Cursor>,
 }
 
-/// Where a page ended. Its text says nothing to anybody else.
+/// The end of a page. Clients must treat its text as opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(i64);
 
 impl Cursor {
-    /// From its text.
-    ///
     /// # Errors
-    /// [`Error::Invalid`] when it is none.
+    /// [`Error::Invalid`] if `text` is not a cursor.
     pub fn parse(text: &str) -> Result<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
         match bytes.split_first() {
             Some((&CURSOR, id)) => id.try_into().map(i64::from_be_bytes).ok().filter(|id| *id > 0).map(Self),
             _ => None,
         }
-        .ok_or_else(|| Error::Invalid("before is not a cursor that a page has given".into()))
+        .ok_or_else(|| Error::Invalid("`before` is not a valid cursor".into()))
     }
 }
 
@@ -53,12 +51,12 @@ impl std::fmt::Display for Cursor {
     }
 }
 
-/// A group of kinds to look at alone.
+/// A group of event kinds to filter by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// Logins, good and bad.
+    /// Successful and failed logins.
     Logins,
-    /// What became of sessions.
+    /// Sessions and their ends.
     Sessions,
     /// Devices: new, renamed, forgotten.
     Devices,
@@ -67,10 +65,9 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Every one of them.
     pub const ALL: &'static [Self] = &[Self::Logins, Self::Sessions, Self::Devices, Self::Account];
 
-    /// The word in addresses.
+    /// The word in the query string.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Logins => "logins",
@@ -80,12 +77,11 @@ impl Topic {
         }
     }
 
-    /// From its word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|topic| topic.as_str() == word)
     }
 
-    /// Whether a kind belongs to it. Kinds are grouped by how they begin.
+    /// Whether a kind belongs to the topic, by the kind's prefix.
     pub fn has(self, kind: Kind) -> bool {
         let beginnings: &[&str] = match self {
             Self::Logins => &["login."],
@@ -97,7 +93,7 @@ impl Topic {
     }
 }
 
-/// A page of the account's events: those before the cursor, of one topic or of all, at most `limit`.
+/// A page of at most `limit` of the account's events before the cursor, of one topic or of all.
 pub async fn page(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -107,7 +103,7 @@ pub async fn page(
 ) -> Result<Page> {
     let limit = limit.clamp(1, MOST_A_PAGE);
     let before = before.map_or(i64::MAX, |cursor| cursor.0);
-    // One more than is shown, to know whether that is all.
+    // Read one more than shown, to know whether there is a next page.
     let mut events = match topic {
         None => of_all_kinds(conn, account_id, before, limit + 1).await?,
         Some(topic) => {
@@ -122,12 +118,11 @@ pub async fn page(
     Ok(Page { events, next })
 }
 
-/// The account's newest events.
 pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
     of_all_kinds(conn, account_id, i64::MAX, most).await
 }
 
-/// The account's events that came before one, or its newest, newest first, at most `most`.
+/// The account's newest events, or its newest events before the event `before`. Newest first, at most `most`.
 pub async fn newest_before(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -144,8 +139,8 @@ async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: 
             audit::table
                 .filter(audit::account_id.eq(account_id))
                 .filter(audit::id.lt(before))
-                // A later version beside this one may write kinds that this one does not know. An expression, so that
-                // no engine thinks of going through all kinds by their index and sorting the lot.
+                // During an upgrade, newer nodes may write kinds that this version does not know. `concat` keeps the
+                // planner from using the index of kinds: with that index, it would have to sort all rows.
                 .filter(audit::kind.concat("").eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
                 .order(audit::id.desc())
                 .limit(most)
@@ -154,7 +149,8 @@ async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: 
     )
 }
 
-/// The account's events of these kinds that came before one, or its newest, newest first, at most `most`.
+/// The account's newest events of these kinds, or its newest ones before the event `before`. Newest first, at most
+/// `most`.
 pub async fn of_kinds(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -163,7 +159,7 @@ pub async fn of_kinds(
     most: i64,
 ) -> Result<Vec<Recorded>> {
     let mut events = Vec::new();
-    // Kind by kind, each from the end of its own stretch of the index: together no engine would do that.
+    // One query per kind reads the end of the kind's index range. For a query of all kinds, neither engine does that.
     for kind in kinds.iter().copied() {
         let some: Vec<Recorded> = run!(
             conn,

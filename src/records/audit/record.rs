@@ -1,4 +1,6 @@
-//! Where the rest of the program records what happened.
+//! Records audit events. Called by every action that has to be audited.
+//!
+//! Invariant: events are written in the transaction that makes the change, or not at all.
 
 use futures_util::future::LocalBoxFuture;
 
@@ -11,18 +13,18 @@ use crate::{
     records::news,
 };
 
-/// Writes events, with the transaction of what they record: just before it commits, all that it recorded at once and in
-/// this order, so that it holds the trail of an account as shortly as it can.
+/// Records events in the current transaction. They are written together and in order just before the commit, so that
+/// the heads of the audit chains are locked only briefly.
 ///
 /// # Errors
-/// Outside of a transaction. That the database is away is told when the transaction ends, and it fails as a whole.
+/// Outside a transaction. A failed write fails the whole transaction when it commits.
 pub async fn record(conn: &mut Conn<'_>, events: &[Event]) -> Result<()> {
     news::changed(conn, events.iter().filter_map(|event| event.account_id.as_deref()))?;
     conn.epilogue::<Unwritten>()?.add(events);
     Ok(())
 }
 
-/// What a transaction has recorded so far.
+/// The events of a transaction that are not written yet.
 #[derive(Default)]
 struct Unwritten(Vec<Event>);
 

@@ -1,8 +1,9 @@
-//! Events that one person can cause as often as they like become few: the first ones of an hour are recorded as they are, of
-//! the others one more tells how many there were and what the last one said. Called by the chain just before it seals, under
-//! the lock of the account's head.
+//! Limits events that a person can cause without end. The first events of a kind in an hour are recorded in full. The
+//! others are counted, and one event sums them up: their number, and the detail of the last one. Called by
+//! [`chain`](super::chain) just before it seals events, while the account's head is locked.
 //!
-//! Invariant: a sealed event never changes, and none is left out that the next one of its kind, or the sweep, does not count.
+//! Invariant: a sealed event never changes. Each event that is not sealed is counted in the sum, which the next event
+//! of its kind or the [sweep](super::sweep) records.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +19,13 @@ use crate::base::{
     error::Result,
 };
 
-/// How long events of a kind count together.
+/// The period in which events of a kind are counted together.
 pub(super) const WINDOW: Duration = Duration::from_secs(3600);
-/// So many of them are recorded as they are.
+/// Events of a kind per window that are recorded in full.
 const IN_FULL: i64 = 5;
 
 impl Kind {
-    /// Whether it can be caused again and again, and each says little more than the one before.
+    /// Whether a person can cause events of this kind without end, each with little new information.
     fn repeats(self) -> bool {
         matches!(
             self.as_str(),
@@ -34,14 +35,14 @@ impl Kind {
 }
 
 impl Event {
-    /// Whether it is counted with others of its kind. A new key of a session is kept in full when it comes from a sign-in or
-    /// a new password: it tells which session went on as which.
+    /// Whether the event is counted with others of its kind. A new session key is always recorded in full after a
+    /// sign-in or a password change, because the event links the old session id to the new one.
     fn repeats(&self) -> bool {
         self.kind.repeats() || self.of_confirmation || self.only_closes
     }
 }
 
-/// What is known of an account's events of one kind in the present hour.
+/// An account's events of one kind in the current hour.
 struct Window {
     is_over: bool,
     is_new: bool,
@@ -60,7 +61,7 @@ impl Window {
         Self { is_over: false, is_new: true, recorded: 0, held: 0, last: None, last_at: None }
     }
 
-    /// One event for all that were not recorded.
+    /// One event that sums up those that were only counted. `None` if there are none.
     fn sum(&self) -> Option<Event> {
         let last = self.last.clone()?;
         let until = self.last_at.map(|at| format!(" until {}", at.rfc3339())).unwrap_or_default();
@@ -70,7 +71,7 @@ impl Window {
     }
 }
 
-/// The events to be sealed, of these: those that repeat too often are only counted.
+/// Returns the events to seal. Those above the limit are only counted.
 pub(super) async fn fold(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<Vec<Event>> {
     let mut windows = windows(conn, &events).await?;
     if windows.is_empty() {
@@ -100,7 +101,7 @@ pub(super) async fn fold(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<Vec<
         }
     }
     for (key, window) in &windows {
-        keep(conn, key, window).await?;
+        store(conn, key, window).await?;
     }
     Ok(sealed)
 }
@@ -109,7 +110,7 @@ fn key(event: &Event) -> WindowKey {
     (event.account_id.clone().unwrap_or_default(), event.kind.as_str())
 }
 
-/// The windows of those of these events that repeat.
+/// The windows of the repeating events among `events`.
 async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<WindowKey, Window>> {
     let repeating = events.iter().filter(|event| event.repeats() && event.account_id.is_some());
     let mut windows: BTreeMap<WindowKey, Window> = repeating.map(|event| (key(event), Window::new())).collect();
@@ -137,7 +138,7 @@ async fn windows(conn: &mut Conn<'_>, events: &[Event]) -> Result<BTreeMap<Windo
     Ok(windows)
 }
 
-async fn keep(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window) -> Result<()> {
+async fn store(conn: &mut Conn<'_>, (account, kind): &WindowKey, window: &Window) -> Result<()> {
     let own = || repeats::table.filter(repeats::account_id.eq(account)).filter(repeats::kind.eq(*kind));
     if window.is_new && window.recorded == 0 {
         return run!(conn, execute(diesel::delete(own()))).map(drop);

@@ -1,8 +1,8 @@
-//! Events are removed once they are too old (`SESSILE_AUDIT_TTL`). What is left of an account's chain follows a sealed
-//! checkpoint. Called by the sweep of `serve` and by `prune`.
+//! Deletes events that are older than `SESSILE_AUDIT_TTL`. The rest of an account's chain follows a sealed checkpoint.
+//! Called by the sweep of `serve` and by `prune`.
 //!
-//! Invariant: events leave from the beginning of a chain only, verified and in the transaction that writes their checkpoint.
-//! A chain that does not verify loses nothing: it is evidence.
+//! Invariant: events are deleted only from the beginning of a chain, after they were verified, and in the transaction
+//! that writes their checkpoint. Nothing is deleted from a chain that does not verify, because it is evidence.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::base::{
     error::Result,
 };
 
-/// Events that a transaction reads, and removes, at most.
+/// Maximum events that a transaction reads and deletes.
 const BATCH: i64 = 500;
 
-/// Removes events that are older than this; how many.
+/// Deletes events that are older than this. Returns their number.
 pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
     let cutoff = db
         .read(async move |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(before_now(older_than)))))
@@ -33,11 +33,11 @@ pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
     remove_until(db, cutoff).await
 }
 
-/// Removes events up to this time; how many.
+/// Deletes events up to this time. Returns their number.
 pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
     let mut removed = 0;
     loop {
-        match db.write(async move |conn: &mut Conn<'_>| cut_nobodys(conn, cutoff).await).await? {
+        match db.write(async move |conn: &mut Conn<'_>| delete_without_account(conn, cutoff).await).await? {
             0 => break,
             some => removed += some,
         }
@@ -50,7 +50,7 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
         for (id, _) in oldest.into_iter().filter(|(_, at)| at.is_some_and(|at| at <= cutoff)) {
             loop {
                 let account_id = id.clone();
-                match db.write(async move |conn: &mut Conn<'_>| cut(conn, account_id, cutoff).await).await? {
+                match db.write(async move |conn: &mut Conn<'_>| delete_oldest(conn, account_id, cutoff).await).await? {
                     0 => break,
                     some => removed += some,
                 }
@@ -59,7 +59,7 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
     }
 }
 
-/// The next accounts, each with the time of its oldest event: one look into the primary key for each account.
+/// The next accounts, each with the time of its oldest event. Takes one primary-key lookup per account.
 async fn oldest_events(conn: &mut Conn<'_>, after: &str) -> Result<Vec<(String, Option<Instant>)>> {
     let own = audit::table.filter(audit::account_id.eq(trails::account_id));
     let oldest = own.order(audit::id).limit(1).select(audit::at).single_value();
@@ -67,21 +67,22 @@ async fn oldest_events(conn: &mut Conn<'_>, after: &str) -> Result<Vec<(String, 
     run!(conn, load(next.select((trails::account_id, oldest))))
 }
 
-/// Removes the next of the oldest events of nobody, which are no links; how many. Their numbers grow as the time does.
-async fn cut_nobodys(conn: &mut Conn<'_>, cutoff: Instant) -> Result<u64> {
-    let nobodys = || audit::table.filter(audit::account_id.eq(NOBODY));
-    let oldest = nobodys().order(audit::id).limit(BATCH).select((audit::id, audit::at));
+/// Deletes the next batch of old events without an account, which are not chained. Returns their number. The ids of
+/// these events grow with time, so that the oldest come first.
+async fn delete_without_account(conn: &mut Conn<'_>, cutoff: Instant) -> Result<u64> {
+    let without_account = || audit::table.filter(audit::account_id.eq(NOBODY));
+    let oldest = without_account().order(audit::id).limit(BATCH).select((audit::id, audit::at));
     let oldest: Vec<(i64, Instant)> = run!(conn, load(oldest))?;
     let ids: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at <= cutoff).map(|(id, _)| id).collect();
     if ids.is_empty() {
         return Ok(0);
     }
-    let removed = run!(conn, execute(diesel::delete(nobodys().filter(audit::id.eq_any(&ids)))))?;
+    let removed = run!(conn, execute(diesel::delete(without_account().filter(audit::id.eq_any(&ids)))))?;
     Ok(u64::try_from(removed).unwrap_or_default())
 }
 
-/// Removes the next of an account's oldest events; how many.
-async fn cut(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result<u64> {
+/// Deletes the next batch of an account's old events. Returns their number.
+async fn delete_oldest(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result<u64> {
     let keys = conn.audit_keys()?.clone();
     let head = trails::table.filter(trails::account_id.eq(&account_id)).select(trails::account_id);
     let _: Vec<String> = run!(conn, load(ForUpdate::wait(head)))?;
@@ -96,7 +97,10 @@ async fn cut(conn: &mut Conn<'_>, account_id: String, cutoff: Instant) -> Result
     }
     anchor::forget(conn, &account_id, cutoff).await?;
     if wrong {
-        tracing::error!(account = %account_id, "old events stay, since the trail is not as it was recorded: see `sessile doctor`");
+        tracing::error!(
+            account = %account_id,
+            "old events not deleted: the audit chain does not verify, run `sessile doctor`"
+        );
         return Ok(0);
     }
     if ids.is_empty() {

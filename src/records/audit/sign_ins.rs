@@ -1,4 +1,6 @@
-//! When an account signed in lately, for the picture on the dashboard.
+//! An account's recent sign-ins. Called by the dashboard for its chart.
+//!
+//! Invariant: a read loads at most 1,000 rows per kind.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -8,12 +10,12 @@ use crate::base::{
     error::Result,
 };
 
-/// When the account signed in, or failed to, in the last days: of each at most 1,000, the newest.
+/// The account's successful and failed sign-ins of the last `days` days: at most the newest 1,000 of each kind.
 pub async fn sign_ins_of_last_days(conn: &mut Conn<'_>, account_id: &str, days: u32) -> Result<Vec<(Kind, Instant)>> {
     let since = before_now(std::time::Duration::from_secs(u64::from(days) * 86_400));
     let mut sign_ins = Vec::new();
     for kind in [Kind::LoginSucceeded, Kind::LoginFailed] {
-        // Bounded before the times are looked at, which no index has beside the account.
+        // Limit the rows and compare the times in the result: no index covers both the account and the time.
         let newest: Vec<(Kind, Instant, bool)> = run!(
             conn,
             load(

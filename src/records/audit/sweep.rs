@@ -1,4 +1,6 @@
-//! Records what was only counted, once its hour is over. Called by the sweep of `serve` and by `prune`.
+//! Records the sums of counted events whose hour is over. Called by the sweep of `serve` and by `prune`.
+//!
+//! Invariant: each sum is recorded under the lock of its account's head, so that it is recorded once.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -12,10 +14,10 @@ use crate::base::{
     error::Result,
 };
 
-/// Accounts that are looked at in one go.
+/// Rows per batch.
 const BATCH: i64 = 500;
 
-/// Ends the hours that are over, in batches, and records what was only counted in them.
+/// Closes the windows whose hour is over, in batches, and records their sums.
 pub async fn sweep(db: &Db) -> Result<()> {
     loop {
         let over = repeats::began_at.le(before_now(WINDOW));

@@ -1,6 +1,6 @@
 //! Verifies every account's chain and names the first broken link of each. Called by `doctor`.
 //!
-//! Invariant: memory is bounded whatever the trail's length, and a server that records meanwhile causes no finding.
+//! Invariant: memory use does not depend on the number of events, and events recorded meanwhile cause no finding.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -16,47 +16,47 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// Accounts that are read at once.
+/// Accounts per batch.
 const ACCOUNTS: i64 = 500;
-/// Findings that are kept; the others are only counted.
+/// Maximum findings that are kept. Further ones are only counted.
 const MOST_FINDINGS: usize = 100;
 
-/// What was found.
+/// The result of verifying the audit trail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Accounts whose chain was walked.
+    /// Accounts that were checked.
     pub accounts: u64,
-    /// Links that were walked.
+    /// Links that were checked.
     pub links: u64,
-    /// Events that are older than the chain of their account, which nothing vouches for.
+    /// Events that are older than the chain of their account. They cannot be verified.
     pub unchained: u64,
-    /// Accounts whose chain is broken.
+    /// Accounts with a broken chain.
     pub broken: u64,
-    /// Accounts whose chain is whole as far as can be said, with links whose key is not in the key file.
+    /// Accounts without a known break whose chain needs a key that is not in the key file.
     pub uncheckable: u64,
-    /// What is known of the mark that the trail has begun.
+    /// The mark that the chains have begun.
     pub mark: Mark,
-    /// One for each of those accounts, the first 100 in account order.
+    /// One finding for each broken or uncheckable account: the first 100 in account order.
     pub findings: Vec<Finding>,
-    /// Accounts whose chain does not lead through what an anchor counted: how many, and the first.
+    /// Accounts whose chain does not contain the links that the anchor covers: their number, and the first account id.
     pub astray: (u64, Option<String>),
-    /// Events that were removed when they had become too old.
+    /// Events that retention has deleted.
     pub removed: u64,
 }
 
 impl Verified {
-    /// Whether there is nothing to say.
+    /// Whether all chains and the mark are valid. Ignores [`astray`](Self::astray).
     pub fn is_whole(&self) -> bool {
         self.broken == 0 && self.uncheckable == 0 && !matches!(self.mark, Mark::Broken | Mark::KeyMissing(_))
     }
 }
 
-/// Walks the chains of all accounts.
+/// Verifies the chains of all accounts.
 pub async fn verify(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Verified> {
     verify_since(conn, keys, None).await
 }
 
-/// Walks the chains of all accounts, and looks whether they lead through what the anchor of this number counted.
+/// Verifies the chains of all accounts, and checks that they contain the links that the anchor with this number covers.
 pub async fn verify_since(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: Option<i64>) -> Result<Verified> {
     let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
     let mut last = String::new();
@@ -90,7 +90,7 @@ impl Verified {
     }
 }
 
-/// Walks one chain, and once more if events were removed meanwhile.
+/// Walks one chain, and starts again if retention has deleted events meanwhile.
 async fn walk(
     conn: &mut Conn<'_>,
     keys: &AuditKeys,

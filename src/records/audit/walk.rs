@@ -1,6 +1,7 @@
-//! A walk along the chain of one account. Called by whoever verifies, and by the [`retention`](super::retention).
+//! Walks the chain of one account and checks each link. Called by [`verify`](super::verify) and
+//! [`retention`](super::retention).
 //!
-//! Invariant: memory is bounded whatever the length of the chain.
+//! Invariant: memory use does not depend on the length of the chain.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 
@@ -19,10 +20,10 @@ use crate::base::{
     keys::AuditKeys,
 };
 
-/// Rows that are read at once.
+/// Rows per batch.
 const ROWS: i64 = 500;
 
-/// A row of the trail as it stands there, whether or not it was ever sealed.
+/// An audit row with its unchecked seal, if it has a seal.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = audit)]
 #[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
@@ -43,7 +44,7 @@ pub(super) struct StoredLink {
     mac: Option<Vec<u8>>,
 }
 
-/// A walk along one chain, from its beginning or from the checkpoint that stands for it.
+/// A walk along one chain, from the first event or from the checkpoint.
 pub(super) struct Walk<'k> {
     keys: &'k AuditKeys,
     account_id: String,
@@ -53,10 +54,10 @@ pub(super) struct Walk<'k> {
     pub(super) digest: Vec<u8>,
     has_beginning: bool,
     key_missing: Option<(i64, String)>,
-    /// The last links in a row whose seals could not be checked: how many, and the newest.
+    /// The number of links walked since the last one whose key is in the key file, and the id of the newest.
     unchecked: (u64, i64),
     pub(super) is_marked: bool,
-    /// What an anchor counted, until it turns out to be so.
+    /// The number and digest of the links that an anchor covers. `None` once the chain has matched them.
     pub(super) promise: Option<(i64, Vec<u8>)>,
 }
 
@@ -77,7 +78,8 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// Whether the checkpoint is as it was sealed. What an anchor counted before it was removed rightly.
+    /// Checks the seal of the checkpoint. Drops the promise of an anchor that is older than the checkpoint, because
+    /// retention has deleted those links.
     pub(super) fn check_beginning(&mut self, beginning: Option<&Checkpoint>) -> Result<Option<Finding>> {
         let Some(beginning) = beginning else { return Ok(None) };
         match beginning.is_sealed(self.keys, &self.account_id)? {
@@ -92,14 +94,15 @@ impl<'k> Walk<'k> {
         Ok(None)
     }
 
-    /// Forgets what an anchor counted if the chain leads through it.
+    /// Drops the promise if the chain matches it at this link.
     fn keep_promise(&mut self) {
         if self.promise.as_ref().is_some_and(|(links, digest)| *links == self.links && *digest == self.digest) {
             self.promise = None;
         }
     }
 
-    /// Walks on to the end. The head is read after the links, so that what is recorded meanwhile is never taken for cut off.
+    /// Walks to the end of the chain. Reads the head after the links. If the head counts more links, reads the links
+    /// once more, so that a concurrent write does not look like missing links.
     pub(super) async fn on(&mut self, conn: &mut Conn<'_>) -> Result<Option<Finding>> {
         let mut promised = 0;
         loop {
@@ -118,7 +121,7 @@ impl<'k> Walk<'k> {
                 }
             }
             let links = head.as_ref().map_or(0, |head| head.links);
-            // Links that came after the last read, and before that of the head, are there in the next.
+            // The head may count links that were written after the links were read. Read the links once more.
             if rows.is_empty() && (links <= self.links || promised == links) {
                 return self.finish(head);
             }
@@ -126,7 +129,7 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// The next links, and then the head.
+    /// Reads the next links, then the head.
     pub(super) async fn read(&self, conn: &mut Conn<'_>) -> Result<(Vec<StoredLink>, Option<TrailHead>)> {
         let next = audit::table.filter(audit::account_id.eq(&self.account_id)).filter(audit::id.gt(self.last_id));
         let rows = run!(conn, load(next.order(audit::id).limit(ROWS).select(StoredLink::as_select())))?;
@@ -134,12 +137,12 @@ impl<'k> Walk<'k> {
         Ok((rows, find!(conn, first(head.select(TrailHead::as_select())))?))
     }
 
-    /// Whether links are missing before this one, here at least.
+    /// Whether the row skips links. They may be missing or stored later.
     pub(super) fn is_gap(&self, row: &StoredLink) -> bool {
         row.seq.is_some_and(|seq| seq > self.links + 1)
     }
 
-    /// What a gap means: whether the link that is missing stands further on.
+    /// Explains a gap: the skipped link is either stored later or missing.
     async fn gap(&self, conn: &mut Conn<'_>, row: &StoredLink) -> Result<Finding> {
         let its = audit::table.filter(audit::account_id.eq(&self.account_id));
         let missing = its.filter(audit::seq.eq(self.links + 1)).select(audit::id);
@@ -147,7 +150,7 @@ impl<'k> Walk<'k> {
         Ok(self.finding(Some(row.id), if further.is_some() { Wrong::Reordered } else { Wrong::Missing }))
     }
 
-    /// Takes the next row; what is wrong with it.
+    /// Checks the next row and advances past it. Returns the first problem.
     pub(super) fn step(&mut self, row: &StoredLink) -> Result<Option<Finding>> {
         let wrong = |wrong| Ok(Some(self.finding(Some(row.id), wrong)));
         let Some(seq) = row.seq else {
@@ -186,7 +189,7 @@ impl<'k> Walk<'k> {
         Ok(None)
     }
 
-    /// Whether a link's seal fits. A link whose key is not in the key file passes, and the key is noted as missing.
+    /// Whether a link's seal is valid. A link whose key is not in the key file passes, and the missing key is noted.
     fn is_sealed(&mut self, id: i64, key_id: &str, content: &[u8], mac: &[u8]) -> Result<bool> {
         match self.keys.find(key_id) {
             Some(key) => Ok(key.of_account(&self.account_id)?.sealed(&link_message(&self.digest, content), mac)),
@@ -197,7 +200,7 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// Compares what was walked with the head.
+    /// Compares the walked links with the head.
     fn finish(&self, head: Option<TrailHead>) -> Result<Option<Finding>> {
         let wrong = |wrong| Ok(Some(self.finding(None, wrong)));
         let Some(head) = head else { return wrong(Wrong::Head) };
@@ -251,7 +254,7 @@ impl StoredLink {
         }
     }
 
-    /// Whether the address is the one that is in the chain, or was wiped with its salt.
+    /// Whether the address matches its commitment, or was wiped together with its salt.
     fn is_address_right(&self) -> bool {
         match (&self.ip, &self.ip_salt, &self.ip_commit) {
             (Some(ip), Some(salt), Some(commit)) => encoding::commit(salt, ip) == *commit,

@@ -1,6 +1,6 @@
-//! Addresses are wiped from the trail once they are old. Called by the sweep of `serve` and by `prune`.
+//! Wipes old addresses from audit events. Called by the sweep of `serve` and by `prune`.
 //!
-//! Invariant: an address goes together with its salt, so that what stays in the chain tells nothing of it.
+//! Invariant: an address is wiped together with its salt, so that the commitment in the chain does not reveal it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,13 +12,11 @@ use crate::base::{
     error::Result,
 };
 
-/// Rows a transaction wipes at most.
+/// Maximum rows per transaction.
 const BATCH: i64 = 200;
 
-/// Wipes the addresses of events that are older than this; of how many.
-///
-/// # Errors
-/// When the database is away; what was done before stays done.
+/// Wipes the addresses of events that are older than this. Returns the number of events. If a batch fails, the batches
+/// before it stay wiped.
 pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
     let mut wiped = 0;
     loop {

@@ -1,11 +1,14 @@
-//! New devices of an account. A sign-in from a browser that was not here before is shown to the account's other devices,
-//! until one of them says whose it is. Called by the pages.
+//! New devices of an account. A sign-in from a new browser is shown to the account's other devices until one of them
+//! acknowledges or forgets the new device. Called by the pages.
 //!
-//! Invariant: no device answers for itself, and one that nobody has answered for yet answers for none while the account has
-//! one that is known to be the person's own, signed in or not, forgotten or not. A device that is forgotten by one that may
-//! not answer leaves its question behind, or its standing. So whoever has the password alone cannot hide that they came.
-//! The way out for who has lost the known one is a new password that signs out everywhere else: with it the device in
-//! use becomes a known one. Whoever else does that is noticed, since the person's own password works no more.
+//! Invariant: an intruder who has only the password cannot hide the sign-in. No device acknowledges itself. While the
+//! account has an acknowledged device, even a signed-out or forgotten one, only acknowledged devices may acknowledge
+//! others. If a device without this right forgets another device, an unacknowledged device stays listed, and an
+//! acknowledged device stays acknowledged.
+//!
+//! A person who has lost all acknowledged devices can choose a new password and sign out everywhere else, which
+//! acknowledges the device in use. If an intruder does that, the person notices, because the old password no longer
+//! works.
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
@@ -18,21 +21,22 @@ use crate::base::{
     error::Result,
 };
 
-/// New devices that are told of at most.
+/// Maximum new devices that are listed.
 const MOST: i64 = 50;
 
-/// The account's new devices, as another of its devices may know them.
+/// The account's unacknowledged devices, as shown to one of its devices.
 #[derive(Debug, Clone, Default)]
 pub struct NewDevices {
-    /// Devices that this one may answer for, of the 50 newest, the newest first.
+    /// Devices that the device in use may acknowledge: from the 50 newest, newest first.
     pub to_answer: Vec<Device>,
-    /// Ids of the 50 newest that nobody has answered for, this one among them if it is new itself.
+    /// Ids of the 50 newest unacknowledged devices. May include the device in use.
     pub unanswered: Vec<String>,
-    /// Whether this one may answer for new ones at all.
+    /// Whether there are new devices that the device in use may acknowledge.
     pub may_answer: bool,
 }
 
-/// What the device in use is told. One query through an index of unanswered devices; others only while there are any.
+/// Lists the new devices for the device in use. Takes one query of an index of unacknowledged devices, and more only if
+/// there are any.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<NewDevices> {
     let new: Vec<Device> = run!(
         conn,
@@ -55,8 +59,8 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -
     Ok(NewDevices { to_answer, unanswered, may_answer })
 }
 
-/// Notes that a new device is the person's own, said from the device in use; `false` when that may not say so, or there
-/// is no such device of the account. Saying it again changes nothing. In a transaction that has locked the account.
+/// Acknowledges a device from the device in use. `false` if the device in use may not do so, or the account has no such
+/// device. Repeating it changes nothing. The transaction must have locked the account.
 pub async fn acknowledge(conn: &mut Conn<'_>, account_id: &str, id: &str, in_use: Option<&str>) -> Result<bool> {
     let Some(device) = known::one(conn, account_id, id).await? else { return Ok(false) };
     if device.acknowledged_at.is_some() {
@@ -66,14 +70,15 @@ pub async fn acknowledge(conn: &mut Conn<'_>, account_id: &str, id: &str, in_use
         return Ok(false);
     }
     match device.forgotten_at {
-        // That was all it was kept for.
+        // A forgotten device is kept only until it is acknowledged.
         Some(_) => known::forget(conn, account_id, id, Rest::Nothing).await?,
         None => set(conn, account_id, id).await?,
     }
     Ok(true)
 }
 
-/// What is left of a device that is forgotten from the device in use; `None` when that has no say in it any more.
+/// Decides what remains of a device that the device in use forgets. `None` if the device is already forgotten and the
+/// device in use may not answer for it.
 pub async fn rest_of(
     conn: &mut Conn<'_>,
     account_id: &str,
@@ -87,11 +92,11 @@ pub async fn rest_of(
         (None, None) => Some(Rest::Question),
         (None, Some(_)) => None,
         (Some(_), _) if !may_answer => Some(Rest::Acknowledged),
-        // Those who came in meanwhile answer for one another no more than before.
+        // Otherwise the new devices could acknowledge each other once this acknowledged device is gone.
         (Some(_), _) if is_own && !list(conn, account_id, in_use).await?.to_answer.is_empty() => {
             Some(Rest::Acknowledged)
         }
-        // Nor is whoever comes next trusted for being the first.
+        // Otherwise the next device to sign in would be acknowledged as the account's first.
         (Some(_), _) if !is_other_known(conn, account_id, &device.id).await? => Some(Rest::Acknowledged),
         (Some(_), _) => Some(Rest::Nothing),
     })
@@ -103,15 +108,15 @@ async fn is_other_known(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Resu
     Ok(other.is_some())
 }
 
-/// Whether the account has any device.
+/// Whether the account has a device, forgotten or not.
 pub(super) async fn any(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
-    let one: Option<String> =
+    let any: Option<String> =
         find!(conn, first(devices::table.filter(devices::account_id.eq(account_id)).select(devices::id)))?;
-    Ok(one.is_some())
+    Ok(any.is_some())
 }
 
-/// Notes that a device is the person's own: the account's first, since there is nobody else to ask; or one on which a new
-/// password was chosen that signed out all others.
+/// Acknowledges a device without a check: the account's first device, because no other device can, or the device on
+/// which a password change signed out all others.
 pub async fn set(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let new = devices::table
         .filter(devices::account_id.eq(account_id))
@@ -120,7 +125,7 @@ pub async fn set(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> 
     run!(conn, execute(diesel::update(new).set(devices::acknowledged_at.eq(now().nullable())))).map(drop)
 }
 
-/// Whether a device may say whose the new ones are.
+/// Whether a device may acknowledge others: it is acknowledged itself, or no device is.
 async fn may_answer(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<bool> {
     let own =
         || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::acknowledged_at.is_not_null());

@@ -1,5 +1,7 @@
-//! The browser of a device, found by its secret or by the device's id, and whether the account's present password was given on
-//! it.
+//! Finds the browser of a device by its secret or by the device's id, and notes whether the account's current password
+//! was entered on it. Called by the checks of passwords and by the sign-in.
+//!
+//! Invariant: every statement names the account.
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,
@@ -13,7 +15,8 @@ use crate::base::{
     secret::Secret,
 };
 
-/// The account's devices of a browser that has one of these secrets, or had it before one that it has not shown yet.
+/// The account's devices with one of these secrets. A device's previous secret counts until its browser has sent the
+/// new one.
 macro_rules! of_browser {
     ($account_id:expr, $secrets:expr) => {{
         let hashes: Vec<Vec<u8>> = $secrets.iter().map(Secret::hash).collect();
@@ -26,7 +29,7 @@ macro_rules! of_browser {
     }};
 }
 
-/// The account's device of a browser that has these secrets.
+/// The account's device of the browser that sent these secrets, forgotten or not.
 pub async fn find(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> Result<Option<Device>> {
     if secrets.is_empty() {
         return Ok(None);
@@ -34,14 +37,14 @@ pub async fn find(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> 
     find!(conn, first(of_browser!(account_id, secrets).select(Device::as_select())))
 }
 
-/// A browser that an account knows, as far as its count of wrong passwords is concerned.
+/// A known browser of an account. Decides which count of wrong passwords applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Browser {
-    /// Its device.
+    /// The device's id.
     pub id: String,
-    /// Whether the account's present password was given on it, and not only an earlier one.
+    /// Whether the account's current password was entered on it, not only an earlier one.
     pub proved: bool,
-    /// Whether it is known to be the person's own.
+    /// Whether the device is acknowledged as the person's own.
     pub acknowledged: bool,
 }
 
@@ -53,7 +56,7 @@ impl From<BrowserRow> for Browser {
     }
 }
 
-/// The browser that has this secret, if the account knows it and has not forgotten it.
+/// The known browser that sent these secrets. `None` if its device is unknown or forgotten.
 pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) -> Result<Option<Browser>> {
     if secrets.is_empty() {
         return Ok(None);
@@ -64,7 +67,7 @@ pub async fn browser(conn: &mut Conn<'_>, account_id: &str, secrets: &[Secret]) 
     Ok(row.map(Browser::from))
 }
 
-/// The same browser by the id of its device: it is signed in.
+/// The known browser of a signed-in device. `None` if the device is unknown or forgotten.
 pub async fn browser_with_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Browser>> {
     let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let kept = own.filter(devices::forgotten_at.is_null());
@@ -73,13 +76,13 @@ pub async fn browser_with_id(conn: &mut Conn<'_>, account_id: &str, id: &str) ->
     Ok(row.map(Browser::from))
 }
 
-/// Notes that the account's present password was given on a device.
+/// Notes that the account's current password was entered on a device.
 pub async fn prove(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     run!(conn, execute(diesel::update(device).set(devices::proved_at.eq(now().nullable())))).map(drop)
 }
 
-/// Notes that the account's present password was given on none of its devices, since it is a new one.
+/// Notes that the account's current password was entered on none of its devices. Called when the password changes.
 pub async fn doubt_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let proved = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::proved_at.is_not_null());
     run!(conn, execute(diesel::update(proved).set(devices::proved_at.eq(None::<Instant>)))).map(drop)

@@ -1,7 +1,7 @@
-//! What the owner does with a device: renames it, forgets it. Called by the pages and the API of devices, by the sync, and by
-//! whatever ends sessions.
+//! Reads, renames and forgets the devices of an account. Called by the pages and the API of devices, by the sync, and
+//! by the actions that end sessions.
 //!
-//! Invariant: every statement names the account; another's device is as one that does not exist.
+//! Invariant: every statement names the account. Another account's device is treated as missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,10 +19,7 @@ use crate::base::{
     text,
 };
 
-/// One device of the account; of those that are forgotten, only one that nobody has answered for.
-///
-/// # Errors
-/// When the database is away.
+/// One device of the account. Finds a forgotten device only if it is unacknowledged.
 pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Device>> {
     find!(
         conn,
@@ -36,10 +33,7 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
     )
 }
 
-/// What those of these devices are called that the account still has.
-///
-/// # Errors
-/// When the database is away.
+/// The names of these devices by id. Skips forgotten devices and those of other accounts.
 pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
@@ -58,10 +52,7 @@ pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) 
     Ok(rows.into_iter().collect())
 }
 
-/// Gives a device another name; the name it had, or `None` when it is not the account's.
-///
-/// # Errors
-/// When the database is away.
+/// Renames a device and returns its old name. `None` if the account has no such device.
 pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<Option<String>> {
     let was = names(conn, account_id, &BTreeSet::from([id])).await?.remove(id);
     if was.as_ref().is_some_and(|was| was != name) {
@@ -70,40 +61,34 @@ pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str)
     Ok(was)
 }
 
-/// The same for a device that the account is known to have.
-///
-/// # Errors
-/// When the database is away.
+/// Sets the name of a device. The caller has checked that the account has it.
 pub async fn set_name(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
     run!(conn, execute(diesel::update(own).set(devices::name.eq(name)))).map(drop)
 }
 
-/// What a program says of itself that runs on a device.
+/// What the app on a device reports about itself.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Whether it runs as an app.
+    /// Whether it runs as an installed app.
     pub installed: Option<bool>,
-    /// Which version of it.
+    /// The app's version.
     pub app_version: Option<String>,
-    /// What the device is to be called, checked.
+    /// The wanted name of the device. The caller has checked it.
     pub name: Option<String>,
 }
 
-/// What a device is called, and what it was called a moment ago if that was something else.
+/// The name of a device after an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// Its name.
+    /// The current name.
     pub name: String,
-    /// Its name before.
+    /// The old name, if the update changed it.
     pub was: Option<String>,
 }
 
-/// Notes what a program says of itself, if that is new; `None` when there is no such device. One that is called as its
-/// browser looks is called as that looks now: "App on iPhone".
-///
-/// # Errors
-/// When the database is away.
+/// Stores changed facts about the app on a device. `None` if there is no such device. If the device has the name
+/// generated from its browser, the name is generated again, such as "App on iPhone".
 pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: &Facts) -> Result<Option<Named>> {
     let device = || devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let Some((known, version)): Option<(Device, Option<String>)> =
@@ -112,10 +97,10 @@ pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: 
         return Ok(None);
     };
     let (client, installed) = (known.client(), facts.installed.unwrap_or(known.installed));
-    let as_it_looks = (known.name == client.label()).then(|| Client { installed, ..client }.label());
+    let generated = (known.name == client.label()).then(|| Client { installed, ..client }.label());
     let Device { name, installed: was_installed, .. } = known;
     let new = (
-        facts.name.clone().or(as_it_looks).unwrap_or_else(|| name.clone()),
+        facts.name.clone().or(generated).unwrap_or_else(|| name.clone()),
         installed,
         facts.app_version.clone().or_else(|| version.clone()),
     );
@@ -128,13 +113,11 @@ pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: 
     Ok(Some(Named { name: new.0, was }))
 }
 
-/// How often the trail tells that drafts were edited on a device.
+/// The minimum time between two audit events about edits on a device.
 const SYNC_NOTED: Duration = Duration::from_secs(600);
 
-/// Notes that the trail tells of drafts that came from a device, and whether it has to: of edits alone once in ten minutes.
-///
-/// # Errors
-/// When the database is away.
+/// Returns whether uploaded drafts must be audited, and notes the time if so. Edits alone are audited at most once in
+/// ten minutes.
 pub async fn note_sync(conn: &mut Conn<'_>, account_id: &str, id: &str, is_more_than_edited: bool) -> Result<bool> {
     let noted = devices::sync_noted_at.eq(now().nullable());
     let device = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
@@ -146,21 +129,18 @@ pub async fn note_sync(conn: &mut Conn<'_>, account_id: &str, id: &str, is_more_
     Ok(run!(conn, execute(diesel::update(device.filter(due)).set(noted)))? == 1)
 }
 
-/// What is left of a device that is forgotten.
+/// What remains of a forgotten device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// Nothing.
+    /// The row is deleted.
     Nothing,
-    /// That nobody has answered whose it was. Its browser is a new device the next time.
+    /// The device stays listed as unacknowledged. The next sign-in of its browser makes a new device.
     Question,
-    /// That it is the person's own. Its browser is the same device the next time.
+    /// The device stays acknowledged. The next sign-in of its browser uses the same device.
     Acknowledged,
 }
 
-/// Forgets a device; its sessions, which the caller has ended before, stay without one.
-///
-/// # Errors
-/// When the database is away.
+/// Forgets a device. The caller has ended its sessions, whose rows stay without a device.
 pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest) -> Result<()> {
     let own = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(id));
     let hidden = (
@@ -176,18 +156,19 @@ pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest)
     if rest == Rest::Nothing {
         return run!(conn, execute(diesel::delete(own))).map(drop);
     }
-    let nobodys = Secret::random()?.hash();
-    run!(conn, execute(diesel::update(own).set((hidden, devices::secret_hash.eq(nobodys))))).map(drop)
+    // No browser has this secret.
+    let unused = Secret::random()?.hash();
+    run!(conn, execute(diesel::update(own).set((hidden, devices::secret_hash.eq(unused))))).map(drop)
 }
 
-/// A name somebody gives a device: 1 to 60 characters that can be seen.
+/// Trims a device name and checks that it has 1 to 60 printable characters.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what is wrong.
+/// [`Error::Invalid`] with a message for the API.
 pub fn check_name(typed: &str) -> Result<String> {
     let name = typed.trim();
     if name.chars().count() > 60 || !text::is_name(name) {
-        return Err(Error::Invalid("a device's name has 1 to 60 characters that can be seen".into()));
+        return Err(Error::Invalid("a device name must have 1 to 60 printable characters".into()));
     }
     Ok(name.to_owned())
 }

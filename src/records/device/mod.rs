@@ -1,12 +1,13 @@
-//! A browser that was here before. It keeps a secret for each account in a cookie, a new one from every sign-in, so that the
-//! same browser is the same device next time, and a copy of the cookie is worth nothing after the next sign-in.
+//! Devices: browsers that have signed in to an account. A browser keeps a secret for each of its accounts in a cookie
+//! and gets a new secret at each sign-in. So the same browser is the same device the next time, and a copied cookie is
+//! useless after the next sign-in.
 //!
-//! [`recognize`] is called by the sign-in; [`known`] holds what the owner does with a device, [`arrivals`] what the account's
-//! other devices are told of a new one. What the sessions of a device tell of it is in
-//! [`session`](crate::records::session), which also sweeps devices.
+//! The sign-in calls [`recognize`]. [`known`] renames and forgets devices, and [`arrivals`] shows new devices to the
+//! account's other devices. [`session`](crate::records::session) reads the activity of a device from its sessions and
+//! sweeps devices.
 //!
-//! Invariant: a device belongs to one browser and one account, and no two devices share a secret; a secret opens nothing;
-//! one that nobody knows here is never adopted.
+//! Invariant: a device belongs to one browser and one account, and no two devices share a secret. A secret grants no
+//! access, and an unknown secret is never adopted.
 
 pub mod arrivals;
 mod browser;

@@ -1,7 +1,9 @@
-//! Finds the account of a device's secret. A browser brings the secrets of all its devices, and only this table tells whose
-//! they are. Called by [`device`](super) and by the sweep of devices, whenever a secret changes or a device goes.
+//! Maps each device secret to its account. A browser sends the secrets of all its devices, and only this table shows to
+//! which accounts they belong. Called by [`device`](super) and by the sweep of devices when a secret changes or a
+//! device is deleted.
 //!
-//! Invariant: the table holds the hash of the present secret of each device whose browser has one, and no others.
+//! Invariant: the table contains the hash of the current secret of each device whose browser has one, and no other
+//! hashes.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 
@@ -11,7 +13,7 @@ use crate::base::{
     secret::Secret,
 };
 
-/// Those of these secrets that belong to other accounts' devices.
+/// Returns the secrets that belong to devices of other accounts.
 pub(super) async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Vec<Secret>) -> Result<Vec<Secret>> {
     if secrets.is_empty() {
         return Ok(secrets);
@@ -22,20 +24,20 @@ pub(super) async fn of_others(conn: &mut Conn<'_>, account_id: &str, secrets: Ve
     Ok(secrets.into_iter().filter(|secret| known.contains(&secret.hash())).collect())
 }
 
-/// Adds the present secret of one of the account's devices.
+/// Adds the current secret of a device.
 pub(super) async fn add(conn: &mut Conn<'_>, account_id: &str, hash: &[u8]) -> Result<()> {
     let row = (secrets::secret_hash.eq(hash), secrets::account_id.eq(account_id));
     run!(conn, execute(diesel::insert_into(secrets::table).values(row).on_conflict_do_nothing())).map(drop)
 }
 
-/// Puts a device's new secret in the place of the one with this hash.
+/// Replaces the secret with the hash `old` by a device's new secret.
 pub(super) async fn replace(conn: &mut Conn<'_>, account_id: &str, old: Option<Vec<u8>>, new: &Secret) -> Result<()> {
     let Some(old) = old.filter(|hash| !new.matches(hash)) else { return Ok(()) };
     remove(conn, &[old]).await?;
     add(conn, account_id, &new.hash()).await
 }
 
-/// Removes secrets that no device has any more.
+/// Removes secrets that are no longer in use.
 pub async fn remove(conn: &mut Conn<'_>, hashes: &[Vec<u8>]) -> Result<()> {
     let those = secrets::table.filter(secrets::secret_hash.eq_any(hashes));
     run!(conn, execute(diesel::delete(those))).map(drop)

@@ -1,4 +1,6 @@
-//! The device of a sign-in: known by what its browser brings, else made.
+//! Finds or creates the device of a sign-in. Called by the actions that sign in.
+//!
+//! Invariant: a device is found only by a secret that its browser sent, or by the device id of the browser's session.
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
@@ -13,53 +15,49 @@ use crate::base::{
     secret::{self, Secret},
 };
 
-/// What a browser says of itself at a login.
+/// What a browser reports about itself at a login.
 #[derive(Debug, Clone)]
 pub struct Says {
-    /// By its headers.
+    /// Read from its headers.
     pub client: Client,
-    /// Whether it runs as an app; `None` if it did not say, as a form does not.
+    /// Whether it runs as an installed app. `None` if it did not report that: forms never do.
     pub installed: Option<bool>,
-    /// What the device is to be called.
+    /// The wanted name of the device.
     pub name: Option<String>,
 }
 
 /// The device of a login.
 #[derive(Debug, Clone)]
 pub struct Recognized {
-    /// The device.
     pub device: Device,
-    /// What is known of the browser now.
+    /// The current description of the browser.
     pub client: Client,
-    /// Whether the account was never used from it before.
+    /// Whether this login created the device.
     pub is_new: bool,
-    /// What it was called before this login gave it another name.
+    /// The device's old name, if this login renamed it.
     pub was_called: Option<String>,
-    /// The secret that the browser keeps from now on.
+    /// The browser's new secret.
     pub secret: Secret,
-    /// The secrets of other accounts' devices that the browser brought, to be kept.
+    /// The secrets of other accounts' devices that the browser sent. Its cookie must keep them.
     pub others: Vec<Secret>,
 }
 
-/// What is known of the browser of a sign-in.
+/// The secrets of the browser at a sign-in.
 #[derive(Debug, Clone)]
 pub struct SignIn {
-    /// The secrets that it brought.
+    /// The secrets that the browser sent.
     pub presented: Vec<Secret>,
-    /// The secret that it keeps from now on, unless one follows from what it brought.
+    /// The browser's new secret, unless it is derived from one of `presented`.
     pub next: Secret,
-    /// The device that it is known to be by something else than a secret.
+    /// The device's id, if it is known from the browser's session.
     pub known: Option<String>,
-    /// Makes the secret that follows another.
+    /// Derives the next secret of a device.
     pub secrets: DeviceSecrets,
 }
 
-/// The device of a login: known by the browser's secret, else made. The browser gets a new secret, and the one that it
-/// brought counts until it has shown the new one. Until then all logins that bring the same secret get the same new one,
-/// whichever of their answers the browser keeps.
-///
-/// # Errors
-/// When the database is away.
+/// Finds the device of a login by the browser's secret, or creates it. The browser gets a new secret. The old secret
+/// stays valid until the browser has sent the new one. Until then, all logins with the old secret get the same new
+/// secret, so that the browser may keep the cookie of any of them.
 pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, says: Says) -> Result<Recognized> {
     let device = match &sign_in.known {
         Some(id) => known::one(conn, account_id, id).await?,
@@ -70,7 +68,7 @@ pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, s
         None => find(conn, account_id, &sign_in.presented).await?,
     };
     let mut recognized = match device {
-        Some(device) => see_again(conn, account_id, device, &sign_in, says).await?,
+        Some(device) => update(conn, account_id, device, &sign_in, says).await?,
         None => create(conn, account_id, &sign_in.next, says).await?,
     };
     recognized.others = owners::of_others(conn, account_id, sign_in.presented).await?;
@@ -129,7 +127,7 @@ async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Sa
     Ok(Recognized { device, client, is_new: true, was_called: None, secret, others: Vec::new() })
 }
 
-async fn see_again(
+async fn update(
     conn: &mut Conn<'_>,
     account_id: &str,
     known: Device,
@@ -140,9 +138,9 @@ async fn see_again(
     owners::replace(conn, account_id, replaced, &next).await?;
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
-    // A name that was made of what the browser said follows it: the next version of a system is no other device.
-    let as_it_looks = if known.name == known.client().label() { client.label() } else { known.name.clone() };
-    let name = says.name.unwrap_or(as_it_looks);
+    // Keep a generated name up to date, for example after an upgrade of the operating system.
+    let default_name = if known.name == known.client().label() { client.label() } else { known.name.clone() };
+    let name = says.name.unwrap_or(default_name);
     let row = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(&known.id));
     let device: Device = run!(
         conn,
@@ -158,7 +156,7 @@ async fn see_again(
                     devices::installed.eq(client.installed),
                     devices::forgotten_at.eq(None::<Instant>),
                     devices::secret_hash.eq(next.hash()),
-                    // The same one again: its answer was lost, or it has come.
+                    // If the browser already sent the new secret, there is no previous secret to accept.
                     devices::previous_secret_hash.eq(previous.filter(|hash| !next.matches(hash))),
                 ))
                 .returning(Device::as_returning())
@@ -168,13 +166,13 @@ async fn see_again(
     Ok(Recognized { device, client, is_new: false, was_called, secret: next, others: Vec::new() })
 }
 
-/// How a device's secret changes at a sign-in.
+/// The change of a device's secret at a sign-in.
 struct NextSecret {
-    /// What the browser keeps from now on.
+    /// The browser's new secret.
     next: Secret,
-    /// The hash of the secret that the browser brought, if the device is known by it.
+    /// The hash of the secret that the browser sent, if it belongs to the device.
     previous: Option<Vec<u8>>,
-    /// The hash of the device's secret until now.
+    /// The hash of the device's current secret. `None` if the device is missing.
     replaced: Option<Vec<u8>>,
 }
 
@@ -188,12 +186,12 @@ async fn next_secret(conn: &mut Conn<'_>, account_id: &str, id: &str, sign_in: &
     };
     let is_known =
         |secret: &&Secret| secret.matches(&present) || before.as_ref().is_some_and(|hash| secret.matches(hash));
-    let Some(brought) = sign_in.presented.iter().find(is_known) else {
+    let Some(matched) = sign_in.presented.iter().find(is_known) else {
         return Ok(NextSecret { next: sign_in.next.clone(), previous: None, replaced: Some(present) });
     };
-    let next = match sign_in.secrets.next_again(id, brought, &present) {
+    let next = match sign_in.secrets.next_again(id, matched, &present) {
         Some(next) => next,
-        None => sign_in.secrets.next(id, brought)?,
+        None => sign_in.secrets.next(id, matched)?,
     };
-    Ok(NextSecret { next, previous: Some(brought.hash()), replaced: Some(present) })
+    Ok(NextSecret { next, previous: Some(matched.hash()), replaced: Some(present) })
 }

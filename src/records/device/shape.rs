@@ -1,9 +1,11 @@
-//! The sort of machine.
+//! The form factor of a device. Used by [`client`](super::client) and the pages.
+//!
+//! Invariant: the words are stored in the database and stay as they are.
 
 use crate::base::db::words;
 
 words! {
-    /// What sort of machine it is, for its picture.
+    /// The form factor of a device, for its icon.
     pub enum Shape {
         /// A computer.
         Desktop = "desktop",
@@ -11,7 +13,7 @@ words! {
         Phone = "phone",
         /// A tablet.
         Tablet = "tablet",
-        /// Anything else, programs among them.
+        /// Anything else, including programs.
         Other = "other",
     }
 }

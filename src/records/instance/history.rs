@@ -1,8 +1,8 @@
-//! The history that this instance shares with its clients: a random id that changes whenever the database may have lost
-//! changes that clients have seen, as after a restored backup or a failover. Used by drafts and their sync, by the start, by
-//! `restored` and by `doctor`.
+//! The history that this instance shares with its clients: a random id. It changes whenever the database may have lost
+//! changes that clients have seen, such as after a restored backup or a failover. Used by drafts and their sync, at
+//! start, by `restored` and by `doctor`.
 //!
-//! Invariant: versions and revisions of two histories are never taken for one another.
+//! Invariant: versions and revisions of different histories are never confused.
 
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 
@@ -16,20 +16,19 @@ use crate::{
     records::draft::SPAN,
 };
 
-/// The history, as a transaction sees it.
+/// The history as the current transaction sees it.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// Its id.
     pub id: String,
-    /// Versions that it gives out are greater.
+    /// All versions of this history are greater than this.
     pub version_floor: i64,
     /// The database's time.
     pub now: Instant,
-    /// Whether PostgreSQL was promoted since it began, so that commits may have been lost.
+    /// Whether PostgreSQL was promoted since the history began, which may have lost commits.
     pub is_over: bool,
 }
 
-/// The history now.
+/// Reads the current history.
 pub async fn present(conn: &mut Conn<'_>) -> Result<History> {
     type Row = (Instant, Option<String>, i64, Option<String>, Option<String>);
     let (now, id, version_floor, began_on, timeline): Row = run!(conn, get_result(Present))?;
@@ -58,7 +57,7 @@ impl Row {
     }
 }
 
-/// At the start: begins the first history, or a new one if the database is somewhere else than it was.
+/// Called at start. Begins the first history, or a new one if the database was restored, moved or failed over.
 pub async fn check(db: &Db, place: Place, marks: Option<Marks>) -> Result<()> {
     db.write(async move |conn: &mut Conn<'_>| {
         lock(conn).await?;
@@ -67,25 +66,27 @@ pub async fn check(db: &Db, place: Place, marks: Option<Marks>) -> Result<()> {
         let row = Row::read(conn).await?;
         if row.history.is_some() && row.place().differs_from(&place) {
             tracing::error!(
-                "the database was restored, moved or failed over: clients begin anew; stop the server and run \
-                 `sessile restored`, or `sessile restored --nothing-lost`"
+                "the database was restored, moved or failed over, so clients sync from scratch: stop the server and \
+                 run `sessile restored`, or `sessile restored --nothing-lost`"
             );
             return renew(conn, &row, &place, false).await;
         }
         if row.history.is_none() {
             return renew(conn, &row, &place, true).await;
         }
-        // A mark of SQLite's is no timeline that was found: `mark` renews it.
+        // In SQLite, the stored timeline is the last mark, which `mark` renews.
         let is_recorded = row.place == place.identity && (marks.is_some() || row.timeline == place.timeline);
         if is_recorded { Ok(()) } else { set_place(conn, &place).await }
     })
     .await
 }
 
-/// Notes in the database and beside it that it has come further, so that a backup which is copied over it is known to be one:
-/// at the start, after [`check`], and at the end. Does nothing where the database is known to be an older one already.
+/// Writes a new mark to the database and to the file next to it, so that an older backup copied over the database is
+/// noticed. Called at start after [`check`], and at shutdown. Does nothing if the database is already known to be an
+/// older copy.
 pub async fn mark(db: &Db, marks: &Marks) -> Result<()> {
-    // Of the two marks in the file the older one was that of the database before. Marked twice, no backup has either.
+    // The file keeps the last two marks. Writing two new marks makes sure that no earlier backup contains either of
+    // them.
     for _ in 0..2 {
         let marks = marks.clone();
         let marked = async move |conn: &mut Conn<'_>| {
@@ -96,10 +97,10 @@ pub async fn mark(db: &Db, marks: &Marks) -> Result<()> {
                 return Ok(());
             }
             let next = secret::random_name("")?;
-            // Before the commit: if that fails, the database still has the older one.
+            // Write the file before the commit. If the commit fails, the database still has the older mark of the file.
             let last = row.timeline.as_deref().unwrap_or_default();
             if let Err(error) = marks.write(&[last, &next]) {
-                tracing::warn!(%error, "the file beside the database that tells a restored backup was not written");
+                tracing::warn!(%error, "writing the file next to the database that detects a restored backup failed");
                 return Ok(());
             }
             run!(conn, execute(diesel::update(instance::table).set(instance::timeline.eq(Some(next))))).map(drop)
@@ -109,7 +110,7 @@ pub async fn mark(db: &Db, marks: &Marks) -> Result<()> {
     Ok(())
 }
 
-/// Begins a new history after `seen`, since that one has lost changes or may have. Once, however many notice it.
+/// Begins a new history because `seen` may have lost changes. Does nothing if another request has begun one already.
 pub async fn begin_anew(db: &Db, seen: &str) -> Result<()> {
     let seen = seen.to_owned();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -119,8 +120,8 @@ pub async fn begin_anew(db: &Db, seen: &str) -> Result<()> {
             return Ok(());
         }
         tracing::error!(
-            "the database has lost changes that clients have seen, or was failed over: clients begin anew; run `sessile \
-             restored`, or `sessile restored --nothing-lost`"
+            "the database lost changes that clients have seen, or failed over, so clients sync from scratch: run \
+             `sessile restored`, or `sessile restored --nothing-lost`"
         );
         type Timelines = (Instant, Option<String>, i64, Option<String>, Option<String>);
         let (_, _, _, _, timeline): Timelines = run!(conn, get_result(Present))?;
@@ -130,7 +131,7 @@ pub async fn begin_anew(db: &Db, seen: &str) -> Result<()> {
     .await
 }
 
-/// The operator says what happened: begins a new history, or goes on with this one since nothing was lost.
+/// Records the operator's confirmation. Begins a new history, or keeps the current one if nothing was lost.
 pub async fn confirm(db: &Db, place: Place, nothing_lost: bool) -> Result<()> {
     db.write(async move |conn: &mut Conn<'_>| {
         lock(conn).await?;
@@ -145,20 +146,20 @@ pub async fn confirm(db: &Db, place: Place, nothing_lost: bool) -> Result<()> {
     .await
 }
 
-/// What `doctor` says of it.
+/// The state of the history, for `doctor`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The first start begins it.
+    /// No history yet: the first start begins it.
     NotBegun,
-    /// The database is where it was.
+    /// The database was not moved since the last start.
     GoesOn,
-    /// The database is somewhere else, and nobody has noticed it yet.
+    /// The database was restored, moved or failed over since the last start.
     Moved,
-    /// The history began anew by itself at this time, and nobody has said why.
+    /// The server began a new history at this time, and the operator has not confirmed it.
     Unconfirmed(Instant),
 }
 
-/// Compares the place of the database with where it was. Changes nothing.
+/// Compares the place of the database with the stored place. Changes nothing.
 pub async fn look(conn: &mut Conn<'_>, place: &Place) -> Result<Finding> {
     let row = Row::read(conn).await?;
     Ok(match row.unconfirmed_at {
@@ -171,7 +172,7 @@ pub async fn look(conn: &mut Conn<'_>, place: &Place) -> Result<Finding> {
 
 async fn renew(conn: &mut Conn<'_>, row: &Row, place: &Place, is_confirmed: bool) -> Result<()> {
     let now: Instant = run!(conn, get_result(diesel::select(now())))?;
-    // The first history gives out versions from 1.
+    // The first history starts with version 1.
     let floor = if row.history.is_some() { next_floor(row.version_floor, now)? } else { 0 };
     let unconfirmed_at = if is_confirmed { None } else { Some(row.unconfirmed_at.unwrap_or(now)) };
     let set = (
@@ -183,8 +184,8 @@ async fn renew(conn: &mut Conn<'_>, row: &Row, place: &Place, is_confirmed: bool
     set_place(conn, place).await
 }
 
-/// By the time and at random, so that two histories that begin from the same backup never give out the same versions. Below
-/// 2^53, so that JavaScript can count with them.
+/// The version floor of a new history. It depends on the time and a random number, so that two histories that begin
+/// from the same backup do not share versions. It stays below 2^53, so that JavaScript represents versions exactly.
 fn next_floor(last: i64, now: Instant) -> Result<i64> {
     let [a, b, c, d] = secret::random_bytes::<4>()?;
     let random = i64::from(u32::from_be_bytes([a, b, c, d])) % SPAN;

@@ -1,6 +1,8 @@
-//! What all nodes of an instance agree on: which key signs, and whether there is an owner yet.
+//! State that all nodes of an instance share: the fingerprint of the signing key, and the setup links for the first
+//! owner. Called at start, by the commands, and by the setup action.
 //!
-//! Invariant: an instance gets its first owner once, however many links are out and however many nodes are asked.
+//! Invariant: an instance gets its first owner only once, even if several setup links are valid or several nodes are
+//! asked.
 
 pub mod history;
 
@@ -21,21 +23,18 @@ use crate::{
     records::{account, audit, session::listing},
 };
 
-/// How long a setup link is good.
+/// Validity of a setup link.
 const LINK_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// Locks what all nodes agree on until the transaction ends.
-///
-/// # Errors
-/// When the database is away.
+/// Locks the instance's row until the transaction ends.
 pub async fn lock(conn: &mut Conn<'_>) -> Result<()> {
     run!(conn, execute(diesel::update(instance::table).set(instance::id.eq(1)))).map(drop)
 }
 
-/// Makes sure that the keys are those of the living sessions, and remembers the signing one.
+/// Checks that the keys can verify the live sessions, and stores the fingerprint of the signing key.
 ///
 /// # Errors
-/// [`Error::Conflict`] when sessions live that these keys cannot verify; or when the database is away.
+/// [`Error::Conflict`] if there are live sessions that the keys cannot verify.
 pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
     let keys = keys.clone();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -45,7 +44,7 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
                 return audit::begin(conn, keys.trail()).await;
             }
             if !keys.knows(&known) && audit::is_begun(conn).await? {
-                tracing::warn!("the key that sealed the trail until now is missing from the key file");
+                tracing::warn!("the key that sealed the audit trail until now is missing from the key file");
             }
         }
         check_needed_keys(conn, Some(&keys)).await?;
@@ -56,11 +55,12 @@ pub async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
     .await
 }
 
-/// Makes sure that what a command records is sealed under a key of the nodes: that one of `keys` is the one which the
-/// database remembers, as it will from now on if it knows none. `None` stands for a key file that is missing.
+/// Checks that a command seals its audit events with the same key file as the nodes: it must contain the key whose
+/// fingerprint is stored. If no fingerprint is stored, stores that of `keys`. `None` means that the key file is
+/// missing.
 ///
 /// # Errors
-/// [`Error::Conflict`] when none is, and sessions live or events were sealed; or when the database is away.
+/// [`Error::Conflict`] if the key is not in the file, and there are live sessions or sealed events.
 pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
     let keys = keys.cloned();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -74,9 +74,9 @@ pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
             }
             (Some(known), Some(keys)) if keys.knows(&known) => audit::begin(conn, keys.trail()).await,
             (Some(_), _) if listing::any_live(conn).await? || audit::is_begun(conn).await? => Err(Error::Conflict(
-                "this is not the key file that the server seals the trail with (SESSILE_KEY_FILE): give the command the \
-                 same one, or restore it from your backup; if it is lost, run `sessile session revoke --all` and start \
-                 the server once"
+                "the server seals the audit trail with another key file (SESSILE_KEY_FILE): run the command with that \
+                 file, or restore it from your backup; if it is lost, run `sessile session revoke --all` and start the \
+                 server once"
                     .into(),
             )),
             (Some(_), _) => Ok(()),
@@ -85,49 +85,43 @@ pub async fn check_keys_of_command(db: &Db, keys: Option<&Keys>) -> Result<()> {
     .await
 }
 
-/// Makes sure that no session lives that a key file which is missing would have to verify.
+/// Checks that no live session needs the missing key file.
 ///
 /// # Errors
-/// [`Error::Conflict`] when one does; or when the database is away.
+/// [`Error::Conflict`] if a live session needs it.
 pub async fn check_no_keys_needed(db: &Db) -> Result<()> {
     db.read(async |conn: &mut Conn<'_>| check_needed_keys(conn, None).await).await
 }
 
-/// Makes sure that no session lives that these keys, or no keys, cannot verify. Changes nothing.
+/// Checks that the keys can verify all live sessions. `None` means that the key file is missing. Changes nothing.
 ///
 /// # Errors
-/// [`Error::Conflict`] when one does; or when the database is away.
+/// [`Error::Conflict`] if there are live sessions that the keys cannot verify.
 pub async fn check_needed_keys(conn: &mut Conn<'_>, keys: Option<&Keys>) -> Result<()> {
     let Some(known) = fingerprint(conn).await? else { return Ok(()) };
     if keys.is_some_and(|keys| keys.knows(&known)) || !listing::any_live(conn).await? {
         return Ok(());
     }
     Err(wrong_key(match keys {
-        Some(_) => "the key file is not the one that signed them",
+        Some(_) => "this key file did not sign them",
         None => "the key file is missing",
     }))
 }
 
 fn wrong_key(what: &str) -> Error {
     Error::Conflict(format!(
-        "sessions live and {what} (SESSILE_KEY_FILE): restore it; if it is lost for good, make another \
+        "there are live sessions, but {what} (SESSILE_KEY_FILE): restore the key file; if it is lost, create a new one \
          (`umask 077; head -c 64 /dev/urandom | base64 -w0`) and end all sessions with `sessile session revoke --all`"
     ))
 }
 
-/// The fingerprint of the key that signs.
-///
-/// # Errors
-/// When the database is away.
+/// The stored fingerprint of the signing key.
 pub async fn fingerprint(conn: &mut Conn<'_>) -> Result<Option<String>> {
     let row: Option<Option<String>> = find!(conn, first(instance::table.select(instance::key_fingerprint)))?;
     Ok(row.flatten())
 }
 
-/// The secret of a new link that creates the owner; `None` when there is one already.
-///
-/// # Errors
-/// When the database is away.
+/// Creates a setup link and returns its secret. `None` if the instance has an owner.
 pub async fn issue_setup_link(db: &Db) -> Result<Option<Secret>> {
     db.write(async |conn: &mut Conn<'_>| {
         lock(conn).await?;
@@ -143,10 +137,7 @@ pub async fn issue_setup_link(db: &Db) -> Result<Option<Secret>> {
     .await
 }
 
-/// Whether a setup link is still good. Opening it does not use it up.
-///
-/// # Errors
-/// When the database is away.
+/// Whether a setup link is valid. Does not use it up.
 pub async fn is_setup_link(conn: &mut Conn<'_>, secret: &Secret) -> Result<bool> {
     let hash = secret.hash();
     let found: Option<Vec<u8>> = find!(
@@ -161,10 +152,7 @@ pub async fn is_setup_link(conn: &mut Conn<'_>, secret: &Secret) -> Result<bool>
     Ok(found.is_some())
 }
 
-/// Uses up all links, when an owner was made.
-///
-/// # Errors
-/// When the database is away.
+/// Deletes all setup links. Called when the owner was created.
 pub async fn close_setup(conn: &mut Conn<'_>) -> Result<()> {
     run!(conn, execute(diesel::delete(setup_links::table))).map(drop)
 }

@@ -1,7 +1,8 @@
-//! The counts in the database, sole owner of the `throttle_…` tables. Called by `account::proof` and `account::choice`
-//! around each password that is hashed, and by the sweep.
+//! The counts in the database. Only this module uses the `throttle_…` tables. Called by
+//! [`password_proof`](crate::actions::password_proof) and [`new_password`](crate::actions::new_password) before and
+//! after each password hash, and by the sweep.
 //!
-//! Invariant: a subject's row is locked while it is decided whether a further try may begin.
+//! Invariant: a subject's row is locked while [`begin`] decides whether another try may begin.
 
 use std::time::Duration;
 
@@ -19,15 +20,15 @@ use crate::base::{
     secret,
 };
 
-/// A try of which nothing was heard for this long died with its node, and counts no more.
+/// A try without an outcome after this time was lost in a crash of its node. It no longer counts.
 const LONGEST_TRY: Duration = Duration::from_secs(60);
-/// When counts are forgotten for good: after the longest memory of a limit.
+/// Age at which the sweep deletes a count: the longest memory of any limit.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
-/// Counts a transaction deletes at most.
+/// Maximum counts that a transaction deletes.
 const BATCH: i64 = 500;
 
-/// A try that has begun.
+/// A try that has begun and has no outcome yet.
 #[derive(Debug, Clone)]
 pub struct Try {
     id: String,
@@ -37,23 +38,23 @@ pub struct Try {
 /// Whether a try may begin.
 #[derive(Debug)]
 pub enum Begun {
-    /// It has.
+    /// The try has begun.
     Yes(Try),
-    /// Not before this time has passed.
+    /// The try is refused.
     No {
-        /// How long to wait.
+        /// Time until a try may begin.
         wait: Duration,
-        /// Whether it is the first that is told so since the last failure.
+        /// Whether this is the first refusal since the last failure. The caller audits only the first.
         is_news: bool,
-        /// Whether only tries that are under way stand against it: it may come once they have worked.
+        /// Whether only tries under way cause the refusal. If they succeed, this try may begin.
         is_busy: bool,
     },
 }
 
 type CountRow = (i64, i64, Option<Instant>, Instant);
 
-/// How long the next try for these subjects has to wait, if that was told before. Locks nothing and writes nothing: for
-/// turning away a flood.
+/// The wait for these subjects, if [`begin`] has refused a try since the last failure. Locks and writes nothing, so
+/// that a flood is refused cheaply.
 pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Option<Duration>> {
     let mut longest = None;
     for subject in subjects {
@@ -76,16 +77,16 @@ pub async fn known_wait(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Opt
     Ok(longest)
 }
 
-/// Begins a try for all of these subjects, or for none.
+/// Begins a try that counts for all these subjects, unless one of them has to wait.
 pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
-    // All nodes lock in one order.
+    // All nodes lock subjects in the same order, so that they do not deadlock.
     let mut subjects = subjects.to_vec();
     subjects.sort();
     let (mut longest, mut is_news, mut is_busy) = (None, false, true);
     for subject in &subjects {
         let row @ (failures, told, last_failed_at, at) = lock(conn, subject).await?;
         if last_failed_at > Some(at) {
-            // Counted when the clock was ahead: the wait begins now, instead of when that time is reached.
+            // The failure was counted while the clock was ahead. Start the wait now, not at that future time.
             let now = counts::last_failed_at.eq(Some(at));
             run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(now)))?;
         }
@@ -95,10 +96,10 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
         }
         if let Some(wait) = count.wait(subject.limit, at) {
             longest = longest.max(Some(wait));
-            let even_alone = Count { under_way: 0, ..count }.wait(subject.limit, at).is_some();
-            is_busy &= !even_alone;
-            if even_alone && told < failures {
-                tell(conn, subject, failures).await?;
+            let must_wait_alone = Count { under_way: 0, ..count }.wait(subject.limit, at).is_some();
+            is_busy &= !must_wait_alone;
+            if must_wait_alone && told < failures {
+                mark_refused(conn, subject, failures).await?;
                 is_news = true;
             }
         }
@@ -115,10 +116,10 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     Ok(Begun::Yes(Try { id, subjects }))
 }
 
-/// It worked, such as a right password: the try is given back, and whatever else a success means to each subject.
-pub async fn give_back(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
-    withdraw(conn, one).await?;
-    for subject in &one.subjects {
+/// Settles a successful try, such as one with the correct password. Each subject's `Success` decides about its count.
+pub async fn give_back(conn: &mut Conn<'_>, attempt: &Try) -> Result<()> {
+    withdraw(conn, attempt).await?;
+    for subject in &attempt.subjects {
         match subject.success {
             Success::Clears => clear(conn, subject).await?,
             Success::Nothing => {}
@@ -128,23 +129,23 @@ pub async fn give_back(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
     Ok(())
 }
 
-/// It failed, such as a wrong password: the try counts.
-pub async fn keep(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
-    withdraw(conn, one).await?;
-    for subject in &one.subjects {
+/// Settles a failed try, such as one with a wrong password. It counts for all its subjects.
+pub async fn keep(conn: &mut Conn<'_>, attempt: &Try) -> Result<()> {
+    withdraw(conn, attempt).await?;
+    for subject in &attempt.subjects {
         add(conn, subject).await?;
     }
     Ok(())
 }
 
-/// The try came to nothing: it does not count, and changes no count.
-pub async fn withdraw(conn: &mut Conn<'_>, one: &Try) -> Result<()> {
-    run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&one.id))))).map(drop)
+/// Removes a try without an outcome. It changes no count.
+pub async fn withdraw(conn: &mut Conn<'_>, attempt: &Try) -> Result<()> {
+    run!(conn, execute(diesel::delete(tries::table.filter(tries::try_id.eq(&attempt.id))))).map(drop)
 }
 
-/// Forgets what was counted for a subject.
+/// Sets a subject's count to zero.
 pub async fn clear(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
-    // A count of nothing needs no write.
+    // Skip the write if the count is zero already.
     let failed = counts::table.find(&subject.hash).filter(counts::failures.gt(0));
     run!(conn, execute(diesel::update(failed).set((counts::failures.eq(0), counts::told.eq(0))))).map(drop)
 }
@@ -158,14 +159,15 @@ async fn add(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
     run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counted))).map(drop)
 }
 
-/// Deletes what is forgotten, in batches, counts of addresses when addresses are. It waits for no row: who locks several keeps an order, which a deletion would not.
+/// Deletes old counts in batches. Counts of addresses go after `address_ttl`, if that is shorter. Skips locked rows:
+/// other transactions lock several rows in a fixed order, which a deletion would not keep.
 pub async fn sweep(db: &Db, address_ttl: Duration) -> Result<()> {
     let of_addresses = FORGOTTEN.min(address_ttl);
     while db.write(async move |conn: &mut Conn<'_>| delete_forgotten(conn, of_addresses).await).await? > 0 {}
-    let dead = async |conn: &mut Conn<'_>| {
+    let delete_lost_tries = async |conn: &mut Conn<'_>| {
         run!(conn, execute(diesel::delete(tries::table.filter(tries::began_at.le(before_now(LONGEST_WAIT))))))
     };
-    db.statement(dead).await.map(drop)
+    db.statement(delete_lost_tries).await.map(drop)
 }
 
 async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result<usize> {
@@ -180,7 +182,7 @@ async fn delete_forgotten(conn: &mut Conn<'_>, of_addresses: Duration) -> Result
     run!(conn, execute(diesel::delete(counts::table.filter(counts::subject.eq_any(&subjects)))))
 }
 
-/// Locks a subject's row, made if it is not there: an update that changes nothing but when it was used.
+/// Locks a subject's row and sets its time of use. Creates the row if it is missing.
 async fn lock(conn: &mut Conn<'_>, subject: &Subject) -> Result<CountRow> {
     run!(
         conn,
@@ -207,7 +209,8 @@ async fn under_way(conn: &mut Conn<'_>, subject: &Subject) -> Result<i64> {
     run!(conn, get_result(tries::table.filter(living).select(count_star())))
 }
 
-async fn tell(conn: &mut Conn<'_>, subject: &Subject, failures: i64) -> Result<()> {
+/// Notes that a try was refused after this many failures.
+async fn mark_refused(conn: &mut Conn<'_>, subject: &Subject, failures: i64) -> Result<()> {
     run!(conn, execute(diesel::update(counts::table.find(&subject.hash)).set(counts::told.eq(failures)))).map(drop)
 }
 

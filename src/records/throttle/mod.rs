@@ -1,13 +1,13 @@
-//! How often something may be tried or done: the arithmetic. The counts themselves are kept by [`count`]. Called by
-//! [`account::proof`](crate::actions::password_proof), which checks every password, and by
-//! [`account::choice`](crate::records::account::choice), which hashes the password of every new account.
+//! Rate limits: the rules. [`count`] stores the counts. Called by [`password_proof`](crate::actions::password_proof),
+//! which checks every password, and by [`new_password`](crate::actions::new_password), which hashes the password of
+//! every new account.
 //!
-//! To limit something else, make a [`Subject`] for it with [`Subject::network_doing`]: [`count::begin`] counts it before
-//! the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. A subject has one
-//! row, which is deleted a day after it was last used.
+//! To limit another action, make a [`Subject`] for it with [`Subject::network_doing`]. [`count::begin`] counts the try
+//! before the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. Each
+//! subject has one row, which is deleted a day after its last use.
 //!
-//! Invariant: at no moment are more tries allowed for a subject than its limit says, however many come at once and on
-//! however many nodes, since a try that is under way counts as a failure until its outcome is known.
+//! Invariant: a subject never gets more tries than its limit allows, even if many tries begin at once on many nodes. A
+//! try under way counts as a failure until its outcome is known.
 
 pub mod count;
 
@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::{db::Instant, error::Result};
 
-/// The first wait, which each further wrong password doubles.
+/// The first wait. Each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -27,58 +27,57 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// How many failures a subject may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Limit {
-    /// This many are allowed without a wait, whether one after the other or at once.
+    /// Failures without a wait, whether one after another or at once.
     pub free: u32,
-    /// After this time without a further failure all are forgotten.
+    /// The time without a failure after which all failures are forgotten.
     pub memory: Duration,
 }
 
-/// For an account, and for a browser that has its own count. It comes to 22 tries in the first hour, 114 on the first day
-/// and 96 on each day after it. (NIST SP 800-63B-4, 3.2.2 would have the password disabled after 100 in a row, which
-/// would let any stranger lock anybody out.)
+/// For an account, and for a browser that has its own count. This allows 22 tries in the first hour, 114 on the first
+/// day and 96 on each day after it. NIST SP 800-63B-4, 3.2.2 asks to disable a password after 100 failures in a row,
+/// but then any stranger could lock people out of their accounts.
 const ACCOUNT: Limit = Limit { free: 10, memory: Duration::from_secs(24 * 3600) };
-/// For browsers that knew an earlier password of the account. Smaller than [`ACCOUNT`], since these tries come on top of
-/// the account's own.
+/// For browsers on which only an earlier password of the account was entered. Smaller than [`ACCOUNT`], because these
+/// tries add to those of the account.
 const FORMER_BROWSER: Limit = Limit { free: 5, memory: Duration::from_secs(24 * 3600) };
-/// For an address, behind which a whole shop may be.
+/// For a client's network, which a whole office may share.
 const ADDRESS: Limit = Limit { free: 50, memory: HOUR };
-/// For accounts that are created from one address: a whole shop may sign up on one day.
+/// For new accounts from one network: a whole office may sign up on the same day.
 const NEW_ACCOUNTS: Limit = Limit { free: 50, memory: HOUR };
 
-/// What is counted: tries at an account, from a browser or from a network, or something that a network does.
+/// The subject of a count: an account, a browser, or one kind of action by a network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
-    /// SHA-256 of its name.
+    /// SHA-256 of the subject's kind and name.
     hash: Vec<u8>,
     limit: Limit,
     success: Success,
-    /// Whether the name is an address's, which is wiped when addresses are.
+    /// Whether the count belongs to an address, and is deleted when addresses are wiped.
     of_address: bool,
 }
 
-/// What a success means for the count.
+/// The effect of a success on the count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Success {
-    /// It clears the count.
+    /// Resets the count.
     Clears,
-    /// It changes nothing: the owner of an address may sign in to an account of their own between tries at others.
+    /// No effect. Otherwise an attacker could reset the count by signing in to their own account between tries.
     Nothing,
-    /// It counts like a failure: what is limited is how often something is done.
+    /// Counts like a failure, because the limit is for the action itself.
     Counts,
 }
 
-/// A client's network: its address, or the /64 of an IPv6 address, which is one customer (RFC 6177). There are so few
-/// addresses that a hash of one is as good as the address itself, so it is known only by a name that the nodes alone can
-/// make again.
+/// A client's network: its IPv4 address, or the /64 of its IPv6 address, which belongs to one customer (RFC 6177).
+/// Stored only as a keyed hash. There are so few addresses that a plain hash would reveal the address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network(String);
 
 impl Network {
-    /// The network of an address, under the name that `conceal` makes of it. All clients whose address is not known are
-    /// one network: a missing address must not be a way around a limit.
+    /// The network of an address, named by the keyed hash that `conceal` returns. All clients without a known address
+    /// share one network, so that a missing address does not bypass a limit.
     ///
     /// # Errors
-    /// What `conceal` returns.
+    /// The errors of `conceal`.
     pub fn new(ip: Option<IpAddr>, conceal: impl Fn(&str) -> Result<String>) -> Result<Self> {
         let network = match ip.map(|ip| ip.to_canonical()) {
             Some(IpAddr::V4(ip)) => ip.to_string(),
@@ -90,7 +89,7 @@ impl Network {
 }
 
 impl Subject {
-    /// The account of an e-mail address, as it is compared, whether there is one or not.
+    /// Tries to sign in to the account with this canonical e-mail address, whether or not the account exists.
     pub fn account(email_key: &str) -> Self {
         Self::new("account", email_key, ACCOUNT, Success::Clears)
     }
@@ -100,28 +99,28 @@ impl Subject {
         Self { success: Success::Nothing, ..Self::network_doing("address", network, ADDRESS) }
     }
 
-    /// Accounts that are created from a network.
+    /// New accounts from a network.
     pub fn new_accounts(network: &Network) -> Self {
         Self::network_doing("new-accounts", network, NEW_ACCOUNTS)
     }
 
-    /// How often a network does something: each time counts, also when it works. `what` names the count.
+    /// An action by a network. Each try counts, even if it succeeds. `what` is the name of the count.
     pub fn network_doing(what: &'static str, network: &Network, limit: Limit) -> Self {
         Self { of_address: true, ..Self::new(what, &network.0, limit, Success::Counts) }
     }
 
-    /// A browser on which the account's present password was given.
+    /// A browser on which the account's current password was entered.
     pub fn device(id: &str) -> Self {
         Self::new("device", id, ACCOUNT, Success::Clears)
     }
 
-    /// A browser that its person has acknowledged, and on which only an earlier password was given.
+    /// An acknowledged browser on which only an earlier password of the account was entered.
     pub fn former_device(id: &str) -> Self {
         Self::new("former-device", id, FORMER_BROWSER, Success::Clears)
     }
 
-    /// All other browsers of an account on which only an earlier password was given. They share one count: somebody who
-    /// had the earlier password may have left many of them.
+    /// All other browsers of an account on which only an earlier password was entered. They share one count, because an
+    /// attacker with the earlier password may have created many of them.
     pub fn former_devices(account_id: &str) -> Self {
         Self::new("former-devices", account_id, FORMER_BROWSER, Success::Clears)
     }
@@ -132,19 +131,19 @@ impl Subject {
     }
 }
 
-/// What is counted of a subject.
+/// The count of a subject.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// What has failed, such as wrong passwords; or what was done, where that is limited.
+    /// Failures, such as wrong passwords. Includes successes where `Success::Counts` applies.
     pub failures: u32,
-    /// When the last one was.
+    /// When the last failure was counted.
     pub last_failed_at: Option<Instant>,
     /// Tries whose outcome is not known yet.
     pub under_way: u32,
 }
 
 impl Count {
-    /// How many failures are remembered at `now`.
+    /// Failures that still count at `now`.
     pub fn remembered(self, limit: Limit, now: Instant) -> u32 {
         match self.last_failed_at {
             Some(at) if now.since(at) < limit.memory => self.failures,
@@ -152,7 +151,7 @@ impl Count {
         }
     }
 
-    /// How long the next try has to wait; `None` if it may come at `now`.
+    /// The wait before the next try. `None` if a try may begin at `now`.
     pub fn wait(self, limit: Limit, now: Instant) -> Option<Duration> {
         let failures = self.remembered(limit, now);
         let counted = failures.saturating_add(self.under_way);
@@ -164,12 +163,12 @@ impl Count {
         if !left.is_zero() {
             return Some(left);
         }
-        // One at a time, from here on: each decides about the next.
+        // Beyond the free failures, allow one try at a time: its outcome decides about the next.
         (self.under_way > 0).then_some(FIRST_WAIT)
     }
 }
 
-/// The wait after so many failures.
+/// The wait after this many failures.
 fn delay(limit: Limit, failures: u32) -> Duration {
     match failures.checked_sub(limit.free) {
         None => Duration::ZERO,
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_ones_are_free_and_then_each_wait_is_twice_the_last() {
+    fn the_first_failures_are_free_and_then_the_wait_doubles() {
         assert_eq!(failed(9, Duration::ZERO).wait(ACCOUNT, NOW), None);
         let waits: Vec<u64> =
             (10..22).map(|failures| failed(failures, Duration::ZERO).wait(ACCOUNT, NOW).unwrap().as_secs()).collect();
@@ -198,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn who_waited_may_try_again_and_after_a_day_all_is_forgotten() {
+    fn a_try_may_begin_after_the_wait_and_a_day_forgets_all() {
         assert_eq!(failed(12, Duration::from_secs(3)).wait(ACCOUNT, NOW), Some(Duration::from_secs(1)));
         assert_eq!(failed(12, Duration::from_secs(4)).wait(ACCOUNT, NOW), None);
         assert_eq!(failed(1000, ACCOUNT.memory).remembered(ACCOUNT, NOW), 0);
     }
 
     #[test]
-    fn whoever_tries_as_soon_as_it_is_allowed_gets_22_tries_in_the_first_hour_and_114_on_the_first_day() {
+    fn a_client_gets_at_most_22_tries_in_an_hour_and_114_in_a_day() {
         let tries_within = |limit: Limit, span: Duration| {
             let (mut count, mut now) = (Count::default(), NOW);
             while now.since(NOW) < span {
@@ -220,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_checked_counts_as_wrong() {
+    fn a_try_under_way_counts_as_a_failure() {
         let under_way = |under_way| Count { failures: 4, last_failed_at: Some(NOW), under_way };
         assert_eq!(under_way(5).wait(ACCOUNT, NOW), None);
         assert_eq!(under_way(6).wait(ACCOUNT, NOW), Some(FIRST_WAIT));
         let late = Count { under_way: 1, ..failed(10, HOUR) };
-        assert_eq!(late.wait(ACCOUNT, NOW), Some(FIRST_WAIT), "one at a time beyond the free ones");
+        assert_eq!(late.wait(ACCOUNT, NOW), Some(FIRST_WAIT), "one try at a time beyond the free failures");
     }
 
     #[test]
@@ -242,9 +241,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever tries as soon as it is allowed, with any number at once, gets no more tries than the limit says.
+        /// A client that tries as soon as possible, with any number of tries at once, stays within the limit.
         #[test]
-        fn nobody_tries_more_than_the_limit_allows(
+        fn no_client_gets_more_tries_than_the_limit(
             steps in proptest::collection::vec((0_u32..4, 0_u64..2000), 1..400),
         ) {
             let (mut count, mut now, start) = (Count::default(), NOW, NOW);
@@ -267,7 +266,7 @@ mod tests {
         }
 
         #[test]
-        fn a_wait_is_never_longer_than_the_longest_and_never_nothing(
+        fn a_wait_is_positive_and_at_most_the_longest(
             failures in any::<u32>(), under_way in any::<u32>(), ago in 0_u64..200_000,
         ) {
             let count = Count { under_way, ..failed(failures, Duration::from_secs(ago)) };
@@ -276,7 +275,6 @@ mod tests {
             }
         }
 
-        /// More failures never mean a shorter wait, and more time never a longer one.
         #[test]
         fn waits_grow_with_failures_and_shrink_with_time(
             failures in 0_u32..60, ago in 0_u64..86_000, later in 0_u64..86_000,

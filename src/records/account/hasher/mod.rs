@@ -1,8 +1,8 @@
-//! Where passwords are hashed: on a few threads of their own, at a lower priority than those that answer requests, with a
-//! bounded queue before them in which each client's network has a share. Called by [`proof`](crate::actions::password_proof), by
-//! [`choice`](super::choice), and by the commands.
+//! Hashes passwords on a few dedicated threads, which have a lower priority than the threads that answer requests. Jobs
+//! wait in a bounded queue in which each client has a share. Called by
+//! [`password_proof`](crate::actions::password_proof), [`new_password`](crate::actions::new_password) and the commands.
 //!
-//! Invariant: however many sign in at once, as many hashes are computed as there are threads, and a bounded number waits.
+//! Invariant: at most one hash per thread is computed at once, and the number of waiting jobs is bounded.
 
 mod queue;
 mod source;
@@ -21,19 +21,19 @@ use super::{
 use crate::base::error::{Away, Error, Result};
 
 const MOST_THREADS: usize = 8;
-/// How many may wait for each thread: at some 30 ms a hash, about a second.
+/// Queue length per thread: about one second of work at some 30 ms per hash.
 const QUEUE_PER_THREAD: usize = 32;
-/// Below those that answer requests, which are at 0: a flood of logins slows down logins.
+/// Threads that answer requests run at 0. With a lower priority here, a flood of logins slows down only logins.
 const NICENESS: i32 = 5;
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
-/// Computes and checks hashes. Cheap to clone; all clones share the threads, which end with the last of them.
+/// Computes and verifies hashes. Cheap to clone. All clones share the threads, which end with the last clone.
 #[derive(Clone)]
 pub struct Hasher {
     jobs: Arc<Jobs>,
-    /// The hash of nobody's password, against which unknown accounts are checked, so that they take as long.
-    nobody: Arc<str>,
+    /// The hash of a random password. Logins for unknown accounts are checked against it, so that they take as long.
+    dummy_hash: Arc<str>,
 }
 
 /// The queue, closed when the last [`Hasher`] is dropped.
@@ -48,20 +48,20 @@ impl Drop for Jobs {
 /// A place in the queue, given back when dropped.
 pub type Place = queue::Place<Job>;
 
-/// What came of a check.
+/// The result of verifying a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Whether the password is the one that the hash was made from.
+    /// Whether the password matches the hash.
     pub right: bool,
-    /// If it is, and the hash was made with weaker parameters than today's: one made with today's.
+    /// A new hash of the password, if it matched and the hash was outdated.
     pub new_hash: Option<String>,
 }
 
 impl Hasher {
-    /// As many threads as workers, at most eight.
+    /// Starts one thread per worker, at most eight.
     ///
     /// # Errors
-    /// When the operating system has no randomness or no threads to give.
+    /// If the operating system cannot supply random bytes or start a thread.
     pub fn new(workers: usize) -> Result<Self> {
         let threads = workers.clamp(1, MOST_THREADS);
         let jobs = Jobs(Queue::new(threads * QUEUE_PER_THREAD));
@@ -70,28 +70,28 @@ impl Hasher {
             let thread = std::thread::Builder::new().name("passwords".to_owned());
             thread.spawn(move || work(&queue)).map_err(Error::bug)?;
         }
-        let nobody = password::hash(&crate::base::secret::random_text::<16>()?, &mut Memory::default())?.into();
-        Ok(Self { jobs: Arc::new(jobs), nobody })
+        let dummy_hash = password::hash(&crate::base::secret::random_text::<16>()?, &mut Memory::default())?.into();
+        Ok(Self { jobs: Arc::new(jobs), dummy_hash })
     }
 
-    /// A place in the queue: to be had before the count of a try is written, so that a flood writes nothing.
+    /// Takes a place in the queue. Callers take it before they count the try, so that a flood causes no writes.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many wait already, or too many from this source.
+    /// [`Error::Unavailable`] if the queue is full, or the source has used up its share.
     pub fn place(&self, source: &Source) -> Result<Place> {
-        let busy = || Error::unavailable(Away::Busy, "too many passwords wait to be hashed");
+        let busy = || Error::unavailable(Away::Busy, "the password hashing queue is full");
         self.jobs.0.place(source).ok_or_else(busy)
     }
 
-    /// How many wait or are being computed.
+    /// Places taken: jobs that wait or run, and places without a job yet.
     pub fn waiting(&self) -> usize {
         self.jobs.0.places()
     }
 
-    /// The hash of a password that somebody chooses, if it is hard to guess for who knows these words about them.
+    /// Hashes a new password if it is hard to guess. `about` contains words about its owner that an attacker may know.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with what is wrong with it, in the words of a form.
+    /// [`Error::Invalid`] with a message for a form.
     pub async fn choose(&self, place: Place, password: String, about: Vec<String>) -> Result<String> {
         strength::check_length(&password)?;
         self.compute(place, move |memory| {
@@ -101,11 +101,11 @@ impl Hasher {
         .await
     }
 
-    /// Whether `password` is the one that `hash` was made from. Without a hash, since there is no such account, it
-    /// takes as long and says no. One that is outdated is made again only if it `may_renew`.
+    /// Verifies a password. Without a hash, because the account does not exist, the check takes as long and fails. If
+    /// `may_renew` is set and the hash is outdated, a new hash is computed too.
     ///
     /// # Errors
-    /// When the hash is none.
+    /// If `hash` is not a valid hash.
     pub async fn verify(
         &self,
         place: Place,
@@ -113,11 +113,11 @@ impl Hasher {
         hash: Option<String>,
         may_renew: bool,
     ) -> Result<Verified> {
-        let nobody = Arc::clone(&self.nobody);
+        let dummy_hash = Arc::clone(&self.dummy_hash);
         self.compute(place, move |memory| {
-            let checked = password::verify(&password, hash.as_deref().unwrap_or(&nobody), memory)?;
+            let checked = password::verify(&password, hash.as_deref().unwrap_or(&dummy_hash), memory)?;
             let right = checked.right && hash.is_some();
-            // In the same place: whoever was let in is not turned away because a second place is not free.
+            // Rehash in the same place, so that a correct login cannot fail because the queue is full.
             let new_hash =
                 (right && may_renew && checked.outdated).then(|| password::hash(&password, memory)).transpose()?;
             Ok(Verified { right, new_hash })
@@ -133,28 +133,28 @@ impl Hasher {
         let (reply, result) = oneshot::channel();
         let source = place.source().clone();
         let job: Job = Box::new(move |memory| {
-            // The asker may be gone.
+            // Skip the work if the request was dropped.
             if !reply.is_closed() {
                 let done = work(memory);
-                // Whoever hears of the result finds the place free.
+                // Free the place before the reply, so that the receiver can take it again.
                 drop(place);
                 let _ = reply.send(done);
             }
         });
         self.jobs.0.put(&source, job);
-        result.await.map_err(|_| Error::bug("the thread that hashed a password is gone"))?
+        result.await.map_err(|_| Error::bug("a password hashing job was dropped or panicked"))?
     }
 }
 
-/// What each thread does until the last [`Hasher`] is dropped.
+/// The loop of each thread. Ends when the last [`Hasher`] is dropped.
 fn work(queue: &Queue<Job>) {
-    // On Linux this is the thread's own (setpriority(2), "Bugs").
+    // On Linux, this sets the priority of the thread, not of the process (setpriority(2), "Bugs").
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "passwords are hashed at the priority of requests");
+        tracing::debug!(%error, "lowering the priority of a password hashing thread failed");
     }
     let mut memory = Memory::default();
     while let Some(job) = queue.next() {
-        // A panic answers its own request with an error, and leaves the thread to the others.
+        // A panic drops the reply, which fails only its own request. The thread continues.
         drop(panic::catch_unwind(AssertUnwindSafe(|| job(&mut memory))));
     }
 }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_source_gets_half_of_the_queue_and_places_come_back() {
+    async fn one_source_gets_half_of_the_queue_and_places_are_freed() {
         let hasher = Hasher::new(1).unwrap();
         let (flood, other) = (from("192.0.2.1"), from("198.51.100.1"));
         let held: Vec<Place> = (0..QUEUE_PER_THREAD / 2).map(|_| hasher.place(&flood).unwrap()).collect();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_the_queue_nobody_gets_a_place() {
+    async fn a_full_queue_gives_no_place() {
         let hasher = Hasher::new(1).unwrap();
         let mut held = Vec::new();
         for n in 0..QUEUE_PER_THREAD {
@@ -208,20 +208,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sources_are_served_in_turns() {
+    async fn sources_are_served_in_turn() {
         let hasher = Hasher::new(1).unwrap();
-        let (go_on, held) = mpsc::channel::<()>();
+        let (resume, paused) = mpsc::channel::<()>();
         let (flood, other) = (from("192.0.2.1"), from("198.51.100.1"));
         let (done, order) = mpsc::channel();
-        let first = hasher.compute(hasher.place(&flood).unwrap(), move |_| held.recv().map_err(Error::bug));
+        let first = hasher.compute(hasher.place(&flood).unwrap(), move |_| paused.recv().map_err(Error::bug));
         let job = |source: &Source, name: &'static str| {
             let done = done.clone();
             hasher.compute(hasher.place(source).unwrap(), move |_| done.send(name).map_err(Error::bug))
         };
         let later = [job(&flood, "flood"), job(&flood, "flood"), job(&flood, "flood"), job(&other, "other")];
-        // All are in the queue before the first one is let go on.
+        // All jobs are in the queue before the first job continues.
         let all = futures_util::future::join_all(later);
-        let release = async { go_on.send(()).map_err(Error::bug) };
+        let release = async { resume.send(()).map_err(Error::bug) };
         let (first, all, released) = tokio::join!(first, all, release);
         first.unwrap();
         released.unwrap();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_weak_password_is_no_hash() {
+    async fn a_weak_password_is_refused() {
         let hasher = Hasher::new(1).unwrap();
         let place = || hasher.place(&Source::Command).unwrap();
         assert!(matches!(hasher.choose(place(), "password1234".into(), vec![]).await, Err(Error::Invalid(_))));

@@ -1,15 +1,15 @@
-//! The queue before the threads that hash: bounded, with a share for each source, and served in turns. Used by the parent
-//! alone.
+//! The bounded queue of hashing jobs. Each source has a share, and sources are served in turn. Used only by the parent
+//! module.
 //!
-//! Invariant: a source that fills its share takes no place from another, and a source waits for at most one job of each
-//! other source before its own next one.
+//! Invariant: a source that fills its share takes no place from the others. Between two jobs of a source, at most one
+//! job of each other source is served.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::source::Source;
 
-/// Jobs, and the places that they will be put in.
+/// Jobs by source. A caller takes a [`Place`] first and puts its job there later.
 pub(super) struct Queue<Job> {
     state: Mutex<Lanes<Job>>,
     ready: Condvar,
@@ -26,7 +26,7 @@ struct Lanes<Job> {
 }
 
 struct Lane<Job> {
-    /// Places taken, jobs that are running included.
+    /// Places taken, including those of running jobs.
     places: usize,
     jobs: VecDeque<Job>,
 }
@@ -38,18 +38,18 @@ pub struct Place<Job> {
 }
 
 impl<Job> Queue<Job> {
-    /// A queue with so many places.
+    /// A queue with `most` places.
     pub fn new(most: usize) -> Arc<Self> {
         let state = Lanes { lanes: HashMap::new(), turns: VecDeque::new(), places: 0, closed: false };
         Arc::new(Self { state: Mutex::new(state), ready: Condvar::new(), most })
     }
 
-    /// A place, unless the source has its share. The second half of the queue is kept for sources that have less than
-    /// an eighth of it, so that no single source can fill it.
+    /// Takes a place. `None` if the queue is full, or the source has used up its share. The second half of the queue is
+    /// reserved for sources with less than an eighth of all places, so that no single source can fill it.
     pub fn place(self: &Arc<Self>, source: &Source) -> Option<Place<Job>> {
         let mut state = self.lock();
-        let held = state.lanes.get(source).map_or(0, |lane| lane.places);
-        let room = if held < self.most / 8 { self.most } else { self.most / 2 };
+        let taken = state.lanes.get(source).map_or(0, |lane| lane.places);
+        let room = if taken < self.most / 8 { self.most } else { self.most / 2 };
         if state.places >= room {
             return None;
         }
@@ -59,7 +59,7 @@ impl<Job> Queue<Job> {
         Some(Place { queue: Arc::clone(self), source: source.clone() })
     }
 
-    /// Puts a job in the lane of its source. The job holds a place of that source until it is done.
+    /// Adds a job to the lane of its source. The job must own a [`Place`] of that source until it is done.
     pub fn put(&self, source: &Source, job: Job) {
         let mut state = self.lock();
         if let Some(lane) = state.lanes.get_mut(source) {
@@ -77,7 +77,7 @@ impl<Job> Queue<Job> {
         self.lock().places
     }
 
-    /// The next job, of the source whose turn it is; waits for one. `None` when the queue is closed and empty.
+    /// Waits for the next job and takes it from the source whose turn it is. `None` if the queue is closed and empty.
     pub fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
@@ -91,7 +91,7 @@ impl<Job> Queue<Job> {
         }
     }
 
-    /// No job will follow.
+    /// Makes [`next`](Self::next) return `None` once the queue is empty.
     pub fn close(&self) {
         self.lock().closed = true;
         self.ready.notify_all();
@@ -115,7 +115,6 @@ impl<Job> Lanes<Job> {
 }
 
 impl<Job> Place<Job> {
-    /// Whose place it is.
     pub fn source(&self) -> &Source {
         &self.source
     }

@@ -1,12 +1,14 @@
-//! Who shares the queue.
+//! The sources of hashing jobs. Used by the [`hasher`](super) and its callers.
+//!
+//! Invariant: sources that compare as equal share one part of the queue.
 
 use crate::records::throttle::Subject;
 
-/// For whom a password is hashed: each source has a share of the queue.
+/// The origin of a hashing job. Each source has a share of the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// A client: a browser that has its own count of wrong passwords, else its network.
+    /// A browser with its own count of wrong passwords, or else a client's network.
     Client(Subject),
-    /// A command.
+    /// A command on this machine.
     Command,
 }

@@ -1,7 +1,6 @@
-//! What a browser says of itself, as people know it: read from its `User-Agent` and, where sent, its client hints. Called
-//! at a login only.
+//! Describes a browser by its `User-Agent` and, if it sends them, its client hints. Called only at a login.
 //!
-//! Invariant: whatever bytes a client sends, this answers something that can be shown.
+//! Invariant: any bytes that a client sends give a label that is safe to show.
 
 mod browser;
 mod system;
@@ -10,7 +9,8 @@ use serde::Serialize;
 
 use crate::{base::text, records::device::shape::Shape};
 
-/// Brands that are shown as they are. Any other is what somebody chose to send, and people would take it for our own words.
+/// Brands that are shown unchanged. Other brands are not shown: a client can send any text, and people would take it
+/// for ours.
 const KNOWN_BRANDS: [&str; 12] = [
     "Chromium",
     "Brave",
@@ -26,20 +26,19 @@ const KNOWN_BRANDS: [&str; 12] = [
     "Huawei Browser",
 ];
 
-/// What a browser says of itself.
+/// The description of a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Client {
-    /// "Chrome".
+    /// Such as "Chrome".
     pub browser: String,
-    /// "Windows".
+    /// Such as "Windows".
     pub os: String,
-    /// What sort of machine.
     pub kind: Shape,
-    /// Whether it runs as an app on the home screen.
+    /// Whether it runs as an installed app.
     pub installed: bool,
 }
 
-/// The client hints that browsers send (User-Agent Client Hints, 3), unread.
+/// The raw client hints that a browser sent (User-Agent Client Hints, 3).
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
     /// `Sec-CH-UA`.
@@ -48,35 +47,33 @@ pub struct Hints {
     pub platform: Option<String>,
     /// `Sec-CH-UA-Mobile`.
     pub mobile: Option<String>,
-    /// `Sec-CH-UA-Platform-Version`, which browsers send because the page with the form asked for it.
+    /// `Sec-CH-UA-Platform-Version`. Browsers send it because the page with the form asks for it.
     pub platform_version: Option<String>,
-    /// `Sec-CH-UA-Model`, likewise.
+    /// `Sec-CH-UA-Model`. Browsers send it because the page with the form asks for it.
     pub model: Option<String>,
 }
 
-/// What a browser has said of itself at a sign-in, not read yet: that is work which only the right password is worth.
+/// What a browser sent about itself at a sign-in, not parsed yet. Parsing is expensive, so it waits for a correct
+/// password.
 #[derive(Debug, Clone)]
 pub struct Unread {
-    /// The `User-Agent` header.
     pub user_agent: String,
-    /// The client hints.
     pub hints: Hints,
-    /// Whether the page's script has found a touch screen.
+    /// Whether the script of the page found a touch screen.
     pub has_touch_screen: bool,
 }
 
 impl Unread {
-    /// Reads it.
     pub fn read(&self) -> Client {
         Client::from_headers(&self.user_agent, &self.hints).with_touch_screen(self.has_touch_screen)
     }
 }
 
-/// Characters of a `User-Agent` that are read; browsers' are far shorter.
+/// Maximum characters of a `User-Agent` that are parsed. Real ones are far shorter.
 const LONGEST: usize = 1024;
 
 impl Client {
-    /// Reads a `User-Agent` header; what it does not know is "Unknown".
+    /// Parses a `User-Agent` header. Unknown parts become "Unknown".
     pub fn from_user_agent(user_agent: &str) -> Self {
         let end = user_agent.char_indices().nth(LONGEST).map_or(user_agent.len(), |(at, _)| at);
         let user_agent = user_agent.get(..end).unwrap_or_default();
@@ -84,11 +81,11 @@ impl Client {
         Self { browser: browser::name(user_agent).to_owned(), os: os.to_owned(), kind, installed: false }
     }
 
-    /// Reads both. Hints win, since a `User-Agent` may be frozen or claim to be another (RFC 9110, 10.1.5).
+    /// Parses both headers. Hints win, because a `User-Agent` may be frozen or name another browser (RFC 9110, 10.1.5).
     pub fn from_headers(user_agent: &str, hints: &Hints) -> Self {
         let mut client = Self::from_user_agent(user_agent);
         if let Some(brand) = hints.brands.as_deref().and_then(brand) {
-            // The engine's own name says less than that of a browser made from it.
+            // Chromium is only the engine. Keep a more specific name from the `User-Agent`.
             if brand != "Chromium" || matches!(client.browser.as_str(), "Chrome" | "Unknown") {
                 client.browser = brand;
             }
@@ -102,11 +99,12 @@ impl Client {
             ("Android", Some("?0")) => Shape::Tablet,
             _ => client.kind,
         };
-        client.os = in_full(system, hints);
+        client.os = with_details(system, hints);
         client
     }
 
-    /// The same with a touch screen, which no Mac has: an iPad's browser says that it runs on a Mac.
+    /// Corrects macOS to iPad if there is a touch screen: browsers on an iPad claim to run on a Mac, and no Mac has
+    /// one.
     #[must_use]
     pub fn with_touch_screen(self, has_one: bool) -> Self {
         if !has_one || !self.os.starts_with("macOS") {
@@ -115,7 +113,7 @@ impl Client {
         Self { os: "iPad".to_owned(), kind: Shape::Tablet, ..self }
     }
 
-    /// "Chrome on Windows", "App on iPhone", or what is known.
+    /// The generated name of the device, such as "Chrome on Windows" or "App on iPhone".
     pub fn label(&self) -> String {
         match (self.installed, self.browser.as_str(), self.os.as_str()) {
             (true, _, "Unknown") => "App".to_owned(),
@@ -128,12 +126,12 @@ impl Client {
     }
 }
 
-/// The system with its version and the device's model, as far as hints tell them: "Windows 11", "Android 15 (Pixel 8)".
-fn in_full(system: &str, hints: &Hints) -> String {
+/// The system with the version and the model from the hints, if any: "Windows 11", "Android 15 (Pixel 8)".
+fn with_details(system: &str, hints: &Hints) -> String {
     let first = |hint: &Option<String>| hint.as_deref().and_then(|sent| members(sent).into_iter().next());
     let major = first(&hints.platform_version).and_then(|version| version.split('.').next()?.parse::<u16>().ok());
     let named = match (system, major) {
-        // Windows counts its interfaces, not its releases.
+        // Windows sends the version of an API contract here, not of the release.
         ("Windows", Some(13..)) => "Windows 11".to_owned(),
         ("Windows", Some(1..)) => "Windows 10".to_owned(),
         ("macOS" | "Android", Some(version @ 1..100)) => format!("{system} {version}"),
@@ -149,11 +147,11 @@ fn in_full(system: &str, hints: &Hints) -> String {
     }
 }
 
-/// The browser that a list of brands names. One of them is made up, so that nobody relies on the list (3.3).
+/// The browser in a list of brands. Browsers add a made-up brand, so that servers do not rely on exact lists (3.3).
 fn brand(list: &str) -> Option<String> {
     let brands: Vec<String> = members(list).into_iter().filter(|brand| !is_made_up(brand)).collect();
-    let of_its_own = brands.iter().find(|brand| *brand != "Chromium").or_else(|| brands.first())?;
-    let name = match of_its_own.as_str() {
+    let specific = brands.iter().find(|brand| *brand != "Chromium").or_else(|| brands.first())?;
+    let name = match specific.as_str() {
         "Google Chrome" | "HeadlessChrome" => "Chrome",
         "Microsoft Edge" | "Microsoft Edge WebView2" => "Edge",
         "Android WebView" => "An app",
@@ -163,7 +161,7 @@ fn brand(list: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// "Not A;Brand", "Not.A/Brand", "Not_A Brand" …
+/// Recognizes "Not A;Brand", "Not.A/Brand", "Not_A Brand" and similar brands.
 fn is_made_up(brand: &str) -> bool {
     let letters: String = brand.chars().filter(char::is_ascii_alphabetic).collect();
     letters.eq_ignore_ascii_case("NotABrand") || letters.eq_ignore_ascii_case("NotAnyBrand")
@@ -180,7 +178,7 @@ fn platform(sent: &str) -> Option<&'static str> {
     }
 }
 
-/// The texts of a structured list of texts (RFC 9651, 3.1 and 3.3.3), their parameters left out. What is none is skipped.
+/// The strings in a structured list (RFC 9651, 3.1 and 3.3.3), without parameters. Skips other items.
 fn members(list: &str) -> Vec<String> {
     let mut found = Vec::new();
     let (mut inside, mut first, mut text) = (false, true, String::new());

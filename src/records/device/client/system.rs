@@ -1,8 +1,10 @@
-//! The system that a browser runs on, and the sort of machine, from its `User-Agent`.
+//! Finds the operating system and the form factor of a device from its `User-Agent`. Called by [`client`](super).
+//!
+//! Invariant: a returned name comes from this file, never from the client.
 
 use crate::records::device::shape::Shape;
 
-/// Systems by a text in the `User-Agent`, the telling ones first: most claim to be another one too.
+/// Systems by a text in the `User-Agent`. Specific texts come first, because many systems also name a more common one.
 const SYSTEMS: &[(&str, &str, Shape)] = &[
     ("KAIOS/", "KaiOS", Shape::Phone),
     ("Xbox", "Xbox", Shape::Other),
@@ -38,20 +40,22 @@ const SYSTEMS: &[(&str, &str, Shape)] = &[
     ("Linux x86_64", "Linux", Shape::Desktop),
 ];
 
-/// The system and the sort of machine; "Unknown" and another if nothing tells.
+/// The system and the form factor, or "Unknown" and [`Shape::Other`].
 pub(super) fn read(user_agent: &str) -> (&'static str, Shape) {
     let has = |token: &str| user_agent.contains(token);
-    let held = if has("Mobile") || has("Opera Mini") { Shape::Phone } else { Shape::Tablet };
+    let handheld = if has("Mobile") || has("Opera Mini") { Shape::Phone } else { Shape::Tablet };
     if has("like Android") && has("Ubuntu") {
-        return ("Ubuntu Touch", held);
+        return ("Ubuntu Touch", handheld);
     }
-    // Of these makers' browsers only those for iPads claim to be a Mac's and name themselves so.
+    // Only the iPad versions of these browsers name a Mac together with these product names.
     if has("Macintosh") && ["CriOS/", "FxiOS/", "EdgiOS/"].into_iter().any(has) {
         return ("iPad", Shape::Tablet);
     }
     let found = SYSTEMS.iter().find(|(token, ..)| has(token));
     match found {
-        Some((_, "Windows" | "Linux" | "macOS", _)) | None if has("Android") && !has("Windows") => ("Android", held),
+        Some((_, "Windows" | "Linux" | "macOS", _)) | None if has("Android") && !has("Windows") => {
+            ("Android", handheld)
+        }
         Some((_, system, shape)) => (system, *shape),
         None => ("Unknown", Shape::Other),
     }

@@ -1,4 +1,4 @@
-//! Browsers as they name themselves, and as people know them.
+//! Real and odd headers, and the labels that they give.
 
 use super::*;
 
@@ -94,7 +94,7 @@ fn browsers_are_named_as_people_know_them() {
     }
 }
 
-/// Real ones of the year 2025, a line each: what a person would say, the sort of machine, the `User-Agent`.
+/// Real headers from 2025, one per line: the expected label, the form factor, and the `User-Agent`.
 #[test]
 fn real_browsers_and_programs_are_named_as_a_person_would_say() {
     let mut wrong = Vec::new();
@@ -119,13 +119,17 @@ fn a_mac_with_a_touch_screen_is_an_ipad() {
     };
     assert_eq!(named(safari, true), ("Safari on iPad".to_owned(), Shape::Tablet));
     assert_eq!(named(safari, false), ("Safari on macOS".to_owned(), Shape::Desktop));
-    assert_eq!(named(CHROME, true), ("Chrome on Windows".to_owned(), Shape::Desktop), "others have touch screens");
+    assert_eq!(
+        named(CHROME, true),
+        ("Chrome on Windows".to_owned(), Shape::Desktop),
+        "Windows devices have touch screens too"
+    );
     let chrome = safari.replace("Version/18.5", "CriOS/142.0");
     assert_eq!(named(&chrome, false), ("Chrome on iPad".to_owned(), Shape::Tablet));
 }
 
 #[test]
-fn versions_and_models_are_added_where_hints_tell_them() {
+fn versions_and_models_come_from_hints() {
     let named = |platform: &str, version: &str, model: &str| {
         let quoted = |text: &str| Some(format!("\"{text}\""));
         let hints = Hints {
@@ -167,10 +171,10 @@ fn hints_win_over_a_user_agent_that_is_frozen_or_claims_to_be_another() {
         (&opera, bare, r#""Linux""#, "?0", "Opera on Linux", Shape::Desktop),
         (FROZEN_ANDROID, chrome, r#""Android""#, "?1", "Chrome on Android", Shape::Phone),
         (FROZEN_ANDROID, chrome, r#""Android""#, "?0", "Chrome on Android", Shape::Tablet),
-        // What nobody knows may be anything.
+        // Unknown brands are not shown.
         (CHROME, r#""A \"quoted\", one";v="1";x="a,b""#, "", "", "Chrome on Windows", Shape::Desktop),
         (CHROME, r#""Nothing to do";v="1", "Vivaldi";v="6""#, "", "", "Chrome on Windows", Shape::Desktop),
-        // What says nothing leaves what the User-Agent said.
+        // Empty or invalid hints do not override the User-Agent.
         (firefox, "", "", "", "Firefox on Linux", Shape::Desktop),
         (firefox, r#""Not A;Brand""#, r#""Unknown""#, "", "Firefox on Linux", Shape::Desktop),
         (firefox, "Chromium;v=1", "Windows", "?7", "Firefox on Linux", Shape::Desktop),
@@ -190,9 +194,9 @@ fn hints_win_over_a_user_agent_that_is_frozen_or_claims_to_be_another() {
     }
 }
 
-/// Pieces that mean something to the parsers, in any order, and single characters.
+/// Random sequences of fragments that the parsers recognize, and of single characters.
 #[test]
-fn whatever_is_sent_is_answered_with_something_that_can_be_shown() {
+fn any_headers_give_a_label_that_can_be_shown() {
     let pieces = [
         "Mozilla/5.0",
         "(",
@@ -251,7 +255,7 @@ fn whatever_is_sent_is_answered_with_something_that_can_be_shown() {
 }
 
 #[test]
-fn an_installed_app_is_called_one() {
+fn an_installed_app_is_labelled_as_an_app() {
     let client = Client { browser: "Safari".into(), os: "iPhone".into(), kind: Shape::Phone, installed: true };
     assert_eq!(client.label(), "App on iPhone");
 }
