@@ -1,8 +1,8 @@
-//! How often something may be done: a bucket of tokens for each account and for each address, in the memory of this node.
-//! Handlers ask here before they ask the database.
+//! Rate limits: a token bucket for each account and each address, in the memory of this node. Handlers check them
+//! before they query the database.
 //!
-//! Invariant: what is refused here has cost neither a write nor a hash. Ending sessions and reading are never refused: whoever
-//! has taken over a session must not keep its owner from ending it.
+//! Invariant: a refusal here costs neither a database write nor a password hash. Reading and ending sessions are never
+//! limited: an intruder in a session must not be able to keep its owner from ending it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,23 +12,23 @@ use std::time::{Duration, Instant};
 use super::proxies::network;
 use crate::base::error::{Error, Result};
 
-/// What is done.
+/// An act that is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// An operation of a sync, or a draft that is saved by a form. A device that comes back may bring thousands; pages save at
-    /// each pause of typing, and what they cannot send at once they send together later.
+    /// A sync operation, or a draft saved by a form. A device that was offline may send thousands. Pages save at each
+    /// pause in typing, and later send everything at once that they could not send before.
     Operation,
-    /// A change to one thing: a name, an answer to "was it you?".
+    /// A change of one thing, such as a name or the answer to "was it you?".
     Change,
-    /// A session's own data, which programs write.
+    /// A write to the session's data, which programs do.
     Data,
-    /// A right password, of who signs in or confirms.
+    /// A correct password at a sign-in or a confirmation.
     SignIn,
-    /// A right password, of who chooses a new one: each costs another hash, and an event that is kept.
+    /// A correct password with a new one. Each costs another hash and an audit event.
     NewPassword,
 }
 
-/// How large a bucket is, and how many tokens it gets in a thousand seconds.
+/// The capacity of a bucket, and the tokens that it gains in 1000 seconds.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: f64,
@@ -50,7 +50,7 @@ impl Act {
         }
     }
 
-    /// Behind an address may be a whole office.
+    /// A whole office may be behind one address.
     fn of_an_address(self) -> Rate {
         match self {
             Self::Operation => rate(50_000, 20_000),
@@ -62,24 +62,23 @@ impl Act {
     }
 }
 
-/// Buckets that are remembered. One that is full again is forgotten first: it says nothing.
+/// The most buckets in memory. Full buckets are removed first, because a missing bucket counts as full.
 const MOST: usize = 100_000;
 
 /// The buckets of this node.
 #[derive(Debug, Default)]
 pub struct Rates(Mutex<HashMap<(Act, Subject), Bucket>>);
 
-/// Who does it, or from where.
+/// The account or network that a bucket belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An account: its id, or the key of its address.
+    /// The id of an account, or the key of its e-mail address.
     Account(String),
-    /// A network.
     Network(IpAddr),
 }
 
 impl Subject {
-    /// The network of an address.
+    /// The network of an IP address.
     pub fn address(ip: IpAddr) -> Self {
         Self::Network(network(ip))
     }
@@ -106,23 +105,24 @@ impl Bucket {
 }
 
 impl Rates {
-    /// Takes so many tokens of all of these, or of none. More than a bucket can hold are as many as it holds.
+    /// Takes `many` tokens from each bucket, or none from any. A number above a bucket's capacity takes the whole
+    /// bucket.
     ///
     /// # Errors
-    /// [`Error::TooFast`] with the time after which there are enough.
+    /// [`Error::TooFast`] with the time until there are enough tokens.
     pub fn take(&self, act: Act, subjects: &[Subject], many: usize) -> Result<()> {
         if many == 0 { Ok(()) } else { self.take_at(act, subjects, many, Instant::now()) }
     }
 
-    /// Whether one token could be taken.
+    /// Checks that one token is available, without taking it.
     ///
     /// # Errors
-    /// [`Error::TooFast`] with the time after which there is one.
+    /// [`Error::TooFast`] with the time until there is one.
     pub fn look(&self, act: Act, subject: &Subject) -> Result<()> {
         self.take_at(act, std::slice::from_ref(subject), 0, Instant::now())
     }
 
-    /// Takes one token though there may be none: for what was done already. Who owes some waits for longer.
+    /// Takes one token for an act that is already done. The balance may become negative, which lengthens the next wait.
     pub fn charge(&self, act: Act, subject: &Subject) {
         self.charge_at(act, subject, Instant::now());
     }
@@ -158,7 +158,8 @@ impl Rates {
     }
 }
 
-/// A table that is full even of those that say something loses the older half: better than to grow, or to refuse everybody.
+/// Removes full buckets if the table is full. If it is still half full, the older half is removed too: that is better
+/// than to grow or to refuse everybody.
 fn make_room(buckets: &mut HashMap<(Act, Subject), Bucket>, now: Instant) {
     if buckets.len() < MOST {
         return;
