@@ -1,10 +1,11 @@
-//! Only actions, records and the base open transactions that write, and actions know no HTTP.
+//! Only actions, records and the base open write transactions, and actions do not depend on HTTP.
 
 use std::path::{Path, PathBuf};
 
-/// The layers that may open a transaction that writes.
+/// The layers that may open a write transaction.
 const WRITERS: [&str; 3] = ["base", "records", "actions"];
-/// What an action must not name: the caller turns a request into plain values, and their result into an answer.
+/// Names that must not occur in an action. Its caller turns the request into plain values, and the result into an
+/// answer.
 const HTTP: [&str; 6] = ["actix_web", "actix_session", "crate::web", "crate::pages", "HttpRe", "StatusCode"];
 
 #[test]
@@ -15,7 +16,7 @@ fn pages_and_commands_open_no_transaction_that_writes() {
             writes(&text).map(move |line| format!("{}: {line}", file.display())).collect::<Vec<_>>()
         })
         .collect();
-    assert!(wrong.is_empty(), "move it to a function in src/actions: {wrong:#?}");
+    assert!(wrong.is_empty(), "move the transaction to a function in src/actions: {wrong:#?}");
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn a_transaction_is_found_however_it_is_written() {
     assert_eq!(http("use crate::{\n    base::db::Db,\n    web::forms,\n};").collect::<Vec<_>>(), ["crate::web"]);
 }
 
-/// Lines of code that open a transaction that writes, or run a single statement that does.
+/// Lines of code that open a write transaction or run a single write statement.
 fn writes(text: &str) -> impl Iterator<Item = &str> {
     code(text).filter(|line| {
         let harmless = [".write()", ".write(true)"];
@@ -54,7 +55,7 @@ fn writes(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The words of [`HTTP`] in the code. A grouped import of the crate names a layer at the beginning of a line.
+/// The words of [`HTTP`] in the code. In a grouped `use crate::{…}`, a layer's name begins a line.
 fn http(text: &str) -> impl Iterator<Item = &'static str> {
     HTTP.into_iter().filter(|word| {
         let grouped = word.strip_prefix("crate::").map(|layer| format!("{layer}::"));
@@ -76,7 +77,7 @@ fn actions() -> impl Iterator<Item = (PathBuf, String)> {
     sources().filter(|(file, _)| file.starts_with("actions"))
 }
 
-/// The files of the program by their paths in `src`.
+/// The source files with their paths relative to `src`.
 fn sources() -> impl Iterator<Item = (PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut folders, mut files) = (vec![src.clone()], Vec::new());

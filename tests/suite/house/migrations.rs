@@ -1,4 +1,4 @@
-//! The two engines' migrations say the same, and can be taken back.
+//! The two engines' migrations create the same schema, and their down files revert it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ on_both_engines! {
     schema_rs_is_what_the_migrations_make,
 }
 
-/// PostgreSQL changes primary keys, SQLite makes the tables anew: `account_first` compares what they come to.
+/// The migration that changes primary keys on PostgreSQL but rebuilds the tables on SQLite. `account_first` compares
+/// the results.
 const REBUILDING: &str = "2026-11-28-000090_account_first";
 
 fn folder(engine: &str) -> PathBuf {
@@ -39,7 +40,7 @@ fn both_engines_have_the_same_migrations() {
     }
 }
 
-/// Tables, columns, what may be null, and indexes: without their types, which differ by engine.
+/// Compares tables, columns, NOT NULL constraints and indexes, but not the types, which differ by engine.
 #[test]
 fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
     let plain = |engine: Engine, migration: &str| {
@@ -95,7 +96,7 @@ async fn schema_rs_is_what_the_migrations_make(db: TestDb) {
     assert_eq!(tables(&db), written);
 }
 
-/// Each table's columns, and whether each may be null.
+/// Each table's columns, and whether each is nullable.
 fn tables(db: &TestDb) -> BTreeMap<String, BTreeSet<(String, bool)>> {
     let columns = match db.engine {
         Engine::Sqlite => db.sql(

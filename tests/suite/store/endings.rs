@@ -1,4 +1,4 @@
-//! Expiry, ends, the sweep.
+//! Expiry, the ends of sessions, and the sweep.
 
 use std::rc::Rc;
 
@@ -39,7 +39,7 @@ async fn session_past_its_idle_time_is_none_and_told_expired(db: TestDb) {
 async fn session_past_its_absolute_time_is_none_whatever_its_activity(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
-    // In use until a moment ago: the idle time alone would let it live.
+    // The session was used a moment ago, so the idle time alone would keep it alive.
     db.sql(
         "UPDATE sessions SET last_activity = INSTANT(-2), absolute_expires_at = INSTANT(-1), expires_at = INSTANT(-1)",
     );
@@ -126,7 +126,7 @@ async fn two_sweepers_at_once_end_each_session_once(db: TestDb) {
         node.create().await;
     }
     db.sql("UPDATE sessions SET expires_at = INSTANT(-1)");
-    // A node of its own: another pool.
+    // A second node has its own connection pool.
     let second = db.sessions().await;
     let both = futures_util::future::join(sweep::sweep(&node.sessions.db), sweep::sweep(&second.db)).await;
     assert_eq!(both.0.unwrap().ended + both.1.unwrap().ended, 500);

@@ -1,4 +1,4 @@
-//! Keys, rotation and the state under them.
+//! Session keys, their rotation, and the state stored under them.
 
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -59,7 +59,7 @@ async fn a_key_that_names_another_account_finds_nothing(db: TestDb) {
     assert_eq!(node.told(&key).await, "the session has ended: revoked");
 }
 
-/// As the migration fills it.
+/// Fills the table as the migration does.
 const FILL: &str = "INSERT INTO account_of_session (session_id, account_id) SELECT id, account_id FROM sessions UNION \
                     SELECT id, account_id FROM former_keys";
 
@@ -72,7 +72,7 @@ async fn a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone(db: T
     assert!(load(&before).await && !load(&after).await);
     assert!(node.is_live(&before).await && node.is_live(&after).await);
     assert!(!load(&node.forged(&before, &other)).await);
-    // The cookie that is set next names the account.
+    // The next cookie contains the account.
     let facts = request(&old_form(&before));
     let set = std::rc::Rc::clone(&facts).scope(async {
         let old = cookie(&old_form(&before));
@@ -91,7 +91,7 @@ async fn a_key_that_follows_one_of_the_old_form_is_of_the_new_one(db: TestDb) {
     let (first, second) = (node.create().await, node.create().await);
     let rotated = node.rotate(&first).await.expect("a rotation");
     db.sql(FILL);
-    // A key that was replaced before still ends its session, and so does one that is replaced now.
+    // Both a key that was replaced earlier and a key that is replaced now still end their session.
     let next = node.rotate(&old_form(&second)).await.expect("a rotation");
     assert_eq!(next.account_id(), Some(node.account_id.as_str()));
     assert!(node.is_live(&next).await && !node.is_live(&old_form(&second)).await);
@@ -236,7 +236,7 @@ async fn four_parallel_writers_of_different_keys_keep_four_keys(db: TestDb) {
         let key = &key;
         request(key).scope(async move {
             let mut state = load().await;
-            // All have loaded before the first writes.
+            // Wait until all four have loaded the state.
             actix_web::rt::task::yield_now().await;
             state.insert(name.into(), "1".into());
             node.update(key, state).await.unwrap();

@@ -1,4 +1,4 @@
-//! Activity: when it is written, and what it can never do.
+//! Touches: when activity is written, and the limits of what a touch can change.
 
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
