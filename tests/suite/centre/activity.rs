@@ -1,4 +1,4 @@
-//! `/activity`: the account's trail in plain words.
+//! `/activity`: the account's audit events in plain words.
 
 use super::{ALEX, KIM, device_id, serve, signed_in};
 use crate::support::{Client, TestDb, add_user, on_both_engines};
@@ -66,7 +66,7 @@ async fn pages_show_each_event_once_whatever_happens_meanwhile(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut desk = signed_in(&server, KIM, "Desk");
-    // Of two accounts in turn.
+    // Events of two accounts alternate.
     let mut rows = String::new();
     for n in 0..100 {
         for email in [KIM, ALEX] {

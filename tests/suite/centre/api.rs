@@ -1,4 +1,4 @@
-//! The API of sessions and devices, letter by letter.
+//! The API of sessions and devices, compared exactly with the contract.
 
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ async fn devices_are_listed_with_what_their_sessions_say_of_them(db: TestDb) {
     let mut shape: Vec<&str> = all[0].as_object().expect("an object").keys().map(String::as_str).collect();
     shape.sort_unstable();
     assert_eq!(shape, ["client", "current", "firstSeen", "id", "lastSeen", "name", "sessions"]);
-    // When it has signed out it is still there, last seen when it was used last.
+    // After it signed out, the device is still listed, last seen when it was last used.
     delete(&mut phone, "/api/session");
     let before = seen(&all[1], "lastSeen");
     let all = devices(&mut desk);
@@ -183,7 +183,7 @@ async fn an_activity_that_is_not_written_yet_is_shown(db: TestDb) {
     assert_eq!(text(&devices(&mut desk)[0]["lastSeen"]), touched);
 }
 
-/// PostgreSQL takes no U+0000 in a text.
+/// PostgreSQL rejects U+0000 in a text.
 async fn a_text_that_cannot_be_an_id_names_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");

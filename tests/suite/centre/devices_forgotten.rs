@@ -1,4 +1,4 @@
-//! Devices that nobody comes back to are cleared away, and sign-ins without end leave no list without end.
+//! Unused devices are deleted, and the list of devices stays bounded however many sign-ins there are.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,8 @@ on_both_engines! {
     nobody_learns_who_signed_in_over_their_session,
 }
 
-/// Devices of Kim, with ids from `dev_1` on, made and last seen so many seconds ago and one more each.
+/// Adds devices of Kim with ids from `dev_1` on. The first was created and last seen `seconds_ago`, each later one a
+/// second earlier.
 fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
     let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
@@ -39,7 +40,7 @@ async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: 
     let mut phone = signed_in(&server, KIM, "Phone");
     let known = device_id(&mut phone);
     seed(&db, 420, DAYS_401);
-    // Two are known to be the person's own, the later of them in use long ago, and one is signed in all the same.
+    // Two devices are acknowledged; the later one was last used long ago. One device is still signed in.
     db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id IN ('dev_1', 'dev_2')");
     db.sql(&format!("UPDATE devices SET acknowledged_at = NULL WHERE id = '{known}'"));
     db.sql(&format!("UPDATE sessions SET device_id = 'dev_300' WHERE id = '{}'", session_id(&mut phone)));
@@ -51,7 +52,7 @@ async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: 
     let mut kept = vec!["dev_1".to_owned(), "dev_300".to_owned(), "dev_9".to_owned(), known];
     kept.sort_unstable();
     assert_eq!(left, kept, "the last known one, one that is signed in, and those of the last 400 days");
-    // Once there is a later one that is known, the old one goes.
+    // The old acknowledged device is deleted once there is a later one.
     db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id = 'dev_9'");
     assert!(sessile(&db, &["prune"], "").status.success());
     assert_eq!(count(&db, "devices WHERE id = 'dev_1'"), 0);
@@ -100,7 +101,7 @@ async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
     assert!(seen(&mut desk) > before);
     let page = desk.get("/devices").body;
     assert!(page.contains("192.0.2.8") && !page.contains("192.0.2.7"), "{page}");
-    // One that has expired and was not swept yet was used all the same.
+    // A session that has expired but was not swept yet still counts as a use.
     db.sql(&format!("UPDATE sessions SET expires_at = INSTANT(-1) WHERE device_id = '{device}' AND ended_at IS NULL"));
     assert!(desk.get("/devices").body.contains("192.0.2.8"));
     db.sql("UPDATE sessions SET ip = '192.0.2.9' WHERE ended_at IS NOT NULL");
@@ -130,7 +131,7 @@ async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: Test
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed' AND detail = 'was Safari on iPhone'"), 1);
     sync(&mut app, true);
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
-    // A name that somebody chose stays.
+    // A name that a person chose is kept.
     let path = format!("/api/devices/{}", device_id(&mut app));
     assert_eq!(app.json("PATCH", &path, &json!({"name": "My phone"})).status, 200);
     sync(&mut app, false);

@@ -1,4 +1,4 @@
-//! What has ended tells its own browser who ended it and why, on the page for signing in.
+//! The login page tells a signed-out browser who ended its session and why.
 
 use super::{KIM, form, serve, session_id, signed_in};
 use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines, sessile};

@@ -1,5 +1,5 @@
-//! Ending by a form: one sign-in at once after a password of the last ten minutes; everything else through the confirmation,
-//! which goes on with what was asked.
+//! Ending sessions by a form. A single sign-in ends at once if the password was given in the last ten minutes.
+//! Everything else goes through the confirmation page, which then does what was requested.
 
 use super::{
     KIM, count, device_id, devices_form, form, is_signed_in, leads_to, let_confirmations_lapse, own_session, serve,
@@ -124,7 +124,7 @@ async fn what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password(db: TestD
     assert!(!is_signed_in(&mut thief));
     assert_eq!(count(&db, "devices"), 1, "the device is forgotten, and with it its own count of wrong passwords");
     assert!(desk.get("/account?why=not-me").body.contains("choose a new one now"));
-    // Once more, through the confirmation, by the device.
+    // The same through the confirmation page, for the device.
     thief.log_in(KIM);
     let device = device_id(&mut thief);
     let_confirmations_lapse(&db);
@@ -134,7 +134,7 @@ async fn what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password(db: TestD
     assert!(!is_signed_in(&mut thief) && is_signed_in(&mut desk));
 }
 
-/// Its id changes when whoever has it types the password they have stolen too; the device is the same.
+/// The session's id changes when the thief types the stolen password, but the device stays the same.
 async fn a_stolen_sessions_new_id_does_not_save_it(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
@@ -153,7 +153,7 @@ async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb)
     let_confirmations_lapse(&db);
     let id = session_id(&mut desk);
     let gone = confirm(&mut desk, PASSWORD, &format!("session:{id}"), "/devices");
-    // The browser knows the session by the id that its pages showed, not by the one that the password brought.
+    // The browser knows the session by the id in its pages, not by its id after the confirmation.
     leads_to(&gone, &format!("/login?ended={id}"));
     assert!(desk.get(&format!("/login?ended={id}")).body.contains(&format!("data-ended=\"{id}\"")));
     for address in ["/login", "/login?ended=", "/login?ended=%22%3E"] {
@@ -183,7 +183,7 @@ async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) 
     let mut phone = signed_in(&server, KIM, "Phone");
     let path = format!("/api/sessions/{}", session_id(&mut phone));
     assert_eq!(desk.json("DELETE", &path, &serde_json::Value::Null).header("clear-site-data"), None, "another's");
-    // What somebody else did here is followed by a new password.
+    // "Wasn't me" leads to a new password.
     let id = session_id(&mut desk);
     let answer = devices_form(&mut desk, &[("ending", &format!("not-me:{id}")), ("sure", "yes")]);
     leads_to(&answer, &format!("/login?next=%2Faccount%3Fwhy%3Dnot-me&ended={id}"));

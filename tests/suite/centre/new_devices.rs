@@ -1,4 +1,4 @@
-//! A sign-in from a device not seen before is shown on every page of the account's other devices, until one of them answers.
+//! Every page of an account's other devices asks about a sign-in from a new device, until one of them answers.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn every_page_of_the_other_devices_asks_about_a_new_one_until_one_answers(
     leads_to(&devices_form(&mut desk, &[("known", &id), ("next", "/activity")]), "/activity");
     assert_eq!(asks(&mut desk, "Phone"), [""; 0]);
     leads_to(&devices_form(&mut desk, &[("known", &id)]), "/devices?done=known");
-    // From now on the phone answers too.
+    // From now on the phone may answer too.
     signed_in(&server, KIM, "Tablet");
     assert_eq!(asks(&mut phone, "Tablet"), PAGES);
     assert_eq!(asks(&mut desk, "Tablet"), PAGES);
@@ -104,14 +104,14 @@ async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question
     assert!(!is_signed_in(&mut thief));
     assert_eq!(asks(&mut desk, "Elsewhere"), PAGES);
     assert_eq!(desk.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(1), "it is forgotten");
-    // The same browser is a new device now, and forgets another new one.
+    // The same browser is now another new device, and removes the other new device.
     thief.log_in(KIM);
     let mut accomplice = signed_in(&server, KIM, "Elsewhere too");
     let path = format!("/api/devices/{}", device_id(&mut accomplice));
     assert_eq!((delete(&mut thief, &path), delete(&mut thief, &path)), (204, 404));
     assert!(!is_signed_in(&mut accomplice));
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
-    // Whoever may answer does so once.
+    // A device that may answer does so, and the question is gone.
     let unanswered = || count(&db, "devices WHERE acknowledged_at IS NULL");
     assert_eq!(unanswered(), 3);
     let kept = db.sql("SELECT id FROM devices WHERE forgotten_at IS NOT NULL");
@@ -161,7 +161,7 @@ async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: Te
     assert_eq!(delete(&mut phone, &format!("/api/devices/{other}")), 204);
     assert_eq!(count(&db, "devices"), 1, "another is known");
     assert_eq!(delete(&mut desk, &format!("/api/devices/{own}")), 204);
-    // Whoever comes first now is not trusted for it.
+    // The next device to sign in is not acknowledged automatically.
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let thiefs = device_id(&mut thief);
     assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 1);
@@ -183,7 +183,7 @@ async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: Test
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
     let name = "your phone, checked by Sessile. Nothing to do";
     let sent = json!({"email": KIM, "password": crate::support::PASSWORD, "device": {"name": name}}).to_string();
-    // A browser may be called anything by a client hint, too.
+    // A client hint can contain any browser name.
     let brands = "\"Nothing to do here\";v=\"1\"";
     let headers = [("Content-Type", "application/json"), ("User-Agent", agent), ("Sec-CH-UA", brands)];
     let mut thief = server.client();
@@ -194,13 +194,13 @@ async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: Test
         assert!(page.contains(&words), "{page}");
         assert!(page.contains("From 127.0.0.1."), "{page}");
     }
-    // What is called as its browser looks is said once.
+    // A name that equals the browser's label is shown only once.
     let plain = json!({"email": KIM, "password": crate::support::PASSWORD}).to_string();
     server.client().send("POST", "/api/establish-session", &headers, plain.as_bytes());
     assert!(desk.get("/dashboard").body.contains("New sign-in: Firefox on Linux, "));
 }
 
-/// So nobody is stuck who has lost the one that is known.
+/// So a person who lost the acknowledged device is not stuck.
 async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(db: TestDb) {
     let server = serve(&db);
     signed_in(&server, KIM, "Lost");
@@ -226,7 +226,7 @@ async fn of_many_new_devices_the_newest_are_told(db: TestDb) {
     assert!(desk.get("/dashboard").body.contains("There are 49 more"));
 }
 
-/// 300 devices that came after whatever is there.
+/// Adds 300 devices that were first seen after all others.
 fn many_new_ones(db: &TestDb) {
     let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
@@ -236,7 +236,7 @@ fn many_new_ones(db: &TestDb) {
          SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'ureq', 'Unknown', 'other', {no}, INSTANT(0), INSTANT(0) \
          FROM n, accounts a"
     ));
-    // Nearly all of them last seen before the one in use; the newest is the last.
+    // All were last seen before the device in use. Make dev_300 the newest device.
     db.sql("UPDATE devices SET first_seen = INSTANT(5) WHERE id = 'dev_300'");
 }
 

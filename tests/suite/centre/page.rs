@@ -1,4 +1,4 @@
-//! `/devices`, as it is read and used without scripts.
+//! `/devices`, read and used without scripts.
 
 use serde_json::json;
 
@@ -109,7 +109,7 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
-    // Its session cookie is lost, and the browser signs in again.
+    // The browser loses its session cookie and signs in again.
     let mut again = phone.clone();
     again.cookies.retain(|name, _| name.contains("device"));
     again.log_in(KIM);

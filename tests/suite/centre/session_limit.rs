@@ -1,4 +1,4 @@
-//! `SESSILE_SESSIONS_PER_ACCOUNT`: a new login ends the session that was idle longest.
+//! `SESSILE_SESSIONS_PER_ACCOUNT`: a login over the limit ends the session that was idle longest.
 
 use super::{KIM, count, is_signed_in, session_id, signed_in};
 use crate::support::{App, TestDb, add_user, on_both_engines};
@@ -39,7 +39,7 @@ async fn ten_logins_at_once_hold_the_limit(db: TestDb) {
         for _ in 0..10 {
             let mut client = server.client();
             scope.spawn(move || {
-                // Too many passwords at once are a 503, which asks to be tried again.
+                // Too many password checks at once give a 503, so try again.
                 while client.try_log_in(KIM, crate::support::PASSWORD).status != 200 {}
             });
         }

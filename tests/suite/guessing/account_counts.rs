@@ -1,4 +1,4 @@
-//! What is counted for an account, and for how long.
+//! The count of wrong passwords for an account, and how long it lasts.
 
 use super::{ALEX, FREE, FROM, KIM, WRONG, count, guess, hold, node, pass, serve, try_from, wait_of};
 use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
@@ -83,7 +83,7 @@ async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: Tes
     });
     let looked_at = answers.iter().filter(|status| **status == 401).count();
     assert!(answers.iter().all(|status| matches!(status, 401 | 429 | 503)), "{answers:?}");
-    // Where the machine is slow the waits beyond the free ones are over meanwhile: 1 s, then 2 s and 4 s more.
+    // On a slow machine some waits after the free tries may end meanwhile: after 1 s, then 2 s and 4 s later.
     let beyond = [1, 3, 7, 15].iter().filter(|seconds| began.elapsed().as_secs() >= **seconds).count();
     assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} were looked at: {answers:?}");
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), looked_at);
@@ -104,7 +104,7 @@ async fn good_logins_at_once_pass(db: TestDb) {
     assert_eq!(answers, [200; FREE]);
 }
 
-/// Strangers have left one free try, so a try has to wait for the outcome of another.
+/// Strangers have used all free tries but one, so each try has to wait for the outcome of another.
 async fn right_passwords_at_once_wait_for_one_another_and_all_pass(db: TestDb) {
     let server = serve(&db);
     let start = std::sync::Barrier::new(3);
@@ -177,7 +177,7 @@ async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
     }
 }
 
-/// The database's clock was a day ahead, and is put right.
+/// The database's clock was a day ahead and is corrected.
 async fn the_wait_after_a_wrong_password_from_the_future_begins_now(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
@@ -201,7 +201,7 @@ async fn nobody_gets_a_free_try_by_hanging_up(db: TestDb) {
     for n in 1..=FREE {
         let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         socket.write_all(request.as_bytes()).unwrap();
-        // It hangs up as soon as its try is under way, whatever stage that has reached.
+        // The client disconnects as soon as its try is recorded, at whatever stage the check is.
         eventually("the try", async || {
             count(&db, "throttle_tries") + count(&db, "audit WHERE kind = 'login.failed'") > n - 1
         })

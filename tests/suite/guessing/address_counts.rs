@@ -1,4 +1,4 @@
-//! What is counted for an address, and which one it is.
+//! The count of wrong passwords for an address, and which address is counted.
 
 use sha2::{Digest as _, Sha256};
 
@@ -19,11 +19,11 @@ async fn the_name_of_a_count_does_not_tell_its_address(db: TestDb) {
     let hex = if db.engine == Engine::Postgres { "upper(encode(subject, 'hex'))" } else { "hex(subject)" };
     let subjects = db.sql(&format!("SELECT {hex} FROM throttle_counts"));
     assert_eq!(subjects.lines().count(), 2, "{subjects}");
-    // There are few enough addresses to try them all.
+    // The stored name must not be a plain hash: there are few enough addresses to try them all.
     let hashed = |name: &str| Sha256::digest(name).iter().fold(String::new(), |text, byte| format!("{text}{byte:02X}"));
     assert!(subjects.contains(&hashed(&format!("account:{KIM}"))), "{subjects}");
     assert!(!subjects.contains(&hashed("address:203.0.113.9")), "{subjects}");
-    // All nodes have one name for it.
+    // All nodes store the same name for an address.
     let second = App::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
     guess_from(&db, &second, "203.0.113.9", "nobody@example.com", 1);
     assert_eq!(db.sql("SELECT count(*) FROM throttle_counts"), "3");
@@ -43,7 +43,7 @@ async fn counts_of_addresses_go_when_addresses_are_wiped(db: TestDb) {
     assert_eq!(db.sql("SELECT failures FROM throttle_counts"), "1");
 }
 
-/// One wrong password each for many accounts.
+/// Sends one wrong password for each of many accounts.
 fn spray(db: &TestDb, server: &Served, ip: impl Fn(usize) -> String) {
     for n in 0..FREE_OF_ADDRESS {
         guess_from(db, server, &ip(n), &format!("somebody{n}@example.com"), 1);

@@ -1,11 +1,11 @@
-//! A browser that was signed in to the account before has a count of its own.
+//! A browser that has signed in to the account before has its own count of wrong passwords.
 
 use super::{
     ALEX, FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, known_browser, pass, serve, try_from, wait_of,
 };
 use crate::support::{PASSWORD, TestDb, on_both_engines, sessile};
 
-/// How many wrong passwords are free for a browser on which only an earlier password was given.
+/// The free wrong passwords of a browser that has proved only a former password.
 const FREE_OF_FORMER: usize = 5;
 const NEW: &str = "another long passphrase 7";
 
@@ -165,7 +165,7 @@ async fn sign_ins_sent_at_once_leave_one_device(db: TestDb) {
         assert_eq!(own.send("DELETE", "/api/session", &[], b"").status, 204);
         assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.new'")), (1, 1), "{kept}");
     }
-    // Once the browser has shown the new secret, the one before is worth nothing.
+    // Once the browser has sent the new secret, the previous secret is invalid.
     let mut copy = server.client();
     copy.cookies.insert("aiq_device".into(), own.cookies["aiq_device"].clone());
     assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200);

@@ -1,5 +1,5 @@
-//! Wherever a password is typed it is counted: the login page, the confirmation, the change of password, a signup for an
-//! address that is taken.
+//! Every password field counts wrong passwords: the login page, the confirmation, the change of password, and a signup
+//! for an address that is taken.
 
 use super::{FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, serve, try_from, wait_of};
 use crate::support::{App, Client, PASSWORD, Served, TestDb, on_both_engines};
@@ -29,7 +29,7 @@ async fn the_login_page_says_how_long_to_wait_and_keeps_the_address(db: TestDb) 
     assert!(!answer.body.contains(PASSWORD));
 }
 
-/// A signed-in browser without the secret of its device, such as that of somebody who has stolen a session.
+/// A signed-in client without its device secret, such as a thief with a stolen session.
 fn without_secret(server: &Served) -> Client {
     let mut client = server.client();
     client.log_in(KIM);

@@ -1,4 +1,4 @@
-//! One network that floods the server with passwords does not keep others from signing in.
+//! A network that floods the server with passwords does not keep others from signing in.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,7 @@ on_both_engines! {
     a_flood_from_one_network_keeps_nobody_else_out,
 }
 
-/// More than there are places in the queue of one thread.
+/// More than the places in one thread's queue.
 const CONNECTIONS: usize = 40;
 
 async fn a_flood_from_one_network_keeps_nobody_else_out(db: TestDb) {

@@ -1,4 +1,4 @@
-//! Accounts that are created from one network: counted before anything expensive is done, also when they succeed.
+//! New accounts from one network are counted, even successful ones, before anything expensive happens.
 
 use super::{FROM, KIM, count, guess_from, hold, try_from};
 use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines};
@@ -10,7 +10,7 @@ on_both_engines! {
     the_setup_counts,
 }
 
-/// How many accounts a network may create without a wait.
+/// The accounts that a network may create without a wait.
 const FREE_NEW: usize = 50;
 
 fn send(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -67,7 +67,7 @@ async fn a_link_that_is_not_good_costs_no_hash(db: TestDb) {
     for _ in 0..3 {
         assert_eq!(send(&mut server.client(), "/setup", &fields(wrong.as_str())).status, 403);
     }
-    // Nothing is hashed that was not counted before.
+    // A hash is computed only after the try is counted.
     assert_eq!(count(&db, "throttle_counts"), 0);
     assert_eq!(send(&mut server.client(), "/setup", &fields(token.as_str())).status, 303);
     assert_eq!(send(&mut server.client(), "/setup", &fields(token.as_str())).status, 403);
@@ -80,7 +80,7 @@ async fn the_setup_counts(db: TestDb) {
     let token = server.setup_token();
     let taken = [("token", token.as_str()), ("email", KIM), ("name", "Kim"), ("password", PASSWORD)];
     guess_from(&db, &server, FROM, "nobody@example.com", 1);
-    // A stranger's wrong passwords from the same network do not close the link.
+    // Wrong passwords from the same network do not disable the link.
     db.sql("UPDATE throttle_counts SET failures = 60");
     hold(&db);
     assert_eq!(send(&mut server.client(), "/setup", &taken).status, 422);

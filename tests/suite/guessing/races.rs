@@ -1,4 +1,4 @@
-//! Passwords that change while they are being checked.
+//! Passwords and accounts that change while a password is being checked.
 
 use sessile::{
     actions::password_proof::{Checked, Claim, Proof, Prover},
@@ -21,7 +21,7 @@ on_both_engines! {
     an_account_that_is_disabled_while_its_password_is_checked_is_refused,
 }
 
-/// Argon2id, 4 MiB, one pass, of the tests' password.
+/// The tests' password, hashed with Argon2id with 4 MiB and one pass.
 const OUTDATED: &str =
     "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
 
@@ -59,7 +59,7 @@ async fn a_password_that_is_replaced_while_it_is_checked_is_refused(db: TestDb) 
     let prover = prover(&db).await;
     let checked = check(&prover).await;
     let place = prover.hasher.place(&Source::Command).unwrap();
-    // The same password with another salt: even then it is a new password.
+    // The same password with another salt still counts as a new password.
     let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![]).await.unwrap();
     let set = async move |conn: &mut Conn<'_>| account::set_password(conn, &id, &hash).await;
     prover.db.write(set).await.unwrap();

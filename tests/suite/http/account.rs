@@ -1,4 +1,4 @@
-//! `/account`: name and password.
+//! `/account`: changing the name and the password.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -35,7 +35,7 @@ fn a_new_name_is_shown_everywhere_and_a_bad_one_is_refused() {
     assert_eq!(client.get("/api/session").json()["user"]["name"], "Kimberley <b>Lee</b>");
 }
 
-/// Signed in or not, and from wherever a password manager opens it.
+/// `/.well-known/change-password` works signed in or not, and from any site.
 #[test]
 fn password_managers_find_the_page_for_a_new_password() {
     let (_db, server) = serve(&[]);
@@ -132,7 +132,7 @@ fn the_page_needs_a_login_and_a_fresh_form() {
 #[test]
 fn a_hash_of_weaker_parameters_is_replaced_at_the_next_login() {
     let (db, server) = serve(&[]);
-    // Argon2id, 4 MiB, one pass, of the tests' password.
+    // The tests' password, hashed with Argon2id with 4 MiB and one pass.
     let weaker = "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
     db.sql(&format!("UPDATE accounts SET password_hash = '{weaker}'"));
     assert_eq!(server.client().try_log_in(KIM, "wrong password 1").status, 401);
@@ -159,7 +159,7 @@ fn a_new_name_is_an_event_once() {
     assert!(client.get("/activity").body.contains("Name changed"));
 }
 
-/// Sends a form of which the end comes only after `meanwhile`, when its session has been looked up long since.
+/// Sends a form whose last bytes follow only after `meanwhile`, when its session has already been looked up.
 fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwhile: impl FnOnce()) -> String {
     let (path, body) = form;
     let id = session_id(&mut client.clone());
@@ -173,7 +173,7 @@ fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwh
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let (first, last) = body.split_at(body.len() - 3);
-    // A touch that is due is the sign that the session was looked up, before the body is there.
+    // A touch is due, so its write shows that the session was looked up before the body arrived.
     db.sql("UPDATE sessions SET last_activity = INSTANT(-90)");
     let touched = format!("SELECT count(*) FROM sessions WHERE id = '{id}' AND last_activity > INSTANT(-60)");
     let looked_up = || db.sql(&touched) == "1";
@@ -192,7 +192,7 @@ fn encoded(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// The head of the request is there while the session lives; the end of its body comes later.
+/// The head of the request arrives while the session lives, the end of its body later.
 #[test]
 fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
     let (db, server) = serve(&[]);

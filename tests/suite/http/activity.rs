@@ -1,4 +1,4 @@
-//! `GET /api/activity`: an account's own events, each once, page by page.
+//! `GET /api/activity`: an account's own events, each exactly once, in pages.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{ALEX, KIM, assert_ended, serve};
 use crate::support::{Client, TestDb, add_events, add_user};
 
-/// Puts events into the trail as from before the chain.
+/// Adds events without a chain link, as versions before the chain wrote them.
 fn events(db: &TestDb, email: &str, kind: &str, times: usize) {
     let one = format!(
         "SELECT INSTANT(0) AS at, '{kind}' AS kind, id AS account_id, id AS actor FROM accounts WHERE email = '{email}'"

@@ -1,4 +1,4 @@
-//! What the audit trail has of logins and logouts.
+//! The audit events of logins and logouts.
 
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ fn a_use_after_the_end_is_recorded_once_however_many_come_at_once() {
     assert_eq!(count(&db, "audit WHERE kind = 'session.used-after-end'"), 1);
 }
 
-/// A later version beside this one, on the same database, may record what this one does not know.
+/// A later version that shares the database may record event kinds that this version does not know.
 #[test]
 fn an_event_of_a_later_version_is_left_out_of_the_dashboard() {
     let (db, server) = serve(&[]);

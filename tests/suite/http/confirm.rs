@@ -1,4 +1,4 @@
-//! `/confirm`: the password again.
+//! `/confirm`: giving the password again.
 
 use super::{KIM, assert_ended, kinds, serve, session_id, trail};
 use crate::support::{Answer, Client, PASSWORD};

@@ -63,7 +63,7 @@ fn cookies_on_https_are_secure_and_for_this_host_alone() {
 
     let gone = client.json("DELETE", "/api/session", &Value::Null);
     let removal = gone.sets("__Host-aiq_session").expect("a removal");
-    // A browser ignores a `__Host-` cookie, and so its removal, that is not Secure and for `/`.
+    // A browser ignores a `__Host-` cookie, even a removal, that is not Secure or not for `/`.
     let attributes = attributes(removal);
     assert!(attributes.contains("Secure") && attributes.contains("Path=/"), "{removal}");
     assert!(attributes.contains("Max-Age=0"), "{removal}");
@@ -155,7 +155,7 @@ fn activity_never_leads_beyond_the_absolute_end() {
     assert_eq!(session["expiresAt"], session["absoluteExpiresAt"]);
 }
 
-/// Browsers do not keep the cookies of different ports apart.
+/// Browsers share cookies between the ports of a host.
 #[test]
 fn the_port_of_the_public_origin_is_in_every_name() {
     let origins = [
@@ -173,7 +173,7 @@ fn the_port_of_the_public_origin_is_in_every_name() {
         let own = server.port.to_string();
         let port = if origin.is_none() { Some(own.as_str()) } else { port };
         let own_origin = format!("http://localhost:{own}");
-        // As a browser writes it.
+        // The origin in the form that a browser sends.
         let origin = origin.map_or(own_origin.as_str(), |one| one.trim_end_matches(":80").trim_end_matches(":443"));
         let mut client = Client::new(&server.address, origin);
         let bounce = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
@@ -194,7 +194,7 @@ fn the_port_of_the_public_origin_is_in_every_name() {
     }
 }
 
-/// Versions before the port was in the name have set `aiq_session`.
+/// Versions that did not add the port to the name set `aiq_session`.
 #[test]
 fn a_session_under_the_old_name_lives_on_under_the_new_one() {
     let (db, server) = serve(&[]);
@@ -207,13 +207,13 @@ fn a_session_under_the_old_name_lives_on_under_the_new_one() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_attributes(&answer, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
     assert_eq!(upgraded.cookies["aiq_session"], client.cookies["aiq_session"]);
-    // A node that is not upgraded yet still needs the old cookie.
+    // An old node may still need the old cookie.
     assert_eq!(answer.all("set-cookie").count(), 1, "{answer:?}");
     let both = format!("{old}; {}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
     let quiet = upgraded.send("GET", "/api/session", &[("Cookie", &both)], b"");
     assert_eq!((quiet.status, quiet.header("set-cookie")), (200, None), "{quiet:?}");
 
-    // The next login keeps the device, and removes the old session cookie.
+    // The next login keeps the device and removes the old session cookie.
     let again = serde_json::json!({"email": KIM, "password": PASSWORD}).to_string();
     let json = ("Content-Type", "application/json");
     let again = upgraded.send("POST", "/api/establish-session", &[("Cookie", &old), json], again.as_bytes());
@@ -264,7 +264,7 @@ fn the_new_name_wins_and_the_old_name_of_another_instance_is_left_alone() {
     assert_is_nobody(&server, &foreign);
 }
 
-/// A copy of an instance that runs beside it has the same key file.
+/// A copy of an instance on the same host has the same key file.
 #[test]
 fn the_old_name_of_a_copy_of_this_instance_is_left_alone() {
     let (db, server) = serve(&[]);
@@ -280,13 +280,13 @@ fn the_old_name_of_a_copy_of_this_instance_is_left_alone() {
     assert!(begun.sets("aiq_session").is_some() && !removes_old(&begun), "{begun:?}");
 }
 
-/// There is no session with these cookies, and there never was.
+/// Checks that these cookies present no session.
 fn assert_is_nobody(server: &Served, cookies: &str) {
     let asked = server.client().send("GET", "/api/session", &[("Cookie", cookies)], b"");
     assert_eq!((asked.status, asked.problem().as_str()), (401, "login-required"), "{asked:?}");
 }
 
-/// A sibling origin may plant a second cookie that we have signed: its own key. Neither opens a session then.
+/// A sibling origin may plant a second cookie that we signed, with the attacker's key. Then no session is opened.
 #[test]
 fn signing_out_with_several_keys_ends_the_session_of_each() {
     let (db, server) = serve(&[]);
@@ -367,7 +367,7 @@ fn signing_out_with_too_many_keys_claims_nothing() {
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "9");
 }
 
-/// The cookies of a client as a version without ports in their names would have set them.
+/// A client's cookies under the names without a port.
 fn old_jar(client: &Client) -> String {
     format!("aiq_session={}; aiq_device={}", client.cookies["aiq_session"], client.cookies["aiq_device"])
 }
@@ -387,7 +387,7 @@ fn activity(answer: &Answer) -> (Timestamp, Timestamp) {
     (instant(&session["lastActivity"]), instant(&session["expiresAt"]))
 }
 
-/// RFC 3339 in UTC with milliseconds, and nothing else.
+/// Parses RFC 3339 in UTC with milliseconds. Panics on any other format.
 fn instant(value: &Value) -> Timestamp {
     let text = text(value);
     assert!(text.len() == 24 && text.ends_with('Z') && text.as_bytes()[19] == b'.', "{text}");

@@ -1,4 +1,4 @@
-//! The device's cookie: the same browser is the same device next time, and nobody chooses its secret.
+//! The device cookie: the same browser counts as the same device next time, and no client can choose its secret.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn accounts_of_one_browser_share_no_device_secret() {
     kiosk.log_in(KIM);
     let both = kiosk.cookies["aiq_device"].clone();
     assert!(both.ends_with(&copied) && both.len() == 45, "one for each: {both}");
-    // The copy is one of Alex's device and of none of Kim's.
+    // The copied secret belongs to a device of Alex's, not of Kim's.
     let mut thief = server.client();
     thief.cookies.insert("aiq_device".into(), copied);
     thief.try_log_in(KIM, "a wrong password");
@@ -143,7 +143,7 @@ fn a_name_given_at_a_login_is_the_devices_name_from_then_on() {
     assert_eq!(renamed["session"]["deviceName"], "Shop counter");
     assert_eq!(renamed["session"]["client"]["installed"], true);
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
-    // A login that says nothing of the device leaves its name, and that it is an app.
+    // A login that does not describe the device leaves its name and its kind unchanged.
     let again = client.log_in(KIM).json();
     assert_eq!(again["session"]["deviceName"], "Shop counter");
     assert_eq!(again["session"]["client"]["installed"], true);
@@ -184,7 +184,7 @@ fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND ip IS NULL"), 0);
 }
 
-/// Its `User-Agent` is that of a Mac; the script of the login page adds that there is a touch screen, which no Mac has.
+/// Its `User-Agent` is that of a Mac. The login page's script reports a touch screen, which no Mac has.
 #[test]
 fn an_ipad_is_told_from_a_mac_by_its_touch_screen() {
     let (_db, server) = serve(&[]);

@@ -1,4 +1,4 @@
-//! Pages that say what went wrong: with the way on for whoever is signed in, and nothing wrong for a stranger.
+//! Error pages: a signed-in person keeps the navigation, and a stranger reads nothing about sessions.
 
 use super::{KIM, serve, serve_https};
 use crate::support::App;
@@ -26,7 +26,7 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
     let (db, server, mut kim) = serve_https(&[]);
     kim.log_in(KIM);
     drop(server);
-    // Nobody answers there.
+    // Nothing listens at this address.
     let away = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("DATABASE_URL", "postgres://kim@127.0.0.1:1/none")];
     let server = App::start(&db, &away);
     let mut client = crate::support::Client::new(&server.address, "https://id.example.com");
@@ -108,7 +108,7 @@ fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
     assert!(page.body.contains("value=\"Alex\"") && page.body.contains("value=\"alex@example.com\""), "{page:?}");
     assert!(page.body.contains("type your password again") && page.body.contains("name=\"password\""), "{page:?}");
     assert!(!page.body.contains(secret) && !page.body.contains("signed out"), "{page:?}");
-    // Nobody else chooses what our pages show, and a program gets no form.
+    // A form from another site is not shown, and a program gets no form.
     let elsewhere = [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", "https://evil.example")];
     let page = client.send("POST", "/drafts", &elsewhere, b"text=planted");
     assert!(page.status == 503 && !page.body.contains("planted") && !page.body.contains("<textarea"), "{page:?}");

@@ -1,4 +1,4 @@
-//! Forms that are refused come again, with what was typed and without passwords.
+//! A form that is refused is shown again with what was typed, but without passwords.
 
 use super::{ALEX, KIM, log_in_by_form, serve, session_id};
 use crate::support::{Answer, Client, PASSWORD, add_user};
@@ -44,7 +44,7 @@ fn a_visitor_token_is_bound_to_the_cookie_of_its_own_browser() {
     let (mut one, mut other) = (server.client(), server.client());
     let token = one.form_token("/login");
     other.get("/login");
-    // The attacker's own pair does not help with one half of it.
+    // A token or a cookie of the attacker's own pair does not help without the other.
     assert_shown_again(&send(&mut other, Some(&token)), 422);
     other.cookies.insert("aiq_visitor".into(), "x".repeat(23));
     assert_shown_again(&send(&mut other, Some(&token)), 422);
@@ -63,7 +63,7 @@ fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
     assert_eq!((sent.status, sent.header("location")), (303, Some(NEXT)), "{sent:?}");
     assert_eq!(session_id(&mut client), id, "nothing else was done");
     assert_eq!(client.get("/login?next=%2Faccount").header("location"), Some("/account"));
-    // Somebody else, who sat down here meanwhile, is told who is signed in.
+    // Another person at this browser reads who has signed in meanwhile.
     let fields = [("csrf", token.as_str()), ("email", ALEX), ("password", PASSWORD)];
     let other = client.form("/login", &fields);
     assert!(other.status == 422 && other.body.contains("Kim Lee has signed in here meanwhile"), "{other:?}");
@@ -74,7 +74,7 @@ fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
     assert_eq!(client.get("/api/session").json()["user"]["email"], ALEX);
 }
 
-/// Each form comes without a cookie, though each answer sets one.
+/// Every form is sent without a cookie, although each answer sets one.
 #[test]
 fn a_browser_that_keeps_no_cookies_is_told_so() {
     let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);

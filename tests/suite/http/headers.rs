@@ -135,7 +135,7 @@ fn a_page_that_cannot_be_asked_for_that_way_is_answered_by_a_page() {
     }
 }
 
-/// An answer of every status there is, and some more of 200.
+/// One answer for each status that the program uses, with several of 200.
 fn one_of_each_status(db: &TestDb, server: &Served) -> Vec<Answer> {
     let mut client = server.client();
     let login = client.get("/login");
@@ -182,7 +182,7 @@ fn one_of_each_status(db: &TestDb, server: &Served) -> Vec<Answer> {
     all
 }
 
-/// Nobody else writes while this lives.
+/// A lock on the database that blocks all other writers until it is dropped.
 pub struct WriteLock(diesel::SqliteConnection);
 
 impl WriteLock {
@@ -200,7 +200,7 @@ impl Drop for WriteLock {
     }
 }
 
-/// What every answer of the application carries.
+/// Checks the headers that every answer of the application carries.
 pub fn assert_secured(answer: &Answer) {
     let only = |name: &str| {
         let all: Vec<&str> = answer.headers.iter().filter(|(one, _)| one == name).map(|(_, v)| v.as_str()).collect();
@@ -220,7 +220,7 @@ pub fn assert_secured(answer: &Answer) {
     assert!(!only("permissions-policy").is_empty() && only("x-request-id").len() > 16);
     assert_eq!(answer.header("server"), None, "{answer:?}");
     let is_problem = answer.header("content-type") == Some("application/problem+json");
-    // The answer to a HEAD is without its document.
+    // An answer to HEAD has no document.
     if answer.status >= 400 && is_problem && !answer.body.is_empty() {
         assert_eq!(answer.json()["requestId"], only("x-request-id").as_str(), "{answer:?}");
     }

@@ -1,4 +1,4 @@
-//! Heads, bodies and cookies over their limits.
+//! Request heads, bodies and cookies over their limits.
 
 use sessile::base::keys::Keys;
 
@@ -78,7 +78,7 @@ fn a_session_cookie_over_4_kib_never_reaches_the_database() {
     let signed =
         |value: String| format!("Cookie: {}", keys.sign_cookie(&server.cookie("aiq_session"), value).encoded());
     let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
-    // Whoever asks the database now gets a 503.
+    // From now on a request that queries the database gets a 503.
     db.sql("ALTER TABLE sessions RENAME TO sessions_away");
     assert_eq!(ask(&server, "GET", "/api/session", &[signed(key.clone())], b"").status, 503);
     let long = [

@@ -1,4 +1,4 @@
-//! The log names the request in each line, at every level.
+//! Every log line contains its request's id, at every level.
 
 use super::{KIM, raw, serve_process};
 
@@ -12,7 +12,7 @@ fn a_warning_names_its_request_when_nothing_less_is_logged() {
     assert_eq!(answer.status, 503);
     let id = answer.header("x-request-id").expect("a name");
     let (_, log) = server.stopped();
-    // The tests' client names another host than the public one, which is told once, of its first request.
+    // The client's Host differs from the public one. The server logs that once, for the first request.
     let lines: Vec<&str> = log.lines().filter(|line| !line.contains("browser's Host header")).collect();
     assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(id)), "{id}: {log}");
 }

@@ -1,4 +1,4 @@
-//! What a login answers, and what it does to the session that was there before.
+//! The answer to a login, and its effect on an earlier session.
 
 use serde_json::{Value, json};
 use sessile::base::keys::Keys;

@@ -1,4 +1,4 @@
-//! A login that is refused never says why.
+//! A refused login never tells why.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn log_in(client: &mut Client, email: &str, password: &str) -> Answer {
     client.form("/login", &[("csrf", &csrf), ("email", email), ("password", password)])
 }
 
-/// All that an answer says, less what differs between any two.
+/// The whole answer, except the parts that differ between any two answers.
 fn told(answer: &Answer, email: &str) -> (Vec<String>, String) {
     let mut body = answer.body.replace(email, "EMAIL");
     let id = answer.header("x-request-id").expect("a name");

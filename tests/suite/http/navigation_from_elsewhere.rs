@@ -1,4 +1,5 @@
-//! A navigation from elsewhere, whose session cookie SameSite=Strict held back, is opened once more from our own page.
+//! When a person follows a link from another site, the browser withholds the SameSite=Strict session cookie. Our own
+//! page then opens the address again.
 
 use url::Url;
 
@@ -122,7 +123,7 @@ fn assert_straight(answer: Answer, status: u16) {
     assert_eq!(answer.sets("aiq_bounce"), None, "{answer:?}");
 }
 
-/// Where the page's refresh leads.
+/// The address that the page's refresh opens.
 fn target(page: &str) -> Option<String> {
     let (_, rest) = page.split_once("http-equiv=\"refresh\" content=\"0; url=")?;
     Some(
