@@ -1,4 +1,4 @@
-//! What operators ask: who may read metrics, what they say, and whether this node is ready.
+//! The operators' addresses: who may read metrics, what the metrics contain, and the readiness of a node.
 
 use std::net::TcpStream;
 
@@ -35,7 +35,7 @@ fn metrics_are_for_this_machine_and_the_networks_of_its_proxies() {
                     assert_eq!((answer.status, answer.problem().as_str()), (403, "forbidden"), "{sent:?}")
                 }
                 ("/metrics", _) => assert_eq!(answer.status, 200, "{sent:?}: {answer:?}"),
-                // Whether it is ready anybody may know, the figures not.
+                // Anybody may read the readiness, but not the figures.
                 _ => assert_eq!((answer.status, has_figures(&answer)), (200, *status == 200), "{sent:?}: {answer:?}"),
             }
         }
@@ -133,7 +133,7 @@ fn a_hundred_who_ask_at_once_are_one_check_and_one_count() {
         let asking: Vec<_> = clients.into_iter().map(|mut client| scope.spawn(move || client.get("/readyz"))).collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    // Each second that it took allows one more.
+    // Each second allows one more check.
     let seconds = begun.elapsed().as_secs_f64().ceil();
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     let checks = value(&metrics(&server), "readiness_checks_total") - before;
@@ -187,7 +187,7 @@ fn metrics(server: &Served) -> String {
     answer.body
 }
 
-/// The value of a line; 0 if there is none.
+/// The value of a sample; 0 if there is none.
 fn value(text: &str, line: &str) -> f64 {
     let found = text.lines().find_map(|one| one.strip_prefix("sessile_")?.strip_prefix(line)?.strip_prefix(' '));
     found.map_or(0.0, |value| value.parse().unwrap_or_else(|error| panic!("{line} {value}: {error}")))

@@ -1,4 +1,4 @@
-//! The rule for unsafe methods, over every address that takes one.
+//! The cross-origin rule, on every address with an unsafe method.
 
 use super::{KIM, assert_unharmed, serve, serve_process, session_id};
 use crate::support::{Answer, Client, PASSWORD, Served};
@@ -6,7 +6,7 @@ use crate::support::{Answer, Client, PASSWORD, Served};
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// An unsafe request that gets to its handler, and the status that shows that it did, without changing anything.
+/// An unsafe request that changes nothing, and the status that shows that its handler ran.
 struct Unsafe {
     method: &'static str,
     path: &'static str,
@@ -66,7 +66,7 @@ fn what_our_own_pages_cause_is_done() {
         &[("Sec-Fetch-Site", "none")],
         &[("Origin", &ours)],
         &[("Sec-Fetch-Site", "same-origin"), ("Origin", &ours)],
-        // Behind a proxy that rewrites it; the browser has said enough.
+        // A proxy has rewritten `Origin`, but `Sec-Fetch-Site` is enough.
         &[("Sec-Fetch-Site", "same-origin"), ("Origin", "http://10.0.0.7:8080")],
     ];
     for sent in headers {
@@ -132,7 +132,7 @@ fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
     signed_in(&server);
     let (mut client, _) = signed_in(&server);
     let live = || db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL");
-    // The router reads all of them alike.
+    // The router treats all three paths alike.
     for path in ["/api/sessions/revoke-others", "/%61pi/sessions/revoke-others", "/api/%73essions/revoke-others"] {
         assert_eq!(client.send("POST", path, &[], b"").status, 403, "{path}");
         for content_type in [FORM, "text/plain", "multipart/form-data; boundary=x", "application/jsonp", ""] {
@@ -148,7 +148,7 @@ fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
     assert_eq!((done.status, live().as_str()), (200, "1"), "{done:?}");
 }
 
-/// A client that says nothing of its origin, and the id of its session.
+/// A client that sends no origin headers, and the id of its session.
 fn signed_in(server: &Served) -> (Client, String) {
     let mut client = server.client().without_origin();
     client.log_in(KIM);

@@ -1,4 +1,4 @@
-//! What may be a password, and that it is taken as it is typed.
+//! The rules for new passwords, and that a password is used exactly as typed.
 
 use super::{ALEX, KIM, count, serve};
 use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, sessile};
@@ -42,7 +42,7 @@ fn it_does_not_grow_old() {
 
 #[test]
 fn one_that_many_people_use_is_refused_wherever_one_is_chosen() {
-    // zxcvbn alone lets these pass.
+    // zxcvbn alone accepts these.
     const LEAKED: [&str; 2] = ["gthtrfnbgjkt", "PerAsperaAdAstra"];
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let unowned = TestDb::new(Engine::Sqlite);

@@ -1,4 +1,4 @@
-//! Whose forwarding headers are believed.
+//! Forwarding headers are trusted only from trusted proxies.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! How a session ends, and what its browser is told.
+//! The ways in which a session ends, and the reason that its browser receives.
 
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ fn unowned() -> (TestDb, App, String) {
     (db, server, token)
 }
 
-/// Opens the link and sends its form.
+/// Opens the setup link and sends its form.
 fn set_up(client: &mut Client, token: &str, email: &str, name: &str, password: &str) -> Answer {
     let csrf = client.form_token(&format!("/setup?token={token}"));
     let fields = [("csrf", csrf.as_str()), ("token", token), ("email", email), ("name", name), ("password", password)];

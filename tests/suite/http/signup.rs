@@ -1,4 +1,4 @@
-//! `/signup`, where it is open.
+//! `/signup`, open and closed.
 
 use super::{ALEX, KIM, count, kinds, serve, trail};
 use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, sessile};

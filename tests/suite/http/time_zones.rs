@@ -1,13 +1,13 @@
-//! Times and days are the reader's: in the zone that the browser says, else in the one that the account keeps.
+//! Times are shown in the reader's time zone: the browser's zone, or else the zone stored in the account.
 
 use super::{KIM, serve, serve_process};
 use crate::support::{Answer, Client, PASSWORD, Served, TestDb};
 
-/// These two never have the same date: they are 25 hours apart.
+/// These zones are 25 hours apart, so their dates always differ.
 const FIRST: &str = "Pacific/Kiritimati";
 const LAST: &str = "Pacific/Pago_Pago";
 
-/// A browser whose script has said its zone.
+/// A client with the time zone cookie that the page's script would set.
 fn browser_in(server: &Served, zone: &str) -> Client {
     let mut client = server.client();
     assert!(client.get("/login").body.contains("data-zone-cookie=\""));
@@ -20,7 +20,7 @@ fn age_what_pages_show(db: &TestDb) {
     db.sql("UPDATE devices SET first_seen = INSTANT(-7500)");
 }
 
-/// The moments of a page: when they were, and in which words.
+/// The times on a page, each with its words and its exact text.
 fn moments(page: &str) -> Vec<(jiff::Timestamp, String, String)> {
     let between = |text: &str, from: &str, to: &str| {
         let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("{from}: {text}"));

@@ -1,11 +1,12 @@
-//! Pages that were opened under another origin than the public one, and refusals of an origin: who is told what.
+//! Pages opened under another origin than the public one, and refusals of an origin: the messages to people and to the
+//! operator.
 
 use super::{HTTPS, KIM, serve, serve_https, serve_process};
 use crate::support::{Client, PASSWORD, Served};
 
 const NOTICE: &str = "opened under another address";
 
-/// A page as a client sees it that names this host and sends these headers.
+/// A page requested with this host and these headers.
 fn page(server: &Served, path: &str, host: &str, more: &[(&str, &str)]) -> String {
     let headers: Vec<_> = [("Host", host)].iter().chain(more).copied().collect();
     let answer = server.client().send("GET", path, &headers, b"");
@@ -30,11 +31,11 @@ fn a_page_opened_over_http_says_that_it_is_at_https_and_links_there() {
 fn no_page_behind_a_proxy_that_speaks_tls_claims_to_be_elsewhere() {
     let (_db, server, _client) = serve_https(&[]);
     let cases: [&[(&str, &str)]; 5] = [
-        // Browsers send these over https only.
+        // Browsers send these headers over https only.
         &[("Sec-Fetch-Site", "none")],
         &[("Cookie", "__Host-aiq_visitor=AAAAAAAAAAAAAAAAAAAAAA")],
         &[("Referer", "https://id.example.com/login")],
-        // A proxy that nobody has named.
+        // A proxy that is not in the settings.
         &[("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "https")],
         &[("Via", "1.1 proxy")],
     ];

@@ -1,4 +1,4 @@
-//! What makes commits queue behind one another on PostgreSQL: only ends, rotations and changes of an account do.
+//! On PostgreSQL, commits with a NOTIFY queue behind one another. Only ends, rotations and account changes send one.
 
 use serde_json::json;
 

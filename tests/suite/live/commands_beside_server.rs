@@ -1,4 +1,4 @@
-//! Commands and servers beside one another on one SQLite file.
+//! Commands and several servers that use one SQLite file.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -104,7 +104,7 @@ fn a_socket_of_somebody_else_is_not_told_of_anything() {
         let listener = UnixListener::bind(&theirs).unwrap();
         listener.set_nonblocking(true).unwrap();
         if std::os::unix::fs::chown(&theirs, Some(65_534), None).is_err() {
-            // Only root gives files away.
+            // Only root can change a file's owner.
             return;
         }
         log_out(&mut signed_in(&server, KIM));

@@ -1,4 +1,4 @@
-//! Two nodes' hubs in one process, without HTTP.
+//! The hubs of two nodes in one process, without HTTP.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ on_both_engines! {
     a_node_is_sure_to_hear_only_while_it_listens,
 }
 
-/// As many as a node with enough files has.
+/// The connections of a node with enough file descriptors.
 const CONNECTIONS: usize = 2048;
 
 fn listener(session: &str, account: &str, from: Option<&str>) -> Listener {
@@ -43,7 +43,7 @@ fn subscribe(hub: &Hub, session: &str, account: &str) -> Subscription {
     hub.subscribe(listener(session, account, None)).expect("a subscription")
 }
 
-/// A hub that runs.
+/// A running hub.
 async fn running(sessions: &Sessions) -> Hub {
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     let run = hub.clone();
@@ -52,7 +52,7 @@ async fn running(sessions: &Sessions) -> Hub {
     hub
 }
 
-/// Waits for news that is more than "something may have changed".
+/// Waits for the wanted news. A mere "something may have changed" does not count.
 async fn news(subscription: &Subscription, wanted: impl Fn(&Notices) -> bool) -> Notices {
     let mut all = Notices::default();
     while !wanted(&all) {
@@ -97,7 +97,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     });
     assert!(undone.await.is_err());
     node.end(&last, EndReason::Revoked).await;
-    // What was announced before would have come before.
+    // Announcements arrive in order, so the rolled-back one would have arrived before this one.
     news(&after, |news| news.ended.is_some()).await;
     assert!(news(&told, |news| news.sessions).await.ended.is_none());
     assert!(node.is_live(&key).await);
@@ -182,7 +182,7 @@ async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
     assert!(subscribe(1_500).is_ok());
 }
 
-/// How many of these have been told to close.
+/// The number of subscriptions that were told to close.
 async fn told_to_close(open: &[Subscription]) -> usize {
     let mut told = 0;
     for one in open {
@@ -193,7 +193,7 @@ async fn told_to_close(open: &[Subscription]) -> usize {
 
 async fn few_accounts_cannot_take_all_streams(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
-    // From many addresses, each account in many sessions.
+    // From many addresses, with many sessions per account.
     let open: Vec<Subscription> = (0..3_000)
         .map(|n: usize| {
             let from = format!("10.{}.{}.1", n % 200, n / 200);

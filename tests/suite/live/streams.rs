@@ -1,4 +1,4 @@
-//! Open streams of a served program: what they are told, when they are closed, and that they touch nothing.
+//! Open streams of a served program: their events, when they are closed, and that they do not count as activity.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ async fn an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others(db: TestD
     assert!(ended.data["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{:?}", ended.data);
     let changed = of_laptop.until("sessions-changed");
     assert!(changed.at.saturating_duration_since(before) < AT_ONCE * 2);
-    // Of another account's first end nothing was heard until its own comes, for another reason.
+    // The other account's stream receives nothing of this end, only its own later end with another reason.
     done(&db, &["session", "revoke", "--email", SAM]);
     of_sam.ends("revoked");
 }
@@ -86,7 +86,7 @@ async fn a_rotation_sends_the_stream_to_the_new_cookie(db: TestDb) {
 async fn a_stream_of_a_session_that_expires_is_closed_when_its_time_is_up(db: TestDb) {
     let server = serve(&db);
     let client = signed_in(&server, KIM);
-    // Its last seconds: no sweep comes in that time.
+    // Two seconds: no sweep runs in that time.
     db.sql("UPDATE sessions SET expires_at = INSTANT(2)");
     let stream = Stream::open(server.port, &client);
     stream.ends("expired");
@@ -109,7 +109,7 @@ async fn a_stream_whose_session_was_used_elsewhere_goes_on(db: TestDb) {
 async fn a_stream_of_a_session_that_the_sweep_ends_is_closed(db: TestDb) {
     let server = serve(&db);
     let streams: Vec<Stream> = (0..3).map(|_| Stream::open(server.port, &signed_in(&server, KIM))).collect();
-    // The node still believes what it has read.
+    // The node has cached the earlier expiry time.
     db.sql("UPDATE sessions SET expires_at = INSTANT(-1)");
     done(&db, &["prune"]);
     let returned = Instant::now();
@@ -130,7 +130,7 @@ async fn an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself
         let answer = client.send("GET", path, &[("X-Unattended", "1")], b"");
         assert_eq!((answer.status, answer.sets("aiq_session")), (200, None), "{answer:?}");
     }
-    // A touch that was queued before another is written no later than it.
+    // Touches are written in order: once a later touch is written, an earlier one would be, too.
     let mut other = signed_in(&server, SAM);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-3000) WHERE account_id <> (SELECT account_id FROM sessions ORDER BY created_at LIMIT 1)");
     assert_eq!(other.get("/api/session").status, 200);
@@ -188,7 +188,7 @@ async fn a_new_device_is_told_to_the_streams_of_the_others(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM);
     let stream = Stream::open(server.port, &desk);
-    // What its own sign-in has caused may come yet.
+    // Events of its own sign-in may still arrive.
     eventually("it has heard of itself", async || {
         desk.json("PATCH", "/api/session/data", &serde_json::json!({"a": 1}));
         !stream.so_far().is_empty() || !desk.get("/dashboard").body.contains("New sign-in")

@@ -88,7 +88,7 @@ async fn a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is
     assert!(
         ask(&db, &["user", "list"], "").said().lines().any(|line| line.contains("sam@") && line.contains("disabled"))
     );
-    // Twice is once.
+    // A second call changes nothing.
     ask(&db, &["user", "disable", "sam@example.com"], "").said();
     for _ in 0..2 {
         ask(&db, &["user", "enable", "sam@example.com"], "").said();

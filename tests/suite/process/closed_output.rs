@@ -1,4 +1,4 @@
-//! stderr and stdout that are closed, full or read by nobody: the service does not depend on them.
+//! The service does not depend on stderr and stdout: each may be closed, full, or never read.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use super::{KIM, lasting_port, reader};
 use crate::support::{Client, Engine, PASSWORD, TestDb, add_user, command};
 
-/// What a stream leads to.
+/// The target of an output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
-    /// A pipe whose reader has gone.
+    /// A pipe whose reader has closed it.
     Closed,
     /// A full disk.
     Full,
-    /// A pipe that nobody reads.
+    /// A pipe that is never read.
     Unread,
-    /// Nothing: the file descriptor itself is closed.
+    /// A closed file descriptor.
     Absent,
 }
 
@@ -30,7 +30,7 @@ impl Stream {
     }
 }
 
-/// Killed when dropped.
+/// A started program. Dropping it kills the process.
 struct Started {
     child: Child,
     client: Client,
@@ -55,7 +55,7 @@ impl Started {
         Self::of(child, port)
     }
 
-    /// Once it serves.
+    /// Waits until the program serves.
     fn of(mut child: Child, port: u16) -> Self {
         let address = format!("http://127.0.0.1:{port}");
         let mut client = Client::new(&address, &format!("http://localhost:{port}"));
@@ -74,7 +74,7 @@ impl Started {
         line.unwrap_or_else(|| panic!("{text}")).parse().expect("a number")
     }
 
-    /// Asks it to end (SIGINT); its exit code, which must come although nobody reads its last words.
+    /// Sends SIGINT and returns the exit code. The process must exit although nobody reads its output.
     fn interrupted(mut self) -> Option<i32> {
         let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
@@ -104,7 +104,7 @@ fn a_log_that_cannot_be_written_stops_no_request() {
             add_user(&db, KIM, "owner");
             let mut started = Started::new(&db, stream, &[("SESSILE_LOG_FORMAT", format)]);
             started.client.log_in(KIM);
-            // More lines than a pipe holds (64 KiB).
+            // Write more lines than a pipe holds (64 KiB).
             for _ in 0..700 {
                 assert_eq!(started.client.get("/healthz").status, 200, "{stream:?}, {format}");
             }
@@ -144,7 +144,7 @@ fn the_last_lines_before_the_end_are_written() {
         assert!(log.contains(&id) && log.contains("accepting no more"), "{log}");
         crate::support::Server::start(&db, &[])
     };
-    // An end by a failure: the schema is a newer one.
+    // An exit because of an error: the schema is newer than the program.
     db.sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231235959')");
     drop(server);
     let mut failed = command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]);
@@ -195,14 +195,14 @@ fn a_command_that_fails_ends_though_nobody_hears_why() {
     }
 }
 
-/// The limit ends a process with a signal unless that is handled.
+/// Reaching the limit kills a process with SIGXFSZ unless it ignores the signal.
 #[test]
 fn a_log_file_at_the_limit_of_file_sizes_stops_no_request() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let port = lasting_port();
     let mut program = Command::new("sh");
-    // A megabyte for every file: more than the database of this case takes.
+        // One megabyte per file, which is more than this database needs.
     program.args(["-c", r#"ulimit -f 2048; exec "$0" serve >> log 2>&1"#, env!("CARGO_BIN_EXE_sessile")]);
     program.env_clear().current_dir(&db.folder).env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
     program.env("SESSILE_LISTEN", format!("127.0.0.1:{port}"));

@@ -1,4 +1,5 @@
-//! A database that is away, at the start or later: 503, no cookie removed, and recovery without a restart.
+//! The database is unavailable, at the start or later: requests get a 503, no cookie is removed, and the server
+//! recovers without a restart.
 
 use std::path::Path;
 use std::time::Duration;
@@ -60,7 +61,7 @@ fn an_outage_of_the_database_is_no_logout() {
     });
 }
 
-/// A served program with an owner who is signed in.
+/// A served program and a client that is signed in as the owner.
 fn signed_in(db: &TestDb) -> (Server, Client) {
     add_user(db, KIM, "owner");
     let server = Server::start(db, &[]);
@@ -162,7 +163,7 @@ fn reads_survive_the_loss_of_every_connection() {
         }
         let mut other = Psql::open(&db);
         for _ in 0..50 {
-            // All at once, so that the pool holds several connections, and each of them is cut.
+            // Read in parallel, so that the pool has several connections and all of them are cut.
             read_at_once(&mut clients, &server);
             assert!(other.cut_connections() > 0);
             read_at_once(&mut clients, &server);
@@ -185,7 +186,7 @@ fn read_at_once(clients: &mut [Client], server: &Server) {
     }
 }
 
-/// The key file of a node that could not ask the database whether one is needed.
+/// A node without a database cannot know whether it needs the existing key file.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn a_missing_key_file_stops_a_node_and_none_is_left_behind() {

@@ -1,4 +1,4 @@
-//! A database that hangs: every request ends in time, and all work again afterwards.
+//! The database hangs: every request ends in time, and all requests work again afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventua
 
 const MORE: [(&str, &str); 3] =
     [("SESSILE_POOL_MAX", "2"), ("SESSILE_POOL_TIMEOUT", "1s"), ("SESSILE_STATEMENT_TIMEOUT", "1s")];
-/// One wait for a connection, one to open it, one statement, each twice for a read: generous on a busy machine.
+/// A wait for a connection, the time to open it, and one statement, all twice for a retried read, with a margin for a
+/// busy machine.
 const IN_TIME: Duration = Duration::from_secs(15);
 
 #[test]
@@ -36,7 +37,7 @@ fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
     });
 }
 
-/// Nothing ends a statement on the other side then, so that the deadline of our own must.
+/// No statement timeout is set on the server, so that our own deadline has to work.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn requests_end_in_time_while_the_database_hangs() {
@@ -78,7 +79,7 @@ fn a_database_that_hangs_does_not_hold_up_the_end() {
     assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
 }
 
-/// It accepts connections and never says a word.
+/// It accepts connections and never answers.
 #[test]
 fn a_node_comes_up_beside_a_database_that_says_nothing() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -120,7 +121,7 @@ fn another_writer_makes_writes_unavailable_not_reads() {
     });
 }
 
-/// The time of the slowest.
+/// Checks the answers and returns the time of the slowest.
 fn every_answer_is_unavailable(clients: &mut [Client]) -> Duration {
     std::thread::scope(|scope| {
         let asking: Vec<_> = clients

@@ -1,4 +1,4 @@
-//! `doctor` says what is wrong and what to do, a line for each check, and leaves everything as it was.
+//! `doctor` prints one line per check with what is wrong and what to do, and changes nothing.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn a_database_and_a_key_file_that_are_not_there_are_named_and_not_made() {
     assert_eq!(files(&db.folder), []);
 }
 
-/// A rotation replaces the file, and the server reads it at its next start.
+/// A rotation replaces the file, but the server reads it only at its next start.
 #[test]
 fn keys_that_the_running_server_has_not_read_are_told() {
     let db = TestDb::new(Engine::Sqlite);
@@ -115,7 +115,7 @@ async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
     assert!(said.stdout.contains("ok  trail: 8 events of 2 accounts are as they were recorded"), "{said:?}");
     assert_eq!(server.interrupt(), Some(0));
 
-    // The mark that it has begun comes back with whatever has the keys and records.
+    // The next program with the keys that records an event sets the mark again.
     db.sql("UPDATE instance SET trail_key_id = NULL, trail_mac = NULL");
     assert_fails(&ask(&db, &["doctor"], ""), "trail", &["not begun", "mark", "backup"]);
     assert!(ask(&db, &["session", "revoke", "--email", SAM], "").said().contains('1'));
@@ -202,7 +202,7 @@ fn assert_in_order(said: &Ended) {
     assert!(said.stdout.lines().count() >= 7 && said.stdout.lines().all(|line| line.starts_with("ok  ")), "{said:?}");
 }
 
-/// The line of this check fails with these words, and one line on stderr says that something did.
+/// Checks that the line of this check fails with these words, and that one line on stderr reports a failure.
 fn assert_fails(said: &Ended, check: &str, words: &[&str]) {
     assert_eq!((said.code, said.stderr.lines().count()), (Some(1), 1), "{said:?}");
     let begins = format!("FAIL {check}: ");
@@ -211,7 +211,7 @@ fn assert_fails(said: &Ended, check: &str, words: &[&str]) {
     assert!(said.stdout.lines().all(|line| line.starts_with("ok  ") || line.starts_with("FAIL ")), "{said:?}");
 }
 
-/// Every file below a folder with its content, but for sockets and the index of the log that SQLite's readers share.
+/// All files below a folder with their contents, except sockets and the shared-memory index of SQLite.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

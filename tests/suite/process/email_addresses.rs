@@ -26,7 +26,7 @@ async fn an_address_is_the_same_however_it_is_written(db: TestDb) {
     let csrf = by_form.form_token("/login");
     let fields = [("csrf", csrf.as_str()), ("email", SENT), ("password", PASSWORD)];
     assert_eq!(by_form.form("/login", &fields).status, 303);
-    // Wrong passwords are counted for the account, not for a way to write its address.
+    // Wrong passwords are counted per account, however its address is written.
     for email in [TYPED, SENT].into_iter().cycle().take(10) {
         assert_eq!(server.client().try_log_in(email, "wrong password").status, 401);
     }
@@ -79,13 +79,13 @@ async fn an_upgrade_that_would_merge_two_accounts_changes_nothing(db: TestDb) {
     ask(&db, &["migrate"], "").refused(&["müller.example", "xn--mller-kva.example"]);
     assert_eq!(db.sql("SELECT email_key FROM accounts ORDER BY email_key"), before);
     assert_eq!(count(&db, "__diesel_schema_migrations WHERE version = '20261128000010'"), 0);
-    // As the message says.
+    // Do what the message says.
     db.sql(&format!("UPDATE accounts SET email = 'other@example.com' WHERE email = '{SENT}'"));
     ask(&db, &["migrate"], "").said();
     assert_eq!(db.sql("SELECT email_key FROM accounts ORDER BY email_key"), format!("{SENT}\nother@example.com"));
 }
 
-/// Accounts with these addresses, whose keys are only in lower case, in a schema from before keys were canonical.
+/// Accounts in a schema from before keys were canonical. Their keys are only lower-cased.
 fn as_an_older_version_left_them(db: &TestDb, emails: &[&str]) {
     for n in 0..emails.len() {
         add_user(db, &format!("account{n}@example.com"), "owner");

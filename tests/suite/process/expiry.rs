@@ -1,4 +1,4 @@
-//! Expiry over HTTP, and the sweep that the server does by itself. Rows are aged; nobody sleeps until something expires.
+//! Expiry over HTTP, and the server's own sweep. The cases age rows instead of waiting.
 
 use super::{KIM, assert_ended, count};
 use crate::support::{Server, TestDb, add_user, eventually, on_both_engines};

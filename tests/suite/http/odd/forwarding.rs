@@ -1,4 +1,4 @@
-//! Forwarding headers that no proxy would send, from who is believed and from who is not.
+//! Malformed forwarding headers, sent by trusted and by untrusted peers.
 
 use super::{Target, all_places, judge, pairs};
 use crate::{

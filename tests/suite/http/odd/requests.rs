@@ -1,4 +1,4 @@
-//! Methods, addresses and headers that nobody should send.
+//! Malformed methods, addresses and headers.
 
 use super::{Target, addresses::ADDRESSES, all_places, judge, pairs};
 use crate::{http::raw, support::Answer};
@@ -202,8 +202,8 @@ fn heads_over_every_limit_are_refused() {
     target.must_be_unharmed();
 }
 
-/// The longest name that the crate `http` knows has 65,535 bytes. actix-http 3.20 reads longer ones as far as its buffer
-/// goes, and panics: a line in the log, and the end of that one connection.
+/// The crate `http` supports names of up to 65,535 bytes. actix-http 3.20 reads longer names up to its buffer size and
+/// panics, which logs a line and ends only that connection.
 #[test]
 fn a_header_name_over_64_kib_costs_its_own_connection_and_nothing_else() {
     let mut target = Target::new(&[]);
