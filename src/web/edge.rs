@@ -136,7 +136,7 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     let took = summary.started.elapsed();
     summary.metrics.request(&summary.method, summary.pattern.clone(), answer.status().as_u16(), took);
     if summary.bounce == Bounce::Done {
-            // Cannot fail: our cookies are always valid headers.
+        // Cannot fail: our cookies are always valid headers.
         let _ = answer.add_cookie(&site.cookies.removal(&site.cookies.bounce));
     }
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {

@@ -137,7 +137,7 @@ fn misplaced(req: &HttpRequest) -> Option<String> {
     }
     let routes = req.app_data::<web::Data<RouteTable>>()?;
     let path = if req.method().is_safe() { req.uri().path_and_query()?.as_str() } else { req.path() };
-        // A page must not repeat a one-time link. `*` is not a path.
+    // A page must not repeat a one-time link. `*` is not a path.
     let path = if routes.find(req.path()).carries_secret || !path.starts_with('/') { "/" } else { path };
     Some(format!("{}{path}", site.public.origin()))
 }

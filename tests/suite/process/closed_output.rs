@@ -202,7 +202,7 @@ fn a_log_file_at_the_limit_of_file_sizes_stops_no_request() {
     add_user(&db, KIM, "owner");
     let port = lasting_port();
     let mut program = Command::new("sh");
-        // One megabyte per file, which is more than this database needs.
+    // One megabyte per file, which is more than this database needs.
     program.args(["-c", r#"ulimit -f 2048; exec "$0" serve >> log 2>&1"#, env!("CARGO_BIN_EXE_sessile")]);
     program.env_clear().current_dir(&db.folder).env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
     program.env("SESSILE_LISTEN", format!("127.0.0.1:{port}"));

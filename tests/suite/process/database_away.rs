@@ -186,7 +186,7 @@ fn read_at_once(clients: &mut [Client], server: &Server) {
     }
 }
 
-/// A node without a database cannot know whether it needs the existing key file.
+/// A node that starts without its database cannot ask it whether an existing key is required.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn a_missing_key_file_stops_a_node_and_none_is_left_behind() {

@@ -37,7 +37,7 @@ fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
     });
 }
 
-/// No statement timeout is set on the server, so that our own deadline has to work.
+/// A server that hangs cannot enforce its statement timeout, so our own deadline has to.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn requests_end_in_time_while_the_database_hangs() {

@@ -1,4 +1,4 @@
-//! More of them than anybody can serve: logins, visits, connections. Short in the ordinary run, full with
+//! More logins, visits and connections than the server can handle. Short by default; full size with
 //! `SESSILE_TEST_LONG`.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{KIM, is_long};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};
 
-/// What the program may take at its peak, in KiB.
+/// The limit on the program's peak memory, in KiB.
 const MOST_MEMORY: usize = 256 * 1024;
 
 on_both_engines! {
@@ -52,12 +52,12 @@ async fn logins_at_once_are_answered_in_bounded_memory_and_reads_go_on(db: TestD
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 
-/// Each on a connection of its own, all sent before the first answer is read; how many of each status came.
+/// Sends logins on separate connections, all before the first answer is read. Returns the number of answers by status.
 fn log_in_at_once(port: u16, many: usize) -> BTreeMap<u16, usize> {
     let mut streams: Vec<TcpStream> = (0..many)
         .map(|n| {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-            // The right password, a wrong one, and nobody's.
+            // The right password, a wrong password, and an unknown account.
             let (email, password) = match n % 3 {
                 0 => (KIM.to_owned(), PASSWORD),
                 1 => (KIM.to_owned(), "a wrong password"),
@@ -83,7 +83,7 @@ fn log_in_at_once(port: u16, many: usize) -> BTreeMap<u16, usize> {
     answers
 }
 
-/// Signed-in reads, one after the other on one connection; how many a second.
+/// Sends signed-in reads one after the other on a single connection. Returns the rate per second.
 fn reads(port: u16, cookie: &str, goes_on: impl Fn(Instant) -> bool) -> f64 {
     let mut stream = connect(port);
     let request =
@@ -170,7 +170,7 @@ fn idle_connections_are_held_in_little_memory() {
     drop(held);
 }
 
-/// How many rows each table has.
+/// The number of rows of each table.
 fn rows(db: &TestDb) -> BTreeMap<String, String> {
     let tables = match db.engine {
         Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
@@ -205,14 +205,14 @@ fn one_head(stream: &mut BufReader<TcpStream>) -> String {
     head
 }
 
-/// What the program holds (`VmRSS:`), or held at its peak (`VmHWM:`), in KiB.
+/// The program's current (`VmRSS:`) or peak (`VmHWM:`) memory, in KiB.
 pub fn memory(server: &Server, which: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("its state");
     let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Clients need files too.
+/// The clients' connections need file descriptors in this process.
 pub fn raise_open_files() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a limit");

@@ -1,5 +1,5 @@
-//! Killed in the middle of logins and logouts, and started again: nothing acknowledged is lost, and what has ended stays
-//! ended.
+//! The program is killed in the middle of logins and logouts and restarted. No acknowledged change is lost, and ended
+//! sessions stay ended.
 
 use super::{
     faults::{MORE, Storm, rounds},

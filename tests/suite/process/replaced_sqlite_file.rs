@@ -1,5 +1,5 @@
-//! An SQLite file that is replaced, moved or removed while a server has it open: the server says so and answers nothing from
-//! the old one, and no command acknowledges what that server does not hear.
+//! The SQLite file is replaced, moved or removed while a server has it open. The server reports that and answers
+//! nothing from the old file, and a command acknowledges nothing that the server cannot see.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{KIM, ask, assert_unavailable};
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventually};
 
-/// A server with a session on a file.
+/// A server with a SQLite file and a session.
 fn served() -> (TestDb, PathBuf, Server, Client) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
@@ -44,7 +44,7 @@ fn a_restored_copy_under_a_running_server_is_noticed_by_both_sides() {
     assert_not_ready(&mut client);
     assert!(server.log().contains("is another one than the one that is open"), "{}", server.log());
 
-    // The log of the old file is empty, so that nothing of it is taken for the new one's.
+    // The old file's write-ahead log is empty, so that the new file cannot pick up its content.
     assert_eq!(std::fs::metadata(db.folder.join("test.sqlite3-wal")).unwrap().len(), 0);
     assert_eq!(server.terminate(), Some(0));
     let server = Server::start(&db, &[]);
@@ -81,7 +81,7 @@ fn a_file_that_is_gone_is_not_made_anew_beside_its_server() {
         assert!(!file.exists(), "{command:?}");
     }
     server.kill();
-    // What only the log holds would be lost with it.
+    // Content that is only in the write-ahead log would be lost with it.
     if std::fs::metadata(file.with_extension("sqlite3-wal")).is_ok_and(|log| log.len() > 0) {
         ask(&db, &["migrate"], "").refused(&["-wal", "put the file back"]);
     }
@@ -110,7 +110,7 @@ fn a_log_that_is_removed_is_noticed() {
     assert_eq!(again.get("/api/session").status, 200, "what was in it is not lost");
 }
 
-/// The folder, and a link that leads to the file.
+/// The path of the database may be a symlink to the file, or may lead through a symlinked folder.
 #[test]
 fn a_path_that_leads_elsewhere_is_noticed_and_the_server_is_still_found() {
     actix_web::rt::System::new().block_on(async {

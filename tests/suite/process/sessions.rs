@@ -1,4 +1,4 @@
-//! `sessile session …` and `sessile prune` beside a running server.
+//! `sessile session …` and `sessile prune` next to a running server.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ async fn sessions_are_listed_in_the_shape_of_the_api(db: TestDb) {
     for (shown, own) in listed.as_array().expect("an array").iter().zip(&own) {
         let (mut shown, mut session) = (shown.clone(), own["session"].clone());
         assert_eq!(shown.as_object_mut().unwrap().remove("email"), Some(own["user"]["email"].clone()));
-        // Nobody's session is the one of the command.
+        // The command itself has no current session.
         assert_eq!((shown["current"].take(), session["current"].take()), (false.into(), true.into()));
         assert_eq!(shown, session, "newest first, in the shape of the API");
     }

@@ -1,4 +1,4 @@
-//! The program at a terminal: what it asks without showing it, and what it shows that a pipe does not get.
+//! The program on a terminal: hidden password prompts, and output that a pipe does not get.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::KIM;
 use crate::support::{Engine, PASSWORD, Server, TestDb, command};
 
-/// A terminal: what is written to it is typed, and what it shows can be read.
+/// A pseudo-terminal. Writing to it types, and its output can be read.
 struct Terminal {
     keyboard: File,
     screen: mpsc::Receiver<String>,
@@ -50,7 +50,7 @@ impl Terminal {
         program.stdin(self.stdio()).stdout(self.stdio()).stderr(self.stdio()).spawn().expect("the program")
     }
 
-    /// Waits until this is shown.
+    /// Waits until the terminal shows these words.
     fn wait_for(&mut self, words: &str) {
         while !self.shown.contains(words) {
             let more = self.screen.recv_timeout(Duration::from_secs(30));

@@ -1,4 +1,4 @@
-//! TLS of the program's own: real handshakes, and a certificate that changes while it serves.
+//! The program's own TLS: real handshakes, and a certificate that changes while the program serves.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -23,17 +23,18 @@ fn it_serves_https_with_secure_cookies_and_hsts() {
     assert_eq!(seen.status, 200, "{seen:?}");
     assert!(seen.body.contains("\"ip\":\"127.0.0.1\""), "{seen:?}");
     assert!(Https::connect(server.port, &Made::new()).is_err(), "another certificate is not trusted");
-    // Whoever speaks http there gets no answer, and nothing breaks.
+    // A client that speaks http to this port gets no answer, and the server keeps working.
     let plain = ureq::get(format!("http://127.0.0.1:{}/healthz", server.port)).call();
     assert!(plain.is_err());
     assert_eq!(server.terminate(), Some(0));
 }
 
-/// Actix lets 256 connections of a worker shake hands at once by itself.
+/// By default actix allows 256 concurrent handshakes per worker.
 #[test]
 fn connections_that_never_shake_hands_keep_nobody_out() {
     let (_db, server, made, _files) = serve_with(&[("SESSILE_WORKERS", "1")]);
-    // They are closed after three seconds, which a busy machine may take to open them.
+    // The connections are closed after three seconds. A busy machine may take that long to open them, so try several
+    // times.
     let kept_nobody_out = (0..5).any(|_| {
         let silent: Vec<TcpStream> =
             (0..300).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
@@ -85,7 +86,7 @@ fn files_that_cannot_be_used_keep_the_certificate_and_are_named_in_the_log() {
     assert_eq!(reload("SESSILE_TLS_CERT, SESSILE_TLS_KEY: "), 200, "a pair that does not match");
     std::fs::remove_file(&key).unwrap();
     assert_eq!(reload("SESSILE_TLS_KEY: "), 200);
-    // And once they are right again, all is well.
+    // After the files are corrected, the reload succeeds.
     let new = Made::new();
     new.write(&certificate, &key);
     hang_up(&server);

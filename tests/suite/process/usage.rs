@@ -1,9 +1,9 @@
-//! Help, wrong usage, bad settings, and what else is refused: exit codes and one line that says what to do.
+//! Help, wrong usage, invalid settings and other refusals: exit codes, and one line that says what to do.
 
 use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
-/// The contract's table.
+/// The settings table of the contract.
 const SETTINGS: [(&str, &str); 24] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
@@ -192,7 +192,7 @@ fn the_manual_and_the_completions_need_no_settings() {
     ask_with(&db, &bad, &["man", "--out", &nowhere], "").refused(&["--out", &nowhere]);
 }
 
-/// The port of a listener that is gone: nobody answers there.
+/// Uses the port of a listener that was closed, so that nothing answers.
 #[test]
 fn a_command_whose_database_is_away_says_so_without_the_password() {
     let db = TestDb::new(Engine::Sqlite);

@@ -1,11 +1,11 @@
-//! Commands in a folder or at an address where nothing of Sessile is: they say so and make nothing.
+//! Commands in a folder or at an address without a Sessile instance: they say so and create nothing.
 
 use std::process::Command;
 
 use super::{KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, eventually, on_both_engines};
 
-/// Every command but those that make a database.
+/// Every command, except those that create a database.
 const COMMANDS: &[&[&str]] = &[
     &["prune"],
     &["user", "list"],
@@ -33,7 +33,7 @@ fn a_command_in_a_wrong_folder_names_what_is_missing_and_makes_nothing() {
     assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
 }
 
-/// An empty file, or a database of something else: neither is turned into one with a log.
+/// An empty file, or another program's database. Neither is modified or gets a write-ahead log.
 #[test]
 fn a_file_without_our_tables_is_left_as_it_is() {
     let db = TestDb::new(Engine::Sqlite);
@@ -105,7 +105,7 @@ fn a_database_without_our_tables_is_named_without_its_password() {
     assert!(!std::path::Path::new(&db.key_file()).exists());
 }
 
-/// On a terminal, that is: `script` gives the program one.
+/// Runs the commands under `script`, which gives them a terminal.
 #[test]
 fn a_command_that_changes_something_says_on_a_terminal_where_it_does() {
     let db = TestDb::new(Engine::Sqlite);
@@ -125,7 +125,7 @@ fn a_command_that_changes_something_says_on_a_terminal_where_it_does() {
     assert!(ask(&db, &["prune"], "").stderr.is_empty(), "not to a program");
 }
 
-/// The whole of it beside a server: what the command ends is ended there.
+/// The whole path next to a server: a session that the command ends is ended there too.
 #[test]
 fn a_command_finds_the_server_by_the_flag_alone() {
     actix_web::rt::System::new().block_on(async {

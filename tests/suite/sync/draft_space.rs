@@ -1,4 +1,4 @@
-//! How much an account's drafts may take, and that no answer holds more of them than fits.
+//! The limit on the size of an account's drafts, and the limit on the drafts in one answer.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ on_both_engines! {
     deletions_are_told_of_up_to_a_bound,
 }
 
-/// Four bytes a character, so that three texts of 10,000 characters are more than 100 KiB.
+/// Characters of four bytes, so that three texts of 10,000 characters are more than 100 KiB.
 fn crabs(many: usize) -> String {
     "\u{1F980}".repeat(many)
 }
@@ -52,11 +52,11 @@ async fn beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again(d
     assert!(words.contains("100 KiB"), "{words}");
     assert_eq!(held(&db), 102_400);
     assert_rejected(&result(&mut phone, &put("four", &crabs(5_601), 1)), "quota");
-    // What is deleted or shortened is free again, in the same call too.
+    // Deleting or shortening frees space, even for later operations of the same call.
     let told = results(&mut phone, &[delete("one", 1), put("three", &crabs(10_000), 0), put("two", "x", 1)]);
     assert!(told.iter().all(|one| one["status"] == "applied"), "{told:?}");
     assert_eq!(result(&mut phone, &put("five", &crabs(9_999), 0))["status"], "applied");
-    // Nothing of it counts for anybody else.
+    // Another account's limit is not affected.
     add_user(&db, "sam@example.com", "member");
     let mut sam = signed_in(&server, "sam@example.com", "Desk");
     assert_eq!(result(&mut sam, &put("one", &crabs(10_000), 0))["status"], "applied");
@@ -142,7 +142,7 @@ async fn a_form_beyond_the_room_shows_the_text_again(db: TestDb) {
     assert_eq!(held(&db), 1_000);
 }
 
-/// Asks for what is new until there is nothing more, as a client does that knows this revision.
+/// Follows the changes from a known revision until there are no more, as a client does.
 fn follow(client: &mut Client, mut known: Value) -> (Vec<Answer>, BTreeSet<String>) {
     let (mut answers, mut ids) = (Vec::new(), BTreeSet::new());
     loop {
@@ -182,12 +182,12 @@ async fn what_is_new_comes_in_portions_of_which_each_is_complete(db: TestDb) {
     assert!(answers.iter().all(|answer| answer.body.len() < 1_200_000));
     let resets: Vec<bool> = answers.iter().map(|answer| answer.json()["changes"].get("reset").is_some()).collect();
     assert_eq!(resets, [true, false, false], "the client begins anew once");
-    // From a known revision on, with more than one portion of news.
+    // Starting from a known revision, with changes for more than one portion.
     let from = revision(&db, &mut phone, 5);
     let (answers, ids) = follow(&mut phone, from);
     assert_eq!((answers.len(), ids.len()), (3, 55));
     assert!(answers.iter().all(|answer| answer.json()["changes"].get("reset").is_none()));
-    // Between two portions one draft is deleted, one is made, and a deletion of long ago is forgotten.
+    // Between two portions a draft is deleted, another is created, and an old deletion is forgotten.
     let first = send(&mut phone, &json!({})).json();
     sync(&mut phone, &[delete("d000", 1), put("another", "x", 0)]);
     db.sql("UPDATE accounts SET drafts_floor = 55");
@@ -196,7 +196,7 @@ async fn what_is_new_comes_in_portions_of_which_each_is_complete(db: TestDb) {
     assert_eq!(ids.len(), 60 - 26 + 1, "{ids:?}");
     let (_, all) = follow(&mut phone, Value::Null);
     assert!(ids.is_subset(&all) && !all.contains("d000"));
-    // One that began before the floor was raised begins anew.
+    // A client that began before the floor was raised begins anew.
     db.sql("UPDATE accounts SET drafts_floor = revision");
     assert_eq!(
         send(&mut phone, &json!({"lastKnown": {"revision": first["revision"]}})).json()["changes"]["reset"],
@@ -240,7 +240,7 @@ async fn the_page_lists_a_hundred_and_leads_to_the_rest(db: TestDb) {
     let rest = desk.get(&format!("/drafts?after={next}")).body;
     assert_eq!(rest.matches("class=\"draft-row\"").count(), 51);
     assert!(!rest.contains("Older drafts") && rest.contains("text 000"));
-    // One that is on no page that is shown can be opened all the same, and so can a pair.
+    // A draft that is on none of the listed pages can still be opened, and so can a pair.
     assert!(desk.get("/drafts?draft=d000").body.contains("text 000</textarea>"));
     for id in ["d149", split.as_str()] {
         let both = desk.get(&format!("/drafts?draft={id}")).body;

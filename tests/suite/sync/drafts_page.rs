@@ -1,4 +1,4 @@
-//! `/drafts` by forms alone.
+//! `/drafts`, used only through forms.
 
 use sha2::{Digest as _, Sha256};
 
@@ -70,7 +70,7 @@ async fn a_form_that_is_sent_twice_has_one_effect(db: TestDb) {
     assert_eq!(texts(&mut desk), ["ab"]);
 }
 
-/// Version 0.1 stored another digest of what forms sent.
+/// Version 0.1 stored the digest of a form in another format.
 async fn a_form_that_was_sent_before_an_upgrade_has_one_effect(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
@@ -196,7 +196,7 @@ async fn what_is_written_is_text(db: TestDb) {
     }
 }
 
-/// Two versions of a draft, as a form shows them: what the draft is called, and its copy.
+/// Creates two versions of a draft, and returns the id of its copy.
 fn in_two(desk: &mut Client, id: &str) -> String {
     results(desk, &[put(id, "a", 0), put(id, "b", 1)]);
     result(desk, &put(id, "c", 1))["draft"]["id"].as_str().unwrap().to_owned()
@@ -211,7 +211,7 @@ async fn a_choice_after_something_changed_throws_nothing_away(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     for keep in ["this", "other"] {
-        // The draft was edited, or deleted; its copy was edited; it is no copy of this one.
+        // The draft was edited or deleted, its copy was edited, or the other draft is not its copy.
         let copy = in_two(&mut desk, "edited");
         result(&mut desk, &put("edited", "b!", 2));
         assert_eq!(choose(&mut desk, "edited", &copy, keep), "/drafts?draft=edited&done=again");
@@ -253,7 +253,7 @@ async fn a_choice_that_is_sent_twice_is_done_once(db: TestDb) {
     assert_eq!(db.sql("SELECT version FROM drafts WHERE id = 'one'"), "3");
 }
 
-/// Makes the drafts' table as good as away: nothing is written to it, and in PostgreSQL nothing read.
+/// Locks the drafts table: no writes, and on PostgreSQL no reads either.
 fn hold(db: &TestDb) -> Box<dyn std::any::Any> {
     match db.engine {
         Engine::Sqlite => Box::new(WriteLock::take(db)),
@@ -275,7 +275,7 @@ async fn while_the_database_is_away_what_was_typed_is_shown_again(db: TestDb) {
         let fields = [("csrf", token), ("operation", &operation), ("draft", "one"), ("base", "0"), ("text", text)];
         let answer = desk.form("/drafts", &fields);
         assert!(answer.body.contains(&format!("{text}</textarea>")), "{answer:?}");
-        // What is too long is known to be without the database; with its list only on SQLite, where reading goes on.
+        // The check of the length needs no database. The list needs one, and only SQLite can still read.
         let is_away = text.len() < 100 || db.engine == Engine::Postgres;
         assert_eq!(answer.status, if is_away { 503 } else { 422 });
         assert_eq!(answer.header("retry-after").is_some(), is_away, "{answer:?}");
@@ -289,7 +289,7 @@ async fn after_a_refusal_what_is_typed_is_sent_as_something_new(db: TestDb) {
     let mut desk = signed_in(&server, KIM, "Desk");
     let operation = uuid();
     leads_to(&form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "0"), ("text", "First")]));
-    // The browser went back to the form, and something else was typed in it.
+    // The person goes back to the form and types something else.
     let answer = form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "0"), ("text", "Second")]);
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(answer.body.contains("Second</textarea>"), "{answer:?}");

@@ -1,4 +1,5 @@
-//! Many senders of one queue, and a program that is killed while it takes one: all or nothing, and once.
+//! Several clients send the same queue, and the program is killed while it applies a queue. A queue is applied
+//! completely or not at all, and only once.
 
 #![expect(clippy::print_stdout, reason = "figures, for whoever asks cargo to show them")]
 
@@ -57,7 +58,7 @@ async fn a_sync_cut_off_by_kill_9_is_whole_or_absent(db: TestDb) {
             let _ = sender.try_send("POST", "/api/session/sync", &headers, call.to_string().as_bytes());
             sender
         });
-        // Now at once, now in the middle, now long after a call is through.
+        // Kill at varying times, from at once to long after a call is done.
         let until = std::time::Instant::now() + long * round * round / 30;
         while std::time::Instant::now() < until {
             thread::yield_now();
@@ -96,7 +97,7 @@ async fn whoever_knows_a_revision_has_missed_nothing_before_it(db: TestDb) {
             })
         })
         .collect();
-    // One who follows, and takes what it is told as all there is up to there.
+    // A client that follows the changes and takes each answer as complete up to its revision.
     let mut reader = signed_in(&server, KIM, "Reader");
     let (mut known, mut seen) = (Value::Null, std::collections::BTreeMap::new());
     while known.is_null() || changes_of(&known) != 200 {

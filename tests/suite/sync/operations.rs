@@ -1,4 +1,4 @@
-//! What each kind of operation does, and how it ends.
+//! The effect and the result of each kind of operation.
 
 use serde_json::{Value, json};
 
@@ -135,14 +135,14 @@ async fn an_operation_that_was_applied_before_is_a_duplicate_with_its_first_resu
             assert_eq!((&again["id"], &again["draft"]), (&before["id"], &before["draft"]));
         }
     }
-    // In one call, too; and an id is the same in capitals.
+    // Even within one call. An id is the same in capitals.
     let mut twice = put("two", "x", 0);
     let one = twice.clone();
     twice["id"] = json!(twice["id"].as_str().unwrap().to_uppercase());
     let three = results(&mut phone, &[one.clone(), one, twice.clone()]);
     assert_eq!((&three[0]["status"], &three[1]["status"]), (&json!("applied"), &json!("duplicate")));
     assert_eq!((&three[2]["status"], &three[2]["id"]), (&json!("duplicate"), &twice["id"]));
-    // Also after the draft was deleted.
+    // Even after the draft was deleted.
     result(&mut phone, &delete("two", 1));
     let again = result(&mut phone, &twice);
     assert_eq!((&again["status"], &again["draft"]["text"]), (&json!("duplicate"), &json!("x")));
@@ -162,7 +162,7 @@ async fn the_same_id_with_another_body_is_rejected(db: TestDb) {
         assert_rejected(&result(&mut phone, &other), "conflict");
     }
     assert_eq!(texts(&mut phone), ["a"]);
-    // Operation ids are each account's own.
+    // Each account has its own operation ids.
     add_user(&db, ALEX, "member");
     let mut alex = signed_in(&server, ALEX, "Alex's");
     assert_eq!(result(&mut alex, &operation)["status"], "applied");
@@ -261,7 +261,7 @@ async fn an_account_has_so_many_drafts_and_no_more(db: TestDb) {
     assert_eq!(result(&mut phone, &put("d1", "edited", 1))["status"], "applied");
     let swapped = results(&mut phone, &[delete("d2", 1), put("more", "x", 0)]);
     assert!(swapped.iter().all(|one| one["status"] == "applied"), "{swapped:?}");
-    // Both texts of a conflict are kept, up to as many again.
+    // A conflict keeps both texts, up to the same number of drafts again.
     assert_eq!(result(&mut phone, &put("d1", "somebody's", 1))["status"], "conflict");
     add(MOST + 1, 2 * MOST - 1);
     assert_rejected(&result(&mut phone, &put("d1", "somebody else's", 1)), "conflict");
@@ -284,7 +284,7 @@ async fn a_device_is_renamed(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'device.renamed'"), "1");
     let unknown = json!({"id": uuid(), "kind": "device.rename", "deviceId": "dev_unknown", "name": "X"});
     assert_rejected(&result(&mut phone, &unknown), "not-found");
-    // One that is forgotten is not there, though it may still be asked about.
+    // A forgotten device cannot be renamed, even while other devices still ask about it.
     let mut desk = signed_in(&server, KIM, "Desk");
     let gone = own(&mut desk, "deviceId");
     assert_eq!(phone.send("DELETE", &format!("/api/devices/{gone}"), &[], b"").status, 204);
@@ -349,7 +349,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
     assert_rejected(&result(&mut kim, &logout(&session)), "not-found");
     let rename = json!({"id": uuid(), "kind": "device.rename", "deviceId": device, "name": "Mine"});
     assert_rejected(&result(&mut kim, &rename), "not-found");
-    // Draft ids are each account's own.
+    // Each account has its own draft ids.
     let mine = result(&mut kim, &put("one", "Kim's words", 0));
     assert_eq!((&mine["status"], &mine["draft"]["version"]), (&json!("applied"), &json!(1)));
     let all = sync(&mut kim, &[]);
@@ -368,7 +368,7 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
         (count("sync.applied"), db.sql("SELECT detail FROM audit WHERE kind = 'sync.applied'")),
         ("1".into(), "2 changes".into())
     );
-    // Nothing, nothing new, and edits alone within ten minutes.
+    // These record no event: an empty call, duplicates, and mere edits within ten minutes.
     results(&mut phone, &[]);
     results(&mut phone, &[first, put("one", "a", 1)]);
     results(&mut phone, &[put("one", "ab", 1)]);
@@ -388,7 +388,7 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
     assert!(page.contains("Drafts saved") && page.contains("written in two places"), "{page}");
 }
 
-/// PostgreSQL takes no U+0000 in a text.
+/// PostgreSQL rejects U+0000 in a text.
 async fn a_text_that_cannot_be_an_id_is_not_found(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");

@@ -1,4 +1,4 @@
-//! What is forgotten, and when.
+//! What the sweep deletes, and when.
 
 use serde_json::json;
 
@@ -39,6 +39,6 @@ async fn deletions_are_told_for_90_days_and_then_clients_begin_anew(db: TestDb) 
     let abreast = json!({"lastKnown": {"revision": revision(&db, &mut phone, 4)}});
     let abreast = send(&mut phone, &abreast).json();
     assert_eq!((abreast["changes"].get("reset"), &abreast["changes"]["drafts"][0]["deleted"]), (None, &json!(true)));
-    // A text that builds on what is forgotten is not lost.
+    // A text based on a forgotten draft is not lost.
     assert_eq!(result(&mut phone, &put("one", "a, gone on with", 1))["draft"]["text"], "a, gone on with");
 }

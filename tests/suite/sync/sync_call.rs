@@ -1,4 +1,4 @@
-//! The call as a whole: its shape, what it refuses, what is news.
+//! The sync call as a whole: its format, its refusals and its changes.
 
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_res
         let ids: Vec<&Value> = told["changes"]["drafts"].as_array().unwrap().iter().map(|draft| &draft["id"]).collect();
         assert_eq!(ids, [&json!("one")]);
     }
-    // What is forgotten of deletions raises the floor.
+    // Forgetting deletions raises the floor.
     db.sql("UPDATE accounts SET drafts_floor = 2");
     let told = |known: i64, phone: &mut crate::support::Client| {
         let known = revision(&db, phone, known);
@@ -160,7 +160,7 @@ async fn device_facts_are_recorded(db: TestDb) {
     assert_eq!((&device["name"], &device["client"]["installed"]), (&json!("Pocket"), &json!(true)));
     assert_eq!(phone.get("/api/session").json()["session"]["client"]["installed"], true);
     assert_eq!(db.sql("SELECT detail FROM audit WHERE kind = 'device.renamed'"), "was Phone");
-    // What makes no sense is left out, and what is not said stays.
+    // Invalid fields are ignored, and missing fields are left unchanged.
     let odd = json!({"device": {"appVersion": "\u{1}", "name": "\u{200b}"}});
     assert_eq!(send(&mut phone, &odd).status, 200);
     assert_eq!(send(&mut phone, &json!({"device": {"appVersion": "x".repeat(61)}})).status, 200);
@@ -198,7 +198,7 @@ async fn open_pages_hear_of_it(db: TestDb) {
     for stream in &streams {
         stream.until("drafts-changed");
     }
-    // Nothing new is no news, and Alex hears nothing of Kim's.
+    // A call without changes announces nothing, and Alex receives nothing of Kim's.
     results(&mut phone, &[put("one", "a", 0), put("two", &"x".repeat(10_001), 0)]);
     result(&mut phone, &put("three", "c", 0));
     streams[0].until("drafts-changed");
@@ -247,7 +247,7 @@ async fn a_call_that_fails_halfway_leaves_nothing(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let before = (db.sql("SELECT count(*) FROM audit"), db.sql("SELECT revision FROM accounts"));
-    // The drafts are written before the operations are.
+    // The drafts are written before the operations.
     match db.engine {
         Engine::Sqlite => {
             db.sql("CREATE TRIGGER refuse BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'refused'); END")

@@ -1,4 +1,4 @@
-//! Lines in the log that say what the trail came to: whatever is missing of it later is found, by whoever has the line.
+//! Anchors: log lines with a digest of all audit events. With such a line, events that are missing later are found.
 
 use sessile::{
     base::db::Conn,
@@ -30,7 +30,8 @@ async fn make(trail: &Trail) -> Anchor {
     anchor::make(&trail.db, trail.keys.trail()).await.unwrap().expect("nobody else makes one")
 }
 
-/// What `doctor` finds: of the rows, and accounts whose chain leads elsewhere.
+/// The result of `doctor` for an anchor: the comparison of the rows, and the number of accounts whose chain has
+/// changed.
 async fn since(trail: &Trail, anchor: &Anchor) -> (Compared, u64) {
     let (keys, anchor) = (trail.keys.trail().clone(), anchor.clone());
     let look = async move |conn: &mut Conn<'_>| {
@@ -58,7 +59,7 @@ async fn a_trail_that_went_on_contains_what_an_anchor_counted(db: TestDb) {
         assert_eq!(Anchor::find(&format!("x anchor={anchor} y")).as_ref(), Some(anchor));
     }
     assert_eq!(make(&trail).await.accounts, 3);
-    // A row for each account and time in which something happened, and no more.
+    // One row per account and time of a change, and no more.
     assert_eq!(db.sql("SELECT count(*) FROM trail_anchors"), "5");
 }
 
@@ -132,7 +133,7 @@ async fn one_node_at_a_time_makes_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     db.sql("UPDATE instance SET anchoring_until = INSTANT(60)");
     assert_eq!(anchor::make(&trail.db, trail.keys.trail()).await.unwrap(), None);
-    // Whoever did not finish is not waited for, nor is a clock that was wrong.
+    // A lease that was never released, or whose time is wrong, does not block others.
     for until in [-1, 86_400] {
         db.sql(&format!("UPDATE instance SET anchoring_until = INSTANT({until})"));
         make(&trail).await;

@@ -1,4 +1,4 @@
-//! The keys of the trail: rotated, put away, lost.
+//! The keys of the audit chain: rotated, retired, lost.
 
 use sessile::{base::keys::Keys, records::audit::verify::Wrong};
 
@@ -29,10 +29,10 @@ async fn a_second_key_put_first_seals_and_the_old_links_stay_good(db: TestDb) {
     let sealed_by = db.sql("SELECT count(DISTINCT key_id) FROM audit");
     assert_eq!(sealed_by, "2");
     assert!(look(&later, &db.keys()).await.is_whole());
-    // A node that has not been started again yet goes on with the old one.
+    // A node that was not restarted yet goes on sealing with the old key.
     record(&trail.db, vec![full(&trail.kim, 8)]).await;
     assert!(look(&later, &db.keys()).await.is_whole());
-    // It may be put away for the trail alone.
+    // The file may keep the old key for verification only.
     std::fs::write(db.key_file(), format!("{new}trail:{old}")).unwrap();
     assert!(look(&later, &db.keys()).await.is_whole());
 }
@@ -48,7 +48,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
     assert!(verified.findings.iter().all(|finding| finding.wrong == Wrong::KeyMissing(old_id.clone())));
     assert!(verified.findings[0].to_string().contains(&old_id) && verified.findings[0].to_string().contains("missing"));
 
-    // What was sealed under the new key vouches for the links before it, though their own key is gone.
+    // A later link under the new key still confirms the earlier links whose key is gone.
     let id = ids(&db, &trail.kim)[2];
     db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE {}", one(&trail.kim, id)));
     let verified = look(&later, &keys).await;

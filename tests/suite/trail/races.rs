@@ -1,4 +1,4 @@
-//! One chain an account, in the order of commits, whoever writes at once.
+//! With concurrent writers, each account still has a single chain in the order of commits.
 
 use futures_util::future::join_all;
 use sessile::records::{
@@ -54,7 +54,7 @@ async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb
         async move {
             for _ in 0..10 {
                 let own = own.clone();
-                // Each account by a record of its own, in another order than the others'.
+                // Record an event for each account separately, each node in another order.
                 node.write(async move |conn: &mut sessile::base::db::Conn<'_>| {
                     for account in &own {
                         sessile::records::audit::record(conn, &[full(account, 1)]).await?;
@@ -120,7 +120,7 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
         all.unwrap();
         some.unwrap();
     }
-    // A sweep passes over what somebody else has just locked.
+    // A sweep skips rows that another transaction has locked, so sweep once more.
     sweep::sweep(&one.sessions.db).await.unwrap();
     let verified = look(&one.sessions.db, &db.keys()).await;
     assert!(verified.is_whole(), "{verified:?}");

@@ -1,4 +1,4 @@
-//! An SQLite file that another process has locked, and what becomes of the touches meanwhile.
+//! Another process locks the SQLite file, and touches have to wait.
 
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use serde_json::json;

@@ -1,5 +1,4 @@
-//! A network between the program and PostgreSQL that slows down, breaks connections in the middle of an answer, or stands
-//! still.
+//! The network to PostgreSQL slows down, breaks connections in the middle of an answer, or stops.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::support::{Engine, Server, TestDb};
 
 const SHORT: [(&str, &str); 2] = [("SESSILE_STATEMENT_TIMEOUT", "1s"), ("SESSILE_POOL_TIMEOUT", "1s")];
 
-/// A database behind a proxy.
+/// A database that is reached through a proxy.
 fn behind_a_proxy() -> (Proxy, TestDb) {
     let mut db = TestDb::new(Engine::Postgres);
     let (front, name) = db.url().rsplit_once('/').expect("a database");
