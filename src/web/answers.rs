@@ -28,9 +28,9 @@ use crate::base::error::{Away, Error, Result};
 /// Smaller answers are not counted: the limit on connections bounds them.
 const LARGE: usize = 16 * 1024;
 /// Limits on the bytes of large answers in flight.
-const IN_ALL: usize = 64 * 1024 * 1024;
-const OF_AN_ADDRESS: usize = 24 * 1024 * 1024;
-const OF_AN_ACCOUNT: usize = 8 * 1024 * 1024;
+const TOTAL: usize = 64 * 1024 * 1024;
+const PER_ADDRESS: usize = 24 * 1024 * 1024;
+const PER_ACCOUNT: usize = 8 * 1024 * 1024;
 /// `Retry-After` for an account or address that has reached its limit.
 const NEXT_TRY: Duration = Duration::from_secs(2);
 
@@ -50,7 +50,7 @@ pub struct Answers(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    in_all: usize,
+    total: usize,
     held: HashMap<Holder, usize>,
 }
 
@@ -99,8 +99,8 @@ impl Answers {
     }
 
     fn hold(&self, bytes: usize, to: &Recipient) -> Result<Held> {
-        let account = to.account.as_ref().map(|AccountId(id)| (Holder::Account(id.clone()), OF_AN_ACCOUNT));
-        let network = to.address.map(|ip| (Holder::Network(network(ip)), OF_AN_ADDRESS));
+        let account = to.account.as_ref().map(|AccountId(id)| (Holder::Account(id.clone()), PER_ACCOUNT));
+        let network = to.address.map(|ip| (Holder::Network(network(ip)), PER_ADDRESS));
         let holders: Vec<(Holder, usize)> = account.into_iter().chain(network).collect();
         let mut table = self.lock();
         for (holder, share) in &holders {
@@ -109,10 +109,10 @@ impl Answers {
                 return Err(Error::TooFast(NEXT_TRY));
             }
         }
-        if table.in_all > 0 && table.in_all + bytes > IN_ALL {
+        if table.total > 0 && table.total + bytes > TOTAL {
             return Err(Error::unavailable(Away::Busy, "too many large answers wait to be taken"));
         }
-        table.in_all += bytes;
+        table.total += bytes;
         let holders: Vec<Holder> = holders.into_iter().map(|(holder, _)| holder).collect();
         for holder in &holders {
             *table.held.entry(holder.clone()).or_default() += bytes;
@@ -136,7 +136,7 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut table = self.of.lock();
-        table.in_all -= self.bytes;
+        table.total -= self.bytes;
         for holder in &self.holders {
             if let Some(has) = table.held.get_mut(holder) {
                 *has -= self.bytes;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_taken_is_bounded_for_an_account_an_address_and_all() {
+    fn large_answers_in_flight_are_bounded() {
         let answers = Answers::default();
         let mib = 1024 * 1024;
         let mut held: Vec<HttpResponse> = (0..8).map(|_| sent(&answers, mib, "acc_1", "192.0.2.1").unwrap()).collect();
@@ -222,7 +222,7 @@ mod tests {
         assert!(matches!(sent(&answers, mib, "acc_99", "192.0.2.99"), Err(Error::Unavailable(_))));
         drop(held);
         let table = answers.lock();
-        assert!(table.in_all == 0 && table.held.is_empty());
+        assert!(table.total == 0 && table.held.is_empty());
     }
 
     #[actix_web::test]

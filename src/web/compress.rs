@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_asks_from_our_own_pages_gets_less() {
+    fn only_requests_from_our_own_pages_are_compressed() {
         let [gzip, none] = [("accept-encoding", "gzip, deflate, br"), ("accept-encoding", "br")];
         let site = |site| ("sec-fetch-site", site);
         assert!(asked(&[gzip, site("same-origin")]) && asked(&[gzip, site("none")]));

@@ -26,8 +26,8 @@ const NEVER: u64 = u64::MAX;
 /// for each browser.
 #[derive(Debug, Clone, Copy)]
 struct Room {
-    in_all: usize,
-    of_an_address: usize,
+    total: usize,
+    per_address: usize,
 }
 
 /// The connections of this node. Clones share one table.
@@ -58,9 +58,9 @@ struct Entry {
 }
 
 impl Connections {
-    /// Allows `in_all` connections, and a quarter of them per address.
-    pub fn new(in_all: usize, proxies: Vec<IpNet>) -> Self {
-        let room = Room { in_all, of_an_address: (in_all / 4).max(1) };
+    /// Allows `total` connections, and a quarter of them per address.
+    pub fn new(total: usize, proxies: Vec<IpNet>) -> Self {
+        let room = Room { total, per_address: (total / 4).max(1) };
         Self(Arc::new(Inner { room, proxies, began: Instant::now(), table: Mutex::default() }))
     }
 
@@ -73,9 +73,9 @@ impl Connections {
         let network = peer.filter(|peer| !proxies.iter().any(|net| net.contains(peer))).map(network);
         let mut table = self.lock();
         let own = network.map_or(0, |network| table.by_network.get(&network).copied().unwrap_or(0));
-        let has_room = if own >= room.of_an_address {
+        let has_room = if own >= room.per_address {
             table.close_idlest(|entry| entry.network == network)
-        } else if table.all.len() >= room.in_all {
+        } else if table.all.len() >= room.total {
             let fullest = table.by_network.iter().max_by_key(|(_, many)| **many);
             let fullest = fullest.filter(|(_, many)| **many > own).map(|(network, _)| *network);
             fullest.is_some_and(|fullest| table.close_idlest(|entry| entry.network == Some(fullest)))
@@ -105,7 +105,7 @@ impl Connections {
         let network = network(client);
         let mut table = self.lock();
         let under_way = table.requests.entry(network).or_default();
-        if *under_way >= self.0.room.of_an_address {
+        if *under_way >= self.0.room.per_address {
             return Err(Error::unavailable(Away::Busy, "too many requests of one address are under way"));
         }
         *under_way += 1;
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_over_its_share_loses_the_connection_that_was_idle_longest() {
+    fn an_address_over_its_share_loses_its_longest_idle_connection() {
         let places = Connections::new(16, Vec::new());
         let held = idle(&places, "192.0.2.1", 4);
         let under_way = held[0].connection.begin();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_came_just_now_is_not_idle_yet_and_nobody_at_work_loses_anything() {
+    fn new_and_busy_connections_are_never_closed() {
         let places = Connections::new(16, Vec::new());
         let fresh: Vec<Place> = (0..4).map(|_| places.place(ip("192.0.2.1")).unwrap()).collect();
         assert!(places.place(ip("192.0.2.1")).is_none());
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_are_full_the_address_with_the_most_makes_room() {
+    fn a_full_node_closes_a_connection_of_the_largest_address() {
         let places = Connections::new(16, Vec::new());
         let few = idle(&places, "192.0.2.1", 2);
         let many: Vec<Place> =
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_so_many_requests_under_way_and_places_are_given_back() {
+    fn requests_per_client_are_bounded_and_places_are_freed() {
         let places = Connections::new(16, Vec::new());
         let held: Vec<Request> = (0..4).map(|_| places.request(ip("192.0.2.1").unwrap()).unwrap()).collect();
         assert!(places.request(ip("192.0.2.1").unwrap()).is_err());

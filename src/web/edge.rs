@@ -71,17 +71,17 @@ pub async fn answer(
         if let Err(error) = limits::admit(&mut req, site.limits, summary.route.largest_body).await {
             return Ok(refuse(req, &summary, &error));
         }
-        if let Some(elsewhere) = leads_elsewhere(&summary)? {
-            return Ok(req.into_response(finish(elsewhere, &summary, None)));
+        if let Some(redirect) = redirect(&summary)? {
+            return Ok(req.into_response(finish(redirect, &summary, None)));
         }
-        hand_on(req, next, summary, (under_way, request)).await
+        pass_on(req, next, summary, (under_way, request)).await
     }
     .instrument(span)
     .await
 }
 
 /// The answer that makes the browser repeat the request over https or from our own page, if either is needed.
-fn leads_elsewhere(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
+fn redirect(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
     let site = &summary.site;
     if summary.over_http {
         let https = format!("{}{}", site.public.origin(), summary.path_and_query);
@@ -93,7 +93,7 @@ fn leads_elsewhere(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
     Ok(None)
 }
 
-async fn hand_on(
+async fn pass_on(
     mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     mut summary: RequestSummary,

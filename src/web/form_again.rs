@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_said_as_people_say_them_and_never_too_short() {
+    fn waits_are_worded_and_rounded_up() {
         let said = |ms| in_words(Duration::from_millis(ms));
         assert_eq!(
             [said(1), said(1000), said(1001), said(90_000)],

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_object_is_one_at_any_depth() {
+    fn only_objects_are_accepted_at_any_depth() {
         let read = |text: &str| serde_json::from_str::<Object<Outer>>(text).ok().map(|Object(outer)| outer);
         assert_eq!(read(r#"{"b": 1}"#), Some(Outer { b: 1, inner: Object(Inner { a: 0 }) }));
         assert_eq!(

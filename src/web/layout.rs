@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_as_people_say_them() {
+    fn times_are_worded() {
         let now = Instant::from_micros(1_795_460_400_000_000);
         let ago = |seconds: u64| When::past(now.minus(std::time::Duration::from_secs(seconds)), now);
         assert_eq!(ago(0).text, "now");

@@ -55,12 +55,12 @@ pub async fn admit(req: &mut ServiceRequest, limits: Limits, largest: usize) -> 
     if size(req.head()) > LARGEST_HEAD {
         return Err(Error::HeadTooLarge);
     }
-    let told = told_length(req.headers());
+    let length = content_length(req.headers());
     let chunked = req.headers().contains_key(header::TRANSFER_ENCODING);
-    if told.is_some_and(|told| told > largest) {
+    if length.is_some_and(|length| length > largest) {
         return Err(Error::TooLarge);
     }
-    if told.unwrap_or(0) == 0 && !chunked {
+    if length.unwrap_or(0) == 0 && !chunked {
         return Ok(());
     }
     let mut body = InTime::new(req.take_payload(), limits.body);
@@ -89,7 +89,7 @@ fn size(head: &RequestHead) -> usize {
     head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>() + line
 }
 
-fn told_length(headers: &header::HeaderMap) -> Option<usize> {
+fn content_length(headers: &header::HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 

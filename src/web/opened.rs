@@ -39,14 +39,14 @@ pub fn note_wrong_host(req: &HttpRequest, site: &Site) {
 pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
     let Some(host) = host(req.uri(), req.headers()) else { return Opened::Here };
     let host_is_right = is_host_of(host, site);
-    let said = said_by_browser(req.headers(), host, site);
-    if said.as_deref() == Some(site.public.origin()) {
+    let origin = browser_origin(req.headers(), host, site);
+    if origin.as_deref() == Some(site.public.origin()) {
         return if host_is_right { Opened::Here } else { Opened::BehindWrongHost };
     }
     if !host_is_right {
         return if site.wrong_hosts.is_known(host) { Opened::BehindWrongHost } else { judge_host(req, site, host) };
     }
-    match scheme(req, site, host, said.as_deref()) {
+    match scheme(req, site, host, origin.as_deref()) {
         Some(is_https) if is_https != site.public.is_https() => Opened::Elsewhere,
         _ => Opened::Here,
     }
@@ -66,7 +66,7 @@ fn judge_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
 }
 
 /// Whether the browser used https, if that is certain.
-fn scheme(req: &HttpRequest, site: &Site, host: &str, said: Option<&str>) -> Option<bool> {
+fn scheme(req: &HttpRequest, site: &Site, host: &str, origin: Option<&str>) -> Option<bool> {
     if site.serves_tls {
         return Some(true);
     }
@@ -74,8 +74,8 @@ fn scheme(req: &HttpRequest, site: &Site, host: &str, said: Option<&str>) -> Opt
         let protocol = req.headers().get("x-forwarded-proto")?.to_str().ok()?;
         return Some(protocol.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https")));
     }
-    if let Some(said) = said {
-        return Some(said.starts_with("https://"));
+    if let Some(origin) = origin {
+        return Some(origin.starts_with("https://"));
     }
     if is_passed_on(req, site) {
         return None;
@@ -112,7 +112,7 @@ fn is_from_elsewhere_to_loopback(req: &HttpRequest) -> bool {
 
 /// The origin of our page that caused the request, from `Origin` or else `Referer`. None if that origin is neither the
 /// public one nor the requested host: then another site caused the request.
-fn said_by_browser(headers: &HeaderMap, host: &str, site: &Site) -> Option<String> {
+fn browser_origin(headers: &HeaderMap, host: &str, site: &Site) -> Option<String> {
     let value = |name: header::HeaderName| headers.get(name)?.to_str().ok();
     let url = Url::parse(value(header::ORIGIN).or_else(|| value(header::REFERER))?).ok()?;
     let origin = url.origin().ascii_serialization();

@@ -21,14 +21,14 @@ pub fn may_look(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]
     let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
     let believed = match is_trusted(peer) {
         false => !FORWARDING.iter().any(|name| headers.contains_key(*name)),
-        true => tells_who(headers),
+        true => names_client(headers),
     };
     let client = proxies::resolve(peer, headers, trusted).ip;
     believed && (client.is_loopback() || is_trusted(client))
 }
 
 /// Whether a trusted proxy names the client in `X-Forwarded-For`.
-fn tells_who(headers: &HeaderMap) -> bool {
+fn names_client(headers: &HeaderMap) -> bool {
     let mut hops = headers.get_all("x-forwarded-for").flat_map(|value| value.to_str().unwrap_or("?").split(','));
     let silent = !headers.contains_key("x-forwarded-for") && headers.contains_key("forwarded");
     !silent && hops.all(|hop| hop.trim().parse::<IpAddr>().is_ok())

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_customer_is_one_and_a_mapped_address_is_its_ipv4() {
+    fn an_ipv6_64_is_one_network_and_mapped_addresses_are_ipv4() {
         let of = |ip: &str| network(ip.parse().unwrap()).to_string();
         assert_eq!([of("2001:db8:1:2:3::4"), of("::ffff:192.0.2.1")], ["2001:db8:1:2::", "192.0.2.1"]);
     }
@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_believed_who_is_not_trusted(
+        fn untrusted_peers_are_never_believed(
             peer in any::<IpAddr>(), hops in vec(any_hop(), 0..6), proto in "[ -~]{0,8}",
         ) {
             let sent = [("x-forwarded-for", hops.join(", ")), ("x-forwarded-proto", proto)];

@@ -40,7 +40,7 @@ const fn rate(burst: u32, in_1000_s: u32) -> Rate {
 }
 
 impl Act {
-    fn of_an_account(self) -> Rate {
+    fn per_account(self) -> Rate {
         match self {
             Self::Operation => rate(5_000, 250),
             Self::Change => rate(300, 1_000),
@@ -51,7 +51,7 @@ impl Act {
     }
 
     /// A whole office may be behind one address.
-    fn of_an_address(self) -> Rate {
+    fn per_address(self) -> Rate {
         match self {
             Self::Operation => rate(50_000, 20_000),
             Self::Change => rate(3_000, 20_000),
@@ -85,8 +85,8 @@ impl Subject {
 
     fn rate(&self, act: Act) -> Rate {
         match self {
-            Self::Account(_) => act.of_an_account(),
-            Self::Network(_) => act.of_an_address(),
+            Self::Account(_) => act.per_account(),
+            Self::Network(_) => act.per_address(),
         }
     }
 }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_free_and_then_it_goes_on_at_the_rate() {
+    fn a_burst_is_free_and_then_the_rate_applies() {
         let (rates, now) = (Rates::default(), Instant::now());
         let take =
             |many, after| wait(rates.take_at(Act::Change, &[account("a")], many, now + Duration::from_secs(after)));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_may_not_costs_the_account_nothing() {
+    fn a_refusal_by_address_does_not_charge_the_account() {
         let (rates, now) = (Rates::default(), Instant::now());
         let here = Subject::address("2001:db8::1".parse().unwrap());
         for n in 0..10 {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_nothing_is_refused_nothing() {
+    fn zero_acts_are_never_refused() {
         let (rates, one) = (Rates::default(), account("a"));
         assert!(rates.take(Act::Change, std::slice::from_ref(&one), 300).is_ok());
         assert!(rates.take(Act::Change, std::slice::from_ref(&one), 1).is_err());
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_already_is_owed() {
+    fn a_charge_may_make_the_balance_negative() {
         let (rates, now) = (Rates::default(), Instant::now());
         let one = account("a");
         for _ in 0..40 {

@@ -130,7 +130,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn the_week_ends_today_and_says_it_in_words() {
+    fn the_week_ends_today_and_has_a_text() {
         let now = Instant::from_micros(1_795_460_400_000_000);
         let day = HOUR * 24;
         let sign_ins = [

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_comes_back_but_no_password() {
+    fn everything_typed_comes_back_except_passwords() {
         let form = again(&[
             ("csrf", "t"),
             ("email", "kim@example.com"),

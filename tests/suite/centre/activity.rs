@@ -4,13 +4,13 @@ use super::{ALEX, KIM, device_id, serve, signed_in};
 use crate::support::{Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    what_happened_is_told_in_plain_words,
+    events_are_shown_in_plain_words,
     filters_show_one_sort_of_events,
-    pages_show_each_event_once_whatever_happens_meanwhile,
-    only_sign_ins_on_another_device_that_is_still_there_can_be_denied,
+    pages_show_each_event_once_while_others_arrive,
+    only_sign_ins_on_other_existing_devices_can_be_denied,
 }
 
-async fn what_happened_is_told_in_plain_words(db: TestDb) {
+async fn events_are_shown_in_plain_words(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -62,7 +62,7 @@ async fn filters_show_one_sort_of_events(db: TestDb) {
     }
 }
 
-async fn pages_show_each_event_once_whatever_happens_meanwhile(db: TestDb) {
+async fn pages_show_each_event_once_while_others_arrive(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut desk = signed_in(&server, KIM, "Desk");
@@ -92,7 +92,7 @@ async fn pages_show_each_event_once_whatever_happens_meanwhile(db: TestDb) {
     assert_eq!(seen, (0..100).collect::<Vec<_>>(), "each once");
 }
 
-async fn only_sign_ins_on_another_device_that_is_still_there_can_be_denied(db: TestDb) {
+async fn only_sign_ins_on_other_existing_devices_can_be_denied(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

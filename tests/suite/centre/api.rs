@@ -9,15 +9,15 @@ use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
 
 on_both_engines! {
     sessions_are_listed_newest_activity_first,
-    one_session_is_ended_and_the_others_go_on,
+    ending_one_session_leaves_the_others_alive,
     all_others_are_ended_and_counted,
     ending_needs_a_password_of_the_last_ten_minutes,
-    devices_are_listed_with_what_their_sessions_say_of_them,
+    devices_are_listed_with_data_of_their_sessions,
     a_device_is_renamed,
     a_forgotten_device_takes_its_sessions_with_it,
-    whoever_ends_their_own_session_loses_the_cookie_too,
-    an_activity_that_is_not_written_yet_is_shown,
-    a_text_that_cannot_be_an_id_names_nothing,
+    ending_the_current_session_removes_its_cookie,
+    queued_activity_is_shown,
+    a_text_with_nul_is_an_unknown_id,
 }
 
 fn sessions(client: &mut Client) -> Vec<Value> {
@@ -50,7 +50,7 @@ async fn sessions_are_listed_newest_activity_first(db: TestDb) {
     assert_eq!(all[2], own_session(&mut desk), "the same shape as one's own");
 }
 
-async fn one_session_is_ended_and_the_others_go_on(db: TestDb) {
+async fn ending_one_session_leaves_the_others_alive(db: TestDb) {
     let server = serve(&db);
     let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
     let mut tablet = signed_in(&server, KIM, "Tablet");
@@ -100,7 +100,7 @@ async fn ending_needs_a_password_of_the_last_ten_minutes(db: TestDb) {
     assert!(!is_signed_in(&mut phone));
 }
 
-async fn devices_are_listed_with_what_their_sessions_say_of_them(db: TestDb) {
+async fn devices_are_listed_with_data_of_their_sessions(db: TestDb) {
     let server = serve(&db);
     let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
     let id = device_id(&mut phone);
@@ -159,7 +159,7 @@ async fn a_forgotten_device_takes_its_sessions_with_it(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 3);
 }
 
-async fn whoever_ends_their_own_session_loses_the_cookie_too(db: TestDb) {
+async fn ending_the_current_session_removes_its_cookie(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let id = session_id(&mut desk);
@@ -174,7 +174,7 @@ async fn whoever_ends_their_own_session_loses_the_cookie_too(db: TestDb) {
     assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
 }
 
-async fn an_activity_that_is_not_written_yet_is_shown(db: TestDb) {
+async fn queued_activity_is_shown(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     db.sql("UPDATE sessions SET last_activity = INSTANT(-3000)");
@@ -184,7 +184,7 @@ async fn an_activity_that_is_not_written_yet_is_shown(db: TestDb) {
 }
 
 /// PostgreSQL rejects U+0000 in a text.
-async fn a_text_that_cannot_be_an_id_names_nothing(db: TestDb) {
+async fn a_text_with_nul_is_an_unknown_id(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let long = "a".repeat(200);

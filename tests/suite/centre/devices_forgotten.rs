@@ -6,11 +6,11 @@ use super::{ALEX, KIM, count, device_id, serve, session_id, signed_in, text};
 use crate::support::{Engine, PASSWORD, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
-    devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away,
-    of_devices_that_nobody_has_answered_for_the_newest_are_kept,
+    devices_unused_for_400_days_are_deleted,
+    the_newest_unacknowledged_devices_are_kept,
     a_device_is_shown_as_it_was_used_last,
-    an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so,
-    nobody_learns_who_signed_in_over_their_session,
+    an_installed_app_is_named_once_it_reports_itself,
+    a_replaced_session_does_not_show_who_replaced_it,
 }
 
 /// Adds devices of Kim with ids from `dev_1` on. The first was created and last seen `seconds_ago`, each later one a
@@ -35,7 +35,7 @@ fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
 
 const DAYS_401: usize = 401 * 86_400;
 
-async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: TestDb) {
+async fn devices_unused_for_400_days_are_deleted(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let known = device_id(&mut phone);
@@ -58,7 +58,7 @@ async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: 
     assert_eq!(count(&db, "devices WHERE id = 'dev_1'"), 0);
 }
 
-async fn of_devices_that_nobody_has_answered_for_the_newest_are_kept(db: TestDb) {
+async fn the_newest_unacknowledged_devices_are_kept(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -108,7 +108,7 @@ async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
     assert!(!desk.get("/devices").body.contains("192.0.2.9"), "it was used before");
 }
 
-async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: TestDb) {
+async fn an_installed_app_is_named_once_it_reports_itself(db: TestDb) {
     let server = serve(&db);
     let agent =
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148";
@@ -138,7 +138,7 @@ async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: Test
     assert_eq!(name(&mut app), "My phone");
 }
 
-async fn nobody_learns_who_signed_in_over_their_session(db: TestDb) {
+async fn a_replaced_session_does_not_show_who_replaced_it(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut shared = signed_in(&server, KIM, "Shared");

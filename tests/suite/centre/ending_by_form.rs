@@ -8,23 +8,23 @@ use super::{
 use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
 
 on_both_engines! {
-    what_is_asked_within_ten_minutes_of_a_password_happens_at_once,
+    within_ten_minutes_of_a_password_an_ending_is_immediate,
     ending_several_sign_ins_always_asks_for_confirmation,
-    what_is_asked_later_happens_with_the_password,
-    a_wrong_password_ends_nothing_and_keeps_what_was_asked,
-    what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password,
+    after_ten_minutes_an_ending_needs_the_password,
+    a_wrong_password_ends_nothing_and_keeps_the_request,
+    wasnt_me_forgets_the_device_and_asks_for_a_new_password,
     a_stolen_sessions_new_id_does_not_save_it,
-    whoever_confirms_the_end_of_their_own_session_is_signed_out,
-    whoever_ends_their_own_session_takes_what_was_cached_along,
-    a_session_that_has_ended_ends_nothing_any_more,
-    two_devices_that_forget_one_another_at_once_leave_one_truth,
+    confirming_the_end_of_the_current_session_signs_out,
+    ending_the_current_session_clears_the_cache,
+    an_ended_session_can_end_nothing,
+    two_devices_that_forget_each_other_at_once_stay_consistent,
 }
 
 fn confirm(client: &mut Client, password: &str, then: &str, next: &str) -> crate::support::Answer {
     form(client, "/confirm", &[("password", password), ("then", then), ("next", next)])
 }
 
-async fn what_is_asked_within_ten_minutes_of_a_password_happens_at_once(db: TestDb) {
+async fn within_ten_minutes_of_a_password_an_ending_is_immediate(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -73,7 +73,7 @@ async fn ending_several_sign_ins_always_asks_for_confirmation(db: TestDb) {
     }
 }
 
-async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
+async fn after_ten_minutes_an_ending_needs_the_password(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "My phone");
@@ -94,7 +94,7 @@ async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'login.confirmed'"), 1);
 }
 
-async fn a_wrong_password_ends_nothing_and_keeps_what_was_asked(db: TestDb) {
+async fn a_wrong_password_ends_nothing_and_keeps_the_request(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -115,7 +115,7 @@ async fn a_wrong_password_ends_nothing_and_keeps_what_was_asked(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'login.confirmed'"), 0);
 }
 
-async fn what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password(db: TestDb) {
+async fn wasnt_me_forgets_the_device_and_asks_for_a_new_password(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -147,7 +147,7 @@ async fn a_stolen_sessions_new_id_does_not_save_it(db: TestDb) {
     assert!(!is_signed_in(&mut thief));
 }
 
-async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb) {
+async fn confirming_the_end_of_the_current_session_signs_out(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let_confirmations_lapse(&db);
@@ -170,7 +170,7 @@ async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb)
     assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 0);
 }
 
-async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) {
+async fn ending_the_current_session_clears_the_cache(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let ways = [("sessions", "id"), ("devices", "deviceId")];
@@ -190,7 +190,7 @@ async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) 
     assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
 }
 
-async fn a_session_that_has_ended_ends_nothing_any_more(db: TestDb) {
+async fn an_ended_session_can_end_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -202,7 +202,7 @@ async fn a_session_that_has_ended_ends_nothing_any_more(db: TestDb) {
     assert!(is_signed_in(&mut phone));
 }
 
-async fn two_devices_that_forget_one_another_at_once_leave_one_truth(db: TestDb) {
+async fn two_devices_that_forget_each_other_at_once_stay_consistent(db: TestDb) {
     let server = serve(&db);
     for _ in 0..10 {
         let mut pair = [signed_in(&server, KIM, "One"), signed_in(&server, KIM, "Other")];

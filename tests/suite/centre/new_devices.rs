@@ -6,19 +6,19 @@ use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, s
 use crate::support::{Client, Engine, TestDb, on_both_engines};
 
 on_both_engines! {
-    every_page_of_the_other_devices_asks_about_a_new_one_until_one_answers,
+    other_devices_ask_about_a_new_device_until_one_answers,
     a_device_cannot_answer_for_itself,
-    new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_in,
+    new_devices_wait_for_a_known_device_to_answer,
     new_devices_never_answer_for_one_another,
-    a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question,
-    a_new_device_that_forgets_a_known_one_does_not_make_it_unknown,
-    a_forgotten_device_leaves_nobody_to_answer_for_it,
-    the_last_known_device_that_forgets_itself_is_the_known_one_still,
-    what_a_newcomer_calls_itself_stands_behind_what_its_browser_is,
-    a_new_password_that_signs_out_all_others_makes_the_device_in_use_known,
-    of_many_new_devices_the_newest_are_told,
-    a_device_that_is_signed_in_is_listed_however_many_signed_in_since,
-    the_answer_that_it_was_not_me_ends_it,
+    forgetting_a_new_device_keeps_the_question_open,
+    a_new_device_cannot_make_a_known_device_unknown,
+    a_forgotten_device_cannot_be_acknowledged,
+    the_last_known_device_stays_known_after_forgetting_itself,
+    a_new_devices_own_name_is_shown_after_its_browser,
+    a_new_password_that_ends_all_others_acknowledges_the_device,
+    the_newest_of_many_new_devices_are_shown,
+    a_signed_in_device_is_listed_after_many_later_sign_ins,
+    answering_wasnt_me_ends_the_new_device,
     a_device_that_comes_again_is_not_new,
 }
 
@@ -37,7 +37,7 @@ fn revoke_others(client: &mut Client) -> u16 {
     client.json("POST", "/api/sessions/revoke-others", &Value::Null).status
 }
 
-async fn every_page_of_the_other_devices_asks_about_a_new_one_until_one_answers(db: TestDb) {
+async fn other_devices_ask_about_a_new_device_until_one_answers(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     assert_eq!(asks(&mut desk, "Desk"), [""; 0], "the first one is nobody else's");
@@ -65,7 +65,7 @@ async fn a_device_cannot_answer_for_itself(db: TestDb) {
     assert!(!page.contains("It was me"), "{page}");
 }
 
-async fn new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_in(db: TestDb) {
+async fn new_devices_wait_for_a_known_device_to_answer(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -95,7 +95,7 @@ async fn new_devices_never_answer_for_one_another(db: TestDb) {
     assert!(desk.get("/dashboard").body.contains("There is one more"));
 }
 
-async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question(db: TestDb) {
+async fn forgetting_a_new_device_keeps_the_question_open(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -122,7 +122,7 @@ async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question
     assert_eq!((unanswered(), count(&db, "devices")), (1, 2));
 }
 
-async fn a_new_device_that_forgets_a_known_one_does_not_make_it_unknown(db: TestDb) {
+async fn a_new_device_cannot_make_a_known_device_unknown(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let id = device_id(&mut desk);
@@ -139,7 +139,7 @@ async fn a_new_device_that_forgets_a_known_one_does_not_make_it_unknown(db: Test
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
 }
 
-async fn a_forgotten_device_leaves_nobody_to_answer_for_it(db: TestDb) {
+async fn a_forgotten_device_cannot_be_acknowledged(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -152,7 +152,7 @@ async fn a_forgotten_device_leaves_nobody_to_answer_for_it(db: TestDb) {
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
 }
 
-async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: TestDb) {
+async fn the_last_known_device_stays_known_after_forgetting_itself(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -177,7 +177,7 @@ async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: Te
     );
 }
 
-async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: TestDb) {
+async fn a_new_devices_own_name_is_shown_after_its_browser(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
@@ -201,7 +201,7 @@ async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: Test
 }
 
 /// So a person who lost the acknowledged device is not stuck.
-async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(db: TestDb) {
+async fn a_new_password_that_ends_all_others_acknowledges_the_device(db: TestDb) {
     let server = serve(&db);
     signed_in(&server, KIM, "Lost");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -218,7 +218,7 @@ async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(
     assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 1);
 }
 
-async fn of_many_new_devices_the_newest_are_told(db: TestDb) {
+async fn the_newest_of_many_new_devices_are_shown(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     many_new_ones(&db);
@@ -240,7 +240,7 @@ fn many_new_ones(db: &TestDb) {
     db.sql("UPDATE devices SET first_seen = INSTANT(5) WHERE id = 'dev_300'");
 }
 
-async fn a_device_that_is_signed_in_is_listed_however_many_signed_in_since(db: TestDb) {
+async fn a_signed_in_device_is_listed_after_many_later_sign_ins(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let own = device_id(&mut desk);
@@ -257,7 +257,7 @@ async fn a_device_that_is_signed_in_is_listed_however_many_signed_in_since(db: T
     assert_eq!((old.status, &old.json()["name"]), (200, &json!("Old")), "{old:?}");
 }
 
-async fn the_answer_that_it_was_not_me_ends_it(db: TestDb) {
+async fn answering_wasnt_me_ends_the_new_device(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");

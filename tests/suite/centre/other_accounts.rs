@@ -9,7 +9,7 @@ use super::{ALEX, KIM, count, device_id, form, is_signed_in, serve, session_id, 
 use crate::support::{Answer, Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    what_is_anothers_is_not_there,
+    other_accounts_objects_are_not_found,
 }
 
 /// How a route could reach another account's data.
@@ -98,7 +98,7 @@ fn every_route_is_in_the_table() {
     assert_eq!(routes, table);
 }
 
-async fn what_is_anothers_is_not_there(db: TestDb) {
+async fn other_accounts_objects_are_not_found(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut kim = signed_in(&server, KIM, "Kim's");

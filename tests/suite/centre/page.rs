@@ -9,10 +9,10 @@ on_both_engines! {
     each_device_has_a_card_with_its_sign_ins,
     a_name_is_changed_by_a_small_form,
     a_page_that_was_open_for_a_while_changes_nothing,
-    somebody_with_one_device_reads_that_it_is_the_only_one,
+    the_page_says_when_there_is_only_one_device,
     the_dashboard_ends_a_sign_in_and_comes_back,
     a_browser_with_two_sessions_is_one_device,
-    what_reaches_far_is_asked_first,
+    far_reaching_endings_ask_first,
 }
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
@@ -86,7 +86,7 @@ async fn a_page_that_was_open_for_a_while_changes_nothing(db: TestDb) {
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 2);
 }
 
-async fn somebody_with_one_device_reads_that_it_is_the_only_one(db: TestDb) {
+async fn the_page_says_when_there_is_only_one_device(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let page = desk.get("/devices").body;
@@ -125,7 +125,7 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     assert!(desk.get("/devices").body.contains("You are signed in on this device only."));
 }
 
-async fn what_reaches_far_is_asked_first(db: TestDb) {
+async fn far_reaching_endings_ask_first(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

@@ -10,13 +10,13 @@ use super::{KIM, serve, signed_in};
 use crate::support::{Client, Engine, TestDb, is_long, on_both_engines};
 
 on_both_engines! {
-    the_pages_of_a_busy_account_are_quick_whatever_others_have,
+    pages_of_a_busy_account_are_fast_among_many_others,
 }
 
 /// The limit for the second slowest of a hundred pages.
 const LIMIT: Duration = Duration::from_millis(50);
 
-async fn the_pages_of_a_busy_account_are_quick_whatever_others_have(db: TestDb) {
+async fn pages_of_a_busy_account_are_fast_among_many_others(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server, KIM, "Device 1");
     for n in 2..=20 {

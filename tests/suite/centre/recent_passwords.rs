@@ -6,18 +6,18 @@ use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, s
 use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
-    a_password_that_was_given_before_it_changed_confirms_nothing,
+    a_password_given_before_its_change_confirms_nothing,
     a_confirmation_from_the_future_confirms_nothing,
-    a_confirmation_that_is_sent_twice_says_both_times_that_it_worked,
-    a_form_sent_again_after_confirmation_goes_on,
+    a_confirmation_sent_twice_succeeds_both_times,
+    a_form_sent_again_after_confirmation_works,
     a_name_in_a_form_that_was_open_for_a_while_is_not_lost,
-    a_body_that_makes_no_sense_ends_nothing,
-    whoever_ends_their_own_session_reads_that_it_was_here,
+    an_invalid_body_ends_nothing,
+    ending_the_current_session_is_shown_as_done_here,
 }
 
 const NEW: &str = "tide pool limpet 77";
 
-async fn a_password_that_was_given_before_it_changed_confirms_nothing(db: TestDb) {
+async fn a_password_given_before_its_change_confirms_nothing(db: TestDb) {
     let server = serve(&db);
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let mut owner = signed_in(&server, KIM, "Desk");
@@ -63,7 +63,7 @@ async fn a_confirmation_from_the_future_confirms_nothing(db: TestDb) {
     assert_eq!(desk.json("POST", others, &json!({})).json(), json!({"revoked": 0}));
 }
 
-async fn a_confirmation_that_is_sent_twice_says_both_times_that_it_worked(db: TestDb) {
+async fn a_confirmation_sent_twice_succeeds_both_times(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let phone = format!("session:{}", session_id(&mut signed_in(&server, KIM, "Phone")));
@@ -81,7 +81,7 @@ async fn a_confirmation_that_is_sent_twice_says_both_times_that_it_worked(db: Te
     leads_to(&late.form("/confirm", &elsewhere), "/login?next=%2Fdashboard");
 }
 
-async fn a_form_sent_again_after_confirmation_goes_on(db: TestDb) {
+async fn a_form_sent_again_after_confirmation_works(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let phone = format!("session:{}", session_id(&mut signed_in(&server, KIM, "Phone")));
@@ -113,7 +113,7 @@ async fn a_name_in_a_form_that_was_open_for_a_while_is_not_lost(db: TestDb) {
     }
 }
 
-async fn a_body_that_makes_no_sense_ends_nothing(db: TestDb) {
+async fn an_invalid_body_ends_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -136,7 +136,7 @@ async fn a_body_that_makes_no_sense_ends_nothing(db: TestDb) {
     assert_eq!(desk.send("POST", path, &[], b"").status, 200);
 }
 
-async fn whoever_ends_their_own_session_reads_that_it_was_here(db: TestDb) {
+async fn ending_the_current_session_is_shown_as_done_here(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

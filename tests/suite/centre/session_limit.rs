@@ -4,7 +4,7 @@ use super::{KIM, count, is_signed_in, session_id, signed_in};
 use crate::support::{App, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    a_login_over_the_limit_ends_the_session_idle_longest_and_says_so,
+    a_login_over_the_limit_ends_the_longest_idle_session,
     ten_logins_at_once_hold_the_limit,
     zero_is_no_limit,
     a_login_over_ones_own_session_ends_no_other,
@@ -15,7 +15,7 @@ fn serve(db: &TestDb, limit: &str) -> App {
     App::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", limit)])
 }
 
-async fn a_login_over_the_limit_ends_the_session_idle_longest_and_says_so(db: TestDb) {
+async fn a_login_over_the_limit_ends_the_longest_idle_session(db: TestDb) {
     let server = serve(&db, "2");
     add_user(&db, "sam@example.com", "member");
     let mut sam = signed_in(&server, "sam@example.com", "Sam's");

@@ -4,23 +4,23 @@ use super::{ALEX, FREE, FROM, KIM, WRONG, count, guess, hold, node, pass, serve,
 use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
-    after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_one_is_not_looked_at,
+    after_the_free_tries_each_wrong_password_doubles_the_wait,
     forty_good_logins_in_a_row_all_pass,
-    the_right_password_takes_back_what_was_counted,
-    an_unknown_account_is_slowed_down_just_the_same,
+    the_right_password_resets_the_count,
+    an_unknown_account_is_throttled_the_same_way,
     a_day_later_all_is_forgotten,
-    tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other,
+    concurrent_tries_on_two_nodes_gain_nothing,
     good_logins_at_once_pass,
     right_passwords_at_once_wait_for_one_another_and_all_pass,
     a_form_sent_twice_is_no_second_try,
-    the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away,
+    throttling_is_recorded_once_per_wrong_password,
     a_try_that_died_with_its_node_counts_for_a_minute_only,
     the_wait_after_a_wrong_password_from_the_future_begins_now,
-    nobody_gets_a_free_try_by_hanging_up,
+    disconnecting_gains_no_free_try,
     old_counts_are_swept,
 }
 
-async fn after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_one_is_not_looked_at(db: TestDb) {
+async fn after_the_free_tries_each_wrong_password_doubles_the_wait(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
     for wait in [1, 2, 4, 8, 16] {
@@ -43,7 +43,7 @@ async fn forty_good_logins_in_a_row_all_pass(db: TestDb) {
     assert_eq!((count(&db, "throttle_tries"), count(&db, "throttle_counts WHERE failures > 0")), (0, 0));
 }
 
-async fn the_right_password_takes_back_what_was_counted(db: TestDb) {
+async fn the_right_password_resets_the_count(db: TestDb) {
     let server = serve(&db);
     for _ in 0..3 {
         guess(&db, &server, KIM, FREE - 1);
@@ -51,7 +51,7 @@ async fn the_right_password_takes_back_what_was_counted(db: TestDb) {
     }
 }
 
-async fn an_unknown_account_is_slowed_down_just_the_same(db: TestDb) {
+async fn an_unknown_account_is_throttled_the_same_way(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, "Nobody@example.com", FREE);
     let known_one = try_from(&mut server.client(), FROM, "nobody@EXAMPLE.com", WRONG);
@@ -69,7 +69,7 @@ async fn a_day_later_all_is_forgotten(db: TestDb) {
     wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
 }
 
-async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: TestDb) {
+async fn concurrent_tries_on_two_nodes_gain_nothing(db: TestDb) {
     let nodes = [serve(&db), node(&db)];
     let began = std::time::Instant::now();
     let answers: Vec<u16> = std::thread::scope(|scope| {
@@ -142,7 +142,7 @@ async fn a_form_sent_twice_is_no_second_try(db: TestDb) {
     assert_eq!(count(&db, "sessions"), 1);
 }
 
-async fn the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away(db: TestDb) {
+async fn throttling_is_recorded_once_per_wrong_password(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
     for _ in 0..5 {
@@ -189,7 +189,7 @@ async fn the_wait_after_a_wrong_password_from_the_future_begins_now(db: TestDb) 
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200);
 }
 
-async fn nobody_gets_a_free_try_by_hanging_up(db: TestDb) {
+async fn disconnecting_gains_no_free_try(db: TestDb) {
     use std::io::Write as _;
     let server = serve(&db);
     let body = format!("{{\"email\":\"{KIM}\",\"password\":\"{WRONG}\"}}");

@@ -6,9 +6,9 @@ use super::{FREE_OF_ADDRESS, KIM, WRONG, guess_from, serve, try_from, wait_of};
 use crate::support::{App, Engine, PASSWORD, Served, TestDb, command, on_both_engines};
 
 on_both_engines! {
-    an_address_that_tries_many_accounts_is_slowed_down_and_its_own_login_does_not_help_it,
+    an_address_that_tries_many_accounts_is_throttled,
     an_ipv6_customer_is_one_address,
-    a_header_that_nobody_may_send_changes_no_address,
+    an_untrusted_header_does_not_change_the_address,
     the_name_of_a_count_does_not_tell_its_address,
     counts_of_addresses_go_when_addresses_are_wiped,
 }
@@ -50,7 +50,7 @@ fn spray(db: &TestDb, server: &Served, ip: impl Fn(usize) -> String) {
     }
 }
 
-async fn an_address_that_tries_many_accounts_is_slowed_down_and_its_own_login_does_not_help_it(db: TestDb) {
+async fn an_address_that_tries_many_accounts_is_throttled(db: TestDb) {
     let server = serve(&db);
     for n in 0..FREE_OF_ADDRESS {
         guess_from(&db, &server, "203.0.113.9", &format!("somebody{n}@example.com"), 1);
@@ -69,7 +69,7 @@ async fn an_ipv6_customer_is_one_address(db: TestDb) {
     assert_eq!(try_from(&mut server.client(), "2001:db8:7:2::1", KIM, PASSWORD).status, 200);
 }
 
-async fn a_header_that_nobody_may_send_changes_no_address(db: TestDb) {
+async fn an_untrusted_header_does_not_change_the_address(db: TestDb) {
     crate::support::add_user(&db, KIM, "owner");
     let server = App::start(&db, &[]);
     spray(&db, &server, |n| format!("203.0.113.{n}"));

@@ -5,8 +5,8 @@ use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user, on
 
 on_both_engines! {
     a_network_creates_some_accounts_and_then_waits,
-    a_password_that_is_refused_counts_for_nothing,
-    a_link_that_is_not_good_costs_no_hash,
+    a_refused_password_is_not_counted,
+    an_invalid_link_costs_no_hash,
     the_setup_counts,
 }
 
@@ -50,7 +50,7 @@ async fn a_network_creates_some_accounts_and_then_waits(db: TestDb) {
     assert_eq!(sign_up(&server, "new4@example.com", PASSWORD).status, 303, "an hour later all is forgotten");
 }
 
-async fn a_password_that_is_refused_counts_for_nothing(db: TestDb) {
+async fn a_refused_password_is_not_counted(db: TestDb) {
     let server = open(&db);
     for weak in ["short", "password1234", "new@example.com"] {
         assert_eq!(sign_up(&server, "new@example.com", weak).status, 422, "{weak}");
@@ -59,7 +59,7 @@ async fn a_password_that_is_refused_counts_for_nothing(db: TestDb) {
     assert_eq!(sign_up(&server, "new@example.com", PASSWORD).status, 303);
 }
 
-async fn a_link_that_is_not_good_costs_no_hash(db: TestDb) {
+async fn an_invalid_link_costs_no_hash(db: TestDb) {
     let server = App::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")]);
     let token = server.setup_token();
     let fields = |token| [("token", token), ("email", KIM), ("name", "Kim"), ("password", PASSWORD)];

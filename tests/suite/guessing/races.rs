@@ -17,8 +17,8 @@ use crate::support::{PASSWORD, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     right_passwords_at_once_with_an_outdated_hash_all_pass,
-    a_password_that_is_replaced_while_it_is_checked_is_refused,
-    an_account_that_is_disabled_while_its_password_is_checked_is_refused,
+    a_password_replaced_during_its_check_is_refused,
+    an_account_disabled_during_the_check_is_refused,
 }
 
 /// The tests' password, hashed with Argon2id with 4 MiB and one pass.
@@ -54,7 +54,7 @@ async fn right_passwords_at_once_with_an_outdated_hash_all_pass(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM throttle_counts WHERE failures > 0"), "0");
 }
 
-async fn a_password_that_is_replaced_while_it_is_checked_is_refused(db: TestDb) {
+async fn a_password_replaced_during_its_check_is_refused(db: TestDb) {
     let id = add_user(&db, KIM, "owner");
     let prover = prover(&db).await;
     let checked = check(&prover).await;
@@ -69,7 +69,7 @@ async fn a_password_that_is_replaced_while_it_is_checked_is_refused(db: TestDb) 
     assert!(settle(&prover, again).await);
 }
 
-async fn an_account_that_is_disabled_while_its_password_is_checked_is_refused(db: TestDb) {
+async fn an_account_disabled_during_the_check_is_refused(db: TestDb) {
     add_user(&db, KIM, "owner");
     let prover = prover(&db).await;
     let checked = check(&prover).await;

@@ -9,15 +9,15 @@ use crate::support::{
 };
 
 on_both_engines! {
-    a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not,
+    refusals_run_the_same_statements_for_unknown_accounts,
 }
 
 const NOBODY: &str = "nobody@example.com";
 const DISABLED: &str = "disabled@example.com";
 
-async fn a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not(db: TestDb) {
+async fn refusals_run_the_same_statements_for_unknown_accounts(db: TestDb) {
     let engine = if db.engine == Engine::Postgres { "postgres" } else { "sqlite" };
-    let case = "a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not";
+    let case = "refusals_run_the_same_statements_for_unknown_accounts";
     if ran_alone(module_path!(), &format!("{engine}::{case}")) {
         return;
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
-    primary_keys_are_as_schema_rs_says_and_begin_with_the_account,
+    primary_keys_match_schema_rs_and_begin_with_the_account,
     no_unique_index_and_no_foreign_key_lacks_the_account,
 }
 
@@ -38,7 +38,7 @@ fn of_accounts() -> BTreeMap<String, Vec<String>> {
     tables.map(|(name, (key, _))| (name, key)).collect()
 }
 
-async fn primary_keys_are_as_schema_rs_says_and_begin_with_the_account(db: TestDb) {
+async fn primary_keys_match_schema_rs_and_begin_with_the_account(db: TestDb) {
     drop(db.sessions().await);
     let keys = match db.engine {
         Engine::Sqlite => db.sql(

@@ -20,7 +20,7 @@ fn pages_and_commands_open_no_transaction_that_writes() {
 }
 
 #[test]
-fn actions_know_no_http() {
+fn actions_do_not_depend_on_http() {
     let wrong: Vec<String> = actions()
         .flat_map(|(file, text)| http(&text).map(move |word| format!("{}: {word}", file.display())).collect::<Vec<_>>())
         .collect();
@@ -28,14 +28,14 @@ fn actions_know_no_http() {
 }
 
 #[test]
-fn an_action_that_opens_a_transaction_says_what_it_locks() {
+fn actions_with_a_transaction_document_their_locks() {
     let silent = |text: &str| writes(text).next().is_some() && !docs(text).contains("Locks");
     let wrong: Vec<PathBuf> = actions().filter(|(_, text)| silent(text)).map(|(file, _)| file).collect();
     assert!(wrong.is_empty(), "add a line `Locks, in this order: …` to the module's docs: {wrong:#?}");
 }
 
 #[test]
-fn a_transaction_is_found_however_it_is_written() {
+fn the_scan_finds_every_form_of_transaction() {
     for text in ["db.write(work).await", "desk.sessions.db\n    .write(async move |conn| {", "db.statement(work)"] {
         assert_eq!(writes(text).count(), 1, "{text}");
     }

@@ -47,13 +47,13 @@ fn every_requirement_has_a_level_a_status_and_evidence() {
 }
 
 #[test]
-fn names_of_tests_are_told_from_other_names() {
+fn test_names_are_distinguished_from_other_names() {
     let text =
         "`db::Conn`, `session::current`, `a::b::c`, a::b::d, `a::B::c`, `sync::room`, `sessile::serve::anchors=info`";
     assert_eq!(named_tests(text), ["a::b::c", "sync::room"]);
     for name in [
-        "house::claims::names_of_tests_are_told_from_other_names",
-        "house::migrations::schema_rs_is_what_the_migrations_make",
+        "house::claims::test_names_are_distinguished_from_other_names",
+        "house::migrations::schema_rs_matches_the_migrations",
         "records::account::strength::tests::length_counts_characters",
         "base::settings::tests::values_mean_what_they_say",
         "house::claims",
@@ -89,7 +89,7 @@ fn the_docs_list_every_setting_and_no_other() {
 
 /// Access to a mailbox grants nothing here, because no part of the program sends or reads mail.
 #[test]
-fn nothing_in_the_program_sends_mail() {
+fn no_dependency_can_send_mail() {
     let lock = read("Cargo.lock").expect("a lock file");
     let crates: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = \"")).collect();
     assert!(crates.len() > 50);

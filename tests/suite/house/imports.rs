@@ -12,18 +12,18 @@ const RECORDS: [&str; 10] =
     ["news", "audit", "device", "throttle", "account", "session", "draft", "app", "hub", "instance"];
 
 #[test]
-fn imports_go_one_way() {
+fn imports_only_point_to_lower_layers() {
     assert_eq!(wrong_ways(&Graph::read(&src())), [""; 0]);
 }
 
 #[test]
-fn no_modules_import_one_another_in_a_circle() {
+fn modules_have_no_import_cycles() {
     let circles = Graph::read(&src()).circles();
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
 #[test]
-fn every_module_has_its_place_in_the_house() {
+fn every_module_belongs_to_a_layer() {
     let graph = Graph::read(&src());
     for module in graph.uses.keys() {
         assert!(LAYERS.contains(&module[0].as_str()), "{module:?} is in no known layer");
@@ -34,7 +34,7 @@ fn every_module_has_its_place_in_the_house() {
 }
 
 #[test]
-fn an_import_that_makes_a_circle_or_goes_the_wrong_way_is_noticed() {
+fn cycles_and_wrong_imports_are_detected() {
     let mut graph = Graph::read(&src());
     let noticed = |graph: &Graph, one: &str, other: &str| {
         graph.circles().iter().any(|circle| [one, other].iter().all(|name| circle.contains(&(*name).to_owned())))
@@ -57,7 +57,7 @@ fn an_import_that_makes_a_circle_or_goes_the_wrong_way_is_noticed() {
 }
 
 #[test]
-fn only_db_knows_the_engine() {
+fn only_db_depends_on_the_engine() {
     // Not `Sqlite` and `Pg`: derives name both to check a struct against each engine.
     let telling = [
         "Engine::Sqlite",

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
-    down_files_take_back_what_up_files_made,
-    schema_rs_is_what_the_migrations_make,
+    down_files_revert_up_files,
+    schema_rs_matches_the_migrations,
 }
 
 /// The migration that changes primary keys on PostgreSQL but rebuilds the tables on SQLite. `account_first` compares
@@ -42,7 +42,7 @@ fn both_engines_have_the_same_migrations() {
 
 /// Compares tables, columns, NOT NULL constraints and indexes, but not the types, which differ by engine.
 #[test]
-fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
+fn both_engines_migrations_have_the_same_text() {
     let plain = |engine: Engine, migration: &str| {
         let text = read(engine, migration, "up.sql");
         let types = [
@@ -65,7 +65,7 @@ fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
     }
 }
 
-async fn down_files_take_back_what_up_files_made(db: TestDb) {
+async fn down_files_revert_up_files(db: TestDb) {
     drop(db.sessions().await);
     let made = tables(&db);
     assert!(made.contains_key("sessions") && made.contains_key("audit"));
@@ -80,7 +80,7 @@ async fn down_files_take_back_what_up_files_made(db: TestDb) {
     assert_eq!(tables(&db), made);
 }
 
-async fn schema_rs_is_what_the_migrations_make(db: TestDb) {
+async fn schema_rs_matches_the_migrations(db: TestDb) {
     drop(db.sessions().await);
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/db/schema.rs")).unwrap();
     let mut written: BTreeMap<String, BTreeSet<(String, bool)>> = BTreeMap::new();

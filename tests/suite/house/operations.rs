@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::{Engine, Server, TestDb, add_user};
 
 #[test]
-fn the_dashboard_shows_only_metrics_that_there_are() {
+fn the_dashboard_shows_only_existing_metrics() {
     let shown: serde_json::Value = serde_json::from_str(&text("ops/grafana.json")).expect("JSON");
     let panels = shown["panels"].as_array().expect("panels");
     let expressions: Vec<&str> = panels
@@ -38,7 +38,7 @@ fn the_docs_list_every_metric_and_no_other() {
 
 #[test]
 #[ignore = "needs systemd-analyze: run ./scripts/test"]
-fn systemd_takes_the_unit_and_finds_it_well_fenced_in() {
+fn systemd_accepts_the_unit_and_its_sandbox() {
     let db = TestDb::new(Engine::Sqlite);
     let unit = db.folder.join("sessile.service");
     let ours = text("ops/sessile.service").replace("/usr/local/bin/sessile", env!("CARGO_BIN_EXE_sessile"));

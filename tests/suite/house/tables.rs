@@ -26,7 +26,7 @@ fn only_one_file_compares_the_end_of_a_session() {
 }
 
 #[test]
-fn the_rules_on_the_sessions_table_notice_what_breaks_them() {
+fn the_rules_on_the_sessions_table_detect_breaches() {
     let notice = |text: &str, rule: fn(&str) -> bool| rule(&without_spaces(text));
     assert!(notice("use crate::base::db::schema::sessions;", names_table));
     assert!(notice("use crate::base::db::schema::sessions as rows;", names_table));

@@ -53,7 +53,7 @@ fn password_managers_find_the_page_for_a_new_password() {
 }
 
 #[test]
-fn a_new_password_needs_the_present_one_and_ends_the_other_sessions_unless_unticked() {
+fn a_new_password_needs_the_current_one_and_ends_other_sessions() {
     let (db, server) = serve(&[]);
     let (mut client, mut other) = (server.client(), server.client());
     client.log_in(KIM);
@@ -82,7 +82,7 @@ fn a_new_password_needs_the_present_one_and_ends_the_other_sessions_unless_untic
 }
 
 #[test]
-fn a_wrong_present_password_or_a_weak_new_one_changes_nothing_and_no_password_is_shown_again() {
+fn wrong_or_weak_passwords_change_nothing_and_are_not_echoed() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -194,7 +194,7 @@ fn encoded(fields: &[(&str, &str)]) -> String {
 
 /// The head of the request arrives while the session lives, the end of its body later.
 #[test]
-fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
+fn a_body_that_arrives_after_the_session_ended_is_ignored() {
     let (db, server) = serve(&[]);
     let (mut thief, mut owner) = (server.client(), server.client());
     thief.log_in(KIM);

@@ -6,7 +6,7 @@ use super::{ALEX, KIM, count, serve, session_id, text, trail};
 use crate::support::{PASSWORD, add_events, add_user};
 
 #[test]
-fn the_whole_life_of_a_session_is_in_the_trail() {
+fn every_step_of_a_session_is_audited() {
     let (db, server) = serve(&[]);
     let kim = db.sql("SELECT id FROM accounts");
     let alex = add_user(&db, ALEX, "member");
@@ -70,7 +70,7 @@ fn the_whole_life_of_a_session_is_in_the_trail() {
 }
 
 #[test]
-fn the_dashboard_tells_of_wrong_passwords_of_new_devices_and_of_a_changed_password() {
+fn the_dashboard_shows_security_events() {
     let (db, server) = serve(&[]);
     server.client().try_log_in(KIM, "a wrong password");
     let args = ["user", "set-password", KIM, "--password-stdin"];
@@ -85,7 +85,7 @@ fn the_dashboard_tells_of_wrong_passwords_of_new_devices_and_of_a_changed_passwo
 }
 
 #[test]
-fn a_use_after_the_end_is_recorded_once_however_many_come_at_once() {
+fn concurrent_uses_after_the_end_are_recorded_once() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);

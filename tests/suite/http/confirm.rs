@@ -9,7 +9,7 @@ fn confirm(client: &mut Client, password: &str, next: &str) -> Answer {
 }
 
 #[test]
-fn the_right_password_goes_on_under_a_new_key_and_the_old_one_is_dead() {
+fn a_confirmation_rotates_the_key_and_the_old_key_is_dead() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -31,7 +31,7 @@ fn the_right_password_goes_on_under_a_new_key_and_the_old_one_is_dead() {
 }
 
 #[test]
-fn a_wrong_one_is_said_beside_the_field_and_a_foreign_next_is_ignored() {
+fn a_wrong_password_is_shown_and_a_foreign_next_is_ignored() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     assert_eq!(

@@ -14,7 +14,7 @@ const IDLE: &str = "Max-Age=259200";
 const DEVICE: &str = "Max-Age=34560000";
 
 #[test]
-fn cookies_on_http_are_as_the_contract_says() {
+fn cookies_on_http_follow_the_contract() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let visit = client.get("/login");
@@ -43,7 +43,7 @@ fn cookies_on_http_are_as_the_contract_says() {
 }
 
 #[test]
-fn cookies_on_https_are_secure_and_for_this_host_alone() {
+fn cookies_on_https_are_secure_and_host_only() {
     let (_db, _server, mut client) = serve_https(&[("SESSILE_IDLE_TTL", "2h")]);
     let visit = client.get("/login");
     assert_attributes(&visit, "__Host-aiq_visitor", &["HttpOnly", "SameSite=Strict", "Path=/", "Secure"]);
@@ -88,7 +88,7 @@ fn the_session_cookie_holds_the_key_whose_id_the_api_shows() {
 }
 
 #[test]
-fn the_first_request_after_a_touch_interval_renews_the_cookie_and_shows_it() {
+fn the_first_request_after_a_touch_interval_renews_the_cookie() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -143,7 +143,7 @@ fn a_session_near_its_end_is_written_before_its_answer() {
 }
 
 #[test]
-fn activity_never_leads_beyond_the_absolute_end() {
+fn activity_never_extends_the_absolute_end() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -239,7 +239,7 @@ fn a_logout_with_a_cookie_under_the_old_name_ends_the_session() {
 }
 
 #[test]
-fn the_new_name_wins_and_the_old_name_of_another_instance_is_left_alone() {
+fn the_new_name_wins_over_another_instances_old_name() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     let (mut kim, mut alex) = (server.client(), server.client());
@@ -345,7 +345,7 @@ fn signing_out_with_several_keys_ends_the_session_of_each() {
 }
 
 #[test]
-fn signing_out_with_too_many_keys_claims_nothing() {
+fn signing_out_with_too_many_keys_is_refused() {
     let (db, server) = serve(&[]);
     let clients: Vec<Client> = (0..9)
         .map(|_| {

@@ -94,7 +94,7 @@ fn a_browser_keeps_the_devices_of_few_accounts() {
 }
 
 #[test]
-fn a_device_cookie_opens_nothing() {
+fn a_device_cookie_alone_does_not_sign_in() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -107,7 +107,7 @@ fn a_device_cookie_opens_nothing() {
 }
 
 #[test]
-fn a_device_is_called_as_its_client_says_or_as_its_browser_looks() {
+fn a_device_is_named_by_its_client_or_its_browser() {
     let (_db, server) = serve(&[]);
     let named = json!({"email": KIM, "password": PASSWORD, "device": {"name": "  Kim's desk  ", "installed": false}});
     let answer = server.client().json("POST", "/api/establish-session", &named);
@@ -170,7 +170,7 @@ fn the_dashboard_shows_only_ones_own_sign_ins() {
 }
 
 #[test]
-fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
+fn a_wrong_password_is_recorded_with_its_device() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -186,7 +186,7 @@ fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
 
 /// Its `User-Agent` is that of a Mac. The login page's script reports a touch screen, which no Mac has.
 #[test]
-fn an_ipad_is_told_from_a_mac_by_its_touch_screen() {
+fn an_ipad_is_recognized_by_its_touch_screen() {
     let (_db, server) = serve(&[]);
     let mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 \
                Safari/605.1.15";
@@ -204,7 +204,7 @@ fn an_ipad_is_told_from_a_mac_by_its_touch_screen() {
 }
 
 #[test]
-fn the_login_page_asks_for_version_and_model_and_the_name_follows_them() {
+fn client_hints_give_version_and_model_for_the_name() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     let asked = client.get("/login");

@@ -6,7 +6,7 @@ use crate::support::App;
 const NAVIGATION: &str = "<nav class=\"tabs\" aria-label=\"Main\">";
 
 #[test]
-fn whoever_is_signed_in_keeps_the_navigation() {
+fn error_pages_keep_the_navigation_when_signed_in() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let stranger = client.get("/nothing-here");
@@ -22,7 +22,7 @@ fn whoever_is_signed_in_keeps_the_navigation() {
 }
 
 #[test]
-fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
+fn an_unavailable_page_reloads_and_reveals_no_session() {
     let (db, server, mut kim) = serve_https(&[]);
     kim.log_in(KIM);
     drop(server);
@@ -50,7 +50,7 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
 }
 
 #[test]
-fn a_page_that_is_refused_for_its_size_keeps_the_navigation() {
+fn a_request_refused_for_its_size_keeps_the_navigation() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -65,7 +65,7 @@ fn a_page_that_is_refused_for_its_size_keeps_the_navigation() {
 }
 
 #[test]
-fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
+fn a_form_sent_during_an_outage_comes_back() {
     let (db, server, mut kim) = serve_https(&[("SESSILE_SIGNUP", "open")]);
     kim.log_in(KIM);
     let token = kim.form_token("/drafts?draft=new");

@@ -6,7 +6,7 @@ use crate::support::{Answer, Client, PASSWORD, add_user};
 const NEXT: &str = "/dashboard?week=2#end";
 
 #[test]
-fn a_form_with_the_token_of_a_stranger_is_shown_again_with_nothing_lost() {
+fn a_form_with_a_foreign_token_is_shown_again() {
     let (db, server) = serve(&[]);
     let stranger = server.client().form_token("/login");
     let mut signed_in = server.client();
@@ -26,7 +26,7 @@ fn a_form_with_the_token_of_a_stranger_is_shown_again_with_nothing_lost() {
 }
 
 #[test]
-fn a_form_whose_visitor_cookie_is_gone_is_shown_again_and_then_works() {
+fn a_form_without_its_visitor_cookie_works_the_second_time() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -52,7 +52,7 @@ fn a_visitor_token_is_bound_to_the_cookie_of_its_own_browser() {
 }
 
 #[test]
-fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
+fn a_second_login_tab_continues_after_the_first() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     let mut client = server.client();
@@ -76,7 +76,7 @@ fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
 
 /// Every form is sent without a cookie, although each answer sets one.
 #[test]
-fn a_browser_that_keeps_no_cookies_is_told_so() {
+fn a_browser_without_cookies_gets_an_explanation() {
     let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     for (path, words) in [("/login", "Please sign in once more"), ("/signup", "Please choose your password once more")]
     {
@@ -96,7 +96,7 @@ fn a_browser_that_keeps_no_cookies_is_told_so() {
 }
 
 #[test]
-fn a_page_that_was_open_before_the_password_was_given_again_still_works() {
+fn a_page_opened_before_a_confirmation_still_works() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -139,7 +139,7 @@ fn a_sign_out_with_a_stale_token_asks_once_more() {
 }
 
 #[test]
-fn a_wrong_password_keeps_the_rest_of_what_was_typed() {
+fn a_wrong_password_keeps_the_other_fields() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -151,7 +151,7 @@ fn a_wrong_password_keeps_the_rest_of_what_was_typed() {
 }
 
 #[test]
-fn what_was_typed_comes_back_as_text() {
+fn input_is_escaped_when_shown_again() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -179,7 +179,7 @@ fn a_login_without_address_or_password_is_shown_again() {
 }
 
 #[test]
-fn a_page_under_another_host_says_so_and_links_to_the_right_one() {
+fn a_page_at_a_wrong_host_links_to_the_right_one() {
     let (_db, server) = serve(&[]);
     let right = format!("localhost:{}", server.port);
     let says = "opened under another address";

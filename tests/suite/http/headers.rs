@@ -25,7 +25,7 @@ fn every_answer_carries_the_headers_of_the_contract() {
 }
 
 #[test]
-fn what_is_no_static_file_is_not_kept_by_a_cache() {
+fn only_static_files_are_cached() {
     let (db, server) = serve(&[]);
     for answer in one_of_each_status(&db, &server) {
         let kept = answer.header("cache-control").unwrap_or_default();
@@ -104,14 +104,14 @@ fn a_database_that_cannot_be_written_is_a_503_and_no_logout() {
 }
 
 #[test]
-fn a_client_does_not_name_its_request() {
+fn a_client_cannot_choose_the_request_id() {
     let (_db, server) = serve(&[]);
     let answer = server.client().send("GET", "/healthz", &[("X-Request-Id", "mine")], b"");
     assert_ne!(answer.header("x-request-id"), Some("mine"));
 }
 
 #[test]
-fn redirects_to_https_and_bounces_are_in_the_log_by_their_names_too() {
+fn redirects_and_bounces_are_logged_with_their_id() {
     let settings = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")];
     let (_db, server) = serve_process(&settings);
     let mut client = Client::new(&server.address, "https://id.example.com");
@@ -125,7 +125,7 @@ fn redirects_to_https_and_bounces_are_in_the_log_by_their_names_too() {
 }
 
 #[test]
-fn a_page_that_cannot_be_asked_for_that_way_is_answered_by_a_page() {
+fn a_wrong_method_on_a_page_gets_an_error_page() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     for path in ["/login?next=a&next=b", "/setup?token=a&token=b", "/nothing"] {

@@ -33,7 +33,7 @@ fn a_head_over_16_kib_is_refused_with_431() {
 }
 
 #[test]
-fn a_head_beyond_what_is_buffered_at_all_is_refused_with_431() {
+fn a_head_beyond_the_buffer_is_refused_with_431() {
     let (_db, server) = serve_process(&[]);
     let field = |size: usize| vec![format!("X-Long: {}", "a".repeat(size))];
     for fields in [field(130_000), field(200_000), field(2_000_000), vec!["X-Many: 1".to_owned(); 200]] {
@@ -43,7 +43,7 @@ fn a_head_beyond_what_is_buffered_at_all_is_refused_with_431() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_with_413_wherever_it_is_sent() {
+fn a_body_over_the_limit_is_refused_with_413_everywhere() {
     let (db, server) = serve_process(&[]);
     let mut client = server.client();
     client.log_in(KIM);

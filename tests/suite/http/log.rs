@@ -3,7 +3,7 @@
 use super::{KIM, raw, serve_process};
 
 #[test]
-fn a_warning_names_its_request_when_nothing_less_is_logged() {
+fn a_warning_has_its_request_id_at_level_warn() {
     let (db, server) = serve_process(&[("SESSILE_LOG", "warn")]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -32,7 +32,7 @@ fn json_lines_hold_the_request_too() {
 }
 
 #[test]
-fn every_line_of_a_json_log_is_one_object_whatever_is_asked() {
+fn every_line_of_a_json_log_is_one_object() {
     let (db, server) = serve_process(&[("SESSILE_LOG_FORMAT", "json"), ("SESSILE_LOG", "debug")]);
     let mut client = server.client();
     client.log_in(KIM);

@@ -41,7 +41,7 @@ fn the_bounced_navigation_arrives_with_the_cookie() {
 }
 
 #[test]
-fn what_is_no_lost_navigation_does_not_bounce() {
+fn other_requests_do_not_bounce() {
     let (_db, server) = serve(&[]);
     let site = |value| [("Sec-Fetch-Site", value), NAVIGATION[1], NAVIGATION[2]];
     for value in ["same-origin", "none"] {
@@ -137,7 +137,7 @@ fn target(page: &str) -> Option<String> {
 }
 
 #[test]
-fn a_visitor_who_comes_from_elsewhere_gets_to_the_login_page() {
+fn a_visitor_from_another_site_reaches_the_login_page() {
     let (_db, server) = serve(&[]);
     for site in ["cross-site", "same-site"] {
         let mut client = server.client();

@@ -47,7 +47,7 @@ fn has_figures(answer: &Answer) -> bool {
 }
 
 #[test]
-fn readiness_names_each_component_and_is_no_redirect_and_no_session() {
+fn readiness_names_each_component_without_a_session() {
     let (_db, server, mut client) = serve_https(&[("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
     client.cookies.insert("__Host-aiq_session".to_owned(), "something".to_owned());
     for sent in [&[][..], &[("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "203.0.113.9")]] {
@@ -68,7 +68,7 @@ fn readiness_names_each_component_and_is_no_redirect_and_no_session() {
 }
 
 #[test]
-fn what_was_done_is_counted_by_route_never_by_address() {
+fn requests_are_counted_by_route_pattern() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -124,7 +124,7 @@ fn touches_and_sweeps_are_counted_when_they_are_done() {
 }
 
 #[test]
-fn a_hundred_who_ask_at_once_are_one_check_and_one_count() {
+fn a_hundred_readiness_requests_share_one_check() {
     let (_db, server) = serve(&[]);
     let before = value(&metrics(&server), "readiness_checks_total");
     let begun = std::time::Instant::now();
@@ -141,7 +141,7 @@ fn a_hundred_who_ask_at_once_are_one_check_and_one_count() {
 }
 
 #[test]
-fn callers_who_hang_up_at_once_make_no_more_checks() {
+fn callers_who_hang_up_cause_no_extra_checks() {
     use std::io::Write as _;
     let (_db, server) = serve(&[]);
     let begun = std::time::Instant::now();
@@ -155,7 +155,7 @@ fn callers_who_hang_up_at_once_make_no_more_checks() {
 }
 
 #[test]
-fn readiness_does_what_it_reports_on() {
+fn readiness_tests_each_component_itself() {
     actix_web::rt::System::new().block_on(async {
         let (db, server) = serve(&[]);
         let mut client = server.client();
@@ -194,7 +194,7 @@ fn value(text: &str, line: &str) -> f64 {
 }
 
 #[test]
-fn browsers_find_an_icon_and_search_engines_a_refusal_at_the_root() {
+fn the_root_has_an_icon_and_a_robots_txt() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let icon = client.get("/favicon.ico");

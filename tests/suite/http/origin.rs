@@ -33,7 +33,7 @@ impl Unsafe {
 }
 
 #[test]
-fn what_another_site_causes_is_refused() {
+fn requests_from_other_sites_are_refused() {
     let (_db, server) = serve_process(&[]);
     let (mut client, id) = signed_in(&server);
     let ours = format!("http://localhost:{}", server.port);
@@ -58,7 +58,7 @@ fn what_another_site_causes_is_refused() {
 }
 
 #[test]
-fn what_our_own_pages_cause_is_done() {
+fn requests_from_our_own_pages_pass() {
     let (_db, server) = serve(&[]);
     let ours = format!("http://localhost:{}", server.port);
     let headers: [&[(&str, &str)]; 5] = [
@@ -80,7 +80,7 @@ fn what_our_own_pages_cause_is_done() {
 }
 
 #[test]
-fn a_form_that_says_nothing_of_its_origin_needs_its_token() {
+fn a_form_without_origin_headers_needs_its_token() {
     let (_db, server) = serve(&[]);
     let (mut client, id) = signed_in(&server);
     for request in ALL.iter().filter(|request| request.content_type == FORM) {
@@ -103,7 +103,7 @@ fn a_form_that_says_nothing_of_its_origin_needs_its_token() {
 }
 
 #[test]
-fn without_an_origin_json_patch_and_delete_pass_and_no_other_body_does() {
+fn without_an_origin_only_json_patch_and_delete_pass() {
     let (db, server) = serve(&[]);
     let (mut client, _) = signed_in(&server);
     for content_type in [JSON, "application/json; charset=utf-8"] {
@@ -127,7 +127,7 @@ fn without_an_origin_json_patch_and_delete_pass_and_no_other_body_does() {
 }
 
 #[test]
-fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
+fn api_addresses_without_a_body_need_the_proof_too() {
     let (db, server) = serve(&[]);
     signed_in(&server);
     let (mut client, _) = signed_in(&server);

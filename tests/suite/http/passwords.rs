@@ -9,7 +9,7 @@ fn choose(client: &mut Client, current: &str, new: &str) -> Answer {
 }
 
 #[test]
-fn it_counts_exactly_as_it_was_typed_to_its_last_character() {
+fn a_password_is_compared_exactly_as_typed() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -32,7 +32,7 @@ fn it_counts_exactly_as_it_was_typed_to_its_last_character() {
 }
 
 #[test]
-fn it_does_not_grow_old() {
+fn passwords_do_not_expire() {
     let (db, server) = serve(&[]);
     db.sql("UPDATE accounts SET created_at = INSTANT(-630720000), password_changed_at = INSTANT(-630720000)");
     let mut client = server.client();
@@ -41,7 +41,7 @@ fn it_does_not_grow_old() {
 }
 
 #[test]
-fn one_that_many_people_use_is_refused_wherever_one_is_chosen() {
+fn common_passwords_are_refused_everywhere() {
     // zxcvbn alone accepts these.
     const LEAKED: [&str; 2] = ["gthtrfnbgjkt", "PerAsperaAdAstra"];
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
@@ -73,7 +73,7 @@ fn one_that_many_people_use_is_refused_wherever_one_is_chosen() {
 }
 
 #[test]
-fn its_fields_hide_what_is_typed_and_let_password_managers_in() {
+fn password_fields_are_hidden_and_allow_managers() {
     let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let (mut visitor, mut client) = (server.client(), server.client());
     client.log_in(KIM);
@@ -101,7 +101,7 @@ fn its_fields_hide_what_is_typed_and_let_password_managers_in() {
 }
 
 #[test]
-fn there_is_none_that_is_good_before_somebody_chose_one() {
+fn there_are_no_default_passwords() {
     let db = TestDb::new(Engine::Sqlite);
     let server = App::start(&db, &[]);
     for email in ["admin@localhost", "root@localhost", "owner@example.com", "admin@example.com"] {

@@ -33,7 +33,7 @@ fn the_apps_documents_are_revalidated_each_time() {
 }
 
 #[test]
-fn the_apps_documents_are_the_same_for_everybody_and_need_no_database() {
+fn the_apps_documents_need_no_session_or_database() {
     let (db, server) = serve(&[]);
     let mut kim = server.client();
     kim.log_in(KIM);
@@ -47,7 +47,7 @@ fn the_apps_documents_are_the_same_for_everybody_and_need_no_database() {
 }
 
 #[test]
-fn a_link_from_elsewhere_to_the_page_without_a_network_is_answered_at_once() {
+fn the_offline_page_does_not_bounce() {
     let (_db, server) = serve(&[]);
     let elsewhere = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
     let answer = server.client().send("GET", "/offline", &elsewhere, b"");
@@ -98,7 +98,7 @@ fn every_page_names_the_manifest_and_an_icon_for_apple() {
 }
 
 #[test]
-fn the_worker_lists_what_pages_need_and_each_is_served_with_its_fingerprint() {
+fn the_workers_files_are_served_with_fingerprints() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);

@@ -8,11 +8,11 @@ use crate::{
 };
 
 on_both_engines! {
-    what_repeats_is_recorded_a_few_times_and_then_summed_up,
+    repeated_events_are_summed_up,
     the_next_event_of_its_kind_sums_up_too,
-    too_many_changes_are_refused_at_once_and_forms_show_what_was_typed,
-    too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again,
-    whoever_knows_the_password_changes_it_so_often_and_no_more,
+    too_many_changes_are_refused_and_forms_keep_the_input,
+    too_many_operations_are_refused_as_a_whole,
+    password_changes_are_limited,
     many_confirmations_are_few_events,
 }
 
@@ -40,7 +40,7 @@ fn assert_refused(answer: &Answer) {
     assert!((1..=3600).contains(&wait), "{wait}");
 }
 
-async fn what_repeats_is_recorded_a_few_times_and_then_summed_up(db: TestDb) {
+async fn repeated_events_are_summed_up(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let told = renames(&mut phone, 200).json();
@@ -84,7 +84,7 @@ async fn the_next_event_of_its_kind_sums_up_too(db: TestDb) {
     assert_eq!(recorded(&db, "device.renamed"), "8");
 }
 
-async fn too_many_changes_are_refused_at_once_and_forms_show_what_was_typed(db: TestDb) {
+async fn too_many_changes_are_refused_and_forms_keep_the_input(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     assert_eq!(renames(&mut phone, 200).status, 200, "a call of 200 is always taken");
@@ -121,7 +121,7 @@ async fn too_many_changes_are_refused_at_once_and_forms_show_what_was_typed(db: 
     assert_eq!(renames(&mut signed_in(&server, "sam@example.com", "Desk"), 1).status, 200);
 }
 
-async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(db: TestDb) {
+async fn too_many_operations_are_refused_as_a_whole(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let nothing = json!({"operations": vec![json!({}); 200]});
@@ -153,7 +153,7 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
     assert_eq!(phone.get("/api/session").status, 401);
 }
 
-async fn whoever_knows_the_password_changes_it_so_often_and_no_more(db: TestDb) {
+async fn password_changes_are_limited(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let csrf = phone.form_token("/account");

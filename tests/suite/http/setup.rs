@@ -55,7 +55,7 @@ fn the_link_creates_the_owner_and_signs_in() {
 }
 
 #[test]
-fn while_there_is_no_owner_the_login_says_where_the_link_is() {
+fn without_an_owner_the_login_explains_the_setup_link() {
     let (_db, server, token) = unowned();
     let mut client = server.client();
     let page = client.get("/login");
@@ -90,7 +90,7 @@ fn a_wrong_link_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_an_owner_is_shown_again_with_what_was_typed() {
+fn an_invalid_owner_form_is_shown_again() {
     let (db, server, token) = unowned();
     let (long_name, long_password) = ("n".repeat(81), "p".repeat(129));
     let wrong = [

@@ -103,7 +103,7 @@ fn a_setup_link_cannot_be_made_from_the_dump() {
 }
 
 #[test]
-fn the_log_and_the_trail_name_sessions_by_their_id_alone() {
+fn log_and_audit_contain_only_session_ids() {
     let (db, server) = super::serve_process(&[("SESSILE_LOG", "trace"), ("SESSILE_LOG_FORMAT", "json")]);
     let mut client = server.client();
     log_in_by_form(&mut client, KIM, "/dashboard");

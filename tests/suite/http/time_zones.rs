@@ -50,7 +50,7 @@ fn assert_said_in(answer: &Answer, zone: &str) {
 }
 
 #[test]
-fn times_are_in_the_browsers_zone_and_without_a_script_in_the_accounts() {
+fn times_use_the_browsers_or_the_accounts_zone() {
     let (db, server) = serve(&[]);
     for zone in [FIRST, LAST] {
         let mut browser = browser_in(&server, zone);
@@ -69,7 +69,7 @@ fn times_are_in_the_browsers_zone_and_without_a_script_in_the_accounts() {
 }
 
 #[test]
-fn while_no_zone_is_known_a_time_says_its_own() {
+fn without_a_known_zone_times_name_theirs() {
     let (db, server) = serve_process(&[("TZ", "UTC")]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -80,7 +80,7 @@ fn while_no_zone_is_known_a_time_says_its_own() {
 }
 
 #[test]
-fn a_zone_that_is_none_is_ignored() {
+fn an_unknown_zone_is_ignored() {
     let (_db, server) = serve(&[]);
     for odd in ["Nowhere/Else", "../../etc/passwd", "%00", &"A/".repeat(2000)] {
         let mut client = browser_in(&server, odd);
@@ -105,7 +105,7 @@ fn the_weeks_days_are_the_readers() {
 }
 
 #[test]
-fn a_signed_out_browser_is_told_when_in_the_accounts_zone() {
+fn a_signed_out_browser_sees_times_in_the_accounts_zone() {
     let (db, server) = serve(&[]);
     browser_in(&server, FIRST).log_in(KIM);
     let mut phone = server.client();

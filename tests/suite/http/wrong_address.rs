@@ -15,7 +15,7 @@ fn page(server: &Served, path: &str, host: &str, more: &[(&str, &str)]) -> Strin
 }
 
 #[test]
-fn a_page_opened_over_http_says_that_it_is_at_https_and_links_there() {
+fn a_page_opened_over_http_links_to_https() {
     let (_db, server, _client) = serve_https(&[]);
     let body = page(&server, "/login?next=%2Fdevices", "id.example.com", &[]);
     let link = r#"href="https://id.example.com/login?next=%2Fdevices""#;
@@ -28,7 +28,7 @@ fn a_page_opened_over_http_says_that_it_is_at_https_and_links_there() {
 }
 
 #[test]
-fn no_page_behind_a_proxy_that_speaks_tls_claims_to_be_elsewhere() {
+fn behind_a_tls_proxy_no_page_reports_a_wrong_origin() {
     let (_db, server, _client) = serve_https(&[]);
     let cases: [&[(&str, &str)]; 5] = [
         // Browsers send these headers over https only.
@@ -47,14 +47,14 @@ fn no_page_behind_a_proxy_that_speaks_tls_claims_to_be_elsewhere() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_its_word_counts() {
+fn a_trusted_proxys_headers_count() {
     let (_db, server) = serve(&[("SESSILE_PUBLIC_URL", "http://shop.lan"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
     let over = |protocol: &str| page(&server, "/login", "shop.lan", &[("X-Forwarded-Proto", protocol)]);
     assert!(over("https").contains(NOTICE) && !over("http").contains(NOTICE));
 }
 
 #[test]
-fn a_wrong_host_behind_a_proxy_is_told_to_the_operator_and_to_nobody_else() {
+fn a_wrong_host_behind_a_proxy_is_only_logged() {
     let (_db, server) = serve_process(&[HTTPS, ("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
     let own = format!("127.0.0.1:{}", server.port);
     for _ in 0..3 {
@@ -70,7 +70,7 @@ fn a_wrong_host_behind_a_proxy_is_told_to_the_operator_and_to_nobody_else() {
 }
 
 #[test]
-fn a_refusal_names_both_origins_to_the_person_and_to_the_operator() {
+fn a_refusal_names_both_origins() {
     let (_db, server) = serve_process(&[HTTPS]);
     let mut client = Client::new(&server.address, "http://id.example.com");
     let page = client.form("/login", &[("email", KIM), ("password", PASSWORD)]);
@@ -92,7 +92,7 @@ fn a_refusal_names_both_origins_to_the_person_and_to_the_operator() {
 }
 
 #[test]
-fn nothing_but_a_whole_origin_of_another_site_stands_in_a_page() {
+fn a_page_names_another_site_only_by_its_origin() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let named = client.send("POST", "/login", &[("Origin", "https://other.example")], b"");

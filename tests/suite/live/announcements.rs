@@ -10,8 +10,8 @@ use crate::support::{
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn only_what_ends_or_turns_a_session_is_announced_with_its_transaction() {
-    if ran_alone(module_path!(), "only_what_ends_or_turns_a_session_is_announced_with_its_transaction") {
+fn only_ends_and_rotations_are_announced_in_transactions() {
+    if ran_alone(module_path!(), "only_ends_and_rotations_are_announced_in_transactions") {
         return;
     }
     run(Engine::Postgres, async |db: TestDb| announce(&db));

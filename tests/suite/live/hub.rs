@@ -19,16 +19,16 @@ use crate::{
 
 on_both_engines! {
     an_end_on_one_node_is_known_to_the_other,
-    what_is_rolled_back_is_told_to_nobody,
-    what_the_trail_records_changes_the_lists_of_its_account,
-    who_is_slow_is_told_all_that_matters_at_once,
-    more_ends_than_one_text_holds_are_told_all_the_same,
+    a_rolled_back_end_is_not_announced,
+    an_audit_event_announces_changed_lists,
+    a_slow_listener_gets_all_news_at_once,
+    more_ends_than_fit_in_one_message_are_announced,
     a_node_that_stops_takes_no_more_streams,
-    a_node_has_so_many_streams_and_no_more,
+    streams_per_node_are_bounded,
     few_accounts_cannot_take_all_streams,
     an_address_over_its_streams_loses_its_busiest_account,
     few_connections_are_shared_fairly,
-    a_node_is_sure_to_hear_only_while_it_listens,
+    a_node_is_certain_only_while_it_listens,
 }
 
 /// The connections of a node with enough file descriptors.
@@ -85,7 +85,7 @@ async fn an_end_on_one_node_is_known_to_the_other(db: TestDb) {
     assert!(node.is_live(&rotated).await);
 }
 
-async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
+async fn a_rolled_back_end_is_not_announced(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
     let (key, last) = (node.create().await, node.create().await);
@@ -103,7 +103,7 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     assert!(node.is_live(&key).await);
 }
 
-async fn what_the_trail_records_changes_the_lists_of_its_account(db: TestDb) {
+async fn an_audit_event_announces_changed_lists(db: TestDb) {
     let node = Node::new(&db).await;
     let beside = node.another().await;
     let hub = running(&node.sessions).await;
@@ -123,7 +123,7 @@ async fn what_the_trail_records_changes_the_lists_of_its_account(db: TestDb) {
     assert!(!news(&stranger, |news| news.close).await.sessions);
 }
 
-async fn who_is_slow_is_told_all_that_matters_at_once(db: TestDb) {
+async fn a_slow_listener_gets_all_news_at_once(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
     let key = node.create().await;
@@ -141,7 +141,7 @@ async fn who_is_slow_is_told_all_that_matters_at_once(db: TestDb) {
     assert!(all.ended.is_some() && all.sessions && all.look, "one piece of news holds it all: {all:?}");
 }
 
-async fn more_ends_than_one_text_holds_are_told_all_the_same(db: TestDb) {
+async fn more_ends_than_fit_in_one_message_are_announced(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&db.sessions().await).await;
     let mut told = Vec::new();
@@ -173,7 +173,7 @@ async fn a_node_that_stops_takes_no_more_streams(db: TestDb) {
     assert_eq!(hub.subscribers(), 0);
 }
 
-async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
+async fn streams_per_node_are_bounded(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     let subscribe = |n: usize| hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{n}"), None));
     let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
@@ -241,7 +241,7 @@ async fn few_connections_are_shared_fairly(db: TestDb) {
     );
 }
 
-async fn a_node_is_sure_to_hear_only_while_it_listens(db: TestDb) {
+async fn a_node_is_certain_only_while_it_listens(db: TestDb) {
     let sessions = db.sessions().await;
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     assert_eq!(hub.heard_everything(), None);

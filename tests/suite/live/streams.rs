@@ -6,21 +6,21 @@ use super::{AT_ONCE, KIM, SAM, done, log_out, serve, serve_process, signed_in, s
 use crate::support::{Server, TestDb, eventually, on_both_engines, sessile};
 
 on_both_engines! {
-    an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others,
-    every_way_to_end_is_told_with_its_reason,
+    an_end_is_announced_to_its_own_and_to_other_pages,
+    every_end_is_announced_with_its_reason,
     a_rotation_sends_the_stream_to_the_new_cookie,
-    a_stream_of_a_session_that_expires_is_closed_when_its_time_is_up,
-    a_stream_whose_session_was_used_elsewhere_goes_on,
+    a_stream_is_closed_when_its_session_expires,
+    a_stream_stays_open_when_its_session_is_extended,
     a_stream_of_a_session_that_the_sweep_ends_is_closed,
-    an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself,
+    streams_and_automatic_requests_are_no_activity,
     streams_do_not_hold_up_the_end_of_the_program,
     the_oldest_of_too_many_streams_is_closed,
-    a_stream_that_has_nothing_to_say_says_that_it_is_there,
-    a_new_device_is_told_to_the_streams_of_the_others,
+    a_stream_without_news_sends_heartbeats,
+    a_new_device_is_announced_to_the_others,
     the_time_until_an_end_is_known_is_counted,
 }
 
-async fn an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others(db: TestDb) {
+async fn an_end_is_announced_to_its_own_and_to_other_pages(db: TestDb) {
     let server = serve(&db);
     let (mut phone, laptop, sam) = (signed_in(&server, KIM), signed_in(&server, KIM), signed_in(&server, SAM));
     let [of_phone, of_laptop, of_sam] = [&phone, &laptop, &sam].map(|client| Stream::open(server.port, client));
@@ -36,7 +36,7 @@ async fn an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others(db: TestD
     of_sam.ends("revoked");
 }
 
-async fn every_way_to_end_is_told_with_its_reason(db: TestDb) {
+async fn every_end_is_announced_with_its_reason(db: TestDb) {
     let server = serve(&db);
     let ways: [(&[&str], &str); 4] = [
         (&["session", "revoke", "--email", KIM], "revoked"),
@@ -83,7 +83,7 @@ async fn a_rotation_sends_the_stream_to_the_new_cookie(db: TestDb) {
     again.ends("logged-out");
 }
 
-async fn a_stream_of_a_session_that_expires_is_closed_when_its_time_is_up(db: TestDb) {
+async fn a_stream_is_closed_when_its_session_expires(db: TestDb) {
     let server = serve(&db);
     let client = signed_in(&server, KIM);
     // Two seconds: no sweep runs in that time.
@@ -93,7 +93,7 @@ async fn a_stream_of_a_session_that_expires_is_closed_when_its_time_is_up(db: Te
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE expires_at > INSTANT(0)"), "0", "and not before");
 }
 
-async fn a_stream_whose_session_was_used_elsewhere_goes_on(db: TestDb) {
+async fn a_stream_stays_open_when_its_session_is_extended(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server, KIM);
     db.sql("UPDATE sessions SET expires_at = INSTANT(2)");
@@ -119,7 +119,7 @@ async fn a_stream_of_a_session_that_the_sweep_ends_is_closed(db: TestDb) {
     }
 }
 
-async fn an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself(db: TestDb) {
+async fn streams_and_automatic_requests_are_no_activity(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server, KIM);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-3000)");
@@ -177,14 +177,14 @@ async fn the_oldest_of_too_many_streams_is_closed(db: TestDb) {
     }
 }
 
-async fn a_stream_that_has_nothing_to_say_says_that_it_is_there(db: TestDb) {
+async fn a_stream_without_news_sends_heartbeats(db: TestDb) {
     let server = serve(&db);
     let stream = Stream::open(server.port, &signed_in(&server, KIM));
     eventually("a beat", async || stream.beats() >= 1).await;
     assert!(stream.so_far().iter().all(|told| told.name != "session-ended"));
 }
 
-async fn a_new_device_is_told_to_the_streams_of_the_others(db: TestDb) {
+async fn a_new_device_is_announced_to_the_others(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM);
     let stream = Stream::open(server.port, &desk);

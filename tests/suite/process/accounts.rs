@@ -8,9 +8,9 @@ const ANOTHER_PASSWORD: &str = "another horse battery staple";
 on_both_engines! {
     an_account_that_is_added_can_sign_in_at_once,
     an_owner_who_is_added_uses_up_the_setup_link,
-    what_makes_no_account_is_refused,
+    invalid_accounts_are_refused,
     a_new_password_ends_the_sessions_and_the_old_one_at_once,
-    a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is_enabled,
+    a_disabled_account_is_signed_out_and_cannot_sign_in,
     the_last_owner_who_may_sign_in_cannot_be_disabled,
     accounts_are_listed,
     a_password_is_all_of_stdin_less_one_final_newline,
@@ -38,7 +38,7 @@ async fn an_owner_who_is_added_uses_up_the_setup_link(db: TestDb) {
     assert_eq!(server.client().log_in(KIM).json()["user"]["role"], "owner");
 }
 
-async fn what_makes_no_account_is_refused(db: TestDb) {
+async fn invalid_accounts_are_refused(db: TestDb) {
     add_user(&db, KIM, "owner");
     let _server = Server::start(&db, &[]);
     add(&db, &["--email", "KIM@Example.COM"], PASSWORD).refused(&["KIM@Example.COM"]);
@@ -74,7 +74,7 @@ async fn a_new_password_ends_the_sessions_and_the_old_one_at_once(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND actor = 'operator'"), 2);
 }
 
-async fn a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is_enabled(db: TestDb) {
+async fn a_disabled_account_is_signed_out_and_cannot_sign_in(db: TestDb) {
     add_user(&db, KIM, "owner");
     add_user(&db, "sam@example.com", "member");
     let server = Server::start(&db, &[]);

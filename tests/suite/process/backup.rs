@@ -8,7 +8,7 @@ use crate::support::{Client, Engine, Server, TestDb, add_user, sessile};
 
 #[test]
 #[ignore = "needs sqlite3: run ./scripts/test"]
-fn an_sqlite_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
+fn a_running_sqlite_instance_is_backed_up_and_restored() {
     let (db, restored) = (TestDb::new(Engine::Sqlite), TestDb::new(Engine::Sqlite));
     a_restored_instance_knows_its_sessions(&db, &restored, || {
         let copy = restored.folder.join("test.sqlite3");
@@ -24,7 +24,7 @@ fn an_sqlite_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_postgres_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
+fn a_running_postgres_instance_is_backed_up_and_restored() {
     let (db, restored) = (TestDb::new(Engine::Postgres), TestDb::new(Engine::Postgres));
     a_restored_instance_knows_its_sessions(&db, &restored, || {
         let dump = restored.folder.join("sessile.dump");

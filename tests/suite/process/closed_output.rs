@@ -122,7 +122,7 @@ fn a_log_that_cannot_be_written_stops_no_request() {
 }
 
 #[test]
-fn what_does_not_fit_in_a_pipe_that_nobody_reads_is_dropped_and_counted() {
+fn lines_that_do_not_fit_in_an_unread_pipe_are_counted() {
     let db = TestDb::new(Engine::Sqlite);
     let mut started = Started::new(&db, Stream::Unread, &[("SESSILE_LOG", "trace")]);
     let began = Instant::now();
@@ -178,7 +178,7 @@ fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
 }
 
 #[test]
-fn a_command_that_fails_ends_though_nobody_hears_why() {
+fn a_failing_command_exits_with_closed_output() {
     let db = TestDb::new(Engine::Sqlite);
     for stream in [Stream::Closed, Stream::Full] {
         let mut program = command(&db, &[("SESSILE_LOG", "off")]);

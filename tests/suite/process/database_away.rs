@@ -11,7 +11,7 @@ use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user,
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_node_whose_database_is_away_comes_up_and_recovers_by_itself() {
+fn a_node_starts_without_its_database_and_recovers() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         cluster.stop();
@@ -82,7 +82,7 @@ fn assert_every_answer_is_unavailable(client: &mut Client, csrf: &str) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
+fn a_draft_sent_during_an_outage_can_be_sent_again() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         let (_server, mut client) = signed_in(&db);

@@ -15,7 +15,7 @@ const IN_TIME: Duration = Duration::from_secs(15);
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
+fn requests_end_in_time_while_a_table_is_locked() {
     run(Engine::Postgres, async |db: TestDb| {
         add_user(&db, KIM, "owner");
         let server = Server::start(&db, &MORE);
@@ -81,7 +81,7 @@ fn a_database_that_hangs_does_not_hold_up_the_end() {
 
 /// It accepts connections and never answers.
 #[test]
-fn a_node_comes_up_beside_a_database_that_says_nothing() {
+fn a_node_starts_while_its_database_hangs() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let db = TestDb::in_own_postgres(format!("postgres://kim:geheim@127.0.0.1:{port}/sessile"));

@@ -20,7 +20,7 @@ fn assert_named(db: &TestDb, check: &str, words: &[&str]) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_connection_that_postgres_refuses_is_named_and_pages_stay_neutral() {
+fn refused_connections_are_named_and_pages_stay_neutral() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         cluster.sql("CREATE ROLE kim LOGIN PASSWORD 'right'");
@@ -60,7 +60,7 @@ fn a_connection_that_postgres_refuses_is_named_and_pages_stay_neutral() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_role_that_lacks_a_right_is_told_which() {
+fn a_missing_privilege_is_named() {
     let (cluster, db) = Cluster::start();
     cluster.sql("CREATE ROLE kim LOGIN");
     let kim = with(&db, "kim", "");
@@ -88,7 +88,7 @@ fn a_role_that_lacks_a_right_is_told_which() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_database_that_cannot_hold_every_text_or_takes_no_writes_is_refused() {
+fn unsuitable_databases_are_refused() {
     let (cluster, db) = Cluster::start();
     cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
     cluster.sql("CREATE DATABASE fixed");
@@ -125,7 +125,7 @@ fn a_foreign_table_of_our_name_stops_the_migration() {
 /// Some libraries, such as connect-pg-simple, use a table with the same name as ours.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn another_programs_tables_are_left_alone_and_a_schema_of_its_own_is_made() {
+fn another_programs_tables_are_left_alone() {
     let db = TestDb::new(Engine::Postgres);
     db.sql("CREATE TABLE sessions (sid text PRIMARY KEY, sess json); INSERT INTO sessions VALUES ('a', '{}')");
     assert_named(&db, "schema", &["public", "sessions", "search_path=sessile", "DATABASE_URL"]);
@@ -166,7 +166,7 @@ fn another_programs_file_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_named_with_what_to_do() {
+fn a_file_that_is_not_a_database_is_named() {
     let db = TestDb::new(Engine::Sqlite);
     std::fs::write(db.folder.join("test.sqlite3"), "This is no database. ".repeat(99)).unwrap();
     assert_named(&db, "schema", &["test.sqlite3", "not a database", "restore your backup"]);

@@ -4,16 +4,16 @@ use super::{ask, count};
 use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
-    an_address_is_the_same_however_it_is_written,
-    look_alikes_and_what_is_no_address_are_refused,
+    differently_written_addresses_are_equal,
+    look_alikes_and_invalid_addresses_are_refused,
     keys_of_older_versions_become_canonical,
-    an_upgrade_that_would_merge_two_accounts_changes_nothing,
+    an_upgrade_that_would_merge_accounts_changes_nothing,
 }
 
 const TYPED: &str = "anna@müller.example";
 const SENT: &str = "anna@xn--mller-kva.example";
 
-async fn an_address_is_the_same_however_it_is_written(db: TestDb) {
+async fn differently_written_addresses_are_equal(db: TestDb) {
     add_user(&db, TYPED, "owner");
     add_user(&db, "ju\u{308}rgen@example.com", "member");
     let server = Server::start(&db, &[]);
@@ -37,7 +37,7 @@ async fn an_address_is_the_same_however_it_is_written(db: TestDb) {
     assert!(sessile(&db, &["user", "set-password", SENT, "--password-stdin"], PASSWORD).status.success());
 }
 
-async fn look_alikes_and_what_is_no_address_are_refused(db: TestDb) {
+async fn look_alikes_and_invalid_addresses_are_refused(db: TestDb) {
     add_user(&db, "kim@example.com", "owner");
     let odd = [
         "mailto:sam@example.com",
@@ -73,7 +73,7 @@ async fn keys_of_older_versions_become_canonical(db: TestDb) {
     server.client().log_in("MAILTO:sam@example.com");
 }
 
-async fn an_upgrade_that_would_merge_two_accounts_changes_nothing(db: TestDb) {
+async fn an_upgrade_that_would_merge_accounts_changes_nothing(db: TestDb) {
     as_an_older_version_left_them(&db, &[TYPED, SENT]);
     let before = db.sql("SELECT email_key FROM accounts ORDER BY email_key");
     ask(&db, &["migrate"], "").refused(&["müller.example", "xn--mller-kva.example"]);

@@ -6,7 +6,7 @@ use crate::support::{Server, TestDb, add_user, eventually, on_both_engines};
 on_both_engines! {
     the_server_sweeps_by_itself,
     a_server_told_not_to_prune_leaves_what_has_expired,
-    a_session_that_has_expired_is_told_so_before_any_sweep,
+    an_expired_session_gets_the_reason_before_any_sweep,
 }
 
 async fn the_server_sweeps_by_itself(db: TestDb) {
@@ -43,7 +43,7 @@ async fn a_server_told_not_to_prune_leaves_what_has_expired(db: TestDb) {
     drop(server);
 }
 
-async fn a_session_that_has_expired_is_told_so_before_any_sweep(db: TestDb) {
+async fn an_expired_session_gets_the_reason_before_any_sweep(db: TestDb) {
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[("SESSILE_PRUNE_INTERVAL", "0s")]);
     let ways = [

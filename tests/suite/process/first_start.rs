@@ -80,7 +80,7 @@ fn there_is_one_line_only_when_there_is_an_owner() {
 
 /// Another process may use the default port. Then the case expects the error for that.
 #[test]
-fn it_listens_on_port_8080_of_loopback_unless_told_otherwise() {
+fn it_listens_on_port_8080_of_loopback_by_default() {
     let folder = Folder::new();
     let mut run = Run::spawn(folder.program(&[]));
     let line = run.next_line();

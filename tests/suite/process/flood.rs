@@ -16,11 +16,11 @@ use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, on_both_engines
 const MOST_MEMORY: usize = 256 * 1024;
 
 on_both_engines! {
-    logins_at_once_are_answered_in_bounded_memory_and_reads_go_on,
+    many_logins_at_once_use_bounded_memory,
     anonymous_requests_leave_no_rows,
 }
 
-async fn logins_at_once_are_answered_in_bounded_memory_and_reads_go_on(db: TestDb) {
+async fn many_logins_at_once_use_bounded_memory(db: TestDb) {
     let many = if is_long() { 2000 } else { 300 };
     raise_open_files();
     add_user(&db, KIM, "owner");

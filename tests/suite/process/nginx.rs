@@ -47,7 +47,7 @@ fn another_address_of_this_machine_is_told_apart_behind_nginx() {
 }
 
 #[test]
-fn what_nginx_refuses_never_comes_through() {
+fn requests_that_nginx_refuses_do_not_arrive() {
     let (_db, server, nginx, made) = serve();
     let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
     let told = browser.ask("POST /login", &["Content-Type: text/plain"], &"a".repeat(300 * 1024));
@@ -57,7 +57,7 @@ fn what_nginx_refuses_never_comes_through() {
 
 /// Without that line nginx sends the name of its upstream as `Host`.
 #[test]
-fn a_wrong_host_is_the_operators_to_mend_and_no_page_claims_to_be_elsewhere() {
+fn a_wrong_host_behind_nginx_is_reported_to_the_operator() {
     let (db, server, nginx, made) = serve_without("proxy_set_header Host $http_host;");
     let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
     for fields in [&[][..], &["Sec-Fetch-Site: none"]] {

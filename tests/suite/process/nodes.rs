@@ -8,12 +8,12 @@ use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user};
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn six_nodes_that_start_at_once_on_an_empty_database_all_come_up() {
+fn six_nodes_can_start_at_once_on_an_empty_database() {
     nodes_that_start_at_once_work_as_one(&TestDb::new(Engine::Postgres), 6);
 }
 
 #[test]
-fn two_servers_that_start_at_once_on_one_file_both_come_up() {
+fn two_servers_can_start_at_once_on_one_file() {
     nodes_that_start_at_once_work_as_one(&TestDb::new(Engine::Sqlite), 2);
 }
 

@@ -20,7 +20,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn whatever_the_umask_is_files_are_for_their_owner_alone() {
+fn files_are_private_under_every_umask() {
     let db = TestDb::new(Engine::Sqlite);
     let run = |args: &[&str]| {
         let mut program = Command::new("sh");
@@ -47,7 +47,7 @@ fn whatever_the_umask_is_files_are_for_their_owner_alone() {
 }
 
 #[test]
-fn files_that_others_can_read_are_warned_of_by_serve_and_fail_in_doctor() {
+fn files_that_others_can_read_are_reported() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let (key, file) = (db.folder.join("session.key"), db.folder.join("test.sqlite3"));
@@ -123,7 +123,7 @@ fn a_key_file_of_root_that_our_group_may_read_is_in_order() {
 }
 
 #[test]
-fn serve_warns_of_passwords_in_the_clear_and_of_proxies_that_are_anybody() {
+fn serve_warns_of_plain_text_passwords_and_open_proxies() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let cases: [(&[(&str, &str)], &str); 3] = [

@@ -36,7 +36,7 @@ fn readiness_follows_the_database_away_and_back_and_never_hangs() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_node_that_came_up_without_its_database_is_not_ready_until_it_is_there() {
+fn a_node_without_its_database_is_not_ready() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         cluster.stop();

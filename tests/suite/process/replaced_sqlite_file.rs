@@ -29,7 +29,7 @@ fn assert_not_ready(client: &mut Client) {
 }
 
 #[test]
-fn a_restored_copy_under_a_running_server_is_noticed_by_both_sides() {
+fn a_copy_restored_under_a_running_server_is_detected() {
     let (db, file, server, mut client) = served();
     assert_eq!(client.json("PATCH", "/api/session/data", &json!({"kept": 1})).status, 200);
     let copy = db.folder.join("copy.sqlite3");
@@ -70,7 +70,7 @@ fn a_file_that_is_moved_away_and_back_is_used_again() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_not_made_anew_beside_its_server() {
+fn a_removed_file_is_not_recreated_next_to_its_server() {
     let (db, file, mut server, mut client) = served();
     assert_eq!(client.get("/api/session").status, 200);
     std::fs::remove_file(&file).unwrap();
@@ -88,7 +88,7 @@ fn a_file_that_is_gone_is_not_made_anew_beside_its_server() {
 }
 
 #[test]
-fn a_log_or_its_index_that_is_removed_is_noticed_by_a_command_too() {
+fn a_command_detects_a_removed_wal_or_index() {
     for suffix in ["wal", "shm"] {
         let (db, file, _server, mut client) = served();
         assert_eq!(client.get("/api/session").status, 200);
@@ -98,7 +98,7 @@ fn a_log_or_its_index_that_is_removed_is_noticed_by_a_command_too() {
 }
 
 #[test]
-fn a_log_that_is_removed_is_noticed() {
+fn a_removed_wal_is_detected() {
     let (db, _, server, mut client) = served();
     std::fs::remove_file(db.folder.join("test.sqlite3-wal")).unwrap();
     assert_not_ready(&mut client);
@@ -112,7 +112,7 @@ fn a_log_that_is_removed_is_noticed() {
 
 /// The path of the database may be a symlink to the file, or may lead through a symlinked folder.
 #[test]
-fn a_path_that_leads_elsewhere_is_noticed_and_the_server_is_still_found() {
+fn a_redirected_path_is_detected() {
     actix_web::rt::System::new().block_on(async {
         let mut db = TestDb::new(Engine::Sqlite);
         let (first, second, link) = (db.folder.join("first"), db.folder.join("second"), db.folder.join("data"));

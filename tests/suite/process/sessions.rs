@@ -12,7 +12,7 @@ on_both_engines! {
     one_session_is_revoked_at_once,
     all_sessions_of_an_account_are_revoked_at_once,
     all_sessions_are_revoked_at_once,
-    what_names_no_session_is_refused,
+    an_unknown_session_is_refused,
     prune_ends_what_has_expired_and_deletes_what_ended_long_ago,
 }
 
@@ -88,7 +88,7 @@ async fn all_sessions_are_revoked_at_once(db: TestDb) {
     assert_eq!(ask(&db, &["session", "list"], "").said(), "");
 }
 
-async fn what_names_no_session_is_refused(db: TestDb) {
+async fn an_unknown_session_is_refused(db: TestDb) {
     let (_server, mut kim, ..) = serve(&db);
     let unknown = format!("aiq_1795460400123_{}", "a".repeat(22));
     for odd in [unknown.as_str(), "nonsense", "", "' OR 1=1"] {

@@ -82,7 +82,7 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_is_asked_is_closed() {
+fn a_connection_without_a_request_is_closed() {
     let served = Served::start(Limits { head: QUICK, ..SLOW });
     let answer = rest(&mut served.connect());
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");

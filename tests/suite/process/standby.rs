@@ -24,7 +24,7 @@ async fn caught_up(primary: &Cluster, standby: &Cluster) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_session_that_ended_on_the_primary_is_not_read_from_a_standby() {
+fn an_ended_session_is_not_read_from_a_standby() {
     actix_web::rt::System::new().block_on(async {
         let (primary, standby, proxy, db) = behind_an_address();
         add_user(&db, KIM, "owner");
@@ -78,7 +78,7 @@ fn the_primary_is_found_wherever_it_stands_in_the_url() {
 /// PostgreSQL reports such a commit as successful, with only a warning.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
+fn a_commit_without_its_standby_is_not_acknowledged() {
     actix_web::rt::System::new().block_on(async {
         let (primary, db) = Cluster::start();
         add_user(&db, KIM, "owner");

@@ -60,7 +60,7 @@ fn signal_at_the_first_line() {
 
 /// A load balancer that checks every half second notices before any request is refused.
 #[test]
-fn readiness_is_off_at_once_and_requests_are_answered_for_two_more_seconds() {
+fn after_sigterm_requests_are_answered_for_two_seconds() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[]);
@@ -86,7 +86,7 @@ fn readiness_is_off_at_once_and_requests_are_answered_for_two_more_seconds() {
 }
 
 #[test]
-fn a_second_signal_and_one_from_a_terminal_do_not_wait_for_a_balancer() {
+fn sigint_and_a_second_signal_stop_without_the_delay() {
     let db = TestDb::new(Engine::Sqlite);
     let quickest = |end: &dyn Fn(Server) -> Duration| (0..3).map(|_| end(Server::start(&db, &[]))).min();
     let twice = quickest(&|server| {

@@ -91,7 +91,7 @@ fn a_password_is_asked_for_twice_and_not_shown() {
 }
 
 #[test]
-fn whoever_is_interrupted_sees_again_what_is_typed() {
+fn an_interrupted_prompt_restores_the_echo() {
     let db = TestDb::new(Engine::Sqlite);
     let mut terminal = Terminal::new();
     let mut child = terminal.spawn(command(&db, &[("SESSILE_LOG", "off")]).args(["user", "set-password", KIM]));

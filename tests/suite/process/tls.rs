@@ -31,7 +31,7 @@ fn it_serves_https_with_secure_cookies_and_hsts() {
 
 /// By default actix allows 256 concurrent handshakes per worker.
 #[test]
-fn connections_that_never_shake_hands_keep_nobody_out() {
+fn stalled_handshakes_do_not_block_others() {
     let (_db, server, made, _files) = serve_with(&[("SESSILE_WORKERS", "1")]);
     // The connections are closed after three seconds. A busy machine may take that long to open them, so try several
     // times.
@@ -52,7 +52,7 @@ fn is_open(stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn a_new_certificate_is_used_after_sighup_and_no_connection_is_dropped() {
+fn sighup_loads_a_new_certificate_and_keeps_connections() {
     let (_db, server, old, files) = serve();
     let mut kept = Https::connect(server.port, &old).expect("a handshake");
     let cookies = log_in(&mut kept).cookies();
@@ -69,7 +69,7 @@ fn a_new_certificate_is_used_after_sighup_and_no_connection_is_dropped() {
 }
 
 #[test]
-fn files_that_cannot_be_used_keep_the_certificate_and_are_named_in_the_log() {
+fn invalid_files_keep_the_old_certificate_and_are_logged() {
     let (_db, server, old, (certificate, key)) = serve();
     let reload = |words: &str| {
         hang_up(&server);

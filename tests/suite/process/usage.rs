@@ -78,7 +78,7 @@ fn wrong_usage_ends_with_2_and_changes_nothing() {
 }
 
 #[test]
-fn a_bad_setting_stops_every_command_with_one_line_that_names_it() {
+fn a_bad_setting_is_named_in_one_line_by_every_command() {
     let db = TestDb::new(Engine::Sqlite);
     let cases = [
         ("DATABASE_URL", "mysql://somewhere/else"),
@@ -194,7 +194,7 @@ fn the_manual_and_the_completions_need_no_settings() {
 
 /// Uses the port of a listener that was closed, so that nothing answers.
 #[test]
-fn a_command_whose_database_is_away_says_so_without_the_password() {
+fn an_unreachable_database_is_named_without_the_password() {
     let db = TestDb::new(Engine::Sqlite);
     let port = super::lasting_port();
     let url = format!("postgres://kim:geheim@127.0.0.1:{port}/sessile");

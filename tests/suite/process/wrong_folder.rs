@@ -22,7 +22,7 @@ const COMMANDS: &[&[&str]] = &[
 ];
 
 #[test]
-fn a_command_in_a_wrong_folder_names_what_is_missing_and_makes_nothing() {
+fn a_command_in_a_wrong_folder_creates_nothing() {
     let db = TestDb::new(Engine::Sqlite);
     for args in COMMANDS {
         let mut program = Command::new(env!("CARGO_BIN_EXE_sessile"));
@@ -52,11 +52,11 @@ fn a_file_without_our_tables_is_left_as_it_is() {
 }
 
 on_both_engines! {
-    a_key_file_that_is_missing_is_named_and_not_made,
+    a_missing_key_file_is_named_and_not_created,
     both_places_can_be_given_to_every_command,
 }
 
-async fn a_key_file_that_is_missing_is_named_and_not_made(db: TestDb) {
+async fn a_missing_key_file_is_named_and_not_created(db: TestDb) {
     add_user(&db, KIM, "owner");
     let elsewhere = db.folder.join("elsewhere/session.key").display().to_string();
     for args in COMMANDS.iter().filter(|args| !args.contains(&"list") && !args.contains(&"export")) {
@@ -107,7 +107,7 @@ fn a_database_without_our_tables_is_named_without_its_password() {
 
 /// Runs the commands under `script`, which gives them a terminal.
 #[test]
-fn a_command_that_changes_something_says_on_a_terminal_where_it_does() {
+fn a_changing_command_names_its_database_on_a_terminal() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let typed = |words: &str| {

@@ -12,14 +12,14 @@ use super::Node;
 use crate::support::{Engine, TestDb, on_both_engines, run};
 
 on_both_engines! {
-    a_session_that_was_told_expired_stays_ended,
-    a_stream_that_is_told_expired_has_ended_in_its_row,
+    a_session_reported_expired_stays_ended,
+    a_stream_told_of_expiry_has_an_ended_row,
     stored_times_in_the_future_become_now,
     a_session_from_the_future_keeps_its_length,
     a_confirmation_from_the_future_has_run_out,
 }
 
-async fn a_session_that_was_told_expired_stays_ended(db: TestDb) {
+async fn a_session_reported_expired_stays_ended(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     db.sql("UPDATE sessions SET last_activity = INSTANT(-259201), expires_at = INSTANT(-1)");
@@ -32,7 +32,7 @@ async fn a_session_that_was_told_expired_stays_ended(db: TestDb) {
     assert_eq!(node.end(&key, EndReason::Revoked).await, 0);
 }
 
-async fn a_stream_that_is_told_expired_has_ended_in_its_row(db: TestDb) {
+async fn a_stream_told_of_expiry_has_an_ended_row(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     let session = SessionRef::new(&node.account_id, key.id());

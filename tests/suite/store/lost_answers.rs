@@ -19,16 +19,16 @@ use super::{Node, cookie, request};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    until_the_new_key_is_used_the_old_one_fetches_the_very_same_key,
-    once_the_new_key_was_used_on_any_node_the_old_one_opens_nothing,
+    until_the_new_key_is_used_the_old_key_fetches_it,
+    once_the_new_key_was_used_the_old_key_is_dead,
     a_rotation_asked_for_twice_is_one,
     rotations_at_once_all_lead_to_one_key,
-    a_wrong_secret_under_an_old_id_is_told_nothing,
+    a_wrong_secret_under_an_old_id_gets_no_reason,
     every_key_that_a_session_had_can_end_it,
     a_session_remembers_its_first_key,
     a_logout_racing_a_rotation_always_ends_the_session,
-    an_end_by_another_hand_is_told_to_whoever_has_the_old_key,
-    a_password_given_again_is_activity_in_the_row_too,
+    the_old_key_gets_the_reason_of_an_end_elsewhere,
+    a_confirmation_counts_as_activity_in_the_row,
 }
 
 /// Replaces a session's key as a confirmation does, which locks the account first.
@@ -49,7 +49,7 @@ async fn key_after(node: &Node, key: &SessionKey) -> Option<String> {
     facts.live().map(|live| live.key.expose())
 }
 
-async fn until_the_new_key_is_used_the_old_one_fetches_the_very_same_key(db: TestDb) {
+async fn until_the_new_key_is_used_the_old_key_fetches_it(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     node.change(&old, |state| drop(state.insert("cart".into(), "1".into()))).await.unwrap();
@@ -73,7 +73,7 @@ async fn until_the_new_key_is_used_the_old_one_fetches_the_very_same_key(db: Tes
     assert!(node.is_live(&key).await);
 }
 
-async fn once_the_new_key_was_used_on_any_node_the_old_one_opens_nothing(db: TestDb) {
+async fn once_the_new_key_was_used_the_old_key_is_dead(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
@@ -106,7 +106,7 @@ async fn rotations_at_once_all_lead_to_one_key(db: TestDb) {
     }
 }
 
-async fn a_wrong_secret_under_an_old_id_is_told_nothing(db: TestDb) {
+async fn a_wrong_secret_under_an_old_id_gets_no_reason(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
@@ -171,7 +171,7 @@ async fn a_logout_racing_a_rotation_always_ends_the_session(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'logout'"), "250");
 }
 
-async fn an_end_by_another_hand_is_told_to_whoever_has_the_old_key(db: TestDb) {
+async fn the_old_key_gets_the_reason_of_an_end_elsewhere(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
@@ -184,7 +184,7 @@ async fn an_end_by_another_hand_is_told_to_whoever_has_the_old_key(db: TestDb) {
 }
 
 /// A queued touch has the old id and never reaches the row, so the rotation itself must update the activity.
-async fn a_password_given_again_is_activity_in_the_row_too(db: TestDb) {
+async fn a_confirmation_counts_as_activity_in_the_row(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let age = "UPDATE sessions SET created_at = INSTANT(-255600), authenticated_at = INSTANT(-255600), \

@@ -12,8 +12,8 @@ use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
     touch_racing_an_end_never_revives,
-    sweep_racing_touches_ends_only_what_no_touch_has_saved,
-    rotation_racing_an_end_leaves_one_truth,
+    sweep_racing_touches_ends_only_untouched_sessions,
+    rotation_racing_an_end_stays_consistent,
 }
 
 const ROUNDS: usize = 1000;
@@ -46,7 +46,7 @@ async fn touch_racing_an_end_never_revives(db: TestDb) {
 
 /// A thousand sessions expire within a second. Meanwhile each is touched once and two sweepers run. A touch that
 /// reported success has saved its session; otherwise the sweep has ended the session for good.
-async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
+async fn sweep_racing_touches_ends_only_untouched_sessions(db: TestDb) {
     let node = Arc::new(Node::new(&db).await);
     let mut keys = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -92,7 +92,7 @@ async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'session.expired'"), (ROUNDS - saved).to_string());
 }
 
-async fn rotation_racing_an_end_leaves_one_truth(db: TestDb) {
+async fn rotation_racing_an_end_stays_consistent(db: TestDb) {
     let node = Node::new(&db).await;
     for _ in 0..100 {
         let old = node.create().await;

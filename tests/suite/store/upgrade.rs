@@ -12,8 +12,8 @@ use super::{Node, old_form};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    an_upgrade_signs_nobody_out_and_keeps_the_trail,
-    an_upgrade_taken_back_and_done_again_keeps_the_data,
+    an_upgrade_keeps_sessions_and_audit_events,
+    a_reverted_and_repeated_upgrade_keeps_the_data,
 }
 
 const MIGRATION: &str = "2026-11-28-000090_account_first";
@@ -63,7 +63,7 @@ impl Before {
     }
 }
 
-async fn an_upgrade_signs_nobody_out_and_keeps_the_trail(db: TestDb) {
+async fn an_upgrade_keeps_sessions_and_audit_events(db: TestDb) {
     let before = Before::old(&db).await;
     before.upgrade().await;
     let Before { node, other, live, rotated: [first, second], ended, others } = &before;
@@ -110,7 +110,7 @@ async fn numbers(node: &Node, most: usize, before: Option<Cursor>) -> Vec<i64> {
     }
 }
 
-async fn an_upgrade_taken_back_and_done_again_keeps_the_data(db: TestDb) {
+async fn a_reverted_and_repeated_upgrade_keeps_the_data(db: TestDb) {
     let before = Before::new(&db).await;
     let all = || {
         let rows = |columns: &str, table: &str| {

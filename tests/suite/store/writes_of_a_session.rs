@@ -11,9 +11,9 @@ use super::{Node, lost_answers::rekey};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    nothing_is_written_for_a_session_that_has_ended,
+    nothing_is_written_for_an_ended_session,
     a_write_needs_the_very_key_of_the_session,
-    what_needs_a_password_given_lately_is_judged_in_the_transaction,
+    the_recent_password_is_checked_in_the_transaction,
     a_write_and_an_end_at_once_come_one_after_the_other,
 }
 
@@ -22,7 +22,7 @@ async fn hold(node: &Node, acting: &Acting, reach: Reach) -> Option<Who> {
     node.sessions.db.write(async move |conn: &mut Conn<'_>| acting.hold(conn, reach).await).await.unwrap()
 }
 
-async fn nothing_is_written_for_a_session_that_has_ended(db: TestDb) {
+async fn nothing_is_written_for_an_ended_session(db: TestDb) {
     let node = Node::new(&db).await;
     for reach in [Reach::Itself, Reach::AllSessions] {
         let (ended, expired) = (node.create().await, node.create().await);
@@ -47,7 +47,7 @@ async fn a_write_needs_the_very_key_of_the_session(db: TestDb) {
     assert!(hold(&node, &node.acting(&new), Reach::Itself).await.is_some());
 }
 
-async fn what_needs_a_password_given_lately_is_judged_in_the_transaction(db: TestDb) {
+async fn the_recent_password_is_checked_in_the_transaction(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     let confirmed = async || {

@@ -8,15 +8,15 @@ use super::{KIM, assert_rejected, changes_of, delete, put, result, results, revi
 use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again,
+    a_put_over_the_limit_is_rejected_until_space_is_freed,
     the_copy_that_a_conflict_makes_counts_too,
     an_account_with_too_much_may_still_shorten_choose_and_delete,
     puts_at_once_come_to_no_more_than_the_room,
     a_form_beyond_the_room_shows_the_text_again,
-    what_is_new_comes_in_portions_of_which_each_is_complete,
+    changes_come_in_complete_portions,
     the_list_comes_in_portions,
     the_page_lists_a_hundred_and_leads_to_the_rest,
-    deletions_are_told_of_up_to_a_bound,
+    reported_deletions_are_bounded,
 }
 
 /// Characters of four bytes, so that three texts of 10,000 characters are more than 100 KiB.
@@ -33,7 +33,7 @@ fn held(db: &TestDb) -> usize {
     db.sql("SELECT coalesce(sum(octet_length(text)), 0) FROM drafts").parse().expect("a number")
 }
 
-async fn beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again(db: TestDb) {
+async fn a_put_over_the_limit_is_rejected_until_space_is_freed(db: TestDb) {
     let server = serve(&db, "100KiB");
     let mut phone = signed_in(&server, KIM, "Phone");
     let told = results(
@@ -173,7 +173,7 @@ fn fill(client: &mut Client, many: usize) {
     }
 }
 
-async fn what_is_new_comes_in_portions_of_which_each_is_complete(db: TestDb) {
+async fn changes_come_in_complete_portions(db: TestDb) {
     let server = serve(&db, "8MiB");
     let mut phone = signed_in(&server, KIM, "Phone");
     fill(&mut phone, 60);
@@ -248,7 +248,7 @@ async fn the_page_lists_a_hundred_and_leads_to_the_rest(db: TestDb) {
     }
 }
 
-async fn deletions_are_told_of_up_to_a_bound(db: TestDb) {
+async fn reported_deletions_are_bounded(db: TestDb) {
     let server = serve(&db, "8MiB");
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "x", 0)]);

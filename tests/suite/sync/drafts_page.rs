@@ -11,20 +11,20 @@ use crate::{
 
 on_both_engines! {
     a_draft_is_written_edited_and_deleted,
-    a_form_that_is_sent_twice_has_one_effect,
+    a_form_sent_twice_has_one_effect,
     a_form_that_was_sent_before_an_upgrade_has_one_effect,
-    a_text_that_is_too_long_is_shown_again_with_what_is_wrong,
+    a_text_that_is_too_long_is_shown_again_with_the_error,
     ten_thousand_characters_of_four_bytes_fit_into_a_form,
     two_edits_are_shown_side_by_side_and_one_is_chosen,
     both_are_kept_if_that_is_chosen,
-    what_builds_on_a_deleted_draft_is_kept_as_a_new_one,
+    an_edit_of_a_deleted_draft_becomes_a_new_draft,
     a_draft_that_changed_meanwhile_is_not_deleted,
     a_stale_token_loses_nothing_that_was_typed,
-    what_is_written_is_text,
-    a_choice_after_something_changed_throws_nothing_away,
-    a_choice_that_is_sent_twice_is_done_once,
-    while_the_database_is_away_what_was_typed_is_shown_again,
-    after_a_refusal_what_is_typed_is_sent_as_something_new,
+    drafts_are_escaped_in_pages,
+    a_choice_after_a_change_discards_nothing,
+    a_choice_sent_twice_is_applied_once,
+    while_the_database_is_away_the_text_is_shown_again,
+    a_changed_text_after_a_refusal_is_a_new_operation,
 }
 
 fn form(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
@@ -58,7 +58,7 @@ async fn a_draft_is_written_edited_and_deleted(db: TestDb) {
     assert!(desk.get(&format!("/drafts?draft={id}")).body.contains("This draft no longer exists"));
 }
 
-async fn a_form_that_is_sent_twice_has_one_effect(db: TestDb) {
+async fn a_form_sent_twice_has_one_effect(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     result(&mut desk, &put("one", "a", 0));
@@ -89,7 +89,7 @@ async fn a_form_that_was_sent_before_an_upgrade_has_one_effect(db: TestDb) {
     assert_eq!(texts(&mut desk), ["ab"]);
 }
 
-async fn a_text_that_is_too_long_is_shown_again_with_what_is_wrong(db: TestDb) {
+async fn a_text_that_is_too_long_is_shown_again_with_the_error(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let text = "wave ".repeat(2_001);
@@ -148,7 +148,7 @@ async fn both_are_kept_if_that_is_chosen(db: TestDb) {
     assert_eq!(form(&mut desk, &[("both", "never")]).status, 404);
 }
 
-async fn what_builds_on_a_deleted_draft_is_kept_as_a_new_one(db: TestDb) {
+async fn an_edit_of_a_deleted_draft_becomes_a_new_draft(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     results(&mut desk, &[put("one", "a", 0), super::delete("one", 1)]);
@@ -183,7 +183,7 @@ async fn a_stale_token_loses_nothing_that_was_typed(db: TestDb) {
     assert_eq!(texts(&mut desk), [""; 0]);
 }
 
-async fn what_is_written_is_text(db: TestDb) {
+async fn drafts_are_escaped_in_pages(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let text = "</textarea><script>alert(1)</script>\"'&amp;";
@@ -207,7 +207,7 @@ fn choose(client: &mut Client, one: &str, other: &str, keep: &str) -> String {
     leads_to(&form(client, &fields))
 }
 
-async fn a_choice_after_something_changed_throws_nothing_away(db: TestDb) {
+async fn a_choice_after_a_change_discards_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     for keep in ["this", "other"] {
@@ -242,7 +242,7 @@ async fn a_choice_after_something_changed_throws_nothing_away(db: TestDb) {
     }
 }
 
-async fn a_choice_that_is_sent_twice_is_done_once(db: TestDb) {
+async fn a_choice_sent_twice_is_applied_once(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let copy = in_two(&mut desk, "one");
@@ -265,7 +265,7 @@ fn hold(db: &TestDb) -> Box<dyn std::any::Any> {
     }
 }
 
-async fn while_the_database_is_away_what_was_typed_is_shown_again(db: TestDb) {
+async fn while_the_database_is_away_the_text_is_shown_again(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let csrf = desk.form_token("/drafts");
@@ -284,7 +284,7 @@ async fn while_the_database_is_away_what_was_typed_is_shown_again(db: TestDb) {
     assert_eq!(texts(&mut desk), [""; 0]);
 }
 
-async fn after_a_refusal_what_is_typed_is_sent_as_something_new(db: TestDb) {
+async fn a_changed_text_after_a_refusal_is_a_new_operation(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let operation = uuid();

@@ -12,7 +12,7 @@ use crate::support::{Server, TestDb, on_both_engines};
 
 on_both_engines! {
     six_senders_of_one_queue_have_one_effect,
-    whoever_knows_a_revision_has_missed_nothing_before_it,
+    a_revision_never_hides_an_earlier_change,
     a_sync_cut_off_by_kill_9_is_whole_or_absent,
 }
 
@@ -85,7 +85,7 @@ fn count(db: &TestDb) -> usize {
     db.sql("SELECT count(*) FROM drafts").parse().unwrap()
 }
 
-async fn whoever_knows_a_revision_has_missed_nothing_before_it(db: TestDb) {
+async fn a_revision_never_hides_an_earlier_change(db: TestDb) {
     let server = serve_process(&db);
     let writers: Vec<_> = (0..4)
         .map(|n| {

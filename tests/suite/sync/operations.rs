@@ -12,23 +12,23 @@ use crate::support::{TestDb, add_user, on_both_engines};
 on_both_engines! {
     a_put_with_base_version_0_is_a_new_draft,
     a_put_on_the_stored_version_is_the_next_one,
-    a_put_equal_to_what_is_stored_is_applied_without_a_new_version,
-    a_put_on_a_changed_draft_is_a_conflict_and_both_texts_are_kept,
+    a_put_of_the_stored_text_makes_no_new_version,
+    a_put_on_a_changed_draft_keeps_both_texts,
     a_put_on_a_deleted_draft_makes_a_new_one,
     a_delete_deletes_and_a_stale_one_deletes_nothing,
-    an_operation_that_was_applied_before_is_a_duplicate_with_its_first_result,
+    a_repeated_operation_is_a_duplicate_with_the_first_result,
     the_same_id_with_another_body_is_rejected,
-    what_was_rejected_may_be_sent_again_under_its_id,
+    a_rejected_operation_may_be_sent_again,
     operations_apply_in_order_and_the_others_still_apply,
     a_text_has_up_to_ten_thousand_characters_of_any_kind,
     half_of_a_surrogate_pair_rejects_its_own_operation_only,
-    an_account_has_so_many_drafts_and_no_more,
+    drafts_per_account_are_bounded,
     a_device_is_renamed,
-    a_logout_ends_that_session_only_whatever_the_cookie_holds,
+    a_logout_ends_only_the_named_session,
     a_logout_of_the_session_in_use_takes_its_cookie,
     a_session_of_another_device_needs_a_fresh_password,
-    what_is_anothers_is_not_there,
-    the_trail_tells_of_what_came_and_of_conflicts,
+    other_accounts_objects_are_not_found,
+    saves_and_conflicts_are_audited,
     a_text_that_cannot_be_an_id_is_not_found,
 }
 
@@ -62,7 +62,7 @@ async fn a_put_on_the_stored_version_is_the_next_one(db: TestDb) {
     assert_eq!(texts(&mut phone), ["ab"]);
 }
 
-async fn a_put_equal_to_what_is_stored_is_applied_without_a_new_version(db: TestDb) {
+async fn a_put_of_the_stored_text_makes_no_new_version(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let first = result(&mut phone, &put("one", "same", 0));
@@ -73,7 +73,7 @@ async fn a_put_equal_to_what_is_stored_is_applied_without_a_new_version(db: Test
     assert_eq!(changes_of(&phone.get("/api/drafts").json()["revision"]), 1);
 }
 
-async fn a_put_on_a_changed_draft_is_a_conflict_and_both_texts_are_kept(db: TestDb) {
+async fn a_put_on_a_changed_draft_keeps_both_texts(db: TestDb) {
     let server = serve(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     result(&mut phone, &put("one", "begun", 0));
@@ -117,7 +117,7 @@ async fn a_delete_deletes_and_a_stale_one_deletes_nothing(db: TestDb) {
     assert_eq!(db.sql("SELECT text FROM drafts"), "", "nothing is kept of what it said");
 }
 
-async fn an_operation_that_was_applied_before_is_a_duplicate_with_its_first_result(db: TestDb) {
+async fn a_repeated_operation_is_a_duplicate_with_the_first_result(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let (make, edit, stale) = (put("one", "a", 0), put("one", "b", 1), put("one", "c", 1));
@@ -169,7 +169,7 @@ async fn the_same_id_with_another_body_is_rejected(db: TestDb) {
     assert_eq!(texts(&mut phone), ["a"]);
 }
 
-async fn what_was_rejected_may_be_sent_again_under_its_id(db: TestDb) {
+async fn a_rejected_operation_may_be_sent_again(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let early = delete("one", 1);
@@ -245,7 +245,7 @@ async fn half_of_a_surrogate_pair_rejects_its_own_operation_only(db: TestDb) {
     assert_eq!((&results[0]["id"], &results[1]["status"]), (&json!(id), &json!("applied")));
 }
 
-async fn an_account_has_so_many_drafts_and_no_more(db: TestDb) {
+async fn drafts_per_account_are_bounded(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let add = |from: i64, to: i64| {
@@ -299,7 +299,7 @@ fn logout(session: &str) -> Value {
     json!({"id": uuid(), "kind": "session.logout", "sessionId": session})
 }
 
-async fn a_logout_ends_that_session_only_whatever_the_cookie_holds(db: TestDb) {
+async fn a_logout_ends_only_the_named_session(db: TestDb) {
     let server = serve(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     let gone = own(&mut desk, "id");
@@ -339,7 +339,7 @@ async fn a_session_of_another_device_needs_a_fresh_password(db: TestDb) {
     assert_eq!(result(&mut phone, &logout(&here))["status"], "applied", "one's own always");
 }
 
-async fn what_is_anothers_is_not_there(db: TestDb) {
+async fn other_accounts_objects_are_not_found(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let (mut kim, mut alex) = (signed_in(&server, KIM, "Kim's"), signed_in(&server, ALEX, "Alex's"));
@@ -358,7 +358,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
     assert_eq!(own(&mut alex, "deviceName"), "Alex's");
 }
 
-async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
+async fn saves_and_conflicts_are_audited(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let count = |kind: &str| db.sql(&format!("SELECT count(*) FROM audit WHERE kind = '{kind}'"));

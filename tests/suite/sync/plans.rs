@@ -27,7 +27,7 @@ use crate::{
 };
 
 on_both_engines! {
-    a_sync_of_many_operations_takes_as_many_statements_as_one_of_one,
+    the_number_of_statements_is_independent_of_operations,
 }
 
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -40,7 +40,7 @@ fn watch() -> Option<Box<dyn Instrumentation>> {
     }))
 }
 
-async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: TestDb) {
+async fn the_number_of_statements_is_independent_of_operations(db: TestDb) {
     diesel::connection::set_default_instrumentation(watch).unwrap();
     let node = Node::new(&db).await;
     let session = node.create().await;

@@ -9,11 +9,11 @@ use super::{
 use crate::support::{Client, Engine, Server, TestDb, on_both_engines, sessile};
 
 on_both_engines! {
-    a_client_of_another_history_begins_anew_and_is_told_why,
+    a_client_of_another_history_begins_anew,
     versions_of_two_histories_never_meet,
-    whoever_has_seen_more_than_there_is_proves_the_loss,
+    a_newer_known_revision_proves_a_loss,
     a_made_up_revision_proves_nothing,
-    texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not,
+    only_texts_of_a_lost_history_come_back,
     texts_come_back_as_conflicts_where_the_draft_went_on,
     the_start_notices_that_the_database_is_elsewhere,
     the_start_notices_a_backup_that_was_copied_over_the_file,
@@ -59,7 +59,7 @@ fn known(client: &mut Client, revision: &Value) -> Value {
     send(client, &json!({"lastKnown": {"revision": revision}})).json()
 }
 
-async fn a_client_of_another_history_begins_anew_and_is_told_why(db: TestDb) {
+async fn a_client_of_another_history_begins_anew(db: TestDb) {
     let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let before = sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0)])["revision"].clone();
@@ -103,7 +103,7 @@ async fn versions_of_two_histories_never_meet(db: TestDb) {
     }
 }
 
-async fn whoever_has_seen_more_than_there_is_proves_the_loss(db: TestDb) {
+async fn a_newer_known_revision_proves_a_loss(db: TestDb) {
     let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0)]);
@@ -139,7 +139,7 @@ async fn a_made_up_revision_proves_nothing(db: TestDb) {
     assert_eq!(db.sql("SELECT history FROM instance"), history);
 }
 
-async fn texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not(db: TestDb) {
+async fn only_texts_of_a_lost_history_come_back(db: TestDb) {
     let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let begun = [put("same", "a", 0), put("behind", "b", 0), put("gone", "c", 0), put("lost", "d", 0)];

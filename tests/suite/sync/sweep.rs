@@ -7,7 +7,7 @@ use crate::support::{TestDb, on_both_engines, sessile};
 
 on_both_engines! {
     operations_are_known_for_30_days,
-    deletions_are_told_for_90_days_and_then_clients_begin_anew,
+    deletions_are_reported_for_90_days,
 }
 
 async fn operations_are_known_for_30_days(db: TestDb) {
@@ -23,7 +23,7 @@ async fn operations_are_known_for_30_days(db: TestDb) {
     assert_eq!(result(&mut phone, &young)["status"], "duplicate");
 }
 
-async fn deletions_are_told_for_90_days_and_then_clients_begin_anew(db: TestDb) {
+async fn deletions_are_reported_for_90_days(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     results(&mut phone, &[put("one", "a", 0), put("two", "b", 0), put("three", "c", 0)]);

@@ -9,24 +9,24 @@ use crate::{
 };
 
 on_both_engines! {
-    the_answer_has_its_members_and_all_of_the_request_may_be_missing,
-    changes_are_what_is_newer_than_the_known_revision_with_deleted_ones_named,
-    without_a_known_revision_or_with_an_odd_one_everything_is_told_with_reset,
-    somebody_elses_queue_is_refused_as_a_whole,
+    an_empty_request_gets_a_complete_answer,
+    changes_are_everything_after_the_known_revision,
+    without_a_valid_revision_everything_is_sent_with_reset,
+    another_accounts_queue_is_refused_as_a_whole,
     more_than_200_operations_or_256_kib_are_too_large,
     two_hundred_operations_in_one_call_are_fine,
-    what_is_no_call_is_refused_as_a_whole,
+    an_invalid_call_is_refused_as_a_whole,
     a_session_that_has_ended_applies_nothing,
     device_facts_are_recorded,
-    what_is_done_counts_more_than_what_the_device_says,
+    a_rename_wins_over_the_reported_name,
     a_session_that_logs_itself_out_is_not_current,
     a_call_of_exactly_256_kib_is_taken,
     a_call_that_fails_halfway_leaves_nothing,
-    a_sync_counts_as_activity_unless_it_says_that_nobody_attends,
+    an_unattended_sync_is_no_activity,
     open_pages_hear_of_it,
 }
 
-async fn the_answer_has_its_members_and_all_of_the_request_may_be_missing(db: TestDb) {
+async fn an_empty_request_gets_a_complete_answer(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let answer = send(&mut phone, &json!({}));
@@ -39,7 +39,7 @@ async fn the_answer_has_its_members_and_all_of_the_request_may_be_missing(db: Te
     assert_eq!((changes_of(&told["revision"]), &told["results"], &told["changes"]), (0, &json!([]), &changes));
 }
 
-async fn changes_are_what_is_newer_than_the_known_revision_with_deleted_ones_named(db: TestDb) {
+async fn changes_are_everything_after_the_known_revision(db: TestDb) {
     let server = serve(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     let known = sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0), put("three", "c", 0)])["revision"].clone();
@@ -57,7 +57,7 @@ async fn changes_are_what_is_newer_than_the_known_revision_with_deleted_ones_nam
     assert_eq!((changes_of(&nothing["revision"]), &nothing["changes"]), (6, &json!({"drafts": []})));
 }
 
-async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_reset(db: TestDb) {
+async fn without_a_valid_revision_everything_is_sent_with_reset(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0), delete("two", 1)]);
@@ -86,7 +86,7 @@ async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_res
     assert!(told(1, &mut phone) && !told(2, &mut phone) && !told(3, &mut phone));
 }
 
-async fn somebody_elses_queue_is_refused_as_a_whole(db: TestDb) {
+async fn another_accounts_queue_is_refused_as_a_whole(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let (mut kim, mut alex) = (signed_in(&server, KIM, "Kim's"), signed_in(&server, ALEX, "Alex's"));
@@ -122,7 +122,7 @@ async fn two_hundred_operations_in_one_call_are_fine(db: TestDb) {
     assert_eq!((changes_of(&told["revision"]), texts(&mut phone).len()), (200, 100));
 }
 
-async fn what_is_no_call_is_refused_as_a_whole(db: TestDb) {
+async fn an_invalid_call_is_refused_as_a_whole(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     for call in [
@@ -174,7 +174,7 @@ async fn device_facts_are_recorded(db: TestDb) {
     assert_eq!(own(&mut phone, "deviceName"), "Pocket");
 }
 
-async fn a_sync_counts_as_activity_unless_it_says_that_nobody_attends(db: TestDb) {
+async fn an_unattended_sync_is_no_activity(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let age = || db.sql("UPDATE sessions SET last_activity = INSTANT(-3600), expires_at = INSTANT(1800)");
@@ -211,7 +211,7 @@ async fn open_pages_hear_of_it(db: TestDb) {
     }
 }
 
-async fn what_is_done_counts_more_than_what_the_device_says(db: TestDb) {
+async fn a_rename_wins_over_the_reported_name(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let device = own(&mut phone, "deviceId");

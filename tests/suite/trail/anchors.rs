@@ -15,13 +15,13 @@ use crate::{
 };
 
 on_both_engines! {
-    a_trail_that_went_on_contains_what_an_anchor_counted,
-    an_old_head_put_back_with_later_events_deleted_is_found_and_stays_found,
-    a_state_that_is_old_as_a_whole_is_found,
-    an_account_that_is_gone_with_all_that_was_its_own_is_found,
-    what_says_which_links_were_counted_cannot_be_changed,
+    a_grown_chain_still_matches_an_anchor,
+    a_chain_rolled_back_to_an_old_head_is_found,
+    a_consistent_old_state_is_found_by_an_anchor,
+    an_account_deleted_with_all_its_rows_is_found,
+    the_record_of_counted_links_cannot_be_changed,
     one_node_at_a_time_makes_an_anchor,
-    a_line_that_nobody_with_the_keys_wrote_is_refused,
+    a_forged_anchor_line_is_refused,
     the_server_writes_a_line_at_shutdown_and_doctor_takes_it,
     two_nodes_each_write_lines_that_hold,
 }
@@ -43,7 +43,7 @@ async fn since(trail: &Trail, anchor: &Anchor) -> (Compared, u64) {
 
 const AS_THEN: (Compared, u64) = (Compared::AsThen, 0);
 
-async fn a_trail_that_went_on_contains_what_an_anchor_counted(db: TestDb) {
+async fn a_grown_chain_still_matches_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     let first = make(&trail).await;
     assert_eq!((first.accounts, first.links), (2, 12));
@@ -63,7 +63,7 @@ async fn a_trail_that_went_on_contains_what_an_anchor_counted(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM trail_anchors"), "5");
 }
 
-async fn an_old_head_put_back_with_later_events_deleted_is_found_and_stays_found(db: TestDb) {
+async fn a_chain_rolled_back_to_an_old_head_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     db.sql("CREATE TABLE kept_trails AS SELECT * FROM trails");
     let last = ids(&db, &trail.kim)[5];
@@ -79,7 +79,7 @@ async fn an_old_head_put_back_with_later_events_deleted_is_found_and_stays_found
     assert_eq!(since(&trail, &anchor).await, (Compared::AsThen, 1));
 }
 
-async fn a_state_that_is_old_as_a_whole_is_found(db: TestDb) {
+async fn a_consistent_old_state_is_found_by_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     let first = make(&trail).await;
     let tables = ["trails", "trail_anchors"];
@@ -100,7 +100,7 @@ async fn a_state_that_is_old_as_a_whole_is_found(db: TestDb) {
     assert_eq!(since(&trail, &anchor).await.0, Compared::Restored);
 }
 
-async fn an_account_that_is_gone_with_all_that_was_its_own_is_found(db: TestDb) {
+async fn an_account_deleted_with_all_its_rows_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     let anchor = make(&trail).await;
     db.sql(&format!("DELETE FROM accounts WHERE id = '{}'", trail.kim));
@@ -110,7 +110,7 @@ async fn an_account_that_is_gone_with_all_that_was_its_own_is_found(db: TestDb) 
     assert_eq!(since(&trail, &anchor).await.0, Compared::Changed);
 }
 
-async fn what_says_which_links_were_counted_cannot_be_changed(db: TestDb) {
+async fn the_record_of_counted_links_cannot_be_changed(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = format!("WHERE account_id = '{}'", trail.kim);
     let sam = format!("(SELECT digest FROM trail_anchors WHERE account_id = '{}')", trail.sam);
@@ -140,7 +140,7 @@ async fn one_node_at_a_time_makes_an_anchor(db: TestDb) {
     }
 }
 
-async fn a_line_that_nobody_with_the_keys_wrote_is_refused(db: TestDb) {
+async fn a_forged_anchor_line_is_refused(db: TestDb) {
     let trail = Trail::new(&db).await;
     let anchor = make(&trail).await;
     let forged = anchor.to_string().replacen(&format!(".{}.", anchor.links), ".11.", 1);

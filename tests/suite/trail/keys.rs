@@ -7,9 +7,9 @@ use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessil
 
 on_both_engines! {
     a_second_key_put_first_seals_and_the_old_links_stay_good,
-    a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one,
-    a_command_with_another_key_file_is_refused_once_events_were_sealed,
-    a_command_before_any_server_makes_the_key_file_that_the_server_takes,
+    a_link_with_a_missing_key_is_not_called_broken,
+    a_command_with_a_different_key_file_is_refused,
+    a_first_command_creates_the_key_file_for_the_server,
 }
 
 fn another_key(db: &TestDb) -> String {
@@ -37,7 +37,7 @@ async fn a_second_key_put_first_seals_and_the_old_links_stay_good(db: TestDb) {
     assert!(look(&later, &db.keys()).await.is_whole());
 }
 
-async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: TestDb) {
+async fn a_link_with_a_missing_key_is_not_called_broken(db: TestDb) {
     let trail = Trail::new(&db).await;
     let old_id = trail.keys.trail().signing().id().to_owned();
     std::fs::write(db.key_file(), another_key(&db)).unwrap();
@@ -57,7 +57,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
     assert_eq!((&broken.account_id, broken.audit_id), (&trail.kim, ids(&db, &trail.kim).last().copied()));
 }
 
-async fn a_command_with_another_key_file_is_refused_once_events_were_sealed(db: TestDb) {
+async fn a_command_with_a_different_key_file_is_refused(db: TestDb) {
     add_user(&db, "kim@example.com", "owner");
     let right = std::fs::read_to_string(db.key_file()).unwrap();
     let commands: [&[&str]; 4] = [
@@ -88,7 +88,7 @@ async fn a_command_with_another_key_file_is_refused_once_events_were_sealed(db: 
     }
 }
 
-async fn a_command_before_any_server_makes_the_key_file_that_the_server_takes(db: TestDb) {
+async fn a_first_command_creates_the_key_file_for_the_server(db: TestDb) {
     use std::os::unix::fs::PermissionsExt as _;
     add_user(&db, "kim@example.com", "owner");
     let made = std::fs::read_to_string(db.key_file()).unwrap();

@@ -11,8 +11,8 @@ use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
     eight_writers_of_one_account_make_one_chain,
-    writers_of_many_accounts_in_any_order_never_wait_in_a_circle,
-    an_error_after_a_record_leaves_nothing_in_the_trail,
+    writers_of_many_accounts_never_deadlock,
+    an_error_after_a_record_rolls_it_back,
     a_sweep_and_ends_at_once_leave_all_chains_whole,
 }
 
@@ -39,7 +39,7 @@ async fn eight_writers_of_one_account_make_one_chain(db: TestDb) {
     assert_eq!(verified.links, 212);
 }
 
-async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb) {
+async fn writers_of_many_accounts_never_deadlock(db: TestDb) {
     let trail = Trail::new(&db).await;
     let mut accounts = vec![trail.kim.clone(), trail.sam.clone()];
     for n in 0..6 {
@@ -72,7 +72,7 @@ async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb
     assert_eq!(verified.links, 12 + 6 + 6 * 10 * 8);
 }
 
-async fn an_error_after_a_record_leaves_nothing_in_the_trail(db: TestDb) {
+async fn an_error_after_a_record_rolls_it_back(db: TestDb) {
     let trail = Trail::new(&db).await;
     let event = full(&trail.kim, 1);
     let refused = trail

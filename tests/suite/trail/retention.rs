@@ -18,7 +18,7 @@ on_both_engines! {
     old_events_go_and_the_rest_verifies,
     a_missing_event_is_still_noticed,
     a_checkpoint_cannot_be_made_up_changed_or_put_back,
-    a_chain_that_does_not_verify_loses_nothing,
+    no_events_are_removed_from_a_broken_chain,
     anchors_hold_through_a_removal,
     many_events_go_in_batches,
     prune_removes_them_and_activity_ends_there,
@@ -111,7 +111,7 @@ async fn a_checkpoint_cannot_be_made_up_changed_or_put_back(db: TestDb) {
     assert_eq!(trail.verified().await.broken, 2);
 }
 
-async fn a_chain_that_does_not_verify_loses_nothing(db: TestDb) {
+async fn no_events_are_removed_from_a_broken_chain(db: TestDb) {
     let trail = Trail::new(&db).await;
     let own = ids(&db, &trail.kim);
     db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE {}", one(&trail.kim, own[1])));

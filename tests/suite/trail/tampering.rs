@@ -15,13 +15,13 @@ on_both_engines! {
     an_event_put_in_is_found,
     an_event_moved_to_another_account_is_found_with_both,
     a_tail_cut_off_is_found,
-    a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found,
-    a_head_that_is_gone_or_changed_is_found,
+    a_cut_tail_with_a_forged_head_is_found,
+    a_missing_or_changed_head_is_found,
     a_deleted_chain_is_found,
-    what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to,
-    a_state_that_is_old_as_a_whole_is_not_found,
-    a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found,
-    what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was,
+    events_before_the_chain_are_counted,
+    a_consistent_old_state_is_not_found_without_an_anchor,
+    a_chain_made_to_look_unsealed_is_found,
+    events_from_before_the_mark_are_sealed_unchanged,
 }
 
 const COLUMNS: &str = "at, kind, account_id, actor, session_id, device_id, device_name, ip, detail, seq, ip_salt, \
@@ -185,7 +185,7 @@ async fn a_tail_cut_off_is_found(db: TestDb) {
 
 /// Without the key nobody can make a head for the shortened chain, not even with the earlier digest, which needs no
 /// key. The next event does not hide the cut.
-async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb) {
+async fn a_cut_tail_with_a_forged_head_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = &trail.kim;
     let then = db.sql(&format!("SELECT {} FROM trails WHERE account_id = '{kim}'", hex(&db, "digest")));
@@ -211,7 +211,7 @@ async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb)
     }
 }
 
-async fn a_head_that_is_gone_or_changed_is_found(db: TestDb) {
+async fn a_missing_or_changed_head_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     keep(&db);
     let kim = format!("WHERE account_id = '{}'", trail.kim);
@@ -252,7 +252,7 @@ async fn a_deleted_chain_is_found(db: TestDb) {
     trail.assert_finds(ids(&db, &trail.kim).last().copied(), Wrong::Inserted).await;
 }
 
-async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to(db: TestDb) {
+async fn events_before_the_chain_are_counted(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = &trail.kim;
     // The state that the migration finds: rows without links, and a head without a link.
@@ -277,7 +277,7 @@ async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to
 }
 
 /// The database alone cannot show this, as `audit::chain` explains.
-async fn a_state_that_is_old_as_a_whole_is_not_found(db: TestDb) {
+async fn a_consistent_old_state_is_not_found_without_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     keep(&db);
     record(&trail.db, vec![full(&trail.kim, 9)]).await;
@@ -294,7 +294,7 @@ async fn mark(trail: &Trail) {
     trail.db.write(async move |conn: &mut Conn<'_>| audit::begin(conn, keys.trail()).await).await.unwrap();
 }
 
-async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found(db: TestDb) {
+async fn a_chain_made_to_look_unsealed_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     mark(&trail).await;
     let verified = trail.verified().await;
@@ -332,7 +332,7 @@ async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_fo
     assert!(!verified.is_whole() && verified.mark == Mark::Broken, "{verified:?}");
 }
 
-async fn what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was(db: TestDb) {
+async fn events_from_before_the_mark_are_sealed_unchanged(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = &trail.kim;
     // The state that the migration finds: rows without links, and a head without a link.

@@ -12,7 +12,7 @@ use crate::support::{Engine, TestDb, on_both_engines, run};
 
 on_both_engines! {
     an_old_address_goes_with_its_salt_and_the_chain_stays_whole,
-    the_address_of_a_session_goes_when_nobody_used_it_for_as_long,
+    addresses_of_unused_sessions_are_wiped,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -42,7 +42,7 @@ async fn an_old_address_goes_with_its_salt_and_the_chain_stays_whole(db: TestDb)
     assert_eq!(trail.found().await.audit_id, Some(id));
 }
 
-async fn the_address_of_a_session_goes_when_nobody_used_it_for_as_long(db: TestDb) {
+async fn addresses_of_unused_sessions_are_wiped(db: TestDb) {
     let node = crate::store::Node::new(&db).await;
     let (old, new) = (node.create().await, node.create().await);
     db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-90000) WHERE id = '{}'", old.id()));

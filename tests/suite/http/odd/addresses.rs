@@ -108,7 +108,7 @@ fn the_list_of_addresses_is_that_of_the_routes() {
 }
 
 #[test]
-fn every_address_tells_which_methods_it_takes() {
+fn every_address_lists_its_methods() {
     let (_db, server) = serve(&[]);
     for address in ADDRESSES.iter().filter(|address| !address.pattern.starts_with("/static/")) {
         let answer = server.client().send("OPTIONS", &address.path(), &[], b"");

@@ -186,7 +186,7 @@ fn the_session_is_found_among_odd_neighbours() {
 }
 
 #[test]
-fn a_logout_ends_the_session_whatever_stands_beside_its_cookie() {
+fn a_logout_ends_the_session_despite_odd_cookies() {
     let (db, server) = serve(&[]);
     for neighbour in ["name=caf\u{e9}", "flag", "aiq%5Fsession=x", "%ff=%ff"] {
         let mut client = server.client();
@@ -209,7 +209,7 @@ fn a_logout_ends_the_session_whatever_stands_beside_its_cookie() {
 }
 
 #[test]
-fn a_login_rotates_the_session_whatever_stands_beside_its_cookie() {
+fn a_login_rotates_the_session_despite_odd_cookies() {
     let (db, server) = serve(&[]);
     for neighbour in ["name=caf\u{e9}", "flag", "aiq%5Fsession=x"] {
         let mut client = server.client();

@@ -3,7 +3,7 @@
 use super::{FORM, Target, addresses};
 
 #[test]
-fn odd_forms_are_refused_wherever_they_are_sent() {
+fn malformed_forms_are_refused_everywhere() {
     let target = Target::new(&[("SESSILE_SIGNUP", "open")]);
     let (csrf, visitor) = token_and_cookie(&target);
     let token = format!("csrf={csrf}&");
@@ -32,7 +32,7 @@ fn odd_forms_are_refused_wherever_they_are_sent() {
 }
 
 #[test]
-fn forms_of_any_other_type_are_refused_wherever_they_are_sent() {
+fn forms_of_other_types_are_refused_everywhere() {
     let target = Target::new(&[("SESSILE_SIGNUP", "open")]);
     let (csrf, visitor) = token_and_cookie(&target);
     let types: [&[u8]; 13] = [

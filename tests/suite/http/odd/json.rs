@@ -6,7 +6,7 @@ use super::{JSON, Target, addresses};
 const SYNC: &str = "/api/session/sync";
 
 #[test]
-fn broken_json_is_an_invalid_request_wherever_it_is_sent() {
+fn broken_json_is_refused_everywhere() {
     let target = Target::new(&[]);
     let cookie = target.cookie();
     for body in broken().into_iter().chain(not_objects()).chain(holding_nul()) {
@@ -34,7 +34,7 @@ fn broken_json_is_an_invalid_request_wherever_it_is_sent() {
 }
 
 #[test]
-fn json_of_any_other_type_is_refused_wherever_it_is_sent() {
+fn json_of_other_types_is_refused_everywhere() {
     let target = Target::new(&[]);
     let cookie = target.cookie();
     let types: [&[u8]; 15] = [

@@ -61,7 +61,7 @@ fn odd_request_lines_are_refused() {
 }
 
 #[test]
-fn odd_addresses_are_nothing() {
+fn malformed_addresses_are_not_found() {
     let target = Target::new(&[]);
     let long = format!("/{}", "a".repeat(10_000));
     let long_static = format!("/static{long}");
@@ -205,7 +205,7 @@ fn heads_over_every_limit_are_refused() {
 /// The crate `http` supports names of up to 65,535 bytes. actix-http 3.20 reads longer names up to its buffer size and
 /// panics, which logs a line and ends only that connection.
 #[test]
-fn a_header_name_over_64_kib_costs_its_own_connection_and_nothing_else() {
+fn a_header_name_over_64_kib_ends_only_its_connection() {
     let mut target = Target::new(&[]);
     for _ in 0..20 {
         let head = format!("GET /login HTTP/1.1\r\nHost: a\r\n{}: y\r\n\r\n", "x".repeat(70_000));

@@ -20,7 +20,7 @@ const INSIDE: &str = "SESSILE_TEST_IN_NAMESPACE";
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn a_full_disk_is_read_on_and_nothing_is_claimed_that_did_not_last() {
+fn a_full_disk_allows_reads_and_loses_nothing_acknowledged() {
     if std::env::var(INSIDE).is_ok() {
         return fill_and_free();
     }
@@ -29,7 +29,7 @@ fn a_full_disk_is_read_on_and_nothing_is_claimed_that_did_not_last() {
         println!("NOT CHECKED: a full disk, for neither root nor `unshare --map-root-user` may mount anything here");
         return;
     };
-    let own_name = concat!(module_path!(), "::a_full_disk_is_read_on_and_nothing_is_claimed_that_did_not_last");
+    let own_name = concat!(module_path!(), "::a_full_disk_allows_reads_and_loses_nothing_acknowledged");
     let (_, own_name) = own_name.split_once("::").expect("a crate and a name");
     let out = Command::new("unshare")
         .args(ways)

@@ -37,7 +37,7 @@ fn wait_for_each_other(primary: &Cluster) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_failover_under_load_loses_nothing_and_is_over_5_s_after_the_promotion() {
+fn a_failover_loses_nothing_and_ends_5_s_after_promotion() {
     let mut pair = Pair::start();
     let storm = Storm::new(&pair.db, 12);
     let server = Server::start(&pair.db, &MORE);
@@ -61,7 +61,7 @@ fn a_failover_under_load_loses_nothing_and_is_over_5_s_after_the_promotion() {
 /// The machine of the primary hangs: it accepts connections and never answers, until it is switched off.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_primary_that_hangs_does_not_keep_the_program_from_the_new_one() {
+fn a_hanging_primary_does_not_delay_the_failover() {
     let pair = Pair::start();
     let storm = Storm::new(&pair.db, 8);
     let server = Server::start(&pair.db, &MORE);
@@ -82,7 +82,7 @@ fn a_primary_that_hangs_does_not_keep_the_program_from_the_new_one() {
 /// As when an address moves to the standby before its promotion.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn nothing_is_answered_from_a_standby_and_all_works_5_s_after_its_promotion() {
+fn a_standby_is_unused_until_promoted_then_works_in_5_s() {
     let pair = Pair::start();
     let port = |cluster: &Cluster| cluster.port();
     let proxy = super::proxy::Proxy::to(port(&pair.primary));

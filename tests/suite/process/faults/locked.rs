@@ -16,7 +16,7 @@ fn another_process(db: &TestDb) -> SqliteConnection {
 }
 
 #[test]
-fn a_file_that_another_process_writes_to_is_read_on_and_ends_no_session() {
+fn another_writer_blocks_no_reads_and_ends_no_session() {
     let db = TestDb::new(Engine::Sqlite);
     let storm = Storm::new(&db, 12);
     let server = Server::start(&db, &MORE);
@@ -41,7 +41,7 @@ fn a_file_that_another_process_writes_to_is_read_on_and_ends_no_session() {
 }
 
 #[test]
-fn a_file_that_another_process_has_for_itself_is_served_as_soon_as_it_lets_go() {
+fn an_exclusively_locked_file_is_served_after_the_unlock() {
     let db = TestDb::new(Engine::Sqlite);
     let storm = Storm::new(&db, 8);
     let mut other = another_process(&db);

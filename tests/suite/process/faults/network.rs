@@ -23,7 +23,7 @@ fn behind_a_proxy() -> (Proxy, TestDb) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn connections_that_break_in_the_middle_of_an_answer_lose_nothing() {
+fn connections_broken_within_an_answer_lose_nothing() {
     let (proxy, db) = behind_a_proxy();
     let storm = Storm::new(&db, 12);
     let server = Server::start(&db, &MORE);
@@ -43,7 +43,7 @@ fn connections_that_break_in_the_middle_of_an_answer_lose_nothing() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_network_that_is_slow_or_stands_still_ends_no_session() {
+fn a_slow_or_stopped_network_ends_no_session() {
     let (proxy, db) = behind_a_proxy();
     let storm = Storm::new(&db, 12);
     let server = Server::start(&db, &[&MORE[..], &SHORT].concat());

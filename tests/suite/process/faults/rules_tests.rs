@@ -48,7 +48,7 @@ fn assert_kept(log: &[Entry], stored: &Stored) {
 }
 
 #[test]
-fn a_login_that_is_forgotten_breaks_the_first_rule() {
+fn a_lost_login_breaks_the_first_rule() {
     let look = |said| entry(Asked::Look, Some("a"), (3, 4), said);
     assert_breach(&[login("a", (1, 2)), look(Said::Ended)], &stored(true), "1");
     assert_kept(&[login("a", (1, 2)), look(Said::Done)], &stored(true));
@@ -59,7 +59,7 @@ fn a_login_that_is_forgotten_breaks_the_first_rule() {
 }
 
 #[test]
-fn what_comes_back_breaks_the_second_rule() {
+fn a_revived_session_breaks_the_second_rule() {
     let begin = login("a", (1, 2));
     let end = entry(Asked::Logout, Some("a"), (3, 5), Said::Done);
     let look = |from_to, said| entry(Asked::Look, Some("a"), from_to, said);
@@ -90,7 +90,7 @@ fn data_that_was_lost_breaks_the_first_rule() {
 }
 
 #[test]
-fn a_trail_that_says_more_or_less_breaks_the_fourth_rule() {
+fn missing_or_extra_audit_events_break_the_fourth_rule() {
     let begin = login("a", (1, 2));
     let end = |said| entry(Asked::Logout, Some("a"), (3, 5), said);
     assert_kept(&[begin.clone(), end(Said::Done)], &stored(false));
@@ -107,7 +107,7 @@ fn a_trail_that_says_more_or_less_breaks_the_fourth_rule() {
 }
 
 #[test]
-fn a_rotation_is_told_as_one_wherever_it_is_sure() {
+fn a_rotation_is_recognized_where_it_is_certain() {
     let over = entry(Asked::Login, Some("a"), (5, 6), Said::Begun(session("b")));
     let mut rotated = stored(true);
     rotated.trail.extend(rows(&[("login.succeeded", "b", ""), ("session.regenerated", "b", "was a")]));
