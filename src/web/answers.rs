@@ -215,7 +215,7 @@ mod tests {
         let mib = 1024 * 1024;
         let mut held: Vec<HttpResponse> = (0..8).map(|_| sent(&answers, mib, "acc_1", "192.0.2.1").unwrap()).collect();
         assert!(matches!(sent(&answers, mib, "acc_1", "192.0.2.9"), Err(Error::TooFast(_))));
-        assert!(sent(&answers, 1000, "acc_1", "192.0.2.9").is_ok(), "small ones are not counted");
+        assert!(sent(&answers, 1000, "acc_1", "192.0.2.9").is_ok(), "small answers are not counted");
         held.extend((8..24).map(|n| sent(&answers, mib, &format!("acc_{n}"), "192.0.2.1").unwrap()));
         assert!(matches!(sent(&answers, mib, "acc_2", "192.0.2.1"), Err(Error::TooFast(_))));
         held.extend((24..64).map(|n| sent(&answers, mib, &format!("acc_{n}"), &format!("192.0.2.{n}")).unwrap()));

@@ -303,10 +303,10 @@ mod tests {
         let under_way = held[0].connection.begin();
         assert!(places.place(ip("192.0.2.1")).is_some());
         let closed: Vec<bool> = held.iter().map(is_closed).collect();
-        assert_eq!(closed, [false, true, false, false], "the oldest one is at work");
-        assert_eq!(places.open(), 3, "the one that came has gone, too");
+        assert_eq!(closed, [false, true, false, false], "the oldest connection is busy");
+        assert_eq!(places.open(), 3, "the new connection is gone, too");
         drop(under_way);
-        assert!(places.place(ip("192.0.2.2")).is_some(), "nobody else loses anything");
+        assert!(places.place(ip("192.0.2.2")).is_some(), "another address loses no connection");
         assert!(!is_closed(&held[0]));
     }
 

@@ -201,12 +201,8 @@ mod tests {
         assert_eq!(take(1, 0), Some(Duration::from_secs(1)));
         assert_eq!((take(1, 1), take(1, 1)), (None, Some(Duration::from_secs(1))));
         assert_eq!(take(200, 1), Some(Duration::from_secs(200)));
-        assert_eq!(
-            (take(300, 400), take(1, 400)),
-            (None, Some(Duration::from_secs(1))),
-            "no more than a burst is saved up"
-        );
-        assert_eq!(wait(rates.take_at(Act::Change, &[account("b")], 1, now)), None, "each has its own");
+        assert_eq!((take(300, 400), take(1, 400)), (None, Some(Duration::from_secs(1))), "at most a burst is saved up");
+        assert_eq!(wait(rates.take_at(Act::Change, &[account("b")], 1, now)), None, "each account has its own bucket");
         assert_eq!(wait(rates.take_at(Act::Operation, &[account("a")], 1, now)), None);
     }
 
@@ -258,7 +254,7 @@ mod tests {
         for _ in 0..1_000 {
             rates.charge_at(Act::NewPassword, &one, now);
         }
-        assert_eq!(look(0), Some(Duration::from_secs(3_100)), "never more than a burst is owed");
+        assert_eq!(look(0), Some(Duration::from_secs(3_100)), "the debt is at most a burst");
     }
 
     #[test]
@@ -271,6 +267,6 @@ mod tests {
         make_room(&mut buckets, now + Duration::from_secs(1));
         assert!(buckets.len() < MOST / 2 + 1 && buckets.contains_key(&(Act::SignIn, account(&(MOST - 1).to_string()))));
         make_room(&mut buckets, now + Duration::from_secs(100_000));
-        assert!(!buckets.is_empty(), "with room left nothing is looked at");
+        assert!(!buckets.is_empty(), "below the limit no bucket is removed");
     }
 }

@@ -32,7 +32,7 @@ async fn events_are_shown_in_plain_words(db: TestDb) {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
-    assert!(!page.contains("<b>Signed in</b>"), "a sign-in on a new device is one line: {page}");
+    assert!(!page.contains("<b>Signed in</b>"), "a sign-in on a new device gets only one row: {page}");
     for jargon in ["session.", "login.", "token", "authenticat"] {
         assert!(!page.replace("/static/", "").contains(jargon), "{jargon}: {page}");
     }
@@ -89,7 +89,7 @@ async fn pages_show_each_event_once_while_others_arrive(db: TestDb) {
         address = before.rsplit_once("href=\"").unwrap().1.replace("&amp;", "&");
     }
     seen.sort_unstable();
-    assert_eq!(seen, (0..100).collect::<Vec<_>>(), "each once");
+    assert_eq!(seen, (0..100).collect::<Vec<_>>(), "each event exactly once");
 }
 
 async fn only_sign_ins_on_other_existing_devices_can_be_denied(db: TestDb) {

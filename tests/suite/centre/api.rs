@@ -47,7 +47,7 @@ async fn sessions_are_listed_newest_activity_first(db: TestDb) {
     let all = sessions(&mut desk);
     assert_eq!(names(&all, "deviceName"), ["Tablet", "Phone", "Desk"]);
     assert_eq!(all.iter().filter(|one| one["current"] == true).count(), 1);
-    assert_eq!(all[2], own_session(&mut desk), "the same shape as one's own");
+    assert_eq!(all[2], own_session(&mut desk), "the same format as the current session");
 }
 
 async fn ending_one_session_leaves_the_others_alive(db: TestDb) {
@@ -58,7 +58,7 @@ async fn ending_one_session_leaves_the_others_alive(db: TestDb) {
     assert_eq!(delete(&mut desk, &path).status, 204);
     assert_eq!(phone.get("/api/session").json()["reason"], "revoked");
     assert!(is_signed_in(&mut desk) && is_signed_in(&mut tablet));
-    assert_eq!(delete(&mut desk, &path).problem(), "not-found", "it has ended");
+    assert_eq!(delete(&mut desk, &path).problem(), "not-found", "the session has already ended");
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND actor LIKE 'acc_%' AND ip IS NOT NULL"), 1);
     assert_eq!(delete(&mut desk, "/api/sessions/aiq_1_nothing").problem(), "not-found");
 }
@@ -80,7 +80,7 @@ async fn ending_needs_a_password_of_the_last_ten_minutes(db: TestDb) {
     let others = |client: &mut Client| client.json("POST", "/api/sessions/revoke-others", &json!({}));
     db.sql("UPDATE accounts SET password_changed_at = INSTANT(-9000)");
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(-570)");
-    assert_eq!(others(&mut desk).json(), json!({"revoked": 1}), "nine minutes and a half are not ten");
+    assert_eq!(others(&mut desk).json(), json!({"revoked": 1}), "confirmed nine and a half minutes ago");
     assert!(!is_signed_in(&mut tablet));
     let mut phone = signed_in(&server, KIM, "Phone");
     let (session, device) = (session_id(&mut phone), device_id(&mut phone));
@@ -94,7 +94,7 @@ async fn ending_needs_a_password_of_the_last_ten_minutes(db: TestDb) {
     }
     assert!(is_signed_in(&mut phone));
     let renamed = desk.json("PATCH", &format!("/api/devices/{device}"), &json!({"name": "Old phone"}));
-    assert_eq!(renamed.status, 200, "a name is nothing that ends: {renamed:?}");
+    assert_eq!(renamed.status, 200, "renaming needs no confirmation: {renamed:?}");
     desk.log_in(KIM);
     assert_eq!(delete(&mut desk, &format!("/api/sessions/{session}")).status, 204);
     assert!(!is_signed_in(&mut phone));
@@ -135,7 +135,7 @@ async fn a_device_is_renamed(db: TestDb) {
     assert_eq!(own_session(&mut desk)["deviceName"], "Shop counter");
     assert_eq!(db.sql("SELECT detail FROM audit WHERE kind = 'device.renamed'"), "was Desk");
     desk.json("PATCH", &path, &json!({"name": "Shop counter"}));
-    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1, "the same name is no event");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1, "an unchanged name records no event");
     for odd in
         [json!({"name": ""}), json!({"name": "x".repeat(61)}), json!({"name": "a\u{202E}b"}), json!({}), json!([])]
     {
@@ -155,7 +155,7 @@ async fn a_forgotten_device_takes_its_sessions_with_it(db: TestDb) {
     assert_eq!(count(&db, &format!("{event} AND device_id = '{id}'")), 1);
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND device_name = 'Phone'"), 1);
     phone.log_in(KIM);
-    assert_ne!(device_id(&mut phone), id, "it comes back as a new one");
+    assert_ne!(device_id(&mut phone), id, "the same browser is a new device");
     assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 3);
 }
 
@@ -170,7 +170,11 @@ async fn ending_the_current_session_removes_its_cookie(db: TestDb) {
     assert_eq!(delete(&mut desk, &format!("/api/devices/{device}")).status, 204);
     assert!(!desk.cookies.contains_key("aiq_session"));
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 0);
-    assert_eq!(count(&db, "sessions WHERE ended_reason = 'revoked'"), 2, "the end is recorded once, as what it was");
+    assert_eq!(
+        count(&db, "sessions WHERE ended_reason = 'revoked'"),
+        2,
+        "each end is recorded once with its own reason"
+    );
     assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
 }
 
@@ -209,5 +213,5 @@ async fn a_text_with_nul_is_an_unknown_id(db: TestDb) {
     ] {
         assert_eq!(super::form(&mut desk, "/drafts", fields).status, 404, "{fields:?}");
     }
-    assert_eq!(desk.get("/drafts?draft=a%00").status, 200, "it says that there is none");
+    assert_eq!(desk.get("/drafts?draft=a%00").status, 200, "the page says that there is no such draft");
 }

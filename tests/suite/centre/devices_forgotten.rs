@@ -51,7 +51,7 @@ async fn devices_unused_for_400_days_are_deleted(db: TestDb) {
     left.sort_unstable();
     let mut kept = vec!["dev_1".to_owned(), "dev_300".to_owned(), "dev_9".to_owned(), known];
     kept.sort_unstable();
-    assert_eq!(left, kept, "the last known one, one that is signed in, and those of the last 400 days");
+    assert_eq!(left, kept, "the last acknowledged, the signed-in and the recent devices");
     // The old acknowledged device is deleted once there is a later one.
     db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id = 'dev_9'");
     assert!(sessile(&db, &["prune"], "").status.success());
@@ -68,10 +68,10 @@ async fn the_newest_unacknowledged_devices_are_kept(db: TestDb) {
     for name in ["One", "Two", "Three", "Four"] {
         signed_in(&server, KIM, name);
     }
-    assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 201, "200, and one that is signed in");
+    assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 201, "200 devices and a signed-in device");
     assert_eq!(count(&db, "devices WHERE id IN ('dev_1', 'dev_100', 'dev_600')"), 3);
-    assert!(desk.get("/dashboard").body.contains("\u{201c}Four\u{201d}"), "the newest is asked about");
-    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 6, "the trail forgets none");
+    assert!(desk.get("/dashboard").body.contains("\u{201c}Four\u{201d}"), "the page asks about the newest device");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 6, "every event is kept");
 }
 
 async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
@@ -88,7 +88,7 @@ async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
     use_it("192.0.2.7", 7000);
     assert!(desk.get("/devices").body.contains("192.0.2.7"));
     assert_eq!(phone.json("DELETE", "/api/session", &Value::Null).status, 204);
-    assert!(desk.get("/devices").body.contains("192.0.2.7"), "of a session that has ended");
+    assert!(desk.get("/devices").body.contains("192.0.2.7"), "the address of an ended session");
     let seen = |client: &mut crate::support::Client| {
         let devices = client.get("/api/devices").json()["devices"].clone();
         let one = devices.as_array().unwrap().iter().find(|one| one["id"] == device.as_str()).cloned();
@@ -105,7 +105,7 @@ async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
     db.sql(&format!("UPDATE sessions SET expires_at = INSTANT(-1) WHERE device_id = '{device}' AND ended_at IS NULL"));
     assert!(desk.get("/devices").body.contains("192.0.2.8"));
     db.sql("UPDATE sessions SET ip = '192.0.2.9' WHERE ended_at IS NOT NULL");
-    assert!(!desk.get("/devices").body.contains("192.0.2.9"), "it was used before");
+    assert!(!desk.get("/devices").body.contains("192.0.2.9"), "an earlier use");
 }
 
 async fn an_installed_app_is_named_once_it_reports_itself(db: TestDb) {
@@ -151,5 +151,5 @@ async fn a_replaced_session_does_not_show_who_replaced_it(db: TestDb) {
     assert_eq!(replaced["actor"], "another account");
     assert!(!told.body.contains(&alex), "{}", told.body);
     let own = text(&kim.get("/api/session").json()["user"]["id"]);
-    assert!(events.iter().any(|event| event["actor"] == own.as_str()), "one's own id is told");
+    assert!(events.iter().any(|event| event["actor"] == own.as_str()), "the account's own id is shown");
 }

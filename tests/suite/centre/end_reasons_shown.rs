@@ -11,7 +11,7 @@ on_both_engines! {
 }
 
 fn assert_told(client: &mut Client, words: &str) {
-    assert_eq!(client.get("/api/session").json()["reason"], "revoked", "the word of the contract stays");
+    assert_eq!(client.get("/api/session").json()["reason"], "revoked", "the API still gives the contract's reason");
     let page = client.get("/login").body;
     assert!(page.contains(words), "{words}: {page}");
 }

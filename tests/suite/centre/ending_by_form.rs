@@ -32,7 +32,7 @@ async fn within_ten_minutes_of_a_password_an_ending_is_immediate(db: TestDb) {
     leads_to(&devices_form(&mut desk, &[("ending", &ending)]), "/devices?done=signed-out");
     assert!(!is_signed_in(&mut phone));
     leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
-    assert_eq!(count(&db, "audit WHERE kind = 'session.revoked'"), 1, "pressed twice, ended once");
+    assert_eq!(count(&db, "audit WHERE kind = 'session.revoked'"), 1, "a double click ends the session once");
     phone.log_in(KIM);
     leads_to(&devices_form(&mut desk, &[("ending", "others"), ("sure", "yes")]), "/devices?done=others");
     assert!(!is_signed_in(&mut phone) && is_signed_in(&mut desk));
@@ -68,7 +68,7 @@ async fn ending_several_sign_ins_always_asks_for_confirmation(db: TestDb) {
         let page = desk.get(&address).body;
         assert!(page.contains(words) && page.contains("name=\"sure\""), "{ending}: {page}");
         assert!(page.contains(&format!("href=\"{back}\">Cancel")), "{ending}: {page}");
-        assert!(!page.contains("/logout"), "only what was asked is answered here: {page}");
+        assert!(!page.contains("/logout"), "the page has only the confirmation form: {page}");
         assert!(is_signed_in(&mut phone), "{ending}");
     }
 }
@@ -122,7 +122,7 @@ async fn wasnt_me_forgets_the_device_and_asks_for_a_new_password(db: TestDb) {
     let id = session_id(&mut thief);
     leads_to(&devices_form(&mut desk, &[("ending", &format!("not-me:{id}")), ("sure", "yes")]), "/account?why=not-me");
     assert!(!is_signed_in(&mut thief));
-    assert_eq!(count(&db, "devices"), 1, "the device is forgotten, and with it its own count of wrong passwords");
+    assert_eq!(count(&db, "devices"), 1, "the device is deleted with its own count of wrong passwords");
     assert!(desk.get("/account?why=not-me").body.contains("choose a new one now"));
     // The same through the confirmation page, for the device.
     thief.log_in(KIM);

@@ -40,10 +40,10 @@ fn revoke_others(client: &mut Client) -> u16 {
 async fn other_devices_ask_about_a_new_device_until_one_answers(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
-    assert_eq!(asks(&mut desk, "Desk"), [""; 0], "the first one is nobody else's");
+    assert_eq!(asks(&mut desk, "Desk"), [""; 0], "the first device needs no question");
     let mut phone = signed_in(&server, KIM, "Phone");
     assert_eq!(asks(&mut desk, "Phone"), PAGES);
-    assert_eq!(asks(&mut phone, "Phone"), [""; 0], "it is not asked about itself");
+    assert_eq!(asks(&mut phone, "Phone"), [""; 0], "a device is not asked about itself");
     let id = device_id(&mut phone);
     leads_to(&devices_form(&mut desk, &[("known", &id), ("next", "/activity")]), "/activity");
     assert_eq!(asks(&mut desk, "Phone"), [""; 0]);
@@ -103,7 +103,11 @@ async fn forgetting_a_new_device_keeps_the_question_open(db: TestDb) {
     assert_eq!(delete(&mut thief, &path), 204);
     assert!(!is_signed_in(&mut thief));
     assert_eq!(asks(&mut desk, "Elsewhere"), PAGES);
-    assert_eq!(desk.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(1), "it is forgotten");
+    assert_eq!(
+        desk.get("/api/devices").json()["devices"].as_array().map(Vec::len),
+        Some(1),
+        "the device is no longer listed"
+    );
     // The same browser is now another new device, and removes the other new device.
     thief.log_in(KIM);
     let mut accomplice = signed_in(&server, KIM, "Elsewhere too");
@@ -131,7 +135,11 @@ async fn a_new_device_cannot_make_a_known_device_unknown(db: TestDb) {
     assert_eq!(delete(&mut thief, &format!("/api/devices/{id}")), 204);
     assert!(!is_signed_in(&mut desk));
     assert_eq!(thief.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(2));
-    assert_eq!(count(&db, "devices WHERE name = 'Desk' AND proved_at IS NOT NULL"), 0, "nor has it a count of its own");
+    assert_eq!(
+        count(&db, "devices WHERE name = 'Desk' AND proved_at IS NOT NULL"),
+        0,
+        "the device has no count of its own"
+    );
     let accomplices = device_id(&mut accomplice);
     assert_eq!(devices_form(&mut thief, &[("known", &accomplices)]).status, 404);
     desk.log_in(KIM);
@@ -159,13 +167,17 @@ async fn the_last_known_device_stays_known_after_forgetting_itself(db: TestDb) {
     let (own, other) = (device_id(&mut desk), device_id(&mut phone));
     leads_to(&devices_form(&mut desk, &[("known", &other)]), "/devices?done=known");
     assert_eq!(delete(&mut phone, &format!("/api/devices/{other}")), 204);
-    assert_eq!(count(&db, "devices"), 1, "another is known");
+    assert_eq!(count(&db, "devices"), 1, "another acknowledged device remains");
     assert_eq!(delete(&mut desk, &format!("/api/devices/{own}")), 204);
     // The next device to sign in is not acknowledged automatically.
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let thiefs = device_id(&mut thief);
     assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 1);
-    assert_eq!(thief.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(1), "it is forgotten");
+    assert_eq!(
+        thief.get("/api/devices").json()["devices"].as_array().map(Vec::len),
+        Some(1),
+        "the device is no longer listed"
+    );
     let accomplice = device_id(&mut signed_in(&server, KIM, "Elsewhere too"));
     assert_eq!(devices_form(&mut thief, &[("known", &accomplice)]).status, 404);
     desk.log_in(KIM);
@@ -210,7 +222,7 @@ async fn a_new_password_that_ends_all_others_acknowledges_the_device(db: TestDb)
     let (now, new) = (crate::support::PASSWORD, "another long one 42");
     let fields = [("current_password", now), ("password", new), ("end_others", "0")];
     leads_to(&form(&mut phone, "/account", &fields), "/account?done=password");
-    assert_eq!(asks(&mut phone, "Tablet"), [""; 0], "the others would not notice");
+    assert_eq!(asks(&mut phone, "Tablet"), [""; 0], "the other devices are signed out");
     let fields = [("current_password", new), ("password", "one more long one 43"), ("end_others", "1")];
     leads_to(&form(&mut phone, "/account", &fields), "/account?done=password-everywhere");
     assert_eq!(asks(&mut phone, "Tablet"), PAGES);

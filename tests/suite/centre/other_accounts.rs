@@ -133,7 +133,7 @@ async fn other_accounts_objects_are_not_found(db: TestDb) {
     }
     assert_shows_nothing(&mut kim, "/devices");
     assert_shows_nothing(&mut kim, "/drafts?draft=alexs");
-    assert_eq!(state(&db), before, "nothing of it has changed");
+    assert_eq!(state(&db), before, "the other account's data has changed");
     assert!(is_signed_in(&mut alex));
 }
 

@@ -50,7 +50,10 @@ async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(page.contains(&format!("session:{}", session_id(&mut other))));
-    assert!(!page.contains(&format!("session:{}", session_id(&mut desk))), "its own has its button in the header");
+    assert!(
+        !page.contains(&format!("session:{}", session_id(&mut desk))),
+        "the current session is ended in the header"
+    );
     other.json("DELETE", "/api/session", &serde_json::Value::Null);
     assert!(desk.get("/devices").body.contains("Not signed in now."));
 }
@@ -69,7 +72,7 @@ async fn a_name_is_changed_by_a_small_form(db: TestDb) {
         assert_eq!(answer.status, 422, "{odd:?}");
         let page = &answer.body;
         assert!(page.contains(&format!("new-{id}-error")) && page.contains("Choose a name of 1 to 60"), "{page}");
-        assert!(page.contains(&format!("value=\"{odd}\"")), "what was typed is not lost: {page}");
+        assert!(page.contains(&format!("value=\"{odd}\"")), "the input is kept: {page}");
     }
     assert_eq!(devices_form(&mut desk, &[]).status, 400);
 }
@@ -121,7 +124,7 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     assert!(page.contains(&ending), "{page}");
     leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard"), ("sure", "yes")]), "/dashboard");
     assert!(!super::is_signed_in(&mut phone) && !super::is_signed_in(&mut again));
-    assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 2, "it stays known");
+    assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 2, "the device stays known");
     assert!(desk.get("/devices").body.contains("You are signed in on this device only."));
 }
 

@@ -40,7 +40,7 @@ async fn a_password_given_before_its_change_confirms_nothing(db: TestDb) {
     assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 1}));
     let passwords = [("current_password", NEW), ("password", PASSWORD), ("end_others", "")];
     leads_to(&form(&mut owner, "/account", &passwords), "/account?done=password");
-    assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 0}), "it was given for the new one");
+    assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 0}), "the new password was given");
 }
 
 /// The database's clock was a day ahead and is corrected.
@@ -74,7 +74,7 @@ async fn a_confirmation_sent_twice_succeeds_both_times(db: TestDb) {
     let (mut again, mut late) = (desk.clone(), desk.clone());
     leads_to(&desk.form("/confirm", &fields), next);
     leads_to(&again.form("/confirm", &fields), next);
-    assert_eq!(again.cookies.get("aiq_session"), desk.cookies.get("aiq_session"), "both answers bring the same key");
+    assert_eq!(again.cookies.get("aiq_session"), desk.cookies.get("aiq_session"), "both answers set the same key");
     assert!(desk.get(next).body.contains("That device is signed out."));
     // From now on the old key cannot confirm anything.
     let elsewhere = [("csrf", csrf.as_str()), ("password", PASSWORD), ("next", "https://evil.example/")];
@@ -88,7 +88,7 @@ async fn a_form_sent_again_after_confirmation_works(db: TestDb) {
     let mut before = desk.clone();
     let csrf = before.form_token("/devices");
     leads_to(&form(&mut desk, "/confirm", &[("password", PASSWORD)]), "/dashboard");
-    assert!(is_signed_in(&mut desk), "the new key is used");
+    assert!(is_signed_in(&mut desk), "this uses the new key");
     let sent = before.form("/devices", &[("csrf", &csrf), ("ending", &phone), ("next", "/activity")]);
     leads_to(&sent, "/login?next=%2Factivity");
     leads_to(&before.form("/devices", &[("csrf", &csrf), ("ending", "others")]), "/login?next=%2Fdevices");

@@ -54,7 +54,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.end();
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
-    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not asked for");
+    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not requested");
     let asked = seen();
     check(&db, &asked, 50, &NARROW);
     names_the_account(&asked);

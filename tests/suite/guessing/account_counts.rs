@@ -29,9 +29,9 @@ async fn after_the_free_tries_each_wrong_password_doubles_the_wait(db: TestDb) {
         pass(&db, wait.cast_signed());
         guess(&db, &server, KIM, 1);
     }
-    assert_eq!(try_from(&mut server.client(), FROM, ALEX, PASSWORD).status, 200, "another account is not slowed down");
+    assert_eq!(try_from(&mut server.client(), FROM, ALEX, PASSWORD).status, 200, "another account is not throttled");
     pass(&db, 60);
-    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "who waited is let in");
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "after the wait the login succeeds");
 }
 
 async fn forty_good_logins_in_a_row_all_pass(db: TestDb) {
@@ -58,7 +58,7 @@ async fn an_unknown_account_is_throttled_the_same_way(db: TestDb) {
     assert_eq!(wait_of(&known_one), 1);
     assert_eq!(count(&db, "audit WHERE kind = 'login.throttled' AND account_id = ''"), 1);
     let dump = db.sql("SELECT email FROM accounts");
-    assert!(!dump.contains("obody"), "what was typed is kept nowhere");
+    assert!(!dump.contains("obody"), "the typed address is not stored");
 }
 
 async fn a_day_later_all_is_forgotten(db: TestDb) {
@@ -85,7 +85,7 @@ async fn concurrent_tries_on_two_nodes_gain_nothing(db: TestDb) {
     assert!(answers.iter().all(|status| matches!(status, 401 | 429 | 503)), "{answers:?}");
     // On a slow machine some waits after the free tries may end meanwhile: after 1 s, then 2 s and 4 s later.
     let beyond = [1, 3, 7, 15].iter().filter(|seconds| began.elapsed().as_secs() >= **seconds).count();
-    assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} were looked at: {answers:?}");
+    assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} passwords were checked: {answers:?}");
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), looked_at);
     assert_eq!(count(&db, "throttle_tries"), 0);
 }
@@ -164,7 +164,7 @@ async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, 1);
     let subjects = db.sql("SELECT count(*) FROM throttle_counts");
-    assert_eq!(subjects, "2", "the account and the address");
+    assert_eq!(subjects, "2", "counts for the account and for the address");
     for (age, status) in [("-30", 429), ("-61", 200), ("86400", 200)] {
         db.sql("DELETE FROM throttle_tries");
         for n in 0..60 {
@@ -184,7 +184,7 @@ async fn the_wait_after_a_wrong_password_from_the_future_begins_now(db: TestDb) 
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(86400), changed_at = INSTANT(86400)");
     assert_eq!(wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD)), 1);
     let ahead = "SELECT count(*) FROM throttle_counts WHERE last_failed_at > INSTANT(0)";
-    assert_eq!(db.sql(ahead), "0", "time passes from now on");
+    assert_eq!(db.sql(ahead), "0", "no time may stay in the future");
     pass(&db, 2);
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200);
 }

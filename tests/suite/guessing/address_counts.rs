@@ -39,7 +39,7 @@ async fn counts_of_addresses_go_when_addresses_are_wiped(db: TestDb) {
         db.sql("SELECT count(*) FROM throttle_counts")
     };
     assert_eq!(prune("3h"), "2");
-    assert_eq!(prune("2h"), "1", "that of the account is no address");
+    assert_eq!(prune("2h"), "1", "the account's count is not wiped");
     assert_eq!(db.sql("SELECT failures FROM throttle_counts"), "1");
 }
 

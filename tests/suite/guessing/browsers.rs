@@ -70,7 +70,7 @@ async fn after_a_new_password_strangers_lock_out_no_known_browser(db: TestDb) {
     guess(&db, &server, KIM, FREE);
     wait_of(&try_from(&mut server.client(), FROM, KIM, NEW));
     assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200);
-    assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200, "it has its own count again");
+    assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200, "the browser has its own count again");
 }
 
 async fn a_new_password_forgets_the_wrong_ones_before_it(db: TestDb) {
@@ -105,7 +105,7 @@ async fn unacknowledged_former_browsers_share_their_tries(db: TestDb) {
     for other in &mut others {
         wait_of(&try_from(other, FROM, KIM, NEW));
     }
-    assert_eq!(try_from(&mut first, FROM, KIM, NEW).status, 200, "the account's first browser is its person's own");
+    assert_eq!(try_from(&mut first, FROM, KIM, NEW).status, 200, "the account's first browser is acknowledged");
 }
 
 async fn a_forgotten_browser_loses_its_count_after_a_new_password(db: TestDb) {
@@ -134,10 +134,10 @@ async fn a_copied_device_cookie_expires_at_the_next_sign_in(db: TestDb) {
     guess(&db, &server, KIM, FREE);
     wait_of(&try_from(&mut copy, FROM, KIM, PASSWORD));
     assert_eq!(own.send("DELETE", "/api/session", &[], b"").status, 204);
-    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200, "the browser itself is known still");
+    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200, "the browser itself is still known");
     pass(&db, 2);
     assert_eq!(try_from(&mut copy, FROM, KIM, PASSWORD).status, 200);
-    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 2, "and a sign-in with the copy is one on a new device");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 2, "the copy signs in as a new device");
 }
 
 async fn after_a_lost_answer_the_former_device_secret_works(db: TestDb) {

@@ -47,8 +47,12 @@ async fn the_confirmation_counts(db: TestDb) {
     hold(&db);
     let answer = send_form(&mut client, "/confirm", &[("password", PASSWORD)]);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    assert_eq!(client.get("/api/session").status, 200, "it is still signed in");
-    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
+    assert_eq!(client.get("/api/session").status, 200, "the client is still signed in");
+    assert_eq!(
+        try_from(&mut server.client(), FROM, KIM, PASSWORD).status,
+        200,
+        "only the device's own count is affected"
+    );
 }
 
 async fn strangers_do_not_lock_out_a_session_without_device_cookie(db: TestDb) {
@@ -77,7 +81,11 @@ async fn the_present_password_counts(db: TestDb) {
     let fields = [("current_password", PASSWORD), ("password", "tide pool limpet 77")];
     let answer = send_form(&mut client, "/account", &fields);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
+    assert_eq!(
+        try_from(&mut server.client(), FROM, KIM, PASSWORD).status,
+        200,
+        "only the device's own count is affected"
+    );
 }
 
 async fn signups_for_addresses_that_are_taken_count(db: TestDb) {

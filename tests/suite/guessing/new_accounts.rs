@@ -47,7 +47,7 @@ async fn a_network_creates_some_accounts_and_then_waits(db: TestDb) {
     assert_eq!(count(&db, "accounts"), 4);
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "signing in has its own count");
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(-3601) WHERE failures > 0");
-    assert_eq!(sign_up(&server, "new4@example.com", PASSWORD).status, 303, "an hour later all is forgotten");
+    assert_eq!(sign_up(&server, "new4@example.com", PASSWORD).status, 303, "the count is reset after an hour");
 }
 
 async fn a_refused_password_is_not_counted(db: TestDb) {

@@ -48,7 +48,7 @@ async fn right_passwords_at_once_with_an_outdated_hash_all_pass(db: TestDb) {
     assert!(settle(&prover, first).await);
     let hash = db.sql("SELECT password_hash FROM accounts");
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-    assert!(settle(&prover, second).await, "the same password is no other because its hash was replaced");
+    assert!(settle(&prover, second).await, "a replaced hash of the same password is accepted");
     assert_eq!(db.sql("SELECT password_hash FROM accounts"), hash);
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'login.failed'"), "0");
     assert_eq!(db.sql("SELECT count(*) FROM throttle_counts WHERE failures > 0"), "0");

@@ -30,7 +30,7 @@ fn a_new_name_is_shown_everywhere_and_a_bad_one_is_refused() {
         let answer = change(&mut client, &[("name", name)]);
         assert_eq!(answer.status, 422, "{answer:?}");
         assert!(answer.body.contains(words) && answer.body.contains("name-error"), "{}", answer.body);
-        assert!(answer.body.contains(name.trim()), "what was typed is not lost");
+        assert!(answer.body.contains(name.trim()), "the input is kept");
     }
     assert_eq!(client.get("/api/session").json()["user"]["name"], "Kimberley <b>Lee</b>");
 }
@@ -107,7 +107,7 @@ fn wrong_or_weak_passwords_change_nothing_and_are_not_echoed() {
         for (_, typed) in fields.iter().filter(|(_, typed)| typed.len() > 5 && *typed != KIM) {
             assert!(!answer.body.contains(typed), "{typed} is shown again");
         }
-        assert!(!answer.body.contains(" checked"), "what was unticked stays so");
+        assert!(!answer.body.contains(" checked"), "the box stays unticked");
     }
     assert_eq!(count(&db, "audit WHERE kind = 'password.changed'"), 0);
     assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);

@@ -60,7 +60,7 @@ fn every_step_of_a_session_is_audited() {
         replaced.get("/dashboard");
     }
     let new = news("a use after the end");
-    assert_eq!(new.len(), 1, "once a session: {new:?}");
+    assert_eq!(new.len(), 1, "once per session: {new:?}");
     let used = &new[0];
     let told = [&used["kind"], &used["account"], &used["actor"], &used["session"], &used["device"]];
     assert_eq!(told, ["session.used-after-end", &kim, "visitor", &second, &device]);

@@ -24,7 +24,7 @@ fn a_confirmation_rotates_the_key_and_the_old_key_is_dead() {
     let mut before = server.client();
     before.cookies = old.1;
     assert_ended(&before.get("/api/session"), "unknown");
-    assert_eq!(db.sql("SELECT created_at FROM sessions"), old.2, "it lasts no longer for it");
+    assert_eq!(db.sql("SELECT created_at FROM sessions"), old.2, "the confirmation does not extend the session");
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at > INSTANT(-60)"), "1");
     let events = trail(&db);
     assert_eq!(kinds(&events)[events.len() - 2..], ["login.confirmed", "session.regenerated"]);

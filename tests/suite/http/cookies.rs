@@ -94,7 +94,7 @@ fn the_first_request_after_a_touch_interval_renews_the_cookie() {
     client.log_in(KIM);
     let key = client.cookies["aiq_session"].clone();
     let quiet = client.get("/api/session");
-    assert_eq!(quiet.header("set-cookie"), None, "too soon to be touched: {quiet:?}");
+    assert_eq!(quiet.header("set-cookie"), None, "no touch is due yet: {quiet:?}");
 
     db.sql("UPDATE sessions SET last_activity = INSTANT(-100), expires_at = INSTANT(259100)");
     let touched = client.get("/api/session");
@@ -111,10 +111,10 @@ fn the_first_request_after_a_touch_interval_renews_the_cookie() {
 
     let next = client.get("/api/session");
     assert_eq!(next.header("set-cookie"), None, "{next:?}");
-    assert_eq!(activity(&next), shown, "it is shown before it is written");
+    assert_eq!(activity(&next), shown, "the API shows the queued activity");
     wait_for_flush(&db);
     let last = client.get("/api/session");
-    assert_eq!((activity(&last), last.header("set-cookie")), (shown, None), "and after");
+    assert_eq!((activity(&last), last.header("set-cookie")), (shown, None), "the API shows the written activity");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn signing_out_with_several_keys_ends_the_session_of_each() {
             let jar = ("Cookie", jar.as_str());
             let mut both = server.client();
             if port {
-                assert_eq!(both.send("GET", "/api/session", &[jar], b"").status, 401, "neither is used");
+                assert_eq!(both.send("GET", "/api/session", &[jar], b"").status, 401, "neither cookie counts");
             } else if way == "goodbye" {
                 continue; // The session that lives names the ones to end itself.
             }

@@ -19,7 +19,7 @@ fn the_same_browser_is_the_same_device_after_a_logout() {
     let second = client.log_in(KIM);
     assert_eq!(device(&second), device(&first));
     assert_ne!(client.cookies["aiq_device"], cookie, "a new secret at every sign-in");
-    assert!(second.sets("aiq_device").is_some(), "its 400 days begin again");
+    assert!(second.sets("aiq_device").is_some(), "its lifetime of 400 days begins again");
     let other = server.client().log_in(KIM);
     assert_ne!(device(&other), device(&first));
     assert_eq!(count(&db, "devices"), 2);
@@ -49,7 +49,7 @@ fn a_device_belongs_to_one_browser_and_one_account() {
     let alex = client.log_in(ALEX);
     assert_ne!(device(&kim), device(&alex));
     client.json("DELETE", "/api/session", &Value::Null);
-    assert_eq!(device(&client.log_in(KIM)), device(&kim), "both find theirs again");
+    assert_eq!(device(&client.log_in(KIM)), device(&kim), "each account finds its own device");
     client.json("DELETE", "/api/session", &Value::Null);
     assert_eq!(device(&client.log_in(ALEX)), device(&alex));
     assert_eq!(count(&db, "devices"), 2);
@@ -65,7 +65,7 @@ fn accounts_of_one_browser_share_no_device_secret() {
     kiosk.json("DELETE", "/api/session", &Value::Null);
     kiosk.log_in(KIM);
     let both = kiosk.cookies["aiq_device"].clone();
-    assert!(both.ends_with(&copied) && both.len() == 45, "one for each: {both}");
+    assert!(both.ends_with(&copied) && both.len() == 45, "one secret per account: {both}");
     // The copied secret belongs to a device of Alex's, not of Kim's.
     let mut thief = server.client();
     thief.cookies.insert("aiq_device".into(), copied);
@@ -90,7 +90,7 @@ fn a_browser_keeps_the_devices_of_few_accounts() {
     assert_eq!(client.cookies["aiq_device"].split('.').count(), 5);
     client.log_in("person6@example.com");
     client.log_in("person3@example.com");
-    assert_eq!(count(&db, "devices"), 7, "they are known still");
+    assert_eq!(count(&db, "devices"), 7, "the devices are still known");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn an_unavailable_page_reloads_and_reveals_no_session() {
         );
     }
     let sent = client.form("/confirm", &[("password", "x")]);
-    assert!(!sent.body.contains("http-equiv=\"refresh\""), "what was sent is not sent again by itself: {}", sent.body);
+    assert!(!sent.body.contains("http-equiv=\"refresh\""), "a form is not sent again automatically: {}", sent.body);
 }
 
 #[test]

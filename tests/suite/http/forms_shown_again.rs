@@ -18,7 +18,7 @@ fn a_form_with_a_foreign_token_is_shown_again() {
     for token in [Some(stranger.as_str()), Some(&of_session), Some(""), Some("x"), None] {
         let answer = send(&mut client, token);
         assert_shown_again(&answer, 422);
-        assert_eq!(db.sql("SELECT count(*) FROM audit"), before, "no password was looked at");
+        assert_eq!(db.sql("SELECT count(*) FROM audit"), before, "no password was checked");
     }
     let fresh = send(&mut client, None).form_token();
     let answer = send(&mut client, Some(&fresh));
@@ -160,7 +160,7 @@ fn input_is_escaped_when_shown_again() {
     let answer = client.form("/login", &fields);
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(!answer.body.contains("<script>alert") && !answer.body.contains("><b>"), "{answer:?}");
-    assert!(answer.body.contains("alert(1)"), "it is not lost: {answer:?}");
+    assert!(answer.body.contains("alert(1)"), "the input is kept: {answer:?}");
 }
 
 #[test]

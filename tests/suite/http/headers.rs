@@ -18,7 +18,7 @@ fn every_answer_carries_the_headers_of_the_contract() {
         assert_secured(answer);
     }
     let ids: BTreeSet<&str> = answers.iter().filter_map(|answer| answer.header("x-request-id")).collect();
-    assert_eq!(ids.len(), answers.len(), "each has its own");
+    assert_eq!(ids.len(), answers.len(), "every answer has its own id");
     for id in ids {
         assert_logged(&server, id);
     }
@@ -66,7 +66,7 @@ fn a_fault_of_the_database_is_a_503_and_no_logout() {
         assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
         assert!(answer.header("retry-after").is_some() && answer.header("set-cookie").is_none(), "{answer:?}");
         assert_eq!(answer.header("clear-site-data"), None, "{answer:?}");
-        assert!(!answer.body.contains("no such table"), "the cause is for the log: {answer:?}");
+        assert!(!answer.body.contains("no such table"), "the cause is only in the log: {answer:?}");
         if path.starts_with("/api/") {
             assert_eq!(answer.problem(), "unavailable");
         }
@@ -96,7 +96,7 @@ fn a_database_that_cannot_be_written_is_a_503_and_no_logout() {
         assert_eq!((answer.status, answer.header("set-cookie")), (503, None), "{answer:?}");
         assert!(answer.header("retry-after").is_some() && answer.header("clear-site-data").is_none(), "{answer:?}");
     }
-    assert_eq!(client.get("/api/session").status, 200, "reading goes on");
+    assert_eq!(client.get("/api/session").status, 200, "reads still work");
     drop(lock);
     assert_eq!(client.cookies, cookies);
     assert_eq!(client.get("/api/session").status, 200);

@@ -28,7 +28,7 @@ fn a_head_over_16_kib_is_refused_with_431() {
     let told = ask(&server, "GET", "/api/session", &heads[0].1, b"");
     assert_eq!(told.all("content-type"), ["application/problem+json"]);
     assert!(String::from_utf8_lossy(&told.body).contains("\"head-too-large\""));
-    assert_eq!(ask(&server, "GET", "/login", &many(15, 1000), b"").status, 200, "15 KiB are taken");
+    assert_eq!(ask(&server, "GET", "/login", &many(15, 1000), b"").status, 200, "15 KiB are accepted");
     assert_unharmed(&server);
 }
 
@@ -67,7 +67,7 @@ fn a_body_over_the_limit_is_refused_with_413_everywhere() {
     }
     let absurd = vec!["Content-Length: 99999999999999999999999999".to_owned()];
     assert!(matches!(ask(&server, "POST", "/login", &absurd, b"a").status, 400 | 413));
-    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "1", "nothing was carried out");
+    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "1", "no request was carried out");
     assert_unharmed(&server);
 }
 

@@ -33,7 +33,7 @@ fn a_login_changes_the_id_and_keeps_the_same_persons_data() {
     }
     ids.sort();
     ids.dedup();
-    assert_eq!((ids.len(), count(&db, "sessions")), (4, 1), "one session, four names: {ids:?}");
+    assert_eq!((ids.len(), count(&db, "sessions")), (4, 1), "one session with four ids: {ids:?}");
     assert_eq!(client.get(DATA).json(), json!({"cart": [1, 2]}));
 }
 
@@ -58,7 +58,7 @@ fn another_persons_login_ends_the_session_and_its_data() {
         assert_ended(&old.get("/api/session"), "replaced");
         assert!(old.get("/login").body.contains("Somebody else signed in here"));
         client.log_in(KIM);
-        assert_eq!(client.get(DATA).json(), json!({}), "nor does it come back");
+        assert_eq!(client.get(DATA).json(), json!({}), "the data does not come back");
     }
 }
 

@@ -147,7 +147,7 @@ async fn a_sign_in_sent_twice_is_one_session_and_one_device(db: TestDb) {
     let mut last = browser.clone();
     assert_eq!(send_login(&mut last, &csrf, PASSWORD).status, 303);
     for one in &answered {
-        assert_eq!(one.cookies, last.cookies, "whichever answer comes last, it is the same");
+        assert_eq!(one.cookies, last.cookies, "every answer sets the same cookies");
     }
     assert_eq!(last.get("/api/session").status, 200);
     assert_eq!((living(&db), count(&db, "devices")), (2, 2));
@@ -156,7 +156,7 @@ async fn a_sign_in_sent_twice_is_one_session_and_one_device(db: TestDb) {
     }
     let token = last.form_token("/dashboard");
     assert_eq!(last.form("/logout", &[("csrf", &token)]).status, 303);
-    assert_eq!(living(&db), 1, "and signing out ends what the presses began");
+    assert_eq!(living(&db), 1, "signing out ends the only session");
 }
 
 async fn a_sign_in_over_a_session_sent_twice_is_one(db: TestDb) {
@@ -344,7 +344,7 @@ fn a_setup_sent_twice_is_one_account_and_one_session() {
     assert_eq!(last.get("/api/session").json()["user"]["email"], KIM);
     assert_eq!((count(&db, "accounts"), living(&db), count(&db, "devices")), (1, 1, 1));
     assert_eq!(kinds(&super::trail(&db)).iter().filter(|kind| *kind == "account.created").count(), 1);
-    assert_eq!(send(PASSWORD).0, 403, "the link was used, and so was the key");
+    assert_eq!(send(PASSWORD).0, 403, "both the link and the key have been used");
 }
 
 #[test]

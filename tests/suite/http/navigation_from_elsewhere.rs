@@ -23,7 +23,7 @@ fn a_navigation_from_elsewhere_without_a_cookie_bounces_once() {
     let second = client.send("GET", "/dashboard?a=1&b=2", &NAVIGATION, b"");
     assert_eq!(second.status, 303, "{second:?}");
     assert_eq!(second.header("location"), Some("/login?next=%2Fdashboard%3Fa%3D1%26b%3D2"));
-    assert!(!client.cookies.contains_key("aiq_bounce"), "the mark is taken back: {second:?}");
+    assert!(!client.cookies.contains_key("aiq_bounce"), "the mark is removed: {second:?}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn password_fields_are_hidden_and_allow_managers() {
     let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("static/js");
     for script in std::fs::read_dir(scripts).unwrap() {
         let script = std::fs::read_to_string(script.unwrap().path()).unwrap();
-        assert!(!script.contains("paste"), "nothing hinders pasting: {script}");
+        assert!(!script.contains("paste"), "a script must not block pasting: {script}");
     }
 }
 

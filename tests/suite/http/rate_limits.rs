@@ -87,11 +87,11 @@ async fn the_next_event_of_its_kind_sums_up_too(db: TestDb) {
 async fn too_many_changes_are_refused_and_forms_keep_the_input(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
-    assert_eq!(renames(&mut phone, 200).status, 200, "a call of 200 is always taken");
+    assert_eq!(renames(&mut phone, 200).status, 200, "the burst allows a call with 200 operations");
     let refused = renames(&mut phone, 200);
     assert_refused(&refused);
     assert_eq!(refused.problem(), "too-many-attempts");
-    assert_eq!(db.sql("SELECT count(*) FROM operations"), "200", "nothing of it was done");
+    assert_eq!(db.sql("SELECT count(*) FROM operations"), "200", "no operation was applied");
     while renames(&mut phone, 20).status == 200 {}
     while renames(&mut phone, 1).status == 200 {}
     let device = own(&mut phone, "deviceId");
@@ -169,7 +169,7 @@ async fn password_changes_are_limited(db: TestDb) {
     assert_refused(&answers[refused]);
     assert!(answers[refused].body.contains("in a short time"), "{}", answers[refused].body);
     assert_eq!((recorded(&db, "password.changed"), recorded(&db, "session.regenerated")), ("0".into(), "0".into()));
-    assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200, "signing in is another matter");
+    assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200, "signing in has its own limit");
 }
 
 async fn many_confirmations_are_few_events(db: TestDb) {

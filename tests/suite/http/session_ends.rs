@@ -39,7 +39,7 @@ fn a_logout_removes_the_cookie_and_ends_the_session() {
 
         let gone = old.form("/logout", &[]);
         assert_eq!((gone.status, gone.header("location")), (303, Some("/login")), "{gone:?}");
-        assert!(!old.cookies.contains_key("aiq_session"), "and goes then: {gone:?}");
+        assert!(!old.cookies.contains_key("aiq_session"), "the cookie is removed then: {gone:?}");
     }
 }
 

@@ -84,7 +84,7 @@ fn forge(db: &TestDb, server: &Served, stolen_signature: &str) {
         }
     }
     let links = db.sql("SELECT hex(secret_hash) FROM setup_links");
-    assert!(links.is_empty(), "an owner uses them all up: {links}");
+    assert!(links.is_empty(), "creating the owner uses up all links: {links}");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_setup_link_cannot_be_made_from_the_dump() {
         assert_eq!(server.client().get(&format!("/setup?token={token}")).status, 403);
     }
     assert_eq!(server.client().get(&format!("/setup?token={link}")).status, 200);
-    assert!(!server.log().contains(&link), "not when it is opened either");
+    assert!(!server.log().contains(&link), "opening the link must not log it");
 }
 
 #[test]

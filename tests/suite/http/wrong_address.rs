@@ -23,7 +23,7 @@ fn a_page_opened_over_http_links_to_https() {
     for host in ["127.0.0.1", "www.example.com", "id.example.com:8080", "id.example.com.evil.example"] {
         let body = page(&server, "/login", host, &[]);
         assert!(body.contains(NOTICE) && body.contains(r#"href="https://id.example.com/login""#), "{host}: {body}");
-        assert!(!body.contains("evil"), "nothing of what was asked for: {body}");
+        assert!(!body.contains("evil"), "the requested address must not be shown: {body}");
     }
 }
 
@@ -65,7 +65,7 @@ fn a_wrong_host_behind_a_proxy_is_only_logged() {
     assert!(metrics.contains("sessile_wrong_host_requests_total 3\n"), "{metrics}");
     let (_, log) = server.stopped();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("proxy_set_header Host")).collect();
-    assert_eq!(lines.len(), 1, "once a minute: {log}");
+    assert_eq!(lines.len(), 1, "logged once a minute: {log}");
     assert!(lines[0].contains(&own) && lines[0].contains("https://id.example.com"), "{log}");
 }
 
@@ -97,7 +97,7 @@ fn a_page_names_another_site_only_by_its_origin() {
     let mut client = server.client();
     let named = client.send("POST", "/login", &[("Origin", "https://other.example")], b"");
     assert_eq!((named.status, named.body.contains("https://other.example")), (403, true), "{named:?}");
-    assert!(!named.body.contains(r#"href="https://other.example"#), "and it leads nowhere: {named:?}");
+    assert!(!named.body.contains(r#"href="https://other.example"#), "the other origin is not a link: {named:?}");
     for odd in ["https://other.example/call/555", "<b>other.example</b>", "javascript:other.example", "null"] {
         let answer = client.send("POST", "/login", &[("Origin", odd)], b"");
         assert_eq!((answer.status, answer.body.contains("other.example")), (403, false), "{odd}: {answer:?}");

@@ -53,7 +53,7 @@ fn a_socket_that_a_killed_server_left_is_cleared_away() {
         let mut server = serve_process(&db);
         listening(&db, 1).await;
         server.kill();
-        assert_eq!(sockets(&db.folder).len(), 1, "a killed server takes nothing along");
+        assert_eq!(sockets(&db.folder).len(), 1, "a killed server leaves its socket");
         let server = Server::start(&db, &[]);
         listening(&db, 2).await;
         let stream = Stream::open(server.port, &signed_in(&server, KIM));
@@ -109,7 +109,10 @@ fn a_socket_of_another_user_is_ignored() {
         }
         log_out(&mut signed_in(&server, KIM));
         let connected = listener.accept();
-        assert!(connected.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "somebody came");
+        assert!(
+            connected.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+            "an unexpected connection arrived"
+        );
     });
 }
 

@@ -138,7 +138,7 @@ async fn a_slow_listener_gets_all_news_at_once(db: TestDb) {
     node.end(&other, EndReason::Revoked).await;
     news(&last, |news| news.sessions).await;
     let all = slow.next().await;
-    assert!(all.ended.is_some() && all.sessions && all.look, "one piece of news holds it all: {all:?}");
+    assert!(all.ended.is_some() && all.sessions && all.look, "the news are combined: {all:?}");
 }
 
 async fn more_ends_than_fit_in_one_message_are_announced(db: TestDb) {
@@ -177,7 +177,7 @@ async fn streams_per_node_are_bounded(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     let subscribe = |n: usize| hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{n}"), None));
     let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
-    assert!(matches!(subscribe(1_500), Err(sessile::base::error::Error::Unavailable(_))), "everybody has one");
+    assert!(matches!(subscribe(1_500), Err(sessile::base::error::Error::Unavailable(_))), "every connection is in use");
     open.pop();
     assert!(subscribe(1_500).is_ok());
 }
@@ -200,11 +200,11 @@ async fn few_accounts_cannot_take_all_streams(db: TestDb) {
             hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{}", n % 15), Some(&from))).unwrap()
         })
         .collect();
-    assert_eq!(told_to_close(&open).await, 3_000 - 15 * 64, "an account has its share");
+    assert_eq!(told_to_close(&open).await, 3_000 - 15 * 64, "an account keeps its share");
     let more: Vec<Subscription> = (0..600)
         .map(|n: usize| hub.subscribe(listener(&format!("aiq_s{n}"), &format!("acc_s{n}"), None)).unwrap())
         .collect();
-    assert_eq!(told_to_close(&more).await, 0, "and makes room for whoever has one");
+    assert_eq!(told_to_close(&more).await, 0, "a full account makes room for others");
 }
 
 async fn an_address_over_its_streams_loses_its_busiest_account(db: TestDb) {
@@ -234,11 +234,7 @@ async fn few_connections_are_shared_fairly(db: TestDb) {
         }
         false
     });
-    assert_eq!(
-        refused,
-        Some(512 / 4 * 3 - 1),
-        "a quarter of the connections is left, and each has one stream in the end"
-    );
+    assert_eq!(refused, Some(512 / 4 * 3 - 1), "a quarter of the connections stays free");
 }
 
 async fn a_node_is_certain_only_while_it_listens(db: TestDb) {
@@ -255,5 +251,5 @@ async fn a_node_is_certain_only_while_it_listens(db: TestDb) {
         eventually("the hub knows that it hears nothing", async || hub.heard_everything().is_none()).await;
     }
     seen.dedup();
-    assert_eq!(seen.len(), 3, "each time has a number of its own: {seen:?}");
+    assert_eq!(seen.len(), 3, "each period has its own number: {seen:?}");
 }

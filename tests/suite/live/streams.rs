@@ -77,7 +77,7 @@ async fn a_rotation_sends_the_stream_to_the_new_cookie(db: TestDb) {
     let again = Stream::open(server.port, &client);
     assert!(
         Stream::try_open(server.port, &before).head.starts_with("HTTP/1.1 401"),
-        "and opens none, once the new is used"
+        "the old key opens no stream after the new key is used"
     );
     log_out(&mut client);
     again.ends("logged-out");
@@ -90,7 +90,11 @@ async fn a_stream_is_closed_when_its_session_expires(db: TestDb) {
     db.sql("UPDATE sessions SET expires_at = INSTANT(2)");
     let stream = Stream::open(server.port, &client);
     stream.ends("expired");
-    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE expires_at > INSTANT(0)"), "0", "and not before");
+    assert_eq!(
+        db.sql("SELECT count(*) FROM sessions WHERE expires_at > INSTANT(0)"),
+        "0",
+        "the stream was closed too early"
+    );
 }
 
 async fn a_stream_stays_open_when_its_session_is_extended(db: TestDb) {
@@ -159,7 +163,7 @@ async fn streams_do_not_hold_up_the_end_of_the_program(db: TestDb) {
     assert!(with < without + std::time::Duration::from_secs(3), "{with:?} against {without:?}");
     for stream in streams {
         while let Some(told) = stream.next() {
-            assert_ne!(told.name, "session-ended", "a node that stops ends nobody's session");
+            assert_ne!(told.name, "session-ended", "a stopping node ends no session");
         }
     }
 }
@@ -169,7 +173,7 @@ async fn the_oldest_of_too_many_streams_is_closed(db: TestDb) {
     let mut client = signed_in(&server, KIM);
     let streams: Vec<Stream> = (0..9).map(|_| Stream::open(server.port, &client)).collect();
     while let Some(told) = streams[0].next() {
-        assert_eq!(told.name, "sessions-changed", "it is told nothing that is not so");
+        assert_eq!(told.name, "sessions-changed", "the stream gets no wrong reason");
     }
     log_out(&mut client);
     for stream in &streams[1..] {

@@ -21,7 +21,7 @@ async fn an_account_that_is_added_can_sign_in_at_once(db: TestDb) {
     let server = Server::start(&db, &[]);
     let said = add(&db, &["--email", "Sam@Example.com"], PASSWORD).said();
     let id = said.strip_suffix('\n').expect("one line");
-    assert!(!id.is_empty() && !id.contains(char::is_whitespace), "its id and nothing else: {said:?}");
+    assert!(!id.is_empty() && !id.contains(char::is_whitespace), "prints only the id: {said:?}");
     let user = server.client().log_in("sam@example.com").json()["user"].clone();
     assert_eq!((&user["id"], &user["role"], &user["email"]), (&id.into(), &"member".into(), &"Sam@Example.com".into()));
     assert_eq!(count(&db, &format!("audit WHERE kind = 'account.created' AND account_id = '{id}'")), 1);
@@ -32,7 +32,7 @@ async fn an_owner_who_is_added_uses_up_the_setup_link(db: TestDb) {
     let server = Server::start(&db, &[]);
     let page = format!("/setup?token={}", server.setup_token());
     add(&db, &["--email", "sam@example.com"], PASSWORD).said();
-    assert_eq!(server.client().get(&page).status, 200, "a member is no owner");
+    assert_eq!(server.client().get(&page).status, 200, "the link stays valid after adding a member");
     add(&db, &["--email", KIM, "--role", "owner"], PASSWORD).said();
     assert_eq!(server.client().get(&page).status, 403);
     assert_eq!(server.client().log_in(KIM).json()["user"]["role"], "owner");
@@ -64,7 +64,7 @@ async fn a_new_password_ends_the_sessions_and_the_old_one_at_once(db: TestDb) {
     phone.log_in(KIM);
     sam.log_in("sam@example.com");
     let said = ask(&db, &["user", "set-password", "KIM@example.com", "--password-stdin"], ANOTHER_PASSWORD).said();
-    assert!(said.contains('2'), "both sessions: {said}");
+    assert!(said.contains('2'), "both sessions ended: {said}");
     assert_ended(&kim.get("/api/session"), "revoked");
     assert_ended(&phone.get("/api/session"), "revoked");
     assert_eq!(sam.get("/api/session").status, 200);

@@ -61,8 +61,8 @@ impl Started {
         let mut client = Client::new(&address, &format!("http://localhost:{port}"));
         let began = Instant::now();
         while client.try_send("GET", "/readyz", &[], b"").map(|answer| answer.status).ok() != Some(200) {
-            assert!(child.try_wait().expect("its state").is_none(), "it ended");
-            assert!(began.elapsed() < Duration::from_secs(30), "it does not serve");
+            assert!(child.try_wait().expect("its state").is_none(), "the program exited");
+            assert!(began.elapsed() < Duration::from_secs(30), "the program does not serve");
             std::thread::sleep(Duration::from_millis(20));
         }
         Self { child, client }
@@ -83,7 +83,7 @@ impl Started {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 return status.code();
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+            assert!(began.elapsed() < Duration::from_secs(30), "the program does not exit");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -127,7 +127,7 @@ fn lines_that_do_not_fit_in_an_unread_pipe_are_counted() {
     let mut started = Started::new(&db, Stream::Unread, &[("SESSILE_LOG", "trace")]);
     let began = Instant::now();
     while started.lost_lines() == 0 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing is lost");
+        assert!(began.elapsed() < Duration::from_secs(60), "no line was lost");
         assert_eq!(started.client.get(&format!("/{}", "x".repeat(8_000))).status, 404);
     }
     assert_eq!(started.interrupted(), Some(0));
@@ -174,7 +174,7 @@ fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
     let (code, said) = add(Stream::Full, "b@example.com");
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains("stdout cannot be written"), "{said}");
-    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "3", "both were made");
+    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "3", "both accounts were created");
 }
 
 #[test]

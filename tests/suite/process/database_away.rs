@@ -104,7 +104,7 @@ fn a_draft_sent_during_an_outage_can_be_sent_again() {
         assert!(name.body.contains("value=\"Kim of the Tides\"") && !name.body.contains("password"), "{}", name.body);
         cluster.start_again();
         eventually("the same session", async || client.get("/api/session").status == 200).await;
-        assert_eq!(away.form_token(), csrf, "the form is this browser's still");
+        assert_eq!(away.form_token(), csrf, "the form keeps its token");
         assert_eq!(client.form("/drafts", &draft).header("location"), Some("/drafts?draft=tide&done=saved"));
         assert!(client.get("/drafts?draft=tide").body.contains("Boots at six"));
     });
@@ -120,7 +120,7 @@ fn a_read_only_database_makes_writes_unavailable() {
         db.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
         Psql::open(&db).cut_connections();
         for _ in 0..3 {
-            assert_eq!(client.get("/api/session").status, 200, "what only reads goes on");
+            assert_eq!(client.get("/api/session").status, 200, "reads still work");
             assert_unavailable(&client.json("PATCH", "/api/session/data", &json!({"n": 1})));
             assert_unavailable(&client.json("DELETE", "/api/session", &Value::Null));
             assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
@@ -203,7 +203,7 @@ fn a_missing_key_file_stops_a_node_and_none_is_left_behind() {
     let (code, log) = server.ended();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.starts_with("sessile: ") && log.contains("SESSILE_KEY_FILE") && log.lines().count() == 1, "{log}");
-    assert!(!Path::new(&db.key_file()).exists(), "a key that nobody can use was left behind");
+    assert!(!Path::new(&db.key_file()).exists(), "an unusable key file was left behind");
     std::fs::write(db.key_file(), key).unwrap();
     assert_eq!(Server::start(&db, &[]).terminate(), Some(0));
 }

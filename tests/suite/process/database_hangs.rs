@@ -72,7 +72,7 @@ fn a_database_that_hangs_does_not_hold_up_the_end() {
     client.log_in(KIM);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
     let mut other = Psql::open(&db);
-    assert_eq!(client.get("/api/session").status, 200, "a touch waits to be written");
+    assert_eq!(client.get("/api/session").status, 200, "queues a touch");
     other.lock("sessions");
     let started = Instant::now();
     assert_eq!(server.terminate(), Some(0));
@@ -114,7 +114,7 @@ fn another_writer_makes_writes_unavailable_not_reads() {
         assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
         assert_unavailable(&client.send("DELETE", "/api/session", &[], b""));
         assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
-        assert_eq!(client.get("/api/session").status, 200, "reading waits for no writer");
+        assert_eq!(client.get("/api/session").status, 200, "reads do not wait for a writer");
         other.batch_execute("ROLLBACK").unwrap();
         let mut change = || client.json("PATCH", "/api/session/data", &json!({"n": 2})).status == 200;
         eventually("writing", async || change()).await;

@@ -57,13 +57,13 @@ fn an_empty_folder_and_a_free_port_are_all_it_needs() {
     }
     assert!(folder.0.join("data/session.key").exists() && folder.0.join("data/sessile.sqlite3").exists());
     let (rest, log) = first.stop();
-    assert_eq!(rest, [""; 0], "two lines and no more");
+    assert_eq!(rest, [""; 0], "exactly two lines");
     assert!(!log.contains(token.unwrap()), "the link's secret is in the log:\n{log}");
 
     let mut second = Run::start(&folder, &[]);
     second.line();
     let another = second.line();
-    assert!(another.contains("/setup?token=") && another != link, "a link of its own at each start: {another}");
+    assert!(another.contains("/setup?token=") && another != link, "each start creates a new link: {another}");
     assert_eq!(second.stop().0, [""; 0]);
 }
 

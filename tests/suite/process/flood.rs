@@ -45,7 +45,7 @@ async fn many_logins_at_once_use_bounded_memory(db: TestDb) {
         peak / 1024,
         meanwhile / alone
     );
-    assert_eq!(answers.values().sum::<usize>(), many, "each got an answer: {answers:?}");
+    assert_eq!(answers.values().sum::<usize>(), many, "every request got an answer: {answers:?}");
     assert!(answers.keys().all(|status| matches!(status, 200 | 401 | 429 | 503)), "{answers:?}");
     assert!(peak < MOST_MEMORY, "{peak} KiB");
     assert_eq!(client.get("/api/session").status, 200);
@@ -166,7 +166,7 @@ fn idle_connections_are_held_in_little_memory() {
     let (after, peak) = (memory(&server, "VmRSS:"), memory(&server, "VmHWM:"));
     println!("{many} idle connections: {} KiB each, peak {} MiB", after.saturating_sub(before) / many, peak / 1024);
     assert!(peak < MOST_MEMORY, "{peak} KiB");
-    assert_eq!(server.client().get("/healthz").status, 200, "and there is room for one more");
+    assert_eq!(server.client().get("/healthz").status, 200, "another connection is accepted");
     drop(held);
 }
 

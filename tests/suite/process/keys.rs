@@ -20,7 +20,7 @@ async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
     let key = std::fs::read_to_string(db.key_file()).unwrap();
     std::fs::remove_file(db.key_file()).unwrap();
     ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE", "session revoke --all"]);
-    assert!(!Path::new(&db.key_file()).exists(), "a key that nobody can use was left behind");
+    assert!(!Path::new(&db.key_file()).exists(), "an unusable key file was left behind");
     assert_eq!(std::fs::read_dir(&db.folder).unwrap().filter(|entry| is_key(entry.as_ref().unwrap())).count(), 0);
 
     // After the right file is restored, everything works as before.
@@ -31,7 +31,7 @@ async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
 
     std::fs::remove_file(db.key_file()).unwrap();
     ask(&db, &["session", "revoke", "--all"], "").refused(&["SESSILE_KEY_FILE", &db.key_file(), "/dev/urandom"]);
-    assert!(!Path::new(&db.key_file()).exists(), "only a start makes one");
+    assert!(!Path::new(&db.key_file()).exists(), "only the server creates a key file");
     // Follow the command in the message.
     let make = format!("umask 077; head -c 64 /dev/urandom | base64 -w0 > {}", db.key_file());
     assert!(std::process::Command::new("sh").args(["-c", &make]).status().unwrap().success());

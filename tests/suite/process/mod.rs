@@ -70,7 +70,7 @@ impl Ended {
         assert!(self.stderr.starts_with("sessile: ") && self.stderr.ends_with('\n'), "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
         for word in words {
-            assert!(self.stderr.contains(word), "{word} is not named: {self:?}");
+            assert!(self.stderr.contains(word), "{word} is not in the message: {self:?}");
         }
     }
 }

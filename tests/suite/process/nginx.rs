@@ -134,7 +134,7 @@ impl Nginx {
         let mut child = command.spawn().expect("nginx: run scripts/tools");
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", https)).is_err() {
-            assert!(child.try_wait().expect("its state").is_none(), "nginx ended");
+            assert!(child.try_wait().expect("its state").is_none(), "nginx exited");
             assert!(started.elapsed() < Duration::from_secs(30), "nginx does not answer");
             std::thread::yield_now();
         }

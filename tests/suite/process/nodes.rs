@@ -94,7 +94,7 @@ fn migrations_at_once_all_succeed(db: &TestDb) {
     for migration in ended {
         assert_eq!(migration.said(), "");
     }
-    assert_eq!(ask(db, &["migrate"], "").said(), "", "and once more, with nothing to do");
+    assert_eq!(ask(db, &["migrate"], "").said(), "", "nothing is left to migrate");
     let folder = if db.engine == Engine::Postgres { "migrations/postgres" } else { "migrations/sqlite" };
     let known = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap().count();
     let applied = db.sql("SELECT count(*) FROM __diesel_schema_migrations WHERE version < '9'");

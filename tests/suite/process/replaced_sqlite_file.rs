@@ -61,7 +61,7 @@ fn a_file_that_is_moved_away_and_back_is_used_again() {
     std::fs::rename(&file, &away).unwrap();
     assert_not_ready(&mut client);
     ask(&db, &["session", "revoke", "--all"], "").refused(&["server is running", "DATABASE_URL"]);
-    assert!(!file.exists(), "it is not made anew");
+    assert!(!file.exists(), "the file must not be recreated");
     std::fs::rename(&away, &file).unwrap();
     assert_eq!(client.get("/api/session").status, 200);
     assert_eq!(client.json("PATCH", "/api/session/data", &json!({"n": 2})).status, 200);
@@ -107,7 +107,7 @@ fn a_removed_wal_is_detected() {
     let server = Server::start(&db, &[]);
     let mut again = server.client();
     again.cookies = client.cookies.clone();
-    assert_eq!(again.get("/api/session").status, 200, "what was in it is not lost");
+    assert_eq!(again.get("/api/session").status, 200, "the content of the log is kept");
 }
 
 /// The path of the database may be a symlink to the file, or may lead through a symlinked folder.

@@ -43,7 +43,7 @@ async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
             for (mut visitor, token) in forms {
                 visitor = at(&nodes[1], &visitor);
                 let fields = [("csrf", token.as_str()), ("email", KIM), ("password", PASSWORD)];
-                assert_eq!(visitor.form("/login", &fields).status, 303, "a form from before: {step}");
+                assert_eq!(visitor.form("/login", &fields).status, 303, "a form from before the step: {step}");
             }
         }
     }
@@ -64,7 +64,7 @@ async fn a_node_without_the_signing_key_is_refused(db: TestDb) {
     };
     assert_eq!(stored(), fingerprint(&old));
     refuse_a_start_with(&db, &format!("{unknown}\n"));
-    assert_eq!(stored(), fingerprint(&old), "a node that was refused changes nothing");
+    assert_eq!(stored(), fingerprint(&old), "a refused node changes nothing");
 
     std::fs::write(db.key_file(), format!("{old}{new}\n")).unwrap();
     restart(&mut nodes, 0, &db);

@@ -55,7 +55,10 @@ fn signal_at_the_first_line() {
     shell.args(["-c", SIGNAL_AT_THE_FIRST_LINE]).arg(server.get_program()).current_dir(&db.folder);
     shell.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let ended = to_end(shell, "");
-    assert!(ended.stdout.starts_with("0 after: sessile: listening on"), "128 + 15 is unheard: {ended:?}");
+    assert!(
+        ended.stdout.starts_with("0 after: sessile: listening on"),
+        "the process died of the signal (128 + 15): {ended:?}"
+    );
 }
 
 /// A load balancer that checks every half second notices before any request is refused.

@@ -81,7 +81,7 @@ fn a_password_is_asked_for_twice_and_not_shown() {
         terminal.wait_for("The same again: ");
         terminal.type_line(again);
         assert_eq!(child.wait().expect("its end").code(), Some(code), "{}", terminal.shown);
-        assert!(terminal.shows_what_is_typed(), "and afterwards it shows again what is typed");
+        assert!(terminal.shows_what_is_typed(), "the echo is on again");
         if code == 1 {
             terminal.wait_for("differ");
         }

@@ -42,7 +42,7 @@ fn stalled_handshakes_do_not_block_others() {
         assert_eq!(browser.ask("GET /healthz", &[], "").status, 200);
         silent.iter().all(is_open)
     });
-    assert!(kept_nobody_out, "a handshake waited for another to end");
+    assert!(kept_nobody_out, "a handshake waited for the stalled handshakes");
 }
 
 fn is_open(stream: &TcpStream) -> bool {
@@ -63,9 +63,9 @@ fn sighup_loads_a_new_certificate_and_keeps_connections() {
     hang_up(&server);
     wait_for(&server, "the certificate was read again");
     let mut fresh = Https::connect(server.port, &new).expect("a handshake with the new one");
-    assert!(Https::connect(server.port, &old).is_err(), "the old one is gone");
+    assert!(Https::connect(server.port, &old).is_err(), "the old certificate is no longer used");
     assert_eq!(fresh.ask("GET /api/session", &[&cookies], "").status, 200);
-    assert_eq!(kept.ask("GET /api/session", &[&cookies], "").status, 200, "the connection from before lives on");
+    assert_eq!(kept.ask("GET /api/session", &[&cookies], "").status, 200, "the old connection stays open");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn invalid_files_keep_the_old_certificate_and_are_logged() {
     assert_eq!(reload("SESSILE_TLS_CERT: "), 200);
     Made::new().write(&certificate, &key);
     std::fs::write(&key, &old.key).unwrap();
-    assert_eq!(reload("SESSILE_TLS_CERT, SESSILE_TLS_KEY: "), 200, "a pair that does not match");
+    assert_eq!(reload("SESSILE_TLS_CERT, SESSILE_TLS_KEY: "), 200, "the certificate and the key do not match");
     std::fs::remove_file(&key).unwrap();
     assert_eq!(reload("SESSILE_TLS_KEY: "), 200);
     // After the files are corrected, the reload succeeds.

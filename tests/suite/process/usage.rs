@@ -44,7 +44,7 @@ fn the_help_of_serve_names_every_setting_with_its_default() {
             assert!(help.contains(&flag), "{flag}: {help}");
         }
     }
-    assert_eq!(help.matches("[env: ").count(), SETTINGS.len(), "and no other: {help}");
+    assert_eq!(help.matches("[env: ").count(), SETTINGS.len(), "the help lists no other setting: {help}");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn wrong_usage_ends_with_2_and_changes_nothing() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {ended:?}");
         assert!(!ended.stderr.is_empty(), "{args:?}");
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_bad_setting_is_named_in_one_line_by_every_command() {
             assert!(!ended.stderr.contains("geheim"), "{ended:?}");
         }
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn the_manual_and_the_completions_need_no_settings() {
         let script = ask_with(&db, &bad, &["completions", shell], "").said();
         assert!(script.contains("subscribers") && script.contains("database-url"), "{shell}");
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
     let pages = db.folder.display().to_string();
     assert_eq!(ask_with(&db, &bad, &["man", "--out", &pages], "").said(), "");
     assert!(db.folder.join("sessile-user-add.1").exists());

@@ -30,7 +30,7 @@ fn a_command_in_a_wrong_folder_creates_nothing() {
         let place = db.folder.join("data/sessile.sqlite3").display().to_string();
         to_end(program, PASSWORD).refused(&[&place, "DATABASE_URL", "--database-url"]);
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
 }
 
 /// An empty file, or another program's database. Neither is modified or gets a write-ahead log.
@@ -48,7 +48,7 @@ fn a_file_without_our_tables_is_left_as_it_is() {
         ask(&db, args, PASSWORD).refused(&["test.sqlite3", "DATABASE_URL"]);
     }
     assert_eq!(std::fs::read(&file).unwrap(), before);
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 1, "nothing was made beside it");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 1, "no other file may be created");
 }
 
 on_both_engines! {
@@ -122,7 +122,7 @@ fn a_changing_command_names_its_database_on_a_terminal() {
     assert!(typed("prune").contains(&format!("sessile: the database is {place}")));
     assert!(typed("session revoke --all").contains(&place));
     assert!(!typed("user list").contains(&place));
-    assert!(ask(&db, &["prune"], "").stderr.is_empty(), "not to a program");
+    assert!(ask(&db, &["prune"], "").stderr.is_empty(), "a program gets no such line");
 }
 
 /// The whole path next to a server: a session that the command ends is ended there too.

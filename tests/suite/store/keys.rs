@@ -216,7 +216,7 @@ async fn reserved_entries_are_never_stored(db: TestDb) {
     let before = version();
     let touched = |state: &mut super::State| drop(state.insert("sessile.touched".into(), "true".into()));
     node.change(&key, touched).await.unwrap();
-    assert_eq!(version(), before, "a touch alone writes nothing here");
+    assert_eq!(version(), before, "a touch alone does not write the row");
     let identity = |state: &mut super::State| {
         state.insert("actix_identity.user_id".into(), "\"somebody else\"".into());
         state.insert("a".into(), "1".into());

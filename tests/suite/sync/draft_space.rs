@@ -46,7 +46,7 @@ async fn a_put_over_the_limit_is_rejected_until_space_is_freed(db: TestDb) {
         ],
     );
     let statuses: Vec<&Value> = told.iter().map(|one| &one["status"]).collect();
-    assert_eq!(statuses, ["applied", "applied", "rejected", "applied"], "exactly full");
+    assert_eq!(statuses, ["applied", "applied", "rejected", "applied"], "fills the limit exactly");
     assert_rejected(&told[2], "quota");
     let words = told[2]["problem"]["detail"].as_str().expect("words");
     assert!(words.contains("100 KiB"), "{words}");
@@ -113,7 +113,7 @@ async fn puts_at_once_come_to_no_more_than_the_room(db: TestDb) {
         });
         each.collect::<Vec<_>>().into_iter().map(|one| one.join().expect("a client")).sum()
     });
-    assert_eq!((applied, held(&db)), (10, 102_400), "as many as there is room for");
+    assert_eq!((applied, held(&db)), (10, 102_400), "as many drafts as fit");
 }
 
 async fn a_form_beyond_the_room_shows_the_text_again(db: TestDb) {
@@ -162,7 +162,7 @@ fn follow(client: &mut Client, mut known: Value) -> (Vec<Answer>, BTreeSet<Strin
         if told["changes"].get("more").is_none() {
             return (answers, ids);
         }
-        assert!(answers.len() < 20, "it has no end");
+        assert!(answers.len() < 20, "the changes have no end");
     }
 }
 
@@ -192,7 +192,10 @@ async fn changes_come_in_complete_portions(db: TestDb) {
     sync(&mut phone, &[delete("d000", 1), put("another", "x", 0)]);
     db.sql("UPDATE accounts SET drafts_floor = 55");
     let (answers, ids) = follow(&mut phone, first["revision"].clone());
-    assert!(answers.iter().all(|answer| answer.json()["changes"].get("reset").is_none()), "it goes on");
+    assert!(
+        answers.iter().all(|answer| answer.json()["changes"].get("reset").is_none()),
+        "the client does not begin anew"
+    );
     assert_eq!(ids.len(), 60 - 26 + 1, "{ids:?}");
     let (_, all) = follow(&mut phone, Value::Null);
     assert!(ids.is_subset(&all) && !all.contains("d000"));
@@ -219,7 +222,7 @@ async fn the_list_comes_in_portions(db: TestDb) {
         address = format!("/api/drafts?after={next}");
     }
     let expected: Vec<String> = (0..60).rev().map(|n| format!("d{n:03}")).collect();
-    assert_eq!((answers, ids), (3, expected), "changed last first, each once");
+    assert_eq!((answers, ids), (3, expected), "each draft once, most recently changed first");
     let two = phone.get("/api/drafts?limit=2").json();
     assert_eq!((two["drafts"].as_array().map(Vec::len), &two["next"]), (Some(2), &json!("59")));
     for odd in ["limit=0", "limit=2001", "limit=x", "after=x", "after="] {
@@ -235,7 +238,7 @@ async fn the_page_lists_a_hundred_and_leads_to_the_rest(db: TestDb) {
     let split = result(&mut desk, &put("d149", "another", 7))["draft"]["id"].as_str().expect("an id").to_owned();
     let page = desk.get("/drafts").body;
     assert_eq!(page.matches("class=\"draft-row\"").count(), 100);
-    assert_eq!(page.matches("Two versions").count(), 2, "both of the pair are marked");
+    assert_eq!(page.matches("Two versions").count(), 2, "both versions are marked");
     let next = page.split_once("/drafts?after=").expect("a link").1.split_once('"').expect("its end").0.to_owned();
     let rest = desk.get(&format!("/drafts?after={next}")).body;
     assert_eq!(rest.matches("class=\"draft-row\"").count(), 51);

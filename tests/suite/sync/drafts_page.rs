@@ -139,11 +139,14 @@ async fn both_are_kept_if_that_is_chosen(db: TestDb) {
     assert!(!desk.get("/drafts?draft=one").body.contains("in two places"));
     let call = serde_json::json!({"lastKnown": {"revision": known}});
     let news = super::send(&mut desk, &call).json()["changes"]["drafts"].clone();
-    assert!(news[0]["id"] == copy.as_str() && news[0].get("conflictOf").is_none(), "other devices hear of it: {news}");
+    assert!(
+        news[0]["id"] == copy.as_str() && news[0].get("conflictOf").is_none(),
+        "other devices receive the change: {news}"
+    );
     assert_eq!(
         leads_to(&form(&mut desk, &[("both", &copy)])),
         format!("/drafts?draft={copy}&done=both"),
-        "pressed twice"
+        "a double click"
     );
     assert_eq!(form(&mut desk, &[("both", "never")]).status, 404);
 }

@@ -78,7 +78,7 @@ async fn a_sync_cut_off_by_kill_9_is_whole_or_absent(db: TestDb) {
         db.sql("DELETE FROM drafts");
     }
     println!("{whole} were there as a whole, {nothing} not at all");
-    assert!(whole > 0 && nothing > 0, "both were seen");
+    assert!(whole > 0 && nothing > 0, "both outcomes must occur");
 }
 
 fn count(db: &TestDb) -> usize {

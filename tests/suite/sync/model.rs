@@ -222,7 +222,11 @@ impl World {
         }
         let mut texts: Vec<&str> = stored.iter().map(|draft| draft.text.as_str()).collect();
         texts.sort_unstable();
-        assert!(texts.windows(2).all(|two| two[0] != two[1]), "run {}: an effect twice: {texts:?}", self.seed);
+        assert!(
+            texts.windows(2).all(|two| two[0] != two[1]),
+            "run {}: an operation had two effects: {texts:?}",
+            self.seed
+        );
         for text in self.written.difference(&self.over) {
             assert!(texts.contains(&text.as_str()), "run {}: lost {text:?} of {texts:?}\n{:#?}", self.seed, self.log);
         }

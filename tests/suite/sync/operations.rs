@@ -112,9 +112,9 @@ async fn a_delete_deletes_and_a_stale_one_deletes_nothing(db: TestDb) {
     assert_eq!(texts(&mut phone), ["b"]);
     assert_eq!(result(&mut phone, &delete("one", 2))["status"], "applied");
     assert_eq!(texts(&mut phone), [""; 0]);
-    assert_eq!(result(&mut phone, &delete("one", 1))["status"], "applied", "it is deleted already");
+    assert_eq!(result(&mut phone, &delete("one", 1))["status"], "applied", "the draft is already deleted");
     assert_rejected(&result(&mut phone, &delete("never", 1)), "not-found");
-    assert_eq!(db.sql("SELECT text FROM drafts"), "", "nothing is kept of what it said");
+    assert_eq!(db.sql("SELECT text FROM drafts"), "", "the text of a deleted draft is not kept");
 }
 
 async fn a_repeated_operation_is_a_duplicate_with_the_first_result(db: TestDb) {
@@ -308,7 +308,7 @@ async fn a_logout_ends_only_the_named_session(db: TestDb) {
     assert_eq!(desk.get("/api/session").json()["reason"], "logged-out");
     assert_eq!(phone.get("/api/session").status, 200);
     assert_eq!(result(&mut phone, &operation)["status"], "duplicate");
-    assert_eq!(result(&mut phone, &logout(&gone))["status"], "applied", "it has ended before");
+    assert_eq!(result(&mut phone, &logout(&gone))["status"], "applied", "the session has already ended");
     assert_rejected(&result(&mut phone, &logout("aiq_unknown")), "not-found");
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'logout'"), "1");
 }
@@ -336,7 +336,7 @@ async fn a_session_of_another_device_needs_a_fresh_password(db: TestDb) {
     let (here, there) = (own(&mut phone, "id"), own(&mut desk, "id"));
     assert_rejected(&result(&mut phone, &logout(&there)), "confirmation-required");
     assert_eq!(desk.get("/api/session").status, 200);
-    assert_eq!(result(&mut phone, &logout(&here))["status"], "applied", "one's own always");
+    assert_eq!(result(&mut phone, &logout(&here))["status"], "applied", "the current session needs no confirmation");
 }
 
 async fn other_accounts_objects_are_not_found(db: TestDb) {
@@ -379,11 +379,7 @@ async fn saves_and_conflicts_are_audited(db: TestDb) {
     results(&mut phone, &[put("one", "x", 1)]);
     assert_eq!((count("sync.conflict"), count("sync.applied")), ("1".into(), "3".into()));
     let told = db.sql("SELECT detail || ' ' || session_id FROM audit WHERE kind = 'sync.conflict'");
-    assert_eq!(
-        told,
-        format!("one {}", own(&mut phone, "id")),
-        "which draft, in which session, and nothing of its text"
-    );
+    assert_eq!(told, format!("one {}", own(&mut phone, "id")), "the event names draft and session but not the text");
     let page = phone.get("/activity").body;
     assert!(page.contains("Drafts saved") && page.contains("written in two places"), "{page}");
 }

@@ -196,7 +196,7 @@ async fn the_start_notices_that_the_database_is_elsewhere(db: TestDb) {
         let server = Server::start(&db, &[]);
         phone = server.client();
         phone.cookies.clone_from(&cookies);
-        assert_eq!(known(&mut phone, &seen)["changes"]["restored"], true, "and nobody is signed out");
+        assert_eq!(known(&mut phone, &seen)["changes"]["restored"], true, "nobody is signed out");
     }
     let before = db.sql("SELECT history FROM instance");
     let confirmed = sessile(&db, &["restored", "--nothing-lost"], "");

@@ -228,7 +228,7 @@ async fn a_session_that_logs_itself_out_is_not_current(db: TestDb) {
     let logout = json!({"id": super::uuid(), "kind": "session.logout", "sessionId": id});
     let told = sync(&mut phone, &[logout, put("one", "a", 0)]);
     assert_eq!((&told["session"]["id"], &told["session"]["current"]), (&json!(id), &json!(false)));
-    assert_eq!(told["results"][1]["status"], "applied", "the whole call is one");
+    assert_eq!(told["results"][1]["status"], "applied", "the whole call is applied");
     assert_eq!(phone.get("/api/session").status, 401);
 }
 

@@ -72,7 +72,7 @@ async fn a_chain_rolled_back_to_an_old_head_is_found(db: TestDb) {
     db.sql(&format!("DELETE FROM audit WHERE account_id = '{}' AND id > {last}", trail.kim));
     db.sql(&format!("DELETE FROM trails WHERE account_id = '{}'", trail.kim));
     db.sql(&format!("INSERT INTO trails SELECT * FROM kept_trails WHERE account_id = '{}'", trail.kim));
-    assert!(trail.verified().await.is_whole(), "the database alone cannot tell");
+    assert!(trail.verified().await.is_whole(), "the database alone cannot show it");
     assert_eq!(since(&trail, &anchor).await, (Compared::AsThen, 1));
     record(&trail.db, vec![full(&trail.kim, 9), full(&trail.kim, 10), full(&trail.kim, 11)]).await;
     assert!(trail.verified().await.is_whole());

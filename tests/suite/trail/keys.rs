@@ -78,10 +78,10 @@ async fn a_command_with_a_different_key_file_is_refused(db: TestDb) {
             assert_eq!(out.status.code(), Some(1), "{command:?}: {words}");
             assert!(words.contains("SESSILE_KEY_FILE") && words.lines().count() == 1, "{words}");
         }
-        assert_eq!(std::fs::read_to_string(db.key_file()).ok(), other, "nothing was made or overwritten");
+        assert_eq!(std::fs::read_to_string(db.key_file()).ok(), other, "the key file must not change");
     }
     assert_eq!(db.sql("SELECT count(*) FROM audit"), before);
-    assert!(sessile(&db, &["user", "list"], "").status.success(), "what only reads needs no key");
+    assert!(sessile(&db, &["user", "list"], "").status.success(), "a command that only reads needs no key");
     std::fs::write(db.key_file(), right).unwrap();
     for command in &commands[1..] {
         assert!(sessile(&db, command, PASSWORD).status.success(), "{command:?}");

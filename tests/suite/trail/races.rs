@@ -30,7 +30,7 @@ async fn eight_writers_of_one_account_make_one_chain(db: TestDb) {
     let verified_meanwhile = async {
         for _ in 0..10 {
             let verified = trail.verified().await;
-            assert!(verified.is_whole(), "what is recorded meanwhile is no finding: {verified:?}");
+            assert!(verified.is_whole(), "concurrent events are not findings: {verified:?}");
         }
     };
     futures_util::future::join(join_all(writers), verified_meanwhile).await;
@@ -88,7 +88,7 @@ async fn an_error_after_a_record_rolls_it_back(db: TestDb) {
     let read = trail.db.read(async move |conn: &mut sessile::base::db::Conn<'_>| {
         sessile::records::audit::record(conn, std::slice::from_ref(&outside)).await
     });
-    assert!(read.await.is_err(), "what is no transaction records nothing");
+    assert!(read.await.is_err(), "recording needs a transaction");
 }
 
 async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
@@ -124,5 +124,5 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
     sweep::sweep(&one.sessions.db).await.unwrap();
     let verified = look(&one.sessions.db, &db.keys()).await;
     assert!(verified.is_whole(), "{verified:?}");
-    assert_eq!(verified.links, 2 + 3 * 40 + 90, "a link for each login and each end");
+    assert_eq!(verified.links, 2 + 3 * 40 + 90, "one link for each login and each end");
 }

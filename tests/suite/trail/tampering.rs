@@ -103,7 +103,7 @@ async fn a_change_of_any_column_is_found(db: TestDb) {
         trail.assert_finds(Some(id), Wrong::Changed).await;
         put_back(&db);
     }
-    assert!(trail.verified().await.is_whole(), "what was put back is whole again");
+    assert!(trail.verified().await.is_whole(), "the restored tables verify again");
 }
 
 async fn a_deleted_event_is_found(db: TestDb) {

@@ -28,7 +28,7 @@ async fn an_old_address_goes_with_its_salt_and_the_chain_stays_whole(db: TestDb)
     assert_eq!(count(&db, "audit WHERE ip IS NOT NULL"), 11);
 
     db.sql("UPDATE audit SET at = INSTANT(-90000) WHERE account_id = ''");
-    assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 1, "only the old one");
+    assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 1, "only the old address");
     // With an age of zero, all addresses are wiped.
     assert_eq!(sweep::wipe_addresses(&trail.db, Duration::ZERO).await.unwrap(), 10);
     assert_eq!(count(&db, "audit WHERE ip IS NOT NULL OR ip_salt IS NOT NULL"), 0);
@@ -49,7 +49,7 @@ async fn addresses_of_unused_sessions_are_wiped(db: TestDb) {
     assert_eq!(sweep::wipe_addresses(&node.sessions.db, DAY).await.unwrap(), 1);
     let address = |id: &str| db.sql(&format!("SELECT coalesce(ip, 'none') FROM sessions WHERE id = '{id}'"));
     assert_eq!((address(old.id()).as_str(), address(new.id()).as_str()), ("none", "192.0.2.1"));
-    assert!(node.is_live(&old).await, "the session is as alive as before");
+    assert!(node.is_live(&old).await, "the session still lives");
 }
 
 /// Neither in the database files nor in query results.

@@ -226,7 +226,7 @@ fn a_login_rotates_the_session_despite_odd_cookies() {
         let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
         assert_eq!(raw::ask(&server, &lines, body.as_bytes()).status, 200);
         db.sql("UPDATE sessions SET key_used_at = INSTANT(0) WHERE ended_at IS NULL");
-        assert_eq!(client.get("/api/session").status, 401, "the old key is dead, beside {neighbour}");
+        assert_eq!(client.get("/api/session").status, 401, "the old key is dead next to {neighbour}");
         db.sql("UPDATE sessions SET ended_at = INSTANT(0), ended_reason = 'revoked' WHERE ended_at IS NULL");
     }
 }

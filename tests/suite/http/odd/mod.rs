@@ -94,7 +94,7 @@ impl Target {
 
     /// Checks that the rows and the session are unchanged, whatever the log contains.
     pub fn stands(&mut self) {
-        assert_eq!(every_row(&self.db), self.rows, "rows were written");
+        assert_eq!(every_row(&self.db), self.rows, "rows have changed");
         assert_eq!(self.signed_in.get("/api/session").status, 200, "the session is lost");
     }
 }

@@ -130,7 +130,7 @@ fn malformed_addresses_are_not_found() {
                 let content_type = if problem { "application/problem+json" } else { "text/html; charset=utf-8" };
                 let expected = (status != 303).then_some(content_type);
                 assert_eq!(answer.header("content-type"), expected, "{path:.60}");
-                assert!(!answer.body.contains("href=\"//"), "{path:.60} leads elsewhere: {answer:?}");
+                assert!(!answer.body.contains("href=\"//"), "{path:.60} leads to another host: {answer:?}");
             }
         }
     }

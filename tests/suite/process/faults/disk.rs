@@ -65,7 +65,7 @@ fn fill_and_free() {
             log.wait_for_away(20);
             log.wait_for(20, "reads", |entry| entry.asked == Asked::Look && entry.is_success());
             assert_unavailable(&person.json("DELETE", "/api/session", &Value::Null));
-            assert_eq!(person.get("/api/session").status, 200, "no logout was claimed, and none happened");
+            assert_eq!(person.get("/api/session").status, 200, "the refused logout must not take effect");
             let free = log.now();
             disk.free();
             serves_again("a full disk", log, free);

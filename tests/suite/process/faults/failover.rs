@@ -129,7 +129,7 @@ fn commits_that_wait_for_a_standby_are_cut_and_reads_go_on() {
         actix_web::rt::System::new().block_on(eventually("no more connections than the pool has", async || few()));
         let written = log.entries().into_iter().filter(|entry| entry.started > away && entry.is_written()).count();
         // A commit that was on its way may have reached the standby.
-        assert!(written <= 24, "{written} changes were acknowledged that no standby has");
+        assert!(written <= 24, "{written} changes were acknowledged without the standby");
         let back = log.now();
         for entry in log.entries().iter().filter(|entry| entry.started > away && entry.ended < back) {
             let read = matches!(entry.asked, Asked::Look | Asked::Data);

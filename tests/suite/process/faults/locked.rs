@@ -75,14 +75,14 @@ async fn touches_that_cannot_be_written_wait_within_a_bound(db: TestDb) {
     if let Some(other) = &mut postgres {
         assert_eq!(other.ask("BEGIN; LOCK TABLE sessions IN SHARE MODE; SELECT 'locked'"), "locked");
     }
-    let mut look = || assert_eq!(client.get("/api/session").status, 200, "reading goes on");
+    let mut look = || assert_eq!(client.get("/api/session").status, 200, "reads still work");
     let refused = || server.log().matches("writing the activity of sessions").count();
     eventually("a flush that failed", async || {
         look();
         refused() >= 1
     })
     .await;
-    assert!(!server.log().contains("waiting=2"), "one session, one touch: {}", server.log());
+    assert!(!server.log().contains("waiting=2"), "one touch per session: {}", server.log());
     assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
     assert_eq!(count_old(&db), "1", "nothing was written while it was locked");
     drop((file, postgres));

@@ -56,8 +56,8 @@ fn only_the_right_server_is_spoken_to_and_never_in_the_clear() {
     cluster.start_again();
     is_refused(&ours, "TLS");
     let heard = proxy.heard();
-    assert!(heard.len() > 1000, "the proxy was in between");
-    assert!(!heard.windows(IN_THE_CLEAR.len()).any(|said| said == IN_THE_CLEAR), "something was said in the clear");
+    assert!(heard.len() > 1000, "the connection went through the proxy");
+    assert!(!heard.windows(IN_THE_CLEAR.len()).any(|said| said == IN_THE_CLEAR), "unencrypted data was sent");
 }
 
 /// Checks that the program logs why and answers 503, and that its commands fail.
@@ -65,7 +65,7 @@ fn is_refused(db: &TestDb, words: &str) {
     let server = Server::start(db, &[("SESSILE_LOG", "warn")]);
     assert_eq!(server.client().get("/healthz").status, 200);
     assert_unavailable(&server.client().get("/login"));
-    assert!(server.log().contains(words), "{words} is not said: {}", server.log());
+    assert!(server.log().contains(words), "{words} is not in the log: {}", server.log());
     ask(db, &["user", "list"], "").refused(&["DATABASE_URL", words]);
 }
 
