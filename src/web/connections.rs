@@ -1,9 +1,9 @@
-//! Limits the connections of each address. The listener requests a place for each connection before it reads a byte.
-//! The outermost layer marks the connections that have a request under way.
+//! Limits the connections of each address. The listener requests a place for each connection before it reads a byte. The
+//! outermost layer marks the connections that have a request under way.
 //!
-//! Invariant: no address has more than its share. When the node is full, a client from an address with few connections
-//! gets in as long as an address with more has an idle connection to close. Trusted proxies have no share, because many
-//! clients connect through them.
+//! Invariant: no address has more than its share. If the node is full, a client from an address with few connections is
+//! admitted as long as an address with more connections has an idle one to close. Trusted proxies have no share, because
+//! many clients connect through them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -100,7 +100,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
     }
 }
 
-/// The words for an unavailable service. A reader with a session is assured that it goes on.
+/// The words for an unavailable service. A reader with a session reads that the session continues.
 fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
     let next = match form {
         Some(form) if form.asks_password() => {

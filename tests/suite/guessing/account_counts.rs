@@ -201,7 +201,7 @@ async fn disconnecting_gains_no_free_try(db: TestDb) {
     for n in 1..=FREE {
         let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         socket.write_all(request.as_bytes()).unwrap();
-        // The client disconnects as soon as its try is recorded, at whatever stage the check is.
+        // The client disconnects as soon as its try is recorded, however far the check has got.
         eventually("the try", async || {
             count(&db, "throttle_tries") + count(&db, "audit WHERE kind = 'login.failed'") > n - 1
         })

@@ -62,8 +62,8 @@ fn wait_of(answer: &Answer) -> u64 {
     wait.unwrap_or_else(|| panic!("a time to wait: {answer:?}"))
 }
 
-/// Makes the last wrong password count from the next check on, however slow this machine is: a time in the future is
-/// set to now when it is read.
+/// Sets the last wrong password to a time in the future, which the next check resets to now. So the wait begins at that
+/// check, however slow this machine is.
 fn hold(db: &TestDb) {
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(600) WHERE failures > 0");
 }

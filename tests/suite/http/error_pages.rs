@@ -1,4 +1,4 @@
-//! Error pages: a signed-in person keeps the navigation, and a stranger reads nothing about sessions.
+//! Error pages: a signed-in person keeps the navigation, and a stranger's page does not mention sessions.
 
 use super::{KIM, serve, serve_https};
 use crate::support::App;

@@ -1,4 +1,4 @@
-//! A refused login never tells why.
+//! A refused login never reveals the reason.
 
 use serde_json::{Value, json};
 

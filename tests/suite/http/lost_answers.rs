@@ -1,4 +1,4 @@
-//! Lost answers and double clicks: they sign nobody out, and leave no session alive whose key no browser has.
+//! Lost answers and double clicks: they sign nobody out, and leave no live session whose key no browser has.
 
 use serde_json::{Value, json};
 

@@ -20,7 +20,7 @@ use crate::support::{App, Client, Served, Server, TestDb, add_user, sessile};
 const KIM: &str = "kim@example.com";
 const SAM: &str = "sam@example.com";
 
-/// The longest time until a page is told.
+/// The longest time until an open page learns of an end.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A signed-in client.

@@ -1,4 +1,4 @@
-//! `sessile user …` beside a running server.
+//! `sessile user …` next to a running server.
 
 use super::{Ended, KIM, ask, assert_ended, count};
 use crate::support::{Answer, PASSWORD, Server, TestDb, add_user, on_both_engines};

@@ -1,4 +1,4 @@
-//! Commands, doctor and the log name what the database refuses, and what to grant or set. Pages tell nothing of it.
+//! Commands, doctor and the log name what the database refuses, and what to grant or set. Pages do not mention it.
 
 use super::{KIM, ask, assert_unavailable, cluster::Cluster};
 use crate::support::{Engine, Server, TestDb, add_user, eventually};

@@ -261,7 +261,7 @@ async fn drafts_per_account_are_bounded(db: TestDb) {
     assert_eq!(result(&mut phone, &put("d1", "edited", 1))["status"], "applied");
     let swapped = results(&mut phone, &[delete("d2", 1), put("more", "x", 0)]);
     assert!(swapped.iter().all(|one| one["status"] == "applied"), "{swapped:?}");
-    // A conflict keeps both texts, up to the same number of drafts again.
+    // Copies from conflicts may exceed the limit, up to the same number again.
     assert_eq!(result(&mut phone, &put("d1", "somebody's", 1))["status"], "conflict");
     add(MOST + 1, 2 * MOST - 1);
     assert_rejected(&result(&mut phone, &put("d1", "somebody else's", 1)), "conflict");

@@ -1,8 +1,9 @@
 //! The four rules that every log must follow, whatever the fault:
 //!
-//! 1. An acknowledged login works until it ends. 2. After an end that was acknowledged or seen by any client, no later
-//! request of that session succeeds. 3. A change whose answer was a 503 or is missing may have been made or not. 4.
-//! Each acknowledged change has exactly one audit event, and no two events contradict each other.
+//! 1. An acknowledged login works until it ends.
+//! 2. After an end that was acknowledged or seen by any client, no later request of that session succeeds.
+//! 3. A change whose answer was a 503 or is missing may have been made or not.
+//! 4. Each acknowledged change has exactly one audit event, and no two events contradict each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
