@@ -64,9 +64,9 @@ impl Connections {
         Self(Arc::new(Inner { room, proxies, began: Instant::now(), table: Mutex::default() }))
     }
 
-    /// Makes a place for a connection. If its address has reached its share, the longest idle connection of that
-    /// address is closed. If the node is full, the longest idle connection of the address with the most is closed. None
-    /// if no connection is idle.
+    /// Makes a place for a connection. If its address has reached its share, the connection of that address that has
+    /// been idle longest is closed. If the node is full, this applies to the address with the most connections. None if
+    /// no connection is idle.
     pub fn place(&self, peer: Option<IpAddr>) -> Option<Place> {
         let Inner { room, proxies, began, .. } = &*self.0;
         let peer = peer.map(|peer| peer.to_canonical());
@@ -122,7 +122,7 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the longest idle connection among those that `of` selects. False if none of them is idle.
+    /// Closes the connection that has been idle longest among those that `of` selects. False if none of them is idle.
     fn close_idlest(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
         let idle = self.all.iter().filter(|(_, entry)| of(entry));
         let idle = idle.filter_map(|(number, entry)| Some((entry.connection.idle_since()?, *number)));
