@@ -48,7 +48,7 @@ async fn running(sessions: &Sessions) -> Hub {
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     let run = hub.clone();
     rt::spawn(async move { run.run().await });
-    eventually("the hub hears", async || hub.heard_everything().is_some()).await;
+    eventually("the hub listens", async || hub.heard_everything().is_some()).await;
     hub
 }
 
@@ -57,7 +57,7 @@ async fn news(subscription: &Subscription, wanted: impl Fn(&Notices) -> bool) ->
     let mut all = Notices::default();
     while !wanted(&all) {
         let next = rt::time::timeout(Duration::from_secs(10), subscription.next()).await;
-        all.fold(next.unwrap_or_else(|_| panic!("no such news within 10 s: {all:?}")));
+        all.fold(next.unwrap_or_else(|_| panic!("no such announcement within 10 s: {all:?}")));
     }
     all
 }
@@ -245,10 +245,10 @@ async fn a_node_is_certain_only_while_it_listens(db: TestDb) {
     for _ in 0..3 {
         let run = hub.clone();
         let running = rt::spawn(async move { run.run().await });
-        eventually("the hub hears", async || hub.heard_everything().is_some()).await;
+        eventually("the hub listens", async || hub.heard_everything().is_some()).await;
         seen.push(hub.heard_everything());
         running.abort();
-        eventually("the hub knows that it hears nothing", async || hub.heard_everything().is_none()).await;
+        eventually("the hub notices that its listener is gone", async || hub.heard_everything().is_none()).await;
     }
     seen.dedup();
     assert_eq!(seen.len(), 3, "each period has its own number: {seen:?}");

@@ -77,7 +77,7 @@ impl Stream {
         match self.events.recv_timeout(Duration::from_secs(30)) {
             Ok(told) => Some(told),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("nothing was told within 30 s"),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no event within 30 s"),
         }
     }
 

@@ -104,7 +104,7 @@ async fn a_stream_stays_open_when_its_session_is_extended(db: TestDb) {
     let stream = Stream::open(server.port, &client);
     db.sql("UPDATE sessions SET expires_at = INSTANT(1000)");
     let aged = Instant::now();
-    eventually("its first time is over", async || aged.elapsed().as_secs() >= 3).await;
+    eventually("the first expiry time passes", async || aged.elapsed().as_secs() >= 3).await;
     assert_eq!(stream.so_far().iter().filter(|told| told.name == "session-ended").count(), 0);
     log_out(&mut client);
     stream.ends("logged-out");
@@ -193,7 +193,7 @@ async fn a_new_device_is_announced_to_the_others(db: TestDb) {
     let mut desk = signed_in(&server, KIM);
     let stream = Stream::open(server.port, &desk);
     // Events of its own sign-in may still arrive.
-    eventually("it has heard of itself", async || {
+    eventually("its own events arrive", async || {
         desk.json("PATCH", "/api/session/data", &serde_json::json!({"a": 1}));
         !stream.so_far().is_empty() || !desk.get("/dashboard").body.contains("New sign-in")
     })

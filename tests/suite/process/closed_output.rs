@@ -168,7 +168,7 @@ fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
         }
         std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), PASSWORD.as_bytes()).expect("stdin");
         let stderr = reader(child.stderr.take().expect("stderr"));
-        (child.wait().expect("its end").code(), stderr.join().expect("text"))
+        (child.wait().expect("an exit status").code(), stderr.join().expect("text"))
     };
     assert_eq!(add(Stream::Closed, "a@example.com"), (Some(0), String::new()));
     let (code, said) = add(Stream::Full, "b@example.com");
@@ -191,7 +191,7 @@ fn a_failing_command_exits_with_closed_output() {
         drop(child.stderr.take());
         let mut said = String::new();
         child.stdout.take().expect("stdout").read_to_string(&mut said).expect("text");
-        assert_eq!((child.wait().expect("its end").code(), said.as_str()), (Some(1), ""), "{stream:?}");
+        assert_eq!((child.wait().expect("an exit status").code(), said.as_str()), (Some(1), ""), "{stream:?}");
     }
 }
 

@@ -171,7 +171,7 @@ fn reads_survive_the_loss_of_every_connection() {
         for _ in 0..50 {
             assert!(other.cut_connections() > 0);
             let page = clients[0].get("/dashboard");
-            assert_eq!(page.status, 200, "{page:?}; the log says:\n{}", server.log());
+            assert_eq!(page.status, 200, "{page:?}; the log is:\n{}", server.log());
         }
     });
 }
@@ -182,7 +182,7 @@ fn read_at_once(clients: &mut [Client], server: &Server) {
         reading.into_iter().map(|one| one.join().unwrap()).collect()
     });
     for answer in answers {
-        assert_eq!(answer.status, 200, "{answer:?}; the log says:\n{}", server.log());
+        assert_eq!(answer.status, 200, "{answer:?}; the log is:\n{}", server.log());
     }
 }
 

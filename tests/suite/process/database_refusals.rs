@@ -39,7 +39,7 @@ fn refused_connections_are_named_and_pages_stay_neutral() {
         std::fs::write(cluster.data().join("pg_hba.conf"), rules).unwrap();
         cluster.sql("SELECT pg_reload_conf()");
         let wrong = async || ask(&with(&db, "kim:wrong", ""), &["migrate"], "").stderr.contains("correct the user");
-        eventually("that passwords are asked for", wrong).await;
+        eventually("password authentication", wrong).await;
         named("kim:wrong", "postgres", &["password", "DATABASE_URL"]);
         named("kim", "postgres", &["add the password to DATABASE_URL"]);
         named("stranger", "postgres", &["pg_hba.conf"]);

@@ -126,7 +126,7 @@ impl Run {
     }
 
     fn line(&mut self) -> String {
-        self.next_line().unwrap_or_else(|| panic!("no line; the log says:\n{}", read(&self.log)))
+        self.next_line().unwrap_or_else(|| panic!("no line; the log is:\n{}", read(&self.log)))
     }
 
     fn next_line(&mut self) -> Option<String> {
@@ -148,7 +148,7 @@ impl Run {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
         let rest = self.stdout.by_ref().map(Result::unwrap).collect();
-        assert_eq!(self.child.wait().expect("its end").code(), Some(0));
+        assert_eq!(self.child.wait().expect("an exit status").code(), Some(0));
         (rest, read(&self.log))
     }
 }

@@ -92,7 +92,7 @@ fn to_end(mut program: Command, stdin: &str) -> Ended {
         }
         if started.elapsed() > Duration::from_secs(60) {
             child.kill().expect("a process to kill");
-            child.wait().expect("its end");
+            child.wait().expect("an exit status");
             panic!("{program:?} did not end: {}{}", stdout.join().unwrap(), stderr.join().unwrap());
         }
         std::thread::sleep(Duration::from_millis(5));

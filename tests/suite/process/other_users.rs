@@ -43,7 +43,7 @@ fn files_are_private_under_every_umask() {
         }
     }
     child.kill().expect("a process to kill");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
 }
 
 #[test]
@@ -231,6 +231,6 @@ fn a_password_from_windows_is_refused_and_nothing_is_changed() {
         .spawn()
         .expect("the program");
     std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), &utf16).expect("stdin");
-    let out = child.wait_with_output().expect("its end");
+    let out = child.wait_with_output().expect("an exit status");
     assert!(String::from_utf8_lossy(&out.stderr).contains("byte order mark"), "{out:?}");
 }

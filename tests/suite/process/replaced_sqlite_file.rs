@@ -25,7 +25,7 @@ fn assert_not_ready(client: &mut Client) {
         assert_unavailable(&client.json("PATCH", "/api/session/data", &json!({"n": 1})));
     }
     actix_web::rt::System::new()
-        .block_on(eventually("that it is not ready", async || client.get("/readyz").status == 503));
+        .block_on(eventually("the server is not ready", async || client.get("/readyz").status == 503));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_redirected_path_is_detected() {
         assert_unavailable(&client.get("/api/session"));
         std::fs::copy(first.join("it.sqlite3"), second.join("it.sqlite3")).unwrap();
         let refused = async || ask(&db, &["session", "revoke", "--all"], "").stderr.contains("another file");
-        eventually("that commands find the server", refused).await;
+        eventually("commands find the server", refused).await;
         assert_unavailable(&client.get("/api/session"));
     });
 }

@@ -19,7 +19,7 @@ fn behind_an_address() -> (Cluster, Cluster, Proxy, TestDb) {
 async fn caught_up(primary: &Cluster, standby: &Cluster) {
     let at = primary.sql("SELECT pg_current_wal_lsn()");
     let replayed = format!("SELECT coalesce(pg_last_wal_replay_lsn() >= '{at}', false)");
-    eventually("the standby has all of it", async || standby.sql(&replayed) == "t").await;
+    eventually("the standby catches up", async || standby.sql(&replayed) == "t").await;
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_ended_session_is_not_read_from_a_standby() {
 
         standby.sql("SELECT pg_wal_replay_resume()");
         standby.promote();
-        eventually("serving again", async || ended.get("/api/session").status != 503).await;
+        eventually("the server serves again", async || ended.get("/api/session").status != 503).await;
     });
 }
 
@@ -113,7 +113,7 @@ fn a_commit_without_its_standby_is_not_acknowledged() {
 
         primary.sql("ALTER SYSTEM RESET synchronous_standby_names");
         primary.sql("SELECT pg_reload_conf()");
-        eventually("changes again", async || waits(9).join().unwrap().status == 200).await;
+        eventually("changes succeed again", async || waits(9).join().unwrap().status == 200).await;
         let mut again = client.clone();
         assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
         assert_ended(&again.get("/api/session"), "logged-out");

@@ -152,7 +152,7 @@ fn a_request_that_is_under_way_is_answered_before_the_end() {
         stream.read_exact(&mut told).expect("a word");
         assert!(told.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&told));
         ask_to_stop(&server);
-        eventually("the end's beginning", async || server.log().contains("stopping")).await;
+        eventually("the shutdown begins", async || server.log().contains("stopping")).await;
         stream.write_all(body.as_bytes()).expect("a body");
         let mut answer = String::new();
         BufReader::new(&stream).read_line(&mut answer).expect("an answer");

@@ -80,7 +80,7 @@ fn a_password_is_asked_for_twice_and_not_shown() {
         terminal.type_line(PASSWORD);
         terminal.wait_for("The same again: ");
         terminal.type_line(again);
-        assert_eq!(child.wait().expect("its end").code(), Some(code), "{}", terminal.shown);
+        assert_eq!(child.wait().expect("an exit status").code(), Some(code), "{}", terminal.shown);
         assert!(terminal.shows_what_is_typed(), "the echo is on again");
         if code == 1 {
             terminal.wait_for("differ");
@@ -98,7 +98,7 @@ fn an_interrupted_prompt_restores_the_echo() {
     terminal.wait_for("New password: ");
     let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
     assert!(asked.success());
-    assert_eq!(child.wait().expect("its end").code(), Some(130));
+    assert_eq!(child.wait().expect("an exit status").code(), Some(130));
     assert!(terminal.shows_what_is_typed());
 }
 
@@ -109,7 +109,7 @@ fn at_a_terminal_the_setup_link_stands_in_a_box() {
     let mut child = terminal.spawn(command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]).arg("serve"));
     terminal.wait_for("╯");
     child.kill().expect("a process to kill");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     let lines: Vec<&str> = terminal.shown.lines().map(str::trim_end).collect();
     let origin = lines.iter().find_map(|line| line.strip_prefix("sessile: listening on ")).expect("its first line");
     assert!(origin.starts_with("http://localhost:"), "{lines:#?}");

@@ -62,7 +62,7 @@ fn sighup_loads_a_new_certificate_and_keeps_connections() {
     assert!(Https::connect(server.port, &new).is_err(), "not yet");
     hang_up(&server);
     wait_for(&server, "the certificate was read again");
-    let mut fresh = Https::connect(server.port, &new).expect("a handshake with the new one");
+    let mut fresh = Https::connect(server.port, &new).expect("a handshake with the new certificate");
     assert!(Https::connect(server.port, &old).is_err(), "the old certificate is no longer used");
     assert_eq!(fresh.ask("GET /api/session", &[&cookies], "").status, 200);
     assert_eq!(kept.ask("GET /api/session", &[&cookies], "").status, 200, "the old connection stays open");
@@ -75,7 +75,7 @@ fn invalid_files_keep_the_old_certificate_and_are_logged() {
         hang_up(&server);
         wait_for(&server, words);
         Https::connect(server.port, &old)
-            .expect("a handshake with the one that was")
+            .expect("a handshake with the old certificate")
             .ask("GET /healthz", &[], "")
             .status
     };

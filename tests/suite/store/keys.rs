@@ -76,7 +76,7 @@ async fn a_key_in_the_old_form_works_only_for_old_sessions(db: TestDb) {
     let facts = request(&old_form(&before));
     let set = std::rc::Rc::clone(&facts).scope(async {
         let old = cookie(&old_form(&before));
-        let mut state = SessionStore::load(&node.sessions, &old).await.unwrap().expect("a session that lives");
+        let mut state = SessionStore::load(&node.sessions, &old).await.unwrap().expect("a live session");
         state.insert("sessile.touched".into(), "true".into());
         SessionStore::update(&node.sessions, old, state, &CookieDuration::hours(72)).await.unwrap()
     });

@@ -134,8 +134,7 @@ impl Node {
         let facts = request(key);
         let scope = Rc::clone(&facts);
         let done = scope.scope(async {
-            let mut state =
-                SessionStore::load(&self.sessions, &cookie(key)).await.unwrap().expect("a session that lives");
+            let mut state = SessionStore::load(&self.sessions, &cookie(key)).await.unwrap().expect("a live session");
             change(&mut state);
             self.update(key, state).await
         });
@@ -163,7 +162,7 @@ async fn add_account(sessions: &Sessions, email: &str) -> String {
         password_hash: "none".into(),
     };
     let create = async move |conn: &mut Conn<'_>| account::create(conn, &new).await;
-    sessions.db.write(create).await.unwrap().expect("an address that is free").id
+    sessions.db.write(create).await.unwrap().expect("an unused address").id
 }
 
 async fn add_device(sessions: &Sessions, account_id: &str) -> String {

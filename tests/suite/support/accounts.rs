@@ -48,7 +48,7 @@ async fn add(db: &Db, email: &str, role: Role) -> String {
     };
     db.write(async move |conn: &mut Conn<'_>| {
         instance::lock(conn).await?;
-        let account = account::create(conn, &new).await?.expect("an address that is free");
+        let account = account::create(conn, &new).await?.expect("an unused address");
         let event = Event::of(Kind::AccountCreated, &account.id).by(OPERATOR).detail(role.as_str());
         audit::record(conn, &[event]).await?;
         if role == Role::Owner {

@@ -43,7 +43,9 @@ impl App {
         let serving = std::thread::spawn(move || {
             let announce = Box::new(move |line: &str| drop(say.send(line.to_owned())));
             let host = Host { signals: Signals::OfThread(asked), announce };
-            actix_web::rt::System::new().block_on(run_on(settings, limits, host)).expect("a server that ends well");
+            actix_web::rt::System::new()
+                .block_on(run_on(settings, limits, host))
+                .expect("the server stops without an error");
         });
         let mut app = Self { served: Served::default(), lines, stop, serving: Some(serving) };
         app.served = Served::from_line(&app.line());
@@ -77,7 +79,7 @@ impl Drop for App {
         }
         let ended = self.serving.take().expect("a thread").join();
         if !std::thread::panicking() {
-            ended.expect("a server that ends well");
+            ended.expect("the server stops without an error");
         }
     }
 }

@@ -239,7 +239,7 @@ pub fn psql(url: &str, statement: &str) -> String {
         .spawn()
         .expect("psql");
     child.stdin.take().expect("stdin").write_all(statement.as_bytes()).expect("stdin");
-    let out = child.wait_with_output().expect("its end");
+    let out = child.wait_with_output().expect("an exit status");
     assert!(out.status.success(), "{statement}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }

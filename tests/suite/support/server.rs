@@ -74,7 +74,7 @@ impl Server {
     /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process to kill");
-        self.child.wait().expect("its end");
+        self.child.wait().expect("an exit status");
     }
 
     /// Stops the process with SIGTERM, as a supervisor does, and returns its exit code.
@@ -90,7 +90,7 @@ impl Server {
     fn end_by(mut self, signal: &str) -> Option<i32> {
         let asked = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
-        self.child.wait().expect("its end").code()
+        self.child.wait().expect("an exit status").code()
     }
 
     /// Stops the process with SIGINT. Returns its exit code and its whole stderr.
@@ -109,8 +109,8 @@ impl Server {
             }
         };
         assert_eq!(end, mpsc::RecvTimeoutError::Disconnected, "the process does not exit; the log is:\n{}", self.log());
-        let code = self.child.wait().expect("its end").code();
-        self.log_reader.take().expect("a reader").join().expect("its end");
+        let code = self.child.wait().expect("an exit status").code();
+        self.log_reader.take().expect("a reader").join().expect("a thread that does not panic");
         (code, self.log())
     }
 
@@ -158,5 +158,5 @@ pub fn sessile(db: &TestDb, args: &[&str], stdin: &str) -> Output {
     let mut pipe: ChildStdin = child.stdin.take().expect("stdin");
     pipe.write_all(stdin.as_bytes()).expect("stdin");
     drop(pipe);
-    child.wait_with_output().expect("its end")
+    child.wait_with_output().expect("an exit status")
 }

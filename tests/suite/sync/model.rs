@@ -320,7 +320,7 @@ impl Device {
         let sent = || raw.iter().map(|raw| Sent::read(raw)).collect();
         let facts = Facts::default();
         let applied = apply::apply(&sessions.db, &self.sender, sent, known.as_ref(), &facts);
-        applied.await.unwrap().expect("a session that lives")
+        applied.await.unwrap().expect("a live session")
     }
 
     fn take(&mut self, batch: &[Entry], applied: Applied) {

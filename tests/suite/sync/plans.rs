@@ -127,6 +127,6 @@ async fn send(node: &Node, session: &SessionKey, operations: Vec<serde_json::Val
         ClientRevision { revision: Revision { history: String::new(), count: 0, began: None }, is_sealed: true };
     let facts = Facts::default();
     let applied = apply::apply(&node.sessions.db, &sender, sent, Some(&known), &facts);
-    let applied = applied.await.unwrap().expect("a session that lives");
+    let applied = applied.await.unwrap().expect("a live session");
     applied.results.iter().map(|result| result.status).collect()
 }

@@ -27,7 +27,7 @@ on_both_engines! {
 }
 
 async fn make(trail: &Trail) -> Anchor {
-    anchor::make(&trail.db, trail.keys.trail()).await.unwrap().expect("nobody else makes one")
+    anchor::make(&trail.db, trail.keys.trail()).await.unwrap().expect("no other node makes an anchor")
 }
 
 /// The result of `doctor` for an anchor: the comparison of the rows, and the number of accounts whose chain has

@@ -32,7 +32,7 @@ async fn add_account(db: &Db, email: &str) -> String {
         password_hash: "none".into(),
     };
     db.write(async move |conn: &mut Conn<'_>| {
-        let account = account::create(conn, &new).await?.expect("an address that is free");
+        let account = account::create(conn, &new).await?.expect("an unused address");
         audit::record(conn, &[Event::of(Kind::AccountCreated, &account.id).by("operator")]).await?;
         Ok(account.id)
     })

@@ -105,7 +105,7 @@ impl<'a> Browser<'a> {
                 return;
             }
         }
-        panic!("nothing but 503 for {asked:?}");
+        panic!("only 503 for {asked:?}");
     }
 
     /// Logs in over the current session, if any. After a failure the client cannot know its session, and keeps the old

@@ -87,7 +87,7 @@ impl Storm {
         let found = breaches(&log, &stored(db));
         assert!(
             found.is_empty(),
-            "{name}: {} breaches:\n{}\nthe log says:\n{}",
+            "{name}: {} breaches:\n{}\nthe log is:\n{}",
             found.len(),
             found.join("\n"),
             server.log()
