@@ -286,7 +286,8 @@ fn assert_is_nobody(server: &Served, cookies: &str) {
     assert_eq!((asked.status, asked.problem().as_str()), (401, "login-required"), "{asked:?}");
 }
 
-/// A sibling origin may plant a second cookie that we signed: that of the attacker's own session. Then no session is opened.
+/// A sibling origin may plant a second cookie that we signed: that of the attacker's own session. Then no session is
+/// opened.
 #[test]
 fn signing_out_with_several_keys_ends_the_session_of_each() {
     let (db, server) = serve(&[]);
