@@ -1,4 +1,4 @@
-//! Events of the audit trail in plain words.
+//! Turns audit events into the plain words of the Activity page and the dashboard.
 
 use std::collections::BTreeSet;
 
@@ -9,29 +9,28 @@ use crate::{
     web::layout::When,
 };
 
-/// An event as it is shown.
+/// An audit event as a page shows it.
 #[derive(Debug, Clone)]
 pub struct EventRow {
     /// "Signed in on a new device".
     pub title: &'static str,
     /// "Firefox on Linux".
     pub line: String,
-    /// From where, if it is known.
+    /// The IP address, or empty if it is unknown or already in `line`.
     pub from: String,
-    /// When.
     pub when: When,
-    /// `warm` for what looks wrong or ends something.
+    /// `warm` for an event that looks suspicious or ends a session.
     pub tone: &'static str,
-    /// What "Wasn't me" ends, where it can be said.
+    /// The ending that "Wasn't me" submits. None if the event has no such button.
     pub not_me: Option<String>,
 }
 
-/// Which events can be answered with "Wasn't me": sign-ins on these devices.
+/// The devices whose sign-ins get a "Wasn't me" button.
 #[derive(Debug, Clone, Default)]
 pub struct Doubtful(BTreeSet<String>);
 
 impl Doubtful {
-    /// The account's devices but the one in use.
+    /// All `devices` of the account except the device in use.
     pub fn new(devices: impl IntoIterator<Item = String>, in_use: Option<&str>) -> Self {
         Self(devices.into_iter().filter(|id| Some(id.as_str()) != in_use).collect())
     }
@@ -42,7 +41,7 @@ impl Doubtful {
     }
 }
 
-/// The devices on which somebody signed in, as these events say.
+/// The devices that these events signed in on.
 pub fn devices_of(events: &[Recorded]) -> BTreeSet<&str> {
     events
         .iter()
@@ -52,7 +51,7 @@ pub fn devices_of(events: &[Recorded]) -> BTreeSet<&str> {
 }
 
 impl EventRow {
-    /// The events that say something to people: a login is one line, not one for each thing it did.
+    /// The rows to show. A login records several events but gets one row.
     pub fn rows(events: &[Recorded], now: Instant, doubtful: &Doubtful) -> Vec<Self> {
         let new_device = |session: &Option<String>| {
             events.iter().any(|event| event.kind == Kind::DeviceNew && event.session_id == *session)

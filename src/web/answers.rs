@@ -1,8 +1,8 @@
-//! Answers on their way to clients that may be slow. A large one is handed on in pieces, counted until the last of them is
-//! taken, and dropped with its connection if that takes too long.
+//! Sends response bodies to clients that may read slowly. A large body is sent in pieces and counted until the client
+//! has taken the last piece. If that takes too long, the connection is closed. Called by the outermost layer.
 //!
-//! Invariant: the answers that wait to be taken are bounded in bytes, together, of an account, and of an address. Files and
-//! streams do not count: the first are in memory once, the others hold nothing.
+//! Invariant: the bytes of large answers in flight are bounded in total, per account and per address. Files and streams
+//! are not counted: a file is in memory only once, and a stream buffers nothing.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,16 +25,16 @@ use super::{
 };
 use crate::base::error::{Away, Error, Result};
 
-/// What is smaller is not counted: that is bounded by the number of connections.
+/// Smaller answers are not counted: the limit on connections bounds them.
 const LARGE: usize = 16 * 1024;
-/// Bytes of large answers that wait to be taken.
-const IN_ALL: usize = 64 * 1024 * 1024;
-const OF_AN_ADDRESS: usize = 24 * 1024 * 1024;
-const OF_AN_ACCOUNT: usize = 8 * 1024 * 1024;
-/// How soon an account that has its share may ask again.
+/// Limits on the bytes of large answers in flight.
+const TOTAL: usize = 64 * 1024 * 1024;
+const PER_ADDRESS: usize = 24 * 1024 * 1024;
+const PER_ACCOUNT: usize = 8 * 1024 * 1024;
+/// `Retry-After` for an account or address that has reached its limit.
 const NEXT_TRY: Duration = Duration::from_secs(2);
 
-/// Whose answer it is.
+/// The account that an answer belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountId(pub String);
 
@@ -44,33 +44,30 @@ enum Holder {
     Network(IpAddr),
 }
 
-/// The large answers of this node. Cheap to clone; all clones are one.
+/// The large answers in flight on this node. Clones share one table.
 #[derive(Debug, Clone, Default)]
 pub struct Answers(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    in_all: usize,
+    total: usize,
     held: HashMap<Holder, usize>,
 }
 
-/// For whom an answer is, and what is under way until it is taken.
+/// The recipient of an answer. Its guards keep the connection and the request marked as busy until the client has taken
+/// the answer.
 #[derive(Debug)]
 pub struct Recipient {
-    /// Who is signed in.
+    /// The account that is signed in.
     pub account: Option<AccountId>,
-    /// From where.
     pub address: Option<IpAddr>,
-    /// The connection.
     pub under_way: Option<UnderWay>,
-    /// The request.
     pub request: Option<Request>,
-    /// Whether it is made of what is in memory anyway.
+    /// The answer is a static file, which is in memory anyway.
     pub is_file: bool,
 }
 
 impl Recipient {
-    /// Of the answer to this request.
     pub fn of(req: &HttpRequest, kind: Kind, under_way: Option<UnderWay>, request: Option<Request>) -> Self {
         let account = req.extensions().get::<AccountId>().cloned();
         let address = req.extensions().get::<Client>().map(|client| client.ip);
@@ -79,11 +76,10 @@ impl Recipient {
 }
 
 impl Answers {
-    /// The answer as it is sent.
+    /// Counts a large answer and sets the deadline by which the client must have taken it.
     ///
     /// # Errors
-    /// [`Error::TooFast`] when its account or address has as much on the way as it may, and
-    /// [`Error::Unavailable`] when that is so of all together.
+    /// [`Error::TooFast`] if the account or address has reached its limit, [`Error::Unavailable`] if the node has.
     pub fn send(&self, answer: HttpResponse, to: Recipient, limits: Limits) -> Result<HttpResponse> {
         let (head, body) = answer.into_parts();
         let bytes = match (body.size(), body.try_into_bytes()) {
@@ -103,8 +99,8 @@ impl Answers {
     }
 
     fn hold(&self, bytes: usize, to: &Recipient) -> Result<Held> {
-        let account = to.account.as_ref().map(|AccountId(id)| (Holder::Account(id.clone()), OF_AN_ACCOUNT));
-        let network = to.address.map(|ip| (Holder::Network(network(ip)), OF_AN_ADDRESS));
+        let account = to.account.as_ref().map(|AccountId(id)| (Holder::Account(id.clone()), PER_ACCOUNT));
+        let network = to.address.map(|ip| (Holder::Network(network(ip)), PER_ADDRESS));
         let holders: Vec<(Holder, usize)> = account.into_iter().chain(network).collect();
         let mut table = self.lock();
         for (holder, share) in &holders {
@@ -113,10 +109,10 @@ impl Answers {
                 return Err(Error::TooFast(NEXT_TRY));
             }
         }
-        if table.in_all > 0 && table.in_all + bytes > IN_ALL {
+        if table.total > 0 && table.total + bytes > TOTAL {
             return Err(Error::unavailable(Away::Busy, "too many large answers wait to be taken"));
         }
-        table.in_all += bytes;
+        table.total += bytes;
         let holders: Vec<Holder> = holders.into_iter().map(|(holder, _)| holder).collect();
         for holder in &holders {
             *table.held.entry(holder.clone()).or_default() += bytes;
@@ -129,7 +125,7 @@ impl Answers {
     }
 }
 
-/// Bytes that wait to be taken.
+/// The bytes of one large answer in flight. Dropping it releases them.
 #[derive(Debug)]
 struct Held {
     of: Answers,
@@ -140,7 +136,7 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut table = self.of.lock();
-        table.in_all -= self.bytes;
+        table.total -= self.bytes;
         for holder in &self.holders {
             if let Some(has) = table.held.get_mut(holder) {
                 *has -= self.bytes;
@@ -152,7 +148,7 @@ impl Drop for Held {
     }
 }
 
-/// A body in pieces: Actix copies each into its buffer when there is room in that.
+/// A body in pieces. Actix copies each piece into its write buffer when the buffer has room.
 struct Pieces {
     rest: Bytes,
     held: Option<Held>,
@@ -181,7 +177,7 @@ impl Drop for Pieces {
     }
 }
 
-/// A stream, under way until it ends.
+/// A stream. Its request counts as under way until the stream ends.
 struct Streamed {
     body: BoxBody,
     _to: Recipient,
@@ -214,19 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_taken_is_bounded_for_an_account_an_address_and_all() {
+    fn large_answers_in_flight_are_bounded() {
         let answers = Answers::default();
         let mib = 1024 * 1024;
         let mut held: Vec<HttpResponse> = (0..8).map(|_| sent(&answers, mib, "acc_1", "192.0.2.1").unwrap()).collect();
         assert!(matches!(sent(&answers, mib, "acc_1", "192.0.2.9"), Err(Error::TooFast(_))));
-        assert!(sent(&answers, 1000, "acc_1", "192.0.2.9").is_ok(), "small ones are not counted");
+        assert!(sent(&answers, 1000, "acc_1", "192.0.2.9").is_ok(), "small answers are not counted");
         held.extend((8..24).map(|n| sent(&answers, mib, &format!("acc_{n}"), "192.0.2.1").unwrap()));
         assert!(matches!(sent(&answers, mib, "acc_2", "192.0.2.1"), Err(Error::TooFast(_))));
         held.extend((24..64).map(|n| sent(&answers, mib, &format!("acc_{n}"), &format!("192.0.2.{n}")).unwrap()));
         assert!(matches!(sent(&answers, mib, "acc_99", "192.0.2.99"), Err(Error::Unavailable(_))));
         drop(held);
         let table = answers.lock();
-        assert!(table.in_all == 0 && table.held.is_empty());
+        assert!(table.total == 0 && table.held.is_empty());
     }
 
     #[actix_web::test]

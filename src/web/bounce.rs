@@ -1,6 +1,6 @@
-//! Brings the session cookie along when somebody follows a link from another site. Browsers leave a SameSite=Strict cookie
-//! out of such a navigation, so it is answered with one small page that opens the same address again, this time from our
-//! own origin. Called by the outermost layer.
+//! Recovers the session cookie when a person follows a link from another site. Browsers omit a SameSite=Strict cookie
+//! from such a navigation, so the answer is a small page that opens the same address again, this time from our own
+//! origin. Called by the outermost layer.
 //!
 //! Invariant: a navigation bounces at most once; a short-lived cookie marks that it has.
 
@@ -24,11 +24,11 @@ use crate::{
 /// Whether a navigation may have lost its session cookie to SameSite=Strict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bounce {
-    /// It came from another site and has not bounced yet.
+    /// The navigation came from another site and has not bounced yet.
     Wanted,
-    /// It has just bounced: the mark is removed with the answer.
+    /// The navigation has just bounced. The answer removes the mark.
     Done,
-    /// It came from our own pages, or is no navigation.
+    /// The request came from our own pages or is not a navigation.
     No,
 }
 
@@ -55,7 +55,7 @@ fn is_navigation_from_elsewhere(req: &ServiceRequest) -> bool {
         && fetch("sec-fetch-dest") == Some(b"document")
 }
 
-/// Whether the page at an address may differ for people who are signed in, and its address may stand in a page.
+/// Whether the page at an address may differ for signed-in people, and whether a page may repeat its address.
 fn may_bounce(route: &Route, path: &str) -> bool {
     // A path that begins with two slashes would name another host in a link.
     let names_a_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));

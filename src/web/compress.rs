@@ -1,8 +1,8 @@
-//! Compresses what is made for a request: pages, the worker. Called by `failure` for every answer; static files come
-//! compressed as they are.
+//! Compresses generated text: pages, scripts and the manifest. Called by the outermost layer for every answer. Static
+//! files are stored compressed.
 //!
-//! Invariant: an answer that another site's page caused is never compressed, since the length of a page that holds both
-//! a form token and something of that site's choosing would tell of the token (BREACH, Gluck, Harris and Prado, 2013).
+//! Invariant: an answer to a request from another site is never compressed. If a page contains both a form token and
+//! text chosen by that site, its compressed length leaks the token (BREACH, Gluck, Harris and Prado, 2013).
 
 use std::io::Write as _;
 
@@ -14,12 +14,12 @@ use actix_web::{
 };
 use flate2::{Compression, write::GzEncoder};
 
-/// Shorter ones fit in a packet as they are.
+/// Shorter texts fit in one packet uncompressed.
 const LEAST: usize = 1024;
 const TEXTS: [&str; 3] = ["text/html", "text/javascript", "application/manifest+json"];
 
-/// Whether the answer to a request may be compressed: it takes gzip (RFC 9110, 12.5.3), and the browser says that a page
-/// of ours or the person asked.
+/// Whether the answer to a request may be compressed. The client must accept gzip (RFC 9110, 12.5.3), and the browser
+/// must say that the request came from our own pages or directly from the person.
 pub fn may(request: &impl HttpMessage) -> bool {
     let site = request.headers().get("sec-fetch-site").map(header::HeaderValue::as_bytes);
     let gzip = Encoding::Known(ContentEncoding::Gzip);
@@ -28,7 +28,7 @@ pub fn may(request: &impl HttpMessage) -> bool {
         && AcceptEncoding::parse(request).is_ok_and(|takes| takes.negotiate([&gzip].into_iter()) == Some(gzip.clone()))
 }
 
-/// The answer, with its text compressed if that makes it smaller. It says that others may get it otherwise.
+/// Compresses a text if that makes it smaller. `Vary` names the request headers that the decision depends on.
 pub fn compressed(answer: HttpResponse, may: bool) -> HttpResponse {
     if !is_text(&answer) {
         return answer;
@@ -64,7 +64,7 @@ fn smaller(plain: &Bytes) -> Option<Bytes> {
     encoder.finish().ok().filter(|packed| packed.len() < plain.len()).map(Bytes::from)
 }
 
-/// The same content in another coding is no longer the same bytes (RFC 9110, 8.8.1).
+/// Weakens the ETag: the compressed answer has other bytes (RFC 9110, 8.8.1).
 fn weaken(answer: &mut HttpResponse<()>) {
     let strong =
         answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.starts_with('"'));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_asks_from_our_own_pages_gets_less() {
+    fn only_requests_from_our_own_pages_are_compressed() {
         let [gzip, none] = [("accept-encoding", "gzip, deflate, br"), ("accept-encoding", "br")];
         let site = |site| ("sec-fetch-site", site);
         assert!(asked(&[gzip, site("same-origin")]) && asked(&[gzip, site("none")]));

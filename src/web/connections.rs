@@ -1,8 +1,9 @@
-//! Who has how many connections. The listener asks for a place for each before it reads a byte; the outermost layer says
-//! which of them are at work.
+//! Limits the connections of each address. The listener requests a place for each connection before it reads a byte. The
+//! outermost layer marks the connections that have a request under way.
 //!
-//! Invariant: no address has more than its share, and whoever comes from an address with few is let in as long as one with
-//! many has an idle connection to lose. Trusted proxies have no share: behind them stand many clients.
+//! Invariant: no address has more than its share. If the node is full, a client from an address with few connections is
+//! admitted as long as an address with more connections has an idle one to close. Trusted proxies have no share, because
+//! many clients connect through them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -18,18 +19,18 @@ use ipnet::IpNet;
 use super::proxies::network;
 use crate::base::error::{Away, Error, Result};
 
-/// Stands for "never" among the moments at which a connection was last at work.
+/// The value of `idle_since` before the connection was first seen idle.
 const NEVER: u64 = u64::MAX;
 
-/// How many connections there are at once, and of them from one address. An office or a shop behind one address has some
-/// six for each browser.
+/// The largest number of connections, in total and per address. An office or a shop behind one address has about six
+/// for each browser.
 #[derive(Debug, Clone, Copy)]
 struct Room {
-    in_all: usize,
-    of_an_address: usize,
+    total: usize,
+    per_address: usize,
 }
 
-/// The places of this node. Cheap to clone; all clones are one.
+/// The connections of this node. Clones share one table.
 #[derive(Debug, Clone)]
 pub struct Connections(Arc<Inner>);
 
@@ -57,23 +58,24 @@ struct Entry {
 }
 
 impl Connections {
-    /// Places for so many connections, a quarter of them for one address at most.
-    pub fn new(in_all: usize, proxies: Vec<IpNet>) -> Self {
-        let room = Room { in_all, of_an_address: (in_all / 4).max(1) };
+    /// Allows `total` connections, and a quarter of them per address.
+    pub fn new(total: usize, proxies: Vec<IpNet>) -> Self {
+        let room = Room { total, per_address: (total / 4).max(1) };
         Self(Arc::new(Inner { room, proxies, began: Instant::now(), table: Mutex::default() }))
     }
 
-    /// A place for a connection. If its address, or all together, have as many as they may, the one that has been idle for
-    /// the longest time is told to close: of this address, or of the one that has the most. None if nobody is idle.
+    /// Makes a place for a connection. If its address has reached its share, the connection of that address that has
+    /// been idle longest is closed. If the node is full, this applies to the address with the most connections. None if
+    /// no connection is idle.
     pub fn place(&self, peer: Option<IpAddr>) -> Option<Place> {
         let Inner { room, proxies, began, .. } = &*self.0;
         let peer = peer.map(|peer| peer.to_canonical());
         let network = peer.filter(|peer| !proxies.iter().any(|net| net.contains(peer))).map(network);
         let mut table = self.lock();
         let own = network.map_or(0, |network| table.by_network.get(&network).copied().unwrap_or(0));
-        let has_room = if own >= room.of_an_address {
+        let has_room = if own >= room.per_address {
             table.close_idlest(|entry| entry.network == network)
-        } else if table.all.len() >= room.in_all {
+        } else if table.all.len() >= room.total {
             let fullest = table.by_network.iter().max_by_key(|(_, many)| **many);
             let fullest = fullest.filter(|(_, many)| **many > own).map(|(network, _)| *network);
             fullest.is_some_and(|fullest| table.close_idlest(|entry| entry.network == Some(fullest)))
@@ -94,22 +96,22 @@ impl Connections {
         Some(Place { of: self.clone(), number, connection })
     }
 
-    /// Counts a request of a client until what this returns is dropped. Behind a trusted proxy it is what bounds a client.
+    /// Counts a request of a client until the returned guard is dropped. Behind a trusted proxy this is the only limit
+    /// on a client.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when that client has as many under way as it may have connections.
+    /// [`Error::Unavailable`] if the client has as many requests under way as its share of connections.
     pub fn request(&self, client: IpAddr) -> Result<Request> {
         let network = network(client);
         let mut table = self.lock();
         let under_way = table.requests.entry(network).or_default();
-        if *under_way >= self.0.room.of_an_address {
+        if *under_way >= self.0.room.per_address {
             return Err(Error::unavailable(Away::Busy, "too many requests of one address are under way"));
         }
         *under_way += 1;
         Ok(Request { of: self.clone(), network })
     }
 
-    /// How many there are.
     pub fn open(&self) -> usize {
         self.lock().all.len()
     }
@@ -120,7 +122,7 @@ impl Connections {
 }
 
 impl Table {
-    /// Tells the one of these to close that has been idle for the longest time; whether there was one.
+    /// Closes the connection that has been idle longest among those that `of` selects. False if none of them is idle.
     fn close_idlest(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
         let idle = self.all.iter().filter(|(_, entry)| of(entry));
         let idle = idle.filter_map(|(number, entry)| Some((entry.connection.idle_since()?, *number)));
@@ -149,12 +151,11 @@ fn take_one(counts: &mut HashMap<IpAddr, usize>, network: IpAddr) {
     }
 }
 
-/// The place of a connection, until it is dropped.
+/// The place of a connection. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place {
     of: Connections,
     number: u64,
-    /// What is known of the connection.
     pub connection: Connection,
 }
 
@@ -164,7 +165,7 @@ impl Drop for Place {
     }
 }
 
-/// A request of a client is under way while this lives.
+/// A guard for a request: it counts as under way until the guard is dropped.
 #[derive(Debug)]
 pub struct Request {
     of: Connections,
@@ -177,8 +178,8 @@ impl Drop for Request {
     }
 }
 
-/// What is known of a connection: whether a request is under way, and whether it has to go. Cheap to clone; part of the
-/// connection's data.
+/// The state of a connection: whether a request is under way, and whether the connection has to close. Stored in the
+/// connection's data. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<State>);
 
@@ -186,11 +187,11 @@ pub struct Connection(Arc<State>);
 struct State {
     began: Instant,
     under_way: AtomicU32,
-    /// Milliseconds from `began` to when it was last seen to have nothing to do; `NEVER` before it was once.
+    /// Milliseconds from `began` to the moment when the connection was last seen idle; `NEVER` until then.
     idle_since: AtomicU64,
     closed: AtomicBool,
     reader: AtomicWaker,
-    /// Until when the answer has to be taken.
+    /// The deadline by which the client must have taken the answer.
     taken_by: Mutex<Option<Instant>>,
 }
 
@@ -206,18 +207,18 @@ impl Connection {
         }))
     }
 
-    /// From now on a request is with its handler, or its answer is on the way.
+    /// Marks a request as under way until the returned guard is dropped.
     pub fn begin(&self) -> UnderWay {
         self.0.under_way.fetch_add(1, Ordering::AcqRel);
         UnderWay(self.clone())
     }
 
-    /// Whether a request is with its handler, or its answer on the way.
+    /// Whether a handler is working on a request or its answer is being sent.
     pub fn is_busy(&self) -> bool {
         self.0.under_way.load(Ordering::Acquire) > 0
     }
 
-    /// Notes that there is nothing to read just now.
+    /// Records that the client has sent nothing to read.
     pub fn nothing_to_read(&self) {
         if self.0.idle_since.load(Ordering::Relaxed) == NEVER {
             self.0.idle_since.store(self.millis(), Ordering::Relaxed);
@@ -237,29 +238,27 @@ impl Connection {
         self.0.reader.wake();
     }
 
-    /// Whether it has to go; if not, the task is woken when it has to.
+    /// Whether the connection has to close. If not, the task is woken when it does.
     pub fn has_to_close(&self, task: &std::task::Waker) -> bool {
         self.0.reader.register(task);
         self.0.closed.load(Ordering::Acquire)
     }
 
-    /// Until when the answer has to be taken, if that matters.
+    /// The deadline by which the client must have taken the answer, if there is one.
     pub fn taken_by(&self) -> Option<Instant> {
         *self.0.taken_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says until when the answer that is on the way has to be taken.
     pub fn set_taken_by(&self, moment: Option<Instant>) {
         *self.0.taken_by.lock().unwrap_or_else(PoisonError::into_inner) = moment;
     }
 }
 
-/// A request is under way while this lives.
+/// A guard for a connection: it counts as busy until the guard is dropped.
 #[derive(Debug)]
 pub struct UnderWay(Connection);
 
 impl UnderWay {
-    /// The connection that it came over.
     pub fn connection(&self) -> &Connection {
         &self.0
     }
@@ -287,7 +286,7 @@ mod tests {
         place.connection.has_to_close(Waker::noop())
     }
 
-    /// So many connections of this address, that have nothing to do.
+    /// Opens `many` idle connections from an address.
     fn idle(places: &Connections, from: &str, many: usize) -> Vec<Place> {
         let place = |_| {
             let place = places.place(ip(from)).unwrap();
@@ -298,21 +297,21 @@ mod tests {
     }
 
     #[test]
-    fn an_address_over_its_share_loses_the_connection_that_was_idle_longest() {
+    fn an_address_over_its_share_loses_its_longest_idle_connection() {
         let places = Connections::new(16, Vec::new());
         let held = idle(&places, "192.0.2.1", 4);
         let under_way = held[0].connection.begin();
         assert!(places.place(ip("192.0.2.1")).is_some());
         let closed: Vec<bool> = held.iter().map(is_closed).collect();
-        assert_eq!(closed, [false, true, false, false], "the oldest one is at work");
-        assert_eq!(places.open(), 3, "the one that came has gone, too");
+        assert_eq!(closed, [false, true, false, false], "the oldest connection is busy");
+        assert_eq!(places.open(), 3, "the new connection is gone, too");
         drop(under_way);
-        assert!(places.place(ip("192.0.2.2")).is_some(), "nobody else loses anything");
+        assert!(places.place(ip("192.0.2.2")).is_some(), "another address loses no connection");
         assert!(!is_closed(&held[0]));
     }
 
     #[test]
-    fn one_that_came_just_now_is_not_idle_yet_and_nobody_at_work_loses_anything() {
+    fn new_and_busy_connections_are_never_closed() {
         let places = Connections::new(16, Vec::new());
         let fresh: Vec<Place> = (0..4).map(|_| places.place(ip("192.0.2.1")).unwrap()).collect();
         assert!(places.place(ip("192.0.2.1")).is_none());
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_are_full_the_address_with_the_most_makes_room() {
+    fn a_full_node_closes_a_connection_of_the_largest_address() {
         let places = Connections::new(16, Vec::new());
         let few = idle(&places, "192.0.2.1", 2);
         let many: Vec<Place> =
@@ -345,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_so_many_requests_under_way_and_places_are_given_back() {
+    fn requests_per_client_are_bounded_and_places_are_freed() {
         let places = Connections::new(16, Vec::new());
         let held: Vec<Request> = (0..4).map(|_| places.request(ip("192.0.2.1").unwrap()).unwrap()).collect();
         assert!(places.request(ip("192.0.2.1").unwrap()).is_err());

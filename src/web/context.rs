@@ -1,7 +1,7 @@
-//! What a handler needs that signs somebody in or out, asks for a password, or shows a form: the request, its facts, the
+//! The argument of handlers that sign a person in or out, check a password or show a form: the request, its facts, the
 //! actix session, the site, the sessions and the password check.
 //!
-//! Invariant: a key that was committed reaches its browser with the answer that says so.
+//! Invariant: a session key that was committed is sent with the answer that reports the sign-in.
 
 use actix_session::{Session, SessionExt as _};
 use actix_web::{
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// An argument of handlers.
+/// Everything that such a handler needs.
 pub struct RequestContext {
     pub req: HttpRequest,
     pub facts: Facts,
@@ -43,7 +43,7 @@ pub struct RequestContext {
     session: Session,
 }
 
-/// Counts right passwords of an account against its limit. See [`RequestContext::password_rate`].
+/// Counts correct passwords against an account's limit. See [`RequestContext::password_rate`].
 pub struct PasswordRate {
     site: web::Data<Site>,
     act: Act,
@@ -51,19 +51,19 @@ pub struct PasswordRate {
 }
 
 impl PasswordRate {
-    /// Counts a right password for the account. Call it where it also runs when the client hangs up.
+    /// Counts a correct password for the account. Call it from code that also runs when the client disconnects.
     pub fn charge(&self) {
         self.site.rates.charge(self.act, &self.account);
     }
 }
 
 impl RequestContext {
-    /// The device secrets that this browser brought, one for each account that signed in on it.
+    /// The device secrets in this browser's cookie, one for each account that signed in on it.
     pub fn device_secrets(&self) -> Vec<Secret> {
         self.site.cookies.device_secrets(self.req.headers())
     }
 
-    /// The form that was sent, named by the visitor's cookie that it is bound to.
+    /// The form that was sent, identified by the visitor cookie that it is bound to.
     pub fn login_form(&self) -> Option<LoginForm> {
         self.site.cookies.visitor(self.req.headers()).map(LoginForm::of_visitor)
     }
@@ -71,19 +71,19 @@ impl RequestContext {
     /// Counts `many` acts of this account from this address.
     ///
     /// # Errors
-    /// [`Error::TooFast`] when that was too often: then nothing is counted, and nothing may be done.
+    /// [`Error::TooFast`] if the account or address has reached its limit. Nothing is counted then.
     pub fn count(&self, act: Act, user: &CurrentUser, many: usize) -> Result<()> {
         let account = rates::Subject::Account(user.account.id.clone());
         let subjects: Vec<_> = [Some(account), self.bucket()].into_iter().flatten().collect();
         self.site.rates.take(act, &subjects, many)
     }
 
-    /// Whether the password of this account may be given once more to do this, before it is looked at. It is counted for the
-    /// address at once; for the account when it was right, so that nobody who does not know the password uses up what the
-    /// account has.
+    /// Checks the limits before a password is verified. The address is charged at once. The account is charged only for
+    /// a correct password (see [`PasswordRate::charge`]), so that nobody can use up its limit without knowing the
+    /// password.
     ///
     /// # Errors
-    /// [`Error::TooFast`] when that was too often: then nothing may be done.
+    /// [`Error::TooFast`] if the account or address has reached its limit. The password must not be checked then.
     pub fn password_rate(&self, act: Act, email: &EmailAddress) -> Result<PasswordRate> {
         let account = rates::Subject::Account(email.key().to_owned());
         self.site.rates.look(act, &account)?;
@@ -91,44 +91,45 @@ impl RequestContext {
         Ok(PasswordRate { site: self.site.clone(), act, account })
     }
 
-    /// The address that the request came from, as rates count it.
+    /// The address that the request came from, as the rate limits count it.
     pub fn bucket(&self) -> Option<rates::Subject> {
         self.facts.ip.as_deref().and_then(|ip| ip.parse().ok()).map(rates::Subject::address)
     }
 
-    /// The claim of the client to own the account with this e-mail address.
+    /// The client's claim to own the account with this e-mail address.
     pub fn claim(&self, email: &EmailAddress) -> Result<Claim> {
         Ok(Claim::new(email, self.device_secrets(), self.facts.ip.clone(), self.network()?))
     }
 
-    /// The same claim by the person who is signed in. A browser that has lost its device secret still counts as that device
-    /// while the session lives.
+    /// The same claim for the person who is signed in. A browser that has lost its device secret still counts as the
+    /// session's device.
     pub fn claim_again(&self, user: &CurrentUser) -> Result<Claim> {
         let claim = self.claim(&EmailAddress::known(&user.account.email)?)?;
         Ok(claim.on_device(user.record.device_id.clone()))
     }
 
-    /// The network that the request came from, as wrong passwords are counted.
+    /// The network that the request came from, as wrong passwords are counted for it.
     pub fn network(&self) -> Result<Network> {
         let ip = self.facts.ip.as_deref().and_then(|ip| ip.parse().ok());
         Network::new(ip, |network| self.site.keys.conceal_address(network))
     }
 
-    /// Sends the key of a session that was begun or rotated with the answer.
+    /// Sends the key of a new or rotated session with the answer.
     pub fn hand_over(&self, key: &SessionKey, account_id: &str) -> Result<()> {
         current::finish_login(&self.session, key, account_id)
     }
 
-    /// Sets the device cookie, so that this browser is the same device next time.
+    /// Sets the device cookie, so that this browser counts as the same device next time.
     pub fn remember_devices(&self, secrets: &[Secret], answer: &mut HttpResponse) -> Result<()> {
         answer.add_cookie(&self.site.cookies.device_cookie(secrets)).map_err(Error::bug)
     }
 
-    /// A page with a form. `page` gets the form's token; a visitor without the cookie that the token is bound to gets one.
+    /// Answers with a form. `page` receives the form's token. If the browser has no visitor cookie yet, the answer sets
+    /// it.
     pub fn form(&self, page: impl FnOnce(String) -> Result<HttpResponse>) -> Result<HttpResponse> {
         let token = forms::token(&self.site, &self.req)?;
         let mut answer = page(token.value)?;
-        // The browser sends these along with the form: the name of the device is made of them.
+        // The browser sends these client hints with the form; the device's name is built from them.
         let hints = HeaderValue::from_static("Sec-CH-UA-Platform-Version, Sec-CH-UA-Model");
         answer.headers_mut().insert(HeaderName::from_static("accept-ch"), hints);
         if let Some(cookie) = token.cookie {
@@ -137,7 +138,7 @@ impl RequestContext {
         Ok(answer)
     }
 
-    /// The error for a session that ended while the request was under way.
+    /// The error for a session that ended during the request.
     pub async fn ended_meanwhile(&self) -> Result<Error> {
         let Some(key) = self.facts.presented_key() else {
             return Ok(self.facts.absence());
@@ -145,8 +146,8 @@ impl RequestContext {
         Ok(Error::SessionEnded(self.sessions.why_ended(&key).await?))
     }
 
-    /// Handles a double submit: the first request rotated the key, so this one came with an unknown key. It redirects through
-    /// the login, which forwards a browser that is signed in. Any other error is returned.
+    /// Handles a double submit: the first request rotated the key, so the second one carries an unknown key. It
+    /// redirects via /login, which forwards a signed-in browser. Any other error is returned.
     pub fn go_on_by_login(&self, error: Error, next: &str) -> Result<HttpResponse> {
         match error {
             Error::SessionEnded(EndedBecause::Unknown) => Ok(layout::see_other(&return_to::login_address(next))),
@@ -154,7 +155,7 @@ impl RequestContext {
         }
     }
 
-    /// Whether this browser is already signed in with this e-mail address, because another tab was faster.
+    /// Whether this browser is already signed in with this e-mail address, for example by another tab.
     pub fn is_signed_in_as(&self, typed: &str) -> bool {
         let live = self.facts.live();
         let signed_in = live.and_then(|live| EmailAddress::known(&live.account.email).ok());

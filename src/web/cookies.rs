@@ -1,9 +1,10 @@
-//! Cookies: their names, their attributes, and the one parser of `Cookie` headers. All are HttpOnly, SameSite=Strict and for
-//! the whole origin. Under https they are Secure and carry `__Host-`, so that no sibling domain can set them (RFC 6265bis,
-//! 4.1.3). Browsers do not keep the cookies of different ports apart, so a port in the public origin is part of each name.
+//! The names and attributes of all cookies, and the only parser of `Cookie` headers. Every cookie is HttpOnly,
+//! SameSite=Strict and valid for the whole origin. Under https it is Secure and its name starts with `__Host-`, so that
+//! no sibling domain can set it (RFC 6265bis, 4.1.3). Browsers share cookies between the ports of a host, so each name
+//! contains the public origin's port, if it has one.
 //!
-//! Invariant: a name counts only as the exact bytes that were sent. A browser protects `__Host-` by those bytes: a name that
-//! becomes ours by decoding or by trimming Unicode white space may have been set by anybody.
+//! Invariant: a cookie name must match the exact bytes that were sent. Browsers protect `__Host-` by those bytes: any
+//! site can set a cookie whose name becomes ours only by decoding it or by trimming Unicode white space.
 
 use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
@@ -23,28 +24,28 @@ use crate::{
     },
 };
 
-/// How long a browser keeps its device cookie: the longest that browsers allow.
+/// The lifetime of the device cookie: the longest that browsers allow.
 const DEVICE_DAYS: i64 = 400;
 const SHORT_SECRET: usize = 22;
-/// Longest session cookie that is verified; ours are far shorter.
+/// The longest session cookie that is verified. Ours are far shorter.
 const LONGEST: usize = 4096;
-/// Accounts whose device one browser can be.
+/// The most accounts for which one browser can be a device.
 const MOST_DEVICES: usize = 5;
 
-/// The names of the cookies, with `__Host-` and port where they apply.
+/// The names of the cookies, with `__Host-` and the port where they apply.
 #[derive(Debug, Clone)]
 pub struct CookieNames {
-    /// Holds the session key, signed.
+    /// The signed session key.
     pub session: String,
-    /// Holds the secret that makes a browser the same device next time.
+    /// The secrets that identify this browser as a device.
     pub device: String,
-    /// Binds the forms of a visitor who has not signed in.
+    /// The secret that binds the forms of a visitor who has not signed in.
     pub visitor: String,
     /// Marks that this navigation has bounced once.
     pub bounce: String,
-    /// The reader's time zone. Written by the page's script, so it is the only one that scripts can read.
+    /// The reader's time zone. The page's script writes it, so it is the only cookie that scripts can read.
     pub zone: String,
-    /// The names without a port, which versions before this one set. Their cookies are still read.
+    /// Names without the port. Sessions begun before names had ports use them, so these cookies are still read.
     before_ports: Option<BeforePorts>,
     https: bool,
 }
@@ -60,17 +61,16 @@ struct BeforePorts {
 pub struct SentSession {
     /// The session that the request presents.
     pub presented: Presented,
-    /// Every session key of ours in the request, each once. A sign-out ends the sessions of all of them.
+    /// Every session key of ours in the request, without duplicates. A sign-out ends all of these sessions.
     pub keys: Vec<SessionKey>,
-    /// The key came under the name without a port and is to be set again under the current name.
+    /// The key came under the name without the port. The answer sets it again under the current name.
     pub under_old_name: bool,
-    /// The presented key came under the name without a port. That cookie goes with the next login or logout. Every other cookie
-    /// under that name belongs to another instance on this host and is left alone.
+    /// The presented key also came under the name without the port. The next login or logout removes that cookie. Every
+    /// other cookie under that name belongs to another instance on this host and is left alone.
     pub holds_old_cookie: bool,
 }
 
 impl CookieNames {
-    /// The names under this origin.
     pub fn new(public: &PublicUrl) -> Self {
         let https = public.is_https();
         let plain = |name: &str| if https { format!("__Host-{name}") } else { name.to_owned() };
@@ -109,8 +109,9 @@ impl CookieNames {
         SentSession { presented, keys, under_old_name, holds_old_cookie }
     }
 
-    /// Leaves in a request only what was accepted: the session's key, signed by the first key under the current name, and our
-    /// other cookies. actix-session parses the header again, and less strictly.
+    /// Rewrites the request's cookies to those that were accepted: the session key, signed again by the first key under
+    /// the current name, and our other cookies. Needed because actix-session parses the header again, and less
+    /// strictly.
     pub fn keep_accepted(&self, headers: &mut HeaderMap, presented: &Presented, keys: &Keys) {
         let mut kept = Vec::new();
         if let Presented::Key(key) = presented {
@@ -129,8 +130,8 @@ impl CookieNames {
         }
     }
 
-    /// The removal of the session cookie under its old name. It belongs to every answer that sets another key than the one
-    /// presented, or none: else the old cookie would take over once the current one is gone.
+    /// The removal of the session cookie under its old name. Every answer that sets another key than the presented one,
+    /// or removes it, needs this: otherwise the old cookie takes over once the current one is gone.
     pub fn removal_of_old(&self, answer: &HeaderMap, presented: &Presented, keys: &Keys) -> Option<Cookie<'static>> {
         let old = &self.before_ports.as_ref()?.session;
         let same = match presented {
@@ -152,8 +153,8 @@ impl CookieNames {
         name == Some(self.session.as_bytes()) || (old.is_some() && name == old)
     }
 
-    /// The secrets of this browser's devices, one for each account that signed in on it; also from a cookie under the old
-    /// name.
+    /// The device secrets of this browser, one for each account that signed in on it. Falls back to the cookie under
+    /// the old name.
     pub fn device_secrets(&self, headers: &HeaderMap) -> Vec<Secret> {
         let current = short_secrets(headers, &self.device);
         match &self.before_ports {
@@ -168,7 +169,7 @@ impl CookieNames {
         answer.get_all(header::SET_COOKIE).any(|cookie| name(cookie).as_deref() == Some(self.device.as_bytes()))
     }
 
-    /// Whether a request brings neither a visitor cookie nor a session cookie, ours or not.
+    /// Whether a request has neither a visitor cookie nor a session cookie, valid or not.
     pub fn has_none(&self, headers: &HeaderMap) -> bool {
         !sent(headers).any(|(name, _)| name == self.visitor || name == self.session)
     }
@@ -178,13 +179,13 @@ impl CookieNames {
         short_secret(headers, &self.visitor)
     }
 
-    /// The name of the time zone that the page's script has found out, if there is one of that name.
+    /// The time zone that the page's script detected, if it is a known zone.
     pub fn zone(&self, headers: &HeaderMap) -> Option<String> {
         let name = sent(headers).find_map(|(name, value)| value.filter(|_| name == self.zone))?;
         zone::named(name).map(|_| name.to_owned())
     }
 
-    /// Whether the request comes from a page that bounced it.
+    /// Whether the request carries the mark of a bounce.
     pub fn has_bounced(&self, headers: &HeaderMap) -> bool {
         sent(headers).any(|(name, _)| name == self.bounce)
     }
@@ -198,14 +199,14 @@ impl CookieNames {
         self.https
     }
 
-    /// The device cookie: a secret for each account that signed in on this browser, the last one first.
+    /// The device cookie. It holds one secret for each account that signed in on this browser, newest first.
     pub fn device_cookie(&self, secrets: &[Secret]) -> Cookie<'static> {
         let mut cookie = self.cookie(&self.device, &joined(secrets));
         cookie.set_max_age(Duration::days(DEVICE_DAYS));
         cookie
     }
 
-    /// The visitor cookie, until the browser closes.
+    /// The visitor cookie, which lasts until the browser closes.
     pub fn visitor_cookie(&self, secret: &Secret) -> Cookie<'static> {
         self.cookie(&self.visitor, secret.expose())
     }
@@ -218,7 +219,7 @@ impl CookieNames {
         cookie
     }
 
-    /// Removes a cookie.
+    /// A cookie that removes the cookie `name`.
     pub fn removal(&self, name: &str) -> Cookie<'static> {
         let mut cookie = self.cookie(name, "");
         cookie.make_removal();
@@ -238,9 +239,9 @@ impl CookieNames {
 /// The session cookies under one name.
 #[derive(Default)]
 struct SessionCookies {
-    /// Whether there is any, ours or not.
+    /// Whether the request has any session cookie, valid or not.
     any: bool,
-    /// The keys that we signed, each once.
+    /// The keys that we signed, without duplicates.
     keys: Vec<SessionKey>,
 }
 
@@ -256,8 +257,8 @@ impl SessionCookies {
         found
     }
 
-    /// The session that they present. Several different keys of ours present none: the browser holds at most one that we
-    /// set, and nothing tells it from one that was planted.
+    /// The session that the cookies present. Several different valid keys present no session: we set at most one, and
+    /// nothing distinguishes it from a planted one.
     fn presented(&self) -> Presented {
         match self.keys.as_slice() {
             [key] => Presented::Key(key.clone()),
@@ -267,14 +268,14 @@ impl SessionCookies {
     }
 }
 
-/// Adds a key that is not among these. One more than a sign-out ends is enough to see that there are too many.
+/// Adds a key unless it is present. Stops one key above the limit of a sign-out, which is enough to see the excess.
 fn add_once(keys: &mut Vec<SessionKey>, key: SessionKey) {
     if keys.len() <= MOST_KEYS && !keys.iter().any(|other| other.is_same(&key)) {
         keys.push(key);
     }
 }
 
-/// The key in a session cookie's value, which is percent-encoded because the signature is base64.
+/// Verifies a session cookie. Its value is percent-encoded because the signature is base64.
 fn verified(name: &str, value: &str, keys: &Keys) -> Option<SessionKey> {
     if value.len() > LONGEST {
         return None;
@@ -283,7 +284,7 @@ fn verified(name: &str, value: &str, keys: &Keys) -> Option<SessionKey> {
     SessionKey::parse(&keys.verify_cookie(&cookie)?)
 }
 
-/// The random texts of 128 bits under a name, with dots between them. Several different values count as none.
+/// The 128-bit secrets under a name, separated by dots. Several different values count as none.
 fn short_secrets(headers: &HeaderMap, name: &str) -> Vec<Secret> {
     let mut found: Option<&str> = None;
     let is_fine = |value: &&str| value.split('.').all(|one| secret::is_base64url(one, SHORT_SECRET));
@@ -301,7 +302,7 @@ fn joined(secrets: &[Secret]) -> String {
     secrets.iter().take(MOST_DEVICES).map(Secret::expose).collect::<Vec<_>>().join(".")
 }
 
-/// The random text of 128 bits under a name. Several different ones count as none.
+/// The 128-bit secret under a name. Several different values count as none.
 fn short_secret(headers: &HeaderMap, name: &str) -> Option<Secret> {
     let mut found: Option<&str> = None;
     let values = sent(headers).filter(|(sent, _)| *sent == name).filter_map(|(_, value)| value);
@@ -314,8 +315,8 @@ fn short_secret(headers: &HeaderMap, name: &str) -> Option<Secret> {
     found.map(Secret::presented)
 }
 
-/// The cookies in a request's headers, in the order sent. A pair whose name is no token (RFC 6265, 4.1.1) is left out; a value
-/// that the grammar does not allow is `None`.
+/// The cookies in a request's headers, in order. A pair whose name is not a token (RFC 6265, 4.1.1) is skipped. A value
+/// that violates the grammar is `None`.
 pub fn sent(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     headers.get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
@@ -325,7 +326,7 @@ pub fn sent(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-/// Without the spaces and tabs around it. No other byte is white space in a header (RFC 9110, 5.6.3).
+/// Trims spaces and tabs. No other byte is white space in a header (RFC 9110, 5.6.3).
 fn trimmed(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
@@ -337,7 +338,7 @@ fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
-/// A value, which may stand in quotes.
+/// A valid cookie value, without its quotes.
 fn cookie_value(text: &[u8]) -> Option<&str> {
     let bare = match text {
         [b'"', bare @ .., b'"'] => bare,

@@ -1,8 +1,8 @@
-//! The outermost layer. It names each request, refuses what is too large or comes too often, redirects to https, secures
-//! the headers of every answer, and writes the one log line about it. Errors of the layers below become answers in
-//! [`errors`].
+//! The outermost layer. It gives each request an id, refuses requests that are too large or too many, redirects to
+//! https, sets the security headers of every answer, and writes the one log line per request. [`errors`] turns errors
+//! of the layers below into answers.
 //!
-//! Invariant: an answer that says a session has ended, or that something is away, never carries the session cookie.
+//! Invariant: an answer that reports an ended session or an unavailable service never sets a session cookie.
 
 use actix_web::{
     HttpMessage as _, HttpResponse,
@@ -35,13 +35,13 @@ use crate::{
     },
 };
 
-/// Characters of a path in the log, so that nobody fills a disk with long paths.
+/// The most characters of a path in the log, so that long paths cannot fill the disk.
 const LONGEST_PATH: usize = 256;
 
-/// Answers a request, whatever happens below.
+/// Answers a request.
 ///
 /// # Errors
-/// Only as actix wants it: the error holds the whole answer.
+/// The error already contains the whole answer, as actix requires it.
 pub async fn answer(
     mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -56,7 +56,7 @@ pub async fn answer(
     if let Some(client) = client {
         req.extensions_mut().insert(client);
     }
-    // At the level of errors, so that lines of every level carry the request's name.
+    // An error span, so that it is enabled at every log level and each line carries the request's id.
     let span = tracing::error_span!("request", id = %summary.id, method = %summary.method, path = %text::shortened(&summary.path, LONGEST_PATH));
     span.in_scope(|| {
         if summary.route.kind != Kind::Operations {
@@ -71,17 +71,17 @@ pub async fn answer(
         if let Err(error) = limits::admit(&mut req, site.limits, summary.route.largest_body).await {
             return Ok(refuse(req, &summary, &error));
         }
-        if let Some(elsewhere) = leads_elsewhere(&summary)? {
-            return Ok(req.into_response(finish(elsewhere, &summary, None)));
+        if let Some(redirect) = redirect(&summary)? {
+            return Ok(req.into_response(finish(redirect, &summary, None)));
         }
-        hand_on(req, next, summary, (under_way, request)).await
+        pass_on(req, next, summary, (under_way, request)).await
     }
     .instrument(span)
     .await
 }
 
-/// The answer that makes the browser ask again, over https or from our own page, if it has to.
-fn leads_elsewhere(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
+/// The answer that makes the browser repeat the request over https or from our own page, if either is needed.
+fn redirect(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
     let site = &summary.site;
     if summary.over_http {
         let https = format!("{}{}", site.public.origin(), summary.path_and_query);
@@ -93,7 +93,7 @@ fn leads_elsewhere(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
     Ok(None)
 }
 
-async fn hand_on(
+async fn pass_on(
     mut req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     mut summary: RequestSummary,
@@ -116,14 +116,14 @@ async fn hand_on(
     }
 }
 
-/// The answer to a request whose session is not read any more.
+/// Refuses a request before its session is read.
 fn refuse(req: ServiceRequest, summary: &RequestSummary, error: &Error) -> ServiceResponse<BoxBody> {
     summary.set_facts_of_refused(req.headers());
     let answer = errors::of_error(summary, error);
     req.into_response(finish(answer, summary, None))
 }
 
-/// Makes an answer ready to be sent, counts it and logs it.
+/// Prepares an answer for sending, counts it and logs it.
 fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>) -> HttpResponse {
     let site = &summary.site;
     let answer = compress::compressed(answer, summary.may_compress);
@@ -136,7 +136,7 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     let took = summary.started.elapsed();
     summary.metrics.request(&summary.method, summary.pattern.clone(), answer.status().as_u16(), took);
     if summary.bounce == Bounce::Done {
-        // A cookie of ours is always a valid header.
+        // Cannot fail: our cookies are always valid headers.
         let _ = answer.add_cookie(&site.cookies.removal(&site.cookies.bounce));
     }
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -151,8 +151,8 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     answer
 }
 
-/// Takes the session cookie out of an answer. A touch renews the cookie of a request that may fail later, and a fault must
-/// not change it.
+/// Removes the session cookie from an answer. A touch may renew the cookie before the request fails, and a failure must
+/// not change the session.
 fn remove_session_cookie(answer: &mut HttpResponse, names: &CookieNames) {
     let set: Vec<_> = answer.headers_mut().remove(header::SET_COOKIE).collect();
     for cookie in set.into_iter().filter(|cookie| !names.is_of_session(cookie)) {

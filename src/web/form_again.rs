@@ -1,7 +1,7 @@
-//! A form that could not be carried out just now: the same page again, with what was typed, and when to try again. Called by
-//! handlers that draw their own form; [`errors`] does the same for all others.
+//! Shows a form again with what was typed and when to try again. Called by handlers that render their own form;
+//! [`errors`] does the same for all other forms.
 //!
-//! Invariant: only an error that says when to try again shows the form; any other stays an error.
+//! Invariant: the form is shown again only for an error that can be retried. Any other error is returned.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::{
     web::errors,
 };
 
-/// Whether a form that is shown again has lost a password that was typed into it.
+/// What a person has to type again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// Nothing that was typed.
+    /// Nothing.
     Nothing,
-    /// The password: it never comes back in a page.
+    /// The password, because a page never contains one.
     Password,
 }
 
-/// Shows a form with a password again, because something is unavailable or there were too many wrong passwords.
+/// Shows a form with a password again after a retryable error.
 ///
 /// # Errors
-/// Errors that cannot be tried again, and those of `form`.
+/// Errors that cannot be retried, and those of `form`.
 pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
@@ -35,7 +35,7 @@ where
     form_again_after(error, "Too many wrong passwords", Lost::Password, form)
 }
 
-/// The same, where `too_many` says what there was too much of.
+/// Like [`form_again`], but the caller gives the message for too many attempts and what has to be typed again.
 pub fn form_again_after<Form>(error: Error, too_many: &str, lost: Lost, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
@@ -70,7 +70,7 @@ pub fn with_retry(mut answer: HttpResponse, error: &Error) -> HttpResponse {
     answer
 }
 
-/// A short time as people say it, rounded up.
+/// A wait in words, rounded up.
 fn in_words(wait: Duration) -> String {
     match wait.as_millis().div_ceil(1000) {
         0 | 1 => "a moment".to_owned(),
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_said_as_people_say_them_and_never_too_short() {
+    fn waits_are_worded_and_rounded_up() {
         let said = |ms| in_words(Duration::from_millis(ms));
         assert_eq!(
             [said(1), said(1000), said(1001), said(90_000)],

@@ -1,7 +1,8 @@
-//! Forms: their tokens, bound to the session or, before one, to a visitor's cookie; and the extractor that reads them.
+//! Forms: the extractor that reads them and their tokens, which are bound to the session or, without one, to a
+//! visitor's cookie. Called by every handler that shows or receives a form.
 //!
-//! Invariant: a form without the right token is never carried out. From our own origin it is shown again, with nothing
-//! lost; from nowhere it is refused.
+//! Invariant: a form without a valid token is never carried out. If it came from our own origin, it is shown again with
+//! everything that was typed; if its origin is unknown, it is refused.
 
 use std::pin::Pin;
 
@@ -21,30 +22,27 @@ use crate::{
     records::session::request::{self, Loaded, Presented, RequestFacts},
 };
 
-/// Largest form, in bytes, where a route does not say otherwise.
+/// The largest form in bytes, unless a route sets another limit.
 const LARGEST: usize = 16 * 1024;
 
-/// What somebody is told whose browser sent a form without any of our cookies.
+/// The message for a browser that sent a form without any of our cookies.
 pub const NO_COOKIES: &str = "Your browser sent no cookie with this form, and nobody can sign in without one. Allow cookies for \
                               this site in your browser, then try once more.";
 
 /// A token for a form that is about to be shown.
 #[derive(Debug, Clone)]
 pub struct FormToken {
-    /// The hidden field `csrf`.
+    /// For the hidden field `csrf`.
     pub value: String,
-    /// A visitor's cookie to be set with it, if the browser had none.
+    /// The visitor's cookie to set with the form, if the browser has none.
     pub cookie: Option<Cookie<'static>>,
-    /// The id of the session that it is bound to, if somebody is signed in.
+    /// The session that the token is bound to, if a person is signed in.
     pub session_id: Option<String>,
-    /// Whose session that is.
+    /// The account of that session.
     pub account_id: Option<String>,
 }
 
-/// Makes the token of a form for whoever is asking.
-///
-/// # Errors
-/// When the operating system has no randomness to give.
+/// Makes a form token for the current session or visitor.
 pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
     if let Some(live) = request::current().and_then(|facts| facts.live()) {
         return token_of_session(site, &live);
@@ -60,18 +58,15 @@ pub fn token(site: &Site, req: &HttpRequest) -> Result<FormToken> {
     Ok(FormToken { value: site.keys.form_token(&of_visitor(&secret))?, cookie, session_id: None, account_id: None })
 }
 
-/// Makes the token of a form for somebody who is signed in.
-///
-/// # Errors
-/// When the operating system has no randomness to give.
+/// Makes a form token for a session.
 pub fn token_of_session(site: &Site, live: &Loaded) -> Result<FormToken> {
     let value = site.keys.form_token(&of_session(live))?;
     let (session_id, account_id) = (Some(live.record.id.clone()), Some(live.account.id.clone()));
     Ok(FormToken { value, cookie: None, session_id, account_id })
 }
 
-/// A sign-in, by whom and when: its session's id changes each time that the password is given again, and forms of pages that
-/// were opened before stay good.
+/// Identifies a sign-in by account and time. The session's id would not do: it changes at each password confirmation,
+/// and forms on pages opened before that must stay valid.
 fn of_session(live: &Loaded) -> String {
     format!("session:{}:{}", live.account.id, live.record.created_at.micros())
 }
@@ -80,7 +75,7 @@ fn of_visitor(secret: &Secret) -> String {
     format!("visitor:{}", secret.expose())
 }
 
-/// Whether a token was made for whoever is asking.
+/// Whether a token was made for the current session or visitor.
 fn is_fresh(site: &Site, req: &HttpRequest, facts: &RequestFacts, token: &str) -> bool {
     let subject = match facts.live() {
         Some(live) => Some(of_session(&live)),
@@ -92,12 +87,11 @@ fn is_fresh(site: &Site, req: &HttpRequest, facts: &RequestFacts, token: &str) -
 /// A form that was sent.
 #[derive(Debug)]
 pub struct Form<Fields> {
-    /// What was typed.
+    /// The fields as they were typed.
     pub fields: Fields,
-    /// Whether its token was right. If not, the form is shown again and nothing else is done.
+    /// Whether the token was valid. If not, the handler shows the form again and does nothing else.
     pub is_fresh: bool,
-    /// Whether the browser sent neither the cookie to which the forms of visitors are bound nor that of a session: it may
-    /// keep no cookies at all.
+    /// Whether the browser sent neither a visitor cookie nor a session cookie. It may refuse cookies altogether.
     pub is_without_cookies: bool,
 }
 
@@ -125,7 +119,7 @@ impl<Fields: DeserializeOwned + 'static> FromRequest for Form<Fields> {
             if !is_fresh && proof != Some(Proof::Shown) {
                 return Err(Error::CrossOrigin(origin::origins(req.headers(), &site.public)));
             }
-            // The session's cookie was read before, and may be gone from the request.
+            // The session cookie was read by an outer layer, which may have removed it from the request.
             let is_without_cookies =
                 matches!(facts.presented, Presented::Nothing) && site.cookies.has_none(req.headers());
             Ok(Self { fields: read(&text)?, is_fresh, is_without_cookies })
@@ -149,12 +143,12 @@ fn refused(error: &actix_web::Error) -> Error {
     }
 }
 
-/// How forms are read: at most 16 KiB.
+/// The configuration of the form extractor, with a limit of 16 KiB.
 pub fn config() -> web::FormConfig {
     config_of(LARGEST)
 }
 
-/// How they are read where they may be larger: at most so many bytes.
+/// Like [`config`], but with a limit of `largest` bytes.
 pub fn config_of(largest: usize) -> web::FormConfig {
     web::FormConfig::default().limit(largest)
 }

@@ -1,20 +1,23 @@
-//! The headers of every answer, errors too.
+//! The security headers of every answer, including errors. Called by the outermost layer.
+//!
+//! Invariant: an answer without its own caching rule, or with a cookie, is not stored by any cache.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// No inline script or style, nothing from elsewhere, framed by nobody.
+/// Allows no inline script or style, nothing from another origin, and no framing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'";
 const PERMISSIONS: &str = "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
      magnetometer=(), microphone=(), midi=(), payment=(), usb=()";
-/// A year (RFC 6797).
+/// One year (RFC 6797).
 const HSTS: &str = "max-age=31536000; includeSubDomains";
-/// Names the request in its answer.
+/// The header that carries the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Copies a request's headers. As they come they are slices of the buffer into which the body was read too, and Actix keeps
-/// a request until the next one on its thread: a password in the body would stay in memory with them.
+/// Copies a request's headers out of the read buffer. Otherwise they would be slices of the buffer that also held the
+/// body, and Actix keeps a request until its thread handles the next one: a password in the body would stay in memory
+/// that long.
 pub fn detach(headers: &mut HeaderMap) {
     for (name, value) in std::mem::take(headers) {
         if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
@@ -23,7 +26,7 @@ pub fn detach(headers: &mut HeaderMap) {
     }
 }
 
-/// Puts them in. What an answer says of its caching stands; without a word it is `no-store`.
+/// Sets the headers. An answer's own `Cache-Control` is kept; the default is `no-store`.
 pub fn secure(headers: &mut HeaderMap, request_id: &str, https: bool) {
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

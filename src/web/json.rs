@@ -1,4 +1,7 @@
-//! JSON bodies: at most 64 KiB, nothing but JSON, and objects where the contract says so.
+//! JSON bodies: at most 64 KiB unless a route sets another limit, with a JSON content type. Called by the handlers of
+//! the API.
+//!
+//! Invariant: a body is rejected where the contract asks for an object and it contains another kind of value.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,12 +16,12 @@ use serde::{
 use super::{limits, route::LARGEST_BODY};
 use crate::base::error::Error;
 
-/// How JSON bodies are read.
+/// The configuration of the JSON extractor, with a limit of 64 KiB.
 pub fn config() -> web::JsonConfig {
     config_of(LARGEST_BODY)
 }
 
-/// How they are read where they may be larger: at most so many bytes.
+/// Like [`config`], but with a limit of `largest` bytes.
 pub fn config_of(largest: usize) -> web::JsonConfig {
     web::JsonConfig::default()
         .limit(largest)
@@ -36,7 +39,7 @@ fn refused(error: &JsonPayloadError) -> Error {
     }
 }
 
-/// A JSON object. Without this around it a struct is read from an array of its members' values too.
+/// A JSON object. Without this wrapper, serde would also read a struct from an array of its members' values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Object<T>(pub T);
 
@@ -60,7 +63,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The body of a call that takes none: any JSON, of which nothing is used, or nothing.
+/// The body of a call that takes no input: either empty or any JSON, which is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anything;
 
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_object_is_one_at_any_depth() {
+    fn only_objects_are_accepted_at_any_depth() {
         let read = |text: &str| serde_json::from_str::<Object<Outer>>(text).ok().map(|Object(outer)| outer);
         assert_eq!(read(r#"{"b": 1}"#), Some(Outer { b: 1, inner: Object(Inner { a: 0 }) }));
         assert_eq!(

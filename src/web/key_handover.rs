@@ -1,7 +1,7 @@
-//! Completes a rotation whose answer was lost: a browser that comes with the key from before the rotation gets the new key
-//! with this answer. A layer just above the handlers.
+//! Completes a rotation whose answer was lost: a browser that presents the key from before the rotation gets the new
+//! key with this answer. A layer just above the handlers.
 //!
-//! Invariant: the device secret that belongs to the new key goes with it, so that the browser stays the same device.
+//! Invariant: the new key is always sent with its device secret, so that the browser stays the same device.
 
 use actix_session::SessionExt as _;
 use actix_web::{
@@ -20,11 +20,8 @@ use crate::{
     web::site::Site,
 };
 
-/// A browser that came with the key from before a rotation, since the answer with the new one was lost, gets the new key
-/// with this answer, and the device secret that belongs to it.
-///
-/// # Errors
-/// Those of the handler.
+/// Sends the new key, and the device secret that belongs to it, to a browser that presents the key from before a
+/// rotation.
 pub async fn hand_over<Body: MessageBody>(
     req: ServiceRequest,
     next: Next<Body>,

@@ -1,5 +1,7 @@
-//! What every page shares: the frame around it, the person in its header, times as people say them. The templates'
-//! side of this is `templates/parts/`.
+//! The frame that all pages share: title, navigation, the person in the header, and times in words. Called by every
+//! page. The matching templates are in `templates/parts/`.
+//!
+//! Invariant: a time of day in a page is in the reader's own zone or names its zone.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -23,59 +25,59 @@ use crate::{
 /// The frame of a page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// In the title bar.
+    /// The text of the title bar.
     pub title: String,
-    /// Who is signed in, if it is a page for somebody.
+    /// The person who is signed in, unless the page is the same for everybody.
     pub person: Option<Person>,
-    /// Whether the navigation is shown though nobody's name is known.
+    /// Whether to show the navigation although no person is known.
     pub has_navigation: bool,
     pub navigation: Vec<NavItem>,
-    /// Which entry of the navigation this is.
+    /// The navigation entry of this page.
     pub current: &'static str,
-    /// The same page under the right origin, if it was opened under another.
+    /// The page's address under the public origin, if it was opened under another origin.
     pub misplaced: Option<String>,
     /// A new device that the person is asked about.
     pub arrival: Option<Arrival>,
     /// The reader's time zone, if it is known.
     pub zone: Option<String>,
-    /// Where the page's script keeps the browser's own zone; empty in pages that are for nobody in particular.
+    /// The name of the cookie in which the page's script stores the browser's zone; empty in pages that are the same
+    /// for everybody.
     pub zone_cookie: String,
 }
 
-/// A new device, as the account's other devices are asked about it.
+/// The question about a new device that the account's other devices show.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// The device.
+    /// The device's id.
     pub id: String,
-    /// What its browser is: "Firefox on Linux".
+    /// The browser and system: "Firefox on Linux".
     pub label: String,
-    /// What it calls itself, if that is something else: whoever signed in has chosen it.
+    /// The name that was chosen at sign-in, if it differs from `label`. An intruder may have chosen it.
     pub named: Option<String>,
-    /// From where it was used last.
+    /// The address that the device last used.
     pub from: Option<String>,
-    /// When it came.
+    /// The time of its first sign-in.
     pub when: When,
-    /// How many more there are.
+    /// The number of further new devices.
     pub more: usize,
-    /// Where to come back to after the answer.
+    /// The path to return to after the answer.
     pub here: String,
 }
 
-/// Who is signed in, for the header and its sign-out form.
+/// The signed-in person, for the header and its sign-out form.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// How the person is called.
     pub name: String,
     /// For the sign-out form.
     pub form_token: String,
-    /// For the scripts that keep what they know by it; it opens nothing.
+    /// The scripts use it as a key for stored data. It grants no access.
     pub session_id: String,
-    /// Whose page this is, for the scripts.
+    /// For the scripts, which must not mix the data of two accounts.
     pub account_id: String,
 }
 
 impl Page {
-    /// The frame of a page that `req` asks for.
+    /// The frame of a page that answers `req`.
     pub fn new(req: &HttpRequest, title: &str) -> Self {
         let site = req.app_data::<web::Data<Site>>();
         let routes = req.app_data::<web::Data<RouteTable>>();
@@ -88,12 +90,12 @@ impl Page {
         }
     }
 
-    /// A frame without anything that depends on who asks, and how.
+    /// A frame that does not depend on the request.
     pub fn bare(title: &str) -> Self {
         Self { title: title.to_owned(), ..Self::default() }
     }
 
-    /// For somebody who is signed in.
+    /// Adds the signed-in person.
     #[must_use]
     pub fn of(mut self, name: &str, token: &FormToken, current: &'static str) -> Self {
         self.person = Some(Person {
@@ -106,7 +108,7 @@ impl Page {
         self
     }
 
-    /// With what the device in use is asked about new ones.
+    /// Adds the question about a new device, if there is one to ask.
     #[must_use]
     pub fn asking(mut self, req: &HttpRequest, arrivals: &Arrivals, now: Instant) -> Self {
         self.arrival = arrivals.to_answer.first().map(|device| Arrival {
@@ -127,7 +129,7 @@ impl Page {
     }
 }
 
-/// The address under the right origin, if the page was certainly opened under another.
+/// The page's address under the public origin, if the page was certainly opened under another origin.
 fn misplaced(req: &HttpRequest) -> Option<String> {
     let site = req.app_data::<web::Data<Site>>()?;
     if opened::judge(req, site) != Opened::Elsewhere {
@@ -135,15 +137,12 @@ fn misplaced(req: &HttpRequest) -> Option<String> {
     }
     let routes = req.app_data::<web::Data<RouteTable>>()?;
     let path = if req.method().is_safe() { req.uri().path_and_query()?.as_str() } else { req.path() };
-    // A one-time link is not repeated in a page; `*` is no path.
+    // A page must not repeat a one-time link. `*` is not a path.
     let path = if routes.find(req.path()).carries_secret || !path.starts_with('/') { "/" } else { path };
     Some(format!("{}{path}", site.public.origin()))
 }
 
-/// A page as an answer.
-///
-/// # Errors
-/// When a template fails, which is a bug.
+/// Renders a page.
 pub fn answer(status: StatusCode, template: &impl Template) -> Result<HttpResponse> {
     let html = template.render().map_err(|error| Error::Internal(error.into()))?;
     Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html))
@@ -154,7 +153,7 @@ pub fn see_other(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((actix_web::http::header::LOCATION, address)).finish()
 }
 
-/// A time as people say it, exact for who asks, and for the script that says it in the browser's own zone.
+/// A time in words and in full. The page's script rewrites it in the browser's own zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct When {
     /// RFC 3339.
@@ -163,12 +162,12 @@ pub struct When {
     pub text: String,
     /// "Friday 20 November 2026, 9:14 UTC".
     pub exact: String,
-    /// How the script says it: `relative`, `clock` or `day`.
+    /// The format that the script uses: `relative`, `clock` or `day`.
     pub style: &'static str,
 }
 
 impl When {
-    /// Something that happened: relative for an hour, then by the clock.
+    /// A time in the past: relative for an hour, then a time of day.
     pub fn past(at: Instant, now: Instant) -> Self {
         let at = at.min(now);
         let seconds = now.since(at).as_secs();
@@ -181,12 +180,12 @@ impl When {
         Self::new(at, text, style)
     }
 
-    /// A day, such as when a password is due.
+    /// A day, such as the day when a password confirmation is due.
     pub fn day(at: Instant) -> Self {
         Self::new(at, zoned(at).strftime("%A %-d %B").to_string(), "day")
     }
 
-    /// A time of day, for something that happened lately.
+    /// A time of day in the recent past.
     pub fn clock(at: Instant, now: Instant) -> Self {
         let at = at.min(now);
         Self::new(at, clock_text(at, now), "clock")
@@ -197,7 +196,7 @@ impl When {
     }
 }
 
-/// A time of day says its zone while the reader's is not known, so that it is never wrong.
+/// A time of day. It names its zone while the reader's zone is unknown.
 fn clock_text(at: Instant, now: Instant) -> String {
     let (then, today) = (zoned(at), zoned(now));
     let zone = if reader_zone().is_some() { "" } else { " %Z" };
@@ -212,12 +211,12 @@ fn clock_text(at: Instant, now: Instant) -> String {
     then.strftime(&format).to_string()
 }
 
-/// In the zone of whoever reads the answer under way; in the machine's while that is not known.
+/// Converts to the reader's zone, or to the machine's zone while the reader's is unknown.
 pub fn zoned(at: Instant) -> jiff::ZonedDateTime {
     at.timestamp().to_zoned_datetime(reader_zone().unwrap_or_else(jiff::tz::TimeZone::system))
 }
 
-/// Whether the zone of the reader is known.
+/// Whether the reader's zone is known.
 pub fn is_zone_known() -> bool {
     reader_zone().is_some()
 }
@@ -226,7 +225,7 @@ fn reader_zone() -> Option<jiff::tz::TimeZone> {
     zone::named(&reader_zone_name()?)
 }
 
-/// The name of the zone that the answer under way is written in, if it is the reader's.
+/// The name of the reader's zone, taken from the current request.
 fn reader_zone_name() -> Option<String> {
     request::current().and_then(|facts| facts.reader_zone())
 }
@@ -236,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_as_people_say_them() {
+    fn times_are_worded() {
         let now = Instant::from_micros(1_795_460_400_000_000);
         let ago = |seconds: u64| When::past(now.minus(std::time::Duration::from_secs(seconds)), now);
         assert_eq!(ago(0).text, "now");

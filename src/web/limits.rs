@@ -1,7 +1,7 @@
-//! How much of a request is taken, and for how long it is waited. The listener keeps the limits of connections, the
-//! outermost layer those of requests, by [`admit`].
+//! Limits on the size and duration of requests. The listener enforces the limits of connections. The outermost layer
+//! calls [`admit`] to enforce the limits of requests.
 //!
-//! Invariant: a handler runs only for a request whose head is within its limit and whose body cannot outgrow its own.
+//! Invariant: a handler runs only for a request whose head is within its limit and whose body cannot exceed its limit.
 
 use std::io;
 use std::pin::Pin;
@@ -20,10 +20,10 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::base::error::{Error, Result};
 
-/// Largest head of a request, in bytes: what browsers send is far below.
+/// The largest request head in bytes. Browsers send far less.
 const LARGEST_HEAD: usize = 16 * 1024;
 
-/// For how long the parts of a conversation are waited for. Tests shorten them; there is no setting.
+/// Timeouts of the phases of a connection. Tests shorten them; there is no setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// From the first byte of a request to the last of its head.
@@ -34,7 +34,7 @@ pub struct Limits {
     pub answer: Duration,
     /// From the end of an answer to the next request.
     pub keep_alive: Duration,
-    /// Bytes in a second at which a large answer is taken at the slowest.
+    /// The lowest rate, in bytes per second, at which a client must take a large answer.
     pub slowest: u64,
 }
 
@@ -45,21 +45,22 @@ impl Default for Limits {
     }
 }
 
-/// Refuses a request that is too large, or whose body has more than `largest` bytes. A body whose length was not told is read first, so that none is too large for an
-/// address that reads no bodies either; from any other the handler gets what arrives in time.
+/// Refuses a request whose head is too large or whose body exceeds `largest` bytes. A chunked body is read here in
+/// full, so that the limit also holds for a handler that reads no body. A body with a length is passed on as it
+/// arrives.
 ///
 /// # Errors
-/// [`Error::HeadTooLarge`], [`Error::TooLarge`]; [`Error::Timeout`] when a body without a length took too long.
+/// [`Error::HeadTooLarge`] or [`Error::TooLarge`]; [`Error::Timeout`] if a chunked body took too long.
 pub async fn admit(req: &mut ServiceRequest, limits: Limits, largest: usize) -> Result<()> {
     if size(req.head()) > LARGEST_HEAD {
         return Err(Error::HeadTooLarge);
     }
-    let told = told_length(req.headers());
+    let length = content_length(req.headers());
     let chunked = req.headers().contains_key(header::TRANSFER_ENCODING);
-    if told.is_some_and(|told| told > largest) {
+    if length.is_some_and(|length| length > largest) {
         return Err(Error::TooLarge);
     }
-    if told.unwrap_or(0) == 0 && !chunked {
+    if length.unwrap_or(0) == 0 && !chunked {
         return Ok(());
     }
     let mut body = InTime::new(req.take_payload(), limits.body);
@@ -73,7 +74,7 @@ pub async fn admit(req: &mut ServiceRequest, limits: Limits, largest: usize) -> 
     Ok(())
 }
 
-/// What a body that could not be read means.
+/// Converts a failure to read a body.
 pub fn unread(error: &PayloadError) -> Error {
     match error {
         PayloadError::Overflow => Error::TooLarge,
@@ -82,13 +83,13 @@ pub fn unread(error: &PayloadError) -> Error {
     }
 }
 
-/// A head's size, near enough: its lines with their ends.
+/// The approximate size of a head: the lengths of its lines.
 fn size(head: &RequestHead) -> usize {
     let line = head.method.as_str().len() + head.uri.to_string().len() + " HTTP/1.1\r\n".len();
     head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>() + line
 }
 
-fn told_length(headers: &header::HeaderMap) -> Option<usize> {
+fn content_length(headers: &header::HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
@@ -104,7 +105,7 @@ async fn read(body: &mut InTime, largest: usize) -> Result<Bytes> {
     Ok(whole.into())
 }
 
-/// A body that has to arrive in time.
+/// A body with a deadline.
 struct InTime {
     payload: Payload,
     deadline: Pin<Box<Sleep>>,
@@ -120,7 +121,7 @@ impl Stream for InTime {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // The deadline first: a client that sends a byte now and then is late as well.
+        // Check the deadline first, so that a client cannot extend it by sending a byte now and then.
         if self.deadline.as_mut().poll(cx).is_ready() {
             let late = io::Error::new(io::ErrorKind::TimedOut, "the body took too long to arrive");
             return Poll::Ready(Some(Err(PayloadError::Io(late))));

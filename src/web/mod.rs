@@ -1,6 +1,7 @@
-//! What HTTP needs that is no page: the outermost layer, error answers, cookies, forms, headers and limits.
+//! The HTTP layers and helpers around the pages and the API: the outermost layer, error answers, cookies, forms,
+//! headers and limits. Called by `serve` and by the handlers.
 //!
-//! Invariant: what is not allowed here is refused before a handler runs.
+//! Invariant: a request that these layers refuse never reaches a handler.
 
 pub mod activity_words;
 pub mod answers;

@@ -1,8 +1,8 @@
-//! Under which origin a browser has opened a page, as far as that can be told: from the connection, from what proxies
-//! say, and from what the browser itself says. Pages tell people about a wrong origin; a proxy that passes on the wrong
-//! `Host` is the operator's to mend, and only the operator is told. Called by the outermost layer once a request, and by pages.
+//! Finds out under which origin a browser opened a page, from the connection, the proxies' headers and the browser's
+//! own headers. A page tells its reader about a wrong origin. If a proxy passes on the wrong `Host`, only the operator
+//! can fix that, so it is counted and logged instead. Called by the outermost layer once per request, and by pages.
 //!
-//! Invariant: nothing is decided here but who is told what. People are told only what is certain.
+//! Invariant: the result only selects messages and grants nothing. A page reports a wrong origin only if it is certain.
 
 use actix_web::{
     HttpRequest,
@@ -12,16 +12,16 @@ use url::Url;
 
 use crate::web::{proxies, site::Site};
 
-/// What a proxy adds to a request that it passes on.
+/// Headers that a proxy adds to a request.
 const FORWARDING: [&str; 7] =
     ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded", "via"];
 
-/// Where a page was opened.
+/// The result of [`judge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
-    /// Under the public origin, or nobody can tell.
+    /// Opened under the public origin, or the origin cannot be determined.
     Here,
-    /// Certainly under another origin: the page says so.
+    /// Certainly opened under another origin. The page says so.
     Elsewhere,
     /// A proxy passed on another `Host` than the browser sent.
     BehindWrongHost,
@@ -35,24 +35,24 @@ pub fn note_wrong_host(req: &HttpRequest, site: &Site) {
     }
 }
 
-/// Where `req` was opened.
+/// Where the page was opened.
 pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
     let Some(host) = host(req.uri(), req.headers()) else { return Opened::Here };
     let host_is_right = is_host_of(host, site);
-    let said = said_by_browser(req.headers(), host, site);
-    if said.as_deref() == Some(site.public.origin()) {
+    let origin = browser_origin(req.headers(), host, site);
+    if origin.as_deref() == Some(site.public.origin()) {
         return if host_is_right { Opened::Here } else { Opened::BehindWrongHost };
     }
     if !host_is_right {
         return if site.wrong_hosts.is_known(host) { Opened::BehindWrongHost } else { judge_host(req, site, host) };
     }
-    match scheme(req, site, host, said.as_deref()) {
+    match scheme(req, site, host, origin.as_deref()) {
         Some(is_https) if is_https != site.public.is_https() => Opened::Elsewhere,
         _ => Opened::Here,
     }
 }
 
-/// The host is not the public one: was it the browser's, or a proxy's name for us?
+/// Judges a host that is not the public one: the browser opened it, or a proxy uses it to reach us.
 fn judge_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
     if !is_passed_on(req, site) {
         return Opened::Elsewhere;
@@ -65,8 +65,8 @@ fn judge_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
     }
 }
 
-/// Whether the browser came over https, if that is certain.
-fn scheme(req: &HttpRequest, site: &Site, host: &str, said: Option<&str>) -> Option<bool> {
+/// Whether the browser used https, if that is certain.
+fn scheme(req: &HttpRequest, site: &Site, host: &str, origin: Option<&str>) -> Option<bool> {
     if site.serves_tls {
         return Some(true);
     }
@@ -74,8 +74,8 @@ fn scheme(req: &HttpRequest, site: &Site, host: &str, said: Option<&str>) -> Opt
         let protocol = req.headers().get("x-forwarded-proto")?.to_str().ok()?;
         return Some(protocol.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https")));
     }
-    if let Some(said) = said {
-        return Some(said.starts_with("https://"));
+    if let Some(origin) = origin {
+        return Some(origin.starts_with("https://"));
     }
     if is_passed_on(req, site) {
         return None;
@@ -83,10 +83,10 @@ fn scheme(req: &HttpRequest, site: &Site, host: &str, said: Option<&str>) -> Opt
     if !site.public.is_https() {
         return Some(false);
     }
-    // Browsers send `Sec-Fetch-Site` and Secure cookies over https only, but for hosts on their own machine.
+    // Over http, browsers send `Sec-Fetch-Site` and Secure cookies only to hosts on their own machine.
     let secure = req.headers().contains_key("sec-fetch-site") || has_secure_cookie(req.headers());
     match secure && is_loopback(host) {
-        // One port speaks one protocol.
+        // A port serves either http or https, and we serve http on ours.
         true => (port(host) == Some(site.port)).then_some(false),
         false => Some(secure),
     }
@@ -96,8 +96,8 @@ fn is_from_trusted_proxy(req: &HttpRequest, site: &Site) -> bool {
     req.peer_addr().is_some_and(|peer| proxies::is_trusted(peer.ip(), &site.proxies))
 }
 
-/// Whether a proxy stands between. No browser speaks HTTP/1.0, which nginx does by default, and none on another machine asks
-/// for a loopback address.
+/// Whether a proxy passed the request on. A browser never speaks HTTP/1.0, which is nginx's default towards an
+/// upstream. A browser on another machine never asks for a loopback address.
 fn is_passed_on(req: &HttpRequest, site: &Site) -> bool {
     is_from_trusted_proxy(req, site)
         || req.version() < Version::HTTP_11
@@ -110,9 +110,9 @@ fn is_from_elsewhere_to_loopback(req: &HttpRequest) -> bool {
     is_remote && host(req.uri(), req.headers()).is_some_and(is_loopback)
 }
 
-/// The origin of the page of ours that caused the request, as the browser says in `Origin`, or else in `Referer`. What is
-/// neither the public origin nor at the host that is asked for is another site's.
-fn said_by_browser(headers: &HeaderMap, host: &str, site: &Site) -> Option<String> {
+/// The origin of our page that caused the request, from `Origin` or else `Referer`. None if that origin is neither the
+/// public one nor the requested host: then another site caused the request.
+fn browser_origin(headers: &HeaderMap, host: &str, site: &Site) -> Option<String> {
     let value = |name: header::HeaderName| headers.get(name)?.to_str().ok();
     let url = Url::parse(value(header::ORIGIN).or_else(|| value(header::REFERER))?).ok()?;
     let origin = url.origin().ascii_serialization();
@@ -120,13 +120,13 @@ fn said_by_browser(headers: &HeaderMap, host: &str, site: &Site) -> Option<Strin
     (origin == site.public.origin() || is_at_host).then_some(origin)
 }
 
-/// Whether a cookie is sent that browsers send over https only.
+/// Whether the request has a cookie that browsers send over https only.
 fn has_secure_cookie(headers: &HeaderMap) -> bool {
     let pairs = headers.get_all(header::COOKIE).flat_map(|cookies| cookies.as_bytes().split(|byte| *byte == b';'));
     pairs.map(<[u8]>::trim_ascii_start).any(|pair| pair.starts_with(b"__Host-") || pair.starts_with(b"__Secure-"))
 }
 
-/// The host that is asked for (RFC 9112, 3.2.2).
+/// The requested host (RFC 9112, 3.2.2).
 fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     uri.authority().map(|authority| authority.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok())
 }
@@ -137,7 +137,7 @@ fn is_host_of(host: &str, site: &Site) -> bool {
     host.eq_ignore_ascii_case(site.public.host())
 }
 
-/// Whether a host is how a proxy reaches us: by our port, or by the name of an upstream.
+/// Whether a proxy would use this host to reach us: it has our port, or it is the bare name of an upstream.
 fn is_name_of_upstream(host: &str, own_port: u16) -> bool {
     port(host) == Some(own_port) || !host.contains(['.', ':'])
 }
@@ -203,29 +203,29 @@ mod tests {
         let https = site(HTTPS, &[]);
         type Sent<'a> = &'a [(&'static str, &'a str)];
         let cases: &[(&str, Version, Sent<'_>, Opened)] = &[
-            // No proxy in sight.
+            // No sign of a proxy.
             (direct, new, &[right], Elsewhere),
             ("127.0.0.1", new, &[ip], Elsewhere),
-            // Nobody else can ask for our loopback address.
+            // A browser on another machine cannot ask for our loopback address.
             (direct, new, &[ip], BehindWrongHost),
             (direct, new, &[("host", "www.example.com"), fetch], Elsewhere),
             (direct, new, &[right, ("referer", "http://id.example.com/login")], Elsewhere),
             (direct, new, &[right, ("referer", "https://www.example.org/")], Elsewhere),
             (direct, new, &[], Here),
-            // A proxy that says nothing speaks TLS: the browser shows it.
+            // The proxy adds no headers, but the browser's headers show that it speaks TLS.
             (direct, new, &[right, fetch], Here),
             (direct, new, &[right, cookie], Here),
             (direct, new, &[right, of_ours], Here),
             (direct, new, &[("host", "ID.example.com:443"), fetch], Here),
             (direct, new, &[ip, of_ours], BehindWrongHost),
-            // A proxy that is not trusted.
+            // An untrusted proxy.
             (direct, new, &[right, xff], Here),
             (direct, old, &[right], Here),
             (direct, old, &[ip], BehindWrongHost),
             (direct, old, &[upstream], BehindWrongHost),
             (direct, new, &[ip, xff], BehindWrongHost),
             (direct, new, &[("host", "www.example.com"), xff], Elsewhere),
-            // One that is.
+            // A trusted proxy.
             (proxy, new, &[right], Here),
             (proxy, new, &[right, ("x-forwarded-proto", "https")], Here),
             (proxy, new, &[right, ("x-forwarded-proto", "http")], Elsewhere),
@@ -250,7 +250,7 @@ mod tests {
         for (sent, expected) in cases {
             assert_eq!(opened(&plain, "127.0.0.1", new, sent), *expected, "{sent:?}");
         }
-        // One port speaks one protocol, so a page at ours came over http.
+        // The service speaks http on its own port, so a page opened at that port came over http.
         let local = site("https://localhost:8080", &[]);
         assert_eq!(opened(&local, "127.0.0.1", new, &[("host", "localhost:8080"), fetch]), Elsewhere);
         let fronted = site("https://localhost:8443", &[]);

@@ -1,7 +1,6 @@
-//! Who may read figures of how the program does: programs on this machine and on the networks of its proxies. Called by
-//! `ops`.
+//! Decides who may read the figures: programs on this machine and on the networks of its proxies. Called by `ops`.
 //!
-//! Invariant: a request that a proxy passed on is judged by who sent it there, and refused if nobody can tell.
+//! Invariant: a request through a proxy is judged by its client's address, and refused if that address is unknown.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,11 +9,11 @@ use ipnet::IpNet;
 
 use super::proxies;
 
-/// What says that a request was passed on.
+/// Headers that show that a request was passed on.
 const FORWARDING: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "forwarded"];
 
-/// Whether who asks may see figures: the resolved client is on loopback or on a trusted proxy's network, and nobody who
-/// is not trusted says that the request was passed on.
+/// Whether the client may see the figures. It must be on loopback or on a trusted proxy's network, and forwarding
+/// headers must come from a trusted proxy.
 pub fn may_look(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
     let Some(peer) = peer.map(|peer| peer.ip().to_canonical()) else {
         return false;
@@ -22,14 +21,14 @@ pub fn may_look(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]
     let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
     let believed = match is_trusted(peer) {
         false => !FORWARDING.iter().any(|name| headers.contains_key(*name)),
-        true => tells_who(headers),
+        true => names_client(headers),
     };
     let client = proxies::resolve(peer, headers, trusted).ip;
     believed && (client.is_loopback() || is_trusted(client))
 }
 
-/// Whether a trusted proxy that passes a request on says for whom, in words that we read.
-fn tells_who(headers: &HeaderMap) -> bool {
+/// Whether a trusted proxy names the client in `X-Forwarded-For`.
+fn names_client(headers: &HeaderMap) -> bool {
     let mut hops = headers.get_all("x-forwarded-for").flat_map(|value| value.to_str().unwrap_or("?").split(','));
     let silent = !headers.contains_key("x-forwarded-for") && headers.contains_key("forwarded");
     !silent && hops.all(|hop| hop.trim().parse::<IpAddr>().is_ok())
@@ -57,13 +56,13 @@ mod tests {
             ("10.0.0.9", &[(proto, "https")], net, true),
             ("10.0.0.9", &[], &[], false),
             ("203.0.113.9", &[], net, false),
-            // A proxy on this machine that nobody told us of passes the world on.
+            // An unknown proxy on this machine passes on requests from anywhere.
             ("127.0.0.1", &[(xff, "203.0.113.9")], net, false),
             ("127.0.0.1", &[(xff, "127.0.0.1")], net, false),
             ("127.0.0.1", &[(proto, "https")], &[], false),
             ("127.0.0.1", &[(forwarded, "for=127.0.0.1")], &[], false),
             ("203.0.113.9", &[(xff, "127.0.0.1")], net, false),
-            // Through a trusted one: the client decides, and must be told.
+            // Through a trusted proxy, the client's address decides, and it must be known.
             ("10.0.0.9", &[(xff, "203.0.113.9")], net, false),
             ("10.0.0.9", &[(xff, "127.0.0.1, 203.0.113.9")], net, false),
             ("10.0.0.9", &[(xff, "127.0.0.1"), (xff, "203.0.113.9")], net, false),

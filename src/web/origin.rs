@@ -1,8 +1,8 @@
-//! The cross-origin check for unsafe methods: `Sec-Fetch-Site` if it is sent, else `Origin` if it is sent, else the
-//! request needs a form token, or to be something that no form can send (JSON, PATCH, DELETE).
-//! After the OWASP CSRF cheat sheet (Fetch Metadata with fallback to origin verification).
+//! The cross-origin check for unsafe methods. It uses `Sec-Fetch-Site`, or else `Origin`. A request with neither header
+//! needs a form token, or must be a request that no form can send (JSON, PATCH, DELETE). Called as a layer above the
+//! handlers. Follows the OWASP CSRF cheat sheet (Fetch Metadata with fallback to origin verification).
 //!
-//! Invariant: no handler of the API has to look at this, whether it reads a body or not.
+//! Invariant: a handler of the API never has to check the origin itself, whether it reads a body or not.
 
 use actix_web::{
     HttpMessage as _,
@@ -24,20 +24,20 @@ use crate::web::{
     site::Site,
 };
 
-/// A name of 253 characters, its scheme and its port (RFC 1035, 2.3.4).
+/// A host name of 253 characters (RFC 1035, 2.3.4), plus scheme and port.
 const LONGEST_ORIGIN: usize = 270;
 
-/// What a request has shown of where it comes from.
+/// The result of the check for a request that is not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// From our own origin, or from nobody's page.
+    /// The request came from our own origin, or no other site's page can have sent it.
     Shown,
-    /// It said nothing: a form must then prove itself by its token.
+    /// The request has no origin headers, so a form must prove itself by its token.
     NeedsToken,
 }
 
-/// Refuses unsafe requests from elsewhere, and leaves the [`Proof`] for forms. The API takes no forms: there a request
-/// that said nothing is refused, and so is a body that is not JSON.
+/// Refuses unsafe requests from other origins and stores the [`Proof`] for the form extractor. The API takes no forms,
+/// so it also refuses requests without proof and bodies that are not JSON.
 pub async fn check(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -46,7 +46,7 @@ pub async fn check(
     let routes = req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
     let refused = || Error::CrossOrigin(origins(req.headers(), &site.public));
     let proof = judge(req.method(), req.headers(), site.public.origin()).ok_or_else(refused)?;
-    // As the router reads it, in which `/%61pi/` is the API too.
+    // Match the decoded path, as the router does: `/%61pi/` belongs to the API too.
     let kind = routes.find(req.match_info().as_str()).kind;
     if kind == Kind::Api && !req.method().is_safe() {
         if has_body(req.headers()) && !is_json(req.headers()) {
@@ -60,7 +60,7 @@ pub async fn check(
     next.call(req).await
 }
 
-/// What the request has shown; `None` if another site caused it.
+/// The proof that the request gives; `None` if another site caused it.
 pub fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Option<Proof> {
     if method.is_safe() {
         return Some(Proof::Shown);
@@ -75,8 +75,8 @@ pub fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Opti
     Some(if beyond_forms { Proof::Shown } else { Proof::NeedsToken })
 }
 
-/// Where a request that is refused came from. Only a whole origin of http or https is named, and no other text of the
-/// client's.
+/// The origins named in the refusal. `from` is set only if the client sent a well-formed http or https origin, so that
+/// no other text of the client gets into pages and logs.
 pub fn origins(headers: &header::HeaderMap, public: &PublicUrl) -> Origins {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let from = text(header::ORIGIN).filter(|sent| sent.len() <= LONGEST_ORIGIN && is_origin(sent));
@@ -91,7 +91,7 @@ pub fn origins(headers: &header::HeaderMap, public: &PublicUrl) -> Origins {
     }
 }
 
-/// Whether this is an origin as a browser writes it.
+/// Whether a text is an origin in the form that browsers send.
 fn is_origin(text: &str) -> bool {
     text.starts_with("http") && Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text)
 }
@@ -102,7 +102,7 @@ fn has_body(headers: &header::HeaderMap) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// Whether the body says that it is JSON.
+/// Whether the content type is JSON.
 pub fn is_json(headers: &header::HeaderMap) -> bool {
     let essence = headers
         .get(header::CONTENT_TYPE)

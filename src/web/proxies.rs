@@ -1,21 +1,22 @@
-//! Who is really asking, when trusted proxies stand between. Forwarding headers of anybody else are not believed.
+//! Resolves the client's address behind trusted proxies. Called by the outermost layer.
+//!
+//! Invariant: forwarding headers are ignored unless the peer is a trusted proxy.
 
 use std::net::IpAddr;
 
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 
-/// A request's client, resolved.
+/// The client of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// Its address.
     pub ip: IpAddr,
-    /// Whether a trusted proxy says that the browser spoke http.
+    /// Whether a trusted proxy reports that the browser used http.
     pub proxied_over_http: bool,
 }
 
-/// The client behind `peer`: the rightmost address of `X-Forwarded-For` that is not a trusted proxy's, if `peer` is one.
-/// `Forwarded` (RFC 7239) and the like are not looked at.
+/// The client behind `peer`. If `peer` is a trusted proxy, this is the rightmost address in `X-Forwarded-For` that is
+/// not a trusted proxy. `Forwarded` (RFC 7239) and similar headers are ignored.
 pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let peer = peer.to_canonical();
     let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
@@ -25,7 +26,7 @@ pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let hops = values(headers, "x-forwarded-for");
     let mut client = (peer, hops.len());
     for (position, hop) in hops.iter().enumerate().rev() {
-        // Beyond what nobody can read nothing can be believed.
+        // Stop at an unreadable entry: the entries to its left cannot be trusted.
         let Some(ip) = address(hop) else { break };
         client = (ip, position);
         if !is_trusted(ip) {
@@ -33,13 +34,15 @@ pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
         }
     }
     let protocols = values(headers, "x-forwarded-proto");
-    // Proxies that append to both lists say at the client's place how the client came; others say it last.
+    // If both lists have the same length, each proxy appended to both, so take the protocol at the client's position.
+    // Otherwise take the last protocol.
     let at = if protocols.len() == hops.len() { protocols.get(client.1) } else { None };
     let protocol = at.or(protocols.last());
     Client { ip: client.0, proxied_over_http: protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("http")) }
 }
 
-/// Whose an address is, for what is shared out: of IPv6 the /64, which is one customer (RFC 6177).
+/// The network that limits are counted for: the address itself, or the /64 of an IPv6 address, which is one customer
+/// (RFC 6177).
 pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) & (u128::MAX << 64)).into()),
@@ -53,12 +56,12 @@ pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&peer))
 }
 
-/// All values of a header that is a list, however many lines it came in.
+/// All values of a list header, from all its lines.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).flat_map(|line| line.to_str().unwrap_or("?").split(',')).map(str::trim).collect()
 }
 
-/// An address as proxies write it: with a port, in brackets, with a zone.
+/// Parses an address as proxies write it: possibly with a port, brackets or a zone.
 fn address(hop: &str) -> Option<IpAddr> {
     let bare = match hop.strip_prefix('[') {
         Some(rest) => {
@@ -74,7 +77,7 @@ fn address(hop: &str) -> Option<IpAddr> {
     ip.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
-/// Nothing, or a colon and a port.
+/// Whether the text is empty, or a colon and a port.
 fn is_port(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
@@ -112,7 +115,7 @@ mod tests {
             ("::ffff:10.0.0.1", &[(xff, "198.51.100.1"), (proto, "HTTP")], "198.51.100.1", true),
             ("::1", &[(xff, "2001:db8::1"), (proto, "https, http")], "2001:db8::1", true),
             ("10.0.0.1", &[(xff, ""), (proto, "https")], "10.0.0.1", false),
-            // Ports, brackets, zones, IPv4 inside of IPv6.
+            // Ports, brackets, zones, IPv4-mapped IPv6 addresses.
             ("10.0.0.1", &[(xff, "198.51.100.1:4711")], "198.51.100.1", false),
             ("10.0.0.1", &[(xff, "[2001:db8::1]:4711")], "2001:db8::1", false),
             ("10.0.0.1", &[(xff, "[2001:db8::1]")], "2001:db8::1", false),
@@ -125,14 +128,14 @@ mod tests {
             ("10.0.0.1", &[(xff, "198.51.100.1, [2001:db8::1")], "10.0.0.1", false),
             ("10.0.0.1", &[(xff, "198.51.100.1,")], "10.0.0.1", false),
             ("10.0.0.1", &[(xff, "\"198.51.100.1\"")], "10.0.0.1", false),
-            // Several protocols: at the client's place where both lists are as long, else the last.
+            // Several protocols: the one at the client's position if both lists have the same length, else the last.
             ("10.0.0.1", &[(xff, "198.51.100.1, 10.0.0.2"), (proto, "https, http")], "198.51.100.1", false),
             ("10.0.0.1", &[(xff, "198.51.100.1, 10.0.0.2"), (proto, "http"), (proto, "https")], "198.51.100.1", true),
             ("10.0.0.1", &[(xff, "6.6.6.6, 198.51.100.1"), (proto, "https, http")], "198.51.100.1", true),
             ("10.0.0.1", &[(xff, "198.51.100.1"), (proto, "http, https")], "198.51.100.1", false),
             ("10.0.0.1", &[(proto, "http")], "10.0.0.1", true),
             ("10.0.0.1", &[(xff, "198.51.100.1"), (proto, "gopher")], "198.51.100.1", false),
-            // Nobody else's words.
+            // Other headers are ignored.
             ("10.0.0.1", &[("forwarded", "for=198.51.100.1;proto=http")], "10.0.0.1", false),
             ("10.0.0.1", &[("x-real-ip", "198.51.100.1")], "10.0.0.1", false),
         ];
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_customer_is_one_and_a_mapped_address_is_its_ipv4() {
+    fn an_ipv6_64_is_one_network_and_mapped_addresses_are_ipv4() {
         let of = |ip: &str| network(ip.parse().unwrap()).to_string();
         assert_eq!([of("2001:db8:1:2:3::4"), of("::ffff:192.0.2.1")], ["2001:db8:1:2::", "192.0.2.1"]);
     }
@@ -160,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_believed_who_is_not_trusted(
+        fn untrusted_peers_are_never_believed(
             peer in any::<IpAddr>(), hops in vec(any_hop(), 0..6), proto in "[ -~]{0,8}",
         ) {
             let sent = [("x-forwarded-for", hops.join(", ")), ("x-forwarded-proto", proto)];
@@ -168,7 +171,7 @@ mod tests {
             prop_assert_eq!(client(&peer.to_string(), &sent, &[]), (peer.to_canonical().to_string(), false));
         }
 
-        /// Whatever the client wrote itself stands left of what its proxies added.
+        /// The client's own entries are to the left of those that the proxies add.
         #[test]
         fn a_client_cannot_choose_its_address(
             ip in any::<std::net::Ipv4Addr>(), written in vec(any_hop(), 0..6), proxies in vec(0..200_u8, 0..6),

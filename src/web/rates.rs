@@ -1,8 +1,8 @@
-//! How often something may be done: a bucket of tokens for each account and for each address, in the memory of this node.
-//! Handlers ask here before they ask the database.
+//! Rate limits: a token bucket for each account and each address, in the memory of this node. Handlers check them
+//! before they query the database.
 //!
-//! Invariant: what is refused here has cost neither a write nor a hash. Ending sessions and reading are never refused: whoever
-//! has taken over a session must not keep its owner from ending it.
+//! Invariant: a refusal here costs neither a database write nor a password hash. Reading and ending sessions are never
+//! limited: an intruder in a session must not be able to keep its owner from ending it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,23 +12,23 @@ use std::time::{Duration, Instant};
 use super::proxies::network;
 use crate::base::error::{Error, Result};
 
-/// What is done.
+/// An act that is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// An operation of a sync, or a draft that is saved by a form. A device that comes back may bring thousands; pages save at
-    /// each pause of typing, and what they cannot send at once they send together later.
+    /// A sync operation, or a draft saved by a form. A device that was offline may send thousands. Pages save at each
+    /// pause in typing, and later send everything at once that they could not send before.
     Operation,
-    /// A change to one thing: a name, an answer to "was it you?".
+    /// A change of one thing, such as a name or the answer to "was it you?".
     Change,
-    /// A session's own data, which programs write.
+    /// A write to the session's data, which programs do.
     Data,
-    /// A right password, of who signs in or confirms.
+    /// A correct password at a sign-in or a confirmation.
     SignIn,
-    /// A right password, of who chooses a new one: each costs another hash, and an event that is kept.
+    /// A correct password with a new one. Each costs another hash and an audit event.
     NewPassword,
 }
 
-/// How large a bucket is, and how many tokens it gets in a thousand seconds.
+/// The capacity of a bucket, and the tokens that it gains in 1000 seconds.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: f64,
@@ -40,7 +40,7 @@ const fn rate(burst: u32, in_1000_s: u32) -> Rate {
 }
 
 impl Act {
-    fn of_an_account(self) -> Rate {
+    fn per_account(self) -> Rate {
         match self {
             Self::Operation => rate(5_000, 250),
             Self::Change => rate(300, 1_000),
@@ -50,8 +50,8 @@ impl Act {
         }
     }
 
-    /// Behind an address may be a whole office.
-    fn of_an_address(self) -> Rate {
+    /// A whole office may be behind one address.
+    fn per_address(self) -> Rate {
         match self {
             Self::Operation => rate(50_000, 20_000),
             Self::Change => rate(3_000, 20_000),
@@ -62,32 +62,31 @@ impl Act {
     }
 }
 
-/// Buckets that are remembered. One that is full again is forgotten first: it says nothing.
+/// The most buckets in memory. Full buckets are removed first, because a missing bucket counts as full.
 const MOST: usize = 100_000;
 
 /// The buckets of this node.
 #[derive(Debug, Default)]
 pub struct Rates(Mutex<HashMap<(Act, Subject), Bucket>>);
 
-/// Who does it, or from where.
+/// The account or network that a bucket belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An account: its id, or the key of its address.
+    /// The id of an account, or the key of its e-mail address.
     Account(String),
-    /// A network.
     Network(IpAddr),
 }
 
 impl Subject {
-    /// The network of an address.
+    /// The network of an IP address.
     pub fn address(ip: IpAddr) -> Self {
         Self::Network(network(ip))
     }
 
     fn rate(&self, act: Act) -> Rate {
         match self {
-            Self::Account(_) => act.of_an_account(),
-            Self::Network(_) => act.of_an_address(),
+            Self::Account(_) => act.per_account(),
+            Self::Network(_) => act.per_address(),
         }
     }
 }
@@ -106,23 +105,24 @@ impl Bucket {
 }
 
 impl Rates {
-    /// Takes so many tokens of all of these, or of none. More than a bucket can hold are as many as it holds.
+    /// Takes `many` tokens from each bucket, or none from any. A number above a bucket's capacity takes the whole
+    /// bucket.
     ///
     /// # Errors
-    /// [`Error::TooFast`] with the time after which there are enough.
+    /// [`Error::TooFast`] with the time until there are enough tokens.
     pub fn take(&self, act: Act, subjects: &[Subject], many: usize) -> Result<()> {
         if many == 0 { Ok(()) } else { self.take_at(act, subjects, many, Instant::now()) }
     }
 
-    /// Whether one token could be taken.
+    /// Checks that one token is available, without taking it.
     ///
     /// # Errors
-    /// [`Error::TooFast`] with the time after which there is one.
+    /// [`Error::TooFast`] with the time until there is one.
     pub fn look(&self, act: Act, subject: &Subject) -> Result<()> {
         self.take_at(act, std::slice::from_ref(subject), 0, Instant::now())
     }
 
-    /// Takes one token though there may be none: for what was done already. Who owes some waits for longer.
+    /// Takes one token for an act that is already done. The balance may become negative, which lengthens the next wait.
     pub fn charge(&self, act: Act, subject: &Subject) {
         self.charge_at(act, subject, Instant::now());
     }
@@ -158,7 +158,8 @@ impl Rates {
     }
 }
 
-/// A table that is full even of those that say something loses the older half: better than to grow, or to refuse everybody.
+/// Removes full buckets if the table is full. If it is still half full, the older half is removed too: that is better
+/// than to grow or to refuse everybody.
 fn make_room(buckets: &mut HashMap<(Act, Subject), Bucket>, now: Instant) {
     if buckets.len() < MOST {
         return;
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_free_and_then_it_goes_on_at_the_rate() {
+    fn a_burst_is_free_and_then_the_rate_applies() {
         let (rates, now) = (Rates::default(), Instant::now());
         let take =
             |many, after| wait(rates.take_at(Act::Change, &[account("a")], many, now + Duration::from_secs(after)));
@@ -200,17 +201,13 @@ mod tests {
         assert_eq!(take(1, 0), Some(Duration::from_secs(1)));
         assert_eq!((take(1, 1), take(1, 1)), (None, Some(Duration::from_secs(1))));
         assert_eq!(take(200, 1), Some(Duration::from_secs(200)));
-        assert_eq!(
-            (take(300, 400), take(1, 400)),
-            (None, Some(Duration::from_secs(1))),
-            "no more than a burst is saved up"
-        );
-        assert_eq!(wait(rates.take_at(Act::Change, &[account("b")], 1, now)), None, "each has its own");
+        assert_eq!((take(300, 400), take(1, 400)), (None, Some(Duration::from_secs(1))), "at most a burst is saved up");
+        assert_eq!(wait(rates.take_at(Act::Change, &[account("b")], 1, now)), None, "each account has its own bucket");
         assert_eq!(wait(rates.take_at(Act::Operation, &[account("a")], 1, now)), None);
     }
 
     #[test]
-    fn what_an_address_may_not_costs_the_account_nothing() {
+    fn a_refusal_by_address_does_not_charge_the_account() {
         let (rates, now) = (Rates::default(), Instant::now());
         let here = Subject::address("2001:db8::1".parse().unwrap());
         for n in 0..10 {
@@ -221,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_nothing_is_refused_nothing() {
+    fn zero_acts_are_never_refused() {
         let (rates, one) = (Rates::default(), account("a"));
         assert!(rates.take(Act::Change, std::slice::from_ref(&one), 300).is_ok());
         assert!(rates.take(Act::Change, std::slice::from_ref(&one), 1).is_err());
@@ -241,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_already_is_owed() {
+    fn a_charge_may_make_the_balance_negative() {
         let (rates, now) = (Rates::default(), Instant::now());
         let one = account("a");
         for _ in 0..40 {
@@ -257,7 +254,7 @@ mod tests {
         for _ in 0..1_000 {
             rates.charge_at(Act::NewPassword, &one, now);
         }
-        assert_eq!(look(0), Some(Duration::from_secs(3_100)), "never more than a burst is owed");
+        assert_eq!(look(0), Some(Duration::from_secs(3_100)), "the debt is at most a burst");
     }
 
     #[test]
@@ -270,6 +267,6 @@ mod tests {
         make_room(&mut buckets, now + Duration::from_secs(1));
         assert!(buckets.len() < MOST / 2 + 1 && buckets.contains_key(&(Act::SignIn, account(&(MOST - 1).to_string()))));
         make_room(&mut buckets, now + Duration::from_secs(100_000));
-        assert!(!buckets.is_empty(), "with room left nothing is looked at");
+        assert!(!buckets.is_empty(), "below the limit no bucket is removed");
     }
 }

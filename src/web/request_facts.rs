@@ -1,8 +1,8 @@
-//! What surrounds the session middleware: it reads who asks, makes sure that only a session cookie which one of our keys
-//! signed gets through, and lets the store's faults out as what they are.
+//! The layer around the session middleware. It collects the facts of a request, passes on only a session cookie that
+//! one of our keys signed, and reports the store's faults as errors.
 //!
-//! Invariant: the session cookie that actix-session sees was verified here, whichever of the keys signed it, and signed
-//! again by the first.
+//! Invariant: the session cookie that actix-session sees was verified here with any of the keys, and signed again with
+//! the first.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,26 +23,26 @@ use crate::{
     records::{device::Hints, session::request::RequestFacts},
 };
 
-/// A page's script sends it with what nobody has asked it for, so that an open page alone keeps no session alive.
+/// A page's script sends this header with automatic requests, so that an open page alone does not keep a session alive.
 const UNATTENDED: &str = "x-unattended";
 
-/// Where the outermost layer finds the facts of a request after it was answered.
+/// The slot through which the outermost layer gets the facts of a request.
 #[derive(Debug, Clone, Default)]
 pub struct FactsSlot(Rc<RefCell<Option<Rc<RequestFacts>>>>);
 
 impl FactsSlot {
-    /// What is known of a request that is refused before it comes so far.
+    /// Sets the facts of a request that is refused before this layer.
     pub fn set(&self, facts: RequestFacts) {
         self.0.replace(Some(Rc::new(facts)));
     }
 
-    /// The facts, if the request came so far.
+    /// The facts, if the request reached this layer or was refused with facts.
     pub fn facts(&self) -> Option<Rc<RequestFacts>> {
         self.0.borrow().clone()
     }
 }
 
-/// Names a request; set by the outermost layer.
+/// The id of a request, set by the outermost layer.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -77,7 +77,7 @@ pub async fn wrap(
     answer
 }
 
-/// The facts of a request, and whether it brought a session cookie of ours under the old name.
+/// The facts of a request, and whether the presented session key also came under the old cookie name.
 fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let ip = req.extensions().get::<Client>().map(|client| client.ip.to_string());
     let said = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

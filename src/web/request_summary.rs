@@ -1,5 +1,7 @@
-//! What the outermost layer keeps of a request: it answers, counts and logs the request after the request itself has been
-//! handed on. Called by the outermost layer and by the error answers.
+//! The parts of a request that the outermost layer needs after it has passed the request on: it still has to answer,
+//! count and log it. Called by the outermost layer and by the error answers.
+//!
+//! Invariant: the summary is complete before any other layer sees the request, except for the sent form.
 
 use std::time::Instant as Stopwatch;
 
@@ -35,7 +37,7 @@ pub(super) struct RequestSummary {
     pub(super) facts: FactsSlot,
     pub(super) site: web::Data<Site>,
     pub(super) routes: web::Data<RouteTable>,
-    /// What is declared of the path.
+    /// The route declared for the path.
     pub(super) route: Route,
     /// The pattern that the router matches, for metrics.
     pub(super) pattern: Option<String>,
@@ -77,15 +79,15 @@ impl RequestSummary {
         })
     }
 
-    /// Sets the facts of a request that is refused before its session is read: somebody who holds a session key keeps the
-    /// navigation on the error page.
+    /// Sets the facts of a request that is refused before its session is read, so that the error page of a browser with
+    /// a session key keeps the navigation.
     pub(super) fn set_facts_of_refused(&self, headers: &HeaderMap) {
         let sent = self.site.cookies.sent_session(headers, &self.site.keys);
         self.facts.set(RequestFacts::new(self.id.clone(), None, String::new(), sent.presented));
     }
 }
 
-/// An address without its origin. `*` and a bare host, which name no page (RFC 9112, 3.2), become the start page.
+/// The path and query of an address. `*` and a bare host name no page (RFC 9112, 3.2) and become the start page.
 fn path_and_query(uri: &Uri) -> String {
     let part = uri.path_and_query().map(|part| part.as_str());
     part.filter(|part| part.starts_with('/')).unwrap_or("/").to_owned()

@@ -1,16 +1,17 @@
-//! Where somebody without a login is sent, and where they go on to afterwards. Handlers require a login by taking a
-//! [`CurrentUser`](crate::records::session::CurrentUser); the pages' answer to its error is made from here.
+//! The login page's address and its `next` parameter, which leads back after the login. Handlers require a login by
+//! taking a [`CurrentUser`](crate::records::session::CurrentUser). The error answers of pages and the login use this
+//! module.
 //!
-//! Invariant: nobody is ever sent to another origin.
+//! Invariant: nobody is ever redirected to another origin.
 
 use url::{Url, form_urlencoded};
 
 use crate::base::settings::PublicUrl;
 
-/// Longest address that is remembered through a login.
+/// The longest address that a login leads back to.
 const LONGEST: usize = 2048;
 pub const LOGIN: &str = "/login";
-/// Where a login leads without a `next`.
+/// The destination of a login without `next`.
 pub const HOME: &str = "/dashboard";
 
 /// The login page that leads back to `path_and_query`.
@@ -22,7 +23,7 @@ pub fn login_address(path_and_query: &str) -> String {
     format!("{LOGIN}?next={next}")
 }
 
-/// What `next` means: path, query and fragment, if it resolves to our own origin, else `None`.
+/// Resolves `next` to path, query and fragment. None if it leads to another origin.
 pub fn own_address(public: &PublicUrl, next: &str) -> Option<String> {
     if next.is_empty() || next.len() > LONGEST {
         return None;
@@ -33,7 +34,7 @@ pub fn own_address(public: &PublicUrl, next: &str) -> Option<String> {
         return None;
     }
     let address = url[url::Position::BeforePath..].to_owned();
-    // A path that begins with two slashes would name another host once it stands alone.
+    // A path that begins with two slashes, used alone, names another host.
     (!address.starts_with("//")).then_some(address)
 }
 

@@ -1,16 +1,16 @@
-//! What is declared of each address: its kind, its methods, its body limit. `serve::routes` declares them; the layers that
-//! act before a handler is chosen look an address up here.
+//! The declared properties of each address: kind, methods, body limit. `serve::routes` declares them. Layers that run
+//! before a handler is chosen look an address up here.
 //!
-//! Invariant: every path has a route, also a path where nothing is.
+//! Invariant: every path has a route, even a path without a handler.
 
 use actix_web::dev::ResourceDef;
 
 use crate::base::error::Methods;
 
-/// Largest body, in bytes, where an address does not say otherwise.
+/// The largest body in bytes, unless an address sets another limit.
 pub const LARGEST_BODY: usize = 64 * 1024;
 
-/// For whom an address is, and what answers its errors.
+/// The kind of an address: its clients, and the form of its error answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// For people; its answer may depend on who is signed in.
@@ -19,14 +19,14 @@ pub enum Kind {
     Api,
     /// For operators and their programs; works over http too, and without a database.
     Operations,
-    /// The same for everybody, without a session or a database.
+    /// The same answer for everybody, without a session or a database.
     Document,
-    /// A static file. It is in memory once, however many clients fetch it.
+    /// A static file. It is in memory only once, however many clients fetch it.
     File,
 }
 
 impl Kind {
-    /// Whether its handlers may ask for the session.
+    /// Whether handlers may use the session.
     pub fn has_session(self) -> bool {
         matches!(self, Self::Page | Self::Api)
     }
@@ -40,17 +40,17 @@ impl Kind {
 /// An entry of the navigation.
 #[derive(Debug, Clone, Copy)]
 pub struct NavItem {
-    /// For [`Page::current`](super::layout::Page::current): the path without its slash.
+    /// The path without its slash, compared with [`Page::current`](super::layout::Page::current).
     pub id: &'static str,
     pub href: &'static str,
     pub label: &'static str,
     pub icon: &'static str,
 }
 
-/// An address, as it is declared.
+/// A declared address.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// A pattern of actix-web.
+    /// An actix-web pattern.
     pub path: &'static str,
     pub kind: Kind,
     pub methods: Methods,
@@ -77,13 +77,13 @@ impl Route {
 #[derive(Debug)]
 pub struct RouteTable {
     declared: Vec<(ResourceDef, Route)>,
-    /// For a path where nothing is.
+    /// The route of a path without a handler.
     other: Route,
 }
 
 impl RouteTable {
-    /// A table of `addresses`. A path below one of `areas` that is none of the addresses is of the area's kind, and any
-    /// other is a page.
+    /// Builds a table. A path below one of `areas` that is not in `addresses` gets the area's kind. Any other unknown
+    /// path is a page.
     pub fn new(addresses: impl IntoIterator<Item = Route>, areas: &[(&'static str, Kind)]) -> Self {
         let addresses = addresses.into_iter().map(|route| (ResourceDef::new(route.path), route));
         let areas = areas.iter().map(|(path, kind)| (ResourceDef::prefix(*path), Route::new(path, *kind)));
@@ -96,12 +96,12 @@ impl RouteTable {
         found.map_or(&self.other, |(_, route)| route)
     }
 
-    /// Every address that is declared.
+    /// Every declared address.
     pub fn addresses(&self) -> impl Iterator<Item = &Route> {
         self.declared.iter().map(|(_, route)| route).filter(|route| !route.methods.is_empty())
     }
 
-    /// The entries of the navigation, in the order of their routes.
+    /// The navigation, in the order of the routes.
     pub fn navigation(&self) -> Vec<NavItem> {
         self.declared.iter().filter_map(|(_, route)| route.navigation).collect()
     }

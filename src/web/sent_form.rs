@@ -1,7 +1,7 @@
-//! The form that a request brings, kept until the request is answered: where something is away, the answer is the form
-//! again, also when no handler has read it. Called by the outermost layer.
+//! Keeps the form of a request until the request is answered. If a service is unavailable, the answer shows the form
+//! again, even if no handler has read it. Called by the outermost layer.
 //!
-//! Invariant: only a form that came from our own pages is kept; nobody else chooses what our pages show.
+//! Invariant: only a form from our own pages is kept, so that no other site can choose what our pages show.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use futures_util::{Stream, StreamExt as _};
 use super::origin::{self, Proof};
 use crate::web::site::Site;
 
-/// Shares the body with whoever reads it. No larger than [`limits::admit`](super::limits::admit) lets a body be.
+/// A copy of the request's body, shared with its reader. [`limits::admit`](super::limits::admit) limits its size.
 #[derive(Clone)]
 pub struct SentForm(Rc<RefCell<Body>>);
 
@@ -31,7 +31,7 @@ struct Body {
 }
 
 impl SentForm {
-    /// Keeps what is read of the body from now on; `None` if it is no form from our own pages.
+    /// Starts to copy the body as it is read. None if it is not a form from our own pages.
     pub fn keep(req: &mut ServiceRequest, site: &Site) -> Option<Self> {
         let is_form = *req.method() == Method::POST && is_urlencoded(req.headers());
         let is_ours = origin::judge(req.method(), req.headers(), site.public.origin()) == Some(Proof::Shown);
@@ -44,7 +44,7 @@ impl SentForm {
         Some(sent)
     }
 
-    /// All fields, after reading what nobody has read; `None` if the body did not arrive whole.
+    /// All fields. Reads the rest of the body first; `None` if the body is incomplete.
     pub async fn fields(mut self) -> Option<Vec<(String, String)>> {
         while let Some(piece) = self.next().await {
             piece.ok()?;

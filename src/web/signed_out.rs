@@ -1,6 +1,6 @@
-//! What an answer tells a browser whose session has just ended.
+//! Answers to a browser whose session has just ended. Called by the handlers that sign a person out.
 //!
-//! Invariant: what the browser cached of a person goes when that person signs out.
+//! Invariant: a sign-out clears everything that the browser cached for the person.
 
 use actix_web::{
     HttpResponse,
@@ -9,14 +9,15 @@ use actix_web::{
 
 use crate::web::layout;
 
-/// What a browser has cached of a person goes with the login (Clear-Site-Data, 3.1).
+/// Clears the browser's cache (Clear-Site-Data, 3.1).
 pub fn clear_cache(answer: &mut HttpResponse) {
     let cache = HeaderValue::from_static("\"cache\"");
     answer.headers_mut().insert(HeaderName::from_static("clear-site-data"), cache);
 }
 
-/// Goes on to the login, under `address`, after a session has ended itself. Its id goes along, so that the browser forgets
-/// whose it was: nothing else there can tell this end from one by another device, after which it keeps what waits.
+/// Redirects to the login at `address` after a session has ended itself. The session's id is added, so that the browser
+/// deletes the data of that session. Without it the browser would assume that another device ended the session, and
+/// keep the data that was not sent yet.
 pub fn signed_out(address: &str, session_id: &str) -> HttpResponse {
     let sign = if address.contains('?') { '&' } else { '?' };
     let mut answer = layout::see_other(&format!("{address}{sign}ended={session_id}"));

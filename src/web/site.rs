@@ -1,5 +1,5 @@
-//! What every request needs to know of this instance: its origin, keys, limits, and the tables that bound what clients use.
-//! Made once at the start and shared by all workers.
+//! The state of this instance that every request needs: origin, keys, limits, and the tables that bound what clients
+//! use. Built once at the start and shared by all workers.
 //!
 //! Invariant: `is_ready` is true only after the database has answered and its schema is right.
 
@@ -18,40 +18,39 @@ use crate::web::{
 
 #[derive(Debug)]
 pub struct Site {
-    /// The origin that browsers see.
+    /// The origin in the browser's address bar.
     pub public: PublicUrl,
-    /// The key file's keys.
+    /// The keys from the key file.
     pub keys: Keys,
-    /// The names of the cookies.
     pub cookies: CookieNames,
-    /// Whose forwarding headers are believed.
+    /// The proxies whose forwarding headers are trusted.
     pub proxies: Vec<IpNet>,
-    /// Whether TLS ends here and not at a proxy.
+    /// Whether this process terminates TLS, rather than a proxy.
     pub serves_tls: bool,
-    /// The port that is listened on.
+    /// The port that the server listens on.
     pub port: u16,
-    /// Requests that proxies passed on with another host than the browser's.
+    /// Requests that a proxy passed on with another host than the browser sent.
     pub wrong_hosts: WrongHosts,
-    /// How long a cookie of a session lasts without a visit.
+    /// The lifetime of a session cookie without a visit.
     pub idle: std::time::Duration,
-    /// Who may make an account.
+    /// Who may create an account.
     pub signup: Signup,
-    /// Bytes of drafts for which an account has room.
+    /// The most bytes of drafts per account.
     pub drafts_max: u64,
-    /// How long and large its requests may be.
+    /// Timeouts of requests.
     pub limits: Limits,
-    /// Who has how many connections.
+    /// The open connections.
     pub connections: Connections,
-    /// Large answers on their way.
+    /// The large answers in flight.
     pub answers: Answers,
-    /// How often something may be done.
+    /// The rate limits.
     pub rates: Rates,
     ready: AtomicBool,
     has_owner: AtomicBool,
 }
 
 impl Site {
-    /// A site that is not ready yet, listens on this port, with room for so many connections.
+    /// Builds a site that is not ready yet. `connections` is the largest number of connections.
     pub fn new(
         public: PublicUrl,
         keys: Keys,
@@ -79,17 +78,17 @@ impl Site {
         }
     }
 
-    /// From now on requests are answered: the database has answered and its schema is right.
+    /// Called once the database has answered and its schema is right. Requests are answered from now on.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
     }
 
-    /// From now on there is an owner: the last one can never be taken away.
+    /// Called once there is an owner. There is always one from then on, because the last owner cannot be removed.
     pub fn set_has_owner(&self) {
         self.has_owner.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there is certainly an owner. If not, the database may know of one by now.
+    /// Whether this node knows of an owner. If false, ask the database: another node may have added one.
     pub fn has_owner(&self) -> bool {
         self.has_owner.load(Ordering::Relaxed)
     }

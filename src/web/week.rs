@@ -1,4 +1,6 @@
-//! The picture of a week of sign-ins, in numbers and in words.
+//! The bar chart of a week of sign-ins, and the same in words. Called by the dashboard.
+//!
+//! Invariant: no bar is taller than the chart.
 
 use crate::{
     base::db::Instant,
@@ -6,35 +8,35 @@ use crate::{
     web::layout::{self, zoned},
 };
 
-/// The bars stand on this line and are at most so high.
+/// The y coordinate of the line that the bars stand on. The other constants are in the same units.
 const BASELINE: i32 = 94;
 const TALLEST: f64 = 74.0;
 const GAP: i32 = 3;
 const STEP: i32 = 40;
 const FIRST_BAR: i32 = 6;
 
-/// A week of sign-ins.
+/// The chart of a week.
 pub struct Week {
-    /// Seven of them, today last.
+    /// Seven bars, today last.
     pub days: Vec<Bar>,
-    /// The same in words.
+    /// The week in words.
     pub text: String,
     failures: usize,
 }
 
-/// A day of the week.
+/// The bar of a day.
 pub struct Bar {
     /// "Tue".
     pub label: String,
-    /// Left edge.
+    /// The left edge.
     pub x: i32,
-    /// Sign-ins: top and height.
+    /// The top of the bar of sign-ins.
     pub good_y: i32,
-    /// Height; 0 for none.
+    /// Its height; 0 for none.
     pub good_h: i32,
-    /// Wrong passwords, on top: top and height.
+    /// The top of the bar of wrong passwords, which stands on the other bar.
     pub bad_y: i32,
-    /// Height; 0 for none.
+    /// Its height; 0 for none.
     pub bad_h: i32,
 }
 
@@ -47,7 +49,7 @@ struct Count {
 }
 
 impl Week {
-    /// The seven days up to `now`.
+    /// Draws the seven days up to `now`.
     pub fn draw(sign_ins: &[(Kind, Instant)], now: Instant) -> Self {
         let today = zoned(now).date();
         let mut counts = vec![Count::default(); 7];
@@ -88,7 +90,7 @@ impl Bar {
             if times == 0 {
                 return 0;
             }
-            // Small weeks stay small: one sign-in is no tower.
+            // A scale of at least four: a week with one sign-in gets a small bar.
             let whole = u32::try_from(most.max(4)).map_or(1.0, f64::from);
             let part = u32::try_from(times).map_or(1.0, f64::from);
             #[expect(clippy::cast_possible_truncation, reason = "at most TALLEST")]
@@ -128,7 +130,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn the_week_ends_today_and_says_it_in_words() {
+    fn the_week_ends_today_and_has_a_text() {
         let now = Instant::from_micros(1_795_460_400_000_000);
         let day = HOUR * 24;
         let sign_ins = [

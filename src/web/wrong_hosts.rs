@@ -1,7 +1,8 @@
-//! Requests that a proxy passed on with another `Host` than the browser sent: counted for metrics, logged at most once a
-//! minute, and their hosts remembered, so that a later request the same way is recognised.
+//! Requests that a proxy passed on with another `Host` than the browser sent. They are counted for metrics and logged
+//! at most once a minute. Their hosts are remembered, so that later requests through the same proxy are recognized.
+//! Called by `opened`.
 //!
-//! Invariant: however many hosts a client invents, only a few are remembered.
+//! Invariant: only a few hosts are remembered, however many a client invents.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +11,11 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use crate::base::text::quoted;
 
-/// Time between two log lines about the same fault.
+/// The time between two log lines about the same fault.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
-/// Hosts of proxies that are remembered.
+/// The most hosts that are remembered.
 const MOST_HOSTS: usize = 8;
-/// A name of the DNS has at most 253 characters, and a port has six.
+/// A DNS name has at most 253 characters, and a port with its colon has six.
 const LONGEST_HOST: usize = 260;
 
 #[derive(Debug, Default)]
@@ -27,8 +28,8 @@ pub struct WrongHosts {
 struct Last {
     seen: Option<Stopwatch>,
     logged: Option<Stopwatch>,
-    /// The hosts that proxies passed on, newest last. A later request with such a host, and with nothing else that tells of a
-    /// proxy, came the same way.
+    /// The hosts that proxies passed on, newest last. A later request with one of these hosts, and without other signs
+    /// of a proxy, came through the same proxy.
     hosts: VecDeque<String>,
 }
 
@@ -48,8 +49,8 @@ impl WrongHosts {
         tracing::warn!(
             host = quoted(host),
             public = public_origin,
-            "a proxy passes on another Host than the one that browsers send, so pages opened at a wrong address cannot be \
-             told apart: let it pass Host on (nginx: proxy_set_header Host $http_host;), or mend SESSILE_PUBLIC_URL"
+            "a proxy replaces the browser's Host header, so a page opened at a wrong address cannot be recognized: let the \
+             proxy pass Host on (nginx: proxy_set_header Host $http_host;), or correct SESSILE_PUBLIC_URL"
         );
     }
 
@@ -58,7 +59,7 @@ impl WrongHosts {
         last.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
     }
 
-    /// How many there were since the start, and how long ago the last one was.
+    /// The number since the start, and the time since the last one.
     pub fn seen(&self) -> (u64, Option<Duration>) {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         (self.count.load(Ordering::Relaxed), last.seen.map(|seen| seen.elapsed()))

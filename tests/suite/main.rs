@@ -1,7 +1,7 @@
-//! What the product promises, tested from outside: the session store on both engines, the served program over HTTP,
-//! the program as a process that is killed and started again, the audit trail, and the house itself.
+//! Tests of the product's promises through its public interfaces: the session store on both engines, the served program
+//! over HTTP, the program as a process that is killed and restarted, the audit events, and the repository itself.
 //!
-//! Cases that need PostgreSQL are ignored by a plain `cargo test`; `./scripts/test` starts one and runs them all.
+//! A plain `cargo test` ignores the cases that need PostgreSQL. `./scripts/test` starts one and runs all cases.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a case that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! The one place where an [`Error`] becomes an answer: a problem document (RFC 9457) for the API and for operators, a
+//! The only place where an [`Error`] becomes an answer: a problem document (RFC 9457) for the API and for operators, a
 //! redirect to the login, or a page. Called by the outermost layer.
 //!
 //! Invariant: the cause of an error is logged here, once, and never sent to the client.
@@ -19,8 +19,8 @@ use crate::{
     web::{layout, request_summary::RequestSummary, return_to},
 };
 
-/// Leaves an answer as it is, unless it is an error without a body: then it is rendered. Cookies that the handler set are
-/// kept, except when the session has ended.
+/// Renders an error or an error status without a body; returns any other answer unchanged. Keeps the cookies that the
+/// handler set, unless the session has ended.
 pub(super) async fn explain(summary: &RequestSummary, req: &HttpRequest, answer: HttpResponse) -> HttpResponse {
     let is_empty_error =
         answer.status().as_u16() >= 400 && matches!(answer.body().size(), BodySize::None | BodySize::Sized(0));
@@ -45,7 +45,7 @@ pub(super) async fn explain(summary: &RequestSummary, req: &HttpRequest, answer:
     rendered
 }
 
-/// The answer to a request that a layer failed before any handler answered.
+/// The answer when a layer failed before any handler ran.
 pub(super) async fn of_failed_layer(summary: &RequestSummary, error: &actix_web::Error) -> HttpResponse {
     match error.as_error::<Error>() {
         Some(known) => render(known, None, summary, form_to_resend(summary, known).await),
@@ -58,7 +58,7 @@ pub(super) fn of_error(summary: &RequestSummary, error: &Error) -> HttpResponse 
     render(error, None, summary, None)
 }
 
-/// The form that was sent, if sending it again later makes sense.
+/// The form that was sent, if the client may send it again later.
 async fn form_to_resend(summary: &RequestSummary, error: &Error) -> Option<SentFormAgain> {
     error.retry_after()?;
     summary.sent.clone()?.fields().await.map(SentFormAgain::new)
@@ -94,11 +94,11 @@ fn render(
     answer
 }
 
-/// Logs the cause of an error that the client is not told.
+/// Logs the cause of an error, which the client does not see.
 pub(super) fn log(error: &Error) {
     match error {
-        Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "failed"),
-        Error::Unavailable(fault) => tracing::warn!(cause = %fault, "unavailable"),
+        Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "request failed"),
+        Error::Unavailable(fault) => tracing::warn!(cause = %fault, "request failed: service unavailable"),
         Error::CrossOrigin(origins) => tracing::warn!(
             from = origins.from.as_deref().unwrap_or("none named"),
             public = origins.public,

@@ -1,5 +1,7 @@
-//! What people read when something went wrong: in words, with the way on, and with the form that they sent where it can be
-//! sent again.
+//! Error pages: what went wrong, what to do next and, if the request can be repeated, the form that was sent. Called by
+//! [`errors`](super).
+//!
+//! Invariant: a page never shows the cause of an error.
 
 use std::borrow::Cow;
 
@@ -27,18 +29,17 @@ pub(super) struct ErrorPage {
     words: Cow<'static, str>,
     request_id: String,
     back: Option<(Cow<'static, str>, &'static str)>,
-    /// Whether the page loads itself again once the service is back.
+    /// Whether the page reloads itself once the service is back.
     returns: bool,
-    /// What was sent, to be sent again.
     form: Option<SentFormAgain>,
 }
 
-/// What an error page must know of whoever reads it.
+/// The reader of an error page, as far as the cookie tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    /// Nobody who is signed in, as far as the cookie says.
+    /// The browser holds no session key of ours.
     Stranger,
-    /// Somebody whose browser holds a session key that we signed. Whether it lives may not be known.
+    /// The browser holds a session key that we signed. The session may have ended.
     Holder,
 }
 
@@ -68,7 +69,7 @@ impl ErrorPage {
             words,
             request_id: summary.id.clone(),
             back: Some(match error {
-                // What was sent does not come again with the address.
+                // Opening the address again would not repeat the form.
                 _ if !summary.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),
                 // The same address again.
                 Error::Unavailable(_) | Error::Timeout | Error::TooManyAttempts(_) | Error::TooFast(_) => {
@@ -84,8 +85,8 @@ impl ErrorPage {
     }
 }
 
-/// Whoever is signed in keeps the navigation and the way out. While the database is away nobody's name is known, and the
-/// navigation alone is shown.
+/// Adds the navigation, and for a live session the person's name and sign-out form. While the database is away the name
+/// is unknown, so only the navigation is shown.
 fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, site: &Site) -> Result<Page> {
     match facts.and_then(RequestFacts::live) {
         Some(live) => {
@@ -99,7 +100,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
     }
 }
 
-/// What is said while something is away: to whom it may matter that they are not signed out, and what comes next.
+/// The words for an unavailable service. A reader with a session reads that the session continues.
 fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
     let next = match form {
         Some(form) if form.asks_password() => {

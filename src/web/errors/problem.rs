@@ -1,4 +1,7 @@
-//! Problem documents (RFC 9457): what the API and operators get when something went wrong.
+//! Problem documents (RFC 9457), the error answers of the API and of the operators' addresses. Called by
+//! [`errors`](super).
+//!
+//! Invariant: a document never contains the cause of an error.
 
 use actix_web::{HttpResponse, ResponseError as _};
 

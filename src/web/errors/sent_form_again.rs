@@ -1,5 +1,5 @@
-//! A form that could not be carried out just now, as an error page shows it again: with all that was typed, ready to be
-//! sent once more. For every form that no handler has shown again itself.
+//! The form on an error page that lets a person send their input again when the service is back. Used for every form
+//! whose handler does not show its own form again.
 //!
 //! Invariant: a password that was sent never comes back in a page.
 
@@ -13,20 +13,20 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) value: String,
     pub(super) kind: Kind,
-    /// None is wrong: for the macros of the templates.
+    /// Always `None`: the field macros of the templates require it.
     pub(super) error: Option<String>,
 }
 
 /// How a field is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Nobody typed it.
+    /// Not typed by a person.
     Hidden,
-    /// One line.
+    /// A single-line input.
     Line { label: &'static str, kind: &'static str, complete: &'static str },
-    /// A text.
+    /// A multi-line text.
     Text { label: &'static str },
-    /// It has to be typed again.
+    /// A password, which has to be typed again.
     Password { label: &'static str, complete: &'static str },
 }
 
@@ -37,7 +37,7 @@ impl SentFormAgain {
         let mut fields: Vec<Field> = Vec::with_capacity(sent.len());
         for (name, value) in sent {
             let kind = match name.as_str() {
-                // Twice in one form a name is nothing that a form of ours sends.
+                // No form of ours sends a name twice.
                 name if fields.iter().any(|field| field.name == name) => Kind::Hidden,
                 "text" => Kind::Text { label: "Your post" },
                 "name" => Kind::Line { label: "Name", kind: "text", complete: "name" },
@@ -61,13 +61,13 @@ impl SentFormAgain {
         self.fields.iter().any(|field| matches!(field.kind, Kind::Password { .. }))
     }
 
-    /// Whether there is anything in it that somebody typed.
+    /// Whether the form has a field that a person typed.
     pub(super) fn is_typed(&self) -> bool {
         self.fields.iter().any(|field| field.kind != Kind::Hidden)
     }
 }
 
-/// The fields of passwords have names that say so; a test looks at the templates.
+/// The name of every password field ends with "password"; a test checks the templates.
 fn is_password(name: &str) -> bool {
     name.ends_with("password")
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_comes_back_but_no_password() {
+    fn everything_typed_comes_back_except_passwords() {
         let form = again(&[
             ("csrf", "t"),
             ("email", "kim@example.com"),

@@ -1,16 +1,16 @@
-//! `/activity`: the account's trail in plain words.
+//! `/activity`: the account's audit events in plain words.
 
 use super::{ALEX, KIM, device_id, serve, signed_in};
 use crate::support::{Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    what_happened_is_told_in_plain_words,
+    events_are_shown_in_plain_words,
     filters_show_one_sort_of_events,
-    pages_show_each_event_once_whatever_happens_meanwhile,
-    only_sign_ins_on_another_device_that_is_still_there_can_be_denied,
+    pages_show_each_event_once_while_others_arrive,
+    only_sign_ins_on_other_existing_devices_can_be_denied,
 }
 
-async fn what_happened_is_told_in_plain_words(db: TestDb) {
+async fn events_are_shown_in_plain_words(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -32,7 +32,7 @@ async fn what_happened_is_told_in_plain_words(db: TestDb) {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
-    assert!(!page.contains("<b>Signed in</b>"), "a sign-in on a new device is one line: {page}");
+    assert!(!page.contains("<b>Signed in</b>"), "a sign-in on a new device gets only one row: {page}");
     for jargon in ["session.", "login.", "token", "authenticat"] {
         assert!(!page.replace("/static/", "").contains(jargon), "{jargon}: {page}");
     }
@@ -62,11 +62,11 @@ async fn filters_show_one_sort_of_events(db: TestDb) {
     }
 }
 
-async fn pages_show_each_event_once_whatever_happens_meanwhile(db: TestDb) {
+async fn pages_show_each_event_once_while_others_arrive(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut desk = signed_in(&server, KIM, "Desk");
-    // Of two accounts in turn.
+    // Events of two accounts alternate.
     let mut rows = String::new();
     for n in 0..100 {
         for email in [KIM, ALEX] {
@@ -89,10 +89,10 @@ async fn pages_show_each_event_once_whatever_happens_meanwhile(db: TestDb) {
         address = before.rsplit_once("href=\"").unwrap().1.replace("&amp;", "&");
     }
     seen.sort_unstable();
-    assert_eq!(seen, (0..100).collect::<Vec<_>>(), "each once");
+    assert_eq!(seen, (0..100).collect::<Vec<_>>(), "each event exactly once");
 }
 
-async fn only_sign_ins_on_another_device_that_is_still_there_can_be_denied(db: TestDb) {
+async fn only_sign_ins_on_other_existing_devices_can_be_denied(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

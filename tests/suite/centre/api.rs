@@ -1,4 +1,4 @@
-//! The API of sessions and devices, letter by letter.
+//! The API of sessions and devices, compared exactly with the contract.
 
 use serde_json::{Value, json};
 
@@ -9,15 +9,15 @@ use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
 
 on_both_engines! {
     sessions_are_listed_newest_activity_first,
-    one_session_is_ended_and_the_others_go_on,
+    ending_one_session_leaves_the_others_alive,
     all_others_are_ended_and_counted,
     ending_needs_a_password_of_the_last_ten_minutes,
-    devices_are_listed_with_what_their_sessions_say_of_them,
+    devices_are_listed_with_data_of_their_sessions,
     a_device_is_renamed,
     a_forgotten_device_takes_its_sessions_with_it,
-    whoever_ends_their_own_session_loses_the_cookie_too,
-    an_activity_that_is_not_written_yet_is_shown,
-    a_text_that_cannot_be_an_id_names_nothing,
+    ending_the_current_session_removes_its_cookie,
+    queued_activity_is_shown,
+    a_text_with_nul_is_an_unknown_id,
 }
 
 fn sessions(client: &mut Client) -> Vec<Value> {
@@ -47,10 +47,10 @@ async fn sessions_are_listed_newest_activity_first(db: TestDb) {
     let all = sessions(&mut desk);
     assert_eq!(names(&all, "deviceName"), ["Tablet", "Phone", "Desk"]);
     assert_eq!(all.iter().filter(|one| one["current"] == true).count(), 1);
-    assert_eq!(all[2], own_session(&mut desk), "the same shape as one's own");
+    assert_eq!(all[2], own_session(&mut desk), "the same format as the current session");
 }
 
-async fn one_session_is_ended_and_the_others_go_on(db: TestDb) {
+async fn ending_one_session_leaves_the_others_alive(db: TestDb) {
     let server = serve(&db);
     let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
     let mut tablet = signed_in(&server, KIM, "Tablet");
@@ -58,7 +58,7 @@ async fn one_session_is_ended_and_the_others_go_on(db: TestDb) {
     assert_eq!(delete(&mut desk, &path).status, 204);
     assert_eq!(phone.get("/api/session").json()["reason"], "revoked");
     assert!(is_signed_in(&mut desk) && is_signed_in(&mut tablet));
-    assert_eq!(delete(&mut desk, &path).problem(), "not-found", "it has ended");
+    assert_eq!(delete(&mut desk, &path).problem(), "not-found", "the session has already ended");
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND actor LIKE 'acc_%' AND ip IS NOT NULL"), 1);
     assert_eq!(delete(&mut desk, "/api/sessions/aiq_1_nothing").problem(), "not-found");
 }
@@ -80,7 +80,7 @@ async fn ending_needs_a_password_of_the_last_ten_minutes(db: TestDb) {
     let others = |client: &mut Client| client.json("POST", "/api/sessions/revoke-others", &json!({}));
     db.sql("UPDATE accounts SET password_changed_at = INSTANT(-9000)");
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(-570)");
-    assert_eq!(others(&mut desk).json(), json!({"revoked": 1}), "nine minutes and a half are not ten");
+    assert_eq!(others(&mut desk).json(), json!({"revoked": 1}), "confirmed nine and a half minutes ago");
     assert!(!is_signed_in(&mut tablet));
     let mut phone = signed_in(&server, KIM, "Phone");
     let (session, device) = (session_id(&mut phone), device_id(&mut phone));
@@ -94,13 +94,13 @@ async fn ending_needs_a_password_of_the_last_ten_minutes(db: TestDb) {
     }
     assert!(is_signed_in(&mut phone));
     let renamed = desk.json("PATCH", &format!("/api/devices/{device}"), &json!({"name": "Old phone"}));
-    assert_eq!(renamed.status, 200, "a name is nothing that ends: {renamed:?}");
+    assert_eq!(renamed.status, 200, "renaming needs no confirmation: {renamed:?}");
     desk.log_in(KIM);
     assert_eq!(delete(&mut desk, &format!("/api/sessions/{session}")).status, 204);
     assert!(!is_signed_in(&mut phone));
 }
 
-async fn devices_are_listed_with_what_their_sessions_say_of_them(db: TestDb) {
+async fn devices_are_listed_with_data_of_their_sessions(db: TestDb) {
     let server = serve(&db);
     let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
     let id = device_id(&mut phone);
@@ -117,7 +117,7 @@ async fn devices_are_listed_with_what_their_sessions_say_of_them(db: TestDb) {
     let mut shape: Vec<&str> = all[0].as_object().expect("an object").keys().map(String::as_str).collect();
     shape.sort_unstable();
     assert_eq!(shape, ["client", "current", "firstSeen", "id", "lastSeen", "name", "sessions"]);
-    // When it has signed out it is still there, last seen when it was used last.
+    // After it signed out, the device is still listed, last seen when it was last used.
     delete(&mut phone, "/api/session");
     let before = seen(&all[1], "lastSeen");
     let all = devices(&mut desk);
@@ -135,7 +135,7 @@ async fn a_device_is_renamed(db: TestDb) {
     assert_eq!(own_session(&mut desk)["deviceName"], "Shop counter");
     assert_eq!(db.sql("SELECT detail FROM audit WHERE kind = 'device.renamed'"), "was Desk");
     desk.json("PATCH", &path, &json!({"name": "Shop counter"}));
-    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1, "the same name is no event");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1, "an unchanged name records no event");
     for odd in
         [json!({"name": ""}), json!({"name": "x".repeat(61)}), json!({"name": "a\u{202E}b"}), json!({}), json!([])]
     {
@@ -155,11 +155,11 @@ async fn a_forgotten_device_takes_its_sessions_with_it(db: TestDb) {
     assert_eq!(count(&db, &format!("{event} AND device_id = '{id}'")), 1);
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND device_name = 'Phone'"), 1);
     phone.log_in(KIM);
-    assert_ne!(device_id(&mut phone), id, "it comes back as a new one");
+    assert_ne!(device_id(&mut phone), id, "the same browser is a new device");
     assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 3);
 }
 
-async fn whoever_ends_their_own_session_loses_the_cookie_too(db: TestDb) {
+async fn ending_the_current_session_removes_its_cookie(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let id = session_id(&mut desk);
@@ -170,11 +170,15 @@ async fn whoever_ends_their_own_session_loses_the_cookie_too(db: TestDb) {
     assert_eq!(delete(&mut desk, &format!("/api/devices/{device}")).status, 204);
     assert!(!desk.cookies.contains_key("aiq_session"));
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 0);
-    assert_eq!(count(&db, "sessions WHERE ended_reason = 'revoked'"), 2, "the end is recorded once, as what it was");
+    assert_eq!(
+        count(&db, "sessions WHERE ended_reason = 'revoked'"),
+        2,
+        "each end is recorded once with its own reason"
+    );
     assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
 }
 
-async fn an_activity_that_is_not_written_yet_is_shown(db: TestDb) {
+async fn queued_activity_is_shown(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     db.sql("UPDATE sessions SET last_activity = INSTANT(-3000)");
@@ -183,8 +187,8 @@ async fn an_activity_that_is_not_written_yet_is_shown(db: TestDb) {
     assert_eq!(text(&devices(&mut desk)[0]["lastSeen"]), touched);
 }
 
-/// PostgreSQL takes no U+0000 in a text.
-async fn a_text_that_cannot_be_an_id_names_nothing(db: TestDb) {
+/// PostgreSQL rejects U+0000 in a text.
+async fn a_text_with_nul_is_an_unknown_id(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let long = "a".repeat(200);
@@ -209,5 +213,5 @@ async fn a_text_that_cannot_be_an_id_names_nothing(db: TestDb) {
     ] {
         assert_eq!(super::form(&mut desk, "/drafts", fields).status, 404, "{fields:?}");
     }
-    assert_eq!(desk.get("/drafts?draft=a%00").status, 200, "it says that there is none");
+    assert_eq!(desk.get("/drafts?draft=a%00").status, 200, "the page says that there is no such draft");
 }

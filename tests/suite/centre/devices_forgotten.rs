@@ -1,4 +1,4 @@
-//! Devices that nobody comes back to are cleared away, and sign-ins without end leave no list without end.
+//! Unused devices are deleted, and the list of devices stays bounded however many sign-ins there are.
 
 use serde_json::{Value, json};
 
@@ -6,14 +6,15 @@ use super::{ALEX, KIM, count, device_id, serve, session_id, signed_in, text};
 use crate::support::{Engine, PASSWORD, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
-    devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away,
-    of_devices_that_nobody_has_answered_for_the_newest_are_kept,
+    devices_unused_for_400_days_are_deleted,
+    the_newest_unacknowledged_devices_are_kept,
     a_device_is_shown_as_it_was_used_last,
-    an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so,
-    nobody_learns_who_signed_in_over_their_session,
+    an_installed_app_is_named_once_it_reports_itself,
+    a_replaced_session_does_not_show_who_replaced_it,
 }
 
-/// Devices of Kim, with ids from `dev_1` on, made and last seen so many seconds ago and one more each.
+/// Adds devices of Kim with ids from `dev_1` on. The first was created and last seen `seconds_ago`, each later one a
+/// second earlier.
 fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
     let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
@@ -34,12 +35,12 @@ fn seed(db: &TestDb, many: usize, seconds_ago: usize) {
 
 const DAYS_401: usize = 401 * 86_400;
 
-async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: TestDb) {
+async fn devices_unused_for_400_days_are_deleted(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let known = device_id(&mut phone);
     seed(&db, 420, DAYS_401);
-    // Two are known to be the person's own, the later of them in use long ago, and one is signed in all the same.
+    // Two devices are acknowledged; the later one was last used long ago. One device is still signed in.
     db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id IN ('dev_1', 'dev_2')");
     db.sql(&format!("UPDATE devices SET acknowledged_at = NULL WHERE id = '{known}'"));
     db.sql(&format!("UPDATE sessions SET device_id = 'dev_300' WHERE id = '{}'", session_id(&mut phone)));
@@ -50,14 +51,14 @@ async fn devices_that_nobody_has_signed_in_on_for_400_days_are_cleared_away(db: 
     left.sort_unstable();
     let mut kept = vec!["dev_1".to_owned(), "dev_300".to_owned(), "dev_9".to_owned(), known];
     kept.sort_unstable();
-    assert_eq!(left, kept, "the last known one, one that is signed in, and those of the last 400 days");
-    // Once there is a later one that is known, the old one goes.
+    assert_eq!(left, kept, "the last acknowledged, the signed-in and the recent devices");
+    // The old acknowledged device is deleted once there is a later one.
     db.sql("UPDATE devices SET acknowledged_at = first_seen WHERE id = 'dev_9'");
     assert!(sessile(&db, &["prune"], "").status.success());
     assert_eq!(count(&db, "devices WHERE id = 'dev_1'"), 0);
 }
 
-async fn of_devices_that_nobody_has_answered_for_the_newest_are_kept(db: TestDb) {
+async fn the_newest_unacknowledged_devices_are_kept(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -67,10 +68,10 @@ async fn of_devices_that_nobody_has_answered_for_the_newest_are_kept(db: TestDb)
     for name in ["One", "Two", "Three", "Four"] {
         signed_in(&server, KIM, name);
     }
-    assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 201, "200, and one that is signed in");
+    assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 201, "200 devices and a signed-in device");
     assert_eq!(count(&db, "devices WHERE id IN ('dev_1', 'dev_100', 'dev_600')"), 3);
-    assert!(desk.get("/dashboard").body.contains("\u{201c}Four\u{201d}"), "the newest is asked about");
-    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 6, "the trail forgets none");
+    assert!(desk.get("/dashboard").body.contains("\u{201c}Four\u{201d}"), "the page asks about the newest device");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 6, "every event is kept");
 }
 
 async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
@@ -87,7 +88,7 @@ async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
     use_it("192.0.2.7", 7000);
     assert!(desk.get("/devices").body.contains("192.0.2.7"));
     assert_eq!(phone.json("DELETE", "/api/session", &Value::Null).status, 204);
-    assert!(desk.get("/devices").body.contains("192.0.2.7"), "of a session that has ended");
+    assert!(desk.get("/devices").body.contains("192.0.2.7"), "the address of an ended session");
     let seen = |client: &mut crate::support::Client| {
         let devices = client.get("/api/devices").json()["devices"].clone();
         let one = devices.as_array().unwrap().iter().find(|one| one["id"] == device.as_str()).cloned();
@@ -100,14 +101,14 @@ async fn a_device_is_shown_as_it_was_used_last(db: TestDb) {
     assert!(seen(&mut desk) > before);
     let page = desk.get("/devices").body;
     assert!(page.contains("192.0.2.8") && !page.contains("192.0.2.7"), "{page}");
-    // One that has expired and was not swept yet was used all the same.
+    // A session that has expired but was not swept yet still counts as a use.
     db.sql(&format!("UPDATE sessions SET expires_at = INSTANT(-1) WHERE device_id = '{device}' AND ended_at IS NULL"));
     assert!(desk.get("/devices").body.contains("192.0.2.8"));
     db.sql("UPDATE sessions SET ip = '192.0.2.9' WHERE ended_at IS NOT NULL");
-    assert!(!desk.get("/devices").body.contains("192.0.2.9"), "it was used before");
+    assert!(!desk.get("/devices").body.contains("192.0.2.9"), "an earlier use");
 }
 
-async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: TestDb) {
+async fn an_installed_app_is_named_once_it_reports_itself(db: TestDb) {
     let server = serve(&db);
     let agent =
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148";
@@ -130,14 +131,14 @@ async fn an_app_that_signs_in_by_the_form_is_called_one_once_it_says_so(db: Test
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed' AND detail = 'was Safari on iPhone'"), 1);
     sync(&mut app, true);
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
-    // A name that somebody chose stays.
+    // A name that a person chose is kept.
     let path = format!("/api/devices/{}", device_id(&mut app));
     assert_eq!(app.json("PATCH", &path, &json!({"name": "My phone"})).status, 200);
     sync(&mut app, false);
     assert_eq!(name(&mut app), "My phone");
 }
 
-async fn nobody_learns_who_signed_in_over_their_session(db: TestDb) {
+async fn a_replaced_session_does_not_show_who_replaced_it(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut shared = signed_in(&server, KIM, "Shared");
@@ -150,5 +151,5 @@ async fn nobody_learns_who_signed_in_over_their_session(db: TestDb) {
     assert_eq!(replaced["actor"], "another account");
     assert!(!told.body.contains(&alex), "{}", told.body);
     let own = text(&kim.get("/api/session").json()["user"]["id"]);
-    assert!(events.iter().any(|event| event["actor"] == own.as_str()), "one's own id is told");
+    assert!(events.iter().any(|event| event["actor"] == own.as_str()), "the account's own id is shown");
 }

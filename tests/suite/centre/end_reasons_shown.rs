@@ -1,22 +1,22 @@
-//! What has ended tells its own browser who ended it and why, on the page for signing in.
+//! The login page tells a signed-out browser who ended its session and why.
 
 use super::{KIM, form, serve, session_id, signed_in};
 use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
-    a_browser_is_told_that_another_device_signed_it_out,
-    a_browser_is_told_of_a_new_password,
-    a_browser_is_told_of_whoever_runs_this,
-    a_browser_is_told_of_too_many_devices,
+    another_device_is_named_as_the_reason,
+    a_new_password_is_named_as_the_reason,
+    the_administrator_is_named_as_the_reason,
+    the_session_limit_is_named_as_the_reason,
 }
 
 fn assert_told(client: &mut Client, words: &str) {
-    assert_eq!(client.get("/api/session").json()["reason"], "revoked", "the word of the contract stays");
+    assert_eq!(client.get("/api/session").json()["reason"], "revoked", "the API still gives the contract's reason");
     let page = client.get("/login").body;
     assert!(page.contains(words), "{words}: {page}");
 }
 
-async fn a_browser_is_told_that_another_device_signed_it_out(db: TestDb) {
+async fn another_device_is_named_as_the_reason(db: TestDb) {
     let server = serve(&db);
     let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
     let path = format!("/api/sessions/{}", session_id(&mut phone));
@@ -24,7 +24,7 @@ async fn a_browser_is_told_that_another_device_signed_it_out(db: TestDb) {
     assert_told(&mut phone, "You were signed out from another device (<time ");
 }
 
-async fn a_browser_is_told_of_a_new_password(db: TestDb) {
+async fn a_new_password_is_named_as_the_reason(db: TestDb) {
     let server = serve(&db);
     let (mut desk, mut phone) = (signed_in(&server, KIM, "Desk"), signed_in(&server, KIM, "Phone"));
     let fields = [("current_password", PASSWORD), ("password", "tide pool limpet 77"), ("end_others", "yes")];
@@ -32,7 +32,7 @@ async fn a_browser_is_told_of_a_new_password(db: TestDb) {
     assert_told(&mut phone, "The password was changed (<time ");
 }
 
-async fn a_browser_is_told_of_whoever_runs_this(db: TestDb) {
+async fn the_administrator_is_named_as_the_reason(db: TestDb) {
     let server = serve(&db);
     add_user(&db, "sam@example.com", "member");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -47,7 +47,7 @@ async fn a_browser_is_told_of_whoever_runs_this(db: TestDb) {
     assert_told(&mut sam, "This account was closed by the administrator (<time ");
 }
 
-async fn a_browser_is_told_of_too_many_devices(db: TestDb) {
+async fn the_session_limit_is_named_as_the_reason(db: TestDb) {
     add_user(&db, KIM, "owner");
     let server = App::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "1")]);
     let mut phone = signed_in(&server, KIM, "Phone");

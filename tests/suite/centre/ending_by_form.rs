@@ -1,5 +1,5 @@
-//! Ending by a form: one sign-in at once after a password of the last ten minutes; everything else through the confirmation,
-//! which goes on with what was asked.
+//! Ending sessions by a form. A single sign-in ends at once if the password was given in the last ten minutes.
+//! Everything else goes through the confirmation page, which then does what was requested.
 
 use super::{
     KIM, count, device_id, devices_form, form, is_signed_in, leads_to, let_confirmations_lapse, own_session, serve,
@@ -8,23 +8,23 @@ use super::{
 use crate::support::{Client, PASSWORD, TestDb, on_both_engines};
 
 on_both_engines! {
-    what_is_asked_within_ten_minutes_of_a_password_happens_at_once,
+    within_ten_minutes_of_a_password_an_ending_is_immediate,
     ending_several_sign_ins_always_asks_for_confirmation,
-    what_is_asked_later_happens_with_the_password,
-    a_wrong_password_ends_nothing_and_keeps_what_was_asked,
-    what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password,
+    after_ten_minutes_an_ending_needs_the_password,
+    a_wrong_password_ends_nothing_and_keeps_the_request,
+    wasnt_me_forgets_the_device_and_asks_for_a_new_password,
     a_stolen_sessions_new_id_does_not_save_it,
-    whoever_confirms_the_end_of_their_own_session_is_signed_out,
-    whoever_ends_their_own_session_takes_what_was_cached_along,
-    a_session_that_has_ended_ends_nothing_any_more,
-    two_devices_that_forget_one_another_at_once_leave_one_truth,
+    confirming_the_end_of_the_current_session_signs_out,
+    ending_the_current_session_clears_the_cache,
+    an_ended_session_can_end_nothing,
+    two_devices_that_forget_each_other_at_once_stay_consistent,
 }
 
 fn confirm(client: &mut Client, password: &str, then: &str, next: &str) -> crate::support::Answer {
     form(client, "/confirm", &[("password", password), ("then", then), ("next", next)])
 }
 
-async fn what_is_asked_within_ten_minutes_of_a_password_happens_at_once(db: TestDb) {
+async fn within_ten_minutes_of_a_password_an_ending_is_immediate(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -32,7 +32,7 @@ async fn what_is_asked_within_ten_minutes_of_a_password_happens_at_once(db: Test
     leads_to(&devices_form(&mut desk, &[("ending", &ending)]), "/devices?done=signed-out");
     assert!(!is_signed_in(&mut phone));
     leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard")]), "/dashboard");
-    assert_eq!(count(&db, "audit WHERE kind = 'session.revoked'"), 1, "pressed twice, ended once");
+    assert_eq!(count(&db, "audit WHERE kind = 'session.revoked'"), 1, "a double click ends the session once");
     phone.log_in(KIM);
     leads_to(&devices_form(&mut desk, &[("ending", "others"), ("sure", "yes")]), "/devices?done=others");
     assert!(!is_signed_in(&mut phone) && is_signed_in(&mut desk));
@@ -68,12 +68,12 @@ async fn ending_several_sign_ins_always_asks_for_confirmation(db: TestDb) {
         let page = desk.get(&address).body;
         assert!(page.contains(words) && page.contains("name=\"sure\""), "{ending}: {page}");
         assert!(page.contains(&format!("href=\"{back}\">Cancel")), "{ending}: {page}");
-        assert!(!page.contains("/logout"), "only what was asked is answered here: {page}");
+        assert!(!page.contains("/logout"), "the page has only the confirmation form: {page}");
         assert!(is_signed_in(&mut phone), "{ending}");
     }
 }
 
-async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
+async fn after_ten_minutes_an_ending_needs_the_password(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "My phone");
@@ -94,7 +94,7 @@ async fn what_is_asked_later_happens_with_the_password(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'login.confirmed'"), 1);
 }
 
-async fn a_wrong_password_ends_nothing_and_keeps_what_was_asked(db: TestDb) {
+async fn a_wrong_password_ends_nothing_and_keeps_the_request(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -115,16 +115,16 @@ async fn a_wrong_password_ends_nothing_and_keeps_what_was_asked(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'login.confirmed'"), 0);
 }
 
-async fn what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password(db: TestDb) {
+async fn wasnt_me_forgets_the_device_and_asks_for_a_new_password(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let id = session_id(&mut thief);
     leads_to(&devices_form(&mut desk, &[("ending", &format!("not-me:{id}")), ("sure", "yes")]), "/account?why=not-me");
     assert!(!is_signed_in(&mut thief));
-    assert_eq!(count(&db, "devices"), 1, "the device is forgotten, and with it its own count of wrong passwords");
+    assert_eq!(count(&db, "devices"), 1, "the device is deleted with its own count of wrong passwords");
     assert!(desk.get("/account?why=not-me").body.contains("choose a new one now"));
-    // Once more, through the confirmation, by the device.
+    // The same through the confirmation page, for the device.
     thief.log_in(KIM);
     let device = device_id(&mut thief);
     let_confirmations_lapse(&db);
@@ -134,7 +134,7 @@ async fn what_was_not_me_ends_is_forgotten_and_leads_to_a_new_password(db: TestD
     assert!(!is_signed_in(&mut thief) && is_signed_in(&mut desk));
 }
 
-/// Its id changes when whoever has it types the password they have stolen too; the device is the same.
+/// The session's id changes when the thief types the stolen password, but the device stays the same.
 async fn a_stolen_sessions_new_id_does_not_save_it(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
@@ -147,13 +147,13 @@ async fn a_stolen_sessions_new_id_does_not_save_it(db: TestDb) {
     assert!(!is_signed_in(&mut thief));
 }
 
-async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb) {
+async fn confirming_the_end_of_the_current_session_signs_out(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let_confirmations_lapse(&db);
     let id = session_id(&mut desk);
     let gone = confirm(&mut desk, PASSWORD, &format!("session:{id}"), "/devices");
-    // The browser knows the session by the id that its pages showed, not by the one that the password brought.
+    // The browser knows the session by the id in its pages, not by its id after the confirmation.
     leads_to(&gone, &format!("/login?ended={id}"));
     assert!(desk.get(&format!("/login?ended={id}")).body.contains(&format!("data-ended=\"{id}\"")));
     for address in ["/login", "/login?ended=", "/login?ended=%22%3E"] {
@@ -170,7 +170,7 @@ async fn whoever_confirms_the_end_of_their_own_session_is_signed_out(db: TestDb)
     assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 0);
 }
 
-async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) {
+async fn ending_the_current_session_clears_the_cache(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let ways = [("sessions", "id"), ("devices", "deviceId")];
@@ -183,14 +183,14 @@ async fn whoever_ends_their_own_session_takes_what_was_cached_along(db: TestDb) 
     let mut phone = signed_in(&server, KIM, "Phone");
     let path = format!("/api/sessions/{}", session_id(&mut phone));
     assert_eq!(desk.json("DELETE", &path, &serde_json::Value::Null).header("clear-site-data"), None, "another's");
-    // What somebody else did here is followed by a new password.
+    // "Wasn't me" leads to a new password.
     let id = session_id(&mut desk);
     let answer = devices_form(&mut desk, &[("ending", &format!("not-me:{id}")), ("sure", "yes")]);
     leads_to(&answer, &format!("/login?next=%2Faccount%3Fwhy%3Dnot-me&ended={id}"));
     assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
 }
 
-async fn a_session_that_has_ended_ends_nothing_any_more(db: TestDb) {
+async fn an_ended_session_can_end_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -202,7 +202,7 @@ async fn a_session_that_has_ended_ends_nothing_any_more(db: TestDb) {
     assert!(is_signed_in(&mut phone));
 }
 
-async fn two_devices_that_forget_one_another_at_once_leave_one_truth(db: TestDb) {
+async fn two_devices_that_forget_each_other_at_once_stay_consistent(db: TestDb) {
     let server = serve(&db);
     for _ in 0..10 {
         let mut pair = [signed_in(&server, KIM, "One"), signed_in(&server, KIM, "Other")];

@@ -1,5 +1,5 @@
-//! The session centre: every device and sign-in in view, ended from elsewhere, and nobody else's. The served program, on both
-//! engines.
+//! The session centre: an account sees all its devices and sign-ins and can end them from any device, and nobody else
+//! can. Runs the served program on both engines.
 
 mod activity;
 mod api;
@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Client, PASSWORD, Served, Server, TestDb, add_user};
 
-/// The account that every case has.
+/// The owner, an account of every case.
 pub const KIM: &str = "kim@example.com";
-/// Another, where a case needs one.
+/// Another account, for cases that need it.
 pub const ALEX: &str = "alex@example.com";
 
 /// A served program whose owner is [`KIM`].
@@ -30,13 +30,13 @@ pub fn serve(db: &TestDb) -> App {
     App::start(db, &[])
 }
 
-/// The same as a process of its own.
+/// Like [`serve`], but in a separate process.
 pub fn serve_process(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     Server::start(db, &[])
 }
 
-/// A browser that is signed in, on a device of this name.
+/// A client that is signed in on a device with this name.
 pub fn signed_in(server: &Served, email: &str, device: &str) -> Client {
     let mut client = server.client();
     let sent = json!({"email": email, "password": PASSWORD, "device": {"name": device}});
@@ -63,7 +63,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
 }
 
-/// Sends a form to `/devices` with the token of that page.
+/// Posts a form to `/devices` with the token of that page.
 fn devices_form(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
     form(client, "/devices", fields)
 }
@@ -74,7 +74,7 @@ fn form(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
     client.form(path, &fields)
 }
 
-/// Eleven minutes pass since every password was given.
+/// Makes every password confirmation eleven minutes old.
 fn let_confirmations_lapse(db: &TestDb) {
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(-660)");
 }

@@ -1,4 +1,4 @@
-//! A sign-in from a device not seen before is shown on every page of the account's other devices, until one of them answers.
+//! Every page of an account's other devices asks about a sign-in from a new device, until one of them answers.
 
 use serde_json::{Value, json};
 
@@ -6,19 +6,19 @@ use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, s
 use crate::support::{Client, Engine, TestDb, on_both_engines};
 
 on_both_engines! {
-    every_page_of_the_other_devices_asks_about_a_new_one_until_one_answers,
+    other_devices_ask_about_a_new_device_until_one_answers,
     a_device_cannot_answer_for_itself,
-    new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_in,
+    new_devices_wait_for_a_known_device_to_answer,
     new_devices_never_answer_for_one_another,
-    a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question,
-    a_new_device_that_forgets_a_known_one_does_not_make_it_unknown,
-    a_forgotten_device_leaves_nobody_to_answer_for_it,
-    the_last_known_device_that_forgets_itself_is_the_known_one_still,
-    what_a_newcomer_calls_itself_stands_behind_what_its_browser_is,
-    a_new_password_that_signs_out_all_others_makes_the_device_in_use_known,
-    of_many_new_devices_the_newest_are_told,
-    a_device_that_is_signed_in_is_listed_however_many_signed_in_since,
-    the_answer_that_it_was_not_me_ends_it,
+    forgetting_a_new_device_keeps_the_question_open,
+    a_new_device_cannot_make_a_known_device_unknown,
+    a_forgotten_device_cannot_be_acknowledged,
+    the_last_known_device_stays_known_after_forgetting_itself,
+    a_new_devices_own_name_is_shown_after_its_browser,
+    a_new_password_that_ends_all_others_acknowledges_the_device,
+    the_newest_of_many_new_devices_are_shown,
+    a_signed_in_device_is_listed_after_many_later_sign_ins,
+    answering_wasnt_me_ends_the_new_device,
     a_device_that_comes_again_is_not_new,
 }
 
@@ -37,18 +37,18 @@ fn revoke_others(client: &mut Client) -> u16 {
     client.json("POST", "/api/sessions/revoke-others", &Value::Null).status
 }
 
-async fn every_page_of_the_other_devices_asks_about_a_new_one_until_one_answers(db: TestDb) {
+async fn other_devices_ask_about_a_new_device_until_one_answers(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
-    assert_eq!(asks(&mut desk, "Desk"), [""; 0], "the first one is nobody else's");
+    assert_eq!(asks(&mut desk, "Desk"), [""; 0], "the first device needs no question");
     let mut phone = signed_in(&server, KIM, "Phone");
     assert_eq!(asks(&mut desk, "Phone"), PAGES);
-    assert_eq!(asks(&mut phone, "Phone"), [""; 0], "it is not asked about itself");
+    assert_eq!(asks(&mut phone, "Phone"), [""; 0], "a device is not asked about itself");
     let id = device_id(&mut phone);
     leads_to(&devices_form(&mut desk, &[("known", &id), ("next", "/activity")]), "/activity");
     assert_eq!(asks(&mut desk, "Phone"), [""; 0]);
     leads_to(&devices_form(&mut desk, &[("known", &id)]), "/devices?done=known");
-    // From now on the phone answers too.
+    // From now on the phone may answer too.
     signed_in(&server, KIM, "Tablet");
     assert_eq!(asks(&mut phone, "Tablet"), PAGES);
     assert_eq!(asks(&mut desk, "Tablet"), PAGES);
@@ -65,7 +65,7 @@ async fn a_device_cannot_answer_for_itself(db: TestDb) {
     assert!(!page.contains("It was me"), "{page}");
 }
 
-async fn new_devices_do_not_answer_for_one_another_while_a_known_one_is_signed_in(db: TestDb) {
+async fn new_devices_wait_for_a_known_device_to_answer(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -95,7 +95,7 @@ async fn new_devices_never_answer_for_one_another(db: TestDb) {
     assert!(desk.get("/dashboard").body.contains("There is one more"));
 }
 
-async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question(db: TestDb) {
+async fn forgetting_a_new_device_keeps_the_question_open(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -103,15 +103,19 @@ async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question
     assert_eq!(delete(&mut thief, &path), 204);
     assert!(!is_signed_in(&mut thief));
     assert_eq!(asks(&mut desk, "Elsewhere"), PAGES);
-    assert_eq!(desk.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(1), "it is forgotten");
-    // The same browser is a new device now, and forgets another new one.
+    assert_eq!(
+        desk.get("/api/devices").json()["devices"].as_array().map(Vec::len),
+        Some(1),
+        "the device is no longer listed"
+    );
+    // The same browser is now another new device, and removes the other new device.
     thief.log_in(KIM);
     let mut accomplice = signed_in(&server, KIM, "Elsewhere too");
     let path = format!("/api/devices/{}", device_id(&mut accomplice));
     assert_eq!((delete(&mut thief, &path), delete(&mut thief, &path)), (204, 404));
     assert!(!is_signed_in(&mut accomplice));
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
-    // Whoever may answer does so once.
+    // A device that may answer does so, and the question is gone.
     let unanswered = || count(&db, "devices WHERE acknowledged_at IS NULL");
     assert_eq!(unanswered(), 3);
     let kept = db.sql("SELECT id FROM devices WHERE forgotten_at IS NOT NULL");
@@ -122,7 +126,7 @@ async fn a_new_device_that_forgets_itself_or_another_new_one_leaves_the_question
     assert_eq!((unanswered(), count(&db, "devices")), (1, 2));
 }
 
-async fn a_new_device_that_forgets_a_known_one_does_not_make_it_unknown(db: TestDb) {
+async fn a_new_device_cannot_make_a_known_device_unknown(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let id = device_id(&mut desk);
@@ -131,7 +135,11 @@ async fn a_new_device_that_forgets_a_known_one_does_not_make_it_unknown(db: Test
     assert_eq!(delete(&mut thief, &format!("/api/devices/{id}")), 204);
     assert!(!is_signed_in(&mut desk));
     assert_eq!(thief.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(2));
-    assert_eq!(count(&db, "devices WHERE name = 'Desk' AND proved_at IS NOT NULL"), 0, "nor has it a count of its own");
+    assert_eq!(
+        count(&db, "devices WHERE name = 'Desk' AND proved_at IS NOT NULL"),
+        0,
+        "the device has no count of its own"
+    );
     let accomplices = device_id(&mut accomplice);
     assert_eq!(devices_form(&mut thief, &[("known", &accomplices)]).status, 404);
     desk.log_in(KIM);
@@ -139,7 +147,7 @@ async fn a_new_device_that_forgets_a_known_one_does_not_make_it_unknown(db: Test
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
 }
 
-async fn a_forgotten_device_leaves_nobody_to_answer_for_it(db: TestDb) {
+async fn a_forgotten_device_cannot_be_acknowledged(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");
@@ -152,20 +160,24 @@ async fn a_forgotten_device_leaves_nobody_to_answer_for_it(db: TestDb) {
     assert_eq!(asks(&mut desk, "Elsewhere too"), PAGES);
 }
 
-async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: TestDb) {
+async fn the_last_known_device_stays_known_after_forgetting_itself(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
     let (own, other) = (device_id(&mut desk), device_id(&mut phone));
     leads_to(&devices_form(&mut desk, &[("known", &other)]), "/devices?done=known");
     assert_eq!(delete(&mut phone, &format!("/api/devices/{other}")), 204);
-    assert_eq!(count(&db, "devices"), 1, "another is known");
+    assert_eq!(count(&db, "devices"), 1, "another acknowledged device remains");
     assert_eq!(delete(&mut desk, &format!("/api/devices/{own}")), 204);
-    // Whoever comes first now is not trusted for it.
+    // The next device to sign in is not acknowledged automatically.
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let thiefs = device_id(&mut thief);
     assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 1);
-    assert_eq!(thief.get("/api/devices").json()["devices"].as_array().map(Vec::len), Some(1), "it is forgotten");
+    assert_eq!(
+        thief.get("/api/devices").json()["devices"].as_array().map(Vec::len),
+        Some(1),
+        "the device is no longer listed"
+    );
     let accomplice = device_id(&mut signed_in(&server, KIM, "Elsewhere too"));
     assert_eq!(devices_form(&mut thief, &[("known", &accomplice)]).status, 404);
     desk.log_in(KIM);
@@ -177,13 +189,13 @@ async fn the_last_known_device_that_forgets_itself_is_the_known_one_still(db: Te
     );
 }
 
-async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: TestDb) {
+async fn a_new_devices_own_name_is_shown_after_its_browser(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
     let name = "your phone, checked by Sessile. Nothing to do";
     let sent = json!({"email": KIM, "password": crate::support::PASSWORD, "device": {"name": name}}).to_string();
-    // A browser may be called anything by a client hint, too.
+    // A client hint can contain any browser name.
     let brands = "\"Nothing to do here\";v=\"1\"";
     let headers = [("Content-Type", "application/json"), ("User-Agent", agent), ("Sec-CH-UA", brands)];
     let mut thief = server.client();
@@ -194,14 +206,14 @@ async fn what_a_newcomer_calls_itself_stands_behind_what_its_browser_is(db: Test
         assert!(page.contains(&words), "{page}");
         assert!(page.contains("From 127.0.0.1."), "{page}");
     }
-    // What is called as its browser looks is said once.
+    // A name that equals the browser's label is shown only once.
     let plain = json!({"email": KIM, "password": crate::support::PASSWORD}).to_string();
     server.client().send("POST", "/api/establish-session", &headers, plain.as_bytes());
     assert!(desk.get("/dashboard").body.contains("New sign-in: Firefox on Linux, "));
 }
 
-/// So nobody is stuck who has lost the one that is known.
-async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(db: TestDb) {
+/// So a person who lost the acknowledged device is not stuck.
+async fn a_new_password_that_ends_all_others_acknowledges_the_device(db: TestDb) {
     let server = serve(&db);
     signed_in(&server, KIM, "Lost");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -210,7 +222,7 @@ async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(
     let (now, new) = (crate::support::PASSWORD, "another long one 42");
     let fields = [("current_password", now), ("password", new), ("end_others", "0")];
     leads_to(&form(&mut phone, "/account", &fields), "/account?done=password");
-    assert_eq!(asks(&mut phone, "Tablet"), [""; 0], "the others would not notice");
+    assert_eq!(asks(&mut phone, "Tablet"), [""; 0], "the other devices are signed out");
     let fields = [("current_password", new), ("password", "one more long one 43"), ("end_others", "1")];
     leads_to(&form(&mut phone, "/account", &fields), "/account?done=password-everywhere");
     assert_eq!(asks(&mut phone, "Tablet"), PAGES);
@@ -218,7 +230,7 @@ async fn a_new_password_that_signs_out_all_others_makes_the_device_in_use_known(
     assert_eq!(count(&db, "devices WHERE acknowledged_at IS NULL"), 1);
 }
 
-async fn of_many_new_devices_the_newest_are_told(db: TestDb) {
+async fn the_newest_of_many_new_devices_are_shown(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     many_new_ones(&db);
@@ -226,7 +238,7 @@ async fn of_many_new_devices_the_newest_are_told(db: TestDb) {
     assert!(desk.get("/dashboard").body.contains("There are 49 more"));
 }
 
-/// 300 devices that came after whatever is there.
+/// Adds 300 devices that were first seen after all others.
 fn many_new_ones(db: &TestDb) {
     let bytes = if db.engine == Engine::Postgres { "BYTEA" } else { "BLOB" };
     let no = if db.engine == Engine::Postgres { "false" } else { "0" };
@@ -236,11 +248,11 @@ fn many_new_ones(db: &TestDb) {
          SELECT 'dev_' || i, a.id, CAST('hash' || i AS {bytes}), 'D' || i, 'ureq', 'Unknown', 'other', {no}, INSTANT(0), INSTANT(0) \
          FROM n, accounts a"
     ));
-    // Nearly all of them last seen before the one in use; the newest is the last.
+    // All were last seen before the device in use. Make dev_300 the newest device.
     db.sql("UPDATE devices SET first_seen = INSTANT(5) WHERE id = 'dev_300'");
 }
 
-async fn a_device_that_is_signed_in_is_listed_however_many_signed_in_since(db: TestDb) {
+async fn a_signed_in_device_is_listed_after_many_later_sign_ins(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let own = device_id(&mut desk);
@@ -257,7 +269,7 @@ async fn a_device_that_is_signed_in_is_listed_however_many_signed_in_since(db: T
     assert_eq!((old.status, &old.json()["name"]), (200, &json!("Old")), "{old:?}");
 }
 
-async fn the_answer_that_it_was_not_me_ends_it(db: TestDb) {
+async fn answering_wasnt_me_ends_the_new_device(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut thief = signed_in(&server, KIM, "Elsewhere");

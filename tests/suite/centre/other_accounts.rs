@@ -1,4 +1,4 @@
-//! One account cannot see, rename or end what is another's: over every route that the program has.
+//! On every route of the program, an account cannot see, rename or end anything of another account.
 
 use std::collections::BTreeSet;
 
@@ -9,22 +9,23 @@ use super::{ALEX, KIM, count, device_id, form, is_signed_in, serve, session_id, 
 use crate::support::{Answer, Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    what_is_anothers_is_not_there,
+    other_accounts_objects_are_not_found,
 }
 
-/// What a route does with what is another's.
+/// How a route could reach another account's data.
 pub(super) enum Reach {
-    /// It names nothing: neither its address nor its fields or body.
+    /// Neither its address nor its fields or body name anything.
     NamesNothing,
-    /// It shows what is one's own: nothing of the other account stands in its answer to GET.
+    /// It shows the account's own data. Its answer to GET must contain nothing of the other account.
     Shows,
-    /// It names something: each of these is 404. `SESSION` and `DEVICE` stand for another's.
+    /// It names an object, so each of these requests is a 404. `SESSION` and `DEVICE` stand for ids of the other
+    /// account.
     Names(&'static [(&'static str, &'static str, &'static str)]),
 }
 
 use Reach::{Names, NamesNothing, Shows};
 
-/// Every route of `src/serve/routes.rs`: a new one belongs here.
+/// Every route of `src/serve/routes.rs`. Add new routes here.
 pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/healthz", NamesNothing),
     ("/static/{name:.*}", NamesNothing),
@@ -69,10 +70,10 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/activity", Shows),
     ("/drafts", Names(&[("FORM", "/drafts", "delete=DRAFT&base=1"), ("FORM", "/drafts", "both=DRAFT")])),
     ("/api/drafts", Shows),
-    // What its operations name: the suite `sync`.
+    // The suite `sync` covers the objects that its operations name.
     ("/api/session/sync", NamesNothing),
     ("/api/activity", Shows),
-    // Whom a stream tells of what: the suite `live`.
+    // The suite `live` covers which session receives which announcement.
     ("/api/events", NamesNothing),
     ("/readyz", NamesNothing),
     ("/metrics", NamesNothing),
@@ -97,12 +98,12 @@ fn every_route_is_in_the_table() {
     assert_eq!(routes, table);
 }
 
-async fn what_is_anothers_is_not_there(db: TestDb) {
+async fn other_accounts_objects_are_not_found(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let mut kim = signed_in(&server, KIM, "Kim's");
     let mut alex = signed_in(&server, ALEX, "Secretly Alex's");
-    // A second device, that nobody has answered for.
+    // A second device that is not acknowledged.
     signed_in(&server, ALEX, "Also Alex's");
     let (session, device) = (session_id(&mut alex), device_id(&mut alex));
     let draft = json!({"id": "0b9fd2a4-6a4e-4c39-9f57-0c7d5ad4a111", "kind": "draft.put", "draftId": "alexs", "text": "Alex", "baseVersion": 0});
@@ -120,7 +121,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
                     let answer = call(&mut kim, method, &named(address), &named(body));
                     assert_eq!(answer.status, 404, "{method} {address} {body}: {answer:?}");
                     assert!(!answer.body.contains("Alex"), "{answer:?}");
-                    // And like something that never was.
+                    // The answer is the same as for an id that never existed.
                     let unknown = |text: &str| {
                         text.replace("SESSION", "aiq_1_x").replace("DEVICE", "dev_x").replace("DRAFT", "nobodys")
                     };
@@ -132,7 +133,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
     }
     assert_shows_nothing(&mut kim, "/devices");
     assert_shows_nothing(&mut kim, "/drafts?draft=alexs");
-    assert_eq!(state(&db), before, "nothing of it has changed");
+    assert_eq!(state(&db), before, "the other account's data has changed");
     assert!(is_signed_in(&mut alex));
 }
 
@@ -159,7 +160,7 @@ fn assert_shows_nothing(client: &mut Client, route: &str) {
     assert!(!answer.body.contains("Alex") && !answer.body.contains(ALEX), "{route}: {}", answer.body);
 }
 
-/// All that the table's calls could have changed of the other account.
+/// All data of the other account that the calls in the table could change.
 fn state(db: &TestDb) -> (String, usize, usize) {
     (
         db.sql(

@@ -1,4 +1,4 @@
-//! `/devices`, as it is read and used without scripts.
+//! `/devices`, read and used without scripts.
 
 use serde_json::json;
 
@@ -9,10 +9,10 @@ on_both_engines! {
     each_device_has_a_card_with_its_sign_ins,
     a_name_is_changed_by_a_small_form,
     a_page_that_was_open_for_a_while_changes_nothing,
-    somebody_with_one_device_reads_that_it_is_the_only_one,
+    the_page_says_when_there_is_only_one_device,
     the_dashboard_ends_a_sign_in_and_comes_back,
     a_browser_with_two_sessions_is_one_device,
-    what_reaches_far_is_asked_first,
+    far_reaching_endings_ask_first,
 }
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
@@ -50,7 +50,10 @@ async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(page.contains(&format!("session:{}", session_id(&mut other))));
-    assert!(!page.contains(&format!("session:{}", session_id(&mut desk))), "its own has its button in the header");
+    assert!(
+        !page.contains(&format!("session:{}", session_id(&mut desk))),
+        "the current session is ended in the header"
+    );
     other.json("DELETE", "/api/session", &serde_json::Value::Null);
     assert!(desk.get("/devices").body.contains("Not signed in now."));
 }
@@ -69,7 +72,7 @@ async fn a_name_is_changed_by_a_small_form(db: TestDb) {
         assert_eq!(answer.status, 422, "{odd:?}");
         let page = &answer.body;
         assert!(page.contains(&format!("new-{id}-error")) && page.contains("Choose a name of 1 to 60"), "{page}");
-        assert!(page.contains(&format!("value=\"{odd}\"")), "what was typed is not lost: {page}");
+        assert!(page.contains(&format!("value=\"{odd}\"")), "the input is kept: {page}");
     }
     assert_eq!(devices_form(&mut desk, &[]).status, 400);
 }
@@ -86,7 +89,7 @@ async fn a_page_that_was_open_for_a_while_changes_nothing(db: TestDb) {
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 2);
 }
 
-async fn somebody_with_one_device_reads_that_it_is_the_only_one(db: TestDb) {
+async fn the_page_says_when_there_is_only_one_device(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let page = desk.get("/devices").body;
@@ -109,7 +112,7 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
-    // Its session cookie is lost, and the browser signs in again.
+    // The browser loses its session cookie and signs in again.
     let mut again = phone.clone();
     again.cookies.retain(|name, _| name.contains("device"));
     again.log_in(KIM);
@@ -121,11 +124,11 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     assert!(page.contains(&ending), "{page}");
     leads_to(&devices_form(&mut desk, &[("ending", &ending), ("next", "/dashboard"), ("sure", "yes")]), "/dashboard");
     assert!(!super::is_signed_in(&mut phone) && !super::is_signed_in(&mut again));
-    assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 2, "it stays known");
+    assert_eq!(count(&db, "devices WHERE forgotten_at IS NULL"), 2, "the device stays known");
     assert!(desk.get("/devices").body.contains("You are signed in on this device only."));
 }
 
-async fn what_reaches_far_is_asked_first(db: TestDb) {
+async fn far_reaching_endings_ask_first(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

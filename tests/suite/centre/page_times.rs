@@ -1,5 +1,6 @@
-//! How long the pages take for an account with 20 devices and 100,000 events, beside 1,000,000 events of others. A long run
-//! (`SESSILE_TEST_LONG`), to be made with `--release`, which holds the limit; without it, the same with a hundredth.
+//! The response times of the pages for an account with 20 devices and 100,000 events, among 1,000,000 events of others.
+//! The long version (`SESSILE_TEST_LONG`, with `--release`) checks the limit. Otherwise the case runs with a hundredth
+//! of the rows.
 
 #![expect(clippy::print_stdout, reason = "times, for whoever asks cargo to show them")]
 
@@ -9,13 +10,13 @@ use super::{KIM, serve, signed_in};
 use crate::support::{Client, Engine, TestDb, is_long, on_both_engines};
 
 on_both_engines! {
-    the_pages_of_a_busy_account_are_quick_whatever_others_have,
+    pages_of_a_busy_account_are_fast_among_many_others,
 }
 
-/// Of a hundred pages, the slowest but one.
+/// The limit for the second slowest of a hundred pages.
 const LIMIT: Duration = Duration::from_millis(50);
 
-async fn the_pages_of_a_busy_account_are_quick_whatever_others_have(db: TestDb) {
+async fn pages_of_a_busy_account_are_fast_among_many_others(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server, KIM, "Device 1");
     for n in 2..=20 {
@@ -25,7 +26,7 @@ async fn the_pages_of_a_busy_account_are_quick_whatever_others_have(db: TestDb) 
     seed(&db, events);
     seed_sessions(&db, if is_long() { 100_000 } else { 2_000 });
     if db.engine == Engine::Postgres {
-        // As its autovacuum does; nobody does so for SQLite.
+        // As autovacuum does on a production PostgreSQL. SQLite has no counterpart that runs by itself.
         db.sql("VACUUM ANALYZE");
     }
     let newest = client.get("/activity").body;
@@ -41,7 +42,7 @@ async fn the_pages_of_a_busy_account_are_quick_whatever_others_have(db: TestDb) 
     assert!(!is_long() || slow.is_empty(), "{slow:?}");
 }
 
-/// Sessions of others, each third one living, and as many that the account had on its devices, all ended.
+/// Adds sessions of other accounts, a third of them live, and as many ended sessions on the account's own devices.
 fn seed_sessions(db: &TestDb, many: usize) {
     let postgres = db.engine == Engine::Postgres;
     let (bytes, no) = if postgres { ("BYTEA", "false") } else { ("BLOB", "0") };
@@ -69,7 +70,7 @@ fn seed_sessions(db: &TestDb, many: usize) {
     ));
 }
 
-/// Of eleven events one is the account's own, half of them older than a week.
+/// Adds events. One in eleven belongs to the account; half of these are older than a week.
 fn seed(db: &TestDb, events: usize) {
     let numbers =
         |most: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})");

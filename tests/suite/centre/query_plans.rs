@@ -1,26 +1,27 @@
-//! Plans of statements, as the engines tell of them, and others' rows for them to go through.
+//! Checks of the engines' query plans, and rows of other accounts that a bad plan would scan.
 
 use crate::support::{Engine, TestDb};
 
-/// Conditions that lead to rows of one account, one device, one session, or one row.
+/// Index conditions that select the rows of one account, device or session, or a single row.
 pub const NARROW: [&str; 9] =
     ["account_id", "device_id", "id", "subject", "try_id", "secret_hash", "email_key", "session_id", "rowid"];
-/// Conditions that lead to what is due, through an index of it.
+/// Index conditions that select the rows that are due.
 pub const WIDE: [&str; 8] =
     ["expires_at", "ended_at", "last_activity", "at", "changed_at", "began_at", "deleted_at", "last_seen"];
-/// Tables whose rows are as many as accounts, or more.
+/// Tables with at least as many rows as there are accounts.
 const LARGE: [&str; 9] =
     ["accounts", "devices", "sessions", "audit", "trails", "drafts", "operations", "throttle_counts", "throttle_tries"];
 
-/// Each statement goes through an index, by one of these columns.
+/// Checks that each statement uses an index on one of these columns.
 pub fn check(db: &TestDb, statements: &[String], at_least: usize, columns: &[&str]) {
-    // What is inserted is looked up by what is unique.
+    // INSERT statements are left out: they look rows up by a unique key.
     let words = ["SELECT", "UPDATE", "DELETE", "WITH"];
-    // Touches name their rows by id, heads of the trail by account, and of what types their values are only the driver says.
+    // Left out: touches, which name rows by id, and chain heads, which name rows by account. Only the driver knows the
+    // types of their values.
     let is_touch = |one: &&String| {
         db.engine == Engine::Postgres && ["WITH touched (", "WITH heads ("].iter().any(|start| one.contains(start))
     };
-    // Once at the start every table is looked through for times in the future, in small batches.
+    // Left out: at the start each table is searched once for times in the future, in small batches.
     let is_settling = |one: &&String| one.contains("+ 5 * 1000000)") || one.contains("+ 5 * interval '1 second')");
     let asked: Vec<&String> = statements
         .iter()
@@ -52,7 +53,7 @@ fn is_good_sqlite(plan: &str, columns: &[&str]) -> bool {
     })
 }
 
-/// Each statement on a table of accounts says which account it is about. Others lead to an account, or are on accounts alone.
+/// Checks that each statement on a table of accounts names the account. Lookup tables and `accounts` itself are exempt.
 pub fn names_the_account(statements: &[String]) {
     let of_accounts =
         ["sessions", "devices", "audit", "former_keys", "trails", "drafts", "operations", "audit_repeats"];
@@ -64,7 +65,7 @@ pub fn names_the_account(statements: &[String]) {
             })
         })
     };
-    // Once at the start every table is looked through for times in the future.
+    // At the start each table is searched once for times in the future.
     let is_settling = |one: &&&String| one.contains("+ 5 * 1000000)") || one.contains("+ 5 * interval '1 second')");
     let on_these: Vec<&String> =
         statements.iter().filter(|one| of_accounts.iter().any(|table| is_on(one, table))).collect();
@@ -74,10 +75,11 @@ pub fn names_the_account(statements: &[String]) {
     assert!(silent.is_empty(), "{silent:#?}");
 }
 
-/// What was used last on a device, and which are new, is read off an index: a device has as many sessions as it ever had.
+/// Checks that the last use of a device and the new devices are read in index order. A device can have any number of
+/// past sessions, so they must not be sorted.
 pub fn nothing_of_a_device_is_sorted(db: &TestDb, statements: &[String]) {
     if db.engine == Engine::Postgres {
-        // Its plan depends on how many there are.
+        // The planner's choice depends on the number of rows.
         return;
     }
     let of_devices = ["`sessions`.`ended_at` IS NOT NULL)) ORDER BY", "ORDER BY `devices`.`first_seen`"];
@@ -102,7 +104,7 @@ fn is_good_postgres(plan: &str, columns: &[&str]) -> bool {
     let scans = lines.iter().filter(|line| line.contains("Index") && line.contains("Scan") && line.contains("cost="));
     let conditions: Vec<&&str> = lines.iter().filter(|line| line.starts_with("Index Cond:")).collect();
     let is_narrow = |condition: &&&str| {
-        // "((account_id = $1) AND (id < $2))": the first is with what is narrow.
+        // In "((account_id = $1) AND (id < $2))" the first condition is the narrow one.
         let first = condition.trim_start_matches("Index Cond:").trim_matches([' ', '(']);
         columns.iter().any(|column| {
             let rest = first.strip_prefix(column).or_else(|| first.strip_prefix(&format!("({column})::text")));
@@ -112,7 +114,7 @@ fn is_good_postgres(plan: &str, columns: &[&str]) -> bool {
     !goes_through && scans.count() == conditions.len() && conditions.iter().all(is_narrow)
 }
 
-/// Accounts, each with devices, sessions and events.
+/// Adds accounts, each with devices, sessions and events.
 pub fn seed(db: &TestDb, accounts: usize, events: usize) {
     let numbers =
         |most: usize| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})");

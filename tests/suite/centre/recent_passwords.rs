@@ -1,4 +1,4 @@
-//! What counts as a password that was given lately, and what becomes of a form that is sent twice or too late.
+//! What counts as a recent password, and what happens to a form that is sent twice or too late.
 
 use serde_json::json;
 
@@ -6,18 +6,18 @@ use super::{KIM, count, device_id, devices_form, form, is_signed_in, leads_to, s
 use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
-    a_password_that_was_given_before_it_changed_confirms_nothing,
+    a_password_given_before_its_change_confirms_nothing,
     a_confirmation_from_the_future_confirms_nothing,
-    a_confirmation_that_is_sent_twice_says_both_times_that_it_worked,
-    a_form_sent_again_after_confirmation_goes_on,
+    a_confirmation_sent_twice_succeeds_both_times,
+    a_form_sent_again_after_confirmation_works,
     a_name_in_a_form_that_was_open_for_a_while_is_not_lost,
-    a_body_that_makes_no_sense_ends_nothing,
-    whoever_ends_their_own_session_reads_that_it_was_here,
+    an_invalid_body_ends_nothing,
+    ending_the_current_session_is_shown_as_done_here,
 }
 
 const NEW: &str = "tide pool limpet 77";
 
-async fn a_password_that_was_given_before_it_changed_confirms_nothing(db: TestDb) {
+async fn a_password_given_before_its_change_confirms_nothing(db: TestDb) {
     let server = serve(&db);
     let mut thief = signed_in(&server, KIM, "Elsewhere");
     let mut owner = signed_in(&server, KIM, "Desk");
@@ -32,7 +32,7 @@ async fn a_password_that_was_given_before_it_changed_confirms_nothing(db: TestDb
     let asked = devices_form(&mut thief, &[("ending", "others")]);
     leads_to(&asked, "/confirm?then=others&next=%2Fdevices%3Fdone%3Dothers");
     assert!(is_signed_in(&mut owner) && is_signed_in(&mut phone), "nothing has ended");
-    // The new one confirms, whoever gives it: to change it, to confirm, or to sign in.
+    // The new password confirms, whether it is given in a change, a confirmation or a sign-in.
     let confirmed = form(&mut phone, "/confirm", &[("password", NEW), ("then", "others"), ("next", "/devices")]);
     leads_to(&confirmed, "/devices");
     assert!(!is_signed_in(&mut owner) && !is_signed_in(&mut thief));
@@ -40,10 +40,10 @@ async fn a_password_that_was_given_before_it_changed_confirms_nothing(db: TestDb
     assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 1}));
     let passwords = [("current_password", NEW), ("password", PASSWORD), ("end_others", "")];
     leads_to(&form(&mut owner, "/account", &passwords), "/account?done=password");
-    assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 0}), "it was given for the new one");
+    assert_eq!(owner.json("POST", others, &json!({})).json(), json!({"revoked": 0}), "the new password was given");
 }
 
-/// The database's clock was a day ahead, and is put right.
+/// The database's clock was a day ahead and is corrected.
 async fn a_confirmation_from_the_future_confirms_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
@@ -58,37 +58,37 @@ async fn a_confirmation_from_the_future_confirms_nothing(db: TestDb) {
     let ahead = "SELECT count(*) FROM sessions JOIN accounts ON accounts.id = account_id WHERE last_activity > INSTANT(0) OR \
                  sessions.created_at > INSTANT(0) OR authenticated_at > INSTANT(0) OR password_changed_at > INSTANT(0)";
     eventually("the times are put right", async || db.sql(ahead) == "0").await;
-    // A password that was changed in the future must not outdate every confirmation until then.
+    // A password change in the future must not invalidate every confirmation until then.
     leads_to(&form(&mut desk, "/confirm", &[("password", PASSWORD), ("next", "/devices")]), "/devices");
     assert_eq!(desk.json("POST", others, &json!({})).json(), json!({"revoked": 0}));
 }
 
-async fn a_confirmation_that_is_sent_twice_says_both_times_that_it_worked(db: TestDb) {
+async fn a_confirmation_sent_twice_succeeds_both_times(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let phone = format!("session:{}", session_id(&mut signed_in(&server, KIM, "Phone")));
     let next = "/devices?done=signed-out";
     let csrf = desk.form_token("/account");
     let fields = [("csrf", csrf.as_str()), ("password", PASSWORD), ("then", phone.as_str()), ("next", next)];
-    // The second press goes out before the first one's answer has come.
+    // The second press is sent before the first answer arrives.
     let (mut again, mut late) = (desk.clone(), desk.clone());
     leads_to(&desk.form("/confirm", &fields), next);
     leads_to(&again.form("/confirm", &fields), next);
-    assert_eq!(again.cookies.get("aiq_session"), desk.cookies.get("aiq_session"), "both answers bring the same key");
+    assert_eq!(again.cookies.get("aiq_session"), desk.cookies.get("aiq_session"), "both answers set the same key");
     assert!(desk.get(next).body.contains("That device is signed out."));
-    // From now on the old key confirms nothing.
+    // From now on the old key cannot confirm anything.
     let elsewhere = [("csrf", csrf.as_str()), ("password", PASSWORD), ("next", "https://evil.example/")];
     leads_to(&late.form("/confirm", &elsewhere), "/login?next=%2Fdashboard");
 }
 
-async fn a_form_sent_again_after_confirmation_goes_on(db: TestDb) {
+async fn a_form_sent_again_after_confirmation_works(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let phone = format!("session:{}", session_id(&mut signed_in(&server, KIM, "Phone")));
     let mut before = desk.clone();
     let csrf = before.form_token("/devices");
     leads_to(&form(&mut desk, "/confirm", &[("password", PASSWORD)]), "/dashboard");
-    assert!(is_signed_in(&mut desk), "the new key is used");
+    assert!(is_signed_in(&mut desk), "this uses the new key");
     let sent = before.form("/devices", &[("csrf", &csrf), ("ending", &phone), ("next", "/activity")]);
     leads_to(&sent, "/login?next=%2Factivity");
     leads_to(&before.form("/devices", &[("csrf", &csrf), ("ending", "others")]), "/login?next=%2Fdevices");
@@ -113,7 +113,7 @@ async fn a_name_in_a_form_that_was_open_for_a_while_is_not_lost(db: TestDb) {
     }
 }
 
-async fn a_body_that_makes_no_sense_ends_nothing(db: TestDb) {
+async fn an_invalid_body_ends_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");
@@ -136,7 +136,7 @@ async fn a_body_that_makes_no_sense_ends_nothing(db: TestDb) {
     assert_eq!(desk.send("POST", path, &[], b"").status, 200);
 }
 
-async fn whoever_ends_their_own_session_reads_that_it_was_here(db: TestDb) {
+async fn ending_the_current_session_is_shown_as_done_here(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let mut phone = signed_in(&server, KIM, "Phone");

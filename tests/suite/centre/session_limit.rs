@@ -1,10 +1,10 @@
-//! `SESSILE_SESSIONS_PER_ACCOUNT`: a new login ends the session that was idle longest.
+//! `SESSILE_SESSIONS_PER_ACCOUNT`: a login over the limit ends the session that was idle longest.
 
 use super::{KIM, count, is_signed_in, session_id, signed_in};
 use crate::support::{App, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    a_login_over_the_limit_ends_the_session_idle_longest_and_says_so,
+    a_login_over_the_limit_ends_the_longest_idle_session,
     ten_logins_at_once_hold_the_limit,
     zero_is_no_limit,
     a_login_over_ones_own_session_ends_no_other,
@@ -15,7 +15,7 @@ fn serve(db: &TestDb, limit: &str) -> App {
     App::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", limit)])
 }
 
-async fn a_login_over_the_limit_ends_the_session_idle_longest_and_says_so(db: TestDb) {
+async fn a_login_over_the_limit_ends_the_longest_idle_session(db: TestDb) {
     let server = serve(&db, "2");
     add_user(&db, "sam@example.com", "member");
     let mut sam = signed_in(&server, "sam@example.com", "Sam's");
@@ -39,7 +39,7 @@ async fn ten_logins_at_once_hold_the_limit(db: TestDb) {
         for _ in 0..10 {
             let mut client = server.client();
             scope.spawn(move || {
-                // Too many passwords at once are a 503, which asks to be tried again.
+                // Too many password checks at once give a 503, so try again.
                 while client.try_log_in(KIM, crate::support::PASSWORD).status != 200 {}
             });
         }

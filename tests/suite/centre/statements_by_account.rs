@@ -1,6 +1,6 @@
-//! How the engines go about what the program asks of them: by the account, never by what other accounts have. The program
-//! does all that it can do for people, and every statement of it is looked at; then what it does by itself, which goes
-//! through an index.
+//! Every statement that the program runs for people finds its rows by account and never scans rows of other accounts.
+//! The statements of background jobs and commands use an index. The case does everything that people can do, and checks
+//! each recorded statement.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     let here = App::start(&db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "4"), ("SESSILE_PRUNE_INTERVAL", "0s")]);
     seed(&db, 2000, 60_000);
     if db.engine == Engine::Postgres {
-        // As its autovacuum does; nobody does so for SQLite.
+        // As autovacuum does on a production PostgreSQL. SQLite has no counterpart that runs by itself.
         db.sql("VACUUM ANALYZE");
     }
     seen();
@@ -54,7 +54,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.end();
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
-    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not asked for");
+    assert_eq!(left, OF_NO_ACCOUNT.iter().collect::<Vec<_>>(), "routes that were not requested");
     let asked = seen();
     check(&db, &asked, 50, &NARROW);
     names_the_account(&asked);
@@ -68,7 +68,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     check(&db, &seen(), 12, &upkeep);
 }
 
-/// What asks for nothing of any account, or counts what there is.
+/// Routes that query no account, or that only count rows.
 const OF_NO_ACCOUNT: [&str; 12] = [
     "/.well-known/change-password",
     "/favicon.ico",
@@ -84,7 +84,7 @@ const OF_NO_ACCOUNT: [&str; 12] = [
     "/sw.js",
 ];
 
-/// Does what people do.
+/// Acts as the people who use the program.
 struct People<'a> {
     db: &'a TestDb,
     here: App,
@@ -92,7 +92,7 @@ struct People<'a> {
 }
 
 impl People<'_> {
-    /// Notes that a route was asked for.
+    /// Records that a route was requested.
     fn ask(&mut self, route: &'static str) -> &'static str {
         self.asked.insert(route);
         route
@@ -109,7 +109,7 @@ impl People<'_> {
         assert_eq!(kim.get(self.ask("/")).status, 303);
         sign_in(&mut kim, KIM, "Desk again");
         let old = kim.clone();
-        // Somebody else, over it; and what is told to who comes with the old cookie.
+        // Another person signs in over the session. The old cookie then asks why its session ended.
         sign_in(&mut kim, ALEX, "Alex's");
         assert_eq!(old.clone().get("/api/session").status, 401);
         assert_eq!(kim.try_log_in(KIM, "not the password").status, 401);
@@ -119,7 +119,7 @@ impl People<'_> {
         leads_to(&browser.form("/login", &[("csrf", &csrf), ("email", KIM), ("password", PASSWORD)]), "/dashboard");
         leads_to(&form(&mut browser, self.ask("/logout"), &[]), "/login");
         self.ask("/api/establish-session");
-        // Over the limit.
+        // Exceed the session limit.
         for device in ["One", "Two", "Three", "Four", "Five"] {
             self.signed_in(KIM, device);
         }
@@ -231,7 +231,7 @@ fn sign_in(client: &mut Client, email: &str, device: &str) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-/// What the program does by itself, and what its operator asks for.
+/// Runs the background jobs and the operator's commands.
 async fn look_after(db: &TestDb) {
     unseen(db, "UPDATE sessions SET expires_at = INSTANT(-1) WHERE id LIKE 'aiq_%7'");
     unseen(db, "UPDATE sessions SET ip = '192.0.2.1', last_activity = INSTANT(-9000000) WHERE id LIKE 'aiq_%8'");

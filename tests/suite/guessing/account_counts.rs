@@ -1,26 +1,26 @@
-//! What is counted for an account, and for how long.
+//! The count of wrong passwords for an account, and how long it lasts.
 
 use super::{ALEX, FREE, FROM, KIM, WRONG, count, guess, hold, node, pass, serve, try_from, wait_of};
 use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
-    after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_one_is_not_looked_at,
+    after_the_free_tries_each_wrong_password_doubles_the_wait,
     forty_good_logins_in_a_row_all_pass,
-    the_right_password_takes_back_what_was_counted,
-    an_unknown_account_is_slowed_down_just_the_same,
+    the_right_password_resets_the_count,
+    an_unknown_account_is_throttled_the_same_way,
     a_day_later_all_is_forgotten,
-    tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other,
+    concurrent_tries_on_two_nodes_gain_nothing,
     good_logins_at_once_pass,
     right_passwords_at_once_wait_for_one_another_and_all_pass,
     a_form_sent_twice_is_no_second_try,
-    the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away,
+    throttling_is_recorded_once_per_wrong_password,
     a_try_that_died_with_its_node_counts_for_a_minute_only,
     the_wait_after_a_wrong_password_from_the_future_begins_now,
-    nobody_gets_a_free_try_by_hanging_up,
+    disconnecting_gains_no_free_try,
     old_counts_are_swept,
 }
 
-async fn after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_one_is_not_looked_at(db: TestDb) {
+async fn after_the_free_tries_each_wrong_password_doubles_the_wait(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
     for wait in [1, 2, 4, 8, 16] {
@@ -29,9 +29,9 @@ async fn after_the_free_ones_each_wrong_password_doubles_the_wait_and_the_right_
         pass(&db, wait.cast_signed());
         guess(&db, &server, KIM, 1);
     }
-    assert_eq!(try_from(&mut server.client(), FROM, ALEX, PASSWORD).status, 200, "another account is not slowed down");
+    assert_eq!(try_from(&mut server.client(), FROM, ALEX, PASSWORD).status, 200, "another account is not throttled");
     pass(&db, 60);
-    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "who waited is let in");
+    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "after the wait the login succeeds");
 }
 
 async fn forty_good_logins_in_a_row_all_pass(db: TestDb) {
@@ -43,7 +43,7 @@ async fn forty_good_logins_in_a_row_all_pass(db: TestDb) {
     assert_eq!((count(&db, "throttle_tries"), count(&db, "throttle_counts WHERE failures > 0")), (0, 0));
 }
 
-async fn the_right_password_takes_back_what_was_counted(db: TestDb) {
+async fn the_right_password_resets_the_count(db: TestDb) {
     let server = serve(&db);
     for _ in 0..3 {
         guess(&db, &server, KIM, FREE - 1);
@@ -51,14 +51,14 @@ async fn the_right_password_takes_back_what_was_counted(db: TestDb) {
     }
 }
 
-async fn an_unknown_account_is_slowed_down_just_the_same(db: TestDb) {
+async fn an_unknown_account_is_throttled_the_same_way(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, "Nobody@example.com", FREE);
     let known_one = try_from(&mut server.client(), FROM, "nobody@EXAMPLE.com", WRONG);
     assert_eq!(wait_of(&known_one), 1);
     assert_eq!(count(&db, "audit WHERE kind = 'login.throttled' AND account_id = ''"), 1);
     let dump = db.sql("SELECT email FROM accounts");
-    assert!(!dump.contains("obody"), "what was typed is kept nowhere");
+    assert!(!dump.contains("obody"), "the typed address is not stored");
 }
 
 async fn a_day_later_all_is_forgotten(db: TestDb) {
@@ -69,7 +69,7 @@ async fn a_day_later_all_is_forgotten(db: TestDb) {
     wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD));
 }
 
-async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: TestDb) {
+async fn concurrent_tries_on_two_nodes_gain_nothing(db: TestDb) {
     let nodes = [serve(&db), node(&db)];
     let began = std::time::Instant::now();
     let answers: Vec<u16> = std::thread::scope(|scope| {
@@ -83,9 +83,9 @@ async fn tries_at_once_on_two_nodes_are_no_more_than_one_after_the_other(db: Tes
     });
     let looked_at = answers.iter().filter(|status| **status == 401).count();
     assert!(answers.iter().all(|status| matches!(status, 401 | 429 | 503)), "{answers:?}");
-    // Where the machine is slow the waits beyond the free ones are over meanwhile: 1 s, then 2 s and 4 s more.
+    // On a slow machine some waits after the free tries may end meanwhile: after 1 s, then 2 s and 4 s later.
     let beyond = [1, 3, 7, 15].iter().filter(|seconds| began.elapsed().as_secs() >= **seconds).count();
-    assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} were looked at: {answers:?}");
+    assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} passwords were checked: {answers:?}");
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), looked_at);
     assert_eq!(count(&db, "throttle_tries"), 0);
 }
@@ -104,7 +104,7 @@ async fn good_logins_at_once_pass(db: TestDb) {
     assert_eq!(answers, [200; FREE]);
 }
 
-/// Strangers have left one free try, so a try has to wait for the outcome of another.
+/// Strangers have used all free tries but one, so each try has to wait for the outcome of another.
 async fn right_passwords_at_once_wait_for_one_another_and_all_pass(db: TestDb) {
     let server = serve(&db);
     let start = std::sync::Barrier::new(3);
@@ -142,7 +142,7 @@ async fn a_form_sent_twice_is_no_second_try(db: TestDb) {
     assert_eq!(count(&db, "sessions"), 1);
 }
 
-async fn the_trail_says_once_for_each_wrong_password_that_tries_are_turned_away(db: TestDb) {
+async fn throttling_is_recorded_once_per_wrong_password(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
     for _ in 0..5 {
@@ -164,7 +164,7 @@ async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, 1);
     let subjects = db.sql("SELECT count(*) FROM throttle_counts");
-    assert_eq!(subjects, "2", "the account and the address");
+    assert_eq!(subjects, "2", "counts for the account and for the address");
     for (age, status) in [("-30", 429), ("-61", 200), ("86400", 200)] {
         db.sql("DELETE FROM throttle_tries");
         for n in 0..60 {
@@ -177,19 +177,19 @@ async fn a_try_that_died_with_its_node_counts_for_a_minute_only(db: TestDb) {
     }
 }
 
-/// The database's clock was a day ahead, and is put right.
+/// The database's clock was a day ahead and is corrected.
 async fn the_wait_after_a_wrong_password_from_the_future_begins_now(db: TestDb) {
     let server = serve(&db);
     guess(&db, &server, KIM, FREE);
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(86400), changed_at = INSTANT(86400)");
     assert_eq!(wait_of(&try_from(&mut server.client(), FROM, KIM, PASSWORD)), 1);
     let ahead = "SELECT count(*) FROM throttle_counts WHERE last_failed_at > INSTANT(0)";
-    assert_eq!(db.sql(ahead), "0", "time passes from now on");
+    assert_eq!(db.sql(ahead), "0", "no time may stay in the future");
     pass(&db, 2);
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200);
 }
 
-async fn nobody_gets_a_free_try_by_hanging_up(db: TestDb) {
+async fn disconnecting_gains_no_free_try(db: TestDb) {
     use std::io::Write as _;
     let server = serve(&db);
     let body = format!("{{\"email\":\"{KIM}\",\"password\":\"{WRONG}\"}}");
@@ -201,7 +201,7 @@ async fn nobody_gets_a_free_try_by_hanging_up(db: TestDb) {
     for n in 1..=FREE {
         let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         socket.write_all(request.as_bytes()).unwrap();
-        // It hangs up as soon as its try is under way, whatever stage that has reached.
+        // The client disconnects as soon as its try is recorded, however far the check has got.
         eventually("the try", async || {
             count(&db, "throttle_tries") + count(&db, "audit WHERE kind = 'login.failed'") > n - 1
         })

@@ -1,26 +1,26 @@
-//! A browser that was signed in to the account before has a count of its own.
+//! A browser that has signed in to the account before has its own count of wrong passwords.
 
 use super::{
     ALEX, FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, known_browser, pass, serve, try_from, wait_of,
 };
 use crate::support::{PASSWORD, TestDb, on_both_engines, sessile};
 
-/// How many wrong passwords are free for a browser on which only an earlier password was given.
+/// The free wrong passwords of a browser that has proved only a former password.
 const FREE_OF_FORMER: usize = 5;
 const NEW: &str = "another long passphrase 7";
 
 on_both_engines! {
     strangers_do_not_lock_a_browser_out_that_signed_in_before,
-    a_known_browser_has_a_count_of_its_own_that_blocks_nobody_else,
+    a_known_browsers_own_count_blocks_no_others,
     a_browser_is_known_to_the_account_only_that_signed_in_on_it,
-    after_a_new_password_strangers_still_lock_no_known_browser_out,
+    after_a_new_password_strangers_lock_out_no_known_browser,
     a_new_password_forgets_the_wrong_ones_before_it,
-    a_browser_that_knew_the_former_password_alone_has_fewer_tries,
-    former_browsers_that_nobody_answered_for_share_their_tries,
-    a_forgotten_browser_has_no_count_of_its_own_after_a_new_password,
+    a_browser_with_only_a_former_password_has_fewer_tries,
+    unacknowledged_former_browsers_share_their_tries,
+    a_forgotten_browser_loses_its_count_after_a_new_password,
     a_forgotten_device_has_no_count_of_its_own,
-    a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in,
-    a_device_secret_whose_answer_was_lost_leaves_the_one_before,
+    a_copied_device_cookie_expires_at_the_next_sign_in,
+    after_a_lost_answer_the_former_device_secret_works,
     sign_ins_sent_at_once_leave_one_device,
 }
 
@@ -38,7 +38,7 @@ async fn strangers_do_not_lock_a_browser_out_that_signed_in_before(db: TestDb) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-async fn a_known_browser_has_a_count_of_its_own_that_blocks_nobody_else(db: TestDb) {
+async fn a_known_browsers_own_count_blocks_no_others(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
     for _ in 0..FREE {
@@ -62,7 +62,7 @@ fn set_password(db: &TestDb) {
     assert!(sessile(db, &["user", "set-password", KIM, "--password-stdin"], NEW).status.success());
 }
 
-async fn after_a_new_password_strangers_still_lock_no_known_browser_out(db: TestDb) {
+async fn after_a_new_password_strangers_lock_out_no_known_browser(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
     guess(&db, &server, KIM, FREE);
@@ -70,7 +70,7 @@ async fn after_a_new_password_strangers_still_lock_no_known_browser_out(db: Test
     guess(&db, &server, KIM, FREE);
     wait_of(&try_from(&mut server.client(), FROM, KIM, NEW));
     assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200);
-    assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200, "it has its own count again");
+    assert_eq!(try_from(&mut own, FROM, KIM, NEW).status, 200, "the browser has its own count again");
 }
 
 async fn a_new_password_forgets_the_wrong_ones_before_it(db: TestDb) {
@@ -81,7 +81,7 @@ async fn a_new_password_forgets_the_wrong_ones_before_it(db: TestDb) {
     assert_eq!(try_from(&mut server.client(), "192.0.2.9", KIM, NEW).status, 200);
 }
 
-async fn a_browser_that_knew_the_former_password_alone_has_fewer_tries(db: TestDb) {
+async fn a_browser_with_only_a_former_password_has_fewer_tries(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
     set_password(&db);
@@ -93,7 +93,7 @@ async fn a_browser_that_knew_the_former_password_alone_has_fewer_tries(db: TestD
     assert_eq!(try_from(&mut server.client(), FROM, KIM, NEW).status, 200, "the account's own count is untouched");
 }
 
-async fn former_browsers_that_nobody_answered_for_share_their_tries(db: TestDb) {
+async fn unacknowledged_former_browsers_share_their_tries(db: TestDb) {
     let server = serve(&db);
     let mut first = known_browser(&server, KIM);
     let mut others = [known_browser(&server, KIM), known_browser(&server, KIM)];
@@ -105,10 +105,10 @@ async fn former_browsers_that_nobody_answered_for_share_their_tries(db: TestDb) 
     for other in &mut others {
         wait_of(&try_from(other, FROM, KIM, NEW));
     }
-    assert_eq!(try_from(&mut first, FROM, KIM, NEW).status, 200, "the account's first browser is its person's own");
+    assert_eq!(try_from(&mut first, FROM, KIM, NEW).status, 200, "the account's first browser is acknowledged");
 }
 
-async fn a_forgotten_browser_has_no_count_of_its_own_after_a_new_password(db: TestDb) {
+async fn a_forgotten_browser_loses_its_count_after_a_new_password(db: TestDb) {
     assert_has_no_count_of_its_own_after(&db, "UPDATE devices SET forgotten_at = INSTANT(-1), proved_at = NULL");
 }
 
@@ -124,7 +124,7 @@ fn assert_has_no_count_of_its_own_after(db: &TestDb, statement: &str) {
     wait_of(&try_from(&mut own, FROM, KIM, PASSWORD));
 }
 
-async fn a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in(db: TestDb) {
+async fn a_copied_device_cookie_expires_at_the_next_sign_in(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
     let mut copy = server.client();
@@ -134,13 +134,13 @@ async fn a_copied_device_cookie_is_worth_nothing_after_the_next_sign_in(db: Test
     guess(&db, &server, KIM, FREE);
     wait_of(&try_from(&mut copy, FROM, KIM, PASSWORD));
     assert_eq!(own.send("DELETE", "/api/session", &[], b"").status, 204);
-    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200, "the browser itself is known still");
+    assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200, "the browser itself is still known");
     pass(&db, 2);
     assert_eq!(try_from(&mut copy, FROM, KIM, PASSWORD).status, 200);
-    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 2, "and a sign-in with the copy is one on a new device");
+    assert_eq!(count(&db, "audit WHERE kind = 'device.new'"), 2, "the copy signs in as a new device");
 }
 
-async fn a_device_secret_whose_answer_was_lost_leaves_the_one_before(db: TestDb) {
+async fn after_a_lost_answer_the_former_device_secret_works(db: TestDb) {
     let server = serve(&db);
     let mut own = known_browser(&server, KIM);
     for _ in 0..2 {
@@ -165,7 +165,7 @@ async fn sign_ins_sent_at_once_leave_one_device(db: TestDb) {
         assert_eq!(own.send("DELETE", "/api/session", &[], b"").status, 204);
         assert_eq!((count(&db, "devices"), count(&db, "audit WHERE kind = 'device.new'")), (1, 1), "{kept}");
     }
-    // Once the browser has shown the new secret, the one before is worth nothing.
+    // Once the browser has sent the new secret, the previous secret is invalid.
     let mut copy = server.client();
     copy.cookies.insert("aiq_device".into(), own.cookies["aiq_device"].clone());
     assert_eq!(try_from(&mut own, FROM, KIM, PASSWORD).status, 200);

@@ -1,5 +1,5 @@
-//! Wherever a password is typed it is counted: the login page, the confirmation, the change of password, a signup for an
-//! address that is taken.
+//! Every password field counts wrong passwords: the login page, the confirmation, the change of password, and a signup
+//! for an address that is taken.
 
 use super::{FREE, FREE_OF_ADDRESS, FROM, KIM, WRONG, count, guess, hold, serve, try_from, wait_of};
 use crate::support::{App, Client, PASSWORD, Served, TestDb, on_both_engines};
@@ -29,7 +29,7 @@ async fn the_login_page_says_how_long_to_wait_and_keeps_the_address(db: TestDb) 
     assert!(!answer.body.contains(PASSWORD));
 }
 
-/// A signed-in browser without the secret of its device, such as that of somebody who has stolen a session.
+/// A signed-in client without its device secret, such as a thief with a stolen session.
 fn without_secret(server: &Served) -> Client {
     let mut client = server.client();
     client.log_in(KIM);
@@ -47,8 +47,12 @@ async fn the_confirmation_counts(db: TestDb) {
     hold(&db);
     let answer = send_form(&mut client, "/confirm", &[("password", PASSWORD)]);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    assert_eq!(client.get("/api/session").status, 200, "it is still signed in");
-    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
+    assert_eq!(client.get("/api/session").status, 200, "the client is still signed in");
+    assert_eq!(
+        try_from(&mut server.client(), FROM, KIM, PASSWORD).status,
+        200,
+        "only the device's own count is affected"
+    );
 }
 
 async fn strangers_do_not_lock_out_a_session_without_device_cookie(db: TestDb) {
@@ -77,7 +81,11 @@ async fn the_present_password_counts(db: TestDb) {
     let fields = [("current_password", PASSWORD), ("password", "tide pool limpet 77")];
     let answer = send_form(&mut client, "/account", &fields);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "it is the device's own count");
+    assert_eq!(
+        try_from(&mut server.client(), FROM, KIM, PASSWORD).status,
+        200,
+        "only the device's own count is affected"
+    );
 }
 
 async fn signups_for_addresses_that_are_taken_count(db: TestDb) {

@@ -1,4 +1,4 @@
-//! One network that floods the server with passwords does not keep others from signing in.
+//! A network that floods the server with passwords does not keep others from signing in.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,13 +6,13 @@ use super::{FROM, KIM, WRONG, count, try_from};
 use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    a_flood_from_one_network_keeps_nobody_else_out,
+    a_flood_from_one_network_keeps_no_others_out,
 }
 
-/// More than there are places in the queue of one thread.
+/// More than the places in one thread's queue.
 const CONNECTIONS: usize = 40;
 
-async fn a_flood_from_one_network_keeps_nobody_else_out(db: TestDb) {
+async fn a_flood_from_one_network_keeps_no_others_out(db: TestDb) {
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8"), ("SESSILE_WORKERS", "1")]);
     let stop = AtomicBool::new(false);

@@ -1,5 +1,5 @@
-//! Guessing passwords: how often it may be tried, by whom it is counted, and that nobody else is locked out by it. Served
-//! programs on both engines; time is made to pass by aging the counts.
+//! Guessing passwords: how many tries are allowed, which count they go to, and that guessing locks nobody else out.
+//! Served programs on both engines. The cases age the counts instead of waiting.
 
 mod account_counts;
 mod address_counts;
@@ -16,14 +16,14 @@ use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user};
 
 const KIM: &str = "kim@example.com";
 const ALEX: &str = "alex@example.com";
-/// The address of a stranger.
+/// The IP address of a stranger.
 const FROM: &str = "198.51.100.1";
 const WRONG: &str = "not the password 1";
-/// How many wrong passwords are free for an account, and for an address.
+/// The free wrong passwords of an account, and of an address.
 const FREE: usize = 10;
 const FREE_OF_ADDRESS: usize = 50;
 
-/// A served program with two people, that believes the forwarding headers of this machine.
+/// A served program with two accounts. It trusts the forwarding headers of this machine.
 fn serve(db: &TestDb) -> App {
     add_user(db, KIM, "owner");
     add_user(db, ALEX, "member");
@@ -34,14 +34,14 @@ fn node(db: &TestDb) -> App {
     App::start(db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8"), ("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
 }
 
-/// A login from this address, in a browser with the client's cookies.
+/// Logs in from this address with the client's cookies.
 fn try_from(client: &mut Client, ip: &str, email: &str, password: &str) -> Answer {
     let body = json!({"email": email, "password": password}).to_string();
     let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", ip)];
     client.send("POST", "/api/establish-session", &headers, body.as_bytes())
 }
 
-/// Wrong passwords for an account from a stranger at this address, all of which must be looked at.
+/// Sends wrong passwords for an account from a stranger's address. All of them must be checked.
 fn guess(db: &TestDb, server: &Served, email: &str, times: usize) {
     guess_from(db, server, FROM, email, times);
 }
@@ -54,7 +54,7 @@ fn guess_from(db: &TestDb, server: &Served, ip: &str, email: &str, times: usize)
     hold(db);
 }
 
-/// A 429 that says how long to wait, and leaves the cookies alone.
+/// The `Retry-After` of a 429, which must not set cookies.
 fn wait_of(answer: &Answer) -> u64 {
     assert_eq!((answer.status, answer.problem().as_str()), (429, "too-many-attempts"), "{answer:?}");
     assert_eq!(answer.header("set-cookie"), None, "{answer:?}");
@@ -62,13 +62,13 @@ fn wait_of(answer: &Answer) -> u64 {
     wait.unwrap_or_else(|| panic!("a time to wait: {answer:?}"))
 }
 
-/// As if the last wrong password had come just now, however slow this machine is: the next look sets a time in the future to
-/// now.
+/// Sets the last wrong password to a time in the future, which the next check resets to now. So the wait begins at that
+/// check, however slow this machine is.
 fn hold(db: &TestDb) {
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(600) WHERE failures > 0");
 }
 
-/// As if the last wrong password had come so many seconds ago.
+/// Makes the last wrong password `seconds` old.
 fn pass(db: &TestDb, seconds: i64) {
     db.sql(&format!("UPDATE throttle_counts SET last_failed_at = INSTANT(-{seconds}) WHERE failures > 0"));
 }
@@ -77,7 +77,7 @@ fn count(db: &TestDb, what: &str) -> usize {
     db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
 }
 
-/// A browser in which this person has signed in before, and signed out.
+/// A client in which the person has signed in and out before.
 fn known_browser(server: &Served, email: &str) -> Client {
     let mut client = server.client();
     assert_eq!(try_from(&mut client, "192.0.2.77", email, PASSWORD).status, 200);

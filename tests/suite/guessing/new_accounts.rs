@@ -1,16 +1,16 @@
-//! Accounts that are created from one network: counted before anything expensive is done, also when they succeed.
+//! New accounts from one network are counted, even successful ones, before anything expensive happens.
 
 use super::{FROM, KIM, count, guess_from, hold, try_from};
 use crate::support::{Answer, App, Client, PASSWORD, Served, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     a_network_creates_some_accounts_and_then_waits,
-    a_password_that_is_refused_counts_for_nothing,
-    a_link_that_is_not_good_costs_no_hash,
+    a_refused_password_is_not_counted,
+    an_invalid_link_costs_no_hash,
     the_setup_counts,
 }
 
-/// How many accounts a network may create without a wait.
+/// The accounts that a network may create without a wait.
 const FREE_NEW: usize = 50;
 
 fn send(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -47,10 +47,10 @@ async fn a_network_creates_some_accounts_and_then_waits(db: TestDb) {
     assert_eq!(count(&db, "accounts"), 4);
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "signing in has its own count");
     db.sql("UPDATE throttle_counts SET last_failed_at = INSTANT(-3601) WHERE failures > 0");
-    assert_eq!(sign_up(&server, "new4@example.com", PASSWORD).status, 303, "an hour later all is forgotten");
+    assert_eq!(sign_up(&server, "new4@example.com", PASSWORD).status, 303, "the count is reset after an hour");
 }
 
-async fn a_password_that_is_refused_counts_for_nothing(db: TestDb) {
+async fn a_refused_password_is_not_counted(db: TestDb) {
     let server = open(&db);
     for weak in ["short", "password1234", "new@example.com"] {
         assert_eq!(sign_up(&server, "new@example.com", weak).status, 422, "{weak}");
@@ -59,7 +59,7 @@ async fn a_password_that_is_refused_counts_for_nothing(db: TestDb) {
     assert_eq!(sign_up(&server, "new@example.com", PASSWORD).status, 303);
 }
 
-async fn a_link_that_is_not_good_costs_no_hash(db: TestDb) {
+async fn an_invalid_link_costs_no_hash(db: TestDb) {
     let server = App::start(&db, &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8")]);
     let token = server.setup_token();
     let fields = |token| [("token", token), ("email", KIM), ("name", "Kim"), ("password", PASSWORD)];
@@ -67,7 +67,7 @@ async fn a_link_that_is_not_good_costs_no_hash(db: TestDb) {
     for _ in 0..3 {
         assert_eq!(send(&mut server.client(), "/setup", &fields(wrong.as_str())).status, 403);
     }
-    // Nothing is hashed that was not counted before.
+    // A hash is computed only after the try is counted.
     assert_eq!(count(&db, "throttle_counts"), 0);
     assert_eq!(send(&mut server.client(), "/setup", &fields(token.as_str())).status, 303);
     assert_eq!(send(&mut server.client(), "/setup", &fields(token.as_str())).status, 403);
@@ -80,7 +80,7 @@ async fn the_setup_counts(db: TestDb) {
     let token = server.setup_token();
     let taken = [("token", token.as_str()), ("email", KIM), ("name", "Kim"), ("password", PASSWORD)];
     guess_from(&db, &server, FROM, "nobody@example.com", 1);
-    // A stranger's wrong passwords from the same network do not close the link.
+    // Wrong passwords from the same network do not disable the link.
     db.sql("UPDATE throttle_counts SET failures = 60");
     hold(&db);
     assert_eq!(send(&mut server.client(), "/setup", &taken).status, 422);

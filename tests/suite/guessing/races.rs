@@ -1,4 +1,4 @@
-//! Passwords that change while they are being checked.
+//! Passwords and accounts that change while a password is being checked.
 
 use sessile::{
     actions::password_proof::{Checked, Claim, Proof, Prover},
@@ -17,11 +17,11 @@ use crate::support::{PASSWORD, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     right_passwords_at_once_with_an_outdated_hash_all_pass,
-    a_password_that_is_replaced_while_it_is_checked_is_refused,
-    an_account_that_is_disabled_while_its_password_is_checked_is_refused,
+    a_password_replaced_during_its_check_is_refused,
+    an_account_disabled_during_the_check_is_refused,
 }
 
-/// Argon2id, 4 MiB, one pass, of the tests' password.
+/// The tests' password, hashed with Argon2id with 4 MiB and one pass.
 const OUTDATED: &str =
     "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
 
@@ -48,18 +48,18 @@ async fn right_passwords_at_once_with_an_outdated_hash_all_pass(db: TestDb) {
     assert!(settle(&prover, first).await);
     let hash = db.sql("SELECT password_hash FROM accounts");
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-    assert!(settle(&prover, second).await, "the same password is no other because its hash was replaced");
+    assert!(settle(&prover, second).await, "a replaced hash of the same password is accepted");
     assert_eq!(db.sql("SELECT password_hash FROM accounts"), hash);
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'login.failed'"), "0");
     assert_eq!(db.sql("SELECT count(*) FROM throttle_counts WHERE failures > 0"), "0");
 }
 
-async fn a_password_that_is_replaced_while_it_is_checked_is_refused(db: TestDb) {
+async fn a_password_replaced_during_its_check_is_refused(db: TestDb) {
     let id = add_user(&db, KIM, "owner");
     let prover = prover(&db).await;
     let checked = check(&prover).await;
     let place = prover.hasher.place(&Source::Command).unwrap();
-    // The same password with another salt: even then it is a new password.
+    // The same password with another salt still counts as a new password.
     let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![]).await.unwrap();
     let set = async move |conn: &mut Conn<'_>| account::set_password(conn, &id, &hash).await;
     prover.db.write(set).await.unwrap();
@@ -69,7 +69,7 @@ async fn a_password_that_is_replaced_while_it_is_checked_is_refused(db: TestDb) 
     assert!(settle(&prover, again).await);
 }
 
-async fn an_account_that_is_disabled_while_its_password_is_checked_is_refused(db: TestDb) {
+async fn an_account_disabled_during_the_check_is_refused(db: TestDb) {
     add_user(&db, KIM, "owner");
     let prover = prover(&db).await;
     let checked = check(&prover).await;

@@ -1,6 +1,6 @@
-//! The same statements for an account that there is not as for one that there is, so that the time of an answer tells
-//! nobody who has an account here. Their texts are compared and not only their number: a connection keeps some of them
-//! prepared, and prepares others anew each time.
+//! A refusal runs the same statements whether the account exists or not, so that the response time does not reveal who
+//! has an account. The texts are compared, not only their number, because a connection keeps some statements prepared
+//! and prepares others each time.
 
 use super::{ALEX, FREE, KIM, WRONG};
 use crate::support::{
@@ -9,15 +9,15 @@ use crate::support::{
 };
 
 on_both_engines! {
-    a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not,
+    refusals_run_the_same_statements_for_unknown_accounts,
 }
 
 const NOBODY: &str = "nobody@example.com";
 const DISABLED: &str = "disabled@example.com";
 
-async fn a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not(db: TestDb) {
+async fn refusals_run_the_same_statements_for_unknown_accounts(db: TestDb) {
     let engine = if db.engine == Engine::Postgres { "postgres" } else { "sqlite" };
-    let case = "a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not";
+    let case = "refusals_run_the_same_statements_for_unknown_accounts";
     if ran_alone(module_path!(), &format!("{engine}::{case}")) {
         return;
     }
@@ -49,7 +49,7 @@ async fn a_refusal_takes_the_same_statements_whether_there_is_an_account_or_not(
     are_turned_away_alike(&db, &here);
 }
 
-/// There is an owner, and the link is none.
+/// The setup link is invalid because there is an owner.
 fn a_used_setup_link_tells_nothing(db: &TestDb, here: &App) {
     let set_up = |email: &str, password: &str| {
         let mut browser = here.client();
@@ -64,7 +64,7 @@ fn a_used_setup_link_tells_nothing(db: &TestDb, here: &App) {
     }
 }
 
-/// Turned away for the first time, which the trail tells, and again.
+/// The first refusal, which writes an audit event, and a second one.
 fn are_turned_away_alike(db: &TestDb, here: &App) {
     for email in [KIM, NOBODY] {
         for _ in 0..FREE {
@@ -88,10 +88,10 @@ fn refused(client: &mut Client, email: &str, password: &str, by_form: bool) -> A
     client.form("/login", &[("csrf", &csrf), ("email", email), ("password", password)])
 }
 
-/// What a request asks about people, without the values; the program asks for other things by itself. An event of nobody
-/// has fewer columns than a sealed one.
+/// The statements of a request about people, without values and without those of background jobs. The event of an
+/// unknown account has fewer columns than a chained event.
 fn statements(db: &TestDb, request: impl FnOnce() -> Answer, status: u16) -> Vec<String> {
-    // Counts of addresses are alike for all.
+    // The counts of addresses are the same for all, so reset them.
     unseen(db, "UPDATE throttle_counts SET failures = 0, told = 0 WHERE of_address");
     all_seen();
     let answer = request();

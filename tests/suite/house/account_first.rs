@@ -1,4 +1,4 @@
-//! The account stands first in the keys of every table that belongs to an account, so that the database can be distributed
+//! Every table that belongs to an account has the account first in its primary key, so that the database can be sharded
 //! by account.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,14 +7,14 @@ use std::path::Path;
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
-    primary_keys_are_as_schema_rs_says_and_begin_with_the_account,
+    primary_keys_match_schema_rs_and_begin_with_the_account,
     no_unique_index_and_no_foreign_key_lacks_the_account,
 }
 
-/// Tables that lead from something else to an account, and are keyed by that.
+/// Tables that map another key to an account.
 const LOOKUPS: [&str; 3] = ["account_of_email", "account_of_device_secret", "account_of_session"];
 
-/// Each table of `schema.rs`: its primary key and its columns.
+/// The tables in `schema.rs`, each with its primary key and columns.
 fn written() -> BTreeMap<String, (Vec<String>, BTreeSet<String>)> {
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/db/schema.rs")).unwrap();
     let mut tables: BTreeMap<String, (Vec<String>, BTreeSet<String>)> = BTreeMap::new();
@@ -30,7 +30,7 @@ fn written() -> BTreeMap<String, (Vec<String>, BTreeSet<String>)> {
     tables
 }
 
-/// Tables whose rows belong to an account.
+/// Tables whose rows belong to an account, with their primary keys.
 fn of_accounts() -> BTreeMap<String, Vec<String>> {
     let of_account =
         |name: &str, columns: &BTreeSet<String>| columns.contains("account_id") && !LOOKUPS.contains(&name);
@@ -38,7 +38,7 @@ fn of_accounts() -> BTreeMap<String, Vec<String>> {
     tables.map(|(name, (key, _))| (name, key)).collect()
 }
 
-async fn primary_keys_are_as_schema_rs_says_and_begin_with_the_account(db: TestDb) {
+async fn primary_keys_match_schema_rs_and_begin_with_the_account(db: TestDb) {
     drop(db.sessions().await);
     let keys = match db.engine {
         Engine::Sqlite => db.sql(
@@ -67,7 +67,7 @@ async fn primary_keys_are_as_schema_rs_says_and_begin_with_the_account(db: TestD
 
 async fn no_unique_index_and_no_foreign_key_lacks_the_account(db: TestDb) {
     drop(db.sessions().await);
-    // Each line: the table, the index or constraint, its columns.
+    // Each line holds the table, the index or constraint, and its columns.
     let found = match db.engine {
         Engine::Sqlite => db.sql(
             "SELECT t.name || '|' || i.name || '|' || (SELECT group_concat(c.name) FROM pragma_index_info(i.name) c) \
@@ -96,7 +96,7 @@ async fn no_unique_index_and_no_foreign_key_lacks_the_account(db: TestDb) {
     assert!(seen > 15, "{seen}: {found}");
 }
 
-/// The migration that rebuilt tables is written differently for each engine; what they come to is the same.
+/// The migration that rebuilt tables differs by engine, so compare the resulting indexes.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn both_engines_have_the_same_indexes() {

@@ -1,10 +1,11 @@
-//! Only actions, records and the base open transactions that write, and actions know no HTTP.
+//! Only actions, records and the base open write transactions, and actions do not depend on HTTP.
 
 use std::path::{Path, PathBuf};
 
-/// The layers that may open a transaction that writes.
+/// The layers that may open a write transaction.
 const WRITERS: [&str; 3] = ["base", "records", "actions"];
-/// What an action must not name: the caller turns a request into plain values, and their result into an answer.
+/// Names that must not occur in an action. Its caller turns the request into plain values, and the result into an
+/// answer.
 const HTTP: [&str; 6] = ["actix_web", "actix_session", "crate::web", "crate::pages", "HttpRe", "StatusCode"];
 
 #[test]
@@ -15,11 +16,11 @@ fn pages_and_commands_open_no_transaction_that_writes() {
             writes(&text).map(move |line| format!("{}: {line}", file.display())).collect::<Vec<_>>()
         })
         .collect();
-    assert!(wrong.is_empty(), "move it to a function in src/actions: {wrong:#?}");
+    assert!(wrong.is_empty(), "move the transaction to a function in src/actions: {wrong:#?}");
 }
 
 #[test]
-fn actions_know_no_http() {
+fn actions_do_not_depend_on_http() {
     let wrong: Vec<String> = actions()
         .flat_map(|(file, text)| http(&text).map(move |word| format!("{}: {word}", file.display())).collect::<Vec<_>>())
         .collect();
@@ -27,14 +28,14 @@ fn actions_know_no_http() {
 }
 
 #[test]
-fn an_action_that_opens_a_transaction_says_what_it_locks() {
+fn actions_with_a_transaction_document_their_locks() {
     let silent = |text: &str| writes(text).next().is_some() && !docs(text).contains("Locks");
     let wrong: Vec<PathBuf> = actions().filter(|(_, text)| silent(text)).map(|(file, _)| file).collect();
     assert!(wrong.is_empty(), "add a line `Locks, in this order: …` to the module's docs: {wrong:#?}");
 }
 
 #[test]
-fn a_transaction_is_found_however_it_is_written() {
+fn the_scan_finds_every_form_of_transaction() {
     for text in ["db.write(work).await", "desk.sessions.db\n    .write(async move |conn| {", "db.statement(work)"] {
         assert_eq!(writes(text).count(), 1, "{text}");
     }
@@ -45,7 +46,7 @@ fn a_transaction_is_found_however_it_is_written() {
     assert_eq!(http("use crate::{\n    base::db::Db,\n    web::forms,\n};").collect::<Vec<_>>(), ["crate::web"]);
 }
 
-/// Lines of code that open a transaction that writes, or run a single statement that does.
+/// Lines of code that open a write transaction or run a single write statement.
 fn writes(text: &str) -> impl Iterator<Item = &str> {
     code(text).filter(|line| {
         let harmless = [".write()", ".write(true)"];
@@ -54,7 +55,7 @@ fn writes(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The words of [`HTTP`] in the code. A grouped import of the crate names a layer at the beginning of a line.
+/// The words of [`HTTP`] in the code. In a grouped `use crate::{…}`, a layer's name begins a line.
 fn http(text: &str) -> impl Iterator<Item = &'static str> {
     HTTP.into_iter().filter(|word| {
         let grouped = word.strip_prefix("crate::").map(|layer| format!("{layer}::"));
@@ -76,7 +77,7 @@ fn actions() -> impl Iterator<Item = (PathBuf, String)> {
     sources().filter(|(file, _)| file.starts_with("actions"))
 }
 
-/// The files of the program by their paths in `src`.
+/// The source files with their paths relative to `src`.
 fn sources() -> impl Iterator<Item = (PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut folders, mut files) = (vec![src.clone()], Vec::new());

@@ -1,11 +1,12 @@
-//! What the docs claim of tests and of security standards is true.
+//! Checks the docs' claims about tests, settings and security standards.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::links::documents;
 
-/// The requirements of OWASP ASVS 5.0.0 in docs/security.md: V6.2, V6.3 and V7.1 to V7.6, and how many each chapter has.
+/// The requirements of OWASP ASVS 5.0.0 in docs/security.md: sections 6.2, 6.3 and 7.1 to 7.6, each with its number of
+/// requirements.
 const REQUIREMENTS: [(&str, usize); 8] =
     [("6.2", 12), ("6.3", 8), ("7.1", 3), ("7.2", 4), ("7.3", 2), ("7.4", 5), ("7.5", 3), ("7.6", 2)];
 
@@ -46,13 +47,13 @@ fn every_requirement_has_a_level_a_status_and_evidence() {
 }
 
 #[test]
-fn names_of_tests_are_told_from_other_names() {
+fn test_names_are_distinguished_from_other_names() {
     let text =
         "`db::Conn`, `session::current`, `a::b::c`, a::b::d, `a::B::c`, `sync::room`, `sessile::serve::anchors=info`";
     assert_eq!(named_tests(text), ["a::b::c", "sync::room"]);
     for name in [
-        "house::claims::names_of_tests_are_told_from_other_names",
-        "house::migrations::schema_rs_is_what_the_migrations_make",
+        "house::claims::test_names_are_distinguished_from_other_names",
+        "house::migrations::schema_rs_matches_the_migrations",
         "records::account::strength::tests::length_counts_characters",
         "base::settings::tests::values_mean_what_they_say",
         "house::claims",
@@ -86,9 +87,9 @@ fn the_docs_list_every_setting_and_no_other() {
     assert_eq!(listed, declared);
 }
 
-/// An e-mail address opens nothing, because nothing in the program could send or fetch mail.
+/// Access to a mailbox grants nothing here, because no part of the program sends or reads mail.
 #[test]
-fn nothing_in_the_program_sends_mail() {
+fn no_dependency_can_send_mail() {
     let lock = read("Cargo.lock").expect("a lock file");
     let crates: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = \"")).collect();
     assert!(crates.len() > 50);
@@ -101,7 +102,8 @@ fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
 }
 
-/// Names in backticks that can only be of a test or its module: three or more lower-case parts, or a suite and its module.
+/// Names in backticks that can only mean a test or a test module: three or more lower-case parts, or a suite and its
+/// module.
 fn named_tests(text: &str) -> Vec<&str> {
     let is_part =
         |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -118,7 +120,7 @@ fn is_suite(name: &str) -> bool {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite").join(name).is_dir()
 }
 
-/// Whether there is such a test, or such a module with tests, in `tests/suite` or in `src`.
+/// Whether `tests/suite` or `src` has this test, or this module with tests.
 fn exists(name: &str) -> bool {
     let (module, test) = name.rsplit_once("::").expect("a path");
     let has_tests =
@@ -127,7 +129,7 @@ fn exists(name: &str) -> bool {
     is_module || sources(module).iter().any(|source| has_test(source, test))
 }
 
-/// The files that can hold this module; `mod tests` may stand in the file of its parent.
+/// The source files that can contain this module. `mod tests` may be in its parent's file.
 fn sources(module: &str) -> Vec<String> {
     let path = module.replace("::", "/");
     let around = path.strip_suffix("/tests").unwrap_or(&path);
@@ -138,7 +140,7 @@ fn sources(module: &str) -> Vec<String> {
         .collect()
 }
 
-/// A function under `#[test]` or an attribute like it, or a case on both engines.
+/// Whether the source has this function as a test, or as a case for both engines.
 fn has_test(source: &str, test: &str) -> bool {
     let head = format!("fn {test}(");
     let lines: Vec<&str> = source.lines().map(str::trim).collect();

@@ -1,47 +1,47 @@
-//! Imports go one way, and never in a circle.
+//! Modules import only from lower layers, and never in a cycle.
 
 use std::path::{Path, PathBuf};
 
 use super::module_graph::{Graph, Module, rust_files};
 
-/// Each layer imports only from itself and from those before it.
+/// Each layer imports only from itself and the layers before it.
 const LAYERS: [&str; 7] = ["base", "records", "actions", "web", "pages", "serve", "cli"];
 
-/// Each kind of record imports only from itself and from those before it.
+/// Each kind of record imports only from itself and the kinds before it.
 const RECORDS: [&str; 10] =
     ["news", "audit", "device", "throttle", "account", "session", "draft", "app", "hub", "instance"];
 
 #[test]
-fn imports_go_one_way() {
+fn imports_only_point_to_lower_layers() {
     assert_eq!(wrong_ways(&Graph::read(&src())), [""; 0]);
 }
 
 #[test]
-fn no_modules_import_one_another_in_a_circle() {
+fn modules_have_no_import_cycles() {
     let circles = Graph::read(&src()).circles();
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
 #[test]
-fn every_module_has_its_place_in_the_house() {
+fn every_module_belongs_to_a_layer() {
     let graph = Graph::read(&src());
     for module in graph.uses.keys() {
-        assert!(LAYERS.contains(&module[0].as_str()), "{module:?} is in no layer");
+        assert!(LAYERS.contains(&module[0].as_str()), "{module:?} is in no known layer");
         if module[0] == "records" && module.len() > 1 {
-            assert!(RECORDS.contains(&module[1].as_str()), "{module:?} is no record");
+            assert!(RECORDS.contains(&module[1].as_str()), "{module:?} is not a known kind of record");
         }
     }
 }
 
 #[test]
-fn an_import_that_makes_a_circle_or_goes_the_wrong_way_is_noticed() {
+fn cycles_and_wrong_imports_are_detected() {
     let mut graph = Graph::read(&src());
     let noticed = |graph: &Graph, one: &str, other: &str| {
         graph.circles().iter().any(|circle| [one, other].iter().all(|name| circle.contains(&(*name).to_owned())))
     };
     assert!(!noticed(&graph, "base::text", "base::settings"));
     graph.add("base::text", "base::settings");
-    assert!(noticed(&graph, "base::text", "base::settings"), "settings use text already");
+    assert!(noticed(&graph, "base::text", "base::settings"), "base::settings already imports base::text");
     for (from, to) in [
         ("base::text", "records::account"),
         ("records::audit", "records::session"),
@@ -57,8 +57,8 @@ fn an_import_that_makes_a_circle_or_goes_the_wrong_way_is_noticed() {
 }
 
 #[test]
-fn only_db_knows_the_engine() {
-    // Derives name both engines to check a struct against each.
+fn only_db_depends_on_the_engine() {
+    // Not `Sqlite` and `Pg`: derives name both to check a struct against each engine.
     let telling = [
         "Engine::Sqlite",
         "Engine::Postgres",
@@ -83,7 +83,7 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Every import from a later layer, from a later kind of record, or from another page.
+/// Every import from a later layer, a later kind of record or another page.
 fn wrong_ways(graph: &Graph) -> Vec<String> {
     let wrong = graph.edges().filter(|(from, to)| is_wrong_way(from, to));
     wrong.map(|(from, to)| format!("{} imports {}", from.join("::"), to.join("::"))).collect()

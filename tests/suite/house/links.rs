@@ -1,14 +1,14 @@
-//! Links in the docs lead somewhere: files, anchors, and the paths of this repository that the docs name.
+//! Every link and every path of this repository in the docs leads to an existing file and anchor.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-/// Paths in backticks are checked if they begin with one of these.
+/// A path in backticks is checked if it begins with one of these.
 const FOLDERS: [&str; 9] =
     ["src/", "tests/", "docs/", "ops/", "scripts/", "static/", "templates/", "migrations/", "fuzz/"];
 
 #[test]
-fn every_relative_link_in_the_docs_leads_to_a_file_and_an_anchor() {
+fn every_relative_link_in_the_docs_resolves() {
     let broken: Vec<String> = documents()
         .iter()
         .flat_map(|(path, text)| links(text).into_iter().map(move |link| (path, link)))
@@ -32,7 +32,7 @@ fn every_path_that_the_docs_name_exists_or_is_planned() {
     assert!(built.is_empty(), "no longer planned: {built:?}");
 }
 
-/// Where ARCHITECTURE.md says that code goes which is not there yet.
+/// Paths that ARCHITECTURE.md names for code that does not exist yet.
 const PLANNED: &[&str] = &[
     "src/actions/apps.rs",
     "src/actions/passkey_proof.rs",
@@ -60,7 +60,7 @@ fn links_anchors_and_paths_are_found() {
     assert!(!exists("src/no_such_module.rs"));
 }
 
-/// All Markdown files at the root, in `docs/` and in `ops/`, by their paths.
+/// All Markdown files in the root, `docs/` and `ops/`, with their paths.
 pub fn documents() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for folder in ["", "docs/", "ops/"] {
@@ -80,7 +80,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The lines outside of code blocks.
+/// The lines outside code blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     text.lines().filter(move |line| {
@@ -112,7 +112,7 @@ fn leads_somewhere(from: &str, link: &str) -> bool {
     anchor.is_empty() || std::fs::read_to_string(root().join(&target)).is_ok_and(|text| anchors(&text).contains(anchor))
 }
 
-/// Without `..`, so that a link out of the repository leads nowhere.
+/// Resolves `..`. A link out of the repository becomes a path that does not exist.
 fn normalized(path: &Path) -> PathBuf {
     let mut parts = PathBuf::new();
     for part in path.components() {
@@ -128,7 +128,7 @@ fn normalized(path: &Path) -> PathBuf {
     parts
 }
 
-/// The anchors of headings, as GitHub makes them.
+/// The anchors that GitHub gives to the headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for line in prose(text).filter(|line| line.starts_with('#')) {
@@ -150,7 +150,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     anchors
 }
 
-/// Whether there is such a file or folder. A module `x.rs` may be a folder `x` with `mod.rs`.
+/// Whether the file or folder exists. A module `x.rs` may be `x/mod.rs`.
 fn exists(path: &str) -> bool {
     let as_folder = path.strip_suffix(".rs").map(|module| root().join(module).join("mod.rs"));
     root().join(path).exists() || as_folder.is_some_and(|path| path.exists())

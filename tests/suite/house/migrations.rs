@@ -1,4 +1,4 @@
-//! The two engines' migrations say the same, and can be taken back.
+//! The two engines' migrations create the same schema, and their down files revert it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
-    down_files_take_back_what_up_files_made,
-    schema_rs_is_what_the_migrations_make,
+    down_files_revert_up_files,
+    schema_rs_matches_the_migrations,
 }
 
-/// PostgreSQL changes primary keys, SQLite makes the tables anew: `account_first` compares what they come to.
+/// The migration that changes primary keys on PostgreSQL but rebuilds the tables on SQLite. `account_first` compares
+/// the results.
 const REBUILDING: &str = "2026-11-28-000090_account_first";
 
 fn folder(engine: &str) -> PathBuf {
@@ -39,9 +40,9 @@ fn both_engines_have_the_same_migrations() {
     }
 }
 
-/// Tables, columns, what may be null, and indexes: without their types, which differ by engine.
+/// Compares tables, columns, NOT NULL constraints and indexes, but not the types, which differ by engine.
 #[test]
-fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
+fn both_engines_migrations_have_the_same_text() {
     let plain = |engine: Engine, migration: &str| {
         let text = read(engine, migration, "up.sql");
         let types = [
@@ -64,7 +65,7 @@ fn both_engines_migrations_make_the_same_tables_in_the_same_words() {
     }
 }
 
-async fn down_files_take_back_what_up_files_made(db: TestDb) {
+async fn down_files_revert_up_files(db: TestDb) {
     drop(db.sessions().await);
     let made = tables(&db);
     assert!(made.contains_key("sessions") && made.contains_key("audit"));
@@ -79,7 +80,7 @@ async fn down_files_take_back_what_up_files_made(db: TestDb) {
     assert_eq!(tables(&db), made);
 }
 
-async fn schema_rs_is_what_the_migrations_make(db: TestDb) {
+async fn schema_rs_matches_the_migrations(db: TestDb) {
     drop(db.sessions().await);
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/db/schema.rs")).unwrap();
     let mut written: BTreeMap<String, BTreeSet<(String, bool)>> = BTreeMap::new();
@@ -95,7 +96,7 @@ async fn schema_rs_is_what_the_migrations_make(db: TestDb) {
     assert_eq!(tables(&db), written);
 }
 
-/// Each table's columns, and whether each may be null.
+/// Each table's columns, and whether each is nullable.
 fn tables(db: &TestDb) -> BTreeMap<String, BTreeSet<(String, bool)>> {
     let columns = match db.engine {
         Engine::Sqlite => db.sql(

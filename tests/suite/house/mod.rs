@@ -1,4 +1,4 @@
-//! The repository: its layers, its two sets of migrations, what it gives to operators, and what its docs claim.
+//! Checks of the repository itself: its layers, migrations, files for operators, and the claims in its docs.
 
 mod account_first;
 mod actions;

@@ -1,7 +1,7 @@
-//! Which file's module uses which: read from the source of `src`, without a compiler.
+//! The import graph of the modules in `src`, read from the source text.
 //!
-//! Uses are the leaves of `use` trees (re-exports too), and paths in the code that begin with `crate`, `super`, `self` or the
-//! name of a child module. Comments, strings, visibilities and test modules do not count.
+//! A module uses another if it imports or re-exports from it, or names it in a path that begins with `crate`, `super`,
+//! `self` or a child module. Comments, strings, visibilities and test modules are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 /// The path of a module below `crate`: `["base", "db"]`. Empty for `lib.rs` and `main.rs`.
 pub type Module = Vec<String>;
 
-/// Every module with the modules that it uses.
+/// Each module with the modules that it uses.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     pub uses: BTreeMap<Module, BTreeSet<Module>>,
 }
 
 impl Graph {
-    /// Reads a folder of source.
+    /// Reads all source files of a folder.
     pub fn read(src: &Path) -> Self {
         let files: BTreeMap<Module, String> = rust_files(src)
             .into_iter()
@@ -26,14 +26,13 @@ impl Graph {
         Self::of(&files)
     }
 
-    /// Of modules and their sources.
+    /// Builds the graph from the modules' source texts.
     pub fn of(files: &BTreeMap<Module, String>) -> Self {
         let modules: BTreeSet<Module> = files.keys().cloned().collect();
         let uses = files.iter().map(|(module, text)| (module.clone(), used_by(module, text, &modules))).collect();
         Self { uses }
     }
 
-    /// Adds a use.
     pub fn add(&mut self, from: &str, to: &str) {
         self.uses.entry(module(from)).or_default().insert(module(to));
     }
@@ -43,8 +42,7 @@ impl Graph {
         self.uses.iter().flat_map(|(from, all)| all.iter().map(move |to| (from, to)))
     }
 
-    /// The groups of modules that use one another in a circle: the strongly connected components of more than one module
-    /// (Tarjan 1972).
+    /// The import cycles: the strongly connected components with more than one module (Tarjan 1972).
     pub fn circles(&self) -> Vec<Vec<String>> {
         let mut search = Search { graph: self, found: BTreeMap::new(), open: Vec::new(), circles: Vec::new() };
         for module in self.uses.keys() {
@@ -56,14 +54,14 @@ impl Graph {
     }
 }
 
-/// From its path as Rust writes it.
+/// Parses a module path such as `base::db`.
 pub fn module(path: &str) -> Module {
     path.split("::").map(str::to_owned).collect()
 }
 
 struct Search<'g> {
     graph: &'g Graph,
-    /// When a module was found, and the earliest open one that it leads back to.
+    /// A module's discovery number, and the lowest number of an open module that it reaches.
     found: BTreeMap<&'g Module, (usize, usize)>,
     open: Vec<&'g Module>,
     circles: Vec<Vec<String>>,
@@ -95,7 +93,7 @@ impl<'g> Search<'g> {
     }
 }
 
-/// The modules that a file uses, without itself and the root.
+/// The modules that a file uses, except itself and the root.
 fn used_by(module: &Module, text: &str, modules: &BTreeSet<Module>) -> BTreeSet<Module> {
     let code = code_of(text);
     let used = paths(without_tests(&code)).into_iter().filter_map(|path| {
@@ -108,7 +106,7 @@ fn used_by(module: &Module, text: &str, modules: &BTreeSet<Module>) -> BTreeSet<
     used.filter(|path| !path.is_empty() && path != module).collect()
 }
 
-/// A path from the root of the crate; `None` if it leads into another crate, or begins with something that was imported.
+/// Resolves a path from the root of the crate. None if it begins with another crate or with an imported name.
 fn absolute(path: &[String], module: &Module, modules: &BTreeSet<Module>) -> Option<Module> {
     let supers = path.iter().take_while(|part| *part == "super").count();
     if supers > 0 {
@@ -125,7 +123,7 @@ fn absolute(path: &[String], module: &Module, modules: &BTreeSet<Module>) -> Opt
     }
 }
 
-/// The code up to the module of unit tests, which stands last.
+/// The code before the unit tests, which come last.
 fn without_tests(code: &str) -> &str {
     let mut at = 0;
     while let Some(found) = code[at..].find("#[cfg(test)]") {
@@ -140,7 +138,7 @@ fn without_tests(code: &str) -> &str {
     code
 }
 
-/// Every path in the code, `use` trees taken apart.
+/// Every path in the code, with `use` trees expanded.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let (mut found, mut rest, mut before) = (Vec::new(), code, ' ');
     while let Some(first) = rest.chars().next() {
@@ -172,7 +170,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads a `use` tree, adds its leaves, and returns what follows it.
+/// Adds the leaves of a `use` tree and returns the text after it.
 fn use_tree<'t>(text: &'t str, prefix: &[String], found: &mut Vec<Vec<String>>) -> &'t str {
     let (mut path, mut rest) = (prefix.to_vec(), text.trim_start());
     loop {
@@ -180,7 +178,7 @@ fn use_tree<'t>(text: &'t str, prefix: &[String], found: &mut Vec<Vec<String>>) 
             rest = group.trim_start();
             while !rest.starts_with('}') {
                 let after = use_tree(rest, &path, found);
-                assert!(after.len() < rest.len(), "a use tree that cannot be read: {rest:.80}");
+                assert!(after.len() < rest.len(), "cannot parse this use tree: {rest:.80}");
                 rest = after.trim_start().trim_start_matches(',').trim_start();
             }
             return &rest[1..];
@@ -209,7 +207,7 @@ fn word_of(text: &str) -> &str {
     &text[..text.find(|character| !is_word(character)).unwrap_or(text.len())]
 }
 
-/// The source without its comments, and with every string and character left empty.
+/// The source without comments, and with empty string and character literals.
 fn code_of(text: &str) -> String {
     let (mut code, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -237,7 +235,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// Whether a character follows its quote, and not the name of a lifetime.
+/// Whether a character literal follows the quote, rather than a lifetime.
 fn is_character(after: &str) -> bool {
     after.starts_with('\\') || after.chars().nth(1) == Some('\'')
 }
@@ -264,7 +262,7 @@ fn module_of(src: &Path, file: &Path) -> Module {
     path
 }
 
-/// Every file of Rust below a folder.
+/// Every Rust file below a folder.
 pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -282,7 +280,7 @@ pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    /// What the module `base::db` uses, in a crate of a few modules.
+    /// The modules that `base::db` uses, in a small example crate.
     fn used(text: &str) -> Vec<String> {
         let modules = ["base", "base::db", "base::db::conn", "base::error", "records", "records::account"];
         let modules: BTreeSet<Module> = modules.map(module).into();

@@ -1,5 +1,5 @@
-//! What the repository hands to operators is true: the dashboard and docs/operating.md name the metrics that there are, and
-//! systemd takes the unit.
+//! Checks the files for operators: the dashboard and docs/operating.md name existing metrics, and systemd accepts the
+//! unit.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::{Engine, Server, TestDb, add_user};
 
 #[test]
-fn the_dashboard_shows_only_metrics_that_there_are() {
+fn the_dashboard_shows_only_existing_metrics() {
     let shown: serde_json::Value = serde_json::from_str(&text("ops/grafana.json")).expect("JSON");
     let panels = shown["panels"].as_array().expect("panels");
     let expressions: Vec<&str> = panels
@@ -22,7 +22,7 @@ fn the_dashboard_shows_only_metrics_that_there_are() {
     let unknown: Vec<_> = named.difference(&samples).collect();
     assert!(unknown.is_empty(), "{unknown:?} are not among {samples:#?}");
     let named: BTreeSet<String> = named.iter().map(|name| family(name, &families)).collect();
-    assert_eq!(families.difference(&named).collect::<Vec<_>>(), [""; 0], "no panel shows these");
+    assert_eq!(families.difference(&named).collect::<Vec<_>>(), [""; 0], "no panel shows these metrics");
 }
 
 #[test]
@@ -38,11 +38,11 @@ fn the_docs_list_every_metric_and_no_other() {
 
 #[test]
 #[ignore = "needs systemd-analyze: run ./scripts/test"]
-fn systemd_takes_the_unit_and_finds_it_well_fenced_in() {
+fn systemd_accepts_the_unit_and_its_sandbox() {
     let db = TestDb::new(Engine::Sqlite);
     let unit = db.folder.join("sessile.service");
     let ours = text("ops/sessile.service").replace("/usr/local/bin/sessile", env!("CARGO_BIN_EXE_sessile"));
-    assert!(ours.lines().any(|line| line == "LimitCORE=0"), "a crash writes no keys to the disk");
+    assert!(ours.lines().any(|line| line == "LimitCORE=0"), "a core dump would write the keys to disk");
     std::fs::write(&unit, ours).unwrap();
     for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=20", "--no-pager"]] {
         let out = Command::new("systemd-analyze").args(arguments).arg(&unit).output().expect("systemd-analyze");
@@ -81,7 +81,7 @@ fn full(name: &str) -> String {
     format!("sessile_{name}")
 }
 
-/// The names of all samples, and of the families that they belong to, of a server that has done something.
+/// The names of all samples and of their metric families, from a server that has handled a login.
 fn exposed() -> (BTreeSet<String>, BTreeSet<String>) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, "kim@example.com", "owner");
@@ -93,7 +93,7 @@ fn exposed() -> (BTreeSet<String>, BTreeSet<String>) {
     (samples, families.map(str::to_owned).collect())
 }
 
-/// The metrics that an expression names.
+/// The metrics in an expression.
 fn names(expression: &str) -> Vec<String> {
     let after = expression.split("sessile_").skip(1);
     after

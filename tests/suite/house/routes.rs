@@ -1,10 +1,10 @@
-//! One list of addresses.
+//! All addresses are declared in a single list.
 
 use std::path::{Path, PathBuf};
 
-/// The list.
+/// The file with the list.
 const ROUTES: &str = "src/serve/routes.rs";
-/// Where people without a login are sent, and where they go on to. The list uses these two names.
+/// The login page and the page after it. The list imports these two addresses.
 const LOGIN_AND_HOME: (&str, [&str; 2]) = ("src/web/return_to.rs", ["/login", "/dashboard"]);
 
 #[test]
@@ -26,7 +26,7 @@ fn only_the_routes_list_addresses() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The string literals outside of tests and comments that name a path.
+/// The string literals that name a path, outside tests and comments.
 fn addresses(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));

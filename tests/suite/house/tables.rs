@@ -1,12 +1,12 @@
-//! Who may touch the sessions table, and where it is said when a session is live.
+//! Only the session records access the sessions table, and only one file defines when a session is live.
 
 use std::path::{Path, PathBuf};
 
-/// The statements on sessions.
+/// The folder with the statements on sessions.
 const STATEMENTS: &str = "records/session";
-/// The definition of "live".
+/// The file with the definition of "live".
 const DEFINITION: &str = "records/session/live.rs";
-/// The schema, and the statements that are written differently for each engine.
+/// The schema, and the statements that differ by engine.
 const ENGINES: &str = "base/db";
 
 #[test]
@@ -26,7 +26,7 @@ fn only_one_file_compares_the_end_of_a_session() {
 }
 
 #[test]
-fn the_rules_on_the_sessions_table_notice_what_breaks_them() {
+fn the_rules_on_the_sessions_table_detect_breaches() {
     let notice = |text: &str, rule: fn(&str) -> bool| rule(&without_spaces(text));
     assert!(notice("use crate::base::db::schema::sessions;", names_table));
     assert!(notice("use crate::base::db::schema::sessions as rows;", names_table));
@@ -52,7 +52,7 @@ fn names_table(code: &str) -> bool {
         || in_sql.iter().any(|words| has_word(code, words))
 }
 
-/// What stands before the brace that closes a group.
+/// The text before the brace that closes a group.
 fn group(rest: &str) -> &str {
     let mut depth = 1;
     let end = rest.find(|c| {
@@ -70,7 +70,7 @@ fn compares_end(code: &str) -> bool {
     in_statement || ["<", ">"].iter().any(|sign| code.contains(&format!("record.expires_at{sign}")))
 }
 
-/// Whether `word` stands there, and is not a part of a longer name.
+/// Whether the code contains `word`, not as part of a longer name.
 fn has_word(code: &str, word: &str) -> bool {
     code.match_indices(word)
         .any(|(at, _)| !code[..at].ends_with(is_of_name) && !code[at + word.len()..].starts_with(is_of_name))
@@ -80,7 +80,7 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// The code of each file under `src`, without comments and spaces, and the file's path in there.
+/// The code of each file in `src`, without comments and optional spaces, with the file's path.
 fn code() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut folders, mut found) = (vec![src.clone()], Vec::new());
@@ -99,7 +99,7 @@ fn code() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Spaces stay only between two names, so that it does not matter how the code is laid out.
+/// Removes comments, and all spaces except those between two names, so that the layout of the code does not matter.
 fn without_spaces(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     let mut code = String::new();

@@ -1,4 +1,4 @@
-//! `/account`: name and password.
+//! `/account`: changing the name and the password.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -30,12 +30,12 @@ fn a_new_name_is_shown_everywhere_and_a_bad_one_is_refused() {
         let answer = change(&mut client, &[("name", name)]);
         assert_eq!(answer.status, 422, "{answer:?}");
         assert!(answer.body.contains(words) && answer.body.contains("name-error"), "{}", answer.body);
-        assert!(answer.body.contains(name.trim()), "what was typed is not lost");
+        assert!(answer.body.contains(name.trim()), "the input is kept");
     }
     assert_eq!(client.get("/api/session").json()["user"]["name"], "Kimberley <b>Lee</b>");
 }
 
-/// Signed in or not, and from wherever a password manager opens it.
+/// `/.well-known/change-password` works signed in or not, and from any site.
 #[test]
 fn password_managers_find_the_page_for_a_new_password() {
     let (_db, server) = serve(&[]);
@@ -53,7 +53,7 @@ fn password_managers_find_the_page_for_a_new_password() {
 }
 
 #[test]
-fn a_new_password_needs_the_present_one_and_ends_the_other_sessions_unless_unticked() {
+fn a_new_password_needs_the_current_one_and_ends_other_sessions() {
     let (db, server) = serve(&[]);
     let (mut client, mut other) = (server.client(), server.client());
     client.log_in(KIM);
@@ -82,7 +82,7 @@ fn a_new_password_needs_the_present_one_and_ends_the_other_sessions_unless_untic
 }
 
 #[test]
-fn a_wrong_present_password_or_a_weak_new_one_changes_nothing_and_no_password_is_shown_again() {
+fn wrong_or_weak_passwords_change_nothing_and_are_not_echoed() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -107,7 +107,7 @@ fn a_wrong_present_password_or_a_weak_new_one_changes_nothing_and_no_password_is
         for (_, typed) in fields.iter().filter(|(_, typed)| typed.len() > 5 && *typed != KIM) {
             assert!(!answer.body.contains(typed), "{typed} is shown again");
         }
-        assert!(!answer.body.contains(" checked"), "what was unticked stays so");
+        assert!(!answer.body.contains(" checked"), "the box stays unticked");
     }
     assert_eq!(count(&db, "audit WHERE kind = 'password.changed'"), 0);
     assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
@@ -132,7 +132,7 @@ fn the_page_needs_a_login_and_a_fresh_form() {
 #[test]
 fn a_hash_of_weaker_parameters_is_replaced_at_the_next_login() {
     let (db, server) = serve(&[]);
-    // Argon2id, 4 MiB, one pass, of the tests' password.
+    // The tests' password, hashed with Argon2id with 4 MiB and one pass.
     let weaker = "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
     db.sql(&format!("UPDATE accounts SET password_hash = '{weaker}'"));
     assert_eq!(server.client().try_log_in(KIM, "wrong password 1").status, 401);
@@ -159,7 +159,7 @@ fn a_new_name_is_an_event_once() {
     assert!(client.get("/activity").body.contains("Name changed"));
 }
 
-/// Sends a form of which the end comes only after `meanwhile`, when its session has been looked up long since.
+/// Sends a form whose last bytes follow only after `meanwhile`, when its session has already been looked up.
 fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwhile: impl FnOnce()) -> String {
     let (path, body) = form;
     let id = session_id(&mut client.clone());
@@ -173,7 +173,7 @@ fn send_late(db: &TestDb, port: u16, client: &Client, form: (&str, &str), meanwh
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let (first, last) = body.split_at(body.len() - 3);
-    // A touch that is due is the sign that the session was looked up, before the body is there.
+    // A touch is due, so its write shows that the session was looked up before the body arrived.
     db.sql("UPDATE sessions SET last_activity = INSTANT(-90)");
     let touched = format!("SELECT count(*) FROM sessions WHERE id = '{id}' AND last_activity > INSTANT(-60)");
     let looked_up = || db.sql(&touched) == "1";
@@ -192,9 +192,9 @@ fn encoded(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// The head of the request is there while the session lives; the end of its body comes later.
+/// The head of the request arrives while the session lives, the end of its body later.
 #[test]
-fn a_form_whose_body_arrives_after_the_end_changes_nothing() {
+fn a_body_that_arrives_after_the_session_ended_is_ignored() {
     let (db, server) = serve(&[]);
     let (mut thief, mut owner) = (server.client(), server.client());
     thief.log_in(KIM);

@@ -1,4 +1,4 @@
-//! `GET /api/activity`: an account's own events, each once, page by page.
+//! `GET /api/activity`: an account's own events, each exactly once, in pages.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{ALEX, KIM, assert_ended, serve};
 use crate::support::{Client, TestDb, add_events, add_user};
 
-/// Puts events into the trail as from before the chain.
+/// Adds events without a chain link, as versions before the chain wrote them.
 fn events(db: &TestDb, email: &str, kind: &str, times: usize) {
     let one = format!(
         "SELECT INSTANT(0) AS at, '{kind}' AS kind, id AS account_id, id AS actor FROM accounts WHERE email = '{email}'"
@@ -26,7 +26,7 @@ fn ids(page: &Value) -> Vec<i64> {
 }
 
 #[test]
-fn nobody_sees_activity_without_a_login() {
+fn activity_needs_a_login() {
     let (_db, server) = serve(&[]);
     let answer = server.client().get("/api/activity");
     assert_eq!((answer.status, answer.problem().as_str()), (401, "login-required"));
@@ -38,7 +38,7 @@ fn nobody_sees_activity_without_a_login() {
 }
 
 #[test]
-fn an_event_is_told_as_the_contract_says() {
+fn an_event_has_the_format_of_the_contract() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let login = client.log_in(KIM).json();
@@ -57,7 +57,7 @@ fn an_event_is_told_as_the_contract_says() {
 }
 
 #[test]
-fn paging_shows_each_event_once_while_new_ones_arrive_and_nobody_elses() {
+fn paging_shows_each_own_event_once_while_others_arrive() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     events(&db, KIM, "login.failed", 30);
@@ -84,7 +84,7 @@ fn paging_shows_each_event_once_while_new_ones_arrive_and_nobody_elses() {
 }
 
 #[test]
-fn a_topic_shows_its_kinds_alone_page_by_page() {
+fn a_topic_shows_only_its_own_kinds() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -108,7 +108,7 @@ fn a_topic_shows_its_kinds_alone_page_by_page() {
 }
 
 #[test]
-fn a_query_that_makes_no_sense_is_refused() {
+fn an_invalid_query_is_refused() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);

@@ -1,4 +1,4 @@
-//! What the audit trail has of logins and logouts.
+//! The audit events of logins and logouts.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{ALEX, KIM, count, serve, session_id, text, trail};
 use crate::support::{PASSWORD, add_events, add_user};
 
 #[test]
-fn the_whole_life_of_a_session_is_in_the_trail() {
+fn every_step_of_a_session_is_audited() {
     let (db, server) = serve(&[]);
     let kim = db.sql("SELECT id FROM accounts");
     let alex = add_user(&db, ALEX, "member");
@@ -60,7 +60,7 @@ fn the_whole_life_of_a_session_is_in_the_trail() {
         replaced.get("/dashboard");
     }
     let new = news("a use after the end");
-    assert_eq!(new.len(), 1, "once a session: {new:?}");
+    assert_eq!(new.len(), 1, "once per session: {new:?}");
     let used = &new[0];
     let told = [&used["kind"], &used["account"], &used["actor"], &used["session"], &used["device"]];
     assert_eq!(told, ["session.used-after-end", &kim, "visitor", &second, &device]);
@@ -70,7 +70,7 @@ fn the_whole_life_of_a_session_is_in_the_trail() {
 }
 
 #[test]
-fn the_dashboard_tells_of_wrong_passwords_of_new_devices_and_of_a_changed_password() {
+fn the_dashboard_shows_security_events() {
     let (db, server) = serve(&[]);
     server.client().try_log_in(KIM, "a wrong password");
     let args = ["user", "set-password", KIM, "--password-stdin"];
@@ -85,7 +85,7 @@ fn the_dashboard_tells_of_wrong_passwords_of_new_devices_and_of_a_changed_passwo
 }
 
 #[test]
-fn a_use_after_the_end_is_recorded_once_however_many_come_at_once() {
+fn concurrent_uses_after_the_end_are_recorded_once() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -100,7 +100,7 @@ fn a_use_after_the_end_is_recorded_once_however_many_come_at_once() {
     assert_eq!(count(&db, "audit WHERE kind = 'session.used-after-end'"), 1);
 }
 
-/// A later version beside this one, on the same database, may record what this one does not know.
+/// A later version that shares the database may record event kinds that this version does not know.
 #[test]
 fn an_event_of_a_later_version_is_left_out_of_the_dashboard() {
     let (db, server) = serve(&[]);

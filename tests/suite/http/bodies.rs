@@ -1,4 +1,4 @@
-//! Bodies that are too large, and credentials that make no sense. Odd JSON and odd forms stand in `odd`.
+//! Bodies that are too large, and invalid credentials. The suite `odd` covers malformed JSON and forms.
 
 use serde_json::json;
 
@@ -74,7 +74,7 @@ fn odd_credentials_are_an_invalid_request() {
         assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid-request"), "{body}");
     }
     assert_eq!(db.sql("SELECT count(*) FROM sessions"), "0");
-    // What is merely wrong is told like any other wrong password.
+    // A string that merely is the wrong password gets the answer for a wrong password.
     let odd_passwords = ["", "\0", "a\0b", &"a".repeat(60_000), "\u{10ffff}"];
     for password in odd_passwords {
         assert_eq!(client.try_log_in(KIM, password).problem(), "invalid-credentials", "{:.20}", password);
@@ -82,7 +82,7 @@ fn odd_credentials_are_an_invalid_request() {
     assert_unharmed(&server);
 }
 
-/// The status of a request whose body comes in chunks, its length unknown.
+/// The status of a request with a chunked body of unknown length.
 fn chunked(server: &Served, method: &str, path: &str, content_type: &str, body: &[u8]) -> u16 {
     let mut chunks = Vec::new();
     for chunk in body.chunks(4096) {

@@ -1,4 +1,4 @@
-//! `/confirm`: the password again.
+//! `/confirm`: giving the password again.
 
 use super::{KIM, assert_ended, kinds, serve, session_id, trail};
 use crate::support::{Answer, Client, PASSWORD};
@@ -9,7 +9,7 @@ fn confirm(client: &mut Client, password: &str, next: &str) -> Answer {
 }
 
 #[test]
-fn the_right_password_goes_on_under_a_new_key_and_the_old_one_is_dead() {
+fn a_confirmation_rotates_the_key_and_the_old_key_is_dead() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -24,14 +24,14 @@ fn the_right_password_goes_on_under_a_new_key_and_the_old_one_is_dead() {
     let mut before = server.client();
     before.cookies = old.1;
     assert_ended(&before.get("/api/session"), "unknown");
-    assert_eq!(db.sql("SELECT created_at FROM sessions"), old.2, "it lasts no longer for it");
+    assert_eq!(db.sql("SELECT created_at FROM sessions"), old.2, "the confirmation does not extend the session");
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at > INSTANT(-60)"), "1");
     let events = trail(&db);
     assert_eq!(kinds(&events)[events.len() - 2..], ["login.confirmed", "session.regenerated"]);
 }
 
 #[test]
-fn a_wrong_one_is_said_beside_the_field_and_a_foreign_next_is_ignored() {
+fn a_wrong_password_is_shown_and_a_foreign_next_is_ignored() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     assert_eq!(

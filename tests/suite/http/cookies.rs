@@ -14,7 +14,7 @@ const IDLE: &str = "Max-Age=259200";
 const DEVICE: &str = "Max-Age=34560000";
 
 #[test]
-fn cookies_on_http_are_as_the_contract_says() {
+fn cookies_on_http_follow_the_contract() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let visit = client.get("/login");
@@ -43,7 +43,7 @@ fn cookies_on_http_are_as_the_contract_says() {
 }
 
 #[test]
-fn cookies_on_https_are_secure_and_for_this_host_alone() {
+fn cookies_on_https_are_secure_and_host_only() {
     let (_db, _server, mut client) = serve_https(&[("SESSILE_IDLE_TTL", "2h")]);
     let visit = client.get("/login");
     assert_attributes(&visit, "__Host-aiq_visitor", &["HttpOnly", "SameSite=Strict", "Path=/", "Secure"]);
@@ -63,7 +63,7 @@ fn cookies_on_https_are_secure_and_for_this_host_alone() {
 
     let gone = client.json("DELETE", "/api/session", &Value::Null);
     let removal = gone.sets("__Host-aiq_session").expect("a removal");
-    // A browser ignores a `__Host-` cookie, and so its removal, that is not Secure and for `/`.
+    // A browser ignores a `__Host-` cookie, even a removal, that is not Secure or not for `/`.
     let attributes = attributes(removal);
     assert!(attributes.contains("Secure") && attributes.contains("Path=/"), "{removal}");
     assert!(attributes.contains("Max-Age=0"), "{removal}");
@@ -88,13 +88,13 @@ fn the_session_cookie_holds_the_key_whose_id_the_api_shows() {
 }
 
 #[test]
-fn the_first_request_after_a_touch_interval_renews_the_cookie_and_shows_it() {
+fn the_first_request_after_a_touch_interval_renews_the_cookie() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
     let key = client.cookies["aiq_session"].clone();
     let quiet = client.get("/api/session");
-    assert_eq!(quiet.header("set-cookie"), None, "too soon to be touched: {quiet:?}");
+    assert_eq!(quiet.header("set-cookie"), None, "no touch is due yet: {quiet:?}");
 
     db.sql("UPDATE sessions SET last_activity = INSTANT(-100), expires_at = INSTANT(259100)");
     let touched = client.get("/api/session");
@@ -111,10 +111,10 @@ fn the_first_request_after_a_touch_interval_renews_the_cookie_and_shows_it() {
 
     let next = client.get("/api/session");
     assert_eq!(next.header("set-cookie"), None, "{next:?}");
-    assert_eq!(activity(&next), shown, "it is shown before it is written");
+    assert_eq!(activity(&next), shown, "the API shows the queued activity");
     wait_for_flush(&db);
     let last = client.get("/api/session");
-    assert_eq!((activity(&last), last.header("set-cookie")), (shown, None), "and after");
+    assert_eq!((activity(&last), last.header("set-cookie")), (shown, None), "the API shows the written activity");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_session_near_its_end_is_written_before_its_answer() {
 }
 
 #[test]
-fn activity_never_leads_beyond_the_absolute_end() {
+fn activity_never_extends_the_absolute_end() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -155,7 +155,7 @@ fn activity_never_leads_beyond_the_absolute_end() {
     assert_eq!(session["expiresAt"], session["absoluteExpiresAt"]);
 }
 
-/// Browsers do not keep the cookies of different ports apart.
+/// Browsers share cookies between the ports of a host.
 #[test]
 fn the_port_of_the_public_origin_is_in_every_name() {
     let origins = [
@@ -173,7 +173,7 @@ fn the_port_of_the_public_origin_is_in_every_name() {
         let own = server.port.to_string();
         let port = if origin.is_none() { Some(own.as_str()) } else { port };
         let own_origin = format!("http://localhost:{own}");
-        // As a browser writes it.
+        // The origin in the form that a browser sends.
         let origin = origin.map_or(own_origin.as_str(), |one| one.trim_end_matches(":80").trim_end_matches(":443"));
         let mut client = Client::new(&server.address, origin);
         let bounce = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
@@ -194,7 +194,7 @@ fn the_port_of_the_public_origin_is_in_every_name() {
     }
 }
 
-/// Versions before the port was in the name have set `aiq_session`.
+/// Versions that did not add the port to the name set `aiq_session`.
 #[test]
 fn a_session_under_the_old_name_lives_on_under_the_new_one() {
     let (db, server) = serve(&[]);
@@ -207,13 +207,13 @@ fn a_session_under_the_old_name_lives_on_under_the_new_one() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_attributes(&answer, "aiq_session", &["HttpOnly", "SameSite=Strict", "Path=/", IDLE]);
     assert_eq!(upgraded.cookies["aiq_session"], client.cookies["aiq_session"]);
-    // A node that is not upgraded yet still needs the old cookie.
+    // An old node may still need the old cookie.
     assert_eq!(answer.all("set-cookie").count(), 1, "{answer:?}");
     let both = format!("{old}; {}={}", server.cookie("aiq_session"), client.cookies["aiq_session"]);
     let quiet = upgraded.send("GET", "/api/session", &[("Cookie", &both)], b"");
     assert_eq!((quiet.status, quiet.header("set-cookie")), (200, None), "{quiet:?}");
 
-    // The next login keeps the device, and removes the old session cookie.
+    // The next login keeps the device and removes the old session cookie.
     let again = serde_json::json!({"email": KIM, "password": PASSWORD}).to_string();
     let json = ("Content-Type", "application/json");
     let again = upgraded.send("POST", "/api/establish-session", &[("Cookie", &old), json], again.as_bytes());
@@ -239,7 +239,7 @@ fn a_logout_with_a_cookie_under_the_old_name_ends_the_session() {
 }
 
 #[test]
-fn the_new_name_wins_and_the_old_name_of_another_instance_is_left_alone() {
+fn the_new_name_wins_over_another_instances_old_name() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     let (mut kim, mut alex) = (server.client(), server.client());
@@ -264,7 +264,7 @@ fn the_new_name_wins_and_the_old_name_of_another_instance_is_left_alone() {
     assert_is_nobody(&server, &foreign);
 }
 
-/// A copy of an instance that runs beside it has the same key file.
+/// A copy of an instance on the same host has the same key file.
 #[test]
 fn the_old_name_of_a_copy_of_this_instance_is_left_alone() {
     let (db, server) = serve(&[]);
@@ -280,13 +280,14 @@ fn the_old_name_of_a_copy_of_this_instance_is_left_alone() {
     assert!(begun.sets("aiq_session").is_some() && !removes_old(&begun), "{begun:?}");
 }
 
-/// There is no session with these cookies, and there never was.
+/// Checks that these cookies present no session.
 fn assert_is_nobody(server: &Served, cookies: &str) {
     let asked = server.client().send("GET", "/api/session", &[("Cookie", cookies)], b"");
     assert_eq!((asked.status, asked.problem().as_str()), (401, "login-required"), "{asked:?}");
 }
 
-/// A sibling origin may plant a second cookie that we have signed: its own key. Neither opens a session then.
+/// A sibling origin may plant a second cookie that we signed: that of the attacker's own session. Then no session is
+/// opened.
 #[test]
 fn signing_out_with_several_keys_ends_the_session_of_each() {
     let (db, server) = serve(&[]);
@@ -305,7 +306,7 @@ fn signing_out_with_several_keys_ends_the_session_of_each() {
             let jar = ("Cookie", jar.as_str());
             let mut both = server.client();
             if port {
-                assert_eq!(both.send("GET", "/api/session", &[jar], b"").status, 401, "neither is used");
+                assert_eq!(both.send("GET", "/api/session", &[jar], b"").status, 401, "neither cookie counts");
             } else if way == "goodbye" {
                 continue; // The session that lives names the ones to end itself.
             }
@@ -345,7 +346,7 @@ fn signing_out_with_several_keys_ends_the_session_of_each() {
 }
 
 #[test]
-fn signing_out_with_too_many_keys_claims_nothing() {
+fn signing_out_with_too_many_keys_is_refused() {
     let (db, server) = serve(&[]);
     let clients: Vec<Client> = (0..9)
         .map(|_| {
@@ -367,7 +368,7 @@ fn signing_out_with_too_many_keys_claims_nothing() {
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "9");
 }
 
-/// The cookies of a client as a version without ports in their names would have set them.
+/// A client's cookies under the names without a port.
 fn old_jar(client: &Client) -> String {
     format!("aiq_session={}; aiq_device={}", client.cookies["aiq_session"], client.cookies["aiq_device"])
 }
@@ -387,7 +388,7 @@ fn activity(answer: &Answer) -> (Timestamp, Timestamp) {
     (instant(&session["lastActivity"]), instant(&session["expiresAt"]))
 }
 
-/// RFC 3339 in UTC with milliseconds, and nothing else.
+/// Parses RFC 3339 in UTC with milliseconds. Panics on any other format.
 fn instant(value: &Value) -> Timestamp {
     let text = text(value);
     assert!(text.len() == 24 && text.ends_with('Z') && text.as_bytes()[19] == b'.', "{text}");

@@ -1,4 +1,4 @@
-//! The device's cookie: the same browser is the same device next time, and nobody chooses its secret.
+//! The device cookie: the same browser counts as the same device next time, and no client can choose its secret.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn the_same_browser_is_the_same_device_after_a_logout() {
     let second = client.log_in(KIM);
     assert_eq!(device(&second), device(&first));
     assert_ne!(client.cookies["aiq_device"], cookie, "a new secret at every sign-in");
-    assert!(second.sets("aiq_device").is_some(), "its 400 days begin again");
+    assert!(second.sets("aiq_device").is_some(), "its lifetime of 400 days begins again");
     let other = server.client().log_in(KIM);
     assert_ne!(device(&other), device(&first));
     assert_eq!(count(&db, "devices"), 2);
@@ -49,7 +49,7 @@ fn a_device_belongs_to_one_browser_and_one_account() {
     let alex = client.log_in(ALEX);
     assert_ne!(device(&kim), device(&alex));
     client.json("DELETE", "/api/session", &Value::Null);
-    assert_eq!(device(&client.log_in(KIM)), device(&kim), "both find theirs again");
+    assert_eq!(device(&client.log_in(KIM)), device(&kim), "each account finds its own device");
     client.json("DELETE", "/api/session", &Value::Null);
     assert_eq!(device(&client.log_in(ALEX)), device(&alex));
     assert_eq!(count(&db, "devices"), 2);
@@ -65,8 +65,8 @@ fn accounts_of_one_browser_share_no_device_secret() {
     kiosk.json("DELETE", "/api/session", &Value::Null);
     kiosk.log_in(KIM);
     let both = kiosk.cookies["aiq_device"].clone();
-    assert!(both.ends_with(&copied) && both.len() == 45, "one for each: {both}");
-    // The copy is one of Alex's device and of none of Kim's.
+    assert!(both.ends_with(&copied) && both.len() == 45, "one secret per account: {both}");
+    // The copied secret belongs to a device of Alex's, not of Kim's.
     let mut thief = server.client();
     thief.cookies.insert("aiq_device".into(), copied);
     thief.try_log_in(KIM, "a wrong password");
@@ -90,11 +90,11 @@ fn a_browser_keeps_the_devices_of_few_accounts() {
     assert_eq!(client.cookies["aiq_device"].split('.').count(), 5);
     client.log_in("person6@example.com");
     client.log_in("person3@example.com");
-    assert_eq!(count(&db, "devices"), 7, "they are known still");
+    assert_eq!(count(&db, "devices"), 7, "the devices are still known");
 }
 
 #[test]
-fn a_device_cookie_opens_nothing() {
+fn a_device_cookie_alone_does_not_sign_in() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -107,7 +107,7 @@ fn a_device_cookie_opens_nothing() {
 }
 
 #[test]
-fn a_device_is_called_as_its_client_says_or_as_its_browser_looks() {
+fn a_device_is_named_by_its_client_or_its_browser() {
     let (_db, server) = serve(&[]);
     let named = json!({"email": KIM, "password": PASSWORD, "device": {"name": "  Kim's desk  ", "installed": false}});
     let answer = server.client().json("POST", "/api/establish-session", &named);
@@ -143,7 +143,7 @@ fn a_name_given_at_a_login_is_the_devices_name_from_then_on() {
     assert_eq!(renamed["session"]["deviceName"], "Shop counter");
     assert_eq!(renamed["session"]["client"]["installed"], true);
     assert_eq!(count(&db, "audit WHERE kind = 'device.renamed'"), 1);
-    // A login that says nothing of the device leaves its name, and that it is an app.
+    // A login that does not describe the device leaves its name and its kind unchanged.
     let again = client.log_in(KIM).json();
     assert_eq!(again["session"]["deviceName"], "Shop counter");
     assert_eq!(again["session"]["client"]["installed"], true);
@@ -170,7 +170,7 @@ fn the_dashboard_shows_only_ones_own_sign_ins() {
 }
 
 #[test]
-fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
+fn a_wrong_password_is_recorded_with_its_device() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -184,9 +184,9 @@ fn a_wrong_password_is_recorded_with_the_device_that_it_was_typed_on() {
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed' AND ip IS NULL"), 0);
 }
 
-/// Its `User-Agent` is that of a Mac; the script of the login page adds that there is a touch screen, which no Mac has.
+/// Its `User-Agent` is that of a Mac. The login page's script reports a touch screen, which no Mac has.
 #[test]
-fn an_ipad_is_told_from_a_mac_by_its_touch_screen() {
+fn an_ipad_is_recognized_by_its_touch_screen() {
     let (_db, server) = serve(&[]);
     let mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 \
                Safari/605.1.15";
@@ -204,7 +204,7 @@ fn an_ipad_is_told_from_a_mac_by_its_touch_screen() {
 }
 
 #[test]
-fn the_login_page_asks_for_version_and_model_and_the_name_follows_them() {
+fn client_hints_give_version_and_model_for_the_name() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     let asked = client.get("/login");

@@ -1,4 +1,4 @@
-//! Pages that say what went wrong: with the way on for whoever is signed in, and nothing wrong for a stranger.
+//! Error pages: a signed-in person keeps the navigation, and a stranger's page does not mention sessions.
 
 use super::{KIM, serve, serve_https};
 use crate::support::App;
@@ -6,7 +6,7 @@ use crate::support::App;
 const NAVIGATION: &str = "<nav class=\"tabs\" aria-label=\"Main\">";
 
 #[test]
-fn whoever_is_signed_in_keeps_the_navigation() {
+fn error_pages_keep_the_navigation_when_signed_in() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let stranger = client.get("/nothing-here");
@@ -22,11 +22,11 @@ fn whoever_is_signed_in_keeps_the_navigation() {
 }
 
 #[test]
-fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
+fn an_unavailable_page_reloads_and_reveals_no_session() {
     let (db, server, mut kim) = serve_https(&[]);
     kim.log_in(KIM);
     drop(server);
-    // Nobody answers there.
+    // Nothing listens at this address.
     let away = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("DATABASE_URL", "postgres://kim@127.0.0.1:1/none")];
     let server = App::start(&db, &away);
     let mut client = crate::support::Client::new(&server.address, "https://id.example.com");
@@ -46,11 +46,11 @@ fn a_page_that_is_away_promises_nothing_to_strangers_and_comes_back() {
         );
     }
     let sent = client.form("/confirm", &[("password", "x")]);
-    assert!(!sent.body.contains("http-equiv=\"refresh\""), "what was sent is not sent again by itself: {}", sent.body);
+    assert!(!sent.body.contains("http-equiv=\"refresh\""), "a form is not sent again automatically: {}", sent.body);
 }
 
 #[test]
-fn a_page_that_is_refused_for_its_size_keeps_the_navigation() {
+fn a_request_refused_for_its_size_keeps_the_navigation() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -65,7 +65,7 @@ fn a_page_that_is_refused_for_its_size_keeps_the_navigation() {
 }
 
 #[test]
-fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
+fn a_form_sent_during_an_outage_comes_back() {
     let (db, server, mut kim) = serve_https(&[("SESSILE_SIGNUP", "open")]);
     kim.log_in(KIM);
     let token = kim.form_token("/drafts?draft=new");
@@ -108,7 +108,7 @@ fn what_was_sent_while_the_database_is_away_comes_back_to_be_sent_again() {
     assert!(page.body.contains("value=\"Alex\"") && page.body.contains("value=\"alex@example.com\""), "{page:?}");
     assert!(page.body.contains("type your password again") && page.body.contains("name=\"password\""), "{page:?}");
     assert!(!page.body.contains(secret) && !page.body.contains("signed out"), "{page:?}");
-    // Nobody else chooses what our pages show, and a program gets no form.
+    // A form from another site is not shown, and a program gets no form.
     let elsewhere = [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", "https://evil.example")];
     let page = client.send("POST", "/drafts", &elsewhere, b"text=planted");
     assert!(page.status == 503 && !page.body.contains("planted") && !page.body.contains("<textarea"), "{page:?}");

@@ -1,4 +1,4 @@
-//! Forms that are refused come again, with what was typed and without passwords.
+//! A form that is refused is shown again with what was typed, but without passwords.
 
 use super::{ALEX, KIM, log_in_by_form, serve, session_id};
 use crate::support::{Answer, Client, PASSWORD, add_user};
@@ -6,7 +6,7 @@ use crate::support::{Answer, Client, PASSWORD, add_user};
 const NEXT: &str = "/dashboard?week=2#end";
 
 #[test]
-fn a_form_with_the_token_of_a_stranger_is_shown_again_with_nothing_lost() {
+fn a_form_with_a_foreign_token_is_shown_again() {
     let (db, server) = serve(&[]);
     let stranger = server.client().form_token("/login");
     let mut signed_in = server.client();
@@ -18,7 +18,7 @@ fn a_form_with_the_token_of_a_stranger_is_shown_again_with_nothing_lost() {
     for token in [Some(stranger.as_str()), Some(&of_session), Some(""), Some("x"), None] {
         let answer = send(&mut client, token);
         assert_shown_again(&answer, 422);
-        assert_eq!(db.sql("SELECT count(*) FROM audit"), before, "no password was looked at");
+        assert_eq!(db.sql("SELECT count(*) FROM audit"), before, "no password was checked");
     }
     let fresh = send(&mut client, None).form_token();
     let answer = send(&mut client, Some(&fresh));
@@ -26,7 +26,7 @@ fn a_form_with_the_token_of_a_stranger_is_shown_again_with_nothing_lost() {
 }
 
 #[test]
-fn a_form_whose_visitor_cookie_is_gone_is_shown_again_and_then_works() {
+fn a_form_without_its_visitor_cookie_works_the_second_time() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -44,7 +44,7 @@ fn a_visitor_token_is_bound_to_the_cookie_of_its_own_browser() {
     let (mut one, mut other) = (server.client(), server.client());
     let token = one.form_token("/login");
     other.get("/login");
-    // The attacker's own pair does not help with one half of it.
+    // A token or a cookie of the attacker's own pair does not help without the other.
     assert_shown_again(&send(&mut other, Some(&token)), 422);
     other.cookies.insert("aiq_visitor".into(), "x".repeat(23));
     assert_shown_again(&send(&mut other, Some(&token)), 422);
@@ -52,7 +52,7 @@ fn a_visitor_token_is_bound_to_the_cookie_of_its_own_browser() {
 }
 
 #[test]
-fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
+fn a_second_login_tab_continues_after_the_first() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     let mut client = server.client();
@@ -63,7 +63,7 @@ fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
     assert_eq!((sent.status, sent.header("location")), (303, Some(NEXT)), "{sent:?}");
     assert_eq!(session_id(&mut client), id, "nothing else was done");
     assert_eq!(client.get("/login?next=%2Faccount").header("location"), Some("/account"));
-    // Somebody else, who sat down here meanwhile, is told who is signed in.
+    // Another person at this browser reads who has signed in meanwhile.
     let fields = [("csrf", token.as_str()), ("email", ALEX), ("password", PASSWORD)];
     let other = client.form("/login", &fields);
     assert!(other.status == 422 && other.body.contains("Kim Lee has signed in here meanwhile"), "{other:?}");
@@ -74,9 +74,9 @@ fn a_second_login_tab_goes_on_once_the_first_has_signed_in() {
     assert_eq!(client.get("/api/session").json()["user"]["email"], ALEX);
 }
 
-/// Each form comes without a cookie, though each answer sets one.
+/// Every form is sent without a cookie, although each answer sets one.
 #[test]
-fn a_browser_that_keeps_no_cookies_is_told_so() {
+fn a_browser_without_cookies_gets_an_explanation() {
     let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     for (path, words) in [("/login", "Please sign in once more"), ("/signup", "Please choose your password once more")]
     {
@@ -96,7 +96,7 @@ fn a_browser_that_keeps_no_cookies_is_told_so() {
 }
 
 #[test]
-fn a_page_that_was_open_before_the_password_was_given_again_still_works() {
+fn a_page_opened_before_a_confirmation_still_works() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -139,7 +139,7 @@ fn a_sign_out_with_a_stale_token_asks_once_more() {
 }
 
 #[test]
-fn a_wrong_password_keeps_the_rest_of_what_was_typed() {
+fn a_wrong_password_keeps_the_other_fields() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -151,7 +151,7 @@ fn a_wrong_password_keeps_the_rest_of_what_was_typed() {
 }
 
 #[test]
-fn what_was_typed_comes_back_as_text() {
+fn input_is_escaped_when_shown_again() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let token = client.form_token("/login");
@@ -160,7 +160,7 @@ fn what_was_typed_comes_back_as_text() {
     let answer = client.form("/login", &fields);
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(!answer.body.contains("<script>alert") && !answer.body.contains("><b>"), "{answer:?}");
-    assert!(answer.body.contains("alert(1)"), "it is not lost: {answer:?}");
+    assert!(answer.body.contains("alert(1)"), "the input is kept: {answer:?}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_login_without_address_or_password_is_shown_again() {
 }
 
 #[test]
-fn a_page_under_another_host_says_so_and_links_to_the_right_one() {
+fn a_page_at_a_wrong_host_links_to_the_right_one() {
     let (_db, server) = serve(&[]);
     let right = format!("localhost:{}", server.port);
     let says = "opened under another address";

@@ -18,14 +18,14 @@ fn every_answer_carries_the_headers_of_the_contract() {
         assert_secured(answer);
     }
     let ids: BTreeSet<&str> = answers.iter().filter_map(|answer| answer.header("x-request-id")).collect();
-    assert_eq!(ids.len(), answers.len(), "each has its own");
+    assert_eq!(ids.len(), answers.len(), "every answer has its own id");
     for id in ids {
         assert_logged(&server, id);
     }
 }
 
 #[test]
-fn what_is_no_static_file_is_not_kept_by_a_cache() {
+fn only_static_files_are_cached() {
     let (db, server) = serve(&[]);
     for answer in one_of_each_status(&db, &server) {
         let kept = answer.header("cache-control").unwrap_or_default();
@@ -66,7 +66,7 @@ fn a_fault_of_the_database_is_a_503_and_no_logout() {
         assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
         assert!(answer.header("retry-after").is_some() && answer.header("set-cookie").is_none(), "{answer:?}");
         assert_eq!(answer.header("clear-site-data"), None, "{answer:?}");
-        assert!(!answer.body.contains("no such table"), "the cause is for the log: {answer:?}");
+        assert!(!answer.body.contains("no such table"), "the cause is only in the log: {answer:?}");
         if path.starts_with("/api/") {
             assert_eq!(answer.problem(), "unavailable");
         }
@@ -96,7 +96,7 @@ fn a_database_that_cannot_be_written_is_a_503_and_no_logout() {
         assert_eq!((answer.status, answer.header("set-cookie")), (503, None), "{answer:?}");
         assert!(answer.header("retry-after").is_some() && answer.header("clear-site-data").is_none(), "{answer:?}");
     }
-    assert_eq!(client.get("/api/session").status, 200, "reading goes on");
+    assert_eq!(client.get("/api/session").status, 200, "reads still work");
     drop(lock);
     assert_eq!(client.cookies, cookies);
     assert_eq!(client.get("/api/session").status, 200);
@@ -104,14 +104,14 @@ fn a_database_that_cannot_be_written_is_a_503_and_no_logout() {
 }
 
 #[test]
-fn a_client_does_not_name_its_request() {
+fn a_client_cannot_choose_the_request_id() {
     let (_db, server) = serve(&[]);
     let answer = server.client().send("GET", "/healthz", &[("X-Request-Id", "mine")], b"");
     assert_ne!(answer.header("x-request-id"), Some("mine"));
 }
 
 #[test]
-fn redirects_to_https_and_bounces_are_in_the_log_by_their_names_too() {
+fn redirects_and_bounces_are_logged_with_their_id() {
     let settings = [("SESSILE_PUBLIC_URL", "https://id.example.com"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")];
     let (_db, server) = serve_process(&settings);
     let mut client = Client::new(&server.address, "https://id.example.com");
@@ -125,7 +125,7 @@ fn redirects_to_https_and_bounces_are_in_the_log_by_their_names_too() {
 }
 
 #[test]
-fn a_page_that_cannot_be_asked_for_that_way_is_answered_by_a_page() {
+fn a_wrong_method_on_a_page_gets_an_error_page() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     for path in ["/login?next=a&next=b", "/setup?token=a&token=b", "/nothing"] {
@@ -135,7 +135,7 @@ fn a_page_that_cannot_be_asked_for_that_way_is_answered_by_a_page() {
     }
 }
 
-/// An answer of every status there is, and some more of 200.
+/// One answer for each status that the program uses, with several of 200.
 fn one_of_each_status(db: &TestDb, server: &Served) -> Vec<Answer> {
     let mut client = server.client();
     let login = client.get("/login");
@@ -182,7 +182,7 @@ fn one_of_each_status(db: &TestDb, server: &Served) -> Vec<Answer> {
     all
 }
 
-/// Nobody else writes while this lives.
+/// A lock on the database that blocks all other writers until it is dropped.
 pub struct WriteLock(diesel::SqliteConnection);
 
 impl WriteLock {
@@ -200,7 +200,7 @@ impl Drop for WriteLock {
     }
 }
 
-/// What every answer of the application carries.
+/// Checks the headers that every answer of the application carries.
 pub fn assert_secured(answer: &Answer) {
     let only = |name: &str| {
         let all: Vec<&str> = answer.headers.iter().filter(|(one, _)| one == name).map(|(_, v)| v.as_str()).collect();
@@ -220,7 +220,7 @@ pub fn assert_secured(answer: &Answer) {
     assert!(!only("permissions-policy").is_empty() && only("x-request-id").len() > 16);
     assert_eq!(answer.header("server"), None, "{answer:?}");
     let is_problem = answer.header("content-type") == Some("application/problem+json");
-    // The answer to a HEAD is without its document.
+    // An answer to HEAD has no document.
     if answer.status >= 400 && is_problem && !answer.body.is_empty() {
         assert_eq!(answer.json()["requestId"], only("x-request-id").as_str(), "{answer:?}");
     }

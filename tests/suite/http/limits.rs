@@ -1,4 +1,4 @@
-//! Heads, bodies and cookies over their limits.
+//! Request heads, bodies and cookies over their limits.
 
 use sessile::base::keys::Keys;
 
@@ -28,12 +28,12 @@ fn a_head_over_16_kib_is_refused_with_431() {
     let told = ask(&server, "GET", "/api/session", &heads[0].1, b"");
     assert_eq!(told.all("content-type"), ["application/problem+json"]);
     assert!(String::from_utf8_lossy(&told.body).contains("\"head-too-large\""));
-    assert_eq!(ask(&server, "GET", "/login", &many(15, 1000), b"").status, 200, "15 KiB are taken");
+    assert_eq!(ask(&server, "GET", "/login", &many(15, 1000), b"").status, 200, "15 KiB are accepted");
     assert_unharmed(&server);
 }
 
 #[test]
-fn a_head_beyond_what_is_buffered_at_all_is_refused_with_431() {
+fn a_head_beyond_the_buffer_is_refused_with_431() {
     let (_db, server) = serve_process(&[]);
     let field = |size: usize| vec![format!("X-Long: {}", "a".repeat(size))];
     for fields in [field(130_000), field(200_000), field(2_000_000), vec!["X-Many: 1".to_owned(); 200]] {
@@ -43,7 +43,7 @@ fn a_head_beyond_what_is_buffered_at_all_is_refused_with_431() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_with_413_wherever_it_is_sent() {
+fn a_body_over_the_limit_is_refused_with_413_everywhere() {
     let (db, server) = serve_process(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -67,7 +67,7 @@ fn a_body_over_the_limit_is_refused_with_413_wherever_it_is_sent() {
     }
     let absurd = vec!["Content-Length: 99999999999999999999999999".to_owned()];
     assert!(matches!(ask(&server, "POST", "/login", &absurd, b"a").status, 400 | 413));
-    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "1", "nothing was carried out");
+    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "1", "no request was carried out");
     assert_unharmed(&server);
 }
 
@@ -78,7 +78,7 @@ fn a_session_cookie_over_4_kib_never_reaches_the_database() {
     let signed =
         |value: String| format!("Cookie: {}", keys.sign_cookie(&server.cookie("aiq_session"), value).encoded());
     let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
-    // Whoever asks the database now gets a 503.
+    // From now on a request that queries the database gets a 503.
     db.sql("ALTER TABLE sessions RENAME TO sessions_away");
     assert_eq!(ask(&server, "GET", "/api/session", &[signed(key.clone())], b"").status, 503);
     let long = [

@@ -1,9 +1,9 @@
-//! The log names the request in each line, at every level.
+//! Every log line contains its request's id, at every level.
 
 use super::{KIM, raw, serve_process};
 
 #[test]
-fn a_warning_names_its_request_when_nothing_less_is_logged() {
+fn a_warning_has_its_request_id_at_level_warn() {
     let (db, server) = serve_process(&[("SESSILE_LOG", "warn")]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -12,8 +12,8 @@ fn a_warning_names_its_request_when_nothing_less_is_logged() {
     assert_eq!(answer.status, 503);
     let id = answer.header("x-request-id").expect("a name");
     let (_, log) = server.stopped();
-    // The tests' client names another host than the public one, which is told once, of its first request.
-    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("another Host")).collect();
+    // The client's Host differs from the public one. The server logs that once, for the first request.
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("browser's Host header")).collect();
     assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(id)), "{id}: {log}");
 }
 
@@ -32,7 +32,7 @@ fn json_lines_hold_the_request_too() {
 }
 
 #[test]
-fn every_line_of_a_json_log_is_one_object_whatever_is_asked() {
+fn every_line_of_a_json_log_is_one_object() {
     let (db, server) = serve_process(&[("SESSILE_LOG_FORMAT", "json"), ("SESSILE_LOG", "debug")]);
     let mut client = server.client();
     client.log_in(KIM);

@@ -1,4 +1,4 @@
-//! What a login answers, and what it does to the session that was there before.
+//! The answer to a login, and its effect on an earlier session.
 
 use serde_json::{Value, json};
 use sessile::base::keys::Keys;
@@ -9,7 +9,7 @@ use crate::support::{PASSWORD, add_user};
 const DATA: &str = "/api/session/data";
 
 #[test]
-fn a_login_always_changes_the_id_and_keeps_the_data_of_the_same_person() {
+fn a_login_changes_the_id_and_keeps_the_same_persons_data() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -33,12 +33,12 @@ fn a_login_always_changes_the_id_and_keeps_the_data_of_the_same_person() {
     }
     ids.sort();
     ids.dedup();
-    assert_eq!((ids.len(), count(&db, "sessions")), (4, 1), "one session, four names: {ids:?}");
+    assert_eq!((ids.len(), count(&db, "sessions")), (4, 1), "one session with four ids: {ids:?}");
     assert_eq!(client.get(DATA).json(), json!({"cart": [1, 2]}));
 }
 
 #[test]
-fn a_login_of_another_person_over_a_session_ends_it_and_takes_none_of_its_data() {
+fn another_persons_login_ends_the_session_and_its_data() {
     let (db, server) = serve(&[]);
     add_user(&db, ALEX, "member");
     for by_form in [false, true] {
@@ -58,7 +58,7 @@ fn a_login_of_another_person_over_a_session_ends_it_and_takes_none_of_its_data()
         assert_ended(&old.get("/api/session"), "replaced");
         assert!(old.get("/login").body.contains("Somebody else signed in here"));
         client.log_in(KIM);
-        assert_eq!(client.get(DATA).json(), json!({}), "nor does it come back");
+        assert_eq!(client.get(DATA).json(), json!({}), "the data does not come back");
     }
 }
 
@@ -77,7 +77,7 @@ fn a_wrong_password_leaves_the_session_as_it_is() {
 }
 
 #[test]
-fn an_id_that_a_client_brings_is_never_adopted() {
+fn an_id_chosen_by_a_client_is_never_adopted() {
     let (db, server) = serve(&[]);
     let keys = Keys::read_or_make(std::path::Path::new(&db.key_file())).expect("keys");
     let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
@@ -123,7 +123,7 @@ fn several_sessions_of_one_account_live_side_by_side() {
 }
 
 #[test]
-fn the_answer_to_a_login_is_what_the_contract_says() {
+fn the_answer_to_a_login_follows_the_contract() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";

@@ -1,4 +1,4 @@
-//! A login that is refused never says why.
+//! A refused login never reveals the reason.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{ALEX, KIM, serve, trail};
 use crate::support::{Answer, Client, PASSWORD, add_user};
 
 #[test]
-fn nobody_is_told_whether_the_account_the_password_or_its_state_was_wrong() {
+fn a_refusal_does_not_reveal_what_was_wrong() {
     let (db, server) = serve(&[]);
     let kim = db.sql("SELECT id FROM accounts");
     let alex = add_user(&db, ALEX, "member");
@@ -35,7 +35,7 @@ fn nobody_is_told_whether_the_account_the_password_or_its_state_was_wrong() {
 }
 
 #[test]
-fn the_address_of_a_failure_is_not_kept_where_there_is_no_account() {
+fn a_failed_login_to_no_account_stores_no_email_address() {
     let (db, server) = serve(&[]);
     server.client().try_log_in("nobody@example.com", "what they typed");
     let event = format!("{:?}", trail(&db).pop());
@@ -47,7 +47,7 @@ fn log_in(client: &mut Client, email: &str, password: &str) -> Answer {
     client.form("/login", &[("csrf", &csrf), ("email", email), ("password", password)])
 }
 
-/// All that an answer says, less what differs between any two.
+/// The whole answer, except the parts that differ between any two answers.
 fn told(answer: &Answer, email: &str) -> (Vec<String>, String) {
     let mut body = answer.body.replace(email, "EMAIL");
     let id = answer.header("x-request-id").expect("a name");

@@ -1,5 +1,4 @@
-//! Answers that get lost on the way, and buttons that are pressed twice: nobody is signed out by that, and nothing goes on
-//! that no browser holds.
+//! Lost answers and double clicks: they sign nobody out, and leave no live session whose key no browser has.
 
 use serde_json::{Value, json};
 
@@ -40,7 +39,7 @@ fn signed_in(server: &Served) -> Client {
     client
 }
 
-/// A confirmation whose answer never comes to the client.
+/// A confirmation whose answer never reaches the client.
 fn confirm_in_vain(client: &Client, csrf: &str) {
     let mut lost = client.clone();
     let answer = lost.form("/confirm", &[("csrf", csrf), ("password", PASSWORD)]);
@@ -51,7 +50,7 @@ async fn a_confirmation_whose_answer_is_lost_signs_nobody_out(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server);
     let (csrf, old) = (client.form_token("/confirm"), client.clone());
-    // Three times: pressing again gives no key beyond the one that was lost.
+    // Three tries: each one leads to the same lost key.
     for _ in 0..3 {
         confirm_in_vain(&client, &csrf);
     }
@@ -78,7 +77,7 @@ async fn a_page_of_before_a_confirmation_can_still_sign_out(db: TestDb) {
     assert_eq!(living(&db), 0);
 }
 
-/// A key of before, and one of before that; each way on a session of its own.
+/// With the previous key and with the one before it, each way of signing out on its own session.
 async fn every_way_of_signing_out_takes_a_key_of_before(db: TestDb) {
     let server = serve(&db);
     let by_form = |old: &mut Client, csrf: &str, _: &str| {
@@ -111,7 +110,7 @@ async fn every_way_of_signing_out_takes_a_key_of_before(db: TestDb) {
             assert_eq!(living(&db), 0, "way {at} after {rotations}");
         }
     }
-    // The session of before is called by an old name, with the present key: an app that was offline for a while.
+    // An app that was offline sends the present key with an old id of the session.
     let mut client = signed_in(&server);
     let (csrf, id) = (client.form_token("/confirm"), session_id(&mut client));
     client.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]);
@@ -144,11 +143,11 @@ async fn a_sign_in_sent_twice_is_one_session_and_one_device(db: TestDb) {
         let presses = [press(), press(), press(), press()];
         presses.into_iter().map(|press| press.join().expect("an answer")).collect()
     });
-    // Once more, after a while.
+    // The same form once more, a while later.
     let mut last = browser.clone();
     assert_eq!(send_login(&mut last, &csrf, PASSWORD).status, 303);
     for one in &answered {
-        assert_eq!(one.cookies, last.cookies, "whichever answer comes last, it is the same");
+        assert_eq!(one.cookies, last.cookies, "every answer sets the same cookies");
     }
     assert_eq!(last.get("/api/session").status, 200);
     assert_eq!((living(&db), count(&db, "devices")), (2, 2));
@@ -157,7 +156,7 @@ async fn a_sign_in_sent_twice_is_one_session_and_one_device(db: TestDb) {
     }
     let token = last.form_token("/dashboard");
     assert_eq!(last.form("/logout", &[("csrf", &token)]).status, 303);
-    assert_eq!(living(&db), 1, "and signing out ends what the presses began");
+    assert_eq!(living(&db), 1, "signing out ends the only session");
 }
 
 async fn a_sign_in_over_a_session_sent_twice_is_one(db: TestDb) {
@@ -183,7 +182,7 @@ async fn a_form_begins_another_session_after_the_key_was_used(db: TestDb) {
     assert_eq!(send_login(&mut second, &csrf, PASSWORD).status, 303);
     assert_ne!(second.cookies["aiq_session"], first.cookies["aiq_session"]);
     assert_eq!((first.get("/api/session").status, second.get("/api/session").status), (200, 200));
-    // While nobody has used the key it is the same sign-in, however long ago it was.
+    // As long as the key is not used, it is the same sign-in, however old.
     let mut third = browser.clone();
     assert_eq!(send_login(&mut third, &csrf, PASSWORD).status, 303);
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(-40000)");
@@ -228,7 +227,7 @@ async fn a_sign_in_over_another_persons_session_sent_again_is_one(db: TestDb) {
     for _ in 0..3 {
         kim.clone().log_in(ALEX);
     }
-    // By a form too, which gets its visitor cookie only on the second try.
+    // The same by a form, which gets its visitor cookie only on the second try.
     let mut by_form = kim.clone();
     let csrf = by_form.form_token("/login");
     let mut last = by_form.clone();
@@ -273,14 +272,14 @@ async fn the_second_press_needs_the_right_password_too(db: TestDb) {
     let alex = other.form("/login", &[("csrf", &csrf), ("email", ALEX), ("password", PASSWORD)]);
     assert_eq!(alex.status, 303, "{alex:?}");
     assert_eq!(other.get("/api/session").json()["user"]["email"], ALEX);
-    // Somebody else's visitor cookie is another form.
+    // With another browser's visitor cookie it is another form.
     let mut elsewhere = server.client();
     let csrf = elsewhere.form_token("/login");
     assert_eq!(send_login(&mut elsewhere, &csrf, PASSWORD).status, 303);
     assert_eq!(living(&db), 3);
 }
 
-/// Whatever comes first: a logout that was acknowledged leaves nothing alive.
+/// In any order, nothing is left alive after a logout that was acknowledged.
 async fn a_logout_racing_a_confirmation_is_never_in_vain(db: TestDb) {
     let server = serve(&db);
     for round in 0..25 {
@@ -345,7 +344,7 @@ fn a_setup_sent_twice_is_one_account_and_one_session() {
     assert_eq!(last.get("/api/session").json()["user"]["email"], KIM);
     assert_eq!((count(&db, "accounts"), living(&db), count(&db, "devices")), (1, 1, 1));
     assert_eq!(kinds(&super::trail(&db)).iter().filter(|kind| *kind == "account.created").count(), 1);
-    assert_eq!(send(PASSWORD).0, 403, "the link was used, and so was the key");
+    assert_eq!(send(PASSWORD).0, 403, "both the link and the key have been used");
 }
 
 #[test]

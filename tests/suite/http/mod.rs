@@ -1,5 +1,5 @@
-//! The served program over HTTP, on SQLite: what the contract promises of cookies, forms, headers and answers, and that
-//! nothing odd that a client sends makes it fail.
+//! The served program over HTTP, on SQLite: the contract's promises about cookies, forms, headers and answers, and that
+//! no malformed request makes it fail.
 
 mod account;
 mod activity;
@@ -41,11 +41,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, App, Client, Engine, PASSWORD, Server, TestDb, add_user};
 
-/// The account that every case has.
+/// The owner, an account of every case.
 const KIM: &str = "kim@example.com";
-/// Another, where a case needs one.
+/// Another account, for cases that need it.
 const ALEX: &str = "alex@example.com";
-/// An origin of https.
+/// The setting for an https origin.
 const HTTPS: (&str, &str) = ("SESSILE_PUBLIC_URL", "https://id.example.com");
 
 #[test]
@@ -68,7 +68,7 @@ fn serve(more: &[(&str, &str)]) -> (TestDb, App) {
     (db, server)
 }
 
-/// The same as a process of its own, whose log is read.
+/// Like [`serve`], but in a separate process whose log can be read.
 fn serve_process(more: &[(&str, &str)]) -> (TestDb, Server) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
@@ -76,7 +76,7 @@ fn serve_process(more: &[(&str, &str)]) -> (TestDb, Server) {
     (db, server)
 }
 
-/// [`serve`] under an origin of https, with a client of that origin.
+/// Like [`serve`], but under an https origin, with a client of that origin.
 fn serve_https(more: &[(&str, &str)]) -> (TestDb, App, Client) {
     let more: Vec<_> = [HTTPS].iter().chain(more).copied().collect();
     let (db, server) = serve(&more);
@@ -90,7 +90,7 @@ fn log_in_by_form(client: &mut Client, email: &str, next: &str) -> Answer {
     client.form("/login", &[("csrf", &csrf), ("email", email), ("password", PASSWORD), ("next", next)])
 }
 
-/// The id of the client's own session.
+/// The id of the client's session.
 fn session_id(client: &mut Client) -> String {
     text(&client.get("/api/session").json()["session"]["id"])
 }
@@ -99,7 +99,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text, not {value}")).to_owned()
 }
 
-/// What a cookie holds: its signature, the session's id, the secret; between them is the account's part.
+/// The signature, session id and secret of a session cookie. The account's part between them is left out.
 fn parts_of(session_cookie: &str) -> (String, String, String) {
     let cookie = Cookie::parse_encoded(format!("it={session_cookie}")).expect("a cookie").into_owned();
     let (signature, key) = cookie.value().split_at(44);
@@ -107,7 +107,7 @@ fn parts_of(session_cookie: &str) -> (String, String, String) {
     (signature.to_owned(), id.to_owned(), secret.to_owned())
 }
 
-/// The audit trail from its beginning, a row an object.
+/// All audit events in order, each as a JSON object.
 fn trail(db: &TestDb) -> Vec<Value> {
     let rows = db.sql(
         "SELECT line FROM (SELECT json_object('kind', kind, 'account', account_id, 'actor', actor, 'session', \
@@ -125,16 +125,16 @@ fn count(db: &TestDb, what: &str) -> usize {
     db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
 }
 
-/// Nothing broke inside the program, whatever it answered.
+/// Checks that nothing failed inside the program.
 fn assert_unharmed(server: &Server) {
     let log = server.log();
-    // That a request was no HTTP at all is no failure of ours.
+    // A request that is not HTTP is the client's failure.
     let failed = |line: &&str| line.contains("panicked") || line.contains("ERROR") && !line.contains("parse error");
     assert_eq!(log.lines().filter(failed).collect::<Vec<_>>(), [""; 0]);
     assert_eq!(server.client().get("/healthz").status, 200);
 }
 
-/// A 401 that says why a session ended.
+/// Checks for a 401 with this reason for the session's end.
 fn assert_ended(answer: &Answer, reason: &str) {
     assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{answer:?}");
     assert_eq!(answer.json()["reason"], json!(reason), "{answer:?}");

@@ -1,4 +1,5 @@
-//! A navigation from elsewhere, whose session cookie SameSite=Strict held back, is opened once more from our own page.
+//! When a person follows a link from another site, the browser withholds the SameSite=Strict session cookie. Our own
+//! page then opens the address again.
 
 use url::Url;
 
@@ -22,7 +23,7 @@ fn a_navigation_from_elsewhere_without_a_cookie_bounces_once() {
     let second = client.send("GET", "/dashboard?a=1&b=2", &NAVIGATION, b"");
     assert_eq!(second.status, 303, "{second:?}");
     assert_eq!(second.header("location"), Some("/login?next=%2Fdashboard%3Fa%3D1%26b%3D2"));
-    assert!(!client.cookies.contains_key("aiq_bounce"), "the mark is taken back: {second:?}");
+    assert!(!client.cookies.contains_key("aiq_bounce"), "the mark is removed: {second:?}");
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn the_bounced_navigation_arrives_with_the_cookie() {
 }
 
 #[test]
-fn what_is_no_lost_navigation_does_not_bounce() {
+fn other_requests_do_not_bounce() {
     let (_db, server) = serve(&[]);
     let site = |value| [("Sec-Fetch-Site", value), NAVIGATION[1], NAVIGATION[2]];
     for value in ["same-origin", "none"] {
@@ -122,7 +123,7 @@ fn assert_straight(answer: Answer, status: u16) {
     assert_eq!(answer.sets("aiq_bounce"), None, "{answer:?}");
 }
 
-/// Where the page's refresh leads.
+/// The address that the page's refresh opens.
 fn target(page: &str) -> Option<String> {
     let (_, rest) = page.split_once("http-equiv=\"refresh\" content=\"0; url=")?;
     Some(
@@ -136,7 +137,7 @@ fn target(page: &str) -> Option<String> {
 }
 
 #[test]
-fn a_visitor_who_comes_from_elsewhere_gets_to_the_login_page() {
+fn a_visitor_from_another_site_reaches_the_login_page() {
     let (_db, server) = serve(&[]);
     for site in ["cross-site", "same-site"] {
         let mut client = server.client();

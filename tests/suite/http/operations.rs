@@ -1,4 +1,4 @@
-//! What operators ask: who may read metrics, what they say, and whether this node is ready.
+//! The operators' addresses: who may read metrics, what the metrics contain, and the readiness of a node.
 
 use std::net::TcpStream;
 
@@ -35,7 +35,7 @@ fn metrics_are_for_this_machine_and_the_networks_of_its_proxies() {
                     assert_eq!((answer.status, answer.problem().as_str()), (403, "forbidden"), "{sent:?}")
                 }
                 ("/metrics", _) => assert_eq!(answer.status, 200, "{sent:?}: {answer:?}"),
-                // Whether it is ready anybody may know, the figures not.
+                // Anybody may read the readiness, but not the figures.
                 _ => assert_eq!((answer.status, has_figures(&answer)), (200, *status == 200), "{sent:?}: {answer:?}"),
             }
         }
@@ -47,7 +47,7 @@ fn has_figures(answer: &Answer) -> bool {
 }
 
 #[test]
-fn readiness_names_each_component_and_is_no_redirect_and_no_session() {
+fn readiness_names_each_component_without_a_session() {
     let (_db, server, mut client) = serve_https(&[("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")]);
     client.cookies.insert("__Host-aiq_session".to_owned(), "something".to_owned());
     for sent in [&[][..], &[("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "203.0.113.9")]] {
@@ -68,7 +68,7 @@ fn readiness_names_each_component_and_is_no_redirect_and_no_session() {
 }
 
 #[test]
-fn what_was_done_is_counted_by_route_never_by_address() {
+fn requests_are_counted_by_route_pattern() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -124,7 +124,7 @@ fn touches_and_sweeps_are_counted_when_they_are_done() {
 }
 
 #[test]
-fn a_hundred_who_ask_at_once_are_one_check_and_one_count() {
+fn a_hundred_readiness_requests_share_one_check() {
     let (_db, server) = serve(&[]);
     let before = value(&metrics(&server), "readiness_checks_total");
     let begun = std::time::Instant::now();
@@ -133,7 +133,7 @@ fn a_hundred_who_ask_at_once_are_one_check_and_one_count() {
         let asking: Vec<_> = clients.into_iter().map(|mut client| scope.spawn(move || client.get("/readyz"))).collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    // Each second that it took allows one more.
+    // Each second allows one more check.
     let seconds = begun.elapsed().as_secs_f64().ceil();
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     let checks = value(&metrics(&server), "readiness_checks_total") - before;
@@ -141,7 +141,7 @@ fn a_hundred_who_ask_at_once_are_one_check_and_one_count() {
 }
 
 #[test]
-fn callers_who_hang_up_at_once_make_no_more_checks() {
+fn callers_who_hang_up_cause_no_extra_checks() {
     use std::io::Write as _;
     let (_db, server) = serve(&[]);
     let begun = std::time::Instant::now();
@@ -155,7 +155,7 @@ fn callers_who_hang_up_at_once_make_no_more_checks() {
 }
 
 #[test]
-fn readiness_does_what_it_reports_on() {
+fn readiness_tests_each_component_itself() {
     actix_web::rt::System::new().block_on(async {
         let (db, server) = serve(&[]);
         let mut client = server.client();
@@ -187,14 +187,14 @@ fn metrics(server: &Served) -> String {
     answer.body
 }
 
-/// The value of a line; 0 if there is none.
+/// The value of a sample; 0 if there is none.
 fn value(text: &str, line: &str) -> f64 {
     let found = text.lines().find_map(|one| one.strip_prefix("sessile_")?.strip_prefix(line)?.strip_prefix(' '));
     found.map_or(0.0, |value| value.parse().unwrap_or_else(|error| panic!("{line} {value}: {error}")))
 }
 
 #[test]
-fn browsers_find_an_icon_and_search_engines_a_refusal_at_the_root() {
+fn the_root_has_an_icon_and_a_robots_txt() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let icon = client.get("/favicon.ico");

@@ -1,4 +1,4 @@
-//! The rule for unsafe methods, over every address that takes one.
+//! The cross-origin rule, on every address with an unsafe method.
 
 use super::{KIM, assert_unharmed, serve, serve_process, session_id};
 use crate::support::{Answer, Client, PASSWORD, Served};
@@ -6,7 +6,7 @@ use crate::support::{Answer, Client, PASSWORD, Served};
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// An unsafe request that gets to its handler, and the status that shows that it did, without changing anything.
+/// An unsafe request that changes nothing, and the status that shows that its handler ran.
 struct Unsafe {
     method: &'static str,
     path: &'static str,
@@ -33,7 +33,7 @@ impl Unsafe {
 }
 
 #[test]
-fn what_another_site_causes_is_refused() {
+fn requests_from_other_sites_are_refused() {
     let (_db, server) = serve_process(&[]);
     let (mut client, id) = signed_in(&server);
     let ours = format!("http://localhost:{}", server.port);
@@ -58,7 +58,7 @@ fn what_another_site_causes_is_refused() {
 }
 
 #[test]
-fn what_our_own_pages_cause_is_done() {
+fn requests_from_our_own_pages_pass() {
     let (_db, server) = serve(&[]);
     let ours = format!("http://localhost:{}", server.port);
     let headers: [&[(&str, &str)]; 5] = [
@@ -66,7 +66,7 @@ fn what_our_own_pages_cause_is_done() {
         &[("Sec-Fetch-Site", "none")],
         &[("Origin", &ours)],
         &[("Sec-Fetch-Site", "same-origin"), ("Origin", &ours)],
-        // Behind a proxy that rewrites it; the browser has said enough.
+        // A proxy has rewritten `Origin`, but `Sec-Fetch-Site` is enough.
         &[("Sec-Fetch-Site", "same-origin"), ("Origin", "http://10.0.0.7:8080")],
     ];
     for sent in headers {
@@ -80,7 +80,7 @@ fn what_our_own_pages_cause_is_done() {
 }
 
 #[test]
-fn a_form_that_says_nothing_of_its_origin_needs_its_token() {
+fn a_form_without_origin_headers_needs_its_token() {
     let (_db, server) = serve(&[]);
     let (mut client, id) = signed_in(&server);
     for request in ALL.iter().filter(|request| request.content_type == FORM) {
@@ -103,7 +103,7 @@ fn a_form_that_says_nothing_of_its_origin_needs_its_token() {
 }
 
 #[test]
-fn without_an_origin_json_patch_and_delete_pass_and_no_other_body_does() {
+fn without_an_origin_only_json_patch_and_delete_pass() {
     let (db, server) = serve(&[]);
     let (mut client, _) = signed_in(&server);
     for content_type in [JSON, "application/json; charset=utf-8"] {
@@ -127,12 +127,12 @@ fn without_an_origin_json_patch_and_delete_pass_and_no_other_body_does() {
 }
 
 #[test]
-fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
+fn api_addresses_without_a_body_need_the_proof_too() {
     let (db, server) = serve(&[]);
     signed_in(&server);
     let (mut client, _) = signed_in(&server);
     let live = || db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL");
-    // The router reads all of them alike.
+    // The router treats all three paths alike.
     for path in ["/api/sessions/revoke-others", "/%61pi/sessions/revoke-others", "/api/%73essions/revoke-others"] {
         assert_eq!(client.send("POST", path, &[], b"").status, 403, "{path}");
         for content_type in [FORM, "text/plain", "multipart/form-data; boundary=x", "application/jsonp", ""] {
@@ -148,7 +148,7 @@ fn an_address_of_the_api_that_reads_no_body_needs_the_proof_too() {
     assert_eq!((done.status, live().as_str()), (200, "1"), "{done:?}");
 }
 
-/// A client that says nothing of its origin, and the id of its session.
+/// A client that sends no origin headers, and the id of its session.
 fn signed_in(server: &Served) -> (Client, String) {
     let mut client = server.client().without_origin();
     client.log_in(KIM);

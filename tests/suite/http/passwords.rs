@@ -1,4 +1,4 @@
-//! What may be a password, and that it is taken as it is typed.
+//! The rules for new passwords, and that a password is used exactly as typed.
 
 use super::{ALEX, KIM, count, serve};
 use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, sessile};
@@ -9,7 +9,7 @@ fn choose(client: &mut Client, current: &str, new: &str) -> Answer {
 }
 
 #[test]
-fn it_counts_exactly_as_it_was_typed_to_its_last_character() {
+fn a_password_is_compared_exactly_as_typed() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -32,7 +32,7 @@ fn it_counts_exactly_as_it_was_typed_to_its_last_character() {
 }
 
 #[test]
-fn it_does_not_grow_old() {
+fn passwords_do_not_expire() {
     let (db, server) = serve(&[]);
     db.sql("UPDATE accounts SET created_at = INSTANT(-630720000), password_changed_at = INSTANT(-630720000)");
     let mut client = server.client();
@@ -41,8 +41,8 @@ fn it_does_not_grow_old() {
 }
 
 #[test]
-fn one_that_many_people_use_is_refused_wherever_one_is_chosen() {
-    // zxcvbn alone lets these pass.
+fn common_passwords_are_refused_everywhere() {
+    // zxcvbn alone accepts these.
     const LEAKED: [&str; 2] = ["gthtrfnbgjkt", "PerAsperaAdAstra"];
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let unowned = TestDb::new(Engine::Sqlite);
@@ -73,7 +73,7 @@ fn one_that_many_people_use_is_refused_wherever_one_is_chosen() {
 }
 
 #[test]
-fn its_fields_hide_what_is_typed_and_let_password_managers_in() {
+fn password_fields_are_hidden_and_allow_managers() {
     let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let (mut visitor, mut client) = (server.client(), server.client());
     client.log_in(KIM);
@@ -96,12 +96,12 @@ fn its_fields_hide_what_is_typed_and_let_password_managers_in() {
     let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("static/js");
     for script in std::fs::read_dir(scripts).unwrap() {
         let script = std::fs::read_to_string(script.unwrap().path()).unwrap();
-        assert!(!script.contains("paste"), "nothing hinders pasting: {script}");
+        assert!(!script.contains("paste"), "a script must not block pasting: {script}");
     }
 }
 
 #[test]
-fn there_is_none_that_is_good_before_somebody_chose_one() {
+fn there_are_no_default_passwords() {
     let db = TestDb::new(Engine::Sqlite);
     let server = App::start(&db, &[]);
     for email in ["admin@localhost", "root@localhost", "owner@example.com", "admin@example.com"] {

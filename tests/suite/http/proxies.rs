@@ -1,4 +1,4 @@
-//! Whose forwarding headers are believed.
+//! Forwarding headers are trusted only from trusted proxies.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ fn behind_a_trusted_proxy_http_is_sent_on_to_https() {
 }
 
 #[test]
-fn the_forwarded_address_is_the_rightmost_that_is_no_trusted_proxy() {
+fn the_client_is_the_rightmost_untrusted_address() {
     let trust = [("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32,10.0.0.0/8")];
     let (db, server) = serve(&trust);
     let cases = [
@@ -47,7 +47,7 @@ fn the_forwarded_address_is_the_rightmost_that_is_no_trusted_proxy() {
 }
 
 #[test]
-fn forwarding_headers_of_anybody_else_are_not_believed() {
+fn forwarding_headers_of_untrusted_peers_are_ignored() {
     let (_db, _server, client) = serve_https(&[("SESSILE_TRUSTED_PROXIES", "10.0.0.0/8")]);
     assert_eq!(ip_of_login(client.clone(), "198.51.100.4"), "127.0.0.1");
     assert_eq!(client.clone().send("GET", "/login", &[("X-Forwarded-Proto", "http")], b"").status, 200);

@@ -1,4 +1,4 @@
-//! The app's documents at the root: the manifest, the worker, the page without a network.
+//! The app's documents: the manifest, the service worker and the offline page.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn the_apps_documents_are_revalidated_each_time() {
 }
 
 #[test]
-fn the_apps_documents_are_the_same_for_everybody_and_need_no_database() {
+fn the_apps_documents_need_no_session_or_database() {
     let (db, server) = serve(&[]);
     let mut kim = server.client();
     kim.log_in(KIM);
@@ -47,7 +47,7 @@ fn the_apps_documents_are_the_same_for_everybody_and_need_no_database() {
 }
 
 #[test]
-fn a_link_from_elsewhere_to_the_page_without_a_network_is_answered_at_once() {
+fn the_offline_page_does_not_bounce() {
     let (_db, server) = serve(&[]);
     let elsewhere = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
     let answer = server.client().send("GET", "/offline", &elsewhere, b"");
@@ -87,7 +87,7 @@ fn every_page_names_the_manifest_and_an_icon_for_apple() {
     let mut client = server.client();
     for path in ["/login", "/dashboard"] {
         let page = client.get(path);
-        // With cookies, for a proxy that lets nothing through without its own.
+        // With cookies, for proxies that require their own cookie.
         let manifest = "<link rel=\"manifest\" href=\"/manifest.webmanifest\" crossorigin=\"use-credentials\">";
         assert!(page.body.contains(manifest), "{page:?}");
         let (_, after) = page.body.split_once("rel=\"apple-touch-icon\" href=\"").expect("an icon");
@@ -98,7 +98,7 @@ fn every_page_names_the_manifest_and_an_icon_for_apple() {
 }
 
 #[test]
-fn the_worker_lists_what_pages_need_and_each_is_served_with_its_fingerprint() {
+fn the_workers_files_are_served_with_fingerprints() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -121,7 +121,7 @@ fn the_worker_lists_what_pages_need_and_each_is_served_with_its_fingerprint() {
     }
 }
 
-/// Browsers fetch a worker that is a module, and what it imports, without cookies.
+/// Browsers fetch a module worker and its imports without cookies.
 #[test]
 fn the_worker_is_one_classic_script() {
     let (_db, server) = serve(&[]);
@@ -147,7 +147,7 @@ fn build_of(worker: &Answer) -> Value {
     serde_json::from_str(build).expect("JSON")
 }
 
-/// Neither a document of the root, nor only for an installation.
+/// Whether the worker caches the file: it is not a document in the root, and not only needed for the installation.
 fn is_kept(name: &str) -> bool {
     !matches!(name, "sw.js" | "manifest.webmanifest") && !name.starts_with("install/")
 }
@@ -156,7 +156,7 @@ fn each(list: &Value) -> Vec<Value> {
     list.as_array().cloned().unwrap_or_default()
 }
 
-/// Width and height stand at the head of the first chunk (PNG, 11.2.1).
+/// Reads width and height from the first chunk (PNG, 11.2.1).
 fn size_of_png(content: &[u8]) -> String {
     let number = |at: usize| u32::from_be_bytes(content[at..at + 4].try_into().expect("four bytes"));
     format!("{}x{}", number(16), number(20))

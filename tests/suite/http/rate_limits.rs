@@ -1,4 +1,4 @@
-//! How often something may be done, and what of it is recorded.
+//! Rate limits, and which of many repeated events are recorded.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use crate::{
 };
 
 on_both_engines! {
-    what_repeats_is_recorded_a_few_times_and_then_summed_up,
+    repeated_events_are_summed_up,
     the_next_event_of_its_kind_sums_up_too,
-    too_many_changes_are_refused_at_once_and_forms_show_what_was_typed,
-    too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again,
-    whoever_knows_the_password_changes_it_so_often_and_no_more,
+    too_many_changes_are_refused_and_forms_keep_the_input,
+    too_many_operations_are_refused_as_a_whole,
+    password_changes_are_limited,
     many_confirmations_are_few_events,
 }
 
@@ -40,14 +40,14 @@ fn assert_refused(answer: &Answer) {
     assert!((1..=3600).contains(&wait), "{wait}");
 }
 
-async fn what_repeats_is_recorded_a_few_times_and_then_summed_up(db: TestDb) {
+async fn repeated_events_are_summed_up(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let told = renames(&mut phone, 200).json();
     assert!(told["results"].as_array().expect("a list").iter().all(|one| one["status"] == "applied"));
     assert_eq!(own(&mut phone, "deviceName"), "Name 199");
     assert_eq!(recorded(&db, "device.renamed"), "5");
-    // While the hour is not over the sweep records nothing.
+    // The sweep records nothing until the hour is over.
     assert!(sessile(&db, &["prune"], "").status.success());
     assert_eq!(recorded(&db, "device.renamed"), "5");
     db.sql("UPDATE audit_repeats SET began_at = INSTANT(-3601)");
@@ -77,21 +77,21 @@ async fn the_next_event_of_its_kind_sums_up_too(db: TestDb) {
     let details: Vec<&str> = details.lines().collect();
     assert_eq!(details.len(), 7, "{details:?}");
     assert!(details[5].starts_with("2 more until ") && details[6] == "was Name 6", "{details:?}");
-    // A clock that was put back does not hold events back for longer.
+    // A clock that is set back does not delay events any longer.
     db.sql("UPDATE audit_repeats SET began_at = INSTANT(7200), recorded = 5");
     assert_eq!(renames(&mut phone, 2).status, 200);
-    // The first of the two is the name that the device has already, which is no event.
+    // Only one of the two is an event: the first is the name that the device already has.
     assert_eq!(recorded(&db, "device.renamed"), "8");
 }
 
-async fn too_many_changes_are_refused_at_once_and_forms_show_what_was_typed(db: TestDb) {
+async fn too_many_changes_are_refused_and_forms_keep_the_input(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
-    assert_eq!(renames(&mut phone, 200).status, 200, "a call of 200 is always taken");
+    assert_eq!(renames(&mut phone, 200).status, 200, "the burst allows a call with 200 operations");
     let refused = renames(&mut phone, 200);
     assert_refused(&refused);
     assert_eq!(refused.problem(), "too-many-attempts");
-    assert_eq!(db.sql("SELECT count(*) FROM operations"), "200", "nothing of it was done");
+    assert_eq!(db.sql("SELECT count(*) FROM operations"), "200", "no operation was applied");
     while renames(&mut phone, 20).status == 200 {}
     while renames(&mut phone, 1).status == 200 {}
     let device = own(&mut phone, "deviceId");
@@ -99,7 +99,7 @@ async fn too_many_changes_are_refused_at_once_and_forms_show_what_was_typed(db: 
     let patched = (0..20).map(|n| phone.json("PATCH", &format!("/api/devices/{device}"), &patch(n)));
     assert_refused(&patched.into_iter().find(|answer| answer.status != 200).expect("a refusal"));
     let csrf = phone.form_token("/account");
-    // One more is allowed each second, so a slow machine may get one through.
+    // One change per second is allowed, so one may succeed on a slow machine.
     let refused_form = |phone: &mut Client, path: &str, more: &[(&str, &str)]| {
         (0..20).find_map(|n| {
             let name = format!("Typed here {n}");
@@ -116,12 +116,12 @@ async fn too_many_changes_are_refused_at_once_and_forms_show_what_was_typed(db: 
         let typed = format!("value=\"{name}\"");
         assert!(answer.body.contains(&typed) && answer.body.contains("in a short time"), "{}", answer.body);
     }
-    // Nobody else is held up.
+    // Another account is not limited.
     crate::support::add_user(&db, "sam@example.com", "member");
     assert_eq!(renames(&mut signed_in(&server, "sam@example.com", "Desk"), 1).status, 200);
 }
 
-async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(db: TestDb) {
+async fn too_many_operations_are_refused_as_a_whole(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let nothing = json!({"operations": vec![json!({}); 200]});
@@ -142,10 +142,10 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
         "{}",
         answer.body
     );
-    // What is new is still told.
+    // A sync that only reads still works.
     assert_eq!(phone.json("POST", "/api/session/sync", &json!({})).status, 200);
     assert_eq!(db.sql("SELECT count(*) FROM drafts"), "0");
-    // Whoever uses all of it up cannot keep a session from being ended.
+    // An account over its limit can still end sessions.
     assert_eq!(phone.json("POST", "/api/sessions/revoke-others", &json!({})).status, 200);
     let (id, session) = (sessile::records::draft::book::random_uuid().expect("an id"), own(&mut phone, "id"));
     let logout = json!({"operations": [{"id": id, "kind": "session.logout", "sessionId": session}]});
@@ -153,7 +153,7 @@ async fn too_many_operations_are_refused_as_a_whole_and_the_text_is_shown_again(
     assert_eq!(phone.get("/api/session").status, 401);
 }
 
-async fn whoever_knows_the_password_changes_it_so_often_and_no_more(db: TestDb) {
+async fn password_changes_are_limited(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let csrf = phone.form_token("/account");
@@ -169,7 +169,7 @@ async fn whoever_knows_the_password_changes_it_so_often_and_no_more(db: TestDb) 
     assert_refused(&answers[refused]);
     assert!(answers[refused].body.contains("in a short time"), "{}", answers[refused].body);
     assert_eq!((recorded(&db, "password.changed"), recorded(&db, "session.regenerated")), ("0".into(), "0".into()));
-    assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200, "signing in is another matter");
+    assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200, "signing in has its own limit");
 }
 
 async fn many_confirmations_are_few_events(db: TestDb) {
@@ -180,7 +180,7 @@ async fn many_confirmations_are_few_events(db: TestDb) {
         assert_eq!(phone.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]).status, 303);
     }
     assert_eq!((recorded(&db, "login.confirmed"), recorded(&db, "session.regenerated")), ("5".into(), "5".into()));
-    // What a sign-in does is told in full.
+    // The events of a sign-in are all recorded.
     assert_eq!(phone.try_log_in(KIM, PASSWORD).status, 200);
     assert_eq!(recorded(&db, "session.regenerated"), "6");
     db.sql("UPDATE audit_repeats SET began_at = INSTANT(-3601)");

@@ -1,4 +1,4 @@
-//! Requests that no client library would send, byte by byte; and many in little time.
+//! Requests written byte by byte that no client library would send, and many requests at once.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use crate::support::{Answer, Served};
 
-/// What came back before the connection closed.
+/// The first answer on a connection.
 pub struct Reply {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-/// Sends a head, whose lines are given, and a body; the connection is closed after it, by us once the answer is whole: the
-/// program waits a second for that where it has not read the body.
+/// Sends a head and a body and closes the connection once the answer is complete. The server would close it too, but
+/// waits a second if it has not read the body.
 pub fn ask(server: &Served, lines: &[&[u8]], body: &[u8]) -> Reply {
     let request = [lines.join(b"\r\n".as_slice()).as_slice(), b"\r\nConnection: close\r\n\r\n", body].concat();
     let has_no_body = lines[0].starts_with(b"HEAD ");
     read(&converse_until(server.port, &request, |answer| !has_no_body && is_whole(answer)))
 }
 
-/// Whether all is there of an answer that tells its length.
+/// Whether an answer with a `Content-Length` is complete.
 fn is_whole(answer: &[u8]) -> bool {
     let Some(at) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase();
@@ -29,7 +29,7 @@ fn is_whole(answer: &[u8]) -> bool {
     length.is_some_and(|length| answer.len() >= at + 4 + length)
 }
 
-/// The first answer in what came back, after a leave to go on sending.
+/// Parses the first answer after an optional `100 Continue`.
 pub fn read(bytes: &[u8]) -> Reply {
     let bytes = bytes.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes).into_owned();
@@ -42,7 +42,7 @@ pub fn read(bytes: &[u8]) -> Reply {
     }
 }
 
-/// Sends GETs on one connection, each after the answer to the one before; how many answers `judge` likes.
+/// Sends GETs one after the other on a single connection. Returns the number of answers that satisfy `judge`.
 pub fn ask_in_turn(port: u16, requests: impl Iterator<Item = String>, judge: impl Fn(&str) -> bool) -> usize {
     let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).expect("a connection"));
     stream.get_ref().set_read_timeout(Some(Duration::from_secs(30))).expect("a deadline");
@@ -70,7 +70,7 @@ fn read_answer(stream: &mut impl BufRead) -> String {
     answer + &String::from_utf8(body).expect("a text")
 }
 
-/// Sends bytes while it reads whatever comes, until the program closes.
+/// Sends bytes while reading, until the server closes the connection.
 pub fn converse(port: u16, request: &[u8]) -> Vec<u8> {
     converse_until(port, request, |_| false)
 }
@@ -81,7 +81,7 @@ fn converse_until(port: u16, request: &[u8], is_enough: impl Fn(&[u8]) -> bool) 
     let mut writing = stream.try_clone().expect("the other half");
     let mut answer = Vec::new();
     std::thread::scope(|scope| {
-        // The program may close before it has read all.
+        // The server may close before it has read everything.
         scope.spawn(move || writing.write_all(request));
         let mut piece = vec![0; 64 * 1024];
         while !is_enough(&answer) {
@@ -94,14 +94,14 @@ fn converse_until(port: u16, request: &[u8], is_enough: impl Fn(&[u8]) -> bool) 
                 }
             }
         }
-        // Whoever still writes is done, too.
+        // Also end the writing thread.
         let _ = stream.shutdown(std::net::Shutdown::Both);
     });
     answer
 }
 
 impl Reply {
-    /// Every value of a header.
+    /// All values of a header.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.head
             .lines()

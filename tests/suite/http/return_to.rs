@@ -1,4 +1,4 @@
-//! Where a login leads.
+//! The destination of a login.
 
 use sessile::{
     base::settings::PublicUrl,
@@ -8,7 +8,7 @@ use sessile::{
 use super::{KIM, assert_unharmed, log_in_by_form, serve, serve_process};
 use crate::support::is_long;
 
-/// Where each leads, by the URL standard as browsers follow it.
+/// Values of `next` with their destinations according to the URL standard, which browsers follow.
 fn cases(port: u16) -> Vec<(String, String)> {
     let own = format!("http://localhost:{port}");
     let mut cases: Vec<(String, String)> = [
@@ -33,7 +33,7 @@ fn cases(port: u16) -> Vec<(String, String)> {
         ("\u{ff0f}\u{ff0f}evil.example", "/%EF%BC%8F%EF%BC%8Fevil.example"),
         ("/\u{202e}elpmaxe", "/%E2%80%AEelpmaxe"),
         ("/<script>", "/%3Cscript%3E"),
-        // Without slashes and in our own scheme it is a relative address: a page of ours.
+        // Without slashes and with our own scheme this is a relative address.
         ("http:evil.example", "/evil.example"),
     ]
     .map(|(next, leads)| (next.to_owned(), leads.to_owned()))
@@ -113,7 +113,7 @@ fn cases(port: u16) -> Vec<(String, String)> {
     cases
 }
 
-/// The rule itself, without a server.
+/// Tests the rule itself, without a server.
 #[test]
 fn next_leads_to_our_own_origin_or_nowhere() {
     let public = PublicUrl::localhost(8080, false);
@@ -123,7 +123,7 @@ fn next_leads_to_our_own_origin_or_nowhere() {
     }
 }
 
-/// The form is kept as it was shown; only a login follows it.
+/// The form keeps `next` as it was sent; only the login checks it.
 #[test]
 fn next_is_kept_by_the_form_and_followed_by_its_login() {
     let (_db, server) = serve_process(&[]);

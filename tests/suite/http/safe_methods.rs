@@ -71,7 +71,7 @@ fn cookie_header(client: &Client) -> Vec<u8> {
     format!("Cookie: {}", pairs.join("; ")).into_bytes()
 }
 
-/// All that the database holds.
+/// All rows of all tables.
 pub fn every_row(db: &TestDb) -> String {
     let tables = db.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'");
     let dump = |table: &str| {

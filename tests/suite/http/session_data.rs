@@ -1,4 +1,4 @@
-//! The session's own data.
+//! The data that programs store in a session.
 
 use serde_json::{Map, Value, json};
 
@@ -43,7 +43,7 @@ fn data_over_16_kib_is_refused_and_nothing_changes() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);
-    // {"a":"…"} is as long as its text and eight more.
+    // {"a":"…"} is eight bytes longer than its text.
     let full = json!({"a": "x".repeat(16 * 1024 - 8)});
     assert_eq!(client.json("PATCH", DATA, &full).json(), full);
     let more = [json!({"b": 1}), json!({"a": "x".repeat(16 * 1024 - 7)}), json!({"a": "é".repeat(8 * 1024)})];

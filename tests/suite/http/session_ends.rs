@@ -1,4 +1,4 @@
-//! How a session ends, and what its browser is told.
+//! The ways in which a session ends, and the reason that its browser receives.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::{KIM, assert_ended, serve, session_id};
 use crate::support::{Answer, Client, Served, sessile};
 
 #[test]
-fn a_logout_takes_the_cookie_and_ends_the_session() {
+fn a_logout_removes_the_cookie_and_ends_the_session() {
     let (db, server) = serve(&[]);
     let by_form = |client: &mut Client| {
         let token = client.form_token("/dashboard");
@@ -39,7 +39,7 @@ fn a_logout_takes_the_cookie_and_ends_the_session() {
 
         let gone = old.form("/logout", &[]);
         assert_eq!((gone.status, gone.header("location")), (303, Some("/login")), "{gone:?}");
-        assert!(!old.cookies.contains_key("aiq_session"), "and goes then: {gone:?}");
+        assert!(!old.cookies.contains_key("aiq_session"), "the cookie is removed then: {gone:?}");
     }
 }
 
@@ -67,7 +67,7 @@ fn a_browser_without_a_session_is_sent_to_the_login() {
 }
 
 #[test]
-fn the_reason_is_told_to_who_holds_the_secret() {
+fn the_reason_needs_the_sessions_secret() {
     let (db, server) = serve(&[]);
     let signed_in = |server: &Served| {
         let mut client = server.client();
@@ -116,7 +116,7 @@ fn every_page_that_needs_a_login_has_a_button_that_signs_out() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_nothing() {
+fn a_wrong_secret_gets_no_reason() {
     let (db, server) = serve(&[]);
     let mut client = server.client();
     client.log_in(KIM);

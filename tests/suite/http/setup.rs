@@ -10,7 +10,7 @@ fn unowned() -> (TestDb, App, String) {
     (db, server, token)
 }
 
-/// Opens the link and sends its form.
+/// Opens the setup link and sends its form.
 fn set_up(client: &mut Client, token: &str, email: &str, name: &str, password: &str) -> Answer {
     let csrf = client.form_token(&format!("/setup?token={token}"));
     let fields = [("csrf", csrf.as_str()), ("token", token), ("email", email), ("name", name), ("password", password)];
@@ -23,7 +23,10 @@ fn the_link_creates_the_owner_and_signs_in() {
     assert_eq!(token.len(), 43);
     for _ in 0..3 {
         let page = server.client().get(&format!("/setup?token={token}"));
-        assert!(page.status == 200 && page.body.contains("action=\"/setup\""), "opening does not use it up: {page:?}");
+        assert!(
+            page.status == 200 && page.body.contains("action=\"/setup\""),
+            "opening the link does not use it up: {page:?}"
+        );
     }
     let mut client = server.client();
     let answer = set_up(&mut client, &token, "Kim@Example.com", "Kim Lee", PASSWORD);
@@ -47,21 +50,21 @@ fn the_link_creates_the_owner_and_signs_in() {
     let fields = [("csrf", csrf.as_str()), ("token", &token), ("email", "b@example.com"), ("password", PASSWORD)];
     assert_eq!(stranger.form("/setup", &fields).status, 403);
     assert_eq!(count(&db, "accounts"), 1);
-    assert_eq!(server.client().log_in(KIM).status, 200, "and the password is the chosen one");
+    assert_eq!(server.client().log_in(KIM).status, 200, "the chosen password works");
     drop(server);
     let server = App::start(&db, &[]);
     assert_eq!(server.client().get("/healthz").status, 200);
-    assert_eq!(count(&db, "setup_links"), 0, "no link is made any more");
+    assert_eq!(count(&db, "setup_links"), 0, "no further link is created");
 }
 
 #[test]
-fn while_there_is_no_owner_the_login_says_where_the_link_is() {
+fn without_an_owner_the_login_explains_the_setup_link() {
     let (_db, server, token) = unowned();
     let mut client = server.client();
     let page = client.get("/login");
     let begins = format!("http://localhost:{}/setup", server.port);
     assert!(page.body.contains("has no owner yet") && page.body.contains(&begins), "{page:?}");
-    assert!(!page.body.contains(&token), "the link itself is for who runs it");
+    assert!(!page.body.contains(&token), "the page must not show the link");
     assert_eq!(set_up(&mut server.client(), &token, "kim@example.com", "Kim", PASSWORD).status, 303);
     assert!(!client.get("/login").body.contains("has no owner yet"));
 }
@@ -83,14 +86,14 @@ fn a_wrong_link_is_refused() {
     }
     assert_eq!((count(&db, "accounts"), count(&db, "audit")), (0, 0));
     db.sql("UPDATE setup_links SET expires_at = INSTANT(-1)");
-    assert_eq!(server.client().get(&format!("/setup?token={token}")).status, 403, "a day is over");
+    assert_eq!(server.client().get(&format!("/setup?token={token}")).status, 403, "the link expires after a day");
     let fields = [("csrf", csrf.as_str()), ("token", &token), ("email", KIM), ("password", PASSWORD)];
     assert_eq!(client.form("/setup", &fields).status, 403);
     assert_eq!(count(&db, "accounts"), 0);
 }
 
 #[test]
-fn what_cannot_be_an_owner_is_shown_again_with_what_was_typed() {
+fn an_invalid_owner_form_is_shown_again() {
     let (db, server, token) = unowned();
     let (long_name, long_password) = ("n".repeat(81), "p".repeat(129));
     let wrong = [
@@ -121,7 +124,7 @@ fn what_cannot_be_an_owner_is_shown_again_with_what_was_typed() {
     assert_eq!(count(&db, "accounts"), 0);
     let fresh = answer.form_token();
     let fields = [("csrf", fresh.as_str()), ("token", &token), ("email", KIM), ("name", ""), ("password", PASSWORD)];
-    assert_eq!(client.form("/setup", &fields).status, 303, "the link is good still");
+    assert_eq!(client.form("/setup", &fields).status, 303, "the link is still valid");
 }
 
 #[test]
@@ -184,5 +187,5 @@ fn the_notice_of_the_right_address_hides_the_link_secret() {
     let (_db, server, token) = unowned();
     let page = server.client().send("GET", &format!("/setup?token={token}"), &[("Host", "other.example")], b"");
     assert!(page.body.contains(&format!("href=\"http://localhost:{}/\"", server.port)), "{page:?}");
-    assert_eq!(page.body.matches(&token).count(), 1, "in its form alone: {page:?}");
+    assert_eq!(page.body.matches(&token).count(), 1, "the secret is only in the form: {page:?}");
 }

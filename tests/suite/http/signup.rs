@@ -1,4 +1,4 @@
-//! `/signup`, where it is open.
+//! `/signup`, open and closed.
 
 use super::{ALEX, KIM, count, kinds, serve, trail};
 use crate::support::{Answer, App, Client, Engine, PASSWORD, TestDb, sessile};
@@ -9,7 +9,7 @@ fn sign_up(client: &mut Client, email: &str, name: &str, password: &str) -> Answ
 }
 
 #[test]
-fn where_it_is_closed_there_is_no_such_page() {
+fn a_closed_signup_is_not_found() {
     let (_db, server) = serve(&[]);
     assert_eq!(server.client().get("/signup").status, 404);
     let answer = server.client().form("/signup", &[("email", ALEX), ("password", PASSWORD)]);
@@ -18,7 +18,7 @@ fn where_it_is_closed_there_is_no_such_page() {
 }
 
 #[test]
-fn without_an_owner_it_is_closed() {
+fn signup_is_closed_without_an_owner() {
     let db = TestDb::new(Engine::Sqlite);
     let server = App::start(&db, &[("SESSILE_SIGNUP", "open")]);
     assert_eq!(server.client().get("/signup").status, 404);
@@ -43,7 +43,7 @@ fn anyone_makes_an_account_of_a_member_and_is_signed_in() {
 }
 
 #[test]
-fn what_is_wrong_stands_beside_its_field_and_nothing_but_the_password_is_lost() {
+fn errors_are_beside_their_fields_and_the_input_is_kept() {
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let mut client = server.client();
     let cases = [

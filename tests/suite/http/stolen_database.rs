@@ -1,4 +1,4 @@
-//! Who reads the database, or the log, cannot sign in with it.
+//! A copy of the database or of the log is not enough to sign in.
 
 use actix_web::cookie::{Cookie, CookieJar, Key};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -47,13 +47,13 @@ fn a_dump_of_the_database_opens_no_session() {
     forge(&db, &server, &parts_of(&clients[0].cookies["aiq_session"]).0);
 }
 
-/// Cookies made from all that the dump holds of sessions and devices.
+/// Tries cookies forged from everything that the dump contains about sessions and devices.
 fn forge(db: &TestDb, server: &Served, stolen_signature: &str) {
     let own = Keys::read_or_make(std::path::Path::new(&db.key_file())).expect("keys");
     let fingerprint = db.sql("SELECT key_fingerprint FROM instance");
     let derived = Key::derive_from(fingerprint.repeat(4).as_bytes());
     let hashes = db.sql("SELECT hex(secret_hash) FROM sessions UNION ALL SELECT hex(secret_hash) FROM devices");
-    // In both forms: with the part of the account, and as keys were before.
+    // Keys in both forms: with the account's part, and in the old form without it.
     let both = "SELECT id FROM sessions UNION ALL SELECT id || '.' || substr(account_id, 5) FROM sessions";
     for id in db.sql(both).lines() {
         for hash in hashes.lines() {
@@ -68,7 +68,7 @@ fn forge(db: &TestDb, server: &Served, stolen_signature: &str) {
                     format!("{stolen_signature}{key}"),
                     signed(&derived, &key),
                     signed(&Key::from(&[0; 64]), &key),
-                    // Even with the key file beside the dump: the secret is known to the browser alone.
+                    // Even with the key file: only the browser has the secret.
                     own.sign_cookie("aiq_session", key.clone()).value().to_owned(),
                     own.sign_cookie("aiq_session", id.to_owned()).value().to_owned(),
                 ];
@@ -84,7 +84,7 @@ fn forge(db: &TestDb, server: &Served, stolen_signature: &str) {
         }
     }
     let links = db.sql("SELECT hex(secret_hash) FROM setup_links");
-    assert!(links.is_empty(), "an owner uses them all up: {links}");
+    assert!(links.is_empty(), "creating the owner uses up all links: {links}");
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn a_setup_link_cannot_be_made_from_the_dump() {
         assert_eq!(server.client().get(&format!("/setup?token={token}")).status, 403);
     }
     assert_eq!(server.client().get(&format!("/setup?token={link}")).status, 200);
-    assert!(!server.log().contains(&link), "not when it is opened either");
+    assert!(!server.log().contains(&link), "opening the link must not log it");
 }
 
 #[test]
-fn the_log_and_the_trail_name_sessions_by_their_id_alone() {
+fn log_and_audit_contain_only_session_ids() {
     let (db, server) = super::serve_process(&[("SESSILE_LOG", "trace"), ("SESSILE_LOG_FORMAT", "json")]);
     let mut client = server.client();
     log_in_by_form(&mut client, KIM, "/dashboard");
@@ -124,7 +124,7 @@ fn signed(key: &Key, value: &str) -> String {
     jar.get("aiq_session").expect("a cookie").value().to_owned()
 }
 
-/// The database as it lies on the disk, with what is not in its main file yet.
+/// The database's files on disk, including the write-ahead log.
 fn database_files(db: &TestDb) -> Vec<u8> {
     let mut all = Vec::new();
     for file in ["test.sqlite3", "test.sqlite3-wal", "test.sqlite3-shm"] {

@@ -1,13 +1,13 @@
-//! Times and days are the reader's: in the zone that the browser says, else in the one that the account keeps.
+//! Times are shown in the reader's time zone: the browser's zone, or else the zone stored in the account.
 
 use super::{KIM, serve, serve_process};
 use crate::support::{Answer, Client, PASSWORD, Served, TestDb};
 
-/// These two never have the same date: they are 25 hours apart.
+/// These zones are 25 hours apart, so their dates always differ.
 const FIRST: &str = "Pacific/Kiritimati";
 const LAST: &str = "Pacific/Pago_Pago";
 
-/// A browser whose script has said its zone.
+/// A client with the time zone cookie that the page's script would set.
 fn browser_in(server: &Served, zone: &str) -> Client {
     let mut client = server.client();
     assert!(client.get("/login").body.contains("data-zone-cookie=\""));
@@ -20,7 +20,7 @@ fn age_what_pages_show(db: &TestDb) {
     db.sql("UPDATE devices SET first_seen = INSTANT(-7500)");
 }
 
-/// The moments of a page: when they were, and in which words.
+/// The times on a page, each with its words and its exact text.
 fn moments(page: &str) -> Vec<(jiff::Timestamp, String, String)> {
     let between = |text: &str, from: &str, to: &str| {
         let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("{from}: {text}"));
@@ -50,7 +50,7 @@ fn assert_said_in(answer: &Answer, zone: &str) {
 }
 
 #[test]
-fn times_are_in_the_browsers_zone_and_without_a_script_in_the_accounts() {
+fn times_use_the_browsers_or_the_accounts_zone() {
     let (db, server) = serve(&[]);
     for zone in [FIRST, LAST] {
         let mut browser = browser_in(&server, zone);
@@ -69,7 +69,7 @@ fn times_are_in_the_browsers_zone_and_without_a_script_in_the_accounts() {
 }
 
 #[test]
-fn while_no_zone_is_known_a_time_says_its_own() {
+fn without_a_known_zone_times_name_theirs() {
     let (db, server) = serve_process(&[("TZ", "UTC")]);
     let mut client = server.client();
     client.log_in(KIM);
@@ -80,7 +80,7 @@ fn while_no_zone_is_known_a_time_says_its_own() {
 }
 
 #[test]
-fn a_zone_that_is_none_is_ignored() {
+fn an_unknown_zone_is_ignored() {
     let (_db, server) = serve(&[]);
     for odd in ["Nowhere/Else", "../../etc/passwd", "%00", &"A/".repeat(2000)] {
         let mut client = browser_in(&server, odd);
@@ -105,7 +105,7 @@ fn the_weeks_days_are_the_readers() {
 }
 
 #[test]
-fn a_signed_out_browser_is_told_when_in_the_accounts_zone() {
+fn a_signed_out_browser_sees_times_in_the_accounts_zone() {
     let (db, server) = serve(&[]);
     browser_in(&server, FIRST).log_in(KIM);
     let mut phone = server.client();

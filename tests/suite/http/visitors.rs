@@ -1,4 +1,4 @@
-//! Who only visits leaves no row.
+//! Visitors without an account leave no rows.
 
 use sessile::base::keys::Keys;
 
@@ -36,13 +36,13 @@ fn visit_to_login(name: &str, thread: usize, visit: usize, keys: &Keys) -> Strin
         0 => format!("made-up-{visit}"),
         1 => key,
         2 => format!("{thread:>044}{key}"),
-        // Signed with the right key, and still of no session.
+        // Signed with the right key, but without a session.
         _ => keys.sign_cookie("aiq_session", key).encoded().to_string().split_off("aiq_session=".len()),
     };
     format!("GET /login HTTP/1.1\r\nHost: localhost\r\nCookie: {name}={cookie}\r\n\r\n")
 }
 
-/// The login page, and no cookie that anything is kept for.
+/// Whether the answer is the login page without a cookie that would need a row.
 fn is_welcome(answer: &str) -> bool {
     let sets = |name: &str| answer.contains(&format!("set-cookie: {name}"));
     answer.starts_with("HTTP/1.1 200 ")

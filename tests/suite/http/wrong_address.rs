@@ -1,11 +1,12 @@
-//! Pages that were opened under another origin than the public one, and refusals of an origin: who is told what.
+//! Pages opened under another origin than the public one, and refusals of an origin: the messages to people and to the
+//! operator.
 
 use super::{HTTPS, KIM, serve, serve_https, serve_process};
 use crate::support::{Client, PASSWORD, Served};
 
 const NOTICE: &str = "opened under another address";
 
-/// A page as a client sees it that names this host and sends these headers.
+/// A page requested with this host and these headers.
 fn page(server: &Served, path: &str, host: &str, more: &[(&str, &str)]) -> String {
     let headers: Vec<_> = [("Host", host)].iter().chain(more).copied().collect();
     let answer = server.client().send("GET", path, &headers, b"");
@@ -14,7 +15,7 @@ fn page(server: &Served, path: &str, host: &str, more: &[(&str, &str)]) -> Strin
 }
 
 #[test]
-fn a_page_opened_over_http_says_that_it_is_at_https_and_links_there() {
+fn a_page_opened_over_http_links_to_https() {
     let (_db, server, _client) = serve_https(&[]);
     let body = page(&server, "/login?next=%2Fdevices", "id.example.com", &[]);
     let link = r#"href="https://id.example.com/login?next=%2Fdevices""#;
@@ -22,19 +23,19 @@ fn a_page_opened_over_http_says_that_it_is_at_https_and_links_there() {
     for host in ["127.0.0.1", "www.example.com", "id.example.com:8080", "id.example.com.evil.example"] {
         let body = page(&server, "/login", host, &[]);
         assert!(body.contains(NOTICE) && body.contains(r#"href="https://id.example.com/login""#), "{host}: {body}");
-        assert!(!body.contains("evil"), "nothing of what was asked for: {body}");
+        assert!(!body.contains("evil"), "the requested address must not be shown: {body}");
     }
 }
 
 #[test]
-fn no_page_behind_a_proxy_that_speaks_tls_claims_to_be_elsewhere() {
+fn behind_a_tls_proxy_no_page_reports_a_wrong_origin() {
     let (_db, server, _client) = serve_https(&[]);
     let cases: [&[(&str, &str)]; 5] = [
-        // Browsers send these over https only.
+        // Browsers send these headers over https only.
         &[("Sec-Fetch-Site", "none")],
         &[("Cookie", "__Host-aiq_visitor=AAAAAAAAAAAAAAAAAAAAAA")],
         &[("Referer", "https://id.example.com/login")],
-        // A proxy that nobody has named.
+        // A proxy that is not in the settings.
         &[("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "https")],
         &[("Via", "1.1 proxy")],
     ];
@@ -46,14 +47,14 @@ fn no_page_behind_a_proxy_that_speaks_tls_claims_to_be_elsewhere() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_its_word_counts() {
+fn a_trusted_proxys_headers_count() {
     let (_db, server) = serve(&[("SESSILE_PUBLIC_URL", "http://shop.lan"), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
     let over = |protocol: &str| page(&server, "/login", "shop.lan", &[("X-Forwarded-Proto", protocol)]);
     assert!(over("https").contains(NOTICE) && !over("http").contains(NOTICE));
 }
 
 #[test]
-fn a_wrong_host_behind_a_proxy_is_told_to_the_operator_and_to_nobody_else() {
+fn a_wrong_host_behind_a_proxy_is_only_logged() {
     let (_db, server) = serve_process(&[HTTPS, ("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
     let own = format!("127.0.0.1:{}", server.port);
     for _ in 0..3 {
@@ -64,12 +65,12 @@ fn a_wrong_host_behind_a_proxy_is_told_to_the_operator_and_to_nobody_else() {
     assert!(metrics.contains("sessile_wrong_host_requests_total 3\n"), "{metrics}");
     let (_, log) = server.stopped();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("proxy_set_header Host")).collect();
-    assert_eq!(lines.len(), 1, "once a minute: {log}");
+    assert_eq!(lines.len(), 1, "logged once a minute: {log}");
     assert!(lines[0].contains(&own) && lines[0].contains("https://id.example.com"), "{log}");
 }
 
 #[test]
-fn a_refusal_names_both_origins_to_the_person_and_to_the_operator() {
+fn a_refusal_names_both_origins() {
     let (_db, server) = serve_process(&[HTTPS]);
     let mut client = Client::new(&server.address, "http://id.example.com");
     let page = client.form("/login", &[("email", KIM), ("password", PASSWORD)]);
@@ -91,12 +92,12 @@ fn a_refusal_names_both_origins_to_the_person_and_to_the_operator() {
 }
 
 #[test]
-fn nothing_but_a_whole_origin_of_another_site_stands_in_a_page() {
+fn a_page_names_another_site_only_by_its_origin() {
     let (_db, server) = serve(&[]);
     let mut client = server.client();
     let named = client.send("POST", "/login", &[("Origin", "https://other.example")], b"");
     assert_eq!((named.status, named.body.contains("https://other.example")), (403, true), "{named:?}");
-    assert!(!named.body.contains(r#"href="https://other.example"#), "and it leads nowhere: {named:?}");
+    assert!(!named.body.contains(r#"href="https://other.example"#), "the other origin is not a link: {named:?}");
     for odd in ["https://other.example/call/555", "<b>other.example</b>", "javascript:other.example", "null"] {
         let answer = client.send("POST", "/login", &[("Origin", odd)], b"");
         assert_eq!((answer.status, answer.body.contains("other.example")), (403, false), "{odd}: {answer:?}");

@@ -1,4 +1,4 @@
-//! What makes commits queue behind one another on PostgreSQL: only ends, rotations and changes of an account do.
+//! On PostgreSQL, commits with a NOTIFY queue behind one another. Only ends, rotations and account changes send one.
 
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::support::{
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn only_what_ends_or_turns_a_session_is_announced_with_its_transaction() {
-    if ran_alone(module_path!(), "only_what_ends_or_turns_a_session_is_announced_with_its_transaction") {
+fn only_ends_and_rotations_are_announced_in_transactions() {
+    if ran_alone(module_path!(), "only_ends_and_rotations_are_announced_in_transactions") {
         return;
     }
     run(Engine::Postgres, async |db: TestDb| announce(&db));

@@ -1,4 +1,4 @@
-//! Commands and servers beside one another on one SQLite file.
+//! Commands and several servers that use one SQLite file.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -19,7 +19,7 @@ async fn listening(db: &TestDb, many: usize) {
 }
 
 #[test]
-fn a_command_returns_when_the_server_beside_it_knows() {
+fn a_command_returns_once_the_server_knows() {
     run(Engine::Sqlite, async |db: TestDb| {
         let server = serve_process(&db);
         listening(&db, 1).await;
@@ -35,7 +35,7 @@ fn a_command_returns_when_the_server_beside_it_knows() {
 }
 
 #[test]
-fn the_socket_belongs_to_its_owner_alone_and_goes_with_the_server() {
+fn the_socket_is_private_and_removed_with_the_server() {
     run(Engine::Sqlite, async |db: TestDb| {
         let server = serve_process(&db);
         listening(&db, 1).await;
@@ -53,7 +53,7 @@ fn a_socket_that_a_killed_server_left_is_cleared_away() {
         let mut server = serve_process(&db);
         listening(&db, 1).await;
         server.kill();
-        assert_eq!(sockets(&db.folder).len(), 1, "a killed server takes nothing along");
+        assert_eq!(sockets(&db.folder).len(), 1, "a killed server leaves its socket");
         let server = Server::start(&db, &[]);
         listening(&db, 2).await;
         let stream = Stream::open(server.port, &signed_in(&server, KIM));
@@ -79,7 +79,7 @@ fn a_server_that_hangs_holds_a_command_up_for_a_moment_only() {
 }
 
 #[test]
-fn a_process_that_stands_still_holds_up_one_change_and_not_all() {
+fn a_suspended_process_delays_only_one_change() {
     run(Engine::Sqlite, async |db: TestDb| {
         let server = serve_process(&db);
         listening(&db, 1).await;
@@ -95,7 +95,7 @@ fn a_process_that_stands_still_holds_up_one_change_and_not_all() {
 }
 
 #[test]
-fn a_socket_of_somebody_else_is_not_told_of_anything() {
+fn a_socket_of_another_user_is_ignored() {
     run(Engine::Sqlite, async |db: TestDb| {
         let server = serve_process(&db);
         listening(&db, 1).await;
@@ -104,17 +104,20 @@ fn a_socket_of_somebody_else_is_not_told_of_anything() {
         let listener = UnixListener::bind(&theirs).unwrap();
         listener.set_nonblocking(true).unwrap();
         if std::os::unix::fs::chown(&theirs, Some(65_534), None).is_err() {
-            // Only root gives files away.
+            // Only root can change a file's owner.
             return;
         }
         log_out(&mut signed_in(&server, KIM));
         let connected = listener.accept();
-        assert!(connected.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "somebody came");
+        assert!(
+            connected.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+            "an unexpected connection arrived"
+        );
     });
 }
 
 #[test]
-fn what_somebody_else_sends_to_the_socket_ends_nothing() {
+fn messages_of_another_user_are_ignored() {
     run(Engine::Sqlite, async |db: TestDb| {
         use std::io::{Read as _, Write as _};
         let server = serve_process(&db);
@@ -157,7 +160,7 @@ fn two_servers_on_one_file_hear_of_each_others_ends() {
 }
 
 #[test]
-fn a_file_deep_down_has_a_socket_all_the_same() {
+fn a_file_with_a_long_path_has_a_socket() {
     run(Engine::Sqlite, async |db: TestDb| {
         let folder = db.folder.join("a-folder-with-a-rather-long-name".repeat(3)).join("and-another".repeat(4));
         let url = format!("sqlite://{}/{}.sqlite3", folder.display(), "long-name".repeat(12));

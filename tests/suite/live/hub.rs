@@ -1,4 +1,4 @@
-//! Two nodes' hubs in one process, without HTTP.
+//! The hubs of two nodes in one process, without HTTP.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::{
 
 on_both_engines! {
     an_end_on_one_node_is_known_to_the_other,
-    what_is_rolled_back_is_told_to_nobody,
-    what_the_trail_records_changes_the_lists_of_its_account,
-    who_is_slow_is_told_all_that_matters_at_once,
-    more_ends_than_one_text_holds_are_told_all_the_same,
+    a_rolled_back_end_is_not_announced,
+    an_audit_event_announces_changed_lists,
+    a_slow_listener_gets_all_news_at_once,
+    more_ends_than_fit_in_one_message_are_announced,
     a_node_that_stops_takes_no_more_streams,
-    a_node_has_so_many_streams_and_no_more,
+    streams_per_node_are_bounded,
     few_accounts_cannot_take_all_streams,
     an_address_over_its_streams_loses_its_busiest_account,
     few_connections_are_shared_fairly,
-    a_node_is_sure_to_hear_only_while_it_listens,
+    a_node_is_certain_only_while_it_listens,
 }
 
-/// As many as a node with enough files has.
+/// The connections of a node with enough file descriptors.
 const CONNECTIONS: usize = 2048;
 
 fn listener(session: &str, account: &str, from: Option<&str>) -> Listener {
@@ -43,21 +43,21 @@ fn subscribe(hub: &Hub, session: &str, account: &str) -> Subscription {
     hub.subscribe(listener(session, account, None)).expect("a subscription")
 }
 
-/// A hub that runs.
+/// A running hub.
 async fn running(sessions: &Sessions) -> Hub {
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     let run = hub.clone();
     rt::spawn(async move { run.run().await });
-    eventually("the hub hears", async || hub.heard_everything().is_some()).await;
+    eventually("the hub listens", async || hub.heard_everything().is_some()).await;
     hub
 }
 
-/// Waits for news that is more than "something may have changed".
+/// Waits for the wanted news. A mere "something may have changed" does not count.
 async fn news(subscription: &Subscription, wanted: impl Fn(&Notices) -> bool) -> Notices {
     let mut all = Notices::default();
     while !wanted(&all) {
         let next = rt::time::timeout(Duration::from_secs(10), subscription.next()).await;
-        all.fold(next.unwrap_or_else(|_| panic!("no such news within 10 s: {all:?}")));
+        all.fold(next.unwrap_or_else(|_| panic!("no such announcement within 10 s: {all:?}")));
     }
     all
 }
@@ -85,7 +85,7 @@ async fn an_end_on_one_node_is_known_to_the_other(db: TestDb) {
     assert!(node.is_live(&rotated).await);
 }
 
-async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
+async fn a_rolled_back_end_is_not_announced(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
     let (key, last) = (node.create().await, node.create().await);
@@ -97,13 +97,13 @@ async fn what_is_rolled_back_is_told_to_nobody(db: TestDb) {
     });
     assert!(undone.await.is_err());
     node.end(&last, EndReason::Revoked).await;
-    // What was announced before would have come before.
+    // Announcements arrive in order, so the rolled-back one would have arrived before this one.
     news(&after, |news| news.ended.is_some()).await;
     assert!(news(&told, |news| news.sessions).await.ended.is_none());
     assert!(node.is_live(&key).await);
 }
 
-async fn what_the_trail_records_changes_the_lists_of_its_account(db: TestDb) {
+async fn an_audit_event_announces_changed_lists(db: TestDb) {
     let node = Node::new(&db).await;
     let beside = node.another().await;
     let hub = running(&node.sessions).await;
@@ -123,7 +123,7 @@ async fn what_the_trail_records_changes_the_lists_of_its_account(db: TestDb) {
     assert!(!news(&stranger, |news| news.close).await.sessions);
 }
 
-async fn who_is_slow_is_told_all_that_matters_at_once(db: TestDb) {
+async fn a_slow_listener_gets_all_news_at_once(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&node.sessions).await;
     let key = node.create().await;
@@ -138,10 +138,10 @@ async fn who_is_slow_is_told_all_that_matters_at_once(db: TestDb) {
     node.end(&other, EndReason::Revoked).await;
     news(&last, |news| news.sessions).await;
     let all = slow.next().await;
-    assert!(all.ended.is_some() && all.sessions && all.look, "one piece of news holds it all: {all:?}");
+    assert!(all.ended.is_some() && all.sessions && all.look, "the news are combined: {all:?}");
 }
 
-async fn more_ends_than_one_text_holds_are_told_all_the_same(db: TestDb) {
+async fn more_ends_than_fit_in_one_message_are_announced(db: TestDb) {
     let node = Node::new(&db).await;
     let hub = running(&db.sessions().await).await;
     let mut told = Vec::new();
@@ -173,16 +173,16 @@ async fn a_node_that_stops_takes_no_more_streams(db: TestDb) {
     assert_eq!(hub.subscribers(), 0);
 }
 
-async fn a_node_has_so_many_streams_and_no_more(db: TestDb) {
+async fn streams_per_node_are_bounded(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
     let subscribe = |n: usize| hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{n}"), None));
     let mut open: Vec<_> = (0..1_500).map(|n| subscribe(n).unwrap()).collect();
-    assert!(matches!(subscribe(1_500), Err(sessile::base::error::Error::Unavailable(_))), "everybody has one");
+    assert!(matches!(subscribe(1_500), Err(sessile::base::error::Error::Unavailable(_))), "every connection is in use");
     open.pop();
     assert!(subscribe(1_500).is_ok());
 }
 
-/// How many of these have been told to close.
+/// The number of subscriptions that were told to close.
 async fn told_to_close(open: &[Subscription]) -> usize {
     let mut told = 0;
     for one in open {
@@ -193,18 +193,18 @@ async fn told_to_close(open: &[Subscription]) -> usize {
 
 async fn few_accounts_cannot_take_all_streams(db: TestDb) {
     let hub = Hub::new(db.sessions().await.db, sessile::base::clock::Clock::default(), 2048);
-    // From many addresses, each account in many sessions.
+    // From many addresses, with many sessions per account.
     let open: Vec<Subscription> = (0..3_000)
         .map(|n: usize| {
             let from = format!("10.{}.{}.1", n % 200, n / 200);
             hub.subscribe(listener(&format!("aiq_{n}"), &format!("acc_{}", n % 15), Some(&from))).unwrap()
         })
         .collect();
-    assert_eq!(told_to_close(&open).await, 3_000 - 15 * 64, "an account has its share");
+    assert_eq!(told_to_close(&open).await, 3_000 - 15 * 64, "an account keeps its share");
     let more: Vec<Subscription> = (0..600)
         .map(|n: usize| hub.subscribe(listener(&format!("aiq_s{n}"), &format!("acc_s{n}"), None)).unwrap())
         .collect();
-    assert_eq!(told_to_close(&more).await, 0, "and makes room for whoever has one");
+    assert_eq!(told_to_close(&more).await, 0, "a full account makes room for others");
 }
 
 async fn an_address_over_its_streams_loses_its_busiest_account(db: TestDb) {
@@ -234,14 +234,10 @@ async fn few_connections_are_shared_fairly(db: TestDb) {
         }
         false
     });
-    assert_eq!(
-        refused,
-        Some(512 / 4 * 3 - 1),
-        "a quarter of the connections is left, and each has one stream in the end"
-    );
+    assert_eq!(refused, Some(512 / 4 * 3 - 1), "a quarter of the connections stays free");
 }
 
-async fn a_node_is_sure_to_hear_only_while_it_listens(db: TestDb) {
+async fn a_node_is_certain_only_while_it_listens(db: TestDb) {
     let sessions = db.sessions().await;
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), CONNECTIONS);
     assert_eq!(hub.heard_everything(), None);
@@ -249,11 +245,11 @@ async fn a_node_is_sure_to_hear_only_while_it_listens(db: TestDb) {
     for _ in 0..3 {
         let run = hub.clone();
         let running = rt::spawn(async move { run.run().await });
-        eventually("the hub hears", async || hub.heard_everything().is_some()).await;
+        eventually("the hub listens", async || hub.heard_everything().is_some()).await;
         seen.push(hub.heard_everything());
         running.abort();
-        eventually("the hub knows that it hears nothing", async || hub.heard_everything().is_none()).await;
+        eventually("the hub notices that its listener is gone", async || hub.heard_everything().is_none()).await;
     }
     seen.dedup();
-    assert_eq!(seen.len(), 3, "each time has a number of its own: {seen:?}");
+    assert_eq!(seen.len(), 3, "each period has its own number: {seen:?}");
 }

@@ -1,4 +1,4 @@
-//! The connection that listens to PostgreSQL, killed again and again.
+//! The connection that listens to PostgreSQL is killed repeatedly.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ fn streams_survive_a_listener_killed_again_and_again() {
     });
 }
 
-/// Says that it is over, even when a check has failed.
+/// Sets the flag when dropped, so that the other thread stops even if a check fails.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {

@@ -1,5 +1,5 @@
-//! "At once": what ends, rotates or changes reaches the open pages of every node, and nothing that listens keeps a session
-//! alive or holds anybody up.
+//! Announcements: an end, a rotation or a change reaches the open pages on every node at once. A listener keeps no
+//! session alive and delays nothing.
 
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
@@ -20,10 +20,10 @@ use crate::support::{App, Client, Served, Server, TestDb, add_user, sessile};
 const KIM: &str = "kim@example.com";
 const SAM: &str = "sam@example.com";
 
-/// People are told within this.
+/// The longest time until an open page learns of an end.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A browser that is signed in.
+/// A signed-in client.
 fn signed_in(server: &Served, email: &str) -> Client {
     let mut client = server.client();
     client.log_in(email);
@@ -40,14 +40,14 @@ fn serve(db: &TestDb) -> App {
     App::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
 }
 
-/// The same as a process of its own.
+/// Like [`serve`], but in a separate process.
 fn serve_process(db: &TestDb) -> Server {
     add_user(db, KIM, "owner");
     add_user(db, SAM, "member");
     Server::start(db, &[("SESSILE_SESSIONS_PER_ACCOUNT", "0")])
 }
 
-/// Runs a command that must succeed.
+/// Runs a command, which must succeed.
 fn done(db: &TestDb, args: &[&str]) {
     let out = sessile(db, args, "");
     assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));

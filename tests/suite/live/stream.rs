@@ -1,4 +1,4 @@
-//! An open `GET /api/events`, read as it comes.
+//! An open `GET /api/events`, read as the events arrive.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::Client;
 
-/// An event, and when it came.
+/// An event and the time of its arrival.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub at: Instant,
@@ -21,7 +21,7 @@ pub struct Told {
     pub data: Value,
 }
 
-/// A stream. Closed when dropped.
+/// A stream. Dropping it closes the connection.
 pub struct Stream {
     pub head: String,
     socket: TcpStream,
@@ -30,7 +30,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Opens it with the client's cookies; the answer's head must come, and be a 200.
+    /// Opens a stream with the client's cookies. The answer must be a 200.
     pub fn open(port: u16, client: &Client) -> Self {
         let stream = Self::try_open(port, client);
         assert!(stream.head.starts_with("HTTP/1.1 200"), "{}", stream.head);
@@ -64,7 +64,7 @@ impl Stream {
                 } else if line == ":" {
                     heard.fetch_add(1, Ordering::SeqCst);
                 } else if line == "0" {
-                    // The last chunk.
+                    // The last chunk of the answer.
                     return;
                 }
             }
@@ -72,16 +72,16 @@ impl Stream {
         Self { head: head.join("\n"), socket, events, beats }
     }
 
-    /// The next event; `None` when the server has closed the stream.
+    /// The next event; `None` after the server has closed the stream.
     pub fn next(&self) -> Option<Told> {
         match self.events.recv_timeout(Duration::from_secs(30)) {
             Ok(told) => Some(told),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("nothing was told within 30 s"),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no event within 30 s"),
         }
     }
 
-    /// The next event of that name; others are passed over.
+    /// Skips to the next event with this name.
     pub fn until(&self, name: &str) -> Told {
         loop {
             let told = self.next().unwrap_or_else(|| panic!("closed without {name}"));
@@ -91,7 +91,7 @@ impl Stream {
         }
     }
 
-    /// That its session ended for this reason, after which the server closes it.
+    /// Waits for the event that the session ended for this reason. The server must close the stream after it.
     pub fn ends(&self, reason: &str) -> Told {
         let told = self.until("session-ended");
         assert_eq!((told.data["type"].as_str(), told.data["reason"].as_str()), (Some("session-ended"), Some(reason)));
@@ -99,12 +99,12 @@ impl Stream {
         told
     }
 
-    /// How often it has said that it is there.
+    /// The number of heartbeats so far.
     pub fn beats(&self) -> usize {
         self.beats.load(Ordering::SeqCst)
     }
 
-    /// What waits already.
+    /// The events that have already arrived.
     pub fn so_far(&self) -> Vec<Told> {
         self.events.try_iter().collect()
     }

@@ -1,4 +1,4 @@
-//! Open streams of a served program: what they are told, when they are closed, and that they touch nothing.
+//! Open streams of a served program: their events, when they are closed, and that they do not count as activity.
 
 use std::time::Instant;
 
@@ -6,21 +6,21 @@ use super::{AT_ONCE, KIM, SAM, done, log_out, serve, serve_process, signed_in, s
 use crate::support::{Server, TestDb, eventually, on_both_engines, sessile};
 
 on_both_engines! {
-    an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others,
-    every_way_to_end_is_told_with_its_reason,
+    an_end_is_announced_to_its_own_and_to_other_pages,
+    every_end_is_announced_with_its_reason,
     a_rotation_sends_the_stream_to_the_new_cookie,
-    a_stream_of_a_session_that_expires_is_closed_when_its_time_is_up,
-    a_stream_whose_session_was_used_elsewhere_goes_on,
+    a_stream_is_closed_when_its_session_expires,
+    a_stream_stays_open_when_its_session_is_extended,
     a_stream_of_a_session_that_the_sweep_ends_is_closed,
-    an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself,
+    streams_and_automatic_requests_are_no_activity,
     streams_do_not_hold_up_the_end_of_the_program,
     the_oldest_of_too_many_streams_is_closed,
-    a_stream_that_has_nothing_to_say_says_that_it_is_there,
-    a_new_device_is_told_to_the_streams_of_the_others,
+    a_stream_without_news_sends_heartbeats,
+    a_new_device_is_announced_to_the_others,
     the_time_until_an_end_is_known_is_counted,
 }
 
-async fn an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others(db: TestDb) {
+async fn an_end_is_announced_to_its_own_and_to_other_pages(db: TestDb) {
     let server = serve(&db);
     let (mut phone, laptop, sam) = (signed_in(&server, KIM), signed_in(&server, KIM), signed_in(&server, SAM));
     let [of_phone, of_laptop, of_sam] = [&phone, &laptop, &sam].map(|client| Stream::open(server.port, client));
@@ -31,12 +31,12 @@ async fn an_end_is_told_to_its_own_pages_and_as_a_change_to_the_others(db: TestD
     assert!(ended.data["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{:?}", ended.data);
     let changed = of_laptop.until("sessions-changed");
     assert!(changed.at.saturating_duration_since(before) < AT_ONCE * 2);
-    // Of another account's first end nothing was heard until its own comes, for another reason.
+    // The other account's stream receives nothing of this end, only its own later end with another reason.
     done(&db, &["session", "revoke", "--email", SAM]);
     of_sam.ends("revoked");
 }
 
-async fn every_way_to_end_is_told_with_its_reason(db: TestDb) {
+async fn every_end_is_announced_with_its_reason(db: TestDb) {
     let server = serve(&db);
     let ways: [(&[&str], &str); 4] = [
         (&["session", "revoke", "--email", KIM], "revoked"),
@@ -77,30 +77,34 @@ async fn a_rotation_sends_the_stream_to_the_new_cookie(db: TestDb) {
     let again = Stream::open(server.port, &client);
     assert!(
         Stream::try_open(server.port, &before).head.starts_with("HTTP/1.1 401"),
-        "and opens none, once the new is used"
+        "the old key opens no stream after the new key is used"
     );
     log_out(&mut client);
     again.ends("logged-out");
 }
 
-async fn a_stream_of_a_session_that_expires_is_closed_when_its_time_is_up(db: TestDb) {
+async fn a_stream_is_closed_when_its_session_expires(db: TestDb) {
     let server = serve(&db);
     let client = signed_in(&server, KIM);
-    // Its last seconds: no sweep comes in that time.
+    // Two seconds: no sweep runs in that time.
     db.sql("UPDATE sessions SET expires_at = INSTANT(2)");
     let stream = Stream::open(server.port, &client);
     stream.ends("expired");
-    assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE expires_at > INSTANT(0)"), "0", "and not before");
+    assert_eq!(
+        db.sql("SELECT count(*) FROM sessions WHERE expires_at > INSTANT(0)"),
+        "0",
+        "the stream was closed too early"
+    );
 }
 
-async fn a_stream_whose_session_was_used_elsewhere_goes_on(db: TestDb) {
+async fn a_stream_stays_open_when_its_session_is_extended(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server, KIM);
     db.sql("UPDATE sessions SET expires_at = INSTANT(2)");
     let stream = Stream::open(server.port, &client);
     db.sql("UPDATE sessions SET expires_at = INSTANT(1000)");
     let aged = Instant::now();
-    eventually("its first time is over", async || aged.elapsed().as_secs() >= 3).await;
+    eventually("the first expiry time passes", async || aged.elapsed().as_secs() >= 3).await;
     assert_eq!(stream.so_far().iter().filter(|told| told.name == "session-ended").count(), 0);
     log_out(&mut client);
     stream.ends("logged-out");
@@ -109,7 +113,7 @@ async fn a_stream_whose_session_was_used_elsewhere_goes_on(db: TestDb) {
 async fn a_stream_of_a_session_that_the_sweep_ends_is_closed(db: TestDb) {
     let server = serve(&db);
     let streams: Vec<Stream> = (0..3).map(|_| Stream::open(server.port, &signed_in(&server, KIM))).collect();
-    // The node still believes what it has read.
+    // The node has cached the earlier expiry time.
     db.sql("UPDATE sessions SET expires_at = INSTANT(-1)");
     done(&db, &["prune"]);
     let returned = Instant::now();
@@ -119,7 +123,7 @@ async fn a_stream_of_a_session_that_the_sweep_ends_is_closed(db: TestDb) {
     }
 }
 
-async fn an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself(db: TestDb) {
+async fn streams_and_automatic_requests_are_no_activity(db: TestDb) {
     let server = serve(&db);
     let mut client = signed_in(&server, KIM);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-3000)");
@@ -130,7 +134,7 @@ async fn an_open_stream_is_no_activity_and_neither_is_what_a_page_asks_by_itself
         let answer = client.send("GET", path, &[("X-Unattended", "1")], b"");
         assert_eq!((answer.status, answer.sets("aiq_session")), (200, None), "{answer:?}");
     }
-    // A touch that was queued before another is written no later than it.
+    // Touches are written in order: once a later touch is written, an earlier one would be, too.
     let mut other = signed_in(&server, SAM);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-3000) WHERE account_id <> (SELECT account_id FROM sessions ORDER BY created_at LIMIT 1)");
     assert_eq!(other.get("/api/session").status, 200);
@@ -159,7 +163,7 @@ async fn streams_do_not_hold_up_the_end_of_the_program(db: TestDb) {
     assert!(with < without + std::time::Duration::from_secs(3), "{with:?} against {without:?}");
     for stream in streams {
         while let Some(told) = stream.next() {
-            assert_ne!(told.name, "session-ended", "a node that stops ends nobody's session");
+            assert_ne!(told.name, "session-ended", "a stopping node ends no session");
         }
     }
 }
@@ -169,7 +173,7 @@ async fn the_oldest_of_too_many_streams_is_closed(db: TestDb) {
     let mut client = signed_in(&server, KIM);
     let streams: Vec<Stream> = (0..9).map(|_| Stream::open(server.port, &client)).collect();
     while let Some(told) = streams[0].next() {
-        assert_eq!(told.name, "sessions-changed", "it is told nothing that is not so");
+        assert_eq!(told.name, "sessions-changed", "the stream gets no wrong reason");
     }
     log_out(&mut client);
     for stream in &streams[1..] {
@@ -177,19 +181,19 @@ async fn the_oldest_of_too_many_streams_is_closed(db: TestDb) {
     }
 }
 
-async fn a_stream_that_has_nothing_to_say_says_that_it_is_there(db: TestDb) {
+async fn a_stream_without_news_sends_heartbeats(db: TestDb) {
     let server = serve(&db);
     let stream = Stream::open(server.port, &signed_in(&server, KIM));
     eventually("a beat", async || stream.beats() >= 1).await;
     assert!(stream.so_far().iter().all(|told| told.name != "session-ended"));
 }
 
-async fn a_new_device_is_told_to_the_streams_of_the_others(db: TestDb) {
+async fn a_new_device_is_announced_to_the_others(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM);
     let stream = Stream::open(server.port, &desk);
-    // What its own sign-in has caused may come yet.
-    eventually("it has heard of itself", async || {
+    // Events of its own sign-in may still arrive.
+    eventually("its own events arrive", async || {
         desk.json("PATCH", "/api/session/data", &serde_json::json!({"a": 1}));
         !stream.so_far().is_empty() || !desk.get("/dashboard").body.contains("New sign-in")
     })

@@ -1,4 +1,5 @@
-//! Two nodes on one PostgreSQL behind haproxy: how long it takes until an end is known. 1,000 ends with `SESSILE_TEST_LONG`.
+//! The time until an end is known, with two nodes on one PostgreSQL behind haproxy. 1,000 ends with
+//! `SESSILE_TEST_LONG`.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{AT_ONCE, KIM, SAM, log_out, percentile, signed_in, stream::Stream};
 use crate::support::{App, Client, Engine, Served, TestDb, add_user, eventually, run};
 
-/// haproxy before two nodes, in turn. Gone when dropped.
+/// haproxy in front of two nodes, round robin. Dropping it stops haproxy.
 struct Proxy {
     child: Child,
     port: u16,
@@ -60,7 +61,7 @@ fn an_end_on_one_node_reaches_the_other_at_once() {
         for n in 0..many {
             let mut client = signed_in(&nodes[n % 2], KIM);
             let stream = Stream::open(proxy.port, &client);
-            // The ending node changes every other time, and so does the one that haproxy chose.
+            // Both the ending node and the node that haproxy chose change every other time.
             let (here, there) = (&nodes[n / 2 % 2], &nodes[1 - n / 2 % 2]);
             elsewhere += usize::from(!stream.head.contains(["first", "second"][n / 2 % 2]));
             let before = client.clone();
@@ -84,7 +85,7 @@ fn an_end_on_one_node_reaches_the_other_at_once() {
     });
 }
 
-/// The same browser at another node.
+/// The client, moved to another node.
 fn on(node: &Served, client: Client) -> Client {
     let mut there = node.client();
     there.cookies = client.cookies;

@@ -1,4 +1,4 @@
-//! `sessile user …` beside a running server.
+//! `sessile user …` next to a running server.
 
 use super::{Ended, KIM, ask, assert_ended, count};
 use crate::support::{Answer, PASSWORD, Server, TestDb, add_user, on_both_engines};
@@ -8,9 +8,9 @@ const ANOTHER_PASSWORD: &str = "another horse battery staple";
 on_both_engines! {
     an_account_that_is_added_can_sign_in_at_once,
     an_owner_who_is_added_uses_up_the_setup_link,
-    what_makes_no_account_is_refused,
+    invalid_accounts_are_refused,
     a_new_password_ends_the_sessions_and_the_old_one_at_once,
-    a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is_enabled,
+    a_disabled_account_is_signed_out_and_cannot_sign_in,
     the_last_owner_who_may_sign_in_cannot_be_disabled,
     accounts_are_listed,
     a_password_is_all_of_stdin_less_one_final_newline,
@@ -21,7 +21,7 @@ async fn an_account_that_is_added_can_sign_in_at_once(db: TestDb) {
     let server = Server::start(&db, &[]);
     let said = add(&db, &["--email", "Sam@Example.com"], PASSWORD).said();
     let id = said.strip_suffix('\n').expect("one line");
-    assert!(!id.is_empty() && !id.contains(char::is_whitespace), "its id and nothing else: {said:?}");
+    assert!(!id.is_empty() && !id.contains(char::is_whitespace), "prints only the id: {said:?}");
     let user = server.client().log_in("sam@example.com").json()["user"].clone();
     assert_eq!((&user["id"], &user["role"], &user["email"]), (&id.into(), &"member".into(), &"Sam@Example.com".into()));
     assert_eq!(count(&db, &format!("audit WHERE kind = 'account.created' AND account_id = '{id}'")), 1);
@@ -32,13 +32,13 @@ async fn an_owner_who_is_added_uses_up_the_setup_link(db: TestDb) {
     let server = Server::start(&db, &[]);
     let page = format!("/setup?token={}", server.setup_token());
     add(&db, &["--email", "sam@example.com"], PASSWORD).said();
-    assert_eq!(server.client().get(&page).status, 200, "a member is no owner");
+    assert_eq!(server.client().get(&page).status, 200, "the link stays valid after adding a member");
     add(&db, &["--email", KIM, "--role", "owner"], PASSWORD).said();
     assert_eq!(server.client().get(&page).status, 403);
     assert_eq!(server.client().log_in(KIM).json()["user"]["role"], "owner");
 }
 
-async fn what_makes_no_account_is_refused(db: TestDb) {
+async fn invalid_accounts_are_refused(db: TestDb) {
     add_user(&db, KIM, "owner");
     let _server = Server::start(&db, &[]);
     add(&db, &["--email", "KIM@Example.COM"], PASSWORD).refused(&["KIM@Example.COM"]);
@@ -64,7 +64,7 @@ async fn a_new_password_ends_the_sessions_and_the_old_one_at_once(db: TestDb) {
     phone.log_in(KIM);
     sam.log_in("sam@example.com");
     let said = ask(&db, &["user", "set-password", "KIM@example.com", "--password-stdin"], ANOTHER_PASSWORD).said();
-    assert!(said.contains('2'), "both sessions: {said}");
+    assert!(said.contains('2'), "both sessions ended: {said}");
     assert_ended(&kim.get("/api/session"), "revoked");
     assert_ended(&phone.get("/api/session"), "revoked");
     assert_eq!(sam.get("/api/session").status, 200);
@@ -74,7 +74,7 @@ async fn a_new_password_ends_the_sessions_and_the_old_one_at_once(db: TestDb) {
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked' AND actor = 'operator'"), 2);
 }
 
-async fn a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is_enabled(db: TestDb) {
+async fn a_disabled_account_is_signed_out_and_cannot_sign_in(db: TestDb) {
     add_user(&db, KIM, "owner");
     add_user(&db, "sam@example.com", "member");
     let server = Server::start(&db, &[]);
@@ -88,7 +88,7 @@ async fn a_disabled_account_is_signed_out_at_once_and_cannot_sign_in_until_it_is
     assert!(
         ask(&db, &["user", "list"], "").said().lines().any(|line| line.contains("sam@") && line.contains("disabled"))
     );
-    // Twice is once.
+    // A second call changes nothing.
     ask(&db, &["user", "disable", "sam@example.com"], "").said();
     for _ in 0..2 {
         ask(&db, &["user", "enable", "sam@example.com"], "").said();

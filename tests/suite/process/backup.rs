@@ -1,4 +1,4 @@
-//! A backup of a running instance, made and restored as docs/operating.md says.
+//! Backup of a running instance and restore, as docs/operating.md describes them.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::support::{Client, Engine, Server, TestDb, add_user, sessile};
 
 #[test]
 #[ignore = "needs sqlite3: run ./scripts/test"]
-fn an_sqlite_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
+fn a_running_sqlite_instance_is_backed_up_and_restored() {
     let (db, restored) = (TestDb::new(Engine::Sqlite), TestDb::new(Engine::Sqlite));
     a_restored_instance_knows_its_sessions(&db, &restored, || {
         let copy = restored.folder.join("test.sqlite3");
@@ -24,7 +24,7 @@ fn an_sqlite_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_postgres_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
+fn a_running_postgres_instance_is_backed_up_and_restored() {
     let (db, restored) = (TestDb::new(Engine::Postgres), TestDb::new(Engine::Postgres));
     a_restored_instance_knows_its_sessions(&db, &restored, || {
         let dump = restored.folder.join("sessile.dump");
@@ -35,7 +35,7 @@ fn a_postgres_instance_is_restored_from_a_backup_that_was_made_while_it_ran() {
     });
 }
 
-/// `back_up` fills the database of `restored` while the instance of `db` runs.
+/// `back_up` copies the database of the running instance to `restored`.
 fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_up: impl Fn()) {
     add_user(db, KIM, "owner");
     let server = Server::start(db, &[]);
@@ -43,7 +43,7 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
     before.log_in(KIM);
     before.json("PATCH", "/api/session/data", &serde_json::json!({"kept": "yes"}));
     back_up();
-    // As `umask 077` does in docs/operating.md.
+    // As with `umask 077` in docs/operating.md.
     let copy = restored.folder.join("test.sqlite3");
     if copy.exists() {
         std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -52,7 +52,7 @@ fn a_restored_instance_knows_its_sessions(db: &TestDb, restored: &TestDb, back_u
     after.log_in(KIM);
     drop(server);
 
-    // Whoever forgets `sessile restored` loses nobody's session, and is reminded of it.
+    // Forgetting `sessile restored` signs nobody out, and doctor reports it.
     assert_doctor_asks(restored);
     let server = Server::start(restored, &[]);
     let (mut known, mut unknown) = (moved(&before, &server), moved(&after, &server));
@@ -83,7 +83,7 @@ fn assert_doctor_asks(db: &TestDb) {
     assert_eq!(out.status.code(), Some(1), "{told}");
 }
 
-/// The same browser, now that the name leads to another machine.
+/// The client, after the host name was moved to another machine.
 fn moved(client: &Client, server: &Server) -> Client {
     let mut moved = server.client();
     moved.cookies.clone_from(&client.cookies);

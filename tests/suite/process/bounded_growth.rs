@@ -1,5 +1,5 @@
-//! Each thing that a client can make grow, made to grow from another address as fast as it goes, while a person signs in and
-//! works. Short in the ordinary run; full, with figures worth telling, with `SESSILE_TEST_LONG`.
+//! Attacks that try to make the server's resources grow without bound, from another address and at full speed, while a
+//! person signs in and works. Short by default; with `SESSILE_TEST_LONG` long enough for meaningful figures.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
@@ -16,17 +16,17 @@ use super::{
 };
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user};
 
-/// What the program may take at its peak, in KiB.
+/// The limit on the program's peak memory, in KiB.
 const MOST_MEMORY: usize = 384 * 1024;
-/// How many attack at once.
+/// The number of concurrent attackers.
 const ATTACKERS: usize = 8;
 
-/// The loop of one attacker, and what it did.
+/// The loop of one attacker.
 type Attack = fn(&Target<'_>, usize);
 
 struct Target<'a> {
     port: u16,
-    /// Of an account of the attacker's own.
+    /// The cookie of the attacker's own account.
     cookie: &'a str,
     device: &'a str,
     over: &'a AtomicBool,
@@ -39,7 +39,7 @@ impl Target<'_> {
         !self.over.load(Ordering::Relaxed)
     }
 
-    /// From an address that is not the person's.
+    /// Connects from another address than the person's.
     fn connect(&self) -> Option<TcpStream> {
         let one = socket(AddressFamily::INET, SocketType::STREAM, None).ok()?;
         bind(&one, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 0)).ok()?;
@@ -49,7 +49,7 @@ impl Target<'_> {
         Some(stream)
     }
 
-    /// Sends a request on a connection of its own and reads the beginning of the answer.
+    /// Sends a request on a new connection and reads the beginning of the answer.
     fn ask(&self, request: &str) {
         let Some(mut stream) = self.connect() else { return };
         let mut head = [0; 16];
@@ -97,7 +97,7 @@ fn streams(target: &Target<'_>, _: usize) {
     }
 }
 
-/// Asks for all drafts and reads next to nothing.
+/// Requests all drafts and reads almost nothing of the answers.
 fn slow_readers(target: &Target<'_>, _: usize) {
     let mut held = Vec::new();
     while target.goes_on() {
@@ -187,7 +187,7 @@ fn a_person_signs_in_and_works_while_each_bound_is_under_attack() {
     assert!(events < 20, "{events}");
 }
 
-/// Drafts for one full answer.
+/// Creates drafts for one full answer.
 fn fill(client: &mut Client) {
     for some in 0..5 {
         let put = |n| {
@@ -205,7 +205,7 @@ struct Worked {
     reads: f64,
 }
 
-/// Signs in again and again, and reads and writes in between, each of which must work.
+/// Signs in again and again, reading and writing in between. Everything must succeed.
 fn work(person: &mut Client, time: Duration) -> Worked {
     let (started, mut sign_ins, mut reads, mut reading) = (Instant::now(), Vec::new(), 0_u32, Duration::ZERO);
     while started.elapsed() < time {

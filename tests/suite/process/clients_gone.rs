@@ -1,4 +1,4 @@
-//! Requests whose client is gone.
+//! Requests whose client disconnects.
 
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -12,7 +12,7 @@ use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, eventually, run
 fn a_request_whose_client_is_gone_leaves_nothing_locked() {
     run(Engine::Postgres, async |db: TestDb| {
         add_user(&db, KIM, "owner");
-        // The server's own patience with an open transaction, twice this, is longer than this case waits.
+        // The server's own limit on idle transactions is twice this, longer than the case waits.
         let server = Server::start(&db, &[("SESSILE_STATEMENT_TIMEOUT", "20s")]);
         let ours = |state: &str| {
             let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()";
@@ -31,7 +31,7 @@ fn a_request_whose_client_is_gone_leaves_nothing_locked() {
         socket.set_zero_linger().expect("a reset");
         drop(socket);
         other.ask("ROLLBACK; SELECT 'released'");
-        // The connection is closed at once, not when its turn in the pool comes or the server loses patience.
+        // The connection must close at once, not at its next use in the pool or at the server's limit.
         eventually("the end of the transaction", async || ours("state <> 'idle'") == "0").await;
         assert_eq!(server.client().try_log_in(KIM, PASSWORD).status, 200);
         assert!(!server.log().contains("unavailable"), "{}", server.log());

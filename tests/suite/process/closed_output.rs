@@ -1,4 +1,4 @@
-//! stderr and stdout that are closed, full or read by nobody: the service does not depend on them.
+//! The service does not depend on stderr and stdout: each may be closed, full, or never read.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use super::{KIM, lasting_port, reader};
 use crate::support::{Client, Engine, PASSWORD, TestDb, add_user, command};
 
-/// What a stream leads to.
+/// The target of an output stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
-    /// A pipe whose reader has gone.
+    /// A pipe whose reader has closed it.
     Closed,
     /// A full disk.
     Full,
-    /// A pipe that nobody reads.
+    /// A pipe that is never read.
     Unread,
-    /// Nothing: the file descriptor itself is closed.
+    /// A closed file descriptor.
     Absent,
 }
 
@@ -30,7 +30,7 @@ impl Stream {
     }
 }
 
-/// Killed when dropped.
+/// A started program. Dropping it kills the process.
 struct Started {
     child: Child,
     client: Client,
@@ -55,14 +55,14 @@ impl Started {
         Self::of(child, port)
     }
 
-    /// Once it serves.
+    /// Waits until the program serves.
     fn of(mut child: Child, port: u16) -> Self {
         let address = format!("http://127.0.0.1:{port}");
         let mut client = Client::new(&address, &format!("http://localhost:{port}"));
         let began = Instant::now();
         while client.try_send("GET", "/readyz", &[], b"").map(|answer| answer.status).ok() != Some(200) {
-            assert!(child.try_wait().expect("its state").is_none(), "it ended");
-            assert!(began.elapsed() < Duration::from_secs(30), "it does not serve");
+            assert!(child.try_wait().expect("its state").is_none(), "the program exited");
+            assert!(began.elapsed() < Duration::from_secs(30), "the program does not serve");
             std::thread::sleep(Duration::from_millis(20));
         }
         Self { child, client }
@@ -74,7 +74,7 @@ impl Started {
         line.unwrap_or_else(|| panic!("{text}")).parse().expect("a number")
     }
 
-    /// Asks it to end (SIGINT); its exit code, which must come although nobody reads its last words.
+    /// Sends SIGINT and returns the exit code. The process must exit although nobody reads its output.
     fn interrupted(mut self) -> Option<i32> {
         let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
@@ -83,7 +83,7 @@ impl Started {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 return status.code();
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+            assert!(began.elapsed() < Duration::from_secs(30), "the program does not exit");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -104,7 +104,7 @@ fn a_log_that_cannot_be_written_stops_no_request() {
             add_user(&db, KIM, "owner");
             let mut started = Started::new(&db, stream, &[("SESSILE_LOG_FORMAT", format)]);
             started.client.log_in(KIM);
-            // More lines than a pipe holds (64 KiB).
+            // Write more lines than a pipe holds (64 KiB).
             for _ in 0..700 {
                 assert_eq!(started.client.get("/healthz").status, 200, "{stream:?}, {format}");
             }
@@ -122,12 +122,12 @@ fn a_log_that_cannot_be_written_stops_no_request() {
 }
 
 #[test]
-fn what_does_not_fit_in_a_pipe_that_nobody_reads_is_dropped_and_counted() {
+fn lines_that_do_not_fit_in_an_unread_pipe_are_counted() {
     let db = TestDb::new(Engine::Sqlite);
     let mut started = Started::new(&db, Stream::Unread, &[("SESSILE_LOG", "trace")]);
     let began = Instant::now();
     while started.lost_lines() == 0 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing is lost");
+        assert!(began.elapsed() < Duration::from_secs(60), "no line was lost");
         assert_eq!(started.client.get(&format!("/{}", "x".repeat(8_000))).status, 404);
     }
     assert_eq!(started.interrupted(), Some(0));
@@ -144,7 +144,7 @@ fn the_last_lines_before_the_end_are_written() {
         assert!(log.contains(&id) && log.contains("no longer accepting connections"), "{log}");
         crate::support::Server::start(&db, &[])
     };
-    // An end by a failure: the schema is a newer one.
+    // An exit because of an error: the schema is newer than the program.
     db.sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231235959')");
     drop(server);
     let mut failed = command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]);
@@ -168,17 +168,17 @@ fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
         }
         std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), PASSWORD.as_bytes()).expect("stdin");
         let stderr = reader(child.stderr.take().expect("stderr"));
-        (child.wait().expect("its end").code(), stderr.join().expect("text"))
+        (child.wait().expect("an exit status").code(), stderr.join().expect("text"))
     };
     assert_eq!(add(Stream::Closed, "a@example.com"), (Some(0), String::new()));
     let (code, said) = add(Stream::Full, "b@example.com");
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains("stdout cannot be written"), "{said}");
-    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "3", "both were made");
+    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "3", "both accounts were created");
 }
 
 #[test]
-fn a_command_that_fails_ends_though_nobody_hears_why() {
+fn a_failing_command_exits_with_closed_output() {
     let db = TestDb::new(Engine::Sqlite);
     for stream in [Stream::Closed, Stream::Full] {
         let mut program = command(&db, &[("SESSILE_LOG", "off")]);
@@ -191,18 +191,18 @@ fn a_command_that_fails_ends_though_nobody_hears_why() {
         drop(child.stderr.take());
         let mut said = String::new();
         child.stdout.take().expect("stdout").read_to_string(&mut said).expect("text");
-        assert_eq!((child.wait().expect("its end").code(), said.as_str()), (Some(1), ""), "{stream:?}");
+        assert_eq!((child.wait().expect("an exit status").code(), said.as_str()), (Some(1), ""), "{stream:?}");
     }
 }
 
-/// The limit ends a process with a signal unless that is handled.
+/// Reaching the limit kills a process with SIGXFSZ unless it ignores the signal.
 #[test]
 fn a_log_file_at_the_limit_of_file_sizes_stops_no_request() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let port = lasting_port();
     let mut program = Command::new("sh");
-    // A megabyte for every file: more than the database of this case takes.
+    // One megabyte per file, which is more than this database needs.
     program.args(["-c", r#"ulimit -f 2048; exec "$0" serve >> log 2>&1"#, env!("CARGO_BIN_EXE_sessile")]);
     program.env_clear().current_dir(&db.folder).env("DATABASE_URL", db.url()).env("SESSILE_KEY_FILE", db.key_file());
     program.env("SESSILE_LISTEN", format!("127.0.0.1:{port}"));

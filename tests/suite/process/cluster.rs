@@ -1,17 +1,17 @@
-//! A PostgreSQL of a case's own, which it may stop and start.
+//! A separate PostgreSQL server for a case, which the case can stop and start.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::support::TestDb;
 
-/// Stopped and gone after the case.
+/// A PostgreSQL server. Dropping it stops the server and deletes its files.
 pub struct Cluster {
     folder: PathBuf,
 }
 
 impl Cluster {
-    /// Makes one and starts it; and a database in it.
+    /// Creates and starts a server with a database.
     pub fn start() -> (Self, TestDb) {
         let name = sessile::base::secret::random_name("sessile_pg_").unwrap();
         let cluster = Self { folder: std::env::temp_dir().join(name) };
@@ -19,12 +19,12 @@ impl Cluster {
         (cluster, TestDb::in_own_postgres(url))
     }
 
-    /// Starts it again where it was.
+    /// Starts the server again on the same port.
     pub fn start_again(&self) -> String {
         said(self.script("start", &[]))
     }
 
-    /// A standby of this one, and its URL.
+    /// Creates a standby of this server and returns it with its URL.
     pub fn standby(&self) -> (Self, String) {
         let name = sessile::base::secret::random_name("sessile_pg_").unwrap();
         let cluster = Self { folder: std::env::temp_dir().join(name) };
@@ -32,7 +32,7 @@ impl Cluster {
         (cluster, url)
     }
 
-    /// Forgets all it has and begins again as a standby of another, at its old address.
+    /// Deletes the data and starts again as a standby of `primary`, on the same port.
     pub fn follow(&self, primary: &Self) -> String {
         let data = self.folder.join("data");
         if data.exists() {
@@ -41,27 +41,27 @@ impl Cluster {
         said(self.script("standby", &[&primary.folder.display().to_string()]))
     }
 
-    /// Makes a standby a primary.
+    /// Promotes a standby to primary.
     pub fn promote(&self) {
         said(self.script("promote", &[]));
     }
 
-    /// Pulls the plug.
+    /// Stops the server immediately, without a checkpoint.
     pub fn stop(&self) {
         self.stop_as("immediate");
     }
 
-    /// Stops it in one of the ways of `pg_ctl`.
+    /// Stops the server with a shutdown mode of `pg_ctl`.
     pub fn stop_as(&self, mode: &str) {
         said(self.script("stop", &["-m", mode]));
     }
 
-    /// Kills every process of it at once, as when its machine dies.
+    /// Kills all its processes at once, as when the machine fails.
     pub fn kill(&self) {
         signal("-KILL", &self.processes());
     }
 
-    /// Runs SQL in it.
+    /// Runs SQL on the server.
     pub fn sql(&self, statement: &str) -> String {
         let url = said(self.script("url", &[]));
         said(
@@ -72,24 +72,23 @@ impl Cluster {
         )
     }
 
-    /// Adds a line to its settings, for its next start.
+    /// Appends a line to the configuration, which takes effect at the next start.
     pub fn configure(&self, line: &str) {
         use std::io::Write as _;
         let file = std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf"));
         writeln!(file.expect("its settings"), "{line}").unwrap();
     }
 
-    /// Where it listens.
     pub fn port(&self) -> u16 {
         std::fs::read_to_string(self.folder.join("port")).unwrap().trim().parse().unwrap()
     }
 
-    /// Where its files are.
+    /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    /// All its processes stand still, as on a machine that hangs, until what this returns is dropped.
+    /// Suspends all its processes, as on a machine that hangs, until the returned guard is dropped.
     pub fn freeze(&self) -> Frozen {
         signal("-STOP", &self.processes()[..1]);
         let frozen = self.processes();
@@ -97,7 +96,7 @@ impl Cluster {
         Frozen(frozen)
     }
 
-    /// The postmaster and its children.
+    /// The process ids of the postmaster and its children.
     fn processes(&self) -> Vec<String> {
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         let postmaster = file.lines().next().expect("a process id").to_owned();
@@ -126,7 +125,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Processes that stand still.
+/// Suspended processes.
 pub struct Frozen(Vec<String>);
 
 impl Drop for Frozen {
@@ -135,7 +134,7 @@ impl Drop for Frozen {
     }
 }
 
-/// What a program that did its work has printed.
+/// The stdout of a program that succeeded.
 fn said(out: std::process::Output) -> String {
     assert!(out.status.success(), "{out:?}");
     String::from_utf8(out.stdout).unwrap().trim().to_owned()

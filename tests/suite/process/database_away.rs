@@ -1,4 +1,5 @@
-//! A database that is away, at the start or later: 503, no cookie removed, and recovery without a restart.
+//! The database is unavailable, at the start or later: requests get a 503, no cookie is removed, and the server
+//! recovers without a restart.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::support::{Answer, Client, Engine, PASSWORD, Server, TestDb, add_user,
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_node_whose_database_is_away_comes_up_and_recovers_by_itself() {
+fn a_node_starts_without_its_database_and_recovers() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         cluster.stop();
@@ -60,7 +61,7 @@ fn an_outage_of_the_database_is_no_logout() {
     });
 }
 
-/// A served program with an owner who is signed in.
+/// A served program and a client that is signed in as the owner.
 fn signed_in(db: &TestDb) -> (Server, Client) {
     add_user(db, KIM, "owner");
     let server = Server::start(db, &[]);
@@ -81,7 +82,7 @@ fn assert_every_answer_is_unavailable(client: &mut Client, csrf: &str) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
+fn a_draft_sent_during_an_outage_can_be_sent_again() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         let (_server, mut client) = signed_in(&db);
@@ -103,7 +104,7 @@ fn a_draft_that_was_sent_during_an_outage_is_sent_again_from_the_answer() {
         assert!(name.body.contains("value=\"Kim of the Tides\"") && !name.body.contains("password"), "{}", name.body);
         cluster.start_again();
         eventually("the same session", async || client.get("/api/session").status == 200).await;
-        assert_eq!(away.form_token(), csrf, "the form is this browser's still");
+        assert_eq!(away.form_token(), csrf, "the form keeps its token");
         assert_eq!(client.form("/drafts", &draft).header("location"), Some("/drafts?draft=tide&done=saved"));
         assert!(client.get("/drafts?draft=tide").body.contains("Boots at six"));
     });
@@ -119,7 +120,7 @@ fn a_read_only_database_makes_writes_unavailable() {
         db.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
         Psql::open(&db).cut_connections();
         for _ in 0..3 {
-            assert_eq!(client.get("/api/session").status, 200, "what only reads goes on");
+            assert_eq!(client.get("/api/session").status, 200, "reads still work");
             assert_unavailable(&client.json("PATCH", "/api/session/data", &json!({"n": 1})));
             assert_unavailable(&client.json("DELETE", "/api/session", &Value::Null));
             assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
@@ -162,7 +163,7 @@ fn reads_survive_the_loss_of_every_connection() {
         }
         let mut other = Psql::open(&db);
         for _ in 0..50 {
-            // All at once, so that the pool holds several connections, and each of them is cut.
+            // Read in parallel, so that the pool has several connections and all of them are cut.
             read_at_once(&mut clients, &server);
             assert!(other.cut_connections() > 0);
             read_at_once(&mut clients, &server);
@@ -170,7 +171,7 @@ fn reads_survive_the_loss_of_every_connection() {
         for _ in 0..50 {
             assert!(other.cut_connections() > 0);
             let page = clients[0].get("/dashboard");
-            assert_eq!(page.status, 200, "{page:?}; the log says:\n{}", server.log());
+            assert_eq!(page.status, 200, "{page:?}; the log is:\n{}", server.log());
         }
     });
 }
@@ -181,11 +182,11 @@ fn read_at_once(clients: &mut [Client], server: &Server) {
         reading.into_iter().map(|one| one.join().unwrap()).collect()
     });
     for answer in answers {
-        assert_eq!(answer.status, 200, "{answer:?}; the log says:\n{}", server.log());
+        assert_eq!(answer.status, 200, "{answer:?}; the log is:\n{}", server.log());
     }
 }
 
-/// The key file of a node that could not ask the database whether one is needed.
+/// A node that starts without its database cannot ask it whether an existing key is required.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn a_missing_key_file_stops_a_node_and_none_is_left_behind() {
@@ -202,7 +203,7 @@ fn a_missing_key_file_stops_a_node_and_none_is_left_behind() {
     let (code, log) = server.ended();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.starts_with("sessile: ") && log.contains("SESSILE_KEY_FILE") && log.lines().count() == 1, "{log}");
-    assert!(!Path::new(&db.key_file()).exists(), "a key that nobody can use was left behind");
+    assert!(!Path::new(&db.key_file()).exists(), "an unusable key file was left behind");
     std::fs::write(db.key_file(), key).unwrap();
     assert_eq!(Server::start(&db, &[]).terminate(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! A database that hangs: every request ends in time, and all work again afterwards.
+//! The database hangs: every request ends in time, and all requests work again afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,13 @@ use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventua
 
 const MORE: [(&str, &str); 3] =
     [("SESSILE_POOL_MAX", "2"), ("SESSILE_POOL_TIMEOUT", "1s"), ("SESSILE_STATEMENT_TIMEOUT", "1s")];
-/// One wait for a connection, one to open it, one statement, each twice for a read: generous on a busy machine.
+/// A wait for a connection, the time to open it, and one statement, all twice for a retried read, with a margin for a
+/// busy machine.
 const IN_TIME: Duration = Duration::from_secs(15);
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
+fn requests_end_in_time_while_a_table_is_locked() {
     run(Engine::Postgres, async |db: TestDb| {
         add_user(&db, KIM, "owner");
         let server = Server::start(&db, &MORE);
@@ -36,7 +37,7 @@ fn requests_end_in_time_while_a_table_is_locked_and_work_again_afterwards() {
     });
 }
 
-/// Nothing ends a statement on the other side then, so that the deadline of our own must.
+/// A server that hangs cannot enforce its statement timeout, so our own deadline has to.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn requests_end_in_time_while_the_database_hangs() {
@@ -71,16 +72,16 @@ fn a_database_that_hangs_does_not_hold_up_the_end() {
     client.log_in(KIM);
     db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
     let mut other = Psql::open(&db);
-    assert_eq!(client.get("/api/session").status, 200, "a touch waits to be written");
+    assert_eq!(client.get("/api/session").status, 200, "queues a touch");
     other.lock("sessions");
     let started = Instant::now();
     assert_eq!(server.terminate(), Some(0));
     assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
 }
 
-/// It accepts connections and never says a word.
+/// It accepts connections and never answers.
 #[test]
-fn a_node_comes_up_beside_a_database_that_says_nothing() {
+fn a_node_starts_while_its_database_hangs() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let db = TestDb::in_own_postgres(format!("postgres://kim:geheim@127.0.0.1:{port}/sessile"));
@@ -113,14 +114,14 @@ fn another_writer_makes_writes_unavailable_not_reads() {
         assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
         assert_unavailable(&client.send("DELETE", "/api/session", &[], b""));
         assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
-        assert_eq!(client.get("/api/session").status, 200, "reading waits for no writer");
+        assert_eq!(client.get("/api/session").status, 200, "reads do not wait for a writer");
         other.batch_execute("ROLLBACK").unwrap();
         let mut change = || client.json("PATCH", "/api/session/data", &json!({"n": 2})).status == 200;
         eventually("writing", async || change()).await;
     });
 }
 
-/// The time of the slowest.
+/// Checks the answers and returns the time of the slowest.
 fn every_answer_is_unavailable(clients: &mut [Client]) -> Duration {
     std::thread::scope(|scope| {
         let asking: Vec<_> = clients

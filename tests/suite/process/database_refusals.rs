@@ -1,16 +1,15 @@
-//! What a database refuses is named, with what to grant or set: by commands, by doctor and in the log. Who asks for a page
-//! learns nothing of it.
+//! Commands, doctor and the log name what the database refuses, and what to grant or set. Pages do not mention it.
 
 use super::{KIM, ask, assert_unavailable, cluster::Cluster};
 use crate::support::{Engine, Server, TestDb, add_user, eventually};
 
-/// A database of the case's own under another role, or with more in its URL.
+/// The case's database, opened with another role or with more parameters.
 fn with(db: &TestDb, role: &str, query: &str) -> TestDb {
     let (_, address) = db.url().split_once('@').unwrap();
     TestDb::in_own_postgres(format!("postgres://{role}@{address}{query}"))
 }
 
-/// Both say what is to be done.
+/// Checks that both a command and doctor say what to do.
 fn assert_named(db: &TestDb, check: &str, words: &[&str]) {
     ask(db, &["migrate"], "").refused(words);
     let doctor = ask(db, &["doctor"], "");
@@ -21,7 +20,7 @@ fn assert_named(db: &TestDb, check: &str, words: &[&str]) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_connection_that_postgres_refuses_is_named_and_pages_stay_neutral() {
+fn refused_connections_are_named_and_pages_stay_neutral() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         cluster.sql("CREATE ROLE kim LOGIN PASSWORD 'right'");
@@ -40,7 +39,7 @@ fn a_connection_that_postgres_refuses_is_named_and_pages_stay_neutral() {
         std::fs::write(cluster.data().join("pg_hba.conf"), rules).unwrap();
         cluster.sql("SELECT pg_reload_conf()");
         let wrong = async || ask(&with(&db, "kim:wrong", ""), &["migrate"], "").stderr.contains("correct the user");
-        eventually("that passwords are asked for", wrong).await;
+        eventually("password authentication", wrong).await;
         named("kim:wrong", "postgres", &["password", "DATABASE_URL"]);
         named("kim", "postgres", &["add the password to DATABASE_URL"]);
         named("stranger", "postgres", &["pg_hba.conf"]);
@@ -53,7 +52,7 @@ fn a_connection_that_postgres_refuses_is_named_and_pages_stay_neutral() {
         assert_unavailable(&page);
         assert!(!page.body.contains("password") && !server.log().contains("wrong@"), "{page:?}");
         let told = |log: &str| log.lines().filter(|line| line.contains("opening the database failed")).count();
-        // It is tried again twice a second.
+        // The server retries twice a second.
         eventually("more tries", async || server.client().get("/readyz").status == 503).await;
         assert_eq!(told(&server.log()), 1, "{}", server.log());
     });
@@ -61,11 +60,11 @@ fn a_connection_that_postgres_refuses_is_named_and_pages_stay_neutral() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_role_that_lacks_a_right_is_told_which() {
+fn a_missing_privilege_is_named() {
     let (cluster, db) = Cluster::start();
     cluster.sql("CREATE ROLE kim LOGIN");
     let kim = with(&db, "kim", "");
-    // As in PostgreSQL 15 and later, where only the owner makes tables in the schema public.
+    // As in PostgreSQL 15 and later, where only the owner may create tables in the schema public.
     assert_named(&kim, "schema", &["kim", "public", "GRANT USAGE, CREATE ON SCHEMA public TO kim"]);
     let own = with(&db, "kim", "?search_path=shop");
     ask(&own, &["migrate"], "").refused(&["shop", "CREATE SCHEMA shop AUTHORIZATION kim"]);
@@ -89,7 +88,7 @@ fn a_role_that_lacks_a_right_is_told_which() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_database_that_cannot_hold_every_text_or_takes_no_writes_is_refused() {
+fn unsuitable_databases_are_refused() {
     let (cluster, db) = Cluster::start();
     cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
     cluster.sql("CREATE DATABASE fixed");
@@ -123,10 +122,10 @@ fn a_foreign_table_of_our_name_stops_the_migration() {
     }
 }
 
-/// The first customer's own: connect-pg-simple and others call theirs so.
+/// Some libraries, such as connect-pg-simple, use a table with the same name as ours.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn another_programs_tables_are_left_alone_and_a_schema_of_its_own_is_made() {
+fn another_programs_tables_are_left_alone() {
     let db = TestDb::new(Engine::Postgres);
     db.sql("CREATE TABLE sessions (sid text PRIMARY KEY, sess json); INSERT INTO sessions VALUES ('a', '{}')");
     assert_named(&db, "schema", &["public", "sessions", "search_path=sessile", "DATABASE_URL"]);
@@ -147,7 +146,7 @@ fn another_programs_tables_are_left_alone_and_a_schema_of_its_own_is_made() {
     assert_eq!(db.sql("SELECT count(*) FROM sessile.accounts"), "1");
     assert_eq!(db.sql("SELECT count(*) FROM other.accounts"), "1");
     assert_eq!(db.sql("SELECT count(*) FROM sessions"), "1");
-    // Another program that uses diesel, too.
+    // Another program that uses diesel.
     let diesel = TestDb::new(Engine::Postgres);
     diesel.sql(
         "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY); \
@@ -167,7 +166,7 @@ fn another_programs_file_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_named_with_what_to_do() {
+fn a_file_that_is_not_a_database_is_named() {
     let db = TestDb::new(Engine::Sqlite);
     std::fs::write(db.folder.join("test.sqlite3"), "This is no database. ".repeat(99)).unwrap();
     assert_named(&db, "schema", &["test.sqlite3", "not a database", "restore your backup"]);

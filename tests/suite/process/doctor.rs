@@ -1,4 +1,4 @@
-//! `doctor` says what is wrong and what to do, a line for each check, and leaves everything as it was.
+//! `doctor` prints one line per check with what is wrong and what to do, and changes nothing.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::{Engine, Server, TestDb, add_user, on_both_engines};
 on_both_engines! {
     a_running_instance_is_in_order_and_left_as_it_is,
     each_check_of_key_and_schema_says_what_is_wrong,
-    the_first_broken_link_of_a_trail_is_named,
+    the_first_broken_link_of_a_chain_is_named,
 }
 
 async fn a_running_instance_is_in_order_and_left_as_it_is(db: TestDb) {
@@ -30,7 +30,7 @@ async fn a_running_instance_is_in_order_and_left_as_it_is(db: TestDb) {
 }
 
 #[test]
-fn a_database_and_a_key_file_that_are_not_there_are_named_and_not_made() {
+fn missing_files_are_named_and_not_created() {
     let db = TestDb::new(Engine::Sqlite);
     let said = ask_with(&db, &[("DATABASE_URL", "sqlite://new/folder/it.sqlite3")], &["doctor"], "");
     assert_fails(&said, "database", &["/new/folder/it.sqlite3", "DATABASE_URL", "first start"]);
@@ -38,9 +38,9 @@ fn a_database_and_a_key_file_that_are_not_there_are_named_and_not_made() {
     assert_eq!(files(&db.folder), []);
 }
 
-/// A rotation replaces the file, and the server reads it at its next start.
+/// A rotation replaces the file, but the server reads it only at its next start.
 #[test]
-fn keys_that_the_running_server_has_not_read_are_told() {
+fn keys_that_the_server_has_not_read_are_reported() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[]);
@@ -63,7 +63,7 @@ fn keys_that_the_running_server_has_not_read_are_told() {
 }
 
 #[test]
-fn a_folder_that_everybody_may_write_in_is_no_place_for_the_database() {
+fn a_world_writable_folder_is_refused_for_the_database() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let open = |mode| std::fs::set_permissions(&db.folder, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -103,7 +103,7 @@ async fn each_check_of_key_and_schema_says_what_is_wrong(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM __diesel_schema_migrations WHERE version = '99999999000000'"), "0");
 }
 
-async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
+async fn the_first_broken_link_of_a_chain_is_named(db: TestDb) {
     const SAM: &str = "sam@example.com";
     add_user(&db, KIM, "owner");
     add_user(&db, SAM, "member");
@@ -115,7 +115,7 @@ async fn the_first_broken_link_of_a_trail_is_named(db: TestDb) {
     assert!(said.stdout.contains("ok  trail: 8 events of 2 accounts are as they were recorded"), "{said:?}");
     assert_eq!(server.interrupt(), Some(0));
 
-    // The mark that it has begun comes back with whatever has the keys and records.
+    // The next program with the keys that records an event sets the mark again.
     db.sql("UPDATE instance SET trail_key_id = NULL, trail_mac = NULL");
     assert_fails(&ask(&db, &["doctor"], ""), "trail", &["not begun", "mark", "backup"]);
     assert!(ask(&db, &["session", "revoke", "--email", SAM], "").said().contains('1'));
@@ -163,7 +163,7 @@ fn settings_that_trust_too_much_or_show_passwords_fail() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_fails_in_time_and_in_one_line() {
+fn a_hanging_database_fails_in_time_with_one_line() {
     let db = TestDb::new(Engine::Sqlite);
     let nobody = [("DATABASE_URL", "postgres://kim:secret@127.0.0.1:1/it")];
     let said = ask_with(&db, &nobody, &["doctor"], "");
@@ -182,7 +182,7 @@ fn a_database_that_does_not_answer_fails_in_time_and_in_one_line() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_server_that_acknowledges_what_it_may_lose_fails() {
+fn a_server_that_may_lose_acknowledged_commits_fails() {
     let db = TestDb::new(Engine::Postgres);
     add_user(&db, KIM, "owner");
     assert_in_order(&ask(&db, &["doctor"], ""));
@@ -202,7 +202,7 @@ fn assert_in_order(said: &Ended) {
     assert!(said.stdout.lines().count() >= 7 && said.stdout.lines().all(|line| line.starts_with("ok  ")), "{said:?}");
 }
 
-/// The line of this check fails with these words, and one line on stderr says that something did.
+/// Checks that the line of this check fails with these words, and that one line on stderr reports a failure.
 fn assert_fails(said: &Ended, check: &str, words: &[&str]) {
     assert_eq!((said.code, said.stderr.lines().count()), (Some(1), 1), "{said:?}");
     let begins = format!("FAIL {check}: ");
@@ -211,7 +211,7 @@ fn assert_fails(said: &Ended, check: &str, words: &[&str]) {
     assert!(said.stdout.lines().all(|line| line.starts_with("ok  ") || line.starts_with("FAIL ")), "{said:?}");
 }
 
-/// Every file below a folder with its content, but for sockets and the index of the log that SQLite's readers share.
+/// All files below a folder with their contents, except sockets and the shared-memory index of SQLite.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

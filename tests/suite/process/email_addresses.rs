@@ -4,16 +4,16 @@ use super::{ask, count};
 use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessile};
 
 on_both_engines! {
-    an_address_is_the_same_however_it_is_written,
-    look_alikes_and_what_is_no_address_are_refused,
+    differently_written_addresses_are_equal,
+    look_alikes_and_invalid_addresses_are_refused,
     keys_of_older_versions_become_canonical,
-    an_upgrade_that_would_merge_two_accounts_changes_nothing,
+    an_upgrade_that_would_merge_accounts_changes_nothing,
 }
 
 const TYPED: &str = "anna@müller.example";
 const SENT: &str = "anna@xn--mller-kva.example";
 
-async fn an_address_is_the_same_however_it_is_written(db: TestDb) {
+async fn differently_written_addresses_are_equal(db: TestDb) {
     add_user(&db, TYPED, "owner");
     add_user(&db, "ju\u{308}rgen@example.com", "member");
     let server = Server::start(&db, &[]);
@@ -26,7 +26,7 @@ async fn an_address_is_the_same_however_it_is_written(db: TestDb) {
     let csrf = by_form.form_token("/login");
     let fields = [("csrf", csrf.as_str()), ("email", SENT), ("password", PASSWORD)];
     assert_eq!(by_form.form("/login", &fields).status, 303);
-    // Wrong passwords are counted for the account, not for a way to write its address.
+    // Wrong passwords are counted per account, however its address is written.
     for email in [TYPED, SENT].into_iter().cycle().take(10) {
         assert_eq!(server.client().try_log_in(email, "wrong password").status, 401);
     }
@@ -37,7 +37,7 @@ async fn an_address_is_the_same_however_it_is_written(db: TestDb) {
     assert!(sessile(&db, &["user", "set-password", SENT, "--password-stdin"], PASSWORD).status.success());
 }
 
-async fn look_alikes_and_what_is_no_address_are_refused(db: TestDb) {
+async fn look_alikes_and_invalid_addresses_are_refused(db: TestDb) {
     add_user(&db, "kim@example.com", "owner");
     let odd = [
         "mailto:sam@example.com",
@@ -73,19 +73,19 @@ async fn keys_of_older_versions_become_canonical(db: TestDb) {
     server.client().log_in("MAILTO:sam@example.com");
 }
 
-async fn an_upgrade_that_would_merge_two_accounts_changes_nothing(db: TestDb) {
+async fn an_upgrade_that_would_merge_accounts_changes_nothing(db: TestDb) {
     as_an_older_version_left_them(&db, &[TYPED, SENT]);
     let before = db.sql("SELECT email_key FROM accounts ORDER BY email_key");
     ask(&db, &["migrate"], "").refused(&["müller.example", "xn--mller-kva.example"]);
     assert_eq!(db.sql("SELECT email_key FROM accounts ORDER BY email_key"), before);
     assert_eq!(count(&db, "__diesel_schema_migrations WHERE version = '20261128000010'"), 0);
-    // As the message says.
+    // Do what the message says.
     db.sql(&format!("UPDATE accounts SET email = 'other@example.com' WHERE email = '{SENT}'"));
     ask(&db, &["migrate"], "").said();
     assert_eq!(db.sql("SELECT email_key FROM accounts ORDER BY email_key"), format!("{SENT}\nother@example.com"));
 }
 
-/// Accounts with these addresses, whose keys are only in lower case, in a schema from before keys were canonical.
+/// Accounts in a schema from before keys were canonical. Their keys are only lower-cased.
 fn as_an_older_version_left_them(db: &TestDb, emails: &[&str]) {
     for n in 0..emails.len() {
         add_user(db, &format!("account{n}@example.com"), "owner");

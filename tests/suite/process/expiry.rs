@@ -1,4 +1,4 @@
-//! Expiry over HTTP, and the sweep that the server does by itself. Rows are aged; nobody sleeps until something expires.
+//! Expiry over HTTP, and the server's own sweep. The cases age rows instead of waiting.
 
 use super::{KIM, assert_ended, count};
 use crate::support::{Server, TestDb, add_user, eventually, on_both_engines};
@@ -6,7 +6,7 @@ use crate::support::{Server, TestDb, add_user, eventually, on_both_engines};
 on_both_engines! {
     the_server_sweeps_by_itself,
     a_server_told_not_to_prune_leaves_what_has_expired,
-    a_session_that_has_expired_is_told_so_before_any_sweep,
+    an_expired_session_gets_the_reason_before_any_sweep,
 }
 
 async fn the_server_sweeps_by_itself(db: TestDb) {
@@ -19,8 +19,8 @@ async fn the_server_sweeps_by_itself(db: TestDb) {
     db.sql("UPDATE sessions SET ended_at = INSTANT(-2592060) WHERE ended_at IS NOT NULL");
     db.sql("UPDATE sessions SET expires_at = INSTANT(-5) WHERE ended_at IS NULL");
     alive.log_in(KIM);
-    eventually("the end of what has expired", async || count(&db, "audit WHERE kind = 'session.expired'") == 1).await;
-    eventually("the deletion of what ended long ago", async || count(&db, "sessions") == 2).await;
+    eventually("the end of expired sessions", async || count(&db, "audit WHERE kind = 'session.expired'") == 1).await;
+    eventually("the deletion of old sessions", async || count(&db, "sessions") == 2).await;
     assert_eq!(db.sql("SELECT ended_reason FROM sessions WHERE ended_at IS NOT NULL"), "expired");
     assert_ended(&client.get("/api/session"), "expired");
     assert_eq!(alive.get("/api/session").status, 200);
@@ -34,7 +34,7 @@ async fn a_server_told_not_to_prune_leaves_what_has_expired(db: TestDb) {
     }
     db.sql("UPDATE sessions SET expires_at = INSTANT(-5)");
     let server = Server::start(&db, &[("SESSILE_PRUNE_INTERVAL", "0s")]);
-    eventually("that it serves", async || server.log().contains("serving")).await;
+    eventually("the server serves", async || server.log().contains("serving")).await;
     server.client().log_in(KIM);
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(count(&db, "sessions WHERE ended_at IS NOT NULL"), 0);
@@ -43,7 +43,7 @@ async fn a_server_told_not_to_prune_leaves_what_has_expired(db: TestDb) {
     drop(server);
 }
 
-async fn a_session_that_has_expired_is_told_so_before_any_sweep(db: TestDb) {
+async fn an_expired_session_gets_the_reason_before_any_sweep(db: TestDb) {
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[("SESSILE_PRUNE_INTERVAL", "0s")]);
     let ways = [

@@ -1,4 +1,4 @@
-//! The first start: in an empty folder, with no settings at all.
+//! The first start, in an empty folder and without any settings.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::{Ended, to_end};
 use crate::support::PASSWORD;
 
-/// A folder that is gone after the case.
+/// A folder. Dropping it deletes the folder.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -19,7 +19,7 @@ impl Folder {
         Self(folder)
     }
 
-    /// The program in it, with an environment of nothing.
+    /// The program in this folder, with an empty environment.
     fn program(&self, args: &[&str]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_sessile"));
         program.env_clear().current_dir(&self.0).args(args);
@@ -49,7 +49,7 @@ fn an_empty_folder_and_a_free_port_are_all_it_needs() {
     assert_eq!(folder.mode("data"), 0o700);
     for entry in std::fs::read_dir(folder.0.join("data")).unwrap() {
         let name = format!("data/{}", entry.unwrap().file_name().to_string_lossy());
-        // A socket on its way to its name.
+        // Skip a socket that is not renamed to its final name yet.
         if name.ends_with(".new") {
             continue;
         }
@@ -57,13 +57,13 @@ fn an_empty_folder_and_a_free_port_are_all_it_needs() {
     }
     assert!(folder.0.join("data/session.key").exists() && folder.0.join("data/sessile.sqlite3").exists());
     let (rest, log) = first.stop();
-    assert_eq!(rest, [""; 0], "two lines and no more");
+    assert_eq!(rest, [""; 0], "exactly two lines");
     assert!(!log.contains(token.unwrap()), "the link's secret is in the log:\n{log}");
 
     let mut second = Run::start(&folder, &[]);
     second.line();
     let another = second.line();
-    assert!(another.contains("/setup?token=") && another != link, "a link of its own at each start: {another}");
+    assert!(another.contains("/setup?token=") && another != link, "each start creates a new link: {another}");
     assert_eq!(second.stop().0, [""; 0]);
 }
 
@@ -78,9 +78,9 @@ fn there_is_one_line_only_when_there_is_an_owner() {
     assert_eq!(run.stop().0, [""; 0]);
 }
 
-/// Somebody else may use the port of the default; then this says so.
+/// Another process may use the default port. Then the case expects the error for that.
 #[test]
-fn it_listens_on_port_8080_of_loopback_unless_told_otherwise() {
+fn it_listens_on_port_8080_of_loopback_by_default() {
     let folder = Folder::new();
     let mut run = Run::spawn(folder.program(&[]));
     let line = run.next_line();
@@ -98,7 +98,7 @@ fn it_listens_on_port_8080_of_loopback_unless_told_otherwise() {
     ended.refused(&["SESSILE_LISTEN", "127.0.0.1:8080"]);
 }
 
-/// The program under way.
+/// A running program.
 struct Run {
     child: Child,
     stdout: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -114,7 +114,7 @@ impl Run {
 
     fn spawn(mut program: Command) -> Self {
         let started = Instant::now();
-        // Beside the folder of the data, so that nothing but the program writes there.
+        // The log is outside the data folder, so that only the program writes there.
         let log = program.get_current_dir().expect("a folder").join("log");
         let stderr = std::fs::File::create(&log).unwrap();
         let mut child =
@@ -126,7 +126,7 @@ impl Run {
     }
 
     fn line(&mut self) -> String {
-        self.next_line().unwrap_or_else(|| panic!("no line; the log says:\n{}", read(&self.log)))
+        self.next_line().unwrap_or_else(|| panic!("no line; the log is:\n{}", read(&self.log)))
     }
 
     fn next_line(&mut self) -> Option<String> {
@@ -143,12 +143,12 @@ impl Run {
         panic!("{words} is not in the log:\n{}", read(&self.log));
     }
 
-    /// Asks it to end, and reads the lines that are left and the log.
+    /// Stops the program. Returns its remaining lines and its log.
     fn stop(mut self) -> (Vec<String>, String) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
         let rest = self.stdout.by_ref().map(Result::unwrap).collect();
-        assert_eq!(self.child.wait().expect("its end").code(), Some(0));
+        assert_eq!(self.child.wait().expect("an exit status").code(), Some(0));
         (rest, read(&self.log))
     }
 }

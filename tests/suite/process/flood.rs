@@ -1,4 +1,4 @@
-//! More of them than anybody can serve: logins, visits, connections. Short in the ordinary run, full with
+//! More logins, visits and connections than the server can handle. Short by default; full size with
 //! `SESSILE_TEST_LONG`.
 
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{KIM, is_long};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};
 
-/// What the program may take at its peak, in KiB.
+/// The limit on the program's peak memory, in KiB.
 const MOST_MEMORY: usize = 256 * 1024;
 
 on_both_engines! {
-    logins_at_once_are_answered_in_bounded_memory_and_reads_go_on,
+    many_logins_at_once_use_bounded_memory,
     anonymous_requests_leave_no_rows,
 }
 
-async fn logins_at_once_are_answered_in_bounded_memory_and_reads_go_on(db: TestDb) {
+async fn many_logins_at_once_use_bounded_memory(db: TestDb) {
     let many = if is_long() { 2000 } else { 300 };
     raise_open_files();
     add_user(&db, KIM, "owner");
@@ -45,19 +45,19 @@ async fn logins_at_once_are_answered_in_bounded_memory_and_reads_go_on(db: TestD
         peak / 1024,
         meanwhile / alone
     );
-    assert_eq!(answers.values().sum::<usize>(), many, "each got an answer: {answers:?}");
+    assert_eq!(answers.values().sum::<usize>(), many, "every request got an answer: {answers:?}");
     assert!(answers.keys().all(|status| matches!(status, 200 | 401 | 429 | 503)), "{answers:?}");
     assert!(peak < MOST_MEMORY, "{peak} KiB");
     assert_eq!(client.get("/api/session").status, 200);
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 
-/// Each on a connection of its own, all sent before the first answer is read; how many of each status came.
+/// Sends logins on separate connections, all before the first answer is read. Returns the number of answers by status.
 fn log_in_at_once(port: u16, many: usize) -> BTreeMap<u16, usize> {
     let mut streams: Vec<TcpStream> = (0..many)
         .map(|n| {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-            // The right password, a wrong one, and nobody's.
+            // The right password, a wrong password, and an unknown account.
             let (email, password) = match n % 3 {
                 0 => (KIM.to_owned(), PASSWORD),
                 1 => (KIM.to_owned(), "a wrong password"),
@@ -83,7 +83,7 @@ fn log_in_at_once(port: u16, many: usize) -> BTreeMap<u16, usize> {
     answers
 }
 
-/// Signed-in reads, one after the other on one connection; how many a second.
+/// Sends signed-in reads one after the other on a single connection. Returns the rate per second.
 fn reads(port: u16, cookie: &str, goes_on: impl Fn(Instant) -> bool) -> f64 {
     let mut stream = connect(port);
     let request =
@@ -166,11 +166,11 @@ fn idle_connections_are_held_in_little_memory() {
     let (after, peak) = (memory(&server, "VmRSS:"), memory(&server, "VmHWM:"));
     println!("{many} idle connections: {} KiB each, peak {} MiB", after.saturating_sub(before) / many, peak / 1024);
     assert!(peak < MOST_MEMORY, "{peak} KiB");
-    assert_eq!(server.client().get("/healthz").status, 200, "and there is room for one more");
+    assert_eq!(server.client().get("/healthz").status, 200, "another connection is accepted");
     drop(held);
 }
 
-/// How many rows each table has.
+/// The number of rows of each table.
 fn rows(db: &TestDb) -> BTreeMap<String, String> {
     let tables = match db.engine {
         Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
@@ -205,14 +205,14 @@ fn one_head(stream: &mut BufReader<TcpStream>) -> String {
     head
 }
 
-/// What the program holds (`VmRSS:`), or held at its peak (`VmHWM:`), in KiB.
+/// The program's current (`VmRSS:`) or peak (`VmHWM:`) memory, in KiB.
 pub fn memory(server: &Server, which: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("its state");
     let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Clients need files too.
+/// The clients' connections need file descriptors in this process.
 pub fn raise_open_files() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a limit");

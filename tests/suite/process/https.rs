@@ -1,4 +1,4 @@
-//! A client that speaks TLS to a port of this machine and trusts one certificate, and certificates for it.
+//! A TLS client for a port of this machine that trusts a single certificate, and such certificates.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::rt::{System, net::TcpSocket};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::CertificateDer};
 
-/// A certificate of `localhost` that signs itself.
+/// A self-signed certificate for `localhost`.
 pub struct Made {
     pub certificate: String,
     pub key: String,
@@ -31,13 +31,13 @@ impl Made {
     }
 }
 
-/// A connection that has shaken hands.
+/// A connection after its TLS handshake.
 pub struct Https {
     stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
     port: u16,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,
@@ -46,12 +46,12 @@ pub struct Told {
 }
 
 impl Https {
-    /// Fails when the server shows another certificate than this.
+    /// Fails if the server presents any other certificate.
     pub fn connect(port: u16, trusted: &Made) -> Result<Self, std::io::Error> {
         Self::connect_from("127.0.0.1", port, trusted)
     }
 
-    /// From an address of this machine.
+    /// Connects from the given local address.
     pub fn connect_from(address: &str, port: u16, trusted: &Made) -> Result<Self, std::io::Error> {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.der.clone()).expect("a root");
@@ -75,7 +75,7 @@ impl Https {
         Ok(Self { stream: BufReader::new(stream), port })
     }
 
-    /// Asks on this connection, which stays open.
+    /// Sends a request on this connection, which stays open.
     pub fn ask(&mut self, line: &str, fields: &[&str], body: &str) -> Told {
         let port = self.port;
         let mut request = format!("{line} HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: https://localhost:{port}\r\n");
@@ -103,13 +103,13 @@ impl Told {
         all(&self.head, name)
     }
 
-    /// The cookies that it sets, as a browser sends them back.
+    /// The cookies that the response sets, as a `Cookie` header.
     pub fn cookies(&self) -> String {
         let pairs: Vec<&str> = self.all("set-cookie").iter().filter_map(|cookie| cookie.split(';').next()).collect();
         format!("Cookie: {}", pairs.join("; "))
     }
 
-    /// Cookies as they have to be under https: the right name, Secure, for nobody else.
+    /// Checks that each cookie is Secure and has the `__Host-` prefix.
     pub fn assert_cookies_are_of_https(&self) {
         let cookies = self.all("set-cookie");
         assert!(cookies.iter().any(|cookie| cookie.starts_with("__Host-aiq_session")), "{self:?}");

@@ -1,4 +1,5 @@
-//! The key file: a missing or different one stops the start while sessions live; a second key changes who signs.
+//! The key file. Without the right file the start is refused while sessions live. A second key in the file takes over
+//! signing.
 
 use std::path::Path;
 
@@ -19,10 +20,10 @@ async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
     let key = std::fs::read_to_string(db.key_file()).unwrap();
     std::fs::remove_file(db.key_file()).unwrap();
     ask(&db, &["serve"], "").refused(&["SESSILE_KEY_FILE", "session revoke --all"]);
-    assert!(!Path::new(&db.key_file()).exists(), "a key that nobody can use was left behind");
+    assert!(!Path::new(&db.key_file()).exists(), "an unusable key file was left behind");
     assert_eq!(std::fs::read_dir(&db.folder).unwrap().filter(|entry| is_key(entry.as_ref().unwrap())).count(), 0);
 
-    // The right one put back, all is as it was.
+    // After the right file is restored, everything works as before.
     std::fs::write(db.key_file(), key).unwrap();
     let server = Server::start(&db, &[]);
     assert_eq!(at(&server, &client).get("/api/session").status, 200);
@@ -30,8 +31,8 @@ async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
 
     std::fs::remove_file(db.key_file()).unwrap();
     ask(&db, &["session", "revoke", "--all"], "").refused(&["SESSILE_KEY_FILE", &db.key_file(), "/dev/urandom"]);
-    assert!(!Path::new(&db.key_file()).exists(), "only a start makes one");
-    // As that line says.
+    assert!(!Path::new(&db.key_file()).exists(), "only the server creates a key file");
+    // Follow the command in the message.
     let make = format!("umask 077; head -c 64 /dev/urandom | base64 -w0 > {}", db.key_file());
     assert!(std::process::Command::new("sh").args(["-c", &make]).status().unwrap().success());
     assert_eq!(ask(&db, &["session", "revoke", "--all"], "").said(), "ended 1\n");
@@ -89,13 +90,13 @@ async fn a_second_key_put_first_signs_and_the_old_one_still_verifies(db: TestDb)
     new.log_in(KIM);
     assert!(is_signed_by(&db, &second, &new) && !is_signed_by(&db, &first, &new));
     assert!(is_signed_by(&db, &first, &old));
-    // A touch renews the cookie, and signs it anew.
+    // A touch renews the cookie and signs it with the first key.
     db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
     assert!(old.get("/api/session").sets("aiq_session").is_some());
     assert!(is_signed_by(&db, &second, &old));
     assert_eq!(server.terminate(), Some(0));
 
-    // So the old key can be taken out in the end.
+    // Now the old key can be removed.
     std::fs::write(db.key_file(), &second).unwrap();
     let server = Server::start(&db, &[]);
     for client in [&old, &new] {
@@ -104,7 +105,7 @@ async fn a_second_key_put_first_signs_and_the_old_one_still_verifies(db: TestDb)
     assert_eq!(at(&server, &new).try_log_in(KIM, PASSWORD).status, 200);
 }
 
-/// A browser that signed in at a server that has stopped since.
+/// A client that signed in before its server stopped.
 fn signed_in_before_a_stop(db: &TestDb) -> Client {
     add_user(db, KIM, "owner");
     let server = Server::start(db, &[]);
@@ -114,14 +115,14 @@ fn signed_in_before_a_stop(db: &TestDb) -> Client {
     client
 }
 
-/// The same browser at a server on another port.
+/// The client, moved to a server on another port.
 fn at(server: &Server, client: &Client) -> Client {
     let mut again = server.client();
     again.cookies = client.cookies.clone();
     again
 }
 
-/// The line of another key, made by the program itself.
+/// A new key line, made by the program itself.
 fn another_key(db: &TestDb) -> String {
     let file = db.folder.join("another");
     Keys::read_or_make(&file).unwrap();

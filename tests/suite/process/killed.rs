@@ -1,5 +1,5 @@
-//! Killed in the middle of logins and logouts, and started again: nothing acknowledged is lost, and what has ended stays
-//! ended.
+//! The program is killed in the middle of logins and logouts and restarted. No acknowledged change is lost, and ended
+//! sessions stay ended.
 
 use super::{
     faults::{MORE, Storm, rounds},
@@ -11,16 +11,16 @@ use crate::support::{Engine, Server, TestDb, on_both_engines};
 const BROWSERS: u64 = 8;
 
 on_both_engines! {
-    what_was_acknowledged_survives_kill_9_and_what_ended_stays_ended,
+    acknowledged_changes_survive_kill_9,
 }
 
-async fn what_was_acknowledged_survives_kill_9_and_what_ended_stays_ended(db: TestDb) {
+async fn acknowledged_changes_survive_kill_9(db: TestDb) {
     kills(&db, None);
 }
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn what_was_acknowledged_survives_kill_9_and_lost_connections() {
+fn acknowledged_changes_survive_kill_9_and_lost_connections() {
     let db = TestDb::new(Engine::Postgres);
     let cuts = Psql::open(&db);
     kills(&db, Some(cuts));

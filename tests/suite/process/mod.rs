@@ -1,5 +1,5 @@
-//! The program as a process: killed and started again, many at once, beside its commands, with a database that goes away
-//! and comes back.
+//! The program as a process: killed and restarted, as several nodes, next to its commands, and with a database that
+//! becomes unavailable and returns.
 
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
@@ -46,10 +46,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Answer, Server, TestDb, command, is_long};
 
-/// The owner of every case.
+/// The owner in every case.
 const KIM: &str = "kim@example.com";
 
-/// How a program ended.
+/// The result of a program.
 #[derive(Debug)]
 struct Ended {
     code: Option<i32>,
@@ -58,29 +58,29 @@ struct Ended {
 }
 
 impl Ended {
-    /// It did what it was asked, and said this.
+    /// The stdout of a successful run.
     fn said(self) -> String {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
         self.stdout
     }
 
-    /// It failed, and said so in one line that holds each of these words.
+    /// Checks that the run failed with one line on stderr that contains each of these words.
     fn refused(&self, words: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
         assert!(self.stderr.starts_with("sessile: ") && self.stderr.ends_with('\n'), "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
         for word in words {
-            assert!(self.stderr.contains(word), "{word} is not named: {self:?}");
+            assert!(self.stderr.contains(word), "{word} is not in the message: {self:?}");
         }
     }
 }
 
-/// Runs a program to its end, which must come within a minute.
+/// Runs a program until it exits, for at most a minute.
 fn to_end(mut program: Command, stdin: &str) -> Ended {
     let mut child =
         program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
     let mut pipe = child.stdin.take().expect("stdin");
-    // A program that refuses its arguments reads nothing.
+    // Fails if the program rejects its arguments before it reads stdin.
     let _ = pipe.write_all(stdin.as_bytes());
     drop(pipe);
     let stdout = reader(child.stdout.take().expect("stdout"));
@@ -92,7 +92,7 @@ fn to_end(mut program: Command, stdin: &str) -> Ended {
         }
         if started.elapsed() > Duration::from_secs(60) {
             child.kill().expect("a process to kill");
-            child.wait().expect("its end");
+            child.wait().expect("an exit status");
             panic!("{program:?} did not end: {}{}", stdout.join().unwrap(), stderr.join().unwrap());
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -108,19 +108,19 @@ fn reader(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Strin
     })
 }
 
-/// Runs a command, which logs nothing, on this database.
+/// Runs a command on this database without logging.
 fn ask(db: &TestDb, args: &[&str], stdin: &str) -> Ended {
     ask_with(db, &[], args, stdin)
 }
 
-/// The same with more variables.
+/// Like [`ask`], with additional variables.
 fn ask_with(db: &TestDb, more: &[(&str, &str)], args: &[&str], stdin: &str) -> Ended {
     let mut program = command(db, &[("SESSILE_LOG", "off"), ("SESSILE_LISTEN", "127.0.0.1:0")]);
     program.envs(more.iter().copied()).args(args);
     to_end(program, stdin)
 }
 
-/// A port for a server that is started on it again: none that the system hands out by itself meanwhile.
+/// A free port outside the ephemeral range, so that a restarted server can use it again.
 fn lasting_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 9_000).unwrap();
@@ -132,7 +132,7 @@ fn lasting_port() -> u16 {
     }
 }
 
-/// Sends SIGTERM and waits for nothing.
+/// Sends SIGTERM without waiting.
 fn ask_to_stop(server: &Server) {
     let asked = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().expect("kill");
     assert!(asked.success());
@@ -142,7 +142,7 @@ fn count(db: &TestDb, what: &str) -> usize {
     db.sql(&format!("SELECT count(*) FROM {what}")).parse().expect("a number")
 }
 
-/// A 503 as the contract has it: it says when to try again, and leaves the cookies alone.
+/// Checks for a 503 that follows the contract: it has `Retry-After` and sets no cookie.
 fn assert_unavailable(answer: &Answer) {
     assert_eq!(answer.status, 503, "{answer:?}");
     let seconds = answer.header("retry-after").and_then(|value| value.parse::<u32>().ok());
@@ -153,7 +153,7 @@ fn assert_unavailable(answer: &Answer) {
     }
 }
 
-/// A 401 that says why a session ended, and leaves its cookie alone.
+/// Checks for a 401 with this reason for the session's end, and that it sets no cookie.
 fn assert_ended(answer: &Answer, reason: &str) {
     assert_eq!((answer.status, answer.problem().as_str()), (401, "session-ended"), "{answer:?}");
     assert_eq!(answer.json()["reason"], reason, "{answer:?}");

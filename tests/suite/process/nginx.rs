@@ -1,5 +1,4 @@
-//! nginx before the program, by the configuration that the repository shows: `ops/nginx.conf`, with the names, ports and
-//! files of the test in their places.
+//! nginx in front of the program, configured with `ops/nginx.conf`. Only names, ports and paths are replaced.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,7 +18,7 @@ const SHOWN: &str = include_str!("../../../ops/nginx.conf");
 fn nginx_passes_cookies_redirects_and_addresses_on() {
     let (db, _server, nginx, made) = serve();
     let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
-    // What a client says of itself goes no further than nginx.
+    // nginx must not pass on the client's own forwarding headers.
     let lies = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: http", "Forwarded: for=203.0.113.7;proto=http"];
     let login = log_in(&mut browser, &lies);
     assert_eq!(login.status, 200, "{login:?}");
@@ -48,7 +47,7 @@ fn another_address_of_this_machine_is_told_apart_behind_nginx() {
 }
 
 #[test]
-fn what_nginx_refuses_never_comes_through() {
+fn requests_that_nginx_refuses_do_not_arrive() {
     let (_db, server, nginx, made) = serve();
     let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
     let told = browser.ask("POST /login", &["Content-Type: text/plain"], &"a".repeat(300 * 1024));
@@ -56,9 +55,9 @@ fn what_nginx_refuses_never_comes_through() {
     assert!(!server.log().contains("/login"), "{}", server.log());
 }
 
-/// Without the line nginx sends the name of its upstream.
+/// Without that line nginx sends the name of its upstream as `Host`.
 #[test]
-fn a_wrong_host_is_the_operators_to_mend_and_no_page_claims_to_be_elsewhere() {
+fn a_wrong_host_behind_nginx_is_reported_to_the_operator() {
     let (db, server, nginx, made) = serve_without("proxy_set_header Host $http_host;");
     let mut browser = Https::connect(nginx.https, &made).expect("a handshake");
     for fields in [&[][..], &["Sec-Fetch-Site: none"]] {
@@ -94,7 +93,7 @@ fn the_right_host_is_in_order() {
     assert!(said.contains("ok  address: no proxy was seen"), "{said}");
 }
 
-/// nginx in a folder of its own, with nobody's rights but ours. Killed when dropped.
+/// nginx in its own folder, run as the current user. Dropping it kills the process.
 struct Nginx {
     child: Child,
     http: u16,
@@ -135,7 +134,7 @@ impl Nginx {
         let mut child = command.spawn().expect("nginx: run scripts/tools");
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", https)).is_err() {
-            assert!(child.try_wait().expect("its state").is_none(), "nginx ended");
+            assert!(child.try_wait().expect("its state").is_none(), "nginx exited");
             assert!(started.elapsed() < Duration::from_secs(30), "nginx does not answer");
             std::thread::yield_now();
         }
@@ -154,7 +153,7 @@ fn serve() -> (TestDb, Server, Nginx, Made) {
     serve_without("")
 }
 
-/// With a configuration from which this line was left out.
+/// Serves behind nginx with this line removed from the configuration.
 fn serve_without(line: &str) -> (TestDb, Server, Nginx, Made) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");

@@ -1,4 +1,4 @@
-//! Several nodes on one database, which share it and the key file and nothing else.
+//! Several nodes that share only the database and the key file.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,12 +8,12 @@ use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user};
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn six_nodes_that_start_at_once_on_an_empty_database_all_come_up() {
+fn six_nodes_can_start_at_once_on_an_empty_database() {
     nodes_that_start_at_once_work_as_one(&TestDb::new(Engine::Postgres), 6);
 }
 
 #[test]
-fn two_servers_that_start_at_once_on_one_file_both_come_up() {
+fn two_servers_can_start_at_once_on_one_file() {
     nodes_that_start_at_once_work_as_one(&TestDb::new(Engine::Sqlite), 2);
 }
 
@@ -27,7 +27,7 @@ fn nodes_that_start_at_once_work_as_one(db: &TestDb, many: usize) {
     assert_eq!(std::fs::metadata(db.key_file()).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(drafts_beside(Path::new(&db.key_file())), [""; 0]);
 
-    // Each node's link creates the owner on any node, until there is one.
+    // Until there is an owner, each node's setup link works on any node.
     let links: Vec<String> = nodes.iter().map(Server::setup_token).collect();
     for (n, link) in links.iter().enumerate() {
         let another = &nodes[(n + 1) % many];
@@ -44,7 +44,7 @@ fn nodes_that_start_at_once_work_as_one(db: &TestDb, many: usize) {
         let answer = on(node, &client).get("/api/session");
         assert_eq!((answer.status, &answer.json()["session"]["id"]), (200, &id), "{answer:?}");
     }
-    // What one node has ended is ended on all, as soon as that is acknowledged.
+    // After an end is acknowledged, it is visible on all nodes.
     let mut last = on(&nodes[many - 1], &client);
     assert_eq!(last.send("DELETE", "/api/session", &[], b"").status, 204);
     for node in &nodes {
@@ -52,7 +52,7 @@ fn nodes_that_start_at_once_work_as_one(db: &TestDb, many: usize) {
     }
 }
 
-/// Each login ends the other's session and looks for those of its own account that are too many.
+/// Each login ends the other account's session and looks for excess sessions of its own account.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn logins_over_one_anothers_sessions_never_deadlock() {
@@ -94,7 +94,7 @@ fn migrations_at_once_all_succeed(db: &TestDb) {
     for migration in ended {
         assert_eq!(migration.said(), "");
     }
-    assert_eq!(ask(db, &["migrate"], "").said(), "", "and once more, with nothing to do");
+    assert_eq!(ask(db, &["migrate"], "").said(), "", "nothing is left to migrate");
     let folder = if db.engine == Engine::Postgres { "migrations/postgres" } else { "migrations/sqlite" };
     let known = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap().count();
     let applied = db.sql("SELECT count(*) FROM __diesel_schema_migrations WHERE version < '9'");
@@ -108,14 +108,14 @@ fn start_at_once(db: &TestDb, many: usize) -> Vec<Server> {
     })
 }
 
-/// The same browser at another node.
+/// The client, moved to another node.
 fn on(node: &Server, client: &Client) -> Client {
     let mut there = node.client();
     there.cookies = client.cookies.clone();
     there
 }
 
-/// Files that were made on the way to the key file and left.
+/// Temporary files left over from creating the key file.
 fn drafts_beside(key_file: &Path) -> Vec<String> {
     let stem = key_file.file_stem().unwrap().to_string_lossy().into_owned();
     std::fs::read_dir(key_file.parent().unwrap())

@@ -1,4 +1,5 @@
-//! What others on the machine can see: files, memory, core files. What is open to them is said.
+//! What other users of the machine can see: files, memory and core dumps. The program reports files that are open to
+//! them.
 
 use std::fs::{File, Permissions};
 use std::io::Read as _;
@@ -19,7 +20,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn whatever_the_umask_is_files_are_for_their_owner_alone() {
+fn files_are_private_under_every_umask() {
     let db = TestDb::new(Engine::Sqlite);
     let run = |args: &[&str]| {
         let mut program = Command::new("sh");
@@ -36,17 +37,17 @@ fn whatever_the_umask_is_files_are_for_their_owner_alone() {
     assert_eq!(to_end(run(&["subscribers", "export"]), "").code, Some(0));
     for entry in std::fs::read_dir(&db.folder).unwrap() {
         let path = entry.unwrap().path();
-        // A socket on its way to its name may be gone.
+        // A socket may be renamed to its final name meanwhile.
         if path.exists() && !path.to_string_lossy().ends_with(".new") {
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
     }
     child.kill().expect("a process to kill");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
 }
 
 #[test]
-fn files_that_others_can_read_are_warned_of_by_serve_and_fail_in_doctor() {
+fn files_that_others_can_read_are_reported() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let (key, file) = (db.folder.join("session.key"), db.folder.join("test.sqlite3"));
@@ -105,7 +106,7 @@ fn copies_and_the_key_of_the_certificate_count_too() {
     assert!(failed("tls", &tls));
 }
 
-/// Kubernetes mounts a secret so: it belongs to root, and to a group that we are in.
+/// Kubernetes mounts secrets this way: owned by root, with a group that the program belongs to.
 #[test]
 fn a_key_file_of_root_that_our_group_may_read_is_in_order() {
     let db = TestDb::new(Engine::Sqlite);
@@ -122,7 +123,7 @@ fn a_key_file_of_root_that_our_group_may_read_is_in_order() {
 }
 
 #[test]
-fn serve_warns_of_passwords_in_the_clear_and_of_proxies_that_are_anybody() {
+fn serve_warns_of_plain_text_passwords_and_open_proxies() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let cases: [(&[(&str, &str)], &str); 3] = [
@@ -137,7 +138,7 @@ fn serve_warns_of_passwords_in_the_clear_and_of_proxies_that_are_anybody() {
     }
 }
 
-/// What a server logs until it serves.
+/// The log of a server until it listens.
 fn log_of_a_start(db: &TestDb, more: &[(&str, &str)]) -> String {
     let server = Server::start(db, more);
     let began = Instant::now();
@@ -168,7 +169,7 @@ fn no_password_stays_in_memory() {
     let csrf = client.form_token("/account");
     let fields = [("csrf", csrf.as_str()), ("current_password", PASSWORD), ("password", new)];
     assert_eq!(client.form("/account", &fields).status, 303);
-    // A connection's buffers are wiped when it is closed.
+    // The buffers of a connection are wiped when it closes.
     drop(client);
     let words: Vec<String> = [PASSWORD, new].iter().flat_map(|one| [one.to_string(), one.replace(' ', "+")]).collect();
     let began = Instant::now();
@@ -178,7 +179,7 @@ fn no_password_stays_in_memory() {
     }
 }
 
-/// The first of these words that stands in memory that the process can write.
+/// The first of these words in the process's writable memory.
 fn found_in_memory(pid: u32, words: &[String]) -> Option<String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its memory map");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
@@ -186,7 +187,7 @@ fn found_in_memory(pid: u32, words: &[String]) -> Option<String> {
         let (from, to) = line.split_whitespace().next().and_then(|range| range.split_once('-')).expect("a range");
         let [from, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).expect("an address"));
         let mut content = vec![0; usize::try_from(to - from).expect("a size")];
-        // A range may be gone by now.
+        // The range may have been unmapped meanwhile.
         let read = memory.read_at(&mut content, from).unwrap_or(0);
         content.truncate(read);
         let text = String::from_utf8_lossy(&content);
@@ -230,6 +231,6 @@ fn a_password_from_windows_is_refused_and_nothing_is_changed() {
         .spawn()
         .expect("the program");
     std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), &utf16).expect("stdin");
-    let out = child.wait_with_output().expect("its end");
+    let out = child.wait_with_output().expect("an exit status");
     assert!(String::from_utf8_lossy(&out.stderr).contains("byte order mark"), "{out:?}");
 }

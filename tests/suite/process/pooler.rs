@@ -1,4 +1,4 @@
-//! PgBouncer between the program and PostgreSQL, as Debian packages it.
+//! PgBouncer, from its Debian package, between the program and PostgreSQL.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -8,14 +8,14 @@ use serde_json::json;
 use super::{KIM, ask, lasting_port};
 use crate::support::{Engine, Server, TestDb, add_user, eventually};
 
-/// Gone when dropped.
+/// A PgBouncer process. Dropping it kills the process.
 struct Pooler {
     child: Child,
     port: u16,
 }
 
 impl Pooler {
-    /// In front of this database's server, for all of its databases.
+    /// Starts PgBouncer in front of all databases of this server.
     fn start(db: &TestDb, mode: &str) -> Self {
         let port = lasting_port();
         let folder = db.folder.join(format!("pgbouncer-{mode}"));
@@ -68,7 +68,7 @@ fn place(db: &TestDb) -> (String, String) {
     (host.to_owned(), port.to_owned())
 }
 
-/// The same database by another way.
+/// The same database, reached through the pooler.
 fn through(db: &TestDb, pooler: &Pooler) -> TestDb {
     let other = TestDb::in_own_postgres(pooler.url(db));
     std::fs::copy(db.key_file(), other.key_file()).unwrap();

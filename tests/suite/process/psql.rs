@@ -1,11 +1,11 @@
-//! Another client of the PostgreSQL database, on one connection that stays open.
+//! A psql client with a connection that stays open.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::support::TestDb;
 
-/// Gone when dropped, with its transaction and its locks.
+/// A psql process. Dropping it ends its transaction and releases its locks.
 pub struct Psql {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -23,7 +23,7 @@ impl Psql {
         Self { child, stdout }
     }
 
-    /// Runs statements whose last one selects one row; that row.
+    /// Runs statements and returns the single row that the last one selects.
     pub fn ask(&mut self, statements: &str) -> String {
         let stdin = self.child.stdin.as_mut().expect("stdin");
         writeln!(stdin, "{statements};").expect("stdin");
@@ -32,13 +32,13 @@ impl Psql {
         line.trim_end().to_owned()
     }
 
-    /// Takes a lock that nothing else gets through, until the end of this.
+    /// Locks a table exclusively until this client is dropped.
     pub fn lock(&mut self, table: &str) {
         let locked = self.ask(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT 'locked'"));
         assert_eq!(locked, "locked");
     }
 
-    /// Ends every connection to the database but this one, and does not wait for it; how many there were.
+    /// Terminates all other connections to the database without waiting. Returns their number.
     pub fn cut_connections(&mut self) -> usize {
         let cut = self.ask(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

@@ -1,11 +1,12 @@
-//! Readiness while the database is away: 503 in time, and 200 again by itself; metrics answer all the while.
+//! Readiness while the database is unavailable: a 503 in time, then a 200 again without a restart. Metrics stay
+//! available.
 
 use std::time::{Duration, Instant};
 
 use super::{KIM, cluster::Cluster};
 use crate::support::{Answer, Server, add_user, eventually};
 
-/// What a request waits for at most, by the defaults, and some air for a busy machine.
+/// The longest wait of a request with the default settings, with a margin for a busy machine.
 const BOUND: Duration = Duration::from_secs(7);
 
 #[test]
@@ -35,7 +36,7 @@ fn readiness_follows_the_database_away_and_back_and_never_hangs() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_node_that_came_up_without_its_database_is_not_ready_until_it_is_there() {
+fn a_node_without_its_database_is_not_ready() {
     actix_web::rt::System::new().block_on(async {
         let (cluster, db) = Cluster::start();
         cluster.stop();

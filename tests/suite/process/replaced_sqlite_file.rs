@@ -1,5 +1,5 @@
-//! An SQLite file that is replaced, moved or removed while a server has it open: the server says so and answers nothing from
-//! the old one, and no command acknowledges what that server does not hear.
+//! The SQLite file is replaced, moved or removed while a server has it open. The server reports that and answers
+//! nothing from the old file, and a command acknowledges nothing that the server cannot see.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{KIM, ask, assert_unavailable};
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventually};
 
-/// A server with a session on a file.
+/// A server with a SQLite file and a session.
 fn served() -> (TestDb, PathBuf, Server, Client) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
@@ -25,11 +25,11 @@ fn assert_not_ready(client: &mut Client) {
         assert_unavailable(&client.json("PATCH", "/api/session/data", &json!({"n": 1})));
     }
     actix_web::rt::System::new()
-        .block_on(eventually("that it is not ready", async || client.get("/readyz").status == 503));
+        .block_on(eventually("the server is not ready", async || client.get("/readyz").status == 503));
 }
 
 #[test]
-fn a_restored_copy_under_a_running_server_is_noticed_by_both_sides() {
+fn a_copy_restored_under_a_running_server_is_detected() {
     let (db, file, server, mut client) = served();
     assert_eq!(client.json("PATCH", "/api/session/data", &json!({"kept": 1})).status, 200);
     let copy = db.folder.join("copy.sqlite3");
@@ -44,7 +44,7 @@ fn a_restored_copy_under_a_running_server_is_noticed_by_both_sides() {
     assert_not_ready(&mut client);
     assert!(server.log().contains("was replaced while it is open"), "{}", server.log());
 
-    // The log of the old file is empty, so that nothing of it is taken for the new one's.
+    // The old file's write-ahead log is empty, so that the new file cannot pick up its content.
     assert_eq!(std::fs::metadata(db.folder.join("test.sqlite3-wal")).unwrap().len(), 0);
     assert_eq!(server.terminate(), Some(0));
     let server = Server::start(&db, &[]);
@@ -61,7 +61,7 @@ fn a_file_that_is_moved_away_and_back_is_used_again() {
     std::fs::rename(&file, &away).unwrap();
     assert_not_ready(&mut client);
     ask(&db, &["session", "revoke", "--all"], "").refused(&["server is running", "DATABASE_URL"]);
-    assert!(!file.exists(), "it is not made anew");
+    assert!(!file.exists(), "the file must not be recreated");
     std::fs::rename(&away, &file).unwrap();
     assert_eq!(client.get("/api/session").status, 200);
     assert_eq!(client.json("PATCH", "/api/session/data", &json!({"n": 2})).status, 200);
@@ -70,7 +70,7 @@ fn a_file_that_is_moved_away_and_back_is_used_again() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_not_made_anew_beside_its_server() {
+fn a_removed_file_is_not_recreated_next_to_its_server() {
     let (db, file, mut server, mut client) = served();
     assert_eq!(client.get("/api/session").status, 200);
     std::fs::remove_file(&file).unwrap();
@@ -81,14 +81,14 @@ fn a_file_that_is_gone_is_not_made_anew_beside_its_server() {
         assert!(!file.exists(), "{command:?}");
     }
     server.kill();
-    // What only the log holds would be lost with it.
+    // Content that is only in the write-ahead log would be lost with it.
     if std::fs::metadata(file.with_extension("sqlite3-wal")).is_ok_and(|log| log.len() > 0) {
         ask(&db, &["migrate"], "").refused(&["-wal", "put the file back"]);
     }
 }
 
 #[test]
-fn a_log_or_its_index_that_is_removed_is_noticed_by_a_command_too() {
+fn a_command_detects_a_removed_wal_or_index() {
     for suffix in ["wal", "shm"] {
         let (db, file, _server, mut client) = served();
         assert_eq!(client.get("/api/session").status, 200);
@@ -98,7 +98,7 @@ fn a_log_or_its_index_that_is_removed_is_noticed_by_a_command_too() {
 }
 
 #[test]
-fn a_log_that_is_removed_is_noticed() {
+fn a_removed_wal_is_detected() {
     let (db, _, server, mut client) = served();
     std::fs::remove_file(db.folder.join("test.sqlite3-wal")).unwrap();
     assert_not_ready(&mut client);
@@ -107,12 +107,12 @@ fn a_log_that_is_removed_is_noticed() {
     let server = Server::start(&db, &[]);
     let mut again = server.client();
     again.cookies = client.cookies.clone();
-    assert_eq!(again.get("/api/session").status, 200, "what was in it is not lost");
+    assert_eq!(again.get("/api/session").status, 200, "the content of the log is kept");
 }
 
-/// The folder, and a link that leads to the file.
+/// The path of the database may be a symlink to the file, or may lead through a symlinked folder.
 #[test]
-fn a_path_that_leads_elsewhere_is_noticed_and_the_server_is_still_found() {
+fn a_redirected_path_is_detected() {
     actix_web::rt::System::new().block_on(async {
         let mut db = TestDb::new(Engine::Sqlite);
         let (first, second, link) = (db.folder.join("first"), db.folder.join("second"), db.folder.join("data"));
@@ -129,7 +129,7 @@ fn a_path_that_leads_elsewhere_is_noticed_and_the_server_is_still_found() {
         assert_unavailable(&client.get("/api/session"));
         std::fs::copy(first.join("it.sqlite3"), second.join("it.sqlite3")).unwrap();
         let refused = async || ask(&db, &["session", "revoke", "--all"], "").stderr.contains("another file");
-        eventually("that commands find the server", refused).await;
+        eventually("commands find the server", refused).await;
         assert_unavailable(&client.get("/api/session"));
     });
 }

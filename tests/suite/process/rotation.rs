@@ -1,4 +1,4 @@
-//! The signing key is replaced on two nodes, step by step as in docs/operating.md, and nobody is signed out.
+//! The rotation of the signing key on two nodes, following docs/operating.md step by step. Nobody is signed out.
 
 use sessile::base::keys::Keys;
 
@@ -17,7 +17,8 @@ async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
     let old = std::fs::read_to_string(db.key_file()).unwrap();
     let new = random_line();
 
-    // Each step is taken by one node after the other; between them they do not agree, and everything works all the same.
+    // Each step restarts one node after the other. In between, the nodes have different files, and everything still
+    // works.
     let steps = [
         ("the new key is added, second", format!("{old}{new}\n")),
         ("the new key signs", format!("{new}\n{old}")),
@@ -25,7 +26,7 @@ async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
     ];
     for (step, file) in steps {
         if step.contains("removed") {
-            // By then every cookie has been renewed, or its session is over: the idle time has passed.
+            // By this step every cookie has been renewed, or its session has expired.
             db.sql("UPDATE sessions SET last_activity = INSTANT(-600)");
             everybody_is_signed_in(&mut people, &nodes, step);
         }
@@ -42,7 +43,7 @@ async fn keys_are_rotated_on_two_nodes_without_signing_anybody_out(db: TestDb) {
             for (mut visitor, token) in forms {
                 visitor = at(&nodes[1], &visitor);
                 let fields = [("csrf", token.as_str()), ("email", KIM), ("password", PASSWORD)];
-                assert_eq!(visitor.form("/login", &fields).status, 303, "a form from before: {step}");
+                assert_eq!(visitor.form("/login", &fields).status, 303, "a form from before the step: {step}");
             }
         }
     }
@@ -63,7 +64,7 @@ async fn a_node_without_the_signing_key_is_refused(db: TestDb) {
     };
     assert_eq!(stored(), fingerprint(&old));
     refuse_a_start_with(&db, &format!("{unknown}\n"));
-    assert_eq!(stored(), fingerprint(&old), "a node that was refused changes nothing");
+    assert_eq!(stored(), fingerprint(&old), "a refused node changes nothing");
 
     std::fs::write(db.key_file(), format!("{old}{new}\n")).unwrap();
     restart(&mut nodes, 0, &db);
@@ -72,7 +73,7 @@ async fn a_node_without_the_signing_key_is_refused(db: TestDb) {
     std::fs::write(db.key_file(), format!("{new}\n{old}")).unwrap();
     restart(&mut nodes, 0, &db);
     assert_eq!(stored(), fingerprint(&new));
-    // The old key alone, or one that nobody has: such a node could not read the cookies that the others sign.
+    // A node with only the old key or an unknown key could not verify the other nodes' cookies.
     refuse_a_start_with(&db, &old);
     refuse_a_start_with(&db, &format!("{unknown}\n"));
     assert_eq!(stored(), fingerprint(&new));
@@ -85,7 +86,7 @@ fn refuse_a_start_with(db: &TestDb, file: &str) {
     std::fs::write(db.key_file(), right).unwrap();
 }
 
-/// A line as `head -c 64 /dev/urandom | base64 -w0` makes it.
+/// A line in the format of `head -c 64 /dev/urandom | base64 -w0`.
 fn random_line() -> String {
     let out = std::process::Command::new("sh").args(["-c", "head -c 64 /dev/urandom | base64 -w0"]).output().unwrap();
     assert!(out.status.success() && out.stdout.ends_with(b"=="), "{out:?}");
@@ -118,7 +119,7 @@ fn everybody_is_signed_in(people: &mut [Client], nodes: &[Server; 2], step: &str
     }
 }
 
-/// The same browser at a node.
+/// The client, moved to another node.
 fn at(node: &Server, client: &Client) -> Client {
     let mut there = node.client();
     there.cookies = client.cookies.clone();

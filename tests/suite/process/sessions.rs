@@ -1,4 +1,4 @@
-//! `sessile session …` and `sessile prune` beside a running server.
+//! `sessile session …` and `sessile prune` next to a running server.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ on_both_engines! {
     one_session_is_revoked_at_once,
     all_sessions_of_an_account_are_revoked_at_once,
     all_sessions_are_revoked_at_once,
-    what_names_no_session_is_refused,
+    an_unknown_session_is_refused,
     prune_ends_what_has_expired_and_deletes_what_ended_long_ago,
 }
 
@@ -35,9 +35,9 @@ async fn sessions_are_listed_in_the_shape_of_the_api(db: TestDb) {
     for (shown, own) in listed.as_array().expect("an array").iter().zip(&own) {
         let (mut shown, mut session) = (shown.clone(), own["session"].clone());
         assert_eq!(shown.as_object_mut().unwrap().remove("email"), Some(own["user"]["email"].clone()));
-        // Nobody's session is the one of the command.
+        // The command itself has no current session.
         assert_eq!((shown["current"].take(), session["current"].take()), (false.into(), true.into()));
-        assert_eq!(shown, session, "newest first, in the shape of the API");
+        assert_eq!(shown, session, "newest first, in the format of the API");
     }
     assert_eq!(listed.as_array().unwrap().len(), 3);
 
@@ -51,7 +51,7 @@ async fn sessions_are_listed_in_the_shape_of_the_api(db: TestDb) {
     sam.send("DELETE", "/api/session", &[], b"");
     db.sql(&format!("UPDATE sessions SET expires_at = INSTANT(-1) WHERE id = '{}'", id(&own[1])));
     let lines = ask(&db, &["session", "list"], "").said();
-    assert!(lines.lines().count() == 1 && lines.contains(&id(&own[2])), "only what lives: {lines}");
+    assert!(lines.lines().count() == 1 && lines.contains(&id(&own[2])), "only live sessions: {lines}");
 }
 
 async fn one_session_is_revoked_at_once(db: TestDb) {
@@ -64,7 +64,7 @@ async fn one_session_is_revoked_at_once(db: TestDb) {
     let row = format!("audit WHERE kind = 'session.revoked' AND actor = 'operator' AND session_id = '{name}'");
     assert_eq!(count(&db, &row), 1);
     ask(&db, &["session", "revoke", &name], "").refused(&[&name]);
-    assert_eq!(count(&db, &row), 1, "its first end is its end");
+    assert_eq!(count(&db, &row), 1, "a session ends only once");
 }
 
 async fn all_sessions_of_an_account_are_revoked_at_once(db: TestDb) {
@@ -74,7 +74,7 @@ async fn all_sessions_of_an_account_are_revoked_at_once(db: TestDb) {
     assert_ended(&phone.get("/api/session"), "revoked");
     assert_eq!(sam.get("/api/session").status, 200);
     kim.log_in(KIM);
-    assert_eq!(kim.get("/api/session").status, 200, "and may come again");
+    assert_eq!(kim.get("/api/session").status, 200, "the account can sign in again");
 }
 
 async fn all_sessions_are_revoked_at_once(db: TestDb) {
@@ -84,11 +84,11 @@ async fn all_sessions_are_revoked_at_once(db: TestDb) {
         assert_ended(&client.get("/api/session"), "revoked");
     }
     assert_eq!(count(&db, "audit WHERE kind = 'session.revoked'"), 3);
-    assert!(ask(&db, &["session", "revoke", "--all"], "").said().contains('0'), "nothing is left");
+    assert!(ask(&db, &["session", "revoke", "--all"], "").said().contains('0'), "no session is left");
     assert_eq!(ask(&db, &["session", "list"], "").said(), "");
 }
 
-async fn what_names_no_session_is_refused(db: TestDb) {
+async fn an_unknown_session_is_refused(db: TestDb) {
     let (_server, mut kim, ..) = serve(&db);
     let unknown = format!("aiq_1795460400123_{}", "a".repeat(22));
     for odd in [unknown.as_str(), "nonsense", "", "' OR 1=1"] {
@@ -119,16 +119,16 @@ async fn prune_ends_what_has_expired_and_deletes_what_ended_long_ago(db: TestDb)
 
     let said = ask(&db, &["prune"], "").said();
     let counts: Vec<&str> = said.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
-    assert_eq!(counts, ["2", "3"], "both counts: {said}");
+    assert_eq!(counts, ["2", "3"], "the message has both counts: {said}");
     assert_ended(&kim.get("/api/session"), "expired");
     assert_ended(&phone.get("/api/session"), "expired");
     assert_eq!(alive.get("/api/session").status, 200);
     let expired = format!("audit WHERE kind = 'session.expired' AND actor = 'system' AND session_id IN ({names})");
     assert_eq!(count(&db, &expired), 2);
-    assert_eq!(count(&db, &format!("sessions WHERE id = '{recent}'")), 1, "30 days are not over");
+    assert_eq!(count(&db, &format!("sessions WHERE id = '{recent}'")), 1, "ended less than 30 days ago");
     assert_eq!(count(&db, "sessions"), 4);
-    assert_eq!(count(&db, "audit WHERE kind = 'logout'"), 4, "the trail stays");
-    assert!(ask(&db, &["prune"], "").said().matches('0').count() == 2, "nothing is left to do");
+    assert_eq!(count(&db, "audit WHERE kind = 'logout'"), 4, "audit events are kept");
+    assert!(ask(&db, &["prune"], "").said().matches('0').count() == 2, "nothing is left to prune");
 }
 
 fn id(signed_in: &Value) -> String {

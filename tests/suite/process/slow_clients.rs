@@ -1,4 +1,4 @@
-//! Clients that are too slow. The program runs inside of the tests here, with limits of about a second.
+//! Clients that are too slow. The program runs inside the test process with limits of about a second.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,15 +9,15 @@ use sessile::web::limits::Limits;
 use super::KIM;
 use crate::support::{App, Engine, PASSWORD, TestDb, add_user};
 
-/// More than a second: Actix looks at its clock twice a second, and takes the first head to be as late as that.
+/// More than a second, because Actix's clock ticks only twice a second, which can shorten the limit of the first head.
 const QUICK: Duration = Duration::from_millis(1200);
-/// Longer than any case takes, for the limits that it is not about.
+/// Longer than any case takes, for the limits that a case does not test.
 const LONG: Duration = Duration::from_secs(600);
 const SLOW: Limits = Limits { head: LONG, body: LONG, answer: LONG, keep_alive: LONG, slowest: 1 };
 
 #[test]
 fn a_slow_body_is_cut_with_408() {
-    // What comes after the answer is a head that comes slowly.
+    // Bytes after the answer count as a slow head.
     let served = Served::start(Limits { body: QUICK, head: QUICK, ..SLOW });
     let json = "POST /api/establish-session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let form = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
@@ -65,7 +65,7 @@ fn a_slow_head_is_cut_be_it_the_first_or_a_later_one() {
     let later = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let answer = served.trickle(&format!("{later}GET /healthz HTTP/1.1\r\nX-Slow: "), "a");
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.matches("HTTP/1.1").count() <= 2, "{answer}");
-    // And one that begins after the first answer has been read.
+    // The same for a head that begins after the first answer was read.
     let mut stream = served.connect();
     stream.write_all(later.as_bytes()).unwrap();
     assert!(read_some(&mut stream).starts_with("HTTP/1.1 200 "));
@@ -82,7 +82,7 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_is_asked_is_closed() {
+fn a_connection_without_a_request_is_closed() {
     let served = Served::start(Limits { head: QUICK, ..SLOW });
     let answer = rest(&mut served.connect());
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
@@ -95,7 +95,7 @@ fn a_client_that_takes_no_answers_is_cut() {
     stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
     let many = "GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     let started = Instant::now();
-    // Nothing is read: at last nothing can be written, or the connection is reset.
+    // The client reads nothing. In the end a write fails, because the buffers are full or the connection is reset.
     let error = loop {
         if let Err(error) = stream.write_all(many.as_bytes()) {
             break error;
@@ -106,7 +106,7 @@ fn a_client_that_takes_no_answers_is_cut() {
     println!("a client that takes no answers was cut after {:?}", started.elapsed());
 }
 
-/// The program in a thread of the tests.
+/// The program in a thread of the test process.
 struct Served {
     app: App,
     _db: TestDb,
@@ -123,7 +123,7 @@ impl Served {
         TcpStream::connect(("127.0.0.1", self.app.port)).expect("a connection")
     }
 
-    /// Sends the beginning of a request at once and more of it bit by bit; all that came until the end.
+    /// Sends the beginning of a request at once and the rest slowly. Returns everything received until the end.
     fn trickle(&self, beginning: &str, more: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(beginning.as_bytes()).expect("an open connection");
@@ -150,7 +150,7 @@ fn trickle_on(stream: &mut TcpStream, more: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// What comes until the program closes, within half a minute.
+/// Everything received until the server closes the connection, for at most half a minute.
 fn rest(stream: &mut TcpStream) -> String {
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
     let mut answer = Vec::new();

@@ -1,12 +1,12 @@
-//! A PostgreSQL standby, which may lack what the primary has acknowledged: it is used for nothing. And commits that may not
-//! have reached one.
+//! A PostgreSQL standby is never used, because it may lack acknowledged changes. A commit that may not have reached a
+//! synchronous standby is not acknowledged.
 
 use serde_json::{Value, json};
 
 use super::{KIM, ask, assert_ended, assert_unavailable, cluster::Cluster, faults::proxy::Proxy};
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, eventually};
 
-/// A primary, a standby that is about to fall behind, and a database whose address leads to the first of them.
+/// A primary, a standby that will fall behind, and a database behind a proxy that leads to the primary.
 fn behind_an_address() -> (Cluster, Cluster, Proxy, TestDb) {
     let (primary, _) = Cluster::start();
     let (standby, _) = primary.standby();
@@ -15,16 +15,16 @@ fn behind_an_address() -> (Cluster, Cluster, Proxy, TestDb) {
     (primary, standby, proxy, db)
 }
 
-/// Waits until the standby has what the primary has now.
+/// Waits until the standby has replayed everything that the primary has now.
 async fn caught_up(primary: &Cluster, standby: &Cluster) {
     let at = primary.sql("SELECT pg_current_wal_lsn()");
     let replayed = format!("SELECT coalesce(pg_last_wal_replay_lsn() >= '{at}', false)");
-    eventually("the standby has all of it", async || standby.sql(&replayed) == "t").await;
+    eventually("the standby catches up", async || standby.sql(&replayed) == "t").await;
 }
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_session_that_ended_on_the_primary_is_not_read_from_a_standby() {
+fn an_ended_session_is_not_read_from_a_standby() {
     actix_web::rt::System::new().block_on(async {
         let (primary, standby, proxy, db) = behind_an_address();
         add_user(&db, KIM, "owner");
@@ -54,7 +54,7 @@ fn a_session_that_ended_on_the_primary_is_not_read_from_a_standby() {
 
         standby.sql("SELECT pg_wal_replay_resume()");
         standby.promote();
-        eventually("serving again", async || ended.get("/api/session").status != 503).await;
+        eventually("the server serves again", async || ended.get("/api/session").status != 503).await;
     });
 }
 
@@ -75,14 +75,14 @@ fn the_primary_is_found_wherever_it_stands_in_the_url() {
     }
 }
 
-/// PostgreSQL says COMMIT to it all the same, with a warning.
+/// PostgreSQL reports such a commit as successful, with only a warning.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
+fn a_commit_without_its_standby_is_not_acknowledged() {
     actix_web::rt::System::new().block_on(async {
         let (primary, db) = Cluster::start();
         add_user(&db, KIM, "owner");
-        // Neither the role nor the URL can turn off the wait or its warning.
+        // Settings of the role or the URL must not turn off the wait or its warning.
         primary.sql("ALTER ROLE postgres SET client_min_messages = error");
         primary.sql("ALTER ROLE postgres SET synchronous_commit = local");
         let url = format!("{}?options=-c%20client_min_messages%3Derror", db.url());
@@ -113,14 +113,14 @@ fn a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged() {
 
         primary.sql("ALTER SYSTEM RESET synchronous_standby_names");
         primary.sql("SELECT pg_reload_conf()");
-        eventually("changes again", async || waits(9).join().unwrap().status == 200).await;
+        eventually("changes succeed again", async || waits(9).join().unwrap().status == 200).await;
         let mut again = client.clone();
         assert_eq!(client.json("DELETE", "/api/session", &Value::Null).status, 204);
         assert_ended(&again.get("/api/session"), "logged-out");
     });
 }
 
-/// Without its foreign keys, PostgreSQL would not carry the former keys of a session along when it gets a new one.
+/// With foreign keys disabled, PostgreSQL would not update a session's former keys when it gets a new key.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn foreign_keys_are_enforced_whatever_the_url_says() {

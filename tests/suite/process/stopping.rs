@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT: it is not ready any more, ends with 0, writes the touches that wait, answers what is under way,
-//! and waits for nobody who is idle.
+//! SIGTERM and SIGINT. The server reports that it is not ready, answers the requests under way, writes the queued
+//! touches and exits with 0, without waiting for idle connections.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -23,14 +23,14 @@ async fn touches_that_wait_are_written_before_the_end(db: TestDb) {
         let answer = client.get("/api/session");
         assert_eq!(answer.status, 200);
         assert!(answer.sets("aiq_session").is_some(), "a touch renews the cookie: {answer:?}");
-        // The quick way, so that it is the end that writes them.
+        // SIGINT stops at once, so the queued touch is written by the shutdown.
         assert_eq!(server.interrupt(), Some(0));
         assert_eq!(count(&db, "sessions WHERE last_activity < INSTANT(-300) AND ended_at IS NULL"), 0);
         db.sql("DELETE FROM sessions");
     }
 }
 
-/// A shell is quicker to send it than a process that must be started first.
+/// A shell sends the signal faster than a process that has to be started first.
 const SIGNAL_AT_THE_FIRST_LINE: &str = r#"
     mkfifo lines
     "$0" serve >lines 2>log &
@@ -44,7 +44,7 @@ const SIGNAL_AT_THE_FIRST_LINE: &str = r#"
 
 #[test]
 fn a_signal_right_after_the_first_line_is_heard() {
-    // At once, since each takes its two seconds.
+    // In parallel, because each takes two seconds.
     std::thread::scope(|scope| (0..20).for_each(|_| drop(scope.spawn(signal_at_the_first_line))));
 }
 
@@ -55,12 +55,15 @@ fn signal_at_the_first_line() {
     shell.args(["-c", SIGNAL_AT_THE_FIRST_LINE]).arg(server.get_program()).current_dir(&db.folder);
     shell.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let ended = to_end(shell, "");
-    assert!(ended.stdout.starts_with("0 after: sessile: listening on"), "128 + 15 is unheard: {ended:?}");
+    assert!(
+        ended.stdout.starts_with("0 after: sessile: listening on"),
+        "the process died of the signal (128 + 15): {ended:?}"
+    );
 }
 
-/// A balancer that asks every half second has noticed before anything is refused.
+/// A load balancer that checks every half second notices before any request is refused.
 #[test]
-fn readiness_is_off_at_once_and_requests_are_answered_for_two_more_seconds() {
+fn after_sigterm_requests_are_answered_for_two_seconds() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let server = Server::start(&db, &[]);
@@ -68,7 +71,7 @@ fn readiness_is_off_at_once_and_requests_are_answered_for_two_more_seconds() {
     let asked = Instant::now();
     ask_to_stop(&server);
     let mut answers = Vec::new();
-    // Each on a connection of its own.
+    // On a new connection each time.
     while let Ok(ready) = server.client().try_send("GET", "/readyz", &[], b"") {
         let page = server.client().try_send("GET", "/login", &[], b"").map(|page| page.status);
         answers.push((asked.elapsed(), ready.status, page.ok()));
@@ -86,7 +89,7 @@ fn readiness_is_off_at_once_and_requests_are_answered_for_two_more_seconds() {
 }
 
 #[test]
-fn a_second_signal_and_one_from_a_terminal_do_not_wait_for_a_balancer() {
+fn sigint_and_a_second_signal_stop_without_the_delay() {
     let db = TestDb::new(Engine::Sqlite);
     let quickest = |end: &dyn Fn(Server) -> Duration| (0..3).map(|_| end(Server::start(&db, &[]))).min();
     let twice = quickest(&|server| {
@@ -119,7 +122,7 @@ fn idle_connections_do_not_hold_up_the_end() {
     drop(idle);
 }
 
-/// A connection that has had its answer and stays open.
+/// A keep-alive connection that has received its answer.
 fn kept_alive(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
@@ -144,12 +147,12 @@ fn a_request_that_is_under_way_is_answered_before_the_end() {
             body.len()
         );
         stream.write_all(head.as_bytes()).expect("a head");
-        // That it goes on says that the head has arrived.
+        // `100 Continue` shows that the head has arrived.
         let mut told = [0; 25];
         stream.read_exact(&mut told).expect("a word");
         assert!(told.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&told));
         ask_to_stop(&server);
-        eventually("the end's beginning", async || server.log().contains("stopping")).await;
+        eventually("the shutdown begins", async || server.log().contains("stopping")).await;
         stream.write_all(body.as_bytes()).expect("a body");
         let mut answer = String::new();
         BufReader::new(&stream).read_line(&mut answer).expect("an answer");

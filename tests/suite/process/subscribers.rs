@@ -1,4 +1,4 @@
-//! `sessile subscribers export` beside a running server.
+//! `sessile subscribers export` next to a running server.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -26,7 +26,7 @@ async fn every_account_is_exported_with_the_session_that_it_used_last(db: TestDb
     let id = |n: usize| ids[n].as_str().unwrap();
     db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-50) WHERE id = '{}'", id(0)));
     db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-90) WHERE id = '{}'", id(1)));
-    // The newest of all has ended.
+    // The account's most recently used session has ended.
     assert!(sessile(&db, &["session", "revoke", id(2)], "").status.success());
     server.client().log_in("sam@example.com");
     assert!(sessile(&db, &["user", "disable", "sam@example.com"], "").status.success());
@@ -56,7 +56,7 @@ async fn every_account_is_exported_with_the_session_that_it_used_last(db: TestDb
 
 async fn an_export_that_fails_leaves_the_file_that_was_there(db: TestDb) {
     add_user(&db, KIM, "owner");
-    // A folder cannot be replaced by a file.
+    // A file cannot replace a folder.
     std::fs::create_dir(db.folder.join("taken")).unwrap();
     let out = export(&db, &["--out", "taken"]);
     assert_eq!(out.status.code(), Some(1));

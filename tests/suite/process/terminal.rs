@@ -1,4 +1,4 @@
-//! The program at a terminal: what it asks without showing it, and what it shows that a pipe does not get.
+//! The program on a terminal: hidden password prompts, and output that a pipe does not get.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::KIM;
 use crate::support::{Engine, PASSWORD, Server, TestDb, command};
 
-/// A terminal: what is written to it is typed, and what it shows can be read.
+/// A pseudo-terminal. Writing to it types, and its output can be read.
 struct Terminal {
     keyboard: File,
     screen: mpsc::Receiver<String>,
@@ -50,7 +50,7 @@ impl Terminal {
         program.stdin(self.stdio()).stdout(self.stdio()).stderr(self.stdio()).spawn().expect("the program")
     }
 
-    /// Waits until this is shown.
+    /// Waits until the terminal shows these words.
     fn wait_for(&mut self, words: &str) {
         while !self.shown.contains(words) {
             let more = self.screen.recv_timeout(Duration::from_secs(30));
@@ -80,8 +80,8 @@ fn a_password_is_asked_for_twice_and_not_shown() {
         terminal.type_line(PASSWORD);
         terminal.wait_for("Repeat the password: ");
         terminal.type_line(again);
-        assert_eq!(child.wait().expect("its end").code(), Some(code), "{}", terminal.shown);
-        assert!(terminal.shows_what_is_typed(), "and afterwards it shows again what is typed");
+        assert_eq!(child.wait().expect("an exit status").code(), Some(code), "{}", terminal.shown);
+        assert!(terminal.shows_what_is_typed(), "the echo is on again");
         if code == 1 {
             terminal.wait_for("differ");
         }
@@ -91,14 +91,14 @@ fn a_password_is_asked_for_twice_and_not_shown() {
 }
 
 #[test]
-fn whoever_is_interrupted_sees_again_what_is_typed() {
+fn an_interrupted_prompt_restores_the_echo() {
     let db = TestDb::new(Engine::Sqlite);
     let mut terminal = Terminal::new();
     let mut child = terminal.spawn(command(&db, &[("SESSILE_LOG", "off")]).args(["user", "set-password", KIM]));
     terminal.wait_for("New password: ");
     let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
     assert!(asked.success());
-    assert_eq!(child.wait().expect("its end").code(), Some(130));
+    assert_eq!(child.wait().expect("an exit status").code(), Some(130));
     assert!(terminal.shows_what_is_typed());
 }
 
@@ -109,7 +109,7 @@ fn at_a_terminal_the_setup_link_stands_in_a_box() {
     let mut child = terminal.spawn(command(&db, &[("SESSILE_LISTEN", "127.0.0.1:0")]).arg("serve"));
     terminal.wait_for("╯");
     child.kill().expect("a process to kill");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     let lines: Vec<&str> = terminal.shown.lines().map(str::trim_end).collect();
     let origin = lines.iter().find_map(|line| line.strip_prefix("sessile: listening on ")).expect("its first line");
     assert!(origin.starts_with("http://localhost:"), "{lines:#?}");

@@ -1,4 +1,4 @@
-//! TLS of the program's own: real handshakes, and a certificate that changes while it serves.
+//! The program's own TLS: real handshakes, and a certificate that changes while the program serves.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -23,17 +23,18 @@ fn it_serves_https_with_secure_cookies_and_hsts() {
     assert_eq!(seen.status, 200, "{seen:?}");
     assert!(seen.body.contains("\"ip\":\"127.0.0.1\""), "{seen:?}");
     assert!(Https::connect(server.port, &Made::new()).is_err(), "another certificate is not trusted");
-    // Whoever speaks http there gets no answer, and nothing breaks.
+    // A client that speaks http to this port gets no answer, and the server keeps working.
     let plain = ureq::get(format!("http://127.0.0.1:{}/healthz", server.port)).call();
     assert!(plain.is_err());
     assert_eq!(server.terminate(), Some(0));
 }
 
-/// Actix lets 256 connections of a worker shake hands at once by itself.
+/// By default actix allows 256 concurrent handshakes per worker.
 #[test]
-fn connections_that_never_shake_hands_keep_nobody_out() {
+fn stalled_handshakes_do_not_block_others() {
     let (_db, server, made, _files) = serve_with(&[("SESSILE_WORKERS", "1")]);
-    // They are closed after three seconds, which a busy machine may take to open them.
+    // The connections are closed after three seconds. A busy machine may take that long to open them, so try several
+    // times.
     let kept_nobody_out = (0..5).any(|_| {
         let silent: Vec<TcpStream> =
             (0..300).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
@@ -41,7 +42,7 @@ fn connections_that_never_shake_hands_keep_nobody_out() {
         assert_eq!(browser.ask("GET /healthz", &[], "").status, 200);
         silent.iter().all(is_open)
     });
-    assert!(kept_nobody_out, "a handshake waited for another to end");
+    assert!(kept_nobody_out, "a handshake waited for the stalled handshakes");
 }
 
 fn is_open(stream: &TcpStream) -> bool {
@@ -51,7 +52,7 @@ fn is_open(stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn a_new_certificate_is_used_after_sighup_and_no_connection_is_dropped() {
+fn sighup_loads_a_new_certificate_and_keeps_connections() {
     let (_db, server, old, files) = serve();
     let mut kept = Https::connect(server.port, &old).expect("a handshake");
     let cookies = log_in(&mut kept).cookies();
@@ -61,20 +62,20 @@ fn a_new_certificate_is_used_after_sighup_and_no_connection_is_dropped() {
     assert!(Https::connect(server.port, &new).is_err(), "not yet");
     hang_up(&server);
     wait_for(&server, "the certificate was read again");
-    let mut fresh = Https::connect(server.port, &new).expect("a handshake with the new one");
-    assert!(Https::connect(server.port, &old).is_err(), "the old one is gone");
+    let mut fresh = Https::connect(server.port, &new).expect("a handshake with the new certificate");
+    assert!(Https::connect(server.port, &old).is_err(), "the old certificate is no longer used");
     assert_eq!(fresh.ask("GET /api/session", &[&cookies], "").status, 200);
-    assert_eq!(kept.ask("GET /api/session", &[&cookies], "").status, 200, "the connection from before lives on");
+    assert_eq!(kept.ask("GET /api/session", &[&cookies], "").status, 200, "the old connection stays open");
 }
 
 #[test]
-fn files_that_cannot_be_used_keep_the_certificate_and_are_named_in_the_log() {
+fn invalid_files_keep_the_old_certificate_and_are_logged() {
     let (_db, server, old, (certificate, key)) = serve();
     let reload = |words: &str| {
         hang_up(&server);
         wait_for(&server, words);
         Https::connect(server.port, &old)
-            .expect("a handshake with the one that was")
+            .expect("a handshake with the old certificate")
             .ask("GET /healthz", &[], "")
             .status
     };
@@ -82,10 +83,10 @@ fn files_that_cannot_be_used_keep_the_certificate_and_are_named_in_the_log() {
     assert_eq!(reload("SESSILE_TLS_CERT: "), 200);
     Made::new().write(&certificate, &key);
     std::fs::write(&key, &old.key).unwrap();
-    assert_eq!(reload("SESSILE_TLS_CERT, SESSILE_TLS_KEY: "), 200, "a pair that does not match");
+    assert_eq!(reload("SESSILE_TLS_CERT, SESSILE_TLS_KEY: "), 200, "the certificate and the key do not match");
     std::fs::remove_file(&key).unwrap();
     assert_eq!(reload("SESSILE_TLS_KEY: "), 200);
-    // And once they are right again, all is well.
+    // After the files are corrected, the reload succeeds.
     let new = Made::new();
     new.write(&certificate, &key);
     hang_up(&server);

@@ -1,9 +1,9 @@
-//! Help, wrong usage, bad settings, and what else is refused: exit codes and one line that says what to do.
+//! Help, wrong usage, invalid settings and other refusals: exit codes, and one line that says what to do.
 
 use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
-/// The contract's table.
+/// The settings table of the contract.
 const SETTINGS: [(&str, &str); 24] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
@@ -44,7 +44,7 @@ fn the_help_of_serve_names_every_setting_with_its_default() {
             assert!(help.contains(&flag), "{flag}: {help}");
         }
     }
-    assert_eq!(help.matches("[env: ").count(), SETTINGS.len(), "and no other: {help}");
+    assert_eq!(help.matches("[env: ").count(), SETTINGS.len(), "the help lists no other setting: {help}");
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn wrong_usage_ends_with_2_and_changes_nothing() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {ended:?}");
         assert!(!ended.stderr.is_empty(), "{args:?}");
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
 }
 
 #[test]
-fn a_bad_setting_stops_every_command_with_one_line_that_names_it() {
+fn a_bad_setting_is_named_in_one_line_by_every_command() {
     let db = TestDb::new(Engine::Sqlite);
     let cases = [
         ("DATABASE_URL", "mysql://somewhere/else"),
@@ -121,7 +121,7 @@ fn a_bad_setting_stops_every_command_with_one_line_that_names_it() {
             assert!(!ended.stderr.contains("geheim"), "{ended:?}");
         }
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn the_manual_and_the_completions_need_no_settings() {
         let script = ask_with(&db, &bad, &["completions", shell], "").said();
         assert!(script.contains("subscribers") && script.contains("database-url"), "{shell}");
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
     let pages = db.folder.display().to_string();
     assert_eq!(ask_with(&db, &bad, &["man", "--out", &pages], "").said(), "");
     assert!(db.folder.join("sessile-user-add.1").exists());
@@ -192,9 +192,9 @@ fn the_manual_and_the_completions_need_no_settings() {
     ask_with(&db, &bad, &["man", "--out", &nowhere], "").refused(&["--out", &nowhere]);
 }
 
-/// The port of a listener that is gone: nobody answers there.
+/// Uses the port of a listener that was closed, so that nothing answers.
 #[test]
-fn a_command_whose_database_is_away_says_so_without_the_password() {
+fn an_unreachable_database_is_named_without_the_password() {
     let db = TestDb::new(Engine::Sqlite);
     let port = super::lasting_port();
     let url = format!("postgres://kim:geheim@127.0.0.1:{port}/sessile");

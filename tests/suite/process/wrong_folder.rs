@@ -1,11 +1,11 @@
-//! Commands in a folder or at an address where nothing of Sessile is: they say so and make nothing.
+//! Commands in a folder or at an address without a Sessile instance: they say so and create nothing.
 
 use std::process::Command;
 
 use super::{KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, eventually, on_both_engines};
 
-/// Every command but those that make a database.
+/// Every command, except those that create a database.
 const COMMANDS: &[&[&str]] = &[
     &["prune"],
     &["user", "list"],
@@ -22,7 +22,7 @@ const COMMANDS: &[&[&str]] = &[
 ];
 
 #[test]
-fn a_command_in_a_wrong_folder_names_what_is_missing_and_makes_nothing() {
+fn a_command_in_a_wrong_folder_creates_nothing() {
     let db = TestDb::new(Engine::Sqlite);
     for args in COMMANDS {
         let mut program = Command::new(env!("CARGO_BIN_EXE_sessile"));
@@ -30,10 +30,10 @@ fn a_command_in_a_wrong_folder_names_what_is_missing_and_makes_nothing() {
         let place = db.folder.join("data/sessile.sqlite3").display().to_string();
         to_end(program, PASSWORD).refused(&[&place, "DATABASE_URL", "--database-url"]);
     }
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 0, "no file may be created");
 }
 
-/// An empty file, or a database of something else: neither is turned into one with a log.
+/// An empty file, or another program's database. Neither is modified or gets a write-ahead log.
 #[test]
 fn a_file_without_our_tables_is_left_as_it_is() {
     let db = TestDb::new(Engine::Sqlite);
@@ -48,15 +48,15 @@ fn a_file_without_our_tables_is_left_as_it_is() {
         ask(&db, args, PASSWORD).refused(&["test.sqlite3", "DATABASE_URL"]);
     }
     assert_eq!(std::fs::read(&file).unwrap(), before);
-    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 1, "nothing was made beside it");
+    assert_eq!(std::fs::read_dir(&db.folder).unwrap().count(), 1, "no other file may be created");
 }
 
 on_both_engines! {
-    a_key_file_that_is_missing_is_named_and_not_made,
+    a_missing_key_file_is_named_and_not_created,
     both_places_can_be_given_to_every_command,
 }
 
-async fn a_key_file_that_is_missing_is_named_and_not_made(db: TestDb) {
+async fn a_missing_key_file_is_named_and_not_created(db: TestDb) {
     add_user(&db, KIM, "owner");
     let elsewhere = db.folder.join("elsewhere/session.key").display().to_string();
     for args in COMMANDS.iter().filter(|args| !args.contains(&"list") && !args.contains(&"export")) {
@@ -105,9 +105,9 @@ fn a_database_without_our_tables_is_named_without_its_password() {
     assert!(!std::path::Path::new(&db.key_file()).exists());
 }
 
-/// On a terminal, that is: `script` gives the program one.
+/// Runs the commands under `script`, which gives them a terminal.
 #[test]
-fn a_command_that_changes_something_says_on_a_terminal_where_it_does() {
+fn a_changing_command_names_its_database_on_a_terminal() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let typed = |words: &str| {
@@ -122,10 +122,10 @@ fn a_command_that_changes_something_says_on_a_terminal_where_it_does() {
     assert!(typed("prune").contains(&format!("sessile: the database is {place}")));
     assert!(typed("session revoke --all").contains(&place));
     assert!(!typed("user list").contains(&place));
-    assert!(ask(&db, &["prune"], "").stderr.is_empty(), "not to a program");
+    assert!(ask(&db, &["prune"], "").stderr.is_empty(), "a program gets no such line");
 }
 
-/// The whole of it beside a server: what the command ends is ended there.
+/// The whole path next to a server: a session that the command ends is ended there too.
 #[test]
 fn a_command_finds_the_server_by_the_flag_alone() {
     actix_web::rt::System::new().block_on(async {

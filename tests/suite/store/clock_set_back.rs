@@ -1,4 +1,4 @@
-//! The database's clock was ahead, and is put right: rows from its future.
+//! The database's clock was ahead and is corrected: stored times lie in the future.
 
 use sessile::{
     base::db::Db,
@@ -12,14 +12,14 @@ use super::Node;
 use crate::support::{Engine, TestDb, on_both_engines, run};
 
 on_both_engines! {
-    a_session_that_was_told_expired_stays_ended,
-    a_stream_that_is_told_expired_has_ended_in_its_row,
+    a_session_reported_expired_stays_ended,
+    a_stream_told_of_expiry_has_an_ended_row,
     stored_times_in_the_future_become_now,
     a_session_from_the_future_keeps_its_length,
     a_confirmation_from_the_future_has_run_out,
 }
 
-async fn a_session_that_was_told_expired_stays_ended(db: TestDb) {
+async fn a_session_reported_expired_stays_ended(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     db.sql("UPDATE sessions SET last_activity = INSTANT(-259201), expires_at = INSTANT(-1)");
@@ -32,7 +32,7 @@ async fn a_session_that_was_told_expired_stays_ended(db: TestDb) {
     assert_eq!(node.end(&key, EndReason::Revoked).await, 0);
 }
 
-async fn a_stream_that_is_told_expired_has_ended_in_its_row(db: TestDb) {
+async fn a_stream_told_of_expiry_has_an_ended_row(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     let session = SessionRef::new(&node.account_id, key.id());
@@ -44,7 +44,7 @@ async fn a_stream_that_is_told_expired_has_ended_in_its_row(db: TestDb) {
     assert!(!node.is_live(&key).await);
 }
 
-/// The expiry of three days from now lies in the future again.
+/// After the clock is set back, the expiry lies in the future again.
 fn put_back(db: &TestDb) {
     db.sql("UPDATE sessions SET last_activity = INSTANT(-1), expires_at = INSTANT(259199)");
 }
@@ -77,7 +77,7 @@ async fn stored_times_in_the_future_become_now(db: TestDb) {
             assert_eq!((ahead.as_str(), known == "0"), ("0", false), "{table}.{column}");
         }
     }
-    assert_eq!(node.sessions.db.settle_future().await.unwrap(), 0, "once is enough");
+    assert_eq!(node.sessions.db.settle_future().await.unwrap(), 0, "the second call finds nothing");
 }
 
 async fn a_session_from_the_future_keeps_its_length(db: TestDb) {
@@ -99,12 +99,12 @@ async fn a_confirmation_from_the_future_has_run_out(db: TestDb) {
     node.create().await;
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(86400)");
     node.sessions.db.settle_future().await.unwrap();
-    // Else it would count anew once the wrong time is reached.
+    // Otherwise the confirmation would count again once the clock reaches that time.
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at < INSTANT(-600)"), "1");
 }
 
-/// Times that are not settled by themselves: the ends of sessions and links move with other columns, events are chained and
-/// their anchors only age, and who takes the lease looks for one from the future.
+/// Times that `settle_future` leaves alone. The expiry times move together with other columns. Events are chained, and
+/// their anchors only age. A node that takes the lease checks for a lease from the future.
 const LEFT: &[&str] = &[
     "audit.at",
     "instance.anchoring_until",
@@ -127,6 +127,6 @@ fn every_stored_time_is_settled_or_named_here() {
         let settled: Vec<String> = Db::settled_columns();
         let missing: Vec<&str> =
             all.lines().filter(|column| !LEFT.contains(column) && !settled.iter().any(|one| one == column)).collect();
-        assert!(missing.is_empty(), "db::set_back settles these, or this test says why not: {missing:?}");
+        assert!(missing.is_empty(), "settle these in db::set_back, or add them to LEFT with a reason: {missing:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! Expiry, ends, the sweep.
+//! Expiry, the ends of sessions, and the sweep.
 
 use std::rc::Rc;
 
@@ -14,17 +14,17 @@ use super::{Node, cookie, is_ended, request};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    session_past_its_idle_time_is_none_and_told_expired,
-    session_past_its_absolute_time_is_none_whatever_its_activity,
+    session_past_its_idle_time_is_gone_with_reason_expired,
+    session_past_its_absolute_time_is_gone_despite_activity,
     revoked_session_stays_dead_when_a_request_was_under_way,
-    ended_session_keeps_who_when_and_why_of_its_first_end,
+    ended_session_keeps_the_facts_of_its_first_end,
     use_after_end_is_recorded_once,
     delete_logs_out_once,
-    sweep_ends_what_expired_and_deletes_what_ended_long_ago,
+    sweep_ends_expired_and_deletes_old_sessions,
     two_sweepers_at_once_end_each_session_once,
 }
 
-async fn session_past_its_idle_time_is_none_and_told_expired(db: TestDb) {
+async fn session_past_its_idle_time_is_gone_with_reason_expired(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     db.sql("UPDATE sessions SET last_activity = INSTANT(-259201), expires_at = INSTANT(-1)");
@@ -36,10 +36,10 @@ async fn session_past_its_idle_time_is_none_and_told_expired(db: TestDb) {
     assert_eq!(session_data::patch(&node.sessions.db, node.acting(&key), patch).await.unwrap(), None);
 }
 
-async fn session_past_its_absolute_time_is_none_whatever_its_activity(db: TestDb) {
+async fn session_past_its_absolute_time_is_gone_despite_activity(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
-    // In use until a moment ago: the idle time alone would let it live.
+    // The session was used a moment ago, so the idle time alone would keep it alive.
     db.sql(
         "UPDATE sessions SET last_activity = INSTANT(-2), absolute_expires_at = INSTANT(-1), expires_at = INSTANT(-1)",
     );
@@ -65,7 +65,7 @@ async fn revoked_session_stays_dead_when_a_request_was_under_way(db: TestDb) {
     assert_eq!(db.sql("SELECT version FROM sessions"), "1");
 }
 
-async fn ended_session_keeps_who_when_and_why_of_its_first_end(db: TestDb) {
+async fn ended_session_keeps_the_facts_of_its_first_end(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     assert_eq!(node.end(&key, EndReason::LoggedOut).await, 1);
@@ -101,7 +101,7 @@ async fn delete_logs_out_once(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'logout'"), "1");
 }
 
-async fn sweep_ends_what_expired_and_deletes_what_ended_long_ago(db: TestDb) {
+async fn sweep_ends_expired_and_deletes_old_sessions(db: TestDb) {
     let node = Node::new(&db).await;
     let (live, expired, old, recent) =
         (node.create().await, node.create().await, node.create().await, node.create().await);
@@ -126,7 +126,7 @@ async fn two_sweepers_at_once_end_each_session_once(db: TestDb) {
         node.create().await;
     }
     db.sql("UPDATE sessions SET expires_at = INSTANT(-1)");
-    // A node of its own: another pool.
+    // A second node has its own connection pool.
     let second = db.sessions().await;
     let both = futures_util::future::join(sweep::sweep(&node.sessions.db), sweep::sweep(&second.db)).await;
     assert_eq!(both.0.unwrap().ended + both.1.unwrap().ended, 500);

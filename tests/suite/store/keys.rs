@@ -1,4 +1,4 @@
-//! Keys, rotation and the state under them.
+//! Session keys, their rotation, and the state stored under them.
 
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -14,10 +14,10 @@ use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
     missing_session_is_none,
-    tampered_secret_is_none_and_told_nothing,
-    a_key_that_names_another_account_finds_nothing,
-    a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone,
-    a_key_that_follows_one_of_the_old_form_is_of_the_new_one,
+    tampered_secret_is_refused_without_a_reason,
+    a_key_with_another_account_finds_nothing,
+    a_key_in_the_old_form_works_only_for_old_sessions,
+    rotating_a_key_in_the_old_form_gives_the_new_form,
     old_keys_are_forgotten_with_their_sessions,
     unknown_id_is_never_adopted,
     visitors_make_no_rows,
@@ -25,7 +25,7 @@ on_both_engines! {
     rotated_key_is_dead_at_once_and_state_and_data_are_kept,
     rotation_onto_an_id_that_exists_fails_and_changes_nothing,
     another_persons_session_is_not_rotated,
-    of_two_rotations_at_once_one_wins,
+    one_of_two_concurrent_rotations_wins,
     changed_keys_are_merged_and_removed_ones_go,
     reserved_entries_are_never_stored,
     four_parallel_writers_of_different_keys_keep_four_keys,
@@ -39,7 +39,7 @@ async fn missing_session_is_none(db: TestDb) {
     assert_eq!(node.told(&key).await, "the session has ended: unknown");
 }
 
-async fn tampered_secret_is_none_and_told_nothing(db: TestDb) {
+async fn tampered_secret_is_refused_without_a_reason(db: TestDb) {
     let node = Node::new(&db).await;
     let (key, other) = (node.create().await, node.create().await);
     let tampered = node.forged(&key, &other);
@@ -49,7 +49,7 @@ async fn tampered_secret_is_none_and_told_nothing(db: TestDb) {
     assert_eq!(node.told(&key).await, "the session has ended: revoked");
 }
 
-async fn a_key_that_names_another_account_finds_nothing(db: TestDb) {
+async fn a_key_with_another_account_finds_nothing(db: TestDb) {
     let node = Node::new(&db).await;
     let (key, other) = (node.create().await, node.another().await);
     let moved = with_secret(&key, &other.account_id, &key);
@@ -59,11 +59,11 @@ async fn a_key_that_names_another_account_finds_nothing(db: TestDb) {
     assert_eq!(node.told(&key).await, "the session has ended: revoked");
 }
 
-/// As the migration fills it.
+/// Fills the table as the migration does.
 const FILL: &str = "INSERT INTO account_of_session (session_id, account_id) SELECT id, account_id FROM sessions UNION \
                     SELECT id, account_id FROM former_keys";
 
-async fn a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone(db: TestDb) {
+async fn a_key_in_the_old_form_works_only_for_old_sessions(db: TestDb) {
     let node = Node::new(&db).await;
     let (before, other) = (node.create().await, node.create().await);
     db.sql(FILL);
@@ -72,11 +72,11 @@ async fn a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone(db: T
     assert!(load(&before).await && !load(&after).await);
     assert!(node.is_live(&before).await && node.is_live(&after).await);
     assert!(!load(&node.forged(&before, &other)).await);
-    // The cookie that is set next names the account.
+    // The next cookie contains the account.
     let facts = request(&old_form(&before));
     let set = std::rc::Rc::clone(&facts).scope(async {
         let old = cookie(&old_form(&before));
-        let mut state = SessionStore::load(&node.sessions, &old).await.unwrap().expect("a session that lives");
+        let mut state = SessionStore::load(&node.sessions, &old).await.unwrap().expect("a live session");
         state.insert("sessile.touched".into(), "true".into());
         SessionStore::update(&node.sessions, old, state, &CookieDuration::hours(72)).await.unwrap()
     });
@@ -86,12 +86,12 @@ async fn a_key_of_the_old_form_is_good_for_the_sessions_of_that_time_alone(db: T
     assert_eq!(node.told(&old_form(&after)).await, "the session has ended: unknown");
 }
 
-async fn a_key_that_follows_one_of_the_old_form_is_of_the_new_one(db: TestDb) {
+async fn rotating_a_key_in_the_old_form_gives_the_new_form(db: TestDb) {
     let node = Node::new(&db).await;
     let (first, second) = (node.create().await, node.create().await);
     let rotated = node.rotate(&first).await.expect("a rotation");
     db.sql(FILL);
-    // A key that was replaced before still ends its session, and so does one that is replaced now.
+    // Both a key that was replaced earlier and a key that is replaced now still end their session.
     let next = node.rotate(&old_form(&second)).await.expect("a rotation");
     assert_eq!(next.account_id(), Some(node.account_id.as_str()));
     assert!(node.is_live(&next).await && !node.is_live(&old_form(&second)).await);
@@ -183,7 +183,7 @@ async fn another_persons_session_is_not_rotated(db: TestDb) {
     assert!(node.is_live(&key).await);
 }
 
-async fn of_two_rotations_at_once_one_wins(db: TestDb) {
+async fn one_of_two_concurrent_rotations_wins(db: TestDb) {
     let node = Node::new(&db).await;
     for _ in 0..20 {
         let old = node.create().await;
@@ -216,7 +216,7 @@ async fn reserved_entries_are_never_stored(db: TestDb) {
     let before = version();
     let touched = |state: &mut super::State| drop(state.insert("sessile.touched".into(), "true".into()));
     node.change(&key, touched).await.unwrap();
-    assert_eq!(version(), before, "a touch alone writes nothing here");
+    assert_eq!(version(), before, "a touch alone does not write the row");
     let identity = |state: &mut super::State| {
         state.insert("actix_identity.user_id".into(), "\"somebody else\"".into());
         state.insert("a".into(), "1".into());
@@ -236,7 +236,7 @@ async fn four_parallel_writers_of_different_keys_keep_four_keys(db: TestDb) {
         let key = &key;
         request(key).scope(async move {
             let mut state = load().await;
-            // All have loaded before the first writes.
+            // Wait until all four have loaded the state.
             actix_web::rt::task::yield_now().await;
             state.insert(name.into(), "1".into());
             node.update(key, state).await.unwrap();

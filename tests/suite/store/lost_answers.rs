@@ -1,4 +1,5 @@
-//! A rotation whose answer may be lost: the old key fetches the new one until that is used, and can end the session ever after.
+//! A rotation whose answer may be lost. The old key fetches the new key until the new key is used. It can end the
+//! session at any later time.
 
 use std::rc::Rc;
 
@@ -18,19 +19,19 @@ use super::{Node, cookie, request};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    until_the_new_key_is_used_the_old_one_fetches_the_very_same_key,
-    once_the_new_key_was_used_on_any_node_the_old_one_opens_nothing,
+    until_the_new_key_is_used_the_old_key_fetches_it,
+    once_the_new_key_was_used_the_old_key_is_dead,
     a_rotation_asked_for_twice_is_one,
     rotations_at_once_all_lead_to_one_key,
-    a_wrong_secret_under_an_old_id_is_told_nothing,
+    a_wrong_secret_under_an_old_id_gets_no_reason,
     every_key_that_a_session_had_can_end_it,
     a_session_remembers_its_first_key,
     a_logout_racing_a_rotation_always_ends_the_session,
-    an_end_by_another_hand_is_told_to_whoever_has_the_old_key,
-    a_password_given_again_is_activity_in_the_row_too,
+    the_old_key_gets_the_reason_of_an_end_elsewhere,
+    a_confirmation_counts_as_activity_in_the_row,
 }
 
-/// Gives a session a new key as a confirmation does, which locks the account first.
+/// Replaces a session's key as a confirmation does, which locks the account first.
 pub async fn rekey(node: &Node, old: &SessionKey) -> Option<Rekeyed> {
     let (old, sessions, account_id) = (old.clone(), node.sessions.clone(), node.account_id.clone());
     let rekey = async move |conn: &mut Conn<'_>| {
@@ -40,7 +41,7 @@ pub async fn rekey(node: &Node, old: &SessionKey) -> Option<Rekeyed> {
     node.sessions.db.write(rekey).await.unwrap()
 }
 
-/// The key that a request with this one goes on with.
+/// The session's current key after a request with `key`.
 async fn key_after(node: &Node, key: &SessionKey) -> Option<String> {
     let facts = request(key);
     let scope = Rc::clone(&facts);
@@ -48,7 +49,7 @@ async fn key_after(node: &Node, key: &SessionKey) -> Option<String> {
     facts.live().map(|live| live.key.expose())
 }
 
-async fn until_the_new_key_is_used_the_old_one_fetches_the_very_same_key(db: TestDb) {
+async fn until_the_new_key_is_used_the_old_key_fetches_it(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     node.change(&old, |state| drop(state.insert("cart".into(), "1".into()))).await.unwrap();
@@ -57,7 +58,7 @@ async fn until_the_new_key_is_used_the_old_one_fetches_the_very_same_key(db: Tes
     for _ in 0..3 {
         assert_eq!(key_after(&node, &old).await, Some(key.expose()));
     }
-    // The cookie follows, also when the request changes the state.
+    // The cookie gets the new key, even if the request changes the state.
     let facts = request(&old);
     let handed = Rc::clone(&facts).scope(async {
         let mut state = SessionStore::load(&node.sessions, &cookie(&old)).await.unwrap().unwrap();
@@ -67,12 +68,12 @@ async fn until_the_new_key_is_used_the_old_one_fetches_the_very_same_key(db: Tes
     assert_eq!(handed.await.as_ref(), key.expose());
     let state = node.load(&key).await.unwrap();
     assert_eq!((state["cart"].as_str(), state["more"].as_str()), ("1", "2"));
-    assert_eq!(key_after(&node, &old).await, None, "the new key was used");
+    assert_eq!(key_after(&node, &old).await, None, "the new key has been used");
     assert_eq!(node.told(&old).await, "the session has ended: unknown");
     assert!(node.is_live(&key).await);
 }
 
-async fn once_the_new_key_was_used_on_any_node_the_old_one_opens_nothing(db: TestDb) {
+async fn once_the_new_key_was_used_the_old_key_is_dead(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
@@ -90,7 +91,7 @@ async fn a_rotation_asked_for_twice_is_one(db: TestDb) {
     let second = rekey(&node, &old).await.unwrap();
     assert_eq!((second.key.expose(), second.is_new), (first.key.expose(), false));
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at > INSTANT(-60)"), "1");
-    // Two answers were lost, and the browser is no more than one key behind.
+    // Two answers were lost, but the browser is still only one key behind.
     assert_eq!(key_after(&node, &old).await, Some(first.key.expose()));
 }
 
@@ -105,7 +106,7 @@ async fn rotations_at_once_all_lead_to_one_key(db: TestDb) {
     }
 }
 
-async fn a_wrong_secret_under_an_old_id_is_told_nothing(db: TestDb) {
+async fn a_wrong_secret_under_an_old_id_gets_no_reason(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
@@ -129,7 +130,7 @@ async fn every_key_that_a_session_had_can_end_it(db: TestDb) {
         assert!(node.sessions.log_out(&keys[back], None).await.unwrap(), "{back} keys back");
         assert!(!node.is_live(&keys[0]).await);
         assert_eq!(node.told(&keys[0]).await, "the session has ended: logged-out");
-        assert!(!node.sessions.log_out(&keys[back], None).await.unwrap(), "it ends once");
+        assert!(!node.sessions.log_out(&keys[back], None).await.unwrap(), "the session ends only once");
     }
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'logout'"), "4");
 }
@@ -145,10 +146,10 @@ async fn a_session_remembers_its_first_key(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM former_keys"), "30");
     assert!(node.sessions.log_out(&first, None).await.unwrap() && !node.is_live(&key).await);
     db.sql("DELETE FROM sessions");
-    assert_eq!(db.sql("SELECT count(*) FROM former_keys"), "0", "they go with the session");
+    assert_eq!(db.sql("SELECT count(*) FROM former_keys"), "0", "former keys are deleted with their session");
 }
 
-/// A logout was asked for with the key from before, or with the one that is just replaced: it is never in vain.
+/// A logout takes effect with the current key and with a key that a concurrent rotation replaces.
 async fn a_logout_racing_a_rotation_always_ends_the_session(db: TestDb) {
     let node = Node::new(&db).await;
     for round in 0..250 {
@@ -160,7 +161,7 @@ async fn a_logout_racing_a_rotation_always_ends_the_session(db: TestDb) {
             let (ended, rotated) = futures_util::future::join(logout, rotation).await;
             (rotated, ended)
         };
-        assert!(ended.unwrap(), "the session lived, and the logout ends it");
+        assert!(ended.unwrap(), "the session was live, so the logout ends it");
         assert!(!node.is_live(&old).await);
         if let Some(Rekeyed { key, .. }) = rotated {
             assert!(!node.is_live(&key).await, "round {round}");
@@ -170,7 +171,7 @@ async fn a_logout_racing_a_rotation_always_ends_the_session(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'logout'"), "250");
 }
 
-async fn an_end_by_another_hand_is_told_to_whoever_has_the_old_key(db: TestDb) {
+async fn the_old_key_gets_the_reason_of_an_end_elsewhere(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let key = rekey(&node, &old).await.unwrap().key;
@@ -182,8 +183,8 @@ async fn an_end_by_another_hand_is_told_to_whoever_has_the_old_key(db: TestDb) {
     assert_eq!(node.sessions.db.read(present).await.unwrap(), key.id());
 }
 
-/// A touch that waits to be written has the id of before, and so never comes to the row.
-async fn a_password_given_again_is_activity_in_the_row_too(db: TestDb) {
+/// A queued touch has the old id and never reaches the row, so the rotation itself must update the activity.
+async fn a_confirmation_counts_as_activity_in_the_row(db: TestDb) {
     let node = Node::new(&db).await;
     let old = node.create().await;
     let age = "UPDATE sessions SET created_at = INSTANT(-255600), authenticated_at = INSTANT(-255600), \
@@ -209,6 +210,6 @@ async fn a_password_given_again_is_activity_in_the_row_too(db: TestDb) {
     assert_eq!(
         db.sql("SELECT count(*) FROM sessions WHERE expires_at <= absolute_expires_at"),
         "1",
-        "never beyond its end"
+        "never beyond the absolute end"
     );
 }

@@ -1,4 +1,4 @@
-//! The session store's contract: the same cases on both engines.
+//! The contract of the session store, run on both engines.
 
 mod clock_set_back;
 mod endings;
@@ -33,7 +33,7 @@ use sessile::{
 
 use crate::support::TestDb;
 
-/// A node with an account, and what the cases do with it.
+/// A node with an account, and helpers for the cases.
 pub struct Node {
     pub sessions: Sessions,
     pub account_id: String,
@@ -48,7 +48,7 @@ impl Node {
         Self { sessions, account_id, device_id }
     }
 
-    /// The same account, for another node of the case.
+    /// The same account, for use with another node's sessions.
     pub fn new_on(node: &Self) -> Self {
         Self { sessions: node.sessions.clone(), account_id: node.account_id.clone(), device_id: node.device_id.clone() }
     }
@@ -83,7 +83,7 @@ impl Node {
         self.sessions.db.write(async move |conn: &mut Conn<'_>| statements::create(conn, &new, times).await).await
     }
 
-    /// Rotates to a new key; `None` when there was nothing to rotate.
+    /// Rotates to a new key; `None` if the session could not be rotated.
     pub async fn rotate(&self, old: &SessionKey) -> Option<SessionKey> {
         let (old, new, times) = (old.clone(), self.new_session(), self.sessions.times);
         let key = new.key.clone();
@@ -91,12 +91,12 @@ impl Node {
         self.sessions.db.write(rotate).await.unwrap().map(|_| key)
     }
 
-    /// The key of the account's session with this secret in place of its own.
+    /// A key with the id of `key` and the secret of `secret_of`.
     pub fn forged(&self, key: &SessionKey, secret_of: &SessionKey) -> SessionKey {
         with_secret(key, &self.account_id, secret_of)
     }
 
-    /// What acts in the session that a key opens.
+    /// The session that a key opens, as the actor of a write.
     pub fn acting(&self, key: &SessionKey) -> Acting {
         let who = Who {
             account_id: self.account_id.clone(),
@@ -112,7 +112,7 @@ impl Node {
         self.sessions.db.write(end).await.unwrap()
     }
 
-    /// Loads as the middleware does, in a request of its own.
+    /// Loads the session as the middleware does, in a new request.
     pub async fn load(&self, key: &SessionKey) -> Option<State> {
         request(key).scope(SessionStore::load(&self.sessions, &cookie(key))).await.unwrap()
     }
@@ -121,7 +121,7 @@ impl Node {
         self.load(key).await.is_some()
     }
 
-    /// What its browser would be told.
+    /// The error that a browser with this key would receive.
     pub async fn told(&self, key: &SessionKey) -> String {
         let facts = request(key);
         let scope = Rc::clone(&facts);
@@ -129,13 +129,12 @@ impl Node {
         facts.absence().to_string()
     }
 
-    /// A whole request: load, change, update.
+    /// Runs a whole request: load, change, update.
     pub async fn change(&self, key: &SessionKey, change: impl FnOnce(&mut State)) -> Result<(), Error> {
         let facts = request(key);
         let scope = Rc::clone(&facts);
         let done = scope.scope(async {
-            let mut state =
-                SessionStore::load(&self.sessions, &cookie(key)).await.unwrap().expect("a session that lives");
+            let mut state = SessionStore::load(&self.sessions, &cookie(key)).await.unwrap().expect("a live session");
             change(&mut state);
             self.update(key, state).await
         });
@@ -149,7 +148,7 @@ impl Node {
         }
     }
 
-    /// The update of a request, in the caller's request.
+    /// Updates the state within the current request.
     pub async fn update(&self, key: &SessionKey, state: State) -> Result<CookieValue, UpdateError> {
         SessionStore::update(&self.sessions, cookie(key), state, &CookieDuration::hours(72)).await
     }
@@ -163,7 +162,7 @@ async fn add_account(sessions: &Sessions, email: &str) -> String {
         password_hash: "none".into(),
     };
     let create = async move |conn: &mut Conn<'_>| account::create(conn, &new).await;
-    sessions.db.write(create).await.unwrap().expect("an address that is free").id
+    sessions.db.write(create).await.unwrap().expect("an unused address").id
 }
 
 async fn add_device(sessions: &Sessions, account_id: &str) -> String {
@@ -176,13 +175,13 @@ async fn add_device(sessions: &Sessions, account_id: &str) -> String {
     sessions.db.write(recognize).await.unwrap().device.id
 }
 
-/// A key of the account with the id of one key and the secret of another.
+/// A key of the account with the id of `key` and the secret of `secret_of`.
 pub fn with_secret(key: &SessionKey, account_id: &str, secret_of: &SessionKey) -> SessionKey {
     let part = account_id.strip_prefix("acc_").unwrap();
     SessionKey::parse(&format!("{}.{part}.{}", key.id(), secret_of.secret().expose())).unwrap()
 }
 
-/// The key in the form from before keys named their account.
+/// The key in its old form, without the account.
 pub fn old_form(key: &SessionKey) -> SessionKey {
     SessionKey::parse(&format!("{}.{}", key.id(), key.secret().expose())).unwrap()
 }

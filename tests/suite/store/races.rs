@@ -1,4 +1,4 @@
-//! Races: whatever the order, what has ended stays ended and what was used in time lives on.
+//! Races. In any order, an ended session stays ended and a session that was used in time stays live.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
     touch_racing_an_end_never_revives,
-    sweep_racing_touches_ends_only_what_no_touch_has_saved,
-    rotation_racing_an_end_leaves_one_truth,
+    sweep_racing_touches_ends_only_untouched_sessions,
+    rotation_racing_an_end_stays_consistent,
 }
 
 const ROUNDS: usize = 1000;
@@ -44,9 +44,9 @@ async fn touch_racing_an_end_never_revives(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "0");
 }
 
-/// A thousand sessions run out within a second, while each is touched once and two sweepers run: a touch that said it
-/// moved its session has saved it, and one that did not has lost it to the sweep, for good.
-async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
+/// A thousand sessions expire within a second. Meanwhile each is touched once and two sweepers run. A touch that
+/// reported success has saved its session; otherwise the sweep has ended the session for good.
+async fn sweep_racing_touches_ends_only_untouched_sessions(db: TestDb) {
     let node = Arc::new(Node::new(&db).await);
     let mut keys = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -81,7 +81,7 @@ async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
         }
     };
     let (moved, (), ()) = futures_util::future::join3(touched, sweeping(&node.sessions.db), sweeping(&second.db)).await;
-    // Whatever ran out after the last sweep is swept now, by making its end surely past.
+    // Move the remaining expiry times into the past, so that a last sweep ends those sessions too.
     db.sql("UPDATE sessions SET expires_at = INSTANT(-1) WHERE ended_at IS NULL AND expires_at < INSTANT(10)");
     sweep::sweep(&node.sessions.db).await.unwrap();
     for (key, moved) in keys.iter().zip(&moved) {
@@ -92,12 +92,13 @@ async fn sweep_racing_touches_ends_only_what_no_touch_has_saved(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'session.expired'"), (ROUNDS - saved).to_string());
 }
 
-async fn rotation_racing_an_end_leaves_one_truth(db: TestDb) {
+async fn rotation_racing_an_end_stays_consistent(db: TestDb) {
     let node = Node::new(&db).await;
     for _ in 0..100 {
         let old = node.create().await;
         let (new, ended) = futures_util::future::join(node.rotate(&old), node.end(&old, EndReason::Revoked)).await;
-        // Either the end came first and nothing was rotated, or the rotation did and the old id was gone.
+        // Either the end came first and nothing was rotated, or the rotation came first and the end did not find the
+        // old id.
         assert!(!node.is_live(&old).await);
         match new {
             Some(new) => assert!(ended == 0 && node.is_live(&new).await),

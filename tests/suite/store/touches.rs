@@ -1,4 +1,4 @@
-//! Activity: when it is written, and what it can never do.
+//! Touches: when activity is written, and the limits of what a touch can change.
 
 use actix_session::storage::SessionStore;
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -18,7 +18,7 @@ on_both_engines! {
     touch_is_due_once_an_interval,
     queued_touch_is_shown_at_once_and_written_by_the_flush,
     touch_near_the_end_is_due_now,
-    touch_that_a_flush_might_miss_is_due_now_however_short_the_interval,
+    touch_that_a_flush_might_miss_is_due_now,
     touch_never_passes_the_absolute_end,
     touch_moves_only_forward,
     touch_never_revives,
@@ -80,7 +80,7 @@ async fn touch_near_the_end_is_due_now(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE expires_at > INSTANT(259100)"), "1");
 }
 
-async fn touch_that_a_flush_might_miss_is_due_now_however_short_the_interval(db: TestDb) {
+async fn touch_that_a_flush_might_miss_is_due_now(db: TestDb) {
     let mut node = Node::new(&db).await;
     node.sessions.times.touch_interval = std::time::Duration::from_millis(100);
     let key = node.create().await;

@@ -1,4 +1,4 @@
-//! The upgrade to tables whose keys begin with the account, from a database with everything in it, and back.
+//! The upgrade to tables whose keys begin with the account, and its reversal, with data in every table.
 
 use sessile::{
     base::db::Conn,
@@ -12,13 +12,13 @@ use super::{Node, old_form};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    an_upgrade_signs_nobody_out_and_keeps_the_trail,
-    an_upgrade_taken_back_and_done_again_keeps_the_data,
+    an_upgrade_keeps_sessions_and_audit_events,
+    a_reverted_and_repeated_upgrade_keeps_the_data,
 }
 
 const MIGRATION: &str = "2026-11-28-000090_account_first";
 
-/// A node with two accounts, sessions of every sort, events and a draft.
+/// Two accounts with sessions of every kind, events and drafts.
 struct Before {
     node: Node,
     other: Node,
@@ -50,7 +50,7 @@ impl Before {
         Self { node, other, live, rotated: [first, second], ended, others }
     }
 
-    /// As an older version left it.
+    /// The database as an older version left it.
     async fn old(db: &TestDb) -> Self {
         let before = Self::new(db).await;
         db.take_back(MIGRATION);
@@ -63,7 +63,7 @@ impl Before {
     }
 }
 
-async fn an_upgrade_signs_nobody_out_and_keeps_the_trail(db: TestDb) {
+async fn an_upgrade_keeps_sessions_and_audit_events(db: TestDb) {
     let before = Before::old(&db).await;
     before.upgrade().await;
     let Before { node, other, live, rotated: [first, second], ended, others } = &before;
@@ -79,7 +79,7 @@ async fn an_upgrade_signs_nobody_out_and_keeps_the_trail(db: TestDb) {
         let own = numbers(account, 200, None).await;
         assert_eq!(own, (1..=own.len() as i64).rev().collect::<Vec<_>>());
     }
-    // The next event follows, and pages show each once.
+    // The next event gets the next number, and no event appears on two pages.
     let next = Event::of(Kind::LoginFailed, &node.account_id);
     node.sessions.db.write(async move |conn: &mut Conn<'_>| audit::record(conn, &[next]).await).await.unwrap();
     assert_eq!(numbers(node, 3, None).await, [9, 8, 7]);
@@ -94,7 +94,7 @@ async fn an_upgrade_signs_nobody_out_and_keeps_the_trail(db: TestDb) {
     assert!(node.sessions.log_out(&old_form(first), None).await.unwrap() && !node.is_live(second).await);
 }
 
-/// The numbers of an account's events, newest first, page by page.
+/// The numbers of up to `most` events of an account, newest first, read page by page.
 async fn numbers(node: &Node, most: usize, before: Option<Cursor>) -> Vec<i64> {
     let (mut all, mut before) = (Vec::new(), before);
     loop {
@@ -110,7 +110,7 @@ async fn numbers(node: &Node, most: usize, before: Option<Cursor>) -> Vec<i64> {
     }
 }
 
-async fn an_upgrade_taken_back_and_done_again_keeps_the_data(db: TestDb) {
+async fn a_reverted_and_repeated_upgrade_keeps_the_data(db: TestDb) {
     let before = Before::new(&db).await;
     let all = || {
         let rows = |columns: &str, table: &str| {
@@ -138,7 +138,7 @@ async fn an_upgrade_taken_back_and_done_again_keeps_the_data(db: TestDb) {
     db.take_back(MIGRATION);
     before.upgrade().await;
     assert_eq!(all(), was);
-    // A device that is gone leaves its sessions without one, where a foreign key says so.
+    // A foreign key clears the device of its sessions when the device is deleted.
     db.sql(&format!("DELETE FROM devices WHERE account_id = '{}'", before.other.account_id));
     db.take_back(MIGRATION);
     let without =

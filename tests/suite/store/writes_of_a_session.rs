@@ -1,4 +1,4 @@
-//! What is written on behalf of a session, and that nothing is after its end.
+//! Writes that a session makes, and that no write succeeds after its end.
 
 use serde_json::json;
 use sessile::{
@@ -11,9 +11,9 @@ use super::{Node, lost_answers::rekey};
 use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
-    nothing_is_written_for_a_session_that_has_ended,
+    nothing_is_written_for_an_ended_session,
     a_write_needs_the_very_key_of_the_session,
-    what_needs_a_password_given_lately_is_judged_in_the_transaction,
+    the_recent_password_is_checked_in_the_transaction,
     a_write_and_an_end_at_once_come_one_after_the_other,
 }
 
@@ -22,7 +22,7 @@ async fn hold(node: &Node, acting: &Acting, reach: Reach) -> Option<Who> {
     node.sessions.db.write(async move |conn: &mut Conn<'_>| acting.hold(conn, reach).await).await.unwrap()
 }
 
-async fn nothing_is_written_for_a_session_that_has_ended(db: TestDb) {
+async fn nothing_is_written_for_an_ended_session(db: TestDb) {
     let node = Node::new(&db).await;
     for reach in [Reach::Itself, Reach::AllSessions] {
         let (ended, expired) = (node.create().await, node.create().await);
@@ -39,15 +39,15 @@ async fn a_write_needs_the_very_key_of_the_session(db: TestDb) {
     let (key, other) = (node.create().await, node.create().await);
     let forged = node.forged(&key, &other);
     assert!(hold(&node, &node.acting(&forged), Reach::Itself).await.is_none());
-    // Rotated while the request was under way: the session is the same, and its new key may not have come yet.
+    // The key was rotated during the request. The session is the same, and the browser may not have the new key yet.
     let new = rekey(&node, &key).await.unwrap().key;
     assert_eq!(hold(&node, &node.acting(&key), Reach::Itself).await.unwrap().session_id, new.id());
-    assert!(node.is_live(&new).await, "which is its first use");
+    assert!(node.is_live(&new).await, "this is the new key's first use");
     assert!(hold(&node, &node.acting(&key), Reach::Itself).await.is_none());
     assert!(hold(&node, &node.acting(&new), Reach::Itself).await.is_some());
 }
 
-async fn what_needs_a_password_given_lately_is_judged_in_the_transaction(db: TestDb) {
+async fn the_recent_password_is_checked_in_the_transaction(db: TestDb) {
     let node = Node::new(&db).await;
     let key = node.create().await;
     let confirmed = async || {
@@ -60,10 +60,10 @@ async fn what_needs_a_password_given_lately_is_judged_in_the_transaction(db: Tes
     assert!(matches!(confirmed().await, Err(Error::ConfirmationRequired)));
     db.sql("UPDATE sessions SET authenticated_at = INSTANT(-10)");
     db.sql("UPDATE accounts SET password_changed_at = INSTANT(-5)");
-    assert!(matches!(confirmed().await, Err(Error::ConfirmationRequired)), "it was another password");
+    assert!(matches!(confirmed().await, Err(Error::ConfirmationRequired)), "the password was changed since");
 }
 
-/// Whoever changes the data of a session that ends at the same time was either first, or changed nothing.
+/// When a data change and the session's end run at once, the change either comes first or does not happen.
 async fn a_write_and_an_end_at_once_come_one_after_the_other(db: TestDb) {
     let node = Node::new(&db).await;
     for _ in 0..100 {

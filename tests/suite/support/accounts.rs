@@ -1,4 +1,4 @@
-//! Accounts of a case, made without the program: as `sessile user add` makes them, but with a password that was hashed before.
+//! Creates accounts directly in the database, as `sessile user add` does, but with a precomputed password hash.
 
 use sessile::{
     base::{
@@ -17,8 +17,8 @@ use super::{
     template::{self, OWNER, Start},
 };
 
-/// Makes an account with [`PASSWORD`](super::PASSWORD); its id. A database that is not there yet is made with it, and its
-/// key file too.
+/// Creates an account with [`PASSWORD`](super::PASSWORD) and returns its id. Also creates the database and the key file
+/// if they do not exist yet.
 pub fn add_user(db: &TestDb, email: &str, role: &str) -> String {
     if role == "owner" && email == OWNER && db.copy_of(Start::Owner) {
         return db.sql("SELECT id FROM accounts");
@@ -26,7 +26,7 @@ pub fn add_user(db: &TestDb, email: &str, role: &str) -> String {
     db.copy_of(Start::Schema);
     let role = Role::from_word(role).expect("a role");
     let (settings, email) = (db.settings(&[]), email.to_owned());
-    // A runtime of its own: the caller may be inside of one.
+    // The caller may be inside a runtime, so use another thread with its own runtime.
     let adding = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let keys = Keys::read_or_make(&settings.key_file).unwrap();
@@ -48,7 +48,7 @@ async fn add(db: &Db, email: &str, role: Role) -> String {
     };
     db.write(async move |conn: &mut Conn<'_>| {
         instance::lock(conn).await?;
-        let account = account::create(conn, &new).await?.expect("an address that is free");
+        let account = account::create(conn, &new).await?.expect("an unused address");
         let event = Event::of(Kind::AccountCreated, &account.id).by(OPERATOR).detail(role.as_str());
         audit::record(conn, &[event]).await?;
         if role == Role::Owner {

@@ -1,4 +1,4 @@
-//! A client with cookies, as far from a browser as a test can bear: every header is the test's own.
+//! An HTTP client with a cookie jar. It adds only the cookies and `Origin`; a test sets every other header itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use super::PASSWORD;
 
-/// A client that keeps cookies, follows nothing, and sends `Origin` with unsafe requests unless told otherwise.
+/// A client that keeps cookies and follows no redirects. It sends `Origin` with unsafe requests unless disabled.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
     address: String,
     origin: Option<String>,
-    /// What follows the names of cookies: `_` and the port of the public origin, if it has one.
+    /// The suffix of cookie names: `_` and the port of the public origin, if it has one.
     port: String,
-    /// By name without the port; what the server has set.
+    /// The cookies that the server set, by name without the port.
     pub cookies: BTreeMap<String, String>,
 }
 
-/// What was answered.
+/// A response with its whole body.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -44,13 +44,13 @@ impl Client {
         }
     }
 
-    /// Without `Origin`, as a program that is no browser.
+    /// Sends no `Origin`, as a program that is not a browser.
     pub fn without_origin(mut self) -> Self {
         self.origin = None;
         self
     }
 
-    /// A request with these headers and this body.
+    /// Sends a request with these headers and this body.
     pub fn try_send(
         &mut self,
         method: &str,
@@ -104,18 +104,17 @@ impl Client {
         self.send(method, path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
     }
 
-    /// Sends a form as it is, without adding its token.
+    /// Posts the fields without adding a form token.
     pub fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send("POST", path, &[("Content-Type", "application/x-www-form-urlencoded")], body.as_bytes())
     }
 
-    /// The form token of a page.
     pub fn form_token(&mut self, page: &str) -> String {
         self.get(page).form_token()
     }
 
-    /// Logs in by the API.
+    /// Logs in through the API.
     pub fn log_in(&mut self, email: &str) -> Answer {
         let answer = self.try_log_in(email, PASSWORD);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -130,7 +129,7 @@ impl Client {
         for cookie in answer.all("set-cookie") {
             let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
             let (name, value) = pair.split_once('=').expect("a cookie");
-            // A cookie under the name without a port, which an old version has set, is the test's own to send.
+            // The jar ignores names without a port. A test that needs such a cookie of an old version sends it itself.
             let Some(name) = name.strip_suffix(self.port.as_str()) else { continue };
             if attributes.contains("Max-Age=0") {
                 self.cookies.remove(name);
@@ -141,7 +140,7 @@ impl Client {
     }
 }
 
-/// What the names of cookies end with under this origin.
+/// The suffix of cookie names under this origin.
 pub fn port_in_names(origin: &str) -> String {
     let port = origin.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
     port.map(|port| format!("_{port}")).unwrap_or_default()
@@ -166,7 +165,7 @@ impl Answer {
         self.json()["type"].as_str().expect("a type").to_owned()
     }
 
-    /// The cookie of that name, which may carry a port, that this answer sets, with its attributes.
+    /// The `Set-Cookie` value for a cookie, whose name may end with a port.
     pub fn sets(&self, name: &str) -> Option<&str> {
         let is_port = |rest: &str| rest.strip_prefix('_').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
         self.all("set-cookie").find(|cookie| {

@@ -1,5 +1,5 @@
-//! A database for one case: a file in a folder of its own, or a database of its own in the PostgreSQL of
-//! `SESSILE_TEST_POSTGRES`. It is made when it is first used: empty, or as a copy of a [`template`](super::template).
+//! A separate database for each case: a SQLite file in its own folder, or a database in the PostgreSQL of
+//! `SESSILE_TEST_POSTGRES`. It is created on first use, either empty or as a copy of a [`template`](super::template).
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,19 +20,19 @@ use sessile::{
 
 use super::template::{self, Start};
 
-/// Which engine a case runs on.
+/// The engine of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// A database and a folder, both gone after the case.
+/// A database and a folder, which are deleted after the case.
 pub struct TestDb {
     pub engine: Engine,
     pub folder: PathBuf,
     url: String,
-    /// The name of the database in the PostgreSQL of all cases.
+    /// The name of the database in the shared PostgreSQL.
     name: Option<String>,
     made: Once,
 }
@@ -48,13 +48,13 @@ impl TestDb {
         Self { engine, folder, url, name, made: Once::new() }
     }
 
-    /// The database of a PostgreSQL that belongs to the case, which ends it and all that is in it.
+    /// A database in a PostgreSQL that the case started itself and stops with all its data.
     pub fn in_own_postgres(url: String) -> Self {
         let folder = new_folder(&secret::random_name("sessile_test_").unwrap());
         Self { engine: Engine::Postgres, folder, url, name: None, made: Once::new() }
     }
 
-    /// Where it is. From now on it is there, in PostgreSQL: empty, unless it was made before.
+    /// The URL. In PostgreSQL an empty database is created if there is none yet.
     pub fn url(&self) -> &str {
         self.made.call_once(|| {
             if let Some(name) = &self.name {
@@ -64,13 +64,13 @@ impl TestDb {
         &self.url
     }
 
-    /// Another way to the same database, or another database, from now on.
+    /// Replaces the URL, for example to connect through a proxy.
     pub fn lead_to(&mut self, url: String) {
         self.url();
         self.url = url;
     }
 
-    /// Makes it a copy of a template, unless it is there already; whether it did.
+    /// Creates the database as a copy of a template, unless it exists. Returns whether it did.
     pub fn copy_of(&self, start: Start) -> bool {
         let mut is_copy = false;
         let is_ours = self.engine == Engine::Sqlite || self.name.is_some();
@@ -83,12 +83,12 @@ impl TestDb {
         is_copy
     }
 
-    /// The file of an SQLite database.
+    /// The path of the SQLite database.
     pub fn file(&self) -> PathBuf {
         self.folder.join(FILE)
     }
 
-    /// Settings with this database, and more variables.
+    /// Settings for this database, with additional variables.
     pub fn settings(&self, more: &[(&str, &str)]) -> Settings {
         let own =
             [("DATABASE_URL".to_owned(), self.url().to_owned()), ("SESSILE_KEY_FILE".to_owned(), self.key_file())];
@@ -100,12 +100,12 @@ impl TestDb {
         self.folder.join("session.key").display().to_string()
     }
 
-    /// The keys of all nodes of the case.
+    /// The keys from the key file, which all nodes of the case share.
     pub fn keys(&self) -> Keys {
         Keys::read_or_make(Path::new(&self.key_file())).unwrap()
     }
 
-    /// The sessions of a node, with the schema up to date.
+    /// The sessions of a new node, after migrating the schema.
     pub async fn sessions(&self) -> Sessions {
         self.copy_of(Start::Schema);
         let settings = self.settings(&[]);
@@ -121,8 +121,8 @@ impl TestDb {
         }
     }
 
-    /// Runs SQL beside the program, such as to age a row. `INSTANT(…)` around a number of seconds from now, negative for
-    /// the past, is a point in time on either engine.
+    /// Runs SQL outside the program, for example to age a row. `INSTANT(…)` stands for the time that many seconds from
+    /// now on either engine; a negative number is in the past.
     pub fn sql(&self, statement: &str) -> String {
         let statement = with_instants(self.engine, statement);
         match self.engine {
@@ -133,7 +133,7 @@ impl TestDb {
 }
 
 impl TestDb {
-    /// How the engine goes about a statement of the program, whatever its values.
+    /// The query plan of a statement of the program, independent of its values.
     pub fn explain(&self, statement: &str) -> String {
         match self.engine {
             Engine::Sqlite => explain_sqlite(&self.file(), statement),
@@ -152,7 +152,8 @@ impl TestDb {
     }
 }
 
-/// Puts events behind those that the accounts have, as from before the chain. `rows` selects these columns under their names.
+/// Adds events without a chain link after the accounts' existing events, as versions before the chain wrote them.
+/// `rows` is a query that returns `columns`.
 pub fn add_events(db: &TestDb, columns: &str, rows: &str) {
     db.sql(&format!(
         "INSERT INTO audit (id, {columns}) SELECT (SELECT coalesce(max(e.id), 0) FROM audit e \
@@ -161,7 +162,7 @@ pub fn add_events(db: &TestDb, columns: &str, rows: &str) {
 }
 
 impl TestDb {
-    /// Takes migrations back, the last one first, down to the one of this name, and forgets that they were applied.
+    /// Reverts migrations, newest first, down to and including `down_to`, and removes them from the migrations table.
     pub fn take_back(&self, down_to: &str) {
         let engine = if self.engine == Engine::Sqlite { "sqlite" } else { "postgres" };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
@@ -193,20 +194,20 @@ fn new_folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Makes a database in the PostgreSQL of all cases.
+/// Creates a database in the shared PostgreSQL.
 pub fn create_database(name: &str, template: Option<&str>) {
     let template = template.map(|template| format!(" TEMPLATE {template}")).unwrap_or_default();
     psql(&admin_url(), &format!("CREATE DATABASE {name}{template}"));
 }
 
-/// The URL of a database in the PostgreSQL of all cases.
+/// The URL of a database in the shared PostgreSQL.
 pub fn url_of(name: &str) -> String {
     let admin = admin_url();
     let (base, _) = admin.rsplit_once('/').expect("an URL with a database");
     format!("{base}/{name}")
 }
 
-/// The PostgreSQL that `./scripts/test` has started.
+/// The URL of the PostgreSQL that `./scripts/test` started.
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
 pub fn admin_url() -> String {
     std::env::var("SESSILE_TEST_POSTGRES")
@@ -238,7 +239,7 @@ pub fn psql(url: &str, statement: &str) -> String {
         .spawn()
         .expect("psql");
     child.stdin.take().expect("stdin").write_all(statement.as_bytes()).expect("stdin");
-    let out = child.wait_with_output().expect("its end");
+    let out = child.wait_with_output().expect("an exit status");
     assert!(out.status.success(), "{statement}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
@@ -274,7 +275,7 @@ fn explain_sqlite(file: &Path, statement: &str) -> String {
     steps.into_iter().map(|step| step.detail).collect::<Vec<_>>().join("\n")
 }
 
-/// Waits until something holds, by asking again; never for time itself.
+/// Waits until a condition holds and polls it meanwhile. Panics after 30 s.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if holds().await {
@@ -282,5 +283,5 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         }
         actix_web::rt::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{what} did not come about within 30 s");
+    panic!("{what}: not within 30 s");
 }

@@ -1,4 +1,4 @@
-//! What the cases share: databases of their own, a served program, a client with cookies.
+//! Helpers that the cases share: databases, a served program, a client with cookies.
 
 mod accounts;
 mod app;
@@ -18,11 +18,11 @@ pub use self::{
     server::{Server, command, sessile},
 };
 
-/// A password that may be chosen.
+/// A password that the rules accept.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// Makes a test of each case on each engine: `on_both_engines! { case_one, case_two }`, where each case is an
-/// `async fn(TestDb)`.
+/// Makes a test of each case for each engine: `on_both_engines! { case_one, case_two }`, where each case is an `async
+/// fn(TestDb)`.
 macro_rules! on_both_engines {
     ($($case:ident),+ $(,)?) => {
         mod sqlite {
@@ -39,7 +39,7 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
-/// Runs an async case on a database of its own.
+/// Runs an async case with its own database.
 pub fn run<Case, Work>(engine: Engine, case: Case)
 where
     Case: FnOnce(TestDb) -> Work,
@@ -49,7 +49,7 @@ where
     actix_web::rt::System::new().block_on(case(db));
 }
 
-/// Whether the long version of a case is wanted.
+/// Whether to run the long version of a case.
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
 pub fn is_long() -> bool {
     std::env::var("SESSILE_TEST_LONG").is_ok()

@@ -1,4 +1,4 @@
-//! The program, served as a process of its own.
+//! The program served in its own process.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::Deref;
@@ -12,7 +12,7 @@ use super::{
     served::{Served, secret_of_link},
 };
 
-/// A served program. Killed when dropped.
+/// A running process. Dropping it kills the process.
 pub struct Server {
     child: Child,
     served: Served,
@@ -22,12 +22,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves on a free port, under `http://localhost:PORT` unless told otherwise, with more variables.
+    /// Serves on a free port with additional settings. The public origin is `http://localhost:PORT` unless they change
+    /// it.
     pub fn start(db: &TestDb, more: &[(&str, &str)]) -> Self {
         Self::start_on(db, 0, more)
     }
 
-    /// Serves on this port.
+    /// Like [`Server::start`], but on this port.
     pub fn start_on(db: &TestDb, port: u16, more: &[(&str, &str)]) -> Self {
         let mut child = command(db, more)
             .arg("serve")
@@ -53,35 +54,35 @@ impl Server {
         server
     }
 
-    /// The next line on stdout.
+    /// The next line of stdout.
     pub fn line(&self) -> String {
         self.lines
             .recv_timeout(Duration::from_secs(30))
-            .unwrap_or_else(|_| panic!("no line; the log says:\n{}", self.log()))
+            .unwrap_or_else(|_| panic!("no line on stdout; the log is:\n{}", self.log()))
     }
 
-    /// What the log says so far.
+    /// The log up to now.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// The secret of the link that the second line gives.
+    /// The secret in the setup link on the second line.
     pub fn setup_token(&self) -> String {
         secret_of_link(&self.line())
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process to kill");
-        self.child.wait().expect("its end");
+        self.child.wait().expect("an exit status");
     }
 
-    /// Asks it to end as a supervisor does (SIGTERM) and waits for its exit code.
+    /// Stops the process with SIGTERM, as a supervisor does, and returns its exit code.
     pub fn terminate(self) -> Option<i32> {
         self.end_by("-TERM")
     }
 
-    /// Asks it to end as somebody at a terminal does (SIGINT), which is quicker, and waits for its exit code.
+    /// Stops the process with SIGINT, as Ctrl-C does, and returns its exit code. This is faster than SIGTERM.
     pub fn interrupt(self) -> Option<i32> {
         self.end_by("-INT")
     }
@@ -89,27 +90,27 @@ impl Server {
     fn end_by(mut self, signal: &str) -> Option<i32> {
         let asked = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
-        self.child.wait().expect("its end").code()
+        self.child.wait().expect("an exit status").code()
     }
 
-    /// Asks it to end (SIGINT): its exit code, and all that it wrote on stderr.
+    /// Stops the process with SIGINT. Returns its exit code and its whole stderr.
     pub fn stopped(self) -> (Option<i32>, String) {
         let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
         assert!(asked.success());
         self.ended()
     }
 
-    /// Waits until it ends by itself: its exit code, and all that it wrote on stderr.
+    /// Waits until the process exits by itself. Returns its exit code and its whole stderr.
     pub fn ended(mut self) -> (Option<i32>, String) {
-        // stdout ends with the process.
+        // stdout closes when the process exits.
         let end = loop {
             if let Err(end) = self.lines.recv_timeout(Duration::from_secs(60)) {
                 break end;
             }
         };
-        assert_eq!(end, mpsc::RecvTimeoutError::Disconnected, "it does not end; the log says:\n{}", self.log());
-        let code = self.child.wait().expect("its end").code();
-        self.log_reader.take().expect("a reader").join().expect("its end");
+        assert_eq!(end, mpsc::RecvTimeoutError::Disconnected, "the process does not exit; the log is:\n{}", self.log());
+        let code = self.child.wait().expect("an exit status").code();
+        self.log_reader.take().expect("a reader").join().expect("a thread that does not panic");
         (code, self.log())
     }
 
@@ -133,7 +134,7 @@ impl Drop for Server {
     }
 }
 
-/// The program with this database and nothing of the environment of the tests.
+/// The program with this database and an otherwise empty environment.
 pub fn command(db: &TestDb, more: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sessile"));
     command
@@ -145,7 +146,7 @@ pub fn command(db: &TestDb, more: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs a command of the program to its end.
+/// Runs a command of the program until it exits.
 pub fn sessile(db: &TestDb, args: &[&str], stdin: &str) -> Output {
     let mut child = command(db, &[])
         .args(args)
@@ -157,5 +158,5 @@ pub fn sessile(db: &TestDb, args: &[&str], stdin: &str) -> Output {
     let mut pipe: ChildStdin = child.stdin.take().expect("stdin");
     pipe.write_all(stdin.as_bytes()).expect("stdin");
     drop(pipe);
-    child.wait_with_output().expect("its end")
+    child.wait_with_output().expect("an exit status")
 }

@@ -1,4 +1,5 @@
-//! What the program asks of its database: served inside of a test process of its own, whose connections are all listened to.
+//! Records every SQL statement of the program. The program is served in a separate test process, so that no other case
+//! adds statements.
 
 use std::process::Command;
 use std::sync::Mutex;
@@ -13,7 +14,8 @@ static DEAF: AtomicBool = AtomicBool::new(false);
 
 const ALONE: &str = "SESSILE_TEST_ALONE";
 
-/// Runs this case again in a process of its own, in which nothing else is asked of any database; `false` inside of it.
+/// Runs this case again in its own process and returns true. Inside that process it starts the recording and returns
+/// false.
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
 pub fn ran_alone(module: &str, case: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
@@ -41,12 +43,12 @@ fn watch() -> Option<Box<dyn Instrumentation>> {
     }))
 }
 
-/// Everything that was asked since this or [`seen`] was called last, in its order.
+/// All statements since the last call of this or [`seen`], in order.
 pub fn all_seen() -> Vec<String> {
     std::mem::take(&mut *SEEN.lock().unwrap())
 }
 
-/// What was asked since this was called last, without the values, each once.
+/// The distinct statements since the last call, sorted and without their values.
 pub fn seen() -> Vec<String> {
     let mut seen = all_seen();
     for one in &mut seen {
@@ -59,7 +61,7 @@ pub fn seen() -> Vec<String> {
     seen
 }
 
-/// SQL of the test's own, which is not listened to.
+/// Runs the test's own SQL without recording it.
 pub fn unseen(db: &TestDb, statement: &str) -> String {
     DEAF.store(true, Ordering::SeqCst);
     let answer = db.sql(statement);

@@ -1,5 +1,5 @@
-//! A migrated database with its keys, made once for all cases of a process and copied for each: on SQLite the bytes of the
-//! file, on PostgreSQL a database that `CREATE DATABASE … TEMPLATE` copies.
+//! Template databases with their keys. Each is migrated once per test process and copied for each case: on SQLite by
+//! copying the file, on PostgreSQL with `CREATE DATABASE … TEMPLATE`.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,21 +12,21 @@ use super::{
     server::sessile,
 };
 
-/// The owner of a copy.
+/// The e-mail address of the owner in a copy.
 pub const OWNER: &str = "kim@example.com";
 
-/// What a copy begins with.
+/// The content of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// The schema and a key file.
     Schema,
-    /// The same, and an owner with [`OWNER`] and [`PASSWORD`].
+    /// The schema, a key file, and an owner with [`OWNER`] and [`PASSWORD`].
     Owner,
 }
 
-/// What was made once.
+/// A template.
 struct Template {
-    /// A whole database file, or the name of a database.
+    /// The bytes of a database file, or the name of a database.
     database: Made,
     keys: Vec<u8>,
     password_hash: String,
@@ -53,7 +53,7 @@ fn template(engine: Engine, start: Start) -> &'static Template {
     }
 }
 
-/// Puts a copy where the case has its database and its keys, neither of which is there yet.
+/// Copies a template to the database and key file of a case, which must not exist yet.
 pub fn copy(db: &TestDb, name: &str, start: Start) {
     let template = template(db.engine, start);
     match &template.database {
@@ -68,7 +68,7 @@ pub fn password_hash() -> &'static str {
     &template(Engine::Sqlite, Start::Owner).password_hash
 }
 
-/// As the program makes its files: for their owner alone.
+/// Creates a file that only its owner can read, as the program does.
 fn write(path: &Path, bytes: &[u8]) {
     let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path).unwrap();
     file.write_all(bytes).unwrap();
@@ -89,7 +89,7 @@ impl Template {
         let password_hash = db.sql("SELECT password_hash FROM accounts");
         let database = match engine {
             Engine::Sqlite => {
-                // What is in the log goes to the file.
+                // Move the content of the write-ahead log into the file.
                 db.sql("PRAGMA wal_checkpoint(TRUNCATE)");
                 Made::File(std::fs::read(db.file()).unwrap())
             }
@@ -108,7 +108,7 @@ fn lasting_name(start: Start, process: u32) -> String {
     format!("sessile_template_{}_{process}", start as usize)
 }
 
-/// A database that lasts until the process has ended and another one cleans up.
+/// Creates a template database that outlives the process. Drops those of processes that have ended.
 fn lasting(start: Start) -> TestDb {
     let (admin, own) = (admin_url(), lasting_name(start, std::process::id()));
     for name in psql(&admin, "SELECT datname FROM pg_database WHERE datname LIKE 'sessile_template_%'").lines() {

@@ -1,4 +1,4 @@
-//! How much an account's drafts may take, and that no answer holds more of them than fits.
+//! The limit on the size of an account's drafts, and the limit on the drafts in one answer.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use super::{KIM, assert_rejected, changes_of, delete, put, result, results, revi
 use crate::support::{Answer, App, Client, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
-    beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again,
+    a_put_over_the_limit_is_rejected_until_space_is_freed,
     the_copy_that_a_conflict_makes_counts_too,
     an_account_with_too_much_may_still_shorten_choose_and_delete,
     puts_at_once_come_to_no_more_than_the_room,
     a_form_beyond_the_room_shows_the_text_again,
-    what_is_new_comes_in_portions_of_which_each_is_complete,
+    changes_come_in_complete_portions,
     the_list_comes_in_portions,
     the_page_lists_a_hundred_and_leads_to_the_rest,
-    deletions_are_told_of_up_to_a_bound,
+    reported_deletions_are_bounded,
 }
 
-/// Four bytes a character, so that three texts of 10,000 characters are more than 100 KiB.
+/// Characters of four bytes, so that three texts of 10,000 characters are more than 100 KiB.
 fn crabs(many: usize) -> String {
     "\u{1F980}".repeat(many)
 }
@@ -33,7 +33,7 @@ fn held(db: &TestDb) -> usize {
     db.sql("SELECT coalesce(sum(octet_length(text)), 0) FROM drafts").parse().expect("a number")
 }
 
-async fn beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again(db: TestDb) {
+async fn a_put_over_the_limit_is_rejected_until_space_is_freed(db: TestDb) {
     let server = serve(&db, "100KiB");
     let mut phone = signed_in(&server, KIM, "Phone");
     let told = results(
@@ -46,17 +46,17 @@ async fn beyond_its_room_a_put_is_rejected_and_what_is_freed_can_be_used_again(d
         ],
     );
     let statuses: Vec<&Value> = told.iter().map(|one| &one["status"]).collect();
-    assert_eq!(statuses, ["applied", "applied", "rejected", "applied"], "exactly full");
+    assert_eq!(statuses, ["applied", "applied", "rejected", "applied"], "fills the limit exactly");
     assert_rejected(&told[2], "quota");
     let words = told[2]["problem"]["detail"].as_str().expect("words");
     assert!(words.contains("100 KiB"), "{words}");
     assert_eq!(held(&db), 102_400);
     assert_rejected(&result(&mut phone, &put("four", &crabs(5_601), 1)), "quota");
-    // What is deleted or shortened is free again, in the same call too.
+    // Deleting or shortening frees space, even for later operations of the same call.
     let told = results(&mut phone, &[delete("one", 1), put("three", &crabs(10_000), 0), put("two", "x", 1)]);
     assert!(told.iter().all(|one| one["status"] == "applied"), "{told:?}");
     assert_eq!(result(&mut phone, &put("five", &crabs(9_999), 0))["status"], "applied");
-    // Nothing of it counts for anybody else.
+    // Another account's limit is not affected.
     add_user(&db, "sam@example.com", "member");
     let mut sam = signed_in(&server, "sam@example.com", "Desk");
     assert_eq!(result(&mut sam, &put("one", &crabs(10_000), 0))["status"], "applied");
@@ -113,7 +113,7 @@ async fn puts_at_once_come_to_no_more_than_the_room(db: TestDb) {
         });
         each.collect::<Vec<_>>().into_iter().map(|one| one.join().expect("a client")).sum()
     });
-    assert_eq!((applied, held(&db)), (10, 102_400), "as many as there is room for");
+    assert_eq!((applied, held(&db)), (10, 102_400), "as many drafts as fit");
 }
 
 async fn a_form_beyond_the_room_shows_the_text_again(db: TestDb) {
@@ -142,7 +142,7 @@ async fn a_form_beyond_the_room_shows_the_text_again(db: TestDb) {
     assert_eq!(held(&db), 1_000);
 }
 
-/// Asks for what is new until there is nothing more, as a client does that knows this revision.
+/// Follows the changes from a known revision until there are no more, as a client does.
 fn follow(client: &mut Client, mut known: Value) -> (Vec<Answer>, BTreeSet<String>) {
     let (mut answers, mut ids) = (Vec::new(), BTreeSet::new());
     loop {
@@ -162,7 +162,7 @@ fn follow(client: &mut Client, mut known: Value) -> (Vec<Answer>, BTreeSet<Strin
         if told["changes"].get("more").is_none() {
             return (answers, ids);
         }
-        assert!(answers.len() < 20, "it has no end");
+        assert!(answers.len() < 20, "the changes have no end");
     }
 }
 
@@ -173,7 +173,7 @@ fn fill(client: &mut Client, many: usize) {
     }
 }
 
-async fn what_is_new_comes_in_portions_of_which_each_is_complete(db: TestDb) {
+async fn changes_come_in_complete_portions(db: TestDb) {
     let server = serve(&db, "8MiB");
     let mut phone = signed_in(&server, KIM, "Phone");
     fill(&mut phone, 60);
@@ -182,21 +182,24 @@ async fn what_is_new_comes_in_portions_of_which_each_is_complete(db: TestDb) {
     assert!(answers.iter().all(|answer| answer.body.len() < 1_200_000));
     let resets: Vec<bool> = answers.iter().map(|answer| answer.json()["changes"].get("reset").is_some()).collect();
     assert_eq!(resets, [true, false, false], "the client begins anew once");
-    // From a known revision on, with more than one portion of news.
+    // Starting from a known revision, with changes for more than one portion.
     let from = revision(&db, &mut phone, 5);
     let (answers, ids) = follow(&mut phone, from);
     assert_eq!((answers.len(), ids.len()), (3, 55));
     assert!(answers.iter().all(|answer| answer.json()["changes"].get("reset").is_none()));
-    // Between two portions one draft is deleted, one is made, and a deletion of long ago is forgotten.
+    // Between two portions a draft is deleted, another is created, and an old deletion is forgotten.
     let first = send(&mut phone, &json!({})).json();
     sync(&mut phone, &[delete("d000", 1), put("another", "x", 0)]);
     db.sql("UPDATE accounts SET drafts_floor = 55");
     let (answers, ids) = follow(&mut phone, first["revision"].clone());
-    assert!(answers.iter().all(|answer| answer.json()["changes"].get("reset").is_none()), "it goes on");
+    assert!(
+        answers.iter().all(|answer| answer.json()["changes"].get("reset").is_none()),
+        "the client does not begin anew"
+    );
     assert_eq!(ids.len(), 60 - 26 + 1, "{ids:?}");
     let (_, all) = follow(&mut phone, Value::Null);
     assert!(ids.is_subset(&all) && !all.contains("d000"));
-    // One that began before the floor was raised begins anew.
+    // A client that began before the floor was raised begins anew.
     db.sql("UPDATE accounts SET drafts_floor = revision");
     assert_eq!(
         send(&mut phone, &json!({"lastKnown": {"revision": first["revision"]}})).json()["changes"]["reset"],
@@ -219,7 +222,7 @@ async fn the_list_comes_in_portions(db: TestDb) {
         address = format!("/api/drafts?after={next}");
     }
     let expected: Vec<String> = (0..60).rev().map(|n| format!("d{n:03}")).collect();
-    assert_eq!((answers, ids), (3, expected), "changed last first, each once");
+    assert_eq!((answers, ids), (3, expected), "each draft once, most recently changed first");
     let two = phone.get("/api/drafts?limit=2").json();
     assert_eq!((two["drafts"].as_array().map(Vec::len), &two["next"]), (Some(2), &json!("59")));
     for odd in ["limit=0", "limit=2001", "limit=x", "after=x", "after="] {
@@ -235,12 +238,12 @@ async fn the_page_lists_a_hundred_and_leads_to_the_rest(db: TestDb) {
     let split = result(&mut desk, &put("d149", "another", 7))["draft"]["id"].as_str().expect("an id").to_owned();
     let page = desk.get("/drafts").body;
     assert_eq!(page.matches("class=\"draft-row\"").count(), 100);
-    assert_eq!(page.matches("Two versions").count(), 2, "both of the pair are marked");
+    assert_eq!(page.matches("Two versions").count(), 2, "both versions are marked");
     let next = page.split_once("/drafts?after=").expect("a link").1.split_once('"').expect("its end").0.to_owned();
     let rest = desk.get(&format!("/drafts?after={next}")).body;
     assert_eq!(rest.matches("class=\"draft-row\"").count(), 51);
     assert!(!rest.contains("Older drafts") && rest.contains("text 000"));
-    // One that is on no page that is shown can be opened all the same, and so can a pair.
+    // A draft that is on none of the listed pages can still be opened, and so can a pair.
     assert!(desk.get("/drafts?draft=d000").body.contains("text 000</textarea>"));
     for id in ["d149", split.as_str()] {
         let both = desk.get(&format!("/drafts?draft={id}")).body;
@@ -248,7 +251,7 @@ async fn the_page_lists_a_hundred_and_leads_to_the_rest(db: TestDb) {
     }
 }
 
-async fn deletions_are_told_of_up_to_a_bound(db: TestDb) {
+async fn reported_deletions_are_bounded(db: TestDb) {
     let server = serve(&db, "8MiB");
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "x", 0)]);

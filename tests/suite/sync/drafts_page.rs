@@ -1,4 +1,4 @@
-//! `/drafts` by forms alone.
+//! `/drafts`, used only through forms.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,20 +11,20 @@ use crate::{
 
 on_both_engines! {
     a_draft_is_written_edited_and_deleted,
-    a_form_that_is_sent_twice_has_one_effect,
+    a_form_sent_twice_has_one_effect,
     a_form_that_was_sent_before_an_upgrade_has_one_effect,
-    a_text_that_is_too_long_is_shown_again_with_what_is_wrong,
+    a_text_that_is_too_long_is_shown_again_with_the_error,
     ten_thousand_characters_of_four_bytes_fit_into_a_form,
     two_edits_are_shown_side_by_side_and_one_is_chosen,
     both_are_kept_if_that_is_chosen,
-    what_builds_on_a_deleted_draft_is_kept_as_a_new_one,
+    an_edit_of_a_deleted_draft_becomes_a_new_draft,
     a_draft_that_changed_meanwhile_is_not_deleted,
     a_stale_token_loses_nothing_that_was_typed,
-    what_is_written_is_text,
-    a_choice_after_something_changed_throws_nothing_away,
-    a_choice_that_is_sent_twice_is_done_once,
-    while_the_database_is_away_what_was_typed_is_shown_again,
-    after_a_refusal_what_is_typed_is_sent_as_something_new,
+    drafts_are_escaped_in_pages,
+    a_choice_after_a_change_discards_nothing,
+    a_choice_sent_twice_is_applied_once,
+    while_the_database_is_away_the_text_is_shown_again,
+    a_changed_text_after_a_refusal_is_a_new_operation,
 }
 
 fn form(client: &mut Client, fields: &[(&str, &str)]) -> Answer {
@@ -58,7 +58,7 @@ async fn a_draft_is_written_edited_and_deleted(db: TestDb) {
     assert!(desk.get(&format!("/drafts?draft={id}")).body.contains("This draft no longer exists"));
 }
 
-async fn a_form_that_is_sent_twice_has_one_effect(db: TestDb) {
+async fn a_form_sent_twice_has_one_effect(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     result(&mut desk, &put("one", "a", 0));
@@ -70,7 +70,7 @@ async fn a_form_that_is_sent_twice_has_one_effect(db: TestDb) {
     assert_eq!(texts(&mut desk), ["ab"]);
 }
 
-/// Version 0.1 stored another digest of what forms sent.
+/// Version 0.1 stored the digest of a form in another format.
 async fn a_form_that_was_sent_before_an_upgrade_has_one_effect(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
@@ -89,7 +89,7 @@ async fn a_form_that_was_sent_before_an_upgrade_has_one_effect(db: TestDb) {
     assert_eq!(texts(&mut desk), ["ab"]);
 }
 
-async fn a_text_that_is_too_long_is_shown_again_with_what_is_wrong(db: TestDb) {
+async fn a_text_that_is_too_long_is_shown_again_with_the_error(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let text = "wave ".repeat(2_001);
@@ -139,16 +139,19 @@ async fn both_are_kept_if_that_is_chosen(db: TestDb) {
     assert!(!desk.get("/drafts?draft=one").body.contains("in two places"));
     let call = serde_json::json!({"lastKnown": {"revision": known}});
     let news = super::send(&mut desk, &call).json()["changes"]["drafts"].clone();
-    assert!(news[0]["id"] == copy.as_str() && news[0].get("conflictOf").is_none(), "other devices hear of it: {news}");
+    assert!(
+        news[0]["id"] == copy.as_str() && news[0].get("conflictOf").is_none(),
+        "other devices receive the change: {news}"
+    );
     assert_eq!(
         leads_to(&form(&mut desk, &[("both", &copy)])),
         format!("/drafts?draft={copy}&done=both"),
-        "pressed twice"
+        "a double click"
     );
     assert_eq!(form(&mut desk, &[("both", "never")]).status, 404);
 }
 
-async fn what_builds_on_a_deleted_draft_is_kept_as_a_new_one(db: TestDb) {
+async fn an_edit_of_a_deleted_draft_becomes_a_new_draft(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     results(&mut desk, &[put("one", "a", 0), super::delete("one", 1)]);
@@ -183,7 +186,7 @@ async fn a_stale_token_loses_nothing_that_was_typed(db: TestDb) {
     assert_eq!(texts(&mut desk), [""; 0]);
 }
 
-async fn what_is_written_is_text(db: TestDb) {
+async fn drafts_are_escaped_in_pages(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let text = "</textarea><script>alert(1)</script>\"'&amp;";
@@ -196,7 +199,7 @@ async fn what_is_written_is_text(db: TestDb) {
     }
 }
 
-/// Two versions of a draft, as a form shows them: what the draft is called, and its copy.
+/// Creates two versions of a draft, and returns the id of its copy.
 fn in_two(desk: &mut Client, id: &str) -> String {
     results(desk, &[put(id, "a", 0), put(id, "b", 1)]);
     result(desk, &put(id, "c", 1))["draft"]["id"].as_str().unwrap().to_owned()
@@ -207,11 +210,11 @@ fn choose(client: &mut Client, one: &str, other: &str, keep: &str) -> String {
     leads_to(&form(client, &fields))
 }
 
-async fn a_choice_after_something_changed_throws_nothing_away(db: TestDb) {
+async fn a_choice_after_a_change_discards_nothing(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     for keep in ["this", "other"] {
-        // The draft was edited, or deleted; its copy was edited; it is no copy of this one.
+        // The draft was edited or deleted, its copy was edited, or the other draft is not its copy.
         let copy = in_two(&mut desk, "edited");
         result(&mut desk, &put("edited", "b!", 2));
         assert_eq!(choose(&mut desk, "edited", &copy, keep), "/drafts?draft=edited&done=again");
@@ -242,7 +245,7 @@ async fn a_choice_after_something_changed_throws_nothing_away(db: TestDb) {
     }
 }
 
-async fn a_choice_that_is_sent_twice_is_done_once(db: TestDb) {
+async fn a_choice_sent_twice_is_applied_once(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let copy = in_two(&mut desk, "one");
@@ -253,7 +256,7 @@ async fn a_choice_that_is_sent_twice_is_done_once(db: TestDb) {
     assert_eq!(db.sql("SELECT version FROM drafts WHERE id = 'one'"), "3");
 }
 
-/// Makes the drafts' table as good as away: nothing is written to it, and in PostgreSQL nothing read.
+/// Locks the drafts table: no writes, and on PostgreSQL no reads either.
 fn hold(db: &TestDb) -> Box<dyn std::any::Any> {
     match db.engine {
         Engine::Sqlite => Box::new(WriteLock::take(db)),
@@ -265,7 +268,7 @@ fn hold(db: &TestDb) -> Box<dyn std::any::Any> {
     }
 }
 
-async fn while_the_database_is_away_what_was_typed_is_shown_again(db: TestDb) {
+async fn while_the_database_is_away_the_text_is_shown_again(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let csrf = desk.form_token("/drafts");
@@ -275,7 +278,7 @@ async fn while_the_database_is_away_what_was_typed_is_shown_again(db: TestDb) {
         let fields = [("csrf", token), ("operation", &operation), ("draft", "one"), ("base", "0"), ("text", text)];
         let answer = desk.form("/drafts", &fields);
         assert!(answer.body.contains(&format!("{text}</textarea>")), "{answer:?}");
-        // What is too long is known to be without the database; with its list only on SQLite, where reading goes on.
+        // The check of the length needs no database. The list needs one, and only SQLite can still read.
         let is_away = text.len() < 100 || db.engine == Engine::Postgres;
         assert_eq!(answer.status, if is_away { 503 } else { 422 });
         assert_eq!(answer.header("retry-after").is_some(), is_away, "{answer:?}");
@@ -284,12 +287,12 @@ async fn while_the_database_is_away_what_was_typed_is_shown_again(db: TestDb) {
     assert_eq!(texts(&mut desk), [""; 0]);
 }
 
-async fn after_a_refusal_what_is_typed_is_sent_as_something_new(db: TestDb) {
+async fn a_changed_text_after_a_refusal_is_a_new_operation(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");
     let operation = uuid();
     leads_to(&form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "0"), ("text", "First")]));
-    // The browser went back to the form, and something else was typed in it.
+    // The person goes back to the form and types something else.
     let answer = form(&mut desk, &[("operation", &operation), ("draft", "one"), ("base", "0"), ("text", "Second")]);
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(answer.body.contains("Second</textarea>"), "{answer:?}");

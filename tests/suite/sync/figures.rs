@@ -1,4 +1,4 @@
-//! How long a sync takes. More often with `SESSILE_TEST_LONG`.
+//! The duration of a sync. More runs with `SESSILE_TEST_LONG`.
 
 #![expect(clippy::print_stdout, reason = "times, for whoever asks cargo to show them")]
 

@@ -1,4 +1,5 @@
-//! Many senders of one queue, and a program that is killed while it takes one: all or nothing, and once.
+//! Several clients send the same queue, and the program is killed while it applies a queue. A queue is applied
+//! completely or not at all, and only once.
 
 #![expect(clippy::print_stdout, reason = "figures, for whoever asks cargo to show them")]
 
@@ -11,7 +12,7 @@ use crate::support::{Server, TestDb, on_both_engines};
 
 on_both_engines! {
     six_senders_of_one_queue_have_one_effect,
-    whoever_knows_a_revision_has_missed_nothing_before_it,
+    a_revision_never_hides_an_earlier_change,
     a_sync_cut_off_by_kill_9_is_whole_or_absent,
 }
 
@@ -57,7 +58,7 @@ async fn a_sync_cut_off_by_kill_9_is_whole_or_absent(db: TestDb) {
             let _ = sender.try_send("POST", "/api/session/sync", &headers, call.to_string().as_bytes());
             sender
         });
-        // Now at once, now in the middle, now long after a call is through.
+        // Kill at varying times, from at once to long after a call is done.
         let until = std::time::Instant::now() + long * round * round / 30;
         while std::time::Instant::now() < until {
             thread::yield_now();
@@ -77,14 +78,14 @@ async fn a_sync_cut_off_by_kill_9_is_whole_or_absent(db: TestDb) {
         db.sql("DELETE FROM drafts");
     }
     println!("{whole} were there as a whole, {nothing} not at all");
-    assert!(whole > 0 && nothing > 0, "both were seen");
+    assert!(whole > 0 && nothing > 0, "both outcomes must occur");
 }
 
 fn count(db: &TestDb) -> usize {
     db.sql("SELECT count(*) FROM drafts").parse().unwrap()
 }
 
-async fn whoever_knows_a_revision_has_missed_nothing_before_it(db: TestDb) {
+async fn a_revision_never_hides_an_earlier_change(db: TestDb) {
     let server = serve_process(&db);
     let writers: Vec<_> = (0..4)
         .map(|n| {
@@ -96,7 +97,7 @@ async fn whoever_knows_a_revision_has_missed_nothing_before_it(db: TestDb) {
             })
         })
         .collect();
-    // One who follows, and takes what it is told as all there is up to there.
+    // A client that follows the changes and takes each answer as complete up to its revision.
     let mut reader = signed_in(&server, KIM, "Reader");
     let (mut known, mut seen) = (Value::Null, std::collections::BTreeMap::new());
     while known.is_null() || changes_of(&known) != 200 {

@@ -1,5 +1,5 @@
-//! Drafts and their sync: the contract line by line, a model of clients that come and go, and what happens when many send or
-//! the program dies. The served program, on both engines.
+//! Drafts and their sync: the contract's rules, a model of clients that go offline and return, concurrent clients, and
+//! a program that is killed. Runs the served program on both engines.
 
 mod draft_space;
 mod drafts_page;
@@ -36,19 +36,19 @@ fn send(client: &mut Client, call: &Value) -> Answer {
     client.json("POST", "/api/session/sync", call)
 }
 
-/// A call that must work.
+/// A sync that must succeed.
 fn sync(client: &mut Client, operations: &[Value]) -> Value {
     let answer = send(client, &json!({"operations": operations}));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-/// The results of a call that must work.
+/// The results of a sync that must succeed.
 fn results(client: &mut Client, operations: &[Value]) -> Vec<Value> {
     sync(client, operations)["results"].as_array().expect("a list").clone()
 }
 
-/// The result of one operation.
+/// The result of a single operation.
 fn result(client: &mut Client, operation: &Value) -> Value {
     results(client, std::slice::from_ref(operation)).remove(0)
 }
@@ -60,7 +60,7 @@ fn assert_rejected(result: &Value, slug: &str) {
     assert!(result["problem"]["status"].is_u64() && result["problem"]["title"].is_string(), "{result}");
 }
 
-/// The texts of the account's drafts, in the order of their letters.
+/// The texts of the account's drafts, sorted.
 fn texts(client: &mut Client) -> Vec<String> {
     let drafts = client.get("/api/drafts").json()["drafts"].as_array().expect("a list").clone();
     let mut texts: Vec<String> =
@@ -79,7 +79,7 @@ fn changes_of(revision: &Value) -> i64 {
     text.split('.').nth(1).expect("a count").parse().expect("a number")
 }
 
-/// A revision as the server gives it out to the account of this client.
+/// A revision in the form that the server gives to the account of this client.
 fn revision(db: &TestDb, client: &mut Client, count: i64) -> Value {
     let account = client.get("/api/session").json()["user"]["id"].as_str().expect("an id").to_owned();
     let history = db.sql("SELECT history FROM instance");

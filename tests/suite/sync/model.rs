@@ -1,11 +1,12 @@
-//! Devices that go on and off line at random, write, delete and sync, whose answers are lost and whose queues are sent again.
-//! The model client follows the rules of `static/js/outbox.js`: one operation on its way for each draft, unchanged until it is
-//! answered, and at most one that waits behind it, whose base comes from that answer.
+//! Devices that go online and offline at random, write, delete and sync. Their answers get lost and their queues are
+//! sent again. The model client follows the rules of `static/js/outbox.js`: each draft has at most one operation in
+//! flight, which is unchanged until it is answered, and at most one operation waiting, whose base comes from that
+//! answer.
 //!
-//! Now and then old deletions are forgotten, so that clients begin anew with what they have not sent.
+//! From time to time old deletions are forgotten, so that clients begin anew and keep what they have not sent.
 //!
-//! In the end all devices have the same drafts; no text is lost that nobody wrote over or deleted where it was seen; and no
-//! operation had two effects. 10,000 runs with `SESSILE_TEST_LONG`, on PostgreSQL 300.
+//! In the end all devices have the same drafts. No text is lost unless a device that had seen it wrote over it or
+//! deleted it. No operation had two effects. 10,000 runs with `SESSILE_TEST_LONG`, 300 on PostgreSQL.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,22 +72,22 @@ async fn devices_that_come_and_go_converge_and_lose_nothing(db: TestDb) {
         operations += world.answered.len();
         conflicts += world.conflicts;
     }
-    // Else the model has tried nothing.
+    // Otherwise the model has not tested anything.
     let runs = usize::try_from(runs).unwrap();
     assert!(operations > 5 * runs && 2 * conflicts > runs, "{operations} operations, {conflicts} conflicts");
 }
 
-/// What all devices together have done.
+/// The record of what all devices have done.
 struct World {
     seed: u64,
     random: u64,
-    /// Each text that was written, and those that somebody wrote over, or deleted, where it was seen.
+    /// Each text that was written, and each text that a device has seen and then overwritten or deleted.
     written: BTreeSet<String>,
     over: BTreeSet<String>,
     /// The first answer to each operation.
     answered: BTreeMap<String, Status>,
     conflicts: usize,
-    /// What was done, for whoever looks into a run that failed.
+    /// The actions so far, for the investigation of a failed run.
     log: Vec<String>,
 }
 
@@ -100,10 +101,10 @@ struct Device {
 #[derive(Debug, Clone)]
 struct Entry {
     draft: String,
-    /// Nothing is a deletion.
+    /// None for a deletion.
     text: Option<String>,
     base: Option<i64>,
-    /// As it was sent, from then on.
+    /// The operation as sent. It does not change from then on.
     sent: Option<Value>,
 }
 
@@ -164,7 +165,7 @@ impl World {
         device.delete(&draft);
     }
 
-    /// A call and its answer, unless one of them is lost; what of the outbox is left to send.
+    /// Sends a call, unless the call or its answer is lost. Returns the number of operations left to send.
     async fn exchange(&mut self, sessions: &Sessions, device: &mut Device, loss: Loss) -> usize {
         let batch = device.begin();
         let sent: Vec<_> = batch.iter().map(|entry| (&entry.draft, &entry.text, entry.base)).collect();
@@ -186,7 +187,7 @@ impl World {
     fn judge(&mut self, entry: &Entry, result: &OperationResult) {
         let id = entry.sent.as_ref().unwrap()["id"].as_str().unwrap().to_owned();
         let first = result.first.unwrap_or(result.status);
-        // A deletion of what is forgotten.
+        // The deleted draft was forgotten.
         if entry.text.is_none() && result.problem.as_ref().is_some_and(|problem| problem.slug() == "not-found") {
             return;
         }
@@ -200,7 +201,7 @@ impl World {
         assert_ne!(first, Status::Rejected, "run {}: {entry:?} {result:?}", self.seed);
     }
 
-    /// Everybody is online in the end.
+    /// Brings all devices online and compares them.
     async fn settle(&mut self, sessions: &Sessions, devices: &mut [Device]) {
         for device in devices.iter_mut() {
             while self.exchange(sessions, device, Loss::Nothing).await > 0 {}
@@ -221,7 +222,11 @@ impl World {
         }
         let mut texts: Vec<&str> = stored.iter().map(|draft| draft.text.as_str()).collect();
         texts.sort_unstable();
-        assert!(texts.windows(2).all(|two| two[0] != two[1]), "run {}: an effect twice: {texts:?}", self.seed);
+        assert!(
+            texts.windows(2).all(|two| two[0] != two[1]),
+            "run {}: an operation had two effects: {texts:?}",
+            self.seed
+        );
         for text in self.written.difference(&self.over) {
             assert!(texts.contains(&text.as_str()), "run {}: lost {text:?} of {texts:?}\n{:#?}", self.seed, self.log);
         }
@@ -243,7 +248,7 @@ impl Device {
         Self { sender, known: None, copies: BTreeMap::new(), outbox: Vec::new() }
     }
 
-    /// The drafts with their texts, as this device shows them; in the order of the texts, as ids are random.
+    /// The drafts that the device shows, with their texts; sorted by text, because ids are random.
     fn seen(&self) -> Vec<(String, String)> {
         let mut seen: Vec<(String, String)> = self.by_draft().into_iter().collect();
         seen.sort_by(|one, other| one.1.cmp(&other.1));
@@ -281,7 +286,7 @@ impl Device {
 
     fn delete(&mut self, draft: &str) {
         let waiting = self.outbox.iter().find(|entry| entry.draft == draft && entry.sent.is_none());
-        // What was written builds on what was seen, though another version may have come since.
+        // A waiting text builds on the version that was seen, even if another version has arrived since.
         let seen = waiting.and_then(|waiting| waiting.base).or_else(|| Some(self.copies.get(draft)?.version));
         self.outbox.retain(|entry| entry.draft != draft || entry.sent.is_some());
         let is_sent = self.outbox.iter().any(|entry| entry.draft == draft);
@@ -291,7 +296,7 @@ impl Device {
         }
     }
 
-    /// The first operation of each draft, fixed from now on.
+    /// The first operation of each draft, which does not change from now on.
     fn begin(&mut self) -> Vec<Entry> {
         let mut drafts = BTreeSet::new();
         let mut batch = Vec::new();
@@ -315,7 +320,7 @@ impl Device {
         let sent = || raw.iter().map(|raw| Sent::read(raw)).collect();
         let facts = Facts::default();
         let applied = apply::apply(&sessions.db, &self.sender, sent, known.as_ref(), &facts);
-        applied.await.unwrap().expect("a session that lives")
+        applied.await.unwrap().expect("a live session")
     }
 
     fn take(&mut self, batch: &[Entry], applied: Applied) {

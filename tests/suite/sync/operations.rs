@@ -1,4 +1,4 @@
-//! What each kind of operation does, and how it ends.
+//! The effect and the result of each kind of operation.
 
 use serde_json::{Value, json};
 
@@ -12,23 +12,23 @@ use crate::support::{TestDb, add_user, on_both_engines};
 on_both_engines! {
     a_put_with_base_version_0_is_a_new_draft,
     a_put_on_the_stored_version_is_the_next_one,
-    a_put_equal_to_what_is_stored_is_applied_without_a_new_version,
-    a_put_on_a_changed_draft_is_a_conflict_and_both_texts_are_kept,
+    a_put_of_the_stored_text_makes_no_new_version,
+    a_put_on_a_changed_draft_keeps_both_texts,
     a_put_on_a_deleted_draft_makes_a_new_one,
     a_delete_deletes_and_a_stale_one_deletes_nothing,
-    an_operation_that_was_applied_before_is_a_duplicate_with_its_first_result,
+    a_repeated_operation_is_a_duplicate_with_the_first_result,
     the_same_id_with_another_body_is_rejected,
-    what_was_rejected_may_be_sent_again_under_its_id,
+    a_rejected_operation_may_be_sent_again,
     operations_apply_in_order_and_the_others_still_apply,
     a_text_has_up_to_ten_thousand_characters_of_any_kind,
     half_of_a_surrogate_pair_rejects_its_own_operation_only,
-    an_account_has_so_many_drafts_and_no_more,
+    drafts_per_account_are_bounded,
     a_device_is_renamed,
-    a_logout_ends_that_session_only_whatever_the_cookie_holds,
+    a_logout_ends_only_the_named_session,
     a_logout_of_the_session_in_use_takes_its_cookie,
     a_session_of_another_device_needs_a_fresh_password,
-    what_is_anothers_is_not_there,
-    the_trail_tells_of_what_came_and_of_conflicts,
+    other_accounts_objects_are_not_found,
+    saves_and_conflicts_are_audited,
     a_text_that_cannot_be_an_id_is_not_found,
 }
 
@@ -62,7 +62,7 @@ async fn a_put_on_the_stored_version_is_the_next_one(db: TestDb) {
     assert_eq!(texts(&mut phone), ["ab"]);
 }
 
-async fn a_put_equal_to_what_is_stored_is_applied_without_a_new_version(db: TestDb) {
+async fn a_put_of_the_stored_text_makes_no_new_version(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let first = result(&mut phone, &put("one", "same", 0));
@@ -73,7 +73,7 @@ async fn a_put_equal_to_what_is_stored_is_applied_without_a_new_version(db: Test
     assert_eq!(changes_of(&phone.get("/api/drafts").json()["revision"]), 1);
 }
 
-async fn a_put_on_a_changed_draft_is_a_conflict_and_both_texts_are_kept(db: TestDb) {
+async fn a_put_on_a_changed_draft_keeps_both_texts(db: TestDb) {
     let server = serve(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     result(&mut phone, &put("one", "begun", 0));
@@ -112,12 +112,12 @@ async fn a_delete_deletes_and_a_stale_one_deletes_nothing(db: TestDb) {
     assert_eq!(texts(&mut phone), ["b"]);
     assert_eq!(result(&mut phone, &delete("one", 2))["status"], "applied");
     assert_eq!(texts(&mut phone), [""; 0]);
-    assert_eq!(result(&mut phone, &delete("one", 1))["status"], "applied", "it is deleted already");
+    assert_eq!(result(&mut phone, &delete("one", 1))["status"], "applied", "the draft is already deleted");
     assert_rejected(&result(&mut phone, &delete("never", 1)), "not-found");
-    assert_eq!(db.sql("SELECT text FROM drafts"), "", "nothing is kept of what it said");
+    assert_eq!(db.sql("SELECT text FROM drafts"), "", "the text of a deleted draft is not kept");
 }
 
-async fn an_operation_that_was_applied_before_is_a_duplicate_with_its_first_result(db: TestDb) {
+async fn a_repeated_operation_is_a_duplicate_with_the_first_result(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let (make, edit, stale) = (put("one", "a", 0), put("one", "b", 1), put("one", "c", 1));
@@ -135,14 +135,14 @@ async fn an_operation_that_was_applied_before_is_a_duplicate_with_its_first_resu
             assert_eq!((&again["id"], &again["draft"]), (&before["id"], &before["draft"]));
         }
     }
-    // In one call, too; and an id is the same in capitals.
+    // Even within one call. An id is the same in capitals.
     let mut twice = put("two", "x", 0);
     let one = twice.clone();
     twice["id"] = json!(twice["id"].as_str().unwrap().to_uppercase());
     let three = results(&mut phone, &[one.clone(), one, twice.clone()]);
     assert_eq!((&three[0]["status"], &three[1]["status"]), (&json!("applied"), &json!("duplicate")));
     assert_eq!((&three[2]["status"], &three[2]["id"]), (&json!("duplicate"), &twice["id"]));
-    // Also after the draft was deleted.
+    // Even after the draft was deleted.
     result(&mut phone, &delete("two", 1));
     let again = result(&mut phone, &twice);
     assert_eq!((&again["status"], &again["draft"]["text"]), (&json!("duplicate"), &json!("x")));
@@ -162,14 +162,14 @@ async fn the_same_id_with_another_body_is_rejected(db: TestDb) {
         assert_rejected(&result(&mut phone, &other), "conflict");
     }
     assert_eq!(texts(&mut phone), ["a"]);
-    // Operation ids are each account's own.
+    // Each account has its own operation ids.
     add_user(&db, ALEX, "member");
     let mut alex = signed_in(&server, ALEX, "Alex's");
     assert_eq!(result(&mut alex, &operation)["status"], "applied");
     assert_eq!(texts(&mut phone), ["a"]);
 }
 
-async fn what_was_rejected_may_be_sent_again_under_its_id(db: TestDb) {
+async fn a_rejected_operation_may_be_sent_again(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let early = delete("one", 1);
@@ -245,7 +245,7 @@ async fn half_of_a_surrogate_pair_rejects_its_own_operation_only(db: TestDb) {
     assert_eq!((&results[0]["id"], &results[1]["status"]), (&json!(id), &json!("applied")));
 }
 
-async fn an_account_has_so_many_drafts_and_no_more(db: TestDb) {
+async fn drafts_per_account_are_bounded(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let add = |from: i64, to: i64| {
@@ -261,7 +261,7 @@ async fn an_account_has_so_many_drafts_and_no_more(db: TestDb) {
     assert_eq!(result(&mut phone, &put("d1", "edited", 1))["status"], "applied");
     let swapped = results(&mut phone, &[delete("d2", 1), put("more", "x", 0)]);
     assert!(swapped.iter().all(|one| one["status"] == "applied"), "{swapped:?}");
-    // Both texts of a conflict are kept, up to as many again.
+    // Copies from conflicts may exceed the limit, up to the same number again.
     assert_eq!(result(&mut phone, &put("d1", "somebody's", 1))["status"], "conflict");
     add(MOST + 1, 2 * MOST - 1);
     assert_rejected(&result(&mut phone, &put("d1", "somebody else's", 1)), "conflict");
@@ -284,7 +284,7 @@ async fn a_device_is_renamed(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'device.renamed'"), "1");
     let unknown = json!({"id": uuid(), "kind": "device.rename", "deviceId": "dev_unknown", "name": "X"});
     assert_rejected(&result(&mut phone, &unknown), "not-found");
-    // One that is forgotten is not there, though it may still be asked about.
+    // A forgotten device cannot be renamed, even while other devices still ask about it.
     let mut desk = signed_in(&server, KIM, "Desk");
     let gone = own(&mut desk, "deviceId");
     assert_eq!(phone.send("DELETE", &format!("/api/devices/{gone}"), &[], b"").status, 204);
@@ -299,7 +299,7 @@ fn logout(session: &str) -> Value {
     json!({"id": uuid(), "kind": "session.logout", "sessionId": session})
 }
 
-async fn a_logout_ends_that_session_only_whatever_the_cookie_holds(db: TestDb) {
+async fn a_logout_ends_only_the_named_session(db: TestDb) {
     let server = serve(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     let gone = own(&mut desk, "id");
@@ -308,7 +308,7 @@ async fn a_logout_ends_that_session_only_whatever_the_cookie_holds(db: TestDb) {
     assert_eq!(desk.get("/api/session").json()["reason"], "logged-out");
     assert_eq!(phone.get("/api/session").status, 200);
     assert_eq!(result(&mut phone, &operation)["status"], "duplicate");
-    assert_eq!(result(&mut phone, &logout(&gone))["status"], "applied", "it has ended before");
+    assert_eq!(result(&mut phone, &logout(&gone))["status"], "applied", "the session has already ended");
     assert_rejected(&result(&mut phone, &logout("aiq_unknown")), "not-found");
     assert_eq!(db.sql("SELECT count(*) FROM audit WHERE kind = 'logout'"), "1");
 }
@@ -336,10 +336,10 @@ async fn a_session_of_another_device_needs_a_fresh_password(db: TestDb) {
     let (here, there) = (own(&mut phone, "id"), own(&mut desk, "id"));
     assert_rejected(&result(&mut phone, &logout(&there)), "confirmation-required");
     assert_eq!(desk.get("/api/session").status, 200);
-    assert_eq!(result(&mut phone, &logout(&here))["status"], "applied", "one's own always");
+    assert_eq!(result(&mut phone, &logout(&here))["status"], "applied", "the current session needs no confirmation");
 }
 
-async fn what_is_anothers_is_not_there(db: TestDb) {
+async fn other_accounts_objects_are_not_found(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let (mut kim, mut alex) = (signed_in(&server, KIM, "Kim's"), signed_in(&server, ALEX, "Alex's"));
@@ -349,7 +349,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
     assert_rejected(&result(&mut kim, &logout(&session)), "not-found");
     let rename = json!({"id": uuid(), "kind": "device.rename", "deviceId": device, "name": "Mine"});
     assert_rejected(&result(&mut kim, &rename), "not-found");
-    // Draft ids are each account's own.
+    // Each account has its own draft ids.
     let mine = result(&mut kim, &put("one", "Kim's words", 0));
     assert_eq!((&mine["status"], &mine["draft"]["version"]), (&json!("applied"), &json!(1)));
     let all = sync(&mut kim, &[]);
@@ -358,7 +358,7 @@ async fn what_is_anothers_is_not_there(db: TestDb) {
     assert_eq!(own(&mut alex, "deviceName"), "Alex's");
 }
 
-async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
+async fn saves_and_conflicts_are_audited(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let count = |kind: &str| db.sql(&format!("SELECT count(*) FROM audit WHERE kind = '{kind}'"));
@@ -368,7 +368,7 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
         (count("sync.applied"), db.sql("SELECT detail FROM audit WHERE kind = 'sync.applied'")),
         ("1".into(), "2 changes".into())
     );
-    // Nothing, nothing new, and edits alone within ten minutes.
+    // These record no event: an empty call, duplicates, and mere edits within ten minutes.
     results(&mut phone, &[]);
     results(&mut phone, &[first, put("one", "a", 1)]);
     results(&mut phone, &[put("one", "ab", 1)]);
@@ -379,16 +379,12 @@ async fn the_trail_tells_of_what_came_and_of_conflicts(db: TestDb) {
     results(&mut phone, &[put("one", "x", 1)]);
     assert_eq!((count("sync.conflict"), count("sync.applied")), ("1".into(), "3".into()));
     let told = db.sql("SELECT detail || ' ' || session_id FROM audit WHERE kind = 'sync.conflict'");
-    assert_eq!(
-        told,
-        format!("one {}", own(&mut phone, "id")),
-        "which draft, in which session, and nothing of its text"
-    );
+    assert_eq!(told, format!("one {}", own(&mut phone, "id")), "the event names draft and session but not the text");
     let page = phone.get("/activity").body;
     assert!(page.contains("Drafts saved") && page.contains("written in two places"), "{page}");
 }
 
-/// PostgreSQL takes no U+0000 in a text.
+/// PostgreSQL rejects U+0000 in a text.
 async fn a_text_that_cannot_be_an_id_is_not_found(db: TestDb) {
     let server = serve(&db);
     let mut desk = signed_in(&server, KIM, "Desk");

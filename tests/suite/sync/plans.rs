@@ -1,5 +1,5 @@
-//! What a sync costs the database: a number of statements that does not grow with its operations, and none that goes through
-//! what is other accounts'.
+//! The number of SQL statements of a sync does not grow with its operations, and none of them scans other accounts'
+//! rows.
 
 #![expect(clippy::print_stdout, reason = "figures, for whoever asks cargo to show them")]
 
@@ -27,7 +27,7 @@ use crate::{
 };
 
 on_both_engines! {
-    a_sync_of_many_operations_takes_as_many_statements_as_one_of_one,
+    the_number_of_statements_is_independent_of_operations,
 }
 
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -40,11 +40,11 @@ fn watch() -> Option<Box<dyn Instrumentation>> {
     }))
 }
 
-async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: TestDb) {
+async fn the_number_of_statements_is_independent_of_operations(db: TestDb) {
     diesel::connection::set_default_instrumentation(watch).unwrap();
     let node = Node::new(&db).await;
     let session = node.create().await;
-    // An account's first event makes the head of its trail.
+    // The first event of an account also creates the head of its chain.
     send(&node, &session, vec![put("first", "text", 0)]).await;
     let mut counts = Vec::new();
     for many in [1, 200, 20] {
@@ -55,7 +55,7 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
         counts.push(own(&node.account_id).len() - before);
     }
     println!("{:?}: {} statements", db.engine, counts[0]);
-    // Edits, deletions and conflicts, renames and logouts are no different.
+    // The same with edits, deletions, conflicts, renames and logouts.
     let mut mixed = Vec::new();
     for many in [1, 40] {
         let gone = (0..many).map(|_| node.create());
@@ -75,7 +75,7 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
     assert_eq!(mixed[0], mixed[1], "{mixed:?}");
     assert!(counts[0] > 5 && counts.iter().all(|count| *count == counts[0]), "{counts:?}");
 
-    // Others have much more.
+    // Other accounts have many more rows.
     let (text, at) = ("'x'", "INSTANT(0)");
     let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)";
     db.sql(&format!(
@@ -100,7 +100,7 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
     send(&node, &session, vec![put("1-0", "edited", 1), delete("20-3", 1), put("1-0", "stale", 1)]).await;
     for query in own(&node.account_id).into_iter().skip(before) {
         let (statement, _) = query.split_once("-- binds").expect("values");
-        // Heads of the trail go by account, and of what types their values are only the driver says.
+        // Chain heads are looked up by account, and only the driver knows the types of their values.
         if statement.starts_with("INSERT") || statement.starts_with("WITH heads (") {
             continue;
         }
@@ -113,7 +113,7 @@ async fn a_sync_of_many_operations_takes_as_many_statements_as_one_of_one(db: Te
     }
 }
 
-/// The statements on an account that were seen.
+/// The recorded statements that name this account.
 fn own(account: &str) -> Vec<String> {
     SEEN.lock().unwrap().iter().filter(|query| query.contains(account)).cloned().collect()
 }
@@ -127,6 +127,6 @@ async fn send(node: &Node, session: &SessionKey, operations: Vec<serde_json::Val
         ClientRevision { revision: Revision { history: String::new(), count: 0, began: None }, is_sealed: true };
     let facts = Facts::default();
     let applied = apply::apply(&node.sessions.db, &sender, sent, Some(&known), &facts);
-    let applied = applied.await.unwrap().expect("a session that lives");
+    let applied = applied.await.unwrap().expect("a live session");
     applied.results.iter().map(|result| result.status).collect()
 }

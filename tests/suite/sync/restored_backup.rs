@@ -1,4 +1,5 @@
-//! After a backup was restored, or a failover lost commits: nothing is overwritten, nothing vanishes, and clients begin anew.
+//! After a restored backup, or a failover that lost commits, nothing is overwritten, nothing disappears, and clients
+//! begin anew.
 
 use serde_json::{Value, json};
 
@@ -8,11 +9,11 @@ use super::{
 use crate::support::{Client, Engine, Server, TestDb, on_both_engines, sessile};
 
 on_both_engines! {
-    a_client_of_another_history_begins_anew_and_is_told_why,
+    a_client_of_another_history_begins_anew,
     versions_of_two_histories_never_meet,
-    whoever_has_seen_more_than_there_is_proves_the_loss,
+    a_newer_known_revision_proves_a_loss,
     a_made_up_revision_proves_nothing,
-    texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not,
+    only_texts_of_a_lost_history_come_back,
     texts_come_back_as_conflicts_where_the_draft_went_on,
     the_start_notices_that_the_database_is_elsewhere,
     the_start_notices_a_backup_that_was_copied_over_the_file,
@@ -22,14 +23,14 @@ on_both_engines! {
 
 const TABLES: [&str; 3] = ["drafts", "operations", "accounts"];
 
-/// Keeps the drafts as they are now, as a backup does.
+/// Copies the current drafts, as a backup does.
 fn back_up(db: &TestDb) {
     for table in TABLES {
         db.sql(&format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}"));
     }
 }
 
-/// Puts the kept drafts back. The history stays what it is.
+/// Restores the copied drafts without changing the history.
 fn put_back(db: &TestDb) {
     db.sql("DELETE FROM drafts; DELETE FROM operations");
     for table in ["drafts", "operations"] {
@@ -38,7 +39,7 @@ fn put_back(db: &TestDb) {
     db.sql("UPDATE accounts SET revision = (SELECT revision FROM kept_accounts k WHERE k.id = accounts.id)");
 }
 
-/// Puts the kept drafts back as docs/operating.md says, except that sessions go on.
+/// Restores the copied drafts as docs/operating.md describes, except that sessions stay alive.
 fn restore(db: &TestDb) {
     put_back(db);
     db.sql("UPDATE instance SET place = '0/0'");
@@ -58,14 +59,14 @@ fn known(client: &mut Client, revision: &Value) -> Value {
     send(client, &json!({"lastKnown": {"revision": revision}})).json()
 }
 
-async fn a_client_of_another_history_begins_anew_and_is_told_why(db: TestDb) {
+async fn a_client_of_another_history_begins_anew(db: TestDb) {
     let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let before = sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0)])["revision"].clone();
     back_up(&db);
     let seen = sync(&mut phone, &[put("three", "c", 0), delete("one", 1)])["revision"].clone();
     restore(&db);
-    // As many changes as before the loss.
+    // Make as many changes as before the loss.
     sync(&mut phone, &[put("four", "d", 0), put("five", "e", 0)]);
     for known_before in [before, seen] {
         let told = known(&mut phone, &known_before);
@@ -85,7 +86,7 @@ async fn versions_of_two_histories_never_meet(db: TestDb) {
     assert_eq!(lost, [2]);
     for round in 0..2 {
         restore(&db);
-        // Who built on what is there writes on it.
+        // A client that has read the stored version writes on it.
         let text = format!("written {round}");
         let written = result(&mut phone, &put("one", &text, 1));
         assert_eq!((&written["status"], written["draft"]["id"].as_str()), (&json!("applied"), Some("one")));
@@ -102,7 +103,7 @@ async fn versions_of_two_histories_never_meet(db: TestDb) {
     }
 }
 
-async fn whoever_has_seen_more_than_there_is_proves_the_loss(db: TestDb) {
+async fn a_newer_known_revision_proves_a_loss(db: TestDb) {
     let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0)]);
@@ -116,7 +117,7 @@ async fn whoever_has_seen_more_than_there_is_proves_the_loss(db: TestDb) {
     assert_eq!((&told["changes"]["reset"], &told["changes"]["restored"]), (&json!(true), &json!(true)));
     assert_eq!(told["results"][0]["status"], "applied");
     assert_ne!(db.sql("SELECT history FROM instance"), history);
-    // What was written on the lost version does not overwrite what is there.
+    // A text based on the lost version does not overwrite the stored text.
     assert_eq!(result(&mut phone, &put("one", "on the lost one", 2))["status"], "conflict");
     let doctor = sessile(&db, &["doctor"], "");
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("FAIL history"), "{doctor:?}");
@@ -138,7 +139,7 @@ async fn a_made_up_revision_proves_nothing(db: TestDb) {
     assert_eq!(db.sql("SELECT history FROM instance"), history);
 }
 
-async fn texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not(db: TestDb) {
+async fn only_texts_of_a_lost_history_come_back(db: TestDb) {
     let server = serve_process(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let begun = [put("same", "a", 0), put("behind", "b", 0), put("gone", "c", 0), put("lost", "d", 0)];
@@ -158,7 +159,7 @@ async fn texts_of_a_lost_history_come_back_and_those_of_a_common_one_do_not(db: 
         assert_eq!(status, "applied", "{one}");
     }
     assert_eq!(texts(&mut phone), ["a", "b2", "d2", "e"]);
-    // Another device that has the same changes nothing more, and one that is behind neither.
+    // A second device with the same texts changes nothing more, and neither does a device that is behind.
     let before = changes_of(&phone.get("/api/drafts").json()["revision"]);
     results(&mut phone, &[keep("lost", "d2", 2), keep("made", "e", 1), keep("lost", "d", 1)]);
     assert_eq!(texts(&mut phone), ["a", "b2", "d2", "e"]);
@@ -195,7 +196,7 @@ async fn the_start_notices_that_the_database_is_elsewhere(db: TestDb) {
         let server = Server::start(&db, &[]);
         phone = server.client();
         phone.cookies.clone_from(&cookies);
-        assert_eq!(known(&mut phone, &seen)["changes"]["restored"], true, "and nobody is signed out");
+        assert_eq!(known(&mut phone, &seen)["changes"]["restored"], true, "nobody is signed out");
     }
     let before = db.sql("SELECT history FROM instance");
     let confirmed = sessile(&db, &["restored", "--nothing-lost"], "");
@@ -204,7 +205,7 @@ async fn the_start_notices_that_the_database_is_elsewhere(db: TestDb) {
     assert!(sessile(&db, &["doctor"], "").status.success());
 }
 
-/// The file is the same one, and its content that of a backup from before or from while the server ran.
+/// The file is the same, but its content comes from a backup made before the server ran or while it ran.
 async fn the_start_notices_a_backup_that_was_copied_over_the_file(db: TestDb) {
     if db.engine == Engine::Postgres {
         return;
@@ -218,7 +219,7 @@ async fn the_start_notices_a_backup_that_was_copied_over_the_file(db: TestDb) {
     db.sql(&format!("VACUUM INTO '{}'", backup.display()));
     let seen = sync(&mut phone, &[put("one", "lost", begun)]);
     server.stopped();
-    // The server stops and starts as often as it likes: that is no restored backup.
+    // Stopping and starting the server does not count as a restored backup.
     Server::start(&db, &[]).stopped();
     Server::start(&db, &[]).stopped();
     let doctor = || String::from_utf8_lossy(&sessile(&db, &["doctor"], "").stdout).into_owned();
@@ -252,7 +253,7 @@ async fn restored_ends_all_sessions_and_links_that_create_an_owner(db: TestDb) {
     assert_ne!(db.sql("SELECT history FROM instance"), before);
 }
 
-/// The timeline changes with a promotion; the row says on which one the history began.
+/// A promotion changes PostgreSQL's timeline. The stored row names the timeline on which the history began.
 async fn a_promoted_server_begins_a_new_history_with_the_first_change(db: TestDb) {
     if db.engine == Engine::Sqlite {
         return;

@@ -1,4 +1,4 @@
-//! What is forgotten, and when.
+//! What the sweep deletes, and when.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::{TestDb, on_both_engines, sessile};
 
 on_both_engines! {
     operations_are_known_for_30_days,
-    deletions_are_told_for_90_days_and_then_clients_begin_anew,
+    deletions_are_reported_for_90_days,
 }
 
 async fn operations_are_known_for_30_days(db: TestDb) {
@@ -23,7 +23,7 @@ async fn operations_are_known_for_30_days(db: TestDb) {
     assert_eq!(result(&mut phone, &young)["status"], "duplicate");
 }
 
-async fn deletions_are_told_for_90_days_and_then_clients_begin_anew(db: TestDb) {
+async fn deletions_are_reported_for_90_days(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     results(&mut phone, &[put("one", "a", 0), put("two", "b", 0), put("three", "c", 0)]);
@@ -39,6 +39,6 @@ async fn deletions_are_told_for_90_days_and_then_clients_begin_anew(db: TestDb) 
     let abreast = json!({"lastKnown": {"revision": revision(&db, &mut phone, 4)}});
     let abreast = send(&mut phone, &abreast).json();
     assert_eq!((abreast["changes"].get("reset"), &abreast["changes"]["drafts"][0]["deleted"]), (None, &json!(true)));
-    // A text that builds on what is forgotten is not lost.
+    // A text based on a forgotten draft is not lost.
     assert_eq!(result(&mut phone, &put("one", "a, gone on with", 1))["draft"]["text"], "a, gone on with");
 }

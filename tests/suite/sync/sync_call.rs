@@ -1,4 +1,4 @@
-//! The call as a whole: its shape, what it refuses, what is news.
+//! The sync call as a whole: its format, its refusals and its changes.
 
 use serde_json::{Value, json};
 
@@ -9,24 +9,24 @@ use crate::{
 };
 
 on_both_engines! {
-    the_answer_has_its_members_and_all_of_the_request_may_be_missing,
-    changes_are_what_is_newer_than_the_known_revision_with_deleted_ones_named,
-    without_a_known_revision_or_with_an_odd_one_everything_is_told_with_reset,
-    somebody_elses_queue_is_refused_as_a_whole,
+    an_empty_request_gets_a_complete_answer,
+    changes_are_everything_after_the_known_revision,
+    without_a_valid_revision_everything_is_sent_with_reset,
+    another_accounts_queue_is_refused_as_a_whole,
     more_than_200_operations_or_256_kib_are_too_large,
     two_hundred_operations_in_one_call_are_fine,
-    what_is_no_call_is_refused_as_a_whole,
+    an_invalid_call_is_refused_as_a_whole,
     a_session_that_has_ended_applies_nothing,
     device_facts_are_recorded,
-    what_is_done_counts_more_than_what_the_device_says,
+    a_rename_wins_over_the_reported_name,
     a_session_that_logs_itself_out_is_not_current,
     a_call_of_exactly_256_kib_is_taken,
     a_call_that_fails_halfway_leaves_nothing,
-    a_sync_counts_as_activity_unless_it_says_that_nobody_attends,
+    an_unattended_sync_is_no_activity,
     open_pages_hear_of_it,
 }
 
-async fn the_answer_has_its_members_and_all_of_the_request_may_be_missing(db: TestDb) {
+async fn an_empty_request_gets_a_complete_answer(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let answer = send(&mut phone, &json!({}));
@@ -39,7 +39,7 @@ async fn the_answer_has_its_members_and_all_of_the_request_may_be_missing(db: Te
     assert_eq!((changes_of(&told["revision"]), &told["results"], &told["changes"]), (0, &json!([]), &changes));
 }
 
-async fn changes_are_what_is_newer_than_the_known_revision_with_deleted_ones_named(db: TestDb) {
+async fn changes_are_everything_after_the_known_revision(db: TestDb) {
     let server = serve(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
     let known = sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0), put("three", "c", 0)])["revision"].clone();
@@ -57,7 +57,7 @@ async fn changes_are_what_is_newer_than_the_known_revision_with_deleted_ones_nam
     assert_eq!((changes_of(&nothing["revision"]), &nothing["changes"]), (6, &json!({"drafts": []})));
 }
 
-async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_reset(db: TestDb) {
+async fn without_a_valid_revision_everything_is_sent_with_reset(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     sync(&mut phone, &[put("one", "a", 0), put("two", "b", 0), delete("two", 1)]);
@@ -77,7 +77,7 @@ async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_res
         let ids: Vec<&Value> = told["changes"]["drafts"].as_array().unwrap().iter().map(|draft| &draft["id"]).collect();
         assert_eq!(ids, [&json!("one")]);
     }
-    // What is forgotten of deletions raises the floor.
+    // Forgetting deletions raises the floor.
     db.sql("UPDATE accounts SET drafts_floor = 2");
     let told = |known: i64, phone: &mut crate::support::Client| {
         let known = revision(&db, phone, known);
@@ -86,7 +86,7 @@ async fn without_a_known_revision_or_with_an_odd_one_everything_is_told_with_res
     assert!(told(1, &mut phone) && !told(2, &mut phone) && !told(3, &mut phone));
 }
 
-async fn somebody_elses_queue_is_refused_as_a_whole(db: TestDb) {
+async fn another_accounts_queue_is_refused_as_a_whole(db: TestDb) {
     let server = serve(&db);
     add_user(&db, ALEX, "member");
     let (mut kim, mut alex) = (signed_in(&server, KIM, "Kim's"), signed_in(&server, ALEX, "Alex's"));
@@ -122,7 +122,7 @@ async fn two_hundred_operations_in_one_call_are_fine(db: TestDb) {
     assert_eq!((changes_of(&told["revision"]), texts(&mut phone).len()), (200, 100));
 }
 
-async fn what_is_no_call_is_refused_as_a_whole(db: TestDb) {
+async fn an_invalid_call_is_refused_as_a_whole(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     for call in [
@@ -160,7 +160,7 @@ async fn device_facts_are_recorded(db: TestDb) {
     assert_eq!((&device["name"], &device["client"]["installed"]), (&json!("Pocket"), &json!(true)));
     assert_eq!(phone.get("/api/session").json()["session"]["client"]["installed"], true);
     assert_eq!(db.sql("SELECT detail FROM audit WHERE kind = 'device.renamed'"), "was Phone");
-    // What makes no sense is left out, and what is not said stays.
+    // Invalid fields are ignored, and missing fields are left unchanged.
     let odd = json!({"device": {"appVersion": "\u{1}", "name": "\u{200b}"}});
     assert_eq!(send(&mut phone, &odd).status, 200);
     assert_eq!(send(&mut phone, &json!({"device": {"appVersion": "x".repeat(61)}})).status, 200);
@@ -174,7 +174,7 @@ async fn device_facts_are_recorded(db: TestDb) {
     assert_eq!(own(&mut phone, "deviceName"), "Pocket");
 }
 
-async fn a_sync_counts_as_activity_unless_it_says_that_nobody_attends(db: TestDb) {
+async fn an_unattended_sync_is_no_activity(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let age = || db.sql("UPDATE sessions SET last_activity = INSTANT(-3600), expires_at = INSTANT(1800)");
@@ -198,7 +198,7 @@ async fn open_pages_hear_of_it(db: TestDb) {
     for stream in &streams {
         stream.until("drafts-changed");
     }
-    // Nothing new is no news, and Alex hears nothing of Kim's.
+    // A call without changes announces nothing, and Alex receives nothing of Kim's.
     results(&mut phone, &[put("one", "a", 0), put("two", &"x".repeat(10_001), 0)]);
     result(&mut phone, &put("three", "c", 0));
     streams[0].until("drafts-changed");
@@ -211,7 +211,7 @@ async fn open_pages_hear_of_it(db: TestDb) {
     }
 }
 
-async fn what_is_done_counts_more_than_what_the_device_says(db: TestDb) {
+async fn a_rename_wins_over_the_reported_name(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let device = own(&mut phone, "deviceId");
@@ -228,7 +228,7 @@ async fn a_session_that_logs_itself_out_is_not_current(db: TestDb) {
     let logout = json!({"id": super::uuid(), "kind": "session.logout", "sessionId": id});
     let told = sync(&mut phone, &[logout, put("one", "a", 0)]);
     assert_eq!((&told["session"]["id"], &told["session"]["current"]), (&json!(id), &json!(false)));
-    assert_eq!(told["results"][1]["status"], "applied", "the whole call is one");
+    assert_eq!(told["results"][1]["status"], "applied", "the whole call is applied");
     assert_eq!(phone.get("/api/session").status, 401);
 }
 
@@ -247,7 +247,7 @@ async fn a_call_that_fails_halfway_leaves_nothing(db: TestDb) {
     let server = serve(&db);
     let mut phone = signed_in(&server, KIM, "Phone");
     let before = (db.sql("SELECT count(*) FROM audit"), db.sql("SELECT revision FROM accounts"));
-    // The drafts are written before the operations are.
+    // The drafts are written before the operations.
     match db.engine {
         Engine::Sqlite => {
             db.sql("CREATE TRIGGER refuse BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'refused'); END")

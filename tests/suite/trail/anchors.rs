@@ -1,4 +1,4 @@
-//! Lines in the log that say what the trail came to: whatever is missing of it later is found, by whoever has the line.
+//! Anchors: log lines with a digest of all audit events. With such a line, events that are missing later are found.
 
 use sessile::{
     base::db::Conn,
@@ -15,22 +15,23 @@ use crate::{
 };
 
 on_both_engines! {
-    a_trail_that_went_on_contains_what_an_anchor_counted,
-    an_old_head_put_back_with_later_events_deleted_is_found_and_stays_found,
-    a_state_that_is_old_as_a_whole_is_found,
-    an_account_that_is_gone_with_all_that_was_its_own_is_found,
-    what_says_which_links_were_counted_cannot_be_changed,
+    a_grown_chain_still_matches_an_anchor,
+    a_chain_rolled_back_to_an_old_head_is_found,
+    a_consistent_old_state_is_found_by_an_anchor,
+    an_account_deleted_with_all_its_rows_is_found,
+    the_record_of_counted_links_cannot_be_changed,
     one_node_at_a_time_makes_an_anchor,
-    a_line_that_nobody_with_the_keys_wrote_is_refused,
+    a_forged_anchor_line_is_refused,
     the_server_writes_a_line_at_shutdown_and_doctor_takes_it,
     two_nodes_each_write_lines_that_hold,
 }
 
 async fn make(trail: &Trail) -> Anchor {
-    anchor::make(&trail.db, trail.keys.trail()).await.unwrap().expect("nobody else makes one")
+    anchor::make(&trail.db, trail.keys.trail()).await.unwrap().expect("no other node makes an anchor")
 }
 
-/// What `doctor` finds: of the rows, and accounts whose chain leads elsewhere.
+/// The result of `doctor` for an anchor: the comparison of the rows, and the number of accounts whose chain has
+/// changed.
 async fn since(trail: &Trail, anchor: &Anchor) -> (Compared, u64) {
     let (keys, anchor) = (trail.keys.trail().clone(), anchor.clone());
     let look = async move |conn: &mut Conn<'_>| {
@@ -42,7 +43,7 @@ async fn since(trail: &Trail, anchor: &Anchor) -> (Compared, u64) {
 
 const AS_THEN: (Compared, u64) = (Compared::AsThen, 0);
 
-async fn a_trail_that_went_on_contains_what_an_anchor_counted(db: TestDb) {
+async fn a_grown_chain_still_matches_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     let first = make(&trail).await;
     assert_eq!((first.accounts, first.links), (2, 12));
@@ -58,11 +59,11 @@ async fn a_trail_that_went_on_contains_what_an_anchor_counted(db: TestDb) {
         assert_eq!(Anchor::find(&format!("x anchor={anchor} y")).as_ref(), Some(anchor));
     }
     assert_eq!(make(&trail).await.accounts, 3);
-    // A row for each account and time in which something happened, and no more.
+    // One row per account and time of a change, and no more.
     assert_eq!(db.sql("SELECT count(*) FROM trail_anchors"), "5");
 }
 
-async fn an_old_head_put_back_with_later_events_deleted_is_found_and_stays_found(db: TestDb) {
+async fn a_chain_rolled_back_to_an_old_head_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     db.sql("CREATE TABLE kept_trails AS SELECT * FROM trails");
     let last = ids(&db, &trail.kim)[5];
@@ -71,14 +72,14 @@ async fn an_old_head_put_back_with_later_events_deleted_is_found_and_stays_found
     db.sql(&format!("DELETE FROM audit WHERE account_id = '{}' AND id > {last}", trail.kim));
     db.sql(&format!("DELETE FROM trails WHERE account_id = '{}'", trail.kim));
     db.sql(&format!("INSERT INTO trails SELECT * FROM kept_trails WHERE account_id = '{}'", trail.kim));
-    assert!(trail.verified().await.is_whole(), "the database alone cannot tell");
+    assert!(trail.verified().await.is_whole(), "the database alone cannot show it");
     assert_eq!(since(&trail, &anchor).await, (Compared::AsThen, 1));
     record(&trail.db, vec![full(&trail.kim, 9), full(&trail.kim, 10), full(&trail.kim, 11)]).await;
     assert!(trail.verified().await.is_whole());
     assert_eq!(since(&trail, &anchor).await, (Compared::AsThen, 1));
 }
 
-async fn a_state_that_is_old_as_a_whole_is_found(db: TestDb) {
+async fn a_consistent_old_state_is_found_by_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     let first = make(&trail).await;
     let tables = ["trails", "trail_anchors"];
@@ -99,7 +100,7 @@ async fn a_state_that_is_old_as_a_whole_is_found(db: TestDb) {
     assert_eq!(since(&trail, &anchor).await.0, Compared::Restored);
 }
 
-async fn an_account_that_is_gone_with_all_that_was_its_own_is_found(db: TestDb) {
+async fn an_account_deleted_with_all_its_rows_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     let anchor = make(&trail).await;
     db.sql(&format!("DELETE FROM accounts WHERE id = '{}'", trail.kim));
@@ -109,7 +110,7 @@ async fn an_account_that_is_gone_with_all_that_was_its_own_is_found(db: TestDb) 
     assert_eq!(since(&trail, &anchor).await.0, Compared::Changed);
 }
 
-async fn what_says_which_links_were_counted_cannot_be_changed(db: TestDb) {
+async fn the_record_of_counted_links_cannot_be_changed(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = format!("WHERE account_id = '{}'", trail.kim);
     let sam = format!("(SELECT digest FROM trail_anchors WHERE account_id = '{}')", trail.sam);
@@ -132,14 +133,14 @@ async fn one_node_at_a_time_makes_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     db.sql("UPDATE instance SET anchoring_until = INSTANT(60)");
     assert_eq!(anchor::make(&trail.db, trail.keys.trail()).await.unwrap(), None);
-    // Whoever did not finish is not waited for, nor is a clock that was wrong.
+    // A lease that was never released, or whose time is wrong, does not block others.
     for until in [-1, 86_400] {
         db.sql(&format!("UPDATE instance SET anchoring_until = INSTANT({until})"));
         make(&trail).await;
     }
 }
 
-async fn a_line_that_nobody_with_the_keys_wrote_is_refused(db: TestDb) {
+async fn a_forged_anchor_line_is_refused(db: TestDb) {
     let trail = Trail::new(&db).await;
     let anchor = make(&trail).await;
     let forged = anchor.to_string().replacen(&format!(".{}.", anchor.links), ".11.", 1);

@@ -1,4 +1,4 @@
-//! The keys of the trail: rotated, put away, lost.
+//! The keys of the audit chain: rotated, retired, lost.
 
 use sessile::{base::keys::Keys, records::audit::verify::Wrong};
 
@@ -7,9 +7,9 @@ use crate::support::{PASSWORD, Server, TestDb, add_user, on_both_engines, sessil
 
 on_both_engines! {
     a_second_key_put_first_seals_and_the_old_links_stay_good,
-    a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one,
-    a_command_with_another_key_file_is_refused_once_events_were_sealed,
-    a_command_before_any_server_makes_the_key_file_that_the_server_takes,
+    a_link_with_a_missing_key_is_not_called_broken,
+    a_command_with_a_different_key_file_is_refused,
+    a_first_command_creates_the_key_file_for_the_server,
 }
 
 fn another_key(db: &TestDb) -> String {
@@ -29,15 +29,15 @@ async fn a_second_key_put_first_seals_and_the_old_links_stay_good(db: TestDb) {
     let sealed_by = db.sql("SELECT count(DISTINCT key_id) FROM audit");
     assert_eq!(sealed_by, "2");
     assert!(look(&later, &db.keys()).await.is_whole());
-    // A node that has not been started again yet goes on with the old one.
+    // A node that was not restarted yet goes on sealing with the old key.
     record(&trail.db, vec![full(&trail.kim, 8)]).await;
     assert!(look(&later, &db.keys()).await.is_whole());
-    // It may be put away for the trail alone.
+    // The file may keep the old key for verification only.
     std::fs::write(db.key_file(), format!("{new}trail:{old}")).unwrap();
     assert!(look(&later, &db.keys()).await.is_whole());
 }
 
-async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: TestDb) {
+async fn a_link_with_a_missing_key_is_not_called_broken(db: TestDb) {
     let trail = Trail::new(&db).await;
     let old_id = trail.keys.trail().signing().id().to_owned();
     std::fs::write(db.key_file(), another_key(&db)).unwrap();
@@ -48,7 +48,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
     assert!(verified.findings.iter().all(|finding| finding.wrong == Wrong::KeyMissing(old_id.clone())));
     assert!(verified.findings[0].to_string().contains(&old_id) && verified.findings[0].to_string().contains("missing"));
 
-    // What was sealed under the new key vouches for the links before it, though their own key is gone.
+    // A later link under the new key still confirms the earlier links whose key is gone.
     let id = ids(&db, &trail.kim)[2];
     db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE {}", one(&trail.kim, id)));
     let verified = look(&later, &keys).await;
@@ -57,7 +57,7 @@ async fn a_link_whose_key_left_the_file_is_told_apart_from_a_broken_one(db: Test
     assert_eq!((&broken.account_id, broken.audit_id), (&trail.kim, ids(&db, &trail.kim).last().copied()));
 }
 
-async fn a_command_with_another_key_file_is_refused_once_events_were_sealed(db: TestDb) {
+async fn a_command_with_a_different_key_file_is_refused(db: TestDb) {
     add_user(&db, "kim@example.com", "owner");
     let right = std::fs::read_to_string(db.key_file()).unwrap();
     let commands: [&[&str]; 4] = [
@@ -78,17 +78,17 @@ async fn a_command_with_another_key_file_is_refused_once_events_were_sealed(db: 
             assert_eq!(out.status.code(), Some(1), "{command:?}: {words}");
             assert!(words.contains("SESSILE_KEY_FILE") && words.lines().count() == 1, "{words}");
         }
-        assert_eq!(std::fs::read_to_string(db.key_file()).ok(), other, "nothing was made or overwritten");
+        assert_eq!(std::fs::read_to_string(db.key_file()).ok(), other, "the key file must not change");
     }
     assert_eq!(db.sql("SELECT count(*) FROM audit"), before);
-    assert!(sessile(&db, &["user", "list"], "").status.success(), "what only reads needs no key");
+    assert!(sessile(&db, &["user", "list"], "").status.success(), "a command that only reads needs no key");
     std::fs::write(db.key_file(), right).unwrap();
     for command in &commands[1..] {
         assert!(sessile(&db, command, PASSWORD).status.success(), "{command:?}");
     }
 }
 
-async fn a_command_before_any_server_makes_the_key_file_that_the_server_takes(db: TestDb) {
+async fn a_first_command_creates_the_key_file_for_the_server(db: TestDb) {
     use std::os::unix::fs::PermissionsExt as _;
     add_user(&db, "kim@example.com", "owner");
     let made = std::fs::read_to_string(db.key_file()).unwrap();

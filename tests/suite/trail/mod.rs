@@ -1,4 +1,4 @@
-//! The trail that can be trusted: the same cases on both engines.
+//! The tamper-evident audit chain: the same cases on both engines.
 
 mod anchors;
 mod keys;
@@ -23,7 +23,7 @@ use sessile::{
 
 use crate::support::TestDb;
 
-/// An account whose making is in its trail.
+/// Creates an account together with its audit event.
 async fn add_account(db: &Db, email: &str) -> String {
     let new = account::New {
         email: EmailAddress::parse(email).unwrap(),
@@ -32,7 +32,7 @@ async fn add_account(db: &Db, email: &str) -> String {
         password_hash: "none".into(),
     };
     db.write(async move |conn: &mut Conn<'_>| {
-        let account = account::create(conn, &new).await?.expect("an address that is free");
+        let account = account::create(conn, &new).await?.expect("an unused address");
         audit::record(conn, &[Event::of(Kind::AccountCreated, &account.id).by("operator")]).await?;
         Ok(account.id)
     })
@@ -44,7 +44,7 @@ async fn record(db: &Db, events: Vec<Event>) {
     db.write(async move |conn: &mut Conn<'_>| audit::record(conn, &events).await).await.unwrap();
 }
 
-/// An event with something in every column.
+/// An event with a value in every column.
 fn full(account_id: &str, n: usize) -> Event {
     Event::of(Kind::LoginFailed, account_id)
         .by("visitor")
@@ -54,7 +54,7 @@ fn full(account_id: &str, n: usize) -> Event {
         .detail("detail")
 }
 
-/// A node with two accounts, each with its making and five events.
+/// A node with two accounts, each with the event of its creation and five more events.
 struct Trail {
     db: Db,
     keys: Keys,
@@ -62,7 +62,7 @@ struct Trail {
     sam: String,
 }
 
-/// What a look at all chains finds.
+/// Verifies all chains.
 async fn look(db: &Db, keys: &Keys) -> Verified {
     let trail = keys.trail().clone();
     db.read(async move |conn: &mut Conn<'_>| verify(conn, &trail).await).await.unwrap()
@@ -86,26 +86,26 @@ impl Trail {
         look(&self.db, &self.keys).await
     }
 
-    /// What is found, if one account alone is broken.
+    /// The single finding of a verification.
     async fn found(&self) -> Finding {
         let verified = self.verified().await;
         let [finding] = &verified.findings[..] else { panic!("one finding, not {verified:?}") };
         finding.clone()
     }
 
-    /// Nothing but this is wrong, and it is Kim's.
+    /// Checks that this is the only finding and that it is in Kim's chain.
     async fn assert_finds(&self, audit_id: Option<i64>, wrong: Wrong) {
         assert_eq!(self.found().await, Finding { account_id: self.kim.clone(), audit_id, wrong });
     }
 }
 
-/// The ids of the account's events, the first one first.
+/// The ids of the account's events, oldest first.
 fn ids(db: &TestDb, account_id: &str) -> Vec<i64> {
     let ids = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{account_id}' ORDER BY id"));
     ids.lines().map(|id| id.parse().unwrap()).collect()
 }
 
-/// The condition on one of the account's events.
+/// The SQL condition for one of the account's events.
 fn one(account_id: &str, id: impl std::fmt::Display) -> String {
     format!("account_id = '{account_id}' AND id = {id}")
 }

@@ -1,4 +1,4 @@
-//! One chain an account, in the order of commits, whoever writes at once.
+//! With concurrent writers, each account still has a single chain in the order of commits.
 
 use futures_util::future::join_all;
 use sessile::records::{
@@ -11,8 +11,8 @@ use crate::support::{TestDb, on_both_engines};
 
 on_both_engines! {
     eight_writers_of_one_account_make_one_chain,
-    writers_of_many_accounts_in_any_order_never_wait_in_a_circle,
-    an_error_after_a_record_leaves_nothing_in_the_trail,
+    writers_of_many_accounts_never_deadlock,
+    an_error_after_a_record_rolls_it_back,
     a_sweep_and_ends_at_once_leave_all_chains_whole,
 }
 
@@ -30,7 +30,7 @@ async fn eight_writers_of_one_account_make_one_chain(db: TestDb) {
     let verified_meanwhile = async {
         for _ in 0..10 {
             let verified = trail.verified().await;
-            assert!(verified.is_whole(), "what is recorded meanwhile is no finding: {verified:?}");
+            assert!(verified.is_whole(), "concurrent events are not findings: {verified:?}");
         }
     };
     futures_util::future::join(join_all(writers), verified_meanwhile).await;
@@ -39,7 +39,7 @@ async fn eight_writers_of_one_account_make_one_chain(db: TestDb) {
     assert_eq!(verified.links, 212);
 }
 
-async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb) {
+async fn writers_of_many_accounts_never_deadlock(db: TestDb) {
     let trail = Trail::new(&db).await;
     let mut accounts = vec![trail.kim.clone(), trail.sam.clone()];
     for n in 0..6 {
@@ -54,7 +54,7 @@ async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb
         async move {
             for _ in 0..10 {
                 let own = own.clone();
-                // Each account by a record of its own, in another order than the others'.
+                // Record an event for each account separately, each node in another order.
                 node.write(async move |conn: &mut sessile::base::db::Conn<'_>| {
                     for account in &own {
                         sessile::records::audit::record(conn, &[full(account, 1)]).await?;
@@ -72,7 +72,7 @@ async fn writers_of_many_accounts_in_any_order_never_wait_in_a_circle(db: TestDb
     assert_eq!(verified.links, 12 + 6 + 6 * 10 * 8);
 }
 
-async fn an_error_after_a_record_leaves_nothing_in_the_trail(db: TestDb) {
+async fn an_error_after_a_record_rolls_it_back(db: TestDb) {
     let trail = Trail::new(&db).await;
     let event = full(&trail.kim, 1);
     let refused = trail
@@ -88,7 +88,7 @@ async fn an_error_after_a_record_leaves_nothing_in_the_trail(db: TestDb) {
     let read = trail.db.read(async move |conn: &mut sessile::base::db::Conn<'_>| {
         sessile::records::audit::record(conn, std::slice::from_ref(&outside)).await
     });
-    assert!(read.await.is_err(), "what is no transaction records nothing");
+    assert!(read.await.is_err(), "recording needs a transaction");
 }
 
 async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
@@ -120,9 +120,9 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
         all.unwrap();
         some.unwrap();
     }
-    // A sweep passes over what somebody else has just locked.
+    // A sweep skips rows that another transaction has locked, so sweep once more.
     sweep::sweep(&one.sessions.db).await.unwrap();
     let verified = look(&one.sessions.db, &db.keys()).await;
     assert!(verified.is_whole(), "{verified:?}");
-    assert_eq!(verified.links, 2 + 3 * 40 + 90, "a link for each login and each end");
+    assert_eq!(verified.links, 2 + 3 * 40 + 90, "one link for each login and each end");
 }

@@ -1,4 +1,4 @@
-//! Events that are too old are removed, and what is left is as trustworthy as before.
+//! Old events are removed, and the remaining events stay verifiable.
 
 use sessile::{
     base::db::{Conn, Instant},
@@ -18,13 +18,13 @@ on_both_engines! {
     old_events_go_and_the_rest_verifies,
     a_missing_event_is_still_noticed,
     a_checkpoint_cannot_be_made_up_changed_or_put_back,
-    a_chain_that_does_not_verify_loses_nothing,
+    no_events_are_removed_from_a_broken_chain,
     anchors_hold_through_a_removal,
     many_events_go_in_batches,
     prune_removes_them_and_activity_ends_there,
 }
 
-/// When an event happened.
+/// The time of an event.
 fn at(db: &TestDb, trail: &Trail, id: i64) -> Instant {
     let micros = match db.engine {
         crate::support::Engine::Sqlite => db.sql(&format!("SELECT at FROM audit WHERE {}", one(&trail.kim, id))),
@@ -36,7 +36,7 @@ fn at(db: &TestDb, trail: &Trail, id: i64) -> Instant {
     Instant::from_micros(micros.parse().unwrap())
 }
 
-/// Removes Kim's events up to this one, and whatever else is as old.
+/// Removes Kim's events up to the nth, and everything as old.
 async fn remove_to(db: &TestDb, trail: &Trail, nth: usize) -> u64 {
     let cutoff = at(db, trail, ids(db, &trail.kim)[nth]);
     retention::remove_until(&trail.db, cutoff).await.unwrap()
@@ -52,7 +52,7 @@ async fn old_events_go_and_the_rest_verifies(db: TestDb) {
     assert_eq!((verified.links + removed, verified.removed), (12, removed));
     record(&trail.db, vec![full(&trail.kim, 7)]).await;
     assert_eq!(trail.verified().await.links + removed, 13);
-    // All of it, those of nobody too.
+    // Remove all events, including those without an account.
     assert_eq!(retention::sweep(&trail.db, std::time::Duration::ZERO).await.unwrap(), 14 - removed);
     assert_eq!(db.sql("SELECT count(*) FROM audit"), "0");
     assert_eq!(
@@ -89,7 +89,7 @@ async fn a_checkpoint_cannot_be_made_up_changed_or_put_back(db: TestDb) {
     let kim = format!("WHERE account_id = '{}'", trail.kim);
     db.sql("CREATE TABLE kept AS SELECT * FROM trail_checkpoints");
     let put_back = || db.sql("DELETE FROM trail_checkpoints; INSERT INTO trail_checkpoints SELECT * FROM kept");
-    // Another one is cut off, as a removal would.
+    // Move the checkpoint forward, as a removal would.
     for change in [
         format!("UPDATE trail_checkpoints SET links = links + 1 {kim}"),
         format!("UPDATE trail_checkpoints SET unchained = 1 {kim}"),
@@ -104,14 +104,14 @@ async fn a_checkpoint_cannot_be_made_up_changed_or_put_back(db: TestDb) {
     assert_eq!(trail.found().await.wrong, Wrong::Missing);
     put_back();
     assert!(trail.verified().await.is_whole());
-    // An older one, or another account's.
+    // Use an older checkpoint, or another account's.
     remove_to(&db, &trail, 1).await;
     assert!(trail.verified().await.is_whole());
     put_back();
     assert_eq!(trail.verified().await.broken, 2);
 }
 
-async fn a_chain_that_does_not_verify_loses_nothing(db: TestDb) {
+async fn no_events_are_removed_from_a_broken_chain(db: TestDb) {
     let trail = Trail::new(&db).await;
     let own = ids(&db, &trail.kim);
     db.sql(&format!("UPDATE audit SET detail = 'changed' WHERE {}", one(&trail.kim, own[1])));
@@ -134,7 +134,7 @@ async fn anchors_hold_through_a_removal(db: TestDb) {
     record(&trail.db, vec![full(&trail.kim, 7), full(&trail.sam, 7)]).await;
     remove_to(&db, &trail, 2).await;
     assert_eq!(since().await, (anchor::Compared::AsThen, 0));
-    // What it counted is missing, behind the checkpoint.
+    // Delete events that the anchor counted, after the checkpoint.
     db.sql("CREATE TABLE kept_trails AS SELECT * FROM trails");
     record(&trail.db, vec![full(&trail.kim, 8)]).await;
     let later = anchor::make(&trail.db, trail.keys.trail()).await.unwrap().unwrap();
@@ -144,7 +144,7 @@ async fn anchors_hold_through_a_removal(db: TestDb) {
     let keys = trail.keys.trail().clone();
     let look = async move |conn: &mut Conn<'_>| verify_since(conn, &keys, Some(later.number)).await;
     assert_eq!(trail.db.read(look).await.unwrap().astray, (1, Some(trail.kim.clone())));
-    // All that it counted is removed.
+    // Remove all events that the anchor counted.
     retention::sweep(&trail.db, std::time::Duration::ZERO).await.unwrap();
     assert_eq!(db.sql("SELECT count(*) FROM audit"), "0");
     assert_eq!(since().await.1, 0);

@@ -1,4 +1,4 @@
-//! What somebody does who has the database and not the key file.
+//! Attacks with access to the database but not to the key file.
 
 use sessile::{
     base::db::Conn,
@@ -15,19 +15,19 @@ on_both_engines! {
     an_event_put_in_is_found,
     an_event_moved_to_another_account_is_found_with_both,
     a_tail_cut_off_is_found,
-    a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found,
-    a_head_that_is_gone_or_changed_is_found,
+    a_cut_tail_with_a_forged_head_is_found,
+    a_missing_or_changed_head_is_found,
     a_deleted_chain_is_found,
-    what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to,
-    a_state_that_is_old_as_a_whole_is_not_found,
-    a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found,
-    what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was,
+    events_before_the_chain_are_counted,
+    a_consistent_old_state_is_not_found_without_an_anchor,
+    a_chain_made_to_look_unsealed_is_found,
+    events_from_before_the_mark_are_sealed_unchanged,
 }
 
 const COLUMNS: &str = "at, kind, account_id, actor, session_id, device_id, device_name, ip, detail, seq, ip_salt, \
                        ip_commit, key_id, mac";
 
-/// A copy of the tables, to put back what a case has changed.
+/// Copies the tables, so that a case can undo its changes.
 fn keep(db: &TestDb) {
     db.sql("CREATE TABLE kept_audit AS SELECT * FROM audit");
     db.sql("CREATE TABLE kept_trails AS SELECT * FROM trails");
@@ -40,7 +40,7 @@ fn put_back(db: &TestDb) {
     db.sql("INSERT INTO trails SELECT * FROM kept_trails");
 }
 
-/// Gives one of Kim's events another id.
+/// Changes the id of one of Kim's events.
 fn renumber(trail: &Trail, db: &TestDb, from: i64, to: i64) {
     db.sql(&format!("UPDATE audit SET id = {to} WHERE {}", one(&trail.kim, from)));
 }
@@ -97,13 +97,13 @@ async fn a_change_of_any_column_is_found(db: TestDb) {
     db.sql(&format!("UPDATE audit SET seq = NULL WHERE {}", one(&trail.kim, id)));
     trail.assert_finds(Some(id), Wrong::Inserted).await;
     put_back(&db);
-    // A key that nobody has checks nothing; what was sealed after it still vouches for what it was.
+    // Links with an unknown key cannot be checked, but later links still confirm their content.
     for id in [id, ids(&db, &trail.kim)[5]] {
         db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE {}", one(&trail.kim, id)));
         trail.assert_finds(Some(id), Wrong::Changed).await;
         put_back(&db);
     }
-    assert!(trail.verified().await.is_whole(), "what was put back is whole again");
+    assert!(trail.verified().await.is_whole(), "the restored tables verify again");
 }
 
 async fn a_deleted_event_is_found(db: TestDb) {
@@ -115,7 +115,7 @@ async fn a_deleted_event_is_found(db: TestDb) {
         trail.assert_finds(Some(all[n + 1]), Wrong::Missing).await;
         put_back(&db);
     }
-    // Closing up the numbers does not help.
+    // Renumbering the events to close the gap does not help.
     db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, all[2])));
     db.sql(&format!("UPDATE audit SET seq = seq - 1 WHERE account_id = '{}' AND id > {}", trail.kim, all[2]));
     trail.assert_finds(Some(all[3]), Wrong::Changed).await;
@@ -128,7 +128,7 @@ async fn events_that_changed_places_are_found(db: TestDb) {
     renumber(&trail, &db, all[3], all[2]);
     renumber(&trail, &db, 9999, all[3]);
     trail.assert_finds(Some(all[2]), Wrong::Reordered).await;
-    // Nor does it help to swap their numbers too.
+    // Swapping their numbers as well does not help.
     db.sql(&format!(
         "UPDATE audit SET seq = CASE seq WHEN 3 THEN 4 ELSE 3 END WHERE account_id = '{}' AND id IN ({}, {})",
         trail.kim, all[2], all[3]
@@ -153,7 +153,7 @@ async fn an_event_put_in_is_found(db: TestDb) {
     trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Inserted).await;
     db.sql(&format!("UPDATE audit SET seq = 7 WHERE {}", one(&trail.kim, ids(&db, kim)[6])));
     trail.assert_finds(ids(&db, kim).last().copied(), Wrong::Changed).await;
-    // Under a key that nobody has it cannot be checked, and the head does not count it.
+    // With an unknown key the link cannot be checked, but the head does not count it.
     db.sql(&format!("UPDATE audit SET key_id = 'made-up' WHERE {}", one(&trail.kim, ids(&db, kim)[6])));
     trail.assert_finds(None, Wrong::Head).await;
 }
@@ -161,7 +161,7 @@ async fn an_event_put_in_is_found(db: TestDb) {
 async fn an_event_moved_to_another_account_is_found_with_both(db: TestDb) {
     let trail = Trail::new(&db).await;
     let all = ids(&db, &trail.kim);
-    // Its place among Sam's is made free first.
+    // Make room among Sam's events first.
     db.sql(&format!("UPDATE audit SET id = id + 10 WHERE account_id = '{}' AND id >= {}", trail.sam, all[3]));
     db.sql(&format!("UPDATE audit SET account_id = '{}' WHERE {}", trail.sam, one(&trail.kim, all[3])));
     let verified = trail.verified().await;
@@ -169,7 +169,7 @@ async fn an_event_moved_to_another_account_is_found_with_both(db: TestDb) {
         verified.findings.iter().map(|f| (f.account_id.clone(), f.audit_id, f.wrong.clone())).collect();
     found.sort_by_key(|(account, ..)| *account != trail.kim);
     let kims = (trail.kim.clone(), Some(all[4]), Wrong::Missing);
-    // It stands before Sam's own fourth.
+    // The moved event comes before Sam's own fourth event.
     let sams = (trail.sam.clone(), Some(all[3]), Wrong::Changed);
     assert_eq!(found, [kims, sams]);
 }
@@ -183,9 +183,9 @@ async fn a_tail_cut_off_is_found(db: TestDb) {
     }
 }
 
-/// Without the key no head can be made for what is left, not even with the digest of then, which needs no key; and the
-/// next event does not make the cut good.
-async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb) {
+/// Without the key nobody can make a head for the shortened chain, not even with the earlier digest, which needs no
+/// key. The next event does not hide the cut.
+async fn a_cut_tail_with_a_forged_head_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = &trail.kim;
     let then = db.sql(&format!("SELECT {} FROM trails WHERE account_id = '{kim}'", hex(&db, "digest")));
@@ -211,7 +211,7 @@ async fn a_tail_cut_off_with_a_made_up_head_is_found_and_stays_found(db: TestDb)
     }
 }
 
-async fn a_head_that_is_gone_or_changed_is_found(db: TestDb) {
+async fn a_missing_or_changed_head_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     keep(&db);
     let kim = format!("WHERE account_id = '{}'", trail.kim);
@@ -243,7 +243,7 @@ async fn a_deleted_chain_is_found(db: TestDb) {
     trail.assert_finds(None, Wrong::TailCut(6)).await;
     db.sql(&format!("DELETE FROM trails {kim}"));
     trail.assert_finds(None, Wrong::Head).await;
-    // What happens next does not make it good.
+    // The next event does not hide the deletion.
     record(&trail.db, vec![full(&trail.kim, 9)]).await;
     trail.assert_finds(None, Wrong::Beginning).await;
     put_back(&db);
@@ -252,10 +252,10 @@ async fn a_deleted_chain_is_found(db: TestDb) {
     trail.assert_finds(ids(&db, &trail.kim).last().copied(), Wrong::Inserted).await;
 }
 
-async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to(db: TestDb) {
+async fn events_before_the_chain_are_counted(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = &trail.kim;
-    // As the migration finds it: rows that are no links, and a head of none.
+    // The state that the migration finds: rows without links, and a head without a link.
     db.sql(&format!("DELETE FROM audit WHERE account_id = '{kim}'"));
     db.sql(&format!(
         "UPDATE trails SET links = 0, digest = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"
@@ -276,14 +276,14 @@ async fn what_was_before_the_chain_is_counted_and_neither_taken_out_nor_added_to
     trail.assert_finds(None, Wrong::History).await;
 }
 
-/// What the database alone cannot tell, said so in `audit::chain`.
-async fn a_state_that_is_old_as_a_whole_is_not_found(db: TestDb) {
+/// The database alone cannot show this, as `audit::chain` explains.
+async fn a_consistent_old_state_is_not_found_without_an_anchor(db: TestDb) {
     let trail = Trail::new(&db).await;
     keep(&db);
     record(&trail.db, vec![full(&trail.kim, 9)]).await;
     put_back(&db);
     assert!(trail.verified().await.is_whole());
-    // The same without the head is found.
+    // The same change without the head is found.
     record(&trail.db, vec![full(&trail.kim, 9)]).await;
     db.sql(&format!("DELETE FROM audit WHERE {}", one(&trail.kim, ids(&db, &trail.kim)[6])));
     trail.assert_finds(None, Wrong::TailCut(1)).await;
@@ -294,7 +294,7 @@ async fn mark(trail: &Trail) {
     trail.db.write(async move |conn: &mut Conn<'_>| audit::begin(conn, keys.trail()).await).await.unwrap();
 }
 
-async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_found(db: TestDb) {
+async fn a_chain_made_to_look_unsealed_is_found(db: TestDb) {
     let trail = Trail::new(&db).await;
     mark(&trail).await;
     let verified = trail.verified().await;
@@ -312,16 +312,16 @@ async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_fo
             db.sql(&format!("DELETE FROM trails {kim}"));
         }
         trail.assert_finds(None, Wrong::Head).await;
-        // Neither the next event nor the next start makes it good.
+        // The next event and the next start do not hide the change.
         mark(&trail).await;
         record(&trail.db, vec![full(&trail.kim, 9)]).await;
         trail.assert_finds(ids(&db, &trail.kim).last().copied(), Wrong::Changed).await;
         put_back(&db);
     }
-    // An account that is made from now on has a sealed head at once.
+    // An account that is created from now on has a sealed head at once.
     add_account(&trail.db, "lee@example.com").await;
     assert!(trail.verified().await.is_whole());
-    // Without the mark it would be a database from before; that the mark is gone shows.
+    // Without the mark the database would look older than the chain, but the missing mark is found.
     db.sql("UPDATE instance SET trail_key_id = NULL, trail_mac = NULL");
     assert_eq!(trail.verified().await.mark, Mark::Missing);
     db.sql(&format!("UPDATE instance SET trail_key_id = '{}', trail_mac = {}", "made-up", bytes(&db, "ab")));
@@ -332,10 +332,10 @@ async fn a_chain_that_is_made_to_look_older_than_the_trail_is_found_and_stays_fo
     assert!(!verified.is_whole() && verified.mark == Mark::Broken, "{verified:?}");
 }
 
-async fn what_was_before_the_trail_was_marked_as_begun_is_sealed_as_it_was(db: TestDb) {
+async fn events_from_before_the_mark_are_sealed_unchanged(db: TestDb) {
     let trail = Trail::new(&db).await;
     let kim = &trail.kim;
-    // As the migration finds it: rows that are no links, and a head of none.
+    // The state that the migration finds: rows without links, and a head without a link.
     db.sql(&format!("UPDATE audit SET seq = NULL, ip_salt = NULL, ip_commit = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"));
     db.sql(&format!(
         "UPDATE trails SET links = 0, digest = NULL, key_id = NULL, mac = NULL WHERE account_id = '{kim}'"

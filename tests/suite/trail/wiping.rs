@@ -1,4 +1,4 @@
-//! Old addresses are wiped, and the chain stays whole.
+//! Old IP addresses are wiped, and the chain stays valid.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Engine, TestDb, on_both_engines, run};
 
 on_both_engines! {
     an_old_address_goes_with_its_salt_and_the_chain_stays_whole,
-    the_address_of_a_session_goes_when_nobody_used_it_for_as_long,
+    addresses_of_unused_sessions_are_wiped,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -28,31 +28,31 @@ async fn an_old_address_goes_with_its_salt_and_the_chain_stays_whole(db: TestDb)
     assert_eq!(count(&db, "audit WHERE ip IS NOT NULL"), 11);
 
     db.sql("UPDATE audit SET at = INSTANT(-90000) WHERE account_id = ''");
-    assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 1, "only the old one");
-    // Whatever their age, all that are older than no time at all.
+    assert_eq!(sweep::wipe_addresses(&trail.db, DAY).await.unwrap(), 1, "only the old address");
+    // With an age of zero, all addresses are wiped.
     assert_eq!(sweep::wipe_addresses(&trail.db, Duration::ZERO).await.unwrap(), 10);
     assert_eq!(count(&db, "audit WHERE ip IS NOT NULL OR ip_salt IS NOT NULL"), 0);
     assert_eq!(count(&db, "audit WHERE ip_commit IS NOT NULL"), 10);
     let verified = trail.verified().await;
     assert!(verified.is_whole(), "{verified:?}");
 
-    // One that is put back is none that was there.
+    // An address that is put back is rejected unless it is the original.
     let id = ids(&db, &trail.kim)[1];
     db.sql(&format!("UPDATE audit SET ip = '192.0.2.7' WHERE {}", one(&trail.kim, id)));
     assert_eq!(trail.found().await.audit_id, Some(id));
 }
 
-async fn the_address_of_a_session_goes_when_nobody_used_it_for_as_long(db: TestDb) {
+async fn addresses_of_unused_sessions_are_wiped(db: TestDb) {
     let node = crate::store::Node::new(&db).await;
     let (old, new) = (node.create().await, node.create().await);
     db.sql(&format!("UPDATE sessions SET last_activity = INSTANT(-90000) WHERE id = '{}'", old.id()));
     assert_eq!(sweep::wipe_addresses(&node.sessions.db, DAY).await.unwrap(), 1);
     let address = |id: &str| db.sql(&format!("SELECT coalesce(ip, 'none') FROM sessions WHERE id = '{id}'"));
     assert_eq!((address(old.id()).as_str(), address(new.id()).as_str()), ("none", "192.0.2.1"));
-    assert!(node.is_live(&old).await, "the session is as alive as before");
+    assert!(node.is_live(&old).await, "the session still lives");
 }
 
-/// In a file on a disk as in what the database answers.
+/// Neither in the database files nor in query results.
 #[test]
 fn a_wiped_address_cannot_be_read_in_the_files_of_the_database() {
     run(Engine::Sqlite, wiped_for_good);

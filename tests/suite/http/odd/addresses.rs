@@ -1,10 +1,10 @@
-//! Every address that the program has, for cases that try something on each of them.
+//! Every address of the program, for cases that test each of them.
 
 use sessile::serve::routes::Routes;
 
 use crate::http::serve;
 
-/// What an address reads of a body, and for which method.
+/// The kind of body that an address reads. `Json` names its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     None,
@@ -12,7 +12,7 @@ pub enum Body {
     Json(&'static str),
 }
 
-/// An address with the methods it takes, as `Allow` names them.
+/// An address with its methods, in the form of `Allow`.
 #[derive(Debug, Clone, Copy)]
 pub struct Address {
     pattern: &'static str,
@@ -20,7 +20,7 @@ pub struct Address {
     pub body: Body,
 }
 
-/// A new address in `src/serve/routes.rs` gets a line here.
+/// Add each new address of `src/serve/routes.rs` here.
 pub const ADDRESSES: &[Address] = &[
     address("/", "GET, HEAD", Body::None),
     address("/setup", "GET, HEAD, POST", Body::Form),
@@ -62,7 +62,7 @@ const fn address(pattern: &'static str, methods: &'static str, body: Body) -> Ad
 }
 
 impl Address {
-    /// An address of the pattern: something stands for each of its parts.
+    /// A path that matches the pattern.
     pub fn path(self) -> String {
         let mut path = String::new();
         let mut rest = self.pattern;
@@ -82,12 +82,12 @@ impl Address {
     }
 }
 
-/// Those that read forms, always by POST.
+/// Addresses that read forms, all by POST.
 pub fn with_forms() -> impl Iterator<Item = String> {
     ADDRESSES.iter().filter(|address| address.body == Body::Form).map(|address| address.path())
 }
 
-/// Those that read JSON, with their method.
+/// Addresses that read JSON, with their method.
 pub fn with_json() -> impl Iterator<Item = (&'static str, String)> {
     ADDRESSES.iter().filter_map(|address| match address.body {
         Body::Json(method) => Some((method, address.path())),
@@ -108,7 +108,7 @@ fn the_list_of_addresses_is_that_of_the_routes() {
 }
 
 #[test]
-fn every_address_tells_which_methods_it_takes() {
+fn every_address_lists_its_methods() {
     let (_db, server) = serve(&[]);
     for address in ADDRESSES.iter().filter(|address| !address.pattern.starts_with("/static/")) {
         let answer = server.client().send("OPTIONS", &address.path(), &[], b"");

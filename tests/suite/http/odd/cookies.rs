@@ -1,4 +1,4 @@
-//! Cookies as neighbours, proxies and attackers leave them.
+//! Malformed and forged cookies, as other sites, proxies and attackers may set them.
 
 use sessile::base::keys::Keys;
 
@@ -6,10 +6,10 @@ use super::{Target, all_places, pairs};
 use crate::http::{ALEX, KIM, raw, serve, serve_https};
 use crate::support::{Served, add_user};
 
-/// What the API says of a cookie.
+/// The API's answer to a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
-    /// There is a session cookie, and it is none of ours.
+    /// The session cookie is not one of ours.
     Unknown,
     /// There is no session cookie.
     LoginRequired,
@@ -29,7 +29,7 @@ fn no_cookie_makes_the_program_fail_or_lets_anybody_in() {
     for ((cookie, told), line) in cookies.iter().zip(&lines) {
         let shown = format!("{:.80}", String::from_utf8_lossy(cookie));
         let answer = target.ask("GET", "/api/session", &[line], b"");
-        // A head of 16 KiB is refused as a whole.
+        // A head over 16 KiB is refused as a whole.
         let told = if cookie.len() >= 16 * 1024 { Unreadable } else { *told };
         match told {
             Unknown => {
@@ -79,7 +79,7 @@ fn odd_cookies(target: &Target) -> Vec<(Vec<u8>, Told)> {
         format!("a=\"; aiq_session-x={good}"),
         format!("aiq_device={good}; aiq_visitor={good}; aiq_bounce={good}"),
         format!("aiq_device={long}; aiq_visitor={long}; aiq_bounce={long}"),
-        // White space elsewhere, but not in a header (RFC 9110, 5.6.3).
+        // Unicode white space, which is not white space in a header (RFC 9110, 5.6.3).
         format!("\u{2000}aiq_session={good}"),
         format!("aiq_session\u{a0}={good}"),
         format!("\u{3000}aiq_session\u{2028}={good}"),
@@ -100,7 +100,7 @@ fn odd_cookies(target: &Target) -> Vec<(Vec<u8>, Told)> {
     odd
 }
 
-/// Values that are none of ours, some of them all but one.
+/// Invalid values, some of them almost valid.
 fn odd_values(target: &Target) -> Vec<String> {
     let good = target.session();
     let key = format!("aiq_1795460400123_{}.{}", "a".repeat(22), "b".repeat(43));
@@ -120,7 +120,7 @@ fn odd_values(target: &Target) -> Vec<String> {
         format!("x{good}"),
         good.replace('.', ".."),
         good.to_uppercase(),
-        // The signature of another, of another instance, swapped with the text, alone, and none.
+        // Another key's signature, another instance's signature, swapped parts, a signature alone, no signature.
         format!("{}{}", other.0, own.1),
         format!("{}{}", own.0, other.1),
         sign_elsewhere(&own.1),
@@ -136,13 +136,13 @@ fn odd_values(target: &Target) -> Vec<String> {
     values
 }
 
-/// A session cookie's signature, and what it signs.
+/// The signature of a session cookie, and the signed text.
 fn parts(cookie: &str) -> (String, String) {
     let cut = cookie.find("aiq_").expect("a session key");
     (cookie[..cut].to_owned(), cookie[cut..].to_owned())
 }
 
-/// As another instance, with a key file of its own, would sign a session cookie.
+/// Signs a session cookie with the key of another instance.
 fn sign_elsewhere(key: &str) -> String {
     let folder = std::env::temp_dir().join(sessile::base::secret::random_name("sessile_test_").expect("a name"));
     std::fs::create_dir(&folder).expect("a folder");
@@ -162,7 +162,7 @@ fn the_session_is_found_among_odd_neighbours() {
     let jars: Vec<Vec<u8>> = vec![
         good.clone().into_bytes(),
         format!("flag; {good}").into_bytes(),
-        // A value may stand in quotes (RFC 6265, 4.1.1).
+        // A value may be quoted (RFC 6265, 4.1.1).
         format!("{name}=\"{}\"", client.cookies["aiq_session"]).into_bytes(),
         format!("{good}; =x; %; %ff=%ff; a=\"b;c\"").into_bytes(),
         format!("{stale}; {good}").into_bytes(),
@@ -186,7 +186,7 @@ fn the_session_is_found_among_odd_neighbours() {
 }
 
 #[test]
-fn a_logout_ends_the_session_whatever_stands_beside_its_cookie() {
+fn a_logout_ends_the_session_despite_odd_cookies() {
     let (db, server) = serve(&[]);
     for neighbour in ["name=caf\u{e9}", "flag", "aiq%5Fsession=x", "%ff=%ff"] {
         let mut client = server.client();
@@ -209,7 +209,7 @@ fn a_logout_ends_the_session_whatever_stands_beside_its_cookie() {
 }
 
 #[test]
-fn a_login_rotates_the_session_whatever_stands_beside_its_cookie() {
+fn a_login_rotates_the_session_despite_odd_cookies() {
     let (db, server) = serve(&[]);
     for neighbour in ["name=caf\u{e9}", "flag", "aiq%5Fsession=x"] {
         let mut client = server.client();
@@ -226,13 +226,13 @@ fn a_login_rotates_the_session_whatever_stands_beside_its_cookie() {
         let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
         assert_eq!(raw::ask(&server, &lines, body.as_bytes()).status, 200);
         db.sql("UPDATE sessions SET key_used_at = INSTANT(0) WHERE ended_at IS NULL");
-        assert_eq!(client.get("/api/session").status, 401, "the old key is dead, beside {neighbour}");
+        assert_eq!(client.get("/api/session").status, 401, "the old key is dead next to {neighbour}");
         db.sql("UPDATE sessions SET ended_at = INSTANT(0), ended_reason = 'revoked' WHERE ended_at IS NULL");
     }
 }
 
-/// `__Host-` keeps sibling domains from setting a cookie only if its name is compared as it was sent: they may well set
-/// one whose percent-encoded name decodes to ours (RFC 6265bis, 4.1.3.2).
+/// `__Host-` protects against sibling domains only if names are compared as they were sent. A sibling domain can set a
+/// cookie whose percent-encoded name decodes to ours (RFC 6265bis, 4.1.3.2).
 #[test]
 fn a_cookie_whose_name_only_decodes_to_ours_is_not_ours() {
     let (db, server, mut attacker) = serve_https(&[]);
@@ -259,7 +259,7 @@ fn a_cookie_whose_name_only_decodes_to_ours_is_not_ours() {
     ];
     for name in names {
         let jar = format!("{name}={value}");
-        // The server refuses a head with control characters as a whole.
+        // A head with control characters is refused as a whole.
         let status = status_of(&server, "GET /api/session", jar.as_bytes());
         assert!(matches!(status, 400 | 401), "{name:?}: {status}");
     }
@@ -277,8 +277,8 @@ fn a_cookie_whose_name_only_decodes_to_ours_is_not_ours() {
     }
 }
 
-/// A browser holds one cookie of ours under a name. Of two, either may have been planted by a page of another scheme or
-/// subdomain, so neither counts.
+/// A browser holds at most one cookie of ours under a name. If there are two, a page of another scheme or subdomain may
+/// have planted either, so neither counts.
 #[test]
 fn two_different_sessions_under_one_name_are_none() {
     let (db, server) = serve(&[]);

@@ -1,9 +1,9 @@
-//! Forms that nobody should send, to every address that reads any.
+//! Malformed forms, sent to every address that reads a form.
 
 use super::{FORM, Target, addresses};
 
 #[test]
-fn odd_forms_are_refused_wherever_they_are_sent() {
+fn malformed_forms_are_refused_everywhere() {
     let target = Target::new(&[("SESSILE_SIGNUP", "open")]);
     let (csrf, visitor) = token_and_cookie(&target);
     let token = format!("csrf={csrf}&");
@@ -15,11 +15,11 @@ fn odd_forms_are_refused_wherever_they_are_sent() {
                 let body = [token.as_bytes(), &body].concat();
                 let answer = target.ask("POST", &path, &[FORM, cookie], &body);
                 let shown = format!("{path} {:.80}: {answer:?}", String::from_utf8_lossy(&body));
-                // Who has no session is signed out already, or is sent to the login.
+                // Without a session these addresses redirect: the client is signed out already, or must log in.
                 let for_somebody =
                     matches!(path.as_str(), "/logout" | "/account" | "/confirm" | "/devices" | "/drafts");
                 let signed_out = for_somebody && cookie == &visitor && answer.status == 303;
-                // The link comes first: without one nothing else of the form is looked at.
+                // The link is checked before anything else in the form.
                 let no_link = path == "/setup" && answer.status == 403;
                 assert!(signed_out || no_link || matches!(answer.status, 400 | 413 | 422), "{shown}");
                 let expected = (!signed_out).then_some("text/html; charset=utf-8");
@@ -32,7 +32,7 @@ fn odd_forms_are_refused_wherever_they_are_sent() {
 }
 
 #[test]
-fn forms_of_any_other_type_are_refused_wherever_they_are_sent() {
+fn forms_of_other_types_are_refused_everywhere() {
     let target = Target::new(&[("SESSILE_SIGNUP", "open")]);
     let (csrf, visitor) = token_and_cookie(&target);
     let types: [&[u8]; 13] = [

@@ -1,4 +1,4 @@
-//! Forwarding headers that no proxy would send, from who is believed and from who is not.
+//! Malformed forwarding headers, sent by trusted and by untrusted peers.
 
 use super::{Target, all_places, judge, pairs};
 use crate::{
@@ -63,7 +63,7 @@ fn odd_lines() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn odd_forwarding_headers_do_no_harm_whoever_sends_them() {
+fn odd_forwarding_headers_do_no_harm() {
     for trust in [&[][..], &[("SESSILE_TRUSTED_PROXIES", "127.0.0.0/8,10.0.0.0/8,::1")]] {
         let target = Target::new(trust);
         let cookie = target.cookie();
@@ -80,7 +80,7 @@ fn odd_forwarding_headers_do_no_harm_whoever_sends_them() {
 }
 
 #[test]
-fn who_is_sent_on_to_https_is_sent_nowhere_else() {
+fn the_https_redirect_never_leads_to_another_host() {
     let (_db, server, _) = serve_https(&[("SESSILE_TRUSTED_PROXIES", "127.0.0.1")]);
     let targets = [
         "/",

@@ -1,5 +1,5 @@
-//! Requests whose end is told twice, or wrongly: where two programs could disagree on it, one request could hide in
-//! another (RFC 9112, 11.2).
+//! Requests with ambiguous or wrong framing. If two programs disagree about the end of such a request, another request
+//! can be smuggled inside (RFC 9112, 11.2).
 
 use super::{Target, judge};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     support::Answer,
 };
 
-/// Whatever follows the head, a request hides in it.
+/// The text after each head, which contains a smuggled request.
 const HIDDEN: &str = "0\r\n\r\nGET /static/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
@@ -89,7 +89,7 @@ fn broken_chunks_are_refused_and_hide_no_request() {
     target.must_be_unharmed();
 }
 
-/// 400, once, and nothing was made of what hides in it.
+/// Checks for a single 400, and that the smuggled request was not answered.
 fn refused(target: &Target, request: &str) {
     let bytes = converse(target.server.port, request.as_bytes());
     let answer = Answer::from(raw::read(&bytes));

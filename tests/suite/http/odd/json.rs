@@ -1,18 +1,18 @@
-//! JSON that nobody should send, to every address that reads any.
+//! Malformed JSON, sent to every address that reads JSON.
 
 use super::{JSON, Target, addresses};
 
-/// Takes more than the others, and looks at each operation by itself.
+/// Accepts larger bodies than the others and checks each operation separately.
 const SYNC: &str = "/api/session/sync";
 
 #[test]
-fn broken_json_is_an_invalid_request_wherever_it_is_sent() {
+fn broken_json_is_refused_everywhere() {
     let target = Target::new(&[]);
     let cookie = target.cookie();
     for body in broken().into_iter().chain(not_objects()).chain(holding_nul()) {
         for (method, path) in addresses::with_json() {
             let answer = target.ask(method, &path, &[JSON, &cookie], &body);
-            // It has no member that must be there, and what it does not know it does not look at.
+            // All its members are optional, and it ignores unknown members.
             if path == SYNC && answer.status == 200 {
                 assert_eq!(answer.json()["results"], serde_json::json!([]), "{answer:?}");
                 continue;
@@ -34,7 +34,7 @@ fn broken_json_is_an_invalid_request_wherever_it_is_sent() {
 }
 
 #[test]
-fn json_of_any_other_type_is_refused_wherever_it_is_sent() {
+fn json_of_other_types_is_refused_everywhere() {
     let target = Target::new(&[]);
     let cookie = target.cookie();
     let types: [&[u8]; 15] = [

@@ -1,9 +1,10 @@
-//! Whatever anybody sends: tables of odd cookies, headers, bodies, methods, addresses and framing. Each row goes to a few of the
-//! addresses, which take turns, and to all of them in the long version.
+//! Malformed requests: tables of odd cookies, headers, bodies, methods, addresses and framing. Each row is sent to a
+//! few addresses in turn, and to all of them in the long version.
 //!
-//! Each row is asked through [`Target::ask`], which judges what holds of every answer: it comes, it is no failure of ours, it
-//! carries the contract's headers if the application made it, and it touches no session cookie. [`Target::must_be_unharmed`] ends
-//! a case: no row was written, nothing failed inside, and a session that lived still does.
+//! [`Target::ask`] sends each row and checks what holds for every answer: the server answers without an internal error,
+//! sends the contract's headers if the application made the answer, and sets no session cookie.
+//! [`Target::must_be_unharmed`] ends a case and checks that no row was written, nothing failed inside, and the session
+//! still lives.
 
 pub mod addresses;
 mod cookies;
@@ -22,10 +23,10 @@ use crate::support::{Answer, Client, Server, TestDb, is_long};
 const FORM: &[u8] = b"Content-Type: application/x-www-form-urlencoded";
 const JSON: &[u8] = b"Content-Type: application/json";
 
-/// What actix answers by itself, before there is a request for the application: it could not be read, or is too large.
+/// The statuses that actix answers itself, when it cannot pass a request to the application.
 const NO_REQUEST: [u16; 4] = [400, 408, 413, 431];
 
-/// A served program with a session in it, and all that it held before somebody odd came.
+/// A served program with a session, and a copy of its rows from before the malformed requests.
 pub struct Target {
     pub db: TestDb,
     pub server: Server,
@@ -35,7 +36,7 @@ pub struct Target {
 
 impl Target {
     pub fn new(more: &[(&str, &str)]) -> Self {
-        // No touch falls due while a case runs.
+        // With this interval no touch is due during a case.
         let more: Vec<_> = [("SESSILE_TOUCH_INTERVAL", "1h")].iter().chain(more).copied().collect();
         let (db, server) = serve_process(&more);
         let mut signed_in = server.client();
@@ -44,18 +45,18 @@ impl Target {
         Self { db, server, signed_in, rows }
     }
 
-    /// The value of the session's cookie.
+    /// The value of the session cookie.
     pub fn session(&self) -> &str {
         self.signed_in.cookies.get("aiq_session").expect("a session")
     }
 
-    /// The whole header of it.
+    /// The header line with the session cookie.
     pub fn cookie(&self) -> Vec<u8> {
         format!("Cookie: {}={}", self.server.cookie("aiq_session"), self.session()).into_bytes()
     }
 
-    /// Sends `method path` with header lines and a body, and judges the answer. `Host`, `Origin` and `Content-Length` are
-    /// right unless they are among the lines.
+    /// Sends `method path` with header lines and a body, and checks the answer. Valid `Host`, `Origin` and
+    /// `Content-Length` are added unless they are among the lines.
     pub fn ask(&self, method: &str, path: &str, headers: &[&[u8]], body: &[u8]) -> Answer {
         let lines = self.head(method, path, headers, body);
         let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
@@ -85,20 +86,20 @@ impl Target {
         lines
     }
 
-    /// The program is as it was.
+    /// Checks that the program's state has not changed and that the log shows no failure.
     pub fn must_be_unharmed(mut self) {
         assert_unharmed(&self.server);
         self.stands();
     }
 
-    /// What it held is there, whatever the log says.
+    /// Checks that the rows and the session are unchanged, whatever the log contains.
     pub fn stands(&mut self) {
-        assert_eq!(every_row(&self.db), self.rows, "rows were written");
+        assert_eq!(every_row(&self.db), self.rows, "rows have changed");
         assert_eq!(self.signed_in.get("/api/session").status, 200, "the session is lost");
     }
 }
 
-/// What holds of every answer.
+/// Checks what holds for every answer.
 pub fn judge(what: &impl Debug, path: &str, answer: &Answer) {
     assert!(answer.status < 500, "{what:?}: {answer:?}");
     match answer.header("x-request-id") {
@@ -111,14 +112,14 @@ pub fn judge(what: &impl Debug, path: &str, answer: &Answer) {
     }
 }
 
-/// The beginning of what was sent, for who reads a failure.
+/// The beginning of what was sent, for failure messages.
 fn shown(parts: &[&[u8]]) -> String {
     let all = parts.join(b"\n".as_slice());
     format!("{:.160}", String::from_utf8_lossy(&all))
 }
 
-/// What is odd and where it is sent: everything everywhere in the long version; else each to a few of the places, which take
-/// turns, so that every place gets something of every kind.
+/// Pairs odd values with places. The long version pairs each value with each place. Otherwise each value goes to a few
+/// places in turn, so that every place gets a value of every kind.
 pub fn pairs<Odd, Place>(odd: &[Odd], places: Vec<Place>) -> Vec<(&Odd, Place)>
 where
     Place: Clone,
@@ -129,7 +130,7 @@ where
     odd.iter().zip(turns).flat_map(|(odd, places)| places.into_iter().map(move |place| (odd, place))).collect()
 }
 
-/// Every method that every address takes.
+/// Every address with each of its methods.
 pub fn all_places() -> Vec<(&'static str, String)> {
     ADDRESSES.iter().flat_map(|address| address.methods().map(|method| (method, address.path()))).collect()
 }

@@ -1,4 +1,4 @@
-//! Methods, addresses and headers that nobody should send.
+//! Malformed methods, addresses and headers.
 
 use super::{Target, addresses::ADDRESSES, all_places, judge, pairs};
 use crate::{http::raw, support::Answer};
@@ -61,7 +61,7 @@ fn odd_request_lines_are_refused() {
 }
 
 #[test]
-fn odd_addresses_are_nothing() {
+fn malformed_addresses_are_not_found() {
     let target = Target::new(&[]);
     let long = format!("/{}", "a".repeat(10_000));
     let long_static = format!("/static{long}");
@@ -130,7 +130,7 @@ fn odd_addresses_are_nothing() {
                 let content_type = if problem { "application/problem+json" } else { "text/html; charset=utf-8" };
                 let expected = (status != 303).then_some(content_type);
                 assert_eq!(answer.header("content-type"), expected, "{path:.60}");
-                assert!(!answer.body.contains("href=\"//"), "{path:.60} leads elsewhere: {answer:?}");
+                assert!(!answer.body.contains("href=\"//"), "{path:.60} leads to another host: {answer:?}");
             }
         }
     }
@@ -202,10 +202,10 @@ fn heads_over_every_limit_are_refused() {
     target.must_be_unharmed();
 }
 
-/// The longest name that the crate `http` knows has 65,535 bytes. actix-http 3.20 reads longer ones as far as its buffer
-/// goes, and panics: a line in the log, and the end of that one connection.
+/// The crate `http` supports names of up to 65,535 bytes. actix-http 3.20 reads longer names up to its buffer size and
+/// panics, which logs a line and ends only that connection.
 #[test]
-fn a_header_name_over_64_kib_costs_its_own_connection_and_nothing_else() {
+fn a_header_name_over_64_kib_ends_only_its_connection() {
     let mut target = Target::new(&[]);
     for _ in 0..20 {
         let head = format!("GET /login HTTP/1.1\r\nHost: a\r\n{}: y\r\n\r\n", "x".repeat(70_000));

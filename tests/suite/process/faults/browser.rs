@@ -1,5 +1,5 @@
-//! Browsers in a storm: they sign in, look, change their data and sign out, at random, and onlookers send the cookies of
-//! all the others, living or ended. All of it goes to the log.
+//! Clients of a storm. Browsers sign in, read, change data and sign out at random. Onlookers send the cookies of all
+//! other clients, of live and of ended sessions. All requests are logged.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::log::{Asked, COOKIE, Entry, Log, Said, Session};
 use crate::support::{Client, PASSWORD};
 
-/// How many of the newest sessions onlookers choose from.
+/// The number of newest sessions that onlookers choose from.
 const RECENT: usize = 40;
-/// The pause after a failure. A browser waits longer, a storm does not.
+/// The pause after a failure, shorter than a real browser's.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the clients of one storm share.
+/// The state that the clients of a storm share.
 pub struct Scene<'a> {
     pub log: &'a Log,
     pub stop: &'a AtomicBool,
@@ -31,14 +31,14 @@ impl Scene<'_> {
     }
 }
 
-/// One client.
+/// A client.
 pub struct Browser<'a> {
     scene: &'a Scene<'a>,
     client: Client,
     email: String,
-    /// Its session, as far as it knows.
+    /// Its session, as far as the client knows.
     held: Option<Arc<Session>>,
-    /// Whether the last answer was none.
+    /// Whether the last request failed.
     refused: bool,
     sent: u64,
     chance: u64,
@@ -50,7 +50,7 @@ impl<'a> Browser<'a> {
         Self { scene, client, email: email.to_owned(), held: None, refused: false, sent: seed * 1_000_000, chance }
     }
 
-    /// Uses a session as a person does, until it is told to stop.
+    /// Uses sessions as a person does, until the storm ends.
     pub fn live(mut self) {
         while self.scene.goes_on() {
             if self.held.is_none() {
@@ -63,9 +63,9 @@ impl<'a> Browser<'a> {
                 6..9 => self.go_on(Asked::Look),
                 9 => self.go_on(Asked::Data),
                 10..12 => self.log_out(),
-                // Who is refused stays and tries again.
+                // After a failure it tries again with the same session.
                 _ if self.refused => {}
-                // It is left as it is, and another browser is opened.
+                // Leave this session open and start another browser.
                 _ => {
                     self.held = None;
                     self.client.cookies.clear();
@@ -74,7 +74,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// Tries the sessions of all others, living or ended, until it is told to stop.
+    /// Tries the sessions of all other clients, live or ended, until the storm ends.
     pub fn look_on(mut self) {
         while self.scene.goes_on() {
             let one = {
@@ -90,7 +90,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// Asks whether the program lives, until it is told to stop.
+    /// Checks that the program is alive, until the storm ends.
     pub fn feel_the_pulse(mut self) {
         while self.scene.goes_on() {
             self.send(Asked::Health, None);
@@ -98,17 +98,18 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// Sends one request until there is an answer that is not 503.
+    /// Repeats a request until the answer is not a 503.
     pub fn insist(mut self, asked: Asked, session: &Arc<Session>) {
         for _ in 0..100 {
             if !matches!(self.send(asked, Some(session)), Said::Away | Said::Silence) {
                 return;
             }
         }
-        panic!("nothing but 503 for {asked:?}");
+        panic!("only 503 for {asked:?}");
     }
 
-    /// Over the session it has, if it has one. Without an answer it does not know which one it has, and tries the old one.
+    /// Logs in over the current session, if any. After a failure the client cannot know its session, and keeps the old
+    /// one.
     fn log_in(&mut self) {
         let over = self.held.clone();
         if let Said::Begun(session) = self.send(Asked::Login, over.as_ref()) {
@@ -131,7 +132,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// Again and again until there is an answer, as a person would.
+    /// Repeats the logout until it is answered, as a person would.
     fn log_out(&mut self) {
         let held = self.held.clone();
         if matches!(self.send(Asked::Logout, held.as_ref()), Said::Done | Said::Ended) {
@@ -165,12 +166,12 @@ impl<'a> Browser<'a> {
         said
     }
 
-    /// A place in a list of this length.
+    /// A random index into a list of this length.
     fn chance_of(&mut self, length: usize) -> usize {
         usize::try_from(self.draw(length.max(1) as u64)).unwrap()
     }
 
-    /// A number below `end`: xorshift64 (Marsaglia, 2003), the same in every run.
+    /// A random number below `end`: xorshift64 (Marsaglia, 2003), the same in every run.
     fn draw(&mut self, end: u64) -> u64 {
         self.chance ^= self.chance << 13;
         self.chance ^= self.chance >> 7;

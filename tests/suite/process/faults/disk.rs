@@ -1,6 +1,6 @@
-//! A disk that is really full: the case runs itself again in a mount namespace of its own, with a small tmpfs as the
-//! folder of the database, and a file that takes whatever room is left (ENOSPC). That needs root, or a kernel that lets
-//! anybody make a user namespace; where neither is so, it says that nothing was checked.
+//! A disk that is really full. The case runs itself again in a new mount namespace, with a small tmpfs as the
+//! database's folder, and fills the remaining space with a file (ENOSPC). This needs root or unprivileged user
+//! namespaces. Without either, the case reports that it checked nothing.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,12 +15,12 @@ use crate::{
     support::{Engine, Server, TestDb},
 };
 
-/// Set for the program that runs in the namespace.
+/// Set in the process that runs inside the namespace.
 const INSIDE: &str = "SESSILE_TEST_IN_NAMESPACE";
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the tests' own setting, not the product's")]
-fn a_full_disk_is_read_on_and_nothing_is_claimed_that_did_not_last() {
+fn a_full_disk_allows_reads_and_loses_nothing_acknowledged() {
     if std::env::var(INSIDE).is_ok() {
         return fill_and_free();
     }
@@ -29,7 +29,7 @@ fn a_full_disk_is_read_on_and_nothing_is_claimed_that_did_not_last() {
         println!("NOT CHECKED: a full disk, for neither root nor `unshare --map-root-user` may mount anything here");
         return;
     };
-    let own_name = concat!(module_path!(), "::a_full_disk_is_read_on_and_nothing_is_claimed_that_did_not_last");
+    let own_name = concat!(module_path!(), "::a_full_disk_allows_reads_and_loses_nothing_acknowledged");
     let (_, own_name) = own_name.split_once("::").expect("a crate and a name");
     let out = Command::new("unshare")
         .args(ways)
@@ -65,7 +65,7 @@ fn fill_and_free() {
             log.wait_for_away(20);
             log.wait_for(20, "reads", |entry| entry.asked == Asked::Look && entry.is_success());
             assert_unavailable(&person.json("DELETE", "/api/session", &Value::Null));
-            assert_eq!(person.get("/api/session").status, 200, "no logout was claimed, and none happened");
+            assert_eq!(person.get("/api/session").status, 200, "the refused logout must not take effect");
             let free = log.now();
             disk.free();
             serves_again("a full disk", log, free);
@@ -80,7 +80,7 @@ fn fill_and_free() {
     storm.check("a full disk", &db, &server);
 }
 
-/// A small filesystem, gone when dropped.
+/// A small filesystem. Dropping it unmounts the filesystem.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -90,7 +90,7 @@ impl Disk {
         Self(folder.to_owned())
     }
 
-    /// Takes all the room there is. The log of the database begins anew before, so that it has none left to write over.
+    /// Fills the disk. The write-ahead log is truncated first, so that it has no space of its own to reuse.
     fn fill(&self, db: &TestDb) {
         while std::fs::metadata(self.0.join("test.sqlite3-wal")).is_ok_and(|log| log.len() > 0) {
             db.sql("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -101,7 +101,7 @@ impl Disk {
         self.is_filled();
     }
 
-    /// Whether there was room to fill.
+    /// Whether the disk is full.
     fn is_filled(&self) -> bool {
         let mut ballast = File::options().create(true).append(true).open(self.0.join("ballast")).unwrap();
         for size in [64 * 1024, 4096, 1] {

@@ -1,5 +1,4 @@
-//! A primary that dies and a standby that takes its place, with synchronous replication, so that what was acknowledged is
-//! on both.
+//! A primary fails and its standby takes over. Replication is synchronous, so every acknowledged commit is on both.
 
 use super::{Asked, MORE, Said, Storm, rounds, serves_again};
 use crate::{
@@ -7,7 +6,7 @@ use crate::{
     support::{Server, TestDb, eventually},
 };
 
-/// A primary, its standby, and how a program is told of both.
+/// A primary, its standby, and the URL that names both.
 struct Pair {
     primary: Cluster,
     standby: Cluster,
@@ -27,7 +26,7 @@ impl Pair {
     }
 }
 
-/// From now on a commit waits until the standby has it.
+/// Makes each commit wait for the standby from now on.
 fn wait_for_each_other(primary: &Cluster) {
     primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'");
     primary.sql("SELECT pg_reload_conf()");
@@ -38,7 +37,7 @@ fn wait_for_each_other(primary: &Cluster) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_failover_under_load_loses_nothing_and_is_over_5_s_after_the_promotion() {
+fn a_failover_loses_nothing_and_ends_5_s_after_promotion() {
     let mut pair = Pair::start();
     let storm = Storm::new(&pair.db, 12);
     let server = Server::start(&pair.db, &MORE);
@@ -49,7 +48,7 @@ fn a_failover_under_load_loses_nothing_and_is_over_5_s_after_the_promotion() {
             log.wait_for_away(40);
             pair.standby.promote();
             serves_again("failover", log, log.now());
-            // The old primary comes back as the standby of the new one, at an address that stands in the URL.
+            // The old primary returns as a standby of the new one, at an address in the URL.
             pair.primary.follow(&pair.standby);
             wait_for_each_other(&pair.standby);
             std::mem::swap(&mut pair.primary, &mut pair.standby);
@@ -59,10 +58,10 @@ fn a_failover_under_load_loses_nothing_and_is_over_5_s_after_the_promotion() {
     storm.check("failover", &pair.db, &server);
 }
 
-/// Its machine hangs: it takes connections and says nothing, until somebody has pulled its plug.
+/// The machine of the primary hangs: it accepts connections and never answers, until it is switched off.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_primary_that_hangs_does_not_keep_the_program_from_the_new_one() {
+fn a_hanging_primary_does_not_delay_the_failover() {
     let pair = Pair::start();
     let storm = Storm::new(&pair.db, 8);
     let server = Server::start(&pair.db, &MORE);
@@ -80,10 +79,10 @@ fn a_primary_that_hangs_does_not_keep_the_program_from_the_new_one() {
     storm.check("failover from a primary that hangs", &pair.db, &server);
 }
 
-/// As when an address moves to the standby before that has been promoted.
+/// As when an address moves to the standby before its promotion.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn nothing_is_answered_from_a_standby_and_all_works_5_s_after_its_promotion() {
+fn a_standby_is_unused_until_promoted_then_works_in_5_s() {
     let pair = Pair::start();
     let port = |cluster: &Cluster| cluster.port();
     let proxy = super::proxy::Proxy::to(port(&pair.primary));
@@ -108,7 +107,7 @@ fn nothing_is_answered_from_a_standby_and_all_works_5_s_after_its_promotion() {
     storm.check("promotion of where the address points", &db, &server);
 }
 
-/// A commit waits for a standby that is away, and no deadline of the server's bounds it.
+/// A commit waits for an unavailable standby, and no server timeout limits the wait.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn commits_that_wait_for_a_standby_are_cut_and_reads_go_on() {
@@ -126,11 +125,11 @@ fn commits_that_wait_for_a_standby_are_cut_and_reads_go_on() {
         }
         log.wait_for_success(50);
         let few = || pair.primary.sql(backends).parse::<u32>().unwrap() <= 10;
-        // One that was closed this moment may still be there; one that waits stays.
+        // A connection that was just closed may still be listed, but a waiting connection would stay.
         actix_web::rt::System::new().block_on(eventually("no more connections than the pool has", async || few()));
         let written = log.entries().into_iter().filter(|entry| entry.started > away && entry.is_written()).count();
-        // One that was on its way to the standby may have arrived.
-        assert!(written <= 24, "{written} changes were acknowledged that no standby has");
+        // A commit that was on its way may have reached the standby.
+        assert!(written <= 24, "{written} changes were acknowledged without the standby");
         let back = log.now();
         for entry in log.entries().iter().filter(|entry| entry.started > away && entry.ended < back) {
             let read = matches!(entry.asked, Asked::Look | Asked::Data);

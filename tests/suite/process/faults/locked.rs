@@ -1,4 +1,4 @@
-//! An SQLite file that another process has locked, and what becomes of the touches meanwhile.
+//! Another process locks the SQLite file, and touches have to wait.
 
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use serde_json::json;
@@ -16,7 +16,7 @@ fn another_process(db: &TestDb) -> SqliteConnection {
 }
 
 #[test]
-fn a_file_that_another_process_writes_to_is_read_on_and_ends_no_session() {
+fn another_writer_blocks_no_reads_and_ends_no_session() {
     let db = TestDb::new(Engine::Sqlite);
     let storm = Storm::new(&db, 12);
     let server = Server::start(&db, &MORE);
@@ -41,7 +41,7 @@ fn a_file_that_another_process_writes_to_is_read_on_and_ends_no_session() {
 }
 
 #[test]
-fn a_file_that_another_process_has_for_itself_is_served_as_soon_as_it_lets_go() {
+fn an_exclusively_locked_file_is_served_after_the_unlock() {
     let db = TestDb::new(Engine::Sqlite);
     let storm = Storm::new(&db, 8);
     let mut other = another_process(&db);
@@ -75,14 +75,14 @@ async fn touches_that_cannot_be_written_wait_within_a_bound(db: TestDb) {
     if let Some(other) = &mut postgres {
         assert_eq!(other.ask("BEGIN; LOCK TABLE sessions IN SHARE MODE; SELECT 'locked'"), "locked");
     }
-    let mut look = || assert_eq!(client.get("/api/session").status, 200, "reading goes on");
+    let mut look = || assert_eq!(client.get("/api/session").status, 200, "reads still work");
     let refused = || server.log().matches("writing the activity of sessions").count();
     eventually("a flush that failed", async || {
         look();
         refused() >= 1
     })
     .await;
-    assert!(!server.log().contains("waiting=2"), "one session, one touch: {}", server.log());
+    assert!(!server.log().contains("waiting=2"), "one touch per session: {}", server.log());
     assert_unavailable(&server.client().try_log_in(KIM, PASSWORD));
     assert_eq!(count_old(&db), "1", "nothing was written while it was locked");
     drop((file, postgres));

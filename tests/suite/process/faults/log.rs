@@ -1,5 +1,5 @@
-//! What every browser asked and what it was answered, each with its start and its end, so that "later" is the order of
-//! real time. Written by browsers, waited on by the fault, judged by the rules.
+//! The log of a storm: every request with its answer, start and end time, so that "later" means real time. The browsers
+//! write it, the fault waits for entries, and the rules judge it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use serde_json::Value;
 use crate::support::Answer;
 
 pub const COOKIE: &str = "aiq_session";
-/// Longer than anything here takes, on a busy machine.
+/// Longer than anything takes here on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A session as its browser knows it.
+/// A session, as its browser knows it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Session {
     pub id: String,
     pub cookie: String,
 }
 
-/// One request and its answer. Times count from the beginning of the log.
+/// A request and its answer. Times count from the beginning of the log.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub asked: Asked,
@@ -40,28 +40,28 @@ pub enum Asked {
     Health,
 }
 
-/// What an answer says about what was asked.
+/// The meaning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// A login: this session has begun.
+    /// A login has begun this session.
     Begun(Arc<Session>),
-    /// The key from before a login whose answer was lost has fetched the one that followed: this session goes on.
+    /// A login's answer was lost, and the old key has fetched the new key: the session continues under this id.
     Moved(Arc<Session>),
-    /// It was done, or the session lives.
+    /// The change was made, or the session lives.
     Done,
-    /// The session lives, and its `n` is this.
+    /// The session lives, and its `n` has this value.
     Holds(Option<u64>),
-    /// 401: the session has ended.
+    /// A 401: the session has ended.
     Ended,
-    /// 503, or nothing came in time: it happened or not.
+    /// A 503 or a timeout: the change may have been made or not.
     Away,
-    /// The connection broke, or there was none: it happened or not.
+    /// The connection failed or broke: the change may have been made or not.
     Silence,
-    /// What no fault allows: 500, a cookie touched by a failure, another's session.
+    /// An answer that no fault allows: a 500, a failure that sets a cookie, or data of another session.
     Wrong(String),
 }
 
-/// The log of one storm.
+/// The log of a storm.
 pub struct Log {
     zero: Instant,
     entries: Mutex<Vec<Entry>>,
@@ -73,7 +73,7 @@ impl Log {
         Self { zero: Instant::now(), entries: Mutex::default(), more: Condvar::new() }
     }
 
-    /// The present, as entries count it.
+    /// The current time on the log's clock.
     pub fn now(&self) -> Duration {
         self.zero.elapsed()
     }
@@ -83,12 +83,12 @@ impl Log {
         self.more.notify_all();
     }
 
-    /// All so far, in the order in which they ended.
+    /// All entries so far, in the order in which they ended.
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().clone()
     }
 
-    /// Waits until so many more entries are such; the last of them.
+    /// Waits for `many` more entries that satisfy `such` and returns the last of them.
     pub fn wait_for(&self, many: usize, what: &str, such: impl Fn(&Entry) -> bool) -> Entry {
         let give_up = Instant::now() + PATIENCE;
         let mut entries = self.lock();
@@ -109,17 +109,17 @@ impl Log {
         }
     }
 
-    /// Waits until so many more requests were answered with success.
+    /// Waits for `many` more successful requests.
     pub fn wait_for_success(&self, many: usize) {
         self.wait_for(many, "successes", |entry| entry.is_success());
     }
 
-    /// Waits until so many more changes were acknowledged.
+    /// Waits for `many` more acknowledged changes.
     pub fn wait_for_changes(&self, many: usize) {
         self.wait_for(many, "changes", Entry::is_written);
     }
 
-    /// Waits until so many more requests were answered 503.
+    /// Waits for `many` more answers with 503.
     pub fn wait_for_away(&self, many: usize) {
         self.wait_for(many, "answers of 503", |entry| entry.said == Said::Away);
     }
@@ -130,12 +130,12 @@ impl Log {
 }
 
 impl Entry {
-    /// Whether the database answered for it.
+    /// Whether the answer needed the database and succeeded.
     pub fn is_success(&self) -> bool {
         self.asked != Asked::Health && matches!(self.said, Said::Begun(_) | Said::Done | Said::Holds(_))
     }
 
-    /// Whether it changed something, and was told so.
+    /// Whether the answer acknowledged a change.
     pub fn is_written(&self) -> bool {
         self.is_success() && matches!(self.asked, Asked::Login | Asked::Change(_) | Asked::Logout)
     }
@@ -146,7 +146,7 @@ impl Entry {
 }
 
 impl Said {
-    /// Reads an answer; what a failure must never do is found here.
+    /// Interprets an answer. `Said::Wrong` reports what a failure must never do.
     pub fn read(asked: Asked, with: Option<&Session>, answer: &Answer) -> Self {
         let wrong = |why: &str| Self::Wrong(format!("{why}: {asked:?}: {answer:?}"));
         let cookie = answer.sets(COOKIE);
@@ -163,7 +163,7 @@ impl Said {
             (503, Asked::Health) => wrong("not alive"),
             (503, _) if retry_after(answer) == 0 => wrong("no word when to try again"),
             (503, _) => Self::Away,
-            // Tries that died with the program count as wrong ones for a minute.
+            // Tries that were cut off by a kill count as wrong passwords for a minute.
             (429, Asked::Login) if retry_after(answer) > 0 => Self::Away,
             (200, Asked::Health) | (204, Asked::Logout) => Self::Done,
             (200, Asked::Login) => begun(answer).unwrap_or_else(|| wrong("no session in it")),
@@ -192,7 +192,7 @@ fn begun(answer: &Answer) -> Option<Said> {
     Some(Said::Begun(Arc::new(Session { id, cookie })))
 }
 
-/// The session whose key an answer brings, if that is another than the one that was asked with, and the answer speaks of it.
+/// The session whose key an answer brings, if it is another session than the request's.
 fn moved(asked: Asked, with: Option<&Session>, answer: &Answer) -> Option<Said> {
     let (cookie, with) = (value(answer.sets(COOKIE)?), with?);
     let id = cookie[cookie.find("aiq_")?..].split('.').next()?.to_owned();

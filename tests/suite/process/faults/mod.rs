@@ -1,5 +1,5 @@
-//! Faults under load: many clients go on asking while a database is stopped, replaced, slowed down or filled up. Every
-//! case goes through [`Storm`], whose log is judged by the rules.
+//! Faults under load: many clients keep sending requests while a database is stopped, replaced, slowed down or filled
+//! up. Every case runs a [`Storm`], and the rules judge its log.
 
 mod browser;
 mod disk;
@@ -27,23 +27,23 @@ use self::{
 use crate::support::is_long;
 use crate::support::{Client, Server, TestDb, add_user};
 
-/// Sessions are touched all the time. Their limit is not what this is about, and a log of each refusal would be long.
+/// Settings of every storm: touches on every request, no session limit, and a short log.
 pub const MORE: [(&str, &str); 3] =
     [("SESSILE_SESSIONS_PER_ACCOUNT", "0"), ("SESSILE_TOUCH_INTERVAL", "1s"), ("SESSILE_LOG", "error")];
-/// The promise: serving again by itself within this.
+/// The promise: after a fault the program serves again within this time.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Many clients and their log.
+/// A set of clients and their log.
 pub struct Storm {
     pub log: Log,
     people: Vec<String>,
     clients: u64,
-    /// Whether the program itself is killed, so that some requests get no answer.
+    /// Whether the case kills the program, so that some requests get no answer.
     killed: bool,
 }
 
 impl Storm {
-    /// Clients for a server on this database: two for each of the people whose accounts this makes.
+    /// Clients for a server with this database. Creates an account for every two clients.
     pub fn new(db: &TestDb, clients: u64) -> Self {
         let people: Vec<String> = (0..clients.div_ceil(2)).map(|n| format!("person{n}@example.com")).collect();
         for email in &people {
@@ -52,18 +52,18 @@ impl Storm {
         Self { log: Log::new(), people, clients, killed: false }
     }
 
-    /// Of a program that is killed and started again.
+    /// For cases that kill and restart the program.
     pub fn of_kills(mut self) -> Self {
         self.killed = true;
         self
     }
 
-    /// Does something while all clients are busy.
+    /// Runs `fault` while all clients are busy.
     pub fn during<T>(&self, client: &Client, fault: impl FnOnce(&Log) -> T) -> T {
         let stop = AtomicBool::new(false);
         let scene = Scene { log: &self.log, stop: &stop, begun: Mutex::default() };
         std::thread::scope(|scope| {
-            // However this ends, the clients are told to stop.
+            // Stop the clients even if the fault panics.
             let _stop = StopAtEnd(&stop);
             for n in 0..self.clients {
                 let email = &self.people[usize::try_from(n / 2).unwrap()];
@@ -80,14 +80,14 @@ impl Storm {
         })
     }
 
-    /// Asks once more with every session, and holds the log against the rules and the trail.
+    /// Sends a last request with every session, then checks the log against the rules and the audit events.
     pub fn check(&self, name: &str, db: &TestDb, server: &Server) {
         self.ask_all(&server.client());
         let log = self.log.entries();
         let found = breaches(&log, &stored(db));
         assert!(
             found.is_empty(),
-            "{name}: {} breaches:\n{}\nthe log says:\n{}",
+            "{name}: {} breaches:\n{}\nthe log is:\n{}",
             found.len(),
             found.join("\n"),
             server.log()
@@ -127,7 +127,7 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Waits until requests that began after `back` succeed, one that reads and one that writes, which must be soon.
+/// Waits until a read and a write that began after `back` have succeeded, and checks that this did not take too long.
 pub fn serves_again(name: &str, log: &Log, back: Duration) {
     let read =
         log.wait_for(1, "reads", |entry| entry.started >= back && entry.asked == Asked::Look && entry.is_success());
@@ -139,7 +139,7 @@ pub fn serves_again(name: &str, log: &Log, back: Duration) {
     assert!(since(&read) < AGAIN && since(&written) < AGAIN, "{name}: {read:?} {written:?}");
 }
 
-/// So many rounds of a fault: more when the long version is wanted.
+/// The number of rounds of a fault: `long` in the long version.
 pub fn rounds(quick: usize, long: usize) -> usize {
     if is_long() { long } else { quick }
 }

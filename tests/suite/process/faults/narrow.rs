@@ -1,4 +1,4 @@
-//! Two connections, and changes that hang on them.
+//! A pool of two connections, and changes that hang on both.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     support::{Engine, Server, TestDb},
 };
 
-/// The wait for a connection and two statements' deadlines, on a busy machine.
+/// The wait for a connection and two statement timeouts, with a margin for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(15);
 
 #[test]

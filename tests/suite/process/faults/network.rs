@@ -1,5 +1,4 @@
-//! A network between the program and PostgreSQL that slows down, breaks connections in the middle of an answer, or stands
-//! still.
+//! The network to PostgreSQL slows down, breaks connections in the middle of an answer, or stops.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::support::{Engine, Server, TestDb};
 
 const SHORT: [(&str, &str); 2] = [("SESSILE_STATEMENT_TIMEOUT", "1s"), ("SESSILE_POOL_TIMEOUT", "1s")];
 
-/// A database behind a proxy.
+/// A database that is reached through a proxy.
 fn behind_a_proxy() -> (Proxy, TestDb) {
     let mut db = TestDb::new(Engine::Postgres);
     let (front, name) = db.url().rsplit_once('/').expect("a database");
@@ -24,7 +23,7 @@ fn behind_a_proxy() -> (Proxy, TestDb) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn connections_that_break_in_the_middle_of_an_answer_lose_nothing() {
+fn connections_broken_within_an_answer_lose_nothing() {
     let (proxy, db) = behind_a_proxy();
     let storm = Storm::new(&db, 12);
     let server = Server::start(&db, &MORE);
@@ -44,7 +43,7 @@ fn connections_that_break_in_the_middle_of_an_answer_lose_nothing() {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_network_that_is_slow_or_stands_still_ends_no_session() {
+fn a_slow_or_stopped_network_ends_no_session() {
     let (proxy, db) = behind_a_proxy();
     let storm = Storm::new(&db, 12);
     let server = Server::start(&db, &[&MORE[..], &SHORT].concat());

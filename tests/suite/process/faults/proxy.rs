@@ -1,5 +1,5 @@
-//! A network between the program and its database: it slows down, stands still, and breaks connections in the middle of
-//! an answer.
+//! A TCP proxy that simulates a bad network between the program and its database: it slows down, stops, or breaks
+//! connections in the middle of an answer.
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,22 +9,22 @@ use std::sync::{
 };
 use std::time::Duration;
 
-/// How often a connection that carries nothing looks whether it is to break.
+/// How often an idle connection checks whether it has to break.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How the network is.
+/// The condition of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
     Fair,
-    /// Each answer comes this much later.
+    /// Each answer is delayed by this time.
     Slow(Duration),
-    /// One answer in so many is cut in the middle, and its connection reset.
+    /// One answer in so many is cut off in the middle, and its connection is reset.
     Cuts(u64),
-    /// Nothing moves, and no connection ends.
+    /// No data passes, and no connection ends.
     Still,
 }
 
-/// Gone when dropped, with all its connections.
+/// A proxy. Dropping it closes all connections.
 pub struct Proxy {
     pub port: u16,
     state: Arc<State>,
@@ -38,12 +38,12 @@ struct State {
     /// Connections of an older generation break.
     generation: AtomicU64,
     ended: AtomicBool,
-    /// What clients have sent, for who asks whether it was encrypted.
+    /// The bytes that clients sent, to check whether they were encrypted.
     heard: Mutex<Vec<u8>>,
 }
 
 impl Proxy {
-    /// To a port of this machine.
+    /// A proxy to a port of this machine.
     pub fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().unwrap().port();
@@ -73,7 +73,7 @@ impl Proxy {
         self.state.changed.notify_all();
     }
 
-    /// New connections go there, and the old ones break.
+    /// Leads new connections to another port and breaks the old ones.
     pub fn turn_to(&self, target: u16) {
         *self.state.target.lock().unwrap() = target;
         self.reset_all();
@@ -107,7 +107,7 @@ impl State {
         for stream in [&client, &server] {
             stream.set_read_timeout(Some(TICK)).unwrap();
             stream.set_nodelay(true).unwrap();
-            // The last one to let go of it resets it.
+            // With this option, dropping the last handle resets the connection.
             rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
         }
         let pipes = [
@@ -123,14 +123,14 @@ impl State {
         }
     }
 
-    /// The weather, once it is not still any more.
+    /// Waits while the network is still and returns its condition.
     fn weather(&self) -> Weather {
         let weather = self.weather.lock().unwrap();
         *self.changed.wait_while(weather, |weather| *weather == Weather::Still).unwrap()
     }
 }
 
-/// One direction of one connection.
+/// One direction of a connection.
 struct Pipe {
     from: TcpStream,
     to: TcpStream,

@@ -1,4 +1,4 @@
-//! A PostgreSQL that is restarted under load.
+//! PostgreSQL is restarted under load.
 
 use super::{MORE, Storm, rounds, serves_again};
 use crate::{process::cluster::Cluster, support::Server};

@@ -1,9 +1,9 @@
-//! The four rules that a log must keep, whatever the fault was:
+//! The four rules that every log must follow, whatever the fault:
 //!
-//! 1. an acknowledged login works until it ends;
-//! 2. after an acknowledged end, or one that somebody has seen, no later request succeeds with it;
-//! 3. what was answered 503, or not at all, may have happened or not;
-//! 4. there is exactly one row of the trail for each acknowledged change, and none contradicts another.
+//! 1. An acknowledged login works until it ends.
+//! 2. After an end that was acknowledged or seen by any client, no later request of that session succeeds.
+//! 3. A change whose answer was a 503 or is missing may have been made or not.
+//! 4. Each acknowledged change has exactly one audit event, and no two events contradict each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::log::{Asked, Entry, Said, Session};
 
-/// A row of the trail.
+/// An audit event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub kind: String,
@@ -19,7 +19,7 @@ pub struct Row {
     pub detail: String,
 }
 
-/// What the database holds when all is over.
+/// The content of the database after the storm.
 #[derive(Debug, Default)]
 pub struct Stored {
     pub trail: Vec<Row>,
@@ -27,7 +27,7 @@ pub struct Stored {
     pub living: BTreeSet<String>,
 }
 
-/// Every breach of the rules, in words. The log must hold a request with each session after the storm.
+/// Describes every breach of the rules. The log must contain a request of each session after the storm.
 pub fn breaches(log: &[Entry], stored: &Stored) -> Vec<String> {
     let mut found: Vec<String> =
         log.iter().filter(|entry| matches!(entry.said, Said::Wrong(_))).map(|entry| format!("{entry:?}")).collect();
@@ -47,7 +47,7 @@ pub fn breaches(log: &[Entry], stored: &Stored) -> Vec<String> {
     found
 }
 
-/// Rule 1: nobody hears that a session has ended before somebody has tried to end it.
+/// Rule 1: no client sees that a session has ended before any client has tried to end it.
 fn works_until_it_ends(uses: &[&Entry], found: &mut Vec<String>) {
     for (n, refused) in uses.iter().enumerate().filter(|(_, entry)| entry.said == Said::Ended) {
         let others = uses.iter().enumerate().filter(|(other, entry)| *other != n && may_end(entry));
@@ -58,7 +58,7 @@ fn works_until_it_ends(uses: &[&Entry], found: &mut Vec<String>) {
     }
 }
 
-/// Rule 2.
+/// Rule 2: an ended session stays ended.
 fn stays_ended(uses: &[&Entry], found: &mut Vec<String>) {
     let Some(end) = uses.iter().filter_map(|entry| known_end(entry)).min() else { return };
     for entry in uses.iter().filter(|entry| entry.started > end && is_use(entry)) {
@@ -66,26 +66,26 @@ fn stays_ended(uses: &[&Entry], found: &mut Vec<String>) {
     }
 }
 
-/// A logout, or a login over it, whatever came of it.
+/// Whether the request could have ended the session: a logout, or a login over it, with any answer.
 fn may_end(entry: &Entry) -> bool {
     matches!(entry.asked, Asked::Logout | Asked::Login) && entry.said != Said::Ended
 }
 
-/// From when on everybody must hold it for ended.
+/// The time from which on the session is known to have ended.
 fn known_end(entry: &Entry) -> Option<Duration> {
     let acknowledged =
         matches!((entry.asked, &entry.said), (Asked::Logout, Said::Done) | (Asked::Login, Said::Begun(_)));
     (acknowledged || entry.said == Said::Ended).then_some(entry.ended)
 }
 
-/// A success that only a living session has. A login over an ended one is a login all the same.
+/// Whether the success needed a live session. A login over an ended session does not.
 fn is_use(entry: &Entry) -> bool {
     entry.is_success() && entry.asked != Asked::Login
 }
 
-/// Rules 1 and 3 for data: what was acknowledged last, or sent since, is there.
+/// Rules 1 and 3 for data: it has the value acknowledged last, or a value sent since.
 fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored: &Stored, found: &mut Vec<String>) {
-    // A login whose answer was lost has given the session another id, and its old key may have written since.
+    // A login with a lost answer gives the session another id, and the old key may still have written.
     let is_of_same = |n: Option<u64>, id: &str| {
         let own = now_called(id, &stored.trail);
         log.iter().any(|entry| {
@@ -100,14 +100,15 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored:
             by_former_keys.entry(next.id.as_str()).or_default().insert(Some(n));
         }
     }
-    // In the order in which logins were acknowledged, so that the session that was logged in over comes first.
+    // Go through logins in the order of their answers: a session that was logged in over then comes before its
+    // successor.
     for login in log {
         let Said::Begun(session) = &login.said else { continue };
         let mut possible = at_birth.remove(session).unwrap_or_else(|| [None].into());
         possible.extend(by_former_keys.get(session.id.as_str()).into_iter().flatten());
         let mut mine: Vec<&&Entry> = uses.get(&**session).into_iter().flatten().collect();
         mine.sort_by_key(|entry| entry.started);
-        // Until something is written under the id itself.
+        // True until the first change with this id.
         let mut is_new = true;
         for entry in mine {
             is_new &= !matches!(entry.asked, Asked::Change(_));
@@ -118,7 +119,7 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored:
                     found.push(format!("1: its data is none of {possible:?}: {entry:?}"));
                 }
                 (Asked::Login, Said::Begun(next)) => {
-                    // Over one that may have ended already it begins with nothing.
+                    // If the old session may have ended before the login, the new one may also begin without data.
                     let mut inherited = possible.clone();
                     inherited.insert(None);
                     let kept = if was_surely_alive(entry, &uses[&**session]) { possible.clone() } else { inherited };
@@ -130,19 +131,19 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored:
     }
 }
 
-/// Whether nothing else could have ended the session that this login went over.
+/// Whether no other request can have ended the session before this login over it.
 fn was_surely_alive(login: &Entry, uses: &[&Entry]) -> bool {
     !uses.iter().any(|entry| may_end(entry) && entry.started < login.started)
 }
 
-/// The last id of a session: a login whose answer was lost may have given it another one, and its old key ends it all the same.
+/// The last id of a session. A login with a lost answer gives it another id, and its old key can still end it.
 fn now_called<'a>(id: &'a str, trail: &'a [Row]) -> &'a str {
     let was = format!("was {id}");
     let next = trail.iter().find(|row| row.kind == "session.regenerated" && row.detail == was);
     next.map_or(id, |row| now_called(&row.session, trail))
 }
 
-/// Rule 4, from the log to the trail.
+/// Rule 4 for acknowledged changes: each has one audit event.
 fn acknowledged_changes_have_one_row(
     log: &[Entry],
     uses: &BTreeMap<&Session, Vec<&Entry>>,
@@ -164,7 +165,7 @@ fn acknowledged_changes_have_one_row(
                     rotated.as_ref().map(|(none, was)| (none.clone(), was.iter().map(String::as_str).collect()));
                 let sure = over.as_ref().is_some_and(|over| was_surely_alive(entry, &uses[&**over]));
                 let right = Some(&began) == rotated.as_ref() || (!sure && began == new);
-                // A login that is sent again, because its answer was lost, leads to the same session.
+                // A login repeated after a lost answer leads to the same session.
                 if !right || of("login.succeeded", &session.id).is_empty() {
                     found.push(format!("4: the trail says {began:?} of the login {entry:?}"));
                 }
@@ -179,7 +180,8 @@ fn acknowledged_changes_have_one_row(
     }
 }
 
-/// Rule 4, acknowledged or not: a session began once, and lives, was signed out, or went on as one other.
+/// Rule 4 for all changes: each session began once, and then lives, was signed out, or continued under a single other
+/// id.
 fn trail_contradicts_nothing(stored: &Stored, found: &mut Vec<String>) {
     let all = |kinds: &[&str]| -> Vec<&Row> {
         stored.trail.iter().filter(|row| kinds.contains(&row.kind.as_str())).collect()

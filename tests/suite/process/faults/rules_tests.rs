@@ -1,4 +1,4 @@
-//! The rules find what breaks them: each log here breaks one, or just does not.
+//! Tests of the rules: each log here breaks a rule, or only just keeps it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ fn session(id: &str) -> Arc<Session> {
     Arc::new(Session { id: id.to_owned(), cookie: format!("cookie of {id}") })
 }
 
-/// What was asked from one second to another.
+/// A request with its start and end in seconds.
 fn entry(asked: Asked, with: Option<&str>, from_to: (u64, u64), said: Said) -> Entry {
     let (started, ended) = (Duration::from_secs(from_to.0), Duration::from_secs(from_to.1));
     Entry { asked, with: with.map(session), started, ended, said }
@@ -29,7 +29,7 @@ fn rows(lines: &[(&str, &str, &str)]) -> Vec<Row> {
     lines.iter().map(row).collect()
 }
 
-/// The trail of a session `a` that was logged in, and out if it does not live.
+/// The audit events of a session `a` that was logged in and, unless it lives, logged out.
 fn stored(lives: bool) -> Stored {
     let mut trail = rows(&[("login.succeeded", "a", ""), ("session.created", "a", "")]);
     if !lives {
@@ -48,26 +48,26 @@ fn assert_kept(log: &[Entry], stored: &Stored) {
 }
 
 #[test]
-fn a_login_that_is_forgotten_breaks_the_first_rule() {
+fn a_lost_login_breaks_the_first_rule() {
     let look = |said| entry(Asked::Look, Some("a"), (3, 4), said);
     assert_breach(&[login("a", (1, 2)), look(Said::Ended)], &stored(true), "1");
     assert_kept(&[login("a", (1, 2)), look(Said::Done)], &stored(true));
     assert_kept(&[login("a", (1, 2)), look(Said::Away)], &stored(true));
-    // Nor may a logout find it ended when nobody else has tried.
+    // Nor may a logout find the session ended if no other request has tried to end it.
     let logout = entry(Asked::Logout, Some("a"), (3, 4), Said::Ended);
     assert_breach(&[login("a", (1, 2)), logout], &stored(true), "1");
 }
 
 #[test]
-fn what_comes_back_breaks_the_second_rule() {
+fn a_revived_session_breaks_the_second_rule() {
     let begin = login("a", (1, 2));
     let end = entry(Asked::Logout, Some("a"), (3, 5), Said::Done);
     let look = |from_to, said| entry(Asked::Look, Some("a"), from_to, said);
     assert_breach(&[begin.clone(), end.clone(), look((6, 7), Said::Done)], &stored(false), "2");
-    // One that was under way may have been either.
+    // A request that overlaps with the end may have either answer.
     assert_kept(&[begin.clone(), end.clone(), look((4, 6), Said::Done)], &stored(false));
     assert_kept(&[begin.clone(), look((4, 4), Said::Ended), end], &stored(false));
-    // Nobody acknowledged this end, but somebody saw it.
+    // The end was not acknowledged, but another client saw it.
     let unknown = entry(Asked::Logout, Some("a"), (3, 5), Said::Away);
     let seen = look((4, 5), Said::Ended);
     assert_breach(&[begin.clone(), unknown.clone(), seen, look((6, 7), Said::Done)], &stored(true), "2");
@@ -90,7 +90,7 @@ fn data_that_was_lost_breaks_the_first_rule() {
 }
 
 #[test]
-fn a_trail_that_says_more_or_less_breaks_the_fourth_rule() {
+fn missing_or_extra_audit_events_break_the_fourth_rule() {
     let begin = login("a", (1, 2));
     let end = |said| entry(Asked::Logout, Some("a"), (3, 5), said);
     assert_kept(&[begin.clone(), end(Said::Done)], &stored(false));
@@ -107,7 +107,7 @@ fn a_trail_that_says_more_or_less_breaks_the_fourth_rule() {
 }
 
 #[test]
-fn a_rotation_is_told_as_one_wherever_it_is_sure() {
+fn a_rotation_is_recognized_where_it_is_certain() {
     let over = entry(Asked::Login, Some("a"), (5, 6), Said::Begun(session("b")));
     let mut rotated = stored(true);
     rotated.trail.extend(rows(&[("login.succeeded", "b", ""), ("session.regenerated", "b", "was a")]));

@@ -1,5 +1,5 @@
-//! `sslmode=verify-full`: a server with another certificate, under another name, or without any, is no database of ours,
-//! and is never spoken to in the clear.
+//! `sslmode=verify-full`: the program rejects a server with the wrong certificate, the wrong name or no TLS, and never
+//! sends it anything unencrypted.
 
 use std::os::unix::fs::{OpenOptionsExt as _, chown};
 use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, path::Path};
@@ -12,7 +12,7 @@ use crate::{
     support::{Server, TestDb},
 };
 
-/// What everybody who connects says first.
+/// The beginning of an unencrypted PostgreSQL connection.
 const IN_THE_CLEAR: &[u8] = b"user\0postgres";
 
 #[test]
@@ -39,7 +39,7 @@ fn only_the_right_server_is_spoken_to_and_never_in_the_clear() {
     let server = Server::start(&ours, &MORE);
     storm.during(&server.client(), |log| {
         log.wait_for_changes(10);
-        // Somebody answers in its place who has no certificate.
+        // Another server without TLS answers in its place.
         cluster.configure("ssl = off");
         cluster.stop();
         cluster.start_again();
@@ -56,20 +56,20 @@ fn only_the_right_server_is_spoken_to_and_never_in_the_clear() {
     cluster.start_again();
     is_refused(&ours, "TLS");
     let heard = proxy.heard();
-    assert!(heard.len() > 1000, "the proxy was in between");
-    assert!(!heard.windows(IN_THE_CLEAR.len()).any(|said| said == IN_THE_CLEAR), "something was said in the clear");
+    assert!(heard.len() > 1000, "the connection went through the proxy");
+    assert!(!heard.windows(IN_THE_CLEAR.len()).any(|said| said == IN_THE_CLEAR), "unencrypted data was sent");
 }
 
-/// By the program, which says why and answers 503, and by its commands.
+/// Checks that the program logs why and answers 503, and that its commands fail.
 fn is_refused(db: &TestDb, words: &str) {
     let server = Server::start(db, &[("SESSILE_LOG", "warn")]);
     assert_eq!(server.client().get("/healthz").status, 200);
     assert_unavailable(&server.client().get("/login"));
-    assert!(server.log().contains(words), "{words} is not said: {}", server.log());
+    assert!(server.log().contains(words), "{words} is not in the log: {}", server.log());
     ask(db, &["user", "list"], "").refused(&["DATABASE_URL", words]);
 }
 
-/// One that signs certificates.
+/// A certificate authority.
 struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
@@ -85,7 +85,7 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    /// Gives a cluster a certificate under this name, and starts it again with it.
+    /// Installs a certificate with this name on a server and restarts it.
     fn certify(&self, cluster: &Cluster, name: &str) {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
