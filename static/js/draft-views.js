@@ -113,7 +113,7 @@ function noticeOf(draft, pair, { seeBoth, tryAgain, giveUp }) {
 export function drawChoice(old, pair, handlers) {
   const content = JSON.stringify(pair.map(({ id, version, updatedOn, updatedAt }) => [id, version, updatedOn, updatedAt]));
   if (old && drawnFrom.get(old) === content) return old;
-  const version = (draft, name, keep) => element("section", { class: "card version", "aria-labelledby": `version-${name}` },
+  const version = (draft, name, keep) => element("section", { class: "card version", "aria-label": name === "first" ? "First version" : "Second version" },
     element("h2", { id: `version-${name}`, tabindex: "-1" }, `From ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
     element("p", { class: "version-text" }, draft.text || "Empty draft"),
     element("button", { class: "button main", type: "button", "aria-describedby": `version-${name}`, click: keep }, "Keep this version"));

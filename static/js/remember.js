@@ -124,5 +124,6 @@ async function isSignedOut() {
 }
 
 changes.addEventListener("message", async ({ data }) => {
-  if (data.stores?.includes("marks") && (await isSignedOut())) showSignedOut();
+  // Without a database there is nothing to look up: the page then hears of its end from the service alone.
+  if (data.stores?.includes("marks") && (await isSignedOut().catch(() => false))) showSignedOut();
 });

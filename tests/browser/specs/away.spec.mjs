@@ -153,28 +153,31 @@ test('an answer to what was asked before the network went does not say that it i
   expect(await said).toBe('ok');
 });
 
-test('every page says how things stand', async ({ app, server, front, watch, visitor }) => {
-  const page = await app.open();
-  const isOnline = async (who, path) => {
-    await who.goto(path);
-    await expect(state(who)).toHaveAttribute('data-state', 'ok');
-  };
-  for (const path of [server.setupLink, '/login']) await isOnline(page, path);
-  await createOwner(page, server);
-  await isOnline(await visitor(), '/signup');
-  for (const path of ['/dashboard', '/devices', '/activity', '/drafts', '/account', '/confirm?next=/account']) {
-    await page.goto(path);
+test.describe('in a new installation', () => {
+  test.use({ fresh: true });
+  test('every page says how things stand', async ({ app, server, front, watch, visitor }) => {
+    const page = await app.open();
+    const isOnline = async (who, path) => {
+      await who.goto(path);
+      await expect(state(who)).toHaveAttribute('data-state', 'ok');
+    };
+    for (const path of [server.setupLink, '/login']) await isOnline(page, path);
+    await createOwner(page, server);
+    await isOnline(await visitor(), '/signup');
+    for (const path of ['/dashboard', '/devices', '/activity', '/drafts', '/account', '/confirm?next=/account']) {
+      await page.goto(path);
+      await expect(state(page)).toHaveAttribute('data-state', 'ok');
+    }
+    watch.expectStatus(404, '/no-such-page');
+    await page.goto('/no-such-page');
     await expect(state(page)).toHaveAttribute('data-state', 'ok');
-  }
-  watch.expectStatus(404, '/no-such-page');
-  await page.goto('/no-such-page');
-  await expect(state(page)).toHaveAttribute('data-state', 'ok');
-  front.override('/activity', async () => answer(503, 'text/html', (await (await fetch(`http://127.0.0.1:${server.port}/no-such-page`)).text()), { 'x-request-id': 'req_1' }));
-  front.override('/readyz', async () => answer(503, 'application/json', '{}'));
-  await page.evaluate(async () => { for (const one of await navigator.serviceWorker.getRegistrations()) await one.unregister(); });
-  for (let n = 0; n < 5; n += 1) for (const path of ['/activity', '/readyz']) watch.expectStatus(503, path);
-  await page.goto('/activity');
-  await expect(state(page)).toHaveText("Can't reach Sessile");
+    front.override('/activity', async () => answer(503, 'text/html', (await (await fetch(`http://127.0.0.1:${server.port}/no-such-page`)).text()), { 'x-request-id': 'req_1' }));
+    front.override('/readyz', async () => answer(503, 'application/json', '{}'));
+    await page.evaluate(async () => { for (const one of await navigator.serviceWorker.getRegistrations()) await one.unregister(); });
+    for (let n = 0; n < 5; n += 1) for (const path of ['/activity', '/readyz']) watch.expectStatus(503, path);
+    await page.goto('/activity');
+    await expect(state(page)).toHaveText("Can't reach Sessile");
+  });
 });
 
 test('a session that still lives goes on when the network is back: extended, on the same device', async ({ app, server, front, watch }) => {

@@ -44,7 +44,7 @@ async function setAside(page, person, look) {
   await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
   await expect(state(page)).toHaveText('1 change not saved');
   await look(page, 'set aside');
-  await page.getByRole('button', { name: /give up/i }).click();
+  await page.getByRole('button', { name: /discard this change/i }).click();
   await expect.poll(async () => (await kept(page)).outbox).toEqual([]);
 }
 
