@@ -1,6 +1,6 @@
 //! An operator ends sessions. Called by the `session` and `restored` commands.
 //!
-//! Locks: the sessions that end, by id.
+//! Locks, in this order: for one session its account's row; the sessions that end, by account and id.
 //!
 //! Invariant: every session that ends is recorded as ended by the operator.
 
@@ -10,18 +10,24 @@ use crate::{
         error::Result,
     },
     records::{
+        account,
         audit::OPERATOR,
-        session::{EndReason, Scope, ends, former},
+        session::{EndReason, Scope, SessionRef, ends, former},
     },
 };
 
 /// Ends the session with this id, which may be an id from before a key rotation. Returns whether a live session ended.
 pub async fn revoke_one(db: &Db, id: String) -> Result<bool> {
-    let found = db.read(async move |conn: &mut Conn<'_>| former::find_of_any(conn, &id).await).await?;
-    match found {
-        Some(session) => Ok(revoke(db, Scope::One(session)).await? > 0),
-        None => Ok(false),
-    }
+    db.write(async move |conn: &mut Conn<'_>| {
+        let Some(SessionRef { account_id, id }) = former::find_of_any(conn, &id).await? else {
+            return Ok(false);
+        };
+        // The session may have been given a new id since it was found. Under the lock it is given no other.
+        account::lock(conn, &account_id).await?;
+        let one = Scope::One(SessionRef::new(&account_id, &former::present_id(conn, &account_id, &id).await?));
+        Ok(ends::end(conn, &one, EndReason::Revoked, OPERATOR, None).await? > 0)
+    })
+    .await
 }
 
 /// Ends every session of an account. Returns how many ended.

@@ -88,7 +88,7 @@ impl Output {
         self.flush();
     }
 
-    /// Waits until the queue is written, for at most [`PATIENCE`].
+    /// Waits until the queue is written, for at most `PATIENCE`.
     pub fn flush(&self) {
         let until = Stopwatch::now() + PATIENCE;
         let mut queue = self.0.lock();

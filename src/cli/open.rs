@@ -51,7 +51,11 @@ pub async fn make_to_record(settings: &Settings) -> Result<Db> {
     print_place(settings);
     if !settings.key_file.exists() {
         // First open the database without keys: a new key file may be created only if the database needs no older key.
-        instance::check_keys_of_command(&create(settings, None).await?, None).await?;
+        let db = create(settings, None).await?;
+        // Another process may have created the file while this one waited for the migration.
+        if !settings.key_file.exists() {
+            instance::check_keys_of_command(&db, None).await?;
+        }
     }
     let keys = Keys::read_or_make(&settings.key_file)?;
     let db = create(settings, Some(&keys)).await?;

@@ -47,7 +47,7 @@ impl Anchors {
         }
     }
 
-    /// Writes the last line. Gives up after [`LAST_LINE`].
+    /// Writes the last line. Gives up after `LAST_LINE`.
     pub async fn last(&self) {
         match rt::time::timeout(LAST_LINE, self.write()).await {
             Ok(Ok(())) => {}

@@ -62,7 +62,7 @@ impl Signals {
     }
 }
 
-/// Stops serving. Turns readiness off. After SIGTERM, waits [`NOTICE`] or until the next signal. Then closes the event
+/// Stops serving. Turns readiness off. After SIGTERM, waits `NOTICE` or until the next signal. Then closes the event
 /// streams, which would not end by themselves, and stops accepting connections. Returns when the remaining requests
 /// have finished, after at most [`LAST_REQUESTS`] seconds.
 pub async fn drain(parts: &Parts, server: &ServerHandle, asked: Asked, signals: &mut Signals) {

@@ -40,7 +40,8 @@ pub async fn open(settings: &Settings, outage: &mut Outage) -> Result<(Db, Keys,
         // First open the database without keys: a new key file may be created only if the database needs no older key.
         let db = Db::open(settings, None)?;
         answers = none_if_unavailable(outage, with_timeout(db.migrate()).await)?.is_some();
-        if answers {
+        // Another process may have created the file while this one waited for the migration.
+        if answers && !settings.key_file.exists() {
             instance::check_no_keys_needed(&db).await?;
         }
     }

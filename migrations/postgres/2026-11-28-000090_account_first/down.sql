@@ -27,6 +27,8 @@ DROP INDEX sessions_device;
 CREATE INDEX sessions_device ON sessions (device_id);
 DROP INDEX sessions_device_ended;
 CREATE INDEX sessions_device_ended ON sessions (device_id, last_activity) WHERE ended_at IS NOT NULL;
+DROP INDEX sessions_id;
+DROP INDEX former_keys_id;
 CREATE UNIQUE INDEX former_keys_id ON former_keys (id);
 DROP INDEX former_keys_session;
 CREATE INDEX former_keys_session ON former_keys (session_id, replaced_at);

@@ -1,6 +1,9 @@
 -- Each table of an account has account_id first in its primary key, and no unique index or foreign key lacks it, so that
 -- the database can be distributed by account.
 
+-- Nodes of the version before may still serve: what they commit after a table was read would be missing in the new ones.
+LOCK TABLE accounts, devices, sessions, former_keys, trails, trail_checkpoints, audit IN ACCESS EXCLUSIVE MODE;
+
 -- What starts from something else than an account finds the account here. Each of these is keyed by that thing alone, and
 -- has no foreign key: distributed, its rows and the account's are on different machines.
 -- An e-mail address belongs to one account.
@@ -44,6 +47,9 @@ CREATE INDEX sessions_device ON sessions (account_id, device_id);
 DROP INDEX sessions_device_ended;
 CREATE INDEX sessions_device_ended ON sessions (account_id, device_id, last_activity) WHERE ended_at IS NOT NULL;
 DROP INDEX former_keys_id;
+-- For operators, who end a session by its id alone.
+CREATE INDEX former_keys_id ON former_keys (id);
+CREATE INDEX sessions_id ON sessions (id);
 DROP INDEX former_keys_session;
 CREATE INDEX former_keys_session ON former_keys (account_id, session_id, replaced_at);
 

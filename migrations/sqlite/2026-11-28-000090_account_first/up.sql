@@ -120,6 +120,9 @@ CREATE INDEX sessions_device_ended ON sessions (account_id, device_id, last_acti
 CREATE INDEX sessions_expiry ON sessions (expires_at) WHERE ended_at IS NULL;
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX sessions_address ON sessions (last_activity) WHERE ip IS NOT NULL;
+-- For operators, who end a session by its id alone.
+CREATE INDEX former_keys_id ON former_keys (id);
+CREATE INDEX sessions_id ON sessions (id);
 CREATE INDEX former_keys_session ON former_keys (account_id, session_id, replaced_at);
 
 -- audit.id is the account's own number: its first event has 1, and events that were removed keep theirs. Whoever records

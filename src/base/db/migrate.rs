@@ -3,11 +3,16 @@
 //!
 //! Invariant: only one node at a time changes the schema, and no program uses a schema newer than itself.
 
+use std::time::Duration;
+
 use diesel::backend::Backend;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::email_keys;
 use crate::base::error::{Away, Error, Result};
+
+/// Longest time of all pending migrations together.
+pub const DEADLINE: Duration = Duration::from_secs(600);
 
 pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");

@@ -35,8 +35,6 @@ use crate::base::{
 
 /// The advisory lock that every node takes before it migrates the schema: the letters of the product's name.
 const MIGRATION_LOCK: i64 = 0x0073_6573_7369_6c65;
-/// The statement timeout of migrations, which may take longer than requests.
-const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 /// How often, and at what interval, a failed connection is checked for having closed.
 const CLOSING_CHECKS: u32 = 100;
 const CLOSING_CHECK: Duration = Duration::from_millis(5);
@@ -83,7 +81,7 @@ impl Pools {
         Ok(Self {
             pool,
             writers: Arc::new(Semaphore::new(most_writers(settings.pool_max))),
-            for_migrations: plan(url, MIGRATION_DEADLINE)?,
+            for_migrations: plan(url, migrate::DEADLINE)?,
             replaced,
             handle,
             for_listening: plan(listen_url, settings.statement_timeout)?,

@@ -179,7 +179,7 @@ impl Lanes {
         tokio::task::spawn_blocking(check).await.map_err(Error::bug)??;
         let file = Arc::clone(&self.file);
         self.writer
-            .hop(move |conn| {
+            .hop_within(migrate::DEADLINE, move |conn| {
                 conn.immediate_transaction(|conn| {
                     migrate::bring_up_to_date(conn, migrate::SQLITE, |conn| email_keys::bring_up_to_date!(conn))
                 })?;
@@ -222,6 +222,15 @@ impl Lane {
         T: Send + 'static,
         Work: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
+        self.hop_within(self.deadline, work).await
+    }
+
+    /// As [`hop`](Self::hop), with a deadline of its own.
+    async fn hop_within<T, Work>(&self, deadline: Duration, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
         let wait = self.metrics.database_wait();
         let place = tokio::time::timeout(self.wait, Arc::clone(&self.places).acquire_owned())
             .await
@@ -235,7 +244,7 @@ impl Lane {
             let mut conn = pool.get().map_err(|error| Error::unavailable(Away::Database, error))?;
             work(&mut conn)
         });
-        match tokio::time::timeout(self.deadline, hop).await {
+        match tokio::time::timeout(deadline, hop).await {
             Ok(Ok(result)) => result.map_err(|error| file::explained(&self.path, error)),
             Ok(Err(panic)) => Err(Error::bug(panic)),
             Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work exceeded its deadline")),

@@ -135,7 +135,6 @@ async fn update(
     says: Says,
 ) -> Result<Recognized> {
     let NextSecret { next, previous, replaced } = next_secret(conn, account_id, &known.id, sign_in).await?;
-    owners::replace(conn, account_id, replaced, &next).await?;
     let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
     let is_named = says.name.is_some();
     // Keep a generated name up to date, for example after an upgrade of the operating system.
@@ -162,6 +161,8 @@ async fn update(
                 .returning(Device::as_returning())
         )
     )?;
+    // After the device's row, as in the sweep of old devices.
+    owners::replace(conn, account_id, replaced, &next).await?;
     let was_called = (is_named && device.name != known.name).then_some(known.name);
     Ok(Recognized { device, client, is_new: false, was_called, secret: next, others: Vec::new() })
 }

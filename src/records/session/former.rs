@@ -132,7 +132,7 @@ pub async fn present_id(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Resu
     Ok(found.remove(id).unwrap_or_else(|| id.to_owned()))
 }
 
-/// Finds a session of any account by its current id or a former id. Only for operators: it scans all sessions.
+/// Finds a session of any account by its current id or a former id. Only for operators.
 pub async fn find_of_any(conn: &mut Conn<'_>, id: &str) -> Result<Option<SessionRef>> {
     let present = sessions::table.filter(sessions::id.eq(id)).select((sessions::account_id, sessions::id));
     let present: Option<SessionRef> = find!(conn, first(present))?;
