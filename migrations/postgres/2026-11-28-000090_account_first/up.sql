@@ -1,8 +1,8 @@
 -- Each table of an account has account_id first in its primary key, and no unique index or foreign key lacks it, so that
 -- the database can be distributed by account.
 
--- What starts from something else than an account finds the account here. Each of these is keyed by that thing alone, and
--- has no foreign key: distributed, its rows and the account's are on different machines.
+-- Look-up tables find the account of other ids. Each is keyed by the other id alone, and has no foreign key: in a
+-- distributed database its rows and the account's are on different machines.
 -- An e-mail address belongs to one account.
 CREATE TABLE account_of_email (
     email_key TEXT NOT NULL PRIMARY KEY,
