@@ -2,7 +2,7 @@
 //!
 //! # Layers
 //!
-//! Each layer is a folder and imports only from the layers above it in this list. A test enforces this, and also
+//! Each layer is a folder. Each layer imports only from layers earlier in this list. A test enforces this, and also
 //! forbids import cycles between modules.
 //!
 //! - [`base`]: settings, keys, the clock, errors, metrics, and the database. Only this layer depends on the database
@@ -13,20 +13,22 @@
 //! - [`web`]: HTTP code that belongs to no page: the outermost middleware, cookies, forms, headers, limits.
 //! - [`pages`]: a folder or file for each page and API; pages never import pages.
 //! - [`serve`]: the route table, the listeners, the background work.
-//! - [`cli`]: one file per command.
+//! - [`cli`]: the commands, most in a file of their own.
 //!
 //! # How a signed-in request is handled
 //!
 //! 1. [`web::edge`] gives the request its id, and adds the security headers to the response.
 //! 2. [`web::request_facts`] verifies the cookie's signature and collects the facts about the request.
 //! 3. [`web::origin`] refuses requests that another site caused.
-//! 4. actix-session loads the session from [`records::session::store`], which takes one query.
+//! 4. actix-session loads the session from [`records::session::store`], which takes one query. The first request after
+//!    a login or a rotation may also write, to record the first use of the new key (`note_first_use`).
 //! 5. [`serve::routes`] dispatches to the handler in [`pages`].
 //! 6. [`CurrentUser`](records::session::CurrentUser), an argument of the handler, identifies the user. It queues a
 //!    touch if one is due.
 //! 7. The handler reads the data that it shows, or calls an [action](actions), and renders the response.
-//! 8. On the way out, actix-session calls the store again. The store merges the keys that the handler changed, or
-//!    returns the session key so that the cookie is renewed.
+//! 8. On the way out, actix-session calls the store again. If the handler changed entries of the actix session, the
+//!    store merges them into the row. If the session has ended meanwhile, the API answers 401 and a page redirects to
+//!    the login. After a touch, the store returns the session key without a query, so that the cookie is renewed.
 //!
 //! # How a login is handled
 //!
@@ -34,10 +36,11 @@
 //!    [`Proof`](actions::password_proof::Proof) and a [`Visit`](actions::new_session::Visit) from it.
 //! 2. [`actions::sign_in`] takes both. [`actions::password_proof`] counts the attempt and commits that count. Then
 //!    [`records::account::hasher`] checks the password on a bounded set of threads.
-//! 3. In a second transaction, `sign_in` settles the attempt, and [`actions::new_session`] finds the device, ends or
-//!    rotates the browser's previous session, creates the new session and records it.
-//! 4. The page puts the new key in a reserved entry of the actix session. The store finds it there, does no I/O, and
-//!    returns it as the cookie's value.
+//! 3. In a second transaction, `sign_in` settles the attempt, and [`actions::new_session`] finds the device and begins
+//!    the session. `new_session` gives the browser's own session a new key, or ends another person's session and
+//!    creates a new one. A browser without a session gets a new one.
+//! 4. The handler puts the new key in a reserved entry of the actix session. The store's `save` or `update` returns it
+//!    as the cookie's value, without I/O.
 //!
 //! A password change ([`actions::password`]) and a confirmation ([`actions::confirm`]) follow steps 2 to 4, for a
 //! session that continues under a new key.
@@ -62,8 +65,8 @@
 //! attempt holds only counts, and waits only for counts and heads.
 //!
 //! Background work either locks one row in the same order, or locks batches of sessions that no other transaction has
-//! locked (`SKIP LOCKED`). A flush of touches is one statement, in id order. SQLite has one writer, and every writing
-//! transaction begins with `BEGIN IMMEDIATE`.
+//! locked (`SKIP LOCKED`). Touches are flushed in statements of at most 500 touches, in order of account and id. SQLite
+//! has one writer, and every writing transaction begins with `BEGIN IMMEDIATE`.
 //!
 //! # Errors
 //!
@@ -77,9 +80,9 @@
 //! - A second factor: its row in [`records`] after the account, its check beside [`actions::password_proof`], and its
 //!   settlement in [`actions::sign_in`] and [`actions::confirm`].
 //! - A command: a file in [`cli`], which calls actions.
-//! - A session cache: in [`records::session::lookup`], which runs the one query of a request. It learns of ended
-//!   sessions through [`records::news`].
-//! - Background work: a task in [`serve`] that calls a record's sweep.
+//! - A session cache: in [`records::session::lookup`], between `find` and the query. The hub ([`records::hub`]) tells
+//!   it to drop the entry of a session that changed.
+//! - Background work: a function of a record, and its loop in [`serve::jobs`]. A sweep is also called by `cli::prune`.
 
 pub mod actions;
 pub mod base;

@@ -86,20 +86,20 @@ enum Plan {
 }
 
 /// Begins a session. The browser's previous session gets a new key, or ends if it belongs to another person.
-pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &Sessions) -> Result<Welcome> {
-    let plan = plan(conn, &account, &visit, node).await?;
+pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, sessions: &Sessions) -> Result<Welcome> {
+    let plan = plan(conn, &account, &visit, sessions).await?;
     if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
         account::keep_time_zone(conn, &account.id, zone).await?;
     }
     account::note_login(conn, &account.id).await?;
     let form = visit.names().into_iter().next();
-    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), &account.id, node)?;
-    let (ip, next) = (visit.ip.clone(), node.keys.device_secret(&key)?);
+    let NewKey { key, nonce } = new_key(&plan, form.as_ref(), &account.id, sessions)?;
+    let (ip, next) = (visit.ip.clone(), sessions.keys.device_secret(&key)?);
     let known = match &plan {
         Plan::Resume(key) => statements::device_of(conn, &account.id, key.id()).await?,
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
-    let browser = SignIn { presented: visit.device_secrets, next, known, secrets: node.keys.devices().clone() };
+    let browser = SignIn { presented: visit.device_secrets, next, known, secrets: sessions.keys.devices().clone() };
     let reported = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
     let recognized = device::recognize(conn, &account.id, browser, reported).await?;
     if recognized.is_new {
@@ -116,8 +116,8 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, node: &S
         ip: visit.ip,
         client: recognized.client.clone(),
     };
-    let (record, kind) = carry_out(conn, &plan, &new, node).await?;
-    if let Some(most) = node.times.most {
+    let (record, kind) = carry_out(conn, &plan, &new, sessions).await?;
+    if let Some(most) = sessions.times.most {
         let over = Scope::OverLimit { account: account.id.clone(), but: record.id.clone(), most };
         ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
     }
@@ -152,17 +152,17 @@ pub async fn begin_again(
     conn: &mut Conn<'_>,
     account: Account,
     visit: Visit,
-    node: &Sessions,
+    sessions: &Sessions,
 ) -> Result<Option<Welcome>> {
-    match plan(conn, &account, &visit, node).await? {
-        Plan::Resume(_) => begin(conn, account, visit, node).await.map(Some),
+    match plan(conn, &account, &visit, sessions).await? {
+        Plan::Resume(_) => begin(conn, account, visit, sessions).await.map(Some),
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => Ok(None),
     }
 }
 
-async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sessions) -> Result<Plan> {
+async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, sessions: &Sessions) -> Result<Plan> {
     if let Some(presented) = &visit.presented
-        && let Some(plan) = plan_for(conn, account, presented, visit.ip.as_deref(), node).await?
+        && let Some(plan) = plan_for(conn, account, presented, visit.ip.as_deref(), sessions).await?
     {
         return Ok(plan);
     }
@@ -172,7 +172,7 @@ async fn plan(conn: &mut Conn<'_>, account: &Account, visit: &Visit, node: &Sess
     }
     // Lock the sessions, so that no request can note the first use of its key meanwhile.
     listing::lock_living(conn, &account.id).await?;
-    let begun = statements::begun_by(conn, &account.id, &names, &node.keys).await?;
+    let begun = statements::begun_by(conn, &account.id, &names, &sessions.keys).await?;
     Ok(begun.map_or(Plan::Create, Plan::Resume))
 }
 
@@ -182,7 +182,7 @@ async fn plan_for(
     account: &Account,
     presented: &SessionKey,
     ip: Option<&str>,
-    node: &Sessions,
+    sessions: &Sessions,
 ) -> Result<Option<Plan>> {
     // A rotation may commit between the read and the lock, so repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
@@ -200,7 +200,7 @@ async fn plan_for(
     };
     let next = match held.is_current {
         true => None,
-        false => former::successor(conn, presented, &node.keys).await?,
+        false => former::successor(conn, presented, &sessions.keys).await?,
     };
     let is_own = held.account_id == account.id;
     let is_full = is_own && held.is_current && former::is_full(conn, &account.id, &held.session_id).await?;
@@ -214,13 +214,13 @@ async fn plan_for(
     Ok(is_full.then_some(Plan::Inherit(held.session_id)))
 }
 
-fn new_key(plan: &Plan, form: Option<&LoginForm>, account_id: &str, node: &Sessions) -> Result<NewKey> {
-    let now = node.clock.now();
+fn new_key(plan: &Plan, form: Option<&LoginForm>, account_id: &str, sessions: &Sessions) -> Result<NewKey> {
+    let now = sessions.clock.now();
     match (plan, form) {
-        (Plan::Rotate(old), _) => node.keys.successor(old, account_id, now),
+        (Plan::Rotate(old), _) => sessions.keys.successor(old, account_id, now),
         (Plan::Resume(key), _) => Ok(NewKey { key: key.clone(), nonce: None }),
-        (Plan::Inherit(_) | Plan::Create, Some(form)) => node.keys.of_form(form, account_id, now),
-        (Plan::Inherit(_) | Plan::Create, None) => node.keys.random(account_id, now),
+        (Plan::Inherit(_) | Plan::Create, Some(form)) => sessions.keys.of_form(form, account_id, now),
+        (Plan::Inherit(_) | Plan::Create, None) => sessions.keys.random(account_id, now),
     }
 }
 
@@ -229,23 +229,23 @@ async fn carry_out(
     conn: &mut Conn<'_>,
     plan: &Plan,
     new: &NewSession,
-    node: &Sessions,
+    sessions: &Sessions,
 ) -> Result<(Record, Option<Kind>)> {
     let missing = || Error::SessionEnded(EndedBecause::Unknown);
     match plan {
         Plan::Rotate(old) => {
-            let record = statements::rotate(conn, old, new, node.times).await?.ok_or_else(missing)?;
+            let record = statements::rotate(conn, old, new, sessions.times).await?.ok_or_else(missing)?;
             Ok((record, Some(Kind::SessionRegenerated)))
         }
         Plan::Resume(_) => {
-            let record = statements::resume(conn, new, node.times).await?.ok_or_else(missing)?;
+            let record = statements::resume(conn, new, sessions.times).await?.ok_or_else(missing)?;
             Ok((record, None))
         }
         Plan::Inherit(from) => {
-            let record = statements::create(conn, new, node.times).await?;
+            let record = statements::create(conn, new, sessions.times).await?;
             statements::inherit(conn, &new.account_id, &record.id, from).await?;
             Ok((record, Some(Kind::SessionCreated)))
         }
-        Plan::Create => Ok((statements::create(conn, new, node.times).await?, Some(Kind::SessionCreated))),
+        Plan::Create => Ok((statements::create(conn, new, sessions.times).await?, Some(Kind::SessionCreated))),
     }
 }

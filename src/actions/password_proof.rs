@@ -122,7 +122,8 @@ struct Entered {
 enum Entry {
     /// The password may be hashed.
     In(Box<Entered>),
-    /// Only attempts in progress stand against this one, and their outcome decides. Contains the time to wait.
+    /// The limit is reached only if attempts still in progress fail. Wait for them. Contains the time to wait if they
+    /// do fail.
     Busy(Duration),
 }
 

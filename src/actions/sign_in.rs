@@ -5,7 +5,8 @@
 //! Locks of the second, in this order: the account's row, its live sessions by id, the device.
 //!
 //! Invariant: the attempt's count, the device, the session and the audit events are committed together while the
-//! account's row is locked. The session id always changes, and no account exceeds its session limit.
+//! account's row is locked. The session id always changes, except when a repeated login resumes its own session. No
+//! account exceeds its session limit.
 
 use super::{
     new_session::{Visit, Welcome, begin, begin_again},

@@ -1,8 +1,8 @@
 //! The error type of the program. Every fallible function returns it, and every error response is made from it.
 //! `web::errors` renders it as a problem document (RFC 9457) or as a page, and logs it once.
 //!
-//! Invariant: a lookup that finds nothing returns an `Option`, and a wrong password is an `Outcome`. Neither is an
-//! `Error`.
+//! Invariant: a lookup that finds nothing returns an `Option`, and a wrong password is `None` or a variant of the
+//! action's result. Neither is an `Error`.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Declares enums that are stored and serialised as words. Used by the records for kinds, roles and the like.
 //!
-//! Invariant: a variant has the same word in the database and in the API. The contract fixes these words.
+//! Invariant: a variant has the same word in the database and in the API. The words are part of the API's documented
+//! format, so they never change.
 
 /// Declares an enum with one word for each variant, and its conversions for Serde and Diesel.
 macro_rules! words {

@@ -1,4 +1,5 @@
-//! The commands, one per file. `main` calls [`run`].
+//! The commands. Most have a file of their own; `serve` and `migrate` only call [`serve::run`] and `open`. `main` calls
+//! [`run`].
 //!
 //! Invariant: when a command returns, its changes are committed together with their audit events.
 
@@ -58,7 +59,7 @@ enum Command {
     Serve(Box<SettingsArgs>),
     /// Brings the schema up to date and exits
     Migrate,
-    /// Checks settings, key file, database, schema, clock and proxy trust without changing anything
+    /// Checks the installation and changes nothing
     Doctor(doctor::Args),
     /// Manages accounts
     #[command(subcommand)]
@@ -69,7 +70,7 @@ enum Command {
     /// Exports all accounts
     #[command(subcommand)]
     Subscribers(subscribers::Command),
-    /// Ends expired sessions and deletes sessions that ended over 30 days ago
+    /// Runs every clean-up once: sessions, counts, drafts, devices, addresses, audit events
     Prune,
     /// Run after restoring a backup, before the server starts: ends all sessions and makes clients start over
     Restored(restored::Args),

@@ -35,7 +35,7 @@ pub struct Parts {
     /// Counts live sessions.
     pub live: web::Data<LiveSessions>,
     /// Delivers events to open pages.
-    pub news: Hub,
+    pub hub: Hub,
 }
 
 /// Builds the application. The middleware, outermost first:
@@ -71,7 +71,7 @@ pub fn build(
         .app_data(web::Data::new(parts.prover.hasher.clone()))
         .app_data(parts.readiness.clone())
         .app_data(parts.live.clone())
-        .app_data(web::Data::new(parts.news.clone()))
+        .app_data(web::Data::new(parts.hub.clone()))
         .app_data(json::config())
         .app_data(forms::config())
         .configure(|config| routes.add_without_session(config))

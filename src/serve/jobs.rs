@@ -32,7 +32,7 @@ const WENT_BACK: i64 = -1_000_000;
 pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
     tokio::join!(
         warn_about_database(&parts.sessions, settings),
-        parts.news.run(),
+        parts.hub.run(),
         flush_touches(&parts.sessions),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),

@@ -1,8 +1,9 @@
 //! Every address of the service, with its kind, its methods and handlers, and its body limit if that is not the
 //! default. Called by [`app`](super::app).
 //!
-//! Invariant: no other file lists addresses. Middleware that needs the route before a handler is chosen asks the
-//! [`RouteTable`], which is made from this list.
+//! Invariant: no other file lists addresses, except `web/return_to.rs` (the login and the dashboard) and `static/sw.js`
+//! (the paths of Sessile's pages). Middleware that needs the route before a handler is chosen asks the [`RouteTable`],
+//! which is made from this list.
 
 use actix_identity::Identity;
 use actix_web::{
@@ -135,7 +136,7 @@ impl Routes {
         }
     }
 
-    /// Adds the addresses that work without a session and without the database.
+    /// Adds the addresses that load no session and answer while the database is away.
     pub fn add_without_session(&mut self, config: &mut ServiceConfig) {
         for resource in self.without_session.drain(..) {
             config.service(resource);

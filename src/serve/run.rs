@@ -89,7 +89,7 @@ pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()
         }
         // The background jobs are dropped here, because the final writes below need their database connections.
     };
-    parts.news.close();
+    parts.hub.close();
     handle.stop(true).await;
     write_last(&parts, &settings, &anchors).await;
     result

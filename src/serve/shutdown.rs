@@ -75,6 +75,6 @@ pub async fn drain(parts: &Parts, server: &ServerHandle, asked: Asked, signals: 
         }
     }
     tracing::info!("no longer accepting connections");
-    parts.news.close();
+    parts.hub.close();
     server.stop(true).await;
 }

@@ -69,10 +69,10 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let limit = settings.pool_timeout + settings.statement_timeout;
     let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit, crate::pages::pwa::check));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
-    let news = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
+    let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
     let metrics = sessions.db.metrics().clone();
-    news.on_known(move |time| metrics.news(time));
-    Ok(Parts { site, sessions, prover, readiness, live, news })
+    hub.on_known(move |time| metrics.news(time));
+    Ok(Parts { site, sessions, prover, readiness, live, hub })
 }
 
 /// The link that creates the owner; `None` if there is an owner.

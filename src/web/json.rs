@@ -1,7 +1,8 @@
 //! JSON bodies: at most 64 KiB unless a route sets another limit, with a JSON content type. Called by the handlers of
 //! the API.
 //!
-//! Invariant: a body is rejected where the contract asks for an object and it contains another kind of value.
+//! Invariant: a body is rejected where the API's documented format has an object and the body has another kind of
+//! value.
 
 use std::fmt;
 use std::marker::PhantomData;

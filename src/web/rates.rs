@@ -1,5 +1,5 @@
-//! Rate limits: a token bucket for each account and each address, in the memory of this node. Handlers check them
-//! before they query the database.
+//! Limits on other actions, in memory: a token bucket on this node for each account and each address. Handlers check
+//! them before they query the database.
 //!
 //! Invariant: a refusal here costs neither a database write nor a password hash. Reading and ending sessions are never
 //! limited: an intruder in a session must not be able to keep its owner from ending it.

@@ -4,8 +4,8 @@
 -- Nodes of the version before may still serve: what they commit after a table was read would be missing in the new ones.
 LOCK TABLE accounts, devices, sessions, former_keys, trails, trail_checkpoints, audit IN ACCESS EXCLUSIVE MODE;
 
--- What starts from something else than an account finds the account here. Each of these is keyed by that thing alone, and
--- has no foreign key: distributed, its rows and the account's are on different machines.
+-- Look-up tables find the account of other ids. Each is keyed by the other id alone, and has no foreign key: in a
+-- distributed database its rows and the account's are on different machines.
 -- An e-mail address belongs to one account.
 CREATE TABLE account_of_email (
     email_key TEXT NOT NULL PRIMARY KEY,

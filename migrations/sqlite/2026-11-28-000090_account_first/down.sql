@@ -100,7 +100,7 @@ CREATE TABLE old_former_keys (
 INSERT INTO old_former_keys (account_id, id, secret_hash, session_id, replaced_at)
 SELECT account_id, id, secret_hash, session_id, replaced_at FROM former_keys;
 
--- Whoever refers goes first: what is dropped is deleted, and takes along what refers to it.
+-- Drop referring tables first: dropping a table deletes its rows, and the deletion cascades.
 DROP TABLE former_keys;
 DROP TABLE sessions;
 DROP TABLE devices;

@@ -1,8 +1,8 @@
 -- Each table of an account has account_id first in its primary key, and no unique index or foreign key lacks it, so that
 -- the database can be distributed by account. SQLite changes no primary key: the tables are made anew.
 
--- What starts from something else than an account finds the account here. Each of these is keyed by that thing alone, and
--- has no foreign key: distributed, its rows and the account's are on different machines.
+-- Look-up tables find the account of other ids. Each is keyed by the other id alone, and has no foreign key: in a
+-- distributed database its rows and the account's are on different machines.
 -- An e-mail address belongs to one account.
 CREATE TABLE account_of_email (
     email_key TEXT NOT NULL PRIMARY KEY,
@@ -103,7 +103,7 @@ CREATE TABLE new_former_keys (
 INSERT INTO new_former_keys (account_id, id, secret_hash, session_id, replaced_at)
 SELECT account_id, id, secret_hash, session_id, replaced_at FROM former_keys;
 
--- Whoever refers goes first: what is dropped is deleted, and takes along what refers to it.
+-- Drop referring tables first: dropping a table deletes its rows, and the deletion cascades.
 DROP TABLE former_keys;
 DROP TABLE sessions;
 DROP TABLE devices;

@@ -4,12 +4,12 @@
 //! Invariant: it creates no file and changes nothing.
 
 mod address;
-mod patient;
+mod inputs;
 mod since;
 
 use self::{
     address::address,
-    patient::{Patient, away, unseen},
+    inputs::{Patient, away, unseen},
     since::since,
 };
 use super::output::{in_words, say};

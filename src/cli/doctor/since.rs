@@ -3,7 +3,7 @@
 //!
 //! Invariant: the chains are verified before the comparison.
 
-use super::patient::{Patient, away, unseen};
+use super::inputs::{Patient, away, unseen};
 use crate::{
     base::{
         db::{Conn, Instant, now, run as query},

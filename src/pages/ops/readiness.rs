@@ -58,7 +58,7 @@ impl Report {
         self.status != Status::Down
     }
 
-    /// The JSON that the contract defines. Only clients that may read metrics get the figures.
+    /// The answer as JSON, described in docs/operating.md. Only clients that may read metrics get the figures.
     pub fn render(&self, with_figures: bool) -> Value {
         let components = self.components.iter().map(|(name, component)| {
             let mut shown = if with_figures { component.figures.clone() } else { Map::new() };

@@ -1,7 +1,7 @@
 //! The kinds of audit events, the event to record ([`Event`]), and the stored event ([`Recorded`]). Used by everything
 //! that records or reads audit events.
 //!
-//! Invariant: the words of [`Kind`] are fixed by the contract.
+//! Invariant: the words of [`Kind`] are stored in the database and sent by the API, so they never change.
 
 use diesel::{Queryable, Selectable};
 

@@ -1,5 +1,5 @@
-//! Finds the browser of a device by its secret or by the device's id, and notes whether the account's current password
-//! was entered on it. Called by the checks of passwords and by the sign-in.
+//! Finds the device of a browser, by the secret that it sent or by the session's device, and notes whether the
+//! account's current password was entered on it. Called by the checks of passwords and by the sign-in.
 //!
 //! Invariant: every statement names the account.
 

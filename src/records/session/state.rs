@@ -16,7 +16,8 @@ pub type State = HashMap<String, String>;
 
 /// actix-identity reads the account's id under this name. The store fills it in from the typed column.
 pub(super) const IDENTITY: &str = "actix_identity.user_id";
-/// The key of a committed login. The handler puts it here so that the store can return it for the cookie.
+/// The key of a committed login or rotation. The action commits; the handler then puts the key here, and the store's
+/// `save` or `update` returns it for the cookie, without I/O.
 pub(super) const FINISHED: &str = "sessile.finished";
 /// Makes actix-session set the cookie again, after a touch or when the cookie still has its old name.
 pub(super) const TOUCHED: &str = "sessile.touched";

@@ -1,8 +1,8 @@
 //! The actix-session [`SessionStore`] on the sessions table. Called by the session middleware.
 //!
-//! The handler commits a login, logout or rotation together with its audit row, through
-//! [`statements`](super::statements). The new key then reaches [`SessionStore::update`] in a reserved entry, so
-//! `update` needs no I/O.
+//! The action commits a login, logout or rotation together with its audit events. After a login or rotation, the
+//! handler puts the new key into a reserved entry of the state. [`SessionStore::save`] or [`SessionStore::update`]
+//! returns it, without I/O.
 //!
 //! Invariant: `load` returns `None` for a missing, expired, ended or tampered session, never an error. `update` of an
 //! ended session is an error and inserts nothing. A client can never choose the id of a session.
@@ -138,15 +138,17 @@ impl SessionStore for Sessions {
         Ok(state)
     }
 
-    /// Returns the key of a login that the handler has committed. Fails without a login: visitors get no rows.
+    /// Returns the key of the login that the action has committed, without I/O. Fails without a login: visitors get no
+    /// rows.
     async fn save(&self, mut state: State, _: &CookieDuration) -> Result<CookieValue, SaveError> {
         take_finished_key(&mut state)
             .and_then(|key| key.ok_or_else(|| Error::bug("state was set without a session")))
             .map_err(|error| SaveError::Other(fault(error)))
     }
 
-    /// Returns the key of a login that the handler has committed. Without a login, merges the entries that this request
-    /// changed, and returns the session's current key. If the session has ended meanwhile, fails and inserts nothing.
+    /// Returns the key of the login or rotation that the action has committed, without I/O. Otherwise merges the
+    /// entries that this request changed, and returns the session's current key. If the session has ended meanwhile,
+    /// fails and inserts nothing.
     async fn update(&self, key: CookieValue, mut state: State, _: &CookieDuration) -> Result<CookieValue, UpdateError> {
         let merged = async {
             if let Some(finished) = take_finished_key(&mut state)? {

@@ -1,5 +1,6 @@
-//! Session activity. A touch is queued and visible at once. All queued touches are written in one statement, at least
-//! every second and at shutdown. Called by `current` (queue) and by `serve` (flush).
+//! Session activity. A touch is queued and visible at once. All queued touches are written at least every second and at
+//! shutdown, in statements of at most 500 touches, in order of account and id. Called by `current` (queue) and by
+//! `serve` (flush).
 //!
 //! Invariant: a touch only moves a session forward, and only while the session is live. The touch of a session near its
 //! expiry is written before the response, so that a session used in time does not expire while its touch is queued,

@@ -1,6 +1,6 @@
-//! Rate limits: the rules. [`count`] stores the counts. Called by [`password_proof`](crate::actions::password_proof),
-//! which checks every password, and by [`new_password`](crate::actions::new_password), which hashes the password of
-//! every new account.
+//! Limits on failed passwords and new accounts, in the database. [`count`] stores the counts. Called by
+//! [`password_proof`](crate::actions::password_proof), which checks every password, and by
+//! [`new_password`](crate::actions::new_password), which hashes the password of every new account.
 //!
 //! To limit another action, make a [`Subject`] for it with [`Subject::network_doing`]. [`count::begin`] counts the try
 //! before the work, and [`count::give_back`], [`count::keep`] or [`count::withdraw`] settles it afterwards. Each
