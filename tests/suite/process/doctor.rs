@@ -86,7 +86,7 @@ async fn each_check_of_key_and_schema_says_what_is_wrong(db: TestDb) {
     std::fs::write(&key_file, "no key").unwrap();
     assert_fails(&ask(&db, &["doctor"], ""), "key file", &["SESSILE_KEY_FILE", "backup"]);
     std::fs::write(&key_file, format!("AAAAAAAA{}", &key[8..])).unwrap();
-    assert_fails(&ask(&db, &["doctor"], ""), "key file", &["not the one that signed"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "key file", &["did not sign them"]);
     std::fs::remove_file(&key_file).unwrap();
     assert_fails(&ask(&db, &["doctor"], ""), "key file", &["missing", "restore it"]);
     assert!(!Path::new(&key_file).exists());
