@@ -88,7 +88,7 @@ async fn each_check_of_key_and_schema_says_what_is_wrong(db: TestDb) {
     std::fs::write(&key_file, format!("AAAAAAAA{}", &key[8..])).unwrap();
     assert_fails(&ask(&db, &["doctor"], ""), "key file", &["did not sign them"]);
     std::fs::remove_file(&key_file).unwrap();
-    assert_fails(&ask(&db, &["doctor"], ""), "key file", &["missing", "restore it"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "key file", &["missing", "restore the key file"]);
     assert!(!Path::new(&key_file).exists());
     std::fs::write(&key_file, &key).unwrap();
     std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
