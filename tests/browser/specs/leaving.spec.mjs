@@ -209,6 +209,8 @@ test('where no worker may run, a sign-out without a network asks, is said by the
   }
   await expectNothingOf(page, words);
   expect((await owed(page)).length).toBe(1);
+  // Both pages end the session. The second is told that it has ended.
+  watch.allowStatus(401, ['/api/session/sync']);
   front.restore();
   for (const each of [page, tab]) await expectLogin(each);
   expect(await statusOf(server, cookies)).toBe(401);
