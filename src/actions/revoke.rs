@@ -1,6 +1,6 @@
 //! An operator ends sessions. Called by the `session` and `restored` commands.
 //!
-//! Locks, in this order: for one session its account's row; the sessions that end, by account and id.
+//! Locks, in this order: the account's row (only to end a single session); the sessions that end, by account and id.
 //!
 //! Invariant: every session that ends is recorded as ended by the operator.
 
@@ -22,7 +22,7 @@ pub async fn revoke_one(db: &Db, id: String) -> Result<bool> {
         let Some(SessionRef { account_id, id }) = former::find_of_any(conn, &id).await? else {
             return Ok(false);
         };
-        // The session may have been given a new id since it was found. Under the lock it is given no other.
+        // A rotation may have changed the session's id since it was found. The lock prevents further rotations.
         account::lock(conn, &account_id).await?;
         let one = Scope::One(SessionRef::new(&account_id, &former::present_id(conn, &account_id, &id).await?));
         Ok(ends::end(conn, &one, EndReason::Revoked, OPERATOR, None).await? > 0)

@@ -124,6 +124,6 @@ async function isSignedOut() {
 }
 
 changes.addEventListener("message", async ({ data }) => {
-  // Without a database there is nothing to look up: the page then hears of its end from the service alone.
+  // If the browser has no database, the page learns of a sign-out from the service alone.
   if (data.stores?.includes("marks") && (await isSignedOut().catch(() => false))) showSignedOut();
 });

@@ -1,7 +1,8 @@
 -- Each table of an account has account_id first in its primary key, and no unique index or foreign key lacks it, so that
 -- the database can be distributed by account.
 
--- Nodes of the version before may still serve: what they commit after a table was read would be missing in the new ones.
+-- Nodes of the previous version may still be running. The lock keeps them from committing rows that the look-up tables
+-- below would miss.
 LOCK TABLE accounts, devices, sessions, former_keys, trails, trail_checkpoints, audit IN ACCESS EXCLUSIVE MODE;
 
 -- Look-up tables find the account of other ids. Each is keyed by the other id alone, and has no foreign key: in a
