@@ -4,6 +4,7 @@
 
 pub mod assets;
 pub mod clock;
+pub mod coherence;
 pub mod database_url;
 pub mod db;
 pub mod email;

@@ -1,10 +1,10 @@
-//! Notifications that sessions ended or were rotated, or that other data changed. They reach the open pages on every
-//! node after the commit. The statements that end or rotate sessions announce them in their transactions, and so does
-//! the audit module, so that no caller can forget. The hub of each node receives them and passes them to the open
-//! streams.
+//! Notifications that sessions ended or were rotated, or that other data changed. They reach the open pages and the
+//! session caches of every node. The statements that change what a request's lookup reads announce it in their
+//! transactions, and so does the audit module, so that no caller can forget. The hub of each node passes the
+//! notifications to the open streams.
 //!
-//! Invariant: a notification contains only ids, which grant no access. It is never the only way to learn of an end:
-//! each request reads the row, and a node that may have missed notifications reads the database.
+//! Invariant: a notification contains only ids, which grant no access. A node that may have missed notifications reads
+//! the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,10 +34,14 @@ pub enum News {
         /// The session's previous id.
         was: String,
     },
-    /// The sessions, devices or activity of an account changed.
+    /// What a lookup reads changed for these accounts: their rows, or those of their sessions or devices. For caches.
+    Accounts { of: BTreeSet<String> },
+    /// The sessions, devices or activity of an account changed. For open pages, which read them again.
     Changed { account: String },
     /// An account's drafts changed.
     Drafts { account: String },
+    /// Nothing changed. A node that waits until this has arrived knows that everything before it has arrived too.
+    Fence,
 }
 
 impl News {
@@ -68,7 +72,7 @@ pub(super) async fn ended<'a>(
     }
     let text = News::Ended { reason: reason.to_owned(), of }.text()?;
     if text.len() > LONGEST_TEXT {
-        return announce(conn, &News::Many.text()?).await;
+        return many(conn).await;
     }
     announce(conn, &text).await
 }
@@ -76,6 +80,24 @@ pub(super) async fn ended<'a>(
 /// Announces a rotation in the transaction that commits it.
 pub(super) async fn rotated(conn: &mut Conn<'_>, account: &str, was: &str) -> Result<()> {
     announce(conn, &News::Rotated { account: account.to_owned(), was: was.to_owned() }.text()?).await
+}
+
+/// Announces, in the transaction that commits it, that what a lookup reads has changed for these accounts.
+pub(super) async fn looked_up_changed<'a>(conn: &mut Conn<'_>, accounts: impl Iterator<Item = &'a str>) -> Result<()> {
+    let of: BTreeSet<String> = accounts.map(str::to_owned).collect();
+    if of.is_empty() {
+        return Ok(());
+    }
+    let text = News::Accounts { of }.text()?;
+    if text.len() > LONGEST_TEXT {
+        return many(conn).await;
+    }
+    announce(conn, &text).await
+}
+
+/// Announces, in the transaction that commits it, that any session may have changed.
+pub async fn many(conn: &mut Conn<'_>) -> Result<()> {
+    announce(conn, &News::Many.text()?).await
 }
 
 /// Announces, after the commit, that the sessions, devices or activity of these accounts changed.
@@ -95,6 +117,7 @@ pub fn drafts_changed(conn: &mut Conn<'_>, account: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::db::FENCE;
 
     #[test]
     fn an_unknown_message_causes_a_lookup() {
@@ -102,6 +125,11 @@ mod tests {
         assert_eq!(News::heard("nonsense"), News::Many);
         let sent = News::Rotated { account: "acc_1".into(), was: "aiq_1".into() };
         assert_eq!(News::heard(&sent.text().unwrap()), sent);
+    }
+
+    #[test]
+    fn the_fence_changes_nothing() {
+        assert_eq!(News::heard(FENCE), News::Fence);
     }
 
     #[test]

@@ -10,13 +10,14 @@ use actix_web::rt;
 use super::{anchors::Anchors, app::Parts, risks};
 use crate::{
     base::{
-        db::{Db, inspect::Inspection},
+        db::{Conn, Db, inspect::Inspection},
+        error::Result,
         outage::Outage,
         settings::Settings,
     },
     records::{
         audit::{retention, sweep as audit_sweep},
-        draft,
+        draft, news,
         session::{Sessions, device_sweep, sweep, touch},
         throttle,
     },
@@ -71,15 +72,23 @@ async fn flush_touches(sessions: &Sessions) {
 async fn follow_the_clock(sessions: &Sessions) {
     let mut measuring = Outage::new("measuring the clock");
     let mut settling = Outage::new("correcting stored times in the future");
-    settling.see(sessions.db.settle_future().await);
+    settling.see(settle_future(&sessions.db).await);
     loop {
         let _ = rt::time::timeout(CLOCK_INTERVAL, sessions.clock.doubted()).await;
         let moved = measuring.see(sessions.db.measure_clock(&sessions.clock).await);
         if sessions.clock.has_met_future() || moved.is_some_and(|moved| moved <= WENT_BACK) {
-            settling.see(sessions.db.settle_future().await);
+            settling.see(settle_future(&sessions.db).await);
         }
         rt::time::sleep(CLOCK_REST).await;
     }
+}
+
+/// Sets stored times in the future to now.
+async fn settle_future(db: &Db) -> Result<()> {
+    if db.settle_future().await? > 0 {
+        db.write(async |conn: &mut Conn<'_>| news::many(conn).await).await?;
+    }
+    Ok(())
 }
 
 /// Sweeps at the start and after each prune interval. Returns at once if the interval is off.

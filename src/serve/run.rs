@@ -125,6 +125,7 @@ async fn finish_opening(
 
 /// Writes the remaining touches, the last digest and the history mark, after the last request.
 async fn write_last(parts: &Parts, settings: &Settings, anchors: &Anchors) {
+    parts.sessions.db.leave().await;
     // The queued touches belong to requests that have been answered.
     if let Err(error) = parts.sessions.touches.flush(&parts.sessions.db).await {
         tracing::warn!(%error, "writing the last touches failed");

@@ -9,12 +9,14 @@ use super::{
     express::now,
     file,
     message::{Heard, Tell, UnsureOnDrop},
-    pools,
+    nodes::Beaten,
+    pools, postgres,
     query::run,
     sqlite,
 };
 use crate::base::{
     clock::Clock,
+    coherence::Coherence,
     database_url::DatabaseUrl,
     error::{Away, Error, Result},
     instant::Instant,
@@ -28,6 +30,7 @@ use crate::base::{
 pub struct Db {
     engine: Arc<Engine>,
     metrics: Metrics,
+    coherence: Coherence,
 }
 
 enum Engine {
@@ -54,15 +57,37 @@ impl Db {
     /// When the database URL is invalid or the file does not exist.
     pub fn open_existing(settings: &Settings, keys: Option<&AuditKeys>) -> Result<Self> {
         let metrics = Metrics::default();
+        let coherence = Coherence::new(settings.session_cache, metrics.clone())?;
         let engine = match &settings.database {
             DatabaseUrl::Postgres(url) => {
-                Engine::Postgres(Box::new(pools::Pools::open(url, settings, metrics.clone(), keys.cloned())?))
+                let pools = pools::Pools::open(url, settings, metrics.clone(), coherence.clone(), keys.cloned())?;
+                Engine::Postgres(Box::new(pools))
             }
             DatabaseUrl::Sqlite(path) => {
-                Engine::Sqlite(Box::new(sqlite::Lanes::open(path, settings, &metrics, keys.cloned())?))
+                let lanes = sqlite::Lanes::open(path, settings, &metrics, &coherence, keys.cloned())?;
+                Engine::Sqlite(Box::new(lanes))
             }
         };
-        Ok(Self { engine: Arc::new(engine), metrics })
+        Ok(Self { engine: Arc::new(engine), metrics, coherence })
+    }
+
+    /// Whether this node may answer from memory, and what empties its memory.
+    pub fn coherence(&self) -> &Coherence {
+        &self.coherence
+    }
+
+    /// Sends one beat of this node, and returns what it learned. `None` if the node has no row.
+    pub(super) async fn send_beat(&self) -> Result<Option<Beaten>> {
+        let (node, number) = (self.coherence.name().to_owned(), self.coherence.send_beat());
+        let beating = async {
+            match &*self.engine {
+                Engine::Postgres(pools) => {
+                    pools.statement(async |conn: &mut Conn<'_>| postgres::beat::beat(conn, &node, number).await).await
+                }
+                Engine::Sqlite(lanes) => lanes.beat(node, number).await,
+            }
+        };
+        self.metrics.database_work("beat", beating).await
     }
 
     pub fn metrics(&self) -> &Metrics {

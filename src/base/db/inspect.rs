@@ -20,8 +20,10 @@ use super::{
     sqlite_sockets::{Server, SqliteSockets},
 };
 use crate::base::{
+    coherence::Coherence,
     database_url::DatabaseUrl,
     error::{Away, Error, Result},
+    metrics::Metrics,
     settings::Settings,
 };
 
@@ -278,7 +280,8 @@ impl Inspection {
 }
 
 async fn servers(path: &Path) -> Vec<Server> {
-    SqliteSockets::new(path, None, None).servers().await
+    let Ok(coherence) = Coherence::new(false, Metrics::default()) else { return Vec::new() };
+    SqliteSockets::new(path, None, None, coherence).servers().await
 }
 
 /// The first table of another program in an SQLite file whose name collides with one of ours.

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::base::instant::Instant;
+use crate::base::{
+    coherence::{Coherence, Tag, Wait},
+    instant::Instant,
+};
 
 /// The longest text that can be announced, in bytes. NOTIFY takes 8,000 bytes; the rest is for the timestamp.
 pub const LONGEST_TEXT: usize = 7_000;
@@ -37,30 +40,107 @@ impl Drop for UnsureOnDrop {
     }
 }
 
+/// An announcement of a unit of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The database's time shortly before the commit. `None` on PostgreSQL, where the statement adds it.
+    pub(super) at: Option<Instant>,
+    pub(super) text: String,
+}
+
 /// Messages to send once a unit of work has committed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox {
-    /// Announcements with the database's time, sent with the commit. Unused on PostgreSQL, which sends them itself.
-    pub(super) announced: Vec<(Instant, String)>,
+    coherence: Option<Coherence>,
+    /// The wait for the other nodes' confirmations, from the first announcement on.
+    pub(super) wait: Option<Wait>,
+    /// Announcements, sent with the commit. PostgreSQL has already sent them itself.
+    pub(super) announced: Vec<Announced>,
     /// Mentions, sent some time after the commit.
     pub(super) mentioned: Vec<String>,
 }
 
 impl Outbox {
+    pub(super) fn new(coherence: &Coherence) -> Self {
+        Self { coherence: Some(coherence.clone()), ..Self::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.announced.is_empty() && self.mentioned.is_empty()
     }
+
+    /// The tag of this unit's announcements. `None` for a unit that nobody waits for.
+    pub(super) fn tag(&mut self) -> Option<Tag> {
+        let coherence = self.coherence.as_ref()?;
+        Some(self.wait.get_or_insert_with(|| coherence.begin()).tag())
+    }
+
+    /// Whether the unit has announced this text already.
+    pub(super) fn has_announced(&self, text: &str) -> bool {
+        self.announced.iter().any(|announced| announced.text == text)
+    }
 }
 
-/// Formats a message as one line: the time in microseconds, or `-`, then the text.
-pub(super) fn stamped(at: Option<Instant>, text: &str) -> String {
-    at.map_or_else(|| format!("- {text}"), |at| format!("{} {text}", at.micros()))
+/// A line that a process sends to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// An announcement or a mention: the time in microseconds or `-`, then `@` and a tag if its sender waits for
+    /// confirmations, then the text. Versions that do not know tags read the text without a time.
+    Said { at: Option<Instant>, tag: Option<Tag>, text: String },
+    /// A process sends itself a beat: `beat <number>`.
+    Beat(u64),
+    /// A node confirms an announcement of the receiver: `confirm <number> <node>`.
+    Confirm(u64, String),
 }
 
-/// Parses a line of [`stamped`]. A line without a space is taken as the text.
-pub(super) fn said(line: &str) -> Heard {
-    let (stamp, text) = line.split_once(' ').unwrap_or(("", line));
-    Heard::Said { at: stamp.parse().ok().map(Instant::from_micros), text: text.to_owned() }
+impl Line {
+    /// Parses a line. A line without a space is taken as the text of a mention.
+    pub(super) fn parse(line: &str) -> Self {
+        let (stamp, text) = line.split_once(' ').unwrap_or(("", line));
+        match (stamp, text.split_once(' ')) {
+            ("beat", None) => Self::Beat(text.parse().unwrap_or(0)),
+            ("confirm", Some((number, node))) => Self::Confirm(number.parse().unwrap_or(0), node.to_owned()),
+            _ => {
+                let (at, tag) = stamp.split_once('@').unwrap_or((stamp, ""));
+                let at = at.parse().ok().map(Instant::from_micros);
+                Self::Said { at, tag: Tag::parse(tag), text: text.to_owned() }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Said { at, tag, text } => {
+                match at {
+                    Some(at) => write!(f, "{}", at.micros())?,
+                    None => f.write_str("-")?,
+                }
+                if let Some(tag) = tag {
+                    write!(f, "@{tag}")?;
+                }
+                write!(f, " {text}")
+            }
+            Self::Beat(number) => write!(f, "beat {number}"),
+            Self::Confirm(number, node) => write!(f, "confirm {number} {node}"),
+        }
+    }
+}
+
+/// Applies a line to this node's coherence, and passes what was said to the listener.
+pub(super) fn receive(line: &str, coherence: &Coherence, tell: &Tell) {
+    match Line::parse(line) {
+        Line::Beat(number) => coherence.hear_beat(number),
+        Line::Confirm(number, node) => coherence.hear_confirmation(number, &node),
+        Line::Said { at, tag, text } => {
+            // A mention is not about anything cached.
+            if at.is_some() || tag.is_some() {
+                coherence.hear(tag, &text);
+            }
+            tell(Heard::Said { at, text });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -68,10 +148,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_survives_formatting_and_parsing() {
+    fn a_line_survives_formatting_and_parsing() {
         let at = Instant::from_micros(1_795_460_400_123_456);
-        assert_eq!(said(&stamped(Some(at), "a b")), Heard::Said { at: Some(at), text: "a b".into() });
-        assert_eq!(said(&stamped(None, "{\"a\": 1}")), Heard::Said { at: None, text: "{\"a\": 1}".into() });
-        assert_eq!(said("odd"), Heard::Said { at: None, text: "odd".into() });
+        let tag = Tag { node: "a-B_1".into(), number: 7 };
+        let lines = [
+            Line::Said { at: Some(at), tag: None, text: "a b".into() },
+            Line::Said { at: Some(at), tag: Some(tag), text: "{\"a\": 1}".into() },
+            Line::Said { at: None, tag: None, text: "beat 7".into() },
+            Line::Beat(7),
+            Line::Confirm(7, "a-B_1".into()),
+        ];
+        for line in lines {
+            assert_eq!(Line::parse(&line.to_string()), line);
+        }
+        assert_eq!(Line::parse("odd"), Line::Said { at: None, tag: None, text: "odd".into() });
     }
 }

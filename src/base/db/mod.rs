@@ -18,6 +18,7 @@ pub(crate) mod lease;
 mod marks;
 mod message;
 pub mod migrate;
+mod nodes;
 mod notify;
 mod pairs;
 mod place;
@@ -40,6 +41,7 @@ pub use self::{
     inspect::Schema,
     marks::Marks,
     message::{Heard, LONGEST_TEXT},
+    nodes::FENCE,
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
     place::{Place, Present},

@@ -7,7 +7,7 @@
 use super::{
     conn::{Conn, EngineConn},
     express::now,
-    message::LONGEST_TEXT,
+    message::{Announced, LONGEST_TEXT},
     postgres,
     query::run,
 };
@@ -19,8 +19,8 @@ use crate::base::{
 /// Maximum number of mentions per transaction; further ones are dropped.
 const MOST_MENTIONS: usize = 64;
 
-/// Sends `text` to every listener when the transaction commits. Make this the last statement of the transaction,
-/// because commits with announcements wait for one another.
+/// Sends `text` to every listener when the transaction commits, once per transaction. The unit of work returns only when
+/// no node can answer from memory with what was there before the change; see [`coherence`](crate::base::coherence).
 ///
 /// # Errors
 /// A bug: the text is longer than [`LONGEST_TEXT`].
@@ -28,14 +28,19 @@ pub async fn announce(conn: &mut Conn<'_>, text: &str) -> Result<()> {
     if text.len() > LONGEST_TEXT {
         return Err(Error::bug("the text is too long to be announced"));
     }
-    match &mut conn.engine {
-        EngineConn::Postgres(conn, deadline) => postgres::listen::notify(conn, *deadline, text).await,
-        EngineConn::Sqlite(_) => {
-            let at: Instant = run!(conn, get_result(diesel::select(now())))?;
-            conn.outbox.announced.push((at, text.to_owned()));
-            Ok(())
-        }
+    if conn.outbox.has_announced(text) {
+        return Ok(());
     }
+    let tag = conn.outbox.tag();
+    let at: Option<Instant> = match &mut conn.engine {
+        EngineConn::Postgres(conn, deadline) => {
+            postgres::listen::notify(conn, *deadline, tag.as_ref(), text).await?;
+            None
+        }
+        EngineConn::Sqlite(_) => Some(run!(conn, get_result(diesel::select(now())))?),
+    };
+    conn.outbox.announced.push(Announced { at, text: text.to_owned() });
+    Ok(())
 }
 
 /// Sends `text` to every listener soon after the commit, without delaying the commit. Best effort: the mention is lost

@@ -4,6 +4,7 @@
 //! Invariant: a connection on which anything failed is closed, not returned to the pool. Writers never use all
 //! connections of a pool that has several, so reads continue while commits hang.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,10 +23,11 @@ use super::{
     email_keys,
     lease::Lease,
     message::{Outbox, Tell},
-    migrate,
+    migrate, nodes,
     postgres::{self, ConnectError, ConnectPlan, Connection, Opener, listen::Mentions, preflight},
 };
 use crate::base::{
+    coherence::{Coherence, Moment, Wait},
     database_url::PostgresUrl,
     error::{Away, Error, Result},
     keys::AuditKeys,
@@ -52,6 +54,7 @@ pub(super) struct Pools {
     wait: Duration,
     deadline: Duration,
     audit_keys: Option<AuditKeys>,
+    coherence: Coherence,
     runtime: Option<Runtime>,
     metrics: Metrics,
 }
@@ -61,6 +64,7 @@ impl Pools {
         url: &PostgresUrl,
         settings: &Settings,
         metrics: Metrics,
+        coherence: Coherence,
         audit_keys: Option<AuditKeys>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -89,6 +93,7 @@ impl Pools {
             wait: settings.pool_timeout,
             deadline: settings.statement_timeout,
             audit_keys,
+            coherence,
             runtime: Some(runtime),
             metrics,
         })
@@ -122,7 +127,7 @@ impl Pools {
     where
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T>,
     {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(&self.coherence);
         let warnings = lease.warnings();
         let result = work(&mut Conn::new(EngineConn::Postgres(&mut lease, self.deadline), &mut outbox)).await;
         let result = as_lost_connection(&mut lease, result)
@@ -130,6 +135,9 @@ impl Pools {
             .and_then(|value| check_replication(&lease, warnings).map(|()| value));
         if result.is_ok() {
             self.mentions.add(outbox.mentioned);
+        }
+        if outbox.wait.is_some() {
+            return Err(Error::bug("an announcement outside of a transaction"));
         }
         if !matches!(result, Err(Error::Unavailable(_))) {
             lease.return_to_pool();
@@ -150,7 +158,7 @@ impl Pools {
             }
             started => started?,
         };
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(&self.coherence);
         let done = async {
             let engine = EngineConn::Postgres(&mut lease, self.deadline);
             let mut conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
@@ -161,10 +169,19 @@ impl Pools {
             Ok(value) => {
                 lease.note_commit();
                 let warnings = lease.warnings();
-                within(self.deadline, AnsiTransactionManager::commit_transaction(&mut **lease)).await?;
+                let committed = within(self.deadline, AnsiTransactionManager::commit_transaction(&mut **lease)).await;
+                // It is unknown whether a commit that failed took effect.
+                outbox.announced.iter().for_each(|announced| self.coherence.change(&announced.text));
+                committed?;
                 check_replication(&lease, warnings)?;
                 self.mentions.add(outbox.mentioned);
+                let Some(wait) = outbox.wait else {
+                    lease.return_to_pool();
+                    return Ok(value);
+                };
+                let (committed, others) = (Moment::now(), self.other_nodes(&mut lease).await);
                 lease.return_to_pool();
+                self.wait_for(wait, committed, others).await;
                 Ok(value)
             }
             // Closing the connection rolls back at once. A ROLLBACK would wait behind the statement that hangs.
@@ -178,6 +195,30 @@ impl Pools {
         }
     }
 
+    /// The other nodes that may answer from memory, read after a commit. If they cannot be read, there may be any: this
+    /// node's own name, which never confirms, stands for them.
+    async fn other_nodes(&self, lease: &mut Lease) -> BTreeSet<String> {
+        let mut outbox = Outbox::default();
+        let mut conn = Conn::new(EngineConn::Postgres(lease, self.deadline), &mut outbox);
+        nodes::others(&mut conn, self.coherence.name())
+            .await
+            .unwrap_or_else(|_| BTreeSet::from([self.coherence.name().to_owned()]))
+    }
+
+    /// Waits until the other nodes have confirmed a change, or can no longer answer from memory with what was there
+    /// before it. Then removes the rows of nodes that are dead.
+    async fn wait_for(&self, wait: Wait, committed: Moment, others: BTreeSet<String>) {
+        let silent = wait.finish(committed, others).await;
+        if silent.is_empty() {
+            return;
+        }
+        if let Err(error) =
+            self.statement(async move |conn: &mut Conn<'_>| nodes::remove_dead(conn, &silent).await).await
+        {
+            tracing::debug!(%error, "removing the rows of silent nodes failed");
+        }
+    }
+
     /// Closes the idle connections. When one connection was lost, the others may be lost too, and a retry has to get a
     /// new one.
     pub(super) fn forget_idle(&self) {
@@ -186,7 +227,7 @@ impl Pools {
 
     /// Listens on its own connection; see [`postgres::listen`].
     pub(super) async fn listen(&self, tell: &Tell) {
-        postgres::listen::listen(&self.for_listening, self.deadline, &self.mentions, tell).await;
+        postgres::listen::listen(&self.for_listening, self.deadline, &self.coherence, &self.mentions, tell).await;
     }
 
     /// Migrates on its own connection, under an advisory lock that the server releases when that connection closes.

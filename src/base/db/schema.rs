@@ -25,6 +25,16 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    nodes (id) {
+        id -> Text,
+        beaten_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
 
     account_of_email (email_key) {
         email_key -> Text,

@@ -4,6 +4,7 @@
 //! Invariant: waiting for a connection is asynchronous and bounded, so a locked file never exhausts the blocking
 //! threads.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use diesel::{
     r2d2::{ConnectionManager, CustomizeConnection, Pool},
 };
 use futures_util::FutureExt as _;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 
 use super::{
     conn::{Conn, EngineConn},
@@ -23,9 +24,11 @@ use super::{
     foreign, inspect,
     message::{Outbox, Tell},
     migrate,
+    nodes::{self, Beaten},
     sqlite_sockets::SqliteSockets,
 };
 use crate::base::{
+    coherence::{Coherence, Moment, Wait},
     error::{Away, Error, Result},
     keys::AuditKeys,
     metrics::{Metrics, Pool as Figures},
@@ -40,6 +43,7 @@ pub(super) struct Lanes {
     readers: Lane,
     writer: Lane,
     audit_keys: Option<AuditKeys>,
+    coherence: Coherence,
     sockets: Arc<SqliteSockets>,
     file: Arc<OpenFile>,
 }
@@ -78,13 +82,14 @@ impl Lanes {
         path: &Path,
         settings: &Settings,
         metrics: &Metrics,
+        coherence: &Coherence,
         audit_keys: Option<AuditKeys>,
     ) -> Result<Self> {
         let file = Arc::new(OpenFile::new(path)?);
         let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
         let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
-        let sockets = Arc::new(SqliteSockets::new(path, Some(Arc::clone(&file)), audit_keys.clone()));
-        Ok(Self { readers, writer, audit_keys, sockets, file })
+        let sockets = SqliteSockets::new(path, Some(Arc::clone(&file)), audit_keys.clone(), coherence.clone());
+        Ok(Self { readers, writer, audit_keys, coherence: coherence.clone(), sockets: Arc::new(sockets), file })
     }
 
     pub(super) async fn read<T, Work>(&self, work: Work) -> Result<T>
@@ -102,15 +107,19 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let (sockets, file) = (Arc::clone(&self.sockets), Arc::clone(&self.file));
+        let (coherence, sockets, file) = (self.coherence.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
         let unit = move |conn: &mut SqliteConnection| {
-            let mut outbox = Outbox::default();
+            let mut outbox = Outbox::new(&coherence);
             let value = finish(work(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox)))?;
             file.check()?;
-            sockets.tell(outbox);
-            Ok(value)
+            if outbox.wait.is_some() {
+                return Err(Error::bug("an announcement outside of a transaction"));
+            }
+            Ok((value, tell(&sockets, &coherence, conn, outbox)))
         };
-        self.writer.hop(unit).await
+        let (value, telling) = self.writer.hop(unit).await?;
+        self.wait_for(telling).await;
+        Ok(value)
     }
 
     pub(super) async fn transaction<T, Work>(&self, work: Work) -> Result<T>
@@ -118,21 +127,56 @@ impl Lanes {
         T: Send + 'static,
         Work: AsyncFnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
     {
-        let (keys, sockets, file) = (self.audit_keys.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
+        let (coherence, sockets, file) = (self.coherence.clone(), Arc::clone(&self.sockets), Arc::clone(&self.file));
+        let keys = self.audit_keys.clone();
         let unit = move |conn: &mut SqliteConnection| {
-            let mut outbox = Outbox::default();
+            let mut outbox = Outbox::new(&coherence);
             let whole = async |conn: &mut SqliteConnection| {
                 let mut conn = Conn::in_transaction(EngineConn::Sqlite(conn), &mut outbox, keys.as_ref());
                 let value = work(&mut conn).await?;
                 conn.finish().await.map(|()| value)
             };
-            let value = conn.immediate_transaction(|conn| finish(whole(conn)))?;
+            let done = conn.immediate_transaction(|conn| finish(whole(conn)));
+            // A commit that failed may have taken effect.
+            outbox.announced.iter().for_each(|announced| coherence.change(&announced.text));
+            let value = done?;
             // Report a failure if the file was replaced meanwhile: no other process can see this commit.
             file.check()?;
-            sockets.tell(outbox);
-            Ok(value)
+            Ok((value, tell(&sockets, &coherence, conn, outbox)))
         };
-        self.writer.hop(unit).await
+        let (value, telling) = self.writer.hop(unit).await?;
+        self.wait_for(telling).await;
+        Ok(value)
+    }
+
+    /// Waits until the other processes have heard of a commit. Then removes the rows of processes that are gone.
+    async fn wait_for(&self, telling: Option<JoinHandle<BTreeSet<String>>>) {
+        let Some(telling) = telling else { return };
+        let gone = telling.await.unwrap_or_default();
+        if gone.is_empty() {
+            return;
+        }
+        let removing = move |conn: &mut SqliteConnection| {
+            finish(async {
+                nodes::remove_dead(&mut Conn::new(EngineConn::Sqlite(conn), &mut Outbox::default()), &gone).await
+            })
+        };
+        if let Err(error) = self.writer.hop(removing).await {
+            tracing::debug!(%error, "removing the rows of processes that are gone failed");
+        }
+    }
+
+    /// Sends this process a beat, if it has a row.
+    pub(super) async fn beat(&self, node: String, number: u64) -> Result<Option<Beaten>> {
+        let reading = move |conn: &mut SqliteConnection| {
+            let mut outbox = Outbox::default();
+            finish(nodes::beat_on_file(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox), &node))
+        };
+        let beaten = self.readers.hop(reading).await?;
+        if beaten.is_some() {
+            self.sockets.beat(number).await?;
+        }
+        Ok(beaten)
     }
 
     /// Receives the messages of this process and of the other processes on the file.
@@ -250,6 +294,33 @@ impl Lane {
             Err(_) => Err(Error::unavailable(Away::Deadline, "a unit of work exceeded its deadline")),
         }
     }
+}
+
+/// Tells the other processes on the file about a commit, in a task of its own, so that they hear of it even if nobody
+/// waits for this unit of work any more. The task yields the processes that are gone.
+fn tell(
+    sockets: &Arc<SqliteSockets>,
+    coherence: &Coherence,
+    conn: &mut SqliteConnection,
+    mut outbox: Outbox,
+) -> Option<JoinHandle<BTreeSet<String>>> {
+    if outbox.is_empty() {
+        return None;
+    }
+    let (committed, wait) = (Moment::now(), outbox.wait.take());
+    let others = match &wait {
+        Some(_) => {
+            let mut outbox = Outbox::default();
+            let mut conn = Conn::new(EngineConn::Sqlite(conn), &mut outbox);
+            // If the rows cannot be read, there may be any: this node's own name, which never confirms, stands for them.
+            finish(nodes::others(&mut conn, coherence.name()))
+                .unwrap_or_else(|_| BTreeSet::from([coherence.name().to_owned()]))
+        }
+        None => BTreeSet::new(),
+    };
+    let lines = sockets.tell_own(&outbox, wait.as_ref().map(Wait::tag));
+    let sockets = Arc::clone(sockets);
+    Some(Handle::current().spawn(async move { sockets.tell_others(lines, committed, wait, others).await }))
 }
 
 /// Polls `work` once. Queries on SQLite are synchronous, so the work is complete then.

@@ -2,11 +2,12 @@
 //! that commits sends its messages to all of them before the commit returns. Called by the lanes of
 //! [`sqlite`](super::sqlite).
 //!
-//! Invariant: when a commit that announces something returns, every listener that answered in time has received it. A
-//! listener that does not answer in time is ignored for a minute. This is not enough for a cache: a listener can miss
-//! up to a minute of notifications.
+//! Invariant: when a commit that announces something returns, every listener that may answer from memory has received it,
+//! or its lease has run out. A listener serves its connections in order, its own beats among them, so it has no lease
+//! while an older message waits. A listener without a row in `nodes` that does not answer in time is ignored for a
+//! minute.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -22,12 +23,18 @@ use tokio::{
 
 use super::{
     file::{FileId, OpenFile},
-    message::{Heard, Outbox, Tell, said, stamped},
+    message::{Heard, Line, Outbox, Tell, receive},
 };
-use crate::base::{instant::Instant, keys::AuditKeys, outage::Outage, secret};
+use crate::base::{
+    coherence::{BEAT_INTERVAL, Coherence, Moment, PATIENCE, Tag, Wait},
+    error::{Away, Error, Result},
+    keys::AuditKeys,
+    outage::Outage,
+};
 
-/// How long a commit waits for another process to acknowledge its messages.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a process with a row may be silent until its row and its socket are removed. It then has no lease, and finds
+/// its row gone if it comes back.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// How long a listener that did not answer in time is ignored, so that it delays only one commit.
 const IGNORED_FOR: Duration = Duration::from_secs(60);
 /// How long a listener waits before it tries again to create its socket.
@@ -55,9 +62,12 @@ pub(super) struct SqliteSockets {
     /// the servers.
     open: Option<Arc<OpenFile>>,
     keys: Option<AuditKeys>,
+    coherence: Coherence,
     own: Mutex<Own>,
     /// Sockets that did not answer in time, with the time of the attempt.
     silent: Mutex<HashMap<String, Stopwatch>>,
+    /// Processes with a row that did not confirm a change in time, with the time of the first attempt.
+    unconfirmed: Mutex<HashMap<String, Moment>>,
 }
 
 /// This process's listener.
@@ -72,9 +82,19 @@ struct Place {
     folder: PathBuf,
     /// The file's name in the folder.
     name: String,
+    /// What the sockets' names begin with. The name of the process follows.
     prefix: String,
     /// The file's owner. Sockets of other users are ignored.
     owner: Option<u32>,
+}
+
+/// Whether another process has received messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Heard,
+    /// The process has ended.
+    Ended,
+    Unsure,
 }
 
 /// A listener's answer to [`WHO`].
@@ -103,17 +123,29 @@ impl Place {
         let owner = std::fs::metadata(&file).or_else(|_| std::fs::metadata(&folder)).ok().map(|file| file.uid());
         Self { folder, name, prefix: format!("{stem}.live-"), owner }
     }
+
+    /// The name of a process's socket.
+    fn socket_of(&self, node: &str) -> String {
+        format!("{}{node}{SUFFIX}", self.prefix)
+    }
+
+    /// The process of a socket.
+    fn node_of<'a>(&self, socket: &'a str) -> &'a str {
+        let name = socket.strip_prefix(&self.prefix).unwrap_or(socket);
+        name.strip_suffix(SUFFIX).unwrap_or(name)
+    }
 }
 
 impl SqliteSockets {
-    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<AuditKeys>) -> Self {
-        Self { path: path.to_owned(), open, keys, own: Mutex::default(), silent: Mutex::default() }
+    pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<AuditKeys>, coherence: Coherence) -> Self {
+        let (own, silent, unconfirmed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { path: path.to_owned(), open, keys, coherence, own, silent, unconfirmed }
     }
 
     /// The servers that opened a file of this name in this folder, whether or not the path still names that file.
     pub(super) async fn servers(&self) -> Vec<Server> {
         let place = Place::of(&self.path);
-        let queries = self.others(&place).into_iter().map(async |name| {
+        let queries = self.others(&place, &BTreeSet::new()).into_iter().map(async |name| {
             let answer = async {
                 let socket = SocketPath::new(&place.folder, &name)?;
                 let mut stream = UnixStream::connect(&socket.path).await?;
@@ -141,29 +173,83 @@ impl SqliteSockets {
         format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }
 
-    /// Sends the messages to this process's listener and to all others, and waits for their acknowledgements. Call this
-    /// on a blocking thread.
-    pub(super) fn tell(&self, outbox: Outbox) {
-        if outbox.is_empty() {
-            return;
-        }
-        let announced = outbox.announced.into_iter().map(|(at, text)| (Some(at), text));
-        let notes: Vec<_> = announced.chain(outbox.mentioned.into_iter().map(|text| (None, text))).collect();
+    /// Passes the messages to this process's listener, and returns them as lines for the others.
+    pub(super) fn tell_own(&self, outbox: &Outbox, tag: Option<Tag>) -> String {
+        let announced = outbox.announced.iter().map(|announced| (announced.at, tag.clone(), &announced.text));
+        let notes: Vec<_> = announced.chain(outbox.mentioned.iter().map(|text| (None, None, text))).collect();
         let tell = self.own().tell.clone();
         if let Some(tell) = tell {
-            for (at, text) in &notes {
-                tell(Heard::Said { at: *at, text: text.clone() });
+            for (at, _, text) in &notes {
+                tell(Heard::Said { at: *at, text: (*text).clone() });
             }
         }
+        let line = |(at, tag, text): (_, _, &String)| Line::Said { at, tag, text: text.replace('\n', " ") };
+        notes.into_iter().map(|note| format!("{}\n", line(note))).collect()
+    }
+
+    /// Sends the lines to all other processes, and waits for those in `rows`, which may answer from memory: until each
+    /// has received the lines, or its lease from before `committed` has run out. Returns the names of processes that are
+    /// gone.
+    pub(super) async fn tell_others(
+        &self,
+        lines: String,
+        committed: Moment,
+        wait: Option<Wait>,
+        rows: BTreeSet<String>,
+    ) -> BTreeSet<String> {
         let place = Place::of(&self.path);
-        let others = self.others(&place);
-        if others.is_empty() {
-            return;
-        }
-        let lines: String = notes.iter().map(|(at, text)| line(*at, text)).collect();
-        tokio::runtime::Handle::current().block_on(async {
-            futures_util::future::join_all(others.iter().map(|name| self.tell_other(&place, name, &lines))).await;
+        let others = self.others(&place, &rows);
+        let number = wait.as_ref().map(|wait| wait.tag().number);
+        let sending = others.iter().map(async |name| {
+            let told = self.tell_other(&place, name, &lines).await;
+            let node = place.node_of(name).to_owned();
+            // A process that has ended answers nothing.
+            if let (Some(number), Told::Heard | Told::Ended) = (number, told) {
+                self.coherence.hear_confirmation(number, &node);
+            }
+            (node, told)
         });
+        let waiting = async {
+            match wait {
+                Some(wait) => wait.finish(committed, rows).await,
+                None => BTreeSet::new(),
+            }
+        };
+        let (told, missing) = tokio::join!(futures_util::future::join_all(sending.collect::<Vec<_>>()), waiting);
+        let ended = told.into_iter().filter(|(_, told)| *told == Told::Ended).map(|(node, _)| node);
+        let mut gone = self.silent_for_long(&place, missing);
+        gone.extend(ended);
+        gone
+    }
+
+    /// Those of the processes that have not confirmed anything for a while. Removes their sockets.
+    fn silent_for_long(&self, place: &Place, missing: BTreeSet<String>) -> BTreeSet<String> {
+        let mut unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        unconfirmed.retain(|node, _| missing.contains(node));
+        let now = Moment::now();
+        let is_dead = |node: &String| now.since(*unconfirmed.entry(node.clone()).or_insert(now)) >= DEAD_AFTER;
+        let dead: BTreeSet<String> = missing.into_iter().filter(is_dead).collect();
+        for node in &dead {
+            let _ = std::fs::remove_file(place.folder.join(place.socket_of(node)));
+        }
+        dead
+    }
+
+    /// Sends this process a beat, the way other processes send their messages.
+    pub(super) async fn beat(&self, number: u64) -> Result<()> {
+        if self.own().socket.is_none() {
+            return Ok(());
+        }
+        let place = Place::of(&self.path);
+        let sending = async {
+            let socket = SocketPath::new(&place.folder, &place.socket_of(self.coherence.name()))?;
+            let mut stream = UnixStream::connect(&socket.path).await?;
+            stream.write_all(format!("{}\n", Line::Beat(number)).as_bytes()).await
+        };
+        match tokio::time::timeout(BEAT_INTERVAL * 2, sending).await {
+            Ok(sent) => sent.map_err(|error| Error::unavailable(Away::Connection, error)),
+            Err(_) => Err(Error::unavailable(Away::Deadline, "the socket of this process did not take a beat in time")),
+        }
     }
 
     /// Listens until the future is dropped.
@@ -175,11 +261,13 @@ impl SqliteSockets {
             match self.open_socket() {
                 Ok(listener) => {
                     outage.over();
+                    self.coherence.start_over();
                     tell(Heard::Sure);
                     let error = tokio::select! {
                         error = self.serve_connections(&listener, &tell) => Some(error),
                         () = self.socket_moved() => None,
                     };
+                    self.coherence.lose();
                     tell(Heard::Unsure);
                     let Some(error) = error else { continue };
                     outage.failed(&error);
@@ -194,13 +282,11 @@ impl SqliteSockets {
     /// another process could mistake it for an abandoned socket and remove it.
     fn open_socket(&self) -> io::Result<UnixListener> {
         self.remove_own();
-        let random = secret::random_name("").map_err(io::Error::other)?;
         let place = Place::of(&self.path);
-        let name = format!("{}{}", place.prefix, random.chars().take(12).collect::<String>());
-        let draft = SocketPath::new(&place.folder, &format!("{name}.new"))?;
+        let draft = SocketPath::new(&place.folder, &format!("{}{}.new", place.prefix, self.coherence.name()))?;
         let listener = UnixListener::bind(&draft.path)?;
         std::fs::set_permissions(&draft.path, Permissions::from_mode(0o600))?;
-        let socket = place.folder.join(format!("{name}{SUFFIX}"));
+        let socket = place.folder.join(place.socket_of(self.coherence.name()));
         std::fs::rename(&draft.path, &socket)?;
         self.own().socket = Some(socket);
         Ok(listener)
@@ -232,33 +318,38 @@ impl SqliteSockets {
                 if lines == WHO {
                     return stream.write_all(self.who().as_bytes()).await;
                 }
-                for line in lines.lines() {
-                    tell(said(line));
-                }
+                lines.lines().for_each(|line| receive(line, &self.coherence, tell));
                 stream.write_all(HEARD).await
             };
-            if let Ok(Err(error)) = tokio::time::timeout(SLOWEST, serving).await {
-                tracing::debug!(%error, "reading a message from another process failed");
+            match tokio::time::timeout(SLOWEST, serving).await {
+                Ok(Ok(())) => {}
+                // A beat's sender does not wait for the answer.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "reading a message from another process failed");
+                    self.coherence.lose();
+                }
+                Err(_) => self.coherence.lose(),
             }
         }
     }
 
     /// The sockets of the other processes. Anybody who can write to the folder could create a socket that never
-    /// answers, so only sockets of the file's owner count.
-    fn others(&self, place: &Place) -> Vec<String> {
-        let own = self.own().socket.as_ref().and_then(|own| own.file_name()?.to_str().map(str::to_owned));
+    /// answers, so only sockets of the file's owner count. Sockets of processes in `rows` are never ignored.
+    fn others(&self, place: &Place, rows: &BTreeSet<String>) -> Vec<String> {
+        let own = place.socket_of(self.coherence.name());
         self.silent().retain(|_, since| since.elapsed() < IGNORED_FOR);
         let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
         let ours = entries.filter(|entry| {
             entry.metadata().is_ok_and(|found| found.file_type().is_socket() && Some(found.uid()) == place.owner)
         });
         ours.filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.starts_with(&place.prefix) && name.ends_with(SUFFIX) && Some(name) != own.as_ref())
-            .filter(|name| !self.silent().contains_key(name))
+            .filter(|name| name.starts_with(&place.prefix) && name.ends_with(SUFFIX) && *name != own)
+            .filter(|name| rows.contains(place.node_of(name)) || !self.silent().contains_key(name))
             .collect()
     }
 
-    async fn tell_other(&self, place: &Place, name: &str, lines: &str) {
+    async fn tell_other(&self, place: &Place, name: &str, lines: &str) -> Told {
         let sending = async {
             let socket = SocketPath::new(&place.folder, name)?;
             let mut stream = UnixStream::connect(&socket.path).await?;
@@ -268,22 +359,22 @@ impl SqliteSockets {
             stream.read_exact(&mut answer).await.map(drop)
         };
         match tokio::time::timeout(PATIENCE, sending).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return Told::Heard,
             // The process ended without removing its socket.
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 let _ = std::fs::remove_file(place.folder.join(name));
+                return Told::Ended;
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "notifying another process on the database file failed")
             }
             Err(_) => {
-                tracing::warn!(
-                    "another process on the database file did not answer in time and is ignored for a minute"
-                );
+                tracing::warn!("another process on the database file did not answer in time");
                 self.silent().insert(name.to_owned(), Stopwatch::now());
             }
         }
+        Told::Unsure
     }
 
     fn remove_own(&self) {
@@ -309,10 +400,6 @@ impl Drop for RemoveOnDrop<'_> {
         self.0.remove_own();
         self.0.own().tell = None;
     }
-}
-
-fn line(at: Option<Instant>, text: &str) -> String {
-    format!("{}\n", stamped(at, text).replace('\n', " "))
 }
 
 /// A socket path within the length limit. If the plain path is too long, it goes through a descriptor of the open

@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::present::Present;
+use super::{cache::CacheCounts, present::Present};
 use crate::base::error::{Away, Error, Result};
 
 /// Upper bounds in seconds. The lowest fits an answer from memory. The highest is longer than clients wait.
@@ -44,6 +44,7 @@ pub(super) struct Counts {
     pub(super) database_faults: Family<Word, Counter>,
     /// When the database last answered, in milliseconds since `started`.
     pub(super) answered_at: AtomicU64,
+    pub(super) cache: CacheCounts,
     present: PresentGauges,
 }
 
@@ -105,10 +106,12 @@ impl Default for Counts {
             database_seconds: Family::new_with_constructor(Buckets),
             database_faults: Family::default(),
             answered_at: AtomicU64::new(0),
+            cache: CacheCounts::default(),
             present: PresentGauges::default(),
         };
         counts.register();
         counts.register_database();
+        counts.cache.register(&mut counts.registry);
         counts.register_present();
         counts.begin_at_zero();
         counts
@@ -225,6 +228,7 @@ impl Counts {
 
     pub(super) fn render(&self, present: &Present, since_answer: Duration) -> Result<String> {
         let gauges = &self.present;
+        self.cache.present(&present.cache);
         gauges.pool_max.set(whole(present.pool.max));
         gauges.pool_open.set(whole(present.pool.open));
         gauges.pool_in_use.set(whole(present.pool.in_use));

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no label holds text that a client chose. Routes are patterns; methods and outcomes are fixed words.
 
+mod cache;
 mod counts;
 mod present;
 
@@ -10,7 +11,7 @@ use std::sync::{Arc, atomic::Ordering};
 use std::time::{Duration, Instant as Stopwatch};
 
 use self::counts::{Answered, Asked, Counts, fault_word};
-pub use self::present::{Pool, Present};
+pub use self::present::{CachePresent, Pool, Present};
 use crate::base::error::{Away, Error, Result};
 
 /// The route label of an address that no route matches.
@@ -34,6 +35,21 @@ impl Metrics {
     /// `failed` when the database was unavailable.
     pub fn session_load(&self, found: &'static str) {
         self.0.session_loads.get_or_create(&[("found", found)]).inc();
+    }
+
+    /// Records a lookup in the session cache.
+    pub fn cache_use(&self, is_hit: bool) {
+        if is_hit { &self.0.cache.hits } else { &self.0.cache.misses }.inc();
+    }
+
+    /// Records a session that was evicted from the cache to make room.
+    pub fn cache_eviction(&self) {
+        self.0.cache.evictions.inc();
+    }
+
+    /// Records how long a change waited for other nodes.
+    pub fn change_waited(&self, time: Duration) {
+        self.0.cache.wait_seconds.observe(time.as_secs_f64());
     }
 
     pub fn touch_queued(&self) {
@@ -90,7 +106,7 @@ impl Metrics {
         self.0.database_faults.get_or_create(&[("fault", fault_word(Away::Busy))]).get()
     }
 
-    /// Runs a unit of work and times it. `kind` is `read`, `statement` or `transaction`.
+    /// Runs a unit of work and times it. `kind` is `read`, `statement`, `transaction` or `beat`.
     ///
     /// # Errors
     /// The error of the work itself.

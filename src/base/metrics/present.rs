@@ -9,6 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Present {
     pub pool: Pool,
+    pub cache: CachePresent,
     /// Passwords that are being hashed or are waiting to be hashed.
     pub hashes_waiting: usize,
     /// Touches that are not written yet.
@@ -21,6 +22,15 @@ pub struct Present {
     pub log_lines_lost: u64,
     /// Number of requests whose `Host` a proxy had changed, and the time since the last of them.
     pub wrong_hosts: (u64, Option<Duration>),
+}
+
+/// The session cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CachePresent {
+    pub bytes: u64,
+    pub sessions: usize,
+    /// Whether this node may answer from memory.
+    pub has_lease: bool,
 }
 
 /// The database connections of all lanes together.

@@ -64,6 +64,8 @@ pub struct Settings {
     pub drafts_max: u64,
     /// Whether sessions may be read from memory while that is safe.
     pub session_cache: bool,
+    /// Maximum size in bytes of the sessions in memory. Never zero.
+    pub session_cache_max: u64,
     /// Threads that answer requests, 1 to 512.
     pub workers: usize,
     /// A valid tracing filter.
@@ -147,6 +149,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let sessions_per_account = input.read("SESSILE_SESSIONS_PER_ACCOUNT", |v| values::count(v, 0, 1_000_000));
     let drafts_max = input.read("SESSILE_DRAFTS_MAX", values::size);
     let session_cache = input.read("SESSILE_SESSION_CACHE", |v| values::word(v, &[("on", true), ("off", false)]));
+    let session_cache_max = input.read("SESSILE_SESSION_CACHE_MAX", values::size);
     let workers = input.read_if_set("SESSILE_WORKERS", |v| values::count(v, 1, values::MOST_WORKERS));
     let log = input.read("SESSILE_LOG", values::log_filter);
     let log_format =
@@ -174,6 +177,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         sessions_per_account: Some(sessions_per_account?).filter(|limit| *limit > 0),
         drafts_max: drafts_max?,
         session_cache: session_cache?,
+        session_cache_max: session_cache_max?,
         workers: workers?.map_or_else(values::cores, |count| count as usize),
         log: log?,
         log_format: log_format?,

@@ -48,6 +48,7 @@ pub async fn metrics(
     }
     let present = Present {
         pool: sessions.db.pool(),
+        cache: sessions.cache.present(),
         hashes_waiting: hasher.waiting(),
         touches_waiting: sessions.touches.len(),
         oldest_touch: sessions.touches.oldest(),

@@ -10,6 +10,8 @@ pub mod password;
 pub mod strength;
 pub mod turns;
 
+use std::iter;
+
 use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
 use serde::Serialize;
 
@@ -25,7 +27,7 @@ use crate::{
         secret, text,
     },
     records::{
-        device,
+        device, news,
         throttle::{Subject, count},
     },
 };
@@ -127,7 +129,8 @@ async fn claim_email(conn: &mut Conn<'_>, email_key: &str, id: &str) -> Result<b
 /// time zone.
 pub async fn keep_time_zone(conn: &mut Conn<'_>, id: &str, zone: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
-    run!(conn, execute(diesel::update(account).set(accounts::time_zone.eq(Some(zone))))).map(drop)
+    run!(conn, execute(diesel::update(account).set(accounts::time_zone.eq(Some(zone)))))?;
+    news::looked_up_changed(conn, iter::once(id)).await
 }
 
 /// The credentials of the account with this address. Runs the same two statements whether or not the account exists, so
@@ -190,6 +193,7 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String>
     let was: Option<String> = find!(conn, first(account().select(accounts::name)))?;
     let was = was.ok_or(Error::NotFound)?;
     run!(conn, execute(diesel::update(account()).set(accounts::name.eq(name))))?;
+    news::looked_up_changed(conn, iter::once(id)).await?;
     Ok(was)
 }
 
@@ -205,6 +209,7 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
                 .returning(accounts::email_key)
         )
     )?;
+    news::looked_up_changed(conn, iter::once(id)).await?;
     if let Some(key) = key {
         count::clear(conn, &Subject::account(&key)).await?;
     }

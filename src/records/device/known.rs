@@ -4,6 +4,7 @@
 //! Invariant: every statement names the account. Another account's device is treated as missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::time::Duration;
 
 use diesel::{
@@ -12,11 +13,14 @@ use diesel::{
 };
 
 use super::{client::Client, owners, row::Device};
-use crate::base::{
-    db::{Conn, Instant, before_now, find, now, run, schema::devices},
-    error::{Error, Result},
-    secret::Secret,
-    text,
+use crate::{
+    base::{
+        db::{Conn, Instant, before_now, find, now, run, schema::devices},
+        error::{Error, Result},
+        secret::Secret,
+        text,
+    },
+    records::news,
 };
 
 /// One device of the account. Finds a forgotten device only if it is unacknowledged.
@@ -64,7 +68,8 @@ pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str)
 /// Sets the name of a device. The caller has checked that the account has it.
 pub async fn set_name(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str) -> Result<()> {
     let own = devices::table.filter(devices::id.eq(id)).filter(devices::account_id.eq(account_id));
-    run!(conn, execute(diesel::update(own).set(devices::name.eq(name)))).map(drop)
+    run!(conn, execute(diesel::update(own).set(devices::name.eq(name))))?;
+    news::looked_up_changed(conn, iter::once(account_id)).await
 }
 
 /// What the app on a device reports about itself.
@@ -109,6 +114,7 @@ pub async fn note_facts(conn: &mut Conn<'_>, account_id: &str, id: &str, facts: 
     }
     let changes = (devices::name.eq(&new.0), devices::installed.eq(new.1), devices::app_version.eq(&new.2));
     run!(conn, execute(diesel::update(device()).set(changes)))?;
+    news::looked_up_changed(conn, iter::once(account_id)).await?;
     let was = (new.0 != name).then_some(name);
     Ok(Some(Named { name: new.0, was }))
 }

@@ -9,10 +9,13 @@ use diesel::{
 use super::{
     arrivals, browser::find, client::Client, known, owners, row::Device, secrets::DeviceSecrets, shape::Shape,
 };
-use crate::base::{
-    db::{Conn, Instant, find, now, run, schema::devices},
-    error::Result,
-    secret::{self, Secret},
+use crate::{
+    base::{
+        db::{Conn, Instant, find, now, run, schema::devices},
+        error::Result,
+        secret::{self, Secret},
+    },
+    records::news,
 };
 
 /// What a browser reports about itself at a login.
@@ -163,6 +166,9 @@ async fn update(
     )?;
     // After the device's row, as in the sweep of old devices.
     owners::replace(conn, account_id, replaced, &next).await?;
+    if device.name != known.name {
+        news::looked_up_changed(conn, std::iter::once(account_id)).await?;
+    }
     let was_called = (is_named && device.name != known.name).then_some(known.name);
     Ok(Recognized { device, client, is_new: false, was_called, secret: next, others: Vec::new() })
 }

@@ -68,7 +68,11 @@ impl Hub {
     /// Receives notifications and looks up sessions, until the future is dropped.
     pub async fn run(&self) {
         let hub = self.clone();
-        tokio::join!(self.0.db.listen(move |heard| hub.on_notification(heard)), self.look_up_repeatedly());
+        tokio::join!(
+            self.0.db.listen(move |heard| hub.on_notification(heard)),
+            self.0.db.keep_lease(&self.0.clock),
+            self.look_up_repeatedly()
+        );
     }
 
     /// Subscribes to notices for a session. The first notice asks the subscriber to look up the session, because it may
@@ -161,6 +165,8 @@ impl Hub {
                     .lock()
                     .of(&account, |session| if session == was { rotated.clone() } else { sessions.clone() });
             }
+            // Open pages learn of it by `News::Changed`.
+            News::Accounts { .. } | News::Fence => {}
             News::Changed { account } => {
                 self.0.streams.lock().of(&account, |_| Notices { sessions: true, ..Notices::default() });
             }

@@ -119,11 +119,16 @@ impl CurrentUser {
         if facts.unattended.get() {
             return Ok(user);
         }
-        let row = match touch::due(&loaded.record, loaded.now, facts.ip.as_deref(), sessions.times) {
+        let due = |user: &Self| touch::due(&user.record, user.now, facts.ip.as_deref(), sessions.times);
+        if due(&user) != Due::No && loaded.from_memory && sessions.cache.has_others() {
+            // Another node may have touched the session since this node cached it.
+            sessions.cache.forget(&user.record.id);
+            user = user.refresh(facts, sessions).await?;
+        }
+        let row = match due(&user) {
             Due::No => return Ok(user),
             Due::Queue(row) => {
-                sessions.touches.push(row.clone());
-                sessions.db.metrics().touch_queued();
+                sessions.queue_touch(row.clone());
                 row
             }
             Due::Now(row) => {

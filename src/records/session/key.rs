@@ -115,6 +115,14 @@ impl SessionKey {
     }
 }
 
+/// The random part of a session's id, as a number. `None` if the id does not have the usual form.
+pub(super) fn random_part(id: &str) -> Option<u128> {
+    let (_, random) = id.strip_prefix(PREFIX)?.split_once('_')?;
+    let mut bytes = [0; 16];
+    let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(random, &mut bytes).ok()?;
+    (decoded == bytes.len()).then(|| u128::from_be_bytes(bytes))
+}
+
 /// The account's id as a part of a key. If the id has the usual form, the part is the id's random text of 22
 /// characters. Any other id, such as an imported one, becomes `-` and its base64. The two cannot be confused, because
 /// base64 never has 21 characters.

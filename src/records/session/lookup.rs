@@ -15,7 +15,7 @@ use super::{
     record::SessionRef,
     request::{self, HandedOver, Loaded},
     service::Sessions,
-    state, statements,
+    statements,
     stored::{self, Stored},
     sweep,
 };
@@ -27,6 +27,9 @@ use crate::base::{
 
 /// How long a request waits until the first use of its key is recorded.
 const FIRST_USE_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// How long after its end a session's end counts as recent. By then, the transaction that ended a session has committed and the other nodes have heard of it.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
 /// The result of looking up a key.
 #[derive(Debug)]
@@ -56,10 +59,18 @@ pub enum Found {
 }
 
 impl Sessions {
-    /// Looks up a key and ends its session if it has expired. A cache would belong between this function and `look_up`.
+    /// Looks up a key, in memory if that can confirm the session, and ends its session if it has expired.
     pub async fn find(&self, key: &SessionKey) -> Result<Found> {
-        let found = match self.look_up(key).await {
+        let found = match self.cache.find(key, self.clock.now()) {
+            Some(stored) => Ok(self.judge(stored, key.clone(), None)),
+            None => self.look_up(key).await,
+        };
+        let found = match found {
             Ok(Found::Expired { session, at }) => self.expire(key, session, at).await,
+            Ok(Found::Ended { told, session, first_use }) => {
+                self.settle_end(&told).await?;
+                Ok(Found::Ended { told, session, first_use })
+            }
             found => found,
         };
         self.db.metrics().session_load(match &found {
@@ -80,13 +91,16 @@ impl Sessions {
         })
     }
 
+    /// Looks up a key in the database, and remembers its session if it is live.
     pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Found> {
         let account_id = key_owner::read(&self.db, key).await?;
+        let stamp = self.cache.stamp(&account_id);
         if let Some(row) = stored::read(&self.db, &account_id, key.id()).await? {
-            return Ok(match key.secret().matches(&row.secret_hash) {
-                true => self.judge(row, key.with_account(&account_id), None),
-                false => Found::Unknown,
-            });
+            if !key.secret().matches(&row.secret_hash) {
+                return Ok(Found::Unknown);
+            }
+            self.cache.keep(stamp, &row);
+            return Ok(self.judge(row, key.with_account(&account_id), None));
         }
         let Some(former) = former::read(&self.db, &account_id, key).await? else {
             return Ok(Found::Unknown);
@@ -128,7 +142,9 @@ impl Sessions {
     }
 
     fn judge(&self, row: Stored, key: SessionKey, handed_over: Option<HandedOver>) -> Found {
-        self.clock.compare(row.now);
+        if !row.from_memory {
+            self.clock.compare(row.now);
+        }
         if let Some(facts) = request::current() {
             facts.kept_zone.replace(row.account.time_zone.clone());
         }
@@ -154,10 +170,18 @@ impl Sessions {
             device_name: row.device_name,
             key,
             handed_over,
-            state: state::from_row(row.state),
+            state: row.state,
             password_changed_at: row.password_changed_at,
             now: row.now,
+            from_memory: row.from_memory,
         }))
+    }
+
+    /// Before an end is reported: the request that committed it may still be waiting for the other nodes. Makes sure that
+    /// they have heard of it.
+    async fn settle_end(&self, ended: &Ended) -> Result<()> {
+        let is_recent = ended.at.is_none_or(|at| self.clock.now().since(at) < SETTLED_AFTER);
+        if is_recent { self.db.wait_for_other_nodes().await } else { Ok(()) }
     }
 
     /// Ends a session in its row before its expiry is reported. The browser learns of the end from this response, so a

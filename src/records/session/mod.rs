@@ -11,6 +11,7 @@
 
 pub mod acting;
 pub mod arrivals;
+pub mod cache;
 mod confirmation;
 pub mod current;
 pub mod data;
@@ -28,6 +29,7 @@ pub mod listing;
 mod live;
 pub mod log_out;
 pub mod lookup;
+mod packed;
 mod record;
 pub mod request;
 mod service;

@@ -48,9 +48,9 @@ pub struct Record {
     pub absolute_expires_at: Instant,
     /// Address of the latest use.
     pub ip: Option<String>,
-    browser: String,
-    os: String,
-    kind: Shape,
+    pub(super) browser: String,
+    pub(super) os: String,
+    pub(super) kind: Shape,
     pub(super) installed: bool,
     /// Incremented when the key, the state or the data changes.
     pub version: i64,

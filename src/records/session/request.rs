@@ -75,6 +75,8 @@ pub struct Loaded {
     pub password_changed_at: Instant,
     /// The database's time at the read.
     pub now: Instant,
+    /// Whether this was read from the cache, and `now` from this node's clock.
+    pub from_memory: bool,
 }
 
 /// The secrets that the response hands over, because the browser presented the key from before a rotation.

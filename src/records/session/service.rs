@@ -1,6 +1,7 @@
 //! The dependencies of all work on sessions: database, clock, lifetimes, queued touches and keys.
 
 use super::{
+    cache::SessionCache,
     key_maker::KeyMaker,
     lifetimes::Lifetimes,
     record::Record,
@@ -14,7 +15,7 @@ use crate::base::{
     settings::Settings,
 };
 
-/// The sessions of this instance. Cheap to clone: all clones share the database pool and the touch queue.
+/// The sessions of this instance. Cheap to clone: all clones share the database pool, the cache and the touch queue.
 #[derive(Clone)]
 pub struct Sessions {
     pub db: Db,
@@ -23,12 +24,16 @@ pub struct Sessions {
     /// Activity that is not written to the database yet.
     pub touches: TouchQueue,
     pub keys: KeyMaker,
+    /// Live sessions in memory.
+    pub cache: SessionCache,
 }
 
 impl Sessions {
     pub fn new(settings: &Settings, db: Db, keys: &Keys) -> Self {
+        let cache = SessionCache::new(settings, db.coherence(), db.metrics());
         Self {
             db,
+            cache,
             clock: Clock::default(),
             times: Lifetimes::from(settings),
             touches: TouchQueue::default(),
@@ -38,7 +43,17 @@ impl Sessions {
 
     /// Writes a touch before the response is sent. Returns whether the session was still live.
     pub async fn touch_now(&self, row: TouchRow) -> Result<bool> {
-        Ok(touch::write(&self.db, vec![row]).await? == 1)
+        let id = row.id.clone();
+        let is_live = touch::write(&self.db, vec![row]).await? == 1;
+        self.cache.forget(&id);
+        Ok(is_live)
+    }
+
+    /// Queues a touch. Every later request on this node sees it.
+    pub fn queue_touch(&self, row: TouchRow) {
+        self.cache.touch(&row);
+        self.touches.push(row);
+        self.db.metrics().touch_queued();
     }
 
     /// Applies the queued touches to the sessions, and sorts the sessions by latest activity, newest first.

@@ -8,6 +8,8 @@
 //! Invariant: a statement that extends or rotates a session checks in its `WHERE` clause that the session is live. No
 //! update turns into an insert.
 
+use std::iter;
+
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
 };
@@ -193,7 +195,14 @@ pub async fn rotate(
 /// lost. `None` if the session is no longer live or the key has been used.
 pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> Result<Option<Record>> {
     let target = unused_key!(&new.account_id, new.key);
-    find!(conn, get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning())))
+    let resumed: Option<Record> = find!(
+        conn,
+        get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning()))
+    )?;
+    if resumed.is_some() {
+        news::looked_up_changed(conn, iter::once(new.account_id.as_str())).await?;
+    }
+    Ok(resumed)
 }
 
 /// The key of the account's live session that one of these login forms started, if the key is still unused. There is no
@@ -234,7 +243,8 @@ pub async fn inherit(conn: &mut Conn<'_>, account_id: &str, id: &str, from: &str
     let contents: Option<(Value, String)> = find!(conn, first(own(from).select((sessions::state, sessions::data))))?;
     let Some((state, data)) = contents else { return Ok(()) };
     let contents = (sessions::state.eq(state), sessions::data.eq(data));
-    run!(conn, execute(diesel::update(own(id)).set(contents))).map(drop)
+    run!(conn, execute(diesel::update(own(id)).set(contents)))?;
+    news::looked_up_changed(conn, iter::once(account_id)).await
 }
 
 /// `None` if the account has no such session, or the session has no device.
@@ -290,6 +300,7 @@ pub async fn rekey(
         get_result(diesel::update(unused_key!(&account_id, key)).set(confirmed_now).returning(Record::as_returning()))
     )?;
     let Some(record) = confirmed else { return Ok(None) };
+    news::looked_up_changed(conn, iter::once(account_id.as_str())).await?;
     touch(conn, &record, node.times, ip).await?;
     Ok(Some(Rekeyed { key, is_new: false }))
 }
@@ -325,7 +336,8 @@ pub async fn note_device_secret(conn: &mut Conn<'_>, account_id: &str, id: &str,
 pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<()> {
     let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
     let session = own.filter(has_not_ended());
-    run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now())))).map(drop)
+    run!(conn, execute(diesel::update(session).set(sessions::authenticated_at.eq(now()))))?;
+    news::looked_up_changed(conn, iter::once(account_id)).await
 }
 
 /// Records whether a session is used in an installed app. Writes nothing if the value is unchanged.
@@ -333,5 +345,8 @@ pub async fn note_installed(conn: &mut Conn<'_>, account_id: &str, id: &str, ins
     let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
     let session = own.filter(has_not_ended());
     let changed = session.filter(sessions::installed.ne(installed));
-    run!(conn, execute(diesel::update(changed).set(sessions::installed.eq(installed)))).map(drop)
+    if run!(conn, execute(diesel::update(changed).set(sessions::installed.eq(installed))))? > 0 {
+        news::looked_up_changed(conn, iter::once(account_id)).await?;
+    }
+    Ok(())
 }

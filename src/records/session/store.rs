@@ -32,7 +32,10 @@ use crate::{
         },
         error::{EndedBecause, Error, Result},
     },
-    records::audit::{self, Event},
+    records::{
+        audit::{self, Event},
+        news,
+    },
 };
 
 impl Sessions {
@@ -96,13 +99,18 @@ impl Sessions {
         let key = key.clone();
         let rows = self
             .db
-            .statement(async move |conn: &mut Conn<'_>| {
+            .write(async move |conn: &mut Conn<'_>| {
                 let account_id = key_owner::account_of(conn, &key).await?;
-                let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(key.id()));
+                let own =
+                    sessions::table.filter(sessions::account_id.eq(&account_id)).filter(sessions::id.eq(key.id()));
                 let opened = own.filter(sessions::secret_hash.eq(key.secret().hash())).filter(is_live());
                 let changed =
                     (sessions::state.eq(merged(sessions::state, patch)), sessions::version.eq(sessions::version + 1));
-                run!(conn, execute(diesel::update(opened).set(changed)))
+                let rows = run!(conn, execute(diesel::update(opened).set(changed)))?;
+                if rows > 0 {
+                    news::looked_up_changed(conn, std::iter::once(account_id.as_str())).await?;
+                }
+                Ok(rows)
             })
             .await?;
         Ok(rows == 1)

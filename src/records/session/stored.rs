@@ -8,7 +8,12 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{ended::EndReason, listing::own_device, record::Record};
+use super::{
+    ended::EndReason,
+    listing::own_device,
+    record::Record,
+    state::{self, State},
+};
 use crate::{
     base::{
         db::{
@@ -60,7 +65,7 @@ pub(super) struct Stored {
     pub(super) account: Account,
     pub(super) device_name: Option<String>,
     pub(super) secret_hash: Vec<u8>,
-    pub(super) state: Value,
+    pub(super) state: State,
     pub(super) ended_at: Option<Instant>,
     pub(super) ended_reason: Option<EndReason>,
     pub(super) ended_by: Option<String>,
@@ -70,6 +75,8 @@ pub(super) struct Stored {
     pub(super) device_secret: Option<Vec<u8>>,
     pub(super) previous_device_secret: Option<Vec<u8>>,
     pub(super) now: Instant,
+    /// Whether this is from the cache. `now` is then from this node's clock.
+    pub(super) from_memory: bool,
 }
 
 /// How the session got its current key.
@@ -127,7 +134,7 @@ impl From<StoredColumns> for Stored {
             account,
             device_name,
             secret_hash,
-            state,
+            state: state::from_row(state),
             ended_at,
             ended_reason,
             ended_by,
@@ -137,6 +144,7 @@ impl From<StoredColumns> for Stored {
             device_secret,
             previous_device_secret,
             now,
+            from_memory: false,
         }
     }
 }

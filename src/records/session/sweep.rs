@@ -20,7 +20,7 @@ use crate::{
         db::{Conn, Db, ForUpdate, before_now, now, run, schema::sessions},
         error::Result,
     },
-    records::audit,
+    records::{audit, news},
 };
 
 /// Maximum number of sessions that one transaction ends or deletes.
@@ -98,12 +98,10 @@ async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> 
     if found.is_empty() {
         return Ok(0);
     }
-    run!(
-        conn,
-        execute(
-            diesel::update(sessions::table.filter(SessionRef::one_of(&found))).set(sessions::ip.eq(None::<String>))
-        )
-    )
+    let wiped = diesel::update(sessions::table.filter(SessionRef::one_of(&found))).set(sessions::ip.eq(None::<String>));
+    let wiped = run!(conn, execute(wiped))?;
+    news::looked_up_changed(conn, found.iter().map(|session| session.account_id.as_str())).await?;
+    Ok(wiped)
 }
 
 /// Ends one batch of expired sessions.

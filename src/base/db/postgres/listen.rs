@@ -11,12 +11,16 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use tokio_postgres::Client;
 
-use super::{connection::Listener, plan::ConnectPlan};
+use super::{
+    connection::{Listener, literal},
+    plan::ConnectPlan,
+};
 use crate::base::{
+    coherence::{Coherence, Tag},
     database_url::postgres::causes,
     db::{
         conn::within,
-        message::{Heard, LONGEST_TEXT, Tell, said, stamped},
+        message::{Heard, LONGEST_TEXT, Line, Tell, receive},
     },
     error::Result,
     outage::Outage,
@@ -33,11 +37,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Announces a text with the transaction's commit. The database adds its time.
-pub async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, text: &str) -> Result<()> {
+pub async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, tag: Option<&Tag>, text: &str) -> Result<()> {
     let notify = diesel::sql_query(
-        "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || ' ' || $1)",
+        "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || $1)",
     );
-    within(deadline, notify.bind::<Text, _>(text).execute(conn)).await.map(drop)
+    let rest = tag.map_or_else(|| format!(" {text}"), |tag| format!("@{tag} {text}"));
+    within(deadline, notify.bind::<Text, _>(rest).execute(conn)).await.map(drop)
+}
+
+/// The channel on which only this node listens.
+pub fn own_channel(node: &str) -> String {
+    format!("sessile_{node}")
 }
 
 /// Mentions that wait to be sent, each text once.
@@ -86,7 +96,8 @@ struct Taken<'a> {
 impl Taken<'_> {
     /// One line per mention.
     fn lines(&self) -> String {
-        self.texts.iter().map(|text| format!("{}\n", stamped(None, text))).collect()
+        let lines = self.texts.iter().map(|text| Line::Said { at: None, tag: None, text: text.clone() });
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     fn confirm_sent(mut self) {
@@ -101,14 +112,11 @@ impl Drop for Taken<'_> {
 }
 
 /// Listens until the future is dropped, and reconnects whenever the connection fails.
-pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions, tell: &Tell) {
+pub async fn listen(plan: &ConnectPlan, deadline: Duration, coherence: &Coherence, mentions: &Mentions, tell: &Tell) {
     let mut pause = FIRST_PAUSE;
-    let hear = Arc::clone(tell);
-    let listener: Listener = Arc::new(Some(Box::new(move |payload: &str| {
-        for line in payload.lines() {
-            hear(said(line));
-        }
-    })));
+    let (hear, node) = (Arc::clone(tell), coherence.clone());
+    let listener: Listener =
+        Arc::new(Some(Box::new(move |payload: &str| payload.lines().for_each(|line| receive(line, &node, &hear)))));
     let mut outage = Outage::new("listening to the database");
     loop {
         let mut heard = false;
@@ -116,15 +124,17 @@ pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions,
             Ok((client, mut driver)) => {
                 tokio::select! {
                     cause = driver.ended() => cause,
-                    cause = keep_listening(&client, deadline, mentions, || {
+                    cause = keep_listening(&client, deadline, coherence, mentions, || {
                         heard = true;
                         outage.over();
+                        coherence.start_over();
                         tell(Heard::Sure);
                     }) => cause,
                 }
             }
             Err(error) => error.to_string(),
         };
+        coherence.lose();
         if heard {
             tell(Heard::Unsure);
             pause = FIRST_PAUSE;
@@ -137,21 +147,39 @@ pub async fn listen(plan: &ConnectPlan, deadline: Duration, mentions: &Mentions,
 
 type Cause = String;
 
-/// Starts to listen, then checks the connection again and again and sends mentions. Returns the cause of a failure.
-async fn keep_listening(client: &Client, deadline: Duration, mentions: &Mentions, on_start: impl FnOnce()) -> Cause {
+/// Starts to listen, then checks the connection again and again and sends mentions and confirmations. Returns the cause
+/// of a failure.
+async fn keep_listening(
+    client: &Client,
+    deadline: Duration,
+    coherence: &Coherence,
+    mentions: &Mentions,
+    on_start: impl FnOnce(),
+) -> Cause {
     // The name distinguishes this connection from those of requests in pg_stat_activity.
-    let start = "SET application_name = 'sessile listener'; LISTEN sessile";
-    if let Err(cause) = ask(deadline, client.batch_execute(start)).await {
+    let own = own_channel(coherence.name());
+    let start = format!("SET application_name = 'sessile listener'; LISTEN sessile; LISTEN \"{own}\"");
+    if let Err(cause) = ask(deadline, client.batch_execute(&start)).await {
         return cause;
     }
     on_start();
+    tokio::select! {
+        cause = send_mentions(client, deadline, mentions) => cause,
+        cause = send_confirmations(client, deadline, coherence) => cause,
+    }
+}
+
+/// Sends mentions, and checks the connection when there are none. Returns the cause of a failure.
+async fn send_mentions(client: &Client, deadline: Duration, mentions: &Mentions) -> Cause {
     let mut since_beat = Duration::ZERO;
     loop {
         tokio::time::sleep(MENTION_INTERVAL).await;
         since_beat += MENTION_INTERVAL;
         let result = match mentions.take() {
             Some(taken) => {
-                let result = ask(deadline, client.batch_execute(&notify_statement(&taken.lines()))).await;
+                let lines = literal(&taken.lines());
+                let statement = format!("SELECT pg_notify('sessile', {lines})");
+                let result = ask(deadline, client.batch_execute(&statement)).await;
                 if result.is_ok() {
                     taken.confirm_sent();
                 }
@@ -167,10 +195,19 @@ async fn keep_listening(client: &Client, deadline: Duration, mentions: &Mentions
     }
 }
 
-/// A statement that sends these lines (string constants: PostgreSQL 15, section 4.1.2.2).
-fn notify_statement(lines: &str) -> String {
-    let quoted = lines.replace('\\', "\\\\").replace('\'', "''");
-    format!("SELECT pg_notify('sessile', E'{quoted}')")
+/// Confirms announcements to the nodes that wait for that. Returns the cause of a failure.
+async fn send_confirmations(client: &Client, deadline: Duration, coherence: &Coherence) -> Cause {
+    loop {
+        let tags = coherence.confirmations().await;
+        let notify = |tag: Tag| {
+            let line = Line::Confirm(tag.number, coherence.name().to_owned()).to_string();
+            format!("SELECT pg_notify({}, {});", literal(&own_channel(&tag.node)), literal(&line))
+        };
+        let statements: String = tags.into_iter().map(notify).collect();
+        if let Err(cause) = ask(deadline, client.batch_execute(&statements)).await {
+            return cause;
+        }
+    }
 }
 
 async fn ask(deadline: Duration, query: impl Future<Output = Result<(), tokio_postgres::Error>>) -> Result<(), Cause> {

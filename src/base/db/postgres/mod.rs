@@ -2,6 +2,7 @@
 //!
 //! Invariant: every connection leads to a primary and starts with the same session settings.
 
+pub(super) mod beat;
 mod connection;
 pub(super) mod listen;
 mod opener;

@@ -1,0 +1,125 @@
+//! The rows of the nodes that may answer from memory, and the beats that extend their leases. Called by the engines and
+//! by [`Db::keep_lease`]. See [`coherence`](crate::base::coherence).
+//!
+//! Invariant: a node has a row before it caches anything, and sends no beat without its row.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+
+use super::{
+    conn::{Conn, EngineConn},
+    database::Db,
+    express::{before_now, now},
+    query::{find, run},
+    schema::nodes,
+};
+use crate::base::{clock::Clock, coherence::BEAT_INTERVAL, error::Result, instant::Instant, outage::Outage};
+
+/// A node that has not beaten for this long is taken for dead by whoever waits for it in vain.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
+
+/// What a beat learned.
+pub(super) struct Beaten {
+    /// The database's time.
+    pub(super) at: Instant,
+    /// How many other nodes have a row.
+    pub(super) others: i64,
+}
+
+/// Adds the node's row, and removes the rows of dead nodes.
+pub(super) async fn join(conn: &mut Conn<'_>, node: &str) -> Result<()> {
+    let row = (nodes::id.eq(node), nodes::beaten_at.eq(now()));
+    let insert = diesel::insert_into(nodes::table).values(row);
+    run!(conn, execute(insert.on_conflict(nodes::id).do_update().set(nodes::beaten_at.eq(now()))))?;
+    if matches!(conn.engine, EngineConn::Postgres(..)) {
+        let dead = nodes::table.filter(nodes::beaten_at.lt(before_now(DEAD_AFTER)));
+        run!(conn, execute(diesel::delete(dead)))?;
+    }
+    Ok(())
+}
+
+/// Removes the node's row.
+pub(super) async fn leave(conn: &mut Conn<'_>, node: &str) -> Result<()> {
+    run!(conn, execute(diesel::delete(nodes::table.find(node)))).map(drop)
+}
+
+/// The other nodes that have a row.
+pub(super) async fn others(conn: &mut Conn<'_>, node: &str) -> Result<BTreeSet<String>> {
+    let rows: Vec<String> = run!(conn, load(nodes::table.filter(nodes::id.ne(node)).select(nodes::id)))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Removes those of the nodes that have not beaten for a while. On SQLite, where beats leave no trace in the database,
+/// removes them all.
+pub(super) async fn remove_dead(conn: &mut Conn<'_>, silent: &BTreeSet<String>) -> Result<usize> {
+    let silent = nodes::table.filter(nodes::id.eq_any(silent.iter().cloned().collect::<Vec<_>>()));
+    if matches!(conn.engine, EngineConn::Sqlite(_)) {
+        return run!(conn, execute(diesel::delete(silent)));
+    }
+    run!(conn, execute(diesel::delete(silent.filter(nodes::beaten_at.lt(before_now(DEAD_AFTER))))))
+}
+
+/// Reads the node's row on SQLite. `None` without a row: there is no beat.
+pub(super) async fn beat_on_file(conn: &mut Conn<'_>, node: &str) -> Result<Option<Beaten>> {
+    let row: Option<Instant> = find!(conn, first(nodes::table.find(node).select(now())))?;
+    let Some(at) = row else { return Ok(None) };
+    let others: i64 = run!(conn, get_result(nodes::table.filter(nodes::id.ne(node)).count()))?;
+    Ok(Some(Beaten { at, others }))
+}
+
+impl Db {
+    /// Keeps this node's lease: sends beats, and adds the node's row if it is missing. Never returns. Does nothing if
+    /// this node does not cache. Compares `clock` with the database's clock at every beat.
+    pub async fn keep_lease(&self, clock: &Clock) {
+        if !self.coherence().caches() {
+            return std::future::pending().await;
+        }
+        let mut outage = Outage::new("keeping the lease of the session cache");
+        while !self.coherence().is_closed() {
+            if let Some(Some(beaten)) = outage.see(self.beat().await) {
+                self.coherence().set_has_others(beaten.others > 0);
+                clock.compare(beaten.at);
+            }
+            tokio::time::sleep(BEAT_INTERVAL).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Sends one beat. `None` if the node's row was missing; it is there now.
+    async fn beat(&self) -> Result<Option<Beaten>> {
+        let beaten = self.send_beat().await?;
+        if beaten.is_none() {
+            self.coherence().lose();
+            let node = self.coherence().name().to_owned();
+            self.write(async move |conn: &mut Conn<'_>| join(conn, &node).await).await?;
+        }
+        Ok(beaten)
+    }
+
+    /// Stops answering from memory and removes this node's row, so that no other node waits for it.
+    pub async fn leave(&self) {
+        self.coherence().close();
+        if !self.coherence().caches() {
+            return;
+        }
+        let node = self.coherence().name().to_owned();
+        if let Err(error) = self.statement(async move |conn: &mut Conn<'_>| leave(conn, &node).await).await {
+            tracing::debug!(%error, "removing the row of this node failed");
+        }
+    }
+
+    /// Makes sure that every node has heard what was committed before this call. Whoever reports a recent end that
+    /// another request committed calls this first: that request may still be waiting for the other nodes.
+    pub async fn wait_for_other_nodes(&self) -> Result<()> {
+        let node = self.coherence().name().to_owned();
+        if self.read(async move |conn: &mut Conn<'_>| others(conn, &node).await).await?.is_empty() {
+            return Ok(());
+        }
+        self.coherence().fence(self.write(async |conn: &mut Conn<'_>| super::announce(conn, FENCE).await)).await
+    }
+}
+
+/// An announcement that changes nothing.
+pub const FENCE: &str = r#"{"what":"fence"}"#;
