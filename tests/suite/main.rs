@@ -7,6 +7,7 @@
 
 mod support;
 
+mod cache;
 mod centre;
 mod guessing;
 mod house;

@@ -208,7 +208,9 @@ impl SessionCache {
     }
 
     fn changed<'a>(&self, accounts: impl Iterator<Item = &'a String>) {
-        accounts.for_each(|account| drop(self.counter(account).fetch_add(1, Ordering::AcqRel)));
+        accounts.for_each(|account| {
+            self.counter(account).fetch_add(1, Ordering::AcqRel);
+        });
     }
 
     fn clear(&self) {

@@ -15,7 +15,7 @@ use sessile::{
         secret,
         settings::{Settings, SettingsArgs},
     },
-    records::session::{KeyMaker, Lifetimes, Sessions, touch::TouchQueue},
+    records::session::{KeyMaker, Lifetimes, Sessions, cache::SessionCache, touch::TouchQueue},
 };
 
 use super::template::{self, Start};
@@ -112,12 +112,14 @@ impl TestDb {
         let db = Db::open(&settings, Some(self.keys().trail())).unwrap();
         db.migrate().await.unwrap();
         let keys = KeyMaker::new(self.keys().derivation());
+        let cache = SessionCache::new(&settings, db.coherence(), db.metrics());
         Sessions {
             db,
             clock: Clock::default(),
             times: Lifetimes::from(&settings),
             touches: TouchQueue::default(),
             keys,
+            cache,
         }
     }
 
