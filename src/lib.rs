@@ -20,8 +20,9 @@
 //! 1. [`web::edge`] gives the request its id, and adds the security headers to the response.
 //! 2. [`web::request_facts`] verifies the cookie's signature and collects the facts about the request.
 //! 3. [`web::origin`] refuses requests that another site caused.
-//! 4. actix-session loads the session from [`records::session::store`], which takes one query. The first request after
-//!    a login or a rotation may also write, to record the first use of the new key (`note_first_use`).
+//! 4. actix-session loads the session from [`records::session::store`]: from memory ([`records::session::cache`]), or
+//!    with one query. The first request after a login or a rotation may also write, to record the first use of the new
+//!    key (`note_first_use`).
 //! 5. [`serve::routes`] dispatches to the handler in [`pages`].
 //! 6. [`CurrentUser`](records::session::CurrentUser), an argument of the handler, identifies the user. It queues a
 //!    touch if one is due.
@@ -80,8 +81,8 @@
 //! - A second factor: its row in [`records`] after the account, its check beside [`actions::password_proof`], and its
 //!   settlement in [`actions::sign_in`] and [`actions::confirm`].
 //! - A command: a file in [`cli`], which calls actions.
-//! - A session cache: in [`records::session::lookup`], between `find` and the query. The hub ([`records::hub`]) tells
-//!   it to drop the entry of a session that changed.
+//! - Something that a request's lookup reads: a column in [`records::session`], and an announcement in each statement
+//!   that changes it, for the session cache ([`records::session::cache`]).
 //! - Background work: a function of a record, and its loop in [`serve::jobs`]. A sweep is also called by `cli::prune`.
 
 pub mod actions;

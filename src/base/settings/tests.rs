@@ -105,6 +105,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["8", "8MB", "8 MiB", "0MiB", "-1KiB", "1.5MiB", "1025GiB", "MiB"],
     ),
     ("SESSILE_SESSION_CACHE", &["on", "off"], &["yes", "true", "ON", "1"]),
+    ("SESSILE_SESSION_CACHE_MAX", &["1KiB", "64MiB", "2GiB"], &["0KiB", "64", "64MB", "lots"]),
     ("SESSILE_WORKERS", &["1", "512"], &["0", "513", "-2", "two"]),
     (
         "SESSILE_LOG",

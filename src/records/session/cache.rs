@@ -228,3 +228,185 @@ impl SessionCache {
 fn name(id: &str) -> Option<u128> {
     super::key::random_part(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::{
+        base::{coherence::Tag, settings::SettingsArgs},
+        records::{
+            account::{Account, Role},
+            device::Shape,
+            session::{record::Record, stored::Lineage},
+        },
+    };
+
+    const ACCOUNT: &str = "acc_0123456789abcdefghijkl";
+
+    fn at(seconds: i64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn cache() -> (SessionCache, Coherence) {
+        let settings = SettingsArgs::default().check(std::iter::empty()).unwrap();
+        let metrics = Metrics::default();
+        let coherence = Coherence::new(true, metrics.clone()).unwrap();
+        let cache = SessionCache::new(&settings, &coherence, &metrics);
+        coherence.hear_beat(coherence.send_beat());
+        (cache, coherence)
+    }
+
+    fn session() -> (SessionKey, Stored) {
+        let key = SessionKey::generate(ACCOUNT, at(1000)).unwrap();
+        let record = Record {
+            id: key.id().to_owned(),
+            account_id: ACCOUNT.to_owned(),
+            device_id: Some("dev_1".to_owned()),
+            created_at: at(1000),
+            authenticated_at: at(1001),
+            last_activity: at(1002),
+            expires_at: at(2000),
+            absolute_expires_at: at(3000),
+            ip: None,
+            browser: "Firefox".to_owned(),
+            os: String::new(),
+            kind: Shape::Phone,
+            installed: true,
+            version: 3,
+        };
+        let account = Account {
+            id: ACCOUNT.to_owned(),
+            email: "kim@example.com".to_owned(),
+            name: "Kim".to_owned(),
+            role: Role::Owner,
+            time_zone: None,
+        };
+        let stored = Stored {
+            record,
+            account,
+            device_name: Some("Till".to_owned()),
+            secret_hash: key.secret().hash(),
+            state: HashMap::from([("cart".to_owned(), "[1]".to_owned())]),
+            ended_at: None,
+            ended_reason: None,
+            ended_by: None,
+            used_after_end_at: None,
+            password_changed_at: at(900),
+            lineage: Lineage { previous_id: None, key_nonce: None, key_used_at: None },
+            device_secret: None,
+            previous_device_secret: None,
+            now: at(1500),
+            from_memory: false,
+        };
+        (key, stored)
+    }
+
+    fn keep(cache: &SessionCache, stored: &Stored) {
+        cache.keep(cache.stamp(ACCOUNT), stored);
+    }
+
+    #[test]
+    fn a_session_is_found_as_it_was_kept() {
+        let (cache, _) = cache();
+        let (key, stored) = session();
+        assert!(cache.find(&key, at(1500)).is_none());
+        keep(&cache, &stored);
+        let found = cache.find(&key, at(1600)).unwrap();
+        assert_eq!((&found.record, &found.account, &found.state), (&stored.record, &stored.account, &stored.state));
+        assert_eq!((found.device_name, found.password_changed_at), (stored.device_name, stored.password_changed_at));
+        assert_eq!(found.now, at(1600));
+    }
+
+    #[test]
+    fn another_secret_or_account_is_not_confirmed() {
+        let (cache, _) = cache();
+        let (key, stored) = session();
+        keep(&cache, &stored);
+        let other = SessionKey::generate(ACCOUNT, at(1000)).unwrap();
+        let forged = SessionKey::from_parts(ACCOUNT, key.id().to_owned(), other.secret().clone());
+        assert!(cache.find(&forged, at(1500)).is_none());
+        assert!(cache.find(&key.with_account("acc_another"), at(1500)).is_none());
+        assert!(cache.find(&key, at(1500)).is_some());
+    }
+
+    #[test]
+    fn a_session_near_its_expiry_is_not_confirmed() {
+        let (cache, _) = cache();
+        let (key, stored) = session();
+        keep(&cache, &stored);
+        assert!(cache.find(&key, at(1994)).is_some());
+        assert!(cache.find(&key, at(1995)).is_none() && cache.find(&key, at(9999)).is_none());
+        assert!(cache.find(&key, at(1494)).is_none(), "the clock is behind the database's");
+    }
+
+    #[test]
+    fn an_ended_session_and_an_unused_key_are_not_kept() {
+        let (cache, _) = cache();
+        let (key, stored) = session();
+        keep(&cache, &Stored { ended_at: Some(at(1400)), ..session().1 });
+        let lineage = Lineage { previous_id: None, key_nonce: Some("n".to_owned()), key_used_at: None };
+        keep(&cache, &Stored { lineage, ..stored });
+        assert!(cache.find(&key, at(1500)).is_none());
+    }
+
+    #[test]
+    fn every_announcement_about_an_account_invalidates_its_sessions() {
+        let announcements = [
+            format!(r#"{{"what":"ended","reason":"revoked","of":{{"{ACCOUNT}":["aiq_1"]}}}}"#),
+            format!(r#"{{"what":"rotated","account":"{ACCOUNT}","was":"aiq_1"}}"#),
+            format!(r#"{{"what":"accounts","of":["{ACCOUNT}"]}}"#),
+            r#"{"what":"many"}"#.to_owned(),
+            "a message of a later version".to_owned(),
+        ];
+        for text in announcements {
+            let (cache, coherence) = cache();
+            let (key, stored) = session();
+            keep(&cache, &stored);
+            let stamp = cache.stamp(ACCOUNT);
+            coherence.hear(Some(Tag { node: "x".to_owned(), number: 1 }), &text);
+            assert!(cache.find(&key, at(1500)).is_none(), "{text}");
+            cache.keep(stamp, &stored);
+            assert!(cache.find(&key, at(1500)).is_none(), "read before the change: {text}");
+            keep(&cache, &stored);
+            assert!(cache.find(&key, at(1500)).is_some(), "read after the change: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_answered_without_a_lease_or_from_before_a_gap() {
+        let (cache, coherence) = cache();
+        let (key, stored) = session();
+        keep(&cache, &stored);
+        coherence.lose();
+        assert!(cache.find(&key, at(1500)).is_none());
+        keep(&cache, &stored);
+        coherence.hear_beat(coherence.send_beat());
+        assert!(cache.find(&key, at(1500)).is_none(), "the node starts with an empty memory");
+        keep(&cache, &stored);
+        assert!(cache.find(&key, at(1500)).is_some());
+        coherence.close();
+        coherence.hear_beat(coherence.send_beat());
+        assert!(cache.find(&key, at(1500)).is_none(), "a node that stops gets no lease any more");
+    }
+
+    #[test]
+    fn a_touch_of_this_node_is_seen() {
+        let (cache, _) = cache();
+        let (key, stored) = session();
+        keep(&cache, &stored);
+        let row = TouchRow {
+            account_id: ACCOUNT.to_owned(),
+            id: key.id().to_owned(),
+            at: at(1700),
+            expires_at: at(2700),
+            ip: Some("192.0.2.1".to_owned()),
+        };
+        cache.touch(&row);
+        cache.touch(&TouchRow { at: at(1650), expires_at: at(2650), ..row });
+        let record = cache.find(&key, at(2500)).unwrap().record;
+        assert_eq!((record.last_activity, record.expires_at), (at(1700), at(2700)));
+        assert_eq!(record.ip.as_deref(), Some("192.0.2.1"));
+    }
+}

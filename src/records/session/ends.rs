@@ -93,9 +93,13 @@ pub(super) struct Deed<'a> {
 }
 
 async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Result<usize> {
-    let mut ended = 0;
-    for batch in sessions_of(conn, scope).await?.chunks(500) {
+    let (sessions, mut ended) = (sessions_of(conn, scope).await?, 0);
+    for batch in sessions.chunks(500) {
         ended += end_batch(conn, batch, deed).await?;
+    }
+    if ended < sessions.len() || sessions.is_empty() {
+        // The caller reports ends that others committed, perhaps just now: other nodes must have heard of these too.
+        news::fence(conn).await?;
     }
     Ok(ended)
 }

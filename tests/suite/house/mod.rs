@@ -2,6 +2,7 @@
 
 mod account_first;
 mod actions;
+mod announcements;
 mod claims;
 mod imports;
 mod links;

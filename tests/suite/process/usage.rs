@@ -4,7 +4,7 @@ use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
 /// The settings table of the contract.
-const SETTINGS: [(&str, &str); 24] = [
+const SETTINGS: [(&str, &str); 25] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
     ("SESSILE_LISTEN", "127.0.0.1:8080"),
@@ -25,6 +25,7 @@ const SETTINGS: [(&str, &str); 24] = [
     ("SESSILE_STATEMENT_TIMEOUT", "3s"),
     ("SESSILE_SESSIONS_PER_ACCOUNT", "20"),
     ("SESSILE_SESSION_CACHE", "on"),
+    ("SESSILE_SESSION_CACHE_MAX", "64MiB"),
     ("SESSILE_DRAFTS_MAX", "8MiB"),
     ("SESSILE_WORKERS", "cores"),
     ("SESSILE_LOG", "info"),
