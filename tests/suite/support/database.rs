@@ -18,7 +18,10 @@ use sessile::{
     records::session::{KeyMaker, Lifetimes, Sessions, cache::SessionCache, touch::TouchQueue},
 };
 
-use super::template::{self, Start};
+use super::{
+    forget,
+    template::{self, Start},
+};
 
 /// The engine of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,13 +127,17 @@ impl TestDb {
     }
 
     /// Runs SQL outside the program, for example to age a row. `INSTANT(…)` stands for the time that many seconds from
-    /// now on either engine; a negative number is in the past.
+    /// now on either engine; a negative number is in the past. Running nodes forget what they cached of a changed row.
     pub fn sql(&self, statement: &str) -> String {
         let statement = with_instants(self.engine, statement);
-        match self.engine {
+        let said = match self.engine {
             Engine::Postgres => psql(self.url(), &statement),
             Engine::Sqlite => sqlite(&self.file(), &statement),
+        };
+        if forget::changes_something_cached(&statement) {
+            forget::forget_cached(self);
         }
+        said
     }
 }
 
@@ -188,7 +195,7 @@ impl Drop for TestDb {
     }
 }
 
-const FILE: &str = "test.sqlite3";
+pub const FILE: &str = "test.sqlite3";
 
 fn new_folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(name);

@@ -4,6 +4,7 @@ mod accounts;
 mod app;
 mod client;
 mod database;
+mod forget;
 mod served;
 mod server;
 pub mod statements;
