@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
-use super::sent_form_again::{Kind, SentFormAgain};
+use super::{
+    help_code::HelpCode,
+    sent_form_again::{Kind, SentFormAgain},
+};
 use crate::{
     base::error::{Error, Origins, Result},
     records::session::request::{Presented, RequestFacts},
@@ -27,7 +30,7 @@ pub(super) struct ErrorPage {
     code: u16,
     heading: &'static str,
     words: Cow<'static, str>,
-    request_id: String,
+    help_code: HelpCode,
     back: Option<(Cow<'static, str>, &'static str)>,
     /// Whether the page reloads itself once the service is back.
     returns: bool,
@@ -67,7 +70,7 @@ impl ErrorPage {
             code: error.status_code().as_u16(),
             heading,
             words,
-            request_id: summary.id.clone(),
+            help_code: HelpCode::of(&summary.id),
             back: Some(match error {
                 // Opening the address again would not repeat the form.
                 _ if !summary.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),
