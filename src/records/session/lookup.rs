@@ -36,7 +36,7 @@ pub enum Found {
     /// The session has ended, and its browser may be given the reason.
     Ended {
         /// The information that the browser may be given.
-        told: Ended,
+        details: Ended,
         /// The session. Its id differs from the key's id if the session has been rotated since.
         session: SessionRef,
         /// Whether this is the first recorded use since the end.
@@ -75,7 +75,7 @@ impl Sessions {
     /// Why a session ended that was live when its request began.
     pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
         Ok(match self.find(key).await? {
-            Found::Ended { told, .. } => told.because,
+            Found::Ended { details, .. } => details.because,
             Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
         })
     }
@@ -84,7 +84,7 @@ impl Sessions {
         let account_id = key_owner::read(&self.db, key).await?;
         if let Some(row) = stored::read(&self.db, &account_id, key.id()).await? {
             return Ok(match key.secret().matches(&row.secret_hash) {
-                true => self.judge(row, key.with_account(&account_id), None),
+                true => self.result_of(row, key.with_account(&account_id), None),
                 false => Found::Unknown,
             });
         }
@@ -94,17 +94,17 @@ impl Sessions {
         let Some(row) = stored::read(&self.db, &account_id, &former.session_id).await? else {
             return Ok(Found::Former);
         };
-        Ok(self.judge_former(row, key))
+        Ok(self.result_of_former(row, key))
     }
 
     /// The result for a former key. Until its successor is used, a former key yields the live session and its new key.
-    fn judge_former(&self, row: Stored, old: &SessionKey) -> Found {
+    fn result_of_former(&self, row: Stored, old: &SessionKey) -> Found {
         let lineage = &row.lineage;
         let is_direct = lineage.awaits_use() && lineage.previous_id.as_deref() == Some(old.id());
         let nonce = lineage.key_nonce.as_deref().filter(|_| is_direct);
         let secret = nonce.and_then(|nonce| self.keys.successor_again(old, nonce, &row.secret_hash));
         let Some(secret) = secret else {
-            return match self.judge(row, old.clone(), None) {
+            return match self.result_of(row, old.clone(), None) {
                 Found::Live(_) => Found::Former,
                 ended => ended,
             };
@@ -115,7 +115,7 @@ impl Sessions {
             device_secret: hash.and_then(|hash| self.device_secret_again(&row, &key, hash)),
             device_hashes: row.device_secret.iter().chain(&row.previous_device_secret).cloned().collect(),
         };
-        self.judge(row, key, Some(handed_over))
+        self.result_of(row, key, Some(handed_over))
     }
 
     /// Derives the current secret of the session's device again, if the sign-in that issued this key made the secret.
@@ -127,15 +127,15 @@ impl Sessions {
         })
     }
 
-    fn judge(&self, row: Stored, key: SessionKey, handed_over: Option<HandedOver>) -> Found {
+    fn result_of(&self, row: Stored, key: SessionKey, handed_over: Option<HandedOver>) -> Found {
         self.clock.compare(row.now);
         if let Some(facts) = request::current() {
             facts.kept_zone.replace(row.account.time_zone.clone());
         }
         let mut record = row.record;
         if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
-            let told = Ended::by(reason, row.ended_by.as_deref(), at);
-            return Found::Ended { told, session: record.into(), first_use: row.used_after_end_at.is_none() };
+            let details = Ended::by(reason, row.ended_by.as_deref(), at);
+            return Found::Ended { details, session: record.into(), first_use: row.used_after_end_at.is_none() };
         }
         self.touches.overlay(&mut record);
         if has_run_out(record.expires_at, row.now) {
@@ -177,7 +177,7 @@ impl Sessions {
             })
             .await?;
         if expired > 0 {
-            return Ok(Found::Ended { told: Ended::expired(at), session, first_use: false });
+            return Ok(Found::Ended { details: Ended::expired(at), session, first_use: false });
         }
         // Another request has ended or touched the session meanwhile.
         match self.look_up(key).await? {
