@@ -390,7 +390,7 @@ async function choose(first, second, text) {
   flush();
   requestBackgroundSync();
   await openDraft(first.id);
-  offerBack("The other version is gone.", text === first.text ? second.text : first.text);
+  offerBack("The other version is deleted.", text === first.text ? second.text : first.text);
 }
 
 /** Keeps both drafts by sending the page's form, because only the server may clear a draft's `conflictOf`. */

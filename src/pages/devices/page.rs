@@ -86,7 +86,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
         "others" => Some("You are signed out everywhere else."),
         "forgotten" => Some("That device is signed out and removed."),
         "renamed" => Some("The new name is saved."),
-        "known" => Some("Good. We will not ask about that device again."),
+        "known" => Some("You will not be asked about that device again."),
         _ => None,
     };
     draw(StatusCode::OK, &context, &user, Again { done, ..Again::default() }).await
@@ -171,7 +171,7 @@ async fn rename(context: &RequestContext, user: &CurrentUser, device: String, ty
         Ok(name) => match act::rename(context, user, &device, &name).await {
             Ok(()) => Ok(layout::see_other("/devices?done=renamed")),
             Err(error @ Error::TooFast(_)) => {
-                let words = "That was a lot in a short time. Wait a little, then save it again.".to_owned();
+                let words = "Too many changes in a short time. Wait a moment, then save it again.".to_owned();
                 let refused = Some(RefusedName { device, typed, words });
                 let answer = draw(StatusCode::TOO_MANY_REQUESTS, context, user, Again { refused, ..Again::default() });
                 Ok(with_retry(answer.await?, &error))

@@ -45,7 +45,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
     let done = match query.done.as_str() {
         "saved" => Some("Saved."),
         "deleted" => Some("That draft is deleted."),
-        "chosen" => Some("Good. The other version is gone."),
+        "chosen" => Some("The other version is deleted."),
         "both" => Some("Both are kept."),
         "kept" => Some("That draft was deleted on another device meanwhile. What you wrote is kept as a new one."),
         "again" => Some(

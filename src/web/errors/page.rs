@@ -148,15 +148,16 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
         Error::CrossOrigin(_) => ("That came from another site", ""),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::Quota(_) => ("There is no room left", "Delete or shorten some of your drafts, then save again."),
-        Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
+        Error::TooLarge => ("That is too large", "What you sent is larger than this page takes."),
         Error::HeadTooLarge => {
-            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+            ("That is too large", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
         }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
-        Error::TooManyAttempts(_) => {
-            ("Too many attempts", "There were too many wrong passwords. Wait a little, then try again.")
-        }
-        Error::TooFast(_) => ("That was a lot at once", "Wait a little, then try again. Nothing else was changed."),
+        Error::TooManyAttempts(_) => (
+            "Too many attempts",
+            "There were too many wrong passwords. Wait a moment, then try again. Forgotten yours? Ask the administrator.",
+        ),
+        Error::TooFast(_) => ("Too many requests", "Wait a moment, then try again. Nothing else was changed."),
         Error::Forbidden => ("You don't have access", "Your account may not do this. Ask the administrator."),
         Error::ConfirmationRequired => ("Confirm it's you", "Type your password again before you do this."),
         Error::Unavailable(_) => ("Just a moment, please", ""),
@@ -168,7 +169,7 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
             ("Sign in first", "You need to sign in to see this.")
         }
         Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {
-            ("That could not be read", "What your browser sent makes no sense here. Go back and try again.")
+            ("That could not be read", "Sessile does not understand what your browser sent. Go back and try again.")
         }
     }
 }

@@ -70,9 +70,9 @@ test('somebody makes an account, and is asked for the password again where that 
   await page.goto('/confirm?next=/account');
   await password(page).fill('not the password 1');
   watch.expectStatus(401, '/confirm');
-  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Go on' }).click());
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Continue' }).click());
   await password(page).fill(NEW);
-  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('button', { name: 'Continue' }).click();
   await expect(page).toHaveURL(/\/account$/);
 });
 

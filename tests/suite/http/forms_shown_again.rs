@@ -110,7 +110,7 @@ fn a_page_opened_before_a_confirmation_still_works() {
     let renamed = client.form("/account", &[("csrf", &token), ("name", "Kim Lee")]);
     assert_eq!(renamed.status, 303, "{renamed:?}");
     let out = client.form("/logout", &[("csrf", &token)]);
-    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
     assert_eq!(client.get("/api/session").status, 401);
 }
 
@@ -134,7 +134,7 @@ fn a_sign_out_with_a_stale_token_asks_once_more() {
     }
     let fresh = client.form("/logout", &[("csrf", &stale)]).form_token();
     let out = client.form("/logout", &[("csrf", &fresh)]);
-    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
     assert_eq!(client.get("/api/session").status, 401);
 }
 
