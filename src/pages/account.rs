@@ -98,7 +98,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
     let again =
         Again { name: name.clone().unwrap_or_else(|| user.account.name.clone()), keep_others, ..Again::default() };
     if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        let notice = Some("This page had been open for a while. Please try again.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again }).await;
     }
     match (name, current_password) {

@@ -137,7 +137,7 @@ const TROUBLE = "This could not be kept on this device";
 const WORDS = {
   saved: "Saved",
   offline: "Saved on this device. It is sent when you are online.",
-  away: "Saved on this device. Sessile cannot be reached just now.",
+  away: "Saved on this device. Sessile cannot be reached right now.",
   stuck: "Saved on this device. It could not be sent yet.",
   "signed-out": "Saved on this device. It is sent when you have signed in again.",
   "somebody-else": "Saved on this device, for the person who wrote it.",

@@ -104,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         Err(error) => return context.go_on_by_login(error, next.as_deref().unwrap_or("/devices")),
     };
     if !sent.is_fresh {
-        let words = "This page had been open for a while. Please try once more.";
+        let words = "This page had been open for a while. Please try again.";
         let typed = |device| RefusedName { device, typed: name, words: words.to_owned() };
         let again = Again { notice: Some(words), refused: device.map(typed), ..Again::default() };
         return draw(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, again).await;

@@ -137,7 +137,7 @@ pub(super) fn unsaved(
     let token = forms::token(&context.site, &context.req)?;
     let notice = match &error {
         Error::TooFast(_) => "Too many changes in a short time. Nothing is lost: wait a moment, then save again.",
-        _ => "Sessile cannot save just now. Nothing is lost: save once more shortly.",
+        _ => "Sessile cannot save right now. Nothing is lost: save again shortly.",
     };
     let template = DraftsPage {
         page: Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts"),

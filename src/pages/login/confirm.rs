@@ -106,7 +106,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
     };
     let again = requested_action(&context, &user, &next, &then).await?;
     if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
+        let notice = Some("This page had been open for a while. Please type your password again.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
     }
     if password.is_empty() {

@@ -101,7 +101,7 @@ impl AccountForm {
 pub(super) fn not_fresh(is_without_cookies: bool) -> String {
     let words = match is_without_cookies {
         true => NO_COOKIES,
-        false => "This page had been open for a while. Please choose your password once more.",
+        false => "This page had been open for a while. Please choose your password again.",
     };
     words.to_owned()
 }

@@ -160,10 +160,10 @@ fn why_not_fresh(context: &RequestContext, is_without_cookies: bool) -> String {
     }
     match context.facts.live() {
         Some(live) => format!(
-            "{} has signed in here meanwhile. To sign in as somebody else instead, type your password once more.",
+            "{} has signed in here in the meantime. To sign in as somebody else instead, type your password again.",
             live.account.name
         ),
-        None => "This page had been open for a while. Please sign in once more.".to_owned(),
+        None => "This page had been open for a while. Please sign in again.".to_owned(),
     }
 }
 

@@ -107,7 +107,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
 fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
     let next = match form {
         Some(form) if form.asks_password() => {
-            "Nothing else that you typed is lost: type your password again, and send it once more in a minute."
+            "Nothing else that you typed is lost: type your password again, and send it again in a minute."
         }
         Some(form) if form.is_typed() => "Nothing that you typed is lost: send it again in a minute.",
         Some(_) => "Send it again in a minute.",
@@ -115,7 +115,7 @@ fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) ->
         None => "Please try again in a minute.",
     };
     let stays = if reader == Reader::Holder { "You are not signed out. " } else { "" };
-    format!("Sessile cannot answer just now. {stays}{next}")
+    format!("Sessile cannot answer right now. {stays}{next}")
 }
 
 fn in_plain_words(error: &Error) -> (&'static str, Cow<'static, str>) {
