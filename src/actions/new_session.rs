@@ -100,7 +100,8 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, sessions
         Plan::Rotate(_) | Plan::Inherit(_) | Plan::Create => None,
     };
     let browser = SignIn { presented: visit.device_secrets, next, known, secrets: sessions.keys.devices().clone() };
-    let reported = device::Says { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
+    let reported =
+        device::Reported { client: visit.client.read(), installed: visit.installed, name: visit.device_name };
     let recognized = device::recognize(conn, &account.id, browser, reported).await?;
     if recognized.is_new {
         device_sweep::make_room(conn, &account.id).await?;

@@ -46,12 +46,12 @@ pub enum CreatedOwner {
 }
 
 /// Checks whether a link can be used now.
-pub async fn judge(db: &Db, link: &Secret) -> Result<Link> {
+pub async fn check_link(db: &Db, link: &Secret) -> Result<Link> {
     let link = link.clone();
-    db.read(async move |conn: &mut Conn<'_>| judge_in(conn, &link).await).await
+    db.read(async move |conn: &mut Conn<'_>| check_link_in(conn, &link).await).await
 }
 
-async fn judge_in(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
+async fn check_link_in(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
     if account::has_owner(conn).await? {
         return Ok(Link::NotNeeded);
     }
@@ -59,7 +59,7 @@ async fn judge_in(conn: &mut Conn<'_>, link: &Secret) -> Result<Link> {
     Ok(if good { Link::Good } else { Link::Bad })
 }
 
-/// Creates the owner, uses up the link and begins the owner's session, all or nothing. Call [`judge`] first, before a
+/// Creates the owner, uses up the link and begins the owner's session, all or nothing. Call [`check_link`] first, before a
 /// password is counted and hashed. The transaction checks the link once more.
 ///
 /// # Errors
@@ -87,10 +87,10 @@ async fn create(
     Prepared { account, password, visit }: Prepared,
 ) -> Result<CreatedOwner> {
     instance::lock(conn).await?;
-    let judged = judge_in(conn, link).await?;
-    if judged != Link::Good {
+    let checked = check_link_in(conn, link).await?;
+    if checked != Link::Good {
         password.refused(conn).await?;
-        return Ok(CreatedOwner::Refused(judged));
+        return Ok(CreatedOwner::Refused(checked));
     }
     let Some(account) = account::create(conn, &account).await? else {
         password.refused(conn).await?;

@@ -12,7 +12,10 @@ use crate::{
         keys::Keys,
         settings::Settings,
     },
-    records::instance,
+    records::instance::{
+        self,
+        first_open::{Steps, open_or_create},
+    },
 };
 
 /// Opens the database for a command that only reads. The schema must be current.
@@ -49,16 +52,10 @@ pub async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
 /// key file, unless the database needs older keys.
 pub async fn make_to_record(settings: &Settings) -> Result<Db> {
     print_place(settings);
-    if !settings.key_file.exists() {
-        // First open the database without keys: a new key file may be created only if the database needs no older key.
-        let db = create(settings, None).await?;
-        // Another process may have created the file while this one waited for the migration.
-        if !settings.key_file.exists() {
-            instance::check_keys_of_command(&db, None).await?;
-        }
-    }
-    let keys = Keys::read_or_make(&settings.key_file)?;
-    let db = create(settings, Some(&keys)).await?;
+    Inspection::check_servers(settings).await?;
+    let migrate = async |db: &Db| db.migrate().await.map(|()| true);
+    let check_without_keys = async |db: &Db| instance::check_keys_of_command(db, None).await;
+    let (db, keys, _) = open_or_create(settings, Steps { migrate, check_without_keys }).await?;
     let checked = instance::check_keys_of_command(&db, Some(&keys)).await;
     if matches!(checked, Err(Error::Conflict(_))) {
         keys.take_back(&settings.key_file);
@@ -69,14 +66,8 @@ pub async fn make_to_record(settings: &Settings) -> Result<Db> {
 /// Creates the database if it is missing, and migrates its schema.
 pub async fn migrate(settings: &Settings) -> Result<()> {
     print_place(settings);
-    create(settings, None).await.map(drop)
-}
-
-async fn create(settings: &Settings, keys: Option<&Keys>) -> Result<Db> {
     Inspection::check_servers(settings).await?;
-    let db = Db::open(settings, keys.map(Keys::trail))?;
-    db.migrate().await?;
-    Ok(db)
+    Db::open(settings, None)?.migrate().await
 }
 
 async fn open_with(settings: &Settings) -> Result<(Db, Keys)> {

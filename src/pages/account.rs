@@ -24,7 +24,7 @@ use crate::{
     },
     web::{
         context::RequestContext,
-        form_again::{Lost, form_again_after},
+        form_again::{Lost, TooMany, form_again_after},
         forms::{self, Form},
         layout::{self, Page, When},
         rates::Act,
@@ -98,7 +98,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
     let again =
         Again { name: name.clone().unwrap_or_else(|| user.account.name.clone()), keep_others, ..Again::default() };
     if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        let notice = Some("This page had been open for a while. Please try again.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again }).await;
     }
     match (name, current_password) {
@@ -198,7 +198,7 @@ fn shown_again(
     lost: Lost,
 ) -> Result<HttpResponse> {
     let too_many = matches!(error, Error::TooManyAttempts(_));
-    form_again_after(error, "Too many wrong passwords", lost, |status, words| {
+    form_again_after(error, TooMany::WrongPasswords, lost, |status, words| {
         let again = match too_many {
             true => Again { current_error: Some(words), ..again },
             false => Again { notice: Some(words), ..again },

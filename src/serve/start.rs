@@ -22,7 +22,11 @@ use crate::{
     records::{
         account::hasher::Hasher,
         hub::Hub,
-        instance::{self, history},
+        instance::{
+            self,
+            first_open::{Steps, open_or_create},
+            history,
+        },
         session::Sessions,
     },
     web::{limits::Limits, site::Site},
@@ -35,20 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the database with the keys and migrates its schema. The boolean is whether the database answers.
 pub async fn open(settings: &Settings, outage: &mut Outage) -> Result<(Db, Keys, bool)> {
-    let mut answers = true;
-    if !settings.key_file.exists() {
-        // First open the database without keys: a new key file may be created only if the database needs no older key.
-        let db = Db::open(settings, None)?;
-        answers = none_if_unavailable(outage, with_timeout(db.migrate()).await)?.is_some();
-        // Another process may have created the file while this one waited for the migration.
-        if answers && !settings.key_file.exists() {
-            instance::check_no_keys_needed(&db).await?;
-        }
-    }
-    let keys = Keys::read_or_make(&settings.key_file)?;
-    let db = Db::open(settings, Some(keys.trail()))?;
-    answers = answers && none_if_unavailable(outage, with_timeout(db.migrate()).await)?.is_some();
-    Ok((db, keys, answers))
+    let migrate = async |db: &Db| Ok(none_if_unavailable(outage, with_timeout(db.migrate()).await)?.is_some());
+    open_or_create(settings, Steps { migrate, check_without_keys: instance::check_no_keys_needed }).await
 }
 
 /// The bound address, and the maximum number of connections.

@@ -87,8 +87,8 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
     match event.kind {
         Kind::AccountCreated => ("Account created", "plain"),
         Kind::AccountRenamed => ("Name changed", "plain"),
-        Kind::AccountDisabled => ("Account closed by the administrator", "warm"),
-        Kind::AccountEnabled => ("Account opened again", "plain"),
+        Kind::AccountDisabled => ("Account disabled by the administrator", "warm"),
+        Kind::AccountEnabled => ("Account enabled again", "plain"),
         Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),
         Kind::LoginFailed => ("Wrong password", "warm"),
         Kind::LoginThrottled => ("Too many wrong passwords: sign-in was slowed down", "warm"),

@@ -33,7 +33,7 @@ pub(super) enum Bounce {
 }
 
 impl Bounce {
-    pub(super) fn judge(req: &ServiceRequest, site: &Site, route: &Route) -> Self {
+    pub(super) fn decide(req: &ServiceRequest, site: &Site, route: &Route) -> Self {
         if site.cookies.has_bounced(req.headers()) {
             return Self::Done;
         }

@@ -13,7 +13,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     base::{
@@ -56,8 +56,9 @@ pub async fn answer(
     if let Some(client) = client {
         req.extensions_mut().insert(client);
     }
-    // An error span, so that it is enabled at every log level and each line carries the request's id.
-    let span = tracing::error_span!("request", id = %summary.id, method = %summary.method, path = %text::shortened(&summary.path, LONGEST_PATH));
+    // An error span, so that it is enabled at every log level and each line carries the request's id. An error page sets
+    // the code.
+    let span = tracing::error_span!("request", id = %summary.id, code = Empty, method = %summary.method, path = %text::shortened(&summary.path, LONGEST_PATH));
     span.in_scope(|| {
         if summary.route.kind != Kind::Operations {
             opened::note_wrong_host(req.request(), &site);

@@ -24,6 +24,26 @@ pub enum Lost {
     Password,
 }
 
+/// What there were too many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMany {
+    WrongPasswords,
+    /// Attempts to create an account.
+    NewAccounts,
+}
+
+impl TooMany {
+    fn in_words(self, wait: Duration) -> String {
+        let wait = in_words(wait);
+        match self {
+            Self::WrongPasswords => {
+                format!("Too many wrong passwords. Wait {wait}, then try again. Forgotten it? Ask the administrator.")
+            }
+            Self::NewAccounts => format!("Too many attempts from your network. Wait {wait}, then try again."),
+        }
+    }
+}
+
 /// Shows a form with a password again after a retryable error.
 ///
 /// # Errors
@@ -32,11 +52,11 @@ pub fn form_again<Form>(error: Error, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
 {
-    form_again_after(error, "Too many wrong passwords", Lost::Password, form)
+    form_again_after(error, TooMany::WrongPasswords, Lost::Password, form)
 }
 
-/// Like [`form_again`], but the caller gives the message for too many attempts and what has to be typed again.
-pub fn form_again_after<Form>(error: Error, too_many: &str, lost: Lost, form: Form) -> Result<HttpResponse>
+/// Like [`form_again`], but the caller gives what there were too many of and what has to be typed again.
+pub fn form_again_after<Form>(error: Error, too_many: TooMany, lost: Lost, form: Form) -> Result<HttpResponse>
 where
     Form: FnOnce(StatusCode, String) -> Result<HttpResponse>,
 {
@@ -45,14 +65,14 @@ where
     };
     errors::log(&error);
     let words = match &error {
-        Error::TooManyAttempts(wait) => format!("{too_many}. Try again in {}.", in_words(*wait)),
+        Error::TooManyAttempts(wait) => too_many.in_words(*wait),
         Error::TooFast(wait) => {
-            format!("That was a lot in a short time. Nothing is lost: try again in {}.", in_words(*wait))
+            format!("Too many requests in a short time. Nothing is lost: wait {}, then try again.", in_words(*wait))
         }
         _ => match lost {
-            Lost::Nothing => "Sessile cannot do this just now. Nothing is lost: try once more shortly.",
+            Lost::Nothing => "Sessile cannot do this right now. Nothing is lost: try again shortly.",
             Lost::Password => {
-                "Sessile cannot do this just now. Nothing is lost: type your password again and try once more shortly."
+                "Sessile cannot do this right now. Nothing is lost: type your password again and try again shortly."
             }
         }
         .to_owned(),

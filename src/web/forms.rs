@@ -27,7 +27,7 @@ const LARGEST: usize = 16 * 1024;
 
 /// The message for a browser that sent a form without any of our cookies.
 pub const NO_COOKIES: &str = "Your browser sent no cookie with this form, and nobody can sign in without one. Allow cookies for \
-                              this site in your browser, then try once more.";
+                              this site in your browser, then try again.";
 
 /// A token for a form that is about to be shown.
 #[derive(Debug, Clone)]

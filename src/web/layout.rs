@@ -132,7 +132,7 @@ impl Page {
 /// The page's address under the public origin, if the page was certainly opened under another origin.
 fn misplaced(req: &HttpRequest) -> Option<String> {
     let site = req.app_data::<web::Data<Site>>()?;
-    if opened::judge(req, site) != Opened::Elsewhere {
+    if opened::place_of(req, site) != Opened::Elsewhere {
         return None;
     }
     let routes = req.app_data::<web::Data<RouteTable>>()?;

@@ -16,7 +16,7 @@ use crate::web::{proxies, site::Site};
 const FORWARDING: [&str; 7] =
     ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded", "via"];
 
-/// The result of [`judge`].
+/// The result of [`place_of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// Opened under the public origin, or the origin cannot be determined.
@@ -29,14 +29,14 @@ pub enum Opened {
 
 /// Counts and logs a request that a proxy passed on with another `Host` than the browser's.
 pub fn note_wrong_host(req: &HttpRequest, site: &Site) {
-    if judge(req, site) == Opened::BehindWrongHost {
+    if place_of(req, site) == Opened::BehindWrongHost {
         let host = host(req.uri(), req.headers()).unwrap_or_default();
         site.wrong_hosts.note(host, site.public.origin());
     }
 }
 
 /// Where the page was opened.
-pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
+pub fn place_of(req: &HttpRequest, site: &Site) -> Opened {
     let Some(host) = host(req.uri(), req.headers()) else { return Opened::Here };
     let host_is_right = is_host_of(host, site);
     let origin = browser_origin(req.headers(), host, site);
@@ -44,7 +44,7 @@ pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
         return if host_is_right { Opened::Here } else { Opened::BehindWrongHost };
     }
     if !host_is_right {
-        return if site.wrong_hosts.is_known(host) { Opened::BehindWrongHost } else { judge_host(req, site, host) };
+        return if site.wrong_hosts.is_known(host) { Opened::BehindWrongHost } else { place_of_host(req, site, host) };
     }
     match scheme(req, site, host, origin.as_deref()) {
         Some(is_https) if is_https != site.public.is_https() => Opened::Elsewhere,
@@ -52,8 +52,8 @@ pub fn judge(req: &HttpRequest, site: &Site) -> Opened {
     }
 }
 
-/// Judges a host that is not the public one: the browser opened it, or a proxy uses it to reach us.
-fn judge_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
+/// Whether the browser opened this host, which is not the public one, or a proxy uses it to reach us.
+fn place_of_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
     if !is_passed_on(req, site) {
         return Opened::Elsewhere;
     }
@@ -189,7 +189,7 @@ mod tests {
         for (name, value) in sent {
             request = request.append_header((*name, *value));
         }
-        judge(&request.to_http_request(), site)
+        place_of(&request.to_http_request(), site)
     }
 
     #[test]
@@ -268,11 +268,11 @@ mod tests {
             request.to_http_request()
         };
         let typed = request(&[("host", "127.0.0.1:8080")]);
-        assert_eq!(judge(&typed, &plain), Opened::Elsewhere);
+        assert_eq!(place_of(&typed, &plain), Opened::Elsewhere);
         let sheet = request(&[("host", "127.0.0.1:8080"), ("referer", "http://shop.lan:8306/login")]);
-        assert_eq!(judge(&sheet, &plain), Opened::BehindWrongHost);
+        assert_eq!(place_of(&sheet, &plain), Opened::BehindWrongHost);
         note_wrong_host(&sheet, &plain);
-        assert_eq!(judge(&typed, &plain), Opened::BehindWrongHost);
-        assert_eq!(judge(&request(&[("host", "192.168.0.7:8080")]), &plain), Opened::Elsewhere);
+        assert_eq!(place_of(&typed, &plain), Opened::BehindWrongHost);
+        assert_eq!(place_of(&request(&[("host", "192.168.0.7:8080")]), &plain), Opened::Elsewhere);
     }
 }

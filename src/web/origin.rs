@@ -45,7 +45,7 @@ pub async fn check(
     let site = req.app_data::<web::Data<Site>>().ok_or_else(|| Error::bug("no site in this application"))?;
     let routes = req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
     let refused = || Error::CrossOrigin(origins(req.headers(), &site.public));
-    let proof = judge(req.method(), req.headers(), site.public.origin()).ok_or_else(refused)?;
+    let proof = proof_of(req.method(), req.headers(), site.public.origin()).ok_or_else(refused)?;
     // Match the decoded path, as the router does: `/%61pi/` belongs to the API too.
     let kind = routes.find(req.match_info().as_str()).kind;
     if kind == Kind::Api && !req.method().is_safe() {
@@ -61,7 +61,7 @@ pub async fn check(
 }
 
 /// The proof that the request gives; `None` if another site caused it.
-pub fn judge(method: &Method, headers: &header::HeaderMap, origin: &str) -> Option<Proof> {
+pub fn proof_of(method: &Method, headers: &header::HeaderMap, origin: &str) -> Option<Proof> {
     if method.is_safe() {
         return Some(Proof::Shown);
     }
@@ -156,7 +156,7 @@ mod tests {
             for (name, value) in *sent {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
             }
-            assert_eq!(judge(method, &headers, ours), *expected, "{method} {sent:?}");
+            assert_eq!(proof_of(method, &headers, ours), *expected, "{method} {sent:?}");
         }
     }
 

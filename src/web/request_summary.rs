@@ -68,7 +68,7 @@ impl RequestSummary {
             pattern: req.match_pattern(),
             is_get: req.method().is_safe(),
             over_http: site.public.is_https() && proxied_over_http && route.kind != Kind::Operations,
-            bounce: Bounce::judge(req, site, &route),
+            bounce: Bounce::decide(req, site, &route),
             may_compress: compress::may(req),
             sent: None,
             started: Stopwatch::now(),

@@ -16,11 +16,16 @@ pub const HOME: &str = "/dashboard";
 
 /// The login page that leads back to `path_and_query`.
 pub fn login_address(path_and_query: &str) -> String {
+    address_with_next(LOGIN, path_and_query)
+}
+
+/// A page that leads on to `path_and_query`.
+pub fn address_with_next(page: &str, path_and_query: &str) -> String {
     if path_and_query == "/" || path_and_query.len() > LONGEST {
-        return LOGIN.to_owned();
+        return page.to_owned();
     }
     let next: String = form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
-    format!("{LOGIN}?next={next}")
+    format!("{page}?next={next}")
 }
 
 /// Resolves `next` to path, query and fragment. None if it leads to another origin.

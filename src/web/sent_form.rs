@@ -34,7 +34,7 @@ impl SentForm {
     /// Starts to copy the body as it is read. None if it is not a form from our own pages.
     pub fn keep(req: &mut ServiceRequest, site: &Site) -> Option<Self> {
         let is_form = *req.method() == Method::POST && is_urlencoded(req.headers());
-        let is_ours = origin::judge(req.method(), req.headers(), site.public.origin()) == Some(Proof::Shown);
+        let is_ours = origin::proof_of(req.method(), req.headers(), site.public.origin()) == Some(Proof::Shown);
         if !(is_form && is_ours) {
             return None;
         }

@@ -137,7 +137,7 @@ const TROUBLE = "This could not be kept on this device";
 const WORDS = {
   saved: "Saved",
   offline: "Saved on this device. It is sent when you are online.",
-  away: "Saved on this device. Sessile cannot be reached just now.",
+  away: "Saved on this device. Sessile cannot be reached right now.",
   stuck: "Saved on this device. It could not be sent yet.",
   "signed-out": "Saved on this device. It is sent when you have signed in again.",
   "somebody-else": "Saved on this device, for the person who wrote it.",
@@ -390,7 +390,7 @@ async function choose(first, second, text) {
   flush();
   requestBackgroundSync();
   await openDraft(first.id);
-  offerBack("The other version is gone.", text === first.text ? second.text : first.text);
+  offerBack("The other version is deleted.", text === first.text ? second.text : first.text);
 }
 
 /** Keeps both drafts by sending the page's form, because only the server may clear a draft's `conflictOf`. */

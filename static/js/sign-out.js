@@ -41,7 +41,7 @@ async function signOut(form, button) {
   }
   if (outcome === "done" || ids.length === 0) {
     if (account) await forget(account).catch(() => {});
-    return outcome === "done" ? location.replace("/login") : form.submit();
+    return outcome === "done" ? location.replace("/login?done=signed-out") : form.submit();
   }
   await signOutOffline(ids, account);
   await showSignedOut();

@@ -52,7 +52,7 @@ function draw() {
 async function finish() {
   clearTimeout(timer);
   const outcome = await finishSignOuts().catch(() => "offline");
-  if (outcome === "done") return location.replace("/login");
+  if (outcome === "done") return location.replace("/login?done=signed-out");
   clearTimeout(timer);
   timer = setTimeout(finish, delay);
   delay = Math.min(delay * 2, MAX_DELAY);

@@ -10,6 +10,8 @@ if (process.env.SESSILE_TEST_POSTGRES) {
 export default defineConfig({
   testDir: 'specs',
   outputDir: 'results',
+  // Cases share nothing, so a long file does not have to be one worker's.
+  fullyParallel: true,
   reporter: 'list',
   // Most of a case is waiting.
   workers: 3,

@@ -86,7 +86,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
         "others" => Some("You are signed out everywhere else."),
         "forgotten" => Some("That device is signed out and removed."),
         "renamed" => Some("The new name is saved."),
-        "known" => Some("Good. We will not ask about that device again."),
+        "known" => Some("You will not be asked about that device again."),
         _ => None,
     };
     draw(StatusCode::OK, &context, &user, Again { done, ..Again::default() }).await
@@ -104,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         Err(error) => return context.go_on_by_login(error, next.as_deref().unwrap_or("/devices")),
     };
     if !sent.is_fresh {
-        let words = "This page had been open for a while. Please try once more.";
+        let words = "This page had been open for a while. Please try again.";
         let typed = |device| RefusedName { device, typed: name, words: words.to_owned() };
         let again = Again { notice: Some(words), refused: device.map(typed), ..Again::default() };
         return draw(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, again).await;
@@ -171,7 +171,7 @@ async fn rename(context: &RequestContext, user: &CurrentUser, device: String, ty
         Ok(name) => match act::rename(context, user, &device, &name).await {
             Ok(()) => Ok(layout::see_other("/devices?done=renamed")),
             Err(error @ Error::TooFast(_)) => {
-                let words = "That was a lot in a short time. Wait a little, then save it again.".to_owned();
+                let words = "Too many changes in a short time. Wait a moment, then save it again.".to_owned();
                 let refused = Some(RefusedName { device, typed, words });
                 let answer = draw(StatusCode::TOO_MANY_REQUESTS, context, user, Again { refused, ..Again::default() });
                 Ok(with_retry(answer.await?, &error))

@@ -27,7 +27,7 @@ use crate::{
     },
     web::{
         context::RequestContext,
-        form_again::{Lost, form_again_after},
+        form_again::{Lost, TooMany, form_again_after},
         forms,
         layout::{self, Page, When},
     },
@@ -136,8 +136,8 @@ pub(super) fn unsaved(
 ) -> Result<HttpResponse> {
     let token = forms::token(&context.site, &context.req)?;
     let notice = match &error {
-        Error::TooFast(_) => "That was a lot in a short time. Nothing is lost: wait a little, then save once more.",
-        _ => "Sessile cannot save just now. Nothing is lost: save once more shortly.",
+        Error::TooFast(_) => "Too many changes in a short time. Nothing is lost: wait a moment, then save again.",
+        _ => "Sessile cannot save right now. Nothing is lost: save again shortly.",
     };
     let template = DraftsPage {
         page: Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts"),
@@ -152,7 +152,7 @@ pub(super) fn unsaved(
         choice: None,
         is_missing: false,
     };
-    form_again_after(error, "", Lost::Nothing, |status, _| layout::answer(status, &template))
+    form_again_after(error, TooMany::WrongPasswords, Lost::Nothing, |status, _| layout::answer(status, &template))
 }
 
 pub(super) async fn draw(

@@ -45,13 +45,15 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
     let done = match query.done.as_str() {
         "saved" => Some("Saved."),
         "deleted" => Some("That draft is deleted."),
-        "chosen" => Some("Good. The other version is gone."),
+        "chosen" => Some("The other version is deleted."),
         "both" => Some("Both are kept."),
-        "kept" => Some("That draft was deleted on another device meanwhile. What you wrote is kept as a new one."),
+        "kept" => {
+            Some("That draft was deleted on another device in the meantime. What you wrote is kept as a new one.")
+        }
         "again" => Some(
-            "One of the two was changed on another device meanwhile, so nothing was thrown away. Look at it once more.",
+            "One of the two was changed on another device in the meantime, so nothing was thrown away. Please look at it again.",
         ),
-        "changed" => Some("That draft was changed on another device meanwhile, so it was not deleted."),
+        "changed" => Some("That draft was changed on another device in the meantime, so it was not deleted."),
         _ => None,
     };
     let Query { draft: open, after, .. } = query.into_inner();
@@ -67,7 +69,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
     let is_fresh = sent.is_fresh;
     let fields = sent.fields;
     if !is_fresh {
-        let notice = Some("This page had been open for a while. Please try once more.".to_owned());
+        let notice = Some("This page had been open for a while. Please try again.".to_owned());
         return shown_again(&context, &user, fields, notice, None).await;
     }
     let named = [fields.both.as_deref(), fields.delete.as_deref(), fields.keep.as_ref().map(|_| fields.draft.as_str())];

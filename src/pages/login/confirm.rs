@@ -61,7 +61,7 @@ struct ConfirmPage {
     email: String,
     heading: String,
     lead: String,
-    go_on: &'static str,
+    button: &'static str,
     then: Option<String>,
     next: Option<String>,
     /// Whether the page asks for the password. If not, it only asks whether the person is sure.
@@ -106,7 +106,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
     };
     let again = requested_action(&context, &user, &next, &then).await?;
     if !sent.is_fresh {
-        let notice = Some("This page had been open for a while. Please type your password once more.".to_owned());
+        let notice = Some("This page had been open for a while. Please type your password again.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
     }
     if password.is_empty() {
@@ -177,12 +177,12 @@ impl Effect {
         match then {
             None => (
                 "Confirm it's you".to_owned(),
-                "To keep you safe, type your password again before you go on.".to_owned(),
-                "Go on",
+                "Type your password again to continue.".to_owned(),
+                "Continue",
             ),
             Some(Ending::Session(_) | Ending::OnDevice(_)) => (
                 format!("Sign out {name}?"),
-                "It needs your password to sign in again. Nothing that was saved is lost.".to_owned(),
+                "Signing in there again takes your password. Nothing that was saved is lost.".to_owned(),
                 "Sign out",
             ),
             Some(Ending::Others) => {
@@ -274,7 +274,7 @@ fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
 
 fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let Again { next, then, effect, notice, password_error } = again;
-    let (heading, lead, go_on) = effect.in_words(then.as_ref());
+    let (heading, lead, button) = effect.in_words(then.as_ref());
     let token = forms::token(&context.site, &context.req)?.value;
     let template = ConfirmPage {
         page: Page::new(&context.req, &heading),
@@ -282,7 +282,7 @@ fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again:
         email: user.account.email.clone(),
         heading,
         lead,
-        go_on,
+        button,
         back: back_from(then.as_ref(), next.as_deref()),
         // After a recent confirmation, the page only asks whether the person is sure.
         asks_password: then.is_none() || !user.is_confirmed(),

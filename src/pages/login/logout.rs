@@ -35,7 +35,7 @@ pub struct NoFields {}
 
 /// `POST /logout`
 pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<HttpResponse> {
-    let mut answer = layout::see_other("/login");
+    let mut answer = layout::see_other("/login?done=signed-out");
     if context.facts.live().is_none() {
         // A key from before a rotation also ends its session. Otherwise the session would stay live under a newer key
         // while the person is told that it has ended.

@@ -10,7 +10,7 @@ use crate::{
     base::error::{Error, Result},
     records::account::{self, EmailAddress, strength},
     web::{
-        form_again::{Lost, form_again_after},
+        form_again::{Lost, TooMany, form_again_after},
         forms::NO_COOKIES,
         layout::Page,
     },
@@ -26,6 +26,12 @@ pub(super) struct AccountForm {
     pub action: &'static str,
     pub heading: &'static str,
     pub lead: &'static str,
+    /// The page to continue to after a signup.
+    pub next: Option<String>,
+    /// The address of the login page.
+    pub sign_in: String,
+    /// Whether the typed address already has an account.
+    pub is_taken: bool,
     /// The secret of the setup link; empty for a signup.
     pub setup: String,
     pub email: String,
@@ -67,8 +73,8 @@ impl AccountForm {
 
     /// The form with the message that the address already has an account.
     pub fn address_taken(self) -> Self {
-        let email_error = Some("There is already an account with this email. Sign in instead.".to_owned());
-        Self { email_error, ..self }
+        let email_error = Some("There is already an account with this email.".to_owned());
+        Self { email_error, is_taken: true, ..self }
     }
 
     /// Shows the form again after an error: a weak password, too many attempts, or an unavailable service.
@@ -84,7 +90,7 @@ impl AccountForm {
             Error::Invalid(words) => {
                 form(StatusCode::UNPROCESSABLE_ENTITY, Self { password_error: Some(words), ..self })
             }
-            error => form_again_after(error, "Too many tries from your network", Lost::Password, |status, words| {
+            error => form_again_after(error, TooMany::NewAccounts, Lost::Password, |status, words| {
                 form(status, Self { problem: Some(words), ..self })
             }),
         }
@@ -95,7 +101,7 @@ impl AccountForm {
 pub(super) fn not_fresh(is_without_cookies: bool) -> String {
     let words = match is_without_cookies {
         true => NO_COOKIES,
-        false => "This page had been open for a while. Please choose your password once more.",
+        false => "This page had been open for a while. Please choose your password again.",
     };
     words.to_owned()
 }

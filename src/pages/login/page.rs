@@ -47,13 +47,15 @@ pub struct Fields {
 pub struct Query {
     next: String,
     ended: String,
+    done: String,
 }
 
 #[derive(Template)]
 #[template(path = "login/login.html")]
 struct LoginPage {
     page: Page,
-    signup: bool,
+    /// The address of the sign-up page, if it is open.
+    sign_up: Option<String>,
     token: String,
     /// The id of the session that the person just ended. The script then erases what it has stored for that session.
     ended: Option<String>,
@@ -96,11 +98,13 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
     if context.facts.live().is_some() {
         return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
     }
+    let Query { ended, done, .. } = query.into_inner();
+    let ended = Some(ended).filter(|id| is_id(id));
     let notice = match why_signed_out(&context.facts, context.sessions.clock.now()) {
+        None if ended.is_some() || done == "signed-out" => Some("You are signed out.".to_owned().into()),
         None => setup_hint(&context).await.map(Notice::from),
         message => message,
     };
-    let ended = Some(query.into_inner().ended).filter(|id| is_id(id));
     form(StatusCode::OK, &context, Again { ended, next, notice, ..Again::default() })
 }
 
@@ -156,10 +160,10 @@ fn why_not_fresh(context: &RequestContext, is_without_cookies: bool) -> String {
     }
     match context.facts.live() {
         Some(live) => format!(
-            "{} has signed in here meanwhile. To sign in as somebody else instead, type your password once more.",
+            "{} has signed in here in the meantime. To sign in as somebody else instead, type your password again.",
             live.account.name
         ),
-        None => "This page had been open for a while. Please sign in once more.".to_owned(),
+        None => "This page had been open for a while. Please sign in again.".to_owned(),
     }
 }
 
@@ -167,10 +171,11 @@ fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<Ht
     let Again { ended, email, next, notice, email_error, password_error } = again;
     context.form(|token| {
         let page = Page::new(&context.req, "Sign in");
-        let signup = context.site.signup == Signup::Open && context.site.has_owner();
+        let is_open = context.site.signup == Signup::Open && context.site.has_owner();
+        let sign_up = is_open.then(|| return_to::address_with_next("/signup", next.as_deref().unwrap_or("/")));
         layout::answer(
             status,
-            &LoginPage { page, signup, token, ended, email, next, notice, email_error, password_error },
+            &LoginPage { page, sign_up, token, ended, email, next, notice, email_error, password_error },
         )
     })
 }
@@ -216,7 +221,7 @@ fn notice_of(Ended { because, at, hand }: Ended, now: Instant) -> Option<Notice>
         (EndedBecause::Revoked, Hand::OperatorsPassword) => {
             ("The password was changed by the administrator", ". Please sign in with the new one.")
         }
-        (EndedBecause::Revoked, Hand::Closed) => ("This account was closed by the administrator", "."),
+        (EndedBecause::Revoked, Hand::Closed) => ("This account was disabled by the administrator", "."),
         (EndedBecause::Revoked, Hand::Limit) => {
             ("You were signed out", ", because the account is signed in on too many devices.")
         }
@@ -246,7 +251,10 @@ mod tests {
                 message(EndReason::PasswordChanged, audit::OPERATOR),
                 "The password was changed by the administrator (…). Please",
             ),
-            (message(EndReason::AccountDisabled, audit::OPERATOR), "This account was closed by the administrator (…)."),
+            (
+                message(EndReason::AccountDisabled, audit::OPERATOR),
+                "This account was disabled by the administrator (…).",
+            ),
             (message(EndReason::Replaced, "acc_alex"), "Somebody else signed in here (…)."),
             (message(EndReason::Expired, audit::SYSTEM), "You have not been here for a while"),
         ];

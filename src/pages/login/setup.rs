@@ -42,7 +42,7 @@ pub struct Fields {
 pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
     let token = query.into_inner().token;
     let secret = Secret::presented(&*token);
-    match setup::judge(&context.sessions.db, &secret).await? {
+    match setup::check_link(&context.sessions.db, &secret).await? {
         Link::Good => {
             form(StatusCode::OK, &context, AccountForm { setup: token, usable: true, ..AccountForm::default() })
         }
@@ -66,7 +66,7 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: Reque
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, AccountForm { problem, ..again });
     }
     let link = Secret::presented(&*again.setup);
-    match setup::judge(&context.sessions.db, &link).await {
+    match setup::check_link(&context.sessions.db, &link).await {
         Ok(Link::Good) => {}
         Ok(Link::NotNeeded) => return owner_again(&context, again, password).await,
         Ok(Link::Bad) => return refuse(&context, Link::Bad),
@@ -104,7 +104,7 @@ fn refuse(context: &RequestContext, link: Link) -> Result<HttpResponse> {
     let words = match link {
         Link::NotNeeded => "This link has been used. Sessile has an owner, so you can sign in.",
         Link::Good | Link::Bad => {
-            "This link is not good any more. Restart Sessile and open the link that it prints; it works for a day."
+            "This link no longer works. Restart Sessile and open the link that it prints. It works for 24 hours."
         }
     };
     form(StatusCode::FORBIDDEN, context, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
@@ -114,6 +114,17 @@ fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> 
     context.form(|token| {
         let page = Page::new(&context.req, "Set up");
         let (heading, lead) = ("Set up Sessile", "You will be its owner. It takes a minute.");
-        layout::answer(status, &AccountForm { page, token, action: "/setup", heading, lead, ..template })
+        layout::answer(
+            status,
+            &AccountForm {
+                page,
+                token,
+                action: "/setup",
+                heading,
+                lead,
+                sign_in: return_to::LOGIN.to_owned(),
+                ..template
+            },
+        )
     })
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a form that is sent twice creates one account and one session.
 
-use actix_web::{HttpResponse, http::StatusCode};
+use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 
 use super::{
@@ -33,18 +33,27 @@ pub struct Fields {
     email: String,
     name: String,
     password: String,
+    next: String,
+}
+
+/// The query of the page.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    next: String,
 }
 
 /// `GET /signup`
 ///
 /// # Errors
 /// [`Error::NotFound`] where sign-up is closed.
-pub async fn show(context: RequestContext) -> Result<HttpResponse> {
+pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
+    let next = return_to::own_address(&context.site.public, &query.next);
     if context.facts.live().is_some() {
-        return Ok(layout::see_other(return_to::HOME));
+        return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
     }
     must_be_open(&context).await?;
-    form(StatusCode::OK, &context, AccountForm::default())
+    form(StatusCode::OK, &context, AccountForm { next, ..AccountForm::default() })
 }
 
 /// `POST /signup`
@@ -54,17 +63,19 @@ pub async fn show(context: RequestContext) -> Result<HttpResponse> {
 /// again.
 pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     must_be_open(&context).await?;
-    let Fields { email, name, password } = sent.fields;
-    let again = AccountForm { email, name, ..AccountForm::default() };
+    let Fields { email, name, password, next } = sent.fields;
+    let next = return_to::own_address(&context.site.public, &next);
+    let after = next.clone().unwrap_or_else(|| return_to::HOME.to_owned());
+    let again = AccountForm { email, name, next, ..AccountForm::default() };
     if !sent.is_fresh {
         if context.is_signed_in_as(&again.email) {
-            return Ok(layout::see_other(return_to::HOME));
+            return Ok(layout::see_other(&after));
         }
         let problem = Some(not_fresh(sent.is_without_cookies));
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, AccountForm { problem, ..again });
     }
     match sign_in_again(&context, &again.email, password.clone()).await {
-        Ok(Some(welcome)) => return let_in(&context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(Some(welcome)) => return let_in(&context, &welcome, layout::see_other(&after)),
         Ok(None) => {}
         Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
@@ -73,9 +84,9 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
     match create(&context, typed).await {
-        Ok(Some(welcome)) => let_in(&context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(Some(welcome)) => let_in(&context, &welcome, layout::see_other(&after)),
         Ok(None) => match sign_in_again(&context, &again.email, password).await? {
-            Some(welcome) => let_in(&context, &welcome, layout::see_other(return_to::HOME)),
+            Some(welcome) => let_in(&context, &welcome, layout::see_other(&after)),
             None => form(StatusCode::UNPROCESSABLE_ENTITY, &context, again.address_taken()),
         },
         Err(error) => again.again(error, |status, again| form(status, &context, again)),
@@ -97,7 +108,8 @@ fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> 
     context.form(|token| {
         let page = Page::new(&context.req, "Create account");
         let (heading, lead) = ("Create account", "You stay signed in on this device, and can sign in on others.");
-        let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, ..template };
+        let sign_in = return_to::login_address(template.next.as_deref().unwrap_or("/"));
+        let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, sign_in, ..template };
         layout::answer(status, &form)
     })
 }

@@ -17,7 +17,7 @@ pub const SHORTEST: usize = 12;
 /// Maximum length in characters.
 pub const LONGEST: usize = 128;
 /// Maximum characters per call of zxcvbn, whose time grows faster than the square of the length.
-const JUDGED: usize = 32;
+const ESTIMATED: usize = 32;
 /// Maximum ways of reading symbols as letters. zxcvbn looks up every way in all its word lists. Without this limit, a
 /// password of symbols takes a second. With both limits, no password takes ten milliseconds.
 const READINGS: usize = 16;
@@ -54,10 +54,10 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
         known.push(words);
         known.extend(words.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2));
     }
-    let (beginning, end) = judged(password);
-    let entropy = judge(beginning, &known);
+    let (beginning, end) = parts_to_estimate(password);
+    let entropy = estimate(beginning, &known);
     let is_strong = |entropy: &Entropy| entropy.score() >= Score::Three;
-    if is_strong(&entropy) || end.is_some_and(|end| is_strong(&judge(end, &known))) {
+    if is_strong(&entropy) || end.is_some_and(|end| is_strong(&estimate(end, &known))) {
         return Ok(());
     }
     let warning = entropy.feedback().and_then(zxcvbn::feedback::Feedback::warning).map_or(GUESSED, why);
@@ -74,18 +74,19 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
     Err(Error::Invalid(words))
 }
 
-/// The parts of a password to judge: its first [`JUDGED`] characters and, if it is longer, its last [`JUDGED`].
-fn judged(password: &str) -> (&str, Option<&str>) {
+/// The parts of a password whose entropy is estimated: its first [`ESTIMATED`] characters and, if it is longer, its last
+/// [`ESTIMATED`].
+fn parts_to_estimate(password: &str) -> (&str, Option<&str>) {
     let at = |n: usize| password.char_indices().nth(n).map(|(at, _)| at);
-    let Some(end_of_first) = at(JUDGED) else { return (password, None) };
+    let Some(end_of_first) = at(ESTIMATED) else { return (password, None) };
     let count = password.chars().count();
-    (&password[..end_of_first], at(count - JUDGED).map(|start| &password[start..]))
+    (&password[..end_of_first], at(count - ESTIMATED).map(|start| &password[start..]))
 }
 
 /// Judges a part of a password in bounded time. If the part has too many kinds of symbols, each symbol is replaced by a
 /// similar one that zxcvbn reads as the same letter. Words are still found, and the part can only seem easier to guess
 /// than it is.
-fn judge(part: &str, known: &[&str]) -> Entropy {
+fn estimate(part: &str, known: &[&str]) -> Entropy {
     if readings(part) <= READINGS {
         return zxcvbn::zxcvbn(part, known);
     }
@@ -125,7 +126,7 @@ fn why(warning: Warning) -> &'static str {
         }
         Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => USED_BY_MANY,
         Warning::ThisIsSimilarToACommonlyUsedPassword => "This is very like a password that many people use.",
-        Warning::SequencesLikeAbcAreEasyToGuess => "Rows like abc or 6543 are easy to guess.",
+        Warning::SequencesLikeAbcAreEasyToGuess => "Sequences like abc or 6543 are easy to guess.",
         Warning::RecentYearsAreEasyToGuess => "Years are easy to guess.",
         Warning::AWordByItselfIsEasyToGuess => "A single word is easy to guess.",
         Warning::DatesAreOftenEasyToGuess => "Dates are easy to guess.",
@@ -146,7 +147,7 @@ fn hint(suggestion: Suggestion) -> Option<&'static str> {
         Suggestion::ReversedWordsArentMuchHarderToGuess => Some("Words written backwards hardly help."),
         Suggestion::PredictableSubstitutionsDontHelpVeryMuch => Some("Writing @ for a, or 0 for o, hardly helps."),
         Suggestion::AvoidRepeatedWordsAndCharacters => Some("Leave out what repeats."),
-        Suggestion::AvoidSequences => Some("Leave out such rows."),
+        Suggestion::AvoidSequences => Some("Avoid such sequences."),
         Suggestion::AvoidRecentYears | Suggestion::AvoidYearsThatAreAssociatedWithYou => Some("Leave out years."),
         Suggestion::AvoidDatesAndYearsThatAreAssociatedWithYou => Some("Leave out dates."),
         Suggestion::NoNeedForSymbolsDigitsOrUppercaseLetters => None,
@@ -199,9 +200,9 @@ mod tests {
             assert!(refusal(&long).ends_with('.'), "{long}");
         }
         let long = "é".repeat(40);
-        let (beginning, end) = judged(&long);
-        assert_eq!((beginning.chars().count(), end.unwrap().chars().count()), (JUDGED, JUDGED));
-        assert_eq!(judged(&"é".repeat(JUDGED)).1, None);
+        let (beginning, end) = parts_to_estimate(&long);
+        assert_eq!((beginning.chars().count(), end.unwrap().chars().count()), (ESTIMATED, ESTIMATED));
+        assert_eq!(parts_to_estimate(&"é".repeat(ESTIMATED)).1, None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use self::{
     browser::{Browser, browser, browser_with_id, doubt_all, find, prove},
     client::{Client, Hints, Unread},
     known::check_name,
-    recognition::{Recognized, Says, SignIn, recognize},
+    recognition::{Recognized, Reported, SignIn, recognize},
     row::Device,
     secrets::DeviceSecrets,
     shape::Shape,

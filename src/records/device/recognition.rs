@@ -20,7 +20,7 @@ use crate::{
 
 /// What a browser reports about itself at a login.
 #[derive(Debug, Clone)]
-pub struct Says {
+pub struct Reported {
     /// Read from its headers.
     pub client: Client,
     /// Whether it runs as an installed app. `None` if it did not report that: forms never do.
@@ -61,7 +61,12 @@ pub struct SignIn {
 /// Finds the device of a login by the browser's secret, or creates it. The browser gets a new secret. The old secret
 /// stays valid until the browser has sent the new one. Until then, all logins with the old secret get the same new
 /// secret, so that the browser may keep the cookie of any of them.
-pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, says: Says) -> Result<Recognized> {
+pub async fn recognize(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    sign_in: SignIn,
+    reported: Reported,
+) -> Result<Recognized> {
     let device = match &sign_in.known {
         Some(id) => known::one(conn, account_id, id).await?,
         None => None,
@@ -71,8 +76,8 @@ pub async fn recognize(conn: &mut Conn<'_>, account_id: &str, sign_in: SignIn, s
         None => find(conn, account_id, &sign_in.presented).await?,
     };
     let mut recognized = match device {
-        Some(device) => update(conn, account_id, device, &sign_in, says).await?,
-        None => create(conn, account_id, &sign_in.next, says).await?,
+        Some(device) => update(conn, account_id, device, &sign_in, reported).await?,
+        None => create(conn, account_id, &sign_in.next, reported).await?,
     };
     recognized.others = owners::of_others(conn, account_id, sign_in.presented).await?;
     Ok(recognized)
@@ -91,15 +96,15 @@ struct DeviceColumns<'a> {
     installed: bool,
 }
 
-async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, says: Says) -> Result<Recognized> {
-    let client = Client { installed: says.installed.unwrap_or(false), ..says.client };
+async fn create(conn: &mut Conn<'_>, account_id: &str, secret: &Secret, reported: Reported) -> Result<Recognized> {
+    let client = Client { installed: reported.installed.unwrap_or(false), ..reported.client };
     let id = secret::random_name("dev_")?;
     let label = client.label();
     let columns = DeviceColumns {
         id: &id,
         account_id,
         secret_hash: secret.hash(),
-        name: says.name.as_deref().unwrap_or(&label),
+        name: reported.name.as_deref().unwrap_or(&label),
         browser: &client.browser,
         os: &client.os,
         kind: client.kind,
@@ -135,14 +140,14 @@ async fn update(
     account_id: &str,
     known: Device,
     sign_in: &SignIn,
-    says: Says,
+    reported: Reported,
 ) -> Result<Recognized> {
     let NextSecret { next, previous, replaced } = next_secret(conn, account_id, &known.id, sign_in).await?;
-    let client = Client { installed: says.installed.unwrap_or(known.installed), ..says.client };
-    let is_named = says.name.is_some();
+    let client = Client { installed: reported.installed.unwrap_or(known.installed), ..reported.client };
+    let is_named = reported.name.is_some();
     // Keep a generated name up to date, for example after an upgrade of the operating system.
     let default_name = if known.name == known.client().label() { client.label() } else { known.name.clone() };
-    let name = says.name.unwrap_or(default_name);
+    let name = reported.name.unwrap_or(default_name);
     let row = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.eq(&known.id));
     let device: Device = run!(
         conn,

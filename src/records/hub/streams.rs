@@ -164,7 +164,7 @@ impl OpenStreams {
 
     pub(super) fn end(&self, of: &BTreeMap<String, Vec<String>>, reason: EndReason, at: Option<Instant>) {
         // The login page reads from the row who ended the session.
-        let ended = Ended { because: reason.told(), at, hand: Hand::None };
+        let ended = Ended { because: reason.shown(), at, hand: Hand::None };
         let ended = Notices { ended: Some(ended), ..Notices::default() };
         let others = Notices { sessions: true, ..Notices::default() };
         for one in self.all.values() {

@@ -4,6 +4,7 @@
 //! Invariant: an instance gets its first owner only once, even if several setup links are valid or several nodes are
 //! asked.
 
+pub mod first_open;
 pub mod history;
 
 use std::time::Duration;

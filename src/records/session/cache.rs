@@ -231,8 +231,6 @@ fn name(id: &str) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::{
         base::{coherence::Tag, settings::SettingsArgs},
@@ -288,7 +286,7 @@ mod tests {
             account,
             device_name: Some("Till".to_owned()),
             secret_hash: key.secret().hash(),
-            state: HashMap::from([("cart".to_owned(), "[1]".to_owned())]),
+            state: serde_json::json!({"cart": "[1]"}),
             ended_at: None,
             ended_reason: None,
             ended_by: None,
@@ -298,7 +296,6 @@ mod tests {
             device_secret: None,
             previous_device_secret: None,
             now: at(1500),
-            from_memory: false,
         };
         (key, stored)
     }

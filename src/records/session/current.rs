@@ -156,7 +156,7 @@ impl CurrentUser {
                 facts.session.replace(PresentedSession::Live(Rc::from(loaded)));
                 Ok(user)
             }
-            Found::Ended { told, .. } => Err(Error::SessionEnded(told.because)),
+            Found::Ended { details, .. } => Err(Error::SessionEnded(details.because)),
             Found::Former | Found::Unknown | Found::Expired { .. } => Err(Error::SessionEnded(EndedBecause::Unknown)),
         }
     }

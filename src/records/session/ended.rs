@@ -28,7 +28,7 @@ words! {
 
 impl EndReason {
     /// The reason as shown to the session's own browser.
-    pub fn told(self) -> EndedBecause {
+    pub fn shown(self) -> EndedBecause {
         match self {
             Self::Expired => EndedBecause::Expired,
             Self::LoggedOut => EndedBecause::LoggedOut,
@@ -88,7 +88,7 @@ impl Ended {
             (EndReason::AccountDisabled, _) => Hand::Closed,
             (EndReason::Expired | EndReason::LoggedOut | EndReason::Replaced, _) => Hand::None,
         };
-        Self { because: reason.told(), at: Some(at), hand }
+        Self { because: reason.shown(), at: Some(at), hand }
     }
 
     /// The details for a session that expired at `at`.

@@ -15,7 +15,7 @@ use super::{
     record::SessionRef,
     request::{self, HandedOver, Loaded},
     service::Sessions,
-    statements,
+    state, statements,
     stored::{self, Stored},
     sweep,
 };
@@ -39,7 +39,7 @@ pub enum Found {
     /// The session has ended, and its browser may be given the reason.
     Ended {
         /// The information that the browser may be given.
-        told: Ended,
+        details: Ended,
         /// The session. Its id differs from the key's id if the session has been rotated since.
         session: SessionRef,
         /// Whether this is the first recorded use since the end.
@@ -62,7 +62,7 @@ impl Sessions {
     /// Looks up a key, in memory if that can confirm the session, and ends its session if it has expired.
     pub async fn find(&self, key: &SessionKey) -> Result<Found> {
         let found = match self.cache.find(key, self.clock.now()) {
-            Some(stored) => Ok(self.judge(stored, key.clone(), None)),
+            Some(stored) => Ok(self.remembered(stored, key)),
             None => self.look_up(key).await,
         };
         let found = match found {
@@ -86,9 +86,17 @@ impl Sessions {
     /// Why a session ended that was live when its request began.
     pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
         Ok(match self.find(key).await? {
-            Found::Ended { told, .. } => told.because,
+            Found::Ended { details, .. } => details.because,
             Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
         })
+    }
+
+    /// The result for a session that memory has confirmed.
+    fn remembered(&self, stored: Stored, key: &SessionKey) -> Found {
+        match self.result_of(stored, key.clone(), None) {
+            Found::Live(loaded) => Found::Live(Box::new(Loaded { from_memory: true, ..*loaded })),
+            other => other,
+        }
     }
 
     /// Looks up a key in the database, and remembers its session if it is live.
@@ -100,7 +108,7 @@ impl Sessions {
                 return Ok(Found::Unknown);
             }
             self.cache.keep(stamp, &row);
-            return Ok(self.judge(row, key.with_account(&account_id), None));
+            return Ok(self.result_of(row, key.with_account(&account_id), None));
         }
         let Some(former) = former::read(&self.db, &account_id, key).await? else {
             return Ok(Found::Unknown);
@@ -108,17 +116,17 @@ impl Sessions {
         let Some(row) = stored::read(&self.db, &account_id, &former.session_id).await? else {
             return Ok(Found::Former);
         };
-        Ok(self.judge_former(row, key))
+        Ok(self.result_of_former(row, key))
     }
 
     /// The result for a former key. Until its successor is used, a former key yields the live session and its new key.
-    fn judge_former(&self, row: Stored, old: &SessionKey) -> Found {
+    fn result_of_former(&self, row: Stored, old: &SessionKey) -> Found {
         let lineage = &row.lineage;
         let is_direct = lineage.awaits_use() && lineage.previous_id.as_deref() == Some(old.id());
         let nonce = lineage.key_nonce.as_deref().filter(|_| is_direct);
         let secret = nonce.and_then(|nonce| self.keys.successor_again(old, nonce, &row.secret_hash));
         let Some(secret) = secret else {
-            return match self.judge(row, old.clone(), None) {
+            return match self.result_of(row, old.clone(), None) {
                 Found::Live(_) => Found::Former,
                 ended => ended,
             };
@@ -129,7 +137,7 @@ impl Sessions {
             device_secret: hash.and_then(|hash| self.device_secret_again(&row, &key, hash)),
             device_hashes: row.device_secret.iter().chain(&row.previous_device_secret).cloned().collect(),
         };
-        self.judge(row, key, Some(handed_over))
+        self.result_of(row, key, Some(handed_over))
     }
 
     /// Derives the current secret of the session's device again, if the sign-in that issued this key made the secret.
@@ -141,17 +149,15 @@ impl Sessions {
         })
     }
 
-    fn judge(&self, row: Stored, key: SessionKey, handed_over: Option<HandedOver>) -> Found {
-        if !row.from_memory {
-            self.clock.compare(row.now);
-        }
+    fn result_of(&self, row: Stored, key: SessionKey, handed_over: Option<HandedOver>) -> Found {
+        self.clock.compare(row.now);
         if let Some(facts) = request::current() {
             facts.kept_zone.replace(row.account.time_zone.clone());
         }
         let mut record = row.record;
         if let (Some(at), Some(reason)) = (row.ended_at, row.ended_reason) {
-            let told = Ended::by(reason, row.ended_by.as_deref(), at);
-            return Found::Ended { told, session: record.into(), first_use: row.used_after_end_at.is_none() };
+            let details = Ended::by(reason, row.ended_by.as_deref(), at);
+            return Found::Ended { details, session: record.into(), first_use: row.used_after_end_at.is_none() };
         }
         self.touches.overlay(&mut record);
         if has_run_out(record.expires_at, row.now) {
@@ -170,10 +176,10 @@ impl Sessions {
             device_name: row.device_name,
             key,
             handed_over,
-            state: row.state,
+            state: state::from_row(row.state),
             password_changed_at: row.password_changed_at,
             now: row.now,
-            from_memory: row.from_memory,
+            from_memory: false,
         }))
     }
 
@@ -201,7 +207,7 @@ impl Sessions {
             })
             .await?;
         if expired > 0 {
-            return Ok(Found::Ended { told: Ended::expired(at), session, first_use: false });
+            return Ok(Found::Ended { details: Ended::expired(at), session, first_use: false });
         }
         // Another request has ended or touched the session meanwhile.
         match self.look_up(key).await? {

@@ -3,6 +3,7 @@
 //! Invariant: unpacking yields what was packed, for a live session whose key has been used.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     record::Record,
@@ -68,7 +69,12 @@ pub fn pack(stored: &Stored) -> Option<Box<[u8]>> {
         time_zone: account.time_zone.as_deref(),
         device_name: stored.device_name.as_deref(),
         secret_hash: &stored.secret_hash,
-        state: stored.state.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        state: stored
+            .state
+            .as_object()?
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+            .collect(),
     };
     postcard::to_stdvec(&packed).ok().map(Vec::into_boxed_slice)
 }
@@ -107,7 +113,7 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         account,
         device_name: owned(packed.device_name),
         secret_hash: packed.secret_hash.to_vec(),
-        state: packed.state.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        state: packed.state.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect(),
         ended_at: None,
         ended_reason: None,
         ended_by: None,
@@ -117,6 +123,5 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         device_secret: None,
         previous_device_secret: None,
         now,
-        from_memory: true,
     })
 }

@@ -44,11 +44,11 @@ impl Sessions {
         match found {
             Found::Unknown | Found::Expired { .. } => PresentedSession::None,
             Found::Former => PresentedSession::Former,
-            Found::Ended { told, session, first_use } => {
+            Found::Ended { details, session, first_use } => {
                 if first_use && let Err(error) = self.note_use_after_end(session.clone(), ip).await {
                     tracing::warn!(%error, session = session.id, "failed to record use of an ended session");
                 }
-                PresentedSession::Ended(told)
+                PresentedSession::Ended(details)
             }
             Found::Live(loaded) => {
                 if loaded.first_use {

@@ -8,16 +8,11 @@ use diesel::{
 };
 use serde_json::Value;
 
-use super::{
-    ended::EndReason,
-    listing::own_device,
-    record::Record,
-    state::{self, State},
-};
+use super::{ended::EndReason, listing::own_device, record::Record};
 use crate::{
     base::{
         db::{
-            Conn, Db, Instant, find, now,
+            Conn, Db, Instant, Now, find, now,
             schema::{accounts, devices, sessions},
         },
         error::Result,
@@ -29,7 +24,7 @@ use crate::{
 pub(super) async fn read(db: &Db, account_id: &str, id: &str) -> Result<Option<Stored>> {
     let (account_id, id) = (account_id.to_owned(), id.to_owned());
     db.read(async move |conn: &mut Conn<'_>| {
-        let row: Option<StoredColumns> = find!(
+        find!(
             conn,
             first(
                 sessions::table
@@ -37,46 +32,41 @@ pub(super) async fn read(db: &Db, account_id: &str, id: &str) -> Result<Option<S
                     .left_join(devices::table.on(own_device()))
                     .filter(sessions::account_id.eq(&account_id))
                     .filter(sessions::id.eq(&id))
-                    .select((
-                        Record::as_select(),
-                        Account::as_select(),
-                        devices::name.nullable(),
-                        sessions::secret_hash,
-                        sessions::state,
-                        sessions::ended_at,
-                        sessions::ended_reason.nullable(),
-                        sessions::ended_by,
-                        sessions::used_after_end_at,
-                        accounts::password_changed_at,
-                        Lineage::as_select(),
-                        (devices::secret_hash.nullable(), devices::previous_secret_hash.nullable()),
-                        now(),
-                    ))
+                    .select(Stored::as_select())
             )
-        )?;
-        Ok(row.map(Stored::from))
+        )
     })
     .await
 }
 
-/// A session as the query returns it.
+/// A session, with the columns of its account and its device that a request needs. The cache keeps it too.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+#[diesel(check_for_backend(diesel::pg::Pg, diesel::sqlite::Sqlite))]
 pub(super) struct Stored {
+    #[diesel(embed)]
     pub(super) record: Record,
+    #[diesel(embed)]
     pub(super) account: Account,
+    #[diesel(select_expression = devices::name.nullable())]
     pub(super) device_name: Option<String>,
     pub(super) secret_hash: Vec<u8>,
-    pub(super) state: State,
+    pub(super) state: Value,
     pub(super) ended_at: Option<Instant>,
+    #[diesel(select_expression = sessions::ended_reason.nullable())]
     pub(super) ended_reason: Option<EndReason>,
     pub(super) ended_by: Option<String>,
     pub(super) used_after_end_at: Option<Instant>,
+    #[diesel(select_expression = accounts::password_changed_at)]
     pub(super) password_changed_at: Instant,
+    #[diesel(embed)]
     pub(super) lineage: Lineage,
+    #[diesel(select_expression = devices::secret_hash.nullable())]
     pub(super) device_secret: Option<Vec<u8>>,
+    #[diesel(select_expression = devices::previous_secret_hash.nullable())]
     pub(super) previous_device_secret: Option<Vec<u8>>,
+    #[diesel(select_expression = now(), select_expression_type = Now)]
     pub(super) now: Instant,
-    /// Whether this is from the cache. `now` is then from this node's clock.
-    pub(super) from_memory: bool,
 }
 
 /// How the session got its current key.
@@ -93,58 +83,5 @@ impl Lineage {
     /// Whether the first use of the key must still be recorded.
     pub(super) fn awaits_use(&self) -> bool {
         self.key_nonce.is_some() && self.key_used_at.is_none()
-    }
-}
-
-type StoredColumns = (
-    Record,
-    Account,
-    Option<String>,
-    Vec<u8>,
-    Value,
-    Option<Instant>,
-    Option<EndReason>,
-    Option<String>,
-    Option<Instant>,
-    Instant,
-    Lineage,
-    (Option<Vec<u8>>, Option<Vec<u8>>),
-    Instant,
-);
-
-impl From<StoredColumns> for Stored {
-    fn from(columns: StoredColumns) -> Self {
-        let (
-            record,
-            account,
-            device_name,
-            secret_hash,
-            state,
-            ended_at,
-            ended_reason,
-            ended_by,
-            used_after_end_at,
-            password_changed_at,
-            lineage,
-            (device_secret, previous_device_secret),
-            now,
-        ) = columns;
-        Self {
-            record,
-            account,
-            device_name,
-            secret_hash,
-            state: state::from_row(state),
-            ended_at,
-            ended_reason,
-            ended_by,
-            used_after_end_at,
-            password_changed_at,
-            lineage,
-            device_secret,
-            previous_device_secret,
-            now,
-            from_memory: false,
-        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: the cause of an error is logged here, once, and never sent to the client.
 
+mod help_code;
 mod page;
 mod problem;
 mod sent_form_again;
@@ -13,7 +14,7 @@ use actix_web::{
     http::{ConnectionType, header},
 };
 
-use self::{page::ErrorPage, sent_form_again::SentFormAgain};
+use self::{help_code::HelpCode, page::ErrorPage, sent_form_again::SentFormAgain};
 use crate::{
     base::error::Error,
     web::{layout, request_summary::RequestSummary, return_to},
@@ -70,14 +71,16 @@ fn render(
     summary: &RequestSummary,
     form: Option<SentFormAgain>,
 ) -> HttpResponse {
-    log(error);
     let mut answer = if summary.route.kind.wants_problem_documents() {
+        log(error);
         problem::answer(error, &summary.id)
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
         layout::see_other(&return_to::login_address(&summary.path_and_query))
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
         layout::see_other(return_to::LOGIN)
     } else {
+        HelpCode::of(&summary.id).add_to_log();
+        log(error);
         ErrorPage::answer(error, req, summary, form).unwrap_or_else(|error| error.error_response())
     };
     if let Error::MethodNotAllowed(methods) = error

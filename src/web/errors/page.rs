@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 
-use super::sent_form_again::{Kind, SentFormAgain};
+use super::{
+    help_code::HelpCode,
+    sent_form_again::{Kind, SentFormAgain},
+};
 use crate::{
     base::error::{Error, Origins, Result},
     records::session::request::{Presented, RequestFacts},
@@ -27,7 +30,7 @@ pub(super) struct ErrorPage {
     code: u16,
     heading: &'static str,
     words: Cow<'static, str>,
-    request_id: String,
+    help_code: HelpCode,
     back: Option<(Cow<'static, str>, &'static str)>,
     /// Whether the page reloads itself once the service is back.
     returns: bool,
@@ -67,7 +70,7 @@ impl ErrorPage {
             code: error.status_code().as_u16(),
             heading,
             words,
-            request_id: summary.id.clone(),
+            help_code: HelpCode::of(&summary.id),
             back: Some(match error {
                 // Opening the address again would not repeat the form.
                 _ if !summary.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),
@@ -104,7 +107,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
 fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
     let next = match form {
         Some(form) if form.asks_password() => {
-            "Nothing else that you typed is lost: type your password again, and send it once more in a minute."
+            "Nothing else that you typed is lost: type your password again, and send it again in a minute."
         }
         Some(form) if form.is_typed() => "Nothing that you typed is lost: send it again in a minute.",
         Some(_) => "Send it again in a minute.",
@@ -112,7 +115,7 @@ fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) ->
         None => "Please try again in a minute.",
     };
     let stays = if reader == Reader::Holder { "You are not signed out. " } else { "" };
-    format!("Sessile cannot answer just now. {stays}{next}")
+    format!("Sessile cannot answer right now. {stays}{next}")
 }
 
 fn in_plain_words(error: &Error) -> (&'static str, Cow<'static, str>) {
@@ -145,15 +148,16 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
         Error::CrossOrigin(_) => ("That came from another site", ""),
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         Error::Quota(_) => ("There is no room left", "Delete or shorten some of your drafts, then save again."),
-        Error::TooLarge => ("That is too much", "What you sent is larger than this page takes."),
+        Error::TooLarge => ("That is too large", "What you sent is larger than this page takes."),
         Error::HeadTooLarge => {
-            ("That is too much", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
+            ("That is too large", "Your browser sent more than this page takes. Clearing this site's cookies may help.")
         }
         Error::Timeout => ("That took too long", "Your connection was too slow for this. Please try again."),
-        Error::TooManyAttempts(_) => {
-            ("Too many attempts", "There were too many wrong passwords. Wait a little, then try again.")
-        }
-        Error::TooFast(_) => ("That was a lot at once", "Wait a little, then try again. Nothing else was changed."),
+        Error::TooManyAttempts(_) => (
+            "Too many attempts",
+            "There were too many wrong passwords. Wait a moment, then try again. Forgotten yours? Ask the administrator.",
+        ),
+        Error::TooFast(_) => ("Too many requests", "Wait a moment, then try again. Nothing else was changed."),
         Error::Forbidden => ("You don't have access", "Your account may not do this. Ask the administrator."),
         Error::ConfirmationRequired => ("Confirm it's you", "Type your password again before you do this."),
         Error::Unavailable(_) => ("Just a moment, please", ""),
@@ -165,7 +169,7 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
             ("Sign in first", "You need to sign in to see this.")
         }
         Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {
-            ("That could not be read", "What your browser sent makes no sense here. Go back and try again.")
+            ("That could not be read", "Sessile does not understand what your browser sent. Go back and try again.")
         }
     }
 }

@@ -1,5 +1,5 @@
 import {
-  answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, owner, password, settled, signIn, signInButton, test,
+  answerOf, createOwner, email, expect, expectDashboard, expectLogin, fillLogin, owner, password, settled, signIn, signInButton, test,
 } from '../lib/test.mjs';
 
 const NEW = 'limpets and kelp at noon 3';
@@ -70,10 +70,31 @@ test('somebody makes an account, and is asked for the password again where that 
   await page.goto('/confirm?next=/account');
   await password(page).fill('not the password 1');
   watch.expectStatus(401, '/confirm');
-  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Go on' }).click());
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Continue' }).click());
   await password(page).fill(NEW);
-  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('button', { name: 'Continue' }).click();
   await expect(page).toHaveURL(/\/account$/);
+});
+
+test('a sign-up with a taken address leads to the sign-in, which has the address already', async ({ visitor, server, watch }) => {
+  await createOwner(await visitor(), server);
+  const page = await visitor();
+  await page.goto('/login?next=/devices');
+  await page.getByRole('link', { name: 'Create account' }).click();
+  await page.getByLabel('Your name').fill('Pim Crab');
+  await email(page).fill(owner.email);
+  await password(page).fill(NEW);
+  watch.expectStatus(422, '/signup');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Create account' }).click());
+  await page.getByRole('link', { name: 'Sign in instead' }).click();
+  await expectLogin(page);
+  expect(page.url()).not.toContain('@');
+  expect(decodeURIComponent(page.url())).not.toContain('@');
+  await expect(email(page)).toHaveValue(owner.email);
+  await expect(password(page)).toBeFocused();
+  await password(page).fill(owner.password);
+  await signInButton(page).click();
+  await expect(page).toHaveURL(/\/devices$/);
 });
 
 test('after too many wrong passwords the page says how long to wait', async ({ visitor, server, watch }) => {
@@ -88,5 +109,5 @@ test('after too many wrong passwords the page says how long to wait', async ({ v
     status = (await answerOf(page, 'POST', () => signInButton(page).click())).status();
   }
   expect(status).toBe(429);
-  await expect(page.locator('#password-error')).toContainText('Too many wrong passwords');
+  await expect(page.locator('#password-error')).toContainText(/Too many wrong passwords\. Wait .+, then try again\. Forgotten it\? Ask the administrator\./);
 });

@@ -48,7 +48,7 @@ test('after the known end of the session the page without a network hides everyt
   const [person] = (await kept(page)).people;
   await put(page, 'people', { ...person, expiresAt: new Date(Date.now() - 1000).toISOString() });
   await page.goto('/dashboard');
-  await expect(page.getByRole('heading', { level: 1, name: 'Sign in to go on' })).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1, name: 'Sign in to continue' })).toBeVisible();
   await expect(page.locator('body')).not.toContainText(owner.name.split(' ')[0]);
 });
 

@@ -62,7 +62,7 @@ test('a clock that was put back shows nothing that may have ended', async ({ app
   cut(front, watch);
   await page.clock.setSystemTime(Date.now() - 24 * HOUR);
   await page.goto('/dashboard');
-  await expect(heading(page, 'Sign in to go on')).toBeVisible();
+  await expect(heading(page, 'Sign in to continue')).toBeVisible();
   await expect(page.locator('body')).not.toContainText(owner.name.split(' ')[0]);
 });
 

@@ -13,7 +13,7 @@ test('a double click on "Sign in" begins one session, on one device', async ({ a
   await createOwner(page, server);
   await settled(page);
   await signOutButton(page).click();
-  await page.waitForURL('**/login');
+  await page.waitForURL('**/login?done=signed-out');
   // A browser that was never here.
   await app.context.clearCookies();
   await page.goto('/login');

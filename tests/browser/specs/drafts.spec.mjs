@@ -218,7 +218,7 @@ for (const id of ['tide', 'new']) {
     await page.locator('input[name=csrf]').evaluateAll((all) => { for (const each of all) each.value = 'stale'; });
     watch.expectStatus(422, '/drafts');
     await page.getByRole('button', { name: 'Save' }).click();
-    await expect(page.getByRole('alert')).toContainText('Please try once more');
+    await expect(page.getByRole('alert')).toContainText('Please try again');
     release();
     await expect(page.locator('#draft-state')).toHaveText('Saved');
     await expect(field(page)).toHaveValue('Typed, and sent too late');

@@ -239,7 +239,7 @@ test('when the time is up on the open page without a network, nothing of the per
   await page.goto('/drafts');
   await expect(page.getByRole('main')).toContainText(secret);
   await put(page, 'people', { ...person, expiresAt: new Date(Date.now() - 1000).toISOString() });
-  await expect(heading(page, 'Sign in to go on')).toBeVisible();
+  await expect(heading(page, 'Sign in to continue')).toBeVisible();
   for (const word of [owner.name, secret, 'This device', 'Chromium']) await expect(page.getByRole('main')).not.toContainText(word);
   await put(page, 'people', person);
   await expect(page.getByRole('main')).toContainText(secret);

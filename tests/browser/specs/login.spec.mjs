@@ -123,6 +123,17 @@ test('going back after signing out shows nothing even where the browser keeps pa
   }
 });
 
+test('the code of an error page is copied by its button', async ({ page, watch }) => {
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  watch.expectStatus(404, '/nothing-here');
+  await page.goto('/nothing-here');
+  const code = await page.locator('.help-code code').textContent();
+  expect(code).toMatch(/^[2-9A-HJ-NP-Z]{2}-[2-9A-HJ-NP-Z]{4}$/);
+  await page.getByRole('button', { name: 'Copy' }).click();
+  await expect(page.getByRole('status')).toHaveText('Copied');
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(code);
+});
+
 test('signing in works with the keyboard alone, and where the focus is can be seen', async ({ page }) => {
   await page.goto('/login');
   await tabTo(page, email(page));
@@ -134,6 +145,7 @@ test('signing in works with the keyboard alone, and where the focus is can be se
   await tabTo(page, signOutButton(page));
   await page.keyboard.press('Enter');
   await expectLogin(page);
+  await expect(page.getByRole('main')).toContainText('You are signed out.');
 });
 
 test('a page opened under another address says so and links to the right one', async ({ page, server, watch }) => {

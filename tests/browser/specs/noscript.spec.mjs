@@ -8,6 +8,7 @@ test('setup, signing out and signing in work without JavaScript', async ({ visit
   await createOwner(page, server);
   await signOutButton(page).click();
   await expectLogin(page);
+  await expect(page.getByRole('main')).toContainText('You are signed out.');
 
   await fillLogin(page, { email: owner.email, password: 'not the password 1' });
   watch.expectStatus(401, '/login');

@@ -25,7 +25,7 @@ async function walk({ app, server, front, watch }, options, look) {
   await look(page, 'offline');
   await writing(page, person, look);
   await put(page, 'people', { ...person, expiresAt: new Date(Date.now() - 1000).toISOString() });
-  await expect(page.getByRole('heading', { name: 'Sign in to go on' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Sign in to continue' })).toBeVisible();
   await look(page, 'expired');
   await put(page, 'people', person);
   await signOutOffline(page).click();

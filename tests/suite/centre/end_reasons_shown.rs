@@ -44,7 +44,7 @@ async fn the_administrator_is_named_as_the_reason(db: TestDb) {
     assert_told(&mut phone, "The password was changed by the administrator (<time ");
     let mut sam = signed_in(&server, "sam@example.com", "Phone");
     assert!(sessile(&db, &["user", "disable", "sam@example.com"], "").status.success());
-    assert_told(&mut sam, "This account was closed by the administrator (<time ");
+    assert_told(&mut sam, "This account was disabled by the administrator (<time ");
 }
 
 async fn the_session_limit_is_named_as_the_reason(db: TestDb) {

@@ -117,7 +117,7 @@ impl People<'_> {
         let mut browser = self.here.client();
         let csrf = browser.form_token(self.ask("/login"));
         leads_to(&browser.form("/login", &[("csrf", &csrf), ("email", KIM), ("password", PASSWORD)]), "/dashboard");
-        leads_to(&form(&mut browser, self.ask("/logout"), &[]), "/login");
+        leads_to(&form(&mut browser, self.ask("/logout"), &[]), "/login?done=signed-out");
         self.ask("/api/establish-session");
         // Exceed the session limit.
         for device in ["One", "Two", "Three", "Four", "Five"] {

@@ -24,7 +24,13 @@ async fn the_login_page_says_how_long_to_wait_and_keeps_the_address(db: TestDb) 
     let mut client = server.client();
     let answer = send_form(&mut client, "/login", &[("email", KIM), ("password", PASSWORD), ("next", "/account")]);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    assert!(answer.body.contains("Too many wrong passwords. Try again in a moment."), "{}", answer.body);
+    assert!(
+        answer
+            .body
+            .contains("Too many wrong passwords. Wait a moment, then try again. Forgotten it? Ask the administrator."),
+        "{}",
+        answer.body
+    );
     assert!(answer.body.contains(KIM) && answer.body.contains("/account"), "{}", answer.body);
     assert!(!answer.body.contains(PASSWORD));
 }

@@ -42,7 +42,11 @@ async fn a_network_creates_some_accounts_and_then_waits(db: TestDb) {
     hold(&db);
     let answer = sign_up(&server, "new4@example.com", PASSWORD);
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
-    assert!(answer.body.contains("Too many tries from your network. Try again in a moment."), "{}", answer.body);
+    assert!(
+        answer.body.contains("Too many attempts from your network. Wait a moment, then try again."),
+        "{}",
+        answer.body
+    );
     assert!(answer.body.contains("new4@example.com") && !answer.body.contains(PASSWORD), "{}", answer.body);
     assert_eq!(count(&db, "accounts"), 4);
     assert_eq!(try_from(&mut server.client(), FROM, KIM, PASSWORD).status, 200, "signing in has its own count");

@@ -1,6 +1,6 @@
 //! Error pages: a signed-in person keeps the navigation, and a stranger's page does not mention sessions.
 
-use super::{KIM, serve, serve_https};
+use super::{KIM, serve, serve_https, serve_process};
 use crate::support::App;
 
 const NAVIGATION: &str = "<nav class=\"tabs\" aria-label=\"Main\">";
@@ -18,6 +18,32 @@ fn error_pages_keep_the_navigation_when_signed_in() {
         assert_eq!(page.status, 404, "{path}");
         assert!(page.body.contains(NAVIGATION) && page.body.contains("action=\"/logout\""), "{path}: {}", page.body);
         assert_eq!(page.header("cache-control"), Some("no-store"), "{path}");
+    }
+}
+
+#[test]
+fn the_code_of_an_error_page_finds_the_lines_of_its_request() {
+    for format in ["text", "json"] {
+        let (db, server) = serve_process(&[("SESSILE_LOG_FORMAT", format)]);
+        let mut client = server.client();
+        client.get("/login");
+        let gone = client.get("/nothing-here");
+        client.log_in(KIM);
+        db.sql("ALTER TABLE sessions RENAME TO elsewhere");
+        let failed = client.get("/dashboard");
+        assert_eq!((gone.status, failed.status), (404, 503));
+        let (_, log) = server.stopped();
+        for (page, least) in [(gone, 1), (failed, 2)] {
+            let id = page.header("x-request-id").expect("an id");
+            let (_, rest) = page.body.split_once("data-copy=\"").expect("a code");
+            let code = rest.split('"').next().expect("its end");
+            assert_eq!((code.len(), code.find('-')), (7, Some(2)), "{code}");
+            assert!(page.body.contains(&format!("<code>{code}</code>")) && !page.body.contains(id), "{}", page.body);
+            let lines: Vec<&str> = log.lines().filter(|line| line.contains(code)).collect();
+            assert!(lines.len() >= least && lines.iter().all(|line| line.contains(id)), "{code} {id}: {log}");
+        }
+        let login = log.lines().find(|line| line.contains("/login") && line.contains("answered")).expect("a line");
+        assert!(!login.contains("code"), "{login}");
     }
 }
 

@@ -66,7 +66,7 @@ fn a_second_login_tab_continues_after_the_first() {
     // Another person at this browser reads who has signed in meanwhile.
     let fields = [("csrf", token.as_str()), ("email", ALEX), ("password", PASSWORD)];
     let other = client.form("/login", &fields);
-    assert!(other.status == 422 && other.body.contains("Kim Lee has signed in here meanwhile"), "{other:?}");
+    assert!(other.status == 422 && other.body.contains("Kim Lee has signed in here in the meantime"), "{other:?}");
     assert!(other.body.contains(&format!("value=\"{ALEX}\"")) && !other.body.contains(PASSWORD), "{other:?}");
     let fields = [("csrf", other.form_token()), ("email", ALEX.into()), ("password", PASSWORD.into())];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -78,8 +78,7 @@ fn a_second_login_tab_continues_after_the_first() {
 #[test]
 fn a_browser_without_cookies_gets_an_explanation() {
     let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
-    for (path, words) in [("/login", "Please sign in once more"), ("/signup", "Please choose your password once more")]
-    {
+    for (path, words) in [("/login", "Please sign in again"), ("/signup", "Please choose your password again")] {
         let mut client = server.client();
         let mut token = client.form_token(path);
         for _ in 0..2 {
@@ -110,7 +109,7 @@ fn a_page_opened_before_a_confirmation_still_works() {
     let renamed = client.form("/account", &[("csrf", &token), ("name", "Kim Lee")]);
     assert_eq!(renamed.status, 303, "{renamed:?}");
     let out = client.form("/logout", &[("csrf", &token)]);
-    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
     assert_eq!(client.get("/api/session").status, 401);
 }
 
@@ -134,7 +133,7 @@ fn a_sign_out_with_a_stale_token_asks_once_more() {
     }
     let fresh = client.form("/logout", &[("csrf", &stale)]).form_token();
     let out = client.form("/logout", &[("csrf", &fresh)]);
-    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
     assert_eq!(client.get("/api/session").status, 401);
 }
 

@@ -73,7 +73,7 @@ async fn a_page_of_before_a_confirmation_can_still_sign_out(db: TestDb) {
     confirm_in_vain(&client, &csrf);
     assert_eq!(client.get("/api/session").status, 200);
     let out = client.form("/logout", &[("csrf", &csrf)]);
-    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
     assert_eq!(living(&db), 0);
 }
 
@@ -82,7 +82,7 @@ async fn every_way_of_signing_out_takes_a_key_of_before(db: TestDb) {
     let server = serve(&db);
     let by_form = |old: &mut Client, csrf: &str, _: &str| {
         let out = old.form("/logout", &[("csrf", csrf)]);
-        assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+        assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
         assert!(out.header("clear-site-data").is_some() && !old.cookies.contains_key("aiq_session"), "{out:?}");
     };
     let by_api = |old: &mut Client, _: &str, _: &str| {
@@ -289,7 +289,7 @@ async fn a_logout_racing_a_confirmation_is_never_in_vain(db: TestDb) {
         std::thread::scope(|scope| {
             scope.spawn(|| one.form("/confirm", &[("csrf", &csrf), ("password", PASSWORD)]));
             let out = two.form("/logout", &[("csrf", &csrf)]);
-            assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+            assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
         });
         assert_eq!(living(&db), 0, "round {round}");
         assert_eq!(one.get("/api/session").status, 401);

@@ -92,7 +92,7 @@ fn a_form_without_origin_headers_needs_its_token() {
 
     let token = client.form_token("/dashboard");
     let out = client.form("/logout", &[("csrf", &token)]);
-    assert_eq!((out.status, out.header("location")), (303, Some("/login")), "{out:?}");
+    assert_eq!((out.status, out.header("location")), (303, Some("/login?done=signed-out")), "{out:?}");
 
     let mut visitor = server.client().without_origin();
     let token = visitor.form_token("/login");

@@ -11,7 +11,7 @@ fn a_logout_removes_the_cookie_and_ends_the_session() {
     let by_form = |client: &mut Client| {
         let token = client.form_token("/dashboard");
         let answer = client.form("/logout", &[("csrf", &token)]);
-        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{answer:?}");
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/login?done=signed-out")), "{answer:?}");
         answer
     };
     let by_api = |client: &mut Client| {
@@ -38,9 +38,25 @@ fn a_logout_removes_the_cookie_and_ends_the_session() {
         assert_eq!(db.sql(&format!("SELECT ended_reason FROM sessions WHERE id = '{id}'")), "logged-out");
 
         let gone = old.form("/logout", &[]);
-        assert_eq!((gone.status, gone.header("location")), (303, Some("/login")), "{gone:?}");
+        assert_eq!((gone.status, gone.header("location")), (303, Some("/login?done=signed-out")), "{gone:?}");
         assert!(!old.cookies.contains_key("aiq_session"), "the cookie is removed then: {gone:?}");
     }
+}
+
+#[test]
+fn the_login_says_that_a_person_has_signed_out() {
+    const NOTICE: &str = "You are signed out.";
+    let (_db, server) = serve(&[]);
+    let mut client = server.client();
+    client.log_in(KIM);
+    let token = client.form_token("/dashboard");
+    let answer = client.form("/logout", &[("csrf", &token)]);
+    assert!(client.get(answer.header("location").expect("an address")).body.contains(NOTICE));
+    for other in ["/login", "/login?done=", "/login?done=x", "/login?next=%2Fdashboard"] {
+        assert!(!client.get(other).body.contains(NOTICE), "{other}");
+    }
+    client.log_in(KIM);
+    assert_eq!(client.get("/login?done=signed-out").header("location"), Some("/dashboard"));
 }
 
 #[test]
@@ -110,7 +126,11 @@ fn every_page_that_needs_a_login_has_a_button_that_signs_out() {
         assert!(form.contains("Sign out"), "{path}: {form}");
         let (_, token) = form.split_once("name=\"csrf\" value=\"").expect("a token");
         let answer = client.form("/logout", &[("csrf", token.split('"').next().unwrap())]);
-        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{path}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, Some("/login?done=signed-out")),
+            "{path}: {answer:?}"
+        );
         assert_eq!(client.get(path).status, 303, "{path} needs a login again");
     }
 }

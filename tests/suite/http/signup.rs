@@ -43,6 +43,25 @@ fn anyone_makes_an_account_of_a_member_and_is_signed_in() {
 }
 
 #[test]
+fn a_taken_address_leads_to_the_login_and_keeps_next() {
+    let (_db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
+    let mut client = server.client();
+    let login = client.get("/login?next=%2Fdevices").body;
+    assert!(login.contains("href=\"/signup?next=%2Fdevices\""), "{login}");
+    let csrf = client.form_token("/signup?next=%2Fdevices");
+    let fields = [("csrf", csrf.as_str()), ("name", "Kim"), ("password", "tide pool limpet 77"), ("next", "/devices")];
+    let taken = client.form("/signup", &[&fields[..], &[("email", KIM)]].concat());
+    assert_eq!(taken.status, 422, "{taken:?}");
+    let (_, message) = taken.body.split_once("id=\"email-error\"").expect("a message beside the field");
+    let link = "<a href=\"/login?next=%2Fdevices\" data-carry-email>Sign in instead</a>";
+    assert!(message.contains(link) && !taken.body.contains("email="), "{}", taken.body);
+    let new = client.form("/signup", &[&fields[..], &[("email", ALEX)]].concat());
+    assert_eq!((new.status, new.header("location")), (303, Some("/devices")), "{new:?}");
+    let csrf = server.client().get("/signup?next=//evil.example").body;
+    assert!(!csrf.contains("evil.example"), "{csrf}");
+}
+
+#[test]
 fn errors_are_beside_their_fields_and_the_input_is_kept() {
     let (db, server) = serve(&[("SESSILE_SIGNUP", "open")]);
     let mut client = server.client();

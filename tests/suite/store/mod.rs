@@ -21,7 +21,7 @@ use sessile::{
     },
     records::{
         account::{self, EmailAddress, Role},
-        device::{self, Client, Says, SignIn},
+        device::{self, Client, Reported, SignIn},
         session::{
             Acting, EndReason, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, Who, ends,
             request::{Presented, PresentedSession, RequestFacts},
@@ -168,9 +168,10 @@ async fn add_account(sessions: &Sessions, email: &str) -> String {
 async fn add_device(sessions: &Sessions, account_id: &str) -> String {
     let (account_id, secrets) = (account_id.to_owned(), sessions.keys.devices().clone());
     let recognize = async move |conn: &mut Conn<'_>| {
-        let says = Says { client: Client::from_user_agent(""), installed: None, name: Some("Shop counter".into()) };
+        let reported =
+            Reported { client: Client::from_user_agent(""), installed: None, name: Some("Shop counter".into()) };
         let browser = SignIn { presented: Vec::new(), next: Secret::random_short()?, known: None, secrets };
-        device::recognize(conn, &account_id, browser, says).await
+        device::recognize(conn, &account_id, browser, reported).await
     };
     sessions.db.write(recognize).await.unwrap().device.id
 }

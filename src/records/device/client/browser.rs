@@ -129,7 +129,7 @@ fn by_expression(user_agent: &str) -> Option<&'static str> {
 fn common_name(family: &'static str) -> &'static str {
     match family {
         "Mobile Safari" => "Safari",
-        "Mobile Safari UI/WKWebView" | "Chrome Mobile WebView" | "Android" => "An app",
+        "Mobile Safari UI/WKWebView" | "Chrome Mobile WebView" | "Android" => "App",
         "Chrome Mobile" | "Chrome Mobile iOS" | "HeadlessChrome" => "Chrome",
         "Firefox Mobile" | "Firefox iOS" | "Firefox (Minefield)" | "Firefox (Shiretoko)" => "Firefox",
         "Edge Mobile" => "Edge",

@@ -154,7 +154,7 @@ fn brand(list: &str) -> Option<String> {
     let name = match specific.as_str() {
         "Google Chrome" | "HeadlessChrome" => "Chrome",
         "Microsoft Edge" | "Microsoft Edge WebView2" => "Edge",
-        "Android WebView" => "An app",
+        "Android WebView" => "App",
         "YaBrowser" => "Yandex",
         known => *KNOWN_BRANDS.iter().find(|brand| **brand == known)?,
     };

@@ -66,7 +66,7 @@ fn browsers_are_named_as_people_know_them() {
         (&format!("{IPHONE} Version/17.4 Mobile/15E148 Safari/604.1 Ddg/17.4"), "DuckDuckGo on iPhone", Shape::Phone),
         (
             "Mozilla/5.0 (Linux; Android 13; Pixel 7 Build/TQ3A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/124.0.0.0 Mobile Safari/537.36",
-            "An app on Android",
+            "App on Android",
             Shape::Phone,
         ),
         (

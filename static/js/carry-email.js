@@ -1,0 +1,19 @@
+// Carries the typed address between the sign-in and the sign-up page. An address in a link would stay in the history and
+// in logs. It is kept for this tab only, until the other page has read it.
+
+const KEY = "carried-email";
+const field = document.querySelector("#email");
+
+try {
+  const carried = sessionStorage.getItem(KEY);
+  sessionStorage.removeItem(KEY);
+  if (carried && field && !field.value) {
+    field.value = carried;
+    if (document.activeElement === field) document.querySelector("#password")?.focus();
+  }
+  for (const link of document.querySelectorAll("[data-carry-email]")) {
+    link.addEventListener("click", () => { if (field?.value) sessionStorage.setItem(KEY, field.value); });
+  }
+} catch {
+  // Without storage the address is typed again.
+}
