@@ -67,9 +67,9 @@ impl Sessions {
         };
         let found = match found {
             Ok(Found::Expired { session, at }) => self.expire(key, session, at).await,
-            Ok(Found::Ended { told, session, first_use }) => {
-                self.settle_end(&told).await?;
-                Ok(Found::Ended { told, session, first_use })
+            Ok(Found::Ended { details, session, first_use }) => {
+                self.settle_end(&details).await?;
+                Ok(Found::Ended { details, session, first_use })
             }
             found => found,
         };
