@@ -19,6 +19,7 @@ pub mod profile;
 pub mod restored;
 pub mod revoke;
 pub mod session_data;
+pub mod settle_future;
 pub mod setup;
 pub mod sign_in;
 pub mod sign_out;

@@ -9,15 +9,15 @@ use actix_web::rt;
 
 use super::{anchors::Anchors, app::Parts, risks};
 use crate::{
+    actions::settle_future::settle_future,
     base::{
-        db::{Conn, Db, inspect::Inspection},
-        error::Result,
+        db::{Db, inspect::Inspection},
         outage::Outage,
         settings::Settings,
     },
     records::{
         audit::{retention, sweep as audit_sweep},
-        draft, news,
+        draft,
         session::{Sessions, device_sweep, sweep, touch},
         throttle,
     },
@@ -81,14 +81,6 @@ async fn follow_the_clock(sessions: &Sessions) {
         }
         rt::time::sleep(CLOCK_REST).await;
     }
-}
-
-/// Sets stored times in the future to now.
-async fn settle_future(db: &Db) -> Result<()> {
-    if db.settle_future().await? > 0 {
-        db.write(async |conn: &mut Conn<'_>| news::many(conn).await).await?;
-    }
-    Ok(())
 }
 
 /// Sweeps at the start and after each prune interval. Returns at once if the interval is off.

@@ -1,6 +1,7 @@
 -- The nodes that may answer from memory. A node has a row before it caches anything. A commit that changes what nodes
--- cache waits for each of them. The row is updated several times a second: its pages keep room for that.
+-- cache waits for each of them. The row is updated several
+-- times a second.
 CREATE TABLE nodes (
-    id TEXT PRIMARY KEY,
+    id TEXT NOT NULL PRIMARY KEY,
     beaten_at TIMESTAMPTZ NOT NULL
-) WITH (fillfactor = 20);
+);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{LEASE, Moment};
+use super::{lease::LEASE, moment::Moment};
 
 /// How long after the commit a change is acknowledged at the latest, even if a node has not confirmed. Longer than a
 /// lease: a node that has not heard of the change has heard no beat that was sent after the commit.

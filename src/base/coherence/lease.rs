@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Moment;
+use super::moment::Moment;
 
 /// How long after sending a beat a node may answer from memory, once it has heard the beat.
 pub const LEASE: Duration = Duration::from_millis(450);

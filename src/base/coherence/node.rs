@@ -9,7 +9,11 @@ use std::sync::{
 
 use tokio::sync::{Notify, watch};
 
-use super::{Confirmations, Lease, Moment, PATIENCE, Renewal};
+use super::{
+    confirmations::{Confirmations, PATIENCE},
+    lease::{Lease, Renewal},
+    moment::Moment,
+};
 use crate::base::{error::Result, metrics::Metrics, secret};
 
 /// Length of a node's name in characters: 72 random bits.

@@ -14,6 +14,7 @@ mod express;
 mod file;
 mod foreign;
 pub mod inspect;
+mod keep_lease;
 pub(crate) mod lease;
 mod marks;
 mod message;
@@ -39,9 +40,9 @@ pub use self::{
     draft_rows::{DraftRow, DraftRows},
     express::{Merged, Now, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
     inspect::Schema,
+    keep_lease::FENCE,
     marks::Marks,
     message::{Heard, LONGEST_TEXT},
-    nodes::FENCE,
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
     place::{Place, Present},

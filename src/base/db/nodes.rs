@@ -1,5 +1,4 @@
-//! The rows of the nodes that may answer from memory, and the beats that extend their leases. Called by the engines and
-//! by [`Db::keep_lease`]. See [`coherence`](crate::base::coherence).
+//! The rows of the nodes that may answer from memory. Called by the engines and by [`keep_lease`](super::keep_lease).
 //!
 //! Invariant: a node has a row before it caches anything, and sends no beat without its row.
 
@@ -10,7 +9,6 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 
 use super::{
     conn::{Conn, EngineConn},
-    database::Db,
     express::{before_now, now},
     query::{find, run},
     schema::nodes,
@@ -68,58 +66,3 @@ pub(super) async fn beat_on_file(conn: &mut Conn<'_>, node: &str) -> Result<Opti
     let others: i64 = run!(conn, get_result(nodes::table.filter(nodes::id.ne(node)).count()))?;
     Ok(Some(Beaten { at, others }))
 }
-
-impl Db {
-    /// Keeps this node's lease: sends beats, and adds the node's row if it is missing. Never returns. Does nothing if
-    /// this node does not cache. Compares `clock` with the database's clock at every beat.
-    pub async fn keep_lease(&self, clock: &Clock) {
-        if !self.coherence().caches() {
-            return std::future::pending().await;
-        }
-        let mut outage = Outage::new("keeping the lease of the session cache");
-        while !self.coherence().is_closed() {
-            if let Some(Some(beaten)) = outage.see(self.beat().await) {
-                self.coherence().set_has_others(beaten.others > 0);
-                clock.compare(beaten.at);
-            }
-            tokio::time::sleep(BEAT_INTERVAL).await;
-        }
-        std::future::pending().await
-    }
-
-    /// Sends one beat. `None` if the node's row was missing; it is there now.
-    async fn beat(&self) -> Result<Option<Beaten>> {
-        let beaten = self.send_beat().await?;
-        if beaten.is_none() {
-            self.coherence().lose();
-            let node = self.coherence().name().to_owned();
-            self.write(async move |conn: &mut Conn<'_>| join(conn, &node).await).await?;
-        }
-        Ok(beaten)
-    }
-
-    /// Stops answering from memory and removes this node's row, so that no other node waits for it.
-    pub async fn leave(&self) {
-        self.coherence().close();
-        if !self.coherence().caches() {
-            return;
-        }
-        let node = self.coherence().name().to_owned();
-        if let Err(error) = self.statement(async move |conn: &mut Conn<'_>| leave(conn, &node).await).await {
-            tracing::debug!(%error, "removing the row of this node failed");
-        }
-    }
-
-    /// Makes sure that every node has heard what was committed before this call. Whoever reports a recent end that
-    /// another request committed calls this first: that request may still be waiting for the other nodes.
-    pub async fn wait_for_other_nodes(&self) -> Result<()> {
-        let node = self.coherence().name().to_owned();
-        if self.read(async move |conn: &mut Conn<'_>| others(conn, &node).await).await?.is_empty() {
-            return Ok(());
-        }
-        self.coherence().fence(self.write(async |conn: &mut Conn<'_>| super::announce(conn, FENCE).await)).await
-    }
-}
-
-/// An announcement that changes nothing.
-pub const FENCE: &str = r#"{"what":"fence"}"#;

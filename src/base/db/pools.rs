@@ -179,9 +179,10 @@ impl Pools {
                     lease.return_to_pool();
                     return Ok(value);
                 };
-                let (committed, others) = (Moment::now(), self.other_nodes(&mut lease).await);
+                let (committed, others) = (Moment::now(), Box::pin(self.other_nodes(&mut lease)).await);
                 lease.return_to_pool();
-                self.wait_for(wait, committed, others).await;
+                // On the heap, because few transactions wait, and the futures of all would grow by it.
+                Box::pin(self.wait_for(wait, committed, others)).await;
                 Ok(value)
             }
             // Closing the connection rolls back at once. A ROLLBACK would wait behind the statement that hangs.

@@ -31,6 +31,7 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("audit_repeats", "account_id, kind", &["began_at", "last_at"]),
     ("former_keys", "account_id, id", &["replaced_at"]),
     ("instance", "id", &["unconfirmed_at"]),
+    ("nodes", "id", &["beaten_at"]),
     ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
     ("throttle_tries", "subject, try_id", &["began_at"]),
 ];

@@ -118,7 +118,7 @@ impl Lanes {
             Ok((value, tell(&sockets, &coherence, conn, outbox)))
         };
         let (value, telling) = self.writer.hop(unit).await?;
-        self.wait_for(telling).await;
+        Box::pin(self.wait_for(telling)).await;
         Ok(value)
     }
 
@@ -145,7 +145,7 @@ impl Lanes {
             Ok((value, tell(&sockets, &coherence, conn, outbox)))
         };
         let (value, telling) = self.writer.hop(unit).await?;
-        self.wait_for(telling).await;
+        Box::pin(self.wait_for(telling)).await;
         Ok(value)
     }
 
