@@ -13,7 +13,7 @@ use super::{
     query::{find, run},
     schema::nodes,
 };
-use crate::base::{clock::Clock, coherence::BEAT_INTERVAL, error::Result, instant::Instant, outage::Outage};
+use crate::base::{error::Result, instant::Instant};
 
 /// A node that has not beaten for this long is taken for dead by whoever waits for it in vain.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
