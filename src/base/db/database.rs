@@ -153,7 +153,8 @@ impl Db {
     {
         let writing = async {
             match &*self.engine {
-                Engine::Postgres(pools) => pools.transaction(work).await,
+                // On the heap: the futures of the callers would grow by it.
+                Engine::Postgres(pools) => Box::pin(pools.transaction(work)).await,
                 Engine::Sqlite(lanes) => lanes.transaction(work).await,
             }
         };
