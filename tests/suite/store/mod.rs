@@ -7,6 +7,7 @@ mod lost_answers;
 mod races;
 mod touches;
 mod upgrade;
+mod upgrade_beside_node;
 mod writes_of_a_session;
 
 use std::rc::Rc;
