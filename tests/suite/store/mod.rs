@@ -3,6 +3,7 @@
 mod clock_set_back;
 mod endings;
 mod keys;
+mod lock_order;
 mod lost_answers;
 mod races;
 mod touches;
