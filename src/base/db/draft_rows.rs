@@ -34,6 +34,23 @@ pub struct DraftRows<'a> {
     pub drafts: &'a [DraftRow<'a>],
 }
 
+const INSERT: &str = "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on, conflict_of, \
+     deleted_at, forked_at) VALUES ";
+const OVERWRITE: &str = " ON CONFLICT (account_id, id) DO UPDATE SET text = excluded.text, version = excluded.version, \
+     revision = excluded.revision, updated_at = excluded.updated_at, updated_on = excluded.updated_on, \
+     conflict_of = excluded.conflict_of, deleted_at = excluded.deleted_at, forked_at = excluded.forked_at";
+
+/// Adds values with their SQL types to a statement, separated by commas.
+macro_rules! bind_values {
+    ($out:ident, $first_type:ty => $first:expr, $($sql_type:ty => $value:expr),+ $(,)?) => {
+        $out.push_bind_param::<$first_type, _>($first)?;
+        $(
+            $out.push_sql(", ");
+            $out.push_bind_param::<$sql_type, _>($value)?;
+        )+
+    };
+}
+
 impl DraftRows<'_> {
     fn upsert<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
     where
@@ -49,38 +66,25 @@ impl DraftRows<'_> {
         Option<Instant>: diesel::serialize::ToSql<Nullable<sql::Instant>, Engine>,
         for<'t> Option<&'t str>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
     {
-        out.push_sql(
-            "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on, conflict_of, deleted_at, \
-             forked_at) VALUES ",
-        );
+        out.push_sql(INSERT);
         for (n, row) in self.drafts.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });
-            out.push_bind_param::<Text, _>(self.account_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(row.id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(row.text)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&row.version)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&row.revision)?;
-            out.push_sql(", ");
-            out.push_bind_param::<sql::Instant, _>(&row.updated_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(row.updated_on)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<Text>, _>(&row.conflict_of)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<sql::Instant>, _>(&row.deleted_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<BigInt>, _>(&row.forked_at)?;
+            bind_values!(
+                out,
+                Text => self.account_id,
+                Text => row.id,
+                Text => row.text,
+                BigInt => &row.version,
+                BigInt => &row.revision,
+                sql::Instant => &row.updated_at,
+                Text => row.updated_on,
+                Nullable<Text> => &row.conflict_of,
+                Nullable<sql::Instant> => &row.deleted_at,
+                Nullable<BigInt> => &row.forked_at,
+            );
             out.push_sql(")");
         }
-        out.push_sql(
-            " ON CONFLICT (account_id, id) DO UPDATE SET text = excluded.text, version = excluded.version, \
-             revision = excluded.revision, updated_at = excluded.updated_at, updated_on = excluded.updated_on, \
-             conflict_of = excluded.conflict_of, deleted_at = excluded.deleted_at, forked_at = excluded.forked_at",
-        );
+        out.push_sql(OVERWRITE);
         Ok(())
     }
 }

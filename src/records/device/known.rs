@@ -158,13 +158,15 @@ pub async fn forget(conn: &mut Conn<'_>, account_id: &str, id: &str, rest: Rest)
         return run!(conn, execute(diesel::update(own).set(hidden))).map(drop);
     }
     let hash: Option<Vec<u8>> = find!(conn, first(own.select(devices::secret_hash)))?;
-    owners::remove(conn, hash.as_slice()).await?;
     if rest == Rest::Nothing {
-        return run!(conn, execute(diesel::delete(own))).map(drop);
+        run!(conn, execute(diesel::delete(own)))?;
+    } else {
+        // No browser has this secret.
+        let unused = Secret::random()?.hash();
+        run!(conn, execute(diesel::update(own).set((hidden, devices::secret_hash.eq(unused)))))?;
     }
-    // No browser has this secret.
-    let unused = Secret::random()?.hash();
-    run!(conn, execute(diesel::update(own).set((hidden, devices::secret_hash.eq(unused))))).map(drop)
+    // After the device's row, as in the sweep of old devices.
+    owners::remove(conn, hash.as_slice()).await
 }
 
 /// Trims a device name and checks that it has 1 to 60 printable characters.

@@ -1,7 +1,8 @@
 //! Checks the docs' claims about tests, settings and security standards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 
 use super::links::documents;
 
@@ -21,6 +22,38 @@ fn every_test_that_the_docs_name_exists() {
     assert!(missing.is_empty(), "no such test or module: {missing:#?}");
     let security = read("docs/security.md").expect("docs/security.md");
     assert!(named_tests(&security).len() > 30);
+}
+
+#[test]
+fn every_browser_test_that_the_docs_name_exists() {
+    let exists = |spec: &str, title: &str| {
+        let text = read(&format!("tests/browser/specs/{spec}.spec.mjs"));
+        text.is_some_and(|text| text.contains(title.trim_end_matches('…')))
+    };
+    let named: Vec<(String, String)> =
+        documents().iter().flat_map(|(_, text)| text.lines().flat_map(browser_tests).collect::<Vec<_>>()).collect();
+    assert!(named.len() > 10, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|(spec, title)| !exists(spec, title)).collect();
+    assert!(missing.is_empty(), "no such spec or title: {missing:#?}");
+    assert!(!exists("no-such", "") && !exists("live", "no such title"));
+    let line = "lan.spec; `a::b`, live.spec \"one…\" (3), \"two\"";
+    let expected = [("lan", ""), ("live", "one…"), ("live", "two")];
+    assert_eq!(browser_tests(line), expected.map(|(spec, title)| (spec.to_owned(), title.to_owned())));
+}
+
+/// The browser specs in a line, each with the quoted titles after it, or with an empty title.
+fn browser_tests(line: &str) -> Vec<(String, String)> {
+    let mut before = line;
+    let mut found = Vec::new();
+    for rest in line.split(".spec").skip(1) {
+        let spec = before.split(".spec").next().unwrap_or_default();
+        let spec = spec.rsplit(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or_default();
+        let titles: Vec<&str> = rest.split('"').skip(1).step_by(2).collect();
+        let titles = if titles.is_empty() { vec![""] } else { titles };
+        found.extend(titles.into_iter().map(|title| (spec.to_owned(), title.to_owned())));
+        before = rest;
+    }
+    found
 }
 
 #[test]
@@ -69,22 +102,48 @@ fn test_names_are_distinguished_from_other_names() {
 }
 
 #[test]
-fn the_docs_list_every_setting_and_no_other() {
+fn the_docs_list_every_setting_with_its_default_and_no_other() {
     let source = read("src/base/settings/args.rs").expect("the table of settings");
-    let is_variable = |word: &&str| *word == "DATABASE_URL" || word.starts_with("SESSILE_");
-    let declared: BTreeSet<&str> = source
-        .lines()
-        .filter_map(|line| line.trim().split_once(" \"")?.1.split('"').next())
-        .filter(is_variable)
-        .collect();
     let settings = read("docs/settings.md").expect("docs/settings.md");
-    let listed: BTreeSet<&str> = settings
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .collect();
+    let declared = declared(&source);
     assert!(declared.len() > 20, "{declared:?}");
-    assert_eq!(listed, declared);
+    assert_eq!(listed(&settings), declared);
+    for (right, wrong) in [("| `3s` |", "| `4s` |"), ("`SESSILE_LOG`", "`SESSILE_LOGS`"), ("| cores |", "| `4` |")] {
+        assert_ne!(listed(&settings.replacen(right, wrong, 1)), declared, "{wrong} is not noticed");
+    }
+}
+
+/// The variables in the table of settings, each with the default that the help shows.
+fn declared(source: &str) -> BTreeMap<&str, &str> {
+    let quoted = source.lines().map(|line| line.split('"').skip(1).step_by(2).collect::<Vec<_>>());
+    let is_variable = |word: &str| word == "DATABASE_URL" || word.starts_with("SESSILE_");
+    let settings = quoted.filter(|words| words.len() > 2 && is_variable(words[0]));
+    settings.map(|words| (words[0], words[words.len() - 1])).collect()
+}
+
+/// The variables in the tables of docs/settings.md, each with its default.
+fn listed(settings: &str) -> BTreeMap<&str, &str> {
+    let rows = settings.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let defaults = rows.filter_map(|(names, rest)| Some((names, rest.split_once(" | ")?.0.trim_matches('`'))));
+    defaults.flat_map(|(names, default)| names.split('`').skip(1).step_by(2).map(move |name| (name, default))).collect()
+}
+
+#[test]
+fn the_readme_names_the_rust_version_and_the_number_of_crates() {
+    let rust = format!("Rust {} or later", env!("CARGO_PKG_RUST_VERSION"));
+    for path in ["README.md", "CONTRIBUTING.md"] {
+        assert!(read(path).is_some_and(|text| text.contains(&rust)), "{path}: {rust}");
+    }
+    let readme = read("README.md").expect("README.md");
+    let said: usize = readme.split(" crates").next().and_then(|text| text.rsplit(' ').next()).unwrap().parse().unwrap();
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    let tree = String::from_utf8(tree.stdout).expect("text");
+    let compiled: BTreeSet<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    assert!(compiled.len().abs_diff(said) <= 15, "{said} crates: there are {}", compiled.len());
 }
 
 /// Access to a mailbox grants nothing here, because no part of the program sends or reads mail.

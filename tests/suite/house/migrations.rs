@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::account_first::select_indexes;
 use crate::support::{Engine, TestDb, on_both_engines};
 
 on_both_engines! {
@@ -65,20 +66,65 @@ fn both_engines_migrations_have_the_same_text() {
     }
 }
 
+/// A node that still serves may write to any table that the migration has not locked.
+#[test]
+fn the_migration_that_changes_keys_first_locks_each_table_it_uses() {
+    let text = read(Engine::Postgres, REBUILDING, "up.sql");
+    assert_eq!(not_locked(&text), [""; 0]);
+    for locked in ["accounts, ", ", devices", ", former_keys", ", trail_checkpoints", ", audit"] {
+        assert_eq!(not_locked(&text.replacen(locked, "", 1)), [locked.trim_matches([',', ' '])], "not noticed");
+    }
+    let (before, lock) = text.split_once("LOCK TABLE").unwrap();
+    let (lock, after) = lock.split_once(';').unwrap();
+    let late = format!("{before}SELECT 1 FROM accounts;\nLOCK TABLE{lock};{after}");
+    assert!(!not_locked(&late).is_empty(), "a lock after the first statement is not noticed");
+}
+
+/// The older tables that the statements of a migration use, and that its first statement does not lock.
+fn not_locked(text: &str) -> Vec<String> {
+    let code: Vec<&str> = text.lines().filter(|line| !line.starts_with("--")).collect();
+    let code = code.join(" ");
+    let (first, rest) = code.trim_start().split_once(';').unwrap();
+    let locked = first.strip_prefix("LOCK TABLE ").and_then(|lock| lock.strip_suffix(" IN ACCESS EXCLUSIVE MODE"));
+    let locked: BTreeSet<&str> = locked.unwrap_or_default().split(", ").collect();
+    let words: Vec<&str> = rest.split([' ', '(', ')', ';', '.']).filter(|word| !word.is_empty()).collect();
+    let after = |before: &[&str]| {
+        let found = words.windows(2).filter(|pair| before.contains(&pair[0])).map(|pair| pair[1]);
+        found.filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect::<BTreeSet<_>>()
+    };
+    let used = after(&["TABLE", "UPDATE", "FROM", "JOIN", "REFERENCES", "ON"]);
+    let made: BTreeSet<&str> = rest.split("CREATE TABLE ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+    let is_alias = |word: &str| rest.contains(&format!(") {word} ")) || word.len() == 1;
+    let old = used.into_iter().filter(|table| !made.contains(table) && !is_alias(table));
+    old.filter(|table| !locked.contains(table)).map(str::to_owned).collect()
+}
+
 async fn down_files_revert_up_files(db: TestDb) {
     drop(db.sessions().await);
-    let made = tables(&db);
-    assert!(made.contains_key("sessions") && made.contains_key("audit"));
+    let made = schema(&db);
     let all: Vec<String> = names("sqlite").into_iter().collect();
+    let mut reverted = Vec::new();
     for migration in all.iter().rev() {
         db.sql(&read(db.engine, migration, "down.sql"));
+        reverted.push(schema(&db));
     }
-    assert_eq!(tables(&db).len(), 0, "{:?}", tables(&db).keys());
-    for migration in &all {
+    assert_eq!(reverted.last(), Some(&BTreeSet::new()));
+    for (migration, reverted) in all.iter().zip(reverted.iter().rev()) {
+        assert_eq!(schema(&db), *reverted, "before {migration}, and after its down file");
         // In a transaction, as the program runs it.
         db.sql(&format!("BEGIN; {} COMMIT;", read(db.engine, migration, "up.sql")));
     }
-    assert_eq!(tables(&db), made);
+    assert_eq!(schema(&db), made);
+}
+
+/// The columns of all tables, and all indexes.
+fn schema(db: &TestDb) -> BTreeSet<String> {
+    let selects = [select_columns(db.engine), select_indexes(db.engine)];
+    let lines = match db.engine {
+        Engine::Sqlite => selects.map(|select| db.sql(select)).join("\n"),
+        Engine::Postgres => db.sql(&selects.join(";")),
+    };
+    lines.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 async fn schema_rs_matches_the_migrations(db: TestDb) {
@@ -99,21 +145,25 @@ async fn schema_rs_matches_the_migrations(db: TestDb) {
 
 /// Each table's columns, and whether each is nullable.
 fn tables(db: &TestDb) -> BTreeMap<String, BTreeSet<(String, bool)>> {
-    let columns = match db.engine {
-        Engine::Sqlite => db.sql(
-            "SELECT t.name || '|' || c.name || '|' || (c.\"notnull\" = 0) FROM sqlite_schema t, pragma_table_info(t.name) c \
-             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE '__diesel%'",
-        ),
-        Engine::Postgres => db.sql(
-            "SELECT table_name || '|' || column_name || '|' || (is_nullable = 'YES')::int FROM information_schema.columns \
-             WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'",
-        ),
-    };
     let mut tables: BTreeMap<String, BTreeSet<(String, bool)>> = BTreeMap::new();
-    for line in columns.lines() {
+    for line in db.sql(select_columns(db.engine)).lines() {
         let mut parts = line.split('|');
         let (table, column, nullable) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
         tables.entry(table.to_owned()).or_default().insert((column.to_owned(), nullable == "1"));
     }
     tables
+}
+
+/// Selects the columns: table, name, and whether nullable.
+fn select_columns(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "SELECT t.name || '|' || c.name || '|' || (c.\"notnull\" = 0) FROM sqlite_schema t, pragma_table_info(t.name) c \
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE '__diesel%'"
+        }
+        Engine::Postgres => {
+            "SELECT table_name || '|' || column_name || '|' || (is_nullable = 'YES')::int FROM information_schema.columns \
+             WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'"
+        }
+    }
 }

@@ -44,7 +44,8 @@ fn systemd_accepts_the_unit_and_its_sandbox() {
     let ours = text("ops/sessile.service").replace("/usr/local/bin/sessile", env!("CARGO_BIN_EXE_sessile"));
     assert!(ours.lines().any(|line| line == "LimitCORE=0"), "a core dump would write the keys to disk");
     std::fs::write(&unit, ours).unwrap();
-    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=20", "--no-pager"]] {
+    // The exposure of the whole sandbox is 1.2. Without one of its directives it is higher.
+    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=12", "--no-pager"]] {
         let out = Command::new("systemd-analyze").args(arguments).arg(&unit).output().expect("systemd-analyze");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
         assert_eq!(String::from_utf8_lossy(&out.stderr), "", "{arguments:?}");

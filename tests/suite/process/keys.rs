@@ -1,18 +1,23 @@
-//! The key file. Without the right file the start is refused while sessions live. A second key in the file takes over
-//! signing.
+//! The key file. Without the right file the start is refused while sessions live, unless another process creates the file
+//! meanwhile. A second key in the file takes over signing.
 
-use std::path::Path;
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use actix_web::cookie::Cookie;
+use diesel::{Connection as _, connection::SimpleConnection as _};
 use sessile::base::keys::Keys;
 
-use super::{KIM, ask, assert_ended};
+use super::{KIM, ask, assert_ended, count, psql::Psql};
 use crate::support::{Client, Engine, PASSWORD, Server, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
     a_missing_key_file_stops_the_start_while_sessions_live,
     another_key_stops_the_start_while_sessions_live,
     a_second_key_put_first_signs_and_the_old_one_still_verifies,
+    serve_uses_a_key_file_that_appears_while_it_waits,
+    a_command_uses_a_key_file_that_appears_while_it_waits,
 }
 
 async fn a_missing_key_file_stops_the_start_while_sessions_live(db: TestDb) {
@@ -103,6 +108,79 @@ async fn a_second_key_put_first_signs_and_the_old_one_still_verifies(db: TestDb)
         assert_eq!(at(&server, client).get("/api/session").status, 200);
     }
     assert_eq!(at(&server, &new).try_log_in(KIM, PASSWORD).status, 200);
+}
+
+async fn serve_uses_a_key_file_that_appears_while_it_waits(db: TestDb) {
+    let client = signed_in_before_a_stop(&db);
+    let server = key_file_appears_during(&db, || Server::start(&db, &[]));
+    assert_eq!(at(&server, &client).get("/api/session").status, 200);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+async fn a_command_uses_a_key_file_that_appears_while_it_waits(db: TestDb) {
+    signed_in_before_a_stop(&db);
+    let add = ["user", "add", "--email", "sam@example.com", "--role", "owner", "--password-stdin"];
+    let added = key_file_appears_during(&db, || ask(&db, &add, PASSWORD));
+    assert_eq!((added.code, added.stderr.as_str()), (Some(0), ""), "{added:?}");
+}
+
+/// Runs the program without its key file and restores the file while the program waits to migrate, as if another process
+/// had created the file.
+fn key_file_appears_during<T: Send>(db: &TestDb, run: impl FnOnce() -> T + Send) -> T {
+    let aside = db.folder.join("aside");
+    std::fs::rename(db.key_file(), &aside).unwrap();
+    let lock = lock_migrations(db);
+    std::thread::scope(|threads| {
+        let running = threads.spawn(run);
+        wait_for_a_migration(db);
+        std::fs::rename(&aside, db.key_file()).unwrap();
+        drop(lock);
+        running.join().unwrap()
+    })
+}
+
+/// Takes what excludes other processes from migrations, until the result is dropped: on PostgreSQL the advisory lock, on
+/// SQLite the write lock.
+fn lock_migrations(db: &TestDb) -> Box<dyn Any> {
+    match db.engine {
+        Engine::Postgres => {
+            let mut psql = Psql::open(db);
+            assert_eq!(psql.ask("SELECT pg_advisory_lock(x'73657373696c65'::bigint) IS NOT NULL"), "t");
+            Box::new(psql)
+        }
+        Engine::Sqlite => {
+            let mut conn = diesel::SqliteConnection::establish(&db.file().display().to_string()).unwrap();
+            conn.batch_execute("BEGIN IMMEDIATE").unwrap();
+            Box::new(conn)
+        }
+    }
+}
+
+/// Waits for a process that has looked for the key file and migrates.
+fn wait_for_a_migration(db: &TestDb) {
+    let waiting = "datname = current_database() AND wait_event = 'advisory'";
+    let is_waiting = || match db.engine {
+        Engine::Postgres => count(db, &format!("pg_stat_activity WHERE {waiting}")) == 1,
+        Engine::Sqlite => is_open_elsewhere(&db.file()),
+    };
+    let until = Instant::now() + Duration::from_secs(30);
+    while !is_waiting() {
+        assert!(Instant::now() < until, "no process waits");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process of the program has opened this file. A process that has not yet become the program still has the
+/// files of this one.
+fn is_open_elsewhere(file: &Path) -> bool {
+    let leads_to = |link: PathBuf, path: &Path| std::fs::read_link(link).is_ok_and(|target| target == path);
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let mut programs =
+        processes.filter(|process| leads_to(process.join("exe"), Path::new(env!("CARGO_BIN_EXE_sessile"))));
+    programs.any(|process| {
+        let Ok(open) = std::fs::read_dir(process.join("fd")) else { return false };
+        open.filter_map(Result::ok).any(|one| leads_to(one.path(), file))
+    })
 }
 
 /// A client that signed in before its server stopped.

@@ -3,10 +3,12 @@
 mod clock_set_back;
 mod endings;
 mod keys;
+mod lock_order;
 mod lost_answers;
 mod races;
 mod touches;
 mod upgrade;
+mod upgrade_beside_node;
 mod writes_of_a_session;
 
 use std::rc::Rc;

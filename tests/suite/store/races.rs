@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use sessile::{
-    base::db::TouchRow,
-    records::session::{EndReason, sweep},
+    actions::revoke,
+    base::db::{Conn, TouchRow},
+    records::{
+        account,
+        session::{EndReason, SessionKey, statements, sweep},
+    },
 };
 
 use super::Node;
@@ -14,6 +18,7 @@ on_both_engines! {
     touch_racing_an_end_never_revives,
     sweep_racing_touches_ends_only_untouched_sessions,
     rotation_racing_an_end_stays_consistent,
+    revocation_by_id_ends_a_session_that_rotates_meanwhile,
 }
 
 const ROUNDS: usize = 1000;
@@ -105,4 +110,30 @@ async fn rotation_racing_an_end_stays_consistent(db: TestDb) {
             None => assert_eq!(ended, 1),
         }
     }
+}
+
+async fn revocation_by_id_ends_a_session_that_rotates_meanwhile(db: TestDb) {
+    let node = Node::new(&db).await;
+    for round in 0..100 {
+        let old = node.create().await;
+        let rotate = rotate_under_lock(&node, &old);
+        let revoke = revoke::revoke_one(&node.sessions.db, old.id().to_owned());
+        let revoked = if round % 2 == 0 {
+            futures_util::future::join(rotate, revoke).await.1
+        } else {
+            futures_util::future::join(revoke, rotate).await.0
+        };
+        assert!(revoked.unwrap(), "the session lived on under its new id");
+        assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), "0");
+    }
+}
+
+/// Rotates a session as a sign-in does, under the lock of the account.
+async fn rotate_under_lock(node: &Node, old: &SessionKey) {
+    let (old, new, times) = (old.clone(), node.new_session(), node.sessions.times);
+    let rotate = async move |conn: &mut Conn<'_>| {
+        account::lock(conn, &new.account_id).await?;
+        statements::rotate(conn, &old, &new, times).await
+    };
+    node.sessions.db.write(rotate).await.unwrap();
 }

@@ -1,7 +1,8 @@
-//! The upgrade to tables whose keys begin with the account, and its reversal, with data in every table.
+//! The upgrade to tables whose keys begin with the account, and its reversal, with data in every table. It may take
+//! longer than a request.
 
 use sessile::{
-    base::db::Conn,
+    base::db::{Conn, Db},
     records::{
         audit::{self, Cursor, Event, Kind, verify::verify},
         session::{EndReason, SessionKey},
@@ -14,9 +15,10 @@ use crate::support::{TestDb, on_both_engines};
 on_both_engines! {
     an_upgrade_keeps_sessions_and_audit_events,
     a_reverted_and_repeated_upgrade_keeps_the_data,
+    migrations_may_take_longer_than_a_request,
 }
 
-const MIGRATION: &str = "2026-11-28-000090_account_first";
+pub const MIGRATION: &str = "2026-11-28-000090_account_first";
 
 /// Two accounts with sessions of every kind, events and drafts.
 struct Before {
@@ -146,4 +148,10 @@ async fn a_reverted_and_repeated_upgrade_keeps_the_data(db: TestDb) {
     assert_eq!(db.sql(&without), "1");
     before.upgrade().await;
     assert!(before.other.is_live(&before.others).await);
+}
+
+async fn migrations_may_take_longer_than_a_request(db: TestDb) {
+    let impatient = Db::open(&db.settings(&[("SESSILE_STATEMENT_TIMEOUT", "1ms")]), None).unwrap();
+    impatient.migrate().await.unwrap();
+    assert_eq!(db.sql("SELECT count(*) FROM accounts"), "0");
 }
