@@ -77,7 +77,8 @@ class Process:
         self.stop()
         raise RuntimeError(f'{self.child.args[0]} does not listen on port {self.port}:\n{log}')
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self, how=signal.SIGINT):
+        """Stops the server. After SIGINT it does not wait for open connections."""
         if self.child.poll() is None:
             os.killpg(self.child.pid, how)
         self.child.wait(60)
