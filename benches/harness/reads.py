@@ -84,11 +84,11 @@ class Bench:
 
     def bare_cases(self, instances):
         """Actix without sessions. The second one repeats Sessile's answer, and gets Sessile's requests."""
-        cases = []
-        if 'bare' not in self.programs.missing:
-            server = peers.bare(self.programs, self.folder)
-            cases.append(Case(server.name, server, self.load(server.url())))
-        if instances and 'same_bytes' not in self.programs.missing:
+        if 'bare' in self.programs.missing:
+            return []
+        server = peers.bare(self.programs, self.folder)
+        cases = [Case(server.name, server, self.load(server.url()))]
+        if instances:
             case = next(iter(instances.values()))
             cases.append(self.repeated(case, '/api/session', '', signed_in=True)[0])
         return cases
@@ -127,7 +127,7 @@ class Bench:
         label = f'`{path}`' + (f', {encoding}' if encoding else '')
         label += case.name.removeprefix('Sessile').removesuffix(', cache on') if signed_in else ''
         own = Case(label, case.server, self.load(case.server.url(path), case.load.cookies if signed_in else '', encoding))
-        if 'same_bytes' in self.programs.missing:
+        if 'bare' in self.programs.missing:
             return label, own, None, 0
         repeated, length = self.repeated(case, path, encoding, signed_in)
         return label, own, dataclasses.replace(repeated, name=f'the same bytes as {label}'), length

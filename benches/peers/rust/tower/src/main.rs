@@ -1,4 +1,7 @@
-//! Peer: axum + tower-sessions + its SQLx PostgreSQL store. PORT, DATABASE_URL, POOL.
+//! A session stack that Sessile is measured beside: axum, tower-sessions and its SQLx store on PostgreSQL. Settings:
+//! PORT, DATABASE_URL, POOL; ROLLING extends the session with each read.
+use std::sync::LazyLock;
+
 use axum::{
     Json, Router,
     http::StatusCode,
@@ -17,6 +20,8 @@ struct User {
     email: String,
 }
 
+static ROLLING: LazyLock<bool> = LazyLock::new(|| std::env::var_os("ROLLING").is_some());
+
 async fn establish(session: Session, Json(mut user): Json<User>) -> StatusCode {
     user.email = format!("{}@example.com", user.user_id);
     session.cycle_id().await.unwrap();
@@ -25,9 +30,8 @@ async fn establish(session: Session, Json(mut user): Json<User>) -> StatusCode {
 }
 
 async fn read(session: Session) -> Result<Json<User>, StatusCode> {
-    // `touch` is what a rolling session costs here: it marks the record modified, so it is saved.
     let user = session.get("user").await.unwrap().ok_or(StatusCode::UNAUTHORIZED)?;
-    if std::env::var_os("ROLLING").is_some() {
+    if *ROLLING {
         session.save().await.unwrap();
     }
     Ok(Json(user))

@@ -1,4 +1,5 @@
-//! Peer: actix-web + actix-session + its Redis store. PORT, REDIS_URL, POLICY=every|state.
+//! A session stack that Sessile is measured beside: Actix, actix-session and its Redis store. Settings: PORT, REDIS_URL,
+//! POLICY (`every`: each read extends the session; `state`: only changes of its state do).
 use actix_session::{
     Session, SessionMiddleware,
     config::{PersistentSession, TtlExtensionPolicy},
