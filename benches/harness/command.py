@@ -1,6 +1,8 @@
 """The command line of scripts/bench."""
 import argparse
 import pathlib
+import signal
+import sys
 
 from . import logins, memory, reads, touches
 
@@ -24,6 +26,8 @@ def run(usage, arguments):
     if not arguments or arguments[0].startswith('-') and arguments[0] not in ('-h', '--help'):
         arguments = ['reads', *arguments]
     options = parser(usage).parse_args(arguments)
+    # Ends the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     COMMANDS[options.command][0](options)
 
 

@@ -14,9 +14,11 @@ class Postgres:
 
     def __enter__(self):
         self.url = self._do('start')
-        for name, value in self.settings.items():
-            self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
-        self._do('stop')
+        try:
+            for name, value in self.settings.items():
+                self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        finally:
+            self._do('stop')
         self.url = self._do('start')
         return self
 
