@@ -9,7 +9,7 @@ from .machine import PEERS, Process, free_port, has, say
 from .sessile import PASSWORD
 
 # The packages in benches/peers/rust. `bare` has two programs.
-RUST = ('bare', 'argon2_alone', 'actix_redis', 'tower')
+RUST = ('bare', 'argon2_alone', 'actix_redis', 'tower_postgres')
 USER = '{"userId":"user-{i}"}'
 PERSON = json.dumps({'email': 'user-{i}@example.com', 'name': 'user-{i}', 'password': PASSWORD})
 
@@ -124,7 +124,7 @@ def stacks(programs, folder, redis, postgres):
         url = postgres.new_database('peers')
         for name, more in (('rolling', {'ROLLING': '1'}), ('not rolling', {})):
             settings = {'DATABASE_URL': url, **more}
-            found.append(('tower', Peer(f'tower-sessions + PostgreSQL, {name}', [programs.rust('tower')], settings, folder)))
+            found.append(('tower_postgres', Peer(f'tower-sessions + PostgreSQL, {name}', [programs.rust('tower_postgres')], settings, folder)))
         for name, mode in (('touch', 'lean'), ('lastActivity', 'seed')):
             settings = {'DATABASE_URL': url, 'MODE': mode}
             found.append(('express', Peer(f'express + connect-pg-simple, {name}', programs.node('express'), settings, folder)))

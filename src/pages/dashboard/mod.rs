@@ -4,14 +4,13 @@
 //! Invariant: the page only reads. Its buttons submit to other pages.
 
 mod pictures;
-mod sample;
+#[doc(hidden)]
+pub mod sample;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 
 use self::pictures::Ring;
-#[doc(hidden)]
-pub use self::sample::sample;
 use crate::{
     actions::end_sessions::Ending,
     base::{

@@ -20,8 +20,7 @@ use crate::{
 const NOW: Instant = Instant::from_micros(1_795_460_400_000_000);
 const IDLE: Duration = Duration::from_secs(72 * 3600);
 
-#[doc(hidden)]
-pub fn sample() -> impl Template {
+pub fn dashboard() -> impl Template {
     DashboardPage {
         page: page(),
         token: "t".repeat(43),
