@@ -46,8 +46,10 @@ class Sessile:
         self._command('user', 'add', '--email', EMAIL, '--role', 'owner', '--password-stdin')
 
     def _command(self, *words):
-        subprocess.run([self.binary, *words], input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL,
-                       env=own_environment(self.settings), cwd=self.folder)
+        done = subprocess.run([self.binary, *words], input=PASSWORD, text=True, capture_output=True,
+                              env=own_environment(self.settings), cwd=self.folder)
+        if done.returncode != 0:
+            raise RuntimeError(f'sessile {" ".join(words)}: {done.stderr}')
 
     def url(self, path='/api/session'):
         return f'http://127.0.0.1:{self.port}{path}'
