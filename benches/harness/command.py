@@ -48,7 +48,8 @@ def parser(usage):
 def add_shared_options(one):
     cache = pathlib.Path.home() / '.cache/sessile-peers'
     one.add_argument('--only', metavar='NAME,NAME', help='only the targets whose name contains one of these')
-    one.add_argument('--sessile', metavar='BINARY', type=absolute, help='measure this program instead of a new release build')
+    one.add_argument('--sessile', metavar='BINARY', type=absolute,
+                     help='measure this program instead of a new release build')
     one.add_argument('--peers-dir', metavar='DIR', type=absolute, default=cache, help='where the peers are built')
     one.add_argument('--install', action='store_true',
                      help='install wrk and redis-server with apt-get, and download what the peers depend on')

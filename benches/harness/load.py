@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 SCRIPT = pathlib.Path(__file__).with_name('requests.lua')
+SETTINGS = ('cookies', 'accept_encoding', 'bodies', 'limit', 'delay')
 MILLISECONDS = {'us': 1e-3, 'ms': 1, 's': 1e3, 'm': 6e4}
 
 
@@ -32,8 +33,8 @@ class Load:
     delay: str = ''
 
     def start(self):
-        variables = {name: str(getattr(self, name)) for name in ('cookies', 'accept_encoding', 'bodies', 'limit', 'delay')}
-        environment = {**os.environ, **{name.upper(): value for name, value in variables.items() if value}}
+        settings = {name: str(getattr(self, name)) for name in SETTINGS}
+        environment = {**os.environ, **{name.upper(): value for name, value in settings.items() if value}}
         command = ['wrk', '-t1', f'-c{self.connections}', f'-d{self.seconds}s', '--timeout', '60s', '--latency', '-s',
                    SCRIPT, self.url]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

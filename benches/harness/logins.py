@@ -90,16 +90,16 @@ def show_logins(results, connections):
         logins, alone = result['logins'], result['alone']
         done = logins.rate * (1 - logins.refused / max(logins.answers, 1))
         rows.append([result['name'], f'{done:.1f}', f'{alone:.1f}', ratio(done, alone), f'{logins.refused:,}'])
-    show('', columns, rows)
+    show(columns, rows)
 
 
 def show_reads(results, at_once):
-    columns = [f'signed-in reads during {at_once:,} logins at once', 'req/s before', 'req/s during', 'ratio', 'p99 ms before',
-               'p99 ms during', 'answers to the logins', 'seconds']
+    columns = [f'signed-in reads during {at_once:,} logins at once', 'req/s before', 'req/s during', 'ratio',
+               'p99 ms before', 'p99 ms during', 'answers to the logins', 'seconds']
     rows = []
     for result in results:
         quiet, meanwhile = result['quiet'], result['meanwhile']
         answers = ', '.join(f'{count:,} × {status}' for status, count in sorted(result['answers'].items()))
         rows.append([result['name'], f'{quiet.rate:,.0f}', f'{meanwhile.rate:,.0f}', ratio(meanwhile.rate, quiet.rate),
                      f'{quiet.p99:.1f}', f'{meanwhile.p99:.1f}', answers, f'{result["took"]:.1f}'])
-    show('', columns, rows)
+    show(columns, rows)

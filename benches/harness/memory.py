@@ -16,7 +16,7 @@ def run(options):
         postgres = setup.postgres()
         results = [measure(options, name, instance) for name, instance in setup.instances(postgres, (True, False))]
         columns = [f'{options.sessions:,} sessions', 'first answer ms', 'MiB at the start', 'MiB after use']
-        show('', columns, [[name, f'{first:.0f}', f'{start:.1f}', f'{used:.1f}'] for name, first, start, used in results])
+        show(columns, [[name, f'{first:.0f}', f'{start:.1f}', f'{used:.1f}'] for name, first, start, used in results])
         setup.show_left_out()
 
 

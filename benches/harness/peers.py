@@ -8,8 +8,6 @@ import subprocess
 from .machine import PEERS, Process, free_port, has, say
 from .sessile import PASSWORD
 
-# The packages in benches/peers/rust. `bare` has two programs.
-RUST = ('bare', 'argon2_alone', 'actix_redis', 'tower_postgres')
 USER = '{"userId":"user-{i}"}'
 PERSON = json.dumps({'email': 'user-{i}@example.com', 'name': 'user-{i}', 'password': PASSWORD})
 
@@ -27,8 +25,8 @@ class Programs:
     def node(self, name):
         return ['node', self.folder / name / 'server.js']
 
-    def build_rust(self, packages=RUST):
-        """Builds with the crates that are on this machine, or downloads them if that was asked for."""
+    def build_rust(self, packages):
+        """Builds packages of benches/peers/rust. Downloads crates only if that was asked for."""
         say('building the Rust peers …')
         # Together they share their dependencies. If one of them cannot be built, the others still can.
         if self._cargo(packages):
@@ -114,21 +112,30 @@ def record(url, path, headers, file):
 
 
 def stacks(programs, folder, redis, postgres):
-    """All session stacks for which there is a database, whether or not they could be built."""
-    found = []
-    if redis:
-        for name, policy in (('rolling', 'every'), ('not rolling', 'state')):
-            settings = {'REDIS_URL': redis.url, 'POLICY': policy}
-            found.append(('actix_redis', Peer(f'actix-session + Redis, {name}', [programs.rust('actix_redis')], settings, folder)))
-    if postgres:
-        url = postgres.new_database('peers')
-        for name, more in (('rolling', {'ROLLING': '1'}), ('not rolling', {})):
-            settings = {'DATABASE_URL': url, **more}
-            found.append(('tower_postgres', Peer(f'tower-sessions + PostgreSQL, {name}', [programs.rust('tower_postgres')], settings, folder)))
-        for name, mode in (('touch', 'lean'), ('lastActivity', 'seed')):
-            settings = {'DATABASE_URL': url, 'MODE': mode}
-            found.append(('express', Peer(f'express + connect-pg-simple, {name}', programs.node('express'), settings, folder)))
-        for name, more in (('better-auth + PostgreSQL', {}), ('better-auth, cookie cache 5 min', {'CACHE': '1'})):
-            settings = {'DATABASE_URL': postgres.new_database(f'better_auth_{len(more)}'), **more}
-            found.append(('better-auth', Peer(name, programs.node('better-auth'), settings, folder, PERSON)))
-    return found
+    """All session stacks for which there is a database, each with the program that it needs."""
+    return [*redis_stacks(programs, folder, redis), *postgres_stacks(programs, folder, postgres)]
+
+
+def redis_stacks(programs, folder, redis):
+    command = [programs.rust('actix_redis')]
+    for name, policy in (('rolling', 'every'), ('not rolling', 'state')) if redis else ():
+        settings = {'REDIS_URL': redis.url, 'POLICY': policy}
+        yield 'actix_redis', Peer(f'actix-session + Redis, {name}', command, settings, folder)
+
+
+def postgres_stacks(programs, folder, postgres):
+    if not postgres:
+        return
+    url = postgres.new_database('peers')
+    command = [programs.rust('tower_postgres')]
+    for name, more in (('rolling', {'ROLLING': '1'}), ('not rolling', {})):
+        settings = {'DATABASE_URL': url, **more}
+        yield 'tower_postgres', Peer(f'tower-sessions + PostgreSQL, {name}', command, settings, folder)
+    command = programs.node('express')
+    for name, mode in (('touch', 'lean'), ('lastActivity', 'seed')):
+        settings = {'DATABASE_URL': url, 'MODE': mode}
+        yield 'express', Peer(f'express + connect-pg-simple, {name}', command, settings, folder)
+    command = programs.node('better-auth')
+    for name, more in (('better-auth + PostgreSQL', {}), ('better-auth, cookie cache 5 min', {'CACHE': '1'})):
+        settings = {'DATABASE_URL': postgres.new_database(f'better_auth_{len(more)}'), **more}
+        yield 'better-auth', Peer(name, command, settings, folder, PERSON)

@@ -53,7 +53,7 @@ def run(options):
 
 
 def build_peers(setup):
-    setup.programs.build_rust()
+    setup.programs.build_rust(('bare', 'actix_redis', 'tower_postgres'))
     for name in ('express', 'better-auth'):
         setup.programs.build_node(name)
     for name, why in setup.programs.missing.items():
@@ -90,25 +90,31 @@ class Bench:
         cases = [Case(server.name, server, self.load(server.url()))]
         if instances:
             case = next(iter(instances.values()))
-            cases.append(self.repeated(case, '/api/session', '', signed_in=True)[0])
+            file, _ = self.recorded(case, '/api/session', '', signed_in=True)
+            cases.append(self.repeated(file, case.load))
         return cases
 
-    def repeated(self, case, path, encoding, signed_in):
-        """A server that repeats one answer of Sessile, and the length of the answer."""
-        cookies = case.load.cookies if signed_in else ''
+    def recorded(self, case, path, encoding, signed_in):
+        """Writes an answer of Sessile to a file. Returns the file and the length of the answer's body."""
         headers = {'Accept-Encoding': encoding or 'identity'}
-        if cookies:
-            headers['Cookie'] = cookies.open().readline().strip()
+        if signed_in:
+            headers['Cookie'] = case.load.cookies.read_text().split('\n', 1)[0]
         file = self.folder / f'answer-{time.monotonic_ns()}'
         with case.server.serve():
-            length = peers.record(case.server.url(), path, headers, file)
+            return file, peers.record(case.server.url(), path, headers, file)
+
+    def repeated(self, file, load):
+        """A server that repeats a recorded answer to the requests of `load`."""
         server = peers.same_bytes(self.programs, self.folder, file)
-        return Case(server.name, server, self.load(server.url(path), cookies, encoding)), length
+        path = '/' + load.url.split('/', 3)[3]
+        return Case(server.name, server, dataclasses.replace(load, url=server.url(path)))
 
     def stack_cases(self, redis, postgres):
         stacks = peers.stacks(self.programs, self.folder, redis, postgres)
-        found = [peer for program, peer in stacks if program not in self.programs.missing and self.setup.wants(peer.name)]
-        return [Case(peer.name, peer, self.load(peer.url(), peer.add_sessions(self.options.sessions))) for peer in found]
+        built = [peer for program, peer in stacks if program not in self.programs.missing]
+        wanted = [peer for peer in built if self.setup.wants(peer.name)]
+        jars = [peer.add_sessions(self.options.sessions) for peer in wanted]
+        return [Case(peer.name, peer, self.load(peer.url(), jar)) for peer, jar in zip(wanted, jars)]
 
     def address_cases(self, instances):
         """For each address: its label, Sessile, a server that repeats its answer, and the length of the answer."""
@@ -126,16 +132,17 @@ class Bench:
         signed_in = path == '/dashboard'
         label = f'`{path}`' + (f', {encoding}' if encoding else '')
         label += case.name.removeprefix('Sessile').removesuffix(', cache on') if signed_in else ''
-        own = Case(label, case.server, self.load(case.server.url(path), case.load.cookies if signed_in else '', encoding))
-        if 'bare' in self.programs.missing:
-            return label, own, None, 0
-        repeated, length = self.repeated(case, path, encoding, signed_in)
-        return label, own, dataclasses.replace(repeated, name=f'the same bytes as {label}'), length
+        load = self.load(case.server.url(path), case.load.cookies if signed_in else '', encoding)
+        file, length = self.recorded(case, path, encoding, signed_in)
+        same = None
+        if 'bare' not in self.programs.missing:
+            same = dataclasses.replace(self.repeated(file, load), name=f'the same bytes as {label}')
+        return label, Case(label, case.server, load), same, length
 
     def show_reads(self, cases):
         bare, same = limit(cases, 'bare'), limit(cases, 'bare, the same bytes')
         columns = ['`GET /api/session`, signed in', 'req/s', 'of bare', 'of the same bytes', 'p99 ms', 'MiB']
-        show('', columns, [[case.name, f'{case.rate:,.0f}', ratio(case.rate, bare), ratio(case.rate, same),
+        show(columns, [[case.name, f'{case.rate:,.0f}', ratio(case.rate, bare), ratio(case.rate, same),
                             f'{case.p99:.1f}', f'{case.mib:.0f}'] for case in cases])
 
     def show_addresses(self, rows, read_cases):
@@ -143,7 +150,7 @@ class Bench:
             return
         bare = limit(read_cases, 'bare')
         columns = ['other addresses', 'req/s', 'of bare', 'of the same bytes', 'p99 ms', 'bytes']
-        show('', columns, [[label, f'{own.rate:,.0f}', ratio(own.rate, bare), ratio(own.rate, same.rate if same else 0),
+        show(columns, [[label, f'{own.rate:,.0f}', ratio(own.rate, bare), ratio(own.rate, same.rate if same else 0),
                             f'{own.p99:.1f}', f'{length:,}'] for label, own, same, length in rows])
 
 

@@ -59,7 +59,8 @@ class Setup(contextlib.ExitStack):
                 name = f'Sessile, {engine}, cache {"on" if cache else "off"}'
                 if self.wants(name):
                     database = server.new_database(f'sessile_{int(cache)}') if server else None
-                    yield name, Sessile(self.binary, self.folder / name.replace(', ', '-').replace(' ', '-'), database, cache)
+                    folder = self.folder / name.replace(', ', '-').replace(' ', '-')
+                    yield name, Sessile(self.binary, folder, database, cache)
 
     def wants(self, name):
         """Whether --only names this target."""

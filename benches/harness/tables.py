@@ -1,10 +1,9 @@
 """Markdown tables."""
 
 
-def show(title, columns, rows):
+def show(columns, rows):
     """Prints a table. The first column is text, the others are right-aligned."""
-    print(f'\n{title}\n' if title else '')
-    print('| ' + ' | '.join(columns) + ' |')
+    print('\n| ' + ' | '.join(columns) + ' |')
     print('| --- |' + ' ---: |' * (len(columns) - 1))
     for row in rows:
         print('| ' + ' | '.join(row) + ' |', flush=True)

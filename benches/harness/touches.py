@@ -23,24 +23,25 @@ def run(options):
             raise SystemExit(f'only {NAME} can be measured')
         instance.rows.run('CREATE EXTENSION pg_stat_statements')
         cookies = instance.add_sessions(options.sessions, IDLE_SECONDS)
-        results = [measure(options, instance, cookies, *how) for how in (('SIGTERM', signal.SIGTERM), ('SIGKILL', signal.SIGKILL))]
+        results = [measure(options, instance, cookies, how) for how in (signal.SIGTERM, signal.SIGKILL)]
         show_results(options.sessions, results)
         show_statements(results[0])
 
 
-def measure(options, instance, cookies, name, how):
+def measure(options, instance, cookies, how):
     """Each session sends one request, evenly within the time. Then the server is stopped at once."""
-    say(f'{options.sessions:,} sessions within {options.seconds} s, then {name} …')
+    say(f'{options.sessions:,} sessions within {options.seconds} s, then {how.name} …')
     age(instance)
     pause = int(options.connections * options.seconds * 1000 / options.sessions) - 1
-    load = Load(instance.url(), options.connections, options.seconds * 10, cookies, limit=options.sessions, delay=max(pause, 0))
+    load = Load(instance.url(), options.connections, options.seconds * 10, cookies, limit=options.sessions,
+                delay=max(pause, 0))
     with instance.serve() as server:
         instance.rows.run('SELECT pg_stat_statements_reset()')
         figures = load.run()
         server.stop(how)
     written = instance.rows.run('SELECT count(*) FROM sessions WHERE last_activity > created_at')
     # The session that add_sessions copied is not among them.
-    return {'name': name, 'seconds': figures.answers / figures.rate, 'statements': statements(instance),
+    return {'name': how.name, 'seconds': figures.answers / figures.rate, 'statements': statements(instance),
             'lost': options.sessions - int(written)}
 
 
@@ -67,8 +68,8 @@ def show_results(sessions, results):
         calls = sum(int(calls) for calls, _, _ in result['statements'])
         rows.append([f'then {result["name"]}', f'{result["seconds"]:.0f}', f'{calls:,}',
                      f'{calls * 60 / result["seconds"]:,.0f}', f'{result["lost"]:,}'])
-    show('', columns, rows)
+    show(columns, rows)
 
 
 def show_statements(result):
-    show('', ['statement', 'calls', 'rows'], [[f'`{query}`', calls, rows] for calls, rows, query in result['statements']])
+    show(['statement', 'calls', 'rows'], [[f'`{query}`', calls, rows] for calls, rows, query in result['statements']])
