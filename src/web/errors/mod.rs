@@ -72,9 +72,9 @@ fn render(
 ) -> HttpResponse {
     log(error);
     let mut answer = if summary.route.kind.wants_problem_documents() {
-        problem::answer(error, &summary.id)
+        problem::answer(error, summary.id.as_str())
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
-        layout::see_other(&return_to::login_address(&summary.path_and_query))
+        layout::see_other(&return_to::login_address(summary.path_and_query()))
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
         layout::see_other(return_to::LOGIN)
     } else {

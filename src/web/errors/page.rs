@@ -10,7 +10,10 @@ use askama::Template;
 
 use super::sent_form_again::{Kind, SentFormAgain};
 use crate::{
-    base::error::{Error, Origins, Result},
+    base::{
+        error::{Error, Origins, Result},
+        request_id::RequestId,
+    },
     records::session::request::{Presented, RequestFacts},
     web::{
         forms,
@@ -27,7 +30,7 @@ pub(super) struct ErrorPage {
     code: u16,
     heading: &'static str,
     words: Cow<'static, str>,
-    request_id: String,
+    request_id: RequestId,
     back: Option<(Cow<'static, str>, &'static str)>,
     /// Whether the page reloads itself once the service is back.
     returns: bool,
@@ -67,7 +70,7 @@ impl ErrorPage {
             code: error.status_code().as_u16(),
             heading,
             words,
-            request_id: summary.id.clone(),
+            request_id: summary.id,
             back: Some(match error {
                 // Opening the address again would not repeat the form.
                 _ if !summary.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),
