@@ -3,9 +3,10 @@
 //!
 //! Invariant: the line is the one that `tracing_subscriber` would write in the request's span.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::http::{Method, Uri};
+use actix_web::http::{Method, StatusCode, Uri};
 
 use crate::base::{
     request_id::RequestId,
@@ -15,7 +16,7 @@ use crate::base::{
 };
 
 /// The most characters of a path in the log, so that long paths cannot fill the disk.
-pub const LONGEST_PATH: usize = 256;
+const LONGEST_PATH: usize = 256;
 /// The target of the request's span and of this line, for filters.
 pub const TARGET: &str = "sessile::web::edge";
 /// The length of a line without the path.
@@ -27,7 +28,7 @@ pub struct AnsweredLine {
     pub id: RequestId,
     pub method: Method,
     pub uri: Uri,
-    pub status: u16,
+    pub status: StatusCode,
     pub ms: u64,
     pub format: LogFormat,
 }
@@ -40,37 +41,54 @@ impl AnsweredLine {
 
     /// Appends the line as `tracing_subscriber` writes it.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let path = text::shortened(self.uri.path(), LONGEST_PATH);
-        let (id, method) = (self.id.as_str(), self.method.as_str());
-        let Self { status, ms, .. } = self;
-        let since_1970 = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
         match self.format {
-            LogFormat::Text => {
-                rfc3339::write(micros, Fraction::Micros, out);
-                out.extend_from_slice(
-                    format!(
-                        "  INFO request{{id={id} method={method} path={path}}}: {TARGET}: answered status={status} \
-                         ms={ms}\n"
-                    )
-                    .as_bytes(),
-                );
-            }
-            LogFormat::Json => {
-                let path = serde_json::Value::from(path);
-                out.extend_from_slice(b"{\"timestamp\":\"");
-                rfc3339::write(micros, Fraction::Micros, out);
-                out.extend_from_slice(
-                    format!(
-                        "\",\"level\":\"INFO\",\"message\":\"answered\",\"status\":{status},\"ms\":{ms},\
-                         \"target\":\"{TARGET}\",\"span\":{{\"id\":\"{id}\",\"method\":\"{method}\",\
-                         \"path\":{path},\"name\":\"request\"}}}}\n"
-                    )
-                    .as_bytes(),
-                );
-            }
+            LogFormat::Text => self.write_text(out),
+            LogFormat::Json => self.write_json(out),
         }
     }
+
+    fn write_text(&self, out: &mut Vec<u8>) {
+        self.write_time(out);
+        let (id, method) = (self.id.as_str(), self.method.as_str());
+        write_all(out, ["  INFO request{id=", id, " method=", method, " path=", &self.path(), "}: ", TARGET]);
+        write_all(out, [": answered status=", self.status.as_str(), " ms=", &self.ms.to_string(), "\n"]);
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) {
+        write_all(out, ["{\"timestamp\":\""]);
+        self.write_time(out);
+        let ms = self.ms.to_string();
+        write_all(
+            out,
+            ["\",\"level\":\"INFO\",\"message\":\"answered\",\"status\":", self.status.as_str(), ",\"ms\":", &ms],
+        );
+        write_all(out, [",\"target\":\"", TARGET, "\",\"span\":{\"id\":\"", self.id.as_str(), "\",\"method\":\""]);
+        write_all(out, [self.method.as_str(), "\",\"path\":"]);
+        // Cannot fail: a text is valid JSON, and a vector takes every byte.
+        let _ = serde_json::to_writer(&mut *out, &*self.path());
+        write_all(out, [",\"name\":\"request\"}}\n"]);
+    }
+
+    fn write_time(&self, out: &mut Vec<u8>) {
+        let since_1970 = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        rfc3339::write(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX), Fraction::Micros, out);
+    }
+
+    fn path(&self) -> Cow<'_, str> {
+        shortened_path(&self.uri)
+    }
+}
+
+/// The path of an address as log lines show it.
+pub fn shortened_path(uri: &Uri) -> Cow<'_, str> {
+    match uri.path() {
+        path if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
+        path => Cow::Owned(text::shortened(path, LONGEST_PATH)),
+    }
+}
+
+fn write_all<const PARTS: usize>(out: &mut Vec<u8>, parts: [&str; PARTS]) {
+    parts.into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 #[cfg(test)]
@@ -79,7 +97,7 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
     use std::time::Duration;
 
-    use tracing_subscriber::fmt::{self, MakeWriter, format::Writer, time::FormatTime};
+    use tracing_subscriber::fmt::{MakeWriter, fmt, format::Writer, time::FormatTime};
 
     use super::*;
 
@@ -127,7 +145,7 @@ mod tests {
     fn line(path: &str, format: LogFormat) -> AnsweredLine {
         let at = UNIX_EPOCH + Duration::from_micros(MICROS);
         let (id, uri) = (RequestId::random().unwrap(), path.parse().unwrap());
-        AnsweredLine { at, id, method: Method::GET, uri, status: 200, ms: 12, format }
+        AnsweredLine { at, id, method: Method::GET, uri, status: StatusCode::OK, ms: 12, format }
     }
 
     fn formatted(line: &AnsweredLine) -> String {
@@ -138,9 +156,9 @@ mod tests {
 
     /// The same line, logged by tracing in a span.
     fn log(line: &AnsweredLine) {
-        let path = text::shortened(line.uri.path(), LONGEST_PATH);
+        let path = shortened_path(&line.uri);
         tracing::error_span!(target: TARGET, "request", id = %line.id, method = %line.method, %path)
-            .in_scope(|| tracing::info!(target: TARGET, status = line.status, ms = line.ms, "answered"));
+            .in_scope(|| tracing::info!(target: TARGET, status = line.status.as_u16(), ms = line.ms, "answered"));
     }
 
     #[test]

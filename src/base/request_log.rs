@@ -13,14 +13,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use actix_web::http::{Method, StatusCode, Uri};
-use tracing::{Event, Id, Instrument as _, Level, Metadata, Span, Subscriber, span, subscriber::Interest};
+use tracing::{Dispatch, Event, Id, Instrument as _, Level, Metadata, Span, Subscriber, span, subscriber::Interest};
 
 use crate::base::{
-    answered_line::{AnsweredLine, LONGEST_PATH, TARGET},
+    answered_line::{AnsweredLine, TARGET, shortened_path},
     output,
     request_id::RequestId,
     settings::LogFormat,
-    text,
 };
 
 tokio::task_local! {
@@ -58,32 +57,37 @@ impl LoggedRequest {
 
     /// Logs the answer.
     pub fn answered(&self, status: StatusCode, took: Duration) {
-        let (status, ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        let Some(format) = FORMAT.get() else {
-            tracing::info!(target: TARGET, status, ms, "answered");
-            return;
-        };
-        if tracing::enabled!(target: TARGET, Level::INFO) {
-            let (method, uri) = (self.method.clone(), self.uri.clone());
-            let line = AnsweredLine { at: SystemTime::now(), id: self.id, method, uri, status, ms, format: *format };
-            output::stderr().send_answered(line);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match FORMAT.get() {
+            None => tracing::info!(target: TARGET, status = status.as_u16(), ms, "answered"),
+            Some(format) if tracing::enabled!(target: TARGET, Level::INFO) => {
+                let (method, uri) = (self.method.clone(), self.uri.clone());
+                let line =
+                    AnsweredLine { at: SystemTime::now(), id: self.id, method, uri, status, ms, format: *format };
+                output::stderr().send_answered(line);
+            }
+            Some(_) => {}
         }
     }
 
     fn span(&self) -> &Span {
         // An error span, so that it is enabled at every log level and each line carries the request's id.
         self.span.get_or_init(|| {
-            let path = text::shortened(self.uri.path(), LONGEST_PATH);
+            let path = shortened_path(&self.uri);
             tracing::error_span!(target: TARGET, parent: None, "request", id = %self.id, method = %self.method, %path)
         })
     }
 }
 
 /// Runs `work` as a part of the current request, for work that continues in another task.
-pub async fn of_current<T>(work: impl Future<Output = T>) -> T {
-    match CURRENT.try_with(Rc::clone) {
-        Ok(current) => current.scope(work).await,
-        Err(_) => work.await,
+pub fn of_current<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Read it now, because the other task is outside of the request.
+    let current = CURRENT.try_with(Rc::clone).ok();
+    async move {
+        match current {
+            Some(current) => current.scope(work).await,
+            None => work.await,
+        }
     }
 }
 
@@ -97,6 +101,10 @@ impl<S: Subscriber> Subscriber for LinesOfRequests<S> {
             Ok(span) => span.in_scope(|| self.0.event(event)),
             Err(_) => self.0.event(event),
         }
+    }
+
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        self.0.on_register_dispatch(subscriber);
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {

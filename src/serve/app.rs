@@ -65,7 +65,7 @@ pub fn build(
         .wrap_fn(request_facts::wrap)
         .configure(|config| routes.add_with_session(config));
     App::new()
-        .app_data(parts.site.clone())
+        .app_data(web::Data::new(Site::clone(&parts.site)))
         .app_data(web::Data::new(parts.sessions.clone()))
         .app_data(web::Data::new(parts.prover.clone()))
         .app_data(web::Data::new(parts.prover.hasher.clone()))

@@ -45,7 +45,7 @@ pub async fn answer(
     headers::detach(req.headers_mut());
     let under_way = req.conn_data::<Connection>().map(Connection::begin);
     let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
-    let summary = RequestSummary::new(&req, &site, client)?;
+    let summary = RequestSummary::new(&req, site, client)?;
     if summary.route.may_load_session() {
         req.extensions_mut().insert(summary.facts.clone());
     }
@@ -55,13 +55,13 @@ pub async fn answer(
     let logged = Rc::clone(&summary.logged);
     let answering = async move {
         if summary.route.kind != Kind::Operations {
-            opened::note_wrong_host(req.request(), &site);
+            opened::note_wrong_host(req.request(), &summary.site);
         }
-        let request = match client.map(|client| site.connections.request(client.ip)).transpose() {
+        let request = match client.map(|client| summary.site.connections.request(client.ip)).transpose() {
             Ok(request) => request,
             Err(error) => return Ok(refuse(req, &summary, &error)),
         };
-        if let Err(error) = limits::admit(&mut req, site.limits, summary.route.largest_body).await {
+        if let Err(error) = limits::admit(&mut req, summary.site.limits, summary.route.largest_body).await {
             return Ok(refuse(req, &summary, &error));
         }
         if let Some(redirect) = redirect(&summary)? {
@@ -134,7 +134,12 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
         None => answer,
     };
     let took = summary.started.elapsed();
-    summary.metrics.request(&summary.route.meter, summary.method.as_str(), answer.status().as_u16(), took);
+    summary.sessions.db.metrics().request(
+        &summary.route.meter,
+        summary.method.as_str(),
+        answer.status().as_u16(),
+        took,
+    );
     if summary.bounce == Bounce::Done {
         // Cannot fail: our cookies are always valid headers.
         let _ = answer.add_cookie(&site.cookies.removal(&site.cookies.bounce));

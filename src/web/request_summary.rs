@@ -16,7 +16,6 @@ use actix_web::{
 use crate::{
     base::{
         error::{Error, Result},
-        metrics::Metrics,
         request_id::RequestId,
         request_log::LoggedRequest,
     },
@@ -50,11 +49,11 @@ pub(super) struct RequestSummary {
     pub(super) bounce: Bounce,
     pub(super) sent: Option<SentForm>,
     pub(super) started: Stopwatch,
-    pub(super) metrics: Metrics,
+    pub(super) sessions: web::Data<Sessions>,
 }
 
 impl RequestSummary {
-    pub(super) fn new(req: &ServiceRequest, site: &web::Data<Site>, client: Option<Client>) -> Result<Self> {
+    pub(super) fn new(req: &ServiceRequest, site: web::Data<Site>, client: Option<Client>) -> Result<Self> {
         let sessions =
             req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
         let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
@@ -67,17 +66,17 @@ impl RequestSummary {
             logged: LoggedRequest::new(id, method.clone(), uri.clone()),
             uri,
             facts: FactsSlot::default(),
-            site: site.clone(),
             is_get: method.is_safe(),
             method,
             over_http: site.public.is_https() && proxied_over_http && route.kind != Kind::Operations,
-            bounce: Bounce::judge(req, site, &route),
+            bounce: Bounce::judge(req, &site, &route),
             may_compress: compress::may(req),
             sent: None,
             started: Stopwatch::now(),
-            metrics: sessions.db.metrics().clone(),
+            sessions: sessions.clone(),
             routes: routes.clone(),
             route,
+            site,
         })
     }
 
