@@ -2,8 +2,8 @@
 //!
 //! Invariant: the text is the one that jiff writes, with less work.
 
-/// The last second of the year 9999. Later times and times before 1970 are rare, and are left to jiff.
-const LAST_SECOND: i64 = 253_402_300_799;
+/// The last second that jiff knows. Later times and times before 1970 are rare, and are left to jiff.
+const LAST_SECOND: i64 = 253_402_207_200;
 const DAY: i64 = 86_400;
 
 /// Digits of a second's fraction.
