@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
 use crate::records::account::{
     Credentials, EmailAddress, admit, find_credentials,
@@ -27,6 +26,7 @@ use crate::{
     base::{
         db::{Conn, Db, Instant},
         error::{Error, Result},
+        request_log,
         secret::Secret,
     },
     records::{
@@ -268,7 +268,7 @@ impl Checked {
 
 /// Runs `work` to completion even if the waiting request is dropped.
 pub async fn run_to_completion<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
-    tokio::task::spawn_local(work.in_current_span()).await.map_err(Error::bug)?
+    tokio::task::spawn_local(request_log::of_current(work)).await.map_err(Error::bug)?
 }
 
 async fn look_up(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {

@@ -14,6 +14,8 @@ use diesel::{
     sqlite::{Sqlite, SqliteValue},
 };
 
+use crate::base::rfc3339::{self, Fraction};
+
 /// The SQL type of [`Instant`].
 pub mod sql {
     #[derive(diesel::query_builder::QueryId, diesel::sql_types::SqlType, Debug, Clone, Copy)]
@@ -79,7 +81,7 @@ impl Instant {
 
     /// RFC 3339 in UTC with milliseconds, the format of the API.
     pub fn rfc3339(self) -> String {
-        format!("{:.3}", self.timestamp())
+        rfc3339::text(self.0, Fraction::Millis)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing in this layer depends on accounts or sessions.
 
+pub mod answered_line;
 pub mod assets;
 pub mod clock;
 pub mod coherence;
@@ -14,6 +15,9 @@ pub mod keys;
 pub mod metrics;
 pub mod outage;
 pub mod output;
+pub mod request_id;
+pub mod request_log;
+pub mod rfc3339;
 pub mod secret;
 pub mod settings;
 pub mod text;

@@ -1,6 +1,7 @@
 //! Non-blocking stderr and stdout. Each stream has a bounded queue of lines and a thread that writes them, so a full
-//! disk, a closed pipe or a stalled reader never blocks the caller. Called by the log, by `serve` for its start-up
-//! lines and by `cli` for its final error; `metrics` reports the number of lost lines.
+//! disk, a closed pipe or a stalled reader never blocks the caller. The thread also formats the lines about answered
+//! requests. Called by the log, by `serve` for its start-up lines and by `cli` for its final error; `metrics` reports
+//! the number of lost lines.
 //!
 //! Invariant: nothing in this module fails, panics or blocks, except [`Output::flush`] and [`Output::send_last`], which
 //! block for a bounded time.
@@ -11,8 +12,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Stopwatch};
 
+use crate::base::answered_line::AnsweredLine;
+
 /// The most bytes that a queue holds: enough for the log of about 10,000 requests. Further lines are lost.
 const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+/// The most bytes of lines that one write combines. The system writes this many bytes to a pipe as a whole (`PIPE_BUF`),
+/// so that lines of processes that share the pipe do not mix.
+const WRITE_BYTES: usize = 4096;
+/// How long the writer waits for more lines about answered requests before it writes, so that a busy server does not
+/// wake it for each one.
+const GATHER: Duration = Duration::from_millis(10);
+/// The writer does not wait for more lines if this many bytes are queued.
+const GATHERED_BYTES: usize = QUEUE_BYTES / 4;
 /// How long a flush waits for a blocked stream.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before the next write to a full non-blocking pipe. Another process that shares the pipe may have made it
@@ -46,16 +57,49 @@ pub struct Output(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    /// Wakes the writer.
+    queued: Condvar,
+    /// Wakes those who wait for a flush.
+    written: Condvar,
     lost: AtomicU64,
 }
 
 #[derive(Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<Line>,
+    /// The size of the queued lines and of those that the writer has taken but not written.
     bytes: usize,
-    is_writing: bool,
-    has_writer: bool,
+    /// Whether a line is to be written without waiting for more.
+    is_urgent: bool,
+    writer: Writer,
+}
+
+/// What the writer thread does.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Writer {
+    /// It could not be started.
+    #[default]
+    Missing,
+    Writing,
+    /// It waits for the first line.
+    Idle,
+    /// It waits for more lines, for at most [`GATHER`].
+    Gathering,
+}
+
+/// A queued line, which ends in a newline.
+enum Line {
+    Text(Vec<u8>),
+    Answered(AnsweredLine),
+}
+
+impl Line {
+    fn size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Answered(line) => line.size(),
+        }
+    }
 }
 
 impl Output {
@@ -63,28 +107,38 @@ impl Output {
     fn to(name: &str, stream: impl Write + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
+        // The thread cannot run before this lock is released.
+        let mut queue = shared.lock();
         let started =
             std::thread::Builder::new().name(format!("write {name}")).spawn(move || writer.write_lines(stream));
-        shared.lock().has_writer = started.is_ok();
+        queue.writer = if started.is_ok() { Writer::Writing } else { Writer::Missing };
+        drop(queue);
         Self(shared)
     }
 
     /// Queues a line, which must end in a newline. The line is lost if the queue is full.
     pub fn send(&self, line: Vec<u8>) {
+        self.queue(Line::Text(line), true);
+    }
+
+    /// Queues a line about an answered request. The writer thread formats it. The line is lost if the queue is full.
+    pub fn send_answered(&self, line: AnsweredLine) {
+        self.queue(Line::Answered(line), false);
+    }
+
+    fn queue(&self, line: Line, is_urgent: bool) {
         let mut queue = self.0.lock();
-        if !queue.has_writer || queue.bytes + line.len() > QUEUE_BYTES {
-            self.0.count_lost();
+        if queue.writer == Writer::Missing || queue.bytes + line.size() > QUEUE_BYTES {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        queue.push(line);
-        drop(queue);
-        self.0.changed.notify_all();
+        queue.push(line, is_urgent);
+        self.0.wake(queue);
     }
 
     /// Queues a line even if the queue is full, then flushes. For the last line before the process exits.
     pub fn send_last(&self, line: Vec<u8>) {
-        self.0.lock().push(line);
-        self.0.changed.notify_all();
+        self.0.lock().push(Line::Text(line), true);
         self.flush();
     }
 
@@ -92,48 +146,84 @@ impl Output {
     pub fn flush(&self) {
         let until = Stopwatch::now() + PATIENCE;
         let mut queue = self.0.lock();
-        while queue.has_writer && (queue.is_writing || !queue.lines.is_empty()) {
+        queue.is_urgent = true;
+        self.0.queued.notify_one();
+        while queue.writer != Writer::Missing && queue.bytes > 0 {
             let Some(remaining) = until.checked_duration_since(Stopwatch::now()) else { return };
-            queue = self.0.changed.wait_timeout(queue, remaining).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.0.written.wait_timeout(queue, remaining).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 impl Shared {
+    /// Wakes the writer if it waits for what was queued.
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        let wakes = match queue.writer {
+            Writer::Idle => true,
+            Writer::Gathering => queue.is_urgent,
+            Writer::Writing | Writer::Missing => false,
+        };
+        if wakes {
+            queue.writer = Writer::Writing;
+            drop(queue);
+            self.queued.notify_one();
+        }
+    }
+
     fn write_lines(&self, mut stream: impl Write) {
-        let mut is_torn = false;
+        let (mut is_torn, mut batch) = (false, Batch::default());
         loop {
-            let line = self.next();
-            let mut written = 0;
-            // If the previous line was cut off, end it first, so that it does not run into this one.
-            let begun = if is_torn { write_all(&mut stream, b"\n", &mut 0) } else { Ok(()) };
-            match begun.and_then(|()| write_all(&mut stream, &line, &mut written)) {
-                Ok(()) => is_torn = false,
-                Err(_) => {
-                    is_torn |= written > 0;
-                    self.count_lost();
+            for line in self.take() {
+                if !batch.text.is_empty() && batch.text.len() + line.size() > WRITE_BYTES {
+                    self.write(&mut stream, &mut batch, &mut is_torn);
                 }
+                batch.push(line);
             }
-            self.lock().is_writing = false;
-            self.changed.notify_all();
+            self.write(&mut stream, &mut batch, &mut is_torn);
         }
     }
 
-    /// Blocks until a line is queued.
-    fn next(&self) -> Vec<u8> {
+    /// Waits for lines and takes all of them.
+    fn take(&self) -> VecDeque<Line> {
         let mut queue = self.lock();
-        loop {
-            if let Some(line) = queue.lines.pop_front() {
-                queue.bytes -= line.len();
-                queue.is_writing = true;
-                return line;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        while queue.lines.is_empty() {
+            queue.is_urgent = false;
+            queue.writer = Writer::Idle;
+            queue = self.queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        if !queue.is_urgent {
+            queue.writer = Writer::Gathering;
+            let is_patient = |queue: &mut Queue| !queue.is_urgent;
+            let gathered = self.queued.wait_timeout_while(queue, GATHER, is_patient);
+            queue = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.is_urgent = false;
+        queue.writer = Writer::Writing;
+        std::mem::take(&mut queue.lines)
     }
 
-    fn count_lost(&self) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
+    /// Writes the lines of a batch. Counts those that cannot be written, and empties the batch.
+    fn write(&self, stream: &mut impl Write, batch: &mut Batch, is_torn: &mut bool) {
+        let mut written = 0;
+        while written < batch.text.len() {
+            // If the previous line was cut off, end it first, so that it does not run into this one.
+            let begun = if *is_torn { write_all(stream, b"\n", &mut 0) } else { Ok(()) };
+            let from = written;
+            *is_torn &= begun.is_err();
+            if begun.and_then(|()| write_all(stream, &batch.text, &mut written)).is_ok() {
+                break;
+            }
+            // The line that was being written is lost. Continue with the next one.
+            let lost = batch.ends.iter().copied().find(|end| *end > written).unwrap_or(batch.text.len());
+            let begins = batch.ends.iter().copied().rfind(|end| *end <= written).unwrap_or(0);
+            *is_torn |= written > begins.max(from);
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            written = lost;
+        }
+        self.lock().bytes -= std::mem::take(&mut batch.size);
+        batch.text.clear();
+        batch.ends.clear();
+        self.written.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -142,9 +232,31 @@ impl Shared {
 }
 
 impl Queue {
-    fn push(&mut self, line: Vec<u8>) {
-        self.bytes += line.len();
+    fn push(&mut self, line: Line, is_urgent: bool) {
+        self.bytes += line.size();
         self.lines.push_back(line);
+        self.is_urgent |= is_urgent || self.bytes > GATHERED_BYTES;
+    }
+}
+
+/// Lines that are written together.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
+    /// The size of the lines as the queue counts it.
+    size: usize,
+}
+
+impl Batch {
+    fn push(&mut self, line: Line) {
+        self.size += line.size();
+        match line {
+            Line::Text(text) => self.text.extend_from_slice(&text),
+            Line::Answered(line) => line.write_to(&mut self.text),
+        }
+        self.ends.push(self.text.len());
     }
 }
 

@@ -58,14 +58,14 @@ pub fn build(
 > {
     let mut routes = Routes::declare();
     let signed_in = web::scope("")
-        .wrap(from_fn(key_handover::hand_over))
+        .wrap_fn(key_handover::hand_over)
         .wrap(IdentityMiddleware::default())
         .wrap(session_layer(parts))
-        .wrap(from_fn(origin::check))
-        .wrap(from_fn(request_facts::wrap))
+        .wrap_fn(origin::check)
+        .wrap_fn(request_facts::wrap)
         .configure(|config| routes.add_with_session(config));
     App::new()
-        .app_data(parts.site.clone())
+        .app_data(web::Data::new(Site::clone(&parts.site)))
         .app_data(web::Data::new(parts.sessions.clone()))
         .app_data(web::Data::new(parts.prover.clone()))
         .app_data(web::Data::new(parts.prover.hasher.clone()))

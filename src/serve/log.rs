@@ -8,10 +8,11 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, stderr};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, util::SubscriberInitExt as _};
 
 use crate::base::{
     output,
+    request_log::{self, LinesOfRequests},
     settings::{LogFormat, Settings},
 };
 
@@ -35,9 +36,24 @@ pub fn start(settings: &Settings) -> Result<(), String> {
     }
     // The subscriber reports its own errors with `eprintln!`, which panics when stderr is closed.
     let lines = fmt().with_env_filter(filter).with_writer(output::stderr).log_internal_errors(false);
+    // A filter on spans needs the span before it decides about a line.
+    let has_late_spans = !settings.log.contains('[');
+    let is_terminal = stderr().is_terminal();
     let started = match settings.log_format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Text if has_late_spans && !is_terminal => {
+            request_log::make_spans_late(LogFormat::Text);
+            LinesOfRequests(lines.with_ansi(false).finish()).try_init()
+        }
+        LogFormat::Text => lines.with_ansi(is_terminal).finish().try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish();
+            if has_late_spans {
+                request_log::make_spans_late(LogFormat::Json);
+                LinesOfRequests(lines).try_init()
+            } else {
+                lines.try_init()
+            }
+        }
     };
     started.map_err(|error| format!("starting the log failed: {error}"))?;
     // The default panic hook writes to stderr directly: it blocks on a full pipe, and its lines are not JSON.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use actix_web::{
-    HttpMessage as _, HttpRequest, HttpResponse,
+    HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     web::Bytes,
 };
@@ -20,8 +20,7 @@ use actix_web::{
 use super::{
     connections::{Request, UnderWay},
     limits::Limits,
-    proxies::{Client, network},
-    route::Kind,
+    proxies::network,
 };
 use crate::base::error::{Away, Error, Result};
 
@@ -58,8 +57,6 @@ struct Table {
 /// the answer.
 #[derive(Debug)]
 pub struct Recipient {
-    /// The account that is signed in.
-    pub account: Option<AccountId>,
     pub address: Option<IpAddr>,
     pub under_way: Option<UnderWay>,
     pub request: Option<Request>,
@@ -67,20 +64,19 @@ pub struct Recipient {
     pub is_file: bool,
 }
 
-impl Recipient {
-    pub fn of(req: &HttpRequest, kind: Kind, under_way: Option<UnderWay>, request: Option<Request>) -> Self {
-        let account = req.extensions().get::<AccountId>().cloned();
-        let address = req.extensions().get::<Client>().map(|client| client.ip);
-        Self { account, address, under_way, request, is_file: kind == Kind::File }
-    }
-}
-
 impl Answers {
-    /// Counts a large answer and sets the deadline by which the client must have taken it.
+    /// Counts a large answer and sets the deadline by which the client must have taken it. `account` returns the account
+    /// that is signed in.
     ///
     /// # Errors
     /// [`Error::TooFast`] if the account or address has reached its limit, [`Error::Unavailable`] if the node has.
-    pub fn send(&self, answer: HttpResponse, to: Recipient, limits: Limits) -> Result<HttpResponse> {
+    pub fn send(
+        &self,
+        answer: HttpResponse,
+        to: Recipient,
+        account: impl FnOnce() -> Option<AccountId>,
+        limits: Limits,
+    ) -> Result<HttpResponse> {
         let (head, body) = answer.into_parts();
         let bytes = match (body.size(), body.try_into_bytes()) {
             (BodySize::None | BodySize::Sized(0), Ok(nothing)) => return Ok(head.set_body(BoxBody::new(nothing))),
@@ -90,7 +86,7 @@ impl Answers {
         if bytes.len() < LARGE || to.is_file {
             return Ok(head.set_body(BoxBody::new(Pieces { rest: bytes, held: None, to })));
         }
-        let held = self.hold(bytes.len(), &to)?;
+        let held = self.hold(bytes.len(), account(), &to)?;
         if let Some(under_way) = &to.under_way {
             let time = Duration::from_secs(bytes.len() as u64 / limits.slowest.max(1));
             under_way.connection().set_taken_by(Some(Instant::now() + limits.answer + time));
@@ -98,8 +94,8 @@ impl Answers {
         Ok(head.set_body(BoxBody::new(Pieces { rest: bytes, held: Some(held), to })))
     }
 
-    fn hold(&self, bytes: usize, to: &Recipient) -> Result<Held> {
-        let account = to.account.as_ref().map(|AccountId(id)| (Holder::Account(id.clone()), PER_ACCOUNT));
+    fn hold(&self, bytes: usize, account: Option<AccountId>, to: &Recipient) -> Result<Held> {
+        let account = account.map(|AccountId(id)| (Holder::Account(id), PER_ACCOUNT));
         let network = to.address.map(|ip| (Holder::Network(network(ip)), PER_ADDRESS));
         let holders: Vec<(Holder, usize)> = account.into_iter().chain(network).collect();
         let mut table = self.lock();
@@ -199,14 +195,13 @@ impl MessageBody for Streamed {
 mod tests {
     use super::*;
 
-    fn recipient(account: &str, address: &str) -> Recipient {
-        let (account, address) = (Some(AccountId(account.to_owned())), address.parse().ok());
-        Recipient { account, address, under_way: None, request: None, is_file: false }
+    fn recipient(address: &str) -> Recipient {
+        Recipient { address: address.parse().ok(), under_way: None, request: None, is_file: false }
     }
 
     fn sent(answers: &Answers, bytes: usize, account: &str, address: &str) -> Result<HttpResponse> {
         let answer = HttpResponse::Ok().body(vec![b'x'; bytes]);
-        answers.send(answer, recipient(account, address), Limits::default())
+        answers.send(answer, recipient(address), || Some(AccountId(account.to_owned())), Limits::default())
     }
 
     #[test]
@@ -230,7 +225,7 @@ mod tests {
         let answers = Answers::default();
         let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         let answer = HttpResponse::Ok().body(text.clone());
-        let answer = answers.send(answer, recipient("acc_1", "192.0.2.1"), Limits::default());
+        let answer = answers.send(answer, recipient("192.0.2.1"), || None, Limits::default());
         let body = answer.unwrap().into_body();
         assert_eq!(body.size(), BodySize::Sized(400_000));
         assert_eq!(actix_web::body::to_bytes(body).await.unwrap(), text);

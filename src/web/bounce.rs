@@ -7,7 +7,10 @@
 use actix_web::{
     HttpResponse,
     dev::ServiceRequest,
-    http::{Method, StatusCode, header::HeaderValue},
+    http::{
+        Method, StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
 };
 use askama::Template;
 
@@ -15,6 +18,7 @@ use crate::{
     base::error::{Error, Result},
     records::session::request::Presented,
     web::{
+        header_names::{SEC_FETCH_DEST, SEC_FETCH_MODE, SEC_FETCH_SITE},
         layout::{self, Page},
         route::{Kind, Route},
         site::Site,
@@ -48,11 +52,11 @@ impl Bounce {
 }
 
 fn is_navigation_from_elsewhere(req: &ServiceRequest) -> bool {
-    let fetch = |name: &str| req.headers().get(name).map(HeaderValue::as_bytes);
+    let fetch = |name: HeaderName| req.headers().get(name).map(HeaderValue::as_bytes);
     req.method() == Method::GET
-        && matches!(fetch("sec-fetch-site"), Some(b"cross-site" | b"same-site"))
-        && fetch("sec-fetch-mode") == Some(b"navigate")
-        && fetch("sec-fetch-dest") == Some(b"document")
+        && matches!(fetch(SEC_FETCH_SITE), Some(b"cross-site" | b"same-site"))
+        && fetch(SEC_FETCH_MODE) == Some(b"navigate")
+        && fetch(SEC_FETCH_DEST) == Some(b"document")
 }
 
 /// Whether the page at an address may differ for signed-in people, and whether a page may repeat its address.

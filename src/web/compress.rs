@@ -1,5 +1,5 @@
-//! Compresses generated text: pages, scripts and the manifest. Called by the outermost layer for every answer. Static
-//! files are stored compressed.
+//! Compresses generated pages. Called by the outermost layer for every answer. Static files and the documents of the app
+//! are stored compressed.
 //!
 //! Invariant: an answer to a request from another site is never compressed. If a page contains both a form token and
 //! text chosen by that site, its compressed length leaks the token (BREACH, Gluck, Harris and Prado, 2013).
@@ -9,23 +9,24 @@ use std::io::Write as _;
 use actix_web::{
     HttpMessage, HttpResponse,
     body::{BoxBody, MessageBody as _},
-    http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header as _},
+    http::header::{self, ContentEncoding},
     web::Bytes,
 };
 use flate2::{Compression, write::GzEncoder};
 
+use super::header_names::SEC_FETCH_SITE;
+use crate::base::assets::encodings;
+
 /// Shorter texts fit in one packet uncompressed.
 const LEAST: usize = 1024;
-const TEXTS: [&str; 3] = ["text/html", "text/javascript", "application/manifest+json"];
+const PAGE: &str = "text/html";
 
 /// Whether the answer to a request may be compressed. The client must accept gzip (RFC 9110, 12.5.3), and the browser
 /// must say that the request came from our own pages or directly from the person.
 pub fn may(request: &impl HttpMessage) -> bool {
-    let site = request.headers().get("sec-fetch-site").map(header::HeaderValue::as_bytes);
-    let gzip = Encoding::Known(ContentEncoding::Gzip);
+    let site = request.headers().get(SEC_FETCH_SITE).map(header::HeaderValue::as_bytes);
     matches!(site, Some(b"same-origin" | b"none"))
-        && request.headers().contains_key(header::ACCEPT_ENCODING)
-        && AcceptEncoding::parse(request).is_ok_and(|takes| takes.negotiate([&gzip].into_iter()) == Some(gzip.clone()))
+        && encodings::choose(request, &[ContentEncoding::Gzip]) == ContentEncoding::Gzip
 }
 
 /// Compresses a text if that makes it smaller. `Vary` names the request headers that the decision depends on.
@@ -35,11 +36,14 @@ pub fn compressed(answer: HttpResponse, may: bool) -> HttpResponse {
     }
     let (mut answer, body) = answer.into_parts();
     answer.headers_mut().append(header::VARY, header::HeaderValue::from_static("Accept-Encoding, Sec-Fetch-Site"));
+    if !may {
+        return answer.set_body(body);
+    }
     let plain = match body.try_into_bytes() {
         Ok(plain) => plain,
         Err(streamed) => return answer.set_body(streamed),
     };
-    match smaller(&plain).filter(|_| may) {
+    match smaller(&plain) {
         Some(smaller) => {
             answer.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
             weaken(&mut answer);
@@ -51,8 +55,9 @@ pub fn compressed(answer: HttpResponse, may: bool) -> HttpResponse {
 
 fn is_text(answer: &HttpResponse) -> bool {
     let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_text = content_type.is_some_and(|value| TEXTS.iter().any(|text| value.starts_with(text)));
-    is_text && !answer.headers().contains_key(header::CONTENT_ENCODING)
+    let is_text = content_type.is_some_and(|value| value.starts_with(PAGE));
+    // An answer that varies already was chosen from stored ones.
+    is_text && !answer.headers().contains_key(header::CONTENT_ENCODING) && !answer.headers().contains_key(header::VARY)
 }
 
 fn smaller(plain: &Bytes) -> Option<Bytes> {

@@ -10,6 +10,7 @@ use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
     http::header::{self, HeaderMap, HeaderValue},
 };
+use percent_encoding::percent_decode_str;
 
 use crate::{
     base::{
@@ -68,6 +69,8 @@ pub struct SentSession {
     /// The presented key also came under the name without the port. The next login or logout removes that cookie. Every
     /// other cookie under that name belongs to another instance on this host and is left alone.
     pub holds_old_cookie: bool,
+    /// The presented key's cookie as it was sent, if it has the current name and the signature of the first key.
+    as_sent: Option<String>,
 }
 
 impl CookieNames {
@@ -104,18 +107,23 @@ impl CookieNames {
             }
             (current, _) => (current, false, false),
         };
+        let as_sent = current.as_sent.filter(|_| matches!(presented, Presented::Key(_)) && !under_old_name);
         let mut keys = current.keys;
         old.keys.into_iter().for_each(|key| add_once(&mut keys, key));
-        SentSession { presented, keys, under_old_name, holds_old_cookie }
+        SentSession { presented, keys, under_old_name, holds_old_cookie, as_sent }
     }
 
-    /// Rewrites the request's cookies to those that were accepted: the session key, signed again by the first key under
-    /// the current name, and our other cookies. Needed because actix-session parses the header again, and less
-    /// strictly.
-    pub fn keep_accepted(&self, headers: &mut HeaderMap, presented: &Presented, keys: &Keys) {
+    /// Rewrites the request's cookies to those that were accepted: the session key, signed by the first key under the
+    /// current name, and our other cookies. Needed because actix-session parses the header again, and less strictly.
+    pub fn keep_accepted(&self, headers: &mut HeaderMap, sent: &SentSession, keys: &Keys) {
+        if !headers.contains_key(header::COOKIE) {
+            return;
+        }
         let mut kept = Vec::new();
-        if let Presented::Key(key) = presented {
-            kept.push(self.signed(key, keys));
+        match (&sent.as_sent, &sent.presented) {
+            (Some(as_sent), _) => kept.push(format!("{}={as_sent}", self.session)),
+            (None, Presented::Key(key)) => kept.push(self.signed(key, keys)),
+            (None, Presented::Nothing | Presented::Foreign) => {}
         }
         let devices = self.device_secrets(headers);
         if !devices.is_empty() {
@@ -171,7 +179,7 @@ impl CookieNames {
 
     /// Whether a request has neither a visitor cookie nor a session cookie, valid or not.
     pub fn has_none(&self, headers: &HeaderMap) -> bool {
-        !sent(headers).any(|(name, _)| name == self.visitor || name == self.session)
+        values(headers, &self.visitor).chain(values(headers, &self.session)).next().is_none()
     }
 
     /// The secret that binds a visitor's forms.
@@ -181,13 +189,13 @@ impl CookieNames {
 
     /// The time zone that the page's script detected, if it is a known zone.
     pub fn zone(&self, headers: &HeaderMap) -> Option<String> {
-        let name = sent(headers).find_map(|(name, value)| value.filter(|_| name == self.zone))?;
+        let name = values(headers, &self.zone).flatten().next()?;
         zone::named(name).map(|_| name.to_owned())
     }
 
     /// Whether the request carries the mark of a bounce.
     pub fn has_bounced(&self, headers: &HeaderMap) -> bool {
-        sent(headers).any(|(name, _)| name == self.bounce)
+        values(headers, &self.bounce).next().is_some()
     }
 
     fn signed(&self, key: &SessionKey, keys: &Keys) -> String {
@@ -243,14 +251,19 @@ struct SessionCookies {
     any: bool,
     /// The keys that we signed, without duplicates.
     keys: Vec<SessionKey>,
+    /// The value with the first of these keys as it was sent, if the first signing key signed it.
+    as_sent: Option<String>,
 }
 
 impl SessionCookies {
     fn read(headers: &HeaderMap, name: &str, keys: &Keys) -> Self {
         let mut found = Self::default();
-        for (_, value) in sent(headers).filter(|(sent, _)| *sent == name) {
+        for value in values(headers, name) {
             found.any = true;
-            if let Some(key) = value.and_then(|value| verified(name, value, keys)) {
+            if let Some((key, by_first_key)) = value.and_then(|value| verified(value, keys)) {
+                if by_first_key && found.keys.is_empty() {
+                    found.as_sent = value.map(str::to_owned);
+                }
                 add_once(&mut found.keys, key);
             }
         }
@@ -275,21 +288,22 @@ fn add_once(keys: &mut Vec<SessionKey>, key: SessionKey) {
     }
 }
 
-/// Verifies a session cookie. Its value is percent-encoded because the signature is base64.
-fn verified(name: &str, value: &str, keys: &Keys) -> Option<SessionKey> {
+/// Verifies a session cookie. Its value is percent-encoded because the signature is base64. The boolean is whether the
+/// first key signed it.
+fn verified(value: &str, keys: &Keys) -> Option<(SessionKey, bool)> {
     if value.len() > LONGEST {
         return None;
     }
-    let cookie = Cookie::parse_encoded(format!("{name}={value}")).ok()?;
-    SessionKey::parse(&keys.verify_cookie(&cookie)?)
+    let value = percent_decode_str(value).decode_utf8().ok()?;
+    let verified = keys.verify_cookie_value(&value)?;
+    Some((SessionKey::parse(verified.text)?, verified.by_first_key))
 }
 
 /// The 128-bit secrets under a name, separated by dots. Several different values count as none.
 fn short_secrets(headers: &HeaderMap, name: &str) -> Vec<Secret> {
     let mut found: Option<&str> = None;
     let is_fine = |value: &&str| value.split('.').all(|one| secret::is_base64url(one, SHORT_SECRET));
-    let values = sent(headers).filter(|(sent, _)| *sent == name).filter_map(|(_, value)| value);
-    for value in values.filter(is_fine) {
+    for value in values(headers, name).flatten().filter(is_fine) {
         if found.is_some_and(|other| other != value) {
             return Vec::new();
         }
@@ -305,8 +319,7 @@ fn joined(secrets: &[Secret]) -> String {
 /// The 128-bit secret under a name. Several different values count as none.
 fn short_secret(headers: &HeaderMap, name: &str) -> Option<Secret> {
     let mut found: Option<&str> = None;
-    let values = sent(headers).filter(|(sent, _)| *sent == name).filter_map(|(_, value)| value);
-    for value in values.filter(|value| secret::is_base64url(value, SHORT_SECRET)) {
+    for value in values(headers, name).flatten().filter(|value| secret::is_base64url(value, SHORT_SECRET)) {
         if found.is_some_and(|other| other != value) {
             return None;
         }
@@ -318,11 +331,22 @@ fn short_secret(headers: &HeaderMap, name: &str) -> Option<Secret> {
 /// The cookies in a request's headers, in order. A pair whose name is not a token (RFC 6265, 4.1.1) is skipped. A value
 /// that violates the grammar is `None`.
 pub fn sent(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
+    pairs(headers).filter_map(|(name, value)| {
+        let name = std::str::from_utf8(name).ok().filter(|_| !name.is_empty() && name.iter().all(is_token))?;
+        Some((name, cookie_value(value)))
+    })
+}
+
+/// The values of the cookies under one of our names, in order. A value that violates the grammar is `None`.
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = Option<&'a str>> {
+    pairs(headers).filter(move |(sent, _)| *sent == name.as_bytes()).map(|(_, value)| cookie_value(value))
+}
+
+/// The names and values in a request's cookie headers, in order and not checked.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers.get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let name = trimmed(&pair[..equals]);
-        let name = std::str::from_utf8(name).ok().filter(|_| !name.is_empty() && name.iter().all(is_token))?;
-        Some((name, cookie_value(trimmed(&pair[equals + 1..]))))
+        Some((trimmed(&pair[..equals]), trimmed(&pair[equals + 1..])))
     })
 }
 

@@ -4,8 +4,27 @@
 //!
 //! Invariant: an answer that reports an ended session or an unavailable service never sets a session cookie.
 
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::{
+    base::error::{Error, Result},
+    web::{
+        answers::{AccountId, Recipient},
+        bounce::{self, Bounce},
+        compress,
+        connections::{Connection, Request, UnderWay},
+        cookies::CookieNames,
+        errors, headers, limits, opened,
+        proxies::{self, Client},
+        request_summary::RequestSummary,
+        route::Kind,
+        sent_form::SentForm,
+        site::Site,
+    },
+};
 use actix_web::{
-    HttpMessage as _, HttpResponse,
+    HttpMessage as _, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
@@ -13,30 +32,6 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use tracing::{Instrument as _, field::Empty};
-
-use crate::{
-    base::{
-        error::{Error, Result},
-        text,
-    },
-    web::{
-        answers::Recipient,
-        bounce::{self, Bounce},
-        compress,
-        connections::{Connection, Request, UnderWay},
-        cookies::CookieNames,
-        errors, headers, limits, opened, proxies,
-        request_facts::RequestId,
-        request_summary::RequestSummary,
-        route::Kind,
-        sent_form::SentForm,
-        site::Site,
-    },
-};
-
-/// The most characters of a path in the log, so that long paths cannot fill the disk.
-const LONGEST_PATH: usize = 256;
 
 /// Answers a request.
 ///
@@ -50,46 +45,42 @@ pub async fn answer(
     headers::detach(req.headers_mut());
     let under_way = req.conn_data::<Connection>().map(Connection::begin);
     let client = req.peer_addr().map(|peer| proxies::resolve(peer.ip(), req.headers(), &site.proxies));
-    let summary = RequestSummary::new(&req, &site, client)?;
-    req.extensions_mut().insert(RequestId(summary.id.clone()));
-    req.extensions_mut().insert(summary.facts.clone());
+    let summary = RequestSummary::new(&req, site, client)?;
+    if summary.route.may_load_session() {
+        req.extensions_mut().insert(summary.facts.clone());
+    }
     if let Some(client) = client {
         req.extensions_mut().insert(client);
     }
-    // An error span, so that it is enabled at every log level and each line carries the request's id. An error page sets
-    // the code.
-    let span = tracing::error_span!("request", id = %summary.id, code = Empty, method = %summary.method, path = %text::shortened(&summary.path, LONGEST_PATH));
-    span.in_scope(|| {
+    let logged = Rc::clone(&summary.logged);
+    let answering = async move {
         if summary.route.kind != Kind::Operations {
-            opened::note_wrong_host(req.request(), &site);
+            opened::note_wrong_host(req.request(), &summary.site);
         }
-    });
-    async {
-        let request = match client.map(|client| site.connections.request(client.ip)).transpose() {
+        let request = match client.map(|client| summary.site.connections.request(client.ip)).transpose() {
             Ok(request) => request,
             Err(error) => return Ok(refuse(req, &summary, &error)),
         };
-        if let Err(error) = limits::admit(&mut req, site.limits, summary.route.largest_body).await {
+        if let Err(error) = limits::admit(&mut req, summary.site.limits, summary.route.largest_body).await {
             return Ok(refuse(req, &summary, &error));
         }
         if let Some(redirect) = redirect(&summary)? {
             return Ok(req.into_response(finish(redirect, &summary, None)));
         }
         pass_on(req, next, summary, (under_way, request)).await
-    }
-    .instrument(span)
-    .await
+    };
+    logged.scope(answering).await
 }
 
 /// The answer that makes the browser repeat the request over https or from our own page, if either is needed.
 fn redirect(summary: &RequestSummary) -> Result<Option<HttpResponse>> {
     let site = &summary.site;
     if summary.over_http {
-        let https = format!("{}{}", site.public.origin(), summary.path_and_query);
+        let https = format!("{}{}", site.public.origin(), summary.path_and_query());
         return Ok(Some(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, https)).finish()));
     }
     if summary.bounce == Bounce::Wanted {
-        return bounce::page(&summary.path_and_query, site).map(Some);
+        return bounce::page(summary.path_and_query(), site).map(Some);
     }
     Ok(None)
 }
@@ -107,7 +98,8 @@ async fn pass_on(
         Ok(answered) => {
             let (req, answer) = answered.map_into_boxed_body().into_parts();
             let answer = errors::explain(&summary, &req, answer).await;
-            let to = Recipient::of(&req, summary.route.kind, under_way, request);
+            let to =
+                Recipient { address: address(&req), under_way, request, is_file: summary.route.kind == Kind::File };
             Ok(ServiceResponse::new(req, finish(answer, &summary, Some(to))))
         }
         Err(error) => {
@@ -115,6 +107,11 @@ async fn pass_on(
             Err(InternalError::from_response(error, answer).into())
         }
     }
+}
+
+/// The address of the request's client.
+fn address(req: &HttpRequest) -> Option<IpAddr> {
+    req.extensions().get::<Client>().map(|client| client.ip)
 }
 
 /// Refuses a request before its session is read.
@@ -130,12 +127,19 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     let answer = compress::compressed(answer, summary.may_compress);
     let mut answer = match to {
         Some(to) => {
-            site.answers.send(answer, to, site.limits).unwrap_or_else(|error| errors::of_error(summary, &error))
+            let account = || summary.facts.facts()?.live().map(|live| AccountId(live.account.id.clone()));
+            let sent = site.answers.send(answer, to, account, site.limits);
+            sent.unwrap_or_else(|error| errors::of_error(summary, &error))
         }
         None => answer,
     };
     let took = summary.started.elapsed();
-    summary.metrics.request(&summary.method, summary.pattern.clone(), answer.status().as_u16(), took);
+    summary.sessions.db.metrics().request(
+        &summary.route.meter,
+        summary.method.as_str(),
+        answer.status().as_u16(),
+        took,
+    );
     if summary.bounce == Bounce::Done {
         // Cannot fail: our cookies are always valid headers.
         let _ = answer.add_cookie(&site.cookies.removal(&site.cookies.bounce));
@@ -143,12 +147,8 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         remove_session_cookie(&mut answer, &site.cookies);
     }
-    headers::secure(answer.headers_mut(), &summary.id, site.public.is_https());
-    tracing::info!(
-        status = answer.status().as_u16(),
-        ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "answered"
-    );
+    headers::secure(answer.headers_mut(), summary.id, site.public.is_https());
+    summary.logged.answered(answer.status(), took);
     answer
 }
 

@@ -2,50 +2,94 @@
 //!
 //! Invariant: an answer without its own caching rule, or with a cookie, is not stored by any cache.
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{
+    http::header::{self, HeaderMap, HeaderName, HeaderValue},
+    web::{Bytes, BytesMut},
+};
 
-/// Allows no inline script or style, nothing from another origin, and no framing.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-     font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
-     frame-ancestors 'none'";
-const PERMISSIONS: &str = "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
-     magnetometer=(), microphone=(), midi=(), payment=(), usb=()";
+use crate::base::request_id::RequestId;
+
+/// The headers of every answer. The content security policy allows no inline script or style, nothing from another
+/// origin, and no framing.
+const FIXED: [(HeaderName, HeaderValue); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+             connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'",
+        ),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static(
+            "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+             magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
+        ),
+    ),
+];
 /// One year (RFC 6797).
-const HSTS: &str = "max-age=31536000; includeSubDomains";
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The header that carries the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Copies a request's headers out of the read buffer. Otherwise they would be slices of the buffer that also held the
-/// body, and Actix keeps a request until its thread handles the next one: a password in the body would stay in memory
-/// that long.
+/// Copies a request's headers out of the read buffer, all into one allocation. Otherwise they would be slices of the
+/// buffer that also held the body, and Actix keeps a request until its thread handles the next one: a password in the
+/// body would stay in memory that long.
 pub fn detach(headers: &mut HeaderMap) {
-    for (name, value) in std::mem::take(headers) {
-        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
-            headers.append(name, copy);
-        }
-    }
+    let mut copies = BytesMut::with_capacity(headers.iter().map(|(_, value)| value.len()).sum());
+    headers.retain(|_, value| {
+        copies.extend_from_slice(value.as_bytes());
+        // A copy of a valid value is valid.
+        HeaderValue::from_maybe_shared(copies.split().freeze()).map(|copy| *value = copy).is_ok()
+    });
 }
 
 /// Sets the headers. An answer's own `Cache-Control` is kept; the default is `no-store`.
-pub fn secure(headers: &mut HeaderMap, request_id: &str, https: bool) {
-    let fixed = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+pub fn secure(headers: &mut HeaderMap, request_id: RequestId, https: bool) {
+    headers.reserve(FIXED.len() + 3);
+    for (name, value) in FIXED {
+        headers.insert(name, value);
     }
     if https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    if let Ok(value) = HeaderValue::from_str(request_id) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(request_id.as_str().as_bytes())) {
         headers.insert(REQUEST_ID, value);
     }
     if !headers.contains_key(header::CACHE_CONTROL) || headers.contains_key(header::SET_COOKIE) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detached_headers_are_the_same_and_leave_the_buffer() {
+        let buffer = Bytes::from_static(b"a=1b=2nosniff");
+        let mut headers = HeaderMap::new();
+        for (name, from, to) in
+            [(header::COOKIE, 0, 3), (header::COOKIE, 3, 6), (header::HOST, 6, 13), (header::TE, 0, 0)]
+        {
+            headers.append(name, HeaderValue::from_maybe_shared(buffer.slice(from..to)).unwrap());
+        }
+        let before = headers.clone();
+        detach(&mut headers);
+        let texts = |headers: &HeaderMap| {
+            let mut all: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            all.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+            all
+        };
+        assert_eq!(texts(&headers), texts(&before));
+        assert_eq!(headers.get_all(header::COOKIE).map(HeaderValue::as_bytes).collect::<Vec<_>>(), [b"a=1", b"b=2"]);
+        let range = buffer.as_ptr_range();
+        assert!(headers.iter().all(|(_, value)| !range.contains(&value.as_bytes().as_ptr()) || value.is_empty()));
     }
 }

@@ -85,7 +85,10 @@ pub fn unread(error: &PayloadError) -> Error {
 
 /// The approximate size of a head: the lengths of its lines.
 fn size(head: &RequestHead) -> usize {
-    let line = head.method.as_str().len() + head.uri.to_string().len() + " HTTP/1.1\r\n".len();
+    let scheme = head.uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = head.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let path = head.uri.path_and_query().map_or(0, |part| part.as_str().len());
+    let line = head.method.as_str().len() + scheme + authority + path + "  HTTP/1.1\r\n".len();
     head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>() + line
 }
 

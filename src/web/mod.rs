@@ -14,6 +14,7 @@ pub mod edge;
 pub mod errors;
 pub mod form_again;
 pub mod forms;
+pub mod header_names;
 pub mod headers;
 pub mod json;
 pub mod key_handover;

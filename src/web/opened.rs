@@ -6,15 +6,22 @@
 
 use actix_web::{
     HttpRequest,
-    http::{Uri, Version, header, header::HeaderMap},
+    http::{
+        Uri, Version,
+        header::{self, HeaderMap, HeaderName},
+    },
 };
 use url::Url;
 
-use crate::web::{proxies, site::Site};
+use crate::web::{
+    header_names::{SEC_FETCH_SITE, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP},
+    proxies,
+    site::Site,
+};
 
 /// Headers that a proxy adds to a request.
-const FORWARDING: [&str; 7] =
-    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded", "via"];
+const FORWARDING: [HeaderName; 7] =
+    [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT, X_REAL_IP, header::FORWARDED, header::VIA];
 
 /// The result of [`place_of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +64,7 @@ fn place_of_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
     if !is_passed_on(req, site) {
         return Opened::Elsewhere;
     }
-    let forwarded = req.headers().get("x-forwarded-host").and_then(|value| value.to_str().ok());
+    let forwarded = req.headers().get(X_FORWARDED_HOST).and_then(|value| value.to_str().ok());
     match forwarded.and_then(|hosts| hosts.split(',').next()).map(str::trim) {
         Some(forwarded) if is_host_of(forwarded, site) => Opened::BehindWrongHost,
         None if is_name_of_upstream(host, site.port) => Opened::BehindWrongHost,
@@ -65,26 +72,27 @@ fn place_of_host(req: &HttpRequest, site: &Site, host: &str) -> Opened {
     }
 }
 
-/// Whether the browser used https, if that is certain.
+/// Whether the browser used https, if that is certain. If the public origin is http, it may also be taken for http
+/// where it is not certain: a page opened under the public origin is reported only if it was certainly opened by https.
 fn scheme(req: &HttpRequest, site: &Site, host: &str, origin: Option<&str>) -> Option<bool> {
     if site.serves_tls {
         return Some(true);
     }
     if is_from_trusted_proxy(req, site) {
-        let protocol = req.headers().get("x-forwarded-proto")?.to_str().ok()?;
+        let protocol = req.headers().get(X_FORWARDED_PROTO)?.to_str().ok()?;
         return Some(protocol.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https")));
     }
     if let Some(origin) = origin {
         return Some(origin.starts_with("https://"));
     }
-    if is_passed_on(req, site) {
-        return None;
-    }
     if !site.public.is_https() {
         return Some(false);
     }
+    if is_passed_on(req, site) {
+        return None;
+    }
     // Over http, browsers send `Sec-Fetch-Site` and Secure cookies only to hosts on their own machine.
-    let secure = req.headers().contains_key("sec-fetch-site") || has_secure_cookie(req.headers());
+    let secure = req.headers().contains_key(SEC_FETCH_SITE) || has_secure_cookie(req.headers());
     match secure && is_loopback(host) {
         // A port serves either http or https, and we serve http on ours.
         true => (port(host) == Some(site.port)).then_some(false),
@@ -102,7 +110,7 @@ fn is_passed_on(req: &HttpRequest, site: &Site) -> bool {
     is_from_trusted_proxy(req, site)
         || req.version() < Version::HTTP_11
         || is_from_elsewhere_to_loopback(req)
-        || FORWARDING.iter().any(|name| req.headers().contains_key(*name))
+        || FORWARDING.iter().any(|name| req.headers().contains_key(name))
 }
 
 fn is_from_elsewhere_to_loopback(req: &HttpRequest) -> bool {
@@ -113,8 +121,15 @@ fn is_from_elsewhere_to_loopback(req: &HttpRequest) -> bool {
 /// The origin of our page that caused the request, from `Origin` or else `Referer`. None if that origin is neither the
 /// public one nor the requested host: then another site caused the request.
 fn browser_origin(headers: &HeaderMap, host: &str, site: &Site) -> Option<String> {
-    let value = |name: header::HeaderName| headers.get(name)?.to_str().ok();
-    let url = Url::parse(value(header::ORIGIN).or_else(|| value(header::REFERER))?).ok()?;
+    let value = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let url = value(header::ORIGIN).or_else(|| value(header::REFERER))?;
+    // Most pages are our own, and need not be parsed.
+    if let Some(rest) = url.strip_prefix(site.public.origin())
+        && (rest.is_empty() || rest.starts_with(['/', '?', '#']))
+    {
+        return Some(site.public.origin().to_owned());
+    }
+    let url = Url::parse(url).ok()?;
     let origin = url.origin().ascii_serialization();
     let is_at_host = origin.split_once("://").is_some_and(|(_, at)| at.eq_ignore_ascii_case(host));
     (origin == site.public.origin() || is_at_host).then_some(origin)

@@ -6,20 +6,19 @@
 
 use actix_web::{
     HttpMessage as _,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Service, ServiceRequest, ServiceResponse},
     http::{Method, header},
-    middleware::Next,
     web,
 };
-
+use futures_util::future::{Either, Ready, ready};
 use url::Url;
 
 use crate::base::{
-    error::{Error, Origins},
+    error::{Error, Origins, Result},
     settings::PublicUrl,
 };
 use crate::web::{
+    header_names::SEC_FETCH_SITE,
     route::{Kind, RouteTable},
     site::Site,
 };
@@ -38,26 +37,38 @@ pub enum Proof {
 
 /// Refuses unsafe requests from other origins and stores the [`Proof`] for the form extractor. The API takes no forms,
 /// so it also refuses requests without proof and bodies that are not JSON.
-pub async fn check(
+pub fn check<Next, Body>(
     req: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: &Next,
+) -> Either<Next::Future, Ready<Result<ServiceResponse<Body>, actix_web::Error>>>
+where
+    Next: Service<ServiceRequest, Response = ServiceResponse<Body>, Error = actix_web::Error>,
+{
+    // No other site can change anything with a safe method.
+    let checked = if req.method().is_safe() { Ok(()) } else { check_unsafe(&req) };
+    match checked {
+        Ok(()) => Either::Left(next.call(req)),
+        Err(error) => Either::Right(ready(Err(error.into()))),
+    }
+}
+
+fn check_unsafe(req: &ServiceRequest) -> Result<()> {
     let site = req.app_data::<web::Data<Site>>().ok_or_else(|| Error::bug("no site in this application"))?;
     let routes = req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
     let refused = || Error::CrossOrigin(origins(req.headers(), &site.public));
     let proof = proof_of(req.method(), req.headers(), site.public.origin()).ok_or_else(refused)?;
     // Match the decoded path, as the router does: `/%61pi/` belongs to the API too.
     let kind = routes.find(req.match_info().as_str()).kind;
-    if kind == Kind::Api && !req.method().is_safe() {
+    if kind == Kind::Api {
         if has_body(req.headers()) && !is_json(req.headers()) {
-            return Err(Error::UnsupportedMediaType("JSON (application/json)").into());
+            return Err(Error::UnsupportedMediaType("JSON (application/json)"));
         }
         if proof != Proof::Shown {
-            return Err(refused().into());
+            return Err(refused());
         }
     }
     req.extensions_mut().insert(proof);
-    next.call(req).await
+    Ok(())
 }
 
 /// The proof that the request gives; `None` if another site caused it.
@@ -65,7 +76,7 @@ pub fn proof_of(method: &Method, headers: &header::HeaderMap, origin: &str) -> O
     if method.is_safe() {
         return Some(Proof::Shown);
     }
-    if let Some(site) = headers.get("sec-fetch-site") {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return (site == "same-origin" || site == "none").then_some(Proof::Shown);
     }
     if let Some(from) = headers.get(header::ORIGIN) {

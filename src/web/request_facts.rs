@@ -1,30 +1,30 @@
 //! The layer around the session middleware. It collects the facts of a request, passes on only a session cookie that
 //! one of our keys signed, and reports the store's faults as errors.
 //!
-//! Invariant: the session cookie that actix-session sees was verified here with any of the keys, and signed again with
-//! the first.
+//! Invariant: the session cookie that actix-session sees was verified here with any of the keys, and carries the
+//! signature of the first.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use actix_web::{
     HttpMessage as _,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-    http::header,
-    middleware::Next,
+    dev::{Service, ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderName},
     web,
 };
 
-use super::{answers::AccountId, proxies::Client};
+use super::{
+    header_names::{
+        SEC_CH_UA, SEC_CH_UA_MOBILE, SEC_CH_UA_MODEL, SEC_CH_UA_PLATFORM, SEC_CH_UA_PLATFORM_VERSION, UNATTENDED,
+    },
+    proxies::Client,
+};
 use crate::web::site::Site;
 use crate::{
     base::error::{Away, Error, Result},
     records::{device::Hints, session::request::RequestFacts},
 };
-
-/// A page's script sends this header with automatic requests, so that an open page alone does not keep a session alive.
-const UNATTENDED: &str = "x-unattended";
 
 /// The slot through which the outermost layer gets the facts of a request.
 #[derive(Debug, Clone, Default)]
@@ -42,28 +42,45 @@ impl FactsSlot {
     }
 }
 
-/// The id of a request, set by the outermost layer.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
-
 /// Runs the rest of the request with its facts.
-pub async fn wrap(
+pub fn wrap<Next, Body>(
     mut req: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: &Next,
+) -> impl Future<Output = Result<ServiceResponse<Body>, actix_web::Error>> + use<Next, Body>
+where
+    Next: Service<ServiceRequest, Response = ServiceResponse<Body>, Error = actix_web::Error>,
+{
+    let prepared = prepare(&mut req).map(|(facts, site, holds_old_cookie)| {
+        // The layers below may read the facts as soon as they are called.
+        let answering = Rc::clone(&facts).sync_scope(|| next.call(req));
+        (Rc::clone(&facts).scope(answering), facts, site, holds_old_cookie)
+    });
+    async move {
+        let (answering, facts, site, holds_old_cookie) = prepared?;
+        finish(answering.await, &facts, &site, holds_old_cookie)
+    }
+}
+
+/// Collects the facts. The boolean is whether the presented session key also came under the old cookie name.
+fn prepare(req: &mut ServiceRequest) -> Result<(Rc<RequestFacts>, web::Data<Site>, bool)> {
     let site = req.app_data::<web::Data<Site>>().cloned().ok_or_else(|| Error::bug("no site in this application"))?;
-    let (facts, holds_old_cookie) = facts(&mut req, &site);
+    let (facts, holds_old_cookie) = facts(req, &site);
     let facts = Rc::new(facts);
     if let Some(slot) = req.extensions().get::<FactsSlot>() {
         slot.0.replace(Some(Rc::clone(&facts)));
     }
     if !site.is_ready() {
-        return Err(Error::unavailable(Away::Database, "the database has not answered since the start").into());
+        return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
     }
-    let mut answer = Rc::clone(&facts).scope(next.call(req)).await;
-    if let (Ok(answer), Some(live)) = (&answer, facts.live()) {
-        answer.request().extensions_mut().insert(AccountId(live.account.id.clone()));
-    }
+    Ok((facts, site, holds_old_cookie))
+}
+
+fn finish<Body>(
+    mut answer: Result<ServiceResponse<Body>, actix_web::Error>,
+    facts: &RequestFacts,
+    site: &Site,
+    holds_old_cookie: bool,
+) -> Result<ServiceResponse<Body>, actix_web::Error> {
     if let Some(error) = facts.fault.take() {
         return Err(error.into());
     }
@@ -80,27 +97,26 @@ pub async fn wrap(
 /// The facts of a request, and whether the presented session key also came under the old cookie name.
 fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let ip = req.extensions().get::<Client>().map(|client| client.ip.to_string());
-    let said = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let user_agent = said(header::USER_AGENT.as_str()).unwrap_or_default();
+    let said = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let user_agent = said(header::USER_AGENT).unwrap_or_default();
     let hints = Hints {
-        brands: said("sec-ch-ua"),
-        platform: said("sec-ch-ua-platform"),
-        mobile: said("sec-ch-ua-mobile"),
-        platform_version: said("sec-ch-ua-platform-version"),
-        model: said("sec-ch-ua-model"),
+        brands: said(SEC_CH_UA),
+        platform: said(SEC_CH_UA_PLATFORM),
+        mobile: said(SEC_CH_UA_MOBILE),
+        platform_version: said(SEC_CH_UA_PLATFORM_VERSION),
+        model: said(SEC_CH_UA_MODEL),
     };
-    let request_id = req.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let sent = site.cookies.sent_session(req.headers(), &site.keys);
     let browser_zone = site.cookies.zone(req.headers());
     let device_secrets = site.cookies.device_secrets(req.headers());
-    site.cookies.keep_accepted(req.headers_mut(), &sent.presented, &site.keys);
+    site.cookies.keep_accepted(req.headers_mut(), &sent, &site.keys);
     let facts = RequestFacts {
         hints,
         browser_zone,
         keys: sent.keys,
         device_secrets,
         renews_cookie: sent.under_old_name,
-        ..RequestFacts::new(request_id, ip, user_agent, sent.presented)
+        ..RequestFacts::new(ip, user_agent, sent.presented)
     };
     facts.unattended.set(req.headers().contains_key(UNATTENDED));
     (facts, sent.holds_old_cookie)

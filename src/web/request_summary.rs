@@ -3,19 +3,21 @@
 //!
 //! Invariant: the summary is complete before any other layer sees the request, except for the sent form.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use actix_web::{
     dev::ServiceRequest,
-    http::{Uri, header::HeaderMap},
+    http::{Method, Uri, header::HeaderMap},
     web,
 };
 
 use crate::{
     base::{
         error::{Error, Result},
-        metrics::Metrics,
-        secret,
+        request_id::RequestId,
+        request_log::LoggedRequest,
     },
     records::session::{Sessions, request::RequestFacts},
     web::{
@@ -30,17 +32,16 @@ use crate::{
 };
 
 pub(super) struct RequestSummary {
-    pub(super) id: String,
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) path_and_query: String,
+    pub(super) id: RequestId,
+    pub(super) method: Method,
+    uri: Uri,
+    /// The request as log lines name it.
+    pub(super) logged: Rc<LoggedRequest>,
     pub(super) facts: FactsSlot,
     pub(super) site: web::Data<Site>,
     pub(super) routes: web::Data<RouteTable>,
     /// The route declared for the path.
-    pub(super) route: Route,
-    /// The pattern that the router matches, for metrics.
-    pub(super) pattern: Option<String>,
+    pub(super) route: Arc<Route>,
     pub(super) is_get: bool,
     /// A trusted proxy passed on a request that came over http, and the public origin is https.
     pub(super) over_http: bool,
@@ -48,34 +49,34 @@ pub(super) struct RequestSummary {
     pub(super) bounce: Bounce,
     pub(super) sent: Option<SentForm>,
     pub(super) started: Stopwatch,
-    pub(super) metrics: Metrics,
+    pub(super) sessions: web::Data<Sessions>,
 }
 
 impl RequestSummary {
-    pub(super) fn new(req: &ServiceRequest, site: &web::Data<Site>, client: Option<Client>) -> Result<Self> {
+    pub(super) fn new(req: &ServiceRequest, site: web::Data<Site>, client: Option<Client>) -> Result<Self> {
         let sessions =
             req.app_data::<web::Data<Sessions>>().ok_or_else(|| Error::bug("no sessions in this application"))?;
         let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
         let routes =
             req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
-        let route = routes.find(req.path()).clone();
+        let route = Arc::clone(routes.find(req.path()));
+        let (id, method, uri) = (RequestId::random()?, req.method().clone(), req.uri().clone());
         Ok(Self {
-            id: secret::random_name("req_")?,
+            id,
+            logged: LoggedRequest::new(id, method.clone(), uri.clone()),
+            uri,
             facts: FactsSlot::default(),
-            site: site.clone(),
-            method: req.method().to_string(),
-            path_and_query: path_and_query(req.uri()),
-            pattern: req.match_pattern(),
-            is_get: req.method().is_safe(),
+            is_get: method.is_safe(),
+            method,
             over_http: site.public.is_https() && proxied_over_http && route.kind != Kind::Operations,
-            bounce: Bounce::decide(req, site, &route),
+            bounce: Bounce::decide(req, &site, &route),
             may_compress: compress::may(req),
             sent: None,
             started: Stopwatch::now(),
-            metrics: sessions.db.metrics().clone(),
-            path: req.path().to_owned(),
+            sessions: sessions.clone(),
             routes: routes.clone(),
             route,
+            site,
         })
     }
 
@@ -83,12 +84,12 @@ impl RequestSummary {
     /// a session key keeps the navigation.
     pub(super) fn set_facts_of_refused(&self, headers: &HeaderMap) {
         let sent = self.site.cookies.sent_session(headers, &self.site.keys);
-        self.facts.set(RequestFacts::new(self.id.clone(), None, String::new(), sent.presented));
+        self.facts.set(RequestFacts::new(None, String::new(), sent.presented));
     }
-}
 
-/// The path and query of an address. `*` and a bare host name no page (RFC 9112, 3.2) and become the start page.
-fn path_and_query(uri: &Uri) -> String {
-    let part = uri.path_and_query().map(|part| part.as_str());
-    part.filter(|part| part.starts_with('/')).unwrap_or("/").to_owned()
+    /// The path and query of the address. `*` and a bare host name no page (RFC 9112, 3.2) and become the start page.
+    pub(super) fn path_and_query(&self) -> &str {
+        let part = self.uri.path_and_query().map(|part| part.as_str());
+        part.filter(|part| part.starts_with('/')).unwrap_or("/")
+    }
 }

@@ -3,9 +3,12 @@
 //!
 //! Invariant: every path has a route, even a path without a handler.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use actix_web::dev::ResourceDef;
 
-use crate::base::error::Methods;
+use crate::base::{error::Methods, metrics::RouteMeter};
 
 /// The largest body in bytes, unless an address sets another limit.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -48,7 +51,7 @@ pub struct NavItem {
 }
 
 /// A declared address.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Route {
     /// An actix-web pattern.
     pub path: &'static str,
@@ -58,11 +61,24 @@ pub struct Route {
     /// Whether its query carries a secret, so that no page may repeat the address.
     pub carries_secret: bool,
     pub navigation: Option<NavItem>,
+    /// Counts the requests to this address.
+    pub meter: RouteMeter,
 }
 
 impl Route {
     pub fn new(path: &'static str, kind: Kind) -> Self {
+        Self { meter: RouteMeter::of(Some(path)), ..Self::without_handler(path, kind) }
+    }
+
+    /// Whether the request may be passed to a handler that uses the session, or to the handler of unknown paths.
+    pub fn may_load_session(&self) -> bool {
+        self.kind.has_session() || self.methods.is_empty()
+    }
+
+    /// The route of paths that have no handler.
+    fn without_handler(path: &'static str, kind: Kind) -> Self {
         Self {
+            meter: RouteMeter::of(None),
             path,
             kind,
             methods: Methods::default(),
@@ -73,37 +89,65 @@ impl Route {
     }
 }
 
-/// All routes, in the order in which they are tried.
+/// All routes. An exact path is looked up first; then the patterns are tried in order.
 #[derive(Debug)]
 pub struct RouteTable {
-    declared: Vec<(ResourceDef, Route)>,
+    /// In the order of their declaration.
+    addresses: Vec<Arc<Route>>,
+    exact: HashMap<&'static str, Arc<Route>>,
+    patterns: Vec<Pattern>,
     /// The route of a path without a handler.
-    other: Route,
+    other: Arc<Route>,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    /// The text with which every path of the pattern begins. Comparing it is faster than matching.
+    begins: &'static str,
+    matcher: ResourceDef,
+    route: Arc<Route>,
 }
 
 impl RouteTable {
     /// Builds a table. A path below one of `areas` that is not in `addresses` gets the area's kind. Any other unknown
     /// path is a page.
     pub fn new(addresses: impl IntoIterator<Item = Route>, areas: &[(&'static str, Kind)]) -> Self {
-        let addresses = addresses.into_iter().map(|route| (ResourceDef::new(route.path), route));
-        let areas = areas.iter().map(|(path, kind)| (ResourceDef::prefix(*path), Route::new(path, *kind)));
-        Self { declared: addresses.chain(areas).collect(), other: Route::new("/", Kind::Page) }
+        let addresses: Vec<_> = addresses.into_iter().map(Arc::new).collect();
+        let (with_parameters, exact): (Vec<_>, Vec<_>) =
+            addresses.iter().cloned().partition(|route| route.path.contains('{'));
+        let with_parameters = with_parameters.into_iter().map(|route| {
+            let begins = route.path.split('{').next().unwrap_or_default();
+            Pattern { begins, matcher: ResourceDef::new(route.path), route }
+        });
+        let areas = areas.iter().map(|(path, kind)| {
+            let route = Arc::new(Route::without_handler(path, *kind));
+            Pattern { begins: path, matcher: ResourceDef::prefix(*path), route }
+        });
+        Self {
+            exact: exact.into_iter().map(|route| (route.path, route)).collect(),
+            patterns: with_parameters.chain(areas).collect(),
+            other: Arc::new(Route::without_handler("/", Kind::Page)),
+            addresses,
+        }
     }
 
     /// The route of a path, without its query.
-    pub fn find(&self, path: &str) -> &Route {
-        let found = self.declared.iter().find(|(pattern, _)| pattern.is_match(path));
-        found.map_or(&self.other, |(_, route)| route)
+    pub fn find(&self, path: &str) -> &Arc<Route> {
+        self.exact.get(path).unwrap_or_else(|| {
+            let found =
+                self.patterns.iter().find(|pattern| path.starts_with(pattern.begins) && pattern.matcher.is_match(path));
+            found.map_or(&self.other, |pattern| &pattern.route)
+        })
     }
 
     /// Every declared address.
     pub fn addresses(&self) -> impl Iterator<Item = &Route> {
-        self.declared.iter().map(|(_, route)| route).filter(|route| !route.methods.is_empty())
+        self.addresses.iter().map(|route| &**route)
     }
 
     /// The navigation, in the order of the routes.
     pub fn navigation(&self) -> Vec<NavItem> {
-        self.declared.iter().filter_map(|(_, route)| route.navigation).collect()
+        self.addresses.iter().filter_map(|route| route.navigation).collect()
     }
 }
 

@@ -3,7 +3,11 @@
 //!
 //! Invariant: `is_ready` is true only after the database has answered and its schema is right.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Deref;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use ipnet::IpNet;
 
@@ -16,8 +20,22 @@ use crate::web::{
     wrong_hosts::WrongHosts,
 };
 
+/// A handle of the state. Cheap to clone; all clones share one state. Each worker has a handle of its own behind
+/// `web::Data`, because requests on different threads would contend for the reference count of a shared one.
+#[derive(Debug, Clone)]
+pub struct Site(Arc<SiteState>);
+
+impl Deref for Site {
+    type Target = SiteState;
+
+    fn deref(&self) -> &SiteState {
+        &self.0
+    }
+}
+
+/// The state itself.
 #[derive(Debug)]
-pub struct Site {
+pub struct SiteState {
     /// The origin in the browser's address bar.
     pub public: PublicUrl,
     /// The keys from the key file.
@@ -58,7 +76,7 @@ impl Site {
         limits: Limits,
         (port, connections): (u16, usize),
     ) -> Self {
-        Self {
+        Self(Arc::new(SiteState {
             cookies: CookieNames::new(&public),
             public,
             keys,
@@ -75,9 +93,11 @@ impl Site {
             rates: Rates::default(),
             ready: AtomicBool::new(false),
             has_owner: AtomicBool::new(false),
-        }
+        }))
     }
+}
 
+impl SiteState {
     /// Called once the database has answered and its schema is right. Requests are answered from now on.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);

@@ -4,19 +4,28 @@
 //! Invariant: an address with the fingerprint of this build always serves the same content. An address with another
 //! fingerprint serves the current file of that name, and is never cached without revalidation.
 
+pub mod encodings;
 #[cfg(test)]
 mod fingerprint;
 #[cfg(test)]
 mod references;
+pub mod representations;
 #[cfg(test)]
 mod tests;
 
-use actix_web::http::Method;
-use actix_web::http::header::{
-    self, AcceptEncoding, CacheControl, CacheDirective, ContentEncoding, ETag, Encoding, EntityTag, IfNoneMatch,
-};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        Method,
+        header::{ContentEncoding, HeaderValue},
+    },
+    web::Bytes,
+};
+
+use self::representations::Representations;
 use crate::base::error::{Error, Result};
 
 /// A static file.
@@ -45,7 +54,35 @@ static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 const ROOT: &str = "/static/";
 
 /// One year. Caches keep nothing longer.
-const MAX_AGE_SECONDS: u32 = 31_536_000;
+const KEPT_FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// The caching of documents that must be revalidated before each use.
+pub const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// A static file as it is served.
+struct Served {
+    asset: &'static Asset,
+    representations: Representations,
+}
+
+/// All static files by the path of their address.
+static SERVED: LazyLock<Result<HashMap<&'static str, Served>, String>> = LazyLock::new(|| {
+    let served = |asset: &'static Asset| Ok((asset.path, Served { asset, representations: asset.representations()? }));
+    ASSETS.iter().map(served).collect::<Result<_>>().map_err(|error| error.to_string())
+});
+
+impl Asset {
+    /// The content in each encoding.
+    ///
+    /// # Errors
+    /// Never: a fingerprint is always a valid header.
+    pub fn representations(&self) -> Result<Representations> {
+        let compressed = [(ContentEncoding::Brotli, self.brotli), (ContentEncoding::Gzip, self.gzip)];
+        let compressed = compressed.into_iter().filter_map(|(encoding, content)| Some((encoding, content?)));
+        let all = compressed.chain([(ContentEncoding::Identity, self.plain)]);
+        let all = all.map(|(encoding, content)| (encoding, Bytes::from_static(content)));
+        Representations::new(self.content_type, self.fingerprint, all)
+    }
+}
 
 /// All static files, sorted by name.
 pub fn all() -> &'static [Asset] {
@@ -65,7 +102,7 @@ pub fn path(name: &str) -> &'static str {
 
 /// The file at this address.
 pub fn find(request_path: &str) -> Option<&'static Asset> {
-    ASSETS.iter().find(|asset| asset.path == request_path)
+    SERVED.as_ref().ok()?.get(request_path).map(|served| served.asset)
 }
 
 /// The current file for an address with another fingerprint. During a rolling upgrade, pages of one build load their
@@ -93,54 +130,19 @@ pub async fn serve(req: HttpRequest) -> Result<HttpResponse> {
     if !matches!(*req.method(), Method::GET | Method::HEAD) {
         return Err(Error::MethodNotAllowed("GET, HEAD".into()));
     }
-    let (asset, keep) = match find(req.path()) {
-        Some(asset) => (asset, Keep::ForEver),
-        None => (find_of_another_build(req.path()).ok_or(Error::NotFound)?, Keep::Revalidate),
+    let served = SERVED.as_ref().map_err(Error::bug)?;
+    let (asset, keep) = match served.get(req.path()) {
+        Some(served) => (served, Keep::ForEver),
+        None => {
+            let current = find_of_another_build(req.path()).and_then(|asset| served.get(asset.path));
+            (current.ok_or(Error::NotFound)?, Keep::Revalidate)
+        }
     };
-    let (encoding, content) = asset.best_for(&req);
-    let tag = match encoding {
-        ContentEncoding::Identity => asset.fingerprint.to_owned(),
-        encoding => format!("{}-{}", asset.fingerprint, encoding.as_str()),
+    let caching = match keep {
+        Keep::ForEver => KEPT_FOR_EVER,
+        Keep::Revalidate => REVALIDATED,
     };
-    let tag = EntityTag::new_strong(tag);
-    if is_known(&req, &tag) {
-        return Ok(with_cache_headers(HttpResponse::NotModified(), tag, keep).finish());
-    }
-    let mut response = with_cache_headers(HttpResponse::Ok(), tag, keep);
-    if encoding != ContentEncoding::Identity {
-        response.insert_header(encoding);
-    }
-    Ok(response.content_type(asset.content_type).body(content))
-}
-
-impl Asset {
-    fn best_for(&self, req: &HttpRequest) -> (ContentEncoding, &'static [u8]) {
-        let known = [
-            (ContentEncoding::Brotli, self.brotli),
-            (ContentEncoding::Gzip, self.gzip),
-            (ContentEncoding::Identity, Some(self.plain)),
-        ];
-        let supported = known.map(|(encoding, content)| content.map(|_| Encoding::Known(encoding)));
-        let chosen = header::Header::parse(req)
-            .ok()
-            .and_then(|accepted: AcceptEncoding| accepted.negotiate(supported.iter().flatten()));
-        known
-            .into_iter()
-            .find_map(|(encoding, content)| {
-                Some((encoding, content?)).filter(|_| chosen == Some(Encoding::Known(encoding)))
-            })
-            // A client that accepts none of these gets the plain content, which helps more than a 406.
-            .unwrap_or((ContentEncoding::Identity, self.plain))
-    }
-}
-
-/// Whether the client already has this representation (RFC 9110, section 13.1.2).
-pub fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
-    match header::Header::parse(req) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(tag)),
-        Err(_) => false,
-    }
+    Ok(asset.representations.answer(&req, caching))
 }
 
 /// How long a cache may keep a response.
@@ -150,18 +152,4 @@ enum Keep {
     ForEver,
     /// The cache must revalidate the response before each use.
     Revalidate,
-}
-
-/// Adds the headers that 200 and 304 share.
-fn with_cache_headers(mut response: HttpResponseBuilder, tag: EntityTag, keep: Keep) -> HttpResponseBuilder {
-    let immutable = CacheDirective::Extension("immutable".to_owned(), None);
-    let keep = match keep {
-        Keep::ForEver => vec![CacheDirective::Public, CacheDirective::MaxAge(MAX_AGE_SECONDS), immutable],
-        Keep::Revalidate => vec![CacheDirective::NoCache],
-    };
-    response
-        .insert_header(CacheControl(keep))
-        .insert_header(ETag(tag))
-        .insert_header((header::VARY, "Accept-Encoding"));
-    response
 }

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, HttpServer, web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -15,8 +15,9 @@ use actix_web::cookie::{Cookie, CookieJar, Key};
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-    prelude::BASE64_STANDARD_NO_PAD,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
 };
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use self::make::{KEY_BYTES, WAYS, Way};
@@ -30,6 +31,8 @@ use crate::base::{
     secret,
 };
 
+/// Characters of a cookie's MAC: 32 bytes in base64.
+const COOKIE_MAC: usize = 44;
 /// Prefix of a key that only verifies old audit events.
 const TRAIL_ONLY: &str = "trail:";
 
@@ -50,12 +53,22 @@ pub struct Keys {
 #[derive(Clone)]
 struct SigningKey {
     cookies: Key,
+    /// The state of the MAC that signs cookies, after it has read the key.
+    cookie_mac: Hmac<Sha256>,
     forms: Vec<u8>,
     sessions: Vec<u8>,
     addresses: Vec<u8>,
     revisions: Vec<u8>,
     trail: AuditKey,
     fingerprint: String,
+}
+
+/// A verified text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified<'a> {
+    pub text: &'a str,
+    /// Whether the key signed it that signs now.
+    pub by_first_key: bool,
 }
 
 impl Keys {
@@ -128,12 +141,17 @@ impl Keys {
 
     /// The value of a signed cookie; `None` if none of the keys signed it.
     pub fn verify_cookie(&self, cookie: &Cookie<'static>) -> Option<String> {
-        self.keys.iter().find_map(|key| {
-            let mut jar = CookieJar::new();
-            jar.add_original(cookie.clone());
-            let verified = jar.signed(&key.cookies).get(cookie.name())?;
-            Some(verified.value().to_owned())
-        })
+        Some(self.verify_cookie_value(cookie.value())?.text.to_owned())
+    }
+
+    /// The text in the value of a signed cookie; `None` if none of the keys signed it. The value is the one that
+    /// [`Self::sign_cookie`] makes: the base64 of the text's MAC, and the text.
+    pub fn verify_cookie_value<'a>(&self, value: &'a str) -> Option<Verified<'a>> {
+        let (mac, text) = value.split_at_checked(COOKIE_MAC)?;
+        let mac = BASE64_STANDARD.decode(mac).ok()?;
+        let is_signed = |key: &SigningKey| key.cookie_mac.clone().chain_update(text).verify_slice(&mac).is_ok();
+        let signer = self.keys.iter().position(is_signed)?;
+        Some(Verified { text, by_first_key: signer == 0 })
     }
 
     /// A cookie signed with the first key.
@@ -207,8 +225,10 @@ impl SigningKey {
     fn parse(line: &str) -> Option<Self> {
         let bytes = ANY_BASE64.decode(line).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
         let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(&bytes).finalize().to_vec();
+        let cookies = Key::from(&bytes);
         Some(Self {
-            cookies: Key::from(&bytes),
+            cookie_mac: Hmac::new_from_slice(cookies.signing()).ok()?,
+            cookies,
             forms: derived("sessile form tokens"),
             sessions: derived("sessile session keys"),
             addresses: derived("sessile network addresses"),

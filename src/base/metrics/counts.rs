@@ -51,13 +51,13 @@ pub(super) struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Asked {
     pub(super) method: &'static str,
-    pub(super) route: String,
+    pub(super) route: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Answered {
     pub(super) method: &'static str,
-    pub(super) route: String,
+    pub(super) route: &'static str,
     pub(super) status: u16,
 }
 

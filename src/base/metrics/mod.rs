@@ -6,29 +6,26 @@
 mod cache;
 mod counts;
 mod present;
+mod route;
 
 use std::sync::{Arc, atomic::Ordering};
 use std::time::{Duration, Instant as Stopwatch};
 
-use self::counts::{Answered, Asked, Counts, fault_word};
-pub use self::present::{CachePresent, Pool, Present};
+use self::counts::{Counts, fault_word};
+pub use self::{
+    present::{CachePresent, Pool, Present},
+    route::RouteMeter,
+};
 use crate::base::error::{Away, Error, Result};
-
-/// The route label of an address that no route matches.
-const NO_ROUTE: &str = "none";
 
 /// The metrics. Cheap to clone; all clones share the same values.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Counts>);
 
 impl Metrics {
-    /// Records an answered request. `route` is a pattern such as `/api/sessions/{id}`.
-    pub fn request(&self, method: &str, route: Option<String>, status: u16, took: Duration) {
-        let method = known_method(method);
-        let route = route.unwrap_or_else(|| NO_ROUTE.to_owned());
-        let asked = Asked { method, route };
-        self.0.request_seconds.get_or_create(&asked).observe(took.as_secs_f64());
-        self.0.requests.get_or_create(&Answered { method, route: asked.route, status }).inc();
+    /// Records an answered request.
+    pub fn request(&self, route: &RouteMeter, method: &str, status: u16, took: Duration) {
+        route.record(&self.0, known_method(method), status, took);
     }
 
     /// Records a session lookup. `found` is `live`, `ended`, `former` (a key from before a rotation), `unknown`, or
@@ -164,8 +161,9 @@ mod tests {
     #[test]
     fn a_client_cannot_make_labels() {
         let metrics = Metrics::default();
+        let route = RouteMeter::of(None);
         for n in 0..100 {
-            metrics.request(&format!("M{n}"), None, 404, Duration::ZERO);
+            metrics.request(&route, &format!("M{n}"), 404, Duration::ZERO);
         }
         let text = metrics.render(&Present::default()).unwrap();
         assert!(

@@ -63,7 +63,8 @@ pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestCon
 
 /// `GET /api/session`
 pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(SignedIn { user: &user.account, session: user.view() }))
+    let CurrentUser { record, account, device_name, .. } = user;
+    Ok(HttpResponse::Ok().json(SignedIn { user: &account, session: SessionView::of_own(record, device_name) }))
 }
 
 /// `DELETE /api/session`. Also accepts a key from before a rotation, and several keys.

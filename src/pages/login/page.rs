@@ -235,7 +235,7 @@ fn notice_of(Ended { because, at, hand }: Ended, now: Instant) -> Option<Notice>
 pub fn sample() -> impl Template {
     LoginPage {
         page: Page::bare("Sign in"),
-        signup: true,
+        sign_up: Some("/signup".to_owned()),
         token: "t".repeat(43),
         ended: None,
         email: "kim@example.com".to_owned(),

@@ -6,7 +6,14 @@
 mod live;
 mod readiness;
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, HeaderValue},
+    },
+    web::Data,
+};
 
 pub use self::{live::LiveSessions, readiness::Readiness};
 use crate::{
@@ -19,9 +26,11 @@ use crate::{
     web::{operators, site::Site},
 };
 
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
 /// `GET /healthz`: 200 while the process runs, regardless of the database.
 pub async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, PLAIN_TEXT)).body("ok\n")
 }
 
 /// `GET /readyz`: 200 while this node can serve requests, else 503, with the status of each component.

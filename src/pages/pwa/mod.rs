@@ -6,24 +6,25 @@
 //! is a fingerprint of those fingerprints and of the worker's own text, so two builds have the same id only if all of
 //! these are equal.
 //!
+//! The documents are made, compressed and hashed once, when the first of them is needed.
+//!
 //! Invariant: these documents are the same for every client.
 
 mod bundle;
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::sync::LazyLock;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{self, CacheControl, CacheDirective, ETag, EntityTag},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header::ContentEncoding, web::Bytes};
 use askama::Template;
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     base::{
-        assets,
+        assets::{self, REVALIDATED, representations::Representations},
         error::{Error, Result},
     },
     web::layout::Page,
@@ -39,9 +40,9 @@ const INSTALLATION: &str = "install/";
 /// A document served at the root.
 #[derive(Debug)]
 struct Document {
-    content_type: &'static str,
     body: String,
-    tag: String,
+    fingerprint: String,
+    representations: Representations,
 }
 
 /// All documents of this build.
@@ -65,7 +66,7 @@ struct OfflinePage {
 /// # Errors
 /// An internal error if this build lacks the document, which is a bug.
 pub async fn manifest(req: HttpRequest) -> Result<HttpResponse> {
-    Ok(documents()?.manifest.answer(&req))
+    Ok(documents()?.manifest.representations.answer(&req, REVALIDATED))
 }
 
 /// `GET /sw.js` (W3C, Service Workers)
@@ -73,12 +74,12 @@ pub async fn manifest(req: HttpRequest) -> Result<HttpResponse> {
 /// # Errors
 /// An internal error if this build lacks the document, which is a bug.
 pub async fn worker(req: HttpRequest) -> Result<HttpResponse> {
-    Ok(documents()?.worker.answer(&req))
+    Ok(documents()?.worker.representations.answer(&req, REVALIDATED))
 }
 
 /// `GET /offline`: the page that the worker shows when the server cannot be reached.
 pub async fn shell(req: HttpRequest) -> Result<HttpResponse> {
-    Ok(documents()?.shell.answer(&req))
+    Ok(documents()?.shell.representations.answer(&req, REVALIDATED))
 }
 
 fn documents() -> Result<&'static Documents> {
@@ -88,9 +89,9 @@ fn documents() -> Result<&'static Documents> {
 impl Documents {
     fn make() -> Result<Self, String> {
         let shell = OfflinePage { page: Page::bare("Offline") }.render().map_err(|error| error.to_string())?;
-        let shell = Document::new("text/html; charset=utf-8", shell);
-        let worker = Document::new("text/javascript; charset=utf-8", worker_text(&shell.tag)?);
-        let manifest = Document::new("application/manifest+json", embedded(MANIFEST)?.to_owned());
+        let shell = Document::new("text/html; charset=utf-8", shell)?;
+        let worker = Document::new("text/javascript; charset=utf-8", worker_text(&shell.fingerprint)?)?;
+        let manifest = Document::new("application/manifest+json", embedded(MANIFEST)?.to_owned())?;
         Ok(Self { manifest, worker, shell })
     }
 }
@@ -123,21 +124,23 @@ fn fingerprint(text: &str) -> String {
 }
 
 impl Document {
-    fn new(content_type: &'static str, body: String) -> Self {
-        Self { content_type, tag: fingerprint(&body), body }
+    fn new(content_type: &'static str, body: String) -> Result<Self, String> {
+        let fingerprint = fingerprint(&body);
+        let gzip = gzip(body.as_bytes()).map_err(|error| error.to_string())?;
+        let contents = [
+            (ContentEncoding::Gzip, Bytes::from(gzip)),
+            (ContentEncoding::Identity, Bytes::copy_from_slice(body.as_bytes())),
+        ];
+        let representations =
+            Representations::new(content_type, &fingerprint, contents).map_err(|error| error.to_string())?;
+        Ok(Self { body, fingerprint, representations })
     }
+}
 
-    /// Answers with the document, or with 304 if the client has it. Browsers must revalidate it on each use.
-    fn answer(&'static self, req: &HttpRequest) -> HttpResponse {
-        let tag = EntityTag::new_strong(self.tag.clone());
-        let known = assets::is_known(req, &tag);
-        let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        answer.insert_header(CacheControl(vec![CacheDirective::NoCache])).insert_header(ETag(tag));
-        if known {
-            return answer.finish();
-        }
-        answer.insert_header((header::CONTENT_TYPE, self.content_type)).body(self.body.as_str())
-    }
+fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text)?;
+    encoder.finish()
 }
 
 /// Checks that every file named in the documents is served, and that the worker lists exactly the files embedded for
@@ -160,7 +163,7 @@ pub fn check() -> Result<usize, String> {
         return Err(format!("the worker lists {} files", listed.len()));
     }
     for (path, print) in listed {
-        let served = if path == SHELL { Some(documents.shell.tag.as_str()) } else { served(path) };
+        let served = if path == SHELL { Some(documents.shell.fingerprint.as_str()) } else { served(path) };
         if served.is_none() || served != print.as_str() {
             return Err(format!("the worker lists {path}, which is not served with that fingerprint"));
         }

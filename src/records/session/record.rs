@@ -91,6 +91,23 @@ impl SessionView {
         Self { current: false, ..self }
     }
 
+    /// The session that makes the request.
+    pub fn of_own(record: Record, device_name: Option<String>) -> Self {
+        let Record { browser, os, kind, installed, .. } = record;
+        Self {
+            id: record.id,
+            device_id: record.device_id,
+            device_name,
+            created_at: record.created_at,
+            last_activity: record.last_activity,
+            expires_at: record.expires_at,
+            absolute_expires_at: record.absolute_expires_at,
+            current: true,
+            ip: record.ip,
+            client: Client { browser, os, kind, installed },
+        }
+    }
+
     /// `current` is true for the session that makes the request.
     pub fn new(record: &Record, device_name: Option<&str>, current: bool) -> Self {
         Self {

@@ -91,8 +91,6 @@ pub struct HandedOver {
 /// The facts of one request.
 #[derive(Debug)]
 pub struct RequestFacts {
-    /// Identifies the request in its response and in every log line.
-    pub request_id: String,
     /// The client's address, resolved through trusted proxies.
     pub ip: Option<String>,
     /// The `User-Agent` header, unparsed: only a login needs it.
@@ -122,9 +120,8 @@ pub struct RequestFacts {
 
 impl RequestFacts {
     /// The facts before any lookup.
-    pub fn new(request_id: String, ip: Option<String>, user_agent: String, presented: Presented) -> Self {
+    pub fn new(ip: Option<String>, user_agent: String, presented: Presented) -> Self {
         Self {
-            request_id,
             ip,
             user_agent,
             unattended: Cell::new(false),
@@ -142,8 +139,13 @@ impl RequestFacts {
     }
 
     /// Runs `work` with these facts.
-    pub async fn scope<T>(self: Rc<Self>, work: impl Future<Output = T>) -> T {
-        REQUEST.scope(self, work).await
+    pub fn scope<T>(self: Rc<Self>, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        REQUEST.scope(self, work)
+    }
+
+    /// Runs `work`, which returns at once, with these facts.
+    pub fn sync_scope<T>(self: Rc<Self>, work: impl FnOnce() -> T) -> T {
+        REQUEST.sync_scope(self, work)
     }
 
     /// Whether the request presented this key.

@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use tracing::Span;
-
 /// Letters and digits that are not mistaken for one another.
 const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 /// Characters of a code: 30 bits, so that two of a million requests rarely share one.
@@ -24,11 +22,6 @@ impl HelpCode {
             *place = ALPHABET[base64_value(letter) % ALPHABET.len()];
         }
         Self(code)
-    }
-
-    /// Adds the code to the request's log lines from now on.
-    pub(super) fn add_to_log(self) {
-        Span::current().record("code", tracing::field::display(self));
     }
 }
 

@@ -73,13 +73,13 @@ fn render(
 ) -> HttpResponse {
     let mut answer = if summary.route.kind.wants_problem_documents() {
         log(error);
-        problem::answer(error, &summary.id)
+        problem::answer(error, summary.id.as_str())
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
-        layout::see_other(&return_to::login_address(&summary.path_and_query))
+        layout::see_other(&return_to::login_address(summary.path_and_query()))
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
         layout::see_other(return_to::LOGIN)
     } else {
-        HelpCode::of(&summary.id).add_to_log();
+        summary.logged.add_code(&HelpCode::of(summary.id.as_str()));
         log(error);
         ErrorPage::answer(error, req, summary, form).unwrap_or_else(|error| error.error_response())
     };

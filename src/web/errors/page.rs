@@ -70,7 +70,7 @@ impl ErrorPage {
             code: error.status_code().as_u16(),
             heading,
             words,
-            help_code: HelpCode::of(&summary.id),
+            help_code: HelpCode::of(summary.id.as_str()),
             back: Some(match error {
                 // Opening the address again would not repeat the form.
                 _ if !summary.is_get && error.retry_after().is_some() => ("/".into(), "Go to the start page"),

@@ -191,7 +191,7 @@ pub fn old_form(key: &SessionKey) -> SessionKey {
 
 pub fn request(key: &SessionKey) -> Rc<RequestFacts> {
     let presented = Presented::Key(key.clone());
-    Rc::new(RequestFacts::new("test".into(), Some("192.0.2.7".into()), String::new(), presented))
+    Rc::new(RequestFacts::new(Some("192.0.2.7".into()), String::new(), presented))
 }
 
 pub fn cookie(key: &SessionKey) -> CookieValue {
