@@ -36,7 +36,7 @@ pub use self::{
     conn::{Conn, Epilogue},
     database::Db,
     draft_rows::{DraftRow, DraftRows},
-    express::{Merged, Now, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
+    express::{Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
     inspect::Schema,
     marks::Marks,
     message::{Heard, LONGEST_TEXT},
