@@ -49,6 +49,10 @@ impl DraftRows<'_> {
         Option<Instant>: diesel::serialize::ToSql<Nullable<sql::Instant>, Engine>,
         for<'t> Option<&'t str>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
     {
+        if self.drafts.len() > 1 {
+            // Each number of drafts has a text of its own, so such statements would fill the cache.
+            out.unsafe_to_cache_prepared();
+        }
         out.push_sql(
             "INSERT INTO drafts (account_id, id, text, version, revision, updated_at, updated_on, conflict_of, deleted_at, \
              forked_at) VALUES ",

@@ -29,6 +29,7 @@ mod set_back;
 mod sqlite;
 pub(crate) mod sqlite_sockets;
 mod statement;
+mod touches;
 
 pub(crate) use self::query::{find, run};
 pub use self::{
@@ -43,7 +44,8 @@ pub use self::{
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
     place::{Place, Present},
-    statement::{ForUpdate, LivingAnd, TouchRow, Touches, TrailHead, TrailHeads},
+    statement::{ForUpdate, LivingAnd, TrailHead, TrailHeads},
+    touches::{TouchRow, Touches},
 };
 pub use super::instant::Instant;
 pub(crate) use super::words::words;
