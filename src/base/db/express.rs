@@ -3,14 +3,15 @@
 //!
 //! Invariant: each expression means the same on both engines.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use diesel::{
     AppearsOnTable, Expression, QueryResult, SelectableExpression,
+    backend::Backend,
     expression::{ValidGrouping, is_aggregate},
     pg::Pg,
     query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::{BigInt, Jsonb},
+    sql_types::{BigInt, Bool, Jsonb},
     sqlite::Sqlite,
 };
 
@@ -18,6 +19,7 @@ use crate::base::{
     error::Result,
     instant::{micros, sql},
     secret::random_bytes,
+    words::Words,
 };
 
 diesel::define_sql_function! {
@@ -194,6 +196,48 @@ impl<Column: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Merged<Column> {
         out.push_sql(", ");
         out.push_bind_param::<Jsonb, _>(&self.patch)?;
         out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// Whether a text column holds a word of `Kind`. The words are part of the statement: SQLite would need a parameter for
+/// each of them, and a statement with a list of parameters is not cached.
+#[derive(Debug, Clone, Copy)]
+pub struct IsWord<Kind, Column> {
+    column: Column,
+    kind: PhantomData<Kind>,
+}
+
+/// Whether `column` holds a word of `Kind`; see [`IsWord`].
+pub fn is_word<Kind, Column>(column: Column) -> IsWord<Kind, Column> {
+    IsWord { column, kind: PhantomData }
+}
+
+impl<Kind, Column> Expression for IsWord<Kind, Column> {
+    type SqlType = Bool;
+}
+impl<Kind, Column, Source> SelectableExpression<Source> for IsWord<Kind, Column> where
+    Column: SelectableExpression<Source>
+{
+}
+impl<Kind, Column, Source> AppearsOnTable<Source> for IsWord<Kind, Column> where Column: AppearsOnTable<Source> {}
+impl<Kind, Column, Clause> ValidGrouping<Clause> for IsWord<Kind, Column> {
+    type IsAggregate = is_aggregate::No;
+}
+impl<Kind: 'static, Column: QueryId> QueryId for IsWord<Kind, Column> {
+    type QueryId = IsWord<Kind, Column::QueryId>;
+    const HAS_STATIC_QUERY_ID: bool = Column::HAS_STATIC_QUERY_ID;
+}
+
+impl<Kind: Words, Column: QueryFragment<Engine>, Engine: Backend> QueryFragment<Engine> for IsWord<Kind, Column> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Engine>) -> QueryResult<()> {
+        out.push_sql("(");
+        self.column.walk_ast(out.reborrow())?;
+        for (n, word) in Kind::WORDS.iter().enumerate() {
+            out.push_sql(if n == 0 { " IN ('" } else { "', '" });
+            out.push_sql(word);
+        }
+        out.push_sql("'))");
         Ok(())
     }
 }

@@ -29,6 +29,7 @@ mod set_back;
 mod sqlite;
 pub(crate) mod sqlite_sockets;
 mod statement;
+mod together;
 mod touches;
 
 pub(crate) use self::query::{find, run};
@@ -37,7 +38,9 @@ pub use self::{
     conn::{Conn, Epilogue},
     database::Db,
     draft_rows::{DraftRow, DraftRows},
-    express::{Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
+    express::{
+        Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now, octet_length, substr,
+    },
     inspect::Schema,
     marks::Marks,
     message::{Heard, LONGEST_TEXT},
@@ -45,6 +48,7 @@ pub use self::{
     pairs::{PairIn, pair_in},
     place::{Place, Present},
     statement::{ForUpdate, LivingAnd, TrailHead, TrailHeads},
+    together::{Together, apart, first_of},
     touches::{TouchRow, Touches},
 };
 pub use super::instant::Instant;

@@ -26,7 +26,7 @@ pub mod wipe;
 pub use self::{
     beginning::{begin, is_begun},
     event::{Event, HERE, Kind, OPERATOR, Recorded, SYSTEM},
-    page::{Cursor, MOST_A_PAGE, Page, Topic, newest, newest_before, of_kinds, page},
+    page::{Cursor, MOST_A_PAGE, Page, Topic, newest_before, of_kinds, page},
     record::record,
     sign_ins::sign_ins_of_last_days,
 };

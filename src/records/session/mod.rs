@@ -28,6 +28,7 @@ pub mod listing;
 mod live;
 pub mod log_out;
 pub mod lookup;
+pub mod overview;
 mod record;
 pub mod request;
 mod service;
