@@ -48,7 +48,7 @@ pub use self::{
     pairs::{PairIn, pair_in},
     place::{Place, Present},
     statement::{ForUpdate, LivingAnd, TrailHead, TrailHeads},
-    together::{Together, apart, first_of},
+    together::{Together, apart, columns, first_of},
     touches::{TouchRow, Touches},
 };
 pub use super::instant::Instant;

@@ -4,13 +4,14 @@
 //! Invariant: each row of the answer belongs to one read. The columns of the other reads are NULL in it.
 
 use diesel::{
-    QueryResult, RunQueryDsl,
+    QueryResult, RunQueryDsl, Selectable,
     backend::Backend,
+    pg::Pg,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
 };
 
-/// Runs several reads as one statement. Each read must select only nullable columns, such as those of
-/// `Option::<Row>::as_select()`, because they are NULL in the rows of the other reads. The order of the rows is lost.
+/// Runs several reads as one statement. Each read must select one nullable tuple, such as
+/// `(columns::<Row>(), …).nullable()`, because it is NULL in the rows of the other reads. The order of the rows is lost.
 #[derive(Debug, Clone, Copy, QueryId)]
 pub struct Together<Reads>(pub Reads);
 
@@ -42,6 +43,11 @@ where
         out.push_sql(&MOST.to_string());
         Ok(())
     }
+}
+
+/// The columns of `Row`. Unlike `Row::as_select()`, they can be part of a nullable tuple.
+pub fn columns<Row: Selectable<Pg>>() -> Row::SelectExpression {
+    Row::construct_selection()
 }
 
 /// Sorts the rows of [`Together`] by the read that they belong to.
@@ -85,7 +91,7 @@ macro_rules! together {
             type Parts = (Vec<$first_row>, $(Vec<$row>),+);
 
             fn apart(rows: Vec<Self>) -> Self::Parts {
-                let mut parts = Self::Parts::default();
+                let mut parts = (Vec::<$first_row>::new(), $(Vec::<$row>::new()),+);
                 for row in rows {
                     parts.$first_field.extend(row.$first_field);
                     $(parts.$field.extend(row.$field);)+

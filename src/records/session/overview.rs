@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
-    Queryable, Selectable, SelectableHelper as _, TextExpressionMethods as _,
+    TextExpressionMethods as _,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     base::{
         db::{
-            Conn, Instant, Together, apart, first_of, is_word, run,
+            Conn, Instant, Together, apart, columns, first_of, is_word, run,
             schema::{audit, devices, sessions},
         },
         error::Result,
@@ -53,32 +53,13 @@ pub struct Overview {
     pub arrivals: Arrivals,
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = sessions)]
-struct Living {
-    #[diesel(embed)]
-    record: Record,
-    #[diesel(select_expression = devices::name.nullable())]
-    device_name: Option<String>,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = audit)]
-struct EventAndDevice {
-    #[diesel(embed)]
-    event: Recorded,
-    #[diesel(select_expression = devices::id.nullable())]
-    existing_device: Option<String>,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = audit)]
-struct SignIn {
-    kind: Kind,
-    at: Instant,
-}
-
-type Row = (Option<Living>, Option<EventAndDevice>, Option<SignIn>, Option<SignIn>, Option<Device>);
+type Row = (
+    Option<(Record, Option<String>)>,
+    Option<(Recorded, Option<String>)>,
+    Option<(Kind, Instant)>,
+    Option<(Kind, Instant)>,
+    Option<Device>,
+);
 
 /// Reads the overview for the session in use, with its events before the event `before`. `now` is the database's time.
 pub async fn read(conn: &mut Conn<'_>, who: &Who, before: Option<i64>, now: Instant) -> Result<Overview> {
@@ -95,7 +76,7 @@ pub async fn read(conn: &mut Conn<'_>, who: &Who, before: Option<i64>, now: Inst
                 .left_join(devices::table.on(own_device()))
                 .filter(sessions::account_id.eq(account_id))
                 .filter(is_live())
-                .select(Option::<Living>::as_select()),
+                .select((columns::<Record>(), devices::name.nullable()).nullable()),
             // See `audit::newest_before`.
             first_of::<MOST_EVENTS, _>(
                 audit::table
@@ -104,29 +85,27 @@ pub async fn read(conn: &mut Conn<'_>, who: &Who, before: Option<i64>, now: Inst
                     .filter(audit::id.lt(before.unwrap_or(i64::MAX)))
                     .filter(is_word::<Kind, _>(audit::kind.concat("")))
                     .order(audit::id.desc())
-                    .select(Option::<EventAndDevice>::as_select())
+                    .select((columns::<Recorded>(), devices::id.nullable()).nullable())
             ),
             // No index covers both the account and the time, so the rows are limited and their times compared below.
             first_of::<MOST_SIGN_INS, _>(
-                of_kind(Kind::LoginSucceeded).order(audit::id.desc()).select(Option::<SignIn>::as_select())
+                of_kind(Kind::LoginSucceeded).order(audit::id.desc()).select((audit::kind, audit::at).nullable())
             ),
             first_of::<MOST_SIGN_INS, _>(
-                of_kind(Kind::LoginFailed).order(audit::id.desc()).select(Option::<SignIn>::as_select())
+                of_kind(Kind::LoginFailed).order(audit::id.desc()).select((audit::kind, audit::at).nullable())
             ),
-            first_of::<MOST_NEW, _>(unacknowledged(account_id).select(Option::<Device>::as_select())),
+            first_of::<MOST_NEW, _>(unacknowledged(account_id).select(columns::<Device>().nullable())),
         )))
     )?;
     let (mut living, mut events, succeeded, failed, new) = apart(rows);
-    living.sort_by(|a, b| {
-        b.record.last_activity.cmp(&a.record.last_activity).then_with(|| a.record.id.cmp(&b.record.id))
-    });
-    events.sort_by_key(|row| std::cmp::Reverse(row.event.id));
-    let sign_ins = succeeded.into_iter().chain(failed).filter(|sign_in| sign_in.at > now.minus(WEEK));
+    living.sort_by(|(a, _), (b, _)| b.last_activity.cmp(&a.last_activity).then_with(|| a.id.cmp(&b.id)));
+    events.sort_by_key(|(event, _)| std::cmp::Reverse(event.id));
+    let (events, devices): (Vec<Recorded>, Vec<Option<String>>) = events.into_iter().unzip();
     Ok(Overview {
-        living: living.into_iter().map(|row| (row.record, row.device_name)).collect(),
-        existing_devices: events.iter().filter_map(|row| row.existing_device.clone()).collect(),
-        events: events.into_iter().map(|row| row.event).collect(),
-        sign_ins: sign_ins.map(|sign_in| (sign_in.kind, sign_in.at)).collect(),
+        living,
+        events,
+        existing_devices: devices.into_iter().flatten().collect(),
+        sign_ins: succeeded.into_iter().chain(failed).filter(|(_, at)| *at > now.minus(WEEK)).collect(),
         arrivals: arrivals::of(conn, account_id, who.device_id.as_deref(), new).await?,
     })
 }
