@@ -3,6 +3,11 @@
 //! Invariant: a variant has the same word in the database and in the API. The words are part of the API's documented
 //! format, so they never change.
 
+/// An enum that is stored as words.
+pub(crate) trait Words: 'static {
+    const WORDS: &'static [&'static str];
+}
+
 /// Declares an enum with one word for each variant, and its conversions for Serde and Diesel.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -24,6 +29,10 @@ macro_rules! words {
             pub fn from_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|variant| variant.as_str() == word)
             }
+        }
+
+        impl $crate::base::words::Words for $name {
+            const WORDS: &'static [&'static str] = &[$($word,)+];
         }
 
         impl ::std::fmt::Display for $name {

@@ -209,33 +209,20 @@ fn shown_again(
 
 async fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
     let who = user.who();
-    let (since, arrivals) = context
-        .sessions
-        .db
-        .read(async move |conn: &mut Conn<'_>| {
-            let since = account::password_age(conn, &who.account_id).await?;
-            Ok((since, arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?))
-        })
-        .await?;
-    let read = Some(Read { since: since.map(|at| When::past(at, user.now)), arrivals });
-    answer(status, context, user, read, again)
-}
-
-/// The data that the page reads from the database, if it can.
-#[derive(Default)]
-struct Read {
-    since: Option<When>,
-    arrivals: Arrivals,
+    let read = async move |conn: &mut Conn<'_>| arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await;
+    let arrivals = context.sessions.db.read(read).await?;
+    answer(status, context, user, Some(arrivals), again)
 }
 
 fn answer(
     status: StatusCode,
     context: &RequestContext,
     user: &CurrentUser,
-    read: Option<Read>,
+    arrivals: Option<Arrivals>,
     again: Again,
 ) -> Result<HttpResponse> {
-    let Read { since, arrivals } = read.unwrap_or_default();
+    let since = Some(When::past(user.password_changed_at, user.now));
+    let arrivals = arrivals.unwrap_or_default();
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Account").of(&user.account.name, &token, "account");
     let page = page.asking(&context.req, &arrivals, user.now);

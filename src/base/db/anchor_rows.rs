@@ -38,6 +38,10 @@ impl AnchorRows<'_> {
         i64: diesel::serialize::ToSql<BigInt, Engine>,
         Vec<u8>: diesel::serialize::ToSql<Binary, Engine>,
     {
+        if self.rows.len() > 1 {
+            // Each number of rows has a text of its own, so such statements would fill the cache.
+            out.unsafe_to_cache_prepared();
+        }
         out.push_sql("INSERT INTO trail_anchors (account_id, links, digest, anchor, at) VALUES ");
         for (n, row) in self.rows.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });

@@ -66,6 +66,10 @@ impl DraftRows<'_> {
         Option<Instant>: diesel::serialize::ToSql<Nullable<sql::Instant>, Engine>,
         for<'t> Option<&'t str>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
     {
+        if self.drafts.len() > 1 {
+            // Each number of drafts has a text of its own, so such statements would fill the cache.
+            out.unsafe_to_cache_prepared();
+        }
         out.push_sql(INSERT);
         for (n, row) in self.drafts.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });

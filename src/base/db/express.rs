@@ -3,14 +3,15 @@
 //!
 //! Invariant: each expression means the same on both engines.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use diesel::{
     AppearsOnTable, Expression, QueryResult, SelectableExpression,
+    backend::Backend,
     expression::{ValidGrouping, is_aggregate},
     pg::Pg,
     query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::{BigInt, Jsonb},
+    sql_types::{BigInt, Bool, Jsonb},
     sqlite::Sqlite,
 };
 
@@ -18,6 +19,7 @@ use crate::base::{
     error::Result,
     instant::{micros, sql},
     secret::random_bytes,
+    words::Words,
 };
 
 diesel::define_sql_function! {
@@ -33,26 +35,30 @@ diesel::define_sql_function! {
 pub(super) const POSTGRES_NOW: &str = "statement_timestamp()";
 pub(super) const SQLITE_NOW: &str = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)";
 
-/// The database's current time plus a shift. On PostgreSQL this is `statement_timestamp()`, because `now()` does not
-/// advance within a transaction.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
+/// The database's current time. On PostgreSQL this is `statement_timestamp()`, because `now()` does not advance within
+/// a transaction.
+#[derive(Debug, Clone, Copy, QueryId)]
+pub struct Now;
+
+/// The database's current time plus or minus a duration.
+#[derive(Debug, Clone, Copy, QueryId)]
+pub struct ShiftedNow {
     shift_micros: i64,
 }
 
 /// The database's current time.
 pub fn now() -> Now {
-    Now { shift_micros: 0 }
+    Now
 }
 
 /// The database's current time plus `duration`.
-pub fn from_now(duration: Duration) -> Now {
-    Now { shift_micros: micros(duration) }
+pub fn from_now(duration: Duration) -> ShiftedNow {
+    ShiftedNow { shift_micros: micros(duration) }
 }
 
 /// The database's current time minus `duration`.
-pub fn before_now(duration: Duration) -> Now {
-    Now { shift_micros: -micros(duration) }
+pub fn before_now(duration: Duration) -> ShiftedNow {
+    ShiftedNow { shift_micros: -micros(duration) }
 }
 
 impl Expression for Now {
@@ -63,17 +69,29 @@ impl<Source> AppearsOnTable<Source> for Now {}
 impl<Clause> ValidGrouping<Clause> for Now {
     type IsAggregate = is_aggregate::Never;
 }
-impl QueryId for Now {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
 impl QueryFragment<Pg> for Now {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        if self.shift_micros == 0 {
-            out.push_sql(POSTGRES_NOW);
-            return Ok(());
-        }
+        out.push_sql(POSTGRES_NOW);
+        Ok(())
+    }
+}
+impl QueryFragment<Sqlite> for Now {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(SQLITE_NOW);
+        Ok(())
+    }
+}
+
+impl Expression for ShiftedNow {
+    type SqlType = sql::Instant;
+}
+impl<Source> SelectableExpression<Source> for ShiftedNow {}
+impl<Source> AppearsOnTable<Source> for ShiftedNow {}
+impl<Clause> ValidGrouping<Clause> for ShiftedNow {
+    type IsAggregate = is_aggregate::Never;
+}
+impl QueryFragment<Pg> for ShiftedNow {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("(");
         out.push_sql(POSTGRES_NOW);
         out.push_sql(" + interval '1 microsecond' * ");
@@ -82,8 +100,7 @@ impl QueryFragment<Pg> for Now {
         Ok(())
     }
 }
-
-impl QueryFragment<Sqlite> for Now {
+impl QueryFragment<Sqlite> for ShiftedNow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql("(");
         out.push_sql(SQLITE_NOW);
@@ -96,7 +113,7 @@ impl QueryFragment<Sqlite> for Now {
 
 /// A number for a row that is inserted without a lock: the current time in milliseconds, then 20 random bits. Later
 /// numbers are greater, except within the same millisecond.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, QueryId)]
 pub struct UnorderedNumber {
     random: i64,
 }
@@ -115,10 +132,6 @@ impl<Source> SelectableExpression<Source> for UnorderedNumber {}
 impl<Source> AppearsOnTable<Source> for UnorderedNumber {}
 impl<Clause> ValidGrouping<Clause> for UnorderedNumber {
     type IsAggregate = is_aggregate::Never;
-}
-impl QueryId for UnorderedNumber {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
 }
 
 impl QueryFragment<Pg> for UnorderedNumber {
@@ -145,7 +158,7 @@ impl QueryFragment<Sqlite> for UnorderedNumber {
 
 /// A JSON object column with `patch` merged into it. A null in the patch removes its key. Values must not be objects:
 /// SQLite would merge nested objects, PostgreSQL would replace them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, QueryId)]
 pub struct Merged<Column> {
     column: Column,
     patch: serde_json::Value,
@@ -163,10 +176,6 @@ impl<Column, Source> SelectableExpression<Source> for Merged<Column> where Colum
 impl<Column, Source> AppearsOnTable<Source> for Merged<Column> where Column: AppearsOnTable<Source> {}
 impl<Column, Clause> ValidGrouping<Clause> for Merged<Column> {
     type IsAggregate = is_aggregate::No;
-}
-impl<Column> QueryId for Merged<Column> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
 }
 
 impl<Column: QueryFragment<Pg>> QueryFragment<Pg> for Merged<Column> {
@@ -187,6 +196,48 @@ impl<Column: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Merged<Column> {
         out.push_sql(", ");
         out.push_bind_param::<Jsonb, _>(&self.patch)?;
         out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// Whether a text column holds a word of `Kind`. The words are part of the statement: SQLite would need a parameter for
+/// each of them, and a statement with a list of parameters is not cached.
+#[derive(Debug, Clone, Copy)]
+pub struct IsWord<Kind, Column> {
+    column: Column,
+    kind: PhantomData<Kind>,
+}
+
+/// Whether `column` holds a word of `Kind`; see [`IsWord`].
+pub fn is_word<Kind, Column>(column: Column) -> IsWord<Kind, Column> {
+    IsWord { column, kind: PhantomData }
+}
+
+impl<Kind, Column> Expression for IsWord<Kind, Column> {
+    type SqlType = Bool;
+}
+impl<Kind, Column, Source> SelectableExpression<Source> for IsWord<Kind, Column> where
+    Column: SelectableExpression<Source>
+{
+}
+impl<Kind, Column, Source> AppearsOnTable<Source> for IsWord<Kind, Column> where Column: AppearsOnTable<Source> {}
+impl<Kind, Column, Clause> ValidGrouping<Clause> for IsWord<Kind, Column> {
+    type IsAggregate = is_aggregate::No;
+}
+impl<Kind: 'static, Column: QueryId> QueryId for IsWord<Kind, Column> {
+    type QueryId = IsWord<Kind, Column::QueryId>;
+    const HAS_STATIC_QUERY_ID: bool = Column::HAS_STATIC_QUERY_ID;
+}
+
+impl<Kind: Words, Column: QueryFragment<Engine>, Engine: Backend> QueryFragment<Engine> for IsWord<Kind, Column> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Engine>) -> QueryResult<()> {
+        out.push_sql("(");
+        self.column.walk_ast(out.reborrow())?;
+        for (n, word) in Kind::WORDS.iter().enumerate() {
+            out.push_sql(if n == 0 { " IN ('" } else { "', '" });
+            out.push_sql(word);
+        }
+        out.push_sql("'))");
         Ok(())
     }
 }

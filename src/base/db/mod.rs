@@ -31,6 +31,8 @@ mod set_back;
 mod sqlite;
 pub(crate) mod sqlite_sockets;
 mod statement;
+mod together;
+mod touches;
 
 pub(crate) use self::query::{find, run};
 pub use self::{
@@ -38,7 +40,9 @@ pub use self::{
     conn::{Conn, Epilogue},
     database::Db,
     draft_rows::{DraftRow, DraftRows},
-    express::{Merged, Now, UnorderedNumber, before_now, from_now, merged, now, octet_length, substr},
+    express::{
+        Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now, octet_length, substr,
+    },
     inspect::Schema,
     keep_lease::FENCE,
     marks::Marks,
@@ -46,7 +50,9 @@ pub use self::{
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
     place::{Place, Present},
-    statement::{ForUpdate, LivingAnd, TouchRow, Touches, TrailHead, TrailHeads},
+    statement::{ForUpdate, LivingAnd, TrailHead, TrailHeads},
+    together::{Together, apart, columns, first_of},
+    touches::{TouchRow, Touches},
 };
 pub use super::instant::Instant;
 pub(crate) use super::words::words;

@@ -72,6 +72,8 @@ impl<First: QueryFragment<Sqlite>, Second: QueryFragment<Sqlite>> QueryFragment<
         out.push_sql(", ");
         self.columns.1.walk_ast(out.reborrow())?;
         out.push_sql(") IN (");
+        // Each number of pairs has a text of its own, so such statements would fill the cache.
+        out.unsafe_to_cache_prepared();
         if self.values.0.is_empty() {
             out.push_sql("SELECT NULL, NULL WHERE FALSE");
         }

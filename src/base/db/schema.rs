@@ -302,4 +302,5 @@ diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions);
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
+diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);

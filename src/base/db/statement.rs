@@ -1,5 +1,5 @@
-//! Statements that diesel cannot build for both engines: reads that lock their rows, and updates of many sessions or
-//! audit chain heads at once. Called by the session and audit records.
+//! Statements that diesel cannot build for both engines: reads that lock their rows, and updates of many audit chain
+//! heads at once. Called by the session and audit records.
 //!
 //! Invariant: sessions are locked in order of account and id, so that two transactions cannot deadlock.
 
@@ -12,7 +12,6 @@ use diesel::{
 };
 
 use super::schema::trails;
-use crate::base::instant::{Instant, sql};
 
 /// Locks the rows that a read returns until the transaction ends, in the order of the read. SQLite has a single writer,
 /// so there this is a plain read.
@@ -112,98 +111,6 @@ impl QueryFragment<Sqlite> for LivingAnd<'_> {
     }
 }
 
-/// One session's activity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TouchRow {
-    pub account_id: String,
-    /// The session's id.
-    pub id: String,
-    /// When the session was used.
-    pub at: Instant,
-    /// When the session expires if it is not used again.
-    pub expires_at: Instant,
-    /// The client address of that use.
-    pub ip: Option<String>,
-}
-
-/// Writes the activity of many sessions in one statement. Skips sessions that have ended or expired, and activity older
-/// than the stored one.
-#[derive(Debug, Clone, Copy)]
-pub struct Touches<'a>(pub &'a [TouchRow]);
-
-const SET: &str =
-    " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
-const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.expires_at > ";
-
-impl Touches<'_> {
-    fn rows<'b, Engine>(&'b self, out: &mut AstPass<'_, 'b, Engine>) -> QueryResult<()>
-    where
-        Engine: diesel::backend::Backend
-            + diesel::sql_types::HasSqlType<sql::Instant>
-            + diesel::sql_types::HasSqlType<Nullable<Text>>,
-        String: diesel::serialize::ToSql<Text, Engine>,
-        Instant: diesel::serialize::ToSql<sql::Instant, Engine>,
-        Option<String>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
-    {
-        out.push_sql("WITH touched (account_id, id, at, expires_at, ip) AS (VALUES ");
-        for (n, row) in self.0.iter().enumerate() {
-            out.push_sql(if n == 0 { "(" } else { ", (" });
-            out.push_bind_param::<Text, _>(&row.account_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(&row.id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<sql::Instant, _>(&row.at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<sql::Instant, _>(&row.expires_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<Text>, _>(&row.ip)?;
-            out.push_sql(")");
-        }
-        out.push_sql(")");
-        Ok(())
-    }
-}
-
-impl Query for Touches<'_> {
-    type SqlType = Bool;
-}
-impl QueryId for Touches<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-impl<Conn> RunQueryDsl<Conn> for Touches<'_> {}
-
-impl QueryFragment<Pg> for Touches<'_> {
-    /// Locks the rows in order of account and id first, so that two nodes cannot deadlock.
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.rows(&mut out)?;
-        out.push_sql(
-            ", held AS (SELECT sessions.account_id, sessions.id FROM sessions JOIN touched \
-             ON touched.account_id = sessions.account_id AND touched.id = sessions.id \
-             WHERE sessions.ended_at IS NULL ORDER BY sessions.account_id, sessions.id FOR UPDATE OF sessions)",
-        );
-        out.push_sql(SET);
-        out.push_sql(
-            "touched JOIN held ON held.account_id = touched.account_id AND held.id = touched.id \
-             WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ",
-        );
-        out.push_sql(LIVING);
-        out.push_sql(super::express::POSTGRES_NOW);
-        Ok(())
-    }
-}
-
-impl QueryFragment<Sqlite> for Touches<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        self.rows(&mut out)?;
-        out.push_sql(SET);
-        out.push_sql("touched WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ");
-        out.push_sql(LIVING);
-        out.push_sql(super::express::SQLITE_NOW);
-        Ok(())
-    }
-}
-
 /// The stored head of an account's chain of audit events.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = trails)]
@@ -237,6 +144,10 @@ impl TrailHeads<'_> {
         Option<String>: diesel::serialize::ToSql<Nullable<Text>, Engine>,
         Option<Vec<u8>>: diesel::serialize::ToSql<Nullable<Binary>, Engine>,
     {
+        if self.0.len() > 1 {
+            // Each number of heads has a text of its own, so such statements would fill the cache.
+            out.unsafe_to_cache_prepared();
+        }
         out.push_sql("WITH heads (account_id, links, unchained, digest, key_id, mac) AS (VALUES ");
         for (n, head) in self.0.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });

@@ -12,7 +12,10 @@ use crate::{
     records::{
         audit::{self, Kind, Recorded},
         device::known,
-        session::{CurrentUser, Sessions, arrivals},
+        session::{
+            CurrentUser, Sessions,
+            overview::{self, Overview},
+        },
     },
     web::{
         activity_words::{self, Doubtful, EventRow},
@@ -23,8 +26,10 @@ use crate::{
     },
 };
 
+/// Events read: one more than is shown, to find out whether there is another page.
+const MOST_READ: i64 = overview::MOST_EVENTS as i64;
 /// Events per page.
-const PAGE_SIZE: usize = 40;
+const PAGE_SIZE: usize = overview::MOST_EVENTS as usize - 1;
 
 /// The filter and the position of the page.
 #[derive(Debug, Default, Deserialize)]
@@ -99,19 +104,18 @@ pub async fn show(
     let filter = FILTERS.iter().find(|filter| filter.word == query.show).unwrap_or(&FILTERS[0]);
     // An invalid position shows the first page.
     let before = query.before.parse().ok();
-    let who = user.who();
-    let (events, older, existing_devices, sign_ins, arrivals) = sessions
-        .db
-        .read(async move |conn: &mut Conn<'_>| {
-            let account_id = who.account_id.as_str();
-            let (events, older) = read(conn, account_id, filter.kinds, before).await?;
-            let existing_devices: Vec<String> =
-                known::names(conn, account_id, &activity_words::devices_of(&events)).await?.into_keys().collect();
-            let sign_ins = audit::sign_ins_of_last_days(conn, account_id, 7).await?;
-            let arrivals = arrivals::list(conn, account_id, who.device_id.as_deref()).await?;
-            Ok((events, older, existing_devices, sign_ins, arrivals))
-        })
-        .await?;
+    let (who, now) = (user.who(), user.now);
+    let read = async move |conn: &mut Conn<'_>| {
+        let mut overview = overview::read(conn, &who, before, now).await?;
+        if !filter.kinds.is_empty() {
+            overview.events = audit::of_kinds(conn, &who.account_id, filter.kinds, before, MOST_READ).await?;
+            let devices = activity_words::devices_of(&overview.events);
+            overview.existing_devices = known::names(conn, &who.account_id, &devices).await?.into_keys().collect();
+        }
+        Ok(overview)
+    };
+    let Overview { events, existing_devices, sign_ins, arrivals, .. } = sessions.db.read(read).await?;
+    let (events, older) = cut(events);
     let token = forms::token(&site, &req)?;
     let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
     let page = Page::new(&req, "Activity").of(&user.account.name, &token, "activity");
@@ -128,19 +132,8 @@ pub async fn show(
     layout::answer(StatusCode::OK, &template)
 }
 
-/// Reads the events of a page, and the position of the next page, if there is one.
-async fn read(
-    conn: &mut Conn<'_>,
-    account_id: &str,
-    kinds: &[Kind],
-    before: Option<i64>,
-) -> Result<(Vec<Recorded>, Option<i64>)> {
-    // Read one event more than is shown, to find out whether there is another page.
-    let most = i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX);
-    let mut events = match kinds {
-        [] => audit::newest_before(conn, account_id, before, most).await?,
-        kinds => audit::of_kinds(conn, account_id, kinds, before, most).await?,
-    };
+/// Cuts the events that were read to one page. Returns them with the position of the next page, if there is one.
+fn cut(mut events: Vec<Recorded>) -> (Vec<Recorded>, Option<i64>) {
     let more = events.len() > PAGE_SIZE;
     // A sign-in on a new device is two events but one row, so a page must not end between them.
     let torn = |pair: &[Recorded]| {
@@ -154,5 +147,5 @@ async fn read(
         events.truncate(PAGE_SIZE);
     }
     let older = if more { events.last().map(|last| last.id) } else { None };
-    Ok((events, older))
+    (events, older)
 }

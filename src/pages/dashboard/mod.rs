@@ -17,17 +17,13 @@ use crate::{
         db::{Conn, Instant},
         error::Result,
     },
-    records::{
-        audit::{self, Kind, Recorded},
-        device::known,
-        session::{
-            CurrentUser, Record, Sessions, Who,
-            arrivals::{self, Arrivals},
-            listing::{self, SignedIn},
-        },
+    records::session::{
+        CurrentUser, Sessions,
+        listing::{self, SignedIn},
+        overview::{self, Overview},
     },
     web::{
-        activity_words::{self, Doubtful, EventRow},
+        activity_words::{Doubtful, EventRow},
         forms,
         layout::{self, Page, When, zoned},
         site::Site,
@@ -38,8 +34,6 @@ use crate::{
 /// Most devices and events shown. Other pages list all of them.
 const MOST_DEVICES: usize = 4;
 const MOST_EVENTS: usize = 5;
-/// Events read. Several events can form one row.
-const EVENTS_READ: i64 = 24;
 
 #[derive(Template)]
 #[template(path = "dashboard/dashboard.html")]
@@ -76,12 +70,11 @@ pub async fn show(
     site: web::Data<Site>,
     sessions: web::Data<Sessions>,
 ) -> Result<HttpResponse> {
-    let who = user.who();
-    let read = sessions.db.read(async move |conn: &mut Conn<'_>| Read::of(conn, &who).await).await?;
-    let Read { here, events, existing_devices, sign_ins, arrivals } = read;
-    let here = sessions.overlaid(here);
-    let devices = listing::by_device(&here);
-    let now = user.now;
+    let (who, now) = (user.who(), user.now);
+    let read = async move |conn: &mut Conn<'_>| overview::read(conn, &who, None, now).await;
+    let Overview { living, events, existing_devices, sign_ins, arrivals } = sessions.db.read(read).await?;
+    let living = sessions.overlaid(living);
+    let devices = listing::by_device(&living);
     let token = forms::token(&site, &req)?;
     let week = Week::draw(&sign_ins, now);
     let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
@@ -102,33 +95,6 @@ pub async fn show(
         week,
     };
     layout::answer(StatusCode::OK, &template)
-}
-
-/// The data that the page reads in one transaction.
-struct Read {
-    here: Vec<(Record, Option<String>)>,
-    events: Vec<Recorded>,
-    /// The devices in `events` that the account still has.
-    existing_devices: Vec<String>,
-    sign_ins: Vec<(Kind, Instant)>,
-    arrivals: Arrivals,
-}
-
-impl Read {
-    async fn of(conn: &mut Conn<'_>, who: &Who) -> Result<Self> {
-        let account_id = who.account_id.as_str();
-        let events = audit::newest(conn, account_id, EVENTS_READ).await?;
-        Ok(Self {
-            here: listing::list(conn, account_id).await?,
-            existing_devices: known::names(conn, account_id, &activity_words::devices_of(&events))
-                .await?
-                .into_keys()
-                .collect(),
-            events,
-            sign_ins: audit::sign_ins_of_last_days(conn, account_id, 7).await?,
-            arrivals: arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
-        })
-    }
 }
 
 /// Rows of devices: the current device first, then the most recently active ones.

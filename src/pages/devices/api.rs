@@ -17,7 +17,7 @@ use crate::{
         device::{self, Client},
         session::{
             CurrentUser, Record, SessionView, Sessions,
-            devices::{self, UsedDevice},
+            devices::{self, InUse, UsedDevice},
             listing,
         },
     },
@@ -133,10 +133,10 @@ async fn living(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<(Record, 
 
 async fn views(sessions: &Sessions, user: &CurrentUser) -> Result<Vec<DeviceView>> {
     let account_id = user.account.id.clone();
-    let list = async move |conn: &mut Conn<'_>| devices::list(conn, &account_id).await;
-    let known = sessions.db.read(list).await?;
-    let living = living(sessions, user).await?;
-    let mut views: Vec<DeviceView> = known.into_iter().map(|known| DeviceView::new(known, &living, user)).collect();
+    let read = async move |conn: &mut Conn<'_>| devices::in_use(conn, &account_id).await;
+    let InUse { devices, living, .. } = sessions.db.read(read).await?;
+    let living = sessions.overlaid(living);
+    let mut views: Vec<DeviceView> = devices.into_iter().map(|known| DeviceView::new(known, &living, user)).collect();
     views.sort_by(|one, other| other.last_seen.cmp(&one.last_seen).then_with(|| one.id.cmp(&other.id)));
     Ok(views)
 }

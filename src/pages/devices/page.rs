@@ -24,7 +24,11 @@ use crate::{
     },
     records::{
         device::{self, known},
-        session::{CurrentUser, arrivals, devices as session_devices, listing},
+        session::{
+            CurrentUser, arrivals,
+            devices::{self as session_devices, InUse},
+            listing,
+        },
     },
     web::{
         context::RequestContext,
@@ -196,11 +200,8 @@ async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, 
         .db
         .read(async move |conn: &mut Conn<'_>| {
             let account_id = who.account_id.as_str();
-            Ok((
-                session_devices::list(conn, account_id).await?,
-                listing::list(conn, account_id).await?,
-                arrivals::list(conn, account_id, who.device_id.as_deref()).await?,
-            ))
+            let InUse { devices, living, new } = session_devices::in_use(conn, account_id).await?;
+            Ok((devices, living, arrivals::of(conn, account_id, who.device_id.as_deref(), new).await?))
         })
         .await?;
     let living = context.sessions.overlaid(living);

@@ -20,10 +20,7 @@ use crate::{
             Draft, book,
             list::{self, Head, Heads},
         },
-        session::{
-            CurrentUser,
-            arrivals::{self, Arrivals},
-        },
+        session::{CurrentUser, arrivals::Arrivals},
     },
     web::{
         context::RequestContext,
@@ -194,12 +191,11 @@ pub(super) async fn draw(
 async fn read(context: &RequestContext, user: &CurrentUser, again: &Again) -> Result<(Heads, Vec<Draft>, Arrivals)> {
     let (who, open, after) = (user.who(), again.open.clone(), again.after);
     let read = async move |conn: &mut Conn<'_>| {
-        let list = list::heads(conn, &who.account_id, after).await?;
+        let (list, arrivals) = list::heads(conn, &who.account_id, who.device_id.as_deref(), after).await?;
         let open = match is_id(&open) {
             true => list::with_other(conn, &who.account_id, &open).await?,
             false => Vec::new(),
         };
-        let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
         Ok((list, open, arrivals))
     };
     context.sessions.db.read(read).await

@@ -17,7 +17,6 @@ mod page;
 mod record;
 mod repeats;
 pub mod retention;
-mod sign_ins;
 pub mod sweep;
 pub mod verify;
 mod walk;
@@ -26,7 +25,6 @@ pub mod wipe;
 pub use self::{
     beginning::{begin, is_begun},
     event::{Event, HERE, Kind, OPERATOR, Recorded, SYSTEM},
-    page::{Cursor, MOST_A_PAGE, Page, Topic, newest, newest_before, of_kinds, page},
+    page::{Cursor, MOST_A_PAGE, Page, Topic, newest_before, of_kinds, page},
     record::record,
-    sign_ins::sign_ins_of_last_days,
 };

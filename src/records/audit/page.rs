@@ -9,7 +9,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _, TextE
 
 use super::event::{Kind, Recorded};
 use crate::base::{
-    db::{Conn, run, schema::audit},
+    db::{Conn, is_word, run, schema::audit},
     error::{Error, Result},
 };
 
@@ -118,10 +118,6 @@ pub async fn page(
     Ok(Page { events, next })
 }
 
-pub async fn newest(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<Vec<Recorded>> {
-    of_all_kinds(conn, account_id, i64::MAX, most).await
-}
-
 /// The account's newest events, or its newest events before the event `before`. Newest first, at most `most`.
 pub async fn newest_before(
     conn: &mut Conn<'_>,
@@ -141,7 +137,7 @@ async fn of_all_kinds(conn: &mut Conn<'_>, account_id: &str, before: i64, most: 
                 .filter(audit::id.lt(before))
                 // During an upgrade, newer nodes may write kinds that this version does not know. `concat` keeps the
                 // planner from using the index of kinds: with that index, it would have to sort all rows.
-                .filter(audit::kind.concat("").eq_any(Kind::ALL.iter().map(|kind| kind.as_str())))
+                .filter(is_word::<Kind, _>(audit::kind.concat("")))
                 .order(audit::id.desc())
                 .limit(most)
                 .select(Recorded::as_select())

@@ -17,12 +17,12 @@ use super::{
     row::Device,
 };
 use crate::base::{
-    db::{Conn, find, now, run, schema::devices},
+    db::{Conn, find, first_of, now, run, schema::devices},
     error::Result,
 };
 
 /// Maximum new devices that are listed.
-const MOST: i64 = 50;
+const MOST: u16 = 50;
 
 /// The account's unacknowledged devices, as shown to one of its devices.
 #[derive(Debug, Clone, Default)]
@@ -35,20 +35,35 @@ pub struct NewDevices {
     pub may_answer: bool,
 }
 
-/// Lists the new devices for the device in use. Takes one query of an index of unacknowledged devices, and more only if
-/// there are any.
-pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<NewDevices> {
-    let new: Vec<Device> = run!(
-        conn,
-        load(
-            devices::table
-                .filter(devices::account_id.eq(account_id))
-                .filter(devices::acknowledged_at.is_null())
-                .order((devices::first_seen.desc(), devices::id))
-                .limit(MOST)
-                .select(Device::as_select())
-        )
-    )?;
+/// The account's unacknowledged devices, newest first.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub fn unacknowledged<'a>(account_id: &'a str) -> _ {
+    devices::table
+        .filter(devices::account_id.eq(account_id))
+        .filter(devices::acknowledged_at.is_null())
+        .order((devices::first_seen.desc(), devices::id))
+}
+
+/// The account's 50 newest unacknowledged devices, newest first.
+pub async fn newest(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Device>> {
+    run!(conn, load(first_of::<MOST, _>(unacknowledged(account_id).select(Device::as_select()))))
+}
+
+/// Lists the new devices for the device in use.
+async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<NewDevices> {
+    let new = newest(conn, account_id).await?;
+    judge(conn, account_id, in_use, new).await
+}
+
+/// Which of the account's newest unacknowledged devices the device in use may acknowledge. Runs queries only if there
+/// are any.
+pub async fn judge(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    in_use: Option<&str>,
+    mut new: Vec<Device>,
+) -> Result<NewDevices> {
+    new.sort_by(|a, b| b.first_seen.cmp(&a.first_seen).then_with(|| a.id.cmp(&b.id)));
     let unanswered = new.iter().map(|device| device.id.clone()).collect();
     let mut to_answer = new;
     to_answer.retain(|device| Some(device.id.as_str()) != in_use);

@@ -4,19 +4,33 @@
 
 use std::collections::BTreeSet;
 
-use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable, SelectableHelper as _};
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, SelectableHelper as _};
 
 use super::{
     revision::{self, Revision},
     stored::Draft,
 };
-use crate::base::{
-    db::{Conn, Instant, find, run, schema::drafts, substr},
-    error::Result,
+use crate::{
+    base::{
+        db::{
+            Conn, Instant, Together, apart, columns, find, first_of, run,
+            schema::{accounts, drafts},
+            substr,
+        },
+        error::Result,
+    },
+    records::{
+        device::{Device, arrivals::unacknowledged},
+        session::arrivals::{self, Arrivals},
+    },
 };
 
+/// Drafts read for a page of the list: one more than it shows, to know whether there is a next page.
+const MOST_READ: u16 = 101;
 /// Drafts on one page of the list.
-const PAGE_SIZE: i64 = 100;
+const PAGE_SIZE: usize = MOST_READ as usize - 1;
+/// Maximum number of new devices read.
+const MOST_NEW: u16 = 50;
 /// Characters of each draft that the list reads.
 const BEGINNING: i32 = 400;
 
@@ -47,41 +61,66 @@ pub struct Heads {
     pub revision: Revision,
 }
 
-/// Reads one page of the account's drafts that are not deleted. Continues from the cursor `after`, if given.
-pub async fn heads(conn: &mut Conn<'_>, account_id: &str, after: Option<i64>) -> Result<Heads> {
-    let revision = revision::present(conn, account_id).await?;
-    let list = living(account_id)
-        .filter(drafts::revision.lt(after.unwrap_or(i64::MAX)))
-        .order(drafts::revision.desc())
-        .limit(PAGE_SIZE + 1)
-        .select((
-            drafts::id,
-            substr(drafts::text, 1, BEGINNING),
-            drafts::updated_at,
-            drafts::updated_on,
-            drafts::conflict_of,
-            drafts::revision,
-        ));
-    let mut heads: Vec<Head> = run!(conn, load(list))?;
-    let more = i64::try_from(heads.len()).is_ok_and(|many| many > PAGE_SIZE);
-    heads.truncate(usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX));
+type Row = (Option<(i64, Option<String>)>, Option<Head>, Option<(String, Option<String>)>, Option<Device>);
+
+/// Reads one page of the account's drafts that are not deleted, and the new devices for the device in use. Continues
+/// from the cursor `after`, if given.
+pub async fn heads(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    in_use: Option<&str>,
+    after: Option<i64>,
+) -> Result<(Heads, Arrivals)> {
+    let head = (
+        drafts::id,
+        substr(drafts::text, 1, BEGINNING),
+        drafts::updated_at,
+        drafts::updated_on,
+        drafts::conflict_of,
+        drafts::revision,
+    );
+    let rows: Vec<Row> = run!(
+        conn,
+        load(Together((
+            accounts::table.find(account_id).select((accounts::revision, revision::history()).nullable()),
+            first_of::<MOST_READ, _>(
+                living(account_id)
+                    .filter(drafts::revision.lt(after.unwrap_or(i64::MAX)))
+                    .order(drafts::revision.desc())
+                    .select(head.nullable())
+            ),
+            living(account_id)
+                .filter(drafts::conflict_of.is_not_null())
+                .select((drafts::id, drafts::conflict_of).nullable()),
+            first_of::<MOST_NEW, _>(unacknowledged(account_id).select(columns::<Device>().nullable())),
+        )))
+    )?;
+    let (revision, mut heads, conflicts, new) = apart(rows);
+    heads.sort_by_key(|head| std::cmp::Reverse(head.revision));
+    let more = heads.len() > PAGE_SIZE;
+    heads.truncate(PAGE_SIZE);
     let next = heads.last().filter(|_| more).map(|last| last.revision);
-    let in_two = in_two(conn, account_id, &heads).await?;
-    Ok(Heads { heads, in_two, next, revision })
+    let in_two = in_two(conn, account_id, &conflicts).await?;
+    let revision = Revision::of(revision.into_iter().next());
+    let arrivals = arrivals::of(conn, account_id, in_use, new).await?;
+    Ok((Heads { heads, in_two, next, revision }, arrivals))
 }
 
-async fn in_two(conn: &mut Conn<'_>, account_id: &str, heads: &[Head]) -> Result<BTreeSet<String>> {
-    let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
-    let origins: Vec<&str> = heads.iter().filter_map(|head| head.conflict_of.as_deref()).collect();
-    let split = living(account_id).filter(drafts::conflict_of.eq_any(ids)).select(drafts::conflict_of);
-    let split: Vec<Option<String>> = run!(conn, load(split))?;
-    let mut in_two: BTreeSet<String> = split.into_iter().flatten().collect();
-    if !origins.is_empty() {
-        let origins = living(account_id).filter(drafts::id.eq_any(origins)).select(drafts::id);
-        let origins: BTreeSet<String> = run!(conn, load(origins))?.into_iter().collect();
-        let has_origin = |head: &&Head| head.conflict_of.as_ref().is_some_and(|origin| origins.contains(origin));
-        in_two.extend(heads.iter().filter(has_origin).map(|head| head.id.clone()));
+/// The ids of the drafts that have a conflicting version. `conflicts` holds the drafts that were split off another one.
+async fn in_two(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    conflicts: &[(String, Option<String>)],
+) -> Result<BTreeSet<String>> {
+    let origins: BTreeSet<&str> = conflicts.iter().filter_map(|(_, origin)| origin.as_deref()).collect();
+    if origins.is_empty() {
+        return Ok(BTreeSet::new());
     }
+    let origins = living(account_id).filter(drafts::id.eq_any(origins)).select(drafts::id);
+    let mut in_two: BTreeSet<String> = run!(conn, load(origins))?.into_iter().collect();
+    let split = conflicts.iter().filter(|(_, origin)| origin.as_ref().is_some_and(|origin| in_two.contains(origin)));
+    let split: Vec<String> = split.map(|(id, _)| id.clone()).collect();
+    in_two.extend(split);
     Ok(in_two)
 }
 

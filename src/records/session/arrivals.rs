@@ -26,7 +26,13 @@ pub struct Arrivals {
 /// Lists the new devices for the device in use. Runs one query through an index of unacknowledged devices, and further
 /// queries only if it finds any.
 pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<Arrivals> {
-    let NewDevices { to_answer, unanswered, may_answer } = arrivals::list(conn, account_id, in_use).await?;
+    let new = arrivals::newest(conn, account_id).await?;
+    of(conn, account_id, in_use, new).await
+}
+
+/// Like [`list`], for the unacknowledged devices that the caller has read. Runs a query only if there are any.
+pub async fn of(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>, new: Vec<Device>) -> Result<Arrivals> {
+    let NewDevices { to_answer, unanswered, may_answer } = arrivals::judge(conn, account_id, in_use, new).await?;
     let from = match to_answer.first() {
         Some(first) => devices::last_ip(conn, account_id, &first.id).await?,
         None => None,

@@ -64,7 +64,7 @@ pub struct CurrentUser {
     /// The database's time when the request began.
     pub now: Instant,
     /// When the account's current password was set.
-    password_changed_at: Instant,
+    pub password_changed_at: Instant,
     /// The session's current key, which may differ from the presented key.
     key: SessionKey,
 }

@@ -5,22 +5,30 @@
 
 use std::collections::BTreeSet;
 
-use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use diesel::{
+    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+};
 
-use super::live::{has_ended, has_not_ended, is_live};
+use super::{
+    listing::own_device,
+    live::{has_ended, has_not_ended},
+    record::Record,
+};
 use crate::{
     base::{
         db::{
-            Conn, Instant, find, run,
+            Conn, Instant, Together, apart, columns, find, first_of, now, run,
             schema::{devices, sessions},
         },
         error::Result,
     },
-    records::device::Device,
+    records::device::{Device, arrivals::unacknowledged},
 };
 
 /// Maximum number of devices to list, those with the latest sign-in first. Signed-in devices are always listed.
-const MOST: i64 = 200;
+const MOST: u16 = 200;
+/// Maximum number of new devices read.
+const MOST_NEW: u16 = 50;
 /// Maximum number of devices that one query reads.
 const BATCH: usize = 1000;
 
@@ -32,45 +40,98 @@ pub struct UsedDevice {
     pub ip: Option<String>,
 }
 
+/// The device, latest activity and address of a session that has not ended.
+type Use = (Option<String>, Instant, Option<String>);
+
 impl UsedDevice {
-    /// Moves `last_seen` forward to the latest activity of the device's sessions.
-    fn new((mut device, active, ip): (Device, Option<Instant>, Option<String>)) -> Self {
-        device.last_seen = active.map_or(device.last_seen, |at| at.max(device.last_seen));
+    /// Moves `last_seen` forward to the latest activity of the device's sessions: of its newest ended session, or of
+    /// one that has not ended.
+    fn new((mut device, mut at, mut ip): (Device, Option<Instant>, Option<String>), unended: &[Use]) -> Self {
+        let on_device = unended.iter().filter(|(id, ..)| id.as_deref() == Some(&device.id));
+        if let Some((_, last, from)) = on_device.max_by_key(|(_, last, _)| *last)
+            && at.is_none_or(|at| at < *last)
+        {
+            (at, ip) = (Some(*last), from.clone());
+        }
+        device.last_seen = at.map_or(device.last_seen, |at| at.max(device.last_seen));
         Self { device, ip }
     }
 }
 
-/// The account's devices, last seen first. An account with more than 200 devices gets the 200 that signed in last, plus
-/// all devices that are signed in.
-pub async fn list(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<UsedDevice>> {
-    let newest: Vec<String> = run!(
+/// The devices and sessions of an account.
+pub struct InUse {
+    /// The devices, last seen first. An account with more than 200 devices gets the 200 that signed in last, plus all
+    /// devices that are signed in.
+    pub devices: Vec<UsedDevice>,
+    /// The live sessions with the names of their devices, newest activity first.
+    pub living: Vec<(Record, Option<String>)>,
+    /// The newest unacknowledged devices.
+    pub new: Vec<Device>,
+}
+
+type Row = (Option<(Device, Option<Instant>, Option<String>)>, Option<(Record, Option<String>, bool)>, Option<Device>);
+
+/// The devices of an account and its live sessions, in one statement.
+pub async fn in_use(conn: &mut Conn<'_>, account_id: &str) -> Result<InUse> {
+    // Read only the newest ended session of each device, through an index of ended sessions. The account has few
+    // sessions that have not ended, so these are all read.
+    let ended = || {
+        let of_account = sessions::table.filter(sessions::account_id.eq(devices::account_id));
+        let of_device = of_account.filter(sessions::device_id.eq(devices::id.nullable()));
+        of_device.filter(has_ended()).order(sessions::last_activity.desc()).limit(1)
+    };
+    let rows: Vec<Row> = run!(
         conn,
-        load(
-            devices::table
-                .filter(devices::account_id.eq(account_id))
-                .filter(devices::forgotten_at.is_null())
-                .order(devices::last_seen.desc())
-                .limit(MOST)
-                .select(devices::id)
-        )
+        load(Together((
+            first_of::<MOST, _>(
+                devices::table
+                    .filter(devices::account_id.eq(account_id))
+                    .filter(devices::forgotten_at.is_null())
+                    .order(devices::last_seen.desc())
+                    .select(
+                        (
+                            columns::<Device>(),
+                            ended().select(sessions::last_activity).single_value(),
+                            ended().select(sessions::ip).single_value(),
+                        )
+                            .nullable()
+                    )
+            ),
+            sessions::table
+                .left_join(devices::table.on(own_device()))
+                .filter(sessions::account_id.eq(account_id))
+                .filter(has_not_ended())
+                .select((columns::<Record>(), devices::name.nullable(), sessions::expires_at.gt(now())).nullable()),
+            first_of::<MOST_NEW, _>(unacknowledged(account_id).select(columns::<Device>().nullable())),
+        )))
     )?;
-    let mut ids: BTreeSet<String> = newest.into_iter().collect();
-    if i64::try_from(ids.len()) == Ok(MOST) {
-        ids.extend(signed_in(conn, account_id).await?);
+    let (devices, mut unended, new) = apart(rows);
+    unended.sort_by(|(a, ..), (b, ..)| b.last_activity.cmp(&a.last_activity).then_with(|| a.id.cmp(&b.id)));
+    let uses: Vec<Use> = unended
+        .iter()
+        .map(|(record, ..)| (record.device_id.clone(), record.last_activity, record.ip.clone()))
+        .collect();
+    let is_cut = devices.len() == usize::from(MOST);
+    let mut devices: Vec<UsedDevice> = devices.into_iter().map(|device| UsedDevice::new(device, &uses)).collect();
+    let living = unended.into_iter().filter(|(_, _, is_live)| *is_live);
+    let living: Vec<(Record, Option<String>)> = living.map(|(record, name, _)| (record, name)).collect();
+    if is_cut {
+        let listed: BTreeSet<&str> = devices.iter().map(|used| used.device.id.as_str()).collect();
+        let signed_in = living.iter().filter_map(|(record, _)| record.device_id.as_deref());
+        let others: BTreeSet<&str> = signed_in.filter(|id| !listed.contains(id)).collect();
+        let others: Vec<String> = others.into_iter().map(str::to_owned).collect();
+        for batch in others.chunks(BATCH) {
+            devices.extend(those(conn, account_id, batch).await?);
+        }
     }
-    let ids: Vec<String> = ids.into_iter().collect();
-    let mut listed = Vec::with_capacity(ids.len());
-    for batch in ids.chunks(BATCH) {
-        listed.extend(those(conn, account_id, batch).await?);
-    }
-    listed.sort_by(|a, b| b.device.last_seen.cmp(&a.device.last_seen).then_with(|| a.device.id.cmp(&b.device.id)));
-    Ok(listed)
+    devices.sort_by(|a, b| b.device.last_seen.cmp(&a.device.last_seen).then_with(|| a.device.id.cmp(&b.device.id)));
+    Ok(InUse { devices, living, new })
 }
 
 /// The account's devices among these ids, in no particular order. At most 1000 ids.
 pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Result<Vec<UsedDevice>> {
     // Read only the newest ended session of each device, through an index of ended sessions. The account has few
-    // sessions that have not ended, so these are all read below.
+    // sessions that have not ended, so these are all read.
     let ended = || {
         let of_account = sessions::table.filter(sessions::account_id.eq(devices::account_id));
         let of_device = of_account.filter(sessions::device_id.eq(devices::id.nullable()));
@@ -90,24 +151,12 @@ pub async fn those(conn: &mut Conn<'_>, account_id: &str, ids: &[String]) -> Res
                 ))
         )
     )?;
-    let unended_sessions = unended_sessions(conn, account_id).await?;
-    let newest = |(device, mut at, mut ip): (Device, Option<Instant>, Option<String>)| {
-        let on_device = unended_sessions.iter().filter(|(id, ..)| id.as_deref() == Some(&device.id));
-        if let Some((_, last, from)) = on_device.max_by_key(|(_, last, _)| *last)
-            && at.is_none_or(|at| at < *last)
-        {
-            (at, ip) = (Some(*last), from.clone());
-        }
-        UsedDevice::new((device, at, ip))
-    };
-    Ok(rows.into_iter().map(newest).collect())
+    let unended = unended_sessions(conn, account_id).await?;
+    Ok(rows.into_iter().map(|device| UsedDevice::new(device, &unended)).collect())
 }
 
 /// The device, latest activity and address of each session of the account that has not ended.
-async fn unended_sessions(
-    conn: &mut Conn<'_>,
-    account_id: &str,
-) -> Result<Vec<(Option<String>, Instant, Option<String>)>> {
+async fn unended_sessions(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Use>> {
     run!(
         conn,
         load(sessions::table.filter(sessions::account_id.eq(account_id)).filter(has_not_ended()).select((
@@ -130,19 +179,4 @@ pub async fn last_ip(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<
     let ended = ended.order(sessions::last_activity.desc()).select(sessions::ip);
     let ip: Option<Option<String>> = find!(conn, first(ended))?;
     Ok(ip.flatten())
-}
-
-/// The ids of the devices with a live session.
-async fn signed_in(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<String>> {
-    let rows: Vec<Option<String>> = run!(
-        conn,
-        load(
-            sessions::table
-                .filter(sessions::account_id.eq(account_id))
-                .filter(is_live())
-                .filter(sessions::device_id.is_not_null())
-                .select(sessions::device_id)
-        )
-    )?;
-    Ok(rows.into_iter().flatten().collect())
 }

@@ -12,7 +12,7 @@ use diesel::{
 };
 
 use super::lifetimes::REMEMBERED;
-use crate::base::db::{Instant, Now, before_now, now, schema::sessions};
+use crate::base::db::{Instant, Now, ShiftedNow, before_now, now, schema::sessions};
 
 /// Neither ended nor expired: the session's key grants access.
 pub(super) fn is_live() -> And<IsNull<sessions::ended_at>, Gt<sessions::expires_at, Now>> {
@@ -36,7 +36,7 @@ pub(super) fn has_ended() -> IsNotNull<sessions::ended_at> {
 }
 
 /// Ended so long ago that the row can be deleted.
-pub(super) fn is_forgotten() -> LtEq<sessions::ended_at, Nullable<Now>> {
+pub(super) fn is_forgotten() -> LtEq<sessions::ended_at, Nullable<ShiftedNow>> {
     sessions::ended_at.le(before_now(REMEMBERED).nullable())
 }
 

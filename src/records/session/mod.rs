@@ -29,6 +29,7 @@ pub mod listing;
 mod live;
 pub mod log_out;
 pub mod lookup;
+pub mod overview;
 mod packed;
 mod record;
 pub mod request;

@@ -26,7 +26,7 @@ pub(super) async fn read(db: &Db, account_id: &str, id: &str) -> Result<Option<S
     db.read(async move |conn: &mut Conn<'_>| {
         find!(
             conn,
-            first(
+            get_result(
                 sessions::table
                     .inner_join(accounts::table)
                     .left_join(devices::table.on(own_device()))

@@ -1,5 +1,5 @@
 //! Session activity. A touch is queued and visible at once. All queued touches are written at least every second and at
-//! shutdown, in statements of at most 500 touches, in order of account and id. Called by `current` (queue) and by
+//! shutdown, in statements of at most 2,000 touches, in order of account and id. Called by `current` (queue) and by
 //! `serve` (flush).
 //!
 //! Invariant: a touch only moves a session forward, and only while the session is live. The touch of a session near its
@@ -21,8 +21,9 @@ use crate::base::{
 
 /// How often the queue is flushed.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
-/// Maximum number of sessions that one statement touches.
-const BATCH: usize = 500;
+/// Maximum number of sessions that one statement touches. With [`FLUSH_INTERVAL`] this bounds the statements in a
+/// minute: 120 flushes, and one more for each 2,000 sessions. It also bounds how long a statement holds its locks.
+const BATCH: usize = 2000;
 
 /// Whether and how to write a session's activity.
 #[derive(Debug, PartialEq, Eq)]
@@ -143,5 +144,5 @@ pub async fn write(db: &Db, rows: Vec<TouchRow>) -> Result<usize> {
     if rows.is_empty() {
         return Ok(0);
     }
-    db.statement(async move |conn: &mut Conn<'_>| run!(conn, execute(Touches(&rows)))).await
+    db.statement(async move |conn: &mut Conn<'_>| run!(conn, execute(Touches::new(&rows)))).await
 }

@@ -14,6 +14,7 @@ mod query_plans;
 mod recent_passwords;
 mod session_limit;
 mod statements_by_account;
+mod statements_per_page;
 
 use serde_json::{Value, json};
 

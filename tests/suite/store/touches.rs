@@ -12,7 +12,10 @@ use sessile::{
 };
 
 use super::{Node, cookie};
-use crate::support::{TestDb, on_both_engines};
+use crate::support::{
+    Engine, TestDb, on_both_engines,
+    statements::{all_seen, ran_alone},
+};
 
 on_both_engines! {
     touch_is_due_once_an_interval,
@@ -23,6 +26,7 @@ on_both_engines! {
     touch_moves_only_forward,
     touch_never_revives,
     many_touches_are_flushed_together,
+    a_hundred_thousand_sessions_in_a_minute_take_at_most_two_hundred_statements,
     update_ttl_extends,
 }
 
@@ -154,6 +158,35 @@ async fn many_touches_are_flushed_together(db: TestDb) {
     }
     assert_eq!(node.sessions.touches.flush(&node.sessions.db).await.unwrap(), 600);
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE ip = '2001:db8::1'"), "600");
+}
+
+async fn a_hundred_thousand_sessions_in_a_minute_take_at_most_two_hundred_statements(db: TestDb) {
+    let engine = if db.engine == Engine::Postgres { "postgres" } else { "sqlite" };
+    let case = "a_hundred_thousand_sessions_in_a_minute_take_at_most_two_hundred_statements";
+    if ran_alone(module_path!(), &format!("{engine}::{case}")) {
+        return;
+    }
+    let node = Node::new(&db).await;
+    let key = node.create().await;
+    let (_, now) = record(&node, &key).await;
+    // The statements do not depend on whether the sessions have rows.
+    let row = |n: usize| TouchRow {
+        account_id: format!("acc_{}", n % 1000),
+        id: format!("aiq_{n}"),
+        at: now,
+        expires_at: now.plus(std::time::Duration::from_secs(3600)),
+        ip: None,
+    };
+    let flushes = usize::try_from(60_000 / touch::FLUSH_INTERVAL.as_millis()).unwrap();
+    for sizes in [vec![100_000], vec![100_000 / flushes; flushes]] {
+        all_seen();
+        for (first, size) in sizes.iter().scan(0, |at, size| Some((std::mem::replace(at, *at + size), *size))) {
+            (first..first + size).for_each(|n| node.sessions.touches.push(row(n)));
+            assert_eq!(node.sessions.touches.flush(&node.sessions.db).await.unwrap(), size);
+        }
+        let statements = all_seen().iter().filter(|one| one.contains("UPDATE sessions")).count();
+        assert!((1..=200).contains(&statements), "{statements} statements for {} flushes", sizes.len());
+    }
 }
 
 async fn update_ttl_extends(db: TestDb) {

@@ -10,6 +10,7 @@ use diesel::connection::{Instrumentation, InstrumentationEvent};
 use super::TestDb;
 
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static CACHED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static DEAF: AtomicBool = AtomicBool::new(false);
 
 const ALONE: &str = "SESSILE_TEST_ALONE";
@@ -34,12 +35,12 @@ pub fn ran_alone(module: &str, case: &str) -> bool {
 }
 
 fn watch() -> Option<Box<dyn Instrumentation>> {
-    Some(Box::new(|event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::StartQuery { query, .. } = event
-            && !DEAF.load(Ordering::SeqCst)
-        {
+    Some(Box::new(|event: InstrumentationEvent<'_>| match event {
+        InstrumentationEvent::StartQuery { query, .. } if !DEAF.load(Ordering::SeqCst) => {
             SEEN.lock().unwrap().push(query.to_string());
         }
+        InstrumentationEvent::CacheQuery { sql, .. } => CACHED.lock().unwrap().push(sql.to_owned()),
+        _ => {}
     }))
 }
 
@@ -59,6 +60,12 @@ pub fn seen() -> Vec<String> {
     seen.sort_unstable();
     seen.dedup();
     seen
+}
+
+/// All statements so far that a connection prepared once and keeps. A statement that is not among them is prepared again
+/// on each use.
+pub fn cached() -> Vec<String> {
+    CACHED.lock().unwrap().clone()
 }
 
 /// Runs the test's own SQL without recording it.
