@@ -8,10 +8,10 @@
 /// Runs a query on either engine: `run!(conn, load(query))?`. The method is one of diesel's `RunQueryDsl`.
 macro_rules! run {
     ($conn:expr, first($query:expr)) => {
-        $crate::base::db::run!($conn, [first, get_result]($query))
+        run!($conn, [first, get_result]($query))
     };
     ($conn:expr, $method:ident($query:expr)) => {
-        $crate::base::db::run!($conn, [$method, $method]($query))
+        run!($conn, [$method, $method]($query))
     };
     ($conn:expr, [$postgres:ident, $sqlite:ident]($query:expr)) => {
         match &mut $conn.engine {
@@ -30,10 +30,10 @@ macro_rules! run {
 /// found.
 macro_rules! find {
     ($conn:expr, first($query:expr)) => {
-        $crate::base::db::find!($conn, [first, get_result]($query))
+        find!($conn, [first, get_result]($query))
     };
     ($conn:expr, $method:ident($query:expr)) => {
-        $crate::base::db::find!($conn, [$method, $method]($query))
+        find!($conn, [$method, $method]($query))
     };
     ($conn:expr, [$postgres:ident, $sqlite:ident]($query:expr)) => {
         match &mut $conn.engine {

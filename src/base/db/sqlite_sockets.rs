@@ -370,7 +370,10 @@ impl SqliteSockets {
                 tracing::warn!(%error, "notifying another process on the database file failed")
             }
             Err(_) => {
-                tracing::warn!("another process on the database file did not answer in time");
+                tracing::warn!(
+                    "another process on the database file did not answer in time and is ignored for a minute, \
+                     unless it may answer from memory"
+                );
                 self.silent().insert(name.to_owned(), Stopwatch::now());
             }
         }
