@@ -11,7 +11,7 @@ use diesel::{
 
 use super::{
     listing::own_device,
-    live::{has_ended, has_not_ended},
+    live::{expires_later, has_ended, has_not_ended},
     record::Record,
 };
 use crate::{
@@ -101,7 +101,7 @@ pub async fn in_use(conn: &mut Conn<'_>, account_id: &str) -> Result<InUse> {
                 .left_join(devices::table.on(own_device()))
                 .filter(sessions::account_id.eq(account_id))
                 .filter(has_not_ended())
-                .select((columns::<Record>(), devices::name.nullable(), sessions::expires_at.gt(now())).nullable()),
+                .select((columns::<Record>(), devices::name.nullable(), expires_later()).nullable()),
             first_of::<MOST_NEW, _>(unacknowledged(account_id).select(columns::<Device>().nullable())),
         )))
     )?;

@@ -16,7 +16,12 @@ use crate::base::db::{Instant, Now, ShiftedNow, before_now, now, schema::session
 
 /// Neither ended nor expired: the session's key grants access.
 pub(super) fn is_live() -> And<IsNull<sessions::ended_at>, Gt<sessions::expires_at, Now>> {
-    has_not_ended().and(sessions::expires_at.gt(now()))
+    has_not_ended().and(expires_later())
+}
+
+/// Not expired yet, whether ended or not.
+pub(super) fn expires_later() -> Gt<sessions::expires_at, Now> {
+    sessions::expires_at.gt(now())
 }
 
 /// Not ended, whether expired or not. Used for locks, which must include every row that the sweep or a late touch could
