@@ -16,7 +16,7 @@ use super::output::{in_words, say};
 use crate::{
     base::{
         clock::Clock,
-        db::{Instant, Place, Schema, inspect::Inspection, now, run as query},
+        db::{Instant, Place, Schema, inspect::Inspection, now, run},
         error::{Error, Result},
         settings::Settings,
     },
@@ -290,7 +290,7 @@ async fn clock(patient: &mut Patient) -> Finding {
     let before = clock.now();
     let theirs: Result<Instant> = async {
         let mut conn = database.conn();
-        query!(&mut conn, get_result(diesel::select(now())))
+        run!(&mut conn, get_result(diesel::select(now())))
     }
     .await;
     clock.correct(before, theirs.map_err(|error| away(&error))?, clock.now());

@@ -6,7 +6,7 @@
 use super::inputs::{Patient, away, unseen};
 use crate::{
     base::{
-        db::{Conn, Instant, now, run as query},
+        db::{Conn, Instant, now, run},
         error::Result,
         keys::AuditKeys,
     },
@@ -56,5 +56,5 @@ pub(super) async fn since(patient: &mut Patient) -> Finding {
 
 async fn compare(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: &Anchor) -> Result<(Compared, Instant)> {
     let compared = anchor::compare(conn, keys, anchor).await?;
-    Ok((compared, query!(conn, get_result(diesel::select(now())))?))
+    Ok((compared, run!(conn, get_result(diesel::select(now())))?))
 }
