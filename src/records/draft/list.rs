@@ -6,15 +6,12 @@ use std::collections::BTreeSet;
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, SelectableHelper as _};
 
-use super::{
-    revision::{self, Revision},
-    stored::Draft,
-};
+use super::{revision::Revision, stored::Draft};
 use crate::{
     base::{
         db::{
             Conn, Instant, Together, apart, columns, find, first_of, run,
-            schema::{accounts, drafts},
+            schema::{accounts, drafts, instance},
             substr,
         },
         error::Result,
@@ -61,7 +58,7 @@ pub struct Heads {
     pub revision: Revision,
 }
 
-type Row = (Option<(i64, Option<String>)>, Option<Head>, Option<(String, Option<String>)>, Option<Device>);
+type Row = (Option<i64>, Option<String>, Option<Head>, Option<(String, Option<String>)>, Option<Device>);
 
 /// Reads one page of the account's drafts that are not deleted, and the new devices for the device in use. Continues
 /// from the cursor `after`, if given.
@@ -82,7 +79,8 @@ pub async fn heads(
     let rows: Vec<Row> = run!(
         conn,
         load(Together((
-            accounts::table.find(account_id).select((accounts::revision, revision::history()).nullable()),
+            accounts::table.find(account_id).select(accounts::revision.nullable()),
+            instance::table.select(instance::history),
             first_of::<MOST_READ, _>(
                 living(account_id)
                     .filter(drafts::revision.lt(after.unwrap_or(i64::MAX)))
@@ -95,13 +93,13 @@ pub async fn heads(
             first_of::<MOST_NEW, _>(unacknowledged(account_id).select(columns::<Device>().nullable())),
         )))
     )?;
-    let (revision, mut heads, conflicts, new) = apart(rows);
+    let (count, history, mut heads, conflicts, new) = apart(rows);
     heads.sort_by_key(|head| std::cmp::Reverse(head.revision));
     let more = heads.len() > PAGE_SIZE;
     heads.truncate(PAGE_SIZE);
     let next = heads.last().filter(|_| more).map(|last| last.revision);
     let in_two = in_two(conn, account_id, &conflicts).await?;
-    let revision = Revision::of(revision.into_iter().next());
+    let revision = Revision::of(count.into_iter().next(), history.into_iter().next());
     let arrivals = arrivals::of(conn, account_id, in_use, new).await?;
     Ok((Heads { heads, in_two, next, revision }, arrivals))
 }

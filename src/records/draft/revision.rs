@@ -88,21 +88,17 @@ impl ClientRevision {
 
 /// The account's current revision.
 pub(super) async fn present(conn: &mut Conn<'_>, account_id: &str) -> Result<Revision> {
-    let row = accounts::table.find(account_id).select((accounts::revision, history()));
-    Ok(Revision::of(find!(conn, first(row))?))
-}
-
-/// The id of the instance's history, as a column.
-#[diesel::dsl::auto_type(no_type_alias)]
-pub(super) fn history() -> _ {
-    instance::table.select(instance::history).single_value()
+    let history = instance::table.select(instance::history).single_value();
+    let row = accounts::table.find(account_id).select((accounts::revision, history));
+    let found: Option<(i64, Option<String>)> = find!(conn, first(row))?;
+    let (count, history) = found.unzip();
+    Ok(Revision::of(count, history.flatten()))
 }
 
 impl Revision {
-    /// The revision from the account's count and the instance's history.
-    pub(super) fn of(row: Option<(i64, Option<String>)>) -> Self {
-        let (count, history) = row.unwrap_or_default();
-        Self { history: history.unwrap_or_default(), count, began: None }
+    /// The revision from the account's count and the id of the instance's history.
+    pub(super) fn of(count: Option<i64>, history: Option<String>) -> Self {
+        Self { history: history.unwrap_or_default(), count: count.unwrap_or_default(), began: None }
     }
 }
 

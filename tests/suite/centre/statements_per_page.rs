@@ -60,7 +60,7 @@ fn on_rows(statements: Vec<String>) -> Vec<String> {
 }
 
 fn is_prepared_once(db: &TestDb, statement: &str) {
-    // The list of devices reads one ended session of each.
+    // Reads one ended session of each device, with a LIMIT of diesel's.
     let is_list_of_devices = statement.contains("IS NOT NULL)) ORDER BY");
     assert!(cached().iter().any(|one| one.trim() == statement.trim()), "prepared again on each use: {statement}");
     // SQLite compiles a statement again on each use if its LIMIT is a parameter.
