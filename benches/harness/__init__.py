@@ -1,0 +1,1 @@
+"""The parts of scripts/bench, which says how to use it."""

@@ -1,0 +1,121 @@
+"""Private database servers, which end with the `with` block."""
+import sqlite3
+import subprocess
+
+from .machine import ROOT, Process, free_port, has
+
+
+class Postgres:
+    """A new PostgreSQL cluster with the default durability, through scripts/postgres."""
+
+    def __init__(self, folder, settings=()):
+        self.folder = folder / 'postgres'
+        self.settings = {'shared_buffers': '512MB', **dict(settings)}
+
+    def __enter__(self):
+        self.url = self._do('start')
+        try:
+            for name, value in self.settings.items():
+                self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        finally:
+            self._do('stop')
+        self.url = self._do('start')
+        return self
+
+    def __exit__(self, *_):
+        self._do('stop', '-m', 'immediate')
+
+    def _do(self, verb, *more):
+        done = subprocess.run([ROOT / 'scripts/postgres', verb, self.folder, *more], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f'scripts/postgres {verb}: {done.stdout}{done.stderr}')
+        return done.stdout.strip().split('\n')[-1]
+
+    def sql(self, statement):
+        return psql(self.url, statement)
+
+    def new_database(self, name):
+        self.sql(f'CREATE DATABASE {name}')
+        return f'{self.url.rsplit("/", 1)[0]}/{name}'
+
+
+def psql(url, statement):
+    done = subprocess.run(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', '-', url], input=statement,
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f'psql: {done.stderr}')
+    return done.stdout.strip()
+
+
+class Redis(Process):
+    """A new Redis server that keeps everything in memory."""
+
+    def __init__(self, folder):
+        port = free_port()
+        options = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+        super().__init__(['redis-server', *options], {}, folder, port)
+        self.url = f'redis://127.0.0.1:{port}'
+
+
+def missing_for_postgres():
+    """Why no PostgreSQL can be started here; None if it can."""
+    if not has('psql'):
+        return 'psql is not installed'
+    found = subprocess.run("command -v pg_ctl || ls -d /usr/lib/postgresql/*/bin/pg_ctl", shell=True,
+                           capture_output=True, text=True)
+    return None if found.stdout.strip() else 'the server programs of PostgreSQL are not installed'
+
+
+class PostgresRows:
+    """Reads and writes rows of one PostgreSQL database."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def run(self, statement):
+        return psql(self.url, statement)
+
+    def columns(self, table):
+        return self.run("SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND "
+                        f"table_name = '{table}' ORDER BY ordinal_position").split()
+
+    def number(self, expression):
+        """SQL: a number as 22 digits."""
+        return f"lpad(({expression})::text, 22, '0')"
+
+    def earlier(self, column, seconds):
+        """SQL: the time in a column, moved back."""
+        return f"{column} - interval '{seconds} seconds'"
+
+    def finish(self):
+        self.run('VACUUM ANALYZE')
+
+
+class SqliteRows:
+    """Reads and writes rows of one SQLite file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def run(self, statement):
+        connection = sqlite3.connect(self.file, timeout=30)
+        try:
+            with connection:
+                rows = connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+        return '\n'.join('|'.join(map(str, row)) for row in rows)
+
+    def columns(self, table):
+        return [row.split('|')[1] for row in self.run(f'PRAGMA table_info({table})').split('\n')]
+
+    def number(self, expression):
+        """SQL: a number as 22 digits."""
+        return f"printf('%022d', {expression})"
+
+    def earlier(self, column, seconds):
+        """SQL: the time in a column, moved back."""
+        return f'{column} - {seconds} * 1000000'
+
+    def finish(self):
+        self.run('PRAGMA wal_checkpoint(TRUNCATE)')
