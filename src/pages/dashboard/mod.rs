@@ -4,6 +4,8 @@
 //! Invariant: the page only reads. Its buttons submit to other pages.
 
 mod pictures;
+#[doc(hidden)]
+pub mod sample;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;

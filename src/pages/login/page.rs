@@ -225,6 +225,22 @@ fn notice_of(Ended { because, at, hand }: Ended, now: Instant) -> Option<Notice>
     Some(Notice { before: before.to_owned(), when: at.map(|at| When::clock(at, now)), after })
 }
 
+/// A page with made-up content, for `benches/`.
+#[doc(hidden)]
+pub fn sample() -> impl Template {
+    LoginPage {
+        page: Page::bare("Sign in"),
+        signup: true,
+        token: "t".repeat(43),
+        ended: None,
+        email: "kim@example.com".to_owned(),
+        next: Some("/devices".to_owned()),
+        notice: Some("You have not been here for a while, so please sign in again.".to_owned().into()),
+        email_error: None,
+        password_error: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,8 +39,9 @@ pub(super) fn strip_reserved(state: &mut State) {
     }
 }
 
-/// The stored state of a row, without reserved entries.
-pub(super) fn from_row(stored: Value) -> State {
+/// The stored state of a row, without reserved entries. Public for `benches/`.
+#[doc(hidden)]
+pub fn from_row(stored: Value) -> State {
     let Value::Object(entries) = stored else {
         return State::new();
     };

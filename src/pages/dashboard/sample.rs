@@ -1,0 +1,71 @@
+//! A dashboard with made-up content, for `benches/`.
+//!
+//! Invariant: it has as many rows as a dashboard can have, so that rendering it takes as long as it can.
+
+use std::time::Duration;
+
+use askama::Template;
+
+use super::{DashboardPage, DeviceRow, MOST_DEVICES, MOST_EVENTS, pictures, pictures::Ring};
+use crate::{
+    base::db::Instant,
+    records::audit::Kind,
+    web::{
+        activity_words::EventRow,
+        layout::{Page, Person, When},
+        week::Week,
+    },
+};
+
+const NOW: Instant = Instant::from_micros(1_795_460_400_000_000);
+const IDLE: Duration = Duration::from_secs(72 * 3600);
+
+pub fn dashboard() -> impl Template {
+    DashboardPage {
+        page: page(),
+        token: "t".repeat(43),
+        greeting: "Good morning",
+        name: "Kim".to_owned(),
+        summary: super::summary(MOST_DEVICES, 1),
+        ring: Ring::draw(IDLE / 2, IDLE),
+        password_due: When::day(NOW),
+        idle_text: pictures::in_words(IDLE),
+        here: (0..MOST_DEVICES).map(device).collect(),
+        more_devices: 1,
+        events: (0..MOST_EVENTS).map(event).collect(),
+        week: Week::draw(&[(Kind::LoginSucceeded, NOW), (Kind::LoginFailed, NOW)], NOW),
+    }
+}
+
+fn page() -> Page {
+    let person = Person {
+        name: "Kim Lee".to_owned(),
+        form_token: "t".repeat(43),
+        session_id: "aiq_1795460400000_0000000000000000000000".to_owned(),
+        account_id: "acc_0000000000000000000000".to_owned(),
+    };
+    Page { person: Some(person), current: "dashboard", ..Page::bare("Home") }
+}
+
+fn device(number: usize) -> DeviceRow {
+    DeviceRow {
+        name: format!("Kim's phone {number}"),
+        kind: "phone",
+        line: "Safari on iOS".to_owned(),
+        when: When::past(NOW.minus(IDLE / 4), NOW),
+        current: number == 0,
+        new: number == 1,
+        ending: (number > 0).then(|| "aiq_1795460400000_0000000000000000000000".to_owned()),
+    }
+}
+
+fn event(number: usize) -> EventRow {
+    EventRow {
+        title: "Signed in on a new device",
+        line: format!("Firefox on Linux {number}"),
+        from: "192.0.2.7".to_owned(),
+        when: When::past(NOW.minus(IDLE / 4), NOW),
+        tone: "warm",
+        not_me: Some("dev_0000000000000000000000".to_owned()),
+    }
+}
