@@ -47,7 +47,8 @@ def parser(usage):
 
 def add_shared_options(one):
     cache = pathlib.Path.home() / '.cache/sessile-peers'
-    one.add_argument('--only', metavar='NAME,NAME', help='only the targets whose name contains one of these')
+    one.add_argument('--only', metavar='NAME', action='append',
+                     help='only the targets whose name contains this; may be repeated')
     one.add_argument('--sessile', metavar='BINARY', type=absolute,
                      help='measure this program instead of a new release build')
     one.add_argument('--peers-dir', metavar='DIR', type=absolute, default=cache, help='where the peers are built')

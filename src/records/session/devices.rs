@@ -17,7 +17,7 @@ use super::{
 use crate::{
     base::{
         db::{
-            Conn, Instant, Together, apart, columns, find, first_of, now, run,
+            Conn, Instant, Together, apart, columns, find, first_of, run,
             schema::{devices, sessions},
         },
         error::Result,

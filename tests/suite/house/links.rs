@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 /// A path in backticks is checked if it begins with one of these.
-const FOLDERS: [&str; 9] =
-    ["src/", "tests/", "docs/", "ops/", "scripts/", "static/", "templates/", "migrations/", "fuzz/"];
+const FOLDERS: [&str; 10] =
+    ["src/", "tests/", "docs/", "ops/", "scripts/", "static/", "templates/", "migrations/", "fuzz/", "benches/"];
 
 #[test]
 fn every_relative_link_in_the_docs_resolves() {
