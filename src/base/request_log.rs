@@ -69,6 +69,7 @@ impl LoggedRequest {
     }
 
     /// Logs the answer.
+    #[expect(clippy::disallowed_methods, reason = "the machine's time, as in every other line of the log")]
     pub fn answered(&self, status: StatusCode, took: Duration) {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match FORMAT.get() {
