@@ -7,7 +7,7 @@
 
 use actix_identity::Identity;
 use actix_web::{
-    FromRequest, Handler, HttpResponse, Resource, Responder, guard,
+    FromRequest, Handler, HttpResponse, Resource, Responder, Scope, guard,
     web::{self, ServiceConfig},
 };
 
@@ -47,7 +47,7 @@ fn documents() -> Vec<Address> {
         document("/.well-known/change-password").get(change_password),
         document("/favicon.ico").get(favicon),
         document("/robots.txt").get(robots),
-        Address::new("/static/{name:.*}", Kind::File).get(assets::serve),
+        Address::below("/static", "/static/{name:.*}", Kind::File, "GET, HEAD", assets::serve),
     ]
 }
 
@@ -118,36 +118,45 @@ async fn not_found() -> Result<HttpResponse> {
 /// The addresses as Actix resources, and the table of their routes.
 pub struct Routes {
     pub table: RouteTable,
-    without_session: Vec<Resource>,
-    with_session: Vec<Resource>,
+    without_session: Vec<Service>,
+    with_session: Vec<Service>,
+}
+
+/// What actix-web registers for an address.
+enum Service {
+    Resource(Resource),
+    Scope(Scope),
+}
+
+impl Service {
+    fn add_to(self, config: &mut ServiceConfig) {
+        match self {
+            Self::Resource(resource) => config.service(resource),
+            Self::Scope(scope) => config.service(scope),
+        };
+    }
 }
 
 impl Routes {
     pub fn declare() -> Self {
         let addresses = [operations(), documents(), pages(), api()];
-        let (routes, resources): (Vec<_>, Vec<_>) = addresses.into_iter().flatten().map(Address::finish).unzip();
-        let (with, without): (Vec<_>, Vec<_>) =
-            routes.iter().map(|route| route.kind).zip(resources).partition(|(kind, _)| kind.has_session());
-        let resources = |routes: Vec<(Kind, Resource)>| routes.into_iter().map(|(_, resource)| resource).collect();
-        Self {
-            table: RouteTable::new(routes, AREAS),
-            without_session: resources(without),
-            with_session: resources(with),
-        }
+        let mut addresses: Vec<_> = addresses.into_iter().flatten().map(Address::finish).collect();
+        // The router tries one after the other, and matching a pattern takes longer than comparing a path.
+        addresses.sort_by_key(|(route, _)| route.path.contains('{'));
+        let (with, without): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|(route, _)| route.kind.has_session());
+        let (with, with_session): (Vec<_>, _) = with.into_iter().unzip();
+        let (without, without_session): (Vec<_>, _) = without.into_iter().unzip();
+        Self { table: RouteTable::new(without.into_iter().chain(with), AREAS), without_session, with_session }
     }
 
     /// Adds the addresses that load no session and answer while the database is away.
     pub fn add_without_session(&mut self, config: &mut ServiceConfig) {
-        for resource in self.without_session.drain(..) {
-            config.service(resource);
-        }
+        self.without_session.drain(..).for_each(|service| service.add_to(config));
     }
 
     /// Adds the pages and the API.
     pub fn add_with_session(&mut self, config: &mut ServiceConfig) {
-        for resource in self.with_session.drain(..) {
-            config.service(resource);
-        }
+        self.with_session.drain(..).for_each(|service| service.add_to(config));
         config.default_service(web::to(not_found));
     }
 }
@@ -156,11 +165,29 @@ impl Routes {
 struct Address {
     route: Route,
     resource: Resource,
+    /// Registered instead of the resource.
+    scope: Option<Scope>,
 }
 
 impl Address {
     fn new(path: &'static str, kind: Kind) -> Self {
-        Self { route: Route::new(path, kind), resource: web::resource(path) }
+        Self { route: Route::new(path, kind), resource: web::resource(path), scope: None }
+    }
+
+    /// Every path below `folder`; `path` is its pattern. The handler refuses other methods than `methods` itself. The
+    /// router compares the folder: a pattern that matches any rest would be matched for each request.
+    fn below<Args: FromRequest + 'static>(
+        folder: &'static str,
+        path: &'static str,
+        kind: Kind,
+        methods: &'static str,
+        handler: impl Handler<Args, Output: Responder + 'static>,
+    ) -> Self {
+        let is_below = move |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let is_below = guard::fn_guard(move |context| is_below(context.head().uri.path()));
+        let scope = web::scope(folder).guard(is_below).default_service(web::to(handler));
+        let route = Route { methods: methods.into(), ..Route::new(path, kind) };
+        Self { route, scope: Some(scope), ..Self::new(path, kind) }
     }
 
     /// HEAD runs the same handler (RFC 9110, 9.3.2).
@@ -207,12 +234,15 @@ impl Address {
     }
 
     /// Answers other methods with 405 and the allowed methods (RFC 9110, 15.5.6).
-    fn finish(self) -> (Route, Resource) {
+    fn finish(self) -> (Route, Service) {
+        if let Some(scope) = self.scope {
+            return (self.route, Service::Scope(scope));
+        }
         let methods = self.route.methods.clone();
         let refuse = move || {
             let methods = methods.clone();
             async move { Err::<HttpResponse, _>(Error::MethodNotAllowed(methods)) }
         };
-        (self.route, self.resource.default_service(web::to(refuse)))
+        (self.route, Service::Resource(self.resource.default_service(web::to(refuse))))
     }
 }

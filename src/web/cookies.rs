@@ -10,6 +10,7 @@ use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
     http::header::{self, HeaderMap, HeaderValue},
 };
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -344,9 +345,23 @@ fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = Opt
 
 /// The names and values in a request's cookie headers, in order and not checked.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
+    headers.get_all(header::COOKIE).flat_map(|value| split_at_semicolons(value.as_bytes())).filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         Some((trimmed(&pair[..equals]), trimmed(&pair[equals + 1..])))
+    })
+}
+
+/// Faster than [`slice::split`], which compares each byte: every name is looked for in the whole header.
+fn split_at_semicolons(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (pair, after) = match memchr(b';', text) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = after;
+        Some(pair)
     })
 }
 

@@ -104,8 +104,21 @@ pub struct RouteTable {
 struct Pattern {
     /// The text with which every path of the pattern begins. Comparing it is faster than matching.
     begins: &'static str,
-    matcher: ResourceDef,
+    /// `None` if any text may follow.
+    matcher: Option<ResourceDef>,
     route: Arc<Route>,
+}
+
+impl Pattern {
+    fn of(route: Arc<Route>) -> Self {
+        let (begins, rest) = route.path.split_once('{').unwrap_or((route.path, ""));
+        let takes_any_rest = rest.ends_with(":.*}") && !rest.contains('{');
+        Self { begins, matcher: (!takes_any_rest).then(|| ResourceDef::new(route.path)), route }
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        path.starts_with(self.begins) && self.matcher.as_ref().is_none_or(|matcher| matcher.is_match(path))
+    }
 }
 
 impl RouteTable {
@@ -115,13 +128,10 @@ impl RouteTable {
         let addresses: Vec<_> = addresses.into_iter().map(Arc::new).collect();
         let (with_parameters, exact): (Vec<_>, Vec<_>) =
             addresses.iter().cloned().partition(|route| route.path.contains('{'));
-        let with_parameters = with_parameters.into_iter().map(|route| {
-            let begins = route.path.split('{').next().unwrap_or_default();
-            Pattern { begins, matcher: ResourceDef::new(route.path), route }
-        });
+        let with_parameters = with_parameters.into_iter().map(Pattern::of);
         let areas = areas.iter().map(|(path, kind)| {
             let route = Arc::new(Route::without_handler(path, *kind));
-            Pattern { begins: path, matcher: ResourceDef::prefix(*path), route }
+            Pattern { begins: path, matcher: Some(ResourceDef::prefix(*path)), route }
         });
         Self {
             exact: exact.into_iter().map(|route| (route.path, route)).collect(),
@@ -134,8 +144,7 @@ impl RouteTable {
     /// The route of a path, without its query.
     pub fn find(&self, path: &str) -> &Arc<Route> {
         self.exact.get(path).unwrap_or_else(|| {
-            let found =
-                self.patterns.iter().find(|pattern| path.starts_with(pattern.begins) && pattern.matcher.is_match(path));
+            let found = self.patterns.iter().find(|pattern| pattern.matches(path));
             found.map_or(&self.other, |pattern| &pattern.route)
         })
     }
