@@ -26,16 +26,11 @@ pub(super) struct Beaten {
     pub(super) others: i64,
 }
 
-/// Adds the node's row, and removes the rows of dead nodes.
+/// Adds the node's row.
 pub(super) async fn join(conn: &mut Conn<'_>, node: &str) -> Result<()> {
     let row = (nodes::id.eq(node), nodes::beaten_at.eq(now()));
     let insert = diesel::insert_into(nodes::table).values(row);
-    run!(conn, execute(insert.on_conflict(nodes::id).do_update().set(nodes::beaten_at.eq(now()))))?;
-    if matches!(conn.engine, EngineConn::Postgres(..)) {
-        let dead = nodes::table.filter(nodes::beaten_at.lt(before_now(DEAD_AFTER)));
-        run!(conn, execute(diesel::delete(dead)))?;
-    }
-    Ok(())
+    run!(conn, execute(insert.on_conflict(nodes::id).do_update().set(nodes::beaten_at.eq(now())))).map(drop)
 }
 
 /// Removes the node's row.
@@ -49,7 +44,8 @@ pub(super) async fn others(conn: &mut Conn<'_>, node: &str) -> Result<BTreeSet<S
     Ok(rows.into_iter().collect())
 }
 
-/// Removes those of the nodes that have not beaten for a while. On SQLite, where beats leave no trace in the database,
+/// Removes those of the nodes that have not beaten for a while. Only for nodes that were waited for in vain: a row that
+/// only looks old, because the database's clock was set forward, may be that of a node with a lease. On SQLite, where beats leave no trace in the database,
 /// removes them all.
 pub(super) async fn remove_dead(conn: &mut Conn<'_>, silent: &BTreeSet<String>) -> Result<usize> {
     let silent = nodes::table.filter(nodes::id.eq_any(silent.iter().cloned().collect::<Vec<_>>()));

@@ -148,10 +148,10 @@ impl Hub {
     fn dispatch(&self, news: News, at: Option<Instant>) {
         match news {
             News::Ended { reason, of } => {
-                self.0.streams.lock().end(&of, EndReason::from_word(&reason).unwrap_or(EndReason::Revoked), at);
                 if let Some(at) = at {
                     self.observe_delay(self.now().since(at));
                 }
+                self.0.streams.lock().end(&of, EndReason::from_word(&reason).unwrap_or(EndReason::Revoked), at);
             }
             News::Many => {
                 self.0.streams.lock().gap = true;

@@ -97,7 +97,8 @@ async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Resu
     for batch in sessions.chunks(500) {
         ended += end_batch(conn, batch, deed).await?;
     }
-    if ended < sessions.len() || sessions.is_empty() {
+    let is_reported = !matches!(scope, Scope::OverLimit { .. });
+    if is_reported && (sessions.is_empty() || ended < sessions.len()) {
         // The caller reports ends that others committed, perhaps just now: other nodes must have heard of these too.
         news::fence(conn).await?;
     }

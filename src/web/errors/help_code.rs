@@ -50,8 +50,8 @@ mod tests {
 
     #[test]
     fn a_code_is_two_and_four_characters_of_the_id() {
-        assert_eq!(HelpCode::of("req_AtQL0zqfAAAAAAAAAAAAAA").to_string(), "2F-JDNL");
-        assert_eq!(HelpCode::of("req_AtQL0zBBBBBBBBBBBBBBBB").to_string(), "2F-JDNL", "the first six characters count");
+        assert_eq!(HelpCode::of("req_AtQL0zqfAAAAAAAAAAAAAA").to_string(), "2F-JDNM");
+        assert_eq!(HelpCode::of("req_AtQL0zBBBBBBBBBBBBBBBB").to_string(), "2F-JDNM", "the first six characters count");
         assert_eq!(HelpCode::of("").to_string(), "22-2222");
     }
 }

@@ -7,6 +7,7 @@ mod changes;
 mod commands;
 mod ends;
 mod memory;
+mod model;
 mod readers;
 mod silent_nodes;
 
