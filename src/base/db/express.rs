@@ -208,7 +208,7 @@ pub struct IsWord<Kind, Column> {
     kind: PhantomData<Kind>,
 }
 
-/// Whether `column` holds a word of `Kind`; see [`IsWord`].
+/// Whether `column` holds a word of `Kind`; see `IsWord`.
 pub fn is_word<Kind, Column>(column: Column) -> IsWord<Kind, Column> {
     IsWord { column, kind: PhantomData }
 }

@@ -22,7 +22,7 @@ impl<Reads, Conn> RunQueryDsl<Conn> for Together<Reads> {}
 #[derive(Debug, Clone, Copy, QueryId)]
 pub struct First<Read, const MOST: u16>(pub Read);
 
-/// The first `MOST` rows of `read`; see [`First`].
+/// The first `MOST` rows of `read`; see `First`.
 pub fn first_of<const MOST: u16, Read>(read: Read) -> First<Read, MOST> {
     First(read)
 }

@@ -3,23 +3,36 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { expect } from '@playwright/test';
 
 const run = promisify(execFile);
 
 /** Makes every password confirmation eleven minutes older. */
 export async function letConfirmationsLapse(server) {
-  if (server.database) {
-    const statement = "UPDATE sessions SET authenticated_at = statement_timestamp() - interval '11 minutes'";
-    await run('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-c', statement, server.database.url]);
-  } else {
-    const file = join(server.folder, 'data', 'sessile.sqlite3');
-    await run('sqlite3', ['-cmd', '.timeout 5000', file, "UPDATE sessions SET authenticated_at = authenticated_at - 660000000"]);
-  }
+  const set = server.database ? "authenticated_at = statement_timestamp() - interval '11 minutes'" : 'authenticated_at = authenticated_at - 660000000';
+  await sql(server, `UPDATE sessions SET ${set}`);
+  await letNodesForget(server);
 }
 
 /** Makes every session one hour older. */
 export async function letAnHourPass(server) {
-  const file = join(server.folder, 'data', 'sessile.sqlite3');
   const set = ['created_at', 'authenticated_at', 'last_activity', 'expires_at', 'absolute_expires_at'].map((name) => `${name} = ${name} - 3600000000`);
-  await run('sqlite3', ['-cmd', '.timeout 5000', file, `UPDATE sessions SET ${set.join(', ')}`]);
+  await sql(server, `UPDATE sessions SET ${set.join(', ')}`);
+  await letNodesForget(server);
+}
+
+/** Lets the running nodes forget the sessions that they cached: a node whose row is removed starts anew. */
+async function letNodesForget(server) {
+  const count = async () => Number(await sql(server, 'SELECT count(*) FROM nodes'));
+  const nodes = await count();
+  if (nodes === 0) return;
+  await sql(server, 'DELETE FROM nodes');
+  await expect.poll(count).toBeGreaterThan(0);
+}
+
+async function sql(server, statement) {
+  const program = server.database
+    ? run('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', statement, server.database.url])
+    : run('sqlite3', ['-cmd', '.timeout 5000', join(server.folder, 'data', 'sessile.sqlite3'), statement]);
+  return (await program).stdout.trim();
 }
