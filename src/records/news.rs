@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{
-    db::{Conn, FENCE, LONGEST_TEXT, announce, mention},
+    db::{Conn, LONGEST_TEXT, announce, mention},
     error::{Error, Result},
 };
 
@@ -100,11 +100,6 @@ pub async fn many(conn: &mut Conn<'_>) -> Result<()> {
     announce(conn, &News::Many.text()?).await
 }
 
-/// Makes the transaction return only when every node has heard what was committed before it.
-pub(super) async fn fence(conn: &mut Conn<'_>) -> Result<()> {
-    announce(conn, FENCE).await
-}
-
 /// Announces, after the commit, that the sessions, devices or activity of these accounts changed.
 pub fn changed<'a>(conn: &mut Conn<'_>, accounts: impl Iterator<Item = &'a str>) -> Result<()> {
     for account in accounts.collect::<BTreeSet<_>>() {
@@ -122,6 +117,7 @@ pub fn drafts_changed(conn: &mut Conn<'_>, account: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::db::FENCE;
 
     #[test]
     fn an_unknown_message_causes_a_lookup() {

@@ -18,7 +18,7 @@ use crate::base::{error::Result, metrics::Metrics, secret};
 
 /// Length of a node's name in characters: 72 random bits.
 const NAME: usize = 12;
-/// Maximum number of confirmations that wait to be sent. The oldest is dropped: its change then waits its full time.
+/// Maximum number of confirmations that wait to be sent. Further ones are dropped: their changes then wait their full time.
 const MOST_UNSENT: usize = 10_000;
 
 /// A change that may concern the cache.
@@ -164,6 +164,17 @@ impl Coherence {
         self.tell(Change::Everything);
         drop(lease);
         self.0.leased.send_replace(false);
+    }
+
+    /// Ends the lease when the returned guard is dropped: this node does not listen any more.
+    pub fn lose_on_drop(&self) -> impl Drop + use<> {
+        struct Lose(Coherence);
+        impl Drop for Lose {
+            fn drop(&mut self) {
+                self.0.lose();
+            }
+        }
+        Lose(self.clone())
     }
 
     /// Empties the cache. Called when listening starts.

@@ -167,6 +167,7 @@ impl Db {
     pub async fn listen(&self, tell: impl Fn(Heard) + Send + Sync + 'static) {
         let tell: Tell = Arc::new(tell);
         let _when_dropped = UnsureOnDrop(Arc::clone(&tell));
+        let _lose_lease = self.coherence.lose_on_drop();
         match &*self.engine {
             Engine::Postgres(pools) => pools.listen(&tell).await,
             Engine::Sqlite(lanes) => lanes.listen(tell).await,

@@ -182,6 +182,12 @@ impl SessionCache {
         }
     }
 
+    /// Forgets the sessions of an account, and what queries under way read of them. Whoever reports an end that it found
+    /// in the database calls this: the announcement of the end may not have reached this node yet.
+    pub(super) fn forget_account(&self, account_id: &str) {
+        self.counter(account_id).fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Whether other nodes may have touched a session.
     pub(super) fn has_others(&self) -> bool {
         self.0.coherence.has_others()
@@ -208,9 +214,7 @@ impl SessionCache {
     }
 
     fn changed<'a>(&self, accounts: impl Iterator<Item = &'a String>) {
-        accounts.for_each(|account| {
-            self.counter(account).fetch_add(1, Ordering::AcqRel);
-        });
+        accounts.for_each(|account| self.forget_account(account));
     }
 
     fn clear(&self) {
@@ -386,6 +390,18 @@ mod tests {
         coherence.close();
         coherence.hear_beat(coherence.send_beat());
         assert!(cache.find(&key, at(1500)).is_none(), "a node that stops gets no lease any more");
+    }
+
+    #[test]
+    fn a_reported_end_is_forgotten_before_it_is_announced() {
+        let (cache, _) = cache();
+        let (key, stored) = session();
+        let stamp = cache.stamp(ACCOUNT);
+        keep(&cache, &stored);
+        cache.forget_account(ACCOUNT);
+        assert!(cache.find(&key, at(1500)).is_none());
+        cache.keep(stamp, &stored);
+        assert!(cache.find(&key, at(1500)).is_none(), "read before the report");
     }
 
     #[test]

@@ -61,6 +61,21 @@ pub enum Scope {
     All,
 }
 
+impl Scope {
+    /// The account whose sessions end. `None` for those of every account.
+    fn account(&self) -> Option<&str> {
+        match self {
+            Self::One(session) => Some(&session.account_id),
+            Self::Account(account)
+            | Self::Others { account, .. }
+            | Self::These { account, .. }
+            | Self::OnDevice { account, .. }
+            | Self::OverLimit { account, .. } => Some(account),
+            Self::All => None,
+        }
+    }
+}
+
 /// Ends sessions and records their ends. Returns how many it ended. Sessions that have already ended do not change.
 pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str, ip: Option<&str>) -> Result<usize> {
     end_all_of(conn, scope, &Deed { reason, by, ip, here: None }).await
@@ -99,8 +114,11 @@ async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Resu
     }
     let is_reported = !matches!(scope, Scope::OverLimit { .. });
     if is_reported && (sessions.is_empty() || ended < sessions.len()) {
-        // The caller reports ends that others committed, perhaps just now: other nodes must have heard of these too.
-        news::fence(conn).await?;
+        // The caller reports ends that others committed, perhaps just now. No node may answer with these sessions.
+        match scope.account() {
+            Some(account_id) => news::looked_up_changed(conn, std::iter::once(account_id)).await?,
+            None => news::many(conn).await?,
+        }
     }
     Ok(ended)
 }

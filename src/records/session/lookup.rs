@@ -68,7 +68,7 @@ impl Sessions {
         let found = match found {
             Ok(Found::Expired { session, at }) => self.expire(key, session, at).await,
             Ok(Found::Ended { details, session, first_use }) => {
-                self.settle_end(&details).await?;
+                self.settle_end(&session, &details).await?;
                 Ok(Found::Ended { details, session, first_use })
             }
             found => found,
@@ -85,6 +85,8 @@ impl Sessions {
 
     /// Why a session ended that was live when its request began.
     pub async fn why_ended(&self, key: &SessionKey) -> Result<EndedBecause> {
+        // The announcement of the end may not have reached this node yet.
+        self.cache.forget(key.id());
         Ok(match self.find(key).await? {
             Found::Ended { details, .. } => details.because,
             Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
@@ -183,9 +185,10 @@ impl Sessions {
         }))
     }
 
-    /// Before an end is reported: the request that committed it may still be waiting for the other nodes. Makes sure that
-    /// they have heard of it.
-    async fn settle_end(&self, ended: &Ended) -> Result<()> {
+    /// Before an end is reported: the request that committed it may still be waiting for the other nodes, and its
+    /// announcement may not have reached this one. Makes sure that no node answers from memory with the session.
+    async fn settle_end(&self, session: &SessionRef, ended: &Ended) -> Result<()> {
+        self.cache.forget_account(&session.account_id);
         let is_recent = ended.at.is_none_or(|at| self.clock.now().since(at) < SETTLED_AFTER);
         if is_recent { self.db.wait_for_other_nodes().await } else { Ok(()) }
     }

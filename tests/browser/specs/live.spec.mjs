@@ -127,7 +127,7 @@ test('who signs out is sent to the login by the sign-out itself', async ({ page,
   await open;
   await signOutButton(page).click();
   await expectLogin(page);
-  expect(new URL(page.url()).search).toBe('');
+  expect(new URL(page.url()).search).toBe('?done=signed-out');
   const names = (await page.context().cookies()).map(({ name }) => name);
   expect(names.filter((name) => name.startsWith('aiq_session'))).toEqual([]);
 });

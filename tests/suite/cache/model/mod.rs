@@ -1,28 +1,50 @@
 //! A model of the protocol that keeps the nodes' memories coherent, explored completely for small numbers of nodes. The
-//! decisions are made by the real [`Lease`] and [`Confirmations`](sessile::base::coherence::Confirmations).
+//! real [`Lease`](sessile::base::coherence::Lease) and
+//! [`Confirmations`](sessile::base::coherence::Confirmations) decide in it.
 //!
-//! One session lives; its end is committed once. Nodes that cache send beats, hear them on their listening connection,
-//! query the session and keep it. Every step is taken at any time after it became possible, or never. So a node that
-//! is slow, frozen, killed or cut off is a node that takes no step. Time passes in ticks at any point between steps.
+//! One session lives, and its end is committed once. Every step is taken at any time after it became possible, or
+//! never: a node that is slow, frozen, killed or cut off takes no step. Time passes in ticks between any two steps.
 //!
-//! - A commit puts its message into the queue of each node that listens to the server at that moment. A node that is
-//!   not listening, or whose connection was cut without its notice, gets nothing.
-//! - Whoever commits the end then reads the rows, waits as [`Confirmations`](sessile::base::coherence::Confirmations)
-//!   says, and acknowledges. It may be one of the caching nodes.
-//! - A row whose last beat is older than `DEAD_AFTER` may be removed. The real time is 10 s. Here it is 600 ms, which
-//!   allows everything that a longer time allows and more.
-//! - A failover carries the rows and a committed end to a second server, which commits from then on. Each node's request
+//! - A commit puts its message into the queue of each node that listens to that server. A node whose connection was cut
+//!   gets nothing, whether or not it has noticed.
+//! - Whoever commits the end reads the rows, waits and acknowledges. It may be one of the nodes that cache.
+//! - A row is removed at any time after it had no beat for `DEAD_AFTER`: 10 s in the code, and 600 ms here, which
+//!   allows more.
+//! - A failover carries the rows and the end to a second server, which alone commits from then on. Each node's request
 //!   pool moves there at any time later. Its listening connection stays until the node notices.
-//! - A read from memory is two steps: it asks whether it may, and then takes the entry.
+//! - A request is answered from memory in two steps: it asks whether it may, and then takes the entry.
 //!
-//! The property: no read that begins after the acknowledgement is answered from memory. Each [`Fault`] breaks one rule,
-//! and the model must find out.
+//! The property: no request that begins after the acknowledgement is answered from memory. A [`Fault`] breaks one rule,
+//! and then the model must find such a request.
 
 mod cases;
 mod node;
 mod protocol;
+mod state;
 
-/// A database server. The second takes over after a failover.
+use std::time::Duration;
+
+/// What is explored.
+#[derive(Debug, Clone)]
+pub struct Protocol {
+    pub tick: Duration,
+    /// The number of nodes that cache.
+    pub nodes: usize,
+    /// Whether the first node commits the end. Otherwise a process that does not cache commits it.
+    pub first_commits: bool,
+    pub fails_over: bool,
+    pub removes_rows: bool,
+    /// Whether it is noted for good that a node's row was removed, to see that the node comes back.
+    pub notes_removals: bool,
+    pub nodes_stop: bool,
+    /// Whether a query's result is kept some time after the query. Otherwise it is kept at once.
+    pub keeps_late: bool,
+    /// Maximum number of messages in a node's queue.
+    pub most_arriving: usize,
+    pub fault: Option<Fault>,
+}
+
+/// A database server. The second takes over in a failover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Server {
     First,
@@ -32,9 +54,9 @@ pub enum Server {
 /// A broken rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The committing node waits shorter than a lease lasts.
+    /// The committing node waits for less time than a lease lasts.
     WaitsTooShort,
-    /// A lease counts from hearing the beat instead of sending it.
+    /// A lease counts from hearing its beat, not from sending it.
     CountsFromHearing,
     /// A gap does not empty the cache.
     KeepsCacheAfterGap,
@@ -42,14 +64,16 @@ pub enum Fault {
     KeepsOutdatedRead,
     /// The committing node reads the rows before its commit.
     ReadsRowsBeforeCommit,
-    /// The committing node acknowledges before it drops the session from its own memory.
+    /// The committing node acknowledges before it has dropped its own entry.
     KeepsOwnEntry,
-    /// A node confirms before it drops the session.
+    /// A node reports an end that its query found, and keeps its own entry.
+    ReportsAndKeeps,
+    /// A node confirms before it has dropped its entry.
     ConfirmsBeforeDropping,
-    /// A node beats without a row.
+    /// A node sends beats without having a row.
     BeatsWithoutRow,
-    /// The row of a node that beats is removed, as when the database's clock is set forward.
+    /// The row of a node that beats is removed, as when the database's clock jumps forward.
     RemovesLivingNode,
-    /// The message of the end is not part of its commit: it is sent later, or never.
+    /// The message about the end is not part of the commit: it is sent later, or never.
     TellsAfterCommit,
 }
