@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::{
     confirmations::{Confirmations, PATIENCE},
@@ -18,7 +18,8 @@ use crate::base::{error::Result, metrics::Metrics, secret};
 
 /// Length of a node's name in characters: 72 random bits.
 const NAME: usize = 12;
-/// Maximum number of confirmations that wait to be sent. Further ones are dropped: their changes then wait their full time.
+/// Maximum number of confirmations that wait to be sent. Further ones are dropped: their changes then wait their full
+/// time.
 const MOST_UNSENT: usize = 10_000;
 
 /// A change that may concern the cache.
@@ -70,7 +71,6 @@ struct Shared {
     unsent: Mutex<Vec<Tag>>,
     to_send: Notify,
     fence: tokio::sync::Mutex<Moment>,
-    leased: watch::Sender<bool>,
     metrics: Metrics,
 }
 
@@ -94,7 +94,6 @@ impl Coherence {
             unsent: Mutex::default(),
             to_send: Notify::new(),
             fence: tokio::sync::Mutex::default(),
-            leased: watch::Sender::new(false),
             metrics,
         })))
     }
@@ -117,11 +116,6 @@ impl Coherence {
     /// Whether this node may answer from memory now.
     pub fn may_answer(&self) -> bool {
         Moment::now().nanos() < self.0.until.load(Ordering::Acquire)
-    }
-
-    /// Waits until this node has a lease. For tests and for readiness.
-    pub async fn leased(&self) {
-        let _ = self.0.leased.subscribe().wait_for(|leased| *leased).await;
     }
 
     /// Whether other nodes may have changed what this node remembers without announcing it: their touches.
@@ -152,8 +146,6 @@ impl Coherence {
             self.tell(Change::Everything);
         }
         self.0.until.store(lease.until().unwrap_or_default().nanos(), Ordering::Release);
-        drop(lease);
-        self.0.leased.send_replace(true);
     }
 
     /// Ends the lease and empties the cache: announcements may have been missed, or this node's row is gone.
@@ -162,8 +154,6 @@ impl Coherence {
         lease.lose();
         self.0.until.store(0, Ordering::Release);
         self.tell(Change::Everything);
-        drop(lease);
-        self.0.leased.send_replace(false);
     }
 
     /// Ends the lease when the returned guard is dropped: this node does not listen any more.

@@ -44,9 +44,11 @@ pub(super) async fn others(conn: &mut Conn<'_>, node: &str) -> Result<BTreeSet<S
     Ok(rows.into_iter().collect())
 }
 
-/// Removes those of the nodes that have not beaten for a while. Only for nodes that were waited for in vain: a row that
-/// only looks old, because the database's clock was set forward, may be that of a node with a lease. On SQLite, where beats leave no trace in the database,
+/// Removes those of `silent` that have not beaten for a while. On SQLite, where beats leave no trace in the database,
 /// removes them all.
+///
+/// Call this only for nodes that did not confirm a change in time. If the database's clock was set forward, the row of a
+/// node with a lease looks old too.
 pub(super) async fn remove_dead(conn: &mut Conn<'_>, silent: &BTreeSet<String>) -> Result<usize> {
     let silent = nodes::table.filter(nodes::id.eq_any(silent.iter().cloned().collect::<Vec<_>>()));
     if matches!(conn.engine, EngineConn::Sqlite(_)) {

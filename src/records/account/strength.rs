@@ -83,7 +83,7 @@ fn parts_to_estimate(password: &str) -> (&str, Option<&str>) {
     (&password[..end_of_first], at(count - ESTIMATED).map(|start| &password[start..]))
 }
 
-/// Judges a part of a password in bounded time. If the part has too many kinds of symbols, each symbol is replaced by a
+/// Estimates the entropy of a part of a password in bounded time. If the part has too many kinds of symbols, each symbol is replaced by a
 /// similar one that zxcvbn reads as the same letter. Words are still found, and the part can only seem easier to guess
 /// than it is.
 fn estimate(part: &str, known: &[&str]) -> Entropy {

@@ -22,7 +22,7 @@ use crate::base::{
 };
 
 /// Maximum new devices that are listed.
-const MOST: u16 = 50;
+pub const MOST_NEW: u16 = 50;
 
 /// The account's unacknowledged devices, as shown to one of its devices.
 #[derive(Debug, Clone, Default)]
@@ -46,18 +46,18 @@ pub fn unacknowledged<'a>(account_id: &'a str) -> _ {
 
 /// The account's 50 newest unacknowledged devices, newest first.
 pub async fn newest(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Device>> {
-    run!(conn, load(first_of::<MOST, _>(unacknowledged(account_id).select(Device::as_select()))))
+    run!(conn, load(first_of::<MOST_NEW, _>(unacknowledged(account_id).select(Device::as_select()))))
 }
 
 /// Lists the new devices for the device in use.
 async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -> Result<NewDevices> {
     let new = newest(conn, account_id).await?;
-    judge(conn, account_id, in_use, new).await
+    answerable(conn, account_id, in_use, new).await
 }
 
 /// Which of the account's newest unacknowledged devices the device in use may acknowledge. Runs queries only if there
 /// are any.
-pub async fn judge(
+pub async fn answerable(
     conn: &mut Conn<'_>,
     account_id: &str,
     in_use: Option<&str>,

@@ -17,7 +17,10 @@ use crate::{
         error::Result,
     },
     records::{
-        device::{Device, arrivals::unacknowledged},
+        device::{
+            Device,
+            arrivals::{MOST_NEW, unacknowledged},
+        },
         session::arrivals::{self, Arrivals},
     },
 };
@@ -26,8 +29,6 @@ use crate::{
 const MOST_READ: u16 = 101;
 /// Drafts on one page of the list.
 const PAGE_SIZE: usize = MOST_READ as usize - 1;
-/// Maximum number of new devices read.
-const MOST_NEW: u16 = 50;
 /// Characters of each draft that the list reads.
 const BEGINNING: i32 = 400;
 

@@ -32,7 +32,7 @@ pub async fn list(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>) -
 
 /// Like [`list`], for the unacknowledged devices that the caller has read. Runs a query only if there are any.
 pub async fn of(conn: &mut Conn<'_>, account_id: &str, in_use: Option<&str>, new: Vec<Device>) -> Result<Arrivals> {
-    let NewDevices { to_answer, unanswered, may_answer } = arrivals::judge(conn, account_id, in_use, new).await?;
+    let NewDevices { to_answer, unanswered, may_answer } = arrivals::answerable(conn, account_id, in_use, new).await?;
     let from = match to_answer.first() {
         Some(first) => devices::last_ip(conn, account_id, &first.id).await?,
         None => None,

@@ -22,13 +22,14 @@ use crate::{
         },
         error::Result,
     },
-    records::device::{Device, arrivals::unacknowledged},
+    records::device::{
+        Device,
+        arrivals::{MOST_NEW, unacknowledged},
+    },
 };
 
 /// Maximum number of devices to list, those with the latest sign-in first. Signed-in devices are always listed.
 const MOST: u16 = 200;
-/// Maximum number of new devices read.
-const MOST_NEW: u16 = 50;
 /// Maximum number of devices that one query reads.
 const BATCH: usize = 1000;
 

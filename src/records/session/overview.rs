@@ -27,7 +27,10 @@ use crate::{
     },
     records::{
         audit::{Kind, Recorded},
-        device::{Device, arrivals::unacknowledged},
+        device::{
+            Device,
+            arrivals::{MOST_NEW, unacknowledged},
+        },
     },
 };
 
@@ -35,8 +38,6 @@ use crate::{
 pub const MOST_EVENTS: u16 = 41;
 /// Maximum number of sign-ins read, of the successful and of the failed ones each.
 const MOST_SIGN_INS: u16 = 1000;
-/// Maximum number of new devices read.
-const MOST_NEW: u16 = 50;
 /// The age of the oldest sign-in that is returned.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 

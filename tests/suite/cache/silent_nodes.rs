@@ -10,11 +10,17 @@ on_both_engines! {
     a_node_whose_row_was_removed_comes_back,
 }
 
+/// Two servers with a lease.
+async fn two_servers(db: &TestDb) -> (Server, Server) {
+    add_user(db, KIM, "owner");
+    let servers = (Server::start(db, &[]), Server::start(db, &[]));
+    has_lease(&servers.0).await;
+    has_lease(&servers.1).await;
+    servers
+}
+
 async fn a_node_that_stops_leaves_no_row(db: TestDb) {
-    add_user(&db, KIM, "owner");
-    let (stays, stops) = (Server::start(&db, &[]), Server::start(&db, &[]));
-    has_lease(&stays).await;
-    has_lease(&stops).await;
+    let (_stays, stops) = two_servers(&db).await;
     assert_eq!(db.sql("SELECT count(*) FROM nodes"), "2");
     assert_eq!(stops.interrupt(), Some(0));
     assert_eq!(db.sql("SELECT count(*) FROM nodes"), "1");
@@ -35,10 +41,7 @@ async fn a_node_whose_row_was_removed_comes_back(db: TestDb) {
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 fn a_node_that_was_killed_is_waited_for_until_it_counts_as_dead() {
     run(Engine::Postgres, async |db: TestDb| {
-        add_user(&db, KIM, "owner");
-        let (server, mut killed) = (Server::start(&db, &[]), Server::start(&db, &[]));
-        has_lease(&server).await;
-        has_lease(&killed).await;
+        let (server, mut killed) = two_servers(&db).await;
         killed.kill();
         let mut client = server.client();
         let mut end = || {
@@ -57,10 +60,7 @@ fn a_node_that_was_killed_is_waited_for_until_it_counts_as_dead() {
 #[test]
 fn the_row_of_a_killed_server_on_a_file_is_removed_at_once() {
     run(Engine::Sqlite, async |db: TestDb| {
-        add_user(&db, KIM, "owner");
-        let (server, mut killed) = (Server::start(&db, &[]), Server::start(&db, &[]));
-        has_lease(&server).await;
-        has_lease(&killed).await;
+        let (server, mut killed) = two_servers(&db).await;
         killed.kill();
         let mut client = server.client();
         client.log_in(KIM);
