@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -52,6 +52,7 @@ impl std::fmt::Display for Tag {
 }
 
 type Hook = Box<dyn Fn(Change<'_>) + Send + Sync>;
+type Check = Box<dyn Fn(Moment) -> bool + Send + Sync>;
 
 /// The handle. Cheap to clone; all clones share one state.
 #[derive(Clone)]
@@ -63,6 +64,7 @@ struct Shared {
     lease: Mutex<Lease>,
     /// The end of the lease in nanoseconds; 0 without a lease. Read on every use of the cache.
     until: AtomicU64,
+    check: OnceLock<Check>,
     closed: AtomicBool,
     has_others: AtomicBool,
     hooks: RwLock<Vec<Hook>>,
@@ -86,6 +88,7 @@ impl Coherence {
             caches,
             lease: Mutex::default(),
             until: AtomicU64::new(0),
+            check: OnceLock::new(),
             closed: AtomicBool::new(false),
             has_others: AtomicBool::new(true),
             hooks: RwLock::default(),
@@ -113,9 +116,15 @@ impl Coherence {
         self.0.hooks.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
+    /// Sets a condition of the engine for answers from memory, besides the lease. It must not block.
+    pub fn require(&self, check: impl Fn(Moment) -> bool + Send + Sync + 'static) {
+        let _ = self.0.check.set(Box::new(check));
+    }
+
     /// Whether this node may answer from memory now.
     pub fn may_answer(&self) -> bool {
-        Moment::now().nanos() < self.0.until.load(Ordering::Acquire)
+        let now = Moment::now();
+        now.nanos() < self.0.until.load(Ordering::Acquire) && self.0.check.get().is_none_or(|check| check(now))
     }
 
     /// Whether other nodes may have changed what this node remembers without announcing it: their touches.

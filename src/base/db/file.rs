@@ -7,12 +7,19 @@
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 
-use crate::base::error::{Away, Error, Result};
+use crate::base::{
+    coherence::Moment,
+    error::{Away, Error, Result},
+};
+
+/// How long an answer of [`OpenFile::is_in_place`] holds.
+const CHECKED_FOR: Duration = Duration::from_millis(1);
 
 /// Creates the file and its folder if they are missing, accessible only to their owner.
 ///
@@ -95,6 +102,8 @@ pub(super) struct OpenFile {
     keeper: Mutex<Option<SqliteConnection>>,
     /// Whether the log was already checkpointed because the file or the log was replaced.
     rescued: AtomicBool,
+    /// When [`is_in_place`](Self::is_in_place) last looked, in nanoseconds.
+    checked_at: AtomicU64,
 }
 
 impl OpenFile {
@@ -108,6 +117,7 @@ impl OpenFile {
             log: OnceLock::new(),
             keeper: Mutex::default(),
             rescued: AtomicBool::new(false),
+            checked_at: AtomicU64::new(0),
         })
     }
 
@@ -137,6 +147,22 @@ impl OpenFile {
         }
         *keeper = Some(conn);
         Ok(())
+    }
+
+    /// Whether the path still names the open file and its log. The answer is at most [`CHECKED_FOR`] old, because every
+    /// answer from memory asks for it.
+    pub(super) fn is_in_place(&self, now: Moment) -> bool {
+        let checked_at = Moment::from_nanos(self.checked_at.load(Ordering::Relaxed));
+        if now.since(checked_at) < CHECKED_FOR {
+            return true;
+        }
+        let is_same = |(path, id): &(PathBuf, FileId)| FileId::of(path).is_ok_and(|found| found == *id);
+        let in_place = FileId::of(&self.path).is_ok_and(|found| found == self.id)
+            && self.log.get().is_none_or(|files| files.iter().all(is_same));
+        if in_place {
+            self.checked_at.store(now.nanos(), Ordering::Relaxed);
+        }
+        in_place
     }
 
     /// Checks that the path still names the open file and its log. This costs three `stat` calls, a few microseconds.

@@ -88,6 +88,8 @@ impl Lanes {
         let file = Arc::new(OpenFile::new(path)?);
         let lane = |size: usize| Lane::open(path, &file, size, settings, metrics.clone());
         let (readers, writer) = (lane(settings.pool_max)?, lane(1)?);
+        let watched = Arc::clone(&file);
+        coherence.require(move |now| watched.is_in_place(now));
         let sockets = SqliteSockets::new(path, Some(Arc::clone(&file)), audit_keys.clone(), coherence.clone());
         Ok(Self { readers, writer, audit_keys, coherence: coherence.clone(), sockets: Arc::new(sockets), file })
     }
