@@ -82,7 +82,7 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
     // All nodes lock subjects in the same order, so that they do not deadlock.
     let mut subjects = subjects.to_vec();
     subjects.sort();
-    let (mut longest, mut is_news, mut is_busy) = (None, false, true);
+    let (mut longest, mut news, mut is_busy) = (None, Vec::new(), true);
     for subject in &subjects {
         let row @ (failures, told, last_failed_at, at) = lock(conn, subject).await?;
         if last_failed_at > Some(at) {
@@ -99,12 +99,16 @@ pub async fn begin(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<Begun> {
             let must_wait_alone = Count { under_way: 0, ..count }.wait(subject.limit, at).is_some();
             is_busy &= !must_wait_alone;
             if must_wait_alone && told < failures {
-                mark_refused(conn, subject, failures).await?;
-                is_news = true;
+                news.push((subject, failures));
             }
         }
     }
     if let Some(wait) = longest {
+        let is_news = !news.is_empty();
+        // Only now, so that the order of the statements does not depend on the order of the hashes.
+        for (subject, failures) in news {
+            mark_refused(conn, subject, failures).await?;
+        }
         return Ok(Begun::No { wait, is_news, is_busy });
     }
     let id = secret::random_name("try_")?;
