@@ -143,12 +143,23 @@ let lateAnswer = null;
 function expectLateAnswer(event, pendingAnswer) {
   const id = event.resultingClientId;
   const arrival = pendingAnswer.then(async (answer) => {
-    if (!(await isPresentable(answer))) return false;
-    lateAnswer = { url: event.request.url, answer, at: Date.now() };
+    const whole = (await isPresentable(answer)) && (await readWhole(answer).catch(() => undefined));
+    if (!whole) return false;
+    lateAnswer = { url: event.request.url, answer: whole, at: Date.now() };
     return true;
   });
   expectedAnswers.set(id, arrival);
   event.waitUntil(arrival.finally(() => { setTimeout(() => expectedAnswers.delete(id), LATE_ANSWER_LIFETIME); }));
+}
+
+/**
+ * The answer with its body in memory. The browser may stop a preloaded answer's body once the event of its navigation has
+ * ended, and a page that is given such an answer never finishes loading.
+ */
+async function readWhole(answer) {
+  if (answer.type === "opaqueredirect") return answer;
+  const { status, statusText, headers } = answer;
+  return new Response(await answer.arrayBuffer(), { status, statusText, headers });
 }
 
 /** Returns the late answer for an address, once, and only shortly after it arrived. It is held in memory only. */
