@@ -80,8 +80,8 @@ class PostgresRows:
                         f"table_name = '{table}' ORDER BY ordinal_position").split()
 
     def number(self, expression):
-        """SQL: a number as 22 digits."""
-        return f"lpad(({expression})::text, 22, '0')"
+        """SQL: what `random_part` makes of a number."""
+        return f"lpad(({expression})::text, 21, '0') || 'A'"
 
     def earlier(self, column, seconds):
         """SQL: the time in a column, moved back."""
@@ -110,8 +110,8 @@ class SqliteRows:
         return [row.split('|')[1] for row in self.run(f'PRAGMA table_info({table})').split('\n')]
 
     def number(self, expression):
-        """SQL: a number as 22 digits."""
-        return f"printf('%022d', {expression})"
+        """SQL: what `random_part` makes of a number."""
+        return f"printf('%021dA', {expression})"
 
     def earlier(self, column, seconds):
         """SQL: the time in a column, moved back."""

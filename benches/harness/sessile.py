@@ -23,6 +23,11 @@ def build():
     return f'{json.loads(found.stdout)["target_directory"]}/release/sessile'
 
 
+def random_part(number):
+    """A number in the form of an id's random part: 128 bits in base64url. In most other forms ids are not cached."""
+    return f'{number:021}A'
+
+
 class Sessile:
     """One instance with its own database, which can be started several times on the same port."""
 
@@ -69,7 +74,7 @@ class Sessile:
 
     def emails(self, count):
         """The addresses of accounts that add_sessions made."""
-        return [f'{number:022}@example.com' for number in range(1, count + 1)]
+        return [f'{random_part(number)}@example.com' for number in range(1, count + 1)]
 
     def _log_in(self):
         """Logs in and uses the session once. Returns the session's key, and the other cookies as they are sent."""
@@ -117,7 +122,7 @@ class Sessile:
     def _session_cookie(self, shared, number):
         """The cookie of one copied session, signed as the program signs it."""
         prefix, secret = shared
-        key = f'{prefix}{number:022}.{number:022}.{secret}'
+        key = f'{prefix}{random_part(number)}.{random_part(number)}.{secret}'
         signature = base64.b64encode(hmac.digest(self._signing_key(), key.encode(), hashlib.sha256)).decode()
         return f'aiq_session_{self.port}={urllib.parse.quote(signature + key, safe="-_.~")}'
 

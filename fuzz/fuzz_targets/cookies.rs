@@ -39,7 +39,8 @@ fn check_header(input: &[u8]) {
     }
     let session = NAMES.sent_session(&headers, &OWN_KEYS);
     assert!(!matches!(session.presented, Presented::Key(_)), "forged: {headers:?}");
-    NAMES.keep_accepted(&mut headers, &session, &OWN_KEYS);
+    let devices = NAMES.device_secrets(&headers);
+    NAMES.keep_accepted(&mut headers, &session, &devices, &OWN_KEYS);
     for (name, value) in cookies::sent(&headers) {
         assert!([&NAMES.device, &NAMES.visitor].iter().any(|known| *known == name) && value.is_some(), "{headers:?}");
     }

@@ -41,7 +41,12 @@ pub struct Placed {
 }
 
 impl Placed {
+    /// Sends small packets at once. Otherwise the kernel holds back the end of a response until the client acknowledges
+    /// what came before, which clients do up to 40 ms late.
     pub fn new(io: TcpStream, place: Place) -> Self {
+        if let Err(error) = io.set_nodelay(true) {
+            tracing::debug!(%error, "setting TCP_NODELAY failed");
+        }
         Self { io, place }
     }
 
@@ -208,5 +213,23 @@ impl<Io: Stream> Drop for Watched<Io> {
                 stream::copy(&mut io, &mut stream::sink()).await
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::connections::Connections;
+
+    #[actix_web::test]
+    async fn the_end_of_a_response_is_not_held_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (io, _) = listener.accept().unwrap();
+        io.set_nonblocking(true).unwrap();
+        let io = TcpStream::from_std(io).unwrap();
+        assert!(!io.nodelay().unwrap(), "the default");
+        let place = Connections::new(1, Vec::new()).place(None).unwrap();
+        assert!(Placed::new(io, place).io.nodelay().unwrap());
     }
 }

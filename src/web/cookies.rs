@@ -116,24 +116,32 @@ impl CookieNames {
 
     /// Rewrites the request's cookies to those that were accepted: the session key, signed by the first key under the
     /// current name, and our other cookies. Needed because actix-session parses the header again, and less strictly.
-    pub fn keep_accepted(&self, headers: &mut HeaderMap, sent: &SentSession, keys: &Keys) {
-        if !headers.contains_key(header::COOKIE) {
-            return;
-        }
-        let mut kept = Vec::new();
+    pub fn keep_accepted(&self, headers: &mut HeaderMap, sent: &SentSession, devices: &[Secret], keys: &Keys) {
+        let Some(line) = headers.get(header::COOKIE) else { return };
+        let mut kept = String::with_capacity(line.len());
+        let visitor = self.visitor(headers);
+        let mut keep = |parts: &[&str]| {
+            kept.push_str(if kept.is_empty() { "" } else { "; " });
+            parts.iter().for_each(|part| kept.push_str(part));
+        };
         match (&sent.as_sent, &sent.presented) {
-            (Some(as_sent), _) => kept.push(format!("{}={as_sent}", self.session)),
-            (None, Presented::Key(key)) => kept.push(self.signed(key, keys)),
+            (Some(as_sent), _) => keep(&[&self.session, "=", as_sent]),
+            (None, Presented::Key(key)) => keep(&[&self.signed(key, keys)]),
             (None, Presented::Nothing | Presented::Foreign) => {}
         }
-        let devices = self.device_secrets(headers);
         if !devices.is_empty() {
-            kept.push(format!("{}={}", self.device, joined(&devices)));
+            keep(&[&self.device, "=", &joined(devices)]);
         }
-        kept.extend(self.visitor(headers).map(|secret| format!("{}={}", self.visitor, secret.expose())));
+        if let Some(secret) = visitor {
+            keep(&[&self.visitor, "=", secret.expose()]);
+        }
+        let mut lines = headers.get_all(header::COOKIE);
+        if lines.next().is_some_and(|line| line.as_bytes() == kept.as_bytes()) && lines.next().is_none() {
+            return;
+        }
         headers.remove(header::COOKIE);
-        if let Ok(value) = HeaderValue::try_from(kept.join("; "))
-            && !kept.is_empty()
+        if !kept.is_empty()
+            && let Ok(value) = HeaderValue::try_from(kept)
         {
             headers.insert(header::COOKIE, value);
         }

@@ -109,7 +109,7 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let sent = site.cookies.sent_session(req.headers(), &site.keys);
     let browser_zone = site.cookies.zone(req.headers());
     let device_secrets = site.cookies.device_secrets(req.headers());
-    site.cookies.keep_accepted(req.headers_mut(), &sent, &site.keys);
+    site.cookies.keep_accepted(req.headers_mut(), &sent, &device_secrets, &site.keys);
     let facts = RequestFacts {
         hints,
         browser_zone,
