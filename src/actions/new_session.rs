@@ -188,7 +188,9 @@ async fn plan_for(
     // A rotation may commit between the read and the lock, so repeat until both agree.
     let mut held = former::holder(conn, presented).await?;
     let held = loop {
-        let Some(HeldSession { account_id, session_id, .. }) = &held else { return Ok(None) };
+        let Some(HeldSession { account_id, session_id, .. }) = &held else {
+            return ends::settle(conn, presented).await.map(|()| None);
+        };
         let other = SessionRef::new(account_id, session_id);
         // Lock all sessions in one order before changing any of them. Otherwise two people who sign in over each
         // other's sessions could deadlock.

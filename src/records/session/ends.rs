@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, Queryable};
 
-use super::{ended::EndReason, listing, live::is_live, record::SessionRef, who::Who};
+use super::{ended::EndReason, key::SessionKey, listing, live::is_live, record::SessionRef, who::Who};
 use crate::{
     base::{
         db::{
@@ -86,6 +86,13 @@ pub async fn end(conn: &mut Conn<'_>, scope: &Scope, reason: EndReason, by: &str
 pub async fn revoke(conn: &mut Conn<'_>, scope: &Scope, who: &Who, ip: Option<&str>) -> Result<usize> {
     let deed = Deed { reason: EndReason::Revoked, by: &who.account_id, ip, here: Some(&who.session_id) };
     end_all_of(conn, scope, &deed).await
+}
+
+/// Call this when a request reports, or acts on it, that the session of a key has ended. Another request may have committed
+/// the end just now, and a node may not have heard of it yet. No node answers from memory with the session afterwards.
+pub async fn settle(conn: &mut Conn<'_>, key: &SessionKey) -> Result<()> {
+    // A session whose key has no account part is never in memory.
+    news::looked_up_changed(conn, key.account_id().into_iter()).await
 }
 
 /// A session that was just ended.

@@ -32,7 +32,7 @@ pub async fn log_out(
     ip: Option<&str>,
 ) -> Result<bool> {
     let Some(session) = former::lock_holder(conn, key).await? else {
-        return Ok(false);
+        return ends::settle(conn, key).await.map(|()| false);
     };
     if let Some(ids) = named {
         let mut is_named = ids.contains(&session.session_id);

@@ -10,6 +10,7 @@ mod memory;
 mod model;
 mod readers;
 mod silent_nodes;
+mod unheard_ends;
 
 use crate::support::{Served, eventually};
 
