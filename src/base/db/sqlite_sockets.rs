@@ -200,6 +200,10 @@ impl SqliteSockets {
         let sending = others.iter().map(async |name| {
             let told = self.tell_other(&place, name, &lines).await;
             let node = place.node_of(name).to_owned();
+            // Not after mentions, which read no rows: the row and the socket are removed together.
+            if number.is_some() && told == Told::Refused {
+                let _ = std::fs::remove_file(place.folder.join(name));
+            }
             // A process that does not listen answers nothing.
             if let (Some(number), Told::Heard | Told::Refused) = (number, told) {
                 self.coherence.hear_confirmation(number, &node);
@@ -347,7 +351,6 @@ impl SqliteSockets {
             Ok(Ok(())) => return Told::Heard,
             // The process ended without removing its socket.
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                let _ = std::fs::remove_file(place.folder.join(name));
                 return Told::Refused;
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
