@@ -1,7 +1,8 @@
 //! `GET /api/events`: notifies open pages through one stream of server-sent events (HTML, 9.2) per browser. The script
 //! is `static/js/live.js`. Called by the routes.
 //!
-//! Invariant: a stream never counts as activity. It closes as soon as the news that its session ended arrives.
+//! Invariant: a stream never counts as activity. It closes when the news that its session ended arrives, once
+//! no node answers with the session any more.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -120,6 +121,7 @@ impl Open {
             }
             self.look_up().await;
             if let Some(ended) = self.pending.ended {
+                self.hub.settle_end().await;
                 self.stage = Stage::Finished;
                 return Some(ended_event(ended));
             }

@@ -9,6 +9,10 @@ use super::{lease::LEASE, moment::Moment};
 /// lease: a node that has not heard of the change has heard no beat that was sent after the commit.
 pub const PATIENCE: Duration = Duration::from_millis(500);
 const _: () = assert!(PATIENCE.as_millis() >= LEASE.as_millis() + 50);
+/// How long a row must have been doubted until it may be removed. Longer than a lease: the node sends no beat while its
+/// row is doubted.
+pub const DOUBT: Duration = Duration::from_millis(475);
+const _: () = assert!(DOUBT.as_millis() > LEASE.as_millis() && DOUBT.as_millis() < PATIENCE.as_millis());
 
 /// The confirmations of one change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@ use std::sync::{
 use tokio::sync::Notify;
 
 use super::{
+    announcements::Announcements,
     confirmations::{Confirmations, PATIENCE},
     lease::{Lease, Renewal},
     moment::Moment,
@@ -61,7 +62,10 @@ pub struct Coherence(Arc<Shared>);
 struct Shared {
     name: String,
     caches: bool,
-    lease: Mutex<Lease>,
+    lease: Mutex<(Lease, Announcements)>,
+    /// How often this node has started to listen, and the last such start after which it added its row.
+    started: AtomicU64,
+    joined: AtomicU64,
     /// The end of the lease in nanoseconds; 0 without a lease. Read on every use of the cache.
     until: AtomicU64,
     check: OnceLock<Check>,
@@ -87,6 +91,8 @@ impl Coherence {
             name,
             caches,
             lease: Mutex::default(),
+            started: AtomicU64::new(0),
+            joined: AtomicU64::new(0),
             until: AtomicU64::new(0),
             check: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -138,16 +144,41 @@ impl Coherence {
 
     /// Notes that a beat is sent now, and returns its number.
     pub fn send_beat(&self) -> u64 {
-        lock(&self.0.lease).send(Moment::now())
+        lock(&self.0.lease).0.send(Moment::now())
+    }
+
+    /// A beat that was sent has read the number of the last announcement. Call this before the beat is sent on.
+    pub fn read_number(&self, number: u64) {
+        lock(&self.0.lease).1.read(number);
+    }
+
+    /// The announcement with this number was applied to this node's memory.
+    pub fn hear_number(&self, number: u64) {
+        if self.0.caches {
+            lock(&self.0.lease).1.hear(number);
+        }
+    }
+
+    /// Hears an announcement whose sender needs to know that this node has heard, or needs no more, all those before it.
+    pub fn hear_fence(&self, number: u64) {
+        if !self.0.caches {
+            return;
+        }
+        let (_, announcements) = &mut *lock(&self.0.lease);
+        if announcements.misses_before(number) {
+            self.tell(Change::Everything);
+            announcements.catch_up_to(number);
+        }
+        announcements.hear(number);
     }
 
     /// Extends the lease by a beat that was heard.
     pub fn hear_beat(&self, number: u64) {
-        if !self.0.caches || self.0.closed.load(Ordering::Acquire) {
+        if !self.0.caches || self.0.closed.load(Ordering::Acquire) || self.must_join().is_some() {
             return;
         }
-        let mut lease = lock(&self.0.lease);
-        let renewal = lease.hear(number, Moment::now());
+        let (lease, announcements) = &mut *lock(&self.0.lease);
+        let renewal = lease.hear(number, Moment::now(), announcements);
         if renewal == Renewal::Ignored {
             return;
         }
@@ -159,7 +190,7 @@ impl Coherence {
 
     /// Ends the lease and empties the cache: announcements may have been missed, or this node's row is gone.
     pub fn lose(&self) {
-        let mut lease = lock(&self.0.lease);
+        let (lease, _) = &mut *lock(&self.0.lease);
         lease.lose();
         self.0.until.store(0, Ordering::Release);
         self.tell(Change::Everything);
@@ -176,9 +207,21 @@ impl Coherence {
         Lose(self.clone())
     }
 
-    /// Empties the cache. Called when listening starts.
+    /// Empties the cache. Called when listening starts. No beat counts until this node has added its row anew.
     pub fn start_over(&self) {
+        self.0.started.fetch_add(1, Ordering::AcqRel);
         self.tell(Change::Everything);
+    }
+
+    /// The start of listening after which this node has not added its row yet.
+    pub fn must_join(&self) -> Option<u64> {
+        let started = self.0.started.load(Ordering::Acquire);
+        (self.0.joined.load(Ordering::Acquire) != started).then_some(started)
+    }
+
+    /// This node has added its row after this start of listening.
+    pub fn note_joined(&self, start: u64) {
+        self.0.joined.store(start, Ordering::Release);
     }
 
     /// Ends the lease for good: the node is stopping.

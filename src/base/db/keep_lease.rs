@@ -1,18 +1,16 @@
 //! The beats of this node, which keep its lease, and the wait for other nodes. Called by the hub, at the shutdown and by
 //! whoever reports an end. See [`coherence`](crate::base::coherence).
 //!
-//! Invariant: a node whose row is gone starts with an empty cache and a new row.
+//! Invariant: a node whose row is gone or doubted, or that starts to listen, begins with an empty cache and a new row.
 
 use super::{
     conn::Conn,
     database::Db,
+    message::FENCE,
     nodes::{self, Beaten},
     notify::announce,
 };
 use crate::base::{clock::Clock, coherence::BEAT_INTERVAL, error::Result, outage::Outage};
-
-/// An announcement that changes nothing.
-pub const FENCE: &str = r#"{"what":"fence"}"#;
 
 impl Db {
     /// Keeps this node's lease: sends beats, and adds the node's row if it is missing. Never returns. Does nothing if
@@ -32,15 +30,23 @@ impl Db {
         std::future::pending().await
     }
 
-    /// Sends one beat. `None` if the node's row was missing; it is there now.
+    /// Sends one beat. `None` if the node's row was missing or doubted; it is there now.
     async fn beat(&self) -> Result<Option<Beaten>> {
+        if let Some(start) = self.coherence().must_join() {
+            self.join().await?;
+            self.coherence().note_joined(start);
+        }
         let beaten = self.send_beat().await?;
         if beaten.is_none() {
             self.coherence().lose();
-            let node = self.coherence().name().to_owned();
-            self.write(async move |conn: &mut Conn<'_>| nodes::join(conn, &node).await).await?;
+            self.join().await?;
         }
         Ok(beaten)
+    }
+
+    async fn join(&self) -> Result<()> {
+        let node = self.coherence().name().to_owned();
+        self.write(async move |conn: &mut Conn<'_>| nodes::join(conn, &node).await).await
     }
 
     /// Stops answering from memory and removes this node's row, so that no other node waits for it.
@@ -59,9 +65,12 @@ impl Db {
     /// another request committed calls this first: that request may still be waiting for the other nodes.
     pub async fn wait_for_other_nodes(&self) -> Result<()> {
         let node = self.coherence().name().to_owned();
-        if self.read(async move |conn: &mut Conn<'_>| nodes::others(conn, &node).await).await?.is_empty() {
-            return Ok(());
-        }
-        self.coherence().fence(self.write(async |conn: &mut Conn<'_>| announce(conn, FENCE).await)).await
+        let fence = async {
+            if self.read(async move |conn: &mut Conn<'_>| nodes::has_others(conn, &node).await).await? {
+                self.write(async |conn: &mut Conn<'_>| announce(conn, FENCE).await).await?;
+            }
+            Ok(())
+        };
+        self.coherence().fence(fence).await
     }
 }

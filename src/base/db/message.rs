@@ -13,6 +13,9 @@ use crate::base::{
 /// The longest text that can be announced, in bytes. NOTIFY takes 8,000 bytes; the rest is for the timestamp.
 pub const LONGEST_TEXT: usize = 7_000;
 
+/// An announcement that changes nothing. A node that confirms it has heard all announcements before it.
+pub const FENCE: &str = r#"{"what":"fence"}"#;
+
 /// An event that a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
@@ -54,7 +57,9 @@ pub struct Outbox {
     coherence: Option<Coherence>,
     /// The wait for the other nodes' confirmations, from the first announcement on.
     pub(super) wait: Option<Wait>,
-    /// Announcements, sent with the commit. PostgreSQL has already sent them itself.
+    /// The number that the transaction has raised with its first announcement. `None` on PostgreSQL.
+    pub(super) number: Option<u64>,
+    /// Announcements, sent with the commit.
     pub(super) announced: Vec<Announced>,
     /// Mentions, sent some time after the commit.
     pub(super) mentioned: Vec<String>,
@@ -69,10 +74,19 @@ impl Outbox {
         self.announced.is_empty() && self.mentioned.is_empty()
     }
 
-    /// The tag of this unit's announcements. `None` for a unit that nobody waits for.
-    pub(super) fn tag(&mut self) -> Option<Tag> {
-        let coherence = self.coherence.as_ref()?;
-        Some(self.wait.get_or_insert_with(|| coherence.begin()).tag())
+    /// Adds an announcement, which other nodes have to confirm.
+    pub(super) fn announce(&mut self, announced: Announced) {
+        if let Some(coherence) = &self.coherence {
+            self.wait.get_or_insert_with(|| coherence.begin());
+        }
+        self.announced.push(announced);
+    }
+
+    /// The announcements, in order. Only the last has a tag, so a node that confirms has heard all of them.
+    pub(super) fn tagged(&self) -> impl Iterator<Item = (Option<Tag>, &Announced)> {
+        let last = self.announced.len().saturating_sub(1);
+        let tag = move |at: usize| self.wait.as_ref().filter(|_| at == last).map(Wait::tag);
+        self.announced.iter().enumerate().map(move |(at, announced)| (tag(at), announced))
     }
 
     /// Whether the unit has announced this text already.
@@ -87,6 +101,10 @@ pub(super) enum Line {
     /// An announcement or a mention: the time in microseconds or `-`, then `@` and a tag if its sender waits for
     /// confirmations, then the text. Versions that do not know tags read the text without a time.
     Said { at: Option<Instant>, tag: Option<Tag>, text: String },
+    /// Ends the announcements of a transaction on an SQLite file: `announced <number>`, or `fence <number>` if the sender
+    /// needs to know that the earlier ones have been heard too. Versions that do not know numbers read an unknown
+    /// mention, and look up the sessions of open pages.
+    Announced { number: u64, is_fence: bool },
     /// A process sends itself a beat: `beat <number>`.
     Beat(u64),
     /// A node confirms an announcement of the receiver: `confirm <number> <node>`.
@@ -98,6 +116,9 @@ impl Line {
     pub(super) fn parse(line: &str) -> Self {
         let (stamp, text) = line.split_once(' ').unwrap_or(("", line));
         match (stamp, text.split_once(' ')) {
+            ("announced" | "fence", None) => {
+                Self::Announced { number: text.parse().unwrap_or(0), is_fence: stamp == "fence" }
+            }
             ("beat", None) => Self::Beat(text.parse().unwrap_or(0)),
             ("confirm", Some((number, node))) => Self::Confirm(number.parse().unwrap_or(0), node.to_owned()),
             _ => {
@@ -122,6 +143,8 @@ impl std::fmt::Display for Line {
                 }
                 write!(f, " {text}")
             }
+            Self::Announced { number, is_fence: false } => write!(f, "announced {number}"),
+            Self::Announced { number, is_fence: true } => write!(f, "fence {number}"),
             Self::Beat(number) => write!(f, "beat {number}"),
             Self::Confirm(number, node) => write!(f, "confirm {number} {node}"),
         }
@@ -132,6 +155,8 @@ impl std::fmt::Display for Line {
 pub(super) fn receive(line: &str, coherence: &Coherence, tell: &Tell) {
     match Line::parse(line) {
         Line::Beat(number) => coherence.hear_beat(number),
+        Line::Announced { number, is_fence: true } => coherence.hear_fence(number),
+        Line::Announced { number, is_fence: false } => coherence.hear_number(number),
         Line::Confirm(number, node) => coherence.hear_confirmation(number, &node),
         Line::Said { at, tag, text } => {
             // A mention is not about anything cached.
@@ -156,11 +181,24 @@ mod tests {
             Line::Said { at: Some(at), tag: Some(tag), text: "{\"a\": 1}".into() },
             Line::Said { at: None, tag: None, text: "beat 7".into() },
             Line::Beat(7),
+            Line::Announced { number: 7, is_fence: false },
+            Line::Announced { number: 7, is_fence: true },
             Line::Confirm(7, "a-B_1".into()),
         ];
         for line in lines {
             assert_eq!(Line::parse(&line.to_string()), line);
         }
         assert_eq!(Line::parse("odd"), Line::Said { at: None, tag: None, text: "odd".into() });
+    }
+
+    #[test]
+    fn only_the_last_announcement_of_a_transaction_is_confirmed() {
+        let coherence = Coherence::new(true, crate::base::metrics::Metrics::default()).unwrap();
+        let mut outbox = Outbox::new(&coherence);
+        for text in ["a", "b", "c"] {
+            outbox.announce(Announced { at: None, text: text.into() });
+        }
+        let tagged: Vec<_> = outbox.tagged().map(|(tag, announced)| (tag.is_some(), announced.text.as_str())).collect();
+        assert_eq!(tagged, [(false, "a"), (false, "b"), (true, "c")]);
     }
 }

@@ -4,12 +4,15 @@
 //!
 //! Invariant: an announcement is sent if and only if its transaction commits.
 
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+
 use super::{
     conn::{Conn, EngineConn},
     express::now,
     message::{Announced, LONGEST_TEXT},
     postgres,
     query::run,
+    schema::announcements,
 };
 use crate::base::{
     error::{Error, Result},
@@ -31,15 +34,38 @@ pub async fn announce(conn: &mut Conn<'_>, text: &str) -> Result<()> {
     if conn.outbox.has_announced(text) {
         return Ok(());
     }
-    let tag = conn.outbox.tag();
     let at: Option<Instant> = match &mut conn.engine {
-        EngineConn::Postgres(conn, deadline) => {
-            postgres::listen::notify(conn, *deadline, tag.as_ref(), text).await?;
-            None
+        EngineConn::Postgres(..) => None,
+        EngineConn::Sqlite(_) => {
+            if conn.outbox.number.is_none() {
+                conn.outbox.number = Some(raise_number(conn).await?);
+            }
+            Some(run!(conn, get_result(diesel::select(now())))?)
         }
-        EngineConn::Sqlite(_) => Some(run!(conn, get_result(diesel::select(now())))?),
     };
-    conn.outbox.announced.push(Announced { at, text: text.to_owned() });
+    conn.outbox.announce(Announced { at, text: text.to_owned() });
+    Ok(())
+}
+
+/// The number of this transaction's announcements; see [`Announcements`](crate::base::coherence::Announcements).
+async fn raise_number(conn: &mut Conn<'_>) -> Result<u64> {
+    let raised = diesel::insert_into(announcements::table)
+        .values((announcements::id.eq(1), announcements::number.eq(1)))
+        .on_conflict(announcements::id)
+        .do_update()
+        .set(announcements::number.eq(announcements::number + 1));
+    run!(conn, execute(raised))?;
+    let number: i64 = run!(conn, get_result(announcements::table.find(1).select(announcements::number)))?;
+    u64::try_from(number).map_err(Error::bug)
+}
+
+/// Sends the announcements of a transaction that is about to commit on PostgreSQL. On SQLite they are sent after the
+/// commit.
+pub(super) async fn send_announced(conn: &mut Conn<'_>) -> Result<()> {
+    let EngineConn::Postgres(engine, deadline) = &mut conn.engine else { return Ok(()) };
+    for (tag, announced) in conn.outbox.tagged() {
+        postgres::listen::notify(engine, *deadline, tag.as_ref(), &announced.text).await?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,6 @@
 //! Invariant: a connection on which anything failed is closed, not returned to the pool. Writers never use all
 //! connections of a pool that has several, so reads continue while commits hang.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,9 @@ use super::{
     email_keys,
     lease::Lease,
     message::{Outbox, Tell},
-    migrate, nodes,
+    migrate,
+    nodes::{self, Others, Unconfirmed},
+    notify::send_announced,
     postgres::{self, ConnectError, ConnectPlan, Connection, Opener, listen::Mentions, preflight},
 };
 use crate::base::{
@@ -163,7 +164,8 @@ impl Pools {
             let engine = EngineConn::Postgres(&mut lease, self.deadline);
             let mut conn = Conn::in_transaction(engine, &mut outbox, self.audit_keys.as_ref());
             let value = work(&mut conn).await?;
-            conn.finish().await.map(|()| value)
+            conn.finish().await?;
+            send_announced(&mut conn).await.map(|()| value)
         };
         match done.await {
             Ok(value) => {
@@ -196,26 +198,24 @@ impl Pools {
         }
     }
 
-    /// The other nodes that may answer from memory, read after a commit. If they cannot be read, there may be any: this
-    /// node's own name, which never confirms, stands for them.
-    async fn other_nodes(&self, lease: &mut Lease) -> BTreeSet<String> {
+    /// The other nodes that may answer from memory, read after a commit.
+    async fn other_nodes(&self, lease: &mut Lease) -> Others {
         let mut outbox = Outbox::default();
         let mut conn = Conn::new(EngineConn::Postgres(lease, self.deadline), &mut outbox);
-        nodes::others(&mut conn, self.coherence.name())
-            .await
-            .unwrap_or_else(|_| BTreeSet::from([self.coherence.name().to_owned()]))
+        Others::after_commit(&mut conn, self.coherence.name()).await
     }
 
     /// Waits until the other nodes have confirmed a change, or can no longer answer from memory with what was there
-    /// before it. Then removes the rows of nodes that are dead.
-    async fn wait_for(&self, wait: Wait, committed: Moment, others: BTreeSet<String>) {
-        let silent = wait.finish(committed, others).await;
-        if silent.is_empty() {
+    /// before it. Then doubts or removes the rows of nodes that did not confirm.
+    async fn wait_for(&self, wait: Wait, committed: Moment, others: Others) {
+        let silent = wait.finish(committed, others.names()).await;
+        let unconfirmed = Unconfirmed { silent, ..Unconfirmed::default() };
+        if !others.have(&unconfirmed) {
             return;
         }
-        if let Err(error) =
-            self.statement(async move |conn: &mut Conn<'_>| nodes::remove_dead(conn, &silent).await).await
-        {
+        let node = self.coherence.name();
+        let removing = async |conn: &mut Conn<'_>| nodes::remove_silent(conn, node, &others, &unconfirmed).await;
+        if let Err(error) = self.statement(removing).await {
             tracing::debug!(%error, "removing the rows of silent nodes failed");
         }
     }

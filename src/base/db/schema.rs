@@ -30,6 +30,14 @@ diesel::table! {
     nodes (id) {
         id -> Text,
         beaten_at -> Instant,
+        doubt -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    announcements (id) {
+        id -> BigInt,
+        number -> BigInt,
     }
 }
 

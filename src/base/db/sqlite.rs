@@ -4,7 +4,6 @@
 //! Invariant: waiting for a connection is asynchronous and bounded, so a locked file never exhausts the blocking
 //! threads.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +21,13 @@ use super::{
     email_keys,
     file::{self, OpenFile},
     foreign, inspect,
-    message::{Outbox, Tell},
+    message::{FENCE, Outbox, Tell},
     migrate,
-    nodes::{self, Beaten},
+    nodes::{self, Beaten, Others, Unconfirmed},
     sqlite_sockets::SqliteSockets,
 };
 use crate::base::{
-    coherence::{Coherence, Moment, Wait},
+    coherence::{Coherence, Moment},
     error::{Away, Error, Result},
     keys::AuditKeys,
     metrics::{Metrics, Pool as Figures},
@@ -142,6 +141,7 @@ impl Lanes {
             // A commit that failed may have taken effect.
             outbox.announced.iter().for_each(|announced| coherence.change(&announced.text));
             let value = done?;
+            note_own_number(&coherence, &outbox);
             // Report a failure if the file was replaced meanwhile: no other process can see this commit.
             file.check()?;
             Ok((value, tell(&sockets, &coherence, conn, outbox)))
@@ -151,20 +151,21 @@ impl Lanes {
         Ok(value)
     }
 
-    /// Waits until the other processes have heard of a commit. Then removes the rows of processes that are gone.
-    async fn wait_for(&self, telling: Option<JoinHandle<BTreeSet<String>>>) {
+    /// Waits until the other processes have heard of a commit. Then doubts or removes the rows of those that did not.
+    async fn wait_for(&self, telling: Option<JoinHandle<(Others, Unconfirmed)>>) {
         let Some(telling) = telling else { return };
-        let gone = telling.await.unwrap_or_default();
-        if gone.is_empty() {
+        let Ok((others, unconfirmed)) = telling.await else { return };
+        if !others.have(&unconfirmed) {
             return;
         }
+        let node = self.coherence.name().to_owned();
         let removing = move |conn: &mut SqliteConnection| {
-            finish(async {
-                nodes::remove_dead(&mut Conn::new(EngineConn::Sqlite(conn), &mut Outbox::default()), &gone).await
-            })
+            let mut outbox = Outbox::default();
+            let mut conn = Conn::new(EngineConn::Sqlite(conn), &mut outbox);
+            finish(nodes::remove_silent(&mut conn, &node, &others, &unconfirmed))
         };
         if let Err(error) = self.writer.hop(removing).await {
-            tracing::debug!(%error, "removing the rows of processes that are gone failed");
+            tracing::debug!(%error, "removing the rows of silent processes failed");
         }
     }
 
@@ -175,7 +176,8 @@ impl Lanes {
             finish(nodes::beat_on_file(&mut Conn::new(EngineConn::Sqlite(conn), &mut outbox), &node))
         };
         let beaten = self.readers.hop(reading).await?;
-        if beaten.is_some() {
+        if let Some(announced) = beaten.as_ref().and_then(|beaten| beaten.number) {
+            self.coherence.read_number(announced);
             self.sockets.beat(number).await?;
         }
         Ok(beaten)
@@ -298,14 +300,24 @@ impl Lane {
     }
 }
 
+/// Notes that this process has applied its own announcements. Not after a commit that failed: another transaction may
+/// get the same number.
+fn note_own_number(coherence: &Coherence, outbox: &Outbox) {
+    match outbox.number {
+        Some(number) if outbox.has_announced(FENCE) => coherence.hear_fence(number),
+        Some(number) => coherence.hear_number(number),
+        None => {}
+    }
+}
+
 /// Tells the other processes on the file about a commit, in a task of its own, so that they hear of it even if nobody
-/// waits for this unit of work any more. The task yields the processes that are gone.
+/// waits for this unit of work any more. The task yields the processes with rows, and those that did not confirm.
 fn tell(
     sockets: &Arc<SqliteSockets>,
     coherence: &Coherence,
     conn: &mut SqliteConnection,
     mut outbox: Outbox,
-) -> Option<JoinHandle<BTreeSet<String>>> {
+) -> Option<JoinHandle<(Others, Unconfirmed)>> {
     if outbox.is_empty() {
         return None;
     }
@@ -314,15 +326,17 @@ fn tell(
         Some(_) => {
             let mut outbox = Outbox::default();
             let mut conn = Conn::new(EngineConn::Sqlite(conn), &mut outbox);
-            // If the rows cannot be read, there may be any: this node's own name, which never confirms, stands for them.
-            finish(nodes::others(&mut conn, coherence.name()))
-                .unwrap_or_else(|_| BTreeSet::from([coherence.name().to_owned()]))
+            finish(async { Ok(Others::after_commit(&mut conn, coherence.name()).await) })
+                .unwrap_or_else(|_| Others::unknown(coherence.name()))
         }
-        None => BTreeSet::new(),
+        None => Others::default(),
     };
-    let lines = sockets.tell_own(&outbox, wait.as_ref().map(Wait::tag));
+    let lines = sockets.tell_own(&outbox);
     let sockets = Arc::clone(sockets);
-    Some(Handle::current().spawn(async move { sockets.tell_others(lines, committed, wait, others).await }))
+    Some(Handle::current().spawn(async move {
+        let unconfirmed = sockets.tell_others(lines, committed, wait, others.names()).await;
+        (others, unconfirmed)
+    }))
 }
 
 /// Polls `work` once. Queries on SQLite are synchronous, so the work is complete then.

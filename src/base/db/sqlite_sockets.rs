@@ -2,9 +2,9 @@
 //! that commits sends its messages to all of them before the commit returns. Called by the lanes of
 //! [`sqlite`](super::sqlite).
 //!
-//! Invariant: when a commit that announces something returns, every listener that may answer from memory has received it,
-//! or its lease has run out. A listener serves its connections in order, its own beats among them, so it has no lease
-//! while an older message waits. A listener without a row in `nodes` that does not answer in time is ignored for a
+//! Invariant: when a commit that announces something returns, every listener that may answer from memory has received
+//! it, or has no lease from before the commit. A message may be lost: then the listener misses its number, and its beats
+//! do not extend its lease; see [`Announcements`](crate::base::coherence::Announcements). A listener without a row in `nodes` that does not answer in time is ignored for a
 //! minute.
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,18 +23,16 @@ use tokio::{
 
 use super::{
     file::{FileId, OpenFile},
-    message::{Heard, Line, Outbox, Tell, receive},
+    message::{FENCE, Heard, Line, Outbox, Tell, receive},
+    nodes::Unconfirmed,
 };
 use crate::base::{
-    coherence::{BEAT_INTERVAL, Coherence, Moment, PATIENCE, Tag, Wait},
+    coherence::{BEAT_INTERVAL, Coherence, Moment, PATIENCE, Wait},
     error::{Away, Error, Result},
     keys::AuditKeys,
     outage::Outage,
 };
 
-/// How long a process with a row may be silent until its row and its socket are removed. It then has no lease, and finds
-/// its row gone if it comes back.
-const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// How long a listener that did not answer in time is ignored, so that it delays only one commit.
 const IGNORED_FOR: Duration = Duration::from_secs(60);
 /// How long a listener waits before it tries again to create its socket.
@@ -66,8 +64,6 @@ pub(super) struct SqliteSockets {
     own: Mutex<Own>,
     /// Sockets that did not answer in time, with the time of the attempt.
     silent: Mutex<HashMap<String, Stopwatch>>,
-    /// Processes with a row that did not confirm a change in time, with the time of the first attempt.
-    unconfirmed: Mutex<HashMap<String, Moment>>,
 }
 
 /// This process's listener.
@@ -92,8 +88,8 @@ struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Heard,
-    /// The process has ended.
-    Ended,
+    /// Nobody listens to the socket.
+    Refused,
     Unsure,
 }
 
@@ -138,8 +134,7 @@ impl Place {
 
 impl SqliteSockets {
     pub(super) fn new(path: &Path, open: Option<Arc<OpenFile>>, keys: Option<AuditKeys>, coherence: Coherence) -> Self {
-        let (own, silent, unconfirmed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { path: path.to_owned(), open, keys, coherence, own, silent, unconfirmed }
+        Self { path: path.to_owned(), open, keys, coherence, own: Mutex::default(), silent: Mutex::default() }
     }
 
     /// The servers that opened a file of this name in this folder, whether or not the path still names that file.
@@ -173,38 +168,44 @@ impl SqliteSockets {
         format!("{}\n{}\n{keys}\n{log}\n", Place::of(&self.path).name, open.id())
     }
 
-    /// Passes the messages to this process's listener, and returns them as lines for the others.
-    pub(super) fn tell_own(&self, outbox: &Outbox, tag: Option<Tag>) -> String {
-        let announced = outbox.announced.iter().map(|announced| (announced.at, tag.clone(), &announced.text));
-        let notes: Vec<_> = announced.chain(outbox.mentioned.iter().map(|text| (None, None, text))).collect();
+    /// Passes the messages to this process's listener, and returns them as lines for the others. The number comes last:
+    /// whoever has received it has received everything.
+    pub(super) fn tell_own(&self, outbox: &Outbox) -> String {
+        let announced = outbox.announced.iter().map(|announced| (announced.at, &announced.text));
+        let notes: Vec<_> = announced.chain(outbox.mentioned.iter().map(|text| (None, text))).collect();
         let tell = self.own().tell.clone();
         if let Some(tell) = tell {
-            for (at, _, text) in &notes {
+            for (at, text) in &notes {
                 tell(Heard::Said { at: *at, text: (*text).clone() });
             }
         }
-        let line = |(at, tag, text): (_, _, &String)| Line::Said { at, tag, text: text.replace('\n', " ") };
-        notes.into_iter().map(|note| format!("{}\n", line(note))).collect()
+        let said = notes.into_iter().map(|(at, text)| Line::Said { at, tag: None, text: text.replace('\n', " ") });
+        let is_fence = outbox.has_announced(FENCE);
+        let number = outbox.number.map(|number| Line::Announced { number, is_fence });
+        said.chain(number).map(|line| format!("{line}\n")).collect()
     }
 
     /// Sends the lines to all other processes, and waits for those in `rows`, which may answer from memory: until each
-    /// has received the lines, or its lease from before `committed` has run out. Returns the names of processes that are
-    /// gone.
+    /// has received the lines, or its lease from before `committed` has run out.
     pub(super) async fn tell_others(
         &self,
         lines: String,
         committed: Moment,
         wait: Option<Wait>,
         rows: BTreeSet<String>,
-    ) -> BTreeSet<String> {
+    ) -> Unconfirmed {
         let place = Place::of(&self.path);
         let others = self.others(&place, &rows);
         let number = wait.as_ref().map(|wait| wait.tag().number);
         let sending = others.iter().map(async |name| {
             let told = self.tell_other(&place, name, &lines).await;
             let node = place.node_of(name).to_owned();
-            // A process that has ended answers nothing.
-            if let (Some(number), Told::Heard | Told::Ended) = (number, told) {
+            // Not after mentions, which read no rows: the row and the socket are removed together.
+            if number.is_some() && told == Told::Refused {
+                let _ = std::fs::remove_file(place.folder.join(name));
+            }
+            // A process that does not listen answers nothing.
+            if let (Some(number), Told::Heard | Told::Refused) = (number, told) {
                 self.coherence.hear_confirmation(number, &node);
             }
             (node, told)
@@ -215,24 +216,9 @@ impl SqliteSockets {
                 None => BTreeSet::new(),
             }
         };
-        let (told, missing) = tokio::join!(futures_util::future::join_all(sending.collect::<Vec<_>>()), waiting);
-        let ended = told.into_iter().filter(|(_, told)| *told == Told::Ended).map(|(node, _)| node);
-        let mut gone = self.silent_for_long(&place, missing);
-        gone.extend(ended);
-        gone
-    }
-
-    /// Those of the processes that have not confirmed anything for a while. Removes their sockets.
-    fn silent_for_long(&self, place: &Place, missing: BTreeSet<String>) -> BTreeSet<String> {
-        let mut unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        unconfirmed.retain(|node, _| missing.contains(node));
-        let now = Moment::now();
-        let is_dead = |node: &String| now.since(*unconfirmed.entry(node.clone()).or_insert(now)) >= DEAD_AFTER;
-        let dead: BTreeSet<String> = missing.into_iter().filter(is_dead).collect();
-        for node in &dead {
-            let _ = std::fs::remove_file(place.folder.join(place.socket_of(node)));
-        }
-        dead
+        let (told, silent) = tokio::join!(futures_util::future::join_all(sending.collect::<Vec<_>>()), waiting);
+        let refusing = told.into_iter().filter(|(_, told)| *told == Told::Refused).map(|(node, _)| node);
+        Unconfirmed { refusing: refusing.collect(), silent }
     }
 
     /// Sends this process a beat, the way other processes send their messages.
@@ -318,6 +304,9 @@ impl SqliteSockets {
                 if lines == WHO {
                     return stream.write_all(self.who().as_bytes()).await;
                 }
+                if lines.len() as u64 == LONGEST {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
+                }
                 lines.lines().for_each(|line| receive(line, &self.coherence, tell));
                 stream.write_all(HEARD).await
             };
@@ -362,8 +351,7 @@ impl SqliteSockets {
             Ok(Ok(())) => return Told::Heard,
             // The process ended without removing its socket.
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                let _ = std::fs::remove_file(place.folder.join(name));
-                return Told::Ended;
+                return Told::Refused;
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(Err(error)) => {

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     base::{
         clock::Clock,
+        coherence::PATIENCE,
         db::{Conn, Db, Heard, Instant},
         error::{Away, EndedBecause, Error, Result},
     },
@@ -123,6 +124,15 @@ impl Hub {
     /// Whether a session is live or has ended. `None` if its row is gone, as after a rotation.
     pub async fn standing(&self, session: &SessionRef) -> Result<Option<Standing>> {
         Ok(self.standings(vec![session.clone()]).await?.remove(&session.id))
+    }
+
+    /// Waits until no node answers from memory with a session whose end this node has heard of. The process that ended it
+    /// may still be waiting for the other nodes. A page that is told of the end may ask another node next.
+    pub async fn settle_end(&self) {
+        if let Err(error) = self.0.db.wait_for_other_nodes().await {
+            tracing::debug!(%error, "waiting for the other nodes failed");
+            tokio::time::sleep(PATIENCE).await;
+        }
     }
 
     /// The current time by the database's clock.

@@ -6,6 +6,7 @@
 mod changes;
 mod commands;
 mod ends;
+mod lost_announcements;
 mod memory;
 mod model;
 mod readers;

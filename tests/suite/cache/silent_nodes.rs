@@ -1,13 +1,16 @@
-//! A node that is gone holds up the others' changes for half a second each, and only until its row is removed.
+//! A node that does not confirm holds up two changes for half a second each. The first doubts its row, the second removes
+//! it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{KIM, has_lease};
-use crate::support::{Engine, Server, TestDb, add_user, eventually, on_both_engines, run};
+use crate::support::{Client, Engine, Server, TestDb, add_user, eventually, on_both_engines, run};
 
 on_both_engines! {
     a_node_that_stops_leaves_no_row,
     a_node_whose_row_was_removed_comes_back,
+    the_row_of_a_node_that_does_not_confirm_is_first_doubted,
+    a_node_whose_row_was_removed_while_it_stood_still_comes_back,
 }
 
 /// Two servers with a lease.
@@ -39,22 +42,62 @@ async fn a_node_whose_row_was_removed_comes_back(db: TestDb) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
-fn a_node_that_was_killed_is_waited_for_until_it_counts_as_dead() {
+fn a_node_that_was_killed_is_waited_for_twice() {
     run(Engine::Postgres, async |db: TestDb| {
         let (server, mut killed) = two_servers(&db).await;
         killed.kill();
         let mut client = server.client();
-        let mut end = || {
+        client.log_in(KIM);
+        // The login announced nothing, so nothing has waited yet.
+        for rows in ["2", "1"] {
+            let end = time_of_an_end(&mut client);
+            assert!(end >= Duration::from_millis(450), "{end:?}: the killed node could still have had a lease");
+            assert_eq!(db.sql("SELECT count(*) FROM nodes"), rows);
             client.log_in(KIM);
-            let began = std::time::Instant::now();
-            assert_eq!(client.send("DELETE", "/api/session", &[], b"").status, 204);
-            began.elapsed()
-        };
-        assert!(end() >= Duration::from_millis(450), "the killed node could still have had a lease");
-        db.sql("UPDATE nodes SET beaten_at = INSTANT(-11) WHERE beaten_at < INSTANT(-0.3)");
-        end();
-        assert_eq!(db.sql("SELECT count(*) FROM nodes"), "1");
+        }
+        let end = time_of_an_end(&mut client);
+        assert!(end < Duration::from_millis(450), "{end:?}: nobody else has a row");
     });
+}
+
+fn time_of_an_end(client: &mut Client) -> Duration {
+    let began = Instant::now();
+    assert_eq!(client.send("DELETE", "/api/session", &[], b"").status, 204);
+    began.elapsed()
+}
+
+/// However old the row looks after the database's clock was set forward.
+async fn the_row_of_a_node_that_does_not_confirm_is_first_doubted(db: TestDb) {
+    let (server, stopped) = two_servers(&db).await;
+    let mut client = server.client();
+    client.log_in(KIM);
+    signal(&stopped, "-STOP");
+    db.sql("UPDATE nodes SET beaten_at = INSTANT(-3600)");
+    assert!(time_of_an_end(&mut client) >= Duration::from_millis(450));
+    assert_eq!(db.sql("SELECT count(*) FROM nodes WHERE doubt IS NOT NULL"), "1");
+    signal(&stopped, "-CONT");
+    eventually("the node adds its row again", async || db.sql("SELECT count(*) FROM nodes WHERE doubt IS NULL") == "2")
+        .await;
+    has_lease(&stopped).await;
+}
+
+async fn a_node_whose_row_was_removed_while_it_stood_still_comes_back(db: TestDb) {
+    let (server, stopped) = two_servers(&db).await;
+    let mut client = server.client();
+    signal(&stopped, "-STOP");
+    for _ in 0..2 {
+        client.log_in(KIM);
+        assert!(time_of_an_end(&mut client) >= Duration::from_millis(450));
+    }
+    assert_eq!(db.sql("SELECT count(*) FROM nodes"), "1");
+    signal(&stopped, "-CONT");
+    eventually("the node adds its row again", async || db.sql("SELECT count(*) FROM nodes") == "2").await;
+    has_lease(&stopped).await;
+}
+
+fn signal(server: &Server, signal: &str) {
+    let sent = std::process::Command::new("kill").args([signal, &server.pid().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
 }
 
 #[test]

@@ -18,9 +18,10 @@ use crate::base::{
     instant::{Instant, sql},
 };
 
-/// Nothing is notified without the row. A beat need not survive a crash, so its commit does not wait for the disk.
+/// Nothing is notified without the row, or while it is doubted. A beat need not survive a crash, so its commit does not wait for the disk.
 const BEAT: &str = "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)), \
-     beaten AS (UPDATE nodes SET beaten_at = statement_timestamp() WHERE id = $1 RETURNING 1) \
+     beaten AS (UPDATE nodes SET beaten_at = statement_timestamp() WHERE id = $1 AND doubt IS NULL \
+     RETURNING 1) \
      SELECT statement_timestamp() AS at, (SELECT count(*) FROM nodes WHERE id <> $1) AS others, \
      pg_notify($2, $3)::text AS sent FROM beaten, quick";
 
@@ -32,7 +33,7 @@ struct Row {
     others: i64,
 }
 
-/// Sends a beat. `None` if the node has no row.
+/// Sends a beat. `None` if the node has no row, or a doubted one.
 pub async fn beat(conn: &mut Conn<'_>, node: &str, number: u64) -> Result<Option<Beaten>> {
     let EngineConn::Postgres(conn, deadline) = &mut conn.engine else {
         return Err(Error::bug("this is not PostgreSQL"));
@@ -42,5 +43,5 @@ pub async fn beat(conn: &mut Conn<'_>, node: &str, number: u64) -> Result<Option
         .bind::<Text, _>(own_channel(node))
         .bind::<Text, _>(Line::Beat(number).to_string());
     let row: Option<Row> = within(*deadline, async { query.get_result(*conn).await.optional() }).await?;
-    Ok(row.map(|Row { at, others }| Beaten { at, others }))
+    Ok(row.map(|Row { at, others }| Beaten { at, others, number: None }))
 }

@@ -36,7 +36,7 @@ const MOST_WAITING: usize = 2_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Announces a text with the transaction's commit. The database adds its time.
+/// Announces a text with the transaction's commit, in the order of the calls. The database adds its time.
 pub async fn notify(conn: &mut AsyncPgConnection, deadline: Duration, tag: Option<&Tag>, text: &str) -> Result<()> {
     let notify = diesel::sql_query(
         "SELECT pg_notify('sessile', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint || $1)",

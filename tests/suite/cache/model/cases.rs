@@ -17,6 +17,7 @@ const ONE_NODE: Protocol = Protocol {
     nodes: 1,
     first_commits: false,
     fails_over: false,
+    on_file: false,
     removes_rows: false,
     notes_removals: false,
     nodes_stop: false,
@@ -60,6 +61,13 @@ fn a_node_whose_row_was_removed_comes_back() {
 }
 
 #[test]
+fn a_process_on_a_file_that_is_not_told_never_answers_what_has_ended() {
+    let on_file = Protocol { on_file: true, ..ONE_NODE };
+    explore("one process on a file", on_file.clone());
+    explore("one process on a file, row removed", Protocol { removes_rows: true, ..on_file });
+}
+
+#[test]
 fn nodes_in_every_trouble_never_answer_what_has_ended() {
     if !is_long() {
         return;
@@ -70,6 +78,11 @@ fn nodes_in_every_trouble_never_answer_what_has_ended() {
     explore("one node, fine", Protocol { removes_rows: true, nodes_stop: true, ..fine.clone() });
     explore("one node, fine, failover", Protocol { fails_over: true, ..fine.clone() });
     explore("one node that commits, fine, failover", Protocol { first_commits: true, fails_over: true, ..fine });
+    let on_file = Protocol { on_file: true, ..ONE_NODE };
+    explore("one process on a file, fine", Protocol { tick: FINE, nodes_stop: true, ..on_file.clone() });
+    let two = Protocol { nodes: 2, keeps_late: false, most_arriving: 1, ..on_file };
+    explore("two processes on a file", two.clone());
+    explore("two processes on a file, the first commits", Protocol { first_commits: true, ..two });
     let two = Protocol { nodes: 2, keeps_late: false, ..ONE_NODE };
     explore("two nodes", Protocol { most_arriving: 2, ..two.clone() });
     let two = Protocol { most_arriving: 1, ..two };
@@ -125,6 +138,21 @@ fn a_beat_without_a_row_is_noticed() {
 #[test]
 fn a_row_removed_from_a_node_that_beats_is_noticed() {
     finds(Fault::RemovesLivingNode, ONE_NODE);
+}
+
+#[test]
+fn a_row_removed_as_soon_as_it_is_doubted_is_noticed() {
+    finds(Fault::RemovesAtOnce, Protocol { removes_rows: true, ..ONE_NODE });
+}
+
+#[test]
+fn a_beat_with_a_doubted_row_is_noticed() {
+    finds(Fault::BeatsWhenDoubted, Protocol { removes_rows: true, ..ONE_NODE });
+}
+
+#[test]
+fn beats_on_a_file_that_read_no_number_are_noticed() {
+    finds(Fault::IgnoresNumbers, Protocol { on_file: true, ..ONE_NODE });
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A model of the protocol that keeps the nodes' memories coherent, explored completely for small numbers of nodes. The
-//! real [`Lease`](sessile::base::coherence::Lease) and
+//! real [`Lease`](sessile::base::coherence::Lease), [`Announcements`](sessile::base::coherence::Announcements) and
 //! [`Confirmations`](sessile::base::coherence::Confirmations) decide in it.
 //!
 //! One session lives, and its end is committed once. Every step is taken at any time after it became possible, or
@@ -8,8 +8,10 @@
 //! - A commit puts its message into the queue of each node that listens to that server. A node whose connection was cut
 //!   gets nothing, whether or not it has noticed.
 //! - Whoever commits the end reads the rows, waits and acknowledges. It may be one of the nodes that cache.
-//! - A row is removed at any time after it had no beat for `DEAD_AFTER`: 10 s in the code, and 600 ms here, which
-//!   allows more.
+//! - A row is doubted at any time, whether or not its node is alive, and removed at any time after it has been doubted for
+//!   `DOUBT`.
+//! - On a file, the commit puts no message into any queue. Each message is sent at any time later, or never. The beats
+//!   read the number of announcements.
 //! - A failover carries the rows and the end to a second server, which alone commits from then on. Each node's request
 //!   pool moves there at any time later. Its listening connection stays until the node notices.
 //! - A request is answered from memory in two steps: it asks whether it may, and then takes the entry.
@@ -33,6 +35,8 @@ pub struct Protocol {
     /// Whether the first node commits the end. Otherwise a process that does not cache commits it.
     pub first_commits: bool,
     pub fails_over: bool,
+    /// Whether the database is an SQLite file, and announcements go through sockets.
+    pub on_file: bool,
     pub removes_rows: bool,
     /// Whether it is noted for good that a node's row was removed, to see that the node comes back.
     pub notes_removals: bool,
@@ -72,8 +76,15 @@ pub enum Fault {
     ConfirmsBeforeDropping,
     /// A node sends beats without having a row.
     BeatsWithoutRow,
-    /// The row of a node that beats is removed, as when the database's clock jumps forward.
+    /// A row is removed without having been doubted, as when the time of its last beat decides and the database's clock
+    /// jumps forward.
     RemovesLivingNode,
+    /// A row is removed as soon as it is doubted.
+    RemovesAtOnce,
+    /// A node sends beats while its row is doubted.
+    BeatsWhenDoubted,
+    /// On a file, beats do not read the number of announcements.
+    IgnoresNumbers,
     /// The message about the end is not part of the commit: it is sent later, or never.
     TellsAfterCommit,
 }

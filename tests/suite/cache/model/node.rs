@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sessile::base::coherence::{LEASE, Lease, Moment, Renewal};
+use sessile::base::coherence::{Announcements, LEASE, Lease, Moment, Renewal};
 
 use super::{Fault, Server};
 
@@ -34,6 +34,13 @@ pub enum Message {
     Drop,
 }
 
+/// A node's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// The number of ticks since the row was doubted.
+    pub doubted: Option<u8>,
+}
+
 /// The listening connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Listening {
@@ -46,8 +53,9 @@ pub enum Listening {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     pub lease: Lease,
-    /// The node's row, by the number of ticks since its last beat.
-    pub row: Option<u8>,
+    /// Only on a file.
+    pub announcements: Announcements,
+    pub row: Option<Row>,
     /// The beat that was sent and is not committed yet.
     pub beat: Option<Beat>,
     /// The node is about to add its row.
@@ -78,6 +86,7 @@ impl Node {
     pub fn new() -> Self {
         Self {
             lease: Lease::default(),
+            announcements: Announcements::default(),
             row: None,
             beat: None,
             joins: true,
@@ -128,24 +137,30 @@ impl Node {
         self.beat = Some(Beat { number: self.lease.send(now()), sent: now() });
     }
 
-    /// The beat under way is committed, or finds that there is no row.
-    pub fn commit_beat(&mut self, active: Server, tick: Duration, fault: Option<Fault>) {
+    /// The beat under way is committed, or finds that there is no row, or a doubted one. On a file it reads the number of
+    /// announcements.
+    pub fn commit_beat(&mut self, active: Server, number: Option<u64>, fault: Option<Fault>) {
         let Some(beat) = self.beat.take() else { return };
-        if self.row.is_none() && fault != Some(Fault::BeatsWithoutRow) {
+        let beats = match self.row {
+            None => fault == Some(Fault::BeatsWithoutRow),
+            Some(row) => row.doubted.is_none() || fault == Some(Fault::BeatsWhenDoubted),
+        };
+        if !beats {
             self.lose(fault);
             self.joins = !self.closed;
             return;
         }
-        // The row gets the time at which the statement began, which may be as early as the sending.
-        let age = now().since(beat.sent).as_nanos() / tick.as_nanos();
-        self.row = self.row.map(|_| u8::try_from(age).unwrap());
+        if let Some(number) = number.filter(|_| fault != Some(Fault::IgnoresNumbers)) {
+            self.announcements.read(number);
+        }
         if self.listening == Listening::To(active) {
             self.arriving.push_back(Message::Beat(beat));
         }
     }
 
-    /// Hears the next message. `is_committer`: this node has committed the end itself.
-    pub fn hear(&mut self, is_committer: bool, fault: Option<Fault>) {
+    /// Hears the next message. `is_committer`: this node has committed the end itself. `number`: that of the end, on a
+    /// file.
+    pub fn hear(&mut self, is_committer: bool, number: Option<u64>, fault: Option<Fault>) {
         match self.arriving.pop_front() {
             Some(Message::Beat(beat)) => self.hear_beat(beat, fault),
             Some(Message::End) => {
@@ -153,6 +168,9 @@ impl Node {
                 match fault {
                     Some(Fault::ConfirmsBeforeDropping) => self.arriving.push_front(Message::Drop),
                     _ => self.forget(fault),
+                }
+                if let Some(number) = number {
+                    self.announcements.hear(number);
                 }
             }
             Some(Message::Drop) => self.forget(fault),
@@ -167,7 +185,7 @@ impl Node {
         if fault == Some(Fault::CountsFromHearing) && self.knows(&beat) {
             beat.number = self.lease.send(now());
         }
-        if self.lease.hear(beat.number, now()) == Renewal::Regained {
+        if self.lease.hear(beat.number, now(), &mut self.announcements) == Renewal::Regained {
             self.forget_after_gap(fault);
         }
     }
@@ -195,7 +213,7 @@ impl Node {
     }
 
     fn knows(&self, beat: &Beat) -> bool {
-        self.lease.clone().hear(beat.number, now()) != Renewal::Ignored
+        hear(&mut self.lease.clone(), beat.number, now()) != Renewal::Ignored
     }
 
     /// Lets time pass, and brings the lease into a normal form: one that has run out is none, a beat that can be heard
@@ -210,7 +228,7 @@ impl Node {
         let old = std::mem::take(&mut self.lease);
         if let Some(until) = old.until().filter(|until| later < *until) {
             let beat = self.lease.send(before(before(until, passed), LEASE));
-            self.lease.hear(beat, now());
+            hear(&mut self.lease, beat, now());
         }
         let beats = arriving.iter_mut().filter_map(|message| match message {
             Message::Beat(beat) => Some(beat),
@@ -219,7 +237,7 @@ impl Node {
         for beat in beats.chain(&mut self.beat) {
             let was = beat.number;
             beat.sent = before(beat.sent, passed).max(oldest);
-            beat.number = match old.clone().hear(was, later) {
+            beat.number = match hear(&mut old.clone(), was, later) {
                 Renewal::Ignored => 0,
                 Renewal::Extended | Renewal::Regained => self.lease.send(beat.sent),
             };
@@ -229,9 +247,14 @@ impl Node {
     }
 }
 
+/// What a beat does to the lease if no announcement is missing.
+fn hear(lease: &mut Lease, beat: u64, at: Moment) -> Renewal {
+    lease.hear(beat, at, &mut Announcements::default())
+}
+
 /// What a beat does to the lease, and how long the lease then lasts.
 fn after(lease: &Lease, beat: u64, at: Moment) -> (Renewal, Option<Duration>) {
     let mut lease = lease.clone();
-    let renewal = lease.hear(beat, at);
+    let renewal = hear(&mut lease, beat, at);
     (renewal, lease.until().filter(|until| at < *until).map(|until| until.since(at)))
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use sessile::base::coherence::DOUBT;
 use stateright::{Model, Property};
 
 use super::{
     Fault, Protocol, Server,
-    node::{Listening, Message, Node, now},
-    state::{DEAD_AFTER, End, State},
+    node::{Listening, Message, Node, Row, now},
+    state::{End, State},
 };
 
 pub const NEVER_STALE: &str = "no request that begins after the acknowledgement is answered from memory";
@@ -39,6 +40,7 @@ pub enum Step {
     ReportsEnd,
     Confirms,
     MovesPool,
+    RowIsDoubted,
     RowIsRemoved,
     Stops,
     RemovesOwnRow,
@@ -53,7 +55,7 @@ const ACTIONS: [Action; 6] = [
     Action::DropsOwnEntry,
     Action::Acknowledges,
 ];
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step::Joins,
     Step::SendsBeat,
     Step::BeatIsCommitted,
@@ -67,6 +69,7 @@ const STEPS: [Step; 17] = [
     Step::ReportsEnd,
     Step::Confirms,
     Step::MovesPool,
+    Step::RowIsDoubted,
     Step::RowIsRemoved,
     Step::Stops,
     Step::RemovesOwnRow,
@@ -127,9 +130,11 @@ impl Protocol {
             Step::ReportsEnd => self.nodes == 1 && !node.closed && state.ended.is_some() && !state.lives_on(node.pool),
             Step::Confirms => node.confirms && node.listening == Listening::To(state.active),
             Step::MovesPool => !reaches,
+            Step::RowIsDoubted => self.removes_rows && node.row == Some(Row { doubted: None }),
             Step::RowIsRemoved => {
-                let is_dead = node.row.is_some_and(|age| age >= self.ticks(DEAD_AFTER));
-                self.removes_rows && is_dead || self.has(Fault::RemovesLivingNode) && node.row.is_some()
+                let doubt = if self.has(Fault::RemovesAtOnce) { 0 } else { self.ticks(DOUBT) };
+                let is_doubted = node.row.is_some_and(|row| row.doubted.is_some_and(|age| age >= doubt));
+                is_doubted || self.has(Fault::RemovesLivingNode) && node.row.is_some()
             }
             Step::Stops => self.nodes_stop && !node.closed,
             Step::RemovesOwnRow => node.closed && node.row.is_some() && reaches,
@@ -145,6 +150,9 @@ impl Protocol {
             Action::Commits => self.commit(state),
             Action::DropsOwnEntry => {
                 state.nodes[0].forget(self.fault);
+                if self.on_file {
+                    state.nodes[0].announcements.hear(1);
+                }
                 if let End::Committed { dropped, .. } = &mut state.end {
                     *dropped = true;
                 }
@@ -159,9 +167,9 @@ impl Protocol {
 
     fn commit(&self, state: &mut State) {
         state.ended = Some(state.active);
-        for node in &mut state.nodes {
-            node.untold = self.has(Fault::TellsAfterCommit);
-            if node.listening == Listening::To(state.active) && !node.untold {
+        for (at, node) in state.nodes.iter_mut().enumerate() {
+            node.untold = self.on_file && !self.is_committer(at) || self.has(Fault::TellsAfterCommit);
+            if node.listening == Listening::To(state.active) && !node.untold && !self.on_file {
                 node.arriving.push_back(Message::End);
             }
         }
@@ -184,13 +192,16 @@ impl Protocol {
     }
 
     fn take_step(&self, state: &mut State, at: usize, step: Step) {
+        // The end is the first announcement.
+        let end = self.on_file.then_some(1);
+        let number = self.on_file.then_some(u64::from(state.ended.is_some()));
         let (active, fault, node) = (state.active, self.fault, &mut state.nodes[at]);
         match step {
-            Step::Joins => (node.row, node.joins) = (Some(0), false),
+            Step::Joins => (node.row, node.joins) = (Some(Row { doubted: None }), false),
             Step::SendsBeat => node.send_beat(),
-            Step::BeatIsCommitted => node.commit_beat(active, self.tick, fault),
+            Step::BeatIsCommitted => node.commit_beat(active, number, fault),
             Step::BeatIsLost => node.beat = None,
-            Step::Hears => node.hear(self.is_committer(at), fault),
+            Step::Hears => node.hear(self.is_committer(at), end, fault),
             Step::IsCutOff => node.is_cut_off(),
             Step::NoticesLoss => node.notice_loss(fault),
             Step::Listens => node.listen(active, fault),
@@ -205,6 +216,7 @@ impl Protocol {
             }
             Step::Confirms => (node.confirms, node.confirmed) = (false, true),
             Step::MovesPool => node.pool = active,
+            Step::RowIsDoubted => node.row = Some(Row { doubted: Some(0) }),
             Step::RowIsRemoved => (node.row, node.was_removed) = (None, self.notes_removals),
             Step::Stops => node.close(fault),
             Step::RemovesOwnRow => node.row = None,

@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use sessile::base::coherence::{Confirmations, PATIENCE};
+use sessile::base::coherence::{Confirmations, DOUBT, PATIENCE};
 
 use super::{
     Fault, Protocol, Server,
-    node::{Message, Node, before, now},
+    node::{Message, Node, Row, before, now},
 };
 
-/// A row without a beat for this long may be removed.
-pub const DEAD_AFTER: Duration = Duration::from_millis(600);
 /// What [`Fault::WaitsTooShort`] takes off the wait.
 const TOO_SHORT: Duration = Duration::from_millis(300);
 /// Stands for the nodes whose rows could not be read. It never confirms.
@@ -92,7 +90,9 @@ impl State {
     pub fn let_time_pass(&mut self, of: &Protocol) {
         for node in &mut self.nodes {
             node.settle(of.tick);
-            node.row = node.row.map(|age| (age + 1).min(of.ticks(DEAD_AFTER)));
+            if let Some(Row { doubted: Some(age) }) = &mut node.row {
+                *age = (*age + 1).min(of.ticks(DOUBT));
+            }
         }
         if let End::Committed { age, .. } | End::Waiting { age, .. } = &mut self.end {
             *age = (*age + 1).min(of.ticks(PATIENCE));
@@ -104,9 +104,6 @@ impl State {
         for at in 0..self.nodes.len() {
             let is_done = self.is_done(&self.nodes[at]);
             let node = &mut self.nodes[at];
-            if !of.removes_rows {
-                node.row = node.row.map(|_| 0);
-            }
             match self.end {
                 End::Acknowledged if is_done => *node = only_confirms(node, false),
                 End::Acknowledged => {
