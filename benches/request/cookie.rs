@@ -27,7 +27,7 @@ pub fn benches(criterion: &mut Criterion) {
     group.bench_function("rewrite for actix-session", |bench| {
         bench.iter_batched_ref(
             || headers.clone(),
-            |headers| names.keep_accepted(headers, &sent, &keys),
+            |headers| names.keep_accepted(headers, &sent, &names.device_secrets(headers), &keys),
             criterion::BatchSize::SmallInput,
         );
     });
