@@ -4,7 +4,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{KIM, has_lease, readers::watch_ends};
+use super::{
+    KIM, has_lease,
+    readers::{watch_ends, watch_ends_around},
+};
 use crate::{
     process::{
         cluster::Cluster,
@@ -170,14 +173,16 @@ fn a_failover_between_two_hosts() {
             let hosts = format!("127.0.0.1:{},127.0.0.1:{}", first.port(), second.port());
             let db = TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres"));
             let nodes = nodes(&db, 2).await;
+            let over = AtomicBool::new(false);
             let fail_over = || {
                 pause(300 + round * 37);
                 first.stop_as("fast");
                 second.promote();
+                over.store(true, Ordering::Relaxed);
             };
             let watched = std::thread::scope(|scope| {
                 scope.spawn(fail_over);
-                watch_ends(&served(&nodes), if is_long() { 50 } else { 15 })
+                watch_ends_around(&served(&nodes), if is_long() { 50 } else { 5 }, &over)
             });
             watched.check("PostgreSQL failed over");
         }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use super::KIM;
 use crate::support::{Client, Served};
 
+/// Longer than a fault and the ends after it take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The ends of sessions that readers watched.
 #[derive(Debug, Default)]
 pub struct Watched {
@@ -32,6 +35,22 @@ pub fn watch_ends(nodes: &[&Served], rounds: usize) -> Watched {
         watch_one(nodes, &mut watched);
     }
     watched
+}
+
+/// Like [`watch_ends`], until `over` is set and as many ends as `rounds` were acknowledged since.
+pub fn watch_ends_around(nodes: &[&Served], rounds: usize, over: &AtomicBool) -> Watched {
+    let (mut watched, mut before) = (Watched::default(), None);
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if over.load(Ordering::Relaxed) {
+            let before = *before.get_or_insert(watched.ends.len());
+            if watched.ends.len() >= before + rounds {
+                return watched;
+            }
+        }
+        assert!(Instant::now() < give_up, "too few ends were acknowledged: {watched:?}");
+        watch_one(nodes, &mut watched);
+    }
 }
 
 fn watch_one(nodes: &[&Served], watched: &mut Watched) {
