@@ -32,5 +32,6 @@ pub mod route;
 pub mod sent_form;
 pub mod signed_out;
 pub mod site;
+pub mod snippet;
 pub mod week;
 pub mod wrong_hosts;
