@@ -1,6 +1,6 @@
 use askama::Template;
 
-use super::{Files, IDENTITY, Values};
+use super::values::{Files, IDENTITY, Values};
 
 #[derive(Template)]
 #[template(path = "snippet/Caddyfile", escape = "none")]

@@ -11,14 +11,14 @@ const SEGMENT: &str = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*";
 /// # Errors
 /// Says what is wrong.
 pub fn check(path: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._~-".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._~-/".contains(c);
     let dots = path.split('/').any(|segment| segment == "." || segment == "..");
     if !path.starts_with('/') || !path.chars().all(plain) || path.contains("//") || dots {
         return Err(format!("{path}: a public path begins with / and has only letters, digits and . _ ~ - in it"));
     }
     match path {
         "/" => Err("/ would make every path public".to_owned()),
-        _ if path == "/.sessile" || path.starts_with("/.sessile/") => Err(format!("{path} belongs to Sessile")),
+        _ if path.split('/').nth(1) == Some(".sessile") => Err(format!("{path} belongs to Sessile")),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 use askama::Template;
 
-use super::{Files, Values};
+use super::values::{Files, Values};
 
 #[derive(Template)]
 #[template(path = "snippet/traefik.yml", escape = "none")]
