@@ -117,6 +117,9 @@ fn answer(request: &mut Request, origin: &str, known: bool, away: bool) {
         ];
         return request.answer(200, &fields, b"");
     }
+    if uri.split('?').next() == Some("/.sessile/echo") {
+        return request.answer(200, &["X-Sessile-User: ", "X-Sessile-Role: ", "X-Sessile-Groups: "], b"");
+    }
     if cookie.contains("sessile_app=guest") {
         return request.answer(403, &["Content-Type: text/html"], b"<h1>Not admitted</h1>");
     }
