@@ -57,8 +57,9 @@
 //! 3. The counts of a password attempt, in the order of their subjects ([`records::throttle::count`]).
 //! 4. Session rows, by id ([`records::session::listing::lock_living`]). They may belong to another account, when a
 //!    person signs in over another person's session.
-//! 5. Everything else that belongs to the account: devices, former keys, drafts, operations. The account's row guards
-//!    these.
+//! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, codes and grants for apps.
+//!    The account's row guards these. A transaction that removes an app deletes its codes and grants without it, after
+//!    the app's row, and locks nothing else.
 //! 6. The heads of the audit chains, by account. Events are written just before the transaction commits
 //!    ([`records::audit::record`]), so each head is locked last and as briefly as possible.
 //!

@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing here depends on HTTP.
 
+pub mod apps;
 pub mod confirm;
 pub mod devices;
 pub mod end_sessions;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::{Method, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::base::{
     request_id::RequestId,
@@ -17,6 +18,9 @@ use crate::base::{
 
 /// The most characters of a path in the log, so that long paths cannot fill the disk.
 const LONGEST_PATH: usize = 256;
+/// A gate's address up to its token, which proves the proxy.
+const GATE: &str = "/.sessile/gate/";
+const GATE_WITHOUT_TOKEN: &str = "/.sessile/gate/…";
 /// The target of the request's span and of this line, for filters.
 pub const TARGET: &str = "sessile::web::edge";
 /// The length of a line without the path.
@@ -79,12 +83,19 @@ impl AnsweredLine {
     }
 }
 
-/// The path of an address as log lines show it.
+/// The path of an address as log lines show it: shortened, and without the token of an app's gate.
 pub fn shortened_path(uri: &Uri) -> Cow<'_, str> {
     match uri.path() {
+        path if names_gate(path) => Cow::Borrowed(GATE_WITHOUT_TOKEN),
         path if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
         path => Cow::Owned(text::shortened(path, LONGEST_PATH)),
     }
+}
+
+/// Whether a path may be that of a gate, however it is written.
+fn names_gate(path: &str) -> bool {
+    let is_usual = path.starts_with(GATE);
+    is_usual || (path.contains('%') && percent_decode_str(path).decode_utf8_lossy().starts_with(GATE))
 }
 
 fn write_all<const PARTS: usize>(out: &mut Vec<u8>, parts: [&str; PARTS]) {
@@ -159,6 +170,16 @@ mod tests {
         let path = shortened_path(&line.uri);
         tracing::error_span!(target: TARGET, "request", id = %line.id, method = %line.method, %path)
             .in_scope(|| tracing::info!(target: TARGET, status = line.status.as_u16(), ms = line.ms, "answered"));
+    }
+
+    #[test]
+    fn the_token_of_a_gate_is_not_in_the_line() {
+        for path in
+            ["/.sessile/gate/TOKEN", "/.sessile/gate/TOKEN?a=b", "/%2esessile/g%61te/TOKEN", "/.sessile/gate/TOKEN/x"]
+        {
+            assert_eq!(shortened_path(&path.parse().unwrap()), "/.sessile/gate/…", "{path}");
+        }
+        assert_eq!(shortened_path(&"/.sessile/done?code=SECRET".parse().unwrap()), "/.sessile/done");
     }
 
     #[test]

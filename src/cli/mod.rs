@@ -4,6 +4,7 @@
 //! Invariant: when a command returns, its changes are committed together with their audit events.
 
 mod address;
+mod app;
 mod completions;
 mod doctor;
 mod manual;
@@ -67,6 +68,9 @@ enum Command {
     /// Manages sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Manages protected apps
+    #[command(subcommand)]
+    App(app::Command),
     /// Exports all accounts
     #[command(subcommand)]
     Subscribers(subscribers::Command),
@@ -135,6 +139,7 @@ fn execute(command: Command, settings: Settings) -> Result<(), String> {
                 Command::Migrate => open::migrate(&settings).await,
                 Command::User(command) => user::run(command, &settings).await,
                 Command::Session(command) => session::run(command, &settings).await,
+                Command::App(command) => app::run(command, &settings).await,
                 Command::Subscribers(command) => subscribers::run(command, &settings).await,
                 Command::Prune => prune::run(&settings).await,
                 Command::Restored(args) => restored::run(&args, &settings).await,

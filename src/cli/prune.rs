@@ -8,7 +8,7 @@ use crate::{
     records::{
         audit::{self, retention},
         draft,
-        session::{device_sweep, sweep},
+        session::{device_sweep, grants, sweep},
         throttle,
     },
 };
@@ -21,6 +21,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     draft::sweep::sweep(&db).await?;
     audit::sweep::sweep(&db).await?;
     device_sweep::sweep(&db).await?;
+    grants::codes::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

@@ -8,10 +8,14 @@
 
 pub mod account;
 pub mod activity;
+pub mod app_host;
+pub mod apps;
 pub mod dashboard;
 pub mod devices;
 pub mod drafts;
 pub mod events;
+pub mod gate;
+pub mod jwks;
 pub mod login;
 pub mod ops;
 pub mod pwa;

@@ -1,9 +1,10 @@
 //! The rows and the statements on them.
 //!
 //! Invariant: a record imports only the records before it, in this order: news, audit, device, throttle, account, session,
-//! draft, then the others.
+//! draft, app, then the others.
 
 pub mod account;
+pub mod app;
 pub mod audit;
 pub mod device;
 pub mod draft;

@@ -40,6 +40,8 @@ pub enum News {
     Changed { account: String },
     /// An account's drafts changed.
     Drafts { account: String },
+    /// Protected apps were added, changed or removed. For caches.
+    Apps,
     /// Nothing changed. A node that waits until this has arrived knows that everything before it has arrived too.
     Fence,
 }
@@ -98,6 +100,11 @@ pub(super) async fn looked_up_changed<'a>(conn: &mut Conn<'_>, accounts: impl It
 /// Announces, in the transaction that commits it, that any session may have changed.
 pub async fn many(conn: &mut Conn<'_>) -> Result<()> {
     announce(conn, &News::Many.text()?).await
+}
+
+/// Announces, in the transaction that commits it, that a protected app was added, changed or removed.
+pub(super) async fn apps_changed(conn: &mut Conn<'_>) -> Result<()> {
+    announce(conn, &News::Apps.text()?).await
 }
 
 /// Announces, after the commit, that the sessions, devices or activity of these accounts changed.

@@ -18,8 +18,15 @@ use actix_web::{
 
 use crate::{
     actions::password_proof::Prover,
-    pages::ops::{LiveSessions, Readiness},
-    records::{hub::Hub, session::Sessions},
+    pages::{
+        apps::Feeds,
+        ops::{LiveSessions, Readiness},
+    },
+    records::{
+        app::{Apps, Usage},
+        hub::Hub,
+        session::Sessions,
+    },
     serve::routes::Routes,
     web::{edge, forms, json, key_handover, origin, request_facts, site::Site},
 };
@@ -36,6 +43,12 @@ pub struct Parts {
     pub live: web::Data<LiveSessions>,
     /// Delivers events to open pages.
     pub hub: Hub,
+    /// The protected apps.
+    pub apps: Apps,
+    /// When apps were used.
+    pub usage: Usage,
+    /// The streams to apps' servers.
+    pub feeds: web::Data<Feeds>,
 }
 
 /// Builds the application. The middleware, outermost first:
@@ -72,6 +85,9 @@ pub fn build(
         .app_data(parts.readiness.clone())
         .app_data(parts.live.clone())
         .app_data(web::Data::new(parts.hub.clone()))
+        .app_data(web::Data::new(parts.apps.clone()))
+        .app_data(web::Data::new(parts.usage.clone()))
+        .app_data(parts.feeds.clone())
         .app_data(json::config())
         .app_data(forms::config())
         .configure(|config| routes.add_without_session(config))

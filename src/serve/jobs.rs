@@ -16,9 +16,10 @@ use crate::{
         settings::Settings,
     },
     records::{
+        app::Usage,
         audit::{retention, sweep as audit_sweep},
         draft,
-        session::{Sessions, device_sweep, sweep, touch},
+        session::{Sessions, device_sweep, grants, sweep, touch},
         throttle,
     },
 };
@@ -35,6 +36,7 @@ pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
         warn_about_database(&parts.sessions, settings),
         parts.hub.run(),
         flush_touches(&parts.sessions),
+        write_usage(parts),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),
         sweep_periodically(&parts.sessions.db, settings)
@@ -63,6 +65,18 @@ async fn flush_touches(sessions: &Sessions) {
         // An empty flush does not reach the database, so it must not end an outage.
         if !sessions.touches.is_empty() {
             outage.see(sessions.touches.flush(&sessions.db).await);
+        }
+    }
+}
+
+async fn write_usage(parts: &Parts) {
+    let mut outage = Outage::new("writing when apps were used");
+    loop {
+        rt::time::sleep(Usage::INTERVAL).await;
+        // Nothing to write does not reach the database, so it must not end an outage.
+        match parts.usage.write(&parts.sessions.db).await {
+            Ok(0) => {}
+            written => drop(outage.see(written)),
         }
     }
 }
@@ -100,6 +114,7 @@ struct Sweeps {
     drafts: Outage,
     repeats: Outage,
     devices: Outage,
+    codes: Outage,
     addresses: Outage,
     events: Outage,
 }
@@ -112,6 +127,7 @@ impl Default for Sweeps {
             drafts: Outage::new("deleting old drafts"),
             repeats: Outage::new("summarising repeated audit events"),
             devices: Outage::new("deleting old devices"),
+            codes: Outage::new("deleting old codes for apps"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
         }
@@ -130,6 +146,7 @@ impl Sweeps {
         self.drafts.see(draft::sweep::sweep(db).await);
         self.repeats.see(audit_sweep::sweep(db).await);
         self.devices.see(device_sweep::sweep(db).await);
+        self.codes.see(grants::codes::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");
         }

@@ -16,7 +16,10 @@ use crate::{
         assets,
         error::{Error, Result},
     },
-    pages::{account, activity, dashboard, devices, drafts, events, login, ops, pwa, session_data, sync},
+    pages::{
+        account, activity, app_host, apps, dashboard, devices, drafts, events, gate, jwks, login, ops, pwa,
+        session_data, sync,
+    },
     web::{
         forms, json, layout,
         return_to::{HOME, LOGIN},
@@ -27,7 +30,7 @@ use crate::{
 const KIB: usize = 1024;
 
 /// The kind of unknown paths below these prefixes, which decides how their 404 is rendered.
-const AREAS: &[(&str, Kind)] = &[("/api", Kind::Api), ("/.well-known", Kind::Document)];
+const AREAS: &[(&str, Kind)] = &[("/api", Kind::Api), ("/.well-known", Kind::Document), ("/.sessile", Kind::AppHost)];
 
 fn operations() -> Vec<Address> {
     let operations = |path| Address::new(path, Kind::Operations);
@@ -45,9 +48,22 @@ fn documents() -> Vec<Address> {
         document("/sw.js").get(pwa::worker),
         document("/offline").get(pwa::shell),
         document("/.well-known/change-password").get(change_password),
+        document("/.well-known/jwks.json").get(jwks::show),
         document("/favicon.ico").get(favicon),
         document("/robots.txt").get(robots),
         Address::below("/static", "/static/{name:.*}", Kind::File, "GET, HEAD", assets::serve),
+    ]
+}
+
+/// On the hosts of apps. The proxy asks the first about each request, and passes the others on.
+fn at_apps() -> Vec<Address> {
+    let page = |path| Address::new(path, Kind::AppHost);
+    vec![
+        Address::new("/.sessile/gate/{token}", Kind::Gate).any_method(gate::ask),
+        page("/.sessile/start").get(app_host::start::show),
+        page("/.sessile/done").get(app_host::done::show).carries_secret(),
+        page("/.sessile/sign-out").get(app_host::sign_out::show),
+        page("/.sessile/echo").any_method(app_host::echo::show),
     ]
 }
 
@@ -70,6 +86,8 @@ fn pages() -> Vec<Address> {
             .in_navigation("Drafts", "drafts"),
         page("/activity").get(activity::page::show).in_navigation("Activity", "activity"),
         page("/account").get(account::show).post(account::submit).in_navigation("Account", "account"),
+        page("/apps/{id}/open").get(apps::open::show),
+        page("/apps/{id}/sign-out").get(apps::sign_out::show),
     ]
 }
 
@@ -83,6 +101,9 @@ fn api() -> Vec<Address> {
         api("/api/drafts").get(sync::drafts),
         api("/api/events").get(events::events),
         api("/api/activity").get(activity::api::list),
+        api("/api/apps").get(apps::list::list),
+        api("/api/apps/{id}/ends").get(apps::ends::stream),
+        api("/api/apps/{id}/living").post(apps::living::show),
         api("/api/sessions").get(devices::api::sessions),
         api("/api/sessions/revoke-others").post(devices::api::end_others),
         api("/api/sessions/{id}").delete(devices::api::end_session),
@@ -139,7 +160,7 @@ impl Service {
 
 impl Routes {
     pub fn declare() -> Self {
-        let addresses = [operations(), documents(), pages(), api()];
+        let addresses = [operations(), documents(), at_apps(), pages(), api()];
         let mut addresses: Vec<_> = addresses.into_iter().flatten().map(Address::finish).collect();
         // The router tries one after the other, and matching a pattern takes longer than comparing a path.
         addresses.sort_by_key(|(route, _)| route.path.contains('{'));
@@ -206,6 +227,11 @@ impl Address {
 
     fn delete<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
         self.method("DELETE", web::delete().to(handler))
+    }
+
+    /// Every method, because the request that a proxy asks about may have any.
+    fn any_method<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
+        self.method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", web::route().to(handler))
     }
 
     fn method(mut self, name: &str, route: actix_web::Route) -> Self {

@@ -18,9 +18,13 @@ use crate::{
         outage::Outage,
         settings::{PublicUrl, Settings},
     },
-    pages::ops::{LiveSessions, Readiness},
+    pages::{
+        apps::Feeds,
+        ops::{LiveSessions, Readiness},
+    },
     records::{
         account::hasher::Hasher,
+        app::{Apps, Usage},
         hub::Hub,
         instance::{
             self,
@@ -55,7 +59,7 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let port = bound.address.port();
     let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
     let sessions = Sessions::new(settings, db, &keys);
-    let site = web::Data::new(Site::new(public, keys, settings, limits, (port, bound.connections)));
+    let site = web::Data::new(Site::new(public, keys, settings, limits, (port, bound.connections))?);
     let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
     // The longest time that a request waits for the database.
     let limit = settings.pool_timeout + settings.statement_timeout;
@@ -64,7 +68,9 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
     let metrics = sessions.db.metrics().clone();
     hub.on_known(move |time| metrics.news(time));
-    Ok(Parts { site, sessions, prover, readiness, live, hub })
+    let apps = Apps::new(&sessions.db);
+    let (usage, feeds) = (Usage::default(), web::Data::new(Feeds::default()));
+    Ok(Parts { site, sessions, prover, readiness, live, hub, apps, usage, feeds })
 }
 
 /// The link that creates the owner; `None` if there is an owner.

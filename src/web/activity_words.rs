@@ -71,6 +71,11 @@ impl EventRow {
         let (title, tone) = in_words(event);
         let ip = event.ip.clone().unwrap_or_default();
         let (line, from) = match (&event.device_name, event.kind, event.detail.as_deref()) {
+            (
+                _,
+                Kind::AppOpened | Kind::AppDenied | Kind::AppAdded | Kind::AppChanged | Kind::AppRemoved,
+                Some(app),
+            ) => (app.to_owned(), ip),
             (Some(name), Kind::DeviceRenamed, Some(was)) => {
                 (format!("{name}, before: {}", was.trim_start_matches("was ")), ip)
             }
@@ -111,6 +116,11 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
         Kind::DeviceForgotten => ("Device removed", "plain"),
         Kind::PasswordChanged if by_operator => ("Password changed by the administrator", "warm"),
         Kind::PasswordChanged => ("Password changed", "plain"),
+        Kind::AppOpened => ("App opened", "plain"),
+        Kind::AppDenied => ("App not opened: no access", "warm"),
+        Kind::AppAdded => ("App added", "plain"),
+        Kind::AppChanged => ("App changed", "plain"),
+        Kind::AppRemoved => ("App removed", "plain"),
         Kind::SyncApplied => ("Drafts saved", "plain"),
         Kind::SyncConflict => ("A draft was written in two places; both are kept", "plain"),
     }

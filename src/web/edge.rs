@@ -15,7 +15,9 @@ use crate::{
         compress,
         connections::{Connection, Request, UnderWay},
         cookies::CookieNames,
-        errors, headers, limits, opened,
+        errors,
+        headers::{self, Shown},
+        limits, opened,
         proxies::{self, Client},
         request_summary::RequestSummary,
         route::Kind,
@@ -54,7 +56,7 @@ pub async fn answer(
     }
     let logged = Rc::clone(&summary.logged);
     let answering = async move {
-        if summary.route.kind != Kind::Operations {
+        if summary.route.kind.is_for_browsers_here() {
             opened::note_wrong_host(req.request(), &summary.site);
         }
         let request = match client.map(|client| summary.site.connections.request(client.ip)).transpose() {
@@ -147,7 +149,11 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         remove_session_cookie(&mut answer, &site.cookies);
     }
-    headers::secure(answer.headers_mut(), summary.id, site.public.is_https());
+    let shown = match summary.route.kind.is_at_app() {
+        true => Shown::AppHost,
+        false => Shown::OwnOrigin { https: site.public.is_https() },
+    };
+    headers::secure(answer.headers_mut(), summary.id, shown);
     summary.logged.answered(answer.status(), took);
     answer
 }

@@ -50,13 +50,27 @@ pub fn detach(headers: &mut HeaderMap) {
     });
 }
 
+/// Where an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// On our own origin.
+    OwnOrigin { https: bool },
+    /// On an app's host. Whether it always has TLS is for the app to decide, so there is no HSTS. The answer may bring a
+    /// content security policy of its own.
+    AppHost,
+}
+
 /// Sets the headers. An answer's own `Cache-Control` is kept; the default is `no-store`.
-pub fn secure(headers: &mut HeaderMap, request_id: RequestId, https: bool) {
+pub fn secure(headers: &mut HeaderMap, request_id: RequestId, shown: Shown) {
     headers.reserve(FIXED.len() + 3);
+    let own_policy = headers.get(header::CONTENT_SECURITY_POLICY).cloned();
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
-    if https {
+    if let (Shown::AppHost, Some(policy)) = (shown, own_policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if shown == (Shown::OwnOrigin { https: true }) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(request_id.as_str().as_bytes())) {

@@ -5,6 +5,8 @@
 
 pub mod activity_words;
 pub mod answers;
+pub mod app_cookies;
+pub mod app_host;
 mod bounce;
 pub mod compress;
 pub mod connections;
@@ -14,6 +16,7 @@ pub mod edge;
 pub mod errors;
 pub mod form_again;
 pub mod forms;
+pub mod forwarded;
 pub mod header_names;
 pub mod headers;
 pub mod json;

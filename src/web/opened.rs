@@ -193,7 +193,7 @@ mod tests {
         let keys = Keys::read_or_make(&folder.join("key")).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         let public: PublicUrl = settings.public_url.clone().unwrap();
-        Site::new(public, keys, &settings, Limits::default(), (8080, 16))
+        Site::new(public, keys, &settings, Limits::default(), (8080, 16)).unwrap()
     }
 
     fn opened(site: &Site, peer: &str, version: Version, sent: &[(&str, &str)]) -> Opened {

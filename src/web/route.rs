@@ -24,6 +24,10 @@ pub enum Kind {
     Operations,
     /// The same answer for everybody, without a session or a database.
     Document,
+    /// The address at which a proxy asks about a request to an app.
+    Gate,
+    /// A page on the host of an app, which its proxy passes on to us.
+    AppHost,
     /// A static file. It is in memory only once, however many clients fetch it.
     File,
 }
@@ -36,7 +40,17 @@ impl Kind {
 
     /// Whether the client is a program that reads problem documents, not a person who reads pages.
     pub fn wants_problem_documents(self) -> bool {
-        matches!(self, Self::Api | Self::Operations)
+        matches!(self, Self::Api | Self::Operations | Self::Gate)
+    }
+
+    /// Whether the answer is shown on the host of an app.
+    pub fn is_at_app(self) -> bool {
+        matches!(self, Self::Gate | Self::AppHost)
+    }
+
+    /// Whether browsers open the address at our public origin only.
+    pub fn is_for_browsers_here(self) -> bool {
+        self != Self::Operations && !self.is_at_app()
     }
 }
 

@@ -12,7 +12,8 @@ use std::sync::{
 use ipnet::IpNet;
 
 use crate::base::{
-    keys::Keys,
+    error::Result,
+    keys::{IdentityKeys, Keys},
     settings::{PublicUrl, Settings, Signup},
 };
 use crate::web::{
@@ -40,6 +41,8 @@ pub struct SiteState {
     pub public: PublicUrl,
     /// The keys from the key file.
     pub keys: Keys,
+    /// The keys that sign assertions for apps.
+    pub identity: IdentityKeys,
     pub cookies: CookieNames,
     /// The proxies whose forwarding headers are trusted.
     pub proxies: Vec<IpNet>,
@@ -75,8 +78,9 @@ impl Site {
         settings: &Settings,
         limits: Limits,
         (port, connections): (u16, usize),
-    ) -> Self {
-        Self(Arc::new(SiteState {
+    ) -> Result<Self> {
+        Ok(Self(Arc::new(SiteState {
+            identity: keys.identity()?,
             cookies: CookieNames::new(&public),
             public,
             keys,
@@ -93,7 +97,7 @@ impl Site {
             rates: Rates::default(),
             ready: AtomicBool::new(false),
             has_owner: AtomicBool::new(false),
-        }))
+        })))
     }
 }
 

@@ -20,6 +20,7 @@ diesel::table! {
         revision -> BigInt,
         drafts_floor -> BigInt,
         time_zone -> Nullable<Text>,
+        groups -> Text,
     }
 }
 
@@ -114,6 +115,7 @@ diesel::table! {
         key_nonce -> Nullable<Text>,
         key_used_at -> Nullable<Instant>,
         login_form -> Nullable<Binary>,
+        sid -> Nullable<Text>,
     }
 }
 
@@ -127,6 +129,59 @@ diesel::table! {
         secret_hash -> Binary,
         session_id -> Text,
         replaced_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    apps (id) {
+        id -> Text,
+        name -> Text,
+        origin -> Text,
+        admits -> Text,
+        identity -> Text,
+        observe -> Bool,
+        allow_cross_site -> Bool,
+        allow_preflight -> Bool,
+        public_paths -> Text,
+        token_hash -> Binary,
+        secret_hash -> Binary,
+        created_at -> Instant,
+        disabled_at -> Nullable<Instant>,
+        last_used_at -> Nullable<Instant>,
+        refused -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    app_grants (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        app_id -> Text,
+        sid -> Text,
+        secret_hash -> Binary,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    app_codes (account_id, secret_hash) {
+        account_id -> Text,
+        secret_hash -> Binary,
+        app_id -> Text,
+        sid -> Text,
+        pending_hash -> Binary,
+        target -> Text,
+        created_at -> Instant,
+        spent_at -> Nullable<Instant>,
     }
 }
 
@@ -300,7 +355,7 @@ diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(drafts -> accounts (account_id));
 diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
-diesel::allow_tables_to_appear_in_same_query!(accounts, devices, sessions);
+diesel::allow_tables_to_appear_in_same_query!(accounts, app_grants, devices, sessions);
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);

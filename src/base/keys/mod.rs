@@ -6,7 +6,9 @@
 
 mod audit;
 mod derivation;
+mod identity;
 mod make;
+mod p256;
 
 use std::io;
 use std::path::Path;
@@ -24,6 +26,7 @@ use self::make::{KEY_BYTES, WAYS, Way};
 pub use self::{
     audit::{AccountKey, AuditKey, AuditKeys},
     derivation::DerivationKeys,
+    identity::IdentityKeys,
     make::private_folder,
 };
 use crate::base::{
@@ -59,6 +62,7 @@ struct SigningKey {
     sessions: Vec<u8>,
     addresses: Vec<u8>,
     revisions: Vec<u8>,
+    identity: Vec<u8>,
     trail: AuditKey,
     fingerprint: String,
 }
@@ -202,6 +206,11 @@ impl Keys {
         &self.trail
     }
 
+    /// The keys that sign assertions for apps.
+    pub fn identity(&self) -> Result<IdentityKeys> {
+        IdentityKeys::new(self.keys.iter().map(|key| key.identity.as_slice()))
+    }
+
     /// The fingerprint of the signing key. Not secret: the database stores it.
     pub fn fingerprint(&self) -> &str {
         &self.keys[0].fingerprint
@@ -235,6 +244,7 @@ impl SigningKey {
             sessions: derived("sessile session keys"),
             addresses: derived("sessile network addresses"),
             revisions: derived("sessile revisions of drafts"),
+            identity: derived("sessile identity of people for apps"),
             trail: AuditKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })

@@ -1,4 +1,4 @@
-//! The public origin of the service. Created by the settings; used for links, origin checks and cookie names.
+//! The public origin of the service, or of a protected app. Created by the settings and by whoever adds an app; used for links, origin checks and cookie names.
 //!
 //! Invariant: the origin is normalised: lower case, no default port, nothing after the authority.
 
@@ -43,7 +43,21 @@ impl PublicUrl {
         Self { origin: format!("{scheme}localhost{port}"), authority_at: scheme.len() }
     }
 
-    pub(super) fn parse(value: &str) -> Result<Self, String> {
+    /// Whether the host is this machine.
+    pub fn is_loopback(&self) -> bool {
+        Url::parse(&self.origin).is_ok_and(|url| match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        })
+    }
+
+    /// Parses an origin.
+    ///
+    /// # Errors
+    /// The text says what is wrong, without the name of the setting.
+    pub fn parse(value: &str) -> Result<Self, String> {
         let wrong = |what: &str| Err(format!("{what}: write scheme and host, such as https://id.example.com"));
         if value.contains('@') {
             // Do not quote the value: it may contain a password.

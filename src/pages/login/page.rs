@@ -18,6 +18,7 @@ use crate::{
     },
     records::{
         account::{self, EmailAddress},
+        app::Apps,
         session::{
             ended::{Ended, Hand},
             request::{PresentedSession, RequestFacts},
@@ -61,6 +62,8 @@ struct LoginPage {
     ended: Option<String>,
     email: String,
     next: Option<String>,
+    /// The name of the app that the person goes on to.
+    app: Option<String>,
     notice: Option<Notice>,
     email_error: Option<String>,
     password_error: Option<String>,
@@ -97,6 +100,10 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
     let next = return_to::own_address(&context.site.public, &query.next);
     if context.facts.live().is_some() {
         return Ok(layout::see_other(next.as_deref().unwrap_or(return_to::HOME)));
+    }
+    if let (Some(_), Some(apps)) = (next.as_deref().and_then(app_id), context.req.app_data::<web::Data<Apps>>()) {
+        // So that the form can name the app. An unavailable database is reported when somebody signs in.
+        let _ = apps.all().await;
     }
     let Query { ended, done, .. } = query.into_inner();
     let ended = Some(ended).filter(|id| is_id(id));
@@ -169,15 +176,28 @@ fn why_not_fresh(context: &RequestContext, is_without_cookies: bool) -> String {
 
 fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<HttpResponse> {
     let Again { ended, email, next, notice, email_error, password_error } = again;
+    let app = next.as_deref().and_then(|next| app_name(context, next));
     context.form(|token| {
         let page = Page::new(&context.req, "Sign in");
         let is_open = context.site.signup == Signup::Open && context.site.has_owner();
         let sign_up = is_open.then(|| return_to::address_with_next("/signup", next.as_deref().unwrap_or("/")));
         layout::answer(
             status,
-            &LoginPage { page, sign_up, token, ended, email, next, notice, email_error, password_error },
+            &LoginPage { page, sign_up, token, ended, email, next, app, notice, email_error, password_error },
         )
     })
+}
+
+/// The id of the app that this address opens.
+fn app_id(next: &str) -> Option<&str> {
+    let (id, rest) = next.strip_prefix("/apps/")?.split_once('/')?;
+    (rest.split('?').next() == Some("open")).then_some(id)
+}
+
+/// The name of the app that the person goes on to, if this node has read it.
+fn app_name(context: &RequestContext, next: &str) -> Option<String> {
+    let apps = context.req.app_data::<web::Data<Apps>>()?.last_known()?;
+    apps.one(app_id(next)?).map(|app| app.name.clone())
 }
 
 /// While there is no owner and nobody can sign in, explains where to find the setup link.
@@ -240,6 +260,7 @@ pub fn sample() -> impl Template {
         ended: None,
         email: "kim@example.com".to_owned(),
         next: Some("/devices".to_owned()),
+        app: None,
         notice: Some("You have not been here for a while, so please sign in again.".to_owned().into()),
         email_error: None,
         password_error: None,

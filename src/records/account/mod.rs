@@ -59,6 +59,15 @@ pub struct Account {
     /// The time zone for showing times, as a browser sent it at a sign-in.
     #[serde(skip)]
     pub time_zone: Option<String>,
+    /// The groups, divided by commas.
+    #[serde(skip)]
+    pub groups: String,
+}
+
+impl Account {
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.split(',').filter(|group| !group.is_empty())
+    }
 }
 
 /// What a login is checked against: the account, its password hash, and whether it is enabled.
@@ -160,6 +169,12 @@ pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let at = accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now()));
     run!(conn, execute(diesel::update(account).set(at))).map(drop)
+}
+
+/// The account with this id, if it is enabled.
+pub async fn one(conn: &mut Conn<'_>, id: &str) -> Result<Option<Account>> {
+    let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
+    find!(conn, first(enabled.select(Account::as_select())))
 }
 
 /// Whether an account exists.

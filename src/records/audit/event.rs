@@ -53,6 +53,16 @@ words! {
         SyncApplied = "sync.applied",
         /// A draft was changed on two devices, and both texts were kept.
         SyncConflict = "sync.conflict",
+        /// A session opened an app for the first time.
+        AppOpened = "app.opened",
+        /// A person wanted to open an app that does not admit them.
+        AppDenied = "app.denied",
+        /// An app was added.
+        AppAdded = "app.added",
+        /// An app was changed, disabled or enabled, or got a new gate token or secret.
+        AppChanged = "app.changed",
+        /// An app was removed.
+        AppRemoved = "app.removed",
     }
 }
 

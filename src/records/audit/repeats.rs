@@ -29,7 +29,13 @@ impl Kind {
     fn repeats(self) -> bool {
         matches!(
             self.as_str(),
-            "account.renamed" | "device.renamed" | "login.confirmed" | "sync.applied" | "sync.conflict"
+            "account.renamed"
+                | "app.denied"
+                | "app.opened"
+                | "device.renamed"
+                | "login.confirmed"
+                | "sync.applied"
+                | "sync.conflict"
         )
     }
 }

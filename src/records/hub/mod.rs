@@ -6,4 +6,9 @@ mod node;
 mod streams;
 mod subscription;
 
-pub use self::{mailbox::Notices, node::Hub, streams::Listener, subscription::Subscription};
+pub use self::{
+    mailbox::Notices,
+    node::{Ends, Hub},
+    streams::Listener,
+    subscription::Subscription,
+};

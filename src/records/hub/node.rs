@@ -10,7 +10,7 @@ use std::sync::{
 };
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
     mailbox::Notices,
@@ -54,6 +54,16 @@ struct Inner {
     /// Odd while this node receives all notifications. Incremented when that begins and when it stops.
     hearing: AtomicU64,
     on_known: OnceLock<Box<dyn Fn(Duration) + Send + Sync>>,
+    ends: watch::Sender<Ends>,
+}
+
+/// What the streams to apps' servers are told: to read again, or to close.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Incremented when sessions may have ended.
+    count: u64,
+    /// The node is stopping.
+    pub closed: bool,
 }
 
 impl Hub {
@@ -62,7 +72,8 @@ impl Hub {
         let room = StreamLimits::within(connections);
         let (streams, look) = (Streams::default(), Notify::new());
         let (hearing, on_known) = (AtomicU64::new(0), OnceLock::new());
-        Self(Arc::new(Inner { db, room, clock, streams, look, hearing, on_known }))
+        let ends = watch::Sender::new(Ends::default());
+        Self(Arc::new(Inner { db, room, clock, streams, look, hearing, on_known, ends }))
     }
 
     /// Receives notifications and looks up sessions, until the future is dropped.
@@ -93,6 +104,15 @@ impl Hub {
         Ok(Subscription { streams: self.0.streams.clone(), number, mailbox })
     }
 
+    /// Changes when any session may have ended.
+    pub fn ends(&self) -> watch::Receiver<Ends> {
+        self.0.ends.subscribe()
+    }
+
+    fn note_ends(&self) {
+        self.0.ends.send_modify(|ends| ends.count += 1);
+    }
+
     /// The number of open streams.
     pub fn subscribers(&self) -> usize {
         self.0.streams.lock().all.len()
@@ -102,6 +122,7 @@ impl Hub {
     pub fn close(&self) {
         let mut subscribers = self.0.streams.lock();
         subscribers.closed = true;
+        self.0.ends.send_modify(|ends| ends.closed = true);
         for subscriber in subscribers.all.values() {
             subscriber.mailbox.put(Notices { close: true, ..Notices::default() });
         }
@@ -134,6 +155,7 @@ impl Hub {
         match heard {
             Heard::Sure => {
                 self.0.hearing.fetch_or(1, Ordering::AcqRel);
+                self.note_ends();
                 self.0.streams.lock().gap = true;
                 self.0.look.notify_one();
             }
@@ -151,9 +173,11 @@ impl Hub {
                 if let Some(at) = at {
                     self.observe_delay(self.now().since(at));
                 }
+                self.note_ends();
                 self.0.streams.lock().end(&of, EndReason::from_word(&reason).unwrap_or(EndReason::Revoked), at);
             }
             News::Many => {
+                self.note_ends();
                 self.0.streams.lock().gap = true;
                 self.0.look.notify_one();
             }
@@ -166,7 +190,7 @@ impl Hub {
                     .of(&account, |session| if session == was { rotated.clone() } else { sessions.clone() });
             }
             // Open pages learn of it by `News::Changed`.
-            News::Accounts { .. } | News::Fence => {}
+            News::Accounts { .. } | News::Apps | News::Fence => {}
             News::Changed { account } => {
                 self.0.streams.lock().of(&account, |_| Notices { sessions: true, ..Notices::default() });
             }

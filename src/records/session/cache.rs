@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
 
-use super::{key::SessionKey, packed, stored::Stored};
+use super::{grants::GrantKey, key::SessionKey, packed, stored::Stored};
 use crate::{
     base::{
         coherence::{Change, Coherence},
         db::{Instant, TouchRow},
         metrics::{CachePresent, Metrics},
+        secret::Secret,
         settings::Settings,
     },
     records::news::News,
@@ -53,7 +54,16 @@ struct Shared {
 
 struct Entry {
     stamp: Stamp,
+    /// The grant, if the entry is found by a grant's key and not by the session's. The session then has the hash of the
+    /// grant's secret.
+    grant: Option<Grant>,
     packed: Box<[u8]>,
+}
+
+#[derive(Clone)]
+struct Grant {
+    app_id: Box<str>,
+    opened_at: Instant,
 }
 
 /// The state of an account's counter.
@@ -69,7 +79,8 @@ struct ByBytes;
 
 impl Weighter<u128, Arc<Entry>> for ByBytes {
     fn weight(&self, _: &u128, entry: &Arc<Entry>) -> u64 {
-        OVERHEAD + entry.packed.len() as u64
+        let app = entry.grant.as_ref().map_or(0, |grant| grant.app_id.len());
+        OVERHEAD + (entry.packed.len() + app) as u64
     }
 }
 
@@ -119,19 +130,32 @@ impl SessionCache {
         if !self.0.coherence.may_answer() {
             return None;
         }
-        let found = self.confirmed(key, account_id, now);
+        let found = name(key.id()).and_then(|name| self.confirmed(name, (account_id, key.secret()), now));
+        let found = found.filter(|(entry, stored)| entry.grant.is_none() && stored.record.id == key.id());
         self.0.metrics.cache_use(found.is_some());
-        found
+        found.map(|(_, stored)| stored)
     }
 
-    fn confirmed(&self, key: &SessionKey, account_id: &str, now: Instant) -> Option<Stored> {
-        let entry = self.0.entries.get(&name(key.id())?)?;
+    /// The app of a grant, the time at which it was opened, and its live session, if memory can confirm it.
+    pub(super) fn find_grant(&self, key: &GrantKey, now: Instant) -> Option<(String, Instant, Stored)> {
+        if !self.0.coherence.may_answer() {
+            return None;
+        }
+        let found = key.name().and_then(|name| self.confirmed(name, (key.account_id(), key.secret()), now));
+        let found = found.and_then(|(entry, stored)| Some((entry.grant.clone()?, stored)));
+        self.0.metrics.cache_use(found.is_some());
+        found.map(|(Grant { app_id, opened_at }, stored)| (app_id.into(), opened_at, stored))
+    }
+
+    fn confirmed(&self, name: u128, held: (&str, &Secret), now: Instant) -> Option<(Arc<Entry>, Stored)> {
+        let (account_id, secret) = held;
+        let entry = self.0.entries.get(&name)?;
         if entry.stamp != self.stamp(account_id) {
             return None;
         }
         let stored = packed::unpack(&entry.packed)?;
         let record = &stored.record;
-        if record.id != key.id() || record.account_id != account_id || !key.secret().matches(&stored.secret_hash) {
+        if record.account_id != account_id || !secret.matches(&stored.secret_hash) {
             return None;
         }
         // The clock differs from the database's by a round trip. If it differs by more, the database decides.
@@ -139,7 +163,8 @@ impl SessionCache {
         if behind >= NEAR_EXPIRY || record.expires_at.since(now) <= NEAR_EXPIRY {
             return None;
         }
-        Some(Stored { now: stored.now.max(now), ..stored })
+        let stored = Stored { now: stored.now.max(now), ..stored };
+        Some((entry, stored))
     }
 
     /// The state of the account's counter. Read it before the query whose result is kept.
@@ -155,13 +180,36 @@ impl SessionCache {
             return;
         }
         if let (Some(name), Some(packed)) = (name(&stored.record.id), packed::pack(stored)) {
-            self.0.entries.insert(name, Arc::new(Entry { stamp, packed }));
+            self.0.entries.insert(name, Arc::new(Entry { stamp, grant: None, packed }));
+        }
+    }
+
+    /// Keeps a grant whose session is live, and which was read after `stamp`. The session's own key is not kept with it.
+    pub(super) fn keep_grant(&self, stamp: Stamp, key: &GrantKey, app: (&str, Instant), stored: &Stored) {
+        if stored.ended_at.is_some() || !self.0.coherence.may_answer() {
+            return;
+        }
+        if let (Some(name), Some(packed)) = (key.name(), packed::pack_without_state(stored)) {
+            let grant = Some(Grant { app_id: app.0.into(), opened_at: app.1 });
+            self.0.entries.insert(name, Arc::new(Entry { stamp, grant, packed }));
         }
     }
 
     /// Applies a touch of this node to the session's entry. Other nodes' touches are not announced.
     pub(super) fn touch(&self, row: &TouchRow) {
-        let Some(name) = name(&row.id) else { return };
+        if let Some(name) = name(&row.id) {
+            self.touch_entry(name, row);
+        }
+    }
+
+    /// Applies a touch to the entry of a grant of the session.
+    pub(super) fn touch_grant(&self, key: &GrantKey, row: &TouchRow) {
+        if let Some(name) = key.name() {
+            self.touch_entry(name, row);
+        }
+    }
+
+    fn touch_entry(&self, name: u128, row: &TouchRow) {
         let Some(entry) = self.0.entries.peek(&name) else { return };
         let Some(mut stored) = packed::unpack(&entry.packed) else { return };
         if stored.record.id != row.id || stored.record.last_activity >= row.at {
@@ -171,13 +219,20 @@ impl SessionCache {
         stored.record.expires_at = row.expires_at;
         stored.record.ip.clone_from(&row.ip);
         if let Some(packed) = packed::pack(&stored) {
-            self.0.entries.insert(name, Arc::new(Entry { stamp: entry.stamp, packed }));
+            let grant = entry.grant.clone();
+            self.0.entries.insert(name, Arc::new(Entry { stamp: entry.stamp, grant, packed }));
         }
     }
 
     /// Forgets a session, so that the next lookup asks the database.
     pub(super) fn forget(&self, id: &str) {
         if let Some(name) = name(id) {
+            self.0.entries.remove(&name);
+        }
+    }
+
+    pub(super) fn forget_grant(&self, key: &GrantKey) {
+        if let Some(name) = key.name() {
             self.0.entries.remove(&name);
         }
     }
@@ -209,7 +264,7 @@ impl SessionCache {
             News::Accounts { of } => self.changed(of.iter()),
             News::Rotated { account, .. } => self.changed(std::iter::once(&account)),
             News::Many => self.clear(),
-            News::Changed { .. } | News::Drafts { .. } | News::Fence => {}
+            News::Changed { .. } | News::Drafts { .. } | News::Apps | News::Fence => {}
         }
     }
 
@@ -277,6 +332,7 @@ mod tests {
             kind: Shape::Phone,
             installed: true,
             version: 3,
+            sid: Some("aiq_900_0123456789abcdefghijkl".to_owned()),
         };
         let account = Account {
             id: ACCOUNT.to_owned(),
@@ -284,6 +340,7 @@ mod tests {
             name: "Kim".to_owned(),
             role: Role::Owner,
             time_zone: None,
+            groups: "Till staff,Night".to_owned(),
         };
         let stored = Stored {
             record,

@@ -126,7 +126,7 @@ pub(super) fn random_part(id: &str) -> Option<u128> {
 /// The account's id as a part of a key. If the id has the usual form, the part is the id's random text of 22
 /// characters. Any other id, such as an imported one, becomes `-` and its base64. The two cannot be confused, because
 /// base64 never has 21 characters.
-fn account_part(account_id: &str) -> String {
+pub(super) fn account_part(account_id: &str) -> String {
     match account_id.strip_prefix(ACCOUNT_PREFIX).filter(|random| secret::is_base64url(random, ID_RANDOM)) {
         Some(random) => random.to_owned(),
         None => format!("{ENCODED}{}", BASE64_URL_SAFE_NO_PAD.encode(account_id)),
@@ -134,7 +134,7 @@ fn account_part(account_id: &str) -> String {
 }
 
 /// The account id for an account part. `None` if [`account_part`] would not produce this part.
-fn account_of(part: &str) -> Option<String> {
+pub(super) fn account_of(part: &str) -> Option<String> {
     if secret::is_base64url(part, ID_RANDOM) {
         return Some(format!("{ACCOUNT_PREFIX}{part}"));
     }

@@ -8,7 +8,7 @@
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _,
-    dsl::{And, Gt, IsNotNull, IsNull, LtEq, Nullable},
+    dsl::{And, Gt, GtEq, IsNotNull, IsNull, LtEq, Nullable},
 };
 
 use super::lifetimes::REMEMBERED;
@@ -38,6 +38,11 @@ pub(super) fn has_expired() -> And<IsNull<sessions::ended_at>, LtEq<sessions::ex
 /// Ended, for any reason.
 pub(super) fn has_ended() -> IsNotNull<sessions::ended_at> {
     sessions::ended_at.is_not_null()
+}
+
+/// Ended at `from` or later.
+pub(super) fn ended_from(from: Instant) -> GtEq<sessions::ended_at, Option<Instant>> {
+    sessions::ended_at.ge(Some(from))
 }
 
 /// Ended so long ago that the row can be deleted.

@@ -187,7 +187,7 @@ impl Sessions {
 
     /// Before an end is reported: the request that committed it may still be waiting for the other nodes, and its
     /// announcement may not have reached this one. Makes sure that no node answers from memory with the session.
-    async fn settle_end(&self, session: &SessionRef, ended: &Ended) -> Result<()> {
+    pub(super) async fn settle_end(&self, session: &SessionRef, ended: &Ended) -> Result<()> {
         self.cache.forget_account(&session.account_id);
         let is_recent = ended.at.is_none_or(|at| self.clock.now().since(at) < SETTLED_AFTER);
         if is_recent { self.db.wait_for_other_nodes().await } else { Ok(()) }
@@ -196,7 +196,18 @@ impl Sessions {
     /// Ends a session in its row before its expiry is reported. The browser learns of the end from this response, so a
     /// later use of the key is not recorded as use after end.
     async fn expire(&self, key: &SessionKey, session: SessionRef, at: Instant) -> Result<Found> {
-        let ended = session.clone();
+        if self.end_expired(session.clone()).await? {
+            return Ok(Found::Ended { details: Ended::expired(at), session, first_use: false });
+        }
+        // Another request has ended or touched the session meanwhile.
+        match self.look_up(key).await? {
+            Found::Expired { .. } => Err(Error::unavailable(Away::Database, "an expired session could not be ended")),
+            found => Ok(found),
+        }
+    }
+
+    /// Ends an expired session in its row. `false` if another request has ended or touched it meanwhile.
+    pub(super) async fn end_expired(&self, ended: SessionRef) -> Result<bool> {
         let expired = self
             .db
             .write(async move |conn: &mut Conn<'_>| {
@@ -209,14 +220,7 @@ impl Sessions {
                 Ok(expired)
             })
             .await?;
-        if expired > 0 {
-            return Ok(Found::Ended { details: Ended::expired(at), session, first_use: false });
-        }
-        // Another request has ended or touched the session meanwhile.
-        match self.look_up(key).await? {
-            Found::Expired { .. } => Err(Error::unavailable(Away::Database, "an expired session could not be ended")),
-            found => Ok(found),
-        }
+        Ok(expired > 0)
     }
 
     /// Records the first use of a key, before the request does anything else. A failure does not stop the request: the

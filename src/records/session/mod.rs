@@ -20,6 +20,7 @@ pub mod devices;
 pub mod ended;
 pub mod ends;
 pub mod former;
+pub mod grants;
 pub mod health;
 pub mod key;
 pub mod key_maker;

@@ -34,7 +34,9 @@ struct Packed<'a> {
     name: &'a str,
     role: &'a str,
     time_zone: Option<&'a str>,
+    groups: &'a str,
     device_name: Option<&'a str>,
+    sid: Option<&'a str>,
     secret_hash: &'a [u8],
     #[serde(borrow)]
     state: Vec<(&'a str, &'a str)>,
@@ -42,6 +44,16 @@ struct Packed<'a> {
 
 /// `None` for a session that cannot be packed.
 pub fn pack(stored: &Stored) -> Option<Box<[u8]>> {
+    let state = stored.state.as_object()?.iter();
+    pack_with(stored, state.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect())
+}
+
+/// Like [`pack`], without the state of the session.
+pub fn pack_without_state(stored: &Stored) -> Option<Box<[u8]>> {
+    pack_with(stored, Vec::new())
+}
+
+fn pack_with(stored: &Stored, state: Vec<(&str, &str)>) -> Option<Box<[u8]>> {
     let Stored { record, account, .. } = stored;
     let times = [
         record.created_at,
@@ -67,14 +79,11 @@ pub fn pack(stored: &Stored) -> Option<Box<[u8]>> {
         name: &account.name,
         role: account.role.as_str(),
         time_zone: account.time_zone.as_deref(),
+        groups: &account.groups,
         device_name: stored.device_name.as_deref(),
+        sid: record.sid.as_deref(),
         secret_hash: &stored.secret_hash,
-        state: stored
-            .state
-            .as_object()?
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-            .collect(),
+        state,
     };
     postcard::to_stdvec(&packed).ok().map(Vec::into_boxed_slice)
 }
@@ -100,6 +109,7 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         kind: Shape::from_word(packed.kind)?,
         installed: packed.installed,
         version: packed.version,
+        sid: owned(packed.sid),
     };
     let account = Account {
         id: packed.account_id.to_owned(),
@@ -107,6 +117,7 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         name: packed.name.to_owned(),
         role: Role::from_word(packed.role)?,
         time_zone: owned(packed.time_zone),
+        groups: packed.groups.to_owned(),
     };
     Some(Stored {
         record,

@@ -54,6 +54,8 @@ pub struct Record {
     pub(super) installed: bool,
     /// Incremented when the key, the state or the data changes.
     pub version: i64,
+    /// The id with which the session began. `None` if an older version began it and it has opened no app yet.
+    pub(super) sid: Option<String>,
 }
 
 impl From<Record> for SessionRef {
@@ -63,6 +65,11 @@ impl From<Record> for SessionRef {
 }
 
 impl Record {
+    /// The session's name for apps, which no rotation changes.
+    pub fn sid(&self) -> &str {
+        self.sid.as_deref().unwrap_or(&self.id)
+    }
+
     /// The browser details recorded at login.
     pub fn client(&self) -> Client {
         Client { browser: self.browser.clone(), os: self.os.clone(), kind: self.kind, installed: self.installed }

@@ -129,6 +129,7 @@ struct SessionColumns<'a> {
     version: i64,
     state: Value,
     data: &'a str,
+    sid: &'a str,
 }
 
 /// Inserts a session.
@@ -149,6 +150,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
         version: 1,
         state: Value::Object(serde_json::Map::new()),
         data: "{}",
+        sid: new.key.id(),
     };
     run!(
         conn,

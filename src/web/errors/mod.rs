@@ -17,7 +17,7 @@ use actix_web::{
 use self::{help_code::HelpCode, page::ErrorPage, sent_form_again::SentFormAgain};
 use crate::{
     base::error::Error,
-    web::{layout, request_summary::RequestSummary, return_to},
+    web::{app_host, layout, request_summary::RequestSummary, return_to, route::Kind},
 };
 
 /// Renders an error or an error status without a body; returns any other answer unchanged. Keeps the cookies that the
@@ -74,6 +74,9 @@ fn render(
     let mut answer = if summary.route.kind.wants_problem_documents() {
         log(error);
         problem::answer(error, summary.id.as_str())
+    } else if summary.route.kind == Kind::AppHost {
+        log(error);
+        app_host::error_page(error)
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
         layout::see_other(&return_to::login_address(summary.path_and_query()))
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {

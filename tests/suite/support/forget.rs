@@ -14,7 +14,7 @@ const MANY: &str = r#"0@test.1 {"what":"many"}"#;
 /// Whether a statement may change what nodes cache.
 pub fn changes_something_cached(statement: &str) -> bool {
     let changes = ["UPDATE ", "DELETE ", "ALTER "].iter().any(|word| statement.trim_start().starts_with(word));
-    changes && ["sessions", "accounts", "devices"].iter().any(|table| statement.contains(table))
+    changes && ["sessions", "accounts", "devices", "app_grants", "apps"].iter().any(|table| statement.contains(table))
 }
 
 /// Returns when every node has forgotten what it cached.

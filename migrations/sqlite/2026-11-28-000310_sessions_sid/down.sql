@@ -1,0 +1,2 @@
+DROP INDEX sessions_sid;
+ALTER TABLE sessions DROP COLUMN sid;

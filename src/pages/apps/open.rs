@@ -1,0 +1,104 @@
+//! `/apps/{id}/open`: makes a code for the signed-in person's browser and goes on to the app's host.
+//!
+//! Invariant: the page goes on only to the registered origin of the app.
+
+use actix_session::Session;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, StatusCode},
+    web,
+};
+use askama::Template;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+use crate::{
+    actions::apps::open::{Begun, Opening, begin},
+    base::error::{EndedBecause, Error, Result},
+    records::{
+        app::{App, Apps},
+        session::{
+            CurrentUser, Sessions,
+            current::{Facts, renew_cookie},
+        },
+    },
+    web::{
+        forms,
+        forwarded::{in_query, target_at},
+        layout::{self, Page},
+        site::Site,
+    },
+};
+
+/// The bytes of a hash of a pending cookie.
+const HASH: usize = 32;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    n: String,
+    to: String,
+}
+
+#[derive(Template)]
+#[template(path = "apps/going_on.html")]
+struct GoingOnPage {
+    page: Page,
+    to: String,
+}
+
+#[derive(Template)]
+#[template(path = "apps/no_access.html")]
+struct NoAccessPage {
+    page: Page,
+    token: String,
+    app: String,
+}
+
+/// `GET /apps/{id}/open`
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such app or it is disabled.
+pub async fn show(
+    (req, facts): (HttpRequest, Facts),
+    (id, query): (web::Path<String>, web::Query<Query>),
+    (site, sessions, apps): (web::Data<Site>, web::Data<Sessions>, web::Data<Apps>),
+    (user, session): (CurrentUser, Session),
+) -> Result<HttpResponse> {
+    let registry = apps.all().await?;
+    let app = registry.one(&id).filter(|app| app.is_enabled()).ok_or(Error::NotFound)?;
+    let target = target_at(&app.origin, &query.to);
+    let Some(pending_hash) = hash(&query.n) else {
+        // The person came from a link on our own pages. Only the app's host can set its pending cookie.
+        return go_on(format!("{}/.sessile/start?to={}", app.origin, in_query(&target)));
+    };
+    if req.method() != Method::GET {
+        return Ok(HttpResponse::Ok().finish());
+    }
+    // The gate cannot renew the cookie of this origin, so each visit here does.
+    renew_cookie(&session)?;
+    let opening = Opening { pending_hash, target, ip: facts.ip.clone() };
+    match begin(&sessions.db, &user, app, opening).await? {
+        Begun::Code(code) => go_on(format!("{}/.sessile/done?code={}", app.origin, code.expose())),
+        Begun::Denied => denied(&req, &site, &user, app),
+        Begun::Ended => match facts.presented_key() {
+            Some(key) => Err(Error::SessionEnded(sessions.why_ended(&key).await?)),
+            None => Err(Error::SessionEnded(EndedBecause::Unknown)),
+        },
+    }
+}
+
+/// The hash of a pending cookie in an address.
+fn hash(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok().filter(|hash| hash.len() == HASH)
+}
+
+fn go_on(to: String) -> Result<HttpResponse> {
+    layout::answer(StatusCode::OK, &GoingOnPage { page: Page::bare("One moment"), to })
+}
+
+fn denied(req: &HttpRequest, site: &Site, user: &CurrentUser, app: &App) -> Result<HttpResponse> {
+    let token = forms::token(site, req)?;
+    let page = Page::new(req, "You don't have access").of(&user.account.name, &token, "");
+    layout::answer(StatusCode::FORBIDDEN, &NoAccessPage { page, token: token.value, app: app.name.clone() })
+}
