@@ -12,6 +12,7 @@ mod passing;
 mod proxy;
 mod public_paths;
 mod refusals;
+mod sessile;
 mod streams;
 mod tls;
 mod wire;

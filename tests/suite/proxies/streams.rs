@@ -10,7 +10,7 @@ with_every_proxy!(
     an_event_arrives_before_the_stream_ends,
 );
 
-const UPGRADE: [&str; 5] = [
+pub const UPGRADE: [&str; 5] = [
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
