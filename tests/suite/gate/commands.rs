@@ -110,7 +110,7 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
         ("shop.example.com", &[], "not a URL"),
         ("http://shop.example.com", &[], "no TLS"),
         (SHOP, &["--admit", "role:king"], "not a rule"),
-        (SHOP, &["--admit", "group:a,b"], "not a rule"),
+        (SHOP, &["--admit", "group:a,b"], "not the name of a group"),
         (SHOP, &["--admit", "account:nobody@example.com"], "no account"),
         (SHOP, &["--public", "health"], "public path"),
         (SHOP, &["--public", "/.sessile/start"], "public path"),
