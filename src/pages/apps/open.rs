@@ -99,6 +99,6 @@ fn go_on(to: String) -> Result<HttpResponse> {
 
 fn denied(req: &HttpRequest, site: &Site, user: &CurrentUser, app: &App) -> Result<HttpResponse> {
     let token = forms::token(site, req)?;
-    let page = Page::new(req, "You don't have access").of(&user.account.name, &token, "");
+    let page = Page::new(req, "You don't have access").of(&user.account, &token, "");
     layout::answer(StatusCode::FORBIDDEN, &NoAccessPage { page, token: token.value, app: app.name.clone() })
 }

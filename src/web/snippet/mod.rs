@@ -16,7 +16,7 @@ use self::values::Values;
 pub use self::{
     proxy::Proxy,
     public_paths::check as check_public_path,
-    values::{NO_TOKEN, Snippet},
+    values::{NO_TOKEN, Snippet, check_place},
 };
 
 /// The configuration as text. Several files are divided by lines `--- NAME`. Without a token the first line says so.

@@ -106,6 +106,14 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
+/// Accepts `HOST:PORT`.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_place(address: &str) -> Result<(), String> {
+    address.parse::<Peer>().map(|_| ())
+}
+
 /// The address of a server behind the proxy.
 pub struct Peer {
     pub host: String,
