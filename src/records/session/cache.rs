@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
 
-use super::{grants::GrantKey, key::SessionKey, packed, stored::Stored};
+use super::{grants::key::GrantKey, key::SessionKey, packed, stored::Stored};
 use crate::{
     base::{
         coherence::{Change, Coherence},

@@ -5,10 +5,12 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::super::key::{account_of, account_part};
-use crate::base::{
-    error::Result,
-    secret::{self, Secret},
+use crate::{
+    base::{
+        error::Result,
+        secret::{self, Secret},
+    },
+    records::session::key::{account_of, account_part},
 };
 
 const ID: usize = 22;
@@ -60,7 +62,7 @@ impl GrantKey {
     }
 
     /// The id as a number, for the cache.
-    pub(in crate::records::session) fn name(&self) -> Option<u128> {
+    pub fn name(&self) -> Option<u128> {
         let mut bytes = [0; 16];
         let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(&self.id, &mut bytes).ok()?;
         (decoded == bytes.len()).then(|| u128::from_be_bytes(bytes))
