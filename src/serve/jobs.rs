@@ -74,7 +74,7 @@ async fn write_usage(parts: &Parts) {
     loop {
         rt::time::sleep(Usage::INTERVAL).await;
         // Nothing to write does not reach the database, so it must not end an outage.
-        match parts.usage.write(&parts.sessions.db).await {
+        match parts.usage.flush(&parts.sessions.db).await {
             Ok(0) => {}
             written => drop(outage.see(written)),
         }

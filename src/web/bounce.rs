@@ -38,6 +38,9 @@ pub(super) enum Bounce {
 
 impl Bounce {
     pub(super) fn decide(req: &ServiceRequest, site: &Site, route: &Route) -> Self {
+        if route.kind.is_at_app() {
+            return Self::No;
+        }
         if site.cookies.has_bounced(req.headers()) {
             return Self::Done;
         }

@@ -20,6 +20,8 @@ pub enum Act {
     Operation,
     /// A change of one thing, such as a name or the answer to "was it you?".
     Change,
+    /// A code for an app. A browser that restores its tabs opens many at once.
+    Opening,
     /// A write to the session's data, which programs do.
     Data,
     /// A correct password at a sign-in or a confirmation.
@@ -44,6 +46,7 @@ impl Act {
         match self {
             Self::Operation => rate(5_000, 250),
             Self::Change => rate(300, 1_000),
+            Self::Opening => rate(2_000, 1_000),
             Self::Data => rate(3_000, 50_000),
             Self::SignIn => rate(2_000, 100),
             Self::NewPassword => rate(30, 10),
@@ -55,6 +58,7 @@ impl Act {
         match self {
             Self::Operation => rate(50_000, 20_000),
             Self::Change => rate(3_000, 20_000),
+            Self::Opening => rate(20_000, 20_000),
             Self::Data => rate(30_000, 500_000),
             Self::SignIn => rate(6_000, 5_000),
             Self::NewPassword => rate(1_000, 1_000),

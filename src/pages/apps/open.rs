@@ -4,7 +4,7 @@
 
 use actix_session::Session;
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpResponse,
     http::{Method, StatusCode},
     web,
 };
@@ -14,19 +14,17 @@ use serde::Deserialize;
 
 use crate::{
     actions::apps::open::{Begun, Opening, begin},
-    base::error::{EndedBecause, Error, Result},
+    base::error::{Error, Result},
     records::{
         app::{App, Apps},
-        session::{
-            CurrentUser, Sessions,
-            current::{Facts, renew_cookie},
-        },
+        session::{CurrentUser, current::renew_cookie},
     },
     web::{
+        context::RequestContext,
         forms,
         forwarded::{in_query, target_at},
         layout::{self, Page},
-        site::Site,
+        rates::Act,
     },
 };
 
@@ -60,9 +58,9 @@ struct NoAccessPage {
 /// # Errors
 /// [`Error::NotFound`] if there is no such app or it is disabled.
 pub async fn show(
-    (req, facts): (HttpRequest, Facts),
     (id, query): (web::Path<String>, web::Query<Query>),
-    (site, sessions, apps): (web::Data<Site>, web::Data<Sessions>, web::Data<Apps>),
+    context: RequestContext,
+    apps: web::Data<Apps>,
     (user, session): (CurrentUser, Session),
 ) -> Result<HttpResponse> {
     let registry = apps.all().await?;
@@ -72,19 +70,17 @@ pub async fn show(
         // The person came from a link on our own pages. Only the app's host can set its pending cookie.
         return go_on(format!("{}/.sessile/start?to={}", app.origin, in_query(&target)));
     };
-    if req.method() != Method::GET {
+    if context.req.method() != Method::GET {
         return Ok(HttpResponse::Ok().finish());
     }
+    context.count(Act::Opening, &user, 1)?;
     // The gate cannot renew the cookie of this origin, so each visit here does.
     renew_cookie(&session)?;
-    let opening = Opening { pending_hash, target, ip: facts.ip.clone() };
-    match begin(&sessions.db, &user, app, opening).await? {
+    let opening = Opening { pending_hash, target, ip: context.facts.ip.clone() };
+    match begin(&context.sessions.db, &user, app, opening).await? {
         Begun::Code(code) => go_on(format!("{}/.sessile/done?code={}", app.origin, code.expose())),
-        Begun::Denied => denied(&req, &site, &user, app),
-        Begun::Ended => match facts.presented_key() {
-            Some(key) => Err(Error::SessionEnded(sessions.why_ended(&key).await?)),
-            None => Err(Error::SessionEnded(EndedBecause::Unknown)),
-        },
+        Begun::Denied => denied(&context, &user, app),
+        Begun::Ended => Err(context.ended_meanwhile().await?),
     }
 }
 
@@ -97,8 +93,8 @@ fn go_on(to: String) -> Result<HttpResponse> {
     layout::answer(StatusCode::OK, &GoingOnPage { page: Page::bare("One moment"), to })
 }
 
-fn denied(req: &HttpRequest, site: &Site, user: &CurrentUser, app: &App) -> Result<HttpResponse> {
-    let token = forms::token(site, req)?;
-    let page = Page::new(req, "You don't have access").of(&user.account, &token, "");
+fn denied(context: &RequestContext, user: &CurrentUser, app: &App) -> Result<HttpResponse> {
+    let token = forms::token(&context.site, &context.req)?;
+    let page = Page::new(&context.req, "You don't have access").of(&user.account, &token, "");
     layout::answer(StatusCode::FORBIDDEN, &NoAccessPage { page, token: token.value, app: app.name.clone() })
 }

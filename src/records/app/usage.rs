@@ -25,7 +25,7 @@ struct Noted {
 pub struct Usage(Arc<Mutex<BTreeMap<String, Noted>>>);
 
 impl Usage {
-    /// How often it is written.
+    /// How often it is flushed.
     pub const INTERVAL: Duration = Duration::from_secs(5);
 
     pub fn note_used(&self, app_id: &str) {
@@ -38,7 +38,7 @@ impl Usage {
     }
 
     /// Writes what was noted. Returns the number of apps.
-    pub async fn write(&self, db: &Db) -> Result<usize> {
+    pub async fn flush(&self, db: &Db) -> Result<usize> {
         let taken = std::mem::take(&mut *self.lock());
         let apps: Vec<(String, Noted)> = taken.into_iter().collect();
         let many = apps.len();

@@ -81,7 +81,8 @@ fn pack_with(stored: &Stored, state: Vec<(&str, &str)>) -> Option<Box<[u8]>> {
         time_zone: account.time_zone.as_deref(),
         groups: &account.groups,
         device_name: stored.device_name.as_deref(),
-        sid: record.sid.as_deref(),
+        // Most sessions still have their first id.
+        sid: record.sid.as_deref().filter(|sid| *sid != record.id),
         secret_hash: &stored.secret_hash,
         state,
     };

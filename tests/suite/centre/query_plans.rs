@@ -3,13 +3,22 @@
 use crate::support::{Engine, TestDb};
 
 /// Index conditions that select the rows of one account, device or session, or a single row.
-pub const NARROW: [&str; 9] =
-    ["account_id", "device_id", "id", "subject", "try_id", "secret_hash", "email_key", "session_id", "rowid"];
+pub const NARROW: [&str; 10] =
+    ["app_id", "account_id", "device_id", "id", "subject", "try_id", "secret_hash", "email_key", "session_id", "rowid"];
 /// Index conditions that select the rows that are due.
-pub const WIDE: [&str; 8] =
-    ["expires_at", "ended_at", "last_activity", "at", "changed_at", "began_at", "deleted_at", "last_seen"];
+pub const WIDE: [&str; 9] = [
+    "created_at",
+    "expires_at",
+    "ended_at",
+    "last_activity",
+    "at",
+    "changed_at",
+    "began_at",
+    "deleted_at",
+    "last_seen",
+];
 /// Tables with at least as many rows as there are accounts.
-const LARGE: [&str; 10] = [
+const LARGE: [&str; 12] = [
     "accounts",
     "devices",
     "sessions",
@@ -20,6 +29,8 @@ const LARGE: [&str; 10] = [
     "operations",
     "throttle_counts",
     "throttle_tries",
+    "app_grants",
+    "app_codes",
 ];
 
 /// Checks that each statement uses an index on one of these columns.
@@ -73,8 +84,18 @@ pub fn names_the_account(statements: &[String]) {
 
 /// Whether a statement uses a table whose rows belong to accounts.
 fn is_on_accounts(statement: &str) -> bool {
-    let of_accounts =
-        ["sessions", "devices", "audit", "former_keys", "trails", "drafts", "operations", "audit_repeats"];
+    let of_accounts = [
+        "sessions",
+        "devices",
+        "audit",
+        "former_keys",
+        "trails",
+        "drafts",
+        "operations",
+        "audit_repeats",
+        "app_grants",
+        "app_codes",
+    ];
     let plain: String = statement.chars().filter(|c| !matches!(c, '"' | '`')).collect();
     let is_named = |word: &str, table: &str| {
         plain.match_indices(&format!("{word} {table}")).any(|(at, found)| {

@@ -142,9 +142,7 @@ async fn forwarding_headers_of_an_untrusted_client_are_ignored(db: TestDb) {
     let browser = Browser::in_app(&trusting, &app, KIM);
     drop(trusting);
     let server = App::start(&db, &[("SESSILE_PUBLIC_URL", HERE), ("SESSILE_TRUSTED_PROXIES", "192.0.2.0/24")]);
-    let fresh = Browser::new(&server, &app);
-    let mut browser =
-        Browser { at_app: crate::support::Client { cookies: browser.at_app.cookies, ..fresh.at_app }, ..fresh };
+    let mut browser = browser.at(&server);
     assert_eq!(browser.ask(&NAVIGATES).status, 403);
     assert_eq!(browser.at_app("/.sessile/start?to=/").status, 404);
     assert_eq!(browser.at_app("/.sessile/echo").status, 404);

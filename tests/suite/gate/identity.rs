@@ -118,9 +118,7 @@ async fn a_new_first_key_keeps_old_assertions_valid(db: TestDb) {
     let published = keys(&server);
     assert_eq!(published["keys"].as_array().unwrap().len(), 2);
     verified(&old, &published);
-    let fresh = Browser::new(&server, &app);
-    let cookies = browser.at_app.cookies.clone();
-    let mut browser = Browser { at_app: Client { cookies, ..fresh.at_app }, ..fresh };
+    let mut browser = browser.at(&server);
     let new = browser.ask(&FETCHES).header("x-sessile-assertion").unwrap().to_owned();
     assert_ne!(new.split('.').next(), old.split('.').next());
     verified(&new, &published);

@@ -39,7 +39,7 @@ struct Registered {
     secret: String,
 }
 
-fn db_of_operator(db: &TestDb) -> Db {
+pub fn db_of_operator(db: &TestDb) -> Db {
     let keys = Keys::read_or_make(std::path::Path::new(&db.key_file())).unwrap();
     Db::open(&db.settings(&[]), Some(keys.trail())).unwrap()
 }
@@ -74,6 +74,14 @@ impl Browser {
     fn new(server: &App, app: &Registered) -> Self {
         let (sessile, at_app) = (Client::new(&server.address, HERE), Client::new(&server.address, &app.origin));
         Self { sessile, at_app, app: app.clone() }
+    }
+
+    /// The same browser at another server.
+    fn at(&self, server: &App) -> Self {
+        let mut other = Self::new(server, &self.app);
+        other.sessile.cookies.clone_from(&self.sessile.cookies);
+        other.at_app.cookies.clone_from(&self.at_app.cookies);
+        other
     }
 
     fn signed_in(server: &App, app: &Registered, email: &str) -> Self {
@@ -142,13 +150,13 @@ impl Browser {
 }
 
 /// What a proxy adds to a request for this origin.
-fn forwarded(origin: &str) -> [(&'static str, String); 2] {
+pub fn forwarded(origin: &str) -> [(&'static str, String); 2] {
     let (proto, host) = origin.split_once("://").unwrap();
     [("x-forwarded-host", host.to_owned()), ("x-forwarded-proto", proto.to_owned())]
 }
 
 /// The address that a page goes on to by itself. Its link leads there too.
-fn going_on(answer: &Answer) -> String {
+pub fn going_on(answer: &Answer) -> String {
     let body = answer.body.replace("&#38;", "&").replace("&amp;", "&");
     let (_, rest) = body.split_once("http-equiv=\"refresh\" content=\"0; url=").unwrap_or_else(|| panic!("{answer:?}"));
     let to = rest.split('"').next().unwrap().to_owned();
@@ -157,7 +165,7 @@ fn going_on(answer: &Answer) -> String {
 }
 
 /// The path and query of an address at this origin.
-fn path_of(address: &str, origin: &str) -> String {
+pub fn path_of(address: &str, origin: &str) -> String {
     address.strip_prefix(origin).unwrap_or_else(|| panic!("{address} is not at {origin}")).to_owned()
 }
 

@@ -3,22 +3,12 @@
 use sessile::actions::apps::{manage, manager::Manager};
 
 use super::{Browser, FETCHES, KIM, Registered, db_of_operator, shop};
-use crate::support::{App, Client, PASSWORD, Served, TestDb, eventually, on_both_engines};
+use crate::support::{App, Served, TestDb, eventually, on_both_engines};
 
 on_both_engines! {
     an_end_is_refused_by_the_gate_of_every_node,
     a_change_of_an_app_counts_on_every_node,
     a_code_made_on_one_node_is_spent_on_another,
-}
-
-/// The same browser, but each request goes to another node.
-fn at(node: &App, browser: &Browser) -> Browser {
-    let fresh = Browser::new(node, &browser.app);
-    Browser {
-        sessile: Client { cookies: browser.sessile.cookies.clone(), ..fresh.sessile },
-        at_app: Client { cookies: browser.at_app.cookies.clone(), ..fresh.at_app },
-        app: browser.app.clone(),
-    }
 }
 
 async fn has_lease(node: &Served) {
@@ -41,7 +31,7 @@ async fn an_end_is_refused_by_the_gate_of_every_node(db: TestDb) {
     let rounds = if crate::support::is_long() { 1000 } else { 25 };
     for round in 0..rounds {
         let mut here = Browser::in_app(&one, &app, KIM);
-        let mut there = at(&other, &here);
+        let mut there = here.at(&other);
         // Both nodes have it in memory.
         assert_eq!((here.ask(&FETCHES).status, there.ask(&FETCHES).status), (200, 200), "{round}");
         assert_eq!(there.ask(&FETCHES).status, 200, "{round}");
@@ -60,13 +50,12 @@ async fn an_end_is_refused_by_the_gate_of_every_node(db: TestDb) {
         assert!(matches!(ended, 200 | 204), "{round}: {ended}");
         assert_eq!((there.ask(&FETCHES).status, here.ask(&FETCHES).status), (401, 401), "round {round}");
     }
-    assert!(PASSWORD.len() > 8);
 }
 
 async fn a_change_of_an_app_counts_on_every_node(db: TestDb) {
     let (one, other, app) = two_nodes(&db).await;
     let (mut here, operator) = (Browser::in_app(&one, &app, KIM), db_of_operator(&db));
-    let mut there = at(&other, &here);
+    let mut there = here.at(&other);
     for _ in 0..5 {
         assert_eq!((here.ask(&FETCHES).status, there.ask(&FETCHES).status), (200, 200));
         manage::disable(&operator, &Manager::Operator, &app.id).await.unwrap();
@@ -81,9 +70,9 @@ async fn a_code_made_on_one_node_is_spent_on_another(db: TestDb) {
     let (one, other, app) = two_nodes(&db).await;
     let mut here = Browser::signed_in(&one, &app, KIM);
     let code = super::path_of(&here.begin("/a"), &app.origin);
-    let mut there = at(&other, &here);
+    let mut there = here.at(&other);
     assert_eq!(there.at_app(&code).status, 200);
-    let mut back = at(&one, &there);
+    let mut back = there.at(&one);
     let (from_there, from_here) = (there.ask(&FETCHES), back.ask(&FETCHES));
     assert_eq!((from_there.status, from_here.status), (200, 200));
     let header = |answer: &crate::support::Answer| {

@@ -18,7 +18,7 @@ const SILENT: &[(&str, &str, &str)] = &[
     ("session/data.rs", "*", "the data of clients is not cached"),
     ("session/device_sweep.rs", "*", "these devices have no live sessions"),
     ("session/ends.rs", "end_batch", "`record_ends` announces the ends"),
-    ("session/lookup.rs", "expire", "the session has ended"),
+    ("session/lookup.rs", "end_expired", "the session has ended"),
     ("session/statements.rs", "note_use", "a session whose key was not used yet is not cached"),
     ("session/statements.rs", "note_device_secret", "secrets of devices are not cached"),
     ("session/store.rs", "note_use_after_end", "the session has ended"),

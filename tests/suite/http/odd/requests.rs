@@ -9,7 +9,7 @@ fn odd_methods_are_not_allowed_anywhere() {
     let cookie = target.cookie();
     let long = "M".repeat(10_000);
     let odd = ["TRACE", "CONNECT", "OPTIONS", "PUT", "PROPFIND", "M-SEARCH", "FOO", "get", "Post", &long];
-    for address in ADDRESSES {
+    for address in ADDRESSES.iter().filter(|address| !address.takes_any()) {
         let known = ["GET", "HEAD", "POST", "PATCH", "DELETE"];
         for method in odd.iter().chain(known.iter().filter(|method| !address.takes(method))) {
             let answer = target.ask(method, &address.path(), &[&cookie], b"");
