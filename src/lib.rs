@@ -59,7 +59,7 @@
 //!    person signs in over another person's session.
 //! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, codes and grants for apps.
 //!    The account's row guards these. A transaction that removes an app deletes its codes and grants without it, after
-//!    the app's row, and locks nothing else.
+//!    the app's row. Before that, it locks at most the account's row and the session of the admin who asked.
 //! 6. The heads of the audit chains, by account. Events are written just before the transaction commits
 //!    ([`records::audit::record`]), so each head is locked last and as briefly as possible.
 //!

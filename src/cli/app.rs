@@ -11,7 +11,11 @@ use super::{
     output::{print, say},
 };
 use crate::{
-    actions::apps::manage::{self, Added, Changes, SecretOf},
+    actions::apps::{
+        checks::{Changes, Refused},
+        manage::{self, Added, SecretOf},
+        manager::Manager,
+    },
     base::{
         db::{Conn, Db, Instant},
         error::{Error, Result},
@@ -21,6 +25,8 @@ use crate::{
     web::snippet::{self, Proxy, Snippet},
 };
 
+/// Whoever can run a command may do everything.
+const BY: &Manager = &Manager::Operator;
 /// The largest gate token that is read from stdin.
 const LONGEST_TOKEN: u64 = 200;
 
@@ -162,19 +168,19 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
         Command::Show { id } => show(settings, &id).await,
         Command::Set { id, name, url, options } => {
             let db = open_to_record(settings).await?;
-            let changed = manage::set(&db, &public(settings), &id, options.changes(name, url)).await;
-            changed.map_err(|error| or_unknown(error, &id)).and_then(|_| say("changed"))
+            let changed = manage::set(&db, BY, &public(settings), &id, options.changes(name, url)).await;
+            changed.map_err(|error| or_unknown(error, &id))?.map_err(refused).and_then(|_| say("changed"))
         }
         Command::Disable { id } => {
-            let done = manage::disable(&open_to_record(settings).await?, &id).await;
+            let done = manage::disable(&open_to_record(settings).await?, BY, &id).await;
             done.map_err(|error| or_unknown(error, &id)).and_then(|()| say("disabled"))
         }
         Command::Enable { id } => {
-            let done = manage::enable(&open_to_record(settings).await?, &id).await;
+            let done = manage::enable(&open_to_record(settings).await?, BY, &id).await;
             done.map_err(|error| or_unknown(error, &id)).and_then(|()| say("enabled"))
         }
         Command::Remove { id } => {
-            let done = manage::remove(&open_to_record(settings).await?, &id).await;
+            let done = manage::remove(&open_to_record(settings).await?, BY, &id).await;
             done.map_err(|error| or_unknown(error, &id)).and_then(|()| say("removed"))
         }
         Command::RotateToken { id } => rotate(settings, &id, SecretOf::Gate, "gateToken").await,
@@ -189,7 +195,7 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
 
 async fn add(settings: &Settings, changes: Changes, proxy: Option<Proxy>, places: &Places) -> Result<()> {
     let db = open_to_record(settings).await?;
-    let Added { app, gate_token, secret } = manage::add(&db, &public(settings), changes).await?;
+    let Added { app, gate_token, secret } = manage::add(&db, BY, &public(settings), changes).await?.map_err(refused)?;
     say(&format!("id: {}\ngateToken: {}\nsecret: {}", app.id, gate_token.expose(), secret.expose()))?;
     match proxy {
         Some(proxy) => {
@@ -201,7 +207,7 @@ async fn add(settings: &Settings, changes: Changes, proxy: Option<Proxy>, places
 }
 
 async fn rotate(settings: &Settings, id: &str, which: SecretOf, label: &str) -> Result<()> {
-    let made = manage::rotate(&open_to_record(settings).await?, id, which).await;
+    let made = manage::rotate(&open_to_record(settings).await?, BY, id, which).await;
     say(&format!("{label}: {}", made.map_err(|error| or_unknown(error, id))?.expose()))
 }
 
@@ -287,6 +293,13 @@ async fn find(db: &Db, id: &str) -> Result<App> {
     let asked = id.to_owned();
     let found = db.read(async move |conn: &mut Conn<'_>| statements::one(conn, &asked).await).await?;
     found.ok_or_else(|| or_unknown(Error::NotFound, id))
+}
+
+/// The error for a value that cannot be set.
+fn refused(refused: Refused) -> Error {
+    let is_taken = refused.is_taken;
+    let hint = if is_taken { ": `sessile app list` lists all apps" } else { "" };
+    Refused { words: refused.words + hint, ..refused }.into()
 }
 
 fn or_unknown(error: Error, id: &str) -> Error {

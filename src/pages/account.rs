@@ -224,7 +224,7 @@ fn answer(
     let since = Some(When::past(user.password_changed_at, user.now));
     let arrivals = arrivals.unwrap_or_default();
     let token = forms::token(&context.site, &context.req)?;
-    let page = Page::new(&context.req, "Account").of(&user.account.name, &token, "account");
+    let page = Page::new(&context.req, "Account").of(&user.account, &token, "account");
     let page = page.asking(&context.req, &arrivals, user.now);
     layout::answer(status, &AccountPage { page, token: token.value, email: user.account.email.clone(), since, again })
 }

@@ -77,6 +77,7 @@ fn pages() -> Vec<Address> {
         page("/confirm").get(login::confirm::show).post(login::confirm::submit),
         page("/logout").post(login::logout::submit),
         page(HOME).get(dashboard::show).in_navigation("Home", "home"),
+        page("/apps").get(apps::index::show).post(apps::index::submit).in_navigation("Apps", "apps").for_admins(),
         page("/devices").get(devices::page::show).post(devices::page::submit).in_navigation("Devices", "devices"),
         // Room for 10,000 characters of four bytes, percent-encoded, and the other fields.
         page("/drafts")
@@ -86,6 +87,8 @@ fn pages() -> Vec<Address> {
             .in_navigation("Drafts", "drafts"),
         page("/activity").get(activity::page::show).in_navigation("Activity", "activity"),
         page("/account").get(account::show).post(account::submit).in_navigation("Account", "account"),
+        page("/apps/{id}").get(apps::one::show).post(apps::one::submit),
+        page("/apps/{id}/confirm").get(apps::question::show).post(apps::question::submit),
         page("/apps/{id}/open").get(apps::open::show),
         page("/apps/{id}/sign-out").get(apps::sign_out::show),
     ]
@@ -255,7 +258,16 @@ impl Address {
 
     fn in_navigation(mut self, label: &'static str, icon: &'static str) -> Self {
         let href = self.route.path;
-        self.route.navigation = Some(NavItem { id: href.trim_start_matches('/'), href, label, icon });
+        self.route.navigation =
+            Some(NavItem { id: href.trim_start_matches('/'), href, label, icon, is_for_admins: false });
+        self
+    }
+
+    /// Shows the entry in the navigation to admins and owners only.
+    fn for_admins(mut self) -> Self {
+        if let Some(item) = &mut self.route.navigation {
+            item.is_for_admins = true;
+        }
         self
     }
 

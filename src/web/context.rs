@@ -12,7 +12,11 @@ use actix_web::{
 };
 
 use crate::{
-    actions::password_proof::{Claim, Prover},
+    actions::{
+        confirm::{Confirmation, Confirmed, confirm},
+        end_sessions::Ending,
+        password_proof::{Claim, Proof, Prover},
+    },
     base::{
         error::{EndedBecause, Error, Result},
         secret::Secret,
@@ -106,6 +110,17 @@ impl RequestContext {
     pub fn claim_again(&self, user: &CurrentUser) -> Result<Claim> {
         let claim = self.claim(&EmailAddress::known(&user.account.email)?)?;
         Ok(claim.on_device(user.record.device_id.clone()))
+    }
+
+    /// Checks the person's password as a confirmation, and carries out `then`. The caller hands the new key over.
+    pub async fn confirm(&self, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
+        let Some(key) = self.facts.presented_key() else {
+            return Ok(Confirmed::SessionEnded);
+        };
+        let rate = self.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
+        let proof = Proof { claim: self.claim_again(user)?, password, on_right: Box::new(move || rate.charge()) };
+        let confirmation = Confirmation { user: user.clone(), key, then, ip: self.facts.ip.clone() };
+        confirm(&self.prover, &self.sessions, proof, confirmation).await
     }
 
     /// The network that the request came from, as wrong passwords are counted for it.

@@ -13,7 +13,10 @@ use crate::{
         db::Instant,
         error::{Error, Result},
     },
-    records::session::{arrivals::Arrivals, request},
+    records::{
+        account::Account,
+        session::{arrivals::Arrivals, request},
+    },
     web::{
         forms::FormToken,
         opened::{self, Opened},
@@ -31,6 +34,7 @@ pub struct Page {
     pub person: Option<Person>,
     /// Whether to show the navigation although no person is known.
     pub has_navigation: bool,
+    /// All entries. The page shows those of [`entries`](Self::entries).
     pub navigation: Vec<NavItem>,
     /// The navigation entry of this page.
     pub current: &'static str,
@@ -74,6 +78,8 @@ pub struct Person {
     pub session_id: String,
     /// For the scripts, which must not mix the data of two accounts.
     pub account_id: String,
+    /// Whether the person manages people and apps.
+    pub manages: bool,
 }
 
 impl Page {
@@ -97,9 +103,10 @@ impl Page {
 
     /// Adds the signed-in person.
     #[must_use]
-    pub fn of(mut self, name: &str, token: &FormToken, current: &'static str) -> Self {
+    pub fn of(mut self, account: &Account, token: &FormToken, current: &'static str) -> Self {
         self.person = Some(Person {
-            name: name.to_owned(),
+            name: account.name.clone(),
+            manages: account.role.manages(),
             form_token: token.value.clone(),
             session_id: token.session_id.clone().unwrap_or_default(),
             account_id: token.account_id.clone().unwrap_or_default(),
@@ -121,6 +128,12 @@ impl Page {
             here: req.path().to_owned(),
         });
         self
+    }
+
+    /// The entries of the navigation that the reader sees.
+    pub fn entries(&self) -> impl Iterator<Item = &NavItem> {
+        let manages = self.person.as_ref().is_some_and(|person| person.manages);
+        self.navigation.iter().filter(move |item| manages || !item.is_for_admins)
     }
 
     /// The fingerprinted address of a static file.
@@ -153,6 +166,14 @@ pub fn see_other(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((actix_web::http::header::LOCATION, address)).finish()
 }
 
+/// The letter that stands for a person or an app without a picture.
+pub fn initial(name: &str) -> String {
+    name.chars()
+        .find(|letter| letter.is_alphanumeric())
+        .map(|letter| letter.to_uppercase().collect())
+        .unwrap_or_default()
+}
+
 /// A time in words and in full. The page's script rewrites it in the browser's own zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct When {
@@ -162,7 +183,7 @@ pub struct When {
     pub text: String,
     /// "Friday 20 November 2026, 9:14 UTC".
     pub exact: String,
-    /// The format that the script uses: `relative`, `clock` or `day`.
+    /// The format that the script uses: `relative`, `clock`, `day` or `until`.
     pub style: &'static str,
 }
 
@@ -183,6 +204,20 @@ impl When {
     /// A day, such as the day when a password confirmation is due.
     pub fn day(at: Instant) -> Self {
         Self::new(at, zoned(at).strftime("%A %-d %B").to_string(), "day")
+    }
+
+    /// A time in the future: a time of day for six days, then a day.
+    pub fn until(at: Instant, now: Instant) -> Self {
+        let (then, today) = (zoned(at.max(now)), zoned(now));
+        let zone = if reader_zone().is_some() { "" } else { " %Z" };
+        let days = then.date().duration_since(today.date()).as_hours() / 24;
+        let format = match days {
+            0 => format!("today %-H:%M{zone}"),
+            1 => format!("tomorrow %-H:%M{zone}"),
+            2..7 => format!("%A %-H:%M{zone}"),
+            _ => "%-d %B".to_owned(),
+        };
+        Self::new(at, then.strftime(&format).to_string(), "until")
     }
 
     /// A time of day in the recent past.
@@ -242,6 +277,11 @@ mod tests {
         assert_eq!(ago(61).text, "1 minute ago");
         assert_eq!(ago(20 * 60 + 5).text, "20 minutes ago");
         assert_eq!(ago(20 * 60).style, "relative");
+        let ahead = |seconds: u64| When::until(now.plus(std::time::Duration::from_secs(seconds)), now);
+        assert!(ahead(86_400).text.starts_with("tomorrow "), "{}", ahead(86_400).text);
+        let day = |seconds: u64| zoned(now.plus(std::time::Duration::from_secs(seconds)));
+        assert!(ahead(3 * 86_400).text.starts_with(&day(3 * 86_400).strftime("%A ").to_string()));
+        assert_eq!(ahead(9 * 86_400).text, day(9 * 86_400).strftime("%-d %B").to_string());
         assert!(ago(26 * 3600).text.starts_with("yesterday "), "{}", ago(26 * 3600).text);
         assert_eq!(
             ago(40 * 86_400).text,

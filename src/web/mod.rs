@@ -4,6 +4,7 @@
 //! Invariant: a request that these layers refuse never reaches a handler.
 
 pub mod activity_words;
+pub mod admin;
 pub mod answers;
 pub mod app_cookies;
 pub mod app_host;

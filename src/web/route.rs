@@ -62,6 +62,8 @@ pub struct NavItem {
     pub href: &'static str,
     pub label: &'static str,
     pub icon: &'static str,
+    /// Whether only admins and owners see it.
+    pub is_for_admins: bool,
 }
 
 /// A declared address.
@@ -168,7 +170,7 @@ impl RouteTable {
         self.addresses.iter().map(|route| &**route)
     }
 
-    /// The navigation, in the order of the routes.
+    /// The navigation of whoever sees all of it, in the order of the routes.
     pub fn navigation(&self) -> Vec<NavItem> {
         self.addresses.iter().filter_map(|route| route.navigation).collect()
     }

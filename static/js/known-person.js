@@ -21,6 +21,8 @@ export function timeLeft(person) {
   const now = Date.now();
   // If the clock was set back, a session that ended long ago would seem alive.
   if (now < Date.parse(person.asOf) - CLOCK_TOLERANCE) return 0;
-  const end = Math.min(Date.parse(person.expiresAt), Date.parse(person.absoluteExpiresAt));
-  return Math.max(0, end - now - (person.ahead ?? 0)) || 0;
+  return Math.max(0, endOf(person) - now - (person.ahead ?? 0)) || 0;
 }
+
+/** When the person's session ends by the server's clock, in milliseconds since 1970. */
+export const endOf = (person) => Math.min(Date.parse(person.expiresAt), Date.parse(person.absoluteExpiresAt));

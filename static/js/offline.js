@@ -2,7 +2,7 @@
 
 import { changes, pendingSignOuts } from "./store.js";
 import { signOutOffline } from "./offline-sign-out.js";
-import { knownPerson, timeLeft } from "./known-person.js";
+import { endOf, knownPerson, timeLeft } from "./known-person.js";
 import { confirmSignOut } from "./confirm-sign-out.js";
 import { probe } from "./state.js";
 import { hasUnsavedText } from "./unsaved-text.js";
@@ -18,9 +18,8 @@ let person = null;
 async function update() {
   person = await knownPerson();
   if (!person) return show((await pendingSignOuts()).length > 0 ? "left" : "unknown");
-  const left = timeLeft(person);
-  if (left === 0) return show("expired");
-  draw(left);
+  if (timeLeft(person) === 0) return show("expired");
+  draw();
   show("person");
 }
 
@@ -43,9 +42,9 @@ function clear() {
 
 new MutationObserver(() => { if (drafts.hidden && drafts.hasChildNodes()) drafts.replaceChildren(); }).observe(drafts, { childList: true });
 
-function draw(left) {
+function draw() {
   part("name").textContent = firstName(person.name);
-  part("left-time").textContent = formatDuration(left);
+  setTime(part("until"), new Date(endOf(person)).toISOString());
   setTime(part("as-of"), person.asOf);
   setTime(part("drafts-as-of"), person.draftsAsOf);
   part("drafts-known").hidden = !person.draftsAsOf;
@@ -72,14 +71,6 @@ const firstName = (name) => name.trim().split(/\s+/)[0];
 
 function setTime(time, moment) {
   time.dateTime = moment ?? "";
-}
-
-/** Rounds as the dashboard does (`src/pages/dashboard`), so that both show the same text for the same time. */
-function formatDuration(time) {
-  const minutes = time / MINUTE;
-  const [length, unit] = minutes < 120 ? [1, "minute"] : minutes < 144 * 60 ? [60, "hour"] : [1440, "day"];
-  const count = Math.max(1, Math.round(minutes / length));
-  return new Intl.NumberFormat("en", { style: "unit", unit, unitDisplay: "long" }).format(count);
 }
 
 async function signOut() {

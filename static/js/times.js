@@ -25,6 +25,14 @@ function dayAndTime(moment, now) {
   return dayOf(moment, now);
 }
 
+/** A time in the future. */
+function dayAndTimeAhead(moment, now) {
+  const days = daysBetween(now, moment);
+  if (days === 0) return `today ${clock.format(moment)}`;
+  if (days === 1) return `tomorrow ${clock.format(moment)}`;
+  return days > 1 && days < 7 ? `${weekday.format(moment)} ${clock.format(moment)}` : date.format(moment);
+}
+
 function relativeTime(moment, now) {
   const age = now - moment;
   if (age < MINUTE) return "now";
@@ -36,6 +44,7 @@ function relativeTime(moment, now) {
 const styles = {
   relative: relativeTime,
   clock: dayAndTime,
+  until: dayAndTimeAhead,
   day: (moment, now) => `${weekday.format(moment)} ${dayOf(moment, now)}`,
 };
 

@@ -44,6 +44,7 @@ async function walk() {
   await page.goto('/activity');
   await shoot(page, 'activity-new');
 
+  await apps(page);
   await makeHistory();
   await page.goto('/dashboard');
   await shoot(page, 'dashboard');
@@ -117,6 +118,36 @@ async function walk() {
     await shoot(page, '503');
     await server.replugDatabase();
   }
+}
+
+/** Four apps, and the pages on which they are managed. */
+async function apps(page) {
+  await page.goto('/apps');
+  await shoot(page, 'apps-none', { fullPage: true });
+  for (const [name, host] of [['Shop admin', 'shop'], ['Roster', 'roster'], ['Post planner', 'posts'], ['Files', 'files']]) {
+    await page.goto('/apps');
+    await page.getByLabel('Name').fill(name);
+    await page.getByLabel('Address', { exact: true }).fill(`https://${host}.example.test`);
+    await page.getByRole('button', { name: 'Add app' }).click();
+    await page.getByRole('heading', { name: `${name} is added` }).waitFor();
+  }
+  await page.getByText('Caddy').click();
+  await shoot(page, 'app-added', { fullPage: true });
+  await page.getByRole('link', { name: 'Done' }).click();
+  await page.waitForURL((url) => url.pathname.startsWith('/apps/app_'));
+  await shoot(page, 'app', { fullPage: true });
+  await page.getByRole('link', { name: 'Remove…' }).click();
+  await page.getByRole('button', { name: 'Remove app' }).waitFor();
+  await shoot(page, 'app-remove');
+  await page.goto('/apps');
+  await page.getByLabel('Name').fill('Till');
+  await page.getByLabel('Address', { exact: true }).fill('till');
+  await page.getByLabel('Only some').check();
+  await page.getByText('More settings').click();
+  await page.getByLabel('Members').check();
+  await page.getByRole('button', { name: 'Add app' }).click();
+  await page.locator('[aria-invalid=true]').waitFor();
+  await shoot(page, 'apps', { fullPage: true });
 }
 
 /** A second device, one that came and went, and a mistyped password. */

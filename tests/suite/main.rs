@@ -15,6 +15,7 @@ mod house;
 mod http;
 mod live;
 mod process;
+mod proxies;
 mod store;
 mod sync;
 mod trail;

@@ -1,44 +1,28 @@
-//! Adds, changes and removes protected apps. Called by the `app` commands.
+//! Adds, changes and removes protected apps. Called by the `app` commands and by the pages for admins.
 //!
-//! Locks, in this order: the app's row; when an app is removed, also its codes and grants. No account's rows.
+//! Locks, in this order: for a person, the rows of [`Manager`]; the app's row; when an app is removed, also its codes and
+//! grants.
 //!
-//! Invariant: an origin belongs to at most one app, and is never Sessile's own.
+//! Invariant: nothing is changed before the [`Manager`] was admitted in the same transaction.
 
+use super::{
+    checks::{Changes, Checked, Refused, changed},
+    manager::Manager,
+};
 use crate::{
     base::{
         db::{Conn, Db, Instant},
         error::{Error, Result},
         secret::{self, Secret},
         settings::PublicUrl,
-        text,
     },
     records::{
-        account::{self, EmailAddress},
+        account,
         app::{App, Identity, Rule, statements},
-        audit::{self, Event, Kind, OPERATOR},
+        audit::{self, Event, Kind},
         session::grants,
     },
 };
-
-/// The most characters of an app's name.
-const LONGEST_NAME: usize = 80;
-/// The most rules or public paths of an app.
-const MOST_LINES: usize = 200;
-
-/// What can be set of an app. `None` leaves it as it is, or at its default.
-#[derive(Debug, Clone, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    /// The origin, as it was typed.
-    pub origin: Option<String>,
-    /// The rules, as they were typed: the account of a rule is an e-mail address. They replace all rules.
-    pub admit: Option<Vec<String>>,
-    pub identity: Option<Identity>,
-    pub observe: Option<bool>,
-    pub allow_cross_site: Option<bool>,
-    pub allow_preflight: Option<bool>,
-    pub public_paths: Option<Vec<String>>,
-}
 
 /// An app with the two secrets that are shown once.
 #[derive(Debug)]
@@ -57,11 +41,8 @@ pub enum SecretOf {
     Server,
 }
 
-/// Adds an app. Without rules, it admits everyone.
-///
-/// # Errors
-/// [`Error::Invalid`] for a value that cannot be set, [`Error::Conflict`] if the origin is taken.
-pub async fn add(db: &Db, public: &PublicUrl, changes: Changes) -> Result<Added> {
+/// Adds an app, which has a name and an origin. Without rules, it admits everyone.
+pub async fn add(db: &Db, by: &Manager, public: &PublicUrl, changes: Changes) -> Result<Checked<Added>> {
     let (gate_token, secret) = (Secret::random()?, Secret::random()?);
     let app = App {
         id: secret::random_name("app_")?,
@@ -80,54 +61,65 @@ pub async fn add(db: &Db, public: &PublicUrl, changes: Changes) -> Result<Added>
         last_used_at: None,
         refused: 0,
     };
-    let public = public.clone();
-    let app = db
+    let changes = Changes {
+        name: Some(changes.name.unwrap_or_default()),
+        origin: Some(changes.origin.unwrap_or_default()),
+        ..changes
+    };
+    let (public, by) = (public.clone(), by.clone());
+    let added = db
         .write(async move |conn: &mut Conn<'_>| {
-            let app = changed(conn, app, &changes, &public).await?;
-            if app.name.is_empty() || app.origin.is_empty() {
-                return Err(Error::Invalid("an app needs a name and an origin".into()));
-            }
+            let event = by.admit(conn).await?;
+            let app = match changed(conn, app, &changes, &public).await? {
+                Ok(app) => app,
+                Err(refused) => return Ok(Err(refused)),
+            };
             if !statements::add(conn, &app).await? {
-                return Err(taken(&app.origin));
+                return Ok(Err(Refused::taken(&app.origin)));
             }
-            record(conn, Kind::AppAdded, &app).await?;
-            statements::one(conn, &app.id).await?.ok_or(Error::NotFound)
+            record(conn, event, Kind::AppAdded, &app).await?;
+            statements::one(conn, &app.id).await?.ok_or(Error::NotFound).map(Ok)
         })
         .await?;
-    Ok(Added { app, gate_token, secret })
+    Ok(added.map(|app| Added { app, gate_token, secret }))
 }
 
 /// Changes an app.
 ///
 /// # Errors
-/// Like [`add`], and [`Error::NotFound`] if there is no such app.
-pub async fn set(db: &Db, public: &PublicUrl, id: &str, changes: Changes) -> Result<App> {
-    let (id, public) = (id.to_owned(), public.clone());
+/// [`Error::NotFound`] if there is no such app.
+pub async fn set(db: &Db, by: &Manager, public: &PublicUrl, id: &str, changes: Changes) -> Result<Checked<App>> {
+    let (id, public, by) = (id.to_owned(), public.clone(), by.clone());
     db.write(async move |conn: &mut Conn<'_>| {
+        let event = by.admit(conn).await?;
         let was = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
-        let app = changed(conn, was.clone(), &changes, &public).await?;
+        let app = match changed(conn, was.clone(), &changes, &public).await? {
+            Ok(app) => app,
+            Err(refused) => return Ok(Err(refused)),
+        };
         if app != was {
             statements::change(conn, &app).await?;
-            record(conn, Kind::AppChanged, &app).await?;
+            record(conn, event, Kind::AppChanged, &app).await?;
         }
-        Ok(app)
+        Ok(Ok(app))
     })
     .await
 }
 
 /// Disables an app, so that nobody can open or use it.
-pub async fn disable(db: &Db, id: &str) -> Result<()> {
-    switch(db, id, false).await
+pub async fn disable(db: &Db, by: &Manager, id: &str) -> Result<()> {
+    switch(db, by, id, false).await
 }
 
 /// Enables an app again.
-pub async fn enable(db: &Db, id: &str) -> Result<()> {
-    switch(db, id, true).await
+pub async fn enable(db: &Db, by: &Manager, id: &str) -> Result<()> {
+    switch(db, by, id, true).await
 }
 
-async fn switch(db: &Db, id: &str, on: bool) -> Result<()> {
-    let id = id.to_owned();
+async fn switch(db: &Db, by: &Manager, id: &str, on: bool) -> Result<()> {
+    let (id, by) = (id.to_owned(), by.clone());
     db.write(async move |conn: &mut Conn<'_>| {
+        let event = by.admit(conn).await?;
         let app = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
         // Also when nothing changes: whoever reports it reports that every node knows.
         match on {
@@ -135,7 +127,7 @@ async fn switch(db: &Db, id: &str, on: bool) -> Result<()> {
             false => statements::disable(conn, &id).await?,
         }
         if app.is_enabled() != on {
-            record(conn, Kind::AppChanged, &app).await?;
+            record(conn, event, Kind::AppChanged, &app).await?;
         }
         Ok(())
     })
@@ -143,35 +135,37 @@ async fn switch(db: &Db, id: &str, on: bool) -> Result<()> {
 }
 
 /// Removes an app. What was opened from it is closed.
-pub async fn remove(db: &Db, id: &str) -> Result<()> {
-    let id = id.to_owned();
+pub async fn remove(db: &Db, by: &Manager, id: &str) -> Result<()> {
+    let (id, by) = (id.to_owned(), by.clone());
     db.write(async move |conn: &mut Conn<'_>| {
+        let event = by.admit(conn).await?;
         let app = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
         statements::remove(conn, &id).await?;
         grants::statements::remove_of_app(conn, &id).await?;
-        record(conn, Kind::AppRemoved, &app).await
+        record(conn, event, Kind::AppRemoved, &app).await
     })
     .await
 }
 
 /// Replaces the gate token or the secret. The old one is invalid when this returns.
-pub async fn rotate(db: &Db, id: &str, which: SecretOf) -> Result<Secret> {
-    let (id, secret) = (id.to_owned(), Secret::random()?);
+pub async fn rotate(db: &Db, by: &Manager, id: &str, which: SecretOf) -> Result<Secret> {
+    let (id, by, secret) = (id.to_owned(), by.clone(), Secret::random()?);
     let hash = secret.hash();
     db.write(async move |conn: &mut Conn<'_>| {
+        let event = by.admit(conn).await?;
         let mut app = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
         match which {
             SecretOf::Gate => app.token_hash = hash,
             SecretOf::Server => app.secret_hash = hash,
         }
         statements::change(conn, &app).await?;
-        record(conn, Kind::AppChanged, &app).await
+        record(conn, event, Kind::AppChanged, &app).await
     })
     .await?;
     Ok(secret)
 }
 
-/// The rules as an operator reads them: the account of a rule is its e-mail address.
+/// The rules as a person types them: the account of a rule is its e-mail address.
 pub async fn rules_in_words(conn: &mut Conn<'_>, app: &App) -> Result<Vec<String>> {
     let mut words = Vec::new();
     for rule in &app.admits {
@@ -186,102 +180,6 @@ pub async fn rules_in_words(conn: &mut Conn<'_>, app: &App) -> Result<Vec<String
     Ok(words)
 }
 
-async fn record(conn: &mut Conn<'_>, kind: Kind, app: &App) -> Result<()> {
-    let event = Event::of_nobody(kind).by(OPERATOR).detail(&format!("{} at {}", app.name, app.origin));
-    audit::record(conn, &[event]).await
-}
-
-fn taken(origin: &str) -> Error {
-    Error::Conflict(format!("{origin} belongs to another app: `sessile app list` lists all"))
-}
-
-/// The app with the changes, which are checked.
-async fn changed(conn: &mut Conn<'_>, mut app: App, changes: &Changes, public: &PublicUrl) -> Result<App> {
-    if let Some(name) = &changes.name {
-        app.name = checked_name(name)?;
-    }
-    if let Some(typed) = &changes.origin {
-        app.origin = checked_origin(typed, public)?;
-        if statements::at_origin(conn, &app.origin).await?.is_some_and(|other| other != app.id) {
-            return Err(taken(&app.origin));
-        }
-    }
-    if let Some(typed) = &changes.admit {
-        let mut rules = Vec::new();
-        for rule in typed {
-            let rule = checked_rule(conn, rule).await?;
-            if !rules.contains(&rule) {
-                rules.push(rule);
-            }
-        }
-        app.admits = few(rules, "rules")?;
-    }
-    if let Some(paths) = &changes.public_paths {
-        let paths = paths.iter().map(|path| checked_path(path)).collect::<Result<Vec<_>>>()?;
-        app.public_paths = few(paths, "public paths")?;
-    }
-    app.identity = changes.identity.unwrap_or(app.identity);
-    app.observe = changes.observe.unwrap_or(app.observe);
-    app.allow_cross_site = changes.allow_cross_site.unwrap_or(app.allow_cross_site);
-    app.allow_preflight = changes.allow_preflight.unwrap_or(app.allow_preflight);
-    Ok(app)
-}
-
-fn few<T>(list: Vec<T>, what: &str) -> Result<Vec<T>> {
-    match list.len() {
-        0..=MOST_LINES => Ok(list),
-        _ => Err(Error::Invalid(format!("an app can have at most {MOST_LINES} {what}"))),
-    }
-}
-
-fn checked_name(typed: &str) -> Result<String> {
-    let name = typed.trim();
-    let is_fine = text::is_name(name) && name.chars().count() <= LONGEST_NAME;
-    is_fine.then(|| name.to_owned()).ok_or_else(|| {
-        Error::Invalid(format!("the name of an app is a readable text of at most {LONGEST_NAME} characters"))
-    })
-}
-
-fn checked_origin(typed: &str, public: &PublicUrl) -> Result<String> {
-    let url = PublicUrl::parse(typed).map_err(|wrong| Error::Invalid(format!("--url {wrong}")))?;
-    if url.origin() == public.origin() {
-        return Err(Error::Invalid(format!("{} is Sessile's own origin: an app needs one of its own", url.origin())));
-    }
-    if public.is_https() && !url.is_https() && !url.is_loopback() {
-        return Err(Error::Invalid(format!(
-            "{} has no TLS, so everybody between could read the app's cookie: use https",
-            url.origin()
-        )));
-    }
-    Ok(url.origin().to_owned())
-}
-
-async fn checked_rule(conn: &mut Conn<'_>, typed: &str) -> Result<Rule> {
-    if let Some(email) = typed.strip_prefix("account:") {
-        let address = EmailAddress::known(email)?;
-        let found = account::find_credentials(conn, address.key()).await?;
-        let unknown = || Error::Invalid(format!("there is no account with the e-mail address {}", address.as_str()));
-        return found.map(|found| Rule::Account(found.account.id)).ok_or_else(unknown);
-    }
-    Rule::parse(typed).ok_or_else(|| {
-        Error::Invalid(format!(
-            "{} is not a rule: write everyone, role:owner, role:admin, role:member, group:NAME or account:EMAIL",
-            text::quoted(typed)
-        ))
-    })
-}
-
-/// A path that can stand in a configuration of any proxy.
-fn checked_path(typed: &str) -> Result<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._~-".contains(c);
-    let has_dots = typed.split('/').any(|segment| segment == "." || segment == "..");
-    let is_one = typed.starts_with('/') && typed.len() > 1 && typed.len() <= 200 && !typed.contains("//");
-    let is_fine = is_one && !has_dots && typed.chars().all(is_plain);
-    let is_ours = typed == "/.sessile" || typed.starts_with("/.sessile/");
-    (is_fine && !is_ours).then(|| typed.to_owned()).ok_or_else(|| {
-        Error::Invalid(format!(
-            "{} cannot be a public path: write a path such as /webhooks/ without a query",
-            text::quoted(typed)
-        ))
-    })
+async fn record(conn: &mut Conn<'_>, event: Event, kind: Kind, app: &App) -> Result<()> {
+    audit::record(conn, &[event.about(kind).detail(&format!("{} at {}", app.name, app.origin))]).await
 }

@@ -4,6 +4,8 @@
 //! Invariant: it creates no file and changes nothing.
 
 mod address;
+mod app;
+mod fetch;
 mod inputs;
 mod since;
 
@@ -41,6 +43,9 @@ pub struct Args {
     /// time
     #[arg(long, value_name = "LINE")]
     since: Option<String>,
+    /// Id of a protected app: also tries it at its public address
+    #[arg(long, value_name = "ID")]
+    app: Option<String>,
 }
 
 /// Runs every check and prints a line for each.
@@ -49,7 +54,12 @@ pub struct Args {
 /// One line, if a check failed.
 pub async fn run(args: Args, settings: Settings) -> Result<()> {
     let anchor = args.since.map(|line| Anchor::find(&line).ok_or_else(no_anchor)).transpose()?;
-    tell(&examine(&mut Patient::new(settings, anchor).await).await)
+    let patient = &mut Patient::new(settings, anchor).await;
+    let mut findings = examine(patient).await;
+    if let Some(id) = args.app {
+        findings.extend(app::app(patient, &id).await);
+    }
+    tell(&findings)
 }
 
 fn no_anchor() -> Error {

@@ -14,7 +14,7 @@ use crate::{
         device::known,
         session::{
             CurrentUser, Sessions,
-            overview::{self, Overview},
+            overview::{self, Overview, Wanted},
         },
     },
     web::{
@@ -89,6 +89,9 @@ const FILTERS: &[Filter] = &[
             Kind::SessionRevoked,
             Kind::DeviceRenamed,
             Kind::DeviceForgotten,
+            Kind::AppAdded,
+            Kind::AppChanged,
+            Kind::AppRemoved,
         ],
     },
 ];
@@ -106,7 +109,7 @@ pub async fn show(
     let before = query.before.parse().ok();
     let (who, now) = (user.who(), user.now);
     let read = async move |conn: &mut Conn<'_>| {
-        let mut overview = overview::read(conn, &who, before, now).await?;
+        let mut overview = overview::read(conn, &who, Wanted::Before(before), now).await?;
         if !filter.kinds.is_empty() {
             overview.events = audit::of_kinds(conn, &who.account_id, filter.kinds, before, MOST_READ).await?;
             let devices = activity_words::devices_of(&overview.events);
@@ -118,7 +121,7 @@ pub async fn show(
     let (events, older) = cut(events);
     let token = forms::token(&site, &req)?;
     let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
-    let page = Page::new(&req, "Activity").of(&user.account.name, &token, "activity");
+    let page = Page::new(&req, "Activity").of(&user.account, &token, "activity");
     let template = ActivityPage {
         page: page.asking(&req, &arrivals, user.now),
         token: token.value,

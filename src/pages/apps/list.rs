@@ -11,7 +11,7 @@ use crate::{
 /// `GET /api/apps`
 pub async fn list(user: CurrentUser, apps: web::Data<Apps>) -> Result<HttpResponse> {
     let registry = apps.all().await?;
-    let open = registry.by_name().filter(|app| app.is_enabled() && app.admits(&user.account));
-    let open: Vec<_> = open.map(|app| json!({"id": app.id, "name": app.name, "url": app.origin})).collect();
+    let open: Vec<_> =
+        registry.open_to(&user.account).map(|app| json!({"id": app.id, "name": app.name, "url": app.origin})).collect();
     Ok(HttpResponse::Ok().json(json!({"apps": open})))
 }

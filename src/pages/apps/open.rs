@@ -95,6 +95,6 @@ fn go_on(to: String) -> Result<HttpResponse> {
 
 fn denied(context: &RequestContext, user: &CurrentUser, app: &App) -> Result<HttpResponse> {
     let token = forms::token(&context.site, &context.req)?;
-    let page = Page::new(&context.req, "You don't have access").of(&user.account.name, &token, "");
+    let page = Page::new(&context.req, "You don't have access").of(&user.account, &token, "");
     layout::answer(StatusCode::FORBIDDEN, &NoAccessPage { page, token: token.value, app: app.name.clone() })
 }

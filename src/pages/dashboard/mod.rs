@@ -1,26 +1,28 @@
-//! The page `/dashboard`, the first page after signing in: the time left in the session, the other devices, and recent
-//! activity. Called by the routes.
+//! The page `/dashboard`, the first page after signing in: the apps that the person may open, how long they stay signed
+//! in, their devices, and recent activity. Called by the routes.
 //!
 //! Invariant: the page only reads. Its buttons submit to other pages.
 
-mod pictures;
+mod durations;
 #[doc(hidden)]
 pub mod sample;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 
-use self::pictures::Ring;
 use crate::{
     actions::end_sessions::Ending,
     base::{
         db::{Conn, Instant},
         error::Result,
     },
-    records::session::{
-        CurrentUser, Sessions,
-        listing::{self, SignedIn},
-        overview::{self, Overview},
+    records::{
+        app::{App, Apps},
+        session::{
+            CurrentUser, Sessions,
+            listing::{self, SignedIn},
+            overview::{self, Overview, Wanted},
+        },
     },
     web::{
         activity_words::{Doubtful, EventRow},
@@ -42,14 +44,26 @@ struct DashboardPage {
     token: String,
     greeting: &'static str,
     name: String,
-    summary: String,
-    ring: Ring,
-    password_due: When,
+    apps: Vec<AppTile>,
+    /// When the sign-in on this device ends without another visit.
+    until: When,
+    /// When it ends whatever happens, unless `until` is that time.
+    at_most: Option<When>,
     idle_text: String,
+    elsewhere: String,
+    look: String,
     here: Vec<DeviceRow>,
     more_devices: usize,
     events: Vec<EventRow>,
     week: Week,
+}
+
+/// An app that the person may open.
+struct AppTile {
+    letter: String,
+    name: String,
+    host: String,
+    href: String,
 }
 
 struct DeviceRow {
@@ -68,27 +82,32 @@ pub async fn show(
     req: HttpRequest,
     user: CurrentUser,
     site: web::Data<Site>,
-    sessions: web::Data<Sessions>,
+    (sessions, apps): (web::Data<Sessions>, web::Data<Apps>),
 ) -> Result<HttpResponse> {
     let (who, now) = (user.who(), user.now);
-    let read = async move |conn: &mut Conn<'_>| overview::read(conn, &who, None, now).await;
+    let apps = apps.listed().await?;
+    let read = async move |conn: &mut Conn<'_>| overview::read(conn, &who, Wanted::Notable, now).await;
     let Overview { living, events, existing_devices, sign_ins, arrivals } = sessions.db.read(read).await?;
     let living = sessions.overlaid(living);
     let devices = listing::by_device(&living);
     let token = forms::token(&site, &req)?;
+    let last_end = user.record.absolute_expires_at;
+    let end = user.record.expires_at.min(last_end);
     let week = Week::draw(&sign_ins, now);
     let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
     let mut events = EventRow::rows(&events, now, &doubtful);
     events.truncate(MOST_EVENTS);
     let template = DashboardPage {
-        page: Page::new(&req, "Home").of(&user.account.name, &token, "dashboard").asking(&req, &arrivals, now),
+        page: Page::new(&req, "Home").of(&user.account, &token, "dashboard").asking(&req, &arrivals, now),
         token: token.value.clone(),
         greeting: greeting(now),
         name: first_name(&user.account.name).to_owned(),
-        summary: summary(devices.len(), week.failures()),
-        ring: Ring::draw(user.record.expires_at.since(now), sessions.times.idle),
-        password_due: When::day(user.record.absolute_expires_at),
-        idle_text: pictures::in_words(sessions.times.idle),
+        apps: apps.open_to(&user.account).map(|app| AppTile::new(app)).collect(),
+        until: When::until(end, now),
+        at_most: (end < last_end).then(|| When::until(last_end, now)),
+        idle_text: durations::in_words(sessions.times.idle),
+        elsewhere: elsewhere(devices.len()),
+        look: look(week.failures()),
         more_devices: devices.len().saturating_sub(MOST_DEVICES),
         here: device_rows(devices, &user, &arrivals.unanswered),
         events,
@@ -106,6 +125,17 @@ fn device_rows(devices: Vec<SignedIn<'_>>, user: &CurrentUser, new: &[String]) -
         DeviceRow { new: device.newest.device_id.as_ref().is_some_and(|id| new.contains(id)), ..row }
     })
     .collect()
+}
+
+impl AppTile {
+    fn new(app: &App) -> Self {
+        Self {
+            letter: layout::initial(&app.name),
+            name: app.name.clone(),
+            host: app.host().to_owned(),
+            href: format!("{}/", app.origin),
+        }
+    }
 }
 
 impl DeviceRow {
@@ -151,19 +181,22 @@ fn first_name(name: &str) -> &str {
     name.split_whitespace().next().unwrap_or(name)
 }
 
-fn summary(devices: usize, failures: usize) -> String {
-    let places = match devices {
-        0 | 1 => "You are signed in on this device only.".to_owned(),
-        2 => "You are signed in on two devices.".to_owned(),
-        3 => "You are signed in on three devices.".to_owned(),
-        more => format!("You are signed in on {more} devices."),
-    };
-    let look = match failures {
+/// On how many other devices the person is signed in.
+fn elsewhere(devices: usize) -> String {
+    match devices {
+        0 | 1 => String::new(),
+        2 => ", and on one other".to_owned(),
+        3 => ", and on two others".to_owned(),
+        more => format!(", and on {} others", more - 1),
+    }
+}
+
+fn look(failures: usize) -> String {
+    match failures {
         0 => "Nothing looks unusual.".to_owned(),
         1 => "There was one wrong password in the last 7 days.".to_owned(),
         more => format!("There were {more} wrong passwords in the last 7 days."),
-    };
-    format!("{places} {look}")
+    }
 }
 
 #[cfg(test)]
@@ -178,11 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_counts_in_words() {
-        assert_eq!(summary(3, 0), "You are signed in on three devices. Nothing looks unusual.");
-        assert_eq!(
-            summary(1, 2),
-            "You are signed in on this device only. There were 2 wrong passwords in the last 7 days."
-        );
+    fn devices_and_wrong_passwords_are_counted_in_words() {
+        assert_eq!([elsewhere(1), elsewhere(3)], ["", ", and on two others"]);
+        assert_eq!(elsewhere(5), ", and on 4 others");
+        assert_eq!([look(0), look(2)], ["Nothing looks unusual.", "There were 2 wrong passwords in the last 7 days."]);
     }
 }

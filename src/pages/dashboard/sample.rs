@@ -1,12 +1,12 @@
 //! A dashboard with made-up content, for `benches/`.
 //!
-//! Invariant: it has as many rows as a dashboard can have, so that rendering it takes as long as it can.
+//! Invariant: it has a few apps, and as many rows as a dashboard can have, so that rendering it takes as long as it can.
 
 use std::time::Duration;
 
 use askama::Template;
 
-use super::{DashboardPage, DeviceRow, MOST_DEVICES, MOST_EVENTS, pictures, pictures::Ring};
+use super::{AppTile, DashboardPage, DeviceRow, MOST_DEVICES, MOST_EVENTS, durations};
 use crate::{
     base::db::Instant,
     records::audit::Kind,
@@ -18,6 +18,7 @@ use crate::{
 };
 
 const NOW: Instant = Instant::from_micros(1_795_460_400_000_000);
+const APPS: usize = 8;
 const IDLE: Duration = Duration::from_secs(72 * 3600);
 
 pub fn dashboard() -> impl Template {
@@ -26,10 +27,12 @@ pub fn dashboard() -> impl Template {
         token: "t".repeat(43),
         greeting: "Good morning",
         name: "Kim".to_owned(),
-        summary: super::summary(MOST_DEVICES, 1),
-        ring: Ring::draw(IDLE / 2, IDLE),
-        password_due: When::day(NOW),
-        idle_text: pictures::in_words(IDLE),
+        apps: (0..APPS).map(app).collect(),
+        until: When::until(NOW.plus(IDLE), NOW),
+        at_most: Some(When::until(NOW.plus(IDLE * 10), NOW)),
+        idle_text: durations::in_words(IDLE),
+        elsewhere: super::elsewhere(MOST_DEVICES + 1),
+        look: super::look(1),
         here: (0..MOST_DEVICES).map(device).collect(),
         more_devices: 1,
         events: (0..MOST_EVENTS).map(event).collect(),
@@ -43,8 +46,18 @@ fn page() -> Page {
         form_token: "t".repeat(43),
         session_id: "aiq_1795460400000_0000000000000000000000".to_owned(),
         account_id: "acc_0000000000000000000000".to_owned(),
+        manages: true,
     };
     Page { person: Some(person), current: "dashboard", ..Page::bare("Home") }
+}
+
+fn app(number: usize) -> AppTile {
+    AppTile {
+        letter: "S".to_owned(),
+        name: format!("Shop {number}"),
+        host: "shop.example.com".to_owned(),
+        href: "https://shop.example.com/".to_owned(),
+    }
 }
 
 fn device(number: usize) -> DeviceRow {

@@ -210,7 +210,7 @@ async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, 
         card.refused = again.refused.clone().filter(|refused| refused.device == card.id);
     }
     let token = forms::token(&context.site, &context.req)?;
-    let page = Page::new(&context.req, "Devices").of(&user.account.name, &token, "devices");
+    let page = Page::new(&context.req, "Devices").of(&user.account, &token, "devices");
     let template = DevicesPage {
         page: page.asking(&context.req, &arrivals, user.now),
         token: token.value,

@@ -137,7 +137,7 @@ pub(super) fn unsaved(
         _ => "Sessile cannot save right now. Nothing is lost: save again shortly.",
     };
     let template = DraftsPage {
-        page: Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts"),
+        page: Page::new(&context.req, "Drafts").of(&user.account, &token, "drafts"),
         token: token.value,
         account: user.account.id.clone(),
         revision: String::new(),
@@ -170,7 +170,7 @@ pub(super) async fn draw(
         (None, None, _) => open.first().map(|draft| Writing::of(draft, user)).transpose()?,
     };
     let token = forms::token(&context.site, &context.req)?;
-    let page = Page::new(&context.req, "Drafts").of(&user.account.name, &token, "drafts");
+    let page = Page::new(&context.req, "Drafts").of(&user.account, &token, "drafts");
     let template = DraftsPage {
         page: page.asking(&context.req, &arrivals, user.now),
         token: token.value,

@@ -10,24 +10,19 @@ use serde::Deserialize;
 
 use crate::{
     actions::{
-        confirm::{Confirmation, Confirmed, confirm},
+        confirm::Confirmed,
         end_sessions::{self, EndedSessions, Ending},
-        password_proof::Proof,
     },
     base::{
         db::Conn,
         error::{Error, Result},
     },
-    records::{
-        account::EmailAddress,
-        session::{CurrentUser, SessionKey, Who, listing},
-    },
+    records::session::{CurrentUser, SessionKey, Who, listing},
     web::{
         context::RequestContext,
         form_again::form_again,
         forms::{self, Form},
         layout::{self, Page},
-        rates::Act,
         return_to,
         signed_out::signed_out,
     },
@@ -113,7 +108,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         let password_error = Some("Enter your password.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { password_error, ..again });
     }
-    match check(&context, &user, password, again.then.clone()).await {
+    match context.confirm(&user, password, again.then.clone()).await {
         Ok(Confirmed::Yes { key, ended }) => complete(&context, &user, &again, &key, &ended),
         Ok(Confirmed::SessionEnded) => context.go_on_by_login(context.ended_meanwhile().await?, after),
         Ok(Confirmed::WrongPassword) => {
@@ -242,21 +237,6 @@ fn complete(
         (_, Some(next)) => next,
         (_, None) => return_to::HOME,
     }))
-}
-
-async fn check(
-    context: &RequestContext,
-    user: &CurrentUser,
-    password: String,
-    then: Option<Ending>,
-) -> Result<Confirmed> {
-    let Some(key) = context.facts.presented_key() else {
-        return Ok(Confirmed::SessionEnded);
-    };
-    let rate = context.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
-    let proof = Proof { claim: context.claim_again(user)?, password, on_right: Box::new(move || rate.charge()) };
-    let confirmation = Confirmation { user: user.clone(), key, then, ip: context.facts.ip.clone() };
-    confirm(&context.prover, &context.sessions, proof, confirmation).await
 }
 
 /// Where the cancel link leads: to the page that the person came from, as far as it is known.

@@ -37,10 +37,17 @@ words! {
     pub enum Role {
         /// May do everything. There is always an owner.
         Owner = "owner",
-        /// Manages accounts.
+        /// Manages people and apps.
         Admin = "admin",
         /// Uses the product.
         Member = "member",
+    }
+}
+
+impl Role {
+    /// Whether the role may manage people and apps.
+    pub fn manages(self) -> bool {
+        matches!(self, Self::Owner | Self::Admin)
     }
 }
 

@@ -54,6 +54,11 @@ impl App {
         self.disabled_at.is_none()
     }
 
+    /// The host of the origin, with its port unless that is the scheme's default.
+    pub fn host(&self) -> &str {
+        self.origin.split_once("://").map_or(self.origin.as_str(), |(_, host)| host)
+    }
+
     /// Whether the account may open the app, apart from whether it is enabled.
     pub fn admits(&self, account: &Account) -> bool {
         self.admits.iter().any(|rule| rule.fits(account))

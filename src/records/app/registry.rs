@@ -1,6 +1,6 @@
 //! The apps in memory, so that the gate needs no query to know one. There are few of them, so all are read at once.
 //!
-//! Invariant: what is remembered was read after the last announced change, and is used only while
+//! Invariant: what is remembered was read after the last announced change. Whoever decides by it uses it only while
 //! [`Coherence::may_answer`]. Otherwise the database is asked.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::{
         error::Result,
         secret::Secret,
     },
-    records::news::News,
+    records::{account::Account, news::News},
 };
 
 /// The apps of this instance. Cheap to clone; all clones share the memory.
@@ -74,10 +74,21 @@ impl Apps {
         kept.as_ref().map(|(_, registry)| Arc::clone(registry))
     }
 
-    fn kept(&self) -> Option<Arc<Registry>> {
-        if !self.0.coherence.may_answer() {
-            return None;
+    /// The apps for a list on a page. It may be late if an announcement was missed, which harms nobody: opening an app
+    /// asks for the apps [as they are now](Self::all). So the page needs no query, even without a lease.
+    pub async fn listed(&self) -> Result<Arc<Registry>> {
+        match self.unchanged() {
+            Some(kept) => Ok(kept),
+            None => self.all().await,
         }
+    }
+
+    fn kept(&self) -> Option<Arc<Registry>> {
+        if self.0.coherence.may_answer() { self.unchanged() } else { None }
+    }
+
+    /// The apps, unless a change was announced since they were read.
+    fn unchanged(&self) -> Option<Arc<Registry>> {
         let kept = self.0.kept.read().unwrap_or_else(PoisonError::into_inner);
         let (changes, registry) = kept.as_ref()?;
         (*changes == self.0.changes.load(Ordering::Acquire)).then(|| Arc::clone(registry))
@@ -109,6 +120,11 @@ impl Registry {
 
     pub fn at_origin(&self, origin: &str) -> Option<&Arc<App>> {
         self.by_name.iter().find(|app| app.origin == origin)
+    }
+
+    /// The apps that this account may open, by name.
+    pub fn open_to<'a>(&'a self, account: &'a Account) -> impl Iterator<Item = &'a Arc<App>> {
+        self.by_name.iter().filter(|app| app.is_enabled() && app.admits(account))
     }
 
     /// All apps by name.

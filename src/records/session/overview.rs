@@ -1,6 +1,6 @@
 //! What the dashboard and the activity page show of an account, in one statement. Called by these pages.
 //!
-//! Invariant: every part of the statement filters by account, and reads at most a fixed number of rows beside the
+//! Invariant: every part of the statement filters by account, and returns at most a fixed number of rows beside the
 //! account's live sessions.
 
 use std::time::Duration;
@@ -45,13 +45,40 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 pub struct Overview {
     /// The live sessions with the names of their devices, newest activity first.
     pub living: Vec<(Record, Option<String>)>,
-    /// The newest events before a position, newest first: at most [`MOST_EVENTS`].
+    /// The events that were [`Wanted`], newest first: at most [`MOST_EVENTS`].
     pub events: Vec<Recorded>,
     /// The devices in `events` that the account still has.
     pub existing_devices: Vec<String>,
     /// The successful and failed sign-ins of the last seven days: at most the newest 1,000 of each.
     pub sign_ins: Vec<(Kind, Instant)>,
     pub arrivals: Arrivals,
+}
+
+/// Which events to read.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted {
+    /// All before this event, or the newest ones.
+    Before(Option<i64>),
+    /// The newest ones, without those that only say that drafts were saved. An account has at most one of these in ten
+    /// minutes, and a sign-in at least once in the longest life of a session, so few rows are skipped.
+    Notable,
+}
+
+impl Wanted {
+    fn before(self) -> i64 {
+        match self {
+            Self::Before(Some(before)) => before,
+            Self::Before(None) | Self::Notable => i64::MAX,
+        }
+    }
+
+    /// The kind that is left out, as stored; empty for none.
+    fn without(self) -> &'static str {
+        match self {
+            Self::Before(_) => "",
+            Self::Notable => Kind::SyncApplied.as_str(),
+        }
+    }
 }
 
 type Row = (
@@ -62,8 +89,8 @@ type Row = (
     Option<Device>,
 );
 
-/// Reads the overview for the session in use, with its events before the event `before`. `now` is the database's time.
-pub async fn read(conn: &mut Conn<'_>, who: &Who, before: Option<i64>, now: Instant) -> Result<Overview> {
+/// Reads the overview for the session in use. `now` is the database's time.
+pub async fn read(conn: &mut Conn<'_>, who: &Who, wanted: Wanted, now: Instant) -> Result<Overview> {
     let account_id = who.account_id.as_str();
     let of_kind = |kind| audit::table.filter(audit::account_id.eq(account_id)).filter(audit::kind.eq(kind));
     let device_of_event = audit::account_id
@@ -83,8 +110,9 @@ pub async fn read(conn: &mut Conn<'_>, who: &Who, before: Option<i64>, now: Inst
                 audit::table
                     .left_join(devices::table.on(device_of_event))
                     .filter(audit::account_id.eq(account_id))
-                    .filter(audit::id.lt(before.unwrap_or(i64::MAX)))
+                    .filter(audit::id.lt(wanted.before()))
                     .filter(is_word::<Kind, _>(audit::kind.concat("")))
+                    .filter(audit::kind.concat("").ne(wanted.without()))
                     .order(audit::id.desc())
                     .select((columns::<Recorded>(), devices::id.nullable()).nullable())
             ),

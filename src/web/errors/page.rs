@@ -94,7 +94,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
     match facts.and_then(RequestFacts::live) {
         Some(live) => {
             let token = forms::token_of_session(site, &live)?;
-            Ok(page.of(&live.account.name, &token, ""))
+            Ok(page.of(&live.account, &token, ""))
         }
         None => Ok(Page {
             has_navigation: reader == Reader::Holder && facts.is_some_and(RequestFacts::is_undecided),

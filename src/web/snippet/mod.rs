@@ -1,62 +1,47 @@
-//! Proxy configurations that protect an app: what `sessile app snippet` prints.
+//! Proxy configurations that protect an app: what `sessile app snippet` and the pages for admins print. The files under
+//! `ops/proxies` are made by the same templates.
 //!
-//! Invariant: only checked values reach a configuration, so none can change its meaning.
+//! Invariant: only checked values reach a template, so none can change the meaning of a configuration.
 
-use std::str::FromStr;
+mod caddy;
+mod envoy;
+mod haproxy;
+mod nginx;
+mod proxy;
+mod public_paths;
+mod traefik;
+mod values;
 
-/// A proxy whose configuration can be printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proxy {
-    Nginx,
-    Caddy,
-    Traefik,
-    Haproxy,
-    Envoy,
-}
+use self::values::Values;
+pub use self::{
+    proxy::Proxy,
+    public_paths::check as check_public_path,
+    values::{NO_TOKEN, Snippet, check_place},
+};
 
-impl Proxy {
-    pub const ALL: [Self; 5] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Haproxy, Self::Envoy];
-
-    /// Its name on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Caddy => "caddy",
-            Self::Traefik => "traefik",
-            Self::Haproxy => "haproxy",
-            Self::Envoy => "envoy",
-        }
-    }
-}
-
-impl FromStr for Proxy {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let words = Self::ALL.map(Self::word).join(", ");
-        Self::ALL.into_iter().find(|proxy| proxy.word() == word).ok_or_else(|| format!("use one of: {words}"))
-    }
-}
-
-/// What a configuration is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Snippet<'a> {
-    /// The registered origin of the app.
-    pub app_origin: &'a str,
-    /// Paths that the proxy does not ask about.
-    pub public_paths: &'a [String],
-    /// Where the app listens, as `HOST:PORT`.
-    pub upstream: &'a str,
-    /// Where Sessile listens, as `HOST:PORT`.
-    pub sessile: &'a str,
-    pub token: Option<&'a str>,
-    pub proxy: Proxy,
-}
-
-/// The configuration as text.
+/// The configuration as text. Several files are divided by lines `--- NAME`. Without a token the first line says so.
 ///
 /// # Errors
 /// A value that cannot stand in a configuration.
 pub fn render(snippet: &Snippet<'_>) -> Result<String, String> {
-    Err(format!("there is no configuration for {} yet", snippet.proxy.word()))
+    let values = Values::new(snippet)?;
+    let files = match snippet.proxy {
+        Proxy::Nginx => nginx::files(&values),
+        Proxy::Caddy => caddy::files(&values),
+        Proxy::Traefik => traefik::files(&values),
+        Proxy::Haproxy => haproxy::files(&values),
+        Proxy::Envoy => envoy::files(&values),
+    };
+    let files = files.map_err(|error| format!("the configuration cannot be rendered: {error}"))?;
+    let first = match snippet.token {
+        Some(_) => "",
+        None => "# Replace GATE_TOKEN by the app's gate token, which `sessile app add` and `rotate-token` print.\n",
+    };
+    Ok(match files.as_slice() {
+        [(_, only)] => format!("{first}{only}\n"),
+        several => several.iter().fold(first.to_owned(), |text, (name, file)| text + &format!("--- {name}\n{file}\n")),
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ export async function letAnHourPass(server) {
   await letNodesForget(server);
 }
 
+/** Notes that an app was used when it was added, as the gate does. */
+export const noteAppUsed = (server, id) => sql(server, `UPDATE apps SET last_used_at = created_at WHERE id = '${id}'`);
+
 /** Lets the running nodes forget the sessions that they cached: a node whose row is removed starts anew. */
 async function letNodesForget(server) {
   const count = async () => Number(await sql(server, 'SELECT count(*) FROM nodes'));

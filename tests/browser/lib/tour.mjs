@@ -25,6 +25,31 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await expectDashboard(page);
   await look('dashboard');
 
+  await page.goto('/apps');
+  await look('apps, none yet');
+  await page.getByLabel('Name').fill('Shop');
+  await page.getByLabel('Address', { exact: true }).fill('shop');
+  await page.getByLabel('Only some').check();
+  await page.getByLabel('Members').check();
+  await page.getByText('More settings').click();
+  watch.expectStatus(422, '/apps');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Add app' }).click());
+  await look('apps with a refused address');
+  await page.getByLabel('Address', { exact: true }).fill('https://shop.example.test');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Add app' }).click());
+  await page.getByText('HAProxy').click();
+  await look('an app that was just added');
+  await page.getByRole('link', { name: 'Done' }).click();
+  await page.waitForURL((url) => url.pathname.startsWith('/apps/app_'));
+  await page.getByText('More settings').click();
+  await look('an app');
+  await page.getByRole('link', { name: 'Disable…' }).click();
+  await look('an app to disable');
+  await page.goto('/apps');
+  await look('apps');
+  await page.goto('/dashboard');
+  await look('dashboard with an app');
+
   await page.goto('/account?done=name');
   await look('account');
 

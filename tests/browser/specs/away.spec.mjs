@@ -48,10 +48,10 @@ test('a page that takes long is shown when it comes, and asked for once', async 
   await page.goto('/devices');
   await expect(heading(page, new RegExp(`You are offline, ${owner.name.split(' ')[0]}`))).toBeVisible();
   // The service is there, so this must not load the page over and over.
-  await expect(page.getByText('You stay signed in')).toBeVisible();
+  await expect(page.getByText('You are signed in on this device until')).toBeVisible();
   arrive();
   await expect(heading(page, /devices/i)).toBeVisible();
-  await expect(page.getByText('You stay signed in')).toHaveCount(0);
+  await expect(page.getByText('You are signed in on this device until')).toHaveCount(0);
   // The browser's own request, and that of the page that took its place, of which nobody waits for the answer.
   const asked = front.asked.filter((each) => each === 'GET /devices').length;
   expect(asked).toBeLessThanOrEqual(2);
@@ -75,7 +75,7 @@ test('a clock that is wrong all along changes nothing', async ({ app, server, fr
   cut(front, watch);
   await page.goto('/dashboard');
   await expect(heading(page, new RegExp(owner.name.split(' ')[0]))).toBeVisible();
-  await expect(page.getByRole('main')).toContainText('72 hours left');
+  await expect(page.getByRole('main')).toContainText('You are signed in on this device until');
 });
 
 test('what cannot be sent is asked to be kept when the device needs room', async ({ app, server, front, watch }) => {

@@ -78,6 +78,10 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/.sessile/done", NamesNothing),
     ("/.sessile/sign-out", NamesNothing),
     ("/.sessile/echo", NamesNothing),
+    // Apps belong to no account.
+    ("/apps", NamesNothing),
+    ("/apps/{id}", NamesNothing),
+    ("/apps/{id}/confirm", NamesNothing),
     ("/apps/{id}/open", NamesNothing),
     ("/apps/{id}/sign-out", NamesNothing),
     ("/api/apps/{id}/ends", NamesNothing),

@@ -118,7 +118,7 @@ async fn a_browser_with_two_sessions_is_one_device(db: TestDb) {
     again.log_in(KIM);
     assert_eq!(count(&db, "sessions WHERE ended_at IS NULL"), 3);
     let page = desk.get("/dashboard").body;
-    assert!(page.contains("You are signed in on two devices."), "{page}");
+    assert!(page.contains(", and on one other. Nothing looks unusual."), "{page}");
     assert_eq!(page.matches("<b>Phone</b>").count(), 1, "{page}");
     let ending = format!("on-device:{}", device_id(&mut phone));
     assert!(page.contains(&ending), "{page}");

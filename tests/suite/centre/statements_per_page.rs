@@ -51,7 +51,7 @@ async fn a_page_reads_its_data_in_two_statements(db: TestDb) {
 
 /// The statements on rows of people, without their values. Leaves out what background jobs ask.
 fn on_rows(statements: Vec<String>) -> Vec<String> {
-    let tables = ["sessions", "devices", "audit", "accounts", "drafts"];
+    let tables = ["sessions", "devices", "audit", "accounts", "drafts", "apps"];
     let mut statements: Vec<String> = statements
         .into_iter()
         .map(|one| one.split(" -- binds").next().unwrap_or_default().to_owned())

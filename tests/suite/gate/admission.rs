@@ -1,6 +1,6 @@
 //! Who may open an app, and that a change of the rules or of an account takes effect with the next request.
 
-use sessile::actions::apps::manage::{self, Changes};
+use sessile::actions::apps::{checks::Changes, manage, manager::Manager};
 
 use super::{ALEX, Browser, FETCHES, HERE, KIM, NAVIGATES, SHOP, db_of_operator, path_of, register, serve};
 use crate::support::{TestDb, add_user, on_both_engines};
@@ -31,7 +31,10 @@ async fn the_rules_decide_who_may_open_the_app(db: TestDb) {
     ] {
         let admit = Some(rules.iter().map(|rule| (*rule).to_owned()).collect());
         let public = sessile::base::settings::PublicUrl::parse(HERE).unwrap();
-        manage::set(&operator, &public, &app.id, Changes { admit, ..Changes::default() }).await.unwrap();
+        manage::set(&operator, &Manager::Operator, &public, &app.id, Changes { admit, ..Changes::default() })
+            .await
+            .unwrap()
+            .unwrap();
         for (email, may) in [(KIM, kim), (ALEX, alex)] {
             let mut browser = Browser::signed_in(&server, &app, email);
             let listed = browser.sessile.get("/api/apps").json()["apps"].as_array().unwrap().len();
@@ -50,10 +53,10 @@ async fn a_changed_rule_takes_effect_with_the_next_request(db: TestDb) {
     let admit = |rule: &str| Changes { admit: Some(vec![rule.to_owned()]), ..Changes::default() };
     for _ in 0..5 {
         assert_eq!(browser.ask(&FETCHES).status, 200);
-        manage::set(&operator, &public, &app.id, admit("role:owner")).await.unwrap();
+        manage::set(&operator, &Manager::Operator, &public, &app.id, admit("role:owner")).await.unwrap().unwrap();
         let refused = browser.ask(&FETCHES);
         assert_eq!((refused.status, refused.problem().as_str()), (403, "forbidden"), "{refused:?}");
-        manage::set(&operator, &public, &app.id, admit("everyone")).await.unwrap();
+        manage::set(&operator, &Manager::Operator, &public, &app.id, admit("everyone")).await.unwrap().unwrap();
     }
 }
 
@@ -78,7 +81,7 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
     let mut inside = Browser::in_app(&server, &app, ALEX);
     let public = sessile::base::settings::PublicUrl::parse(HERE).unwrap();
     let only_owners = Changes { admit: Some(vec!["role:owner".to_owned()]), ..Changes::default() };
-    manage::set(&db_of_operator(&db), &public, &app.id, only_owners).await.unwrap();
+    manage::set(&db_of_operator(&db), &Manager::Operator, &public, &app.id, only_owners).await.unwrap().unwrap();
     let page = inside.ask(&NAVIGATES);
     assert!(
         page.status == 403 && page.body.contains("no access to Shop") && page.body.contains("/.sessile/sign-out"),

@@ -1,6 +1,6 @@
 //! What the gate answers: status, headers, and to whom.
 
-use sessile::actions::apps::manage::{self, Changes};
+use sessile::actions::apps::{checks::Changes, manage, manager::Manager};
 
 use super::{
     Browser, FETCHES, KIM, NAVIGATES, Registered, SHOP, db_of_operator, identity_of, is_sober, register, serve, shop,
@@ -96,7 +96,7 @@ async fn an_unknown_token_is_404_whatever_else_is_sent(db: TestDb) {
         let answer = browser.ask(&NAVIGATES);
         assert_eq!(answer.status, 404, "{token}: {answer:?}");
     }
-    let new = manage::rotate(&db_of_operator(&db), &app.id, manage::SecretOf::Gate).await.unwrap();
+    let new = manage::rotate(&db_of_operator(&db), &Manager::Operator, &app.id, manage::SecretOf::Gate).await.unwrap();
     browser.app.token = app.token.clone();
     assert_eq!(browser.ask(&NAVIGATES).status, 404, "the old token still works");
     browser.app.token = new.expose().to_owned();
@@ -107,14 +107,14 @@ async fn a_disabled_app_is_403_until_it_is_enabled(db: TestDb) {
     let (server, app) = shop(&db).await;
     let mut browser = Browser::in_app(&server, &app, KIM);
     let operator = db_of_operator(&db);
-    manage::disable(&operator, &app.id).await.unwrap();
+    manage::disable(&operator, &Manager::Operator, &app.id).await.unwrap();
     assert_eq!(browser.ask(&NAVIGATES).status, 403);
     assert_eq!(browser.at_app("/.sessile/start?to=/").status, 404);
     assert_eq!(browser.sessile.get(&format!("/apps/{}/open", app.id)).status, 404);
     assert_eq!(browser.sessile.get("/api/apps").json()["apps"], serde_json::json!([]));
-    manage::enable(&operator, &app.id).await.unwrap();
+    manage::enable(&operator, &Manager::Operator, &app.id).await.unwrap();
     assert_eq!(browser.ask(&NAVIGATES).status, 200);
-    manage::remove(&operator, &app.id).await.unwrap();
+    manage::remove(&operator, &Manager::Operator, &app.id).await.unwrap();
     assert_eq!(browser.ask(&NAVIGATES).status, 404);
     assert_eq!(db.sql("SELECT count(*) FROM app_grants"), "0");
 }

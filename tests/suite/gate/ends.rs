@@ -5,7 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sessile::actions::apps::manage::{self, SecretOf};
+use sessile::actions::apps::{
+    manage::{self, SecretOf},
+    manager::Manager,
+};
 
 use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, shop};
 use crate::support::{App, Client, TestDb, on_both_engines};
@@ -173,7 +176,7 @@ async fn a_feed_ends_with_its_secret(db: TestDb) {
     let mut browser = Browser::in_app(&server, &app, KIM);
     let mut feed = Feed::open(&server, &app, None);
     assert_eq!(feed.next().unwrap().name, "reset");
-    let secret = manage::rotate(&db_of_operator(&db), &app.id, SecretOf::Server).await.unwrap();
+    let secret = manage::rotate(&db_of_operator(&db), &Manager::Operator, &app.id, SecretOf::Server).await.unwrap();
     log_out(&mut browser);
     assert!(feed.next().is_none());
     let app = Registered { secret: secret.expose().to_owned(), ..app };

@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
-use sessile::{actions::apps::manage::Changes, records::app::Identity};
+use sessile::{actions::apps::checks::Changes, records::app::Identity};
 
 use super::{Browser, FETCHES, HERE, KIM, SHOP, identity_of, register, serve, shop};
 use crate::support::{App, Client, TestDb, add_user, on_both_engines};

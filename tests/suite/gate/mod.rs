@@ -12,7 +12,7 @@ mod opening;
 mod origins;
 
 use sessile::{
-    actions::apps::manage::{self, Changes},
+    actions::apps::{checks::Changes, manage, manager::Manager},
     base::{db::Db, keys::Keys, settings::PublicUrl},
 };
 
@@ -53,7 +53,7 @@ async fn register(db: &TestDb, origin: &str, changes: Changes) -> Registered {
     let name = changes.name.clone().unwrap_or_else(|| "Shop".to_owned());
     let changes = Changes { name: Some(name), origin: Some(origin.to_owned()), ..changes };
     let public = PublicUrl::parse(HERE).unwrap();
-    let added = manage::add(&db_of_operator(db), &public, changes).await.unwrap();
+    let added = manage::add(&db_of_operator(db), &Manager::Operator, &public, changes).await.unwrap().unwrap();
     Registered {
         id: added.app.id,
         origin: origin.to_owned(),

@@ -1,6 +1,6 @@
 //! Two nodes on one database: what has ended on one is refused by the gate of the other, and both tell apps the same.
 
-use sessile::actions::apps::manage;
+use sessile::actions::apps::{manage, manager::Manager};
 
 use super::{Browser, FETCHES, KIM, Registered, db_of_operator, shop};
 use crate::support::{App, Served, TestDb, eventually, on_both_engines};
@@ -58,11 +58,11 @@ async fn a_change_of_an_app_counts_on_every_node(db: TestDb) {
     let mut there = here.at(&other);
     for _ in 0..5 {
         assert_eq!((here.ask(&FETCHES).status, there.ask(&FETCHES).status), (200, 200));
-        manage::disable(&operator, &app.id).await.unwrap();
+        manage::disable(&operator, &Manager::Operator, &app.id).await.unwrap();
         assert_eq!((here.ask(&FETCHES).status, there.ask(&FETCHES).status), (403, 403));
-        manage::enable(&operator, &app.id).await.unwrap();
+        manage::enable(&operator, &Manager::Operator, &app.id).await.unwrap();
     }
-    manage::remove(&operator, &app.id).await.unwrap();
+    manage::remove(&operator, &Manager::Operator, &app.id).await.unwrap();
     assert_eq!((here.ask(&FETCHES).status, there.ask(&FETCHES).status), (404, 404));
 }
 

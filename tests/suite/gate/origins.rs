@@ -1,6 +1,6 @@
 //! Unsafe requests and upgrades need to come from the app's own pages.
 
-use sessile::actions::apps::manage::Changes;
+use sessile::actions::apps::checks::Changes;
 
 use super::{Browser, KIM, NAVIGATES, SHOP, register, serve, shop};
 use crate::support::{TestDb, add_user, on_both_engines};

@@ -9,5 +9,6 @@ mod links;
 mod migrations;
 mod module_graph;
 mod operations;
+mod proxies;
 mod routes;
 mod tables;

@@ -3,6 +3,7 @@
 
 mod account;
 mod activity;
+mod apps_pages;
 mod audit_of_logins;
 mod bodies;
 mod confirm;

@@ -18,7 +18,7 @@ mod expiry;
 pub mod faults;
 mod first_start;
 mod flood;
-mod https;
+pub mod https;
 mod keys;
 mod killed;
 mod nginx;
@@ -41,10 +41,9 @@ mod wrong_folder;
 
 use std::io::{Read, Write as _};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Server, TestDb, command, is_long};
+use crate::support::{Answer, Server, TestDb, command, is_long, lasting_port};
 
 /// The owner in every case.
 const KIM: &str = "kim@example.com";
@@ -118,18 +117,6 @@ fn ask_with(db: &TestDb, more: &[(&str, &str)], args: &[&str], stdin: &str) -> E
     let mut program = command(db, &[("SESSILE_LOG", "off"), ("SESSILE_LISTEN", "127.0.0.1:0")]);
     program.envs(more.iter().copied()).args(args);
     to_end(program, stdin)
-}
-
-/// A free port outside the ephemeral range, so that a restarted server can use it again.
-fn lasting_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 9_000).unwrap();
-    loop {
-        let port = 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Sends SIGTERM without waiting.

@@ -5,6 +5,7 @@ mod app;
 mod client;
 mod database;
 mod forget;
+mod port;
 mod served;
 mod server;
 pub mod statements;
@@ -15,6 +16,7 @@ pub use self::{
     app::App,
     client::{Answer, Client},
     database::{Engine, TestDb, add_events, eventually},
+    port::lasting_port,
     served::Served,
     server::{Server, command, sessile},
 };

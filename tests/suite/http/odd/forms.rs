@@ -17,11 +17,14 @@ fn malformed_forms_are_refused_everywhere() {
                 let shown = format!("{path} {:.80}: {answer:?}", String::from_utf8_lossy(&body));
                 // Without a session these addresses redirect: the client is signed out already, or must log in.
                 let for_somebody =
-                    matches!(path.as_str(), "/logout" | "/account" | "/confirm" | "/devices" | "/drafts");
+                    matches!(path.as_str(), "/logout" | "/account" | "/confirm" | "/devices" | "/drafts" | "/apps")
+                        || path.starts_with("/apps/");
                 let signed_out = for_somebody && cookie == &visitor && answer.status == 303;
                 // The link is checked before anything else in the form.
                 let no_link = path == "/setup" && answer.status == 403;
-                assert!(signed_out || no_link || matches!(answer.status, 400 | 413 | 422), "{shown}");
+                // There is no such app.
+                let no_app = path.starts_with("/apps/") && answer.status == 404;
+                assert!(signed_out || no_link || no_app || matches!(answer.status, 400 | 413 | 422), "{shown}");
                 let expected = (!signed_out).then_some("text/html; charset=utf-8");
                 assert_eq!(answer.header("content-type"), expected, "{shown}");
                 assert!(!answer.body.contains("<script>alert"), "{shown}");
