@@ -18,7 +18,7 @@ pub const WIDE: [&str; 9] = [
     "last_seen",
 ];
 /// Tables with at least as many rows as there are accounts.
-const LARGE: [&str; 12] = [
+const LARGE: [&str; 10] = [
     "accounts",
     "devices",
     "sessions",
@@ -29,8 +29,6 @@ const LARGE: [&str; 12] = [
     "operations",
     "throttle_counts",
     "throttle_tries",
-    "app_grants",
-    "app_codes",
 ];
 
 /// Checks that each statement uses an index on one of these columns.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sessile::actions::apps::manage::{self, SecretOf};
 
-use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, serve, shop};
+use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, shop};
 use crate::support::{App, Client, TestDb, on_both_engines};
 
 on_both_engines! {
