@@ -31,7 +31,8 @@ fn field(text: &str, name: &str) -> String {
 }
 
 fn added(db: &TestDb, more: &[&str]) -> Registered {
-    let text = ok(db, &[&["app", "add", "--name", "Shop", "--url", "https://SHOP.example.com:443/"][..], more].concat());
+    let text =
+        ok(db, &[&["app", "add", "--name", "Shop", "--url", "https://SHOP.example.com:443/"][..], more].concat());
     Registered {
         id: field(&text, "id"),
         origin: SHOP.to_owned(),
@@ -103,7 +104,8 @@ async fn an_app_is_changed_and_removed_beside_a_server(db: TestDb) {
 
 async fn what_cannot_be_an_app_is_refused(db: TestDb) {
     add_user(&db, KIM, "owner");
-    let add = |url: &str, more: &[&str]| run(&db, &[&["app", "add", "--name", "Shop", "--url", url][..], more].concat());
+    let add =
+        |url: &str, more: &[&str]| run(&db, &[&["app", "add", "--name", "Shop", "--url", url][..], more].concat());
     for (url, more, why) in [
         (HERE, &[][..], "own origin"),
         ("https://shop.example.com/path", &[], "more than an origin"),
@@ -140,7 +142,9 @@ async fn the_secrets_are_nowhere_in_the_database(db: TestDb) {
         .map(|table| match db.engine {
             crate::support::Engine::Postgres => db.sql(&format!("SELECT t::text FROM {table} t")),
             crate::support::Engine::Sqlite => {
-                let columns = db.sql(&format!("SELECT group_concat('quote(' || name || ')', ' || '' '' || ') FROM pragma_table_info('{table}')"));
+                let columns = db.sql(&format!(
+                    "SELECT group_concat('quote(' || name || ')', ' || '' '' || ') FROM pragma_table_info('{table}')"
+                ));
                 db.sql(&format!("SELECT {columns} FROM {table}"))
             }
         })
