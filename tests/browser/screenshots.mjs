@@ -131,7 +131,7 @@ async function apps(page) {
     await page.getByRole('button', { name: 'Add app' }).click();
     await page.getByRole('heading', { name: `${name} is added` }).waitFor();
   }
-  await page.getByText('Caddy').click();
+  await page.getByText('Caddy', { exact: true }).click();
   await shoot(page, 'app-added', { fullPage: true });
   await page.getByRole('link', { name: 'Done' }).click();
   await page.waitForURL((url) => url.pathname.startsWith('/apps/app_'));

@@ -37,7 +37,7 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await look('apps with a refused address');
   await page.getByLabel('Address', { exact: true }).fill('https://shop.example.test');
   await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Add app' }).click());
-  await page.getByText('HAProxy').click();
+  await page.getByText('HAProxy', { exact: true }).click();
   await look('an app that was just added');
   await page.getByRole('link', { name: 'Done' }).click();
   await page.waitForURL((url) => url.pathname.startsWith('/apps/app_'));
