@@ -7,7 +7,11 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use sessile::{
     actions::{
-        apps::manage::{self, Added, Changes},
+        apps::{
+            checks::Changes,
+            manage::{self, Added},
+            manager::Manager,
+        },
         revoke,
     },
     base::{
@@ -66,6 +70,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.name_and_answer();
     people.write();
     people.open_app(&app);
+    people.manage_app(&app);
     people.end();
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
@@ -110,7 +115,7 @@ const APP: &str = "http://localhost:3999";
 async fn added_app(db: &TestDb) -> Added {
     let changes = Changes { name: Some("Shop".into()), origin: Some(APP.into()), ..Changes::default() };
     let public = PublicUrl::parse("http://localhost:8080").unwrap();
-    manage::add(&db_of_operator(db), &public, changes).await.unwrap()
+    manage::add(&db_of_operator(db), &Manager::Operator, &public, changes).await.unwrap().unwrap()
 }
 
 /// Acts as the people who use the program.
@@ -192,6 +197,22 @@ impl People<'_> {
         let (session, device) = (session_id(&mut kim), device_id(&mut kim));
         assert_eq!(kim.get(&format!("/confirm?then=session:{session}")).status, 200);
         assert_eq!(kim.get(&format!("/confirm?then=device:{device}")).status, 200);
+    }
+
+    /// Kim is an owner.
+    fn manage_app(&mut self, app: &Added) {
+        let mut kim = self.signed_in(KIM, "Managing");
+        let id = &app.app.id;
+        assert_eq!(kim.get(self.ask("/apps")).status, 200);
+        self.ask("/apps/{id}");
+        let fields = [("name", "Store"), ("url", APP), ("who", "everyone")];
+        leads_to(&form(&mut kim, &format!("/apps/{id}"), &fields), &format!("/apps/{id}?done=saved"));
+        assert_eq!(kim.get(&format!("/apps/{id}")).status, 200);
+        self.ask("/apps/{id}/confirm");
+        for act in ["disable", "enable", "new-secret"] {
+            assert_eq!(kim.get(&format!("/apps/{id}/confirm?act={act}")).status, 200);
+            assert!(matches!(form(&mut kim, &format!("/apps/{id}/confirm"), &[("act", act)]).status, 200 | 303));
+        }
     }
 
     fn name_and_answer(&mut self) {
