@@ -14,9 +14,11 @@ use crate::base::error::{Error, Result};
 /// The style of the pages. The policy allows exactly this text.
 const STYLE: &str =
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}h1{font-size:1.4rem}";
-/// A frame of the app may show such a page.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-NRtSwkZDd6x01IXBhgl/cry/YpRoou5ChkTAbrF6HkM='; \
-                      base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// The same, for a page that a frame of the app shows.
+const FRAME_POLICY: &str = "default-src 'none'; style-src 'sha256-NRtSwkZDd6x01IXBhgl/cry/YpRoou5ChkTAbrF6HkM='; \
+                            base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// A link to an absolute address.
 #[derive(Debug, Clone)]
@@ -43,13 +45,22 @@ pub struct AppHostPage {
     /// Whether the page goes on to the first link by itself.
     goes_on: bool,
     style: &'static str,
+    policy: &'static str,
 }
 
 impl AppHostPage {
     /// A page that says something.
     pub fn new(heading: &str, words: &[&str]) -> Self {
         let words = words.iter().map(|line| (*line).to_owned()).collect();
-        Self { heading: heading.to_owned(), words, link: None, second: None, goes_on: false, style: STYLE }
+        Self {
+            heading: heading.to_owned(),
+            words,
+            link: None,
+            second: None,
+            goes_on: false,
+            style: STYLE,
+            policy: POLICY,
+        }
     }
 
     /// A page that goes on to `href` by itself. Not a redirect: the `form-action` of an app's own policy would stop a
@@ -57,6 +68,12 @@ impl AppHostPage {
     pub fn going_on(href: String) -> Self {
         let link = Some(Link::to(href, "Continue"));
         Self { link, goes_on: true, ..Self::new("One moment…", &[]) }
+    }
+
+    /// Lets a frame of the app show the page.
+    #[must_use]
+    pub fn in_frame(self) -> Self {
+        Self { policy: FRAME_POLICY, ..self }
     }
 
     #[must_use]
@@ -71,7 +88,7 @@ impl AppHostPage {
     pub fn answer(&self, status: StatusCode) -> Result<HttpResponse> {
         let body = self.render().map_err(Error::bug)?;
         let mut answer = HttpResponse::build(status);
-        answer.content_type("text/html; charset=utf-8").insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+        answer.content_type("text/html; charset=utf-8").insert_header((header::CONTENT_SECURITY_POLICY, self.policy));
         Ok(answer.body(body))
     }
 }
@@ -99,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_policy_allows_exactly_the_style() {
-        assert!(POLICY.contains(&format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(STYLE)))));
+        let style = format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(STYLE)));
+        assert!(POLICY.contains(&style) && FRAME_POLICY.contains(&style));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn refused(app: &App, asked: &Asked) -> Result<HttpResponse> {
     }
     let page = match asked.is_frame() {
         true => AppHostPage::new("You are signed out", &["Sign in again to see this part of the page."])
+            .in_frame()
             .link(Link::to(start(app, asked), "Sign in")),
         false => AppHostPage::new(
             "You are signed out",
