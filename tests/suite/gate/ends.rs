@@ -10,7 +10,7 @@ use sessile::actions::apps::{
     manager::Manager,
 };
 
-use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, serve, shop};
+use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, shop};
 use crate::support::{App, Client, TestDb, on_both_engines};
 
 on_both_engines! {
