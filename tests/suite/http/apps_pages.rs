@@ -50,7 +50,7 @@ fn add(client: &mut Client, more: &[(&str, &str)]) -> (Answer, String) {
     let answer = form(client, "/apps", &fields);
     assert_eq!(answer.status, 200, "{answer:?}");
     let (_, rest) = answer.body.split_once("href=\"/apps/app_").expect("the app's page");
-    let id = format!("app_{}", rest.split('"').next().unwrap());
+    let id = format!("app_{}", rest.split(['"', '#']).next().unwrap());
     (answer, id)
 }
 
