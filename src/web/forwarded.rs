@@ -32,23 +32,28 @@ pub struct Forwarded {
     pub method: Option<String>,
     /// The path and query as the proxy received them, not checked.
     pub target: Option<String>,
+    /// Whether both pairs of headers say the same, if both came. A proxy that sets one pair may pass on the other as a
+    /// client made it up.
+    pub is_consistent: bool,
 }
 
 impl Forwarded {
     pub fn of(req: &HttpRequest, site: &Site) -> Self {
         match req.peer_addr().is_some_and(|peer| proxies::is_trusted(peer.ip(), &site.proxies)) {
             true => Self::believed(req.headers()),
-            false => Self { origin: None, method: None, target: None },
+            false => Self { origin: None, method: None, target: None, is_consistent: false },
         }
     }
 
     fn believed(headers: &HeaderMap) -> Self {
         let usual = headers.contains_key(X_FORWARDED_METHOD) || headers.contains_key(X_FORWARDED_URI);
-        let (method, target) = match usual {
-            true => (single(headers, X_FORWARDED_METHOD), single(headers, X_FORWARDED_URI).map(str::to_owned)),
-            false => (single(headers, X_ORIGINAL_METHOD), single(headers, X_ORIGINAL_URL).and_then(without_origin)),
-        };
-        Self { origin: origin(headers), method: method.map(str::to_owned), target }
+        let forwarded = (single(headers, X_FORWARDED_METHOD), single(headers, X_FORWARDED_URI).map(str::to_owned));
+        let original = (single(headers, X_ORIGINAL_METHOD), single(headers, X_ORIGINAL_URL).and_then(without_origin));
+        let is_consistent = !usual
+            || (!headers.contains_key(X_ORIGINAL_METHOD) || original.0 == forwarded.0)
+                && (!headers.contains_key(X_ORIGINAL_URL) || original.1 == forwarded.1);
+        let (method, target) = if usual { forwarded } else { original };
+        Self { origin: origin(headers), method: method.map(str::to_owned), target, is_consistent }
     }
 }
 
@@ -157,6 +162,16 @@ mod tests {
         assert_eq!((both.method, both.target.as_deref()), (None, Some("/d")));
         let both = believed(&[&original[..], &[("x-forwarded-method", "GET")]].concat());
         assert_eq!((both.method.as_deref(), both.target), (Some("GET"), None));
+    }
+
+    #[test]
+    fn pairs_that_differ_are_noticed() {
+        let original = [("x-original-url", "https://shop.example.com/a?b=c"), ("x-original-method", "POST")];
+        let with = |more: &[(&str, &str)]| believed(&[&original[..], more].concat()).is_consistent;
+        assert!(with(&[]) && with(&[("x-forwarded-uri", "/a?b=c"), ("x-forwarded-method", "POST")]));
+        assert!(!with(&[("x-forwarded-uri", "/.sessile/echo"), ("x-forwarded-method", "POST")]));
+        assert!(!with(&[("x-forwarded-uri", "/a?b=c"), ("x-forwarded-method", "OPTIONS")]));
+        assert!(believed(&[("x-forwarded-uri", "/a"), ("x-forwarded-method", "GET")]).is_consistent);
     }
 
     #[test]

@@ -110,7 +110,8 @@ mod tests {
             headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
         }
         let method = method.map(str::to_owned);
-        let forwarded = Forwarded { origin: Some(APP.to_owned()), method, target: Some("/a?b=c".to_owned()) };
+        let target = Some("/a?b=c".to_owned());
+        let forwarded = Forwarded { origin: Some(APP.to_owned()), method, target, is_consistent: true };
         (Asked::new(&forwarded, &headers), headers)
     }
 

@@ -111,7 +111,8 @@ impl Gate<'_> {
             return Err(Error::Forbidden);
         }
         let asked = Asked::new(&forwarded, req.headers());
-        if asked.path() == ECHO || (app.allow_preflight && asked.is_preflight(req.headers())) {
+        let is_open = asked.path() == ECHO || (app.allow_preflight && asked.is_preflight(req.headers()));
+        if is_open && forwarded.is_consistent {
             return Ok(Decision::Pass(None));
         }
         let from = if app.allow_cross_site { From::App } else { asked.from(&app.origin, req.headers()) };
