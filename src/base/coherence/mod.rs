@@ -18,8 +18,9 @@
 //! - **Start of listening.** Whenever a node starts to listen, it adds its row anew before a beat gives it a lease. On a
 //!   file, a refused connection proves that a node does not listen, so the row that was read before is removed at once.
 //!
-//! [`Lease`], [`Announcements`] and [`Confirmations`] are the whole protocol, without I/O. A model in the tests explores their states. The
-//! [`Coherence`] handle is their shared state in a running node. [`db`](super::db) sends and receives the messages.
+//! [`Lease`], [`Announcements`] and [`Confirmations`] are the whole protocol, without I/O. A model in the tests explores
+//! their states. The [`Coherence`] handle is their shared state in a running node. [`db`](super::db) sends and receives
+//! the messages.
 //!
 //! Invariant: whoever reads the cache asks [`Coherence::may_answer`] first, on every use.
 

@@ -156,9 +156,7 @@ impl OpenFile {
         if now.since(checked_at) < CHECKED_FOR {
             return true;
         }
-        let is_same = |(path, id): &(PathBuf, FileId)| FileId::of(path).is_ok_and(|found| found == *id);
-        let in_place = FileId::of(&self.path).is_ok_and(|found| found == self.id)
-            && self.log.get().is_none_or(|files| files.iter().all(is_same));
+        let in_place = FileId::of(&self.path).is_ok_and(|found| found == self.id) && self.changed_log().is_none();
         if in_place {
             self.checked_at.store(now.nanos(), Ordering::Relaxed);
         }
@@ -186,9 +184,14 @@ impl OpenFile {
         ))
     }
 
-    fn check_log(&self) -> Result<()> {
+    /// The log or its index, if it was removed or replaced.
+    fn changed_log(&self) -> Option<&Path> {
         let changed = |(path, id): &&(PathBuf, FileId)| FileId::of(path).ok() != Some(*id);
-        let Some((path, _)) = self.log.get().and_then(|files| files.iter().find(changed)) else {
+        self.log.get().and_then(|files| files.iter().find(changed)).map(|(path, _)| path.as_path())
+    }
+
+    fn check_log(&self) -> Result<()> {
+        let Some(path) = self.changed_log() else {
             self.rescued.store(false, Ordering::Relaxed);
             return Ok(());
         };

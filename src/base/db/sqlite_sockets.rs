@@ -4,8 +4,8 @@
 //!
 //! Invariant: when a commit that announces something returns, every listener that may answer from memory has received
 //! it, or has no lease from before the commit. A message may be lost: then the listener misses its number, and its beats
-//! do not extend its lease; see [`Announcements`](crate::base::coherence::Announcements). A listener without a row in `nodes` that does not answer in time is ignored for a
-//! minute.
+//! do not extend its lease; see [`Announcements`](crate::base::coherence::Announcements). A listener without a row in
+//! `nodes` that does not answer in time is ignored for a minute.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Permissions};

@@ -88,8 +88,8 @@ pub async fn revoke(conn: &mut Conn<'_>, scope: &Scope, who: &Who, ip: Option<&s
     end_all_of(conn, scope, &deed).await
 }
 
-/// Call this when a request reports, or acts on it, that the session of a key has ended. Another request may have committed
-/// the end just now, and a node may not have heard of it yet. No node answers from memory with the session afterwards.
+/// Call this when a request finds that the session of a key has ended. Another request may have committed the end just
+/// now, and a node may not have heard of it yet. After the commit, no node answers from memory with the session.
 pub async fn settle(conn: &mut Conn<'_>, key: &SessionKey) -> Result<()> {
     // A session whose key has no account part is never in memory.
     news::looked_up_changed(conn, key.account_id().into_iter()).await

@@ -18,7 +18,8 @@ use crate::base::{
     instant::{Instant, sql},
 };
 
-/// Nothing is notified without the row, or while it is doubted. A beat need not survive a crash, so its commit does not wait for the disk.
+/// Nothing is notified without the row, or while it is doubted. A beat need not survive a crash, so its commit does not
+/// wait for the disk.
 const BEAT: &str = "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)), \
      beaten AS (UPDATE nodes SET beaten_at = statement_timestamp() WHERE id = $1 AND doubt IS NULL \
      RETURNING 1) \
