@@ -121,15 +121,17 @@ test('two tabs without locks send one at a time, and what one of them wrote come
   const tabs = [page, await page.context().newPage()];
   for (const tab of tabs) await tab.goto('/drafts');
   let [under, most] = [0, 0];
-  const brought = [];
+  const sent = [];
   front.override('/api/session/sync', async (req, body, pass) => {
     under += 1;
     most = Math.max(most, under);
-    brought.push(...JSON.parse(body).operations.map(({ text }) => text));
+    const request = { operations: JSON.parse(body).operations.map(({ id, text }) => `${text} (${id})`), at: performance.now() };
+    sent.push(request);
     const answer = await pass();
     // So that whoever does not wait comes meanwhile.
     await new Promise((done) => { setTimeout(done, 300); });
     under -= 1;
+    Object.assign(request, { status: answer.status, answeredAt: performance.now() });
     return answer;
   });
   for (const [at, tab] of tabs.entries()) {
@@ -138,8 +140,10 @@ test('two tabs without locks send one at a time, and what one of them wrote come
   }
   await Promise.all(tabs.map(saved));
   await expect.poll(() => stored(page)).toEqual(['From tab 0', 'From tab 1']);
-  expect(brought.sort()).toEqual(['From tab 0', 'From tab 1']);
-  expect(most).toBe(1);
+  expect(most, JSON.stringify(sent)).toBe(1);
+  // An operation is sent again only if it was not accepted.
+  const accepted = sent.filter(({ status }) => status === 200).flatMap(({ operations }) => operations);
+  expect(accepted.map((each) => each.split(' (')[0]).sort(), JSON.stringify(sent)).toEqual(['From tab 0', 'From tab 1']);
 });
 
 test('a page that was closed while it sent holds the others up only for a moment', async ({ page, server }) => {

@@ -25,7 +25,7 @@ on_both_engines! {
 
 /// An open feed.
 struct Feed {
-    lines: std::iter::MapWhile<std::io::Lines<BufReader<TcpStream>>, fn(std::io::Result<String>) -> Option<String>>,
+    lines: Box<dyn Iterator<Item = String>>,
     status: String,
 }
 
@@ -46,7 +46,8 @@ impl Feed {
             app.id, app.secret
         );
         socket.write_all(request.as_bytes()).expect("a request");
-        let mut lines = BufReader::new(socket).lines().map_while(Result::ok as fn(_) -> _);
+        let mut lines: Box<dyn Iterator<Item = String>> =
+            Box::new(BufReader::new(socket).lines().map_while(Result::ok));
         let status = lines.next().expect("a status");
         lines.by_ref().find(String::is_empty);
         Self { lines, status }

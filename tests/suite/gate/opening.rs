@@ -64,7 +64,7 @@ async fn a_visitor_signs_in_and_goes_on_to_the_app(db: TestDb) {
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let signed_in = browser.sessile.form("/login", &fields);
     assert_eq!(signed_in.status, 303, "{signed_in:?}");
-    let opened = browser.sessile.get(&signed_in.header("location").unwrap().to_owned());
+    let opened = browser.sessile.get(signed_in.header("location").unwrap());
     let done = browser.at_app(&path_of(&going_on(&opened), &app.origin));
     assert_eq!(going_on(&done), "https://shop.example.com/a?b=c");
     assert_eq!(browser.ask(&NAVIGATES).status, 200);

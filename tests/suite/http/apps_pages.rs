@@ -157,12 +157,14 @@ fn signed_in_again(server: &App, db: &TestDb) -> Client {
     client
 }
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 async fn a_refused_form_says_why_beside_the_field(db: TestDb) {
     let server = serve(&db);
     let mut kim = signed_in(&server, KIM);
     let (_, id) = add(&mut kim, &[("who", "everyone")]);
     let blog = "https://blog.example.com";
-    let cases: [(&[(&str, &str)], &str, &str); 9] = [
+    let cases: [(Fields, &str, &str); 9] = [
         (&[("name", " "), ("url", blog)], "name", "Enter a name."),
         (&[("name", "a\u{202E}b"), ("url", blog)], "name", "readable text"),
         (&[("name", "Blog"), ("url", "blog")], "url", "is not a URL"),
