@@ -16,6 +16,7 @@ pub mod new_session;
 pub mod password;
 pub mod password_proof;
 pub mod people;
+pub mod person;
 pub mod profile;
 pub mod restored;
 pub mod revoke;

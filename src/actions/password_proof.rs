@@ -17,7 +17,7 @@ use std::time::{Duration, Instant as Stopwatch};
 use tokio::sync::Semaphore;
 
 use crate::records::account::{
-    Credentials, EmailAddress, admit, find_credentials,
+    Admission, Credentials, EmailAddress, admit, find_credentials,
     hasher::{Hasher, Place, Source},
     rehash,
     turns::Turns,
@@ -253,7 +253,11 @@ impl Checked {
         let (id, since) =
             right.map_or(("", Instant::from_micros(0)), |found| (&found.account.id, found.password_changed_at));
         let admitted = admit(conn, id, since).await?;
-        if let Some(found) = right.filter(|_| admitted) {
+        if let Some(found) = right.filter(|_| admitted != Admission::No) {
+            if admitted == Admission::Kept {
+                let kept = Event::of(Kind::AccountKept, &found.account.id).ip(self.claim.ip.as_deref());
+                audit::record(conn, &[kept]).await?;
+            }
             if let Some(new) = &self.new_hash {
                 rehash(conn, &found.account.id, &found.password_hash, new).await?;
             }

@@ -1,9 +1,10 @@
-//! An operator creates and manages accounts. Called by the `user` commands.
+//! An operator creates accounts and sets passwords. Called by the `user` commands. [`person`](super::person) has what they
+//! share with people who manage others.
 //!
 //! Locks, in this order: the instance's row if the set of owners may change, the account's row, its live sessions by
 //! id.
 //!
-//! Invariant: at least one enabled owner remains.
+//! Invariant: creating the first owner closes the setup.
 
 use crate::{
     base::{
@@ -18,16 +19,6 @@ use crate::{
     },
 };
 
-/// The outcome of disabling an account.
-pub enum Disabled {
-    /// The account is disabled. Contains the number of sessions that ended.
-    Yes(usize),
-    /// The account is the last enabled owner.
-    LastOwner,
-    /// No such account exists.
-    Unknown,
-}
-
 /// Creates an account. Returns `None` if the address already has an account. Creating the first owner closes the setup.
 pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
     db.write(async move |conn: &mut Conn<'_>| {
@@ -41,42 +32,6 @@ pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
             instance::close_setup(conn).await?;
         }
         Ok(Some(account))
-    })
-    .await
-}
-
-/// Disables an account and ends its sessions.
-pub async fn disable(db: &Db, address: &EmailAddress) -> Result<Disabled> {
-    let email_key = address.key().to_owned();
-    db.write(async move |conn: &mut Conn<'_>| {
-        // Without this lock, disabling two owners at the same time could leave no owner.
-        instance::lock(conn).await?;
-        let Some(account) = find(conn, &email_key).await? else {
-            return Ok(Disabled::Unknown);
-        };
-        if account.role == Role::Owner && !account::has_other_owner(conn, &account.id).await? {
-            return Ok(Disabled::LastOwner);
-        }
-        if account::disable(conn, &account.id).await? {
-            audit::record(conn, &[Event::of(Kind::AccountDisabled, &account.id).by(OPERATOR)]).await?;
-        }
-        let all = Scope::Account(account.id);
-        ends::end(conn, &all, EndReason::AccountDisabled, OPERATOR, None).await.map(Disabled::Yes)
-    })
-    .await
-}
-
-/// Enables an account again. Returns `None` if no such account exists.
-pub async fn enable(db: &Db, address: &EmailAddress) -> Result<Option<()>> {
-    let email_key = address.key().to_owned();
-    db.write(async move |conn: &mut Conn<'_>| {
-        let Some(account) = find(conn, &email_key).await? else {
-            return Ok(None);
-        };
-        if account::enable(conn, &account.id).await? {
-            audit::record(conn, &[Event::of(Kind::AccountEnabled, &account.id).by(OPERATOR)]).await?;
-        }
-        Ok(Some(()))
     })
     .await
 }

@@ -11,6 +11,7 @@ mod manual;
 mod open;
 mod output;
 mod password;
+mod person;
 mod prune;
 mod restored;
 mod session;

@@ -4,8 +4,10 @@
 
 use super::{open::open_to_record, output::say};
 use crate::{
+    actions::person::leave,
     base::{error::Result, settings::Settings},
     records::{
+        account::search,
         audit::{self, retention},
         draft,
         session::{device_sweep, grants, sweep},
@@ -22,6 +24,8 @@ pub async fn run(settings: &Settings) -> Result<()> {
     audit::sweep::sweep(&db).await?;
     device_sweep::sweep(&db).await?;
     grants::codes::sweep(&db).await?;
+    search::fill(&db).await?;
+    leave::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

@@ -6,10 +6,10 @@ use super::{
     address::{address, new_address, unknown},
     open::{make_to_record, open_to_read, open_to_record},
     output::say,
-    password,
+    password, person,
 };
 use crate::{
-    actions::people::{self, Disabled},
+    actions::{people, person::change::Changes},
     base::{
         db::Conn,
         error::{Error, Result},
@@ -39,7 +39,13 @@ pub enum Command {
         password_stdin: bool,
     },
     /// Lists all accounts
-    List,
+    List {
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    #[command(flatten)]
+    Person(person::Command),
     /// Prevents an account from signing in and ends its sessions
     Disable {
         /// E-mail address of the account
@@ -67,7 +73,7 @@ impl Command {
             Self::Add { password_stdin, .. } | Self::SetPassword { password_stdin, .. } => {
                 password::is_available(*password_stdin)
             }
-            Self::List | Self::Disable { .. } | Self::Enable { .. } => true,
+            Self::List { .. } | Self::Person(_) | Self::Disable { .. } | Self::Enable { .. } => true,
         }
     }
 }
@@ -77,7 +83,9 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
         Command::Add { email, name, role, password_stdin } => {
             add(settings, &email, (&name, &role), password_stdin).await
         }
-        Command::List => list(settings).await,
+        Command::List { json: true } => person::list_json(settings).await,
+        Command::List { json: false } => list(settings).await,
+        Command::Person(command) => person::run(command, settings).await,
         Command::Disable { email } => disable(settings, &email).await,
         Command::Enable { email } => enable(settings, &email).await,
         Command::SetPassword { email, password_stdin } => set_password(settings, &email, password_stdin).await,
@@ -113,21 +121,14 @@ async fn list(settings: &Settings) -> Result<()> {
 }
 
 async fn disable(settings: &Settings, email: &str) -> Result<()> {
-    let address = address(email)?;
-    match people::disable(&open_to_record(settings).await?, &address).await? {
-        Disabled::Yes(ended) => say(&format!("disabled, ended {ended}")),
-        Disabled::Unknown => Err(unknown(&address)),
-        Disabled::LastOwner => Err(Error::Conflict(format!(
-            "{} is the last owner who can sign in: create another owner first, with `sessile user add --role owner`",
-            address.as_str()
-        ))),
-    }
+    let changes = Changes { disabled: Some(true), ..Changes::default() };
+    let changed = person::change(settings, email, changes).await?;
+    say(&format!("disabled, ended {}", changed.ended))
 }
 
 async fn enable(settings: &Settings, email: &str) -> Result<()> {
-    let address = address(email)?;
-    let enabled = people::enable(&open_to_record(settings).await?, &address).await?;
-    enabled.ok_or_else(|| unknown(&address))?;
+    let changes = Changes { disabled: Some(false), ..Changes::default() };
+    person::change(settings, email, changes).await?;
     say("enabled")
 }
 

@@ -7,6 +7,7 @@
 //! Invariant: pages never import pages, and never open a transaction that writes.
 
 pub mod account;
+pub mod account_data;
 pub mod activity;
 pub mod app_host;
 pub mod apps;
@@ -18,6 +19,7 @@ pub mod gate;
 pub mod jwks;
 pub mod login;
 pub mod ops;
+pub mod people;
 pub mod pwa;
 pub mod session_data;
 pub mod sync;

@@ -9,13 +9,14 @@ use actix_web::rt;
 
 use super::{anchors::Anchors, app::Parts, risks};
 use crate::{
-    actions::settle_future::settle_future,
+    actions::{person::leave, settle_future::settle_future},
     base::{
         db::{Db, inspect::Inspection},
         outage::Outage,
         settings::Settings,
     },
     records::{
+        account::search,
         app::Usage,
         audit::{retention, sweep as audit_sweep},
         draft,
@@ -115,6 +116,8 @@ struct Sweeps {
     repeats: Outage,
     devices: Outage,
     codes: Outage,
+    leavers: Outage,
+    searches: Outage,
     addresses: Outage,
     events: Outage,
 }
@@ -128,6 +131,8 @@ impl Default for Sweeps {
             repeats: Outage::new("summarising repeated audit events"),
             devices: Outage::new("deleting old devices"),
             codes: Outage::new("deleting old codes for apps"),
+            leavers: Outage::new("deleting accounts whose people asked for it"),
+            searches: Outage::new("filling in the texts by which people are found"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
         }
@@ -147,6 +152,10 @@ impl Sweeps {
         self.repeats.see(audit_sweep::sweep(db).await);
         self.devices.see(device_sweep::sweep(db).await);
         self.codes.see(grants::codes::sweep(db).await);
+        self.searches.see(search::fill(db).await);
+        if let Some(deleted @ 1..) = self.leavers.see(leave::sweep(db).await) {
+            tracing::info!(deleted, "deleted accounts whose people asked for it");
+        }
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");
         }

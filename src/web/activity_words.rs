@@ -6,7 +6,7 @@ use crate::{
     actions::end_sessions::Ending,
     base::db::Instant,
     records::audit::{self, Kind, Recorded},
-    web::layout::When,
+    web::{layout::When, manager_words::Names},
 };
 
 /// An audit event as a page shows it.
@@ -52,7 +52,7 @@ pub fn devices_of(events: &[Recorded]) -> BTreeSet<&str> {
 
 impl EventRow {
     /// The rows to show. A login records several events but gets one row.
-    pub fn rows(events: &[Recorded], now: Instant, doubtful: &Doubtful) -> Vec<Self> {
+    pub fn rows(events: &[Recorded], now: Instant, (doubtful, names): (&Doubtful, &Names)) -> Vec<Self> {
         let new_device = |session: &Option<String>| {
             events.iter().any(|event| event.kind == Kind::DeviceNew && event.session_id == *session)
         };
@@ -63,8 +63,16 @@ impl EventRow {
                 Kind::LoginSucceeded => !new_device(&event.session_id),
                 _ => true,
             })
-            .map(|event| Self::new(event, now, doubtful))
+            .map(|event| Self::new(event, now, doubtful).named(names.words(event)))
             .collect()
+    }
+
+    /// The row with these words instead, if there are some.
+    fn named(self, words: Option<(&'static str, String)>) -> Self {
+        match words {
+            Some((title, line)) => Self { title, line, ..self },
+            None => self,
+        }
     }
 
     fn new(event: &Recorded, now: Instant, doubtful: &Doubtful) -> Self {
@@ -91,7 +99,19 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
     let by_system = event.actor == audit::SYSTEM;
     match event.kind {
         Kind::AccountCreated => ("Account created", "plain"),
+        Kind::AccountRenamed if by_operator => ("Name changed by the administrator", "plain"),
         Kind::AccountRenamed => ("Name changed", "plain"),
+        Kind::AccountEmailChanged if by_operator => ("Email address changed by the administrator", "warm"),
+        Kind::AccountEmailChanged => ("Email address changed", "warm"),
+        Kind::AccountRoleChanged if by_operator => ("Role changed by the administrator", "plain"),
+        Kind::AccountRoleChanged => ("Role changed", "plain"),
+        Kind::AccountGroupsChanged if by_operator => ("Groups changed by the administrator", "plain"),
+        Kind::AccountGroupsChanged => ("Groups changed", "plain"),
+        Kind::AccountExported if by_operator => ("Data downloaded by the administrator", "warm"),
+        Kind::AccountExported => ("Data downloaded", "warm"),
+        Kind::AccountDeletionAsked => ("Deletion of the account asked for", "warm"),
+        Kind::AccountKept => ("Signed in again: the account is kept", "plain"),
+        Kind::AccountDeleted => ("Account deleted", "warm"),
         Kind::AccountDisabled => ("Account disabled by the administrator", "warm"),
         Kind::AccountEnabled => ("Account enabled again", "plain"),
         Kind::LoginSucceeded | Kind::SessionCreated | Kind::SessionRegenerated => ("Signed in", "plain"),

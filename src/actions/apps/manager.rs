@@ -1,4 +1,5 @@
-//! Who manages apps: an operator with a command, or a person on the pages for admins. Called by [`manage`](super::manage).
+//! Who manages apps and people: an operator with a command, or a person on the pages for admins. Called by
+//! [`manage`](super::manage) and by the actions on people.
 //!
 //! Locks, in this order: the person's account, the session.
 //!
@@ -17,19 +18,19 @@ use crate::{
     },
 };
 
-/// Who manages apps.
+/// Who manages apps and people.
 #[derive(Debug, Clone)]
 pub enum Manager {
     Operator,
     Person(Box<Person>),
 }
 
-/// A person who manages apps on a page.
+/// A person who manages apps or people on a page.
 #[derive(Debug, Clone)]
 pub struct Person {
-    acting: Acting,
+    pub(in crate::actions) acting: Acting,
     /// An event in the person's own trail, of any kind.
-    event: Event,
+    pub(in crate::actions) event: Event,
 }
 
 impl Manager {

@@ -21,6 +21,9 @@ diesel::table! {
         drafts_floor -> BigInt,
         time_zone -> Nullable<Text>,
         groups -> Text,
+        search -> Text,
+        deletion_asked_at -> Nullable<Instant>,
+        deleted_at -> Nullable<Instant>,
     }
 }
 
@@ -236,6 +239,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
 
     trails (account_id) {
         account_id -> Text,
@@ -244,6 +248,7 @@ diesel::table! {
         digest -> Nullable<Binary>,
         key_id -> Nullable<Text>,
         mac -> Nullable<Binary>,
+        closed_at -> Nullable<Instant>,
     }
 }
 

@@ -19,7 +19,11 @@ const BATCH: usize = 500;
 
 /// Columns that hold past times, by table with its primary key.
 const PAST: &[(&str, &str, &[&str])] = &[
-    ("accounts", "id", &["created_at", "password_changed_at", "last_login_at", "disabled_at"]),
+    (
+        "accounts",
+        "id",
+        &["created_at", "password_changed_at", "last_login_at", "disabled_at", "deletion_asked_at", "deleted_at"],
+    ),
     (
         "devices",
         "account_id, id",
@@ -28,6 +32,7 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("sessions", "account_id, id", &["ended_at", "key_used_at", "used_after_end_at"]),
     ("drafts", "account_id, id", &["updated_at", "deleted_at"]),
     ("operations", "account_id, id", &["at"]),
+    ("trails", "account_id", &["closed_at"]),
     ("apps", "id", &["created_at", "disabled_at", "last_used_at"]),
     ("app_grants", "account_id, id", &["created_at"]),
     ("app_codes", "account_id, secret_hash", &["created_at", "spent_at"]),

@@ -12,6 +12,7 @@ use diesel::{
 };
 
 use super::schema::trails;
+use crate::base::instant::Instant;
 
 /// Locks the rows that a read returns until the transaction ends, in the order of the read. SQLite has a single writer,
 /// so there this is a plain read.
@@ -127,6 +128,8 @@ pub struct TrailHead {
     pub key_id: Option<String>,
     /// The seal over the head.
     pub mac: Option<Vec<u8>>,
+    /// When the account was deleted. [`TrailHeads`] does not write this field.
+    pub closed_at: Option<Instant>,
 }
 
 /// Updates many existing heads in one statement. Inserts none.

@@ -21,6 +21,7 @@ use crate::{
         activity_words::{self, Doubtful, EventRow},
         forms,
         layout::{self, Page},
+        manager_words,
         site::Site,
         week::Week,
     },
@@ -85,6 +86,14 @@ const FILTERS: &[Filter] = &[
             Kind::AccountCreated,
             Kind::AccountDisabled,
             Kind::AccountEnabled,
+            Kind::AccountRenamed,
+            Kind::AccountEmailChanged,
+            Kind::AccountRoleChanged,
+            Kind::AccountGroupsChanged,
+            Kind::AccountExported,
+            Kind::AccountDeletionAsked,
+            Kind::AccountKept,
+            Kind::AccountDeleted,
             Kind::PasswordChanged,
             Kind::SessionRevoked,
             Kind::DeviceRenamed,
@@ -115,9 +124,11 @@ pub async fn show(
             let devices = activity_words::devices_of(&overview.events);
             overview.existing_devices = known::names(conn, &who.account_id, &devices).await?.into_keys().collect();
         }
-        Ok(overview)
+        let names = manager_words::names(conn, &who.account_id, &overview.events).await?;
+        Ok((overview, names))
     };
-    let Overview { events, existing_devices, sign_ins, arrivals, .. } = sessions.db.read(read).await?;
+    let (overview, names) = sessions.db.read(read).await?;
+    let Overview { events, existing_devices, sign_ins, arrivals, .. } = overview;
     let (events, older) = cut(events);
     let token = forms::token(&site, &req)?;
     let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
@@ -127,7 +138,7 @@ pub async fn show(
         token: token.value,
         filters: FILTERS,
         filter,
-        events: EventRow::rows(&events, user.now, &doubtful),
+        events: EventRow::rows(&events, user.now, (&doubtful, &names)),
         is_first: before.is_none(),
         older,
         week: Week::draw(&sign_ins, user.now),

@@ -7,7 +7,6 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{
-    confirmed::{Confirmation, confirmed, explained, of_session},
     fields::{AppFields, UPSTREAM, Wrong},
     secrets::{SecretsPage, Shown},
     set_up::Places,
@@ -25,6 +24,7 @@ use crate::{
     },
     web::{
         admin::Admin,
+        confirmed::{Confirmation, confirmed, explained, of_session},
         context::RequestContext,
         forms::{self, Form},
         layout::{self, Page, When},
@@ -98,7 +98,7 @@ pub async fn submit(sent: Form<AppFields>, user: Result<Admin>, context: Request
         Ok(checked) => checked,
         Err(wrong) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, shown(*wrong)).await,
     };
-    let Confirmation { manager, session_id } = match confirmed(&context, &user, &typed.current_password).await? {
+    let Confirmation { manager, session_id, .. } = match confirmed(&context, &user, &typed.current_password).await? {
         Ok(confirmation) => confirmation,
         Err(not) => {
             return refuse(not.status, shown(Wrong { password: Some(not.words), ..Wrong::default() })).await;

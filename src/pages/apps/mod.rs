@@ -3,7 +3,6 @@
 //!
 //! Invariant: an app's server learns only about sessions that opened the app. Only admins and owners manage apps.
 
-mod confirmed;
 pub mod ends;
 mod feeds;
 mod fields;

@@ -8,7 +8,6 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{
-    confirmed::{Confirmation, confirmed, explained},
     secrets::{SecretsPage, Shown},
     set_up::Places,
 };
@@ -25,6 +24,7 @@ use crate::{
     },
     web::{
         admin::Admin,
+        confirmed::{Confirmation, confirmed, explained},
         context::RequestContext,
         forms::Form,
         layout::{self, Page},
@@ -172,7 +172,7 @@ async fn carry_out(
     context: &RequestContext,
     user: &CurrentUser,
     (app, deed): (&App, Deed),
-    Confirmation { manager, session_id }: Confirmation,
+    Confirmation { manager, session_id, .. }: Confirmation,
 ) -> Result<HttpResponse> {
     let (db, id) = (&context.sessions.db, app.id.as_str());
     let shown = Shown { gate_token: None, secret: None, is_new: false };

@@ -12,14 +12,12 @@ use actix_web::{
 };
 use askama::Template;
 
-use super::{
-    confirmed::of_session,
-    set_up::{Places, SetUp},
-};
+use super::set_up::{Places, SetUp};
 use crate::{
     base::{error::Result, secret::Secret},
     records::{app::App, session::CurrentUser},
     web::{
+        confirmed::of_session,
         context::RequestContext,
         forms,
         layout::{self, Page},

@@ -28,6 +28,7 @@ use crate::{
         activity_words::{Doubtful, EventRow},
         forms,
         layout::{self, Page, When, zoned},
+        manager_words,
         site::Site,
         week::Week,
     },
@@ -86,8 +87,13 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let (who, now) = (user.who(), user.now);
     let apps = apps.listed().await?;
-    let read = async move |conn: &mut Conn<'_>| overview::read(conn, &who, Wanted::Notable, now).await;
-    let Overview { living, events, existing_devices, sign_ins, arrivals } = sessions.db.read(read).await?;
+    let read = async move |conn: &mut Conn<'_>| {
+        let overview = overview::read(conn, &who, Wanted::Notable, now).await?;
+        let names = manager_words::names(conn, &who.account_id, &overview.events).await?;
+        Ok((overview, names))
+    };
+    let (overview, names) = sessions.db.read(read).await?;
+    let Overview { living, events, existing_devices, sign_ins, arrivals } = overview;
     let living = sessions.overlaid(living);
     let devices = listing::by_device(&living);
     let token = forms::token(&site, &req)?;
@@ -95,7 +101,7 @@ pub async fn show(
     let end = user.record.expires_at.min(last_end);
     let week = Week::draw(&sign_ins, now);
     let doubtful = Doubtful::new(existing_devices, user.record.device_id.as_deref());
-    let mut events = EventRow::rows(&events, now, &doubtful);
+    let mut events = EventRow::rows(&events, now, (&doubtful, &names));
     events.truncate(MOST_EVENTS);
     let template = DashboardPage {
         page: Page::new(&req, "Home").of(&user.account, &token, "dashboard").asking(&req, &arrivals, now),

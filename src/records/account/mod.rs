@@ -4,22 +4,29 @@
 //!
 //! Invariant: `email_key` is the canonical form of the address. Its row in `account_of_email` makes it unique.
 
+pub mod groups;
 pub mod hasher;
 pub mod leaked;
 pub mod password;
+pub mod person;
+pub mod search;
 pub mod strength;
 pub mod turns;
 
 use std::iter;
+use std::time::Duration;
 
-use diesel::{ExpressionMethods as _, Insertable, QueryDsl as _, Queryable, Selectable, SelectableHelper as _};
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _,
+    Queryable, Selectable, SelectableHelper as _, dsl::sql, expression::SqlLiteral, sql_types::Bool,
+};
 use serde::Serialize;
 
 pub use crate::base::email::EmailAddress;
 use crate::{
     base::{
         db::{
-            Conn, ForUpdate, Instant, find, now, run,
+            Conn, ForUpdate, Instant, before_now, find, now, run,
             schema::{account_of_email, accounts},
             words,
         },
@@ -31,6 +38,9 @@ use crate::{
         throttle::{Subject, count},
     },
 };
+
+/// How long a person has to change their mind after they asked for the deletion of their account.
+pub const TIME_TO_RETURN: Duration = Duration::from_secs(14 * 86_400);
 
 words! {
     /// What an account may do.
@@ -45,9 +55,33 @@ words! {
 }
 
 impl Role {
+    /// The word for people, with a capital.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Admin => "Admin",
+            Self::Member => "Member",
+        }
+    }
+
     /// Whether the role may manage people and apps.
     pub fn manages(self) -> bool {
         matches!(self, Self::Owner | Self::Admin)
+    }
+
+    /// Whether an account with this role may act on an account with the other role.
+    pub fn is_above(self, other: Self) -> bool {
+        let rank = |role| match role {
+            Self::Owner => 2,
+            Self::Admin => 1,
+            Self::Member => 0,
+        };
+        rank(self) > rank(other)
+    }
+
+    /// Whether an account with this role may give the other role to somebody. An owner may make other owners.
+    pub fn may_give(self, other: Self) -> bool {
+        self == Self::Owner || self.is_above(other)
     }
 }
 
@@ -101,6 +135,7 @@ struct AccountColumns<'a> {
     name: &'a str,
     role: Role,
     password_hash: &'a str,
+    search: String,
 }
 
 /// A new account. The caller has checked the address with [`EmailAddress`] and the name with [`display_name`].
@@ -125,6 +160,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
         name,
         role: new.role,
         password_hash: &new.password_hash,
+        search: search_text(name, new.email.as_str()),
     };
     if !claim_email(conn, new.email.key(), &id).await? {
         return Ok(None);
@@ -132,6 +168,11 @@ pub async fn create(conn: &mut Conn<'_>, new: &New) -> Result<Option<Account>> {
     let times = (accounts::created_at.eq(now()), accounts::password_changed_at.eq(now()));
     run!(conn, get_result(diesel::insert_into(accounts::table).values((row, times)).returning(Account::as_returning())))
         .map(Some)
+}
+
+/// The text by which an account is found in the list of people.
+fn search_text(name: &str, email: &str) -> String {
+    format!("{} {}", name.to_lowercase(), email.to_lowercase())
 }
 
 /// Assigns an address to an account. `false` if another account has it. Only this table makes addresses unique.
@@ -158,23 +199,48 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
     find!(conn, first(account.select(Credentials::as_select())))
 }
 
-/// Locks the account's row for this transaction if the account is enabled and its password is still the one that was
-/// checked. Returns `false` otherwise. So a password change and a login with the old password cannot both succeed.
+/// Whether a person with the right password may sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    No,
+    Yes,
+    /// Yes. The account was going to be deleted, and is not any more.
+    Kept,
+}
+
+/// Locks the account's row for this transaction if the account is enabled, its time to return is not over, and its
+/// password is still the one that was checked. Returns [`Admission::No`] otherwise. So a password change and a login with the old password cannot both succeed.
 /// Compares the time of the password and not the hash, because another login may have rehashed the same password.
-pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) -> Result<bool> {
+pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) -> Result<Admission> {
     let unchanged = accounts::table
         .filter(accounts::id.eq(id))
         .filter(accounts::password_changed_at.eq(password_changed_at))
-        .filter(accounts::disabled_at.is_null());
-    let locked: Vec<String> = run!(conn, load(ForUpdate::wait(unchanged.select(accounts::id))))?;
-    Ok(!locked.is_empty())
+        .filter(accounts::disabled_at.is_null())
+        .filter(
+            accounts::deletion_asked_at
+                .is_null()
+                .or(accounts::deletion_asked_at.gt(before_now(TIME_TO_RETURN).nullable())),
+        );
+    let locked: Vec<Option<Instant>> =
+        run!(conn, load(ForUpdate::wait(unchanged.select(accounts::deletion_asked_at))))?;
+    match locked.first() {
+        None => Ok(Admission::No),
+        Some(None) => Ok(Admission::Yes),
+        Some(Some(_)) => keep(conn, id).await.map(|()| Admission::Kept),
+    }
+}
+
+/// Keeps an account that was going to be deleted.
+async fn keep(conn: &mut Conn<'_>, id: &str) -> Result<()> {
+    let own = accounts::table.filter(accounts::id.eq(id));
+    run!(conn, execute(diesel::update(own).set(accounts::deletion_asked_at.eq(None::<Instant>)))).map(drop)
 }
 
 /// Sets the time of the last login to now. Only logins call this, because a confirmation can still fail if its session
 /// has ended.
 pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
-    let at = accounts::last_login_at.eq(diesel::NullableExpressionMethods::nullable(now()));
+    let at = accounts::last_login_at.eq(now().nullable());
     run!(conn, execute(diesel::update(account).set(at))).map(drop)
 }
 
@@ -186,7 +252,8 @@ pub async fn one(conn: &mut Conn<'_>, id: &str) -> Result<Option<Account>> {
 
 /// Whether an account exists.
 pub async fn any(conn: &mut Conn<'_>) -> Result<bool> {
-    let any: Option<String> = find!(conn, first(accounts::table.select(accounts::id)))?;
+    let existing = accounts::table.filter(accounts::deleted_at.is_null()).select(accounts::id);
+    let any: Option<String> = find!(conn, first(existing))?;
     Ok(any.is_some())
 }
 
@@ -212,9 +279,10 @@ pub async fn password_age(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instan
 /// Renames the account and returns its old name. The transaction must have locked the account's row.
 pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String> {
     let account = || accounts::table.filter(accounts::id.eq(id));
-    let was: Option<String> = find!(conn, first(account().select(accounts::name)))?;
-    let was = was.ok_or(Error::NotFound)?;
-    run!(conn, execute(diesel::update(account()).set(accounts::name.eq(name))))?;
+    let was: Option<(String, String)> = find!(conn, first(account().select((accounts::name, accounts::email))))?;
+    let (was, email) = was.ok_or(Error::NotFound)?;
+    let columns = (accounts::name.eq(name), accounts::search.eq(search_text(name, &email)));
+    run!(conn, execute(diesel::update(account()).set(columns)))?;
     news::looked_up_changed(conn, iter::once(id)).await?;
     Ok(was)
 }
@@ -238,14 +306,15 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
     device::doubt_all(conn, id).await
 }
 
-/// Whether another account is an enabled owner.
+/// Whether another account is an enabled owner, and will not be deleted soon.
 pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let other: Option<String> = find!(
         conn,
         first(
             accounts::table
-                .filter(accounts::role.eq(Role::Owner))
+                .filter(is_owner())
                 .filter(accounts::disabled_at.is_null())
+                .filter(accounts::deletion_asked_at.is_null())
                 .filter(accounts::id.ne(id))
                 .select(accounts::id)
         )
@@ -256,7 +325,7 @@ pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 /// Disables an account. Returns whether it was enabled. The caller ends its sessions in the same transaction.
 pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
-    let set = accounts::disabled_at.eq(diesel::NullableExpressionMethods::nullable(now()));
+    let set = accounts::disabled_at.eq(now().nullable());
     Ok(run!(conn, execute(diesel::update(enabled).set(set)))? == 1)
 }
 
@@ -268,14 +337,19 @@ pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 
 /// All accounts in the order of their addresses, each with the time when it was disabled.
 pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>> {
-    run!(conn, load(accounts::table.select((Account::as_select(), accounts::disabled_at)).order(accounts::email_key)))
+    let all = accounts::table.filter(accounts::deleted_at.is_null()).order(accounts::email_key);
+    run!(conn, load(all.select((Account::as_select(), accounts::disabled_at))))
 }
 
 /// Whether this instance has an owner, enabled or not.
 pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
-    let owner: Option<String> =
-        find!(conn, first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id)))?;
+    let owner: Option<String> = find!(conn, first(accounts::table.filter(is_owner()).select(accounts::id)))?;
     Ok(owner.is_some())
+}
+
+/// SQL condition: the account is an owner. Written as in the index of owners, which a parameter would not match.
+fn is_owner() -> SqlLiteral<Bool> {
+    sql("accounts.role = 'owner'")
 }
 
 /// Trims a name and checks that it is printable and has at most 80 characters. Accepts an empty name, which the caller

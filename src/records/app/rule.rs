@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::records::account::{Account, Role};
+use crate::records::account::{Account, Role, groups::is_group};
 
 /// Who may open an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +50,6 @@ impl fmt::Display for Rule {
             Self::Account(id) => write!(f, "account:{id}"),
         }
     }
-}
-
-/// Whether a text can be the name of a group.
-fn is_group(text: &str) -> bool {
-    let is_inner = |b: u8| b.is_ascii_alphanumeric() || b" _.-".contains(&b);
-    text.len() <= 63 && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && text.bytes().all(is_inner)
 }
 
 #[cfg(test)]

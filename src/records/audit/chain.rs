@@ -19,6 +19,7 @@ use diesel::{
 };
 
 use super::{
+    closing,
     encoding::{Content, commit, digest, link_message},
     event::{Event, Kind},
     mark::{self, Mark, NOBODY},
@@ -73,12 +74,21 @@ pub(super) async fn write(conn: &mut Conn<'_>, events: Vec<Event>) -> Result<()>
     let ids: BTreeSet<String> = events.iter().filter_map(|event| event.account_id.clone()).collect();
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     let keys = conn.audit_keys()?.clone();
-    let heads = lock_heads(conn, &ids).await?;
+    let mut heads = lock_heads(conn, &ids).await?;
+    let events = closing::recordable(events, &mut heads);
+    if events.is_empty() {
+        return Ok(());
+    }
     let events = repeats::fold(conn, events).await?;
     // Only unsealed heads need the mark. Usually they belong to accounts that were just created.
     let unsealed = heads.iter().any(|(head, ..)| head.mac.is_none());
     let is_marked = unsealed && mark::look(conn, &keys).await? != Mark::Missing;
     let mut sealer = Sealer::new(heads, &keys, is_marked)?;
+    for event in events.iter().filter(|event| event.kind == Kind::AccountDeleted && event.is_own()) {
+        let account_id = event.account_id.as_deref().unwrap_or_default();
+        let chain = sealer.chains.get(account_id).ok_or_else(|| Error::bug("an account without an audit chain"))?;
+        closing::close(conn, &keys, account_id, ([chain.links, chain.unchained], chain.digest.clone())).await?;
+    }
     let links = events.iter().map(|event| sealer.link(event)).collect::<Result<Vec<_>>>()?;
     for rows in links.chunks(ROWS) {
         run!(conn, execute(diesel::insert_into(audit::table).values(rows)))?;
@@ -99,8 +109,15 @@ async fn write_without_account(conn: &mut Conn<'_>, events: Vec<Event>) -> Resul
     lock_existing(conn, &BTreeSet::from([NOBODY])).await?;
     insert_without_account(conn, events).await?;
     let (account_id, key_id) = (NOBODY.to_owned(), Some(String::new()));
-    let empty_head =
-        TrailHead { account_id, links: 0, unchained: 0, digest: Some(Vec::new()), key_id, mac: Some(Vec::new()) };
+    let empty_head = TrailHead {
+        account_id,
+        links: 0,
+        unchained: 0,
+        digest: Some(Vec::new()),
+        key_id,
+        mac: Some(Vec::new()),
+        closed_at: None,
+    };
     run!(conn, execute(TrailHeads(&[empty_head]))).map(drop)
 }
 
@@ -138,7 +155,7 @@ pub(super) async fn begin(conn: &mut Conn<'_>, ids: &BTreeSet<&str>, keys: &Audi
 /// An account's head, the time, and the id of its newest event. The id may be stale, because the statement reads it
 /// before it waits for the lock. It matters only if rows were inserted past the chain: the head counts all recorded
 /// events.
-type LockedHead = (TrailHead, Instant, Option<i64>);
+pub(super) type LockedHead = (TrailHead, Instant, Option<i64>);
 
 /// Locks the heads of these accounts until the transaction ends. Creates heads for new accounts.
 async fn lock_heads(conn: &mut Conn<'_>, ids: &BTreeSet<&str>) -> Result<Vec<LockedHead>> {
@@ -270,6 +287,7 @@ impl<'k> Sealer<'k> {
                 digest: Some(chain.digest),
                 key_id: Some(self.key.id().to_owned()),
                 mac: None,
+                closed_at: None,
             };
             head.mac = Some(chain.key.seal(&head.message()));
             head

@@ -5,7 +5,10 @@
 
 use diesel::{Queryable, Selectable};
 
-use crate::base::db::{Instant, schema::audit, words};
+use crate::base::{
+    db::{Instant, schema::audit, words},
+    text::is_id,
+};
 
 words! {
     /// What happened.
@@ -18,6 +21,20 @@ words! {
         AccountDisabled = "account.disabled",
         /// An account was enabled, so it can sign in again.
         AccountEnabled = "account.enabled",
+        /// An account got another e-mail address.
+        AccountEmailChanged = "account.email-changed",
+        /// An account got another role.
+        AccountRoleChanged = "account.role-changed",
+        /// The groups of an account changed.
+        AccountGroupsChanged = "account.groups-changed",
+        /// Everything that is kept about a person was exported.
+        AccountExported = "account.exported",
+        /// A person asked for the deletion of their account, and has some days to change their mind.
+        AccountDeletionAsked = "account.deletion-asked",
+        /// A person signed in again before their account was deleted.
+        AccountKept = "account.kept",
+        /// An account was deleted. It is the only event that remains of the account.
+        AccountDeleted = "account.deleted",
         /// A login with the correct password.
         LoginSucceeded = "login.succeeded",
         /// A login with a wrong password, or for an address without an account.
@@ -73,6 +90,9 @@ pub const SYSTEM: &str = "system";
 /// The detail of an event in which a session ended itself.
 pub const HERE: &str = "here";
 
+/// How the detail of an event about another account begins. The account's id follows.
+const OF: &str = "of ";
+
 /// An event to record.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -88,6 +108,8 @@ pub struct Event {
     pub(super) only_closes: bool,
     /// Caused by a password confirmation, which is recorded anyway.
     pub(super) of_confirmation: bool,
+    /// Recorded in full, however many there are of its kind.
+    pub(super) in_full: bool,
 }
 
 impl Event {
@@ -104,6 +126,7 @@ impl Event {
             detail: None,
             only_closes: false,
             of_confirmation: false,
+            in_full: false,
         }
     }
 
@@ -153,6 +176,19 @@ impl Event {
         self
     }
 
+    /// An event in the trail of a person who manages others, about another account. Only the account's id is recorded:
+    /// nothing personal may remain in a trail when that account is deleted.
+    #[must_use]
+    pub fn about_account(self, kind: Kind, account_id: &str) -> Self {
+        Self { in_full: true, ..self.about(kind).detail(&format!("{OF}{account_id}")) }
+    }
+
+    /// Sets the person who manages the account as the actor. The event has neither the actor's device nor address.
+    #[must_use]
+    pub fn by_manager(self, actor: &str) -> Self {
+        Self { in_full: true, ..self.by(actor) }
+    }
+
     #[must_use]
     pub fn detail(mut self, detail: &str) -> Self {
         self.detail = Some(detail.to_owned());
@@ -178,4 +214,24 @@ pub struct Recorded {
     pub device_name: Option<String>,
     pub ip: Option<String>,
     pub detail: Option<String>,
+}
+
+impl Event {
+    /// Whether the event is about the account in whose trail it is, and not about another one.
+    pub(super) fn is_own(&self) -> bool {
+        self.detail.as_deref().is_none_or(|detail| !detail.starts_with(OF))
+    }
+}
+
+impl Recorded {
+    /// The other account that the event in its actor's own trail is about.
+    pub fn other_account(&self) -> Option<&str> {
+        let id = self.detail.as_deref()?.strip_prefix(OF)?;
+        (id.starts_with("acc_") && is_id(id)).then_some(id)
+    }
+
+    /// The account of the actor, if the actor is not an operator, the program or a visitor.
+    pub fn acting_account(&self) -> Option<&str> {
+        Some(self.actor.as_str()).filter(|actor| actor.starts_with("acc_"))
+    }
 }

@@ -34,6 +34,8 @@ pub enum Wrong {
     Beginning,
     /// The checkpoint has an invalid seal.
     Checkpoint,
+    /// The account is marked as deleted and its trail says nothing of it, or the other way round.
+    Deletion,
     /// A seal cannot be checked: the key with this id is not in the key file.
     KeyMissing(String),
 }
@@ -52,6 +54,9 @@ impl fmt::Display for Wrong {
                 f.write_str("the beginning is missing: the chain does not start with the account's creation")
             }
             Self::Checkpoint => f.write_str("the checkpoint of its deleted events was changed"),
+            Self::Deletion => {
+                f.write_str("the account is marked as deleted, and its trail does not end with its deletion")
+            }
             Self::KeyMissing(id) => write!(
                 f,
                 "cannot be checked: key {id} is missing from the key file (SESSILE_KEY_FILE); add it back as a line \

@@ -1,15 +1,17 @@
 //! The audit trail: what happened to an account, who did it, and from which address. Every action records its events in
 //! the transaction that makes the change. The events of an account form a hash chain.
 //!
-//! Invariant: no event contains a key, secret or password. Rows are only added, with two exceptions: old addresses are
-//! wiped, and the oldest rows are deleted.
+//! Invariant: no event contains a key, secret or password. Rows are only added, with three exceptions: old addresses
+//! are wiped, the oldest rows are deleted, and so are those of a deleted account.
 
 pub mod anchor;
 mod beginning;
 mod chain;
 mod checkpoint;
+mod closing;
 mod encoding;
 mod event;
+pub mod export;
 mod finding;
 mod head;
 pub mod mark;

@@ -44,7 +44,7 @@ impl Event {
     /// Whether the event is counted with others of its kind. A new session key is always recorded in full after a
     /// sign-in or a password change, because the event links the old session id to the new one.
     fn repeats(&self) -> bool {
-        self.kind.repeats() || self.of_confirmation || self.only_closes
+        !self.in_full && (self.kind.repeats() || self.of_confirmation || self.only_closes)
     }
 }
 

@@ -59,11 +59,13 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
     }
 }
 
-/// The next accounts, each with the time of its oldest event. Takes one primary-key lookup per account.
+/// The next accounts, each with the time of its oldest event. Takes one primary-key lookup per account. A deleted account
+/// keeps the event of its deletion.
 async fn oldest_events(conn: &mut Conn<'_>, after: &str) -> Result<Vec<(String, Option<Instant>)>> {
     let own = audit::table.filter(audit::account_id.eq(trails::account_id));
     let oldest = own.order(audit::id).limit(1).select(audit::at).single_value();
-    let next = trails::table.filter(trails::account_id.gt(after)).order(trails::account_id).limit(BATCH);
+    let open = trails::table.filter(trails::closed_at.is_null());
+    let next = open.filter(trails::account_id.gt(after)).order(trails::account_id).limit(BATCH);
     run!(conn, load(next.select((trails::account_id, oldest))))
 }
 

@@ -6,7 +6,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 
 pub use super::finding::{Finding, Wrong};
 use super::{
-    anchor, checkpoint,
+    anchor, checkpoint, closing,
     mark::{self, Mark},
     walk::Walk,
 };
@@ -90,7 +90,7 @@ impl Verified {
     }
 }
 
-/// Walks one chain, and starts again if retention has deleted events meanwhile.
+/// Walks one chain, and starts again if events were deleted meanwhile.
 async fn walk(
     conn: &mut Conn<'_>,
     keys: &AuditKeys,
@@ -101,6 +101,7 @@ async fn walk(
     let mut beginning = checkpoint::read(conn, &account_id).await?;
     let (walk, found) = loop {
         let mut walk = Walk::new(keys, account_id.clone(), beginning.as_ref());
+        walk.is_deleted = closing::is_deleted(conn, &account_id).await?;
         walk.is_marked = verified.mark != Mark::Missing;
         walk.promise.clone_from(&promise);
         let found = match walk.check_beginning(beginning.as_ref())? {

@@ -57,6 +57,10 @@ pub(super) struct Walk<'k> {
     /// The number of links walked since the last one whose key is in the key file, and the id of the newest.
     unchecked: (u64, i64),
     pub(super) is_marked: bool,
+    /// Whether the account was deleted, so that the trail must be closed.
+    pub(super) is_deleted: bool,
+    /// Whether the newest event says that the account was deleted.
+    ends_with_deletion: bool,
     /// The number and digest of the links that an anchor covers. `None` once the chain has matched them.
     pub(super) promise: Option<(i64, Vec<u8>)>,
 }
@@ -74,6 +78,8 @@ impl<'k> Walk<'k> {
             key_missing: None,
             unchecked: (0, 0),
             is_marked: false,
+            is_deleted: false,
+            ends_with_deletion: false,
             promise: None,
         }
     }
@@ -181,6 +187,7 @@ impl<'k> Walk<'k> {
             Some(_) => (0, 0),
             None => (self.unchecked.0 + 1, row.id),
         };
+        self.ends_with_deletion = row.kind == Kind::AccountDeleted.as_str();
         self.has_beginning |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
         self.digest = digest(&self.digest, &content, mac);
         self.links = seq;
@@ -206,6 +213,9 @@ impl<'k> Walk<'k> {
         let Some(head) = head else { return wrong(Wrong::Head) };
         if head.links > self.links {
             return wrong(Wrong::TailCut(head.links - self.links));
+        }
+        if head.closed_at.is_some() != self.is_deleted || self.is_deleted && !self.ends_with_deletion {
+            return wrong(Wrong::Deletion);
         }
         if self.unchained == 0 && !self.has_beginning {
             return wrong(Wrong::Beginning);

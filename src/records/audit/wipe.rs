@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, dsl::sql, sql_types::Bool};
 
 use crate::base::{
     db::{Conn, Db, ForUpdate, before_now, run, schema::audit},
@@ -25,6 +25,14 @@ pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
             some => wiped += some,
         }
     }
+}
+
+/// Wipes the addresses of an actor from the trails of others. The condition is that of the index, word by word.
+pub(super) async fn wipe_of_actor(conn: &mut Conn<'_>, actor: &str) -> Result<()> {
+    let in_others = sql::<Bool>("audit.ip IS NOT NULL AND audit.actor <> audit.account_id AND audit.account_id <> ''");
+    let those = audit::table.filter(audit::actor.eq(actor)).filter(in_others);
+    let without = (audit::ip.eq(None::<String>), audit::ip_salt.eq(None::<Vec<u8>>));
+    run!(conn, execute(diesel::update(those).set(without))).map(drop)
 }
 
 async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {

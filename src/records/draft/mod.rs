@@ -6,6 +6,7 @@
 //! Invariant: a text is never overwritten by a text that does not build on it. Both are kept.
 
 pub mod book;
+pub mod export;
 pub mod list;
 pub mod operation;
 pub mod portion;

@@ -87,6 +87,13 @@ pub async fn write(conn: &mut Conn<'_>, account_id: &str, book: &Book) -> Result
     news::drafts_changed(conn, account_id)
 }
 
+/// Deletes all drafts and operations of an account that is being deleted.
+pub async fn delete_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    run!(conn, execute(diesel::delete(drafts::table.filter(drafts::account_id.eq(account_id)))))?;
+    run!(conn, execute(diesel::delete(operations::table.filter(operations::account_id.eq(account_id)))))?;
+    news::drafts_changed(conn, account_id)
+}
+
 /// Finds which of these operations the account has already applied, by id.
 pub async fn remembered(
     conn: &mut Conn<'_>,

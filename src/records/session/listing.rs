@@ -176,6 +176,7 @@ pub async fn subscribers(conn: &mut Conn<'_>) -> Result<Vec<Subscriber>> {
         load(
             accounts::table
                 .left_join(sessions::table.on(sessions::account_id.eq(accounts::id).and(is_live())))
+                .filter(accounts::deleted_at.is_null())
                 .order((accounts::email_key, sessions::last_activity.desc(), sessions::id))
                 .select((
                     Account::as_select(),

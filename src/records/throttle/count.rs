@@ -154,6 +154,16 @@ pub async fn clear(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
     run!(conn, execute(diesel::update(failed).set((counts::failures.eq(0), counts::told.eq(0))))).map(drop)
 }
 
+/// Deletes the counts and the tries of these subjects, which exist no more.
+pub async fn forget(conn: &mut Conn<'_>, subjects: &[Subject]) -> Result<()> {
+    let hashes: Vec<&[u8]> = subjects.iter().map(|subject| subject.hash.as_slice()).collect();
+    for hashes in hashes.chunks(1000) {
+        run!(conn, execute(diesel::delete(counts::table.filter(counts::subject.eq_any(hashes)))))?;
+        run!(conn, execute(diesel::delete(tries::table.filter(tries::subject.eq_any(hashes)))))?;
+    }
+    Ok(())
+}
+
 async fn add(conn: &mut Conn<'_>, subject: &Subject) -> Result<()> {
     let counted = (
         counts::failures.eq(counts::failures + 1),

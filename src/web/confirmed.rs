@@ -1,4 +1,4 @@
-//! The confirmation that a change of an app needs: a recent one, or the password in the same form. Called by the pages
+//! The confirmation that a change of an app or of a person needs: a recent one, or the password in the same form. Called by the pages
 //! for admins.
 //!
 //! Invariant: a confirmed session gets a new key, which is sent with the answer, whatever becomes of the change.
@@ -12,15 +12,17 @@ use crate::{
     web::{context::RequestContext, layout::Page, rates::Act},
 };
 
-/// A person who may change apps now.
-pub(super) struct Confirmation {
+/// A person who may change apps and people now.
+pub struct Confirmation {
     pub manager: Manager,
+    /// The session, under its current key.
+    pub acting: Acting,
     /// The new id of the session, if the form's password confirmed it.
     pub session_id: Option<String>,
 }
 
 /// Why the form is shown again.
-pub(super) struct NotConfirmed {
+pub struct NotConfirmed {
     pub status: StatusCode,
     pub words: String,
 }
@@ -29,15 +31,16 @@ pub(super) struct NotConfirmed {
 ///
 /// # Errors
 /// [`Error::TooManyAttempts`], and others that the error page answers with what was typed.
-pub(super) async fn confirmed(
+pub async fn confirmed(
     context: &RequestContext,
     user: &CurrentUser,
     password: &str,
 ) -> Result<Result<Confirmation, NotConfirmed>> {
     context.count(Act::Change, user, 1)?;
-    let person = |acting: Acting| Manager::person(user, acting, context.facts.ip.as_deref());
+    let as_manager = |acting: &Acting| Manager::person(user, acting.clone(), context.facts.ip.as_deref());
     if user.is_confirmed() {
-        return Ok(Ok(Confirmation { manager: person(user.acting()), session_id: None }));
+        let acting = user.acting();
+        return Ok(Ok(Confirmation { manager: as_manager(&acting), acting, session_id: None }));
     }
     let not = |status, words: &str| Ok(Err(NotConfirmed { status, words: words.to_owned() }));
     if password.is_empty() {
@@ -47,7 +50,8 @@ pub(super) async fn confirmed(
         Confirmed::Yes { key, .. } => {
             context.hand_over(&key, &user.account.id)?;
             let session_id = Some(key.id().to_owned());
-            Ok(Ok(Confirmation { manager: person(Acting::new(user.who(), key)), session_id }))
+            let acting = Acting::new(user.who(), key);
+            Ok(Ok(Confirmation { manager: as_manager(&acting), acting, session_id }))
         }
         Confirmed::WrongPassword => not(StatusCode::UNAUTHORIZED, "That is not your password. Try again."),
         Confirmed::SessionEnded => Err(context.ended_meanwhile().await?),
@@ -55,7 +59,7 @@ pub(super) async fn confirmed(
 }
 
 /// The error of a change, with the reason if the session ended meanwhile.
-pub(super) async fn explained(context: &RequestContext, error: Error) -> Result<Error> {
+pub async fn explained(context: &RequestContext, error: Error) -> Result<Error> {
     match error {
         Error::SessionEnded(_) => context.ended_meanwhile().await,
         other => Ok(other),
@@ -63,7 +67,7 @@ pub(super) async fn explained(context: &RequestContext, error: Error) -> Result<
 }
 
 /// The page with the session's new id, which its scripts use.
-pub(super) fn of_session(mut page: Page, session_id: Option<String>) -> Page {
+pub fn of_session(mut page: Page, session_id: Option<String>) -> Page {
     if let (Some(person), Some(id)) = (&mut page.person, session_id) {
         person.session_id = id;
     }

@@ -1,0 +1,143 @@
+//! Changes the name, address, role, groups or state of an account. Called by the page, the API and the commands for
+//! people.
+//!
+//! Locks, in this order: the instance's row, both accounts by id, their sessions.
+//!
+//! Invariant: all changes of a call are made or none, and at least one enabled owner remains.
+
+use super::admitted::{Admitted, admit_over};
+use crate::{
+    actions::apps::manager::Manager,
+    base::{
+        db::{Conn, Db},
+        error::{Error, Result},
+    },
+    records::{
+        account::{self, EmailAddress, Role, person, person::Person},
+        audit::Kind,
+        instance,
+        session::{EndReason, Scope, ends},
+    },
+};
+
+/// What to change. `None` leaves a value as it is. The caller has checked the name and the groups.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub email: Option<EmailAddress>,
+    pub role: Option<Role>,
+    /// As they are stored.
+    pub groups: Option<String>,
+    pub disabled: Option<bool>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Another account has the address.
+    EmailTaken,
+    /// The account is the last owner who may sign in.
+    LastOwner,
+}
+
+impl Refused {
+    /// The reason, for the API and for forms.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::EmailTaken => "There is already an account with this address.",
+            Self::LastOwner => "This is the last owner who can sign in. Make somebody else an owner first.",
+        }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::Conflict(refused.words().to_owned())
+    }
+}
+
+/// An account after a change.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    pub person: Person,
+    /// How many sessions ended, if the account was disabled.
+    pub ended: usize,
+}
+
+/// Changes the account with this id.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::SessionEnded`], [`Error::ConfirmationRequired`] and [`Error::Forbidden`].
+pub async fn change(db: &Db, by: &Manager, id: &str, changes: Changes) -> Result<Result<Changed, Refused>> {
+    let (by, id) = (by.clone(), id.to_owned());
+    db.write(async move |conn: &mut Conn<'_>| {
+        // Without this lock, two changes at the same time could leave no owner.
+        instance::lock(conn).await?;
+        let admitted = admit_over(conn, &by, &id).await?;
+        if changes.role.is_some_and(|role| role != admitted.target.account.role && !admitted.may_give(role)) {
+            return Err(Error::Forbidden);
+        }
+        let steps_down = changes.role.is_some_and(|role| role != Role::Owner) || changes.disabled == Some(true);
+        if steps_down && admitted.is_last_owner(conn).await? {
+            return Ok(Err(Refused::LastOwner));
+        }
+        if let Some(email) = &changes.email
+            && !set_email(conn, &admitted, email).await?
+        {
+            return Ok(Err(Refused::EmailTaken));
+        }
+        set_name_role_and_groups(conn, &admitted, &changes).await?;
+        let ended = match changes.disabled {
+            Some(disabled) => set_disabled(conn, &admitted, disabled).await?,
+            None => 0,
+        };
+        let person = person::find(conn, &id).await?.ok_or(Error::NotFound)?;
+        Ok(Ok(Changed { person, ended }))
+    })
+    .await
+}
+
+/// Returns `false` if another account has the address.
+async fn set_email(conn: &mut Conn<'_>, admitted: &Admitted, email: &EmailAddress) -> Result<bool> {
+    let was = admitted.target.account.email.as_str();
+    if was == email.as_str() {
+        return Ok(true);
+    }
+    if !person::set_email(conn, &admitted.target, email).await? {
+        return Ok(false);
+    }
+    admitted.record(conn, Kind::AccountEmailChanged, Some(&format!("was {was}"))).await?;
+    Ok(true)
+}
+
+async fn set_name_role_and_groups(conn: &mut Conn<'_>, admitted: &Admitted, changes: &Changes) -> Result<()> {
+    let was = &admitted.target.account;
+    if let Some(name) = changes.name.as_ref().filter(|name| **name != was.name) {
+        account::rename(conn, &was.id, name).await?;
+        admitted.record(conn, Kind::AccountRenamed, Some(&format!("was {}", was.name))).await?;
+    }
+    if let Some(role) = changes.role.filter(|role| *role != was.role) {
+        person::set_role(conn, &was.id, role).await?;
+        admitted.record(conn, Kind::AccountRoleChanged, Some(&format!("{} to {role}", was.role))).await?;
+    }
+    if let Some(groups) = changes.groups.as_ref().filter(|groups| **groups != was.groups) {
+        person::set_groups(conn, &was.id, groups).await?;
+        admitted.record(conn, Kind::AccountGroupsChanged, Some(&groups.replace(',', ", "))).await?;
+    }
+    Ok(())
+}
+
+/// Disables or enables the account. Returns how many sessions ended.
+async fn set_disabled(conn: &mut Conn<'_>, admitted: &Admitted, disabled: bool) -> Result<usize> {
+    let id = admitted.target.account.id.as_str();
+    if !disabled {
+        if account::enable(conn, id).await? {
+            admitted.record(conn, Kind::AccountEnabled, None).await?;
+        }
+        return Ok(0);
+    }
+    if account::disable(conn, id).await? {
+        admitted.record(conn, Kind::AccountDisabled, None).await?;
+    }
+    ends::end(conn, &Scope::Account(id.to_owned()), EndReason::AccountDisabled, admitted.actor(), None).await
+}

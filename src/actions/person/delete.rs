@@ -1,0 +1,65 @@
+//! Deletes an account. Nothing personal remains: the account's row keeps only the id, and the trail ends with a sealed
+//! event that holds the id, the actor and the time. Called by the page, the API and the commands for people, and by
+//! [`leave`](super::leave).
+//!
+//! Locks, in this order: the instance's row, both accounts by id, their sessions, what else belongs to the account, the
+//! rules of apps.
+//!
+//! Invariant: an account is deleted completely or not at all.
+
+use super::{admitted::admit_over, change::Refused};
+use crate::{
+    actions::apps::manager::Manager,
+    base::{
+        db::{Conn, Db},
+        error::Result,
+    },
+    records::{
+        account::person,
+        app::{Rule, statements},
+        audit::{self, Event, Kind},
+        draft, instance,
+        session::{EndReason, Scope, ends, people},
+    },
+};
+
+/// Deletes the account with this id.
+///
+/// # Errors
+/// [`Error::NotFound`](crate::base::error::Error::NotFound) and the errors of who may not delete it.
+pub async fn delete(db: &Db, by: &Manager, id: &str) -> Result<Result<(), Refused>> {
+    let (by, id) = (by.clone(), id.to_owned());
+    let deleted = db
+        .write(async move |conn: &mut Conn<'_>| {
+            instance::lock(conn).await?;
+            let admitted = admit_over(conn, &by, &id).await?;
+            if admitted.is_last_owner(conn).await? {
+                return Ok(Err(Refused::LastOwner));
+            }
+            admitted.record_counterpart(conn, Kind::AccountDeleted).await?;
+            remove(conn, &id, admitted.actor()).await.map(Ok)
+        })
+        .await?;
+    if deleted.is_ok() {
+        // Also from the files of SQLite, as far as they are ours.
+        db.truncate_wal().await?;
+    }
+    Ok(deleted)
+}
+
+/// Deletes everything that belongs to an account. The caller has locked the account's row.
+pub(super) async fn remove(conn: &mut Conn<'_>, id: &str, actor: &str) -> Result<()> {
+    // Announces the ends to open pages, other nodes and apps. The trail keeps no event of it.
+    ends::end(conn, &Scope::Account(id.to_owned()), EndReason::AccountDisabled, actor, None).await?;
+    people::delete_all(conn, id).await?;
+    draft::statements::delete_all(conn, id).await?;
+    for mut app in statements::all(conn).await? {
+        let before = app.admits.len();
+        app.admits.retain(|rule| !matches!(rule, Rule::Account(account) if account == id));
+        if app.admits.len() != before {
+            statements::change(conn, &app).await?;
+        }
+    }
+    person::empty(conn, id).await?;
+    audit::record(conn, &[Event::of(Kind::AccountDeleted, id).by_manager(actor)]).await
+}
