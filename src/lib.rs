@@ -53,14 +53,16 @@
 //! 1. The instance's row, which guards its history, its signing key and the set of owners
 //!    ([`records::instance::lock`]).
 //! 2. The account's row ([`Acting::hold`](records::session::Acting::hold), a settled
-//!    [`Checked`](actions::password_proof::Checked), or [`records::account::lock`]). At most one account.
+//!    [`Checked`](actions::password_proof::Checked), or [`records::account::lock`]). At most one account; where a person
+//!    acts on another person, both accounts, by id ([`actions::person::admitted`]).
 //! 3. The counts of a password attempt, in the order of their subjects ([`records::throttle::count`]).
-//! 4. Session rows, by id ([`records::session::listing::lock_living`]). They may belong to another account, when a
-//!    person signs in over another person's session.
+//! 4. Session rows, by account and id ([`records::session::listing::lock_living`]). They may belong to another account,
+//!    when a person signs in over another person's session, or acts on another person.
 //! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, codes and grants for apps.
 //!    The account's row guards these. A transaction that removes an app deletes its codes and grants without it, after
 //!    the app's row. Before that, it locks at most the account's row and the session of the admin who asked.
-//! 6. The heads of the audit chains, by account. Events are written just before the transaction commits
+//! 6. The apps whose rules name an account that is being deleted, by id.
+//! 7. The heads of the audit chains, by account. Events are written just before the transaction commits
 //!    ([`records::audit::record`]), so each head is locked last and as briefly as possible.
 //!
 //! A new password also clears the account's own count, after step 4. This cannot deadlock: a transaction that begins an

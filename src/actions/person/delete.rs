@@ -16,7 +16,7 @@ use crate::{
     },
     records::{
         account::person,
-        app::{Rule, statements},
+        app::statements,
         audit::{self, Event, Kind},
         draft, instance,
         session::{EndReason, Scope, ends, people},
@@ -53,13 +53,7 @@ pub(super) async fn remove(conn: &mut Conn<'_>, id: &str, actor: &str) -> Result
     ends::end(conn, &Scope::Account(id.to_owned()), EndReason::AccountDisabled, actor, None).await?;
     people::delete_all(conn, id).await?;
     draft::statements::delete_all(conn, id).await?;
-    for mut app in statements::all(conn).await? {
-        let before = app.admits.len();
-        app.admits.retain(|rule| !matches!(rule, Rule::Account(account) if account == id));
-        if app.admits.len() != before {
-            statements::change(conn, &app).await?;
-        }
-    }
+    statements::forget_account(conn, id).await?;
     person::empty(conn, id).await?;
     audit::record(conn, &[Event::of(Kind::AccountDeleted, id).by_manager(actor)]).await
 }

@@ -4,7 +4,7 @@
 
 use diesel::{
     ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
-    SelectableHelper as _,
+    SelectableHelper as _, TextExpressionMethods as _,
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{
-        db::{Conn, Instant, find, now, run, schema::apps},
+        db::{Conn, ForUpdate, Instant, find, now, run, schema::apps},
         error::Result,
     },
     records::news,
@@ -138,6 +138,19 @@ pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<()> {
 pub async fn remove(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     run!(conn, execute(diesel::delete(apps::table.filter(apps::id.eq(id)))))?;
     news::apps_changed(conn).await
+}
+
+/// Removes the rules that name an account. Locks the apps that have such a rule, by id.
+pub async fn forget_account(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    let rule = Rule::Account(account_id.to_owned()).to_string();
+    let naming = apps::table.filter(apps::admits.like(format!("%{rule}%"))).order(apps::id);
+    let rows: Vec<(String, String)> = run!(conn, load(ForUpdate::wait(naming.select((apps::id, apps::admits)))))?;
+    for (id, admits) in &rows {
+        let others: Vec<&str> = admits.lines().filter(|line| *line != rule).collect();
+        let own = apps::table.filter(apps::id.eq(id));
+        run!(conn, execute(diesel::update(own).set(apps::admits.eq(others.join("\n")))))?;
+    }
+    if rows.is_empty() { Ok(()) } else { news::apps_changed(conn).await }
 }
 
 /// The app with this id.
