@@ -14,6 +14,7 @@ mod guessing;
 mod house;
 mod http;
 mod live;
+mod people;
 mod process;
 mod proxies;
 mod store;

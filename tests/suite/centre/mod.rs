@@ -10,7 +10,7 @@ mod new_devices;
 mod other_accounts;
 mod page;
 mod page_times;
-mod query_plans;
+pub mod query_plans;
 mod recent_passwords;
 mod session_limit;
 mod statements_by_account;

@@ -56,6 +56,18 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ),
     ("/dashboard", Shows),
     ("/account", Shows),
+    ("/account/export", NamesNothing),
+    ("/account/delete", NamesNothing),
+    ("/api/account", NamesNothing),
+    ("/api/account/export", NamesNothing),
+    // The suite `people` covers who may act on whom.
+    ("/people", NamesNothing),
+    ("/people/{id}", NamesNothing),
+    ("/people/{id}/confirm", NamesNothing),
+    ("/api/people", NamesNothing),
+    ("/api/people/{id}", NamesNothing),
+    ("/api/people/{id}/revoke-sessions", NamesNothing),
+    ("/api/people/{id}/export", NamesNothing),
     (
         "/devices",
         Names(&[

@@ -24,6 +24,7 @@ mod killed;
 mod nginx;
 mod nodes;
 mod other_users;
+mod people;
 mod pooler;
 pub mod psql;
 mod readiness;
