@@ -45,6 +45,7 @@ async function walk() {
   await shoot(page, 'activity-new');
 
   await apps(page);
+  await people(page);
   await makeHistory();
   await page.goto('/dashboard');
   await shoot(page, 'dashboard');
@@ -148,6 +149,26 @@ async function apps(page) {
   await page.getByRole('button', { name: 'Add app' }).click();
   await page.locator('[aria-invalid=true]').waitFor();
   await shoot(page, 'apps', { fullPage: true });
+}
+
+/** Some people, and the pages on which they are managed. */
+async function people(page) {
+  const names = [['Ollie Ng', 'ollie', 'admin'], ['Marta Ruiz', 'marta', 'member'], ['Dan Whyte', 'dan', 'member'], ['Kim Lee', 'kim', 'member']];
+  for (const [name, local, role] of names) {
+    const adding = server.command('user', 'add', '--email', `${local}@surfside.example`, '--name', name, '--role', role, '--password-stdin');
+    adding.child.stdin.end('limpets stay where they are 7');
+    await adding;
+  }
+  await server.command('user', 'disable', 'dan@surfside.example');
+  await signIn(await visitor(CLIENTS.iphone), { email: 'kim@surfside.example', password: 'limpets stay where they are 7' });
+  await page.goto('/people');
+  await shoot(page, 'people', { fullPage: true });
+  await page.getByRole('link', { name: 'Kim Lee' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Kim Lee' }).waitFor();
+  await shoot(page, 'person', { fullPage: true });
+  await page.getByRole('link', { name: 'Delete…' }).click();
+  await page.getByRole('button', { name: 'Delete account' }).waitFor();
+  await shoot(page, 'person-delete');
 }
 
 /** A second device, one that came and went, and a mistyped password. */

@@ -50,6 +50,26 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.goto('/dashboard');
   await look('dashboard with an app');
 
+  await page.goto('/people');
+  await look('people, one alone');
+  const adding = server.command('user', 'add', '--email', 'sam@example.test', '--name', 'Sam Shore', '--password-stdin');
+  adding.child.stdin.end('limpets stay where they are 7');
+  const sam = (await adding).trim();
+  await page.goto('/people?query=sam');
+  await look('people, a search');
+  await page.goto('/people?query=nobody');
+  await look('people, nobody found');
+  await page.goto(`/people/${sam}?done=saved`);
+  await look('a person');
+  await page.getByLabel('Email').and(page.locator('input')).fill('keeper@example.test');
+  watch.expectStatus(422, `/people/${sam}`);
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Save' }).click());
+  await look('a person with a refused address');
+  await page.goto(`/people/${sam}/confirm?act=delete`);
+  await look('a person to delete');
+  await page.goto('/account/delete');
+  await look('the own account to delete');
+
   await page.goto('/account?done=name');
   await look('account');
 
