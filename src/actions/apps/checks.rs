@@ -1,6 +1,7 @@
 //! Checks what can be set of a protected app. Called by [`manage`](super::manage).
 //!
-//! Invariant: an origin belongs to at most one app, and is never Sessile's own.
+//! Invariant: an origin belongs to at most one app, and is never Sessile's own. Under https a host is neither Sessile's nor
+//! another app's, because browsers send cookies to every port of a host.
 
 use crate::{
     base::{
@@ -93,12 +94,13 @@ pub(super) async fn changed(
             Ok(origin) => origin,
             Err(refused) => return Ok(Err(refused)),
         };
-        if statements::at_origin(conn, &app.origin).await?.is_some_and(|other| other != app.id) {
-            return Ok(Err(Refused::taken(&app.origin)));
+        let others = statements::origins(conn).await?.into_iter().filter(|(id, _)| *id != app.id);
+        if let Err(refused) = is_free(&app.origin, public, others.map(|(_, origin)| origin)) {
+            return Ok(Err(refused));
         }
     }
     if let Some(typed) = &changes.admit {
-        app.admits = match rules(conn, typed).await? {
+        app.admits = match rules(conn, typed, &app.admits).await? {
             Ok(rules) => rules,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -150,13 +152,43 @@ fn origin(typed: &str, public: &PublicUrl) -> Checked<String> {
     Ok(origin.to_owned())
 }
 
-async fn rules(conn: &mut Conn<'_>, typed: &[String]) -> Result<Checked<Vec<Rule>>> {
+/// Whether an app may have this origin, beside those of Sessile and of the other apps.
+fn is_free(origin: &str, public: &PublicUrl, others: impl Iterator<Item = String>) -> Checked<()> {
+    let refused = |words: String| Err(Refused::new(Field::Origin, words));
+    let shares_host = |other: &str| host(origin).is_some_and(|own| host(other).as_ref() == Some(&own));
+    let why = "browsers send cookies to every port of a host, so the app needs a host of its own";
+    if shares_host(public.origin()) {
+        return refused(format!("{origin} is on Sessile's own host: {why}"));
+    }
+    for other in others {
+        if other == origin {
+            return Err(Refused::taken(origin));
+        }
+        if shares_host(&other) {
+            return refused(format!("{other} is another app on this host: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// The host of an https origin. On this machine, hosts are shared for development.
+fn host(origin: &str) -> Option<String> {
+    let url = PublicUrl::parse(origin).ok()?;
+    let host = match url.port() {
+        Some(port) => url.host().strip_suffix(port)?.strip_suffix(':')?,
+        None => url.host(),
+    };
+    (url.is_https() && !url.is_loopback()).then(|| host.to_owned())
+}
+
+/// `kept` are the rules that the app has. They may name accounts that are disabled or deleted.
+async fn rules(conn: &mut Conn<'_>, typed: &[String], kept: &[Rule]) -> Result<Checked<Vec<Rule>>> {
     if let Err(refused) = few(typed.len(), Field::Rules, "rules") {
         return Ok(Err(refused));
     }
     let mut rules = Vec::new();
     for typed in typed {
-        match rule(conn, typed).await? {
+        match rule(conn, typed, kept).await? {
             Ok(rule) if rules.contains(&rule) => {}
             Ok(rule) => rules.push(rule),
             Err(refused) => return Ok(Err(refused)),
@@ -165,8 +197,12 @@ async fn rules(conn: &mut Conn<'_>, typed: &[String]) -> Result<Checked<Vec<Rule
     Ok(Ok(rules))
 }
 
-async fn rule(conn: &mut Conn<'_>, typed: &str) -> Result<Checked<Rule>> {
+async fn rule(conn: &mut Conn<'_>, typed: &str, kept: &[Rule]) -> Result<Checked<Rule>> {
     if let Some(email) = typed.strip_prefix("account:") {
+        let same = Rule::Account(email.to_owned());
+        if kept.contains(&same) {
+            return Ok(Ok(same));
+        }
         let words = || format!("there is no account with the e-mail address {}", text::quoted(email));
         let unknown = || Refused::new(Field::Accounts, words());
         let Ok(address) = EmailAddress::known(email) else { return Ok(Err(unknown())) };

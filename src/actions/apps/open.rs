@@ -1,7 +1,7 @@
 //! A signed-in person opens a protected app. On Sessile's origin the browser gets a code; on the app's host it spends the
 //! code and gets the app's cookie. Called by the pages for apps.
 //!
-//! Locks, in this order: the account's row, the session.
+//! Locks, in this order: the account's row, the session, the code and the grants, and the head of the audit chain.
 //!
 //! Invariant: whatever a code is for, it opens the app only for the session that it was made in, while that lives.
 
@@ -49,7 +49,7 @@ pub struct Opening {
 pub async fn begin(db: &Db, user: &CurrentUser, app: &App, opening: Opening) -> Result<Begun> {
     let acting = user.acting();
     let denied = user.event(Kind::AppDenied).detail(&app.name).ip(opening.ip.as_deref());
-    let is_admitted = app.admits(&user.account);
+    let is_admitted = app.allows(&user.account);
     let app_id = app.id.clone();
     db.write(async move |conn: &mut Conn<'_>| {
         let Some(who) = acting.hold(conn, Reach::Itself).await? else { return Ok(Begun::Ended) };
@@ -80,7 +80,7 @@ pub enum Finished {
 /// Spends a code at an app and makes the grant.
 pub async fn finish(db: &Db, app: &App, code: Code, pending_hash: Vec<u8>, ip: Option<String>) -> Result<Finished> {
     let (app_id, name) = (app.id.clone(), app.name.clone());
-    let app_admits = app.clone();
+    let opened = app.clone();
     db.write(async move |conn: &mut Conn<'_>| {
         let purpose = codes::purpose(conn, &code).await?;
         let Some(purpose) = purpose.filter(|purpose| purpose.is_for(&app_id, &pending_hash)) else {
@@ -93,7 +93,7 @@ pub async fn finish(db: &Db, app: &App, code: Code, pending_hash: Vec<u8>, ip: O
         let (Some(session), Some(account)) = (session, account) else {
             return Ok(Finished::Refused(Some(purpose.target)));
         };
-        if !app_admits.admits(&account) || !codes::spend(conn, &code).await? {
+        if !opened.allows(&account) || !codes::spend(conn, &code).await? {
             return Ok(Finished::Refused(Some(purpose.target)));
         }
         let (key, is_first) = statements::create(conn, account_id, &purpose.sid, &app_id).await?;

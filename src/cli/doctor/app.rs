@@ -63,7 +63,7 @@ async fn registered(patient: &mut Patient, id: &str) -> Result<App, String> {
     let (Ok(Some(database)), Ok(Schema::Current(_))) = (&mut patient.database, &patient.schema) else {
         return Err(unseen());
     };
-    let found = statements::one(&mut database.conn(), id).await.map_err(|error| in_words(&error))?;
+    let found = statements::by_id(&mut database.conn(), id).await.map_err(|error| in_words(&error))?;
     let app = found.ok_or_else(|| format!("there is no app {id}: `sessile app list` lists all apps"))?;
     match app.is_enabled() {
         true => Ok(app),

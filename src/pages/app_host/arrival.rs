@@ -36,8 +36,7 @@ impl Arrival {
         if !site.is_ready() {
             return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
         }
-        let registry = apps.all().await?;
-        let app = registry.at_origin(&origin).filter(|app| app.is_enabled()).cloned().ok_or(Error::NotFound)?;
+        let app = apps.at_origin(&origin).await?.filter(|app| app.is_enabled()).ok_or(Error::NotFound)?;
         let cookies = AppCookies::of(&app.origin);
         Ok(Self { req, site, sessions, app, cookies })
     }

@@ -31,7 +31,9 @@ pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResp
         return Ok(HttpResponse::Ok().finish());
     }
     let pending = arrival.cookies.pending(arrival.req.headers());
-    let finished = match (Code::parse(&query.code), &pending) {
+    // A made-up code costs no query.
+    let code = arrival.site.keys.sealed_opening(&query.code).and_then(Code::parse);
+    let finished = match (code, &pending) {
         (Some(code), Some(pending)) => {
             finish(&arrival.sessions.db, &arrival.app, code, pending.secret.hash(), arrival.ip()).await?
         }
@@ -45,7 +47,7 @@ pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResp
 
 fn opened(arrival: &Arrival, key: &GrantKey, pending: Option<Pending>, target: &str) -> Result<HttpResponse> {
     let mut answer = AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK)?;
-    answer.add_cookie(&arrival.cookies.app_cookie(key)).map_err(Error::bug)?;
+    answer.add_cookie(&arrival.cookies.app_cookie(key, &arrival.site.keys)?).map_err(Error::bug)?;
     if let Some(pending) = pending {
         let pending = Pending { rounds: pending.rounds.saturating_add(1), ..pending };
         answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;
@@ -55,7 +57,7 @@ fn opened(arrival: &Arrival, key: &GrantKey, pending: Option<Pending>, target: &
 
 async fn refused(arrival: &Arrival, has_pending: bool, target: Option<String>) -> Result<HttpResponse> {
     let target = target.unwrap_or_else(|| "/".to_owned());
-    if let Some(key) = arrival.cookies.key(arrival.req.headers())
+    if let Some(key) = arrival.cookies.key(arrival.req.headers(), &arrival.site.keys)
         && let Some(granted) = arrival.sessions.find_grant(&key).await?
         && granted.app_id == arrival.app.id
     {

@@ -33,7 +33,7 @@ pub struct Query {
 pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResponse> {
     let target = target_at(&arrival.app.origin, &query.to);
     let headers = arrival.req.headers();
-    let has_app_cookie = arrival.cookies.key(headers).is_some();
+    let has_app_cookie = arrival.cookies.key(headers, &arrival.site.keys).is_some();
     let pending = match arrival.cookies.pending(headers) {
         Some(pending) if has_app_cookie => Pending { rounds: 0, ..pending },
         // A second tab uses the same cookie, so that neither makes the other's code worthless.

@@ -193,7 +193,7 @@ impl Open {
     /// Whether the app still has the secret that opened the stream. An unavailable database does not end the stream.
     async fn is_allowed(&self) -> bool {
         match self.apps.all().await {
-            Ok(registry) => registry.one(&self.app.id).is_some_and(|app| app.secret_hash == self.app.secret_hash),
+            Ok(registry) => registry.by_id(&self.app.id).is_some_and(|app| app.secret_hash == self.app.secret_hash),
             Err(_) => true,
         }
     }

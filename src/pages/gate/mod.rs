@@ -8,16 +8,19 @@ mod answers;
 mod asked;
 mod identity;
 
+use std::sync::{Arc, Mutex};
+
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use self::{
     answers::{passed, refused, sent_to_start},
-    asked::{Asked, From},
+    asked::{Asked, RequestOrigin},
     identity::Identification,
 };
 use crate::{
     base::{
         error::{Away, Error, Origins, Result},
+        outage::Outage,
         secret::{self, Secret},
     },
     records::{
@@ -34,6 +37,8 @@ use crate::{
 const TOKEN: usize = 43;
 /// The path with which `doctor` looks at what a proxy passes on.
 const ECHO: &str = "/.sessile/echo";
+/// Limits the log lines about observed apps.
+static OBSERVED: Mutex<Outage> = Mutex::new(Outage::new("checking requests to observed apps"));
 
 /// What the gate needs.
 struct Gate<'a> {
@@ -51,22 +56,21 @@ pub async fn ask(
     token: web::Path<String>,
     site: web::Data<Site>,
     sessions: web::Data<Sessions>,
-    apps: web::Data<Apps>,
-    usage: web::Data<Usage>,
+    (apps, usage): (web::Data<Apps>, web::Data<Usage>),
 ) -> Result<HttpResponse> {
-    if !site.is_ready() {
-        return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
-    }
-    let token = token.into_inner();
     if !secret::is_base64url(&token, TOKEN) {
         return Err(Error::NotFound);
     }
-    let registry = apps.all().await?;
-    let app = registry.of_token(&Secret::presented(token)).ok_or(Error::NotFound)?;
-    if !app.is_enabled() {
-        return Err(Error::Forbidden);
-    }
-    let gate = Gate { site: &site, sessions: &sessions, app };
+    let token = Secret::presented(token.into_inner());
+    let app = match app_of(&token, &site, &apps).await {
+        Ok(app) => app,
+        // An observed app must not notice that the gate cannot answer.
+        Err(fault) => match known_observed(&token, &apps) {
+            Some(app) => return observed(&app, fault, &usage),
+            None => return Err(fault),
+        },
+    };
+    let gate = Gate { site: &site, sessions: &sessions, app: &app };
     match gate.decide(&req).await {
         Ok(Decision::Pass(person)) => {
             if person.is_some() {
@@ -74,18 +78,43 @@ pub async fn ask(
             }
             passed(app.identity, person.as_ref())
         }
-        refusal if app.observe => {
-            if let Err(Error::Unavailable(fault)) = &refusal {
-                tracing::warn!(cause = %fault, app = app.id, "an observed app could not be checked");
-            }
+        Ok(_) if app.observe => {
             usage.note_refused(&app.id);
             passed(app.identity, None)
         }
-        Ok(Decision::Renew(asked)) => sent_to_start(app, &asked),
-        Ok(Decision::SignInFirst(asked)) => refused(app, &asked),
-        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(app, &asked),
+        Err(fault) if app.observe => observed(&app, fault, &usage),
+        Ok(Decision::Renew(asked)) => sent_to_start(&app, &asked),
+        Ok(Decision::SignInFirst(asked)) => refused(&app, &asked),
+        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(&app, &asked),
         Err(error) => Err(error),
     }
+}
+
+async fn app_of(token: &Secret, site: &Site, apps: &Apps) -> Result<Arc<App>> {
+    if !site.is_ready() {
+        return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
+    }
+    let app = apps.of_token(token).await?.ok_or(Error::NotFound)?;
+    if app.is_enabled() { Ok(app) } else { Err(Error::Forbidden) }
+}
+
+/// The observed app of this token as it was last known, while the database cannot be asked.
+fn known_observed(token: &Secret, apps: &Apps) -> Option<Arc<App>> {
+    let known = apps.last_known()?;
+    known.of_token(token).filter(|app| app.observe && app.is_enabled()).cloned()
+}
+
+/// Lets a request to an observed app pass. A refusal is counted; a fault is logged.
+fn observed(app: &App, error: Error, usage: &Usage) -> Result<HttpResponse> {
+    match error {
+        Error::Unavailable(_) | Error::Internal(_) => {
+            if let Ok(mut outage) = OBSERVED.lock() {
+                outage.failed(&error);
+            }
+        }
+        _ => usage.note_refused(&app.id),
+    }
+    passed(app.identity, None)
 }
 
 /// What the gate decides.
@@ -115,18 +144,18 @@ impl Gate<'_> {
         if is_open && forwarded.is_consistent {
             return Ok(Decision::Pass(None));
         }
-        let from = if app.allow_cross_site { From::App } else { asked.from(&app.origin, req.headers()) };
-        if from == From::Elsewhere {
+        let from = if app.allow_cross_site { RequestOrigin::App } else { asked.from(&app.origin, req.headers()) };
+        if from == RequestOrigin::Elsewhere {
             return Err(self.cross_origin(req));
         }
-        let key = AppCookies::of(&app.origin).key(req.headers());
+        let key = AppCookies::of(&app.origin).key(req.headers(), &self.site.keys);
         let Some(key) = key else { return Ok(Decision::SignInFirst(asked)) };
         let granted = self.sessions.find_grant(&key).await?.filter(|granted| granted.app_id == app.id);
         let Some(granted) = granted else { return Ok(Decision::SignInFirst(asked)) };
-        if from == From::Unknown {
+        if from == RequestOrigin::Unknown {
             return Err(self.cross_origin(req));
         }
-        if !app.admits(&granted.account) {
+        if !app.allows(&granted.account) {
             return Ok(Decision::NotAdmitted(asked));
         }
         if asked.is_navigation && !app.observe && self.is_half_over(&granted) {
