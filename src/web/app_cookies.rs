@@ -23,7 +23,8 @@ use crate::{
 
 /// The longest that browsers allow.
 const APP_DAYS: i64 = 400;
-const PENDING_MINUTES: i64 = 10;
+/// Longer than a sign-in takes, even if the person looks for the password first.
+const PENDING_MINUTES: i64 = 60;
 const PENDING: usize = 22;
 /// The most rounds that are counted.
 const MOST_ROUNDS: u8 = 9;

@@ -66,8 +66,13 @@ impl AppHostPage {
     /// A page that goes on to `href` by itself. Not a redirect: the `form-action` of an app's own policy would stop a
     /// redirect to another origin, and an app's SameSite=Strict cookies would not be sent after one.
     pub fn going_on(href: String) -> Self {
-        let link = Some(Link::to(href, "Continue"));
-        Self { link, goes_on: true, ..Self::new("One moment…", &[]) }
+        Self::new("One moment…", &[]).link(Link::to(href, "Continue")).goes_on()
+    }
+
+    /// Makes the page go on to its first link by itself.
+    #[must_use]
+    pub fn goes_on(self) -> Self {
+        Self { goes_on: true, ..self }
     }
 
     /// Lets a frame of the app show the page.

@@ -63,7 +63,10 @@ pub async fn answer(
             Ok(request) => request,
             Err(error) => return Ok(refuse(req, &summary, &error)),
         };
-        if let Err(error) = limits::admit(&mut req, summary.site.limits, summary.route.largest_body).await {
+        if summary.is_misspelled {
+            return Ok(refuse(req, &summary, &Error::NotFound));
+        }
+        if let Err(error) = limits::admit(&mut req, summary.site.limits, &summary.route).await {
             return Ok(refuse(req, &summary, &error));
         }
         if let Some(redirect) = redirect(&summary)? {

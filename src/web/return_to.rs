@@ -8,8 +8,8 @@ use url::{Url, form_urlencoded};
 
 use crate::base::settings::PublicUrl;
 
-/// The longest address that a login leads back to.
-const LONGEST: usize = 2048;
+/// The longest address that a login leads back to. One that opens an app contains an encoded address of the app.
+const LONGEST: usize = 4800;
 pub const LOGIN: &str = "/login";
 /// The destination of a login without `next`.
 pub const HOME: &str = "/dashboard";

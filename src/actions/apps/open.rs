@@ -73,8 +73,13 @@ pub enum Finished {
         /// The path and query in the app.
         target: String,
     },
-    /// The code opens nothing. If it was made for this app and browser, this is where the browser wanted to go.
-    Refused(Option<String>),
+    /// The code opens nothing.
+    Refused {
+        /// Where the browser wanted to go, if the code was made for this app.
+        target: Option<String>,
+        /// Whether the code was made for another pending cookie: another browser's, or one that a second tab replaced.
+        is_for_other: bool,
+    },
 }
 
 /// Spends a code at an app and makes the grant.
@@ -83,18 +88,23 @@ pub async fn finish(db: &Db, app: &App, code: Code, pending_hash: Vec<u8>, ip: O
     let opened = app.clone();
     db.write(async move |conn: &mut Conn<'_>| {
         let purpose = codes::purpose(conn, &code).await?;
-        let Some(purpose) = purpose.filter(|purpose| purpose.is_for(&app_id, &pending_hash)) else {
-            return Ok(Finished::Refused(None));
+        let Some(purpose) = purpose.filter(|purpose| purpose.app_id == app_id) else {
+            return Ok(Finished::Refused { target: None, is_for_other: false });
         };
+        let is_for_other = !purpose.is_for(&pending_hash);
+        let refused = |target| Ok(Finished::Refused { target: Some(target), is_for_other });
+        if is_for_other {
+            return refused(purpose.target);
+        }
         let account_id = code.account_id();
         account::lock(conn, account_id).await?;
         let session = statements::lock_session(conn, account_id, &purpose.sid).await?;
         let account = account::one(conn, account_id).await?;
         let (Some(session), Some(account)) = (session, account) else {
-            return Ok(Finished::Refused(Some(purpose.target)));
+            return refused(purpose.target);
         };
         if !opened.allows(&account) || !codes::spend(conn, &code).await? {
-            return Ok(Finished::Refused(Some(purpose.target)));
+            return refused(purpose.target);
         }
         let (key, is_first) = statements::create(conn, account_id, &purpose.sid, &app_id).await?;
         if is_first {

@@ -46,6 +46,13 @@ impl Arrival {
         self.req.method() == Method::GET
     }
 
+    /// Whether the browser has the app open.
+    pub async fn is_open(&self) -> Result<bool> {
+        let Some(key) = self.cookies.key(self.req.headers(), &self.site.keys) else { return Ok(false) };
+        let granted = self.sessions.find_grant(&key).await?;
+        Ok(granted.is_some_and(|granted| granted.app_id == self.app.id))
+    }
+
     pub fn ip(&self) -> Option<String> {
         self.req.extensions().get::<Client>().map(|client| client.ip.to_string())
     }

@@ -179,6 +179,6 @@ impl Gate<'_> {
 
     fn cross_origin(&self, req: &HttpRequest) -> Error {
         let found = origins(req.headers(), &self.site.public);
-        Error::CrossOrigin(Origins { public: self.app.origin.clone(), is_ours: false, ..found })
+        Error::CrossOrigin(Origins { public: self.app.origin.clone(), is_ours: false, is_for_app: true, ..found })
     }
 }

@@ -19,8 +19,8 @@ use crate::base::{
 pub const LIFE: Duration = Duration::from_secs(60);
 /// How long the row of a code is kept, so that a browser that sends it again can go on.
 const KEPT: Duration = Duration::from_secs(3600);
-/// The most codes of one account.
-const MOST: i64 = 20;
+/// The most codes of one account. A browser may open many tabs at once.
+const MOST: i64 = 200;
 /// The most codes that one transaction deletes.
 const BATCH: i64 = 200;
 
@@ -37,9 +37,9 @@ pub struct Purpose {
 }
 
 impl Purpose {
-    /// Whether the code is for this app and for the browser with this pending cookie.
-    pub fn is_for(&self, app_id: &str, pending_hash: &[u8]) -> bool {
-        self.app_id == app_id && bool::from(self.pending_hash.ct_eq(pending_hash))
+    /// Whether the code is for the browser with this pending cookie.
+    pub fn is_for(&self, pending_hash: &[u8]) -> bool {
+        self.pending_hash.ct_eq(pending_hash).into()
     }
 }
 
