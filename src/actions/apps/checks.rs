@@ -1,6 +1,6 @@
 //! Checks what can be set of a protected app. Called by [`manage`](super::manage).
 //!
-//! Invariant: an origin belongs to at most one app, and is never Sessile's own. Under https a host is neither Sessile's nor
+//! Invariant: an origin belongs to at most one app, and is never Sessile's own. Its host is neither Sessile's nor
 //! another app's, because browsers send cookies to every port of a host.
 
 use crate::{
@@ -142,6 +142,9 @@ fn origin(typed: &str, public: &PublicUrl) -> Checked<String> {
     let refused = |words: String| Refused::new(Field::Origin, words);
     let url = PublicUrl::parse(typed.trim()).map_err(|wrong| refused(format!("the address {wrong}")))?;
     let origin = url.origin();
+    if !is_host(host_of(&url)) {
+        return Err(refused(format!("the host of {} is not a name or an IP address", text::quoted(origin))));
+    }
     if origin == public.origin() {
         return Err(refused(format!("{origin} is Sessile's own origin: an app needs one of its own")));
     }
@@ -171,14 +174,25 @@ fn is_free(origin: &str, public: &PublicUrl, others: impl Iterator<Item = String
     Ok(())
 }
 
-/// The host of an https origin. On this machine, hosts are shared for development.
+/// The host of an origin. On this machine, hosts are shared for development.
 fn host(origin: &str) -> Option<String> {
     let url = PublicUrl::parse(origin).ok()?;
-    let host = match url.port() {
-        Some(port) => url.host().strip_suffix(port)?.strip_suffix(':')?,
-        None => url.host(),
-    };
-    (url.is_https() && !url.is_loopback()).then(|| host.to_owned())
+    (!url.is_loopback()).then(|| host_of(&url).to_owned())
+}
+
+/// The host without its port.
+fn host_of(url: &PublicUrl) -> &str {
+    let port = url.port().map_or(0, |port| port.len() + 1);
+    url.host().get(..url.host().len() - port).unwrap_or_default()
+}
+
+/// Whether a host is an IP address, or a name whose labels browsers and proxies take as they are (RFC 1123, 2.1, and `_`).
+/// Other characters would have a meaning in a proxy's configuration.
+fn is_host(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_plain);
+    inner.parse::<std::net::IpAddr>().is_ok() || (host.len() <= 253 && host.split('.').all(is_label))
 }
 
 /// `kept` are the rules that the app has. They may name accounts that are disabled or deleted.

@@ -82,8 +82,14 @@ pub enum Finished {
     },
 }
 
-/// Spends a code at an app and makes the grant.
-pub async fn finish(db: &Db, app: &App, code: Code, pending_hash: Vec<u8>, ip: Option<String>) -> Result<Finished> {
+/// Spends a code at an app and makes the grant. `pending_hash` is the hash of the browser's pending cookie.
+pub async fn finish(
+    db: &Db,
+    app: &App,
+    code: Code,
+    pending_hash: Option<Vec<u8>>,
+    ip: Option<String>,
+) -> Result<Finished> {
     let (app_id, name) = (app.id.clone(), app.name.clone());
     let opened = app.clone();
     db.write(async move |conn: &mut Conn<'_>| {
@@ -91,7 +97,7 @@ pub async fn finish(db: &Db, app: &App, code: Code, pending_hash: Vec<u8>, ip: O
         let Some(purpose) = purpose.filter(|purpose| purpose.app_id == app_id) else {
             return Ok(Finished::Refused { target: None, is_for_other: false });
         };
-        let is_for_other = !purpose.is_for(&pending_hash);
+        let is_for_other = !pending_hash.as_ref().is_some_and(|hash| purpose.is_for(hash));
         let refused = |target| Ok(Finished::Refused { target: Some(target), is_for_other });
         if is_for_other {
             return refused(purpose.target);

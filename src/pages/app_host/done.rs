@@ -33,11 +33,10 @@ pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResp
     let pending = arrival.cookies.pending(arrival.req.headers());
     // A made-up code costs no query.
     let code = arrival.site.keys.sealed_opening(&query.code).and_then(Code::parse);
-    let finished = match (code, &pending) {
-        (Some(code), Some(pending)) => {
-            finish(&arrival.sessions.db, &arrival.app, code, pending.secret.hash(), arrival.ip()).await?
-        }
-        _ => Finished::Refused { target: None, is_for_other: false },
+    let pending_hash = pending.as_ref().map(|pending| pending.secret.hash());
+    let finished = match code {
+        Some(code) => finish(&arrival.sessions.db, &arrival.app, code, pending_hash, arrival.ip()).await?,
+        None => Finished::Refused { target: None, is_for_other: false },
     };
     match finished {
         Finished::Opened { key, target } => opened(&arrival, &key, pending, &target),
@@ -78,8 +77,8 @@ async fn refused(arrival: &Arrival, pending: Option<(Pending, bool)>, target: &s
         Some(_) => page("This link has been used already, or was open for too long. Nothing is lost.")
             .answer(StatusCode::GONE),
         None => page(
-            "This page was open for too long, or your browser does not keep cookies. If it happens again, allow cookies \
-             for this site.",
+            "The sign-in was open for too long, or your browser does not keep cookies. Allow cookies for this site, then \
+             sign in once more.",
         )
         .answer(StatusCode::GONE),
     }

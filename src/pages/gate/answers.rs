@@ -79,6 +79,17 @@ pub fn not_admitted(app: &App, asked: &Asked) -> Result<HttpResponse> {
         .map(unstored)
 }
 
+/// The app is disabled.
+pub fn closed(app: &App, asked: &Asked) -> Result<HttpResponse> {
+    if !asked.is_for_people {
+        return Err(Error::Forbidden);
+    }
+    let heading = format!("{} is closed at the moment", app.name);
+    AppHostPage::new(&heading, &["The administrator has disabled it. Please try again later."])
+        .answer(StatusCode::FORBIDDEN)
+        .map(unstored)
+}
+
 /// An absolute redirect: some proxies would resolve a path against the address of the gate.
 pub fn sent_to_start(app: &App, asked: &Asked) -> Result<HttpResponse> {
     let to = HeaderValue::try_from(start(app, asked)).map_err(Error::bug)?;

@@ -37,7 +37,8 @@ use crate::{
 const TOKEN: usize = 43;
 /// The path with which `doctor` looks at what a proxy passes on.
 const ECHO: &str = "/.sessile/echo";
-/// Limits the log lines about observed apps.
+/// These limit the log lines about one problem.
+static WRONG_ORIGIN: Mutex<Outage> = Mutex::new(Outage::new("recognizing the origin of requests to an app"));
 static OBSERVED: Mutex<Outage> = Mutex::new(Outage::new("checking requests to observed apps"));
 
 /// What the gate needs.
@@ -70,6 +71,9 @@ pub async fn ask(
             None => return Err(fault),
         },
     };
+    if !app.is_enabled() {
+        return answers::closed(&app, &Asked::new(&Forwarded::of(&req, &site), req.headers()));
+    }
     let gate = Gate { site: &site, sessions: &sessions, app: &app };
     match gate.decide(&req).await {
         Ok(Decision::Pass(person)) => {
@@ -94,8 +98,7 @@ async fn app_of(token: &Secret, site: &Site, apps: &Apps) -> Result<Arc<App>> {
     if !site.is_ready() {
         return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
     }
-    let app = apps.of_token(token).await?.ok_or(Error::NotFound)?;
-    if app.is_enabled() { Ok(app) } else { Err(Error::Forbidden) }
+    apps.of_token(token).await?.ok_or(Error::NotFound)
 }
 
 /// The observed app of this token as it was last known, while the database cannot be asked.
@@ -136,7 +139,7 @@ impl Gate<'_> {
         let app = self.app;
         let forwarded = Forwarded::of(req, self.site);
         if forwarded.origin.as_deref() != Some(app.origin.as_str()) {
-            tracing::debug!(app = app.id, origin = forwarded.origin, "the forwarded origin is not the app's");
+            self.note_wrong_origin(req, &forwarded);
             return Err(Error::Forbidden);
         }
         let asked = Asked::new(&forwarded, req.headers());
@@ -175,6 +178,18 @@ impl Gate<'_> {
     /// Whether half of the time is over that the cookie on Sessile's own origin lasts without a visit there.
     fn is_half_over(&self, granted: &Granted) -> bool {
         granted.now.since(granted.opened_at) > self.sessions.times.idle / 2
+    }
+
+    fn note_wrong_origin(&self, req: &HttpRequest, forwarded: &Forwarded) {
+        let peer = req.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+        let sent = forwarded.origin.as_deref().unwrap_or("no origin that can be trusted");
+        let cause = format!(
+            "{peer} sent {sent} instead of {}: check the proxy's X-Forwarded headers, and SESSILE_TRUSTED_PROXIES",
+            self.app.origin
+        );
+        if let Ok(mut outage) = WRONG_ORIGIN.lock() {
+            outage.failed(&cause);
+        }
     }
 
     fn cross_origin(&self, req: &HttpRequest) -> Error {

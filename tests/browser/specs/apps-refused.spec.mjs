@@ -109,7 +109,7 @@ for (const [where, pattern, check] of [
     await expectAskedFor(page, shop);
     watch.expectStatus(410, '/.sessile/done');
     await signInFor(page, shop);
-    await expect(heading(page, 'This link does not work any more')).toBeVisible();
+    await expect(heading(page, 'Please sign in once more')).toBeVisible();
     await expect(page.getByRole('main')).toContainText('your browser does not keep cookies. Allow cookies for this site');
   }],
   ['at all', '*', async (page, shop, watch) => {

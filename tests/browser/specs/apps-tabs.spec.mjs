@@ -21,14 +21,16 @@ test('two tabs both arrive, each at its own address', async ({ page, shop, blog 
 
 // A browser without a pending cookie gets one for each tab. The last one replaces the others, so their codes are refused.
 // Another round then brings each tab to its address.
-test('two tabs that a signed-in browser opens at the same moment both arrive', async ({ page, shop, blog, server }) => {
+test('two tabs that a signed-in browser opens at the same moment both arrive', async ({ page, shop, blog, server, watch }) => {
+  watch.allowStatus(410, ['/.sessile/done']);
   await openApp(page, shop);
   const tabs = [page, await page.context().newPage()];
   await startTogether(tabs, blog, server);
   for (const [at, tab] of tabs.entries()) await expectNoDetour(tab, blog, TABS[at]);
 });
 
-test('two tabs that were opened at the same moment both arrive after signing in', async ({ page, shop, server }) => {
+test('two tabs that were opened at the same moment both arrive after signing in', async ({ page, shop, server, watch }) => {
+  watch.allowStatus(410, ['/.sessile/done']);
   const tabs = [page, await page.context().newPage()];
   await startTogether(tabs, shop, server);
   for (const [at, tab] of tabs.entries()) {
