@@ -152,9 +152,10 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         remove_session_cookie(&mut answer, &site.cookies);
     }
-    let shown = match summary.route.kind.is_at_app() {
-        true => Shown::AppHost,
-        false => Shown::OwnOrigin { https: site.public.is_https() },
+    let shown = match summary.route.kind {
+        Kind::Gate => Shown::Gate,
+        Kind::AppHost => Shown::AppHost,
+        _ => Shown::OwnOrigin { https: site.public.is_https() },
     };
     headers::secure(answer.headers_mut(), summary.id, shown);
     summary.logged.answered(answer.status(), took);

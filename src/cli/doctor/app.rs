@@ -124,9 +124,9 @@ fn headers(app: &App, origin: &Url) -> Finding {
     let seen = serde_json::from_str::<Value>(&echo.body).ok().filter(|_| echo.status == 200);
     let Some(seen) = seen.as_ref().and_then(|seen| seen["headers"].as_object()) else {
         return Err(format!(
-            "/.sessile/echo is answered with {}, but not by Sessile: the proxy must route it as it routes the app, with \
-             Sessile as the upstream; {}",
+            "/.sessile/echo is answered with {}, but not by Sessile: {}; {}",
             echo.status,
+            not_the_echo(echo.status),
             advice(app)
         ));
     };
@@ -143,6 +143,17 @@ fn headers(app: &App, origin: &Url) -> Finding {
             arrived.join(", "),
             advice(app)
         )),
+    }
+}
+
+/// Why Sessile's echo was not reached. The gate answers 401 for the echo if the two pairs of forwarding headers differ.
+fn not_the_echo(status: u16) -> &'static str {
+    match status {
+        401 => {
+            "the proxy passes on X-Original-URL or X-Original-Method of the client, which it must replace or remove, or \
+             it does not route this path as it routes the app, with Sessile as the upstream"
+        }
+        _ => "the proxy must route it as it routes the app, with Sessile as the upstream",
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Query {
 }
 
 #[derive(Template)]
-#[template(path = "apps/going_on.html")]
+#[template(path = "parts/going_on.html")]
 struct GoingOnPage {
     page: Page,
     to: String,

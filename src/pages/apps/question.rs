@@ -80,7 +80,7 @@ impl Deed {
             ),
             Self::NewSecret => (
                 format!("A new secret for {app}?"),
-                "The old secret stops working at once: until its server has the new one, it does not hear of ends.",
+                "The old secret stops working at once: until its server has the new one, the app is not told about ended sessions.",
                 "Make a new secret",
             ),
         }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::{proxy::Proxy, public_paths};
+use crate::base::settings::PublicUrl;
 
 /// Stands for the gate token where it is not known.
 pub const NO_TOKEN: &str = "GATE_TOKEN";
@@ -64,21 +65,22 @@ pub struct Values {
 
 impl Values {
     pub fn new(snippet: &Snippet<'_>) -> Result<Self, String> {
-        let app = Url::parse(snippet.app_origin).map_err(|error| format!("{}: {error}", snippet.app_origin))?;
-        let (Some(host), Some(port)) = (app.host(), app.port_or_known_default()) else {
+        let app = PublicUrl::parse(snippet.app_origin)?;
+        let url = Url::parse(app.origin()).map_err(|error| format!("{}: {error}", app.origin()))?;
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(format!("{} is not an http or https origin", snippet.app_origin));
         };
-        let listen_address = if is_loopback(&host) { "127.0.0.1" } else { "" };
+        let listen_address = if app.is_loopback() { "127.0.0.1" } else { "" };
         let token = snippet.token.unwrap_or(NO_TOKEN);
         if token.is_empty() || !token.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
             return Err("the gate token is not one that Sessile made".to_owned());
         }
         let host = host.to_string();
         Ok(Self {
-            origin: app.origin().ascii_serialization(),
+            origin: app.origin().to_owned(),
             slug: host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect(),
             host,
-            https: app.scheme() == "https",
+            https: app.is_https(),
             port,
             listen_address,
             upstream: snippet.upstream.parse()?,
@@ -95,14 +97,6 @@ impl Values {
 
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 

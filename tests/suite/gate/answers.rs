@@ -49,6 +49,9 @@ async fn everything_else_without_a_sign_in_is_401(db: TestDb) {
         let answer = browser.ask_about(method, "/a", headers);
         assert_eq!((answer.status, answer.problem().as_str()), (401, "login-required"), "{method} {headers:?}");
         is_sober(&answer);
+        for read in ["Cookie", "X-Requested-With", "X-Forwarded-Proto", "X-Original-URL", "Upgrade"] {
+            assert!(answer.header("vary").unwrap_or_default().contains(read), "{read} in {answer:?}");
+        }
     }
     let form = browser.ask_about("POST", "/a", &[own, NAVIGATES[0], NAVIGATES[1]]);
     assert_eq!(form.status, 401);
@@ -57,6 +60,7 @@ async fn everything_else_without_a_sign_in_is_401(db: TestDb) {
     assert_eq!(frame.status, 401);
     assert!(frame.body.contains("/.sessile/start?to=/a%3Fb%3Dc\" target=\"_top\""), "{frame:?}");
     assert!(frame.header("content-security-policy").unwrap().contains("frame-ancestors 'self'"));
+    assert_eq!(frame.header("referrer-policy"), Some("no-referrer"));
     [form, frame].iter().for_each(is_sober);
 }
 
