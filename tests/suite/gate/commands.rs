@@ -107,9 +107,9 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
     let add =
         |url: &str, more: &[&str]| run(&db, &[&["app", "add", "--name", "Shop", "--url", url][..], more].concat());
     for (url, more, why) in [
-        (HERE, &[][..], "own origin"),
+        (HERE, &[][..], "the address https://id.example.com is Sessile's own: "),
         ("https://shop.example.com/path", &[], "more than an origin"),
-        ("shop.example.com", &[], "not a URL"),
+        ("shop.example.com", &[], "not a URL: write scheme and host, such as https://shop.example.com"),
         ("http://shop.example.com", &[], "no TLS"),
         (SHOP, &["--admit", "role:king"], "not a rule"),
         (SHOP, &["--admit", "group:a,b"], "not the name of a group"),
