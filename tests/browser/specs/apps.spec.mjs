@@ -18,11 +18,13 @@ test('an app is added, and its configuration holds the token that is shown once'
   await page.getByRole('link', { name: 'Add the first app' }).click();
   await addShop(page);
   const token = await page.locator('#gate-token').textContent();
+  await expect(page.locator('#app-id')).toHaveText(/^app_/);
   await page.getByText('Caddy', { exact: true }).click();
   await expect(page.getByRole('region', { name: 'Configuration for Caddy' })).toContainText(token);
   await page.getByRole('link', { name: 'Done' }).click();
   await page.waitForURL((url) => url.pathname.startsWith('/apps/app_'));
   expect(await page.content()).not.toContain(token);
+  await expect(page.locator('#app-id')).toHaveText(new URL(page.url()).pathname.split('/').at(-1));
   await page.goto('/dashboard');
   const tile = page.getByRole('link', { name: /Shop/ });
   await expect(tile).toHaveAttribute('href', `${SHOP}/`);
