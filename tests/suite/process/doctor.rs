@@ -112,7 +112,10 @@ async fn the_first_broken_link_of_a_chain_is_named(db: TestDb) {
     server.client().log_in(SAM);
     let said = ask(&db, &["doctor"], "");
     assert_in_order(&said);
-    assert!(said.stdout.contains("ok  audit trail: unchanged since they were recorded: 8 events of 2 accounts"), "{said:?}");
+    assert!(
+        said.stdout.contains("ok  audit trail: unchanged since they were recorded: 8 events of 2 accounts"),
+        "{said:?}"
+    );
     assert_eq!(server.interrupt(), Some(0));
 
     // The next program with the keys that records an event sets the mark again.
