@@ -69,7 +69,7 @@ impl Refused {
     }
 
     pub(super) fn taken(origin: &str) -> Self {
-        Self { is_taken: true, ..Self::new(Field::Origin, format!("{origin} belongs to another app")) }
+        Self { is_taken: true, ..Self::new(Field::Origin, format!("the address {origin} belongs to another app")) }
     }
 }
 
@@ -140,17 +140,18 @@ fn name(typed: &str) -> Checked<String> {
 
 fn origin(typed: &str, public: &PublicUrl) -> Checked<String> {
     let refused = |words: String| Refused::new(Field::Origin, words);
-    let url = PublicUrl::parse(typed.trim()).map_err(|wrong| refused(format!("the address {wrong}")))?;
+    let url = PublicUrl::parse_like(typed.trim(), "https://shop.example.com");
+    let url = url.map_err(|wrong| refused(format!("the address {wrong}")))?;
     let origin = url.origin();
     if !is_host(host_of(&url)) {
         return Err(refused(format!("the host of {} is not a name or an IP address", text::quoted(origin))));
     }
     if origin == public.origin() {
-        return Err(refused(format!("{origin} is Sessile's own origin: an app needs one of its own")));
+        return Err(refused(format!("the address {origin} is Sessile's own: an app needs another one")));
     }
     if public.is_https() && !url.is_https() && !url.is_loopback() {
         let why = "has no TLS, so everybody between could read the app's cookie: use https";
-        return Err(refused(format!("{origin} {why}")));
+        return Err(refused(format!("the address {origin} {why}")));
     }
     Ok(origin.to_owned())
 }
@@ -161,14 +162,14 @@ fn is_free(origin: &str, public: &PublicUrl, others: impl Iterator<Item = String
     let shares_host = |other: &str| host(origin).is_some_and(|own| host(other).as_ref() == Some(&own));
     let why = "browsers send cookies to every port of a host, so the app needs a host of its own";
     if shares_host(public.origin()) {
-        return refused(format!("{origin} is on Sessile's own host: {why}"));
+        return refused(format!("the address {origin} is on Sessile's own host: {why}"));
     }
     for other in others {
         if other == origin {
             return Err(Refused::taken(origin));
         }
         if shares_host(&other) {
-            return refused(format!("{other} is another app on this host: {why}"));
+            return refused(format!("the address {origin} is on the host of another app, {other}: {why}"));
         }
     }
     Ok(())

@@ -55,6 +55,7 @@ pub(super) async fn app(patient: &mut Patient, id: &str) -> Vec<(&'static str, F
             ("app pages", pages(&app, &start)),
             ("app gate", gate(&app, &origin)),
             ("app headers", headers(&app, &origin)),
+            ("app itself", itself(&app, &origin)),
         ],
     }
 }
@@ -154,6 +155,23 @@ fn not_the_echo(status: u16) -> &'static str {
              it does not route this path as it routes the app, with Sessile as the upstream"
         }
         _ => "the proxy must route it as it routes the app, with Sessile as the upstream",
+    }
+}
+
+/// Whether the app answers. Without a sign-in, only its public paths lead to it.
+fn itself(app: &App, origin: &Url) -> Finding {
+    let path = match app.public_paths.first() {
+        Some(path) => path,
+        None if app.observe => "/",
+        None => return Ok("not checked: it has no public path, so nobody reaches it without a sign-in".to_owned()),
+    };
+    match get(origin, path, &[])?.status {
+        status @ 502..=504 => Err(format!(
+            "{path} is answered with {status}: start the app, or correct its address in the proxy's configuration \
+             (`sessile app snippet {} --upstream HOST:PORT`)",
+            app.id
+        )),
+        status => Ok(format!("{path} is answered with {status}")),
     }
 }
 

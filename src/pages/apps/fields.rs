@@ -27,15 +27,15 @@ pub struct AppFields {
     pub owners: Option<String>,
     pub admins: Option<String>,
     pub members: Option<String>,
-    /// One a line, or divided by commas.
+    /// One per line, or divided by commas.
     pub groups: String,
-    /// E-mail addresses, one a line, or divided by commas or spaces.
+    /// E-mail addresses, one per line, or divided by commas or spaces.
     pub people: String,
     pub remote: Option<String>,
     pub observe: Option<String>,
     pub cross_site: Option<String>,
     pub preflight: Option<String>,
-    /// One a line.
+    /// One per line.
     pub public: String,
     pub upstream: String,
     pub current_password: String,

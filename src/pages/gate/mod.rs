@@ -89,7 +89,7 @@ pub async fn ask(
         Err(fault) if app.observe => observed(&app, fault, &usage),
         Ok(Decision::Renew(asked)) => sent_to_start(&app, &asked),
         Ok(Decision::SignInFirst(asked)) => refused(&app, &asked),
-        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(&app, &asked),
+        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(&app, &asked, &site.public),
         Err(error) => Err(error),
     }
 }

@@ -118,7 +118,8 @@ impl FromStr for Peer {
     type Err = String;
 
     fn from_str(address: &str) -> Result<Self, String> {
-        let (host, port) = address.rsplit_once(':').ok_or_else(|| format!("{address}: write it as HOST:PORT"))?;
+        let wrong = || format!("the address {address} is not of the form HOST:PORT");
+        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
         let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let known = match inner {
             Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
@@ -126,7 +127,7 @@ impl FromStr for Peer {
         };
         match port.parse() {
             Ok(port) if known && port != 0 => Ok(Self { host: host.to_owned(), port }),
-            _ => Err(format!("{address}: write it as HOST:PORT")),
+            _ => Err(wrong()),
         }
     }
 }

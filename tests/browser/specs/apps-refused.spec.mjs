@@ -62,6 +62,7 @@ test('a person who is no longer admitted is told so by the app, and can use anot
   await page.reload();
   await expect(heading(page, "You don't have access")).toBeVisible();
   await expect(page.getByRole('main')).toContainText('Your account has no access to Shop. If you need it, ask the administrator.');
+  await expect(page.getByRole('link', { name: 'Go to the start page' })).toHaveAttribute('href', `${server.origin}/dashboard`);
   await page.getByRole('link', { name: 'Use another account' }).click();
   await page.getByRole('button', { name: 'Sign out everywhere in this browser' }).click();
   await expectLogin(page);

@@ -85,7 +85,10 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
     manage::set(&db_of_operator(&db), &Manager::Operator, &public, &app.id, only_owners).await.unwrap().unwrap();
     let page = inside.ask(&NAVIGATES);
     assert!(
-        page.status == 403 && page.body.contains("no access to Shop") && page.body.contains("/.sessile/sign-out"),
+        page.status == 403
+            && page.body.contains("no access to Shop")
+            && page.body.contains("/.sessile/sign-out")
+            && page.body.contains(&format!("{HERE}/dashboard")),
         "{page:?}"
     );
     let start = inside.at_app("/.sessile/start?to=/");

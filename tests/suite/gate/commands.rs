@@ -107,7 +107,7 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
     let add =
         |url: &str, more: &[&str]| run(&db, &[&["app", "add", "--name", "Shop", "--url", url][..], more].concat());
     for (url, more, why) in [
-        (HERE, &[][..], "own origin"),
+        (HERE, &[][..], "the address https://id.example.com is Sessile's own: "),
         ("https://id.example.com:8443", &[], "Sessile's own host"),
         ("https://a;return.example.com", &[], "not a name or an IP address"),
         ("https://*.example.com", &[], "not a name or an IP address"),
@@ -115,7 +115,7 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
         ("https://.example.com", &[], "not a name or an IP address"),
         (SHOP, &["--proxy", "nginx", "--upstream", "bad value"], "HOST:PORT"),
         ("https://shop.example.com/path", &[], "more than an origin"),
-        ("shop.example.com", &[], "not a URL"),
+        ("shop.example.com", &[], "not a URL: write scheme and host, such as https://shop.example.com"),
         ("http://shop.example.com", &[], "no TLS"),
         (SHOP, &["--admit", "role:king"], "not a rule"),
         (SHOP, &["--admit", "group:a,b"], "not the name of a group"),
@@ -131,7 +131,7 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
     let (code, _, stderr) = add("https://shop.example.com:443", &[]);
     assert!(code == Some(1) && stderr.contains("belongs to another app"), "{stderr}");
     let (code, _, stderr) = add("https://shop.example.com:8443", &[]);
-    assert!(code == Some(1) && stderr.contains("another app on this host"), "{stderr}");
+    assert!(code == Some(1) && stderr.contains("on the host of another app"), "{stderr}");
     assert_eq!(add("http://localhost:3000", &["--public", "/health"]).0, Some(0));
     let id = db.sql("SELECT id FROM apps WHERE origin LIKE 'http:%'");
     ok(&db, &["app", "set", &id, "--no-public"]);

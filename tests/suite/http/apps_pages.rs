@@ -167,8 +167,8 @@ async fn a_refused_form_says_why_beside_the_field(db: TestDb) {
     let cases: [(Fields, &str, &str); 10] = [
         (&[("name", " "), ("url", blog)], "name", "Enter a name."),
         (&[("name", "a\u{202E}b"), ("url", blog)], "name", "readable text"),
-        (&[("name", "Blog"), ("url", "blog")], "url", "is not a URL"),
-        (&[("name", "Blog"), ("url", SHOP)], "url", "belongs to another app"),
+        (&[("name", "Blog"), ("url", "blog")], "url", "such as https://shop.example.com."),
+        (&[("name", "Blog"), ("url", SHOP)], "url", "The address https://shop.example.com belongs to another app."),
         (&[("name", "Blog"), ("url", blog), ("who", "some")], "who", "Choose a role"),
         (&[("name", "Blog"), ("url", blog), ("who", "anybody")], "who", "Choose who may use it"),
         (&[("name", "Blog"), ("url", blog), ("who", "some"), ("groups", "-x")], "groups", "name of a group"),
