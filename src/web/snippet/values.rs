@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{proxy::Proxy, public_paths};
@@ -63,6 +64,19 @@ pub struct Values {
     pub public: Vec<String>,
 }
 
+/// The host as a name in a configuration. Other hosts never have the same: where the host has characters that `_` stands for,
+/// besides dots, a few digits of its hash follow.
+fn slug(host: &str, port: Option<&str>) -> String {
+    let mut slug: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if !host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') {
+        let hash = Sha256::digest(host);
+        slug.push('_');
+        slug.extend(hash.iter().take(4).map(|byte| format!("{byte:02x}")));
+    }
+    slug.extend(port.map(|port| format!("_{port}")));
+    slug
+}
+
 impl Values {
     pub fn new(snippet: &Snippet<'_>) -> Result<Self, String> {
         let app = PublicUrl::parse(snippet.app_origin)?;
@@ -78,7 +92,7 @@ impl Values {
         let host = host.to_string();
         Ok(Self {
             origin: app.origin().to_owned(),
-            slug: host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect(),
+            slug: slug(&host, app.port()),
             host,
             https: app.is_https(),
             port,

@@ -5,6 +5,7 @@ use super::{NAVIGATION, Seen, Stand, Visitor, gate::many_groups, with_every_prox
 with_every_proxy!(
     the_app_gets_every_identity_header_of_the_gate,
     many_groups_and_a_long_name_reach_the_app,
+    a_client_cannot_remove_identity_headers_by_naming_them,
     identity_headers_that_a_client_made_up_are_gone,
     the_echo_of_sessile_gets_what_the_app_would_get,
     made_up_forwarding_headers_reach_neither_gate_nor_app,
@@ -48,6 +49,17 @@ fn the_app_gets_every_identity_header_of_the_gate(stand: Stand) {
     }
     assert_eq!(seen.all("x-sessile-groups").concat(), "");
     assert_eq!(seen.all("cookie"), ["sessile_app=kim"]);
+}
+
+fn a_client_cannot_remove_identity_headers_by_naming_them(stand: Stand) {
+    let connection = "Connection: close, X-Sessile-User, X-Sessile-Email, X-Sessile-Assertion, X-Sessile-Session";
+    let seen = Seen::of(&stand.ask(Visitor::Kim, "GET /", &[connection]));
+    for (name, value) in
+        [("x-sessile-user", "acc_kim"), ("x-sessile-email", "kim@example.com"), ("x-sessile-session", "ses_1")]
+    {
+        assert_eq!(seen.all(name), [value], "{name}");
+    }
+    assert!(!seen.all("connection").concat().to_lowercase().contains("sessile"));
 }
 
 fn many_groups_and_a_long_name_reach_the_app(stand: Stand) {
