@@ -101,7 +101,7 @@ impl Read for Limited {
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
+        Write::write(&mut self.stream, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
