@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-const AREA: &str = ".sessile";
+/// The path below which our addresses on the hosts of apps are.
+pub const AREA: &str = "/.sessile";
 
 /// Whether a path is below `/.sessile`, but not spelled like our addresses there.
 pub fn is_misspelled(path: &str) -> bool {
-    let is_literal = path.strip_prefix("/.sessile").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_literal = path.strip_prefix(AREA).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     !is_literal && segments(&decoded(path)).any(is_area)
 }
 
@@ -23,7 +24,7 @@ pub fn names_gate(path: &str) -> bool {
 }
 
 fn is_area(segment: &str) -> bool {
-    segment.eq_ignore_ascii_case(AREA)
+    AREA.strip_prefix('/').is_some_and(|area| segment.eq_ignore_ascii_case(area))
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {

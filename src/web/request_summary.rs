@@ -32,9 +32,6 @@ use crate::{
     },
 };
 
-/// The area of our addresses on the hosts of apps.
-const APP_HOST: &str = "/.sessile";
-
 pub(super) struct RequestSummary {
     pub(super) id: RequestId,
     pub(super) method: Method,
@@ -66,7 +63,7 @@ impl RequestSummary {
         let routes =
             req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
         let is_misspelled = app_paths::is_misspelled(req.path());
-        let route = Arc::clone(routes.find(if is_misspelled { APP_HOST } else { req.path() }));
+        let route = Arc::clone(routes.find(if is_misspelled { app_paths::AREA } else { req.path() }));
         let (id, method, uri) = (RequestId::random()?, req.method().clone(), req.uri().clone());
         Ok(Self {
             id,

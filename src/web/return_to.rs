@@ -62,7 +62,7 @@ mod tests {
         for (next, address) in good {
             assert_eq!(own_address(&public, next).as_deref(), Some(address), "{next:?}");
         }
-        let long = format!("/{}", "a".repeat(3000));
+        let long = format!("/{}", "a".repeat(LONGEST));
         let bad = [
             "",
             "//evil.example",
