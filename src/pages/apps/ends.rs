@@ -1,8 +1,8 @@
 //! `/api/apps/{id}/ends`: tells an app's server which sessions that opened the app have ended, by server-sent events
 //! (HTML, 9.2). Called by the routes.
 //!
-//! A resumed stream first reads from the database what ended since its id, in portions. Then it follows the [tail](super::tail)
-//! that all streams of the app share. An end may be committed a while after its time, so a resumed stream repeats the last
+//! A resumed stream first reads from the database what ended since its id, in portions. Then it follows the `tail` that
+//! all streams of the app share. An end may be committed a while after its time, so a resumed stream repeats the last
 //! ends: each is sent at least once.
 //!
 //! Invariant: the id of an event is a time from which a later stream can resume without loss. It advances only after a

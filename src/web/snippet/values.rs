@@ -17,7 +17,7 @@ pub const NO_TOKEN: &str = "GATE_TOKEN";
 pub struct Snippet<'a> {
     /// The registered origin of the app.
     pub app_origin: &'a str,
-    /// Paths that the proxy does not ask about: see [`check_public_path`].
+    /// Paths that the proxy does not ask about: one path each, or all below a path that ends with a slash.
     pub public_paths: &'a [String],
     /// Where the app listens, as `HOST:PORT`.
     pub upstream: &'a str,
