@@ -187,6 +187,9 @@ pub async fn one(conn: &mut Conn<'_>, id: &str) -> Result<Option<Account>> {
 
 /// The e-mail addresses of these accounts by id, also of disabled ones.
 pub async fn emails(conn: &mut Conn<'_>, ids: &[&str]) -> Result<HashMap<String, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let found: Vec<(String, String)> =
         run!(conn, load(accounts::table.filter(accounts::id.eq_any(ids)).select((accounts::id, accounts::email))))?;
     Ok(found.into_iter().collect())
