@@ -65,11 +65,12 @@ pub async fn ask(
     let token = Secret::presented(token.into_inner());
     let app = match app_of(&token, &site, &apps).await {
         Ok(app) => app,
-        // An observed app must not notice that the gate cannot answer.
-        Err(fault) => match known_observed(&token, &apps) {
+        // An observed app must not notice that the gate cannot answer. A token that is unknown is refused, though.
+        Err(fault @ Error::Unavailable(_)) => match known_observed(&token, &apps) {
             Some(app) => return observed(&app, fault, &usage),
             None => return Err(fault),
         },
+        Err(error) => return Err(error),
     };
     if !app.is_enabled() {
         return answers::closed(&app, &Asked::new(&Forwarded::of(&req, &site), req.headers()));
