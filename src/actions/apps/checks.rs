@@ -12,7 +12,7 @@ use crate::{
     },
     records::{
         account::{self, EmailAddress},
-        app::{App, Identity, Rule, statements},
+        app::{App, Identity, Rule, is_public_path, statements},
     },
 };
 
@@ -242,14 +242,8 @@ async fn rule(conn: &mut Conn<'_>, typed: &str, kept: &[Rule]) -> Result<Checked
     }))
 }
 
-/// A path that can stand in a configuration of any proxy.
 fn path(typed: &str) -> Checked<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._~-".contains(c);
-    let has_dots = typed.split('/').any(|segment| segment == "." || segment == "..");
-    let is_one = typed.starts_with('/') && typed.len() > 1 && typed.len() <= 200 && !typed.contains("//");
-    let is_fine = is_one && !has_dots && typed.chars().all(is_plain);
-    let is_ours = typed == "/.sessile" || typed.starts_with("/.sessile/");
     let words =
         || format!("{} cannot be a public path: write a path such as /webhooks/ without a query", text::quoted(typed));
-    (is_fine && !is_ours).then(|| typed.to_owned()).ok_or_else(|| Refused::new(Field::PublicPaths, words()))
+    is_public_path(typed).then(|| typed.to_owned()).ok_or_else(|| Refused::new(Field::PublicPaths, words()))
 }
