@@ -4,7 +4,7 @@ import pathlib
 import signal
 import sys
 
-from . import ends, logins, memory, reads, touches
+from . import ends, gate, logins, memory, reads, touches
 
 # For each command: the function, and the defaults of its options.
 COMMANDS = {
@@ -12,6 +12,7 @@ COMMANDS = {
     'logins': (logins.run, {'seconds': 10, 'connections': 16, 'sessions': 2000, 'at_once': 2000}),
     'touches': (touches.run, {'seconds': 60, 'connections': 32, 'sessions': 100_000}),
     'ends': (ends.run, {'sessions': 100}),
+    'gate': (gate.run, {'rounds': 3, 'seconds': 6, 'connections': 32, 'sessions': 200}),
     'memory': (memory.run, {'connections': 32, 'sessions': 100_000}),
 }
 HELP = {

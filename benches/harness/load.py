@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 SCRIPT = pathlib.Path(__file__).with_name('requests.lua')
-SETTINGS = ('cookies', 'accept_encoding', 'bodies', 'limit', 'delay')
+SETTINGS = ('cookies', 'accept_encoding', 'bodies', 'limit', 'delay', 'headers')
 MILLISECONDS = {'us': 1e-3, 'ms': 1, 's': 1e3, 'm': 6e4}
 
 
@@ -15,6 +15,7 @@ MILLISECONDS = {'us': 1e-3, 'ms': 1, 's': 1e3, 'm': 6e4}
 class Figures:
     """What wrk printed."""
     rate: float
+    p50: float
     p99: float
     answers: int
     refused: int
@@ -31,6 +32,7 @@ class Load:
     bodies: str = ''
     limit: str = ''
     delay: str = ''
+    headers: str = ''
 
     def start(self):
         settings = {name: str(getattr(self, name)) for name in SETTINGS}
@@ -70,7 +72,12 @@ def parse(out):
     """Reads the report of wrk."""
     if failed := re.search(r'Socket errors: .*', out):
         raise RuntimeError(f'wrk: {failed[0]}')
-    p99 = re.search(r'99%\s+([\d.]+)(us|ms|s|m)', out)
     refused = re.search(r'Non-2xx or 3xx responses: (\d+)', out)
-    return Figures(rate=float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p99=float(p99[1]) * MILLISECONDS[p99[2]],
-                   answers=int(re.search(r'(\d+) requests in', out)[1]), refused=int(refused[1]) if refused else 0)
+    return Figures(rate=float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p50=percentile(50, out),
+                   p99=percentile(99, out), answers=int(re.search(r'(\d+) requests in', out)[1]), refused=int(refused[1]) if refused else 0)
+
+
+def percentile(number, out):
+    """A percentile of the latency, in milliseconds."""
+    found = re.search(rf'{number}%\s+([\d.]+)(us|ms|s|m)', out)
+    return float(found[1]) * MILLISECONDS[found[2]]

@@ -33,6 +33,10 @@ class Case:
         return statistics.median(figure.rate for figure in self.figures)
 
     @property
+    def p50(self):
+        return statistics.median(figure.p50 for figure in self.figures)
+
+    @property
     def p99(self):
         return statistics.median(figure.p99 for figure in self.figures)
 

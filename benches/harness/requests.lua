@@ -2,6 +2,7 @@
 --
 --   COOKIES          file with a Cookie header in each line
 --   ACCEPT_ENCODING  the header of that name
+--   HEADERS          file with a header for every request in each line
 --   BODIES           file with a JSON body in each line, for POST requests
 --   LIMIT            say `done` on stderr after so many answers, and start with the first line of the file
 --   DELAY            milliseconds between the requests of a connection
@@ -15,9 +16,13 @@ local function lines(name)
 end
 
 function init()
-  local cookies, bodies = lines('COOKIES'), lines('BODIES')
+  local cookies, bodies, others = lines('COOKIES'), lines('BODIES'), lines('HEADERS')
   for i = 1, math.max(#cookies, #bodies, 1) do
     local headers = { ['Accept-Encoding'] = os.getenv('ACCEPT_ENCODING'), Cookie = cookies[i] }
+    for _, line in ipairs(others) do
+      local name, value = line:match('^(.-): (.*)$')
+      headers[name] = value
+    end
     if bodies[i] then headers['Content-Type'] = 'application/json' end
     requests[i] = wrk.format(bodies[i] and 'POST' or 'GET', nil, headers, bodies[i])
   end

@@ -47,14 +47,16 @@ class Sessile:
             'SESSILE_SESSION_CACHE': 'on' if cache else 'off',
             **dict(settings),
         }
-        self._command('migrate')
-        self._command('user', 'add', '--email', EMAIL, '--role', 'owner', '--password-stdin')
+        self.command('migrate')
+        self.command('user', 'add', '--email', EMAIL, '--role', 'owner', '--password-stdin')
 
-    def _command(self, *words):
-        done = subprocess.run([self.binary, *words], input=PASSWORD, text=True, capture_output=True,
+    def command(self, *words, stdin=PASSWORD):
+        """Runs a command of Sessile and returns what it printed."""
+        done = subprocess.run([self.binary, *words], input=stdin, text=True, capture_output=True,
                               env=own_environment(self.settings), cwd=self.folder)
         if done.returncode != 0:
             raise RuntimeError(f'sessile {" ".join(words)}: {done.stderr}')
+        return done.stdout
 
     def url(self, path='/api/session'):
         return f'http://127.0.0.1:{self.port}{path}'

@@ -39,9 +39,9 @@ export interface Options {
   store?: object
   /** Let requests without an assertion through, without `req.sessile`: for public paths. Default: false. */
   optional?: boolean
-  /** Seconds by which this machine's clock may differ from Sessile's. Default: 30. */
+  /** Seconds by which this machine's clock may differ from Sessile's, at most 540. Default: 30. */
   clockTolerance?: number
-  /** Called after each end, for what this package does not know of. */
+  /** Called after each end, for what this package does not know of. A failure is logged; it is not called again. */
   onEnd?: (end: End) => unknown
   /** Where lines about faults go. Default: `console.warn`. */
   log?: (line: string) => void

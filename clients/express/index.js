@@ -1,10 +1,14 @@
 'use strict'
 
 const { AssertionError, verifier } = require('./lib/assertion')
-const { Ends } = require('./lib/ends')
+const { Ends, REMEMBERED } = require('./lib/ends')
 const { keySet } = require('./lib/keys')
 const { bind } = require('./lib/session')
 
+/** An assertion is valid for this long, in seconds. */
+const ASSERTION_LASTS = 60
+/** An assertion that is still valid must not outlive the memory of its session's end. */
+const LARGEST_TOLERANCE = REMEMBERED / 1_000 - ASSERTION_LASTS
 /** Seconds after which a client may ask again when Sessile cannot be reached. */
 const RETRY_AFTER = 5
 
@@ -82,8 +86,12 @@ function checked(options = {}) {
   if ((options.appId === undefined) !== (options.secret === undefined)) {
     throw new TypeError('sessile-express: give both appId and secret, or neither')
   }
+  const { clockTolerance = 30 } = options
+  if (!(clockTolerance >= 0 && clockTolerance <= LARGEST_TOLERANCE)) {
+    throw new TypeError(`sessile-express: clockTolerance must be a number of seconds up to ${LARGEST_TOLERANCE}`)
+  }
   const log = options.log ?? ((line) => console.warn(`sessile-express: ${line}`))
-  return { clockTolerance: 30, optional: false, address: options.issuer, ...options, log }
+  return { optional: false, address: options.issuer, ...options, clockTolerance, log }
 }
 
 function originOf(value) {

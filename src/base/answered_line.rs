@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::{Method, StatusCode, Uri};
-use percent_encoding::percent_decode_str;
 
 use crate::base::{
+    app_paths::names_gate,
     request_id::RequestId,
     rfc3339::{self, Fraction},
     settings::LogFormat,
@@ -18,8 +18,7 @@ use crate::base::{
 
 /// The most characters of a path in the log, so that long paths cannot fill the disk.
 const LONGEST_PATH: usize = 256;
-/// A gate's address up to its token, which proves the proxy.
-const GATE: &str = "/.sessile/gate/";
+/// A gate's address without its token, which proves the proxy.
 const GATE_WITHOUT_TOKEN: &str = "/.sessile/gate/…";
 /// The target of the request's span and of this line, for filters.
 pub const TARGET: &str = "sessile::web::edge";
@@ -90,12 +89,6 @@ pub fn shortened_path(uri: &Uri) -> Cow<'_, str> {
         path if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
         path => Cow::Owned(text::shortened(path, LONGEST_PATH)),
     }
-}
-
-/// Whether a path may be that of a gate, however it is written.
-fn names_gate(path: &str) -> bool {
-    let is_usual = path.starts_with(GATE);
-    is_usual || (path.contains('%') && percent_decode_str(path).decode_utf8_lossy().starts_with(GATE))
 }
 
 fn write_all<const PARTS: usize>(out: &mut Vec<u8>, parts: [&str; PARTS]) {

@@ -86,6 +86,8 @@ pub struct Origins {
     pub public: String,
     /// Whether the request came from our own page, opened under another address.
     pub is_ours: bool,
+    /// Whether the request was for an app. `public` is the app's origin then.
+    pub is_for_app: bool,
 }
 
 impl fmt::Display for Origins {

@@ -3,6 +3,7 @@
 //! Invariant: nothing in this layer depends on accounts or sessions.
 
 pub mod answered_line;
+pub mod app_paths;
 pub mod assets;
 pub mod clock;
 pub mod coherence;

@@ -72,12 +72,12 @@ pub enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Closes an app to everybody
+    /// Disables an app, so that nobody can open or use it
     Disable {
         /// Id of the app
         id: String,
     },
-    /// Opens a disabled app again
+    /// Enables a disabled app
     Enable {
         /// Id of the app
         id: String,
@@ -129,9 +129,13 @@ pub struct Options {
     /// Lets CORS preflights pass without a sign-in
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     allow_preflight: Option<bool>,
-    /// A path that the printed configuration leaves unprotected, with everything below it if it ends with a slash; may be repeated
+    /// A path that the printed configuration leaves unprotected, with everything below it if it ends with a slash; may be
+    /// repeated
     #[arg(long, value_name = "PATH", num_args = 1..)]
     public: Vec<String>,
+    /// Protects all paths again
+    #[arg(long, conflicts_with = "public")]
+    no_public: bool,
 }
 
 #[derive(clap::Args)]
@@ -154,7 +158,7 @@ impl Options {
             observe: self.observe,
             allow_cross_site: self.allow_cross_site,
             allow_preflight: self.allow_preflight,
-            public_paths: (!self.public.is_empty()).then_some(self.public),
+            public_paths: (self.no_public || !self.public.is_empty()).then_some(self.public),
         }
     }
 }
@@ -194,6 +198,11 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
 }
 
 async fn add(settings: &Settings, changes: Changes, proxy: Option<Proxy>, places: &Places) -> Result<()> {
+    // Before the app is registered, because its secrets are shown only once.
+    [Some(&places.upstream), places.sessile.as_ref()]
+        .into_iter()
+        .flatten()
+        .try_for_each(|place| snippet::check_place(place).map_err(Error::Invalid))?;
     let db = open_to_record(settings).await?;
     let Added { app, gate_token, secret } = manage::add(&db, BY, &public(settings), changes).await?.map_err(refused)?;
     say(&format!("id: {}\ngateToken: {}\nsecret: {}", app.id, gate_token.expose(), secret.expose()))?;
@@ -214,10 +223,7 @@ async fn rotate(settings: &Settings, id: &str, which: SecretOf, label: &str) -> 
 async fn list(settings: &Settings, json: bool) -> Result<()> {
     let db = open_to_read(settings).await?;
     let apps = db.read(async |conn: &mut Conn<'_>| statements::all(conn).await).await?;
-    let mut views = Vec::new();
-    for app in &apps {
-        views.push(view(&db, app).await?);
-    }
+    let views = views(&db, &apps).await?;
     if json {
         return say(&serde_json::to_string_pretty(&views).map_err(Error::bug)?);
     }
@@ -230,7 +236,8 @@ async fn list(settings: &Settings, json: bool) -> Result<()> {
 
 async fn show(settings: &Settings, id: &str) -> Result<()> {
     let db = open_to_read(settings).await?;
-    let view = view(&db, &find(&db, id).await?).await?;
+    let app = find(&db, id).await?;
+    let Some(view) = views(&db, &[app]).await?.pop() else { return Err(or_unknown(Error::NotFound, id)) };
     let time = |at: Option<Instant>| at.map_or_else(|| "never".to_owned(), Instant::rfc3339);
     let lines = [
         ("id", view.id),
@@ -269,10 +276,10 @@ struct View {
     would_have_refused: i64,
 }
 
-async fn view(db: &Db, app: &App) -> Result<View> {
-    let own = app.clone();
-    let admit = db.read(async move |conn: &mut Conn<'_>| manage::rules_in_words(conn, &own).await).await?;
-    Ok(View {
+async fn views(db: &Db, apps: &[App]) -> Result<Vec<View>> {
+    let own = apps.to_vec();
+    let rules = db.read(async move |conn: &mut Conn<'_>| manage::rules_in_words(conn, &own).await).await?;
+    let view = |(app, admit): (&App, Vec<String>)| View {
         id: app.id.clone(),
         name: app.name.clone(),
         url: app.origin.clone(),
@@ -286,12 +293,13 @@ async fn view(db: &Db, app: &App) -> Result<View> {
         created_at: app.created_at,
         last_used_at: app.last_used_at,
         would_have_refused: app.refused,
-    })
+    };
+    Ok(apps.iter().zip(rules).map(view).collect())
 }
 
 async fn find(db: &Db, id: &str) -> Result<App> {
     let asked = id.to_owned();
-    let found = db.read(async move |conn: &mut Conn<'_>| statements::one(conn, &asked).await).await?;
+    let found = db.read(async move |conn: &mut Conn<'_>| statements::by_id(conn, &asked).await).await?;
     found.ok_or_else(|| or_unknown(Error::NotFound, id))
 }
 

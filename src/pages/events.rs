@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
-    http::{
-        Method,
-        header::{self, HeaderName},
-    },
+    http::Method,
     web::{self, Bytes},
 };
 use futures_util::stream;
@@ -28,7 +25,10 @@ use crate::{
         hub::{Hub, Listener, Notices, Subscription},
         session::{SessionRef, current::Facts, ended::Ended, listing::Standing},
     },
-    web::proxies::{Client, network},
+    web::{
+        headers::event_stream,
+        proxies::{Client, network},
+    },
 };
 
 /// How often an idle stream sends a comment, so that neither a proxy nor the page considers it dead.
@@ -48,11 +48,7 @@ const ROTATED: &str = "event: sessions-changed\ndata: {\"rotated\":true}\n\n";
 /// [`Error::Unavailable`] while this node shuts down or has too many open streams.
 pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Result<HttpResponse> {
     let loaded = facts.live().ok_or_else(|| facts.absence())?;
-    let mut answer = HttpResponse::Ok();
-    answer
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"));
+    let mut answer = event_stream();
     if req.method() == Method::HEAD {
         return Ok(answer.finish());
     }

@@ -71,7 +71,7 @@ async fn flush_touches(sessions: &Sessions) {
 }
 
 async fn write_usage(parts: &Parts) {
-    let mut outage = Outage::new("writing when apps were used");
+    let mut outage = Outage::new("writing the last use of apps");
     loop {
         rt::time::sleep(Usage::INTERVAL).await;
         // Nothing to write does not reach the database, so it must not end an outage.

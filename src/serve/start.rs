@@ -69,7 +69,8 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let metrics = sessions.db.metrics().clone();
     hub.on_known(move |time| metrics.news(time));
     let apps = Apps::new(&sessions.db);
-    let (usage, feeds) = (Usage::default(), web::Data::new(Feeds::default()));
+    let feeds = Feeds::new(settings.statement_timeout, sessions.db.metrics().clone());
+    let (usage, feeds) = (Usage::default(), web::Data::new(feeds));
     Ok(Parts { site, sessions, prover, readiness, live, hub, apps, usage, feeds })
 }
 

@@ -83,7 +83,7 @@ impl EventRow {
                 _,
                 Kind::AppOpened | Kind::AppDenied | Kind::AppAdded | Kind::AppChanged | Kind::AppRemoved,
                 Some(app),
-            ) => (app.to_owned(), ip),
+            ) => (event.device_name.as_ref().map_or_else(|| app.to_owned(), |device| format!("{app}, {device}")), ip),
             (Some(name), Kind::DeviceRenamed, Some(was)) => {
                 (format!("{name}, before: {}", was.trim_start_matches("was ")), ip)
             }

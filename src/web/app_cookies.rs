@@ -12,14 +12,19 @@ use actix_web::{
 use url::Url;
 
 use crate::{
-    base::secret::{self, Secret},
+    base::{
+        error::Result,
+        keys::Keys,
+        secret::{self, Secret},
+    },
     records::session::grants::GrantKey,
     web::cookies,
 };
 
 /// The longest that browsers allow.
 const APP_DAYS: i64 = 400;
-const PENDING_MINUTES: i64 = 10;
+/// Longer than a sign-in takes, even if the person looks for the password first.
+const PENDING_MINUTES: i64 = 60;
 const PENDING: usize = 22;
 /// The most rounds that are counted.
 const MOST_ROUNDS: u8 = 9;
@@ -52,10 +57,10 @@ impl AppCookies {
         Self { app: name("sessile_app"), pending: name("sessile_pending"), https }
     }
 
-    /// The key in the app's cookie. Several different keys count as none: we set one, and nothing tells it from a planted
-    /// one.
-    pub fn key(&self, headers: &HeaderMap) -> Option<GrantKey> {
-        GrantKey::parse(one_value(headers, &self.app)?)
+    /// The key in the app's cookie, if this instance sealed it, so that a made-up one costs no query. Several different
+    /// values count as none: we set one, and nothing tells it from a planted one.
+    pub fn key(&self, headers: &HeaderMap, keys: &Keys) -> Option<GrantKey> {
+        GrantKey::parse(keys.sealed_opening(one_value(headers, &self.app)?)?)
     }
 
     pub fn pending(&self, headers: &HeaderMap) -> Option<Pending> {
@@ -65,8 +70,8 @@ impl AppCookies {
         secret::is_base64url(secret, PENDING).then(|| Pending { secret: Secret::presented(secret), rounds })
     }
 
-    pub fn app_cookie(&self, key: &GrantKey) -> Cookie<'static> {
-        self.cookie(&self.app, key.expose(), Duration::days(APP_DAYS))
+    pub fn app_cookie(&self, key: &GrantKey, keys: &Keys) -> Result<Cookie<'static>> {
+        Ok(self.cookie(&self.app, keys.seal_opening(&key.expose())?, Duration::days(APP_DAYS)))
     }
 
     pub fn pending_cookie(&self, pending: &Pending) -> Cookie<'static> {
@@ -98,6 +103,11 @@ mod tests {
 
     use super::*;
 
+    fn keys() -> Keys {
+        let path = std::env::temp_dir().join(secret::random_name("sessile-key-").unwrap());
+        Keys::read_or_make(&path).unwrap()
+    }
+
     fn sent(value: &str) -> HeaderMap {
         [(COOKIE, HeaderValue::from_str(value).unwrap())].into_iter().collect()
     }
@@ -109,18 +119,21 @@ mod tests {
         assert_eq!(names("https://shop.example.com:8443"), "__Host-sessile_app");
         assert_eq!(names("http://localhost:3000"), "sessile_app_3000");
         assert_eq!(names("http://shop.lan"), "sessile_app");
-        let cookie = AppCookies::of("https://shop.example.com").app_cookie(&GrantKey::generate("acc_1").unwrap());
+        let key = GrantKey::generate("acc_1").unwrap();
+        let cookie = AppCookies::of("https://shop.example.com").app_cookie(&key, &keys()).unwrap();
         assert!(cookie.to_string().ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000"), "{cookie}");
     }
 
     #[test]
     fn a_cookie_is_read_as_it_was_set_or_not_at_all() {
-        let cookies = AppCookies::of("https://shop.example.com");
-        let key = GrantKey::generate("acc_0123456789abcdefghijkl").unwrap().expose();
-        let other = GrantKey::generate("acc_0123456789abcdefghijkl").unwrap().expose();
-        let read = |text: &str| cookies.key(&sent(text)).map(|key| key.expose());
-        assert_eq!(read(&format!("a=b; __Host-sessile_app={key}")), Some(key.clone()));
-        assert_eq!(read(&format!("__Host-sessile_app={key}; __Host-sessile_app={key}")), Some(key.clone()));
+        let (cookies, keys) = (AppCookies::of("https://shop.example.com"), keys());
+        let made_up = GrantKey::generate("acc_0123456789abcdefghijkl").unwrap();
+        let sealed = |key: &GrantKey| cookies.app_cookie(key, &keys).unwrap().value().to_owned();
+        let (key, other) = (sealed(&made_up), sealed(&GrantKey::generate("acc_0123456789abcdefghijkl").unwrap()));
+        let read = |text: &str| cookies.key(&sent(text), &keys).map(|key| key.expose());
+        assert_eq!(read(&format!("a=b; __Host-sessile_app={key}")), Some(made_up.expose()));
+        assert_eq!(read(&format!("__Host-sessile_app={key}; __Host-sessile_app={key}")), Some(made_up.expose()));
+        assert_eq!(read(&format!("__Host-sessile_app={}", made_up.expose())), None, "not sealed");
         assert_eq!(read(&format!("__Host-sessile_app={key}; __Host-sessile_app={other}")), None);
         assert_eq!((read(&format!("sessile_app={key}")), read("__Host-sessile_app=")), (None, None));
         let pending = Pending { secret: Secret::random_short().unwrap(), rounds: 1 };

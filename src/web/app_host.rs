@@ -12,12 +12,11 @@ use askama::Template;
 use crate::base::error::{Error, Result};
 
 /// The style of the pages. The policy allows exactly this text.
-const STYLE: &str =
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}h1{font-size:1.4rem}";
-const POLICY: &str = "default-src 'none'; style-src 'sha256-NRtSwkZDd6x01IXBhgl/cry/YpRoou5ChkTAbrF6HkM='; \
+const STYLE: &str = include_str!("../../templates/app_host/page.css");
+const POLICY: &str = "default-src 'none'; style-src 'sha256-JVJnSISbjm9Ezq49IUYN2yjfQIpwR1hiwDwHREgj2j4='; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// The same, for a page that a frame of the app shows.
-const FRAME_POLICY: &str = "default-src 'none'; style-src 'sha256-NRtSwkZDd6x01IXBhgl/cry/YpRoou5ChkTAbrF6HkM='; \
+const FRAME_POLICY: &str = "default-src 'none'; style-src 'sha256-JVJnSISbjm9Ezq49IUYN2yjfQIpwR1hiwDwHREgj2j4='; \
                             base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// A link to an absolute address.
@@ -66,8 +65,13 @@ impl AppHostPage {
     /// A page that goes on to `href` by itself. Not a redirect: the `form-action` of an app's own policy would stop a
     /// redirect to another origin, and an app's SameSite=Strict cookies would not be sent after one.
     pub fn going_on(href: String) -> Self {
-        let link = Some(Link::to(href, "Continue"));
-        Self { link, goes_on: true, ..Self::new("One moment…", &[]) }
+        Self::new("One moment…", &[]).link(Link::to(href, "Continue")).goes_on()
+    }
+
+    /// Makes the page go on to its first link by itself.
+    #[must_use]
+    pub fn goes_on(self) -> Self {
+        Self { goes_on: true, ..self }
     }
 
     /// Lets a frame of the app show the page.

@@ -70,7 +70,7 @@ fn may_bounce(route: &Route, path: &str) -> bool {
 }
 
 #[derive(Template)]
-#[template(path = "error/bounce.html")]
+#[template(path = "parts/going_on.html")]
 struct BouncePage {
     page: Page,
     to: String,

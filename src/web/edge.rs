@@ -63,7 +63,10 @@ pub async fn answer(
             Ok(request) => request,
             Err(error) => return Ok(refuse(req, &summary, &error)),
         };
-        if let Err(error) = limits::admit(&mut req, summary.site.limits, summary.route.largest_body).await {
+        if summary.is_misspelled {
+            return Ok(refuse(req, &summary, &Error::NotFound));
+        }
+        if let Err(error) = limits::admit(&mut req, summary.site.limits, &summary.route).await {
             return Ok(refuse(req, &summary, &error));
         }
         if let Some(redirect) = redirect(&summary)? {
@@ -149,9 +152,10 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         remove_session_cookie(&mut answer, &site.cookies);
     }
-    let shown = match summary.route.kind.is_at_app() {
-        true => Shown::AppHost,
-        false => Shown::OwnOrigin { https: site.public.is_https() },
+    let shown = match summary.route.kind {
+        Kind::Gate => Shown::Gate,
+        Kind::AppHost => Shown::AppHost,
+        _ => Shown::OwnOrigin { https: site.public.is_https() },
     };
     headers::secure(answer.headers_mut(), summary.id, shown);
     summary.logged.answered(answer.status(), took);

@@ -21,7 +21,7 @@ use crate::web::{
 
 /// The longest address in an app that is kept. A longer one leads to the start page of the app.
 const LONGEST_TARGET: usize = 1500;
-/// What has no meaning of its own in a query.
+/// What has a meaning of its own in the value of a query's parameter.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The request that a browser sent to a proxy.

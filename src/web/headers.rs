@@ -3,6 +3,7 @@
 //! Invariant: an answer without its own caching rule, or with a cookie, is not stored by any cache.
 
 use actix_web::{
+    HttpResponse, HttpResponseBuilder,
     http::header::{self, HeaderMap, HeaderName, HeaderValue},
     web::{Bytes, BytesMut},
 };
@@ -34,6 +35,13 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
 ];
 /// One year (RFC 6797).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+/// What an answer of the gate depends on, besides the address.
+const GATE_READS: HeaderValue = HeaderValue::from_static(
+    "Cookie, Origin, Accept, Accept-Encoding, Upgrade, Access-Control-Request-Method, Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest, \
+     Sec-WebSocket-Key, X-Requested-With, X-Unattended, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, \
+     X-Forwarded-Method, X-Forwarded-Uri, X-Original-Method, X-Original-URL",
+);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The header that carries the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -50,14 +58,26 @@ pub fn detach(headers: &mut HeaderMap) {
     });
 }
 
+/// The head of a stream of server-sent events (HTML, 9.2), which no proxy stores or holds back.
+pub fn event_stream() -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"));
+    answer
+}
+
 /// Where an answer is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// On our own origin.
     OwnOrigin { https: bool },
     /// On an app's host. Whether it always has TLS is for the app to decide, so there is no HSTS. The answer may bring a
-    /// content security policy of its own.
+    /// content security policy of its own. Its address may contain a code, so it goes to nobody as `Referer`.
     AppHost,
+    /// On an app's host, as an answer of the gate.
+    Gate,
 }
 
 /// Sets the headers. An answer's own `Cache-Control` is kept; the default is `no-store`.
@@ -67,8 +87,14 @@ pub fn secure(headers: &mut HeaderMap, request_id: RequestId, shown: Shown) {
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
-    if let (Shown::AppHost, Some(policy)) = (shown, own_policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    if matches!(shown, Shown::AppHost | Shown::Gate) {
+        headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+        if let Some(policy) = own_policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+    if shown == Shown::Gate {
+        headers.insert(header::VARY, GATE_READS);
     }
     if shown == (Shown::OwnOrigin { https: true }) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);

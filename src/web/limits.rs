@@ -18,10 +18,15 @@ use actix_web::{
 };
 use futures_util::{Stream, StreamExt as _, stream};
 
-use crate::base::error::{Error, Result};
+use crate::{
+    base::error::{Error, Result},
+    web::route::{Kind, Route},
+};
 
 /// The largest request head in bytes. Browsers send far less.
 const LARGEST_HEAD: usize = 16 * 1024;
+/// The largest head of a request that a proxy asks about. An app may take more than we do, and only proxies ask.
+const LARGEST_ASKED_HEAD: usize = 64 * 1024;
 
 /// Timeouts of the phases of a connection. Tests shorten them; there is no setting.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +56,10 @@ impl Default for Limits {
 ///
 /// # Errors
 /// [`Error::HeadTooLarge`] or [`Error::TooLarge`]; [`Error::Timeout`] if a chunked body took too long.
-pub async fn admit(req: &mut ServiceRequest, limits: Limits, largest: usize) -> Result<()> {
-    if size(req.head()) > LARGEST_HEAD {
+pub async fn admit(req: &mut ServiceRequest, limits: Limits, route: &Route) -> Result<()> {
+    let largest = route.largest_body;
+    let largest_head = if route.kind == Kind::Gate { LARGEST_ASKED_HEAD } else { LARGEST_HEAD };
+    if size(req.head()) > largest_head {
         return Err(Error::HeadTooLarge);
     }
     let length = content_length(req.headers());

@@ -99,6 +99,7 @@ pub fn origins(headers: &header::HeaderMap, public: &PublicUrl) -> Origins {
         is_ours: is_ours && from != Some(public.origin()),
         from: from.map(str::to_owned),
         public: public.origin().to_owned(),
+        is_for_app: false,
     }
 }
 

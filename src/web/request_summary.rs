@@ -15,6 +15,7 @@ use actix_web::{
 
 use crate::{
     base::{
+        app_paths,
         error::{Error, Result},
         request_id::RequestId,
         request_log::LoggedRequest,
@@ -42,6 +43,8 @@ pub(super) struct RequestSummary {
     pub(super) routes: web::Data<RouteTable>,
     /// The route declared for the path.
     pub(super) route: Arc<Route>,
+    /// Whether the path may be meant for an app's host, but is none of ours there. It is answered like an unknown one.
+    pub(super) is_misspelled: bool,
     pub(super) is_get: bool,
     /// A trusted proxy passed on a request that came over http, and the public origin is https.
     pub(super) over_http: bool,
@@ -59,7 +62,8 @@ impl RequestSummary {
         let proxied_over_http = client.is_some_and(|client| client.proxied_over_http);
         let routes =
             req.app_data::<web::Data<RouteTable>>().ok_or_else(|| Error::bug("no routes in this application"))?;
-        let route = Arc::clone(routes.find(req.path()));
+        let is_misspelled = app_paths::is_misspelled(req.path());
+        let route = Arc::clone(routes.find(if is_misspelled { app_paths::AREA } else { req.path() }));
         let (id, method, uri) = (RequestId::random()?, req.method().clone(), req.uri().clone());
         Ok(Self {
             id,
@@ -76,6 +80,7 @@ impl RequestSummary {
             sessions: sessions.clone(),
             routes: routes.clone(),
             route,
+            is_misspelled,
             site,
         })
     }

@@ -8,8 +8,8 @@ use url::{Url, form_urlencoded};
 
 use crate::base::settings::PublicUrl;
 
-/// The longest address that a login leads back to.
-const LONGEST: usize = 2048;
+/// The longest address that a login leads back to. One that opens an app contains an encoded address of the app.
+const LONGEST: usize = 4800;
 pub const LOGIN: &str = "/login";
 /// The destination of a login without `next`.
 pub const HOME: &str = "/dashboard";
@@ -62,7 +62,7 @@ mod tests {
         for (next, address) in good {
             assert_eq!(own_address(&public, next).as_deref(), Some(address), "{next:?}");
         }
-        let long = format!("/{}", "a".repeat(3000));
+        let long = format!("/{}", "a".repeat(LONGEST));
         let bad = [
             "",
             "//evil.example",

@@ -3,7 +3,7 @@
 const { readFeed } = require('./feed')
 const { called, neverSave } = require('./session')
 
-/** How long an end is remembered, in ms: longer than an assertion is valid, with any tolerance. */
+/** How long an end is remembered, in ms: longer than an assertion is valid with the largest tolerance. */
 const REMEMBERED = 10 * 60_000
 /** Ends remembered at most. */
 const MOST_ENDS = 100_000
@@ -13,6 +13,8 @@ const MOST_ASKED = 1_000
 const MOST_STORED = 100
 /** How long a WebSocket has to close by itself, in ms. */
 const POLITE = 500
+/** How long to wait for a store or for onEnd, in ms. */
+const PATIENCE = 5_000
 
 /**
  * What this process holds of each of Sessile's sessions, and what it does when one ends: destroys the sessions of
@@ -78,23 +80,31 @@ class Ends {
     return remove
   }
 
-  /** Ends everything of this session. Returns when its sessions are destroyed. */
+  /**
+   * Ends everything of this session. Closes its connections at once. Returns when its sessions are destroyed
+   * and onEnd has returned, or when they took too long. Never fails: an end that cannot be handled must not hold up the next one.
+   */
   async end(end) {
     this.#noteEnd(end.sid)
     const held = this.#held.get(end.sid)
     this.#held.delete(end.sid)
-    if (held) await this.#destroy(held)
-    await this.#settings.onEnd?.(end)
+    if (held) {
+      for (const req of held.requests) neverSave(req)
+      for (const connection of held.connections) closeNow(connection)
+      held.connections.clear()
+      await Promise.all([...held.stores].map(([id, store]) => this.#destroy(id, store)))
+    }
+    if (this.#settings.onEnd) {
+      const call = async () => this.#settings.onEnd(end)
+      await limited(call()).catch((error) => this.#settings.log(`onEnd failed: ${error?.message ?? error}`))
+    }
   }
 
-  async #destroy({ stores, requests, connections }) {
-    for (const req of requests) neverSave(req)
-    for (const connection of connections) closeNow(connection)
-    connections.clear()
-    for (const [id, store] of stores) {
-      await called((done) => store.destroy(id, done)).catch((error) => {
-        this.#settings.log(`a session could not be destroyed: ${error.message}`)
-      })
+  async #destroy(id, store) {
+    try {
+      await limited(called((done) => store.destroy(id, done)))
+    } catch (error) {
+      this.#settings.log(`a session could not be destroyed: ${error?.message ?? error}`)
     }
   }
 
@@ -133,7 +143,7 @@ class Ends {
   async #rememberStored() {
     const { store } = this.#settings
     if (!store?.all) return
-    const all = (await called((done) => store.all(done))) ?? []
+    const all = (await limited(called((done) => store.all(done)))) ?? []
     const entries = Array.isArray(all) ? all.map((session) => [session.id, session]) : Object.entries(all)
     for (const [id, session] of entries) {
       if (id && session?.sessile?.sid) this.#of(session.sessile.sid).stores.set(id, store)
@@ -155,6 +165,19 @@ class Ends {
 }
 
 /** A function, a WebSocket of `ws`, a socket, or a response. */
+/** Waits for this, but not for ever. */
+async function limited(work) {
+  let timer
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${PATIENCE / 1_000} s`)), PATIENCE)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 function closeNow(connection) {
   try {
     if (typeof connection === 'function') connection()
@@ -167,4 +190,4 @@ function closeNow(connection) {
   }
 }
 
-module.exports = { Ends }
+module.exports = { Ends, REMEMBERED }

@@ -11,9 +11,12 @@ const REFUSED_PAUSE = 60_000
 /** A longer event is not one of Sessile's. */
 const LARGEST = 64 * 1024
 
+/** Ends that are handled at the same time. Their connections are closed at once, while stores may take a while. */
+const MOST_AT_ONCE = 1_000
+
 /**
  * Reads the feed of ends until `signal` is aborted, and resumes it after each cut. An event counts as read once its
- * handler has returned, so it is delivered at least once.
+ * handler and those of all events before it have returned, so it is delivered at least once.
  */
 async function readFeed(settings, handlers, signal) {
   const state = { last: undefined, pause: FIRST_PAUSE }
@@ -45,11 +48,23 @@ async function readOnce({ address, appId, secret }, handlers, state, signal) {
     // What ended before the first stream of this process is not in it.
     if (state.last === undefined) await handlers.reset()
     state.pause = FIRST_PAUSE
+    // Handled in parallel: an end closes connections within a second, however long the store needs for the ends before
+    // it. Ids count in the order of the stream.
+    let [before, handling] = [Promise.resolve(), 0]
     for await (const event of events(answer.body, () => silence.refresh())) {
-      if (event.name === 'ended') await handlers.ended(JSON.parse(event.data))
-      if (event.name === 'reset') await handlers.reset()
-      if (event.id !== undefined) state.last = event.id
+      if (event.name === 'reset') {
+        await before
+        await handlers.reset()
+      }
+      const handled = event.name === 'ended' ? handlers.ended(JSON.parse(event.data)) : undefined
+      handling += 1
+      before = Promise.all([before, handled]).then(() => {
+        handling -= 1
+        if (event.id !== undefined && !cut.signal.aborted) state.last = event.id
+      })
+      if (handling >= MOST_AT_ONCE) await before
     }
+    await before
   } finally {
     clearTimeout(silence)
     signal.removeEventListener('abort', stop)
@@ -70,7 +85,7 @@ async function* events(body, heard) {
     if (rest.length > LARGEST) throw new Error('a line is too long')
     for (const line of lines) {
       if (line === '') {
-        if (event.name !== undefined || event.data.length > 0) yield { ...event, data: event.data.join('\n') }
+        if (event.name !== undefined || event.id !== undefined || event.data.length > 0) yield { ...event, data: event.data.join('\n') }
         event = { data: [] }
         continue
       }

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { afterEach, beforeEach, test } from 'node:test'
 
 import session from 'express-session'
 
 import { App } from './app.mjs'
 import { SECRET, Sessile, until } from './sessile.mjs'
+
+const { sessile: sessileExpress } = createRequire(import.meta.url)('../index.js')
 
 let sessile, app
 beforeEach(async () => {
@@ -140,4 +143,55 @@ test('the app hears of each end, and no line contains the secret', async () => {
   const lines = [...second.lines, ...third.lines, ...app.lines].join('\n')
   assert.ok(lines.includes('status 401') && !lines.includes(SECRET) && !lines.includes('wrong'), lines)
   third.stop()
+})
+
+test('an onEnd that fails or never returns stops neither the feed nor a request', async (t) => {
+  const heard = []
+  const onEnd = (end) => {
+    heard.push(end.sid)
+    if (end.sid === 'ses_1') throw new Error('broken')
+    if (end.sid === 'ses_2') return new Promise(() => {})
+  }
+  const second = await App.start(sessile.issuer, { onEnd })
+  t.after(() => second.stop())
+  await until(() => sessile.feeds.size === 2, 'its feed is open')
+  const { socket } = await second.open(as('ses_3'))
+  const closed = once(socket, 'close')
+  for (const sid of ['ses_1', 'ses_2', 'ses_3']) sessile.end(sid)
+  await closed
+  assert.deepEqual(heard, ['ses_1', 'ses_2', 'ses_3'])
+  assert.ok(second.lines.join('\n').includes('onEnd failed: broken'), second.lines.join('\n'))
+  assert.equal((await second.get('/', as('ses_1'))).status, 401)
+})
+
+test('a store that never answers does not hold up later ends', async (t) => {
+  const store = new session.MemoryStore()
+  store.destroy = () => {}
+  const second = await App.start(sessile.issuer, { store })
+  t.after(() => second.stop())
+  await until(() => sessile.feeds.size === 2, 'its feed is open')
+  second.guard.closeWithSession({ sid: 'ses_1' }, () => {})
+  await second.get('/put?basket=bread', as('ses_1'))
+  const { socket } = await second.open(as('ses_2'))
+  const closed = once(socket, 'close')
+  const started = performance.now()
+  sessile.end('ses_1')
+  sessile.end('ses_2')
+  await closed
+  assert.ok(performance.now() - started < 1_000)
+})
+
+test('a feed without ends resumes from the last heartbeat', async () => {
+  for (const res of sessile.feeds) res.write(':\nid: 7\n\n')
+  await app.get('/', as('ses_1'))
+  sessile.cut()
+  await until(() => sessile.feedRequests.length === 2, 'the feed is open again')
+  assert.equal(sessile.feedRequests[1], '7')
+})
+
+test('a tolerance that outlives the memory of ends is refused', () => {
+  for (const clockTolerance of [541, -1, Infinity, NaN, '30 s']) {
+    assert.throws(() => sessileExpress({ issuer: 'https://id.example.com', audience: 'https://shop.example.com', clockTolerance }), /clockTolerance/)
+  }
+  sessileExpress({ issuer: 'https://id.example.com', audience: 'https://shop.example.com', clockTolerance: 540 })
 })

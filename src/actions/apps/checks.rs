@@ -1,6 +1,7 @@
 //! Checks what can be set of a protected app. Called by [`manage`](super::manage).
 //!
-//! Invariant: an origin belongs to at most one app, and is never Sessile's own.
+//! Invariant: an origin belongs to at most one app, and is never Sessile's own. Its host is neither Sessile's nor
+//! another app's, because browsers send cookies to every port of a host.
 
 use crate::{
     base::{
@@ -11,7 +12,7 @@ use crate::{
     },
     records::{
         account::{self, EmailAddress},
-        app::{App, Identity, Rule, statements},
+        app::{App, Identity, Rule, is_public_path, statements},
     },
 };
 
@@ -68,7 +69,7 @@ impl Refused {
     }
 
     pub(super) fn taken(origin: &str) -> Self {
-        Self { is_taken: true, ..Self::new(Field::Origin, format!("{origin} belongs to another app")) }
+        Self { is_taken: true, ..Self::new(Field::Origin, format!("the address {origin} belongs to another app")) }
     }
 }
 
@@ -93,12 +94,13 @@ pub(super) async fn changed(
             Ok(origin) => origin,
             Err(refused) => return Ok(Err(refused)),
         };
-        if statements::at_origin(conn, &app.origin).await?.is_some_and(|other| other != app.id) {
-            return Ok(Err(Refused::taken(&app.origin)));
+        let others = statements::origins(conn).await?.into_iter().filter(|(id, _)| *id != app.id);
+        if let Err(refused) = is_free(&app.origin, public, others.map(|(_, origin)| origin)) {
+            return Ok(Err(refused));
         }
     }
     if let Some(typed) = &changes.admit {
-        app.admits = match rules(conn, typed).await? {
+        app.admits = match rules(conn, typed, &app.admits).await? {
             Ok(rules) => rules,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -138,25 +140,70 @@ fn name(typed: &str) -> Checked<String> {
 
 fn origin(typed: &str, public: &PublicUrl) -> Checked<String> {
     let refused = |words: String| Refused::new(Field::Origin, words);
-    let url = PublicUrl::parse(typed.trim()).map_err(|wrong| refused(format!("the address {wrong}")))?;
+    let url = PublicUrl::parse_like(typed.trim(), "https://shop.example.com");
+    let url = url.map_err(|wrong| refused(format!("the address {wrong}")))?;
     let origin = url.origin();
+    if !is_host(host_of(&url)) {
+        return Err(refused(format!("the host of {} is not a name or an IP address", text::quoted(origin))));
+    }
     if origin == public.origin() {
-        return Err(refused(format!("{origin} is Sessile's own origin: an app needs one of its own")));
+        return Err(refused(format!("the address {origin} is Sessile's own: an app needs another one")));
     }
     if public.is_https() && !url.is_https() && !url.is_loopback() {
         let why = "has no TLS, so everybody between could read the app's cookie: use https";
-        return Err(refused(format!("{origin} {why}")));
+        return Err(refused(format!("the address {origin} {why}")));
     }
     Ok(origin.to_owned())
 }
 
-async fn rules(conn: &mut Conn<'_>, typed: &[String]) -> Result<Checked<Vec<Rule>>> {
+/// Whether an app may have this origin, beside those of Sessile and of the other apps.
+fn is_free(origin: &str, public: &PublicUrl, others: impl Iterator<Item = String>) -> Checked<()> {
+    let refused = |words: String| Err(Refused::new(Field::Origin, words));
+    let shares_host = |other: &str| host(origin).is_some_and(|own| host(other).as_ref() == Some(&own));
+    let why = "browsers send cookies to every port of a host, so the app needs a host of its own";
+    if shares_host(public.origin()) {
+        return refused(format!("the address {origin} is on Sessile's own host: {why}"));
+    }
+    for other in others {
+        if other == origin {
+            return Err(Refused::taken(origin));
+        }
+        if shares_host(&other) {
+            return refused(format!("the address {origin} is on the host of another app, {other}: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// The host of an origin. On this machine, hosts are shared for development.
+fn host(origin: &str) -> Option<String> {
+    let url = PublicUrl::parse(origin).ok()?;
+    (!url.is_loopback()).then(|| host_of(&url).to_owned())
+}
+
+/// The host without its port.
+fn host_of(url: &PublicUrl) -> &str {
+    let port = url.port().map_or(0, |port| port.len() + 1);
+    url.host().get(..url.host().len() - port).unwrap_or_default()
+}
+
+/// Whether a host is an IP address, or a name whose labels browsers and proxies take as they are (RFC 1123, 2.1, and `_`).
+/// Other characters would have a meaning in a proxy's configuration.
+fn is_host(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_plain);
+    inner.parse::<std::net::IpAddr>().is_ok() || (host.len() <= 253 && host.split('.').all(is_label))
+}
+
+/// `kept` are the rules that the app has. They may name accounts that are disabled or deleted.
+async fn rules(conn: &mut Conn<'_>, typed: &[String], kept: &[Rule]) -> Result<Checked<Vec<Rule>>> {
     if let Err(refused) = few(typed.len(), Field::Rules, "rules") {
         return Ok(Err(refused));
     }
     let mut rules = Vec::new();
     for typed in typed {
-        match rule(conn, typed).await? {
+        match rule(conn, typed, kept).await? {
             Ok(rule) if rules.contains(&rule) => {}
             Ok(rule) => rules.push(rule),
             Err(refused) => return Ok(Err(refused)),
@@ -165,8 +212,12 @@ async fn rules(conn: &mut Conn<'_>, typed: &[String]) -> Result<Checked<Vec<Rule
     Ok(Ok(rules))
 }
 
-async fn rule(conn: &mut Conn<'_>, typed: &str) -> Result<Checked<Rule>> {
+async fn rule(conn: &mut Conn<'_>, typed: &str, kept: &[Rule]) -> Result<Checked<Rule>> {
     if let Some(email) = typed.strip_prefix("account:") {
+        let same = Rule::Account(email.to_owned());
+        if kept.contains(&same) {
+            return Ok(Ok(same));
+        }
         let words = || format!("there is no account with the e-mail address {}", text::quoted(email));
         let unknown = || Refused::new(Field::Accounts, words());
         let Ok(address) = EmailAddress::known(email) else { return Ok(Err(unknown())) };
@@ -191,14 +242,8 @@ async fn rule(conn: &mut Conn<'_>, typed: &str) -> Result<Checked<Rule>> {
     }))
 }
 
-/// A path that can stand in a configuration of any proxy.
 fn path(typed: &str) -> Checked<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._~-".contains(c);
-    let has_dots = typed.split('/').any(|segment| segment == "." || segment == "..");
-    let is_one = typed.starts_with('/') && typed.len() > 1 && typed.len() <= 200 && !typed.contains("//");
-    let is_fine = is_one && !has_dots && typed.chars().all(is_plain);
-    let is_ours = typed == "/.sessile" || typed.starts_with("/.sessile/");
     let words =
         || format!("{} cannot be a public path: write a path such as /webhooks/ without a query", text::quoted(typed));
-    (is_fine && !is_ours).then(|| typed.to_owned()).ok_or_else(|| Refused::new(Field::PublicPaths, words()))
+    is_public_path(typed).then(|| typed.to_owned()).ok_or_else(|| Refused::new(Field::PublicPaths, words()))
 }

@@ -1,7 +1,7 @@
 //! Adds, changes and removes protected apps. Called by the `app` commands and by the pages for admins.
 //!
-//! Locks, in this order: for a person, the rows of [`Manager`]; the app's row; when an app is removed, also its codes and
-//! grants.
+//! Locks, in this order: the instance's row, so that changes of apps happen one after another; for a person, the rows of
+//! [`Manager`].
 //!
 //! Invariant: nothing is changed before the [`Manager`] was admitted in the same transaction.
 
@@ -20,7 +20,7 @@ use crate::{
         account,
         app::{App, Identity, Rule, statements},
         audit::{self, Event, Kind},
-        session::grants,
+        instance,
     },
 };
 
@@ -44,7 +44,32 @@ pub enum SecretOf {
 /// Adds an app, which has a name and an origin. Without rules, it admits everyone.
 pub async fn add(db: &Db, by: &Manager, public: &PublicUrl, changes: Changes) -> Result<Checked<Added>> {
     let (gate_token, secret) = (Secret::random()?, Secret::random()?);
-    let app = App {
+    let app = new_app(&gate_token, &secret)?;
+    let changes = Changes {
+        name: Some(changes.name.unwrap_or_default()),
+        origin: Some(changes.origin.unwrap_or_default()),
+        ..changes
+    };
+    let (public, by) = (public.clone(), by.clone());
+    let added = db
+        .write(async move |conn: &mut Conn<'_>| {
+            let event = begin(conn, &by).await?;
+            let app = match changed(conn, app, &changes, &public).await? {
+                Ok(app) => app,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            if !statements::add(conn, &app).await? {
+                return Ok(Err(Refused::taken(&app.origin)));
+            }
+            record(conn, event, Kind::AppAdded, &app).await?;
+            statements::by_id(conn, &app.id).await?.ok_or(Error::NotFound).map(Ok)
+        })
+        .await?;
+    Ok(added.map(|app| Added { app, gate_token, secret }))
+}
+
+fn new_app(gate_token: &Secret, secret: &Secret) -> Result<App> {
+    Ok(App {
         id: secret::random_name("app_")?,
         name: String::new(),
         origin: String::new(),
@@ -60,28 +85,7 @@ pub async fn add(db: &Db, by: &Manager, public: &PublicUrl, changes: Changes) ->
         disabled_at: None,
         last_used_at: None,
         refused: 0,
-    };
-    let changes = Changes {
-        name: Some(changes.name.unwrap_or_default()),
-        origin: Some(changes.origin.unwrap_or_default()),
-        ..changes
-    };
-    let (public, by) = (public.clone(), by.clone());
-    let added = db
-        .write(async move |conn: &mut Conn<'_>| {
-            let event = by.admit(conn).await?;
-            let app = match changed(conn, app, &changes, &public).await? {
-                Ok(app) => app,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            if !statements::add(conn, &app).await? {
-                return Ok(Err(Refused::taken(&app.origin)));
-            }
-            record(conn, event, Kind::AppAdded, &app).await?;
-            statements::one(conn, &app.id).await?.ok_or(Error::NotFound).map(Ok)
-        })
-        .await?;
-    Ok(added.map(|app| Added { app, gate_token, secret }))
+    })
 }
 
 /// Changes an app.
@@ -91,8 +95,8 @@ pub async fn add(db: &Db, by: &Manager, public: &PublicUrl, changes: Changes) ->
 pub async fn set(db: &Db, by: &Manager, public: &PublicUrl, id: &str, changes: Changes) -> Result<Checked<App>> {
     let (id, public, by) = (id.to_owned(), public.clone(), by.clone());
     db.write(async move |conn: &mut Conn<'_>| {
-        let event = by.admit(conn).await?;
-        let was = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
+        let event = begin(conn, &by).await?;
+        let was = statements::by_id(conn, &id).await?.ok_or(Error::NotFound)?;
         let app = match changed(conn, was.clone(), &changes, &public).await? {
             Ok(app) => app,
             Err(refused) => return Ok(Err(refused)),
@@ -119,8 +123,8 @@ pub async fn enable(db: &Db, by: &Manager, id: &str) -> Result<()> {
 async fn switch(db: &Db, by: &Manager, id: &str, on: bool) -> Result<()> {
     let (id, by) = (id.to_owned(), by.clone());
     db.write(async move |conn: &mut Conn<'_>| {
-        let event = by.admit(conn).await?;
-        let app = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
+        let event = begin(conn, &by).await?;
+        let app = statements::by_id(conn, &id).await?.ok_or(Error::NotFound)?;
         // Also when nothing changes: whoever reports it reports that every node knows.
         match on {
             true => statements::enable(conn, &id).await?,
@@ -134,14 +138,13 @@ async fn switch(db: &Db, by: &Manager, id: &str, on: bool) -> Result<()> {
     .await
 }
 
-/// Removes an app. What was opened from it is closed.
+/// Removes an app. What was opened of it is closed.
 pub async fn remove(db: &Db, by: &Manager, id: &str) -> Result<()> {
     let (id, by) = (id.to_owned(), by.clone());
     db.write(async move |conn: &mut Conn<'_>| {
-        let event = by.admit(conn).await?;
-        let app = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
+        let event = begin(conn, &by).await?;
+        let app = statements::by_id(conn, &id).await?.ok_or(Error::NotFound)?;
         statements::remove(conn, &id).await?;
-        grants::statements::remove_of_app(conn, &id).await?;
         record(conn, event, Kind::AppRemoved, &app).await
     })
     .await
@@ -152,8 +155,8 @@ pub async fn rotate(db: &Db, by: &Manager, id: &str, which: SecretOf) -> Result<
     let (id, by, secret) = (id.to_owned(), by.clone(), Secret::random()?);
     let hash = secret.hash();
     db.write(async move |conn: &mut Conn<'_>| {
-        let event = by.admit(conn).await?;
-        let mut app = statements::one(conn, &id).await?.ok_or(Error::NotFound)?;
+        let event = begin(conn, &by).await?;
+        let mut app = statements::by_id(conn, &id).await?.ok_or(Error::NotFound)?;
         match which {
             SecretOf::Gate => app.token_hash = hash,
             SecretOf::Server => app.secret_hash = hash,
@@ -165,19 +168,23 @@ pub async fn rotate(db: &Db, by: &Manager, id: &str, which: SecretOf) -> Result<
     Ok(secret)
 }
 
-/// The rules as a person types them: the account of a rule is its e-mail address.
-pub async fn rules_in_words(conn: &mut Conn<'_>, app: &App) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    for rule in &app.admits {
-        words.push(match rule {
-            Rule::Account(id) => match account::one(conn, id).await? {
-                Some(account) => format!("account:{}", account.email),
-                None => rule.to_string(),
-            },
-            other => other.to_string(),
-        });
-    }
-    Ok(words)
+/// The rules of each app as a person types them: the account of a rule is its e-mail address. A deleted account keeps its
+/// id.
+pub async fn rules_in_words(conn: &mut Conn<'_>, apps: &[App]) -> Result<Vec<Vec<String>>> {
+    let rules = || apps.iter().flat_map(|app| &app.admits);
+    let ids: Vec<&str> =
+        rules().filter_map(|rule| if let Rule::Account(id) = rule { Some(&**id) } else { None }).collect();
+    let emails = account::emails(conn, &ids).await?;
+    let words = |rule: &Rule| match rule {
+        Rule::Account(id) => format!("account:{}", emails.get(id).unwrap_or(id)),
+        other => other.to_string(),
+    };
+    Ok(apps.iter().map(|app| app.admits.iter().map(words).collect()).collect())
+}
+
+async fn begin(conn: &mut Conn<'_>, by: &Manager) -> Result<Event> {
+    instance::lock(conn).await?;
+    by.admit(conn).await
 }
 
 async fn record(conn: &mut Conn<'_>, event: Event, kind: Kind, app: &App) -> Result<()> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use p256::{SecretKey, elliptic_curve::sec1::ToSec1Point as _};
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
@@ -15,7 +16,6 @@ use ring::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::p256;
 use crate::base::error::{Error, Result};
 
 /// The keys, the signing key first. Cheap to clone.
@@ -74,14 +74,16 @@ impl IdentityKey {
     fn derive(seed: &[u8], random: &SystemRandom) -> Result<Self> {
         let mac = Hmac::<Sha256>::new_from_slice(seed).map_err(|error| Error::bug(format!("hmac: {error}")))?;
         let block = |number: u8| <[u8; 32]>::from(mac.clone().chain_update([number, 1]).finalize().into_bytes());
-        let private = (0..=u8::MAX).map(block).find(p256::is_private_key);
-        let private = private.ok_or_else(|| Error::bug("no private key can be derived from the key file"))?;
-        let [x, y] = p256::public_key(&private);
-        let public = [&[4][..], &x, &y].concat();
+        let found = (0..=u8::MAX).map(block).find_map(|bytes| Some((bytes, SecretKey::from_slice(&bytes).ok()?)));
+        let (private, key) = found.ok_or_else(|| Error::bug("no private key can be derived from the key file"))?;
+        let public = key.public_key().to_sec1_point(false);
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &private, &public, random)
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &private, public.as_bytes(), random)
             .map_err(|error| Error::bug(format!("the identity key does not fit: {error}")))?;
-        let [x, y] = [x, y].map(|coordinate| BASE64_URL_SAFE_NO_PAD.encode(coordinate));
+        let coordinate = |bytes: Option<&p256::FieldBytes>| {
+            bytes.map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes)).ok_or_else(|| Error::bug("a key without a point"))
+        };
+        let (x, y) = (coordinate(public.x())?, coordinate(public.y())?);
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
         let kid = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(canonical));
         let header = json!({"alg": "ES256", "kid": kid, "typ": "JWT"}).to_string();

@@ -8,7 +8,6 @@ mod audit;
 mod derivation;
 mod identity;
 mod make;
-mod p256;
 
 use std::io;
 use std::path::Path;
@@ -63,6 +62,7 @@ struct SigningKey {
     addresses: Vec<u8>,
     revisions: Vec<u8>,
     identity: Vec<u8>,
+    openings: Vec<u8>,
     trail: AuditKey,
     fingerprint: String,
 }
@@ -201,6 +201,19 @@ impl Keys {
             .any(|key| secret::sign(&key.revisions, revision).is_ok_and(|right| secret::same_text(&right, seal)))
     }
 
+    /// The text with a seal, for what a browser holds to open an app.
+    pub fn seal_opening(&self, text: &str) -> Result<String> {
+        Ok(format!("{text}.{}", secret::sign(&self.keys[0].openings, text)?))
+    }
+
+    /// The text that one of the keys sealed.
+    pub fn sealed_opening<'a>(&self, sealed: &'a str) -> Option<&'a str> {
+        let (text, seal) = sealed.rsplit_once('.')?;
+        let is_right =
+            |key: &SigningKey| secret::sign(&key.openings, text).is_ok_and(|right| secret::same_text(&right, seal));
+        self.keys.iter().any(is_right).then_some(text)
+    }
+
     /// The keys of the audit trail, each derived from a key of the file.
     pub fn trail(&self) -> &AuditKeys {
         &self.trail
@@ -245,6 +258,7 @@ impl SigningKey {
             addresses: derived("sessile network addresses"),
             revisions: derived("sessile revisions of drafts"),
             identity: derived("sessile identity of people for apps"),
+            openings: derived("sessile openings of apps"),
             trail: AuditKey::new(derived("sessile audit trail")),
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })
@@ -283,6 +297,9 @@ mod tests {
         let cookie = old.sign_cookie("aiq_session", "value".into());
         assert_eq!(both.verify_cookie(&cookie).as_deref(), Some("value"));
         assert_eq!(old.verify_cookie(&both.sign_cookie("aiq_session", "value".into())), None);
+        let sealed = old.seal_opening("a.b").unwrap();
+        assert_eq!((both.sealed_opening(&sealed), both.sealed_opening("a.b")), (Some("a.b"), None));
+        assert_eq!(both.sealed_opening(&sealed.replace('a', "c")), None);
         assert!(both.is_form_token(&old.form_token("s").unwrap(), "s"));
         assert!(both.knows(old.fingerprint()) && !old.knows(both.fingerprint()));
     }

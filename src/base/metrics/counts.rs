@@ -37,6 +37,7 @@ pub(super) struct Counts {
     pub(super) logins: Family<Word, Counter>,
     pub(super) hashes_refused: Counter,
     pub(super) news_seconds: Histogram,
+    pub(super) app_streams: Gauge,
     pub(super) readiness_checks: Counter,
     pub(super) database_waiting: Gauge,
     pub(super) database_wait_seconds: Histogram,
@@ -100,6 +101,7 @@ impl Default for Counts {
             logins: Family::default(),
             hashes_refused: Counter::default(),
             news_seconds: Histogram::new(BUCKETS),
+            app_streams: Gauge::default(),
             readiness_checks: Counter::default(),
             database_waiting: Gauge::default(),
             database_wait_seconds: Histogram::new(BUCKETS),
@@ -143,6 +145,7 @@ impl Counts {
             "Time from the end of a session until this node had read it",
             self.news_seconds.clone(),
         );
+        all.register("app_streams", "Open streams of ended sessions to servers of apps", self.app_streams.clone());
         all.register(
             "readiness_checks",
             "Readiness checks that were carried out, not answered from the last result",

@@ -82,6 +82,15 @@ impl Metrics {
         self.0.news_seconds.observe(after.as_secs_f64());
     }
 
+    /// Records that a stream to an app's server was opened.
+    pub fn app_stream_opened(&self) {
+        self.0.app_streams.inc();
+    }
+
+    pub fn app_stream_closed(&self) {
+        self.0.app_streams.dec();
+    }
+
     /// Records a readiness check that was carried out, not answered from the last result.
     pub fn readiness_check(&self) {
         self.0.readiness_checks.inc();

@@ -53,12 +53,20 @@ impl PublicUrl {
         })
     }
 
-    /// Parses an origin.
+    /// Parses the origin of the service.
     ///
     /// # Errors
     /// The text says what is wrong, without the name of the setting.
     pub fn parse(value: &str) -> Result<Self, String> {
-        let wrong = |what: &str| Err(format!("{what}: write scheme and host, such as https://id.example.com"));
+        Self::parse_like(value, "https://id.example.com")
+    }
+
+    /// Parses an origin. The texts of errors name `example` as a valid one.
+    ///
+    /// # Errors
+    /// The text says what is wrong, without the name of the value.
+    pub fn parse_like(value: &str, example: &str) -> Result<Self, String> {
+        let wrong = |what: &str| Err(format!("{what}: write scheme and host, such as {example}"));
         if value.contains('@') {
             // Do not quote the value: it may contain a password.
             return wrong("contains a user name or password");

@@ -55,6 +55,7 @@ pub(super) async fn app(patient: &mut Patient, id: &str) -> Vec<(&'static str, F
             ("app pages", pages(&app, &start)),
             ("app gate", gate(&app, &origin)),
             ("app headers", headers(&app, &origin)),
+            ("app itself", itself(&app, &origin)),
         ],
     }
 }
@@ -63,7 +64,7 @@ async fn registered(patient: &mut Patient, id: &str) -> Result<App, String> {
     let (Ok(Some(database)), Ok(Schema::Current(_))) = (&mut patient.database, &patient.schema) else {
         return Err(unseen());
     };
-    let found = statements::one(&mut database.conn(), id).await.map_err(|error| in_words(&error))?;
+    let found = statements::by_id(&mut database.conn(), id).await.map_err(|error| in_words(&error))?;
     let app = found.ok_or_else(|| format!("there is no app {id}: `sessile app list` lists all apps"))?;
     match app.is_enabled() {
         true => Ok(app),
@@ -124,9 +125,9 @@ fn headers(app: &App, origin: &Url) -> Finding {
     let seen = serde_json::from_str::<Value>(&echo.body).ok().filter(|_| echo.status == 200);
     let Some(seen) = seen.as_ref().and_then(|seen| seen["headers"].as_object()) else {
         return Err(format!(
-            "/.sessile/echo is answered with {}, but not by Sessile: the proxy must route it as it routes the app, with \
-             Sessile as the upstream; {}",
+            "/.sessile/echo is answered with {}, but not by Sessile: {}; {}",
             echo.status,
+            not_the_echo(echo.status),
             advice(app)
         ));
     };
@@ -143,6 +144,34 @@ fn headers(app: &App, origin: &Url) -> Finding {
             arrived.join(", "),
             advice(app)
         )),
+    }
+}
+
+/// Why Sessile's echo was not reached. The gate answers 401 for the echo if the two pairs of forwarding headers differ.
+fn not_the_echo(status: u16) -> &'static str {
+    match status {
+        401 => {
+            "the proxy passes on X-Original-URL or X-Original-Method of the client, which it must replace or remove, or \
+             it does not route this path as it routes the app, with Sessile as the upstream"
+        }
+        _ => "the proxy must route it as it routes the app, with Sessile as the upstream",
+    }
+}
+
+/// Whether the app answers. Without a sign-in, only its public paths lead to it.
+fn itself(app: &App, origin: &Url) -> Finding {
+    let path = match app.public_paths.first() {
+        Some(path) => path,
+        None if app.observe => "/",
+        None => return Ok("not checked: it has no public path, so nobody reaches it without a sign-in".to_owned()),
+    };
+    match get(origin, path, &[])?.status {
+        status @ 502..=504 => Err(format!(
+            "{path} is answered with {status}: start the app, or correct its address in the proxy's configuration \
+             (`sessile app snippet {} --upstream HOST:PORT`)",
+            app.id
+        )),
+        status => Ok(format!("{path} is answered with {status}")),
     }
 }
 

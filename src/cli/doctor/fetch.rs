@@ -2,11 +2,11 @@
 //!
 //! Invariant: it follows no redirect, and reads a bounded part of the answer for a bounded time.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -15,6 +15,7 @@ use rustls::{
 };
 use url::Url;
 
+/// The longest time to wait for a connection, and then for the whole answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: u64 = 256 * 1024;
 /// Where systems keep the certificates of public authorities.
@@ -76,7 +77,39 @@ pub(super) fn get(origin: &Url, path: &str, headers: &[(&str, &str)]) -> Result<
     Fetched::parse(&answer).ok_or_else(|| format!("{authority} does not answer in HTTP/1.1"))
 }
 
-fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+/// A connection that can be used until a deadline. A limit for each read alone would let a server send a byte now and
+/// then for ever.
+struct Limited {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Limited {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Limited {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(into)
+    }
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        Write::write(&mut self.stream, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn connect(host: &str, port: u16) -> Result<Limited, String> {
     // Browsers know that these names mean this machine; resolvers may not.
     let name = if host.ends_with(".localhost") { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
     let found = (name, port).to_socket_addrs();
@@ -85,17 +118,14 @@ fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let mut reason = "it has no address".to_owned();
     for address in addresses {
         match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                let limited = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
-                return limited.map(|()| stream).map_err(|error| error.to_string());
-            }
+            Ok(stream) => return Ok(Limited { stream, deadline: Instant::now() + PATIENCE }),
             Err(error) => reason = error.to_string(),
         }
     }
     Err(format!("{host}:{port} cannot be reached ({reason}): start the proxy, or correct the app's origin"))
 }
 
-fn secured(host: &str, stream: TcpStream) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
+fn secured(host: &str, stream: Limited) -> Result<StreamOwned<ClientConnection, Limited>, String> {
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
         .map_err(|error| format!("{host} cannot have a certificate: {error}"))?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -125,7 +155,7 @@ fn authorities() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn exchange(mut stream: impl Read + Write, request: &str) -> std::io::Result<Vec<u8>> {
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let mut answer = Vec::new();
@@ -151,7 +181,28 @@ fn without_chunks(mut chunked: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Fetched;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
+    use super::{Fetched, Limited};
+
+    #[test]
+    fn a_server_that_sends_a_byte_now_and_then_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            while client.write_all(b"a").is_ok() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        let mut limited = Limited { stream, deadline: Instant::now() + Duration::from_millis(200) };
+        assert!(limited.read_to_end(&mut Vec::new()).is_err());
+        drop(limited);
+        server.join().unwrap();
+    }
 
     #[test]
     fn answers_are_read_whole_and_in_chunks() {

@@ -46,6 +46,12 @@ pub fn away(error: &Error) -> String {
     }
 }
 
+/// The number of events and their accounts in words.
+pub fn events_of_accounts(events: u64, accounts: u64) -> String {
+    let of = |many: u64, one: &str| if many == 1 { format!("1 {one}") } else { format!("{many} {one}s") };
+    format!("{} of {}", of(events, "event"), of(accounts, "account"))
+}
+
 /// The reason why a check was skipped.
 pub fn unseen() -> String {
     "not checked: make the database answer first".to_owned()

@@ -11,7 +11,7 @@ mod since;
 
 use self::{
     address::address,
-    inputs::{Patient, away, unseen},
+    inputs::{Patient, away, events_of_accounts, unseen},
     since::since,
 };
 use super::output::{in_words, say};
@@ -39,8 +39,8 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A line "digest of the audit trail" from a server's log: checks that the trail still contains all events of that
-    /// time
+    /// A line "digest of the audit trail" from a server's log: checks that the audit trail still contains all events of
+    /// that time
     #[arg(long, value_name = "LINE")]
     since: Option<String>,
     /// Id of a protected app: also tries it at its public address
@@ -101,14 +101,14 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("durability", durability(patient).await),
         ("schema", schema(patient).await),
         ("history", history(patient).await),
-        ("trail", trail(patient).await),
+        ("audit trail", audit_trail(patient).await),
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
         ("proxy trust", proxy_trust(&patient.settings)),
         ("address", address(&patient.settings)),
     ];
     if patient.anchor.is_some() {
-        findings.push(("trail since", since(patient).await));
+        findings.push(("audit trail since", since(patient).await));
     }
     findings
 }
@@ -231,7 +231,7 @@ async fn history(patient: &mut Patient) -> Finding {
 }
 
 /// Checks that the events of every account are unchanged since they were recorded.
-async fn trail(patient: &mut Patient) -> Finding {
+async fn audit_trail(patient: &mut Patient) -> Finding {
     let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
         return Ok("no events yet".to_owned());
     };
@@ -250,7 +250,7 @@ async fn trail(patient: &mut Patient) -> Finding {
     let verified = verify_since(&mut database.conn(), keys.trail(), number).await.map_err(|error| away(&error))?;
     let verified = patient.verified.insert(verified);
     let Some(first) = verified.findings.first() else {
-        return mark_problem(verified).map_or_else(|| Ok(trail_summary(verified)), Err);
+        return mark_problem(verified).map_or_else(|| Ok(summary(verified)), Err);
     };
     let more = match verified.broken + verified.uncheckable - 1 {
         0 => String::new(),
@@ -284,12 +284,12 @@ fn mark_problem(verified: &Verified) -> Option<String> {
     }
 }
 
-fn trail_summary(verified: &Verified) -> String {
+fn summary(verified: &Verified) -> String {
     let Verified { accounts, links, unchained, removed, .. } = verified;
     let older =
         if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
     let removed = if *removed > 0 { format!("; {removed} older ones were removed") } else { String::new() };
-    format!("{links} events of {accounts} accounts are as they were recorded{older}{removed}")
+    format!("unchanged since they were recorded: {}{older}{removed}", events_of_accounts(*links, *accounts))
 }
 
 async fn clock(patient: &mut Patient) -> Finding {

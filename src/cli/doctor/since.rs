@@ -3,7 +3,7 @@
 //!
 //! Invariant: the chains are verified before the comparison.
 
-use super::inputs::{Patient, away, unseen};
+use super::inputs::{Patient, away, events_of_accounts, unseen};
 use crate::{
     base::{
         db::{Conn, Instant, now, run},
@@ -17,10 +17,10 @@ use crate::{
     serve::risks::Finding,
 };
 
-/// Compares the trail with the given line. The chains must have been verified before.
+/// Compares the audit trail with the given line. The chains must have been verified before.
 pub(super) async fn since(patient: &mut Patient) -> Finding {
     let (Some(anchor), Some(verified)) = (&patient.anchor, &patient.verified) else {
-        return Err("not compared: the trail was not checked".to_owned());
+        return Err("not compared: the audit trail was not checked".to_owned());
     };
     let database = patient.database.as_mut().map_err(|_| unseen())?.as_mut().ok_or_else(unseen)?;
     let Ok(Some(keys)) = &patient.keys else { return Err(unseen()) };
@@ -32,11 +32,11 @@ pub(super) async fn since(patient: &mut Patient) -> Finding {
         "the database was changed by something other than this program; keep a copy, and compare with a backup";
     match (compared, &verified.astray) {
         (Compared::AsThen, (0, _)) => Ok(format!(
-            "all {} events of {} accounts at {then} are present, or were removed when they were old",
-            anchor.links, anchor.accounts
+            "the line of {then} counts {}: all are present, or were removed when they were old",
+            events_of_accounts(anchor.links.unsigned_abs(), anchor.accounts.unsigned_abs())
         )),
         (Compared::AsThen, (some, first)) => Err(format!(
-            "events at {then} are missing or changed in {some} accounts, the first of which is {}: {remedy}",
+            "events at {then} are missing or changed; number of accounts: {some}, the first: {}; {remedy}",
             first.as_deref().unwrap_or_default()
         )),
         (Compared::Gone(account), _) => Err(format!("account {account} existed at {then} and is missing: {remedy}")),
@@ -44,7 +44,7 @@ pub(super) async fn since(patient: &mut Patient) -> Finding {
             Err("the line is older than SESSILE_AUDIT_TTL: its events are no longer kept".to_owned())
         }
         (Compared::Changed, _) => {
-            Err(format!("the stored state of the trail at {then} differs from the line: {remedy}"))
+            Err(format!("the stored state of the audit trail at {then} differs from the line: {remedy}"))
         }
         (Compared::Restored, _) => Err(format!(
             "the line of {then} is newer than the backup that was restored since: the events in between are missing"

@@ -36,8 +36,7 @@ impl Arrival {
         if !site.is_ready() {
             return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
         }
-        let registry = apps.all().await?;
-        let app = registry.at_origin(&origin).filter(|app| app.is_enabled()).cloned().ok_or(Error::NotFound)?;
+        let app = apps.at_origin(&origin).await?.filter(|app| app.is_enabled()).ok_or(Error::NotFound)?;
         let cookies = AppCookies::of(&app.origin);
         Ok(Self { req, site, sessions, app, cookies })
     }
@@ -45,6 +44,13 @@ impl Arrival {
     /// Whether the request may change something. A HEAD request runs the same handler as GET.
     pub fn is_get(&self) -> bool {
         self.req.method() == Method::GET
+    }
+
+    /// Whether the browser has the app open.
+    pub async fn is_open(&self) -> Result<bool> {
+        let Some(key) = self.cookies.key(self.req.headers(), &self.site.keys) else { return Ok(false) };
+        let granted = self.sessions.find_grant(&key).await?;
+        Ok(granted.is_some_and(|granted| granted.app_id == self.app.id))
     }
 
     pub fn ip(&self) -> Option<String> {

@@ -1,13 +1,13 @@
 //! `/.sessile/done` on an app's host: spends the code, gives the browser the app's cookie and goes on to where the person
 //! wanted to go.
 //!
-//! Invariant: a code is spent only by a GET request of the browser that it was made for. A bad code never redirects, so
-//! nothing can go round in circles.
+//! Invariant: a code is spent only by a GET request of the browser that it was made for. A bad code never redirects, and
+//! rounds are counted, so nothing can go round in circles.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::{MOST_ROUNDS, arrival::Arrival};
 use crate::{
     actions::apps::open::{Finished, finish},
     base::error::{Error, Result},
@@ -31,21 +31,25 @@ pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResp
         return Ok(HttpResponse::Ok().finish());
     }
     let pending = arrival.cookies.pending(arrival.req.headers());
-    let finished = match (Code::parse(&query.code), &pending) {
-        (Some(code), Some(pending)) => {
-            finish(&arrival.sessions.db, &arrival.app, code, pending.secret.hash(), arrival.ip()).await?
-        }
-        _ => Finished::Refused(None),
+    // A made-up code costs no query.
+    let code = arrival.site.keys.sealed_opening(&query.code).and_then(Code::parse);
+    let pending_hash = pending.as_ref().map(|pending| pending.secret.hash());
+    let finished = match code {
+        Some(code) => finish(&arrival.sessions.db, &arrival.app, code, pending_hash, arrival.ip()).await?,
+        None => Finished::Refused { target: None, is_for_other: false },
     };
     match finished {
         Finished::Opened { key, target } => opened(&arrival, &key, pending, &target),
-        Finished::Refused(target) => refused(&arrival, pending.is_some(), target).await,
+        Finished::Refused { target, is_for_other } => {
+            let pending = pending.map(|pending| (pending, is_for_other));
+            refused(&arrival, pending, &target.unwrap_or_else(|| "/".to_owned())).await
+        }
     }
 }
 
 fn opened(arrival: &Arrival, key: &GrantKey, pending: Option<Pending>, target: &str) -> Result<HttpResponse> {
     let mut answer = AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK)?;
-    answer.add_cookie(&arrival.cookies.app_cookie(key)).map_err(Error::bug)?;
+    answer.add_cookie(&arrival.cookies.app_cookie(key, &arrival.site.keys)?).map_err(Error::bug)?;
     if let Some(pending) = pending {
         let pending = Pending { rounds: pending.rounds.saturating_add(1), ..pending };
         answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;
@@ -53,25 +57,31 @@ fn opened(arrival: &Arrival, key: &GrantKey, pending: Option<Pending>, target: &
     Ok(answer)
 }
 
-async fn refused(arrival: &Arrival, has_pending: bool, target: Option<String>) -> Result<HttpResponse> {
-    let target = target.unwrap_or_else(|| "/".to_owned());
-    if let Some(key) = arrival.cookies.key(arrival.req.headers())
-        && let Some(granted) = arrival.sessions.find_grant(&key).await?
-        && granted.app_id == arrival.app.id
-    {
-        return AppHostPage::going_on(address(arrival, &target)).answer(StatusCode::OK);
+/// `pending` comes with whether the code was made for another one.
+async fn refused(arrival: &Arrival, pending: Option<(Pending, bool)>, target: &str) -> Result<HttpResponse> {
+    if arrival.is_open().await? {
+        return AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK);
     }
-    let words = match has_pending {
-        true => "This link has been used already, or was open for too long. Nothing is lost: sign in once more.",
-        false => {
-            "This link belongs to another browser, or your browser does not keep cookies. Allow cookies for this site, \
-             then sign in once more."
+    let again = format!("{}/.sessile/start?to={}", arrival.app.origin, in_query(target));
+    let page = |words: &str| AppHostPage::new("Please sign in once more", &[words]).link(Link::to(again, "Sign in"));
+    match pending {
+        // Tabs that opened the app at the same moment replaced each other's cookie. Another round of this browser's own
+        // session brings each to its address.
+        Some((pending, true)) if pending.rounds < MOST_ROUNDS => {
+            let page = page("This page opens in a moment.").goes_on();
+            let mut answer = page.answer(StatusCode::GONE)?;
+            let pending = Pending { rounds: pending.rounds.saturating_add(1), ..pending };
+            answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;
+            Ok(answer)
         }
-    };
-    let again = format!("{}/.sessile/start?to={}", arrival.app.origin, in_query(&target));
-    AppHostPage::new("This link does not work any more", &[words])
-        .link(Link::to(again, "Sign in"))
-        .answer(StatusCode::GONE)
+        Some(_) => page("This link has been used already, or was open for too long. Nothing is lost.")
+            .answer(StatusCode::GONE),
+        None => page(
+            "The sign-in was open for too long, or your browser does not keep cookies. Allow cookies for this site, then \
+             sign in once more.",
+        )
+        .answer(StatusCode::GONE),
+    }
 }
 
 fn address(arrival: &Arrival, target: &str) -> String {

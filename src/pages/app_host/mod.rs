@@ -8,3 +8,6 @@ pub mod done;
 pub mod echo;
 pub mod sign_out;
 pub mod start;
+
+/// After so many rounds without the app's cookie, another would not help.
+const MOST_ROUNDS: u8 = 2;

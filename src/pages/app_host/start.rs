@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::{MOST_ROUNDS, arrival::Arrival};
 use crate::{
     base::{
         error::{Error, Result},
@@ -20,9 +20,6 @@ use crate::{
     },
 };
 
-/// After so many rounds without the app's cookie, another would not help.
-const MOST_ROUNDS: u8 = 2;
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -33,9 +30,8 @@ pub struct Query {
 pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResponse> {
     let target = target_at(&arrival.app.origin, &query.to);
     let headers = arrival.req.headers();
-    let has_app_cookie = arrival.cookies.key(headers).is_some();
     let pending = match arrival.cookies.pending(headers) {
-        Some(pending) if has_app_cookie => Pending { rounds: 0, ..pending },
+        Some(pending) if pending.rounds > 0 && arrival.is_open().await? => Pending { rounds: 0, ..pending },
         // A second tab uses the same cookie, so that neither makes the other's code worthless.
         Some(pending) => pending,
         None => Pending { secret: Secret::random_short()?, rounds: 0 },

@@ -1,24 +1,20 @@
 //! `/api/apps/{id}/ends`: tells an app's server which sessions that opened the app have ended, by server-sent events
 //! (HTML, 9.2). Called by the routes.
 //!
-//! The ends are read from the sessions' rows, by the time of the end. A transaction may commit an end a while after that
-//! time, so each read goes back by [`OVERLAP`], and the stream remembers what it has sent since then. For the same reason a
-//! resumed stream repeats the last ends: each is sent at least once.
+//! A resumed stream first reads from the database what ended since its id, in portions. Then it follows the `tail` that
+//! all streams of the app share. An end may be committed a while after its time, so a resumed stream repeats the last
+//! ends: each is sent at least once.
 //!
 //! Invariant: the id of an event is a time from which a later stream can resume without loss. It advances only after a
 //! read that succeeded.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{
-        Method,
-        header::{self, HeaderName},
-    },
+    http::Method,
     web::{self, Bytes},
 };
 use futures_util::stream;
@@ -29,35 +25,26 @@ use tokio::{
 };
 
 use super::{
-    feeds::{Feed, Feeds},
+    feeds::{Feed, Feeds, RESUMABLE},
     server::AppServer,
+    tail::{self, News, Position},
 };
 use crate::{
-    base::{
-        db::{Conn, Instant},
-        error::Result,
-    },
+    base::{db::Instant, error::Result},
     records::{
         app::{App, Apps},
         hub::{Ends, Hub},
         session::{
             Sessions,
-            grants::feed::{self, EndedAtApp},
+            grants::feed::{EndedAtApp, Place},
         },
     },
+    web::headers::event_stream,
 };
 
-/// How long after its time an end may be committed. Transactions have deadlines far below.
-const OVERLAP: Duration = Duration::from_secs(30);
-/// How far back a stream can be resumed.
-const RESUMABLE: Duration = Duration::from_secs(24 * 3600);
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// The shortest time between two reads.
-const READ_INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait before a failed read is retried.
 const RETRY: Duration = Duration::from_secs(1);
-/// The most ends in one read.
-const PORTION: i64 = 500;
 
 /// `GET /api/apps/{id}/ends`
 ///
@@ -69,29 +56,24 @@ pub async fn stream(
     (sessions, apps): (web::Data<Sessions>, web::Data<Apps>),
     (hub, feeds): (web::Data<Hub>, web::Data<Feeds>),
 ) -> Result<HttpResponse> {
-    let mut answer = HttpResponse::Ok();
-    answer
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"));
+    let mut answer = event_stream();
     if req.method() == Method::HEAD {
         return Ok(answer.finish());
     }
-    let counted = feeds.open(&server.0.id)?;
+    let feed = feeds.open(&server.0.id)?;
     let now = sessions.clock.now();
     let resumed = last_id(&req).filter(|at| now.since(*at) <= RESUMABLE && at.since(now) <= RETRY);
     let open = Open {
-        _counted: counted,
+        feed,
+        overlap: feeds.overlap(),
         ends: hub.ends(),
-        reached: resumed.unwrap_or(now),
-        to_reset: resumed.is_none(),
+        stage: resumed.map_or(Stage::New, |id| Stage::resuming(id, feeds.overlap())),
         sessions,
         apps,
         app: server.0,
-        sent: BTreeSet::new(),
-        next_read: Stopwatch::now(),
+        due: Some(Stopwatch::now()),
+        next_try: Stopwatch::now(),
         next_beat: Stopwatch::now() + HEARTBEAT,
-        is_due: true,
     };
     Ok(answer.streaming(stream::unfold(open, Open::next)))
 }
@@ -103,20 +85,43 @@ fn last_id(req: &HttpRequest) -> Option<Instant> {
 
 /// An open stream.
 struct Open {
-    _counted: Feed,
+    feed: Feed,
+    overlap: Duration,
     ends: watch::Receiver<Ends>,
     sessions: web::Data<Sessions>,
     apps: web::Data<Apps>,
     app: Arc<App>,
-    /// The time up to which everything that had been committed was sent.
-    reached: Instant,
-    /// Whether the client must be told that it may have missed ends.
-    to_reset: bool,
-    /// What was sent, as far back as reads go.
-    sent: BTreeSet<(Instant, String)>,
-    next_read: Stopwatch,
+    stage: Stage,
+    /// When something may have ended that was not sent yet.
+    due: Option<Stopwatch>,
+    next_try: Stopwatch,
     next_beat: Stopwatch,
-    is_due: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Stage {
+    /// The client must be told that it may have missed ends.
+    New,
+    /// What ended since `id` is read from the database. `after` is the place that was reached, and `until` the place in
+    /// the tail at which the stream goes on.
+    Resuming { id: Instant, after: Place, until: Option<Position> },
+    /// Everything in the tail before this place was sent.
+    Following(Position),
+}
+
+impl Stage {
+    fn resuming(id: Instant, overlap: Duration) -> Self {
+        Self::Resuming { id, after: (id.minus(overlap), String::new(), String::new()), until: None }
+    }
+
+    /// The time from which a later stream can resume; `None` before the client was told that it may have missed ends.
+    fn id(&self) -> Option<Instant> {
+        match self {
+            Self::New => None,
+            Self::Resuming { id, .. } => Some(*id),
+            Self::Following(place) => Some(place.reached),
+        }
+    }
 }
 
 impl Open {
@@ -129,9 +134,9 @@ impl Open {
             if let Some(text) = self.text().await {
                 return Some((Ok(Bytes::from(text)), self));
             }
-            let wake_at = if self.is_due { self.next_read } else { self.next_beat };
+            let wake_at = if self.due.is_some() { self.next_try.min(self.next_beat) } else { self.next_beat };
             match timeout_at(wake_at, self.ends.changed()).await {
-                Ok(Ok(())) => self.is_due = true,
+                Ok(Ok(())) => self.due = Some(Stopwatch::now()),
                 // The hub is gone.
                 Ok(Err(_)) => return None,
                 Err(_) => {}
@@ -141,59 +146,84 @@ impl Open {
 
     /// What there is to send now.
     async fn text(&mut self) -> Option<String> {
-        let mut text = String::new();
         let now = Stopwatch::now();
         let beats = now >= self.next_beat;
-        if (self.is_due || beats) && now >= self.next_read {
-            match self.read().await {
-                Ok(ended) => {
-                    self.is_due = false;
-                    self.next_read = Stopwatch::now() + READ_INTERVAL;
-                    // What had ended before a new stream was opened is not told: the client asks what lives.
-                    match std::mem::take(&mut self.to_reset) {
-                        true => text += &reset(self.reached),
-                        false => text.extend(ended.iter().map(event)),
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(%error, app = self.app.id, "reading the ends for an app failed");
-                    self.is_due = true;
-                    self.next_read = Stopwatch::now() + RETRY;
-                }
-            }
-        }
         if beats {
-            self.next_beat = Stopwatch::now() + HEARTBEAT;
-            text += &format!(":\nid: {}\n\n", self.reached.micros());
+            (self.due, self.next_beat) = (Some(now), now + HEARTBEAT);
+        }
+        let mut text = match self.due {
+            Some(due) if now >= self.next_try => self.news(due).await,
+            _ => String::new(),
+        };
+        if beats {
+            let id = self.stage.id().map(|id| format!("id: {}\n", id.micros()));
+            text += &format!(":\n{}\n", id.unwrap_or_default());
         }
         (!text.is_empty()).then_some(text)
     }
 
-    /// The ends that were not sent yet.
-    async fn read(&mut self) -> Result<Vec<EndedAtApp>> {
-        let now = self.sessions.clock.now();
-        let since = self.reached.minus(OVERLAP);
-        let mut found = Vec::new();
-        loop {
-            let (app_id, skip) = (self.app.id.clone(), i64::try_from(found.len()).unwrap_or(i64::MAX));
-            let reading = async move |conn: &mut Conn<'_>| feed::ended(conn, &app_id, since, (skip, PORTION)).await;
-            let portion = self.sessions.db.read(reading).await?;
-            let is_last = portion.len() < usize::try_from(PORTION).unwrap_or(usize::MAX);
-            found.extend(portion);
-            if is_last {
-                break;
+    /// What has happened, from the tail or from the database.
+    async fn news(&mut self, due: Stopwatch) -> String {
+        if let Stage::Resuming { id, after, until: Some(until) } = self.stage.clone() {
+            return self.resume(id, after, until).await;
+        }
+        let shared = self.feed.tail.clone();
+        let mut tail = shared.lock().await;
+        if !tail.is_read_since(due, &self.sessions, &self.app.id).await {
+            self.next_try = tail.next_read();
+            return String::new();
+        }
+        let end = tail.end();
+        let news = match &mut self.stage {
+            Stage::New => News::Reset,
+            Stage::Following(place) => tail.after(*place),
+            Stage::Resuming { id, after, until } => {
+                // Still due: the next chunk is read from the database.
+                *until = Some(end);
+                let (id, after) = (*id, after.clone());
+                drop(tail);
+                return self.resume(id, after, end).await;
+            }
+        };
+        drop(tail);
+        match news {
+            News::Ended(ends) => {
+                (self.stage, self.due) = (Stage::Following(end), None);
+                ends.iter().map(event).collect()
+            }
+            News::Reset => {
+                (self.stage, self.due) = (Stage::Following(end), None);
+                reset(end.reached)
+            }
+            News::TooFarBehind => {
+                self.stage = Stage::resuming(self.stage.id().unwrap_or(end.reached), self.overlap);
+                String::new()
             }
         }
-        self.sent = self.sent.split_off(&(since, String::new()));
-        found.retain(|ended| self.sent.insert((ended.at, ended.sid.clone())));
-        self.reached = self.reached.max(now);
-        Ok(found)
+    }
+
+    /// The next portion of what ended before the place in the tail at which the stream goes on.
+    async fn resume(&mut self, id: Instant, after: Place, until: Position) -> String {
+        let portion = match tail::portion(&self.sessions, &self.app.id, after.clone()).await {
+            Ok(portion) => portion,
+            Err(error) => {
+                tracing::debug!(%error, app = self.app.id, "resuming a stream for an app failed");
+                self.next_try = Stopwatch::now() + RETRY;
+                return String::new();
+            }
+        };
+        let after = portion.ends.last().map_or(after, EndedAtApp::place);
+        self.stage = match portion.is_last {
+            true => Stage::Following(until),
+            false => Stage::Resuming { id: id.max(after.0.min(until.reached)), after, until: Some(until) },
+        };
+        portion.ends.iter().map(event).collect()
     }
 
     /// Whether the app still has the secret that opened the stream. An unavailable database does not end the stream.
     async fn is_allowed(&self) -> bool {
         match self.apps.all().await {
-            Ok(registry) => registry.one(&self.app.id).is_some_and(|app| app.secret_hash == self.app.secret_hash),
+            Ok(registry) => registry.by_id(&self.app.id).is_some_and(|app| app.secret_hash == self.app.secret_hash),
             Err(_) => true,
         }
     }

@@ -22,20 +22,20 @@ pub(super) const UPSTREAM: &str = "127.0.0.1:3000";
 pub struct AppFields {
     pub name: String,
     pub url: String,
-    /// `some`, or everybody.
+    /// `everyone` or `some`.
     pub who: String,
     pub owners: Option<String>,
     pub admins: Option<String>,
     pub members: Option<String>,
-    /// One a line, or divided by commas.
+    /// One per line, or divided by commas.
     pub groups: String,
-    /// E-mail addresses, one a line, or divided by commas or spaces.
+    /// E-mail addresses, one per line, or divided by commas or spaces.
     pub people: String,
     pub remote: Option<String>,
     pub observe: Option<String>,
     pub cross_site: Option<String>,
     pub preflight: Option<String>,
-    /// One a line.
+    /// One per line.
     pub public: String,
     pub upstream: String,
     pub current_password: String,
@@ -118,7 +118,7 @@ impl AppFields {
 
     /// What the fields ask for.
     pub fn changes(&self) -> Result<Changes, Box<Wrong>> {
-        let admit = self.rules();
+        let admit = self.rules()?;
         if admit.is_empty() {
             let who = Some("Choose a role, or write a group or a person.".to_owned());
             return Err(Box::new(Wrong { who, ..Wrong::default() }));
@@ -158,16 +158,21 @@ impl AppFields {
         boxes.into_iter().any(Option::is_some) || !self.public.trim().is_empty()
     }
 
-    fn rules(&self) -> Vec<String> {
-        if !self.is_for_some() {
-            return vec!["everyone".to_owned()];
+    fn rules(&self) -> Result<Vec<String>, Box<Wrong>> {
+        match self.who.as_str() {
+            "everyone" => return Ok(vec!["everyone".to_owned()]),
+            "some" => {}
+            _ => {
+                let who = Some("Choose who may use it.".to_owned());
+                return Err(Box::new(Wrong { who, ..Wrong::default() }));
+            }
         }
         let roles = [(Role::Owner, &self.owners), (Role::Admin, &self.admins), (Role::Member, &self.members)];
         let roles = roles.into_iter().filter(|(_, is_checked)| is_checked.is_some());
         let roles = roles.map(|(role, _)| format!("role:{role}"));
         let groups = parts(&self.groups, &['\n', ',']).map(|group| format!("group:{group}"));
         let people = parts(&self.people, &['\n', ',', ';', ' ']).map(|email| format!("account:{email}"));
-        roles.chain(groups).chain(people).collect()
+        Ok(roles.chain(groups).chain(people).collect())
     }
 }
 
@@ -196,8 +201,9 @@ mod tests {
         };
         let rules =
             ["role:admin", "group:Till staff", "group:Night", "account:kim@example.com", "account:alex@example.com"];
-        assert_eq!(typed.rules(), rules);
-        assert_eq!(AppFields { who: "everyone".to_owned(), ..typed }.rules(), ["everyone"]);
+        assert_eq!(typed.rules().unwrap(), rules);
+        assert!(AppFields { who: "every".to_owned(), ..typed.clone() }.rules().is_err());
+        assert_eq!(AppFields { who: "everyone".to_owned(), ..typed }.rules().unwrap(), ["everyone"]);
         assert!(AppFields { who: "some".to_owned(), ..AppFields::default() }.changes().is_err());
     }
 

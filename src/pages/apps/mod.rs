@@ -16,5 +16,6 @@ mod secrets;
 mod server;
 mod set_up;
 pub mod sign_out;
+mod tail;
 
 pub use self::feeds::Feeds;

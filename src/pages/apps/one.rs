@@ -142,8 +142,8 @@ async fn draw(
         return Err(Error::NotFound);
     }
     let read = async move |conn: &mut Conn<'_>| {
-        let Some(app) = statements::one(conn, &asked).await? else { return Ok(None) };
-        let rules = manage::rules_in_words(conn, &app).await?;
+        let Some(app) = statements::by_id(conn, &asked).await? else { return Ok(None) };
+        let rules = manage::rules_in_words(conn, std::slice::from_ref(&app)).await?.pop().unwrap_or_default();
         let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
         Ok(Some((app, rules, arrivals)))
     };

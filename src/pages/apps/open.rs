@@ -39,7 +39,7 @@ pub struct Query {
 }
 
 #[derive(Template)]
-#[template(path = "apps/going_on.html")]
+#[template(path = "parts/going_on.html")]
 struct GoingOnPage {
     page: Page,
     to: String,
@@ -63,8 +63,7 @@ pub async fn show(
     apps: web::Data<Apps>,
     (user, session): (CurrentUser, Session),
 ) -> Result<HttpResponse> {
-    let registry = apps.all().await?;
-    let app = registry.one(&id).filter(|app| app.is_enabled()).ok_or(Error::NotFound)?;
+    let app = apps.by_id(&id).await?.filter(|app| app.is_enabled()).ok_or(Error::NotFound)?;
     let target = target_at(&app.origin, &query.to);
     let Some(pending_hash) = hash(&query.n) else {
         // The person came from a link on our own pages. Only the app's host can set its pending cookie.
@@ -77,9 +76,12 @@ pub async fn show(
     // The gate cannot renew the cookie of this origin, so each visit here does.
     renew_cookie(&session)?;
     let opening = Opening { pending_hash, target, ip: context.facts.ip.clone() };
-    match begin(&context.sessions.db, &user, app, opening).await? {
-        Begun::Code(code) => go_on(format!("{}/.sessile/done?code={}", app.origin, code.expose())),
-        Begun::Denied => denied(&context, &user, app),
+    match begin(&context.sessions.db, &user, &app, opening).await? {
+        Begun::Code(code) => {
+            let code = context.site.keys.seal_opening(&code.expose())?;
+            go_on(format!("{}/.sessile/done?code={code}", app.origin))
+        }
+        Begun::Denied => denied(&context, &user, &app),
         Begun::Ended => Err(context.ended_meanwhile().await?),
     }
 }

@@ -80,7 +80,7 @@ impl Deed {
             ),
             Self::NewSecret => (
                 format!("A new secret for {app}?"),
-                "The old secret stops working at once: until its server has the new one, it does not hear of ends.",
+                "The old secret stops working at once: until its server has the new one, the app is not told about ended sessions.",
                 "Make a new secret",
             ),
         }
@@ -200,7 +200,7 @@ async fn find(context: &RequestContext, id: &str) -> Result<App> {
         return Err(Error::NotFound);
     }
     let id = id.to_owned();
-    let read = async move |conn: &mut Conn<'_>| statements::one(conn, &id).await;
+    let read = async move |conn: &mut Conn<'_>| statements::by_id(conn, &id).await;
     context.sessions.db.read(read).await?.ok_or(Error::NotFound)
 }
 

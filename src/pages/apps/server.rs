@@ -24,7 +24,7 @@ impl AppServer {
         let apps = req.app_data::<web::Data<Apps>>().cloned().ok_or_else(missing)?;
         let secret = bearer(&req).ok_or(Error::InvalidCredentials)?;
         let registry = apps.all().await?;
-        let app = req.match_info().get("id").and_then(|id| registry.one(id));
+        let app = req.match_info().get("id").and_then(|id| registry.by_id(id));
         app.filter(|app| app.has_secret(&secret)).cloned().map(Self).ok_or(Error::InvalidCredentials)
     }
 }

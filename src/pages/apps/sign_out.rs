@@ -32,8 +32,7 @@ pub async fn show(id: web::Path<String>, apps: web::Data<Apps>, context: Request
     if context.facts.live().is_none() {
         return Ok(layout::see_other("/login?done=signed-out"));
     }
-    let registry = apps.all().await?;
-    let app = registry.one(&id).ok_or(Error::NotFound)?;
+    let app = apps.by_id(&id).await?.ok_or(Error::NotFound)?;
     context.form(|token| {
         let page = Page::new(&context.req, "Sign out");
         let back = format!("{}/", app.origin);

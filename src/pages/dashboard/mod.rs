@@ -46,6 +46,8 @@ struct DashboardPage {
     greeting: &'static str,
     name: String,
     apps: Vec<AppTile>,
+    /// Whether this instance has an app, be it open to the person or not.
+    has_any_app: bool,
     /// When the sign-in on this device ends without another visit.
     until: When,
     /// When it ends whatever happens, unless `until` is that time.
@@ -109,6 +111,7 @@ pub async fn show(
         greeting: greeting(now),
         name: first_name(&user.account.name).to_owned(),
         apps: apps.open_to(&user.account).map(|app| AppTile::new(app)).collect(),
+        has_any_app: apps.by_name().next().is_some(),
         until: When::until(end, now),
         at_most: (end < last_end).then(|| When::until(last_end, now)),
         idle_text: durations::in_words(sessions.times.idle),

@@ -15,7 +15,10 @@ use super::{
     identity::{Identification, empty},
 };
 use crate::{
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        settings::PublicUrl,
+    },
     records::app::{App, Identity},
     web::{
         app_host::{AppHostPage, Link},
@@ -68,13 +71,25 @@ pub fn refused(app: &App, asked: &Asked) -> Result<HttpResponse> {
 }
 
 /// The person is signed in, but the app is not for them.
-pub fn not_admitted(app: &App, asked: &Asked) -> Result<HttpResponse> {
+pub fn not_admitted(app: &App, asked: &Asked, public: &PublicUrl) -> Result<HttpResponse> {
     if !asked.is_for_people {
         return Err(Error::Forbidden);
     }
     let words = format!("Your account has no access to {}. If you need it, ask the administrator.", app.name);
     AppHostPage::new("You don't have access", &[&words])
+        .link(Link::to(format!("{}/dashboard", public.origin()), "Go to the start page"))
         .link(Link::to(format!("{}/.sessile/sign-out", app.origin), "Use another account"))
+        .answer(StatusCode::FORBIDDEN)
+        .map(unstored)
+}
+
+/// The app is disabled.
+pub fn closed(app: &App, asked: &Asked) -> Result<HttpResponse> {
+    if !asked.is_for_people {
+        return Err(Error::Forbidden);
+    }
+    let heading = format!("{} is closed at the moment", app.name);
+    AppHostPage::new(&heading, &["The administrator has disabled it. Please try again later."])
         .answer(StatusCode::FORBIDDEN)
         .map(unstored)
 }

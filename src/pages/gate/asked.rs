@@ -23,7 +23,7 @@ pub struct Asked {
 
 /// Whose page caused the request, as far as that matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum RequestOrigin {
     /// The app's own, or it does not matter.
     App,
     /// A page of another origin.
@@ -64,7 +64,7 @@ impl Asked {
 
     /// The path as the proxy received it.
     pub fn path(&self) -> &str {
-        self.target.split(['?', '#']).next().unwrap_or_default()
+        self.target.split('?').next().unwrap_or_default()
     }
 
     pub fn is_frame(&self) -> bool {
@@ -80,18 +80,18 @@ impl Asked {
 
     /// Where an unsafe request or an upgrade came from. `SameSite=Lax` alone does not tell: pages of sibling hosts are of
     /// the same site, and browsers send Lax cookies with upgrades.
-    pub fn from(&self, origin: &str, headers: &HeaderMap) -> From {
+    pub fn from(&self, origin: &str, headers: &HeaderMap) -> RequestOrigin {
         let is_safe = matches!(self.method.as_deref(), Some("GET" | "HEAD" | "OPTIONS" | "TRACE"));
         if is_safe && !self.is_upgrade {
-            return From::App;
+            return RequestOrigin::App;
         }
         if let Some(site) = headers.get(SEC_FETCH_SITE) {
-            return if site == "same-origin" || site == "none" { From::App } else { From::Elsewhere };
+            return if site == "same-origin" || site == "none" { RequestOrigin::App } else { RequestOrigin::Elsewhere };
         }
         match headers.get(header::ORIGIN) {
-            Some(from) if from.as_bytes() == origin.as_bytes() => From::App,
-            Some(_) => From::Elsewhere,
-            None => From::Unknown,
+            Some(from) if from.as_bytes() == origin.as_bytes() => RequestOrigin::App,
+            Some(_) => RequestOrigin::Elsewhere,
+            None => RequestOrigin::Unknown,
         }
     }
 }
@@ -141,11 +141,11 @@ mod tests {
 
     #[test]
     fn an_unsafe_request_shows_where_it_came_from() {
-        use super::From::{App, Elsewhere, Unknown};
+        use RequestOrigin::{App, Elsewhere, Unknown};
         let site = |site| ("sec-fetch-site", site);
         let socket = ("sec-websocket-key", "x");
         type Sent<'a> = &'a [(&'a str, &'a str)];
-        let cases: &[(Option<&str>, Sent<'_>, super::From)] = &[
+        let cases: &[(Option<&str>, Sent<'_>, RequestOrigin)] = &[
             (Some("GET"), &[site("cross-site")], App),
             (Some("OPTIONS"), &[("origin", "https://evil.example")], App),
             (Some("POST"), &[site("same-origin")], App),

@@ -8,16 +8,19 @@ mod answers;
 mod asked;
 mod identity;
 
+use std::sync::{Arc, Mutex};
+
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use self::{
     answers::{passed, refused, sent_to_start},
-    asked::{Asked, From},
+    asked::{Asked, RequestOrigin},
     identity::Identification,
 };
 use crate::{
     base::{
         error::{Away, Error, Origins, Result},
+        outage::Outage,
         secret::{self, Secret},
     },
     records::{
@@ -34,6 +37,9 @@ use crate::{
 const TOKEN: usize = 43;
 /// The path with which `doctor` looks at what a proxy passes on.
 const ECHO: &str = "/.sessile/echo";
+/// These limit the log lines about one problem.
+static WRONG_ORIGIN: Mutex<Outage> = Mutex::new(Outage::new("recognizing the origin of requests to an app"));
+static OBSERVED: Mutex<Outage> = Mutex::new(Outage::new("checking requests to observed apps"));
 
 /// What the gate needs.
 struct Gate<'a> {
@@ -51,22 +57,25 @@ pub async fn ask(
     token: web::Path<String>,
     site: web::Data<Site>,
     sessions: web::Data<Sessions>,
-    apps: web::Data<Apps>,
-    usage: web::Data<Usage>,
+    (apps, usage): (web::Data<Apps>, web::Data<Usage>),
 ) -> Result<HttpResponse> {
-    if !site.is_ready() {
-        return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
-    }
-    let token = token.into_inner();
     if !secret::is_base64url(&token, TOKEN) {
         return Err(Error::NotFound);
     }
-    let registry = apps.all().await?;
-    let app = registry.of_token(&Secret::presented(token)).ok_or(Error::NotFound)?;
+    let token = Secret::presented(token.into_inner());
+    let app = match app_of(&token, &site, &apps).await {
+        Ok(app) => app,
+        // An observed app must not notice that the gate cannot answer. A token that is unknown is refused, though.
+        Err(fault @ Error::Unavailable(_)) => match known_observed(&token, &apps) {
+            Some(app) => return observed(&app, fault, &usage),
+            None => return Err(fault),
+        },
+        Err(error) => return Err(error),
+    };
     if !app.is_enabled() {
-        return Err(Error::Forbidden);
+        return answers::closed(&app, &Asked::new(&Forwarded::of(&req, &site), req.headers()));
     }
-    let gate = Gate { site: &site, sessions: &sessions, app };
+    let gate = Gate { site: &site, sessions: &sessions, app: &app };
     match gate.decide(&req).await {
         Ok(Decision::Pass(person)) => {
             if person.is_some() {
@@ -74,18 +83,42 @@ pub async fn ask(
             }
             passed(app.identity, person.as_ref())
         }
-        refusal if app.observe => {
-            if let Err(Error::Unavailable(fault)) = &refusal {
-                tracing::warn!(cause = %fault, app = app.id, "an observed app could not be checked");
-            }
+        Ok(_) if app.observe => {
             usage.note_refused(&app.id);
             passed(app.identity, None)
         }
-        Ok(Decision::Renew(asked)) => sent_to_start(app, &asked),
-        Ok(Decision::SignInFirst(asked)) => refused(app, &asked),
-        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(app, &asked),
+        Err(fault) if app.observe => observed(&app, fault, &usage),
+        Ok(Decision::Renew(asked)) => sent_to_start(&app, &asked),
+        Ok(Decision::SignInFirst(asked)) => refused(&app, &asked),
+        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(&app, &asked, &site.public),
         Err(error) => Err(error),
     }
+}
+
+async fn app_of(token: &Secret, site: &Site, apps: &Apps) -> Result<Arc<App>> {
+    if !site.is_ready() {
+        return Err(Error::unavailable(Away::Database, "the database has not answered since the start"));
+    }
+    apps.of_token(token).await?.ok_or(Error::NotFound)
+}
+
+/// The observed app of this token as it was last known, while the database cannot be asked.
+fn known_observed(token: &Secret, apps: &Apps) -> Option<Arc<App>> {
+    let known = apps.last_known()?;
+    known.of_token(token).filter(|app| app.observe && app.is_enabled()).cloned()
+}
+
+/// Lets a request to an observed app pass. A refusal is counted; a fault is logged.
+fn observed(app: &App, error: Error, usage: &Usage) -> Result<HttpResponse> {
+    match error {
+        Error::Unavailable(_) | Error::Internal(_) => {
+            if let Ok(mut outage) = OBSERVED.lock() {
+                outage.failed(&error);
+            }
+        }
+        _ => usage.note_refused(&app.id),
+    }
+    passed(app.identity, None)
 }
 
 /// What the gate decides.
@@ -107,7 +140,7 @@ impl Gate<'_> {
         let app = self.app;
         let forwarded = Forwarded::of(req, self.site);
         if forwarded.origin.as_deref() != Some(app.origin.as_str()) {
-            tracing::debug!(app = app.id, origin = forwarded.origin, "the forwarded origin is not the app's");
+            self.note_wrong_origin(req, &forwarded);
             return Err(Error::Forbidden);
         }
         let asked = Asked::new(&forwarded, req.headers());
@@ -115,18 +148,18 @@ impl Gate<'_> {
         if is_open && forwarded.is_consistent {
             return Ok(Decision::Pass(None));
         }
-        let from = if app.allow_cross_site { From::App } else { asked.from(&app.origin, req.headers()) };
-        if from == From::Elsewhere {
+        let from = if app.allow_cross_site { RequestOrigin::App } else { asked.from(&app.origin, req.headers()) };
+        if from == RequestOrigin::Elsewhere {
             return Err(self.cross_origin(req));
         }
-        let key = AppCookies::of(&app.origin).key(req.headers());
+        let key = AppCookies::of(&app.origin).key(req.headers(), &self.site.keys);
         let Some(key) = key else { return Ok(Decision::SignInFirst(asked)) };
         let granted = self.sessions.find_grant(&key).await?.filter(|granted| granted.app_id == app.id);
         let Some(granted) = granted else { return Ok(Decision::SignInFirst(asked)) };
-        if from == From::Unknown {
+        if from == RequestOrigin::Unknown {
             return Err(self.cross_origin(req));
         }
-        if !app.admits(&granted.account) {
+        if !app.allows(&granted.account) {
             return Ok(Decision::NotAdmitted(asked));
         }
         if asked.is_navigation && !app.observe && self.is_half_over(&granted) {
@@ -148,8 +181,20 @@ impl Gate<'_> {
         granted.now.since(granted.opened_at) > self.sessions.times.idle / 2
     }
 
+    fn note_wrong_origin(&self, req: &HttpRequest, forwarded: &Forwarded) {
+        let peer = req.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+        let sent = forwarded.origin.as_deref().unwrap_or("no origin that can be trusted");
+        let cause = format!(
+            "{peer} sent {sent} instead of {}: check the proxy's X-Forwarded headers, and SESSILE_TRUSTED_PROXIES",
+            self.app.origin
+        );
+        if let Ok(mut outage) = WRONG_ORIGIN.lock() {
+            outage.failed(&cause);
+        }
+    }
+
     fn cross_origin(&self, req: &HttpRequest) -> Error {
         let found = origins(req.headers(), &self.site.public);
-        Error::CrossOrigin(Origins { public: self.app.origin.clone(), is_ours: false, ..found })
+        Error::CrossOrigin(Origins { public: self.app.origin.clone(), is_ours: false, is_for_app: true, ..found })
     }
 }

@@ -202,7 +202,7 @@ fn app_id(next: &str) -> Option<&str> {
 /// The name of the app that the person goes on to, if this node has read it.
 fn app_name(context: &RequestContext, next: &str) -> Option<String> {
     let apps = context.req.app_data::<web::Data<Apps>>()?.last_known()?;
-    apps.one(app_id(next)?).map(|app| app.name.clone())
+    apps.by_id(app_id(next)?).map(|app| app.name.clone())
 }
 
 /// While there is no owner and nobody can sign in, explains where to find the setup link.

@@ -13,6 +13,7 @@ pub mod search;
 pub mod strength;
 pub mod turns;
 
+use std::collections::HashMap;
 use std::iter;
 use std::time::Duration;
 
@@ -248,6 +249,16 @@ pub async fn note_login(conn: &mut Conn<'_>, id: &str) -> Result<()> {
 pub async fn one(conn: &mut Conn<'_>, id: &str) -> Result<Option<Account>> {
     let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
     find!(conn, first(enabled.select(Account::as_select())))
+}
+
+/// The e-mail addresses of these accounts by id, also of disabled ones.
+pub async fn emails(conn: &mut Conn<'_>, ids: &[&str]) -> Result<HashMap<String, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(String, String)> =
+        run!(conn, load(accounts::table.filter(accounts::id.eq_any(ids)).select((accounts::id, accounts::email))))?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether an account exists.

@@ -5,6 +5,7 @@
 //! Invariant: the gate token and the secret are kept as hashes. Every change is announced in its transaction, so that no
 //! node answers by the rules from before it.
 
+mod public_path;
 mod registered;
 mod registry;
 mod rule;
@@ -12,6 +13,7 @@ pub mod statements;
 mod usage;
 
 pub use self::{
+    public_path::is_public_path,
     registered::{App, Identity},
     registry::{Apps, Registry},
     rule::Rule,

@@ -28,7 +28,7 @@ pub struct App {
     pub name: String,
     /// The origin at which browsers open it, as they send it in `Origin`.
     pub origin: String,
-    /// Whoever fits one of these may open it.
+    /// The rules. A person who fits one of them may open the app.
     pub admits: Vec<Rule>,
     pub identity: Identity,
     /// Whether the gate refuses nobody and only counts whom it would refuse.
@@ -60,7 +60,7 @@ impl App {
     }
 
     /// Whether the account may open the app, apart from whether it is enabled.
-    pub fn admits(&self, account: &Account) -> bool {
+    pub fn allows(&self, account: &Account) -> bool {
         self.admits.iter().any(|rule| rule.fits(account))
     }
 

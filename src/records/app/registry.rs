@@ -1,7 +1,7 @@
 //! The apps in memory, so that the gate needs no query to know one. There are few of them, so all are read at once.
 //!
 //! Invariant: what is remembered was read after the last announced change. Whoever decides by it uses it only while
-//! [`Coherence::may_answer`]. Otherwise the database is asked.
+//! [`Coherence::may_answer`]. Otherwise the database is asked for the one app.
 
 use std::collections::HashMap;
 use std::sync::{
@@ -9,7 +9,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{registered::App, statements};
+use tokio::sync::Mutex;
+
+use super::{
+    registered::App,
+    statements::{self, Key},
+};
 use crate::{
     base::{
         coherence::{Change, Coherence},
@@ -31,6 +36,8 @@ struct Shared {
     changes: AtomicU64,
     /// The apps, and the count of changes from before they were read.
     kept: RwLock<Option<(u64, Arc<Registry>)>>,
+    /// Held by the request that reads the apps, so that after a change they are read once.
+    reading: Mutex<()>,
 }
 
 /// All apps at one time.
@@ -43,7 +50,13 @@ pub struct Registry {
 impl Apps {
     pub fn new(db: &Db) -> Self {
         let coherence = db.coherence().clone();
-        let shared = Shared { db: db.clone(), coherence, changes: AtomicU64::new(0), kept: RwLock::new(None) };
+        let shared = Shared {
+            db: db.clone(),
+            coherence,
+            changes: AtomicU64::new(0),
+            kept: RwLock::new(None),
+            reading: Mutex::new(()),
+        };
         let apps = Self(Arc::new(shared));
         let hearing = Arc::downgrade(&apps.0);
         db.coherence().on_change(move |change| {
@@ -61,11 +74,38 @@ impl Apps {
         if let Some(kept) = self.kept() {
             return Ok(kept);
         }
+        let _reading = self.0.reading.lock().await;
+        // Another request may have read them meanwhile.
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
         let changes = self.0.changes.load(Ordering::Acquire);
         let apps = self.0.db.read(async |conn: &mut Conn<'_>| statements::all(conn).await).await?;
         let registry = Arc::new(Registry::new(apps));
         *self.0.kept.write().unwrap_or_else(PoisonError::into_inner) = Some((changes, Arc::clone(&registry)));
         Ok(registry)
+    }
+
+    /// The app that this gate token names.
+    pub async fn of_token(&self, token: &Secret) -> Result<Option<Arc<App>>> {
+        self.find(Key::Token(token.hash())).await
+    }
+
+    pub async fn by_id(&self, id: &str) -> Result<Option<Arc<App>>> {
+        self.find(Key::Id(id.to_owned())).await
+    }
+
+    pub async fn at_origin(&self, origin: &str) -> Result<Option<Arc<App>>> {
+        self.find(Key::Origin(origin.to_owned())).await
+    }
+
+    async fn find(&self, key: Key) -> Result<Option<Arc<App>>> {
+        if self.0.coherence.may_answer() {
+            return Ok(self.all().await?.find(&key).cloned());
+        }
+        // The database is asked each time, so only for this app.
+        let app = self.0.db.read(async move |conn: &mut Conn<'_>| statements::find(conn, &key).await).await?;
+        Ok(app.map(Arc::new))
     }
 
     /// The apps as they were when they were last read. Only for names on pages.
@@ -109,22 +149,26 @@ impl Registry {
         Self { by_name, by_token }
     }
 
+    fn find(&self, key: &Key) -> Option<&Arc<App>> {
+        match key {
+            Key::Token(hash) => self.by_token.get(hash),
+            Key::Id(id) => self.by_name.iter().find(|app| app.id == *id),
+            Key::Origin(origin) => self.by_name.iter().find(|app| app.origin == *origin),
+        }
+    }
+
     /// The app that this gate token names.
     pub fn of_token(&self, token: &Secret) -> Option<&Arc<App>> {
-        self.by_token.get(&token.hash())
+        self.find(&Key::Token(token.hash()))
     }
 
-    pub fn one(&self, id: &str) -> Option<&Arc<App>> {
+    pub fn by_id(&self, id: &str) -> Option<&Arc<App>> {
         self.by_name.iter().find(|app| app.id == id)
-    }
-
-    pub fn at_origin(&self, origin: &str) -> Option<&Arc<App>> {
-        self.by_name.iter().find(|app| app.origin == origin)
     }
 
     /// The apps that this account may open, by name.
     pub fn open_to<'a>(&'a self, account: &'a Account) -> impl Iterator<Item = &'a Arc<App>> {
-        self.by_name.iter().filter(|app| app.is_enabled() && app.admits(account))
+        self.by_name.iter().filter(|app| app.is_enabled() && app.allows(account))
     }
 
     /// All apps by name.

@@ -134,7 +134,7 @@ pub async fn enable(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     news::apps_changed(conn).await
 }
 
-/// Removes an app. The caller removes its grants and codes in the same transaction.
+/// Removes an app. Its grants and codes open nothing without it, and go with their sessions.
 pub async fn remove(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     run!(conn, execute(diesel::delete(apps::table.filter(apps::id.eq(id)))))?;
     news::apps_changed(conn).await
@@ -153,15 +153,37 @@ pub async fn forget_account(conn: &mut Conn<'_>, account_id: &str) -> Result<()>
     if rows.is_empty() { Ok(()) } else { news::apps_changed(conn).await }
 }
 
-/// The app with this id.
-pub async fn one(conn: &mut Conn<'_>, id: &str) -> Result<Option<App>> {
-    let row: Option<AppRow> = find!(conn, first(apps::table.filter(apps::id.eq(id)).select(AppRow::as_select())))?;
+/// What an app is found by.
+#[derive(Debug, Clone)]
+pub enum Key {
+    Id(String),
+    Origin(String),
+    /// The hash of the gate token.
+    Token(Vec<u8>),
+}
+
+/// The app with this key.
+pub async fn find(conn: &mut Conn<'_>, key: &Key) -> Result<Option<App>> {
+    let row: Option<AppRow> = match key {
+        Key::Id(id) => find!(conn, first(apps::table.filter(apps::id.eq(id)).select(AppRow::as_select())))?,
+        Key::Origin(origin) => {
+            find!(conn, first(apps::table.filter(apps::origin.eq(origin)).select(AppRow::as_select())))?
+        }
+        Key::Token(hash) => {
+            find!(conn, first(apps::table.filter(apps::token_hash.eq(hash)).select(AppRow::as_select())))?
+        }
+    };
     Ok(row.map(App::from))
 }
 
-/// The id of the app at this origin.
-pub async fn at_origin(conn: &mut Conn<'_>, origin: &str) -> Result<Option<String>> {
-    find!(conn, first(apps::table.filter(apps::origin.eq(origin)).select(apps::id)))
+/// The app with this id.
+pub async fn by_id(conn: &mut Conn<'_>, id: &str) -> Result<Option<App>> {
+    find(conn, &Key::Id(id.to_owned())).await
+}
+
+/// The ids and origins of all apps.
+pub async fn origins(conn: &mut Conn<'_>) -> Result<Vec<(String, String)>> {
+    run!(conn, load(apps::table.select((apps::id, apps::origin))))
 }
 
 /// All apps by name.

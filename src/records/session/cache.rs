@@ -141,7 +141,7 @@ impl SessionCache {
         if !self.0.coherence.may_answer() {
             return None;
         }
-        let found = key.name().and_then(|name| self.confirmed(name, (key.account_id(), key.secret()), now));
+        let found = key.as_number().and_then(|name| self.confirmed(name, (key.account_id(), key.secret()), now));
         let found = found.and_then(|(entry, stored)| Some((entry.grant.clone()?, stored)));
         self.0.metrics.cache_use(found.is_some());
         found.map(|(Grant { app_id, opened_at }, stored)| (app_id.into(), opened_at, stored))
@@ -189,7 +189,7 @@ impl SessionCache {
         if stored.ended_at.is_some() || !self.0.coherence.may_answer() {
             return;
         }
-        if let (Some(name), Some(packed)) = (key.name(), packed::pack_without_state(stored)) {
+        if let (Some(name), Some(packed)) = (key.as_number(), packed::pack_without_state(stored)) {
             let grant = Some(Grant { app_id: app.0.into(), opened_at: app.1 });
             self.0.entries.insert(name, Arc::new(Entry { stamp, grant, packed }));
         }
@@ -204,7 +204,7 @@ impl SessionCache {
 
     /// Applies a touch to the entry of a grant of the session.
     pub(super) fn touch_grant(&self, key: &GrantKey, row: &TouchRow) {
-        if let Some(name) = key.name() {
+        if let Some(name) = key.as_number() {
             self.touch_entry(name, row);
         }
     }
@@ -232,7 +232,7 @@ impl SessionCache {
     }
 
     pub(super) fn forget_grant(&self, key: &GrantKey) {
-        if let Some(name) = key.name() {
+        if let Some(name) = key.as_number() {
             self.0.entries.remove(&name);
         }
     }

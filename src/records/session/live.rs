@@ -45,6 +45,11 @@ pub(super) fn ended_from(from: Instant) -> GtEq<sessions::ended_at, Option<Insta
     sessions::ended_at.ge(Some(from))
 }
 
+/// Ended later than `at`.
+pub(super) fn ended_after(at: Instant) -> Gt<sessions::ended_at, Option<Instant>> {
+    sessions::ended_at.gt(Some(at))
+}
+
 /// Ended so long ago that the row can be deleted.
 pub(super) fn is_forgotten() -> LtEq<sessions::ended_at, Nullable<ShiftedNow>> {
     sessions::ended_at.le(before_now(REMEMBERED).nullable())

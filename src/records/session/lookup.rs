@@ -196,7 +196,7 @@ impl Sessions {
     /// Ends a session in its row before its expiry is reported. The browser learns of the end from this response, so a
     /// later use of the key is not recorded as use after end.
     async fn expire(&self, key: &SessionKey, session: SessionRef, at: Instant) -> Result<Found> {
-        if self.end_expired(session.clone()).await? {
+        if self.end_expired(session.clone(), true).await? {
             return Ok(Found::Ended { details: Ended::expired(at), session, first_use: false });
         }
         // Another request has ended or touched the session meanwhile.
@@ -206,13 +206,14 @@ impl Sessions {
         }
     }
 
-    /// Ends an expired session in its row. `false` if another request has ended or touched it meanwhile.
-    pub(super) async fn end_expired(&self, ended: SessionRef) -> Result<bool> {
+    /// Ends an expired session in its row. `is_told` says that its browser learns of the end from this response. `false` if
+    /// another request has ended or touched the session meanwhile.
+    pub(super) async fn end_expired(&self, ended: SessionRef, is_told: bool) -> Result<bool> {
         let expired = self
             .db
             .write(async move |conn: &mut Conn<'_>| {
                 let expired = sweep::expire(conn, std::slice::from_ref(&ended)).await?;
-                if expired > 0 {
+                if expired > 0 && is_told {
                     let used = sessions::used_after_end_at.eq(now().nullable());
                     let own = sessions::table.find((&ended.account_id, &ended.id));
                     run!(conn, execute(diesel::update(own).set(used)))?;

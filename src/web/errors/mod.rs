@@ -105,6 +105,11 @@ pub(super) fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "request failed"),
         Error::Unavailable(fault) => tracing::warn!(cause = %fault, "request failed: service unavailable"),
+        Error::CrossOrigin(origins) if origins.is_for_app => tracing::debug!(
+            from = origins.from.as_deref().unwrap_or("none named"),
+            app = origins.public,
+            "a request to an app from another origin was refused: `sessile app set --allow-cross-site` permits it"
+        ),
         Error::CrossOrigin(origins) => tracing::warn!(
             from = origins.from.as_deref().unwrap_or("none named"),
             public = origins.public,

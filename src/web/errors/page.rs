@@ -126,7 +126,7 @@ fn in_plain_words(error: &Error) -> (&'static str, Cow<'static, str>) {
     (heading, words.into())
 }
 
-fn where_from(Origins { from, public, is_ours }: &Origins) -> String {
+fn where_from(Origins { from, public, is_ours, .. }: &Origins) -> String {
     match from {
         Some(from) if *is_ours => format!(
             "The page was opened at {from}, but Sessile is at {public} and does only what its pages there ask for. Open it \

@@ -15,7 +15,6 @@ mod values;
 use self::values::Values;
 pub use self::{
     proxy::Proxy,
-    public_paths::check as check_public_path,
     values::{NO_TOKEN, Snippet, check_place},
 };
 

@@ -3,29 +3,16 @@
 //! Invariant: a pattern matches no request that an app could read as another path. It is compared with the path as the
 //! client wrote it, and knows neither `%`, nor `//`, nor segments that begin with a dot.
 
+use crate::records::app::is_public_path;
+
 /// One segment of a path below a public folder.
 const SEGMENT: &str = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*";
 
-/// Accepts `/health`, which is this path alone, and `/hooks/`, which is also every path below it.
-///
-/// # Errors
-/// Says what is wrong.
-pub fn check(path: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._~-/".contains(c);
-    let dots = path.split('/').any(|segment| segment == "." || segment == "..");
-    if !path.starts_with('/') || !path.chars().all(plain) || path.contains("//") || dots {
-        return Err(format!("{path}: a public path begins with / and has only letters, digits and . _ ~ - in it"));
-    }
-    match path {
-        "/" => Err("/ would make every path public".to_owned()),
-        _ if path.split('/').nth(1) == Some(".sessile") => Err(format!("{path} belongs to Sessile")),
-        _ => Ok(()),
-    }
-}
-
 /// The regular expression for paths without their query. It has no anchors, and means the same to every proxy.
 pub(super) fn pattern(path: &str) -> Result<String, String> {
-    check(path)?;
+    if !is_public_path(path) {
+        return Err(format!("{path} cannot be a public path"));
+    }
     let literal = path.replace('.', "[.]");
     Ok(match path.ends_with('/') {
         true => format!("{literal}({SEGMENT}/)*({SEGMENT})?"),
@@ -37,7 +24,7 @@ pub(super) fn pattern(path: &str) -> Result<String, String> {
 mod tests {
     use regex::Regex;
 
-    use super::{check, pattern};
+    use super::pattern;
 
     fn matches(path: &str, asked: &str) -> bool {
         Regex::new(&format!("^{}$", pattern(path).unwrap())).unwrap().is_match(asked)
@@ -71,7 +58,7 @@ mod tests {
         for path in
             ["", "/", "health", "/a b", "/a;b", "/a{b", "/a\"", "/a//b", "/../a", "/.sessile/start", "/a\n", "/a$b"]
         {
-            assert!(check(path).is_err(), "{path}");
+            assert!(pattern(path).is_err(), "{path}");
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{NO_TOKEN, Proxy, Snippet, render};
+use super::{NO_TOKEN, Proxy, Snippet, render, values::Values};
 
 fn example(proxy: Proxy) -> Snippet<'static> {
     Snippet {
@@ -39,4 +39,13 @@ fn only_an_app_of_this_machine_listens_on_this_machine_alone() {
     let local = Snippet { app_origin: "http://shop.localhost:8000", ..example(Proxy::Nginx) };
     assert!(render(&local).unwrap().contains("listen 127.0.0.1:8000;"));
     assert!(render(&example(Proxy::Nginx)).unwrap().contains("listen 443 ssl"));
+}
+
+#[test]
+fn names_of_different_apps_differ() {
+    let slug = |origin| Values::new(&Snippet { app_origin: origin, ..example(Proxy::Nginx) }).unwrap().slug;
+    assert_eq!(slug("https://shop.example.com"), "shop_example_com");
+    assert_ne!(slug("https://shop-a.example.com"), slug("https://shop.a.example.com"));
+    assert_ne!(slug("http://localhost:3000"), slug("http://localhost:3001"));
+    assert!(slug("http://[::1]:3000").chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
 }

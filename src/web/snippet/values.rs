@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Url};
+use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use super::{proxy::Proxy, public_paths};
+use crate::base::settings::PublicUrl;
 
 /// Stands for the gate token where it is not known.
 pub const NO_TOKEN: &str = "GATE_TOKEN";
@@ -15,7 +17,7 @@ pub const NO_TOKEN: &str = "GATE_TOKEN";
 pub struct Snippet<'a> {
     /// The registered origin of the app.
     pub app_origin: &'a str,
-    /// Paths that the proxy does not ask about: see [`check_public_path`].
+    /// Paths that the proxy does not ask about: one path each, or all below a path that ends with a slash.
     pub public_paths: &'a [String],
     /// Where the app listens, as `HOST:PORT`.
     pub upstream: &'a str,
@@ -62,23 +64,37 @@ pub struct Values {
     pub public: Vec<String>,
 }
 
+/// The host as a name in a configuration. Other hosts never have the same: where the host has characters that `_` stands for,
+/// besides dots, a few digits of its hash follow.
+fn slug(host: &str, port: Option<&str>) -> String {
+    let mut slug: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if !host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') {
+        let hash = Sha256::digest(host);
+        slug.push('_');
+        slug.extend(hash.iter().take(4).map(|byte| format!("{byte:02x}")));
+    }
+    slug.extend(port.map(|port| format!("_{port}")));
+    slug
+}
+
 impl Values {
     pub fn new(snippet: &Snippet<'_>) -> Result<Self, String> {
-        let app = Url::parse(snippet.app_origin).map_err(|error| format!("{}: {error}", snippet.app_origin))?;
-        let (Some(host), Some(port)) = (app.host(), app.port_or_known_default()) else {
+        let app = PublicUrl::parse(snippet.app_origin)?;
+        let url = Url::parse(app.origin()).map_err(|error| format!("{}: {error}", app.origin()))?;
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(format!("{} is not an http or https origin", snippet.app_origin));
         };
-        let listen_address = if is_loopback(&host) { "127.0.0.1" } else { "" };
+        let listen_address = if app.is_loopback() { "127.0.0.1" } else { "" };
         let token = snippet.token.unwrap_or(NO_TOKEN);
         if token.is_empty() || !token.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
             return Err("the gate token is not one that Sessile made".to_owned());
         }
         let host = host.to_string();
         Ok(Self {
-            origin: app.origin().ascii_serialization(),
-            slug: host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect(),
+            origin: app.origin().to_owned(),
+            slug: slug(&host, app.port()),
             host,
-            https: app.scheme() == "https",
+            https: app.is_https(),
             port,
             listen_address,
             upstream: snippet.upstream.parse()?,
@@ -95,14 +111,6 @@ impl Values {
 
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 
@@ -124,7 +132,8 @@ impl FromStr for Peer {
     type Err = String;
 
     fn from_str(address: &str) -> Result<Self, String> {
-        let (host, port) = address.rsplit_once(':').ok_or_else(|| format!("{address}: write it as HOST:PORT"))?;
+        let wrong = || format!("the address {address} is not of the form HOST:PORT");
+        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
         let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let known = match inner {
             Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
@@ -132,7 +141,7 @@ impl FromStr for Peer {
         };
         match port.parse() {
             Ok(port) if known && port != 0 => Ok(Self { host: host.to_owned(), port }),
-            _ => Err(format!("{address}: write it as HOST:PORT")),
+            _ => Err(wrong()),
         }
     }
 }

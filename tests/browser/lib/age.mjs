@@ -15,8 +15,14 @@ export async function letConfirmationsLapse(server) {
 }
 
 /** Makes every session one hour older. */
-export async function letAnHourPass(server) {
-  const set = ['created_at', 'authenticated_at', 'last_activity', 'expires_at', 'absolute_expires_at'].map((name) => `${name} = ${name} - 3600000000`);
+export const letAnHourPass = (server) => letHoursPass(server, 1);
+
+/** Makes every session older than the idle time. */
+export const letSessionsExpire = (server) => letHoursPass(server, 73);
+
+async function letHoursPass(server, hours) {
+  const times = ['created_at', 'authenticated_at', 'last_activity', 'expires_at', 'absolute_expires_at'];
+  const set = times.map((name) => `${name} = ${name} - ${hours * 3_600_000_000}`);
   await sql(server, `UPDATE sessions SET ${set.join(', ')}`);
   await letNodesForget(server);
 }

@@ -34,11 +34,13 @@ export class Server {
 
   /**
    * Starts a new installation on `sqlite` or `postgres` and waits until it answers. `publicUrl` is its public address, if
-   * it differs. The installation is empty, or on SQLite a copy of the folder `template`.
+   * it differs. The installation is empty, or on SQLite a copy of the folder `template`. `settings` are further variables
+   * of its environment.
    */
-  static async create(engine = 'sqlite', publicUrl = null, template = null) {
+  static async create(engine = 'sqlite', publicUrl = null, template = null, settings = {}) {
     const server = new Server();
     server.publicUrl = publicUrl;
+    server.settings = settings;
     server.folder = await mkdtemp(join(tmpdir(), 'sessile-browser-'));
     try {
       if (engine === 'postgres') await server.#createDatabase();
@@ -87,7 +89,7 @@ export class Server {
    */
   #environment() {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
-    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
+    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open', ...this.settings };
     if (this.publicUrl) env.SESSILE_PUBLIC_URL = this.publicUrl;
     if (this.database) env.DATABASE_URL = this.database.url;
     return env;

@@ -18,27 +18,33 @@ test('an app is added, and its configuration holds the token that is shown once'
   await page.getByRole('link', { name: 'Add the first app' }).click();
   await addShop(page);
   const token = await page.locator('#gate-token').textContent();
+  await expect(page.locator('#app-id')).toHaveText(/^app_/);
   await page.getByText('Caddy', { exact: true }).click();
   await expect(page.getByRole('region', { name: 'Configuration for Caddy' })).toContainText(token);
   await page.getByRole('link', { name: 'Done' }).click();
   await page.waitForURL((url) => url.pathname.startsWith('/apps/app_'));
   expect(await page.content()).not.toContain(token);
+  await expect(page.locator('#app-id')).toHaveText(new URL(page.url()).pathname.split('/').at(-1));
   await page.goto('/dashboard');
   const tile = page.getByRole('link', { name: /Shop/ });
   await expect(tile).toHaveAttribute('href', `${SHOP}/`);
   await expect(tile).toContainText('shop.example.test');
 });
 
-test('who may use an app is chosen without a script, and only then asked for', async ({ visitor, server }) => {
+test('who may use an app is chosen without a script, and only then asked for', async ({ visitor, server, watch }) => {
   const page = await visitor({ javaScriptEnabled: false });
   await page.goto('/login');
   await createOwner(page, server);
   await page.goto('/apps');
   await expect(page.getByLabel('Groups')).toBeHidden();
   await page.getByLabel('Only some').check();
-  await page.getByLabel('Groups').fill('Till staff');
   await page.getByLabel('Name').fill('Shop');
   await page.getByLabel('Address', { exact: true }).fill(SHOP);
+  watch.expectStatus(422, '/apps');
+  await page.getByRole('button', { name: 'Add app' }).click();
+  await expect(page.getByText('Choose a role, or write a group or a person.')).toBeVisible();
+  await expect(page.getByLabel('Owners')).toBeFocused();
+  await page.getByLabel('Groups').fill('Till staff');
   await page.getByRole('button', { name: 'Add app' }).click();
   await page.getByRole('link', { name: 'Done' }).click();
   await expect(page.getByLabel('Groups')).toHaveValue('Till staff');
@@ -61,9 +67,11 @@ test('an app is disabled and enabled after a question', async ({ page, server })
   await createOwner(page, server);
   await addShop(page);
   await page.getByRole('link', { name: 'Done' }).click();
+  await expect(page.getByRole('link', { name: 'Open the app' })).toBeVisible();
   await page.getByRole('link', { name: 'Disable…' }).click();
   await page.getByRole('button', { name: 'Disable' }).click();
   await expect(page.getByText('The app is disabled. Nobody can open it.')).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Open the app' })).toHaveCount(0);
   await page.goto('/dashboard');
   await expectDashboard(page);
   await expect(page.getByRole('link', { name: /Shop/ })).toHaveCount(0);

@@ -41,7 +41,7 @@ test('the dashboard greets by name and says in words how long the sign-in lasts'
   await signIn(page);
   await expect(page.getByRole('heading', { level: 1 })).toContainText(owner.name.split(' ')[0]);
   await expect(page.getByText(/You are signed in on this device until \w+ \d/)).toBeVisible();
-  await expect(page.getByText(/Each visit starts the 72 hours again/)).toBeVisible();
+  await expect(page.getByText(/Each visit keeps you signed in for another 72 hours, until .+ at the latest\./)).toBeVisible();
 });
 
 test('signing in goes on to the page that was asked for', async ({ page }) => {

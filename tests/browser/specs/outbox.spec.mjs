@@ -375,6 +375,8 @@ test('an operation that is refused is set aside and shown, and holds up nothing'
   await field(page).fill('Goes on');
   await expect(page.locator('#draft-state')).toHaveText('Saved');
   await row(page, 'Refused').click();
+  // A draft that was opened gets the focus once it is drawn.
+  await expect(field(page)).toBeFocused();
   const again = page.getByRole('button', { name: 'Try again' });
   await again.focus();
   const ask = await device(server);

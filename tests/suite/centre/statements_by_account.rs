@@ -332,7 +332,7 @@ async fn look_after(db: &TestDb, app_id: &str) {
     let id = app_id.to_owned();
     let asked = async move |conn: &mut Conn<'_>| {
         feed::living(conn, &id, &["aiq_1".to_owned()]).await?;
-        feed::ended(conn, &id, Instant::from_micros(0), (0, 10)).await
+        feed::ended(conn, &id, &(Instant::from_micros(0), String::new(), String::new()), 10).await
     };
     own.read(asked).await.unwrap();
     draft::sweep::sweep(&own).await.unwrap();

@@ -10,6 +10,7 @@ on_both_engines! {
     a_changed_rule_takes_effect_with_the_next_request,
     a_changed_account_takes_effect_with_the_next_request,
     whoever_is_not_admitted_reads_whom_to_ask,
+    a_rule_may_name_an_account_that_was_disabled_since,
 }
 
 async fn the_rules_decide_who_may_open_the_app(db: TestDb) {
@@ -84,7 +85,10 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
     manage::set(&db_of_operator(&db), &Manager::Operator, &public, &app.id, only_owners).await.unwrap().unwrap();
     let page = inside.ask(&NAVIGATES);
     assert!(
-        page.status == 403 && page.body.contains("no access to Shop") && page.body.contains("/.sessile/sign-out"),
+        page.status == 403
+            && page.body.contains("no access to Shop")
+            && page.body.contains("/.sessile/sign-out")
+            && page.body.contains(&format!("{HERE}/dashboard")),
         "{page:?}"
     );
     let start = inside.at_app("/.sessile/start?to=/");
@@ -100,4 +104,19 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
     // Denials are recorded, but not without end.
     let recorded: usize = db.sql("SELECT count(*) FROM audit WHERE kind = 'app.denied'").parse().unwrap();
     assert!((1..=6).contains(&recorded), "{recorded}");
+}
+
+async fn a_rule_may_name_an_account_that_was_disabled_since(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    add_user(&db, ALEX, "member");
+    let admit = Some(vec![format!("account:{ALEX}")]);
+    let app = register(&db, SHOP, Changes { admit, ..Changes::default() }).await;
+    db.sql("UPDATE accounts SET disabled_at = INSTANT(0) WHERE email = 'alex@example.com'");
+    let (operator, public) = (db_of_operator(&db), sessile::base::settings::PublicUrl::parse(HERE).unwrap());
+    let id = db.sql("SELECT id FROM accounts WHERE email = 'alex@example.com'");
+    for named in [ALEX, &id] {
+        let admit = Some(vec![format!("account:{named}")]);
+        let set = manage::set(&operator, &Manager::Operator, &public, &app.id, Changes { admit, ..Changes::default() });
+        assert!(set.await.unwrap().is_ok(), "{named}");
+    }
 }

@@ -1,11 +1,16 @@
 //! What the gate answers: status, headers, and to whom.
 
-use sessile::actions::apps::{checks::Changes, manage, manager::Manager};
+use sessile::actions::apps::{
+    checks::Changes,
+    manage::{self, SecretOf},
+    manager::Manager,
+};
 
 use super::{
-    Browser, FETCHES, KIM, NAVIGATES, Registered, SHOP, db_of_operator, identity_of, is_sober, register, serve, shop,
+    Browser, FETCHES, HERE, KIM, NAVIGATES, Registered, SHOP, db_of_operator, identity_of, is_sober, register, serve,
+    shop,
 };
-use crate::support::{TestDb, add_user, eventually, on_both_engines};
+use crate::support::{App, TestDb, add_user, eventually, on_both_engines};
 
 on_both_engines! {
     a_navigation_without_a_sign_in_goes_to_the_start_of_the_app,
@@ -18,6 +23,7 @@ on_both_engines! {
     a_request_counts_as_activity_unless_a_page_sent_it_alone,
     half_of_the_cookies_time_leads_to_a_renewal,
     a_database_that_is_away_is_503_and_no_logout,
+    a_replaced_token_of_an_observed_app_is_404_without_the_cache_too,
     neither_token_nor_code_is_in_metrics,
 }
 
@@ -49,6 +55,9 @@ async fn everything_else_without_a_sign_in_is_401(db: TestDb) {
         let answer = browser.ask_about(method, "/a", headers);
         assert_eq!((answer.status, answer.problem().as_str()), (401, "login-required"), "{method} {headers:?}");
         is_sober(&answer);
+        for read in ["Cookie", "X-Requested-With", "X-Forwarded-Proto", "X-Original-URL", "Upgrade"] {
+            assert!(answer.header("vary").unwrap_or_default().contains(read), "{read} in {answer:?}");
+        }
     }
     let form = browser.ask_about("POST", "/a", &[own, NAVIGATES[0], NAVIGATES[1]]);
     assert_eq!(form.status, 401);
@@ -57,6 +66,7 @@ async fn everything_else_without_a_sign_in_is_401(db: TestDb) {
     assert_eq!(frame.status, 401);
     assert!(frame.body.contains("/.sessile/start?to=/a%3Fb%3Dc\" target=\"_top\""), "{frame:?}");
     assert!(frame.header("content-security-policy").unwrap().contains("frame-ancestors 'self'"));
+    assert_eq!(frame.header("referrer-policy"), Some("no-referrer"));
     [form, frame].iter().for_each(is_sober);
 }
 
@@ -108,7 +118,9 @@ async fn a_disabled_app_is_403_until_it_is_enabled(db: TestDb) {
     let mut browser = Browser::in_app(&server, &app, KIM);
     let operator = db_of_operator(&db);
     manage::disable(&operator, &Manager::Operator, &app.id).await.unwrap();
-    assert_eq!(browser.ask(&NAVIGATES).status, 403);
+    let (page, problem) = (browser.ask(&NAVIGATES), browser.ask(&FETCHES));
+    assert_eq!((page.status, problem.status, problem.problem().as_str()), (403, 403, "forbidden"));
+    assert!(page.body.contains("Shop is closed"), "{page:?}");
     assert_eq!(browser.at_app("/.sessile/start?to=/").status, 404);
     assert_eq!(browser.sessile.get(&format!("/apps/{}/open", app.id)).status, 404);
     assert_eq!(browser.sessile.get("/api/apps").json()["apps"], serde_json::json!([]));
@@ -116,7 +128,6 @@ async fn a_disabled_app_is_403_until_it_is_enabled(db: TestDb) {
     assert_eq!(browser.ask(&NAVIGATES).status, 200);
     manage::remove(&operator, &Manager::Operator, &app.id).await.unwrap();
     assert_eq!(browser.ask(&NAVIGATES).status, 404);
-    assert_eq!(db.sql("SELECT count(*) FROM app_grants"), "0");
 }
 
 async fn an_app_that_observes_refuses_nobody_and_counts(db: TestDb) {
@@ -202,4 +213,17 @@ async fn neither_token_nor_code_is_in_metrics(db: TestDb) {
     let metrics = server.client().get("/metrics").body;
     assert!(metrics.contains("/.sessile/gate/{token}") && metrics.contains("/.sessile/done"), "{metrics}");
     assert!(!metrics.contains(&app.token) && !metrics.contains("code="));
+}
+
+async fn a_replaced_token_of_an_observed_app_is_404_without_the_cache_too(db: TestDb) {
+    add_user(&db, KIM, "owner");
+    let app = register(&db, SHOP, Changes { observe: Some(true), ..Changes::default() }).await;
+    let proxied = [("SESSILE_PUBLIC_URL", HERE), ("SESSILE_TRUSTED_PROXIES", "127.0.0.1/32")];
+    let server = App::start(&db, &[&proxied[..], &[("SESSILE_SESSION_CACHE", "off")]].concat());
+    let mut browser = Browser::signed_in(&server, &app, KIM);
+    // The server reads all apps for this list, and keeps them.
+    assert_eq!(browser.sessile.get("/api/apps").status, 200);
+    assert_eq!(browser.ask(&FETCHES).status, 200);
+    manage::rotate(&db_of_operator(&db), &Manager::Operator, &app.id, SecretOf::Gate).await.unwrap();
+    assert_eq!(browser.ask(&FETCHES).status, 404);
 }

@@ -1,6 +1,17 @@
 //! What attackers try with codes, cookies, addresses and forwarding headers.
 
-use super::{ALEX, BLOG, Browser, FETCHES, HERE, KIM, NAVIGATES, SHOP, going_on, path_of, register, serve, shop};
+use sessile::{
+    actions::apps::{
+        checks::Changes,
+        manage::{self, SecretOf},
+        manager::Manager,
+    },
+    base::settings::PublicUrl,
+};
+
+use super::{
+    ALEX, BLOG, Browser, FETCHES, HERE, KIM, NAVIGATES, SHOP, db_of_operator, going_on, path_of, register, serve, shop,
+};
 use crate::support::{App, TestDb, add_user, on_both_engines};
 
 on_both_engines! {
@@ -15,6 +26,8 @@ on_both_engines! {
     forwarding_headers_of_an_untrusted_client_are_ignored,
     a_wrong_missing_or_double_host_is_403,
     a_spent_code_leads_a_signed_in_browser_on,
+    no_spelling_of_our_addresses_shows_our_own_pages_at_an_app,
+    a_replaced_gate_token_stays_replaced_beside_other_changes,
 }
 
 async fn a_code_is_spent_once(db: TestDb) {
@@ -180,4 +193,42 @@ async fn a_spent_code_leads_a_signed_in_browser_on(db: TestDb) {
     let again = browser.at_app(&code);
     assert_eq!((again.status, going_on(&again).as_str()), (200, "https://shop.example.com/a?b"), "{again:?}");
     assert_eq!(again.header("set-cookie"), None, "{again:?}");
+}
+
+async fn no_spelling_of_our_addresses_shows_our_own_pages_at_an_app(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    let mut browser = Browser::signed_in(&server, &app, KIM);
+    let cross_site = ("sec-fetch-site", "cross-site");
+    for path in ["/%2esessile/start?to=/", "//.sessile/x", "/x/../.sessile/y", "/.SESSILE/x", "/%2esessile/gate/x"] {
+        for proto in ["https", "http"] {
+            let forwarded = [("x-forwarded-host", "shop.example.com"), ("x-forwarded-proto", proto)];
+            let headers = [&forwarded[..], &NAVIGATES, &[cross_site, ("accept", "text/html")]].concat();
+            let answer = browser.at_app.send("GET", path, &headers, b"");
+            assert_eq!(answer.status, 404, "{path}: {answer:?}");
+            for name in ["strict-transport-security", "set-cookie", "location"] {
+                assert_eq!(answer.header(name), None, "{path}: {answer:?}");
+            }
+        }
+    }
+}
+
+async fn a_replaced_gate_token_stays_replaced_beside_other_changes(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    let public = PublicUrl::parse(HERE).unwrap();
+    let mut browser = Browser::in_app(&server, &app, KIM);
+    for round in 0..5 {
+        let (one, other) = (db_of_operator(&db), db_of_operator(&db));
+        let changes = Changes { name: Some(format!("Shop {round}")), ..Changes::default() };
+        let (changed, token) = futures_util::future::join(
+            manage::set(&one, &Manager::Operator, &public, &app.id, changes),
+            manage::rotate(&other, &Manager::Operator, &app.id, SecretOf::Gate),
+        )
+        .await;
+        changed.unwrap().unwrap();
+        let old = std::mem::replace(&mut browser.app.token, token.unwrap().expose().to_owned());
+        assert_eq!(browser.ask(&FETCHES).status, 200, "{round}");
+        let now = std::mem::replace(&mut browser.app.token, old);
+        assert_eq!(browser.ask(&FETCHES).status, 404, "{round}");
+        browser.app.token = now;
+    }
 }

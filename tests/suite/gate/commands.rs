@@ -107,9 +107,15 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
     let add =
         |url: &str, more: &[&str]| run(&db, &[&["app", "add", "--name", "Shop", "--url", url][..], more].concat());
     for (url, more, why) in [
-        (HERE, &[][..], "own origin"),
+        (HERE, &[][..], "the address https://id.example.com is Sessile's own: "),
+        ("https://id.example.com:8443", &[], "Sessile's own host"),
+        ("https://a;return.example.com", &[], "not a name or an IP address"),
+        ("https://*.example.com", &[], "not a name or an IP address"),
+        ("https://shop.example.com.", &[], "not a name or an IP address"),
+        ("https://.example.com", &[], "not a name or an IP address"),
+        (SHOP, &["--proxy", "nginx", "--upstream", "bad value"], "HOST:PORT"),
         ("https://shop.example.com/path", &[], "more than an origin"),
-        ("shop.example.com", &[], "not a URL"),
+        ("shop.example.com", &[], "not a URL: write scheme and host, such as https://shop.example.com"),
         ("http://shop.example.com", &[], "no TLS"),
         (SHOP, &["--admit", "role:king"], "not a rule"),
         (SHOP, &["--admit", "group:a,b"], "not the name of a group"),
@@ -124,7 +130,12 @@ async fn what_cannot_be_an_app_is_refused(db: TestDb) {
     assert_eq!(add(SHOP, &[]).0, Some(0));
     let (code, _, stderr) = add("https://shop.example.com:443", &[]);
     assert!(code == Some(1) && stderr.contains("belongs to another app"), "{stderr}");
-    assert_eq!(add("http://localhost:3000", &[]).0, Some(0));
+    let (code, _, stderr) = add("https://shop.example.com:8443", &[]);
+    assert!(code == Some(1) && stderr.contains("on the host of another app"), "{stderr}");
+    assert_eq!(add("http://localhost:3000", &["--public", "/health"]).0, Some(0));
+    let id = db.sql("SELECT id FROM apps WHERE origin LIKE 'http:%'");
+    ok(&db, &["app", "set", &id, "--no-public"]);
+    assert_eq!(db.sql("SELECT public_paths FROM apps WHERE origin LIKE 'http:%'"), "");
     assert_eq!(db.sql("SELECT count(*) FROM apps"), "2");
 }
 

@@ -11,11 +11,14 @@ use sessile::actions::apps::{
 };
 
 use super::{ALEX, BLOG, Browser, KIM, Registered, db_of_operator, register, shop};
-use crate::support::{App, Client, TestDb, on_both_engines};
+use crate::support::{App, Client, Engine, TestDb, on_both_engines};
 
 on_both_engines! {
     an_app_hears_of_the_ends_of_its_sessions_only,
     a_resumed_feed_loses_nothing,
+    an_end_that_is_committed_late_is_not_lost,
+    a_feed_tells_ends_in_portions_and_each_of_them,
+    the_feeds_of_an_app_share_what_is_read,
     a_feed_that_cannot_be_resumed_says_so,
     an_app_has_at_most_sixteen_feeds,
     a_wrong_secret_hears_nothing,
@@ -208,4 +211,67 @@ async fn an_app_learns_which_of_its_sessions_live(db: TestDb) {
     assert_eq!(ask(json!({"sids": vec!["x"; 1001]})).problem(), "invalid-request");
     assert_eq!(ask(json!({"sids": "x"})).problem(), "invalid-request");
     assert_eq!(ask(json!([["x"]])).problem(), "invalid-request");
+}
+
+/// Adds ended sessions of Kim that opened the app. `ended` is SQL for the time of the end of the session numbered `i`.
+fn add_ended(db: &TestDb, app: &Registered, many: usize, ended: &str) {
+    let postgres = db.engine == Engine::Postgres;
+    let (bytes, no) = if postgres { ("BYTEA", "false") } else { ("BLOB", "0") };
+    let state = if postgres { "'{}'" } else { "jsonb('{}')" };
+    let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})");
+    let account = "(SELECT id FROM accounts WHERE email = 'kim@example.com')";
+    db.sql(&format!(
+        "INSERT INTO sessions (id, sid, secret_hash, account_id, device_id, created_at, authenticated_at, last_activity, \
+         expires_at, absolute_expires_at, browser, os, kind, installed, version, state, data, ended_at, ended_reason) \
+         {numbers} SELECT 'aiq_' || i, 'aiq_' || i, CAST('aiq_' || i AS {bytes}), {account}, NULL, INSTANT(-9000), \
+         INSTANT(-9000), INSTANT(-5000), INSTANT(9000), INSTANT(9000), 'B', 'O', 'other', {no}, 1, {state}, '{{}}', \
+         {ended}, 'expired' FROM n"
+    ));
+    db.sql(&format!(
+        "INSERT INTO app_grants (account_id, id, app_id, sid, secret_hash, created_at) {numbers} SELECT {account}, \
+         'grant_' || i, '{}', 'aiq_' || i, CAST('grant_' || i AS {bytes}), INSTANT(-8000) FROM n",
+        app.id
+    ));
+}
+
+async fn an_end_that_is_committed_late_is_not_lost(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    let id = Feed::open(&server, &app, None).next().unwrap().id;
+    add_ended(&db, &app, 1, "INSTANT(-120)");
+    assert_eq!(Feed::open(&server, &app, Some(&id)).ended().data["sid"], json!("aiq_1"));
+}
+
+async fn a_feed_tells_ends_in_portions_and_each_of_them(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    let id: i64 = Feed::open(&server, &app, None).next().unwrap().id.parse().unwrap();
+    // Many end at the same time, as when an account is disabled.
+    add_ended(&db, &app, 1_700, "CASE WHEN i < 900 THEN INSTANT(-1000) ELSE INSTANT(-900) END");
+    let mut feed = Feed::open(&server, &app, Some(&(id - 2_000_000_000).to_string()));
+    let told: std::collections::BTreeSet<String> =
+        (0..1_700).map(|_| feed.ended().data["sid"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told.len(), 1_700);
+    let mut browser = Browser::in_app(&server, &app, KIM);
+    let sid = browser.session_id();
+    log_out(&mut browser);
+    assert_eq!(feed.ended().data["sid"], json!(sid));
+}
+
+async fn the_feeds_of_an_app_share_what_is_read(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    let mut browsers: Vec<Browser> = (0..4).map(|_| Browser::in_app(&server, &app, KIM)).collect();
+    let mut feeds: Vec<Feed> = (0..16).map(|_| Feed::open(&server, &app, None)).collect();
+    assert!(feeds.iter_mut().all(|feed| feed.next().is_some_and(|told| told.name == "reset")));
+    let reads = || -> u64 {
+        let metrics = server.client().get("/metrics").body;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("sessile_database_seconds_count{kind=\"read\"} "));
+        line.expect("the metric").parse().unwrap()
+    };
+    assert!(server.client().get("/metrics").body.contains("sessile_app_streams 16\n"));
+    let before = reads();
+    for browser in &mut browsers {
+        log_out(browser);
+        feeds.iter_mut().for_each(|feed| drop(feed.ended()));
+    }
+    let count = reads() - before;
+    assert!(count < 40, "{count} reads for 4 ends at 16 streams");
 }

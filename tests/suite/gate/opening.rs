@@ -214,10 +214,10 @@ async fn the_grants_of_a_session_are_bounded(db: TestDb) {
     }
     assert_eq!(db.sql("SELECT count(*) FROM app_grants"), "4");
     assert_eq!((old.ask(&FETCHES).status, browser.ask(&FETCHES).status), (401, 200));
-    for _ in 0..30 {
+    for _ in 0..200 {
         browser.begin("/");
     }
-    assert_eq!(db.sql("SELECT count(*) FROM app_codes"), "20");
+    assert_eq!(db.sql("SELECT count(*) FROM app_codes"), "200");
 }
 
 async fn the_list_of_apps_has_what_the_person_may_open(db: TestDb) {

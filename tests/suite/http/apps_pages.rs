@@ -164,19 +164,22 @@ async fn a_refused_form_says_why_beside_the_field(db: TestDb) {
     let mut kim = signed_in(&server, KIM);
     let (_, id) = add(&mut kim, &[("who", "everyone")]);
     let blog = "https://blog.example.com";
-    let cases: [(Fields, &str, &str); 9] = [
+    let cases: [(Fields, &str, &str); 10] = [
         (&[("name", " "), ("url", blog)], "name", "Enter a name."),
         (&[("name", "a\u{202E}b"), ("url", blog)], "name", "readable text"),
-        (&[("name", "Blog"), ("url", "blog")], "url", "is not a URL"),
-        (&[("name", "Blog"), ("url", SHOP)], "url", "belongs to another app"),
+        (&[("name", "Blog"), ("url", "blog")], "url", "such as https://shop.example.com."),
+        (&[("name", "Blog"), ("url", SHOP)], "url", "The address https://shop.example.com belongs to another app."),
         (&[("name", "Blog"), ("url", blog), ("who", "some")], "who", "Choose a role"),
+        (&[("name", "Blog"), ("url", blog), ("who", "anybody")], "who", "Choose who may use it"),
         (&[("name", "Blog"), ("url", blog), ("who", "some"), ("groups", "-x")], "groups", "name of a group"),
         (&[("name", "Blog"), ("url", blog), ("who", "some"), ("people", "nobody@x.example")], "people", "no account"),
         (&[("name", "Blog"), ("url", blog), ("public", "health")], "public", "public path"),
         (&[("name", "Blog"), ("url", blog), ("upstream", "nowhere")], "upstream", "HOST:PORT"),
     ];
     for (fields, field, words) in cases {
-        let answer = form(&mut kim, "/apps", fields);
+        let is_chosen = fields.iter().any(|(name, _)| *name == "who");
+        let sent = if is_chosen { fields.to_vec() } else { [fields, &[("who", "everyone")]].concat() };
+        let answer = form(&mut kim, "/apps", &sent);
         assert_eq!(answer.status, 422, "{fields:?}");
         let (_, rest) =
             answer.body.split_once(&format!("id=\"{field}-error\"")).unwrap_or_else(|| panic!("{answer:?}"));
@@ -186,7 +189,11 @@ async fn a_refused_form_says_why_beside_the_field(db: TestDb) {
         }
         assert_eq!(answer.body.matches(" autofocus").count(), 1, "{answer:?}");
     }
-    let changed = form(&mut kim, &format!("/apps/{id}"), &[("name", "Other"), ("url", "https://x.example/path")]);
+    let changed = form(
+        &mut kim,
+        &format!("/apps/{id}"),
+        &[("name", "Other"), ("url", "https://x.example/path"), ("who", "everyone")],
+    );
     assert_eq!(changed.status, 422);
     assert!(changed.body.contains("more than an origin") && changed.body.contains("value=\"Other\""), "{changed:?}");
     let stale = kim.form("/apps", &[("csrf", "stale"), ("name", "Blog"), ("url", blog)]);

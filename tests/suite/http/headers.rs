@@ -214,7 +214,7 @@ pub fn assert_secured(answer: &Answer) {
     }
     assert!(!policy.contains("unsafe-") && !policy.contains('*'), "{policy}");
     assert_eq!(only("x-content-type-options"), "nosniff");
-    assert_eq!(only("referrer-policy"), "same-origin");
+    assert!(["same-origin", "no-referrer"].contains(&only("referrer-policy").as_str()));
     assert_eq!(only("cross-origin-opener-policy"), "same-origin");
     assert!(["same-origin", "same-site"].contains(&only("cross-origin-resource-policy").as_str()));
     assert!(!only("permissions-policy").is_empty() && only("x-request-id").len() > 16);

@@ -63,7 +63,7 @@ async fn repeated_events_are_summed_up(db: TestDb) {
     let last = db.sql(last);
     assert!(last.starts_with("195 more until ") && last.ends_with("; the last one: was Name 198|Name 199"), "{last}");
     let doctor = sessile(&db, &["doctor"], "");
-    assert!(String::from_utf8_lossy(&doctor.stdout).contains("ok  trail"), "{doctor:?}");
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("ok  audit trail: "), "{doctor:?}");
 }
 
 async fn the_next_event_of_its_kind_sums_up_too(db: TestDb) {

@@ -112,23 +112,26 @@ async fn the_first_broken_link_of_a_chain_is_named(db: TestDb) {
     server.client().log_in(SAM);
     let said = ask(&db, &["doctor"], "");
     assert_in_order(&said);
-    assert!(said.stdout.contains("ok  trail: 8 events of 2 accounts are as they were recorded"), "{said:?}");
+    assert!(
+        said.stdout.contains("ok  audit trail: unchanged since they were recorded: 8 events of 2 accounts"),
+        "{said:?}"
+    );
     assert_eq!(server.interrupt(), Some(0));
 
     // The next program with the keys that records an event sets the mark again.
     db.sql("UPDATE instance SET trail_key_id = NULL, trail_mac = NULL");
-    assert_fails(&ask(&db, &["doctor"], ""), "trail", &["not begun", "mark", "backup"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "audit trail", &["not begun", "mark", "backup"]);
     assert!(ask(&db, &["session", "revoke", "--email", SAM], "").said().contains('1'));
     assert_in_order(&ask(&db, &["doctor"], ""));
 
     let kim = db.sql(&format!("SELECT id FROM accounts WHERE email = '{KIM}'"));
     let login = db.sql(&format!("SELECT id FROM audit WHERE account_id = '{kim}' AND kind = 'login.succeeded'"));
     db.sql(&format!("UPDATE audit SET detail = 'nothing happened' WHERE account_id = '{kim}' AND id = {login}"));
-    assert_fails(&ask(&db, &["doctor"], ""), "trail", &[&kim, &format!("event {login}"), "backup"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "audit trail", &[&kim, &format!("event {login}"), "backup"]);
     db.sql(&format!("DELETE FROM audit WHERE account_id <> '{kim}'"));
-    assert_fails(&ask(&db, &["doctor"], ""), "trail", &["and 1 more account"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "audit trail", &["and 1 more account"]);
     std::fs::remove_file(db.key_file()).unwrap();
-    assert_fails(&ask(&db, &["doctor"], ""), "trail", &["not checked", "SESSILE_KEY_FILE"]);
+    assert_fails(&ask(&db, &["doctor"], ""), "audit trail", &["not checked", "SESSILE_KEY_FILE"]);
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn a_hanging_database_fails_in_time_with_one_line() {
     let nobody = [("DATABASE_URL", "postgres://kim:secret@127.0.0.1:1/it")];
     let said = ask_with(&db, &nobody, &["doctor"], "");
     assert_fails(&said, "database", &["DATABASE_URL"]);
-    for check in ["schema", "trail", "clock", "durability"] {
+    for check in ["schema", "audit trail", "clock", "durability"] {
         assert_fails(&said, check, &["make the database answer first"]);
     }
     assert!(!format!("{said:?}").contains("secret"), "{said:?}");

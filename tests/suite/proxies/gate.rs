@@ -16,6 +16,8 @@ const TOKEN: &str = "gate-token_1";
 pub enum Visitor {
     /// Signed in and admitted.
     Kim,
+    /// Signed in and admitted, with a long name and many groups.
+    Crowd,
     /// Signed in, and not admitted to this app.
     Guest,
     Nobody,
@@ -64,6 +66,7 @@ impl Gate {
     pub fn cookie(&self, visitor: Visitor) -> &'static str {
         match visitor {
             Visitor::Kim => "Cookie: sessile_app=kim",
+            Visitor::Crowd => "Cookie: sessile_app=crowd",
             Visitor::Guest => "Cookie: sessile_app=guest",
             Visitor::Nobody => "Cookie: other=1",
         }
@@ -105,20 +108,17 @@ fn answer(request: &mut Request, origin: &str, known: bool, away: bool) {
     if is_foreign(&head, origin, method) {
         return request.answer(403, &[problem_json], &problem("cross-origin"));
     }
-    if cookie.contains("sessile_app=kim") {
-        let fields = [
-            "X-Sessile-User: acc_kim",
-            "X-Sessile-Email: kim@example.com",
-            "X-Sessile-Name: Kim%20%E2%9C%93",
-            "X-Sessile-Role: member",
-            "X-Sessile-Groups: ",
-            "X-Sessile-Session: ses_1",
-            "X-Sessile-Assertion: a.b.c",
-        ];
-        return request.answer(200, &fields, b"");
-    }
+    // The echo is for everybody, so it tells nothing about the person.
     if uri.split('?').next() == Some("/.sessile/echo") {
-        return request.answer(200, &["X-Sessile-User: ", "X-Sessile-Role: ", "X-Sessile-Groups: "], b"");
+        return request.answer(200, &OF_NOBODY, b"");
+    }
+    if cookie.contains("sessile_app=kim") {
+        return request.answer(200, &OF_KIM, b"");
+    }
+    if cookie.contains("sessile_app=crowd") {
+        let fields = of_crowd();
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        return request.answer(200, &fields, b"");
     }
     if cookie.contains("sessile_app=guest") {
         return request.answer(403, &["Content-Type: text/html"], b"<h1>Not admitted</h1>");
@@ -133,11 +133,53 @@ fn answer(request: &mut Request, origin: &str, known: bool, away: bool) {
     request.answer(401, &[problem_json, "Cache-Control: no-store"], &problem("login-required"));
 }
 
+const OF_NOBODY: [&str; 7] = [
+    "X-Sessile-User: ",
+    "X-Sessile-Email: ",
+    "X-Sessile-Name: ",
+    "X-Sessile-Role: ",
+    "X-Sessile-Groups: ",
+    "X-Sessile-Session: ",
+    "X-Sessile-Assertion: ",
+];
+const OF_KIM: [&str; 7] = [
+    "X-Sessile-User: acc_kim",
+    "X-Sessile-Email: kim@example.com",
+    "X-Sessile-Name: Kim%20%E2%9C%93",
+    "X-Sessile-Role: member",
+    "X-Sessile-Groups: ",
+    "X-Sessile-Session: ses_1",
+    "X-Sessile-Assertion: a.b.c",
+];
+
+/// The groups of the person with the most, as a header has them.
+pub fn many_groups() -> String {
+    let groups: Vec<String> = (0..50).map(|n| format!("{n:02}-{}", "g".repeat(60))).collect();
+    groups.join(",")
+}
+
+/// The headers of somebody with 50 groups and a name of 80 characters of other scripts, for an app that gets `Remote-`
+/// headers too. The assertion has the length that the real one has.
+fn of_crowd() -> Vec<String> {
+    let (name, groups) = ("%E4%BA%BA".repeat(80), many_groups());
+    let assertion = "a".repeat((groups.len() + 3 * 50 + 80 * 3 + 500) * 4 / 3);
+    let shared = [("Email", "crowd@example.com"), ("Name", &name), ("Groups", &groups)];
+    let own = [("User", "acc_crowd"), ("Role", "member"), ("Session", "ses_2"), ("Assertion", &assertion)];
+    let own = own.iter().chain(&shared).map(|(name, value)| format!("X-Sessile-{name}: {value}"));
+    let remote =
+        shared.iter().chain(&[("User", "crowd@example.com")]).map(|(name, value)| format!("Remote-{name}: {value}"));
+    own.chain(remote).collect()
+}
+
 /// Whether a request that may change something comes from another origin.
 fn is_foreign(head: &Head, origin: &str, method: &str) -> bool {
     let upgrade = !head.get("sec-websocket-key").is_empty();
     let unsafe_method = !matches!(method, "GET" | "HEAD" | "OPTIONS");
-    (upgrade || unsafe_method) && !head.get("origin").is_empty() && head.get("origin") != origin
+    let is_foreign = match (head.get("sec-fetch-site"), head.get("origin")) {
+        ("", from) => !from.is_empty() && from != origin,
+        (site, _) => !matches!(site, "same-origin" | "none"),
+    };
+    (upgrade || unsafe_method) && is_foreign
 }
 
 /// Sessile's own pages on the app's host. They answer with the request as it arrived.

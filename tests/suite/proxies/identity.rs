@@ -1,9 +1,11 @@
 //! The app learns who asks from the gate, and from nobody else.
 
-use super::{NAVIGATION, Seen, Stand, Visitor, with_every_proxy};
+use super::{NAVIGATION, Seen, Stand, Visitor, gate::many_groups, with_every_proxy};
 
 with_every_proxy!(
     the_app_gets_every_identity_header_of_the_gate,
+    many_groups_and_a_long_name_reach_the_app,
+    a_client_cannot_remove_identity_headers_by_naming_them,
     identity_headers_that_a_client_made_up_are_gone,
     the_echo_of_sessile_gets_what_the_app_would_get,
     made_up_forwarding_headers_reach_neither_gate_nor_app,
@@ -49,6 +51,34 @@ fn the_app_gets_every_identity_header_of_the_gate(stand: Stand) {
     assert_eq!(seen.all("cookie"), ["sessile_app=kim"]);
 }
 
+fn a_client_cannot_remove_identity_headers_by_naming_them(stand: Stand) {
+    let connection = "Connection: close, X-Sessile-User, X-Sessile-Email, X-Sessile-Assertion, X-Sessile-Session";
+    let seen = Seen::of(&stand.ask(Visitor::Kim, "GET /", &[connection]));
+    for (name, value) in
+        [("x-sessile-user", "acc_kim"), ("x-sessile-email", "kim@example.com"), ("x-sessile-session", "ses_1")]
+    {
+        assert_eq!(seen.all(name), [value], "{name}");
+    }
+    assert!(!seen.all("connection").concat().to_lowercase().contains("sessile"));
+}
+
+fn many_groups_and_a_long_name_reach_the_app(stand: Stand) {
+    // Browsers send a few kilobytes themselves.
+    let cookie = format!("X-Of-The-Browser: {}", "c".repeat(3_000));
+    for line in ["GET /", "POST /"] {
+        let seen = Seen::of(&stand.ask(Visitor::Crowd, line, &[&cookie]));
+        assert_eq!(
+            (seen.all("x-sessile-groups"), seen.all("x-sessile-name")),
+            (vec![many_groups()], vec!["%E4%BA%BA".repeat(80)])
+        );
+        assert_eq!(
+            (seen.all("remote-groups"), seen.all("remote-user")),
+            (vec![many_groups()], vec!["crowd@example.com".to_owned()])
+        );
+        assert!(seen.all("x-sessile-assertion")[0].len() > 4_000);
+    }
+}
+
 fn identity_headers_that_a_client_made_up_are_gone(stand: Stand) {
     let fields = MADE_UP.map(|name| format!("{name}: mallory"));
     let fields: Vec<&str> = fields.iter().map(String::as_str).chain(NAVIGATION).collect();
@@ -70,10 +100,10 @@ fn the_echo_of_sessile_gets_what_the_app_would_get(stand: Stand) {
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
     let answer = stand.ask(Visitor::Kim, "GET /.sessile/echo", &fields);
     let seen = Seen::of(&answer);
-    assert_eq!(seen.all("x-sessile-user"), ["acc_kim"]);
+    // The gate lets everybody through to it, so that `doctor` needs no sign-in, and names nobody.
+    assert_eq!(seen.all("x-sessile-user").concat(), "");
     assert!(!answer.body.contains("mallory") && seen.text("target") == "/.sessile/echo", "{answer:?}");
     assert_eq!(stand.gate.asked().len(), 1, "the echo is checked as the app is");
-    // The gate lets everybody through to it, so that `doctor` needs no sign-in.
     let answer = stand.ask(Visitor::Nobody, "GET /.sessile/echo", &fields);
     assert_eq!(Seen::of(&answer).all("x-sessile-user").concat(), "");
     assert!(!answer.body.contains("mallory"), "{answer:?}");

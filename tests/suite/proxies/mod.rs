@@ -149,3 +149,8 @@ fn assert_of_the_gate(answer: &Answer, status: u16) {
         assert!(answer.head.all(name).is_empty(), "{answer:?}");
     }
 }
+
+/// Checks that a request to an odd address was refused, and did not fail.
+fn assert_refused(target: &str, answer: &Answer) {
+    assert!(matches!(answer.status, 303 | 400 | 401 | 403 | 404), "{target}: {answer:?}");
+}

@@ -1,6 +1,6 @@
 //! Sessile's own pages on the app's host.
 
-use super::{NAVIGATION, Seen, Stand, Visitor, with_every_proxy};
+use super::{NAVIGATION, Seen, Stand, Visitor, assert_refused, with_every_proxy};
 
 with_every_proxy!(sessiles_own_pages_pass_unchecked_and_unchanged, addresses_that_only_look_like_sessiles_are_checked,);
 
@@ -36,5 +36,11 @@ fn addresses_that_only_look_like_sessiles_are_checked(stand: Stand) {
     ] {
         let answer = stand.ask(Visitor::Nobody, &format!("GET {target}"), &NAVIGATION);
         assert!(!answer.body.contains("\"app\":true"), "{target}: {answer:?}");
+        // 200 is an answer of Sessile, to which the address may have been passed on.
+        if answer.status != 200 {
+            assert_refused(target, &answer);
+        }
     }
+    let start = stand.ask(Visitor::Nobody, "GET /.sessile/start?to=%2F", &NAVIGATION);
+    assert_eq!(Seen::of(&start).text("target"), "/.sessile/start?to=%2F");
 }

@@ -1,6 +1,6 @@
 //! Paths that the gate is not asked about.
 
-use super::{NAVIGATION, Seen, Stand, Visitor, with_every_proxy};
+use super::{NAVIGATION, Seen, Stand, Visitor, assert_refused, with_every_proxy};
 
 with_every_proxy!(public_paths_pass_without_a_question, paths_that_only_look_public_are_checked);
 
@@ -44,6 +44,10 @@ fn paths_that_only_look_public_are_checked(stand: Stand) {
                 target.contains("//") && Seen::of(&answer).text("target") == "/hooks/secret",
                 "{target}: {answer:?}"
             );
+        } else {
+            assert_refused(target, &answer);
         }
     }
+    // The proxy still answers for the public paths.
+    assert_eq!(Seen::of(&stand.ask(Visitor::Nobody, "GET /hooks/", &NAVIGATION)).text("target"), "/hooks/");
 }

@@ -45,7 +45,7 @@ with_sessile!(
 struct Place {
     db: TestDb,
     server: Server,
-    _app: Listening,
+    app: Option<Listening>,
     id: String,
     port: u16,
     printed: String,
@@ -67,7 +67,7 @@ impl Place {
         let words = ["--proxy", proxy.word(), "--upstream", &upstream, "--sessile", &sessile, "--gate-token-stdin"];
         let printed = ask(&db, &[&["app", "snippet", &id], &words[..]].concat(), &token);
         assert!(printed.contains(&token), "{printed}");
-        Self { db, server, _app: app, id, port, printed, cookies: Vec::new() }
+        Self { db, server, app: Some(app), id, port, printed, cookies: Vec::new() }
     }
 
     fn origin(&self) -> String {
@@ -150,7 +150,9 @@ impl Place {
 fn sign_in_and_out(proxy: Proxy, program: &Path) {
     let mut place = Place::new(proxy);
     let _running = place.run(proxy, program);
-    assert_eq!(place.doctor().iter().filter(|line| line.starts_with("ok ")).count(), 4, "{:#?}", place.doctor());
+    let found = place.doctor();
+    assert_eq!(found.iter().filter(|line| line.starts_with("ok ")).count(), 5, "{found:#?}");
+    assert_eq!(found[4], "ok  app itself: /health is answered with 200");
 
     let refused = place.ask("GET /api", &FETCH);
     assert!(refused.status == 401 && refused.body.contains("login-required"), "{refused:?}");
@@ -211,6 +213,12 @@ fn doctor_with_faults(proxy: Proxy, program: &Path) {
         let _running = place.run(proxy, program);
         assert!(place.doctor().iter().any(|found| found.starts_with(expected)), "{line}: {:#?}", place.doctor());
     }
+    place.printed = whole;
+    let _running = place.run(proxy, program);
+    drop(place.app.take());
+    let found = place.doctor();
+    assert!(found[1..4].iter().all(|line| line.starts_with("ok ")), "{found:#?}");
+    assert!(found[4].starts_with("FAIL app itself: /health is answered with 502: start the app"), "{found:#?}");
 }
 
 /// Runs a command that succeeds.

@@ -55,6 +55,8 @@ fn a_foreign_origin_is_403(stand: Stand) {
     assert_of_the_gate(&answer, 403);
     let own = format!("Origin: {}", stand.origin());
     assert_eq!(stand.send(Visitor::Kim, "POST /", &[&own], b"a=b").status, 200);
+    let sibling = stand.send(Visitor::Kim, "POST /", &["Sec-Fetch-Site: same-site"], b"a=b");
+    assert_of_the_gate(&sibling, 403);
 }
 
 fn another_host_never_reaches_the_app(stand: Stand) {

@@ -167,14 +167,14 @@ async fn the_server_writes_a_line_at_shutdown_and_doctor_takes_it(db: TestDb) {
         assert_eq!((code, lines.len()), (Some(0), 1), "{log}");
         let told = sessile(&db, &["doctor", "--since", &lines[0]], "");
         let said = String::from_utf8_lossy(&told.stdout);
-        assert!(told.status.success() && said.contains("ok  trail since: "), "{told:?}");
+        assert!(told.status.success() && said.contains("ok  audit trail since: "), "{told:?}");
         let token = Anchor::find(&lines[0]).unwrap().to_string();
         assert!(sessile(&db, &["doctor", "--since", &token], "").status.success());
         if format == "json" {
             db.sql("DELETE FROM trail_anchors");
             let told = sessile(&db, &["doctor", "--since", &lines[0]], "");
             let said = String::from_utf8_lossy(&told.stdout);
-            assert!(told.status.code() == Some(1) && said.contains("FAIL trail since: "), "{told:?}");
+            assert!(told.status.code() == Some(1) && said.contains("FAIL audit trail since: "), "{told:?}");
         }
     }
     let told = sessile(&db, &["doctor", "--since", "nothing of that kind"], "");

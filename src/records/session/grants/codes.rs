@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::key::Code;
 use crate::base::{
-    db::{Conn, Db, before_now, find, now, run, schema::app_codes},
+    db::{Conn, Db, ForUpdate, before_now, find, now, run, schema::app_codes},
     error::Result,
 };
 
@@ -19,10 +19,10 @@ use crate::base::{
 pub const LIFE: Duration = Duration::from_secs(60);
 /// How long the row of a code is kept, so that a browser that sends it again can go on.
 const KEPT: Duration = Duration::from_secs(3600);
-/// The most codes of one account.
-const MOST: i64 = 20;
+/// The most codes of one account. A browser may open many tabs at once.
+const MOST: i64 = 200;
 /// The most codes that one transaction deletes.
-const BATCH: i64 = 500;
+const BATCH: i64 = 200;
 
 /// What a code is made for.
 #[derive(Debug, Clone)]
@@ -37,9 +37,9 @@ pub struct Purpose {
 }
 
 impl Purpose {
-    /// Whether the code is for this app and for the browser with this pending cookie.
-    pub fn is_for(&self, app_id: &str, pending_hash: &[u8]) -> bool {
-        self.app_id == app_id && bool::from(self.pending_hash.ct_eq(pending_hash))
+    /// Whether the code is for the browser with this pending cookie.
+    pub fn is_for(&self, pending_hash: &[u8]) -> bool {
+        self.pending_hash.ct_eq(pending_hash).into()
     }
 }
 
@@ -111,18 +111,20 @@ pub async fn sweep(db: &Db) -> Result<usize> {
 async fn delete_old(conn: &mut Conn<'_>) -> Result<usize> {
     let old: Vec<(String, Vec<u8>)> = run!(
         conn,
-        load(
+        load(ForUpdate::skip_locked(
             app_codes::table
                 .filter(app_codes::created_at.le(before_now(KEPT)))
-                .order(app_codes::created_at)
+                .order((app_codes::created_at, app_codes::account_id, app_codes::secret_hash))
                 .limit(BATCH)
                 .select((app_codes::account_id, app_codes::secret_hash))
-        )
+        ))
     )?;
-    let mut deleted = 0;
-    for (account_id, secret_hash) in old {
-        let own = app_codes::table.filter(app_codes::account_id.eq(account_id));
-        deleted += run!(conn, execute(diesel::delete(own.filter(app_codes::secret_hash.eq(secret_hash)))))?;
+    if old.is_empty() {
+        return Ok(0);
     }
-    Ok(deleted)
+    // Hashes are unique, so the two lists fit only the rows that were read.
+    let (accounts, hashes): (Vec<String>, Vec<Vec<u8>>) = old.into_iter().unzip();
+    let read =
+        app_codes::table.filter(app_codes::account_id.eq_any(accounts)).filter(app_codes::secret_hash.eq_any(hashes));
+    run!(conn, execute(diesel::delete(read)))
 }

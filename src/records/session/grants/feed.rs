@@ -9,7 +9,7 @@ use diesel::{
 
 use super::super::{
     ended::EndReason,
-    live::{ended_from, is_live},
+    live::{ended_after, ended_from, is_live},
 };
 use crate::base::{
     db::{
@@ -29,20 +29,28 @@ pub struct EndedAtApp {
     pub reason: EndReason,
 }
 
+/// A place in the order of ends: the time, the account and the session's lifelong name.
+pub type Place = (Instant, String, String);
+
+impl EndedAtApp {
+    pub fn place(&self) -> Place {
+        (self.at, self.account_id.clone(), self.sid.clone())
+    }
+}
+
 /// Join condition for the session of a grant.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn own_session() -> _ {
     app_grants::account_id.eq(sessions::account_id).and(app_grants::sid.nullable().eq(sessions::sid))
 }
 
-/// The next sessions that opened the app and ended at `from` or later, in the order of their ends; at most `many`, of
-/// which `skip` are left out.
-pub async fn ended(
-    conn: &mut Conn<'_>,
-    app_id: &str,
-    from: Instant,
-    (skip, many): (i64, i64),
-) -> Result<Vec<EndedAtApp>> {
+/// The next sessions that opened the app and have ended, after this place; at most `many`. Written so that the database
+/// reads only the portion, and so that a row that is deleted meanwhile makes no other row be left out.
+pub async fn ended(conn: &mut Conn<'_>, app_id: &str, after: &Place, many: i64) -> Result<Vec<EndedAtApp>> {
+    let (at, account_id, sid) = after;
+    let later = ended_after(*at)
+        .or(app_grants::account_id.gt(account_id))
+        .or(app_grants::account_id.eq(account_id).and(app_grants::sid.gt(sid)));
     type Row = (Option<Instant>, Option<EndReason>, String, String);
     let rows: Vec<Row> = run!(
         conn,
@@ -50,7 +58,8 @@ pub async fn ended(
             app_grants::table
                 .inner_join(sessions::table.on(own_session()))
                 .filter(app_grants::app_id.eq(app_id))
-                .filter(ended_from(from))
+                .filter(ended_from(*at))
+                .filter(later)
                 .order((sessions::ended_at, app_grants::account_id, app_grants::sid))
                 .select((
                     sessions::ended_at,
@@ -59,7 +68,6 @@ pub async fn ended(
                     app_grants::account_id
                 ))
                 .distinct()
-                .offset(skip)
                 .limit(many)
         )
     )?;

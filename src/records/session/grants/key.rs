@@ -40,7 +40,7 @@ impl GrantKey {
         let is_well_formed = secret::is_base64url(id, ID) && secret::is_base64url(secret, SECRET);
         let account_id = is_well_formed.then(|| account_of(account)).flatten()?;
         let key = Self { id: id.to_owned(), account_id, secret: Secret::presented(secret) };
-        key.name().is_some().then_some(key)
+        key.as_number().is_some().then_some(key)
     }
 
     /// The grant's id. Opens nothing.
@@ -62,7 +62,7 @@ impl GrantKey {
     }
 
     /// The id as a number, for the cache.
-    pub fn name(&self) -> Option<u128> {
+    pub fn as_number(&self) -> Option<u128> {
         let mut bytes = [0; 16];
         let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(&self.id, &mut bytes).ok()?;
         (decoded == bytes.len()).then(|| u128::from_be_bytes(bytes))
@@ -126,7 +126,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_parsed_text_serializes_to_the_same_text(text in "[A-Za-z0-9_-]{20,23}\\.-?[A-Za-z0-9_-]{0,24}\\.[A-Za-z0-9_-]{42,44}") {
+        fn a_parsed_text_serializes_to_the_same_text(
+            text in "[A-Za-z0-9_-]{20,23}\\.-?[A-Za-z0-9_-]{0,24}\\.[A-Za-z0-9_-]{42,44}"
+        ) {
             prop_assert!(GrantKey::parse(&text).is_none_or(|key| key.expose() == text));
             let code = text.split_once('.').unwrap().1;
             prop_assert!(Code::parse(code).is_none_or(|parsed| parsed.expose() == code));

@@ -26,7 +26,7 @@ use crate::{
             Conn, Instant, find,
             schema::{accounts, app_grants, devices, sessions},
         },
-        error::Result,
+        error::{Away, Error, Result},
     },
     records::account::Account,
 };
@@ -60,8 +60,8 @@ impl Sessions {
     pub async fn touch_by_grant(&self, key: &GrantKey, granted: Granted, ip: Option<&str>) -> Result<Option<Granted>> {
         let due = |granted: &Granted| touch::due(&granted.record, granted.now, ip, self.times);
         let mut granted = granted;
-        if due(&granted) != Due::No && granted.from_memory && self.cache.has_others() {
-            // Another node may have touched the session since this node cached it.
+        if due(&granted) != Due::No && granted.from_memory {
+            // The session may have been touched meanwhile: by another node, or at another app.
             match self.look_up_grant(key).await? {
                 Some(read) => granted = read,
                 None => return Ok(None),
@@ -101,11 +101,11 @@ impl Sessions {
             if !has_run_out(granted.record.expires_at, granted.now) {
                 return Ok(Some(granted));
             }
-            if self.end_expired(SessionRef::from(granted.record)).await? {
+            if self.end_expired(SessionRef::from(granted.record), false).await? {
                 return Ok(None);
             }
         }
-        Ok(None)
+        Err(Error::unavailable(Away::Database, "an expired session could not be ended"))
     }
 
     fn granted(&self, app_id: String, opened_at: Instant, stored: Stored) -> Granted {

@@ -17,7 +17,7 @@ use crate::{
     base::{
         db::{
             Conn, ForUpdate, find, now, run,
-            schema::{app_codes, app_grants, sessions},
+            schema::{app_grants, sessions},
         },
         error::{Error, Result},
     },
@@ -77,14 +77,6 @@ pub async fn create(conn: &mut Conn<'_>, account_id: &str, sid: &str, app_id: &s
     );
     run!(conn, execute(diesel::insert_into(app_grants::table).values(row)))?;
     Ok((key, older.is_empty()))
-}
-
-/// Removes the grants and codes of an app that is being removed. Its removal is announced, and without the app no grant
-/// of it opens anything.
-pub async fn remove_of_app(conn: &mut Conn<'_>, app_id: &str) -> Result<()> {
-    run!(conn, execute(diesel::delete(app_codes::table.filter(app_codes::app_id.eq(app_id)))))?;
-    run!(conn, execute(diesel::delete(app_grants::table.filter(app_grants::app_id.eq(app_id)))))?;
-    news::many(conn).await
 }
 
 /// Whether the session has a grant for this app.
