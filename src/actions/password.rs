@@ -16,6 +16,8 @@ use crate::{
         account,
         audit::{self, Kind},
         device::{self, arrivals},
+        help,
+        link::{self, Purpose},
         session::{
             CurrentUser, EndReason, Scope, SessionKey, Sessions, ends, listing,
             statements::{self, Rekeyed},
@@ -98,6 +100,8 @@ async fn replace(
         return Ok(ChangedPassword::SessionEnded);
     };
     account::set_password(conn, id, new_hash).await?;
+    link::end(conn, id, Purpose::Password).await?;
+    help::settle(conn, id).await?;
     // Only this session has confirmed the new password.
     statements::confirm(conn, id, key.id()).await?;
     if let Some(device) = &user.record.device_id {

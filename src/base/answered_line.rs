@@ -18,9 +18,8 @@ use crate::base::{
 
 /// The most characters of a path in the log, so that long paths cannot fill the disk.
 const LONGEST_PATH: usize = 256;
-/// A gate's address up to its token, which proves the proxy.
-const GATE: &str = "/.sessile/gate/";
-const GATE_WITHOUT_TOKEN: &str = "/.sessile/gate/…";
+/// Addresses up to their tokens, and what the log shows instead: an app's gate, and one-time links.
+const WITH_TOKEN: [(&str, &str); 2] = [("/.sessile/gate/", "/.sessile/gate/…"), ("/link/", "/link/…")];
 /// The target of the request's span and of this line, for filters.
 pub const TARGET: &str = "sessile::web::edge";
 /// The length of a line without the path.
@@ -83,19 +82,24 @@ impl AnsweredLine {
     }
 }
 
-/// The path of an address as log lines show it: shortened, and without the token of an app's gate.
+/// The path of an address as log lines show it: shortened, and without a token.
 pub fn shortened_path(uri: &Uri) -> Cow<'_, str> {
-    match uri.path() {
-        path if names_gate(path) => Cow::Borrowed(GATE_WITHOUT_TOKEN),
-        path if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
-        path => Cow::Owned(text::shortened(path, LONGEST_PATH)),
+    let path = uri.path();
+    match without_token(path) {
+        Some(shown) => Cow::Borrowed(shown),
+        None if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
+        None => Cow::Owned(text::shortened(path, LONGEST_PATH)),
     }
 }
 
-/// Whether a path may be that of a gate, however it is written.
-fn names_gate(path: &str) -> bool {
-    let is_usual = path.starts_with(GATE);
-    is_usual || (path.contains('%') && percent_decode_str(path).decode_utf8_lossy().starts_with(GATE))
+/// What to show of a path that contains a token, however it is written.
+fn without_token(path: &str) -> Option<&'static str> {
+    let plain = match path.contains('%') {
+        true => percent_decode_str(path).decode_utf8_lossy(),
+        false => Cow::Borrowed(path),
+    };
+    let found = WITH_TOKEN.iter().find(|(begins, _)| path.starts_with(begins) || plain.starts_with(begins));
+    found.map(|(_, shown)| *shown)
 }
 
 fn write_all<const PARTS: usize>(out: &mut Vec<u8>, parts: [&str; PARTS]) {
@@ -173,11 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_a_gate_is_not_in_the_line() {
+    fn tokens_in_paths_are_not_in_the_line() {
         for path in
             ["/.sessile/gate/TOKEN", "/.sessile/gate/TOKEN?a=b", "/%2esessile/g%61te/TOKEN", "/.sessile/gate/TOKEN/x"]
         {
             assert_eq!(shortened_path(&path.parse().unwrap()), "/.sessile/gate/…", "{path}");
+        }
+        for path in ["/link/TOKEN", "/link/TOKEN?a=b", "/l%69nk/TOKEN", "/link%2FTOKEN"] {
+            assert_eq!(shortened_path(&path.parse().unwrap()), "/link/…", "{path}");
         }
         assert_eq!(shortened_path(&"/.sessile/done?code=SECRET".parse().unwrap()), "/.sessile/done");
     }

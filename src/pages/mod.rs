@@ -15,6 +15,7 @@ pub mod devices;
 pub mod drafts;
 pub mod events;
 pub mod gate;
+pub mod invitations;
 pub mod jwks;
 pub mod login;
 pub mod ops;

@@ -18,7 +18,7 @@ use crate::{
     records::{
         app::Usage,
         audit::{retention, sweep as audit_sweep},
-        draft,
+        draft, link,
         session::{Sessions, device_sweep, grants, sweep, touch},
         throttle,
     },
@@ -115,6 +115,7 @@ struct Sweeps {
     repeats: Outage,
     devices: Outage,
     codes: Outage,
+    links: Outage,
     addresses: Outage,
     events: Outage,
 }
@@ -128,6 +129,7 @@ impl Default for Sweeps {
             repeats: Outage::new("summarising repeated audit events"),
             devices: Outage::new("deleting old devices"),
             codes: Outage::new("deleting old codes for apps"),
+            links: Outage::new("deleting old links"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
         }
@@ -147,6 +149,7 @@ impl Sweeps {
         self.repeats.see(audit_sweep::sweep(db).await);
         self.devices.see(device_sweep::sweep(db).await);
         self.codes.see(grants::codes::sweep(db).await);
+        self.links.see(link::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");
         }

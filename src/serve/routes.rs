@@ -17,8 +17,8 @@ use crate::{
         error::{Error, Result},
     },
     pages::{
-        account, activity, app_host, apps, dashboard, devices, drafts, events, gate, jwks, login, ops, pwa,
-        session_data, sync,
+        account, activity, app_host, apps, dashboard, devices, drafts, events, gate, invitations, jwks, login, ops,
+        pwa, session_data, sync,
     },
     web::{
         forms, json, layout,
@@ -73,6 +73,8 @@ fn pages() -> Vec<Address> {
         page("/").get(start),
         page("/setup").get(login::setup::show).post(login::setup::submit).carries_secret(),
         page(LOGIN).get(login::page::show).post(login::page::submit),
+        page("/link/{token}").get(login::link::show).post(login::link::submit).carries_secret(),
+        page("/forgot").get(login::forgot::show).post(login::forgot::submit),
         page("/signup").get(login::signup::show).post(login::signup::submit),
         page("/confirm").get(login::confirm::show).post(login::confirm::submit),
         page("/logout").post(login::logout::submit),
@@ -91,6 +93,8 @@ fn pages() -> Vec<Address> {
         page("/apps/{id}/confirm").get(apps::question::show).post(apps::question::submit),
         page("/apps/{id}/open").get(apps::open::show),
         page("/apps/{id}/sign-out").get(apps::sign_out::show),
+        page("/people/invite").get(invitations::invite::show).post(invitations::invite::submit),
+        page("/people/{id}/link").get(invitations::person::show).post(invitations::person::submit),
     ]
 }
 
@@ -107,6 +111,8 @@ fn api() -> Vec<Address> {
         api("/api/apps").get(apps::list::list),
         api("/api/apps/{id}/ends").get(apps::ends::stream),
         api("/api/apps/{id}/living").post(apps::living::show),
+        api("/api/people/invitations").post(invitations::api::invite),
+        api("/api/people/{id}/password-link").post(invitations::api::password_link),
         api("/api/sessions").get(devices::api::sessions),
         api("/api/sessions/revoke-others").post(devices::api::end_others),
         api("/api/sessions/{id}").delete(devices::api::end_session),

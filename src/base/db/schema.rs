@@ -21,6 +21,7 @@ diesel::table! {
         drafts_floor -> BigInt,
         time_zone -> Nullable<Text>,
         groups -> Text,
+        invited_at -> Nullable<Instant>,
     }
 }
 
@@ -327,9 +328,33 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::instant::sql::Instant;
 
-    setup_links (secret_hash) {
-        secret_hash -> Binary,
+    links (account_id, token_hash) {
+        account_id -> Text,
+        token_hash -> Binary,
+        purpose -> Text,
+        made_by -> Text,
+        made_at -> Instant,
         expires_at -> Instant,
+        used_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    account_of_link (token_hash) {
+        token_hash -> Binary,
+        account_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    help_requests (account_id) {
+        account_id -> Text,
+        asked_at -> Instant,
     }
 }
 
@@ -363,7 +388,9 @@ diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(drafts -> accounts (account_id));
 diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
+diesel::joinable!(help_requests -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, app_grants, devices, sessions);
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);
+diesel::allow_tables_to_appear_in_same_query!(accounts, help_requests);

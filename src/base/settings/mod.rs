@@ -108,6 +108,14 @@ pub struct SettingsError {
     problems: Vec<String>,
 }
 
+/// Reads the duration of a command's own flag, such as `--ttl 24h`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn duration_of_flag(value: &str) -> Result<Duration, String> {
+    values::duration(value)
+}
+
 /// The environment of this process, for [`SettingsArgs::check`]. Invalid UTF-8 becomes U+FFFD, which the check refuses.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))

@@ -18,6 +18,7 @@ use crate::{
     },
     records::{
         app::{App, Apps},
+        help,
         session::{
             CurrentUser, Sessions,
             listing::{self, SignedIn},
@@ -27,6 +28,7 @@ use crate::{
     web::{
         activity_words::{Doubtful, EventRow},
         forms,
+        help::HelpRow,
         layout::{self, Page, When, zoned},
         site::Site,
         week::Week,
@@ -45,6 +47,9 @@ struct DashboardPage {
     greeting: &'static str,
     name: String,
     apps: Vec<AppTile>,
+    /// Whether the person is told who asks for help.
+    shows_help: bool,
+    help: Vec<HelpRow>,
     /// When the sign-in on this device ends without another visit.
     until: When,
     /// When it ends whatever happens, unless `until` is that time.
@@ -86,8 +91,13 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let (who, now) = (user.who(), user.now);
     let apps = apps.listed().await?;
-    let read = async move |conn: &mut Conn<'_>| overview::read(conn, &who, Wanted::Notable, now).await;
-    let Overview { living, events, existing_devices, sign_ins, arrivals } = sessions.db.read(read).await?;
+    let role = user.account.role;
+    let read = async move |conn: &mut Conn<'_>| {
+        let help = if role.manages() { help::open(conn, role).await? } else { Vec::new() };
+        Ok((overview::read(conn, &who, Wanted::Notable, now).await?, help))
+    };
+    let (overview, help) = sessions.db.read(read).await?;
+    let Overview { living, events, existing_devices, sign_ins, arrivals } = overview;
     let living = sessions.overlaid(living);
     let devices = listing::by_device(&living);
     let token = forms::token(&site, &req)?;
@@ -103,6 +113,8 @@ pub async fn show(
         greeting: greeting(now),
         name: first_name(&user.account.name).to_owned(),
         apps: apps.open_to(&user.account).map(|app| AppTile::new(app)).collect(),
+        shows_help: role.manages(),
+        help: HelpRow::rows(&help, now),
         until: When::until(end, now),
         at_most: (end < last_end).then(|| When::until(last_end, now)),
         idle_text: durations::in_words(sessions.times.idle),

@@ -5,6 +5,8 @@
 
 pub mod api;
 pub mod confirm;
+pub mod forgot;
+pub mod link;
 pub mod logout;
 mod new_account;
 pub mod page;

@@ -5,6 +5,7 @@
 //! Invariant: `email_key` is the canonical form of the address. Its row in `account_of_email` makes it unique.
 
 pub mod hasher;
+pub mod invited;
 pub mod leaked;
 pub mod password;
 pub mod strength;
@@ -48,6 +49,16 @@ impl Role {
     /// Whether the role may manage people and apps.
     pub fn manages(self) -> bool {
         matches!(self, Self::Owner | Self::Admin)
+    }
+
+    /// Whether a person with this role may act on a person with `other`. Nobody acts on somebody beside or above
+    /// themselves.
+    pub fn outranks(self, other: Self) -> bool {
+        match self {
+            Self::Owner => other != Self::Owner,
+            Self::Admin => other == Self::Member,
+            Self::Member => false,
+        }
     }
 }
 
@@ -220,14 +231,19 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String>
 }
 
 /// Sets a new password. Resets the account's count of wrong passwords, because they were tries at the old password, and
-/// withdraws the separate counts of its browsers. The caller ends the account's sessions in the same transaction.
+/// withdraws the separate counts of its browsers. An invited account becomes an ordinary one. The caller ends the
+/// account's sessions in the same transaction.
 pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let key: Option<String> = find!(
         conn,
         get_result(
             diesel::update(account)
-                .set((accounts::password_hash.eq(password_hash), accounts::password_changed_at.eq(now())))
+                .set((
+                    accounts::password_hash.eq(password_hash),
+                    accounts::password_changed_at.eq(now()),
+                    accounts::invited_at.eq(None::<Instant>),
+                ))
                 .returning(accounts::email_key)
         )
     )?;
@@ -238,7 +254,7 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
     device::doubt_all(conn, id).await
 }
 
-/// Whether another account is an enabled owner.
+/// Whether another account is an owner who can sign in.
 pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let other: Option<String> = find!(
         conn,
@@ -246,6 +262,7 @@ pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
             accounts::table
                 .filter(accounts::role.eq(Role::Owner))
                 .filter(accounts::disabled_at.is_null())
+                .filter(accounts::invited_at.is_null())
                 .filter(accounts::id.ne(id))
                 .select(accounts::id)
         )
@@ -271,10 +288,10 @@ pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>
     run!(conn, load(accounts::table.select((Account::as_select(), accounts::disabled_at)).order(accounts::email_key)))
 }
 
-/// Whether this instance has an owner, enabled or not.
+/// Whether this instance has an owner, enabled or not. Somebody who was invited as an owner is not one yet.
 pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
-    let owner: Option<String> =
-        find!(conn, first(accounts::table.filter(accounts::role.eq(Role::Owner)).select(accounts::id)))?;
+    let owners = accounts::table.filter(accounts::role.eq(Role::Owner)).filter(accounts::invited_at.is_null());
+    let owner: Option<String> = find!(conn, first(owners.select(accounts::id)))?;
     Ok(owner.is_some())
 }
 

@@ -14,6 +14,6 @@ mod usage;
 pub use self::{
     registered::{App, Identity},
     registry::{Apps, Registry},
-    rule::Rule,
+    rule::{Rule, checked_groups},
     usage::Usage,
 };

@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use crate::records::account::{Account, Role};
+use crate::{
+    base::error::{Error, Result},
+    records::account::{Account, Role},
+};
 
 /// Who may open an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,25 @@ impl fmt::Display for Rule {
     }
 }
 
+/// The most groups of an account.
+const MOST_GROUPS: usize = 50;
+
+/// Checks the names of an account's groups.
+///
+/// # Errors
+/// [`Error::Invalid`] with a message for a form.
+pub fn checked_groups(groups: Vec<String>) -> Result<Vec<String>> {
+    if groups.len() > MOST_GROUPS {
+        return Err(Error::Invalid(format!("A person can be in at most {MOST_GROUPS} groups.")));
+    }
+    match groups.iter().find(|group| !is_group(group)) {
+        Some(odd) => Err(Error::Invalid(format!(
+            "{odd:?} cannot be the name of a group: use letters, digits, spaces and . _ - and begin with a letter or digit."
+        ))),
+        None => Ok(groups),
+    }
+}
+
 /// Whether a text can be the name of a group.
 fn is_group(text: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || b" _.-".contains(&b);
@@ -86,6 +108,14 @@ mod tests {
         {
             assert!(!fits(rule), "{rule}");
         }
+    }
+
+    #[test]
+    fn groups_of_an_account_are_checked() {
+        let checked = |groups: &[&str]| checked_groups(groups.iter().map(|group| (*group).to_owned()).collect());
+        assert_eq!(checked(&["Till staff", "night-2"]).unwrap(), ["Till staff", "night-2"]);
+        assert!(checked(&["a,b"]).is_err() && checked(&["-a"]).is_err() && checked(&[""]).is_err());
+        assert!(checked(&["a"; 50]).is_ok() && checked(&["a"; 51]).is_err());
     }
 
     #[test]

@@ -108,9 +108,9 @@ async fn a_confirmation_from_the_future_has_run_out(db: TestDb) {
 const LEFT: &[&str] = &[
     "audit.at",
     "instance.anchoring_until",
+    "links.expires_at",
     "sessions.absolute_expires_at",
     "sessions.expires_at",
-    "setup_links.expires_at",
     "trail_anchors.at",
 ];
 
