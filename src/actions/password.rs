@@ -18,6 +18,7 @@ use crate::{
         device::{self, arrivals},
         help,
         link::{self, Purpose},
+        mail::{Detail, MailKind},
         session::{
             CurrentUser, EndReason, Scope, SessionKey, Sessions, ends, listing,
             statements::{self, Rekeyed},
@@ -100,7 +101,9 @@ async fn replace(
         return Ok(ChangedPassword::SessionEnded);
     };
     account::set_password(conn, id, new_hash).await?;
-    link::end(conn, id, Purpose::Password).await?;
+    for purpose in [Purpose::Password, Purpose::HandOver] {
+        link::end(conn, id, purpose).await?;
+    }
     help::settle(conn, id).await?;
     // Only this session has confirmed the new password.
     statements::confirm(conn, id, key.id()).await?;
@@ -111,6 +114,8 @@ async fn replace(
     let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
     let events = if is_new { vec![changed, rotated] } else { vec![changed] };
     audit::record(conn, &events).await?;
+    let detail = Detail { ip: ip.map(str::to_owned), ..Detail::default() };
+    sessions.letters.queue(conn, &user.account, MailKind::PasswordChanged, &detail).await?;
     if *end_others {
         let others = Scope::Others { account: id.to_owned(), but: key.id().to_owned() };
         ends::end(conn, &others, EndReason::PasswordChanged, id, ip).await?;

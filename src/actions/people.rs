@@ -91,8 +91,9 @@ pub async fn set_password(db: &Db, address: &EmailAddress, hash: String) -> Resu
             return Ok(None);
         };
         account::set_password(conn, &id, &hash).await?;
-        link::end(conn, &id, Purpose::Invitation).await?;
-        link::end(conn, &id, Purpose::Password).await?;
+        for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
+            link::end(conn, &id, purpose).await?;
+        }
         help::settle(conn, &id).await?;
         audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
         ends::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await.map(Some)

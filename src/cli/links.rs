@@ -24,6 +24,7 @@ use crate::{
         account::{self, Role, invited},
         app,
         link::Made,
+        mail::Letters,
     },
 };
 
@@ -55,7 +56,7 @@ pub async fn invite(settings: &Settings, invitee: Invitee) -> Result<()> {
         groups: if groups.is_empty() { None } else { Some(app::checked_groups(groups)?) },
         life: life(&ttl)?,
     };
-    match invite::invite(&open_to_record(settings).await?, &Maker::Operator, invitation).await? {
+    match invite::invite(&open_to_record(settings).await?, &Letters::off(), &Maker::Operator, invitation).await? {
         Invited::Yes { made, .. } => print(settings, &made),
         Invited::Exists => Err(Error::Conflict(exists)),
     }

@@ -7,7 +7,7 @@ use crate::{
     base::{error::Result, settings::Settings},
     records::{
         audit::{self, retention},
-        draft, link,
+        draft, link, mail,
         session::{device_sweep, grants, sweep},
         throttle,
     },
@@ -23,6 +23,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     device_sweep::sweep(&db).await?;
     grants::codes::sweep(&db).await?;
     link::sweep(&db).await?;
+    mail::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

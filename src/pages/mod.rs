@@ -19,6 +19,7 @@ pub mod invitations;
 pub mod jwks;
 pub mod login;
 pub mod ops;
+pub mod phone;
 pub mod pwa;
 pub mod session_data;
 pub mod sync;

@@ -3,6 +3,8 @@
 //!
 //! Invariant: an account has at most one request. It is settled when the person gets a new password.
 
+use std::collections::HashMap;
+
 use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
 use crate::{
@@ -16,8 +18,8 @@ use crate::{
     records::account::{Account, Role},
 };
 
-/// The most requests that a page lists. The oldest come first, so that nobody waits for long.
-const MOST: i64 = 50;
+/// The most requests that a page reads. The oldest come first, so that nobody waits for long.
+const MOST: i64 = 100;
 
 /// A person who asked for help.
 #[derive(Debug, Clone)]
@@ -41,16 +43,26 @@ pub async fn settle(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
 
 /// The open requests of people whom somebody with this role may help, the oldest first.
 pub async fn open(conn: &mut Conn<'_>, helper: Role) -> Result<Vec<HelpRequest>> {
-    let below: Vec<Role> = Role::ALL.iter().copied().filter(|role| helper.outranks(*role)).collect();
-    if below.is_empty() {
+    let oldest = help_requests::table.order(help_requests::asked_at).limit(MOST);
+    let asked: Vec<(String, Instant)> =
+        run!(conn, load(oldest.select((help_requests::account_id, help_requests::asked_at))))?;
+    if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let open = help_requests::table
-        .inner_join(accounts::table)
-        .filter(accounts::role.eq_any(below))
-        .filter(accounts::disabled_at.is_null())
-        .order(help_requests::asked_at)
-        .limit(MOST);
-    let rows: Vec<(Account, Instant)> = run!(conn, load(open.select((Account::as_select(), help_requests::asked_at))))?;
-    Ok(rows.into_iter().map(|(person, asked_at)| HelpRequest { person, asked_at }).collect())
+    let ids: Vec<&str> = asked.iter().map(|(id, _)| id.as_str()).collect();
+    let people: Vec<Account> = run!(
+        conn,
+        load(
+            accounts::table
+                .filter(accounts::id.eq_any(ids))
+                .filter(accounts::disabled_at.is_null())
+                .select(Account::as_select())
+        )
+    )?;
+    let mut people: HashMap<String, Account> = people.into_iter().map(|one| (one.id.clone(), one)).collect();
+    let requests = asked.into_iter().filter_map(|(id, asked_at)| {
+        let person = people.remove(&id).filter(|person| helper.outranks(person.role))?;
+        Some(HelpRequest { person, asked_at })
+    });
+    Ok(requests.collect())
 }

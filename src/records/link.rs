@@ -55,6 +55,8 @@ const BATCH: i64 = 500;
 pub struct Link {
     pub account_id: String,
     pub purpose: Purpose,
+    /// What it is about, such as a device.
+    pub about: Option<String>,
     pub made_at: Instant,
     pub expires_at: Instant,
     /// Whether it was used.
@@ -71,25 +73,42 @@ pub struct Made {
     pub expires_at: Instant,
 }
 
-/// Makes a link. `by` is the account that makes it, or [`OPERATOR`](crate::records::audit::OPERATOR) or
-/// [`SYSTEM`](crate::records::audit::SYSTEM).
+/// A link to make.
+#[derive(Debug, Clone)]
+pub struct New<'a> {
+    pub purpose: Purpose,
+    /// What it is about, such as a device.
+    pub about: Option<&'a str>,
+    pub life: Duration,
+    /// The account that makes it, or [`OPERATOR`](crate::records::audit::OPERATOR) or
+    /// [`SYSTEM`](crate::records::audit::SYSTEM).
+    pub by: &'a str,
+    pub token: Secret,
+}
+
+/// Makes a link with a random token. `by` as in [`New`].
 pub async fn make(conn: &mut Conn<'_>, account_id: &str, purpose: Purpose, life: Duration, by: &str) -> Result<Made> {
+    add(conn, account_id, New { purpose, about: None, life, by, token: Secret::random()? }).await
+}
+
+/// Makes a link with this token, which nobody can guess.
+pub async fn add(conn: &mut Conn<'_>, account_id: &str, new: New<'_>) -> Result<Made> {
     make_room(conn, account_id).await?;
-    let token = Secret::random()?;
-    let hash = token.hash();
+    let hash = new.token.hash();
     let owner = (account_of_link::token_hash.eq(&hash), account_of_link::account_id.eq(account_id));
     run!(conn, execute(diesel::insert_into(account_of_link::table).values(owner)))?;
     let row = (
         links::account_id.eq(account_id),
         links::token_hash.eq(&hash),
-        links::purpose.eq(purpose),
-        links::made_by.eq(by),
+        links::purpose.eq(new.purpose),
+        links::about.eq(new.about),
+        links::made_by.eq(new.by),
         links::made_at.eq(now()),
-        links::expires_at.eq(from_now(life)),
+        links::expires_at.eq(from_now(new.life)),
     );
     let insert = diesel::insert_into(links::table).values(row).returning(links::expires_at);
     let expires_at = run!(conn, get_result(insert))?;
-    Ok(Made { token, expires_at })
+    Ok(Made { token: new.token, expires_at })
 }
 
 async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
@@ -108,12 +127,14 @@ pub async fn look_up(conn: &mut Conn<'_>, token: &Secret) -> Result<Option<Link>
     let owner = account_of_link::table.find(&hash).select(account_of_link::account_id);
     let owner: Option<String> = find!(conn, first(owner))?;
     let own = links::table.filter(links::account_id.eq(owner.unwrap_or_default())).filter(links::token_hash.eq(&hash));
-    type Row = (String, Purpose, Instant, Instant, Option<Instant>, Instant);
-    let columns = (links::account_id, links::purpose, links::made_at, links::expires_at, links::used_at, now());
+    type Row = (String, Purpose, Option<String>, Instant, Instant, Option<Instant>, Instant);
+    let columns =
+        (links::account_id, links::purpose, links::about, links::made_at, links::expires_at, links::used_at, now());
     let row: Option<Row> = find!(conn, first(own.select(columns)))?;
-    Ok(row.map(|(account_id, purpose, made_at, expires_at, used_at, now)| Link {
+    Ok(row.map(|(account_id, purpose, about, made_at, expires_at, used_at, now)| Link {
         account_id,
         purpose,
+        about,
         made_at,
         expires_at,
         is_used: used_at.is_some(),

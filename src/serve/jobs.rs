@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::rt;
 
-use super::{anchors::Anchors, app::Parts, risks};
+use super::{anchors::Anchors, app::Parts, mail, risks};
 use crate::{
     actions::settle_future::settle_future,
     base::{
@@ -18,7 +18,7 @@ use crate::{
     records::{
         app::Usage,
         audit::{retention, sweep as audit_sweep},
-        draft, link,
+        draft, link, mail as mail_records,
         session::{Sessions, device_sweep, grants, sweep, touch},
         throttle,
     },
@@ -37,6 +37,7 @@ pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
         parts.hub.run(),
         flush_touches(&parts.sessions),
         write_usage(parts),
+        mail::run(parts, settings),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),
         sweep_periodically(&parts.sessions.db, settings)
@@ -116,6 +117,7 @@ struct Sweeps {
     devices: Outage,
     codes: Outage,
     links: Outage,
+    mails: Outage,
     addresses: Outage,
     events: Outage,
 }
@@ -130,6 +132,7 @@ impl Default for Sweeps {
             devices: Outage::new("deleting old devices"),
             codes: Outage::new("deleting old codes for apps"),
             links: Outage::new("deleting old links"),
+            mails: Outage::new("deleting old mails"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
         }
@@ -150,6 +153,7 @@ impl Sweeps {
         self.devices.see(device_sweep::sweep(db).await);
         self.codes.see(grants::codes::sweep(db).await);
         self.links.see(link::sweep(db).await);
+        self.mails.see(mail_records::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");
         }

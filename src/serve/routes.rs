@@ -18,7 +18,7 @@ use crate::{
     },
     pages::{
         account, activity, app_host, apps, dashboard, devices, drafts, events, gate, invitations, jwks, login, ops,
-        pwa, session_data, sync,
+        phone, pwa, session_data, sync,
     },
     web::{
         forms, json, layout,
@@ -89,6 +89,7 @@ fn pages() -> Vec<Address> {
             .in_navigation("Drafts", "drafts"),
         page("/activity").get(activity::page::show).in_navigation("Activity", "activity"),
         page("/account").get(account::show).post(account::submit).in_navigation("Account", "account"),
+        page("/account/phone").get(phone::show).post(phone::submit),
         page("/apps/{id}").get(apps::one::show).post(apps::one::submit),
         page("/apps/{id}/confirm").get(apps::question::show).post(apps::question::submit),
         page("/apps/{id}/open").get(apps::open::show),

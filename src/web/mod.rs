@@ -25,6 +25,7 @@ pub mod json;
 pub mod key_handover;
 pub mod layout;
 pub mod limits;
+pub mod mails;
 pub mod one_time_link;
 pub mod opened;
 pub mod operators;

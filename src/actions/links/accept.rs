@@ -26,6 +26,7 @@ use crate::{
         audit::{self, Event, Kind},
         help, instance,
         link::{self, Link, Purpose},
+        mail::{Detail, MailKind},
         session::{EndReason, Scope, Sessions, ends},
         throttle::Network,
     },
@@ -139,6 +140,10 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
         instance::close_setup(conn).await?;
     }
     audit::record(conn, &[event.ip(ip.as_deref())]).await?;
+    if opened.purpose == Purpose::Password {
+        let detail = Detail { ip: ip.clone(), ..Detail::default() };
+        sessions.letters.queue(conn, &account, MailKind::PasswordChanged, &detail).await?;
+    }
     let welcome = begin(conn, account, visit, sessions).await?;
     let others = Scope::Others { account: id.clone(), but: welcome.record.id.clone() };
     ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
@@ -148,7 +153,7 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
 /// Sets the password. Other links of the account stop working, and its request for help is settled.
 async fn set_password(conn: &mut Conn<'_>, id: &str, hash: &str) -> Result<()> {
     account::set_password(conn, id, hash).await?;
-    for purpose in [Purpose::Invitation, Purpose::Password] {
+    for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
         link::end(conn, id, purpose).await?;
     }
     help::settle(conn, id).await

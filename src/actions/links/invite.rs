@@ -12,6 +12,7 @@ use crate::{
     base::{
         db::{Conn, Db},
         error::{Error, Result},
+        secret::Secret,
     },
     records::{
         account::{
@@ -20,6 +21,7 @@ use crate::{
         },
         audit::{self, Kind},
         link::{self, Made, Purpose},
+        mail::{Detail, Letters, MailKind},
     },
 };
 
@@ -54,8 +56,8 @@ pub enum Invited {
 ///
 /// # Errors
 /// Those of [`Maker`]: [`Error::Forbidden`] for a role that they cannot give.
-pub async fn invite(db: &Db, maker: &Maker, invitation: Invitation) -> Result<Invited> {
-    let maker = maker.clone();
+pub async fn invite(db: &Db, letters: &Letters, maker: &Maker, invitation: Invitation) -> Result<Invited> {
+    let (maker, letters) = (maker.clone(), letters.clone());
     db.write(async move |conn: &mut Conn<'_>| {
         let known = match invited::id_of(conn, &invitation.email).await? {
             Some(id) => {
@@ -70,19 +72,28 @@ pub async fn invite(db: &Db, maker: &Maker, invitation: Invitation) -> Result<In
         }
         let invitee = invitation.about(known.as_ref());
         admitted.must_be_able_to_give(invitee.role)?;
-        let account_id = match known {
+        let account = match known {
             Some(Standing { account, .. }) => {
                 admitted.must_be_able_to_give(account.role)?;
                 invited::change(conn, &account.id, &invitee).await?;
                 link::end(conn, &account.id, Purpose::Invitation).await?;
-                account.id
+                account
             }
             None => match invited::create(conn, &invitee).await? {
-                Some(account) => account.id,
+                Some(account) => account,
                 None => return Ok(Invited::Exists),
             },
         };
-        let made = link::make(conn, &account_id, Purpose::Invitation, invitation.life, &admitted.by).await?;
+        let mail = (MailKind::Invitation, Detail::default());
+        let new = link::New {
+            purpose: Purpose::Invitation,
+            about: None,
+            life: invitation.life,
+            by: &admitted.by,
+            token: Secret::random()?,
+        };
+        let made = letters.queue_with_link(conn, &account, mail, new).await?;
+        let account_id = account.id;
         audit::record(conn, &admitted.events(Kind::AccountInvited, &account_id, Some(invitee.role.as_str()))).await?;
         Ok(Invited::Yes { account_id, made })
     })

@@ -5,6 +5,8 @@
 
 pub mod accept;
 pub mod forgot;
+pub mod hand_over;
 pub mod invite;
 pub mod maker;
+pub mod not_me;
 pub mod password_link;

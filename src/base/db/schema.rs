@@ -332,6 +332,7 @@ diesel::table! {
         account_id -> Text,
         token_hash -> Binary,
         purpose -> Text,
+        about -> Nullable<Text>,
         made_by -> Text,
         made_at -> Instant,
         expires_at -> Instant,
@@ -345,6 +346,38 @@ diesel::table! {
     account_of_link (token_hash) {
         token_hash -> Binary,
         account_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    hand_overs (account_id, token_hash) {
+        account_id -> Text,
+        token_hash -> Binary,
+        session_id -> Text,
+        claimed_by -> Nullable<Binary>,
+        number -> Nullable<BigInt>,
+        confirmed_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    mails (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        kind -> Text,
+        recipient -> Text,
+        detail -> Text,
+        created_at -> Instant,
+        due_at -> Instant,
+        attempts -> BigInt,
+        failed_at -> Nullable<Instant>,
+        failure -> Nullable<Text>,
     }
 }
 
@@ -388,9 +421,8 @@ diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(drafts -> accounts (account_id));
 diesel::joinable!(operations -> accounts (account_id));
 diesel::joinable!(trails -> accounts (account_id));
-diesel::joinable!(help_requests -> accounts (account_id));
 diesel::allow_tables_to_appear_in_same_query!(accounts, app_grants, devices, sessions);
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);
-diesel::allow_tables_to_appear_in_same_query!(accounts, help_requests);
+diesel::allow_tables_to_appear_in_same_query!(hand_overs, links);

@@ -35,6 +35,8 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("former_keys", "account_id, id", &["replaced_at"]),
     ("instance", "id", &["unconfirmed_at"]),
     ("links", "account_id, token_hash", &["used_at"]),
+    ("mails", "account_id, id", &["created_at", "failed_at"]),
+    ("hand_overs", "account_id, token_hash", &["confirmed_at"]),
     ("help_requests", "account_id", &["asked_at"]),
     ("nodes", "id", &["beaten_at"]),
     ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),

@@ -60,7 +60,7 @@ pub async fn invite(
         life: invite::LIFE,
     };
     context.count(Act::Change, &user, 1)?;
-    match invite::invite(&context.sessions.db, &maker(&context, &user), invitation).await? {
+    match invite::invite(&context.sessions.db, &context.sessions.letters, &maker(&context, &user), invitation).await? {
         Invited::Yes { made, .. } => Ok(created(&context, &made)),
         Invited::Exists => Err(Error::Conflict("there is already an account with this e-mail address".into())),
     }

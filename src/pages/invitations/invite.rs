@@ -104,7 +104,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<Admin>, context: RequestCon
         Err(not) => return refuse(not.status, shown(Wrong { password: Some(not.words), ..Wrong::default() })),
     };
     let email = invitation.email.clone();
-    match invite::invite(&context.sessions.db, &maker, invitation).await {
+    match invite::invite(&context.sessions.db, &context.sessions.letters, &maker, invitation).await {
         Ok(Invited::Yes { made, .. }) => shown::answer(&context, &user, &made, words(&typed, &email, session_id)),
         Ok(Invited::Exists) => {
             let email = Some("There is already an account with this email.".to_owned());

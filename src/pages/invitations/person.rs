@@ -184,7 +184,8 @@ async fn carry_out(
         Deed::InviteAgain => {
             let email = EmailAddress::known(&person.email)?;
             let invitation = Invitation { email, name: None, role: None, groups: None, life: invite::LIFE };
-            let Invited::Yes { made, .. } = invite::invite(db, &maker, invitation).await? else {
+            let Invited::Yes { made, .. } = invite::invite(db, &context.sessions.letters, &maker, invitation).await?
+            else {
                 return Err(Error::Conflict("they have chosen a password meanwhile".into()));
             };
             let heading = format!("{} is invited", person.name);

@@ -38,6 +38,8 @@ struct ForgotPage {
     page: Page,
     token: String,
     is_done: bool,
+    /// Whether the link comes by mail, not from an administrator.
+    by_mail: bool,
     email: String,
     problem: Option<String>,
     email_error: Option<String>,
@@ -76,7 +78,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
         }
     };
     let asked = Asked { email, network: context.network()?, ip: context.facts.ip.clone() };
-    match context.site.help.ask(&context.sessions.db, asked).await {
+    match context.site.help.ask(&context.sessions.db, &context.sessions.letters, asked).await {
         Ok(()) => Ok(layout::see_other("/forgot?done=asked")),
         Err(error) => form_again_after(error, TooMany::NewAccounts, Lost::Nothing, |status, words| {
             form(status, &context, Again { problem: Some(words), ..again })
@@ -86,8 +88,9 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
 
 fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<HttpResponse> {
     let Again { is_done, email, problem, email_error } = again;
+    let by_mail = context.sessions.letters.is_on();
     context.form(|token| {
         let page = Page::new(&context.req, "Forgot your password?");
-        layout::answer(status, &ForgotPage { page, token, is_done, email, problem, email_error })
+        layout::answer(status, &ForgotPage { page, token, is_done, by_mail, email, problem, email_error })
     })
 }

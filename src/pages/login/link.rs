@@ -7,7 +7,9 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{
+    hand_over,
     new_account::not_fresh,
+    not_me,
     visit::{self, let_in, sign_in_again},
 };
 use crate::{
@@ -70,10 +72,15 @@ struct Again {
 /// `GET /link/{token}`. Answers 410 for a link that does not work.
 pub async fn show(token: web::Path<String>, context: RequestContext) -> Result<HttpResponse> {
     match find(&context, &token).await? {
-        Some(opened) if opened.is_good => {
+        Some(opened) if opened.is_good && opened.purpose == Purpose::NotMe => not_me::show(&context, &token),
+        Some(opened) if opened.is_good && opened.purpose != Purpose::HandOver => {
             let again = Again { name: opened.person.name.clone(), ..Again::default() };
             form(StatusCode::OK, &context, (&token, &opened), again)
         }
+        Some(opened) if opened.purpose == Purpose::HandOver => match hand_over::show(&context, &token).await? {
+            Some(page) => Ok(page),
+            None => gone(&context),
+        },
         _ => gone(&context),
     }
 }
@@ -85,6 +92,21 @@ pub async fn show(token: web::Path<String>, context: RequestContext) -> Result<H
 pub async fn submit(token: web::Path<String>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { name, password } = sent.fields;
     let Some(opened) = find(&context, &token).await? else { return gone(&context) };
+    if opened.purpose == Purpose::HandOver {
+        let page = match sent.is_fresh {
+            true => hand_over::submit(&context, &token).await?,
+            false => hand_over::show(&context, &token).await?,
+        };
+        return page.map_or_else(|| gone(&context), Ok);
+    }
+    if opened.purpose == Purpose::NotMe {
+        let page = match sent.is_fresh {
+            true => not_me::submit(&context, &token).await?,
+            false if opened.is_good => Some(not_me::show(&context, &token)?),
+            false => None,
+        };
+        return page.map_or_else(|| gone(&context), Ok);
+    }
     let is_invitation = opened.purpose == Purpose::Invitation;
     let again = Again { name: name.clone().unwrap_or_default(), ..Again::default() };
     let refuse = |again| form(StatusCode::UNPROCESSABLE_ENTITY, &context, (&token, &opened), again);
@@ -122,7 +144,9 @@ async fn find(context: &RequestContext, token: &str) -> Result<Option<Opened>> {
         return Ok(None);
     }
     let opened = accept::look_up(&context.sessions.db, &Secret::presented(token)).await?;
-    Ok(opened.filter(|opened| matches!(opened.purpose, Purpose::Invitation | Purpose::Password)))
+    Ok(opened.filter(|opened| {
+        matches!(opened.purpose, Purpose::Invitation | Purpose::Password | Purpose::HandOver | Purpose::NotMe)
+    }))
 }
 
 async fn accept(context: &RequestContext, token: &str, name: Option<String>, password: String) -> Result<Accepted> {

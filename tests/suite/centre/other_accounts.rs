@@ -40,6 +40,14 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/setup", NamesNothing),
     ("/login", NamesNothing),
     ("/signup", NamesNothing),
+    ("/forgot", NamesNothing),
+    // Whoever has a link may use it.
+    ("/link/{token}", NamesNothing),
+    // Admins act on others. `http::links` covers on whom.
+    ("/people/invite", NamesNothing),
+    ("/people/{id}/link", NamesNothing),
+    ("/api/people/invitations", NamesNothing),
+    ("/api/people/{id}/password-link", NamesNothing),
     ("/logout", NamesNothing),
     (
         "/confirm",
@@ -56,6 +64,7 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ),
     ("/dashboard", Shows),
     ("/account", Shows),
+    ("/account/phone", Shows),
     (
         "/devices",
         Names(&[
