@@ -54,12 +54,12 @@
 //!    ([`records::instance::lock`]).
 //! 2. The account's row ([`Acting::hold`](records::session::Acting::hold), a settled
 //!    [`Checked`](actions::password_proof::Checked), or [`records::account::lock`]). At most one account, except where an
-//!    admin acts on somebody: first that person's row, then the admin's. Nobody acts on somebody beside or above
-//!    themselves, so this is an order.
+//!    admin acts on somebody: both accounts, by id.
 //! 3. The counts of a password attempt, in the order of their subjects ([`records::throttle::count`]).
 //! 4. Session rows, by id ([`records::session::listing::lock_living`]). They may belong to another account, when a
 //!    person signs in over another person's session.
-//! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, links, requests for help, codes and grants for apps.
+//! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, links, mails, requests for help,
+//!    codes and grants for apps.
 //!    The account's row guards these. A transaction that removes an app deletes its codes and grants without it, after
 //!    the app's row. Before that, it locks at most the account's row and the session of the admin who asked.
 //! 6. The heads of the audit chains, by account. Events are written just before the transaction commits

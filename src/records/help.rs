@@ -61,7 +61,7 @@ pub async fn open(conn: &mut Conn<'_>, helper: Role) -> Result<Vec<HelpRequest>>
     )?;
     let mut people: HashMap<String, Account> = people.into_iter().map(|one| (one.id.clone(), one)).collect();
     let requests = asked.into_iter().filter_map(|(id, asked_at)| {
-        let person = people.remove(&id).filter(|person| helper.outranks(person.role))?;
+        let person = people.remove(&id).filter(|person| helper.is_above(person.role))?;
         Some(HelpRequest { person, asked_at })
     });
     Ok(requests.collect())

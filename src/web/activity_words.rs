@@ -89,8 +89,8 @@ impl EventRow {
 fn in_words(event: &Recorded) -> (&'static str, &'static str) {
     let by_operator = event.actor == audit::OPERATOR;
     let by_system = event.actor == audit::SYSTEM;
-    // In the trail of whoever acts on somebody else, the detail is that person's account.
-    let concerns_another = event.detail.as_deref().is_some_and(|detail| detail.starts_with("acc_"));
+    // In the trail of whoever acts on somebody else, the detail names that person's account.
+    let concerns_another = event.detail.as_deref().is_some_and(|detail| detail.starts_with("of acc_"));
     match event.kind {
         Kind::AccountCreated => ("Account created", "plain"),
         Kind::AccountInvited if concerns_another => ("You invited somebody", "plain"),

@@ -1,7 +1,7 @@
 //! An admin or an operator invites somebody, or cancels an invitation. Called by the page and the API for invitations, and by
 //! `user invite`.
 //!
-//! Locks, in this order: the invited account's row if there is one, then those of [`maker`](super::maker).
+//! Locks: those of [`maker`](super::maker), with the account that was invited before.
 //!
 //! Invariant: an invited account has at most one link that works.
 
@@ -16,7 +16,7 @@ use crate::{
     },
     records::{
         account::{
-            self, EmailAddress, Role,
+            EmailAddress, Role,
             invited::{self, Invitee, Standing},
         },
         audit::{self, Kind},
@@ -32,7 +32,7 @@ pub const LIFE: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone)]
 pub struct Invitation {
     pub email: EmailAddress,
-    /// Checked by [`account::display_name`]. If empty, the local part of the address is used.
+    /// Checked by [`display_name`](crate::records::account::display_name). If empty, the local part of the address is used.
     pub name: Option<String>,
     pub role: Option<Role>,
     /// Checked by the caller.
@@ -61,7 +61,7 @@ pub async fn invite(db: &Db, letters: &Letters, maker: &Maker, invitation: Invit
     db.write(async move |conn: &mut Conn<'_>| {
         let known = match invited::id_of(conn, &invitation.email).await? {
             Some(id) => {
-                account::lock(conn, &id).await?;
+                maker.lock(conn, &id).await?;
                 invited::standing(conn, &id).await?
             }
             None => None,
@@ -126,7 +126,7 @@ impl Invitation {
 pub async fn cancel(db: &Db, maker: &Maker, account_id: &str) -> Result<bool> {
     let (maker, id) = (maker.clone(), account_id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
-        account::lock(conn, &id).await?;
+        maker.lock(conn, &id).await?;
         let admitted = maker.admit(conn).await?;
         let invited = invited::standing(conn, &id).await?.filter(|known| known.is_invited);
         let invited = invited.ok_or(Error::NotFound)?;

@@ -1,7 +1,7 @@
 //! Who makes a link for somebody: an operator with a command, or an admin on a page or with the API. Called by the other
 //! actions on links.
 //!
-//! Locks, in this order: the admin's account, the session. The caller has locked the row of the person concerned.
+//! Locks, in this order: the accounts of the person concerned and of the admin, by id; the admin's session.
 //!
 //! Invariant: an admin acts only while their session lives and after a recent confirmation, and only on people below
 //! themselves. All of this is checked in the transaction that makes the change.
@@ -48,6 +48,18 @@ impl Maker {
         Self::Admin(Box::new(Admin { acting, event: user.event(Kind::AccountInvited).ip(ip) }))
     }
 
+    /// Locks the account of the person concerned, and before it or after it that of the admin: accounts are locked by id.
+    pub(super) async fn lock(&self, conn: &mut Conn<'_>, person: &str) -> Result<()> {
+        let own = match self {
+            Self::Operator => None,
+            Self::Admin(admin) => Some(admin.acting.account_id()).filter(|own| *own < person),
+        };
+        if let Some(own) = own {
+            account::lock(conn, own).await?;
+        }
+        account::lock(conn, person).await
+    }
+
     /// Checks that they may act on people.
     ///
     /// # Errors
@@ -74,7 +86,7 @@ impl Admitted {
     /// [`Error::Forbidden`].
     pub(super) fn must_outrank(&self, role: Role) -> Result<()> {
         match self.role {
-            Some(own) if !own.outranks(role) => Err(Error::Forbidden),
+            Some(own) if !own.is_above(role) => Err(Error::Forbidden),
             _ => Ok(()),
         }
     }
@@ -84,7 +96,10 @@ impl Admitted {
     /// # Errors
     /// [`Error::Forbidden`].
     pub(super) fn must_be_able_to_give(&self, role: Role) -> Result<()> {
-        if self.role == Some(Role::Owner) { Ok(()) } else { self.must_outrank(role) }
+        match self.role {
+            Some(own) if !own.may_give(role) => Err(Error::Forbidden),
+            _ => Ok(()),
+        }
     }
 
     /// The events of a change, in the person's trail and in the admin's own. The latter names the person by their id only.
@@ -94,7 +109,7 @@ impl Admitted {
             Some(detail) => of_person.detail(detail),
             None => of_person,
         };
-        let of_admin = self.event.map(|event| event.about(kind).detail(person));
+        let of_admin = self.event.map(|event| event.about(kind).detail(&format!("of {person}")));
         std::iter::once(of_person).chain(of_admin).collect()
     }
 }

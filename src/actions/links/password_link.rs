@@ -1,7 +1,7 @@
 //! An admin or an operator makes a link with which somebody chooses a new password. Called by the page and the API for such
 //! links, and by `user password-link`.
 //!
-//! Locks, in this order: the person's account, then those of [`maker`](super::maker).
+//! Locks: those of [`maker`](super::maker).
 //!
 //! Invariant: the old password keeps working until the link is used. An account has at most one link that works.
 
@@ -14,10 +14,7 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::{
-            self,
-            invited::{self, Standing},
-        },
+        account::invited::{self, Standing},
         audit::{self, Kind},
         link::{self, Made, Purpose},
     },
@@ -34,7 +31,7 @@ pub const LIFE: Duration = Duration::from_secs(3600);
 pub async fn make(db: &Db, maker: &Maker, account_id: &str, life: Duration) -> Result<Made> {
     let (maker, id) = (maker.clone(), account_id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
-        account::lock(conn, &id).await?;
+        maker.lock(conn, &id).await?;
         let admitted = maker.admit(conn).await?;
         let person = invited::standing(conn, &id).await?.ok_or(Error::NotFound)?;
         admitted.must_outrank(person.account.role)?;

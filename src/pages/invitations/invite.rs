@@ -158,9 +158,8 @@ fn roles(own: Role, chosen: &str) -> Vec<RoleChoice> {
         (Role::Admin, "Admin", "Also manages people and apps."),
         (Role::Owner, "Owner", "Can do everything."),
     ];
-    let can_give = |role: Role| own == Role::Owner || own.outranks(role);
     all.into_iter()
-        .filter(|(role, ..)| can_give(*role))
+        .filter(|(role, ..)| own.may_give(*role))
         .map(|(role, label, hint)| {
             let is_chosen = role.as_str() == chosen || (chosen.is_empty() && role == Role::Member);
             RoleChoice { word: role.as_str(), label, hint, is_chosen }

@@ -23,7 +23,7 @@ use crate::{
     },
     records::{
         account::{
-            Account, EmailAddress, Role,
+            Account, EmailAddress,
             invited::{self, Standing},
         },
         session::CurrentUser,
@@ -208,7 +208,8 @@ async fn find(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<
     let person = context.sessions.db.read(read).await?.ok_or(Error::NotFound)?;
     // Owners invite other owners, and may do so again.
     let own = user.account.role;
-    let may = own.outranks(person.account.role) || (person.is_invited && own == Role::Owner);
+    let role = person.account.role;
+    let may = own.is_above(role) || (person.is_invited && own.may_give(role));
     if may { Ok(person) } else { Err(Error::Forbidden) }
 }
 

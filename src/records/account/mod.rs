@@ -51,14 +51,19 @@ impl Role {
         matches!(self, Self::Owner | Self::Admin)
     }
 
-    /// Whether a person with this role may act on a person with `other`. Nobody acts on somebody beside or above
-    /// themselves.
-    pub fn outranks(self, other: Self) -> bool {
-        match self {
-            Self::Owner => other != Self::Owner,
-            Self::Admin => other == Self::Member,
-            Self::Member => false,
-        }
+    /// Whether an account with this role may act on an account with the other role.
+    pub fn is_above(self, other: Self) -> bool {
+        let rank = |role| match role {
+            Self::Owner => 2,
+            Self::Admin => 1,
+            Self::Member => 0,
+        };
+        rank(self) > rank(other)
+    }
+
+    /// Whether an account with this role may give the other role to somebody. An owner may make other owners.
+    pub fn may_give(self, other: Self) -> bool {
+        self == Self::Owner || self.is_above(other)
     }
 }
 

@@ -37,6 +37,11 @@ impl Acting {
         Self { who, key }
     }
 
+    /// The account that acts.
+    pub fn account_id(&self) -> &str {
+        &self.who.account_id
+    }
+
     /// Locks the account and the session until the transaction ends. Returns the actor, with the session's current id.
     /// `None` if the session has ended or the key is no longer valid.
     pub async fn hold(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Who>> {
