@@ -108,15 +108,4 @@ impl Mailer {
             Err(_) => Err(NotSent::Later("the mail server did not answer in time".to_owned())),
         }
     }
-
-    /// Whether the server answers, and accepts the user and password.
-    ///
-    /// # Errors
-    /// What the server said.
-    pub async fn test(&self) -> Result<bool, String> {
-        match tokio::time::timeout(WHOLE, self.transport.test_connection()).await {
-            Ok(answered) => answered.map_err(|error| error.to_string()),
-            Err(_) => Ok(false),
-        }
-    }
 }

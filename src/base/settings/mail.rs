@@ -2,6 +2,7 @@
 //!
 //! Invariant: a password is never sent in the clear to another machine.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -83,7 +84,7 @@ impl SmtpServer {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(format!("it has more than a host, a port, a user and a password: {form}"));
         }
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned);
         let login = match url.password() {
             Some(password) => {
                 let words = |_| "its user or password is not UTF-8".to_owned();

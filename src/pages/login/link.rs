@@ -71,17 +71,14 @@ struct Again {
 
 /// `GET /link/{token}`. Answers 410 for a link that does not work.
 pub async fn show(token: web::Path<String>, context: RequestContext) -> Result<HttpResponse> {
-    match find(&context, &token).await? {
-        Some(opened) if opened.is_good && opened.purpose == Purpose::NotMe => not_me::show(&context, &token),
-        Some(opened) if opened.is_good && opened.purpose != Purpose::HandOver => {
+    let Some(opened) = find(&context, &token).await?.filter(|opened| opened.is_good) else { return gone(&context) };
+    match opened.purpose {
+        Purpose::NotMe => not_me::show(&context, &token),
+        Purpose::HandOver => hand_over::show(&context, &token).await?.map_or_else(|| gone(&context), Ok),
+        _ => {
             let again = Again { name: opened.person.name.clone(), ..Again::default() };
             form(StatusCode::OK, &context, (&token, &opened), again)
         }
-        Some(opened) if opened.purpose == Purpose::HandOver => match hand_over::show(&context, &token).await? {
-            Some(page) => Ok(page),
-            None => gone(&context),
-        },
-        _ => gone(&context),
     }
 }
 
@@ -90,51 +87,54 @@ pub async fn show(token: web::Path<String>, context: RequestContext) -> Result<H
 /// # Errors
 /// None for bad input, too many attempts or an unavailable database, which show the form again.
 pub async fn submit(token: web::Path<String>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
-    let Fields { name, password } = sent.fields;
     let Some(opened) = find(&context, &token).await? else { return gone(&context) };
-    if opened.purpose == Purpose::HandOver {
-        let page = match sent.is_fresh {
-            true => hand_over::submit(&context, &token).await?,
-            false => hand_over::show(&context, &token).await?,
-        };
-        return page.map_or_else(|| gone(&context), Ok);
-    }
-    if opened.purpose == Purpose::NotMe {
-        let page = match sent.is_fresh {
-            true => not_me::submit(&context, &token).await?,
-            false if opened.is_good => Some(not_me::show(&context, &token)?),
-            false => None,
-        };
-        return page.map_or_else(|| gone(&context), Ok);
-    }
-    let is_invitation = opened.purpose == Purpose::Invitation;
-    let again = Again { name: name.clone().unwrap_or_default(), ..Again::default() };
-    let refuse = |again| form(StatusCode::UNPROCESSABLE_ENTITY, &context, (&token, &opened), again);
+    let done = match (opened.purpose, sent.is_fresh) {
+        (Purpose::Invitation | Purpose::Password, _) => {
+            return choose(&context, (&token, &opened), sent).await;
+        }
+        (Purpose::HandOver, true) => hand_over::submit(&context, &token).await?,
+        (Purpose::HandOver, false) => hand_over::show(&context, &token).await?,
+        (_, true) => not_me::submit(&context, &token).await?,
+        (_, false) if opened.is_good => Some(not_me::show(&context, &token)?),
+        (_, false) => None,
+    };
+    done.map_or_else(|| gone(&context), Ok)
+}
+
+/// Handles the form of an invitation, or of a link for a new password.
+async fn choose(
+    context: &RequestContext,
+    (token, opened): (&str, &Opened),
+    sent: Form<Fields>,
+) -> Result<HttpResponse> {
+    let Fields { name, password } = sent.fields;
+    let again = Again { name: name.unwrap_or_default(), ..Again::default() };
+    let refuse = |again| form(StatusCode::UNPROCESSABLE_ENTITY, context, (token, opened), again);
     if !sent.is_fresh {
         if !opened.is_good && context.is_signed_in_as(&opened.person.email) {
             return Ok(layout::see_other(return_to::HOME));
         }
         let problem = Some(not_fresh(sent.is_without_cookies));
-        return if opened.is_good { refuse(Again { problem, ..again }) } else { gone(&context) };
+        return if opened.is_good { refuse(Again { problem, ..again }) } else { gone(context) };
     }
     if !opened.is_good {
-        return used_twice(&context, &opened, password).await;
+        return used_twice(context, opened, password).await;
     }
-    let name = if is_invitation { Some(account::display_name(&again.name)) } else { None };
-    let (name, name_error) = match name.transpose() {
-        Ok(name) => (name.filter(|name| !name.is_empty()), None),
+    let (name, name_error) = match account::display_name(&again.name) {
+        Ok(name) => (Some(name).filter(|name| !name.is_empty()), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let name = name.filter(|_| opened.purpose == Purpose::Invitation);
     let password_error = strength::check_length(&password).err().map(|error| error.to_string());
     if name_error.is_some() || password_error.is_some() {
         return refuse(Again { name_error, password_error, ..again });
     }
-    match accept(&context, &token, name, password.clone()).await {
-        Ok(Accepted::Yes(welcome)) => let_in(&context, &welcome, layout::see_other(return_to::HOME)),
-        Ok(Accepted::Gone) => used_twice(&context, &opened, password).await,
+    match accept(context, token, name, password.clone()).await {
+        Ok(Accepted::Yes(welcome)) => let_in(context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(Accepted::Gone) => used_twice(context, opened, password).await,
         Err(Error::Invalid(words)) => refuse(Again { password_error: Some(words), ..again }),
         Err(error) => form_again_after(error, TooMany::NewAccounts, Lost::Password, |status, words| {
-            form(status, &context, (&token, &opened), Again { problem: Some(words), ..again })
+            form(status, context, (token, opened), Again { problem: Some(words), ..again })
         }),
     }
 }
