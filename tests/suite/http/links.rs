@@ -408,7 +408,7 @@ async fn commands_print_links(db: TestDb) {
 fn a_token_is_neither_in_the_log_nor_in_the_database() {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
-    let server = Server::start(&db, &[("SESSILE_LOG", "trace")]);
+    let server = Server::start(&db, &[("SESSILE_LOG", "info,sessile=trace")]);
     let mut kim = server.client();
     kim.log_in(KIM);
     let path = path_of(&invite(&mut kim, &json!({"email": NEW})));
