@@ -58,7 +58,8 @@
 //! 3. The counts of a password attempt, in the order of their subjects ([`records::throttle::count`]).
 //! 4. Session rows, by account and id ([`records::session::listing::lock_living`]). They may belong to another account,
 //!    when a person signs in over another person's session, or acts on another person.
-//! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, codes and grants for apps.
+//! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, links, mails, requests for
+//!    help, codes and grants for apps.
 //!    The account's row guards these. A transaction that removes an app deletes its codes and grants without it, after
 //!    the app's row. Before that, it locks at most the account's row and the session of the admin who asked.
 //! 6. The apps whose rules name an account that is being deleted, by id.

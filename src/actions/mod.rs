@@ -11,6 +11,7 @@ pub mod apps;
 pub mod confirm;
 pub mod devices;
 pub mod end_sessions;
+pub mod links;
 pub mod new_password;
 pub mod new_session;
 pub mod password;

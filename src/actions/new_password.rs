@@ -1,5 +1,5 @@
-//! Hashes the password of a new account, after counting the attempt for the client's network. Called by
-//! [`setup`](super::setup) and [`sign_up`](super::sign_up).
+//! Hashes the password of a new account, or the new password of a person with a one-time link, after counting the attempt
+//! for the client's network. Called by [`setup`](super::setup), [`sign_up`](super::sign_up) and [`links`](super::links).
 //!
 //! `Prover::prepare` counts the attempt in its own transaction, then hashes. The action settles the count in its second
 //! transaction, which creates the account or refuses to. Run both within
@@ -50,15 +50,14 @@ pub enum Door {
     /// The public sign-up form. It reveals whether an address has an account, so wrong passwords from the same network
     /// close it for a while.
     SignUp(Network),
-    /// The link that creates the owner. Its holder guesses nothing, so other people's wrong passwords must not close
-    /// it.
-    SetupLink(Network),
+    /// A one-time link. Its holder guesses nothing, so other people's wrong passwords must not close it.
+    Link(Network),
 }
 
 impl Door {
     fn network(&self) -> &Network {
         match self {
-            Self::SignUp(network) | Self::SetupLink(network) => network,
+            Self::SignUp(network) | Self::Link(network) => network,
         }
     }
 
@@ -66,7 +65,7 @@ impl Door {
         let created = Subject::new_accounts(self.network());
         match self {
             Self::SignUp(network) => vec![Subject::address(network), created],
-            Self::SetupLink(_) => vec![created],
+            Self::Link(_) => vec![created],
         }
     }
 }
@@ -99,7 +98,7 @@ impl Prover {
     /// [`Error::Invalid`] for a weak password, with a message to show in the form.
     /// [`Error::TooManyAttempts`] when too many attempts came from this network; this attempt is then not counted.
     /// [`Error::Unavailable`] when too many passwords wait to be hashed.
-    async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<HashedPassword> {
+    pub(super) async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<HashedPassword> {
         let (subjects, source) = (door.subjects(), Source::Client(Subject::address(door.network())));
         let asked = subjects.clone();
         let known = self.db.read(async move |conn: &mut Conn<'_>| count::known_wait(conn, &asked).await).await?;
@@ -123,6 +122,10 @@ impl Prover {
 }
 
 impl HashedPassword {
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
     /// Settles the attempt after the account was created. It counts as one of its network's new accounts.
     pub(super) async fn created(&self, conn: &mut Conn<'_>) -> Result<()> {
         count::give_back(conn, &self.counted).await

@@ -10,6 +10,8 @@
 //! Invariant: one login of one browser leaves one session. If the browser's previous session belongs to the same
 //! person, its data is kept; if it belongs to another person, it ends.
 
+use std::time::Duration;
+
 use crate::{
     base::{
         db::Conn,
@@ -20,6 +22,8 @@ use crate::{
         account::{self, Account},
         audit::{self, Event, Kind},
         device::{self, Recognized, SignIn, Unread},
+        link::{self, Purpose},
+        mail::{Detail, MailKind},
         session::{
             EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
             ends,
@@ -123,9 +127,37 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, sessions
         ends::end(conn, &over, EndReason::Revoked, audit::SYSTEM, ip.as_deref()).await?;
     }
     audit::record(conn, &events(&plan, kind, &record, &recognized, ip.as_deref())).await?;
+    if recognized.is_new && kind.is_some() {
+        report_device(conn, &account, &recognized, (sessions, ip)).await?;
+    }
     let device_secrets = std::iter::once(recognized.secret).chain(recognized.others).collect();
     Ok(Welcome { account, record, device_name: recognized.device.name, key: new.key, device_secrets })
 }
+
+/// Reports a new device by mail, unless it is the account's first.
+async fn report_device(
+    conn: &mut Conn<'_>,
+    account: &Account,
+    found: &Recognized,
+    (sessions, ip): (&Sessions, Option<String>),
+) -> Result<()> {
+    let (letters, device) = (&sessions.letters, &found.device);
+    if !letters.is_on() || !device::has_others(conn, &account.id, &device.id).await? {
+        return Ok(());
+    }
+    let detail = Detail { device: Some(found.client.label()), ip, ..Detail::default() };
+    let new = link::New {
+        purpose: Purpose::NotMe,
+        about: Some(&device.id),
+        life: NOT_ME,
+        by: audit::SYSTEM,
+        token: Secret::random()?,
+    };
+    letters.queue_with_link(conn, account, (MailKind::NewDevice, detail), new).await.map(drop)
+}
+
+/// How long "This wasn't me" in the mail works.
+const NOT_ME: Duration = Duration::from_secs(7 * 86_400);
 
 /// The audit events of a login. Without a `kind`, the login itself was already recorded.
 fn events(plan: &Plan, kind: Option<Kind>, record: &Record, found: &Recognized, ip: Option<&str>) -> Vec<Event> {

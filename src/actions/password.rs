@@ -16,6 +16,9 @@ use crate::{
         account,
         audit::{self, Kind},
         device::{self, arrivals},
+        help,
+        link::{self, Purpose},
+        mail::{Detail, MailKind},
         session::{
             CurrentUser, EndReason, Scope, SessionKey, Sessions, ends, listing,
             statements::{self, Rekeyed},
@@ -98,6 +101,10 @@ async fn replace(
         return Ok(ChangedPassword::SessionEnded);
     };
     account::set_password(conn, id, new_hash).await?;
+    for purpose in [Purpose::Password, Purpose::HandOver] {
+        link::end(conn, id, purpose).await?;
+    }
+    help::settle(conn, id).await?;
     // Only this session has confirmed the new password.
     statements::confirm(conn, id, key.id()).await?;
     if let Some(device) = &user.record.device_id {
@@ -107,6 +114,8 @@ async fn replace(
     let rotated = changed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id()));
     let events = if is_new { vec![changed, rotated] } else { vec![changed] };
     audit::record(conn, &events).await?;
+    let detail = Detail { ip: ip.map(str::to_owned), ..Detail::default() };
+    sessions.letters.queue(conn, &user.account, MailKind::PasswordChanged, &detail).await?;
     if *end_others {
         let others = Scope::Others { account: id.to_owned(), but: key.id().to_owned() };
         ends::end(conn, &others, EndReason::PasswordChanged, id, ip).await?;

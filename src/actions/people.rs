@@ -14,7 +14,8 @@ use crate::{
     records::{
         account::{self, Account, EmailAddress, Role},
         audit::{self, Event, Kind, OPERATOR},
-        instance,
+        help, instance,
+        link::{self, Purpose},
         session::{EndReason, Scope, ends},
     },
 };
@@ -45,6 +46,10 @@ pub async fn set_password(db: &Db, address: &EmailAddress, hash: String) -> Resu
             return Ok(None);
         };
         account::set_password(conn, &id, &hash).await?;
+        for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
+            link::end(conn, &id, purpose).await?;
+        }
+        help::settle(conn, &id).await?;
         audit::record(conn, &[Event::of(Kind::PasswordChanged, &id).by(OPERATOR)]).await?;
         ends::end(conn, &Scope::Account(id), EndReason::PasswordChanged, OPERATOR, None).await.map(Some)
     })

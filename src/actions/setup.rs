@@ -73,7 +73,7 @@ pub async fn create_owner(
 ) -> Result<CreatedOwner> {
     let (prover, sessions) = (prover.clone(), sessions.clone());
     run_to_completion(async move {
-        let prepared = prover.prepare(newcomer, Role::Owner, Door::SetupLink).await?;
+        let prepared = prover.prepare(newcomer, Role::Owner, Door::Link).await?;
         let create = async move |conn: &mut Conn<'_>| create(conn, &sessions, &link, prepared).await;
         prover.db.write(create).await
     })

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::http::{Method, StatusCode, Uri};
 
 use crate::base::{
-    app_paths::names_gate,
+    app_paths::{names_gate, names_link},
     request_id::RequestId,
     rfc3339::{self, Fraction},
     settings::LogFormat,
@@ -20,6 +20,8 @@ use crate::base::{
 const LONGEST_PATH: usize = 256;
 /// A gate's address without its token, which proves the proxy.
 const GATE_WITHOUT_TOKEN: &str = "/.sessile/gate/…";
+/// The address of a one-time link without its token.
+const LINK_WITHOUT_TOKEN: &str = "/link/…";
 /// The target of the request's span and of this line, for filters.
 pub const TARGET: &str = "sessile::web::edge";
 /// The length of a line without the path.
@@ -82,10 +84,11 @@ impl AnsweredLine {
     }
 }
 
-/// The path of an address as log lines show it: shortened, and without the token of an app's gate.
+/// The path of an address as log lines show it: shortened, and without a token.
 pub fn shortened_path(uri: &Uri) -> Cow<'_, str> {
     match uri.path() {
         path if names_gate(path) => Cow::Borrowed(GATE_WITHOUT_TOKEN),
+        path if names_link(path) => Cow::Borrowed(LINK_WITHOUT_TOKEN),
         path if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
         path => Cow::Owned(text::shortened(path, LONGEST_PATH)),
     }
@@ -166,11 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_a_gate_is_not_in_the_line() {
+    fn tokens_in_paths_are_not_in_the_line() {
         for path in
             ["/.sessile/gate/TOKEN", "/.sessile/gate/TOKEN?a=b", "/%2esessile/g%61te/TOKEN", "/.sessile/gate/TOKEN/x"]
         {
             assert_eq!(shortened_path(&path.parse().unwrap()), "/.sessile/gate/…", "{path}");
+        }
+        for path in ["/link/TOKEN", "/link/TOKEN?a=b", "/l%69nk/TOKEN", "/link%2FTOKEN"] {
+            assert_eq!(shortened_path(&path.parse().unwrap()), "/link/…", "{path}");
         }
         assert_eq!(shortened_path(&"/.sessile/done?code=SECRET".parse().unwrap()), "/.sessile/done");
     }

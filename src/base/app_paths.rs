@@ -23,6 +23,15 @@ pub fn names_gate(path: &str) -> bool {
     below.into_iter().any(|segment| segment.eq_ignore_ascii_case("gate"))
 }
 
+/// Whether a path may be that of a one-time link, which ends with a token.
+pub fn names_link(path: &str) -> bool {
+    let decoded = decoded(path);
+    decoded
+        .split(['/', '\\'])
+        .find(|segment| !segment.is_empty())
+        .is_some_and(|first| first.eq_ignore_ascii_case("link"))
+}
+
 fn is_area(segment: &str) -> bool {
     AREA.strip_prefix('/').is_some_and(|area| segment.eq_ignore_ascii_case(area))
 }
@@ -70,5 +79,13 @@ mod tests {
             assert!(names_gate(gate), "{gate}");
         }
         assert!(!names_gate("/gate/.sessile") && !names_gate("/.sessile/start"));
+    }
+
+    #[test]
+    fn the_address_of_a_link_is_recognized() {
+        for link in ["/link/token", "//link/token", "/l%69nk/token", "/LINK/token", "/%2flink/token"] {
+            assert!(names_link(link), "{link}");
+        }
+        assert!(!names_link("/links") && !names_link("/static/link") && !names_link("/"));
     }
 }

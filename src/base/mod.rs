@@ -13,6 +13,7 @@ pub mod email;
 pub mod error;
 pub mod instant;
 pub mod keys;
+pub mod mail;
 pub mod metrics;
 pub mod outage;
 pub mod output;

@@ -7,6 +7,7 @@ mod address;
 mod app;
 mod completions;
 mod doctor;
+mod links;
 mod manual;
 mod open;
 mod output;

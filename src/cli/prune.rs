@@ -9,7 +9,7 @@ use crate::{
     records::{
         account::search,
         audit::{self, retention},
-        draft,
+        draft, link, mail,
         session::{device_sweep, grants, sweep},
         throttle,
     },
@@ -26,6 +26,8 @@ pub async fn run(settings: &Settings) -> Result<()> {
     grants::codes::sweep(&db).await?;
     search::fill(&db).await?;
     leave::sweep(&db).await?;
+    link::sweep(&db).await?;
+    mail::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

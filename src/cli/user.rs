@@ -4,6 +4,7 @@
 
 use super::{
     address::{address, new_address, unknown},
+    links,
     open::{make_to_record, open_to_read, open_to_record},
     output::say,
     password, person,
@@ -56,6 +57,32 @@ pub enum Command {
         /// E-mail address of the account
         email: String,
     },
+    /// Invites a person and prints a one-time link with which they choose a password
+    Invite {
+        /// E-mail address of the person
+        #[arg(long)]
+        email: String,
+        /// Display name of the person
+        #[arg(long)]
+        name: Option<String>,
+        /// Role of the account
+        #[arg(long, value_parser = ["owner", "admin", "member"])]
+        role: Option<String>,
+        /// A group of the person; can be given several times
+        #[arg(long = "group")]
+        groups: Vec<String>,
+        /// How long the link works
+        #[arg(long, default_value = "24h")]
+        ttl: String,
+    },
+    /// Prints a one-time link with which a person chooses a new password
+    PasswordLink {
+        /// E-mail address of the account
+        email: String,
+        /// How long the link works
+        #[arg(long, default_value = "1h")]
+        ttl: String,
+    },
     /// Gives an account a new password and ends its sessions
     SetPassword {
         /// E-mail address of the account
@@ -73,7 +100,12 @@ impl Command {
             Self::Add { password_stdin, .. } | Self::SetPassword { password_stdin, .. } => {
                 password::is_available(*password_stdin)
             }
-            Self::List { .. } | Self::Person(_) | Self::Disable { .. } | Self::Enable { .. } => true,
+            Self::List { .. }
+            | Self::Person(_)
+            | Self::Disable { .. }
+            | Self::Enable { .. }
+            | Self::Invite { .. }
+            | Self::PasswordLink { .. } => true,
         }
     }
 }
@@ -88,6 +120,10 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
         Command::Person(command) => person::run(command, settings).await,
         Command::Disable { email } => disable(settings, &email).await,
         Command::Enable { email } => enable(settings, &email).await,
+        Command::Invite { email, name, role, groups, ttl } => {
+            links::invite(settings, links::Invitee { email, name, role, groups, ttl }).await
+        }
+        Command::PasswordLink { email, ttl } => links::for_password(settings, &email, &ttl).await,
         Command::SetPassword { email, password_stdin } => set_password(settings, &email, password_stdin).await,
     }
 }

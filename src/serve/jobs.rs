@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::rt;
 
-use super::{anchors::Anchors, app::Parts, risks};
+use super::{anchors::Anchors, app::Parts, mail, risks};
 use crate::{
     actions::{person::leave, settle_future::settle_future},
     base::{
@@ -19,7 +19,7 @@ use crate::{
         account::search,
         app::Usage,
         audit::{retention, sweep as audit_sweep},
-        draft,
+        draft, link, mail as mail_records,
         session::{Sessions, device_sweep, grants, sweep, touch},
         throttle,
     },
@@ -38,6 +38,7 @@ pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
         parts.hub.run(),
         flush_touches(&parts.sessions),
         write_usage(parts),
+        mail::run(parts, settings),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),
         sweep_periodically(&parts.sessions.db, settings)
@@ -118,6 +119,8 @@ struct Sweeps {
     codes: Outage,
     leavers: Outage,
     searches: Outage,
+    links: Outage,
+    mails: Outage,
     addresses: Outage,
     events: Outage,
 }
@@ -133,6 +136,8 @@ impl Default for Sweeps {
             codes: Outage::new("deleting old codes for apps"),
             leavers: Outage::new("deleting accounts whose people asked for it"),
             searches: Outage::new("filling in the texts by which people are found"),
+            links: Outage::new("deleting old links"),
+            mails: Outage::new("deleting old mails"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
         }
@@ -156,6 +161,8 @@ impl Sweeps {
         if let Some(deleted @ 1..) = self.leavers.see(leave::sweep(db).await) {
             tracing::info!(deleted, "deleted accounts whose people asked for it");
         }
+        self.links.see(link::sweep(db).await);
+        self.mails.see(mail_records::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");
         }

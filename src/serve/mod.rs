@@ -8,6 +8,7 @@ pub mod connection;
 pub mod jobs;
 pub mod listener;
 pub mod log;
+mod mail;
 pub mod risks;
 pub mod routes;
 pub mod run;

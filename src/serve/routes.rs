@@ -17,8 +17,8 @@ use crate::{
         error::{Error, Result},
     },
     pages::{
-        account, account_data, activity, app_host, apps, dashboard, devices, drafts, events, gate, jwks, login, ops,
-        people, pwa, session_data, sync,
+        account, account_data, activity, app_host, apps, dashboard, devices, drafts, events, gate, invitations, jwks,
+        login, ops, people, phone, pwa, session_data, sync,
     },
     web::{
         forms, json, layout,
@@ -73,6 +73,8 @@ fn pages() -> Vec<Address> {
         page("/").get(start),
         page("/setup").get(login::setup::show).post(login::setup::submit).carries_secret(),
         page(LOGIN).get(login::page::show).post(login::page::submit),
+        page("/link/{token}").get(login::link::show).post(login::link::submit).carries_secret(),
+        page("/forgot").get(login::forgot::show).post(login::forgot::submit),
         page("/signup").get(login::signup::show).post(login::signup::submit),
         page("/confirm").get(login::confirm::show).post(login::confirm::submit),
         page("/logout").post(login::logout::submit),
@@ -92,10 +94,13 @@ fn pages() -> Vec<Address> {
         page("/account/delete").get(account_data::ask_delete).post(account_data::submit_delete),
         page("/people/{id}").get(people::one::show).post(people::one::submit),
         page("/people/{id}/confirm").get(people::question::show).post(people::question::submit),
+        page("/account/phone").get(phone::show).post(phone::submit),
         page("/apps/{id}").get(apps::one::show).post(apps::one::submit),
         page("/apps/{id}/confirm").get(apps::question::show).post(apps::question::submit),
         page("/apps/{id}/open").get(apps::open::show),
         page("/apps/{id}/sign-out").get(apps::sign_out::show),
+        page("/people/invite").get(invitations::invite::show).post(invitations::invite::submit),
+        page("/people/{id}/link").get(invitations::person::show).post(invitations::person::submit),
     ]
 }
 
@@ -118,6 +123,8 @@ fn api() -> Vec<Address> {
         api("/api/people/{id}").get(people::api::show).patch(people::api::patch).delete(people::api::delete),
         api("/api/people/{id}/revoke-sessions").post(people::api::revoke_sessions),
         api("/api/people/{id}/export").get(people::api::export),
+        api("/api/people/invitations").post(invitations::api::invite),
+        api("/api/people/{id}/password-link").post(invitations::api::password_link),
         api("/api/sessions").get(devices::api::sessions),
         api("/api/sessions/revoke-others").post(devices::api::end_others),
         api("/api/sessions/{id}").delete(devices::api::end_session),

@@ -74,7 +74,7 @@ pub struct Route {
     pub kind: Kind,
     pub methods: Methods,
     pub largest_body: usize,
-    /// Whether its query carries a secret, so that no page may repeat the address.
+    /// Whether its path or query carries a secret, so that no page may repeat the address.
     pub carries_secret: bool,
     pub navigation: Option<NavItem>,
     /// Counts the requests to this address.

@@ -11,6 +11,7 @@ use std::sync::{
 
 use ipnet::IpNet;
 
+use crate::actions::links::forgot::HelpDesk;
 use crate::base::{
     error::Result,
     keys::{IdentityKeys, Keys},
@@ -66,6 +67,8 @@ pub struct SiteState {
     pub answers: Answers,
     /// The rate limits.
     pub rates: Rates,
+    /// Takes requests for help with a forgotten password.
+    pub help: HelpDesk,
     ready: AtomicBool,
     has_owner: AtomicBool,
 }
@@ -95,6 +98,7 @@ impl Site {
             connections: Connections::new(connections, settings.trusted_proxies.clone()),
             answers: Answers::default(),
             rates: Rates::default(),
+            help: HelpDesk::default(),
             ready: AtomicBool::new(false),
             has_owner: AtomicBool::new(false),
         })))

@@ -24,6 +24,7 @@ diesel::table! {
         search -> Text,
         deletion_asked_at -> Nullable<Instant>,
         deleted_at -> Nullable<Instant>,
+        invited_at -> Nullable<Instant>,
     }
 }
 
@@ -332,9 +333,66 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::base::instant::sql::Instant;
 
-    setup_links (secret_hash) {
-        secret_hash -> Binary,
+    links (account_id, token_hash) {
+        account_id -> Text,
+        token_hash -> Binary,
+        purpose -> Text,
+        about -> Nullable<Text>,
+        made_by -> Text,
+        made_at -> Instant,
         expires_at -> Instant,
+        used_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    account_of_link (token_hash) {
+        token_hash -> Binary,
+        account_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    hand_overs (account_id, token_hash) {
+        account_id -> Text,
+        token_hash -> Binary,
+        session_id -> Text,
+        claimed_by -> Nullable<Binary>,
+        number -> Nullable<BigInt>,
+        confirmed_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    mails (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        kind -> Text,
+        recipient -> Text,
+        detail -> Text,
+        created_at -> Instant,
+        due_at -> Instant,
+        attempts -> BigInt,
+        failed_at -> Nullable<Instant>,
+        failure -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    help_requests (account_id) {
+        account_id -> Text,
+        asked_at -> Instant,
     }
 }
 
@@ -372,3 +430,4 @@ diesel::allow_tables_to_appear_in_same_query!(accounts, app_grants, devices, ses
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);
+diesel::allow_tables_to_appear_in_same_query!(hand_overs, links);

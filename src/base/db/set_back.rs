@@ -22,7 +22,15 @@ const PAST: &[(&str, &str, &[&str])] = &[
     (
         "accounts",
         "id",
-        &["created_at", "password_changed_at", "last_login_at", "disabled_at", "deletion_asked_at", "deleted_at"],
+        &[
+            "created_at",
+            "password_changed_at",
+            "last_login_at",
+            "disabled_at",
+            "invited_at",
+            "deletion_asked_at",
+            "deleted_at",
+        ],
     ),
     (
         "devices",
@@ -39,6 +47,10 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("audit_repeats", "account_id, kind", &["began_at", "last_at"]),
     ("former_keys", "account_id, id", &["replaced_at"]),
     ("instance", "id", &["unconfirmed_at"]),
+    ("links", "account_id, token_hash", &["used_at"]),
+    ("mails", "account_id, id", &["created_at", "failed_at"]),
+    ("hand_overs", "account_id, token_hash", &["confirmed_at"]),
+    ("help_requests", "account_id", &["asked_at"]),
     ("nodes", "id", &["beaten_at"]),
     ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
     ("throttle_tries", "subject, try_id", &["began_at"]),
@@ -60,6 +72,7 @@ const LINKED: &[(&str, &str, &str, &str)] = &[
         "expires_at = {least}(expires_at, absolute_expires_at - (created_at - {now})), \
          absolute_expires_at = absolute_expires_at - (created_at - {now}), created_at = {now}",
     ),
+    ("links", "account_id, token_hash", "made_at", "expires_at = expires_at - (made_at - {now}), made_at = {now}"),
     // It is no longer known whether the password changed after this confirmation, so the confirmation expires.
     ("sessions", "account_id, id", "authenticated_at", "authenticated_at = {long_ago}"),
 ];
@@ -98,9 +111,6 @@ impl Db {
             let set: Vec<_> = set.collect();
             settled += self.settle(table, key, &ahead.join(" OR "), &set.join(", ")).await?;
         }
-        let links = "expires_at = {now} + 86400 * {second}";
-        let too_far = "expires_at - 86400 * {second} > {latest}";
-        settled += self.settle("setup_links", "secret_hash", too_far, links).await?;
         if settled > 0 {
             tracing::warn!(settled, "the database's clock was set back: stored times in the future were set to now");
         }

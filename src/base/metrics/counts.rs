@@ -35,6 +35,7 @@ pub(super) struct Counts {
     pub(super) sweeps: Family<Word, Counter>,
     pub(super) swept: Family<Word, Counter>,
     pub(super) logins: Family<Word, Counter>,
+    pub(super) mails: Family<Word, Counter>,
     pub(super) hashes_refused: Counter,
     pub(super) news_seconds: Histogram,
     pub(super) app_streams: Gauge,
@@ -99,6 +100,7 @@ impl Default for Counts {
             sweeps: Family::default(),
             swept: Family::default(),
             logins: Family::default(),
+            mails: Family::default(),
             hashes_refused: Counter::default(),
             news_seconds: Histogram::new(BUCKETS),
             app_streams: Gauge::default(),
@@ -135,6 +137,7 @@ impl Counts {
         all.register("sweeps", "Sweeps, by how they ended", self.sweeps.clone());
         all.register("swept_sessions", "Sessions that sweeps ended or deleted", self.swept.clone());
         all.register("logins", "Logins, by their outcome", self.logins.clone());
+        all.register("mails", "Attempts to send a mail, by their outcome", self.mails.clone());
         all.register(
             "password_hashes_refused",
             "Passwords that were not hashed because too many were waiting",
@@ -182,6 +185,7 @@ impl Counts {
         zero(&self.sweeps, "end", &["done", "failed"]);
         zero(&self.swept, "what", &["ended", "deleted"]);
         zero(&self.logins, "outcome", &["welcome", "refused", "throttled", "failed"]);
+        zero(&self.mails, "outcome", &["sent", "deferred", "refused"]);
         let faults = [Away::Database, Away::Connection, Away::Deadline, Away::Busy];
         zero(&self.database_faults, "fault", &faults.map(fault_word));
     }

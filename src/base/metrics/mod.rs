@@ -72,6 +72,11 @@ impl Metrics {
         self.0.logins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// Records an attempt to send a mail. `outcome` is `sent`, `deferred` or `refused`.
+    pub fn mail(&self, outcome: &'static str) {
+        self.0.mails.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
     /// Records a password that was not hashed because too many were waiting.
     pub fn hash_refused(&self) {
         self.0.hashes_refused.inc();

@@ -6,6 +6,7 @@
 mod args;
 mod input;
 mod links;
+mod mail;
 mod public_url;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use args::{PlaceArgs, SettingsArgs};
+pub use mail::{MailSettings, SmtpSecurity, SmtpServer};
 pub use public_url::PublicUrl;
 
 use crate::base::database_url::{DatabaseUrl, PostgresUrl};
@@ -40,6 +42,8 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// Who may create an account.
     pub signup: Signup,
+    /// The mail server. `None`: no mail is sent.
+    pub mail: Option<MailSettings>,
     /// Time from a session's last activity to its end. Longer than the touch interval.
     pub idle_ttl: Duration,
     /// Time from login to a session's end. At least the idle time.
@@ -108,6 +112,14 @@ pub struct SettingsError {
     problems: Vec<String>,
 }
 
+/// Reads the duration of a command's own flag, such as `--ttl 24h`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn duration_of_flag(value: &str) -> Result<Duration, String> {
+    values::duration(value)
+}
+
 /// The environment of this process, for [`SettingsArgs::check`]. Invalid UTF-8 becomes U+FFFD, which the check refuses.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -139,6 +151,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let key_file = input.read("SESSILE_KEY_FILE", values::file);
     let signup =
         input.read("SESSILE_SIGNUP", |v| values::word(v, &[("closed", Signup::Closed), ("open", Signup::Open)]));
+    let mail = mail::read(input);
     let lifetimes = Lifetimes::read(input);
     let prune_interval = input.read("SESSILE_PRUNE_INTERVAL", values::duration_or_zero);
     let address_ttl = input.read("SESSILE_ADDRESS_TTL", values::duration);
@@ -165,6 +178,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         key_file: key_file?,
         signup: signup?,
+        mail: mail?,
         idle_ttl: lifetimes.idle,
         absolute_ttl: lifetimes.absolute,
         touch_interval: lifetimes.touch,

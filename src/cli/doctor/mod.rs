@@ -7,6 +7,7 @@ mod address;
 mod app;
 mod fetch;
 mod inputs;
+mod mail;
 mod since;
 
 use self::{
@@ -46,6 +47,9 @@ pub struct Args {
     /// Id of a protected app: also tries it at its public address
     #[arg(long, value_name = "ID")]
     app: Option<String>,
+    /// E-mail address: also sends a test mail there
+    #[arg(long, value_name = "EMAIL")]
+    mail: Option<String>,
 }
 
 /// Runs every check and prints a line for each.
@@ -58,6 +62,9 @@ pub async fn run(args: Args, settings: Settings) -> Result<()> {
     let mut findings = examine(patient).await;
     if let Some(id) = args.app {
         findings.extend(app::app(patient, &id).await);
+    }
+    if let Some(to) = args.mail {
+        findings.push(("mail", mail::mail(&patient.settings, &to).await));
     }
     tell(&findings)
 }

@@ -18,6 +18,7 @@ use crate::{
     },
     records::{
         app::{App, Apps},
+        help,
         session::{
             CurrentUser, Sessions,
             listing::{self, SignedIn},
@@ -27,6 +28,7 @@ use crate::{
     web::{
         activity_words::{Doubtful, EventRow},
         forms,
+        help::HelpRow,
         layout::{self, Page, When, zoned},
         manager_words,
         site::Site,
@@ -48,6 +50,9 @@ struct DashboardPage {
     apps: Vec<AppTile>,
     /// Whether this instance has an app, be it open to the person or not.
     has_any_app: bool,
+    /// Whether the person is told who asks for help.
+    shows_help: bool,
+    help: Vec<HelpRow>,
     /// When the sign-in on this device ends without another visit.
     until: When,
     /// When it ends whatever happens, unless `until` is that time.
@@ -89,12 +94,14 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let (who, now) = (user.who(), user.now);
     let apps = apps.listed().await?;
+    let role = user.account.role;
     let read = async move |conn: &mut Conn<'_>| {
+        let help = if role.manages() { help::open(conn, role).await? } else { Vec::new() };
         let overview = overview::read(conn, &who, Wanted::Notable, now).await?;
         let names = manager_words::names(conn, &who.account_id, &overview.events).await?;
-        Ok((overview, names))
+        Ok((overview, names, help))
     };
-    let (overview, names) = sessions.db.read(read).await?;
+    let (overview, names, help) = sessions.db.read(read).await?;
     let Overview { living, events, existing_devices, sign_ins, arrivals } = overview;
     let living = sessions.overlaid(living);
     let devices = listing::by_device(&living);
@@ -112,6 +119,8 @@ pub async fn show(
         name: first_name(&user.account.name).to_owned(),
         apps: apps.open_to(&user.account).map(|app| AppTile::new(app)).collect(),
         has_any_app: apps.by_name().next().is_some(),
+        shows_help: role.manages(),
+        help: HelpRow::rows(&help, now),
         until: When::until(end, now),
         at_most: (end < last_end).then(|| When::until(last_end, now)),
         idle_text: durations::in_words(sessions.times.idle),

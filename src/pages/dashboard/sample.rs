@@ -29,6 +29,8 @@ pub fn dashboard() -> impl Template {
         name: "Kim".to_owned(),
         apps: (0..APPS).map(app).collect(),
         has_any_app: true,
+        shows_help: true,
+        help: Vec::new(),
         until: When::until(NOW.plus(IDLE), NOW),
         at_most: Some(When::until(NOW.plus(IDLE * 10), NOW)),
         idle_text: durations::in_words(IDLE),

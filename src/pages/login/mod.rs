@@ -5,8 +5,12 @@
 
 pub mod api;
 pub mod confirm;
+pub mod forgot;
+mod hand_over;
+pub mod link;
 pub mod logout;
 mod new_account;
+mod not_me;
 pub mod page;
 pub mod setup;
 pub mod signup;

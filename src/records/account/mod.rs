@@ -6,6 +6,7 @@
 
 pub mod groups;
 pub mod hasher;
+pub mod invited;
 pub mod leaked;
 pub mod password;
 pub mod person;
@@ -299,14 +300,19 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String>
 }
 
 /// Sets a new password. Resets the account's count of wrong passwords, because they were tries at the old password, and
-/// withdraws the separate counts of its browsers. The caller ends the account's sessions in the same transaction.
+/// withdraws the separate counts of its browsers. An invited account becomes an ordinary one. The caller ends the
+/// account's sessions in the same transaction.
 pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     let key: Option<String> = find!(
         conn,
         get_result(
             diesel::update(account)
-                .set((accounts::password_hash.eq(password_hash), accounts::password_changed_at.eq(now())))
+                .set((
+                    accounts::password_hash.eq(password_hash),
+                    accounts::password_changed_at.eq(now()),
+                    accounts::invited_at.eq(None::<Instant>),
+                ))
                 .returning(accounts::email_key)
         )
     )?;
@@ -317,7 +323,7 @@ pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) ->
     device::doubt_all(conn, id).await
 }
 
-/// Whether another account is an enabled owner, and will not be deleted soon.
+/// Whether another account is an owner who can sign in, and will not be deleted soon.
 pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let other: Option<String> = find!(
         conn,
@@ -326,6 +332,7 @@ pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
                 .filter(is_owner())
                 .filter(accounts::disabled_at.is_null())
                 .filter(accounts::deletion_asked_at.is_null())
+                .filter(accounts::invited_at.is_null())
                 .filter(accounts::id.ne(id))
                 .select(accounts::id)
         )
@@ -352,9 +359,10 @@ pub async fn list(conn: &mut Conn<'_>) -> Result<Vec<(Account, Option<Instant>)>
     run!(conn, load(all.select((Account::as_select(), accounts::disabled_at))))
 }
 
-/// Whether this instance has an owner, enabled or not.
+/// Whether this instance has an owner, enabled or not. Somebody who was invited as an owner is not one yet.
 pub async fn has_owner(conn: &mut Conn<'_>) -> Result<bool> {
-    let owner: Option<String> = find!(conn, first(accounts::table.filter(is_owner()).select(accounts::id)))?;
+    let owners = accounts::table.filter(is_owner()).filter(accounts::invited_at.is_null());
+    let owner: Option<String> = find!(conn, first(owners.select(accounts::id)))?;
     Ok(owner.is_some())
 }
 

@@ -8,7 +8,10 @@ use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::Pass
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use subtle::ConstantTimeEq as _;
 
-use crate::base::error::{Error, Result};
+use crate::base::{
+    error::{Error, Result},
+    secret::random_bytes,
+};
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
@@ -54,6 +57,17 @@ pub fn hash(password: &str, memory: &mut Memory) -> Result<String> {
         .hash_password_into_with_memory(password.as_bytes(), &salt, &mut out, blocks)
         .map_err(broken)?;
     let (salt, out) = (BASE64_STANDARD_NO_PAD.encode(salt), BASE64_STANDARD_NO_PAD.encode(out));
+    Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${out}"))
+}
+
+/// The hash of no password, for an account that has none yet. Verifying a password against it takes as long as against
+/// any other, and fails: its output is random.
+///
+/// # Errors
+/// If the operating system cannot supply random bytes.
+pub fn of_nobody() -> Result<String> {
+    let encode = |bytes: &[u8]| BASE64_STANDARD_NO_PAD.encode(bytes);
+    let (salt, out) = (encode(&random_bytes::<SALT_BYTES>()?), encode(&random_bytes::<HASH_BYTES>()?));
     Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${out}"))
 }
 
@@ -104,6 +118,16 @@ mod tests {
         );
         assert!(!verify("correct horse batterx", &one, &mut memory).unwrap().right);
         assert_ne!(hash("correct horse battery", &mut memory).unwrap(), one, "each hash has its own salt");
+    }
+
+    #[test]
+    fn no_password_matches_the_hash_of_nobody() {
+        let (mut memory, hash) = (Memory::default(), of_nobody().unwrap());
+        for password in ["", "correct horse battery", &hash] {
+            let verified = verify(password, &hash, &mut memory).unwrap();
+            assert_eq!(verified, Verified { right: false, outdated: false });
+        }
+        assert_ne!(of_nobody().unwrap(), hash);
     }
 
     #[test]

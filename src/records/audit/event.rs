@@ -15,6 +15,8 @@ words! {
     pub enum Kind {
         /// An account was created.
         AccountCreated = "account.created",
+        /// A person was invited. They have an account, but no password yet.
+        AccountInvited = "account.invited",
         /// An account was renamed.
         AccountRenamed = "account.renamed",
         /// An account was disabled, so it can no longer sign in.
@@ -66,6 +68,12 @@ words! {
         DeviceForgotten = "device.forgotten",
         /// The account's password was changed.
         PasswordChanged = "password.changed",
+        /// An administrator made a link with which the person can choose a new password.
+        PasswordLinkMade = "password.link-made",
+        /// A new password was chosen with a link.
+        PasswordReset = "password.reset",
+        /// The person forgot their password and asked for help.
+        PasswordHelpAsked = "password.help-asked",
         /// A device uploaded drafts. If it only edited drafts, recorded at most once in ten minutes.
         SyncApplied = "sync.applied",
         /// A draft was changed on two devices, and both texts were kept.

@@ -37,6 +37,13 @@ pub async fn one(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Opti
     )
 }
 
+/// Whether the account has another device than this one.
+pub async fn has_others(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<bool> {
+    let others = devices::table.filter(devices::account_id.eq(account_id)).filter(devices::id.ne(id));
+    let other: Option<String> = find!(conn, first(others.select(devices::id)))?;
+    Ok(other.is_some())
+}
+
 /// The names of these devices by id. Skips forgotten devices and those of other accounts.
 pub async fn names(conn: &mut Conn<'_>, account_id: &str, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
     if ids.is_empty() {

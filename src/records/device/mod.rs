@@ -22,7 +22,7 @@ mod shape;
 pub use self::{
     browser::{Browser, browser, browser_with_id, doubt_all, find, prove},
     client::{Client, Hints, Unread},
-    known::check_name,
+    known::{check_name, has_others},
     recognition::{Recognized, Reported, SignIn, recognize},
     row::Device,
     secrets::DeviceSecrets,

@@ -13,15 +13,16 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 
 use crate::{
     base::{
-        db::{
-            Conn, Db, find, from_now, now, run,
-            schema::{instance, setup_links},
-        },
+        db::{Conn, Db, find, run, schema::instance},
         error::{Error, Result},
         keys::Keys,
         secret::Secret,
     },
-    records::{account, audit, session::listing},
+    records::{
+        account, audit,
+        link::{self, Purpose},
+        session::listing,
+    },
 };
 
 /// Validity of a setup link.
@@ -129,31 +130,19 @@ pub async fn issue_setup_link(db: &Db) -> Result<Option<Secret>> {
         if account::has_owner(conn).await? {
             return Ok(None);
         }
-        run!(conn, execute(diesel::delete(setup_links::table.filter(setup_links::expires_at.le(now())))))?;
-        let secret = Secret::random()?;
-        let row = (setup_links::secret_hash.eq(secret.hash()), setup_links::expires_at.eq(from_now(LINK_LIFE)));
-        run!(conn, execute(diesel::insert_into(setup_links::table).values(row)))?;
-        Ok(Some(secret))
+        let made = link::make(conn, link::NOBODY, Purpose::Setup, LINK_LIFE, audit::OPERATOR).await?;
+        Ok(Some(made.token))
     })
     .await
 }
 
 /// Whether a setup link is valid. Does not use it up.
 pub async fn is_setup_link(conn: &mut Conn<'_>, secret: &Secret) -> Result<bool> {
-    let hash = secret.hash();
-    let found: Option<Vec<u8>> = find!(
-        conn,
-        first(
-            setup_links::table
-                .filter(setup_links::secret_hash.eq(&hash))
-                .filter(setup_links::expires_at.gt(now()))
-                .select(setup_links::secret_hash)
-        )
-    )?;
-    Ok(found.is_some())
+    let found = link::look_up(conn, secret).await?;
+    Ok(found.is_some_and(|link| link.is_good && link.purpose == Purpose::Setup))
 }
 
-/// Deletes all setup links. Called when the owner was created.
+/// Makes all setup links stop working. Called when the owner was created.
 pub async fn close_setup(conn: &mut Conn<'_>) -> Result<()> {
-    run!(conn, execute(diesel::delete(setup_links::table))).map(drop)
+    link::end(conn, link::NOBODY, Purpose::Setup).await.map(drop)
 }

@@ -7,12 +7,15 @@ use super::{
     record::Record,
     touch::{self, TouchQueue},
 };
-use crate::base::{
-    clock::Clock,
-    db::{Db, TouchRow},
-    error::Result,
-    keys::Keys,
-    settings::Settings,
+use crate::{
+    base::{
+        clock::Clock,
+        db::{Db, TouchRow},
+        error::Result,
+        keys::Keys,
+        settings::Settings,
+    },
+    records::mail::Letters,
 };
 
 /// The sessions of this instance. Cheap to clone: all clones share the database pool, the cache and the touch queue.
@@ -26,6 +29,8 @@ pub struct Sessions {
     pub keys: KeyMaker,
     /// Live sessions in memory.
     pub cache: SessionCache,
+    /// Queues mails about sign-ins and passwords.
+    pub letters: Letters,
 }
 
 impl Sessions {
@@ -38,6 +43,7 @@ impl Sessions {
             times: Lifetimes::from(settings),
             touches: TouchQueue::default(),
             keys: KeyMaker::new(keys.derivation()),
+            letters: Letters::new(settings, keys),
         }
     }
 

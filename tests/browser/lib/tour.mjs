@@ -79,6 +79,19 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Change password' }).click());
   await look('account with an error');
 
+  await page.goto('/account/phone');
+  await look('sign in on my phone');
+  await page.getByRole('button', { name: 'Show the code' }).click();
+  await page.locator('svg.qr').waitFor();
+  await look('the code for a phone');
+
+  await page.goto('/people/invite');
+  await look('invite somebody');
+  await page.getByLabel('Email').and(page.locator('#email')).fill('marta@example.test');
+  await page.getByRole('button', { name: 'Make the link' }).click();
+  await page.locator('svg.qr').waitFor();
+  await look('an invitation');
+
   await page.goto('/confirm?next=/account');
   await look('confirm');
 
@@ -141,6 +154,14 @@ export async function tour({ page, server, elsewhere, watch }, look) {
 
   await page.goto('/signup');
   await look('signup');
+
+  await page.goto('/forgot');
+  await look('forgot');
+  await page.goto('/forgot?done=asked');
+  await look('forgot, asked');
+  watch.expectStatus(410, '/link/used');
+  await page.goto('/link/used');
+  await look('a link that no longer works');
 
   await page.goto('/login');
   await look('login');

@@ -40,6 +40,14 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/setup", NamesNothing),
     ("/login", NamesNothing),
     ("/signup", NamesNothing),
+    ("/forgot", NamesNothing),
+    // Whoever has a link may use it.
+    ("/link/{token}", NamesNothing),
+    // Admins act on others. `http::links` covers on whom.
+    ("/people/invite", NamesNothing),
+    ("/people/{id}/link", NamesNothing),
+    ("/api/people/invitations", NamesNothing),
+    ("/api/people/{id}/password-link", NamesNothing),
     ("/logout", NamesNothing),
     (
         "/confirm",
@@ -68,6 +76,7 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/api/people/{id}", NamesNothing),
     ("/api/people/{id}/revoke-sessions", NamesNothing),
     ("/api/people/{id}/export", NamesNothing),
+    ("/account/phone", Shows),
     (
         "/devices",
         Names(&[

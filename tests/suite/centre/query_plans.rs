@@ -2,9 +2,22 @@
 
 use crate::support::{Engine, TestDb};
 
-/// Index conditions that select the rows of one account, device or session, or a single row.
-pub const NARROW: [&str; 10] =
-    ["app_id", "account_id", "device_id", "id", "subject", "try_id", "secret_hash", "email_key", "session_id", "rowid"];
+/// Index conditions that select the rows of one account, device or session, or a single row. Only owners and admins are
+/// searched by their role.
+pub const NARROW: [&str; 12] = [
+    "role",
+    "token_hash",
+    "app_id",
+    "account_id",
+    "device_id",
+    "id",
+    "subject",
+    "try_id",
+    "secret_hash",
+    "email_key",
+    "session_id",
+    "rowid",
+];
 /// Index conditions that select the rows that are due.
 pub const WIDE: [&str; 9] = [
     "created_at",
@@ -93,6 +106,7 @@ fn is_on_accounts(statement: &str) -> bool {
         "audit_repeats",
         "app_grants",
         "app_codes",
+        "links",
     ];
     let plain: String = statement.chars().filter(|c| !matches!(c, '"' | '`')).collect();
     let is_named = |word: &str, table: &str| {

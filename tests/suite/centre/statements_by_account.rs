@@ -71,6 +71,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.write();
     people.open_app(&app);
     people.manage_app(&app);
+    people.help();
     people.end();
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
@@ -189,6 +190,7 @@ impl People<'_> {
         for route in [
             "/dashboard",
             "/account",
+            "/account/phone",
             "/devices",
             "/activity",
             "/drafts",
@@ -224,6 +226,34 @@ impl People<'_> {
             assert_eq!(kim.get(&format!("/apps/{id}/confirm?act={act}")).status, 200);
             assert!(matches!(form(&mut kim, &format!("/apps/{id}/confirm"), &[("act", act)]).status, 200 | 303));
         }
+    }
+
+    /// Kim is an owner, and Alex a member.
+    fn help(&mut self) {
+        let mut kim = self.signed_in(KIM, "Helping");
+        let alex = unseen(self.db, &format!("SELECT id FROM accounts WHERE email = '{ALEX}'"));
+        assert_eq!(kim.get(self.ask("/people/invite")).status, 200);
+        let shown = form(&mut kim, "/people/invite", &[("email", "new@example.com"), ("groups", "Night")]);
+        assert_eq!(shown.status, 200, "{shown:?}");
+        let body = json!({"email": "new@example.com"});
+        let link = kim.json("POST", self.ask("/api/people/invitations"), &body).json()["link"].clone();
+        let path = path_of(link.as_str().unwrap(), &format!("http://localhost:{}", self.here.port));
+        let mut browser = self.here.client();
+        let csrf = browser.form_token(&path);
+        self.ask("/link/{token}");
+        leads_to(&browser.form(&path, &[("csrf", &csrf), ("name", "New"), ("password", PASSWORD)]), "/dashboard");
+        let mut visitor = self.here.client();
+        let csrf = visitor.form_token(self.ask("/forgot"));
+        leads_to(&visitor.form("/forgot", &[("csrf", &csrf), ("email", ALEX)]), "/forgot?done=asked");
+        self.ask("/people/{id}/link");
+        let page = format!("/people/{alex}/link");
+        assert_eq!(kim.get(&page).status, 200);
+        assert_eq!(form(&mut kim, &page, &[("act", "password")]).status, 200);
+        self.ask("/api/people/{id}/password-link");
+        assert_eq!(
+            kim.json("POST", &format!("/api{}", page.replace("/link", "/password-link")), &json!({})).status,
+            201
+        );
     }
 
     fn name_and_answer(&mut self) {

@@ -4,7 +4,7 @@ use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
 /// The settings table of the contract.
-const SETTINGS: [(&str, &str); 25] = [
+const SETTINGS: [(&str, &str); 27] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
     ("SESSILE_LISTEN", "127.0.0.1:8080"),
@@ -14,6 +14,8 @@ const SETTINGS: [(&str, &str); 25] = [
     ("SESSILE_TRUSTED_PROXIES", "none"),
     ("SESSILE_KEY_FILE", "data/session.key"),
     ("SESSILE_SIGNUP", "closed"),
+    ("SESSILE_SMTP_URL", "none"),
+    ("SESSILE_MAIL_FROM", "none"),
     ("SESSILE_IDLE_TTL", "72h"),
     ("SESSILE_ABSOLUTE_TTL", "30d"),
     ("SESSILE_TOUCH_INTERVAL", "60s"),

@@ -103,14 +103,16 @@ async fn a_confirmation_from_the_future_has_run_out(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at < INSTANT(-600)"), "1");
 }
 
-/// Times that `settle_future` leaves alone. The expiry times move together with other columns. Events are chained, and
+/// Times that `settle_future` leaves alone. The expiry times move together with other columns. A
+/// mail is due at a time in the future. Events are chained, and
 /// their anchors only age. A node that takes the lease checks for a lease from the future.
 const LEFT: &[&str] = &[
     "audit.at",
     "instance.anchoring_until",
+    "links.expires_at",
+    "mails.due_at",
     "sessions.absolute_expires_at",
     "sessions.expires_at",
-    "setup_links.expires_at",
     "trail_anchors.at",
 ];
 

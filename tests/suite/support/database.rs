@@ -15,7 +15,10 @@ use sessile::{
         secret,
         settings::{Settings, SettingsArgs},
     },
-    records::session::{KeyMaker, Lifetimes, Sessions, cache::SessionCache, touch::TouchQueue},
+    records::{
+        mail::Letters,
+        session::{KeyMaker, Lifetimes, Sessions, cache::SessionCache, touch::TouchQueue},
+    },
 };
 
 use super::{
@@ -123,6 +126,7 @@ impl TestDb {
             touches: TouchQueue::default(),
             keys,
             cache,
+            letters: Letters::off(),
         }
     }
 

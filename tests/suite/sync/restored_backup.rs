@@ -242,14 +242,17 @@ async fn the_start_notices_a_backup_that_was_copied_over_the_file(db: TestDb) {
 async fn restored_ends_all_sessions_and_links_that_create_an_owner(db: TestDb) {
     let server = serve_process(&db);
     let (mut phone, mut desk) = (signed_in(&server, KIM, "Phone"), signed_in(&server, KIM, "Desk"));
-    db.sql("INSERT INTO setup_links (secret_hash, expires_at) SELECT secret_hash, INSTANT(3600) FROM sessions LIMIT 1");
+    db.sql(
+        "INSERT INTO links (account_id, token_hash, purpose, made_by, made_at, expires_at) \
+         SELECT '', secret_hash, 'setup', 'operator', INSTANT(0), INSTANT(3600) FROM sessions LIMIT 1",
+    );
     let before = db.sql("SELECT history FROM instance");
     let out = sessile(&db, &["restored"], "");
     assert_eq!(String::from_utf8_lossy(&out.stdout), "ended 2; clients begin anew\n", "{out:?}");
     for client in [&mut phone, &mut desk] {
         assert_eq!(client.get("/api/session").status, 401);
     }
-    assert_eq!(db.sql("SELECT count(*) FROM setup_links"), "0");
+    assert_eq!(db.sql("SELECT count(*) FROM links WHERE expires_at > INSTANT(0)"), "0");
     assert_ne!(db.sql("SELECT history FROM instance"), before);
 }
 

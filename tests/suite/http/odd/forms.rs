@@ -18,12 +18,15 @@ fn malformed_forms_are_refused_everywhere() {
                 // Without a session these addresses redirect: the client is signed out already, or must log in.
                 let for_somebody =
                     matches!(path.as_str(), "/logout" | "/account" | "/confirm" | "/devices" | "/drafts" | "/apps")
-                        || path.starts_with("/apps/");
+                        || path.starts_with("/apps/")
+                        || path.starts_with("/people/")
+                        || path == "/account/phone";
                 let signed_out = for_somebody && cookie == &visitor && answer.status == 303;
                 // The link is checked before anything else in the form.
-                let no_link = path == "/setup" && answer.status == 403;
-                // There is no such app.
-                let no_app = path.starts_with("/apps/") && answer.status == 404;
+                let no_link =
+                    (path == "/setup" && answer.status == 403) || (path.starts_with("/link/") && answer.status == 410);
+                // There is no such app or person.
+                let no_app = (path.starts_with("/apps/") || path.starts_with("/people/")) && answer.status == 404;
                 assert!(signed_out || no_link || no_app || matches!(answer.status, 400 | 413 | 422), "{shown}");
                 let expected = (!signed_out).then_some("text/html; charset=utf-8");
                 assert_eq!(answer.header("content-type"), expected, "{shown}");

@@ -1,0 +1,3 @@
+DROP TABLE help_requests;
+DROP INDEX accounts_role;
+ALTER TABLE accounts DROP COLUMN invited_at;

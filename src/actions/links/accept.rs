@@ -1,0 +1,160 @@
+//! A person uses a link to choose a password: an invitation, or a link for a new password. Called by the page of the link.
+//!
+//! Two transactions: [`new_password`](crate::actions::new_password) counts the attempt; the second one uses the link up.
+//! Locks of the second, in this order: the instance's row if somebody becomes an owner, the account's row, the counts of the
+//! attempt, live sessions by id, the device.
+//!
+//! Invariant: the link, the password, the ends of the other sessions and the new session are committed together or not at
+//! all.
+
+use crate::{
+    actions::{
+        new_password::{Door, HashedPassword},
+        new_session::{Visit, Welcome, begin},
+        password_proof::{Prover, run_to_completion},
+    },
+    base::{
+        db::{Conn, Db},
+        error::Result,
+        secret::Secret,
+    },
+    records::{
+        account::{
+            self, Role,
+            invited::{self, Standing},
+        },
+        audit::{self, Event, Kind},
+        help, instance,
+        link::{self, Link, Purpose},
+        mail::{Detail, MailKind},
+        session::{EndReason, Scope, Sessions, ends},
+        throttle::Network,
+    },
+};
+
+/// A link, and the person that it belongs to.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub purpose: Purpose,
+    pub person: account::Account,
+    /// Whether the link works now.
+    pub is_good: bool,
+}
+
+/// What the person chose. The name is well formed.
+pub struct Choice {
+    /// `None` leaves the name as it is.
+    pub name: Option<String>,
+    pub password: String,
+    pub network: Network,
+    /// The browser that gets the new session.
+    pub visit: Visit,
+}
+
+/// The outcome of using a link.
+pub enum Accepted {
+    /// The password is set, and the person is signed in.
+    Yes(Box<Welcome>),
+    /// The link was used, has expired, or never existed.
+    Gone,
+}
+
+/// Looks a link up, without using it. `None` for an unknown link, and for one that belongs to no account.
+pub async fn look_up(db: &Db, token: &Secret) -> Result<Option<Opened>> {
+    let token = token.clone();
+    db.read(async move |conn: &mut Conn<'_>| Ok(open(conn, &token).await?.map(|(opened, _)| opened))).await
+}
+
+async fn open(conn: &mut Conn<'_>, token: &Secret) -> Result<Option<(Opened, Standing)>> {
+    let Some(Link { account_id, purpose, is_good, .. }) = link::look_up(conn, token).await? else { return Ok(None) };
+    let Some(standing) = invited::standing(conn, &account_id).await? else { return Ok(None) };
+    let fits = match purpose {
+        Purpose::Invitation => standing.is_invited,
+        _ => !standing.is_invited,
+    };
+    let is_good = is_good && fits && !standing.is_disabled;
+    Ok(Some((Opened { purpose, person: standing.account.clone(), is_good }, standing)))
+}
+
+/// Sets the password, ends the account's other sessions, settles its request for help, and signs the person in. Runs to
+/// completion even if the client disconnects.
+///
+/// # Errors
+/// [`Error::Invalid`](crate::base::error::Error::Invalid) for a password that is easy to guess;
+/// [`Error::TooManyAttempts`](crate::base::error::Error::TooManyAttempts).
+pub async fn accept(prover: &Prover, sessions: &Sessions, token: Secret, choice: Choice) -> Result<Accepted> {
+    let (prover, sessions) = (prover.clone(), sessions.clone());
+    run_to_completion(async move {
+        let Some(opened) = look_up(&prover.db, &token).await?.filter(is_for_a_password) else {
+            return Ok(Accepted::Gone);
+        };
+        let Choice { name, password, network, visit } = choice;
+        let about = vec![name.clone().unwrap_or_else(|| opened.person.name.clone()), opened.person.email.clone()];
+        let password = prover.choose(Door::Link(network), password, about).await?;
+        let used = Used { token, opened, name, password, visit };
+        prover.db.write(async move |conn: &mut Conn<'_>| use_up(conn, &sessions, used).await).await
+    })
+    .await
+}
+
+fn is_for_a_password(opened: &Opened) -> bool {
+    opened.is_good && matches!(opened.purpose, Purpose::Invitation | Purpose::Password)
+}
+
+struct Used {
+    token: Secret,
+    opened: Opened,
+    name: Option<String>,
+    password: HashedPassword,
+    visit: Visit,
+}
+
+async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<Accepted> {
+    let Used { token, opened, name, password, visit } = used;
+    let (id, ip) = (opened.person.id.clone(), visit.ip.clone());
+    if opened.purpose == Purpose::Invitation {
+        // An invited person may become an owner.
+        instance::lock(conn).await?;
+    }
+    account::lock(conn, &id).await?;
+    let now = open(conn, &token).await?.filter(|(now, _)| is_for_a_password(now) && now.purpose == opened.purpose);
+    let Some((_, Standing { mut account, .. })) = now else {
+        password.refused(conn).await?;
+        return Ok(Accepted::Gone);
+    };
+    if !link::spend(conn, &id, &token, opened.purpose).await? {
+        password.refused(conn).await?;
+        return Ok(Accepted::Gone);
+    }
+    password.created(conn).await?;
+    if let Some(name) = name.filter(|name| *name != account.name) {
+        account::rename(conn, &id, &name).await?;
+        account.name = name;
+    }
+    set_password(conn, &id, password.hash()).await?;
+    let event = match opened.purpose {
+        Purpose::Invitation => Event::of(Kind::AccountCreated, &id).detail(account.role.as_str()),
+        _ => Event::of(Kind::PasswordReset, &id),
+    };
+    if opened.purpose == Purpose::Invitation && account.role == Role::Owner {
+        instance::close_setup(conn).await?;
+    }
+    audit::record(conn, &[event.ip(ip.as_deref())]).await?;
+    if opened.purpose == Purpose::Password {
+        let detail = Detail { ip: ip.clone(), ..Detail::default() };
+        sessions.letters.queue(conn, &account, MailKind::PasswordChanged, &detail).await?;
+    }
+    let welcome = begin(conn, account, visit, sessions).await?;
+    let others = Scope::Others { account: id.clone(), but: welcome.record.id.clone() };
+    ends::end(conn, &others, EndReason::PasswordChanged, &id, ip.as_deref()).await?;
+    Ok(Accepted::Yes(Box::new(welcome)))
+}
+
+/// Sets the password. Other links of the account stop working, and its request for help is settled.
+async fn set_password(conn: &mut Conn<'_>, id: &str, hash: &str) -> Result<()> {
+    account::set_password(conn, id, hash).await?;
+    for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
+        link::end(conn, id, purpose).await?;
+    }
+    help::settle(conn, id).await
+}

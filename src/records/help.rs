@@ -1,0 +1,68 @@
+//! Requests for help: people who forgot their password and asked for a link. Called by `actions::links`, and by the pages
+//! for admins.
+//!
+//! Invariant: an account has at most one request. It is settled when the person gets a new password.
+
+use std::collections::HashMap;
+
+use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+
+use crate::{
+    base::{
+        db::{
+            Conn, Instant, now, run,
+            schema::{accounts, help_requests},
+        },
+        error::Result,
+    },
+    records::account::{Account, Role},
+};
+
+/// The most requests that a page reads. The oldest come first, so that nobody waits for long.
+const MOST: i64 = 100;
+
+/// A person who asked for help.
+#[derive(Debug, Clone)]
+pub struct HelpRequest {
+    pub person: Account,
+    pub asked_at: Instant,
+}
+
+/// Notes that the person asks for help. `false` if they had asked before.
+pub async fn ask(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
+    let row = (help_requests::account_id.eq(account_id), help_requests::asked_at.eq(now()));
+    let insert = diesel::insert_into(help_requests::table).values(row).on_conflict_do_nothing();
+    Ok(run!(conn, execute(insert))? == 1)
+}
+
+/// Settles the person's request, if there is one.
+pub async fn settle(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    let own = help_requests::table.filter(help_requests::account_id.eq(account_id));
+    run!(conn, execute(diesel::delete(own))).map(drop)
+}
+
+/// The open requests of people whom somebody with this role may help, the oldest first.
+pub async fn open(conn: &mut Conn<'_>, helper: Role) -> Result<Vec<HelpRequest>> {
+    let oldest = help_requests::table.order(help_requests::asked_at).limit(MOST);
+    let asked: Vec<(String, Instant)> =
+        run!(conn, load(oldest.select((help_requests::account_id, help_requests::asked_at))))?;
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = asked.iter().map(|(id, _)| id.as_str()).collect();
+    let people: Vec<Account> = run!(
+        conn,
+        load(
+            accounts::table
+                .filter(accounts::id.eq_any(ids))
+                .filter(accounts::disabled_at.is_null())
+                .select(Account::as_select())
+        )
+    )?;
+    let mut people: HashMap<String, Account> = people.into_iter().map(|one| (one.id.clone(), one)).collect();
+    let requests = asked.into_iter().filter_map(|(id, asked_at)| {
+        let person = people.remove(&id).filter(|person| helper.is_above(person.role))?;
+        Some(HelpRequest { person, asked_at })
+    });
+    Ok(requests.collect())
+}

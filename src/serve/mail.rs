@@ -1,0 +1,102 @@
+//! The worker that sends queued mails. Every node has one; together they send each mail once. Called by
+//! [`jobs`](super::jobs).
+//!
+//! Invariant: a mail whose link has lost its meaning is not sent.
+
+use std::time::Duration;
+
+use actix_web::rt;
+
+use super::app::Parts;
+use crate::{
+    base::{
+        db::{Conn, Db},
+        error::{Error, Result},
+        mail::{Mailer, NotSent},
+        outage::Outage,
+        settings::Settings,
+    },
+    records::{
+        account::invited::{self, Standing},
+        link,
+        mail::{self, Attempt, Claimed, Letters},
+    },
+    web::mails::{self, Letterhead, Report},
+};
+
+/// How often the worker looks for mails.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The path of the page for links, up to the token.
+const LINK: &str = "link";
+/// The name of the service in mails.
+const SERVICE: &str = "Sessile";
+
+/// Sends mails. Never returns.
+pub async fn run(parts: &Parts, settings: &Settings) {
+    let Some(server) = &settings.mail else { return std::future::pending().await };
+    let mut outage = Outage::new("sending mail");
+    let mailer = loop {
+        match Mailer::new(server) {
+            Ok(mailer) => break mailer,
+            Err(error) => outage.failed(&error),
+        }
+        rt::time::sleep(Duration::from_secs(60)).await;
+    };
+    let mut reading = Outage::new("reading queued mails");
+    loop {
+        let sent = send_next(parts, &mailer, &mut outage).await;
+        if !matches!(reading.see(sent), Some(true)) {
+            rt::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
+/// Sends the mail that has been due for longest. `false` if none is due.
+async fn send_next(parts: &Parts, mailer: &Mailer, outage: &mut Outage) -> Result<bool> {
+    let db = &parts.sessions.db;
+    let Some(mail) = mail::claim(db).await? else { return Ok(false) };
+    let attempt = match written(db, &parts.sessions.letters, parts.site.public.origin(), &mail).await? {
+        None => Attempt::Done,
+        Some(written) => match mailer.send(written).await {
+            Ok(()) => {
+                outage.over();
+                db.metrics().mail("sent");
+                Attempt::Done
+            }
+            Err(NotSent::Later(words)) => {
+                outage.failed(&words);
+                Attempt::Later(words)
+            }
+            Err(NotSent::Never(words)) => Attempt::Never(words),
+        },
+    };
+    let is_deferred = matches!(attempt, Attempt::Later(_));
+    let (kind, account) = (mail.kind, mail.account_id.clone());
+    if mail::settle(db, mail, attempt).await? {
+        db.metrics().mail("refused");
+        tracing::warn!(%kind, account, "a mail was given up: no server accepts it");
+    } else if is_deferred {
+        db.metrics().mail("deferred");
+    }
+    Ok(true)
+}
+
+/// The mail in words. `None` if it has lost its meaning: the account is gone, or the link no longer works.
+async fn written(db: &Db, letters: &Letters, origin: &str, mail: &Claimed) -> Result<Option<crate::base::mail::Mail>> {
+    let (id, tokens) = (mail.account_id.clone(), mail.detail.nonce.as_deref().map(|nonce| letters.tokens(nonce)));
+    let read = async move |conn: &mut Conn<'_>| {
+        let Some(person) = invited::standing(conn, &id).await? else { return Ok(None) };
+        let Some(tokens) = &tokens else { return Ok(Some((person, None))) };
+        for token in tokens {
+            if link::look_up(conn, token).await?.is_some_and(|link| link.is_good) {
+                return Ok(Some((person, Some(token.clone()))));
+            }
+        }
+        Ok::<_, Error>(None)
+    };
+    let Some((Standing { account, .. }, token)) = db.read(read).await? else { return Ok(None) };
+    let head = Letterhead { service: SERVICE, origin, person: &account.name, zone: account.time_zone.as_deref() };
+    let link = token.map(|token| format!("{origin}/{LINK}/{}", token.expose()));
+    let report = Report { kind: mail.kind, detail: &mail.detail, at: mail.created_at, link };
+    mails::write(&head, &report, &mail.recipient, &mail.id).map(Some)
+}
