@@ -4,6 +4,7 @@
 
 pub mod answered_line;
 pub mod assets;
+pub mod brand;
 pub mod clock;
 pub mod coherence;
 pub mod database_url;

@@ -32,6 +32,10 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
         ),
     ),
 ];
+/// A policy under which a document can run and load nothing. An answer with exactly this policy keeps it.
+pub const INERT: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; sandbox",
+);
 /// One year (RFC 6797).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -67,7 +71,7 @@ pub fn secure(headers: &mut HeaderMap, request_id: RequestId, shown: Shown) {
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
-    if let (Shown::AppHost, Some(policy)) = (shown, own_policy) {
+    if let Some(policy) = own_policy.filter(|policy| shown == Shown::AppHost || *policy == INERT) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     if shown == (Shown::OwnOrigin { https: true }) {

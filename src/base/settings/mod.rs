@@ -4,6 +4,7 @@
 //! Invariant: no other code reads the environment, and every [`Settings`] value has been checked as a whole.
 
 mod args;
+mod brand;
 mod input;
 mod links;
 mod public_url;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use args::{PlaceArgs, SettingsArgs};
+pub use brand::{BrandSettings, Rgb};
 pub use public_url::PublicUrl;
 
 use crate::base::database_url::{DatabaseUrl, PostgresUrl};
@@ -38,6 +40,8 @@ pub struct Settings {
     /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     pub key_file: PathBuf,
+    /// Name, logo, colour, contact and privacy page.
+    pub brand: BrandSettings,
     /// Who may create an account.
     pub signup: Signup,
     /// Time from a session's last activity to its end. Longer than the touch interval.
@@ -137,6 +141,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let tls = tls(input);
     let trusted_proxies = input.read_if_set("SESSILE_TRUSTED_PROXIES", values::networks);
     let key_file = input.read("SESSILE_KEY_FILE", values::file);
+    let brand = BrandSettings::read(input);
     let signup =
         input.read("SESSILE_SIGNUP", |v| values::word(v, &[("closed", Signup::Closed), ("open", Signup::Open)]));
     let lifetimes = Lifetimes::read(input);
@@ -164,6 +169,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         tls: tls?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         key_file: key_file?,
+        brand: brand?,
         signup: signup?,
         idle_ttl: lifetimes.idle,
         absolute_ttl: lifetimes.absolute,
