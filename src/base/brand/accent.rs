@@ -166,7 +166,9 @@ mod tests {
         let ends = [0, 1, 127, 128, 254, 255];
         for red in ends {
             for green in ends {
-                ends.map(|blue| check(Rgb([red, green, blue])));
+                for blue in ends {
+                    check(Rgb([red, green, blue]));
+                }
             }
         }
     }

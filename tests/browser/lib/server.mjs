@@ -20,6 +20,8 @@ export class Server {
   port = 0;
   setupLink = null;
   hasOwner = false;
+  /** More settings, by variable. */
+  settings = {};
   log = '';
 
   /** Creates an installation whose owner is `owner`, and returns its folder, which `create` copies. */
@@ -34,10 +36,11 @@ export class Server {
 
   /**
    * Starts a new installation on `sqlite` or `postgres` and waits until it answers. `publicUrl` is its public address, if
-   * it differs. The installation is empty, or on SQLite a copy of the folder `template`.
+   * it differs. The installation is empty, or on SQLite a copy of the folder `template`. `settings` are more variables.
    */
-  static async create(engine = 'sqlite', publicUrl = null, template = null) {
+  static async create(engine = 'sqlite', publicUrl = null, template = null, settings = {}) {
     const server = new Server();
+    server.settings = settings;
     server.publicUrl = publicUrl;
     server.folder = await mkdtemp(join(tmpdir(), 'sessile-browser-'));
     try {
@@ -87,7 +90,7 @@ export class Server {
    */
   #environment() {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SESSILE_|DATABASE_URL$)/.test(name));
-    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open' };
+    const env = { ...Object.fromEntries(inherited), SESSILE_LISTEN: `127.0.0.1:${this.port}`, SESSILE_SIGNUP: 'open', ...this.settings };
     if (this.publicUrl) env.SESSILE_PUBLIC_URL = this.publicUrl;
     if (this.database) env.DATABASE_URL = this.database.url;
     return env;

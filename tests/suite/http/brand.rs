@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{KIM, serve};
-use crate::support::{Client, Engine, TestDb, add_user, command};
+use crate::support::{App, Client, Engine, TestDb, add_user, command};
 
 const SVG: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 8 8\"><script>alert(1)</script><rect width=\"8\" height=\"8\"/></svg>";
 
@@ -13,7 +13,7 @@ fn file(db: &TestDb, name: &str, content: &[u8]) -> PathBuf {
     path
 }
 
-fn branded(more: &[(&str, &str)]) -> (TestDb, crate::support::App) {
+fn branded(more: &[(&str, &str)]) -> (TestDb, App) {
     let db = TestDb::new(Engine::Sqlite);
     add_user(&db, KIM, "owner");
     let logo = file(&db, "logo.svg", SVG.as_bytes());
@@ -25,7 +25,7 @@ fn branded(more: &[(&str, &str)]) -> (TestDb, crate::support::App) {
         ("SESSILE_PRIVACY_URL", "https://example.com/privacy"),
     ];
     let settings: Vec<_> = own.iter().chain(more).copied().collect();
-    let server = crate::support::App::start(&db, &settings);
+    let server = App::start(&db, &settings);
     (db, server)
 }
 
@@ -111,7 +111,7 @@ fn icons_take_the_accent_where_the_logo_is_no_svg() {
     let png = [&b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x08\0\0\0\x08\x08\x06\0\0\0"[..], &[0; 4]].concat();
     let logo = file(&db, "logo.bin", &png);
     let settings = [("SESSILE_LOGO", logo.to_str().expect("a path")), ("SESSILE_ACCENT", "#ffe135")];
-    let server = crate::support::App::start(&db, &settings);
+    let server = App::start(&db, &settings);
     let mut client = server.client();
     let page = client.get("/login").body;
     assert!(page.contains("/static/brand/logo.") && page.contains("/static/brand/apple-touch-icon."), "{page}");
@@ -153,7 +153,7 @@ fn a_bad_logo_stops_the_start_with_one_line() {
         (&[b' '; 300 * 1024], "larger than 256 KiB"),
         (b"\x89PNG\r\n\x1a\n", "damaged"),
     ];
-    let mut start = |path: &str, words: &str| {
+    let start = |path: &str, words: &str| {
         let out = command(&db, &[("SESSILE_LOGO", path), ("SESSILE_LISTEN", "127.0.0.1:0")]).arg("serve").output();
         let out = out.expect("the program");
         let line = String::from_utf8_lossy(&out.stderr).into_owned();
