@@ -95,6 +95,8 @@ const OF_NO_ACCOUNT: [&str; 17] = [
     "/.sessile/sign-out",
     "/.well-known/change-password",
     "/.well-known/jwks.json",
+    "/.well-known/security.txt",
+    "/api/openapi.json",
     "/api/apps/{id}/ends",
     "/api/apps/{id}/living",
     "/favicon.ico",
