@@ -105,7 +105,7 @@ mod tests {
             ("Open until six", "Open until ten", ["Open until [six]", "Open until [ten]"]),
             ("Open until six", "Open until six", ["Open until six", "Open until six"]),
             ("", "New", ["", "[New]"]),
-            ("a b c d", "a c d e", ["a[ b] c d", "a c d[ e]"]),
+            ("a b c d", "a c d e", ["a [b ]c d", "a c d[ e]"]),
             ("fish\nchips", "fish\n\nchips", ["fish[\n]chips", "fish[\n\n]chips"]),
         ] {
             assert_eq!(between(one, other).map(|parts| shown(&parts)), marked.map(str::to_owned));
