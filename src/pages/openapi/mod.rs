@@ -4,7 +4,6 @@
 
 mod call;
 mod calls;
-mod people;
 mod shapes;
 
 use actix_web::{
