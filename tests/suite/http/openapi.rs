@@ -92,7 +92,7 @@ fn operations(document: &Value) -> impl Iterator<Item = (String, String, &Value)
     let paths = document["paths"].as_object().expect("paths").iter();
     paths.flat_map(|(path, item)| {
         let methods = item.as_object().expect("methods").iter();
-        methods.map(|(method, operation)| (method.to_uppercase(), path.clone(), operation))
+        methods.map(move |(method, operation)| (method.to_uppercase(), path.clone(), operation))
     })
 }
 
