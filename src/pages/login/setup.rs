@@ -104,7 +104,7 @@ fn refuse(context: &RequestContext, link: Link) -> Result<HttpResponse> {
     let words = match link {
         Link::NotNeeded => "This link has been used. There is an owner, so you can sign in.",
         Link::Good | Link::Bad => {
-            "This link no longer works. Restart Sessile and open the link that it prints. It works for 24 hours."
+            "This link no longer works. Restart the program and open the link that it prints. It works for 24 hours."
         }
     };
     form(StatusCode::FORBIDDEN, context, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
