@@ -5,6 +5,7 @@
 pub mod answered_line;
 pub mod app_paths;
 pub mod assets;
+pub mod brand;
 pub mod clock;
 pub mod coherence;
 pub mod database_url;

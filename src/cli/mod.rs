@@ -10,6 +10,7 @@ mod doctor;
 mod links;
 mod manual;
 mod open;
+mod openapi;
 mod output;
 mod password;
 mod person;
@@ -54,6 +55,8 @@ enum AnyCommand {
     Completions(completions::Args),
     /// Prints the manual page
     Man(manual::Args),
+    /// Prints the OpenAPI document of the API
+    Openapi,
 }
 
 #[derive(Subcommand)]
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
         AnyCommand::WithSettings(command) => with_settings(command, place),
         AnyCommand::Completions(args) => completions::run(&args, Cli::command()).map_err(|error| in_words(&error)),
         AnyCommand::Man(args) => manual::run(&args, Cli::command()).map_err(|error| in_words(&error)),
+        AnyCommand::Openapi => openapi::run().map_err(|error| in_words(&error)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,7 @@ use crate::{
     pages::{
         apps::Feeds,
         ops::{LiveSessions, Readiness},
+        pwa,
     },
     records::{
         app::{Apps, Usage},
@@ -49,6 +50,8 @@ pub struct Parts {
     pub usage: Usage,
     /// The streams to apps' servers.
     pub feeds: web::Data<Feeds>,
+    /// The manifest, the worker and the offline page.
+    pub documents: web::Data<pwa::Documents>,
 }
 
 /// Builds the application. The middleware, outermost first:
@@ -88,6 +91,7 @@ pub fn build(
         .app_data(web::Data::new(parts.apps.clone()))
         .app_data(web::Data::new(parts.usage.clone()))
         .app_data(parts.feeds.clone())
+        .app_data(parts.documents.clone())
         .app_data(json::config())
         .app_data(forms::config())
         .configure(|config| routes.add_without_session(config))

@@ -12,18 +12,16 @@ use actix_web::{
 };
 
 use crate::{
-    base::{
-        assets,
-        error::{Error, Result},
-    },
+    base::error::{Error, Result},
     pages::{
         account, account_data, activity, app_host, apps, dashboard, devices, drafts, events, gate, invitations, jwks,
-        login, ops, people, phone, pwa, session_data, sync,
+        login, openapi, ops, people, phone, pwa, security_txt, session_data, static_files, sync,
     },
     web::{
         forms, json, layout,
         return_to::{HOME, LOGIN},
         route::{Kind, NavItem, Route, RouteTable},
+        site::Site,
     },
 };
 
@@ -49,9 +47,10 @@ fn documents() -> Vec<Address> {
         document("/offline").get(pwa::shell),
         document("/.well-known/change-password").get(change_password),
         document("/.well-known/jwks.json").get(jwks::show),
+        document("/.well-known/security.txt").get(security_txt::show),
         document("/favicon.ico").get(favicon),
         document("/robots.txt").get(robots),
-        Address::below("/static", "/static/{name:.*}", Kind::File, "GET, HEAD", assets::serve),
+        Address::below("/static", "/static/{name:.*}", Kind::File, "GET, HEAD", static_files::serve),
     ]
 }
 
@@ -113,6 +112,7 @@ fn api() -> Vec<Address> {
         api("/api/session/data").get(session_data::show).patch(session_data::patch),
         api("/api/drafts").get(sync::drafts),
         api("/api/events").get(events::events),
+        api("/api/openapi.json").get(openapi::show),
         api("/api/activity").get(activity::api::list),
         api("/api/apps").get(apps::list::list),
         api("/api/apps/{id}/ends").get(apps::ends::stream),
@@ -144,8 +144,8 @@ async fn change_password() -> HttpResponse {
 }
 
 /// Browsers request this address for documents without an icon link.
-async fn favicon() -> HttpResponse {
-    layout::see_other(assets::path("icons/favicon.svg"))
+async fn favicon(site: web::Data<Site>) -> HttpResponse {
+    layout::see_other(site.brand.favicon())
 }
 
 /// Excludes the whole site from search engines (RFC 9309).

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     base::{
+        brand::Brand,
         db::inspect::Inspection,
         error::{Error, Result},
         outage::Outage,
@@ -58,6 +59,8 @@ pub async fn run(settings: Settings) -> Result<()> {
 pub async fn run_on(settings: Settings, limits: Limits, host: Host) -> Result<()> {
     let Host { mut signals, announce } = host;
     let mut hangup = listen_for(SignalKind::hangup())?;
+    // Report a bad logo before anything is created.
+    Brand::read(&settings.brand)?;
     let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
     Inspection::check_servers(&settings).await?;
     let mut outage = Outage::new("opening the database");

@@ -21,6 +21,7 @@ use crate::{
     pages::{
         apps::Feeds,
         ops::{LiveSessions, Readiness},
+        pwa,
     },
     records::{
         account::hasher::Hasher,
@@ -63,7 +64,10 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
     // The longest time that a request waits for the database.
     let limit = settings.pool_timeout + settings.statement_timeout;
-    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit, crate::pages::pwa::check));
+    let documents = web::Data::new(pwa::Documents::make(site.brand.clone()).map_err(Error::bug)?);
+    let checked = documents.clone();
+    let check_app = Box::new(move || checked.check());
+    let readiness = web::Data::new(Readiness::new(sessions.clone(), site.clone(), limit, check_app));
     let live = web::Data::new(LiveSessions::new(sessions.clone()));
     let hub = Hub::new(sessions.db.clone(), sessions.clock.clone(), bound.connections);
     let metrics = sessions.db.metrics().clone();
@@ -71,7 +75,7 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let apps = Apps::new(&sessions.db);
     let feeds = Feeds::new(settings.statement_timeout, sessions.db.metrics().clone());
     let (usage, feeds) = (Usage::default(), web::Data::new(feeds));
-    Ok(Parts { site, sessions, prover, readiness, live, hub, apps, usage, feeds })
+    Ok(Parts { site, sessions, prover, readiness, live, hub, apps, usage, feeds, documents })
 }
 
 /// The link that creates the owner; `None` if there is an owner.

@@ -51,8 +51,10 @@ pub fn devices_of(events: &[Recorded]) -> BTreeSet<&str> {
 }
 
 impl EventRow {
-    /// The rows to show. A login records several events but gets one row.
+    /// The rows to show. A login records several events but gets one row. Of a device's sign-ins, only the newest asks
+    /// whether it was the person.
     pub fn rows(events: &[Recorded], now: Instant, (doubtful, names): (&Doubtful, &Names)) -> Vec<Self> {
+        let mut asked = BTreeSet::new();
         let new_device = |session: &Option<String>| {
             events.iter().any(|event| event.kind == Kind::DeviceNew && event.session_id == *session)
         };
@@ -63,7 +65,10 @@ impl EventRow {
                 Kind::LoginSucceeded => !new_device(&event.session_id),
                 _ => true,
             })
-            .map(|event| Self::new(event, now, doubtful).named(names.words(event)))
+            .map(|event| {
+                let not_me = doubtful.ending_of(event).filter(|ending| asked.insert(ending.clone()));
+                Self::new(event, now, not_me).named(names.words(event))
+            })
             .collect()
     }
 
@@ -75,7 +80,7 @@ impl EventRow {
         }
     }
 
-    fn new(event: &Recorded, now: Instant, doubtful: &Doubtful) -> Self {
+    fn new(event: &Recorded, now: Instant, not_me: Option<String>) -> Self {
         let (title, tone) = in_words(event);
         let ip = event.ip.clone().unwrap_or_default();
         let (line, from) = match (&event.device_name, event.kind, event.detail.as_deref()) {
@@ -90,7 +95,7 @@ impl EventRow {
             (Some(name), ..) => (name.clone(), ip),
             (None, ..) => (ip, String::new()),
         };
-        Self { title, line, from, when: When::past(event.at, now), tone, not_me: doubtful.ending_of(event) }
+        Self { title, line, from, when: When::past(event.at, now), tone, not_me }
     }
 }
 

@@ -78,7 +78,7 @@ struct BouncePage {
 
 /// The page that opens `to` again, with the cookie that marks the bounce.
 pub(super) fn page(to: &str, site: &Site) -> Result<HttpResponse> {
-    let template = BouncePage { page: Page::bare("One moment"), to: to.to_owned() };
+    let template = BouncePage { page: Page::bare(site.brand.clone(), "One moment"), to: to.to_owned() };
     let mut answer = layout::answer(StatusCode::OK, &template)?;
     answer.add_cookie(&site.cookies.bounce_cookie()).map_err(Error::bug)?;
     Ok(answer)

@@ -70,9 +70,9 @@ where
             format!("Too many requests in a short time. Nothing is lost: wait {}, then try again.", in_words(*wait))
         }
         _ => match lost {
-            Lost::Nothing => "Sessile cannot do this right now. Nothing is lost: try again shortly.",
+            Lost::Nothing => "This is not possible right now. Nothing is lost: try again shortly.",
             Lost::Password => {
-                "Sessile cannot do this right now. Nothing is lost: type your password again and try again shortly."
+                "This is not possible right now. Nothing is lost: type your password again and try again shortly."
             }
         }
         .to_owned(),

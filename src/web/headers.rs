@@ -33,6 +33,10 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
         ),
     ),
 ];
+/// A policy under which a document can run and load nothing. An answer with exactly this policy keeps it.
+pub const INERT: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; sandbox",
+);
 /// One year (RFC 6797).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
@@ -87,11 +91,12 @@ pub fn secure(headers: &mut HeaderMap, request_id: RequestId, shown: Shown) {
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
-    if matches!(shown, Shown::AppHost | Shown::Gate) {
+    let is_at_app = matches!(shown, Shown::AppHost | Shown::Gate);
+    if is_at_app {
         headers.insert(header::REFERRER_POLICY, NO_REFERRER);
-        if let Some(policy) = own_policy {
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-        }
+    }
+    if let Some(policy) = own_policy.filter(|policy| is_at_app || *policy == INERT) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     if shown == Shown::Gate {
         headers.insert(header::VARY, GATE_READS);

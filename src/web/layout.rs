@@ -9,6 +9,7 @@ use askama::Template;
 use crate::{
     base::{
         assets,
+        brand::Brand,
         clock::zone,
         db::Instant,
         error::{Error, Result},
@@ -28,6 +29,8 @@ use crate::{
 /// The frame of a page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
+    /// Name, logo, colour and contact.
+    pub brand: Brand,
     /// The text of the title bar.
     pub title: String,
     /// The person who is signed in, unless the page is the same for everybody.
@@ -92,13 +95,13 @@ impl Page {
             misplaced: misplaced(req),
             zone: reader_zone_name(),
             zone_cookie: site.map(|site| site.cookies.zone.clone()).unwrap_or_default(),
-            ..Self::bare(title)
+            ..Self::bare(site.map(|site| site.brand.clone()).unwrap_or_default(), title)
         }
     }
 
     /// A frame that does not depend on the request.
-    pub fn bare(title: &str) -> Self {
-        Self { title: title.to_owned(), ..Self::default() }
+    pub fn bare(brand: Brand, title: &str) -> Self {
+        Self { brand, title: title.to_owned(), ..Self::default() }
     }
 
     /// Adds the signed-in person.

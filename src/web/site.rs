@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::actions::links::forgot::HelpDesk;
 use crate::base::{
+    brand::Brand,
     error::Result,
     keys::{IdentityKeys, Keys},
     settings::{PublicUrl, Settings, Signup},
@@ -45,6 +46,8 @@ pub struct SiteState {
     /// The keys that sign assertions for apps.
     pub identity: IdentityKeys,
     pub cookies: CookieNames,
+    /// Name, logo, colour and contact.
+    pub brand: Brand,
     /// The proxies whose forwarding headers are trusted.
     pub proxies: Vec<IpNet>,
     /// Whether this process terminates TLS, rather than a proxy.
@@ -85,6 +88,7 @@ impl Site {
         Ok(Self(Arc::new(SiteState {
             identity: keys.identity()?,
             cookies: CookieNames::new(&public),
+            brand: Brand::read(&settings.brand)?,
             public,
             keys,
             proxies: settings.trusted_proxies.clone(),

@@ -2,6 +2,8 @@
 // drafts.js supplies what each button does. A view is redrawn only if its content has changed, so that it does not
 // disturb a person who is using it.
 
+import { differences } from "./differences.js";
+
 /** Creates an element. A function among the attributes becomes the listener for the event of that name. */
 export function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -38,7 +40,7 @@ export function pairOf(draft, list) {
 /** Why a draft could not be saved. Uses the service's own words if they are written for people. */
 function reasonOf({ type, detail } = {}) {
   if (type === "too-long") return "it is too long";
-  return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "Sessile did not accept it";
+  return /^(an account|a draft) has /.test(detail ?? "") ? detail.replace(/\.$/, "") : "it was not accepted";
 }
 
 /** The list of drafts. `openOnClick(id)` returns the click handler for a draft's link. */
@@ -106,6 +108,8 @@ function noticeOf(draft, pair, { seeBoth, tryAgain, giveUp }) {
   return [element("p", { class: "soft" }, `Last written on ${draft.updatedOn}, `, ago(draft.updatedAt))];
 }
 
+const marked = ({ text, isOnlyHere }) => (isOnlyHere ? element("mark", {}, text) : text);
+
 /**
  * Draws two versions side by side, or returns `old` if it shows the same. `handlers` are the click handlers of the
  * buttons.
@@ -113,15 +117,16 @@ function noticeOf(draft, pair, { seeBoth, tryAgain, giveUp }) {
 export function drawChoice(old, pair, handlers) {
   const content = JSON.stringify(pair.map(({ id, version, updatedOn, updatedAt }) => [id, version, updatedOn, updatedAt]));
   if (old && drawnFrom.get(old) === content) return old;
-  const version = (draft, name, keep) => element("section", { class: "card version", "aria-label": name === "first" ? "First version" : "Second version" },
+  const [firstText, secondText] = differences(...pair.map(({ text }) => text));
+  const version = (draft, name, keep, text) => element("section", { class: "card version", "aria-label": name === "first" ? "First version" : "Second version" },
     element("h2", { id: `version-${name}`, tabindex: "-1" }, `From ${draft.updatedOn ?? "this device"}, `, ago(draft.updatedAt)),
-    element("p", { class: "version-text" }, draft.text || "Empty draft"),
+    element("p", { class: "version-text" }, ...(draft.text ? text.map(marked) : ["Empty draft"])),
     element("button", { class: "button main", type: "button", "aria-describedby": `version-${name}`, click: keep }, "Keep this version"));
   const node = element("div", { class: "draft-choice" },
-    element("div", { class: "notice warm" }, alertIcon(), element("p", {}, "This draft was written in two places at once. Both are here: keep one, or both.")),
+    element("div", { class: "notice warm" }, alertIcon(), element("p", {}, "This draft was written in two places at once. Both are here, with the differences marked: keep one, or both.")),
     element("div", { class: "versions" },
-      version(pair[0], "first", handlers.first),
-      version(pair[1], "second", handlers.second)),
+      version(pair[0], "first", handlers.first, firstText),
+      version(pair[1], "second", handlers.second, secondText)),
     handlers.both && element("button", { class: "button", type: "button", click: handlers.both }, "Keep both"));
   drawnFrom.set(node, content);
   return node;

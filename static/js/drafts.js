@@ -137,7 +137,7 @@ const TROUBLE = "This could not be kept on this device";
 const WORDS = {
   saved: "Saved",
   offline: "Saved on this device. It is sent when you are online.",
-  away: "Saved on this device. Sessile cannot be reached right now.",
+  away: "Saved on this device. The service cannot be reached right now.",
   stuck: "Saved on this device. It could not be sent yet.",
   "signed-out": "Saved on this device. It is sent when you have signed in again.",
   "somebody-else": "Saved on this device, for the person who wrote it.",
@@ -275,7 +275,20 @@ function drawDesk(draft, pair) {
       element("p", { class: "soft", id: "draft-state" }, stateOf(draft))),
     element("div", { class: "answers" },
       element("button", { class: "button main", type: "submit" }, "Done"),
+      navigator.clipboard && element("button", { class: "button", type: "button", click: copyText }, "Copy"),
+      navigator.share && element("button", { class: "button", type: "button", click: shareText }, "Share"),
+      element("span", { class: "soft", role: "status", id: "draft-copied" }),
       element("button", { class: "button ghost ends", type: "button", id: "draft-delete", hidden: !draft, click: deleteDraft }, "Delete")));
+}
+
+async function copyText() {
+  const isCopied = await navigator.clipboard.writeText(field.value).then(() => true, () => false);
+  root.querySelector("#draft-copied").textContent = isCopied ? "Copied" : "Not copied: select the text";
+}
+
+function shareText() {
+  // The person may change their mind.
+  navigator.share({ text: field.value }).catch(() => {});
 }
 
 /**

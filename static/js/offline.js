@@ -4,6 +4,7 @@ import { changes, pendingSignOuts } from "./store.js";
 import { signOutOffline } from "./offline-sign-out.js";
 import { endOf, knownPerson, timeLeft } from "./known-person.js";
 import { confirmSignOut } from "./confirm-sign-out.js";
+import { serviceName } from "./service-name.js";
 import { probe } from "./state.js";
 import { hasUnsavedText } from "./unsaved-text.js";
 
@@ -123,7 +124,7 @@ async function showLateAnswer() {
   return true;
 }
 
-const WORDS = { offline: "You are offline", away: "Can't reach Sessile" };
+const WORDS = { offline: "You are offline", away: `Can't reach ${serviceName}` };
 
 /** Names the problem, if it is known. */
 function showProblem(problem) {

@@ -3,6 +3,7 @@
 // and finishes the sign-out on the server as soon as it can be reached.
 
 import { finishSignOuts } from "./offline-sign-out.js";
+import { serviceName } from "./service-name.js";
 import { probe } from "./state.js";
 
 const FIRST_DELAY = 3_000;
@@ -28,7 +29,7 @@ function draw() {
   const { dataset } = document.documentElement;
   delete dataset.session;
   delete dataset.account;
-  document.title = "Signed out · Sessile";
+  document.title = `Signed out · ${serviceName}`;
   const head = document.createElement("h1");
   head.tabIndex = -1;
   head.textContent = "You are signed out on this device";

@@ -2,6 +2,7 @@
 // Other scripts report the results of their requests (`recordAnswer`). While something is wrong, this script probes the
 // service from time to time.
 
+import { serviceName } from "./service-name.js";
 import { all, changes, here } from "./store.js";
 import { hasStoreFailed } from "./unsaved-text.js";
 
@@ -87,7 +88,7 @@ const changesOf = (count) => `${count} ${count === 1 ? "change" : "changes"}`;
 function words() {
   const rest = waiting > 0 ? `, ${changesOf(waiting)} waiting` : aside > 0 ? `, ${changesOf(aside)} not saved` : "";
   if (service === "offline") return ["offline", `Offline${rest}`];
-  if (service === "away") return ["away", `Can't reach Sessile${rest}`];
+  if (service === "away") return ["away", `Can't reach ${serviceName}${rest}`];
   if (waiting > 0 && standing === "signed-out") return ["aside", `Signed out${rest}`];
   if (waiting > 0 && standing === "somebody-else") return ["aside", `Somebody else is signed in${rest}`];
   if (hasStoreFailed()) return ["aside", "Not kept on this device"];

@@ -1,4 +1,6 @@
-// Pictures of every page as a new installation shows them: npm run screenshots -- FOLDER
+// Pictures of every page as a new installation shows them: npm run screenshots -- FOLDER [--brand]
+//
+// With --brand, under the name, logo and colour of an operator.
 //
 // PNGs are named PAGE-WIDTHxHEIGHT-SCHEME.png; `dashboard-…-full` shows the whole page. The page for an absent database
 // needs PostgreSQL (SESSILE_TEST_POSTGRES) and is left out without it.
@@ -8,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { chromium } from '@playwright/test';
 import { desktop, launchOptions, phone } from './lib/browser.mjs';
 import { Server } from './lib/server.mjs';
+import { BRAND } from './lib/brand.mjs';
 import { createOwner, fillLogin, makeDrafts, owner, signIn, signInButton, signOutButton } from './lib/test.mjs';
 
 const CLIENTS = {
@@ -24,7 +27,7 @@ if (!process.argv[2]) {
 const folder = resolve(process.env.INIT_CWD ?? '.', process.argv[2]);
 await mkdir(folder, { recursive: true });
 
-const server = await Server.create(process.env.SESSILE_TEST_POSTGRES ? 'postgres' : 'sqlite');
+const server = await Server.create(process.env.SESSILE_TEST_POSTGRES ? 'postgres' : 'sqlite', null, null, process.argv.includes('--brand') ? BRAND : {});
 const browser = await chromium.launch(launchOptions);
 try {
   await walk();
@@ -53,7 +56,7 @@ async function walk() {
   await page.goto('/devices');
   await shoot(page, 'devices');
   await shoot(page, 'devices-full', { fullPage: true });
-  await page.getByText('Rename').first().click();
+  await page.locator('.menu > summary').first().click();
   await shoot(page, 'devices-rename');
   await page.goto('/drafts');
   await shoot(page, 'drafts-none');

@@ -54,7 +54,7 @@ static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 const ROOT: &str = "/static/";
 
 /// One year. Caches keep nothing longer.
-const KEPT_FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub const KEPT_FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// The caching of documents that must be revalidated before each use.
 pub const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 

@@ -4,6 +4,7 @@
 //! Invariant: no other code reads the environment, and every [`Settings`] value has been checked as a whole.
 
 mod args;
+mod brand;
 mod input;
 mod links;
 mod mail;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use args::{PlaceArgs, SettingsArgs};
+pub use brand::{BrandSettings, Rgb};
 pub use mail::{MailSettings, SmtpSecurity, SmtpServer};
 pub use public_url::PublicUrl;
 
@@ -40,6 +42,8 @@ pub struct Settings {
     /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     pub key_file: PathBuf,
+    /// Name, logo, colour, contact and privacy page.
+    pub brand: BrandSettings,
     /// Who may create an account.
     pub signup: Signup,
     /// The mail server. `None`: no mail is sent.
@@ -149,6 +153,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let tls = tls(input);
     let trusted_proxies = input.read_if_set("SESSILE_TRUSTED_PROXIES", values::networks);
     let key_file = input.read("SESSILE_KEY_FILE", values::file);
+    let brand = BrandSettings::read(input);
     let signup =
         input.read("SESSILE_SIGNUP", |v| values::word(v, &[("closed", Signup::Closed), ("open", Signup::Open)]));
     let mail = mail::read(input);
@@ -177,6 +182,7 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         tls: tls?,
         trusted_proxies: trusted_proxies?.unwrap_or_default(),
         key_file: key_file?,
+        brand: brand?,
         signup: signup?,
         mail: mail?,
         idle_ttl: lifetimes.idle,

@@ -13,6 +13,9 @@ fn check(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, String> {
     command.settings.check(env).map_err(|error| error.to_string())
 }
 
+/// 41 characters.
+const LONG_NAME: &str = "The Corner Shop of Anna and Berta at Sea.";
+
 /// Each variable with valid values and invalid values.
 const CASES: &[(&str, &[&str], &[&str])] = &[
     (
@@ -70,6 +73,26 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["10.0.0.0/33", "proxy", "10.0.0.0/8,", ","],
     ),
     ("SESSILE_KEY_FILE", &["data/session.key", "/run/key"], &["data/"]),
+    ("SESSILE_NAME", &["Corner Shop", "Café Möwe", "é", "/shop"], &["", " ", "a\nb", "\u{202e}shop", LONG_NAME]),
+    ("SESSILE_LOGO", &["logo.svg", "/etc/sessile/logo.png"], &["data/"]),
+    (
+        "SESSILE_ACCENT",
+        &["#0b6e63", "#FFFFFF", "#000000"],
+        &["0b6e63", "#fff", "#0b6e6g", "#0b6e631", "teal", "#+b6e63"],
+    ),
+    ("SESSILE_CONTACT", &["Anna, 0171 5550199", "help@example.com"], &[" ", "\u{200b}", "a\tb"]),
+    (
+        "SESSILE_PRIVACY_URL",
+        &["https://example.com/privacy", "http://localhost/p?q#f"],
+        &[
+            "example.com/privacy",
+            "/privacy",
+            "javascript:alert(1)",
+            "mailto:a@b.c",
+            "https://u:p@example.com/",
+            "https://a b",
+        ],
+    ),
     ("SESSILE_SIGNUP", &["open", "closed"], &["on", "Open", "true"]),
     (
         "SESSILE_IDLE_TTL",
@@ -157,6 +180,7 @@ fn without_settings_the_defaults_apply() {
     assert_eq!(settings.tls, None);
     assert!(settings.trusted_proxies.is_empty());
     assert_eq!(settings.key_file, PathBuf::from("data/session.key"));
+    assert_eq!(settings.brand, BrandSettings::default());
     assert_eq!(settings.signup, Signup::Closed);
     assert_eq!(settings.idle_ttl, Duration::from_secs(72 * 3600));
     assert_eq!(settings.absolute_ttl, Duration::from_secs(30 * 86_400));
@@ -187,6 +211,8 @@ fn values_mean_what_they_say() {
             ("SESSILE_SESSIONS_PER_ACCOUNT", "0"),
             ("SESSILE_SESSION_CACHE", "off"),
             ("SESSILE_SIGNUP", "open"),
+            ("SESSILE_NAME", "Corner Shop "),
+            ("SESSILE_ACCENT", "#c2185B"),
             ("SESSILE_LOG_FORMAT", "json"),
             ("SESSILE_TLS_CERT", "c.pem"),
             ("SESSILE_TLS_KEY", "k.pem"),
@@ -203,6 +229,8 @@ fn values_mean_what_they_say() {
     assert_eq!(settings.sessions_per_account, None);
     assert!(!settings.session_cache);
     assert_eq!(settings.signup, Signup::Open);
+    assert_eq!(settings.brand.name, "Corner Shop");
+    assert_eq!(settings.brand.accent, Some(Rgb([0xc2, 0x18, 0x5b])));
     assert_eq!(settings.log_format, LogFormat::Json);
     assert_eq!(settings.tls, Some(TlsFiles { cert: "c.pem".into(), key: "k.pem".into() }));
 }

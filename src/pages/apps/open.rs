@@ -14,7 +14,10 @@ use serde::Deserialize;
 
 use crate::{
     actions::apps::open::{Begun, Opening, begin},
-    base::error::{Error, Result},
+    base::{
+        brand::Brand,
+        error::{Error, Result},
+    },
     records::{
         app::{App, Apps},
         session::{CurrentUser, current::renew_cookie},
@@ -67,7 +70,7 @@ pub async fn show(
     let target = target_at(&app.origin, &query.to);
     let Some(pending_hash) = hash(&query.n) else {
         // The person came from a link on our own pages. Only the app's host can set its pending cookie.
-        return go_on(format!("{}/.sessile/start?to={}", app.origin, in_query(&target)));
+        return go_on(context.site.brand.clone(), format!("{}/.sessile/start?to={}", app.origin, in_query(&target)));
     };
     if context.req.method() != Method::GET {
         return Ok(HttpResponse::Ok().finish());
@@ -79,7 +82,7 @@ pub async fn show(
     match begin(&context.sessions.db, &user, &app, opening).await? {
         Begun::Code(code) => {
             let code = context.site.keys.seal_opening(&code.expose())?;
-            go_on(format!("{}/.sessile/done?code={code}", app.origin))
+            go_on(context.site.brand.clone(), format!("{}/.sessile/done?code={code}", app.origin))
         }
         Begun::Denied => denied(&context, &user, &app),
         Begun::Ended => Err(context.ended_meanwhile().await?),
@@ -91,8 +94,8 @@ fn hash(text: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok().filter(|hash| hash.len() == HASH)
 }
 
-fn go_on(to: String) -> Result<HttpResponse> {
-    layout::answer(StatusCode::OK, &GoingOnPage { page: Page::bare("One moment"), to })
+fn go_on(brand: Brand, to: String) -> Result<HttpResponse> {
+    layout::answer(StatusCode::OK, &GoingOnPage { page: Page::bare(brand, "One moment"), to })
 }
 
 fn denied(context: &RequestContext, user: &CurrentUser, app: &App) -> Result<HttpResponse> {

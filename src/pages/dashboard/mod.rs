@@ -7,6 +7,8 @@ mod durations;
 #[doc(hidden)]
 pub mod sample;
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 
@@ -20,7 +22,7 @@ use crate::{
         app::{App, Apps},
         help,
         session::{
-            CurrentUser, Sessions,
+            CurrentUser, Record, Sessions,
             listing::{self, SignedIn},
             overview::{self, Overview, Wanted},
         },
@@ -39,6 +41,8 @@ use crate::{
 /// Most devices and events shown. Other pages list all of them.
 const MOST_DEVICES: usize = 4;
 const MOST_EVENTS: usize = 5;
+/// How long after a sign-in the page offers to name the device, if nobody has named it.
+const NAME_OFFERED: Duration = Duration::from_secs(600);
 
 #[derive(Template)]
 #[template(path = "dashboard/dashboard.html")]
@@ -81,6 +85,8 @@ struct DeviceRow {
     when: When,
     current: bool,
     new: bool,
+    /// Whether to offer to name the device.
+    is_to_name: bool,
     /// The [`Ending`] that the row's button submits.
     ending: Option<String>,
 }
@@ -164,6 +170,7 @@ impl DeviceRow {
         let name = device.device_name.map_or_else(|| label.clone(), str::to_owned);
         let from = record.ip.as_deref().unwrap_or("no address");
         Self {
+            is_to_name: current && name == label && has_just_come(record, now),
             line: if name == label { from.to_owned() } else { label },
             name,
             kind: client.kind.as_str(),
@@ -173,6 +180,11 @@ impl DeviceRow {
             ending: (!current).then(|| ending_of(device).to_string()),
         }
     }
+}
+
+/// Whether a sign-in is new. A name is offered only then.
+fn has_just_come(record: &Record, now: Instant) -> bool {
+    now.since(record.created_at.min(now)) < NAME_OFFERED
 }
 
 /// The ending for a device: all its sessions, if it has several.

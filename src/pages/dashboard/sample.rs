@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::{AppTile, DashboardPage, DeviceRow, MOST_DEVICES, MOST_EVENTS, durations};
 use crate::{
-    base::db::Instant,
+    base::{brand::Brand, db::Instant},
     records::audit::Kind,
     web::{
         activity_words::EventRow,
@@ -51,7 +51,7 @@ fn page() -> Page {
         account_id: "acc_0000000000000000000000".to_owned(),
         manages: true,
     };
-    Page { person: Some(person), current: "dashboard", ..Page::bare("Home") }
+    Page { person: Some(person), current: "dashboard", ..Page::bare(Brand::default(), "Home") }
 }
 
 fn app(number: usize) -> AppTile {
@@ -71,6 +71,7 @@ fn device(number: usize) -> DeviceRow {
         when: When::past(NOW.minus(IDLE / 4), NOW),
         current: number == 0,
         new: number == 1,
+        is_to_name: false,
         ending: (number > 0).then(|| "aiq_1795460400000_0000000000000000000000".to_owned()),
     }
 }

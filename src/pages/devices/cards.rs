@@ -1,6 +1,6 @@
-//! The cards of the devices page: one for each device, with its sign-ins. Called by the page.
+//! The rows of the devices page: one for each device. Called by the page.
 //!
-//! Invariant: each device has exactly one card.
+//! Invariant: each device has exactly one row.
 
 use crate::{
     actions::end_sessions::Ending,
@@ -9,7 +9,7 @@ use crate::{
     web::layout::When,
 };
 
-/// The card of a device.
+/// The row of a device.
 pub(super) struct Card {
     pub id: String,
     pub name: String,
@@ -24,7 +24,14 @@ pub(super) struct Card {
     pub ip: Option<String>,
     pub first: When,
     pub last: When,
+    /// Whether somebody is signed in on the device.
+    pub live: bool,
+    /// The [`Ending`] that "Sign out" submits. `None` for this device, which has its button in the header.
+    pub ending: Option<String>,
+    /// Each sign-in, if there are several.
     pub sign_ins: Vec<SignIn>,
+    /// Whether the menu is open.
+    pub open: bool,
     /// A refused new name for this device.
     pub refused: Option<RefusedName>,
 }
@@ -44,7 +51,7 @@ pub(super) struct SignIn {
     pub ending: Option<String>,
 }
 
-/// Builds a card for each device: the current device first, then the most recently active ones. `living` holds the
+/// Builds a row for each device: the current device first, then the most recently active ones. `living` holds the
 /// account's live sessions.
 pub(super) fn draw(
     known: Vec<UsedDevice>,
@@ -73,19 +80,26 @@ impl Card {
         let newest = here.iter().max_by_key(|record| record.last_activity);
         let last = newest.map_or(device.last_seen, |record| record.last_activity.max(device.last_seen));
         let label = device.client().label();
+        let current = user.record.device_id.as_deref() == Some(&device.id);
+        let sign_ins =
+            if here.len() > 1 { here.iter().map(|record| SignIn::new(record, user)).collect() } else { Vec::new() };
         let card = Self {
             kind: device.client().kind.as_str(),
             label: (label != device.name).then_some(label),
             installed: device.installed,
-            current: user.record.device_id.as_deref() == Some(&device.id),
+            current,
             new: device.acknowledged_at.is_none(),
-            may_answer: arrivals.may_answer
-                && device.acknowledged_at.is_none()
-                && user.record.device_id.as_deref() != Some(&device.id),
+            may_answer: arrivals.may_answer && device.acknowledged_at.is_none() && !current,
             ip: newest.and_then(|record| record.ip.clone()).or(known.ip),
             first: When::past(device.first_seen, now),
             last: When::past(last, now),
-            sign_ins: here.iter().map(|record| SignIn::new(record, user)).collect(),
+            live: newest.is_some(),
+            ending: newest.filter(|_| !current).map(|newest| match here.len() {
+                1 => Ending::Session(newest.id.clone()).to_string(),
+                _ => Ending::OnDevice(device.id.clone()).to_string(),
+            }),
+            sign_ins,
+            open: false,
             refused: None,
             id: device.id,
             name: device.name,

@@ -1,4 +1,4 @@
-//! The page `/devices`: a card for each device, with its actions. All forms are submitted to the page itself, which
+//! The page `/devices`: a row for each device, with its actions. All forms are submitted to the page itself, which
 //! tells them apart by their fields. Forms of other pages that end sessions are submitted here too.
 //!
 //! Invariant: an ending that reaches beyond one session is carried out only after the person confirmed it.
@@ -46,6 +46,8 @@ use crate::{
 #[serde(default)]
 pub struct Query {
     done: String,
+    /// Present to offer a new name for this device.
+    name: Option<String>,
 }
 
 /// The fields of all forms: an ending, a new device to acknowledge, or a device's new name.
@@ -69,6 +71,8 @@ struct DevicesPage {
     done: Option<&'static str>,
     notice: Option<&'static str>,
     cards: Vec<Card>,
+    /// Whether a device in the list is not signed in.
+    has_former: bool,
     /// Whether there is a live session besides the current one.
     has_others: bool,
     /// The number of other devices with a live session.
@@ -81,6 +85,8 @@ struct Again {
     done: Option<&'static str>,
     notice: Option<&'static str>,
     refused: Option<RefusedName>,
+    /// Whether the menu of this device is open.
+    names_this: bool,
 }
 
 /// `GET /devices`
@@ -93,7 +99,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
         "known" => Some("You will not be asked about that device again."),
         _ => None,
     };
-    draw(StatusCode::OK, &context, &user, Again { done, ..Again::default() }).await
+    draw(StatusCode::OK, &context, &user, Again { done, names_this: query.name.is_some(), ..Again::default() }).await
 }
 
 /// `POST /devices`
@@ -208,6 +214,7 @@ async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, 
     let mut cards = cards::draw(known, &living, user, &arrivals);
     for card in &mut cards {
         card.refused = again.refused.clone().filter(|refused| refused.device == card.id);
+        card.open = card.refused.is_some() || (again.names_this && card.current);
     }
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Devices").of(&user.account, &token, "devices");
@@ -216,6 +223,7 @@ async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, 
         token: token.value,
         done: again.done,
         notice: again.notice,
+        has_former: cards.iter().any(|card| !card.live),
         has_others: living.iter().any(|(record, _)| record.id != user.record.id),
         elsewhere: listing::by_device(&living).iter().filter(|there| !there.is_of(&user.record)).count(),
         cards,

@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
-use super::fields::Fields;
+use super::{
+    differences::{self, Part},
+    fields::Fields,
+};
 use crate::{
     base::{
         db::Conn,
@@ -89,7 +92,7 @@ struct Choice {
 struct Version {
     device: String,
     when: When,
-    text: String,
+    parts: Vec<Part>,
 }
 
 /// The messages, input and position that the page shows.
@@ -134,7 +137,7 @@ pub(super) fn unsaved(
     let token = forms::token(&context.site, &context.req)?;
     let notice = match &error {
         Error::TooFast(_) => "Too many changes in a short time. Nothing is lost: wait a moment, then save again.",
-        _ => "Sessile cannot save right now. Nothing is lost: save again shortly.",
+        _ => "Saving is not possible right now. Nothing is lost: save again shortly.",
     };
     let template = DraftsPage {
         page: Page::new(&context.req, "Drafts").of(&user.account, &token, "drafts"),
@@ -229,17 +232,18 @@ impl Writing {
 
 impl Choice {
     fn of(one: &Draft, other: &Draft, user: &CurrentUser) -> Self {
-        let version = |draft: &Draft| Version {
+        let [parts, other_parts] = differences::between(&one.text, &other.text);
+        let version = |draft: &Draft, parts| Version {
             device: draft.updated_on.clone(),
             when: When::past(draft.updated_at, user.now),
-            text: draft.text.clone(),
+            parts,
         };
         Self {
             id: one.id.clone(),
             version: one.version,
             other: other.id.clone(),
             other_version: other.version,
-            versions: [version(one), version(other)],
+            versions: [version(one, parts), version(other, other_parts)],
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: typed text is never lost. It is saved, kept as a new draft, or shown again with an error.
 
+mod differences;
 mod draw;
 mod fields;
 

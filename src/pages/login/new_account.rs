@@ -24,7 +24,7 @@ pub(super) struct AccountForm {
     pub token: String,
     /// The address that the form is submitted to.
     pub action: &'static str,
-    pub heading: &'static str,
+    pub heading: String,
     pub lead: &'static str,
     /// The page to continue to after a signup.
     pub next: Option<String>,

@@ -11,6 +11,7 @@ use super::visit::{self, let_in, proof};
 use crate::{
     actions::{new_session::Welcome, sign_in},
     base::{
+        brand::Brand,
         db::{Conn, Instant},
         error::{EndedBecause, Error, Result},
         settings::Signup,
@@ -217,7 +218,7 @@ async fn setup_hint(context: &RequestContext) -> Option<String> {
         return None;
     }
     Some(format!(
-        "Sessile has no owner yet, so nobody can sign in. The program printed a link that creates the owner when it \
+        "There is no owner yet, so nobody can sign in. The program printed a link that creates the owner when it \
          started (in its terminal, or in `docker logs` or `journalctl`); it begins with {}/setup.",
         context.site.public.origin()
     ))
@@ -259,7 +260,7 @@ fn notice_of(Ended { because, at, hand }: Ended, now: Instant) -> Option<Notice>
 #[doc(hidden)]
 pub fn sample() -> impl Template {
     LoginPage {
-        page: Page::bare("Sign in"),
+        page: Page::bare(Brand::default(), "Sign in"),
         sign_up: Some("/signup".to_owned()),
         token: "t".repeat(43),
         ended: None,

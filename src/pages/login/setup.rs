@@ -102,9 +102,9 @@ async fn create_owner(context: &RequestContext, link: Secret, typed: Typed) -> R
 
 fn refuse(context: &RequestContext, link: Link) -> Result<HttpResponse> {
     let words = match link {
-        Link::NotNeeded => "This link has been used. Sessile has an owner, so you can sign in.",
+        Link::NotNeeded => "This link has been used. There is an owner, so you can sign in.",
         Link::Good | Link::Bad => {
-            "This link no longer works. Restart Sessile and open the link that it prints. It works for 24 hours."
+            "This link no longer works. Restart the program and open the link that it prints. It works for 24 hours."
         }
     };
     form(StatusCode::FORBIDDEN, context, AccountForm { problem: Some(words.to_owned()), ..AccountForm::default() })
@@ -113,7 +113,8 @@ fn refuse(context: &RequestContext, link: Link) -> Result<HttpResponse> {
 fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> Result<HttpResponse> {
     context.form(|token| {
         let page = Page::new(&context.req, "Set up");
-        let (heading, lead) = ("Set up Sessile", "You will be its owner. It takes a minute.");
+        let heading = format!("Set up {}", context.site.brand.name);
+        let lead = "You will be its owner. It takes a minute.";
         layout::answer(
             status,
             &AccountForm {

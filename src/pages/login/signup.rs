@@ -107,7 +107,8 @@ async fn create(context: &RequestContext, typed: Typed) -> Result<Option<Box<Wel
 fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> Result<HttpResponse> {
     context.form(|token| {
         let page = Page::new(&context.req, "Create account");
-        let (heading, lead) = ("Create account", "You stay signed in on this device, and can sign in on others.");
+        let heading = "Create account".to_owned();
+        let lead = "You stay signed in on this device, and can sign in on others.";
         let sign_in = return_to::login_address(template.next.as_deref().unwrap_or("/"));
         let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, sign_in, ..template };
         layout::answer(status, &form)

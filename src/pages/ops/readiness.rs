@@ -70,7 +70,7 @@ impl Report {
 }
 
 /// Checks the files of the installed app. Returns their number, or the problem.
-type CheckApp = fn() -> std::result::Result<usize, String>;
+type CheckApp = Box<dyn Fn() -> std::result::Result<usize, String> + Send + Sync>;
 
 /// Runs the checks and stores the latest one. Shared by all workers.
 pub struct Readiness {
@@ -159,7 +159,7 @@ impl Readiness {
             ("sessionStore", store),
             ("sessionRegeneration", rotation),
             ("touch", self.with_queue(touch)),
-            ("pwa", app_files(self.check_app)),
+            ("pwa", app_files(&self.check_app)),
             ("databasePool", self.with_pool(pool)),
         ];
         let status = components.iter().map(|(_, component)| component.status).max().unwrap_or(Status::Down);
@@ -218,7 +218,7 @@ async fn ask(db: &Db) -> Result<()> {
 }
 
 /// The status of the installed app's files. The pages still work without them.
-fn app_files(check_app: CheckApp) -> Component {
+fn app_files(check_app: &CheckApp) -> Component {
     match check_app() {
         Ok(files) => Component { status: Status::Ok, figures: Map::from_iter([("files".to_owned(), json!(files))]) },
         Err(error) => {

@@ -58,12 +58,15 @@ impl ErrorPage {
             Some(RequestFacts { presented: Presented::Key(_), .. }) => Reader::Holder,
             _ => Reader::Stranger,
         };
+        let name = &summary.site.brand.name;
         let returns = summary.is_get && matches!(error, Error::Unavailable(_));
         let (heading, words) = match error {
-            Error::Unavailable(_) => ("Just a moment, please", away_in_words(reader, returns, form.as_ref()).into()),
-            _ => in_plain_words(error),
+            Error::Unavailable(_) => {
+                ("Just a moment, please", away_in_words(name, reader, returns, form.as_ref()).into())
+            }
+            _ => in_plain_words(error, name),
         };
-        let page = req.map_or_else(|| Page::bare(heading), |req| Page::new(req, heading));
+        let page = req.map_or_else(|| Page::bare(summary.site.brand.clone(), heading), |req| Page::new(req, heading));
         let page = Page { navigation: summary.routes.navigation(), ..page };
         let template = Self {
             page: with_navigation(page, facts.as_deref(), reader, &summary.site)?,
@@ -104,7 +107,7 @@ fn with_navigation(page: Page, facts: Option<&RequestFacts>, reader: Reader, sit
 }
 
 /// The words for an unavailable service. A reader with a session reads that the session continues.
-fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
+fn away_in_words(name: &str, reader: Reader, returns: bool, form: Option<&SentFormAgain>) -> String {
     let next = match form {
         Some(form) if form.asks_password() => {
             "Nothing else that you typed is lost: type your password again, and send it again in a minute."
@@ -115,29 +118,29 @@ fn away_in_words(reader: Reader, returns: bool, form: Option<&SentFormAgain>) ->
         None => "Please try again in a minute.",
     };
     let stays = if reader == Reader::Holder { "You are not signed out. " } else { "" };
-    format!("Sessile cannot answer right now. {stays}{next}")
+    format!("{name} cannot answer right now. {stays}{next}")
 }
 
-fn in_plain_words(error: &Error) -> (&'static str, Cow<'static, str>) {
+fn in_plain_words(error: &Error, name: &str) -> (&'static str, Cow<'static, str>) {
     if let Error::CrossOrigin(origins) = error {
-        return ("That came from another site", where_from(origins).into());
+        return ("That came from another site", where_from(origins, name).into());
     }
     let (heading, words) = in_fixed_words(error);
     (heading, words.into())
 }
 
-fn where_from(Origins { from, public, is_ours, .. }: &Origins) -> String {
+fn where_from(Origins { from, public, is_ours, .. }: &Origins, name: &str) -> String {
     match from {
         Some(from) if *is_ours => format!(
-            "The page was opened at {from}, but Sessile is at {public} and does only what its pages there ask for. Open it \
+            "The page was opened at {from}, but {name} is at {public} and does only what its pages there ask for. Open it \
              there and try again."
         ),
         Some(from) if from != public => format!(
-            "To keep you safe, Sessile does only what its own pages at {public} ask for, and this came from {from}. Open \
+            "To keep you safe, {name} does only what its own pages at {public} ask for, and this came from {from}. Open \
              the page here and try again."
         ),
         _ => format!(
-            "To keep you safe, Sessile does only what its own pages at {public} ask for. Open the page here and try again."
+            "To keep you safe, {name} does only what its own pages at {public} ask for. Open the page here and try again."
         ),
     }
 }
@@ -169,7 +172,7 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
             ("Sign in first", "You need to sign in to see this.")
         }
         Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {
-            ("That could not be read", "Sessile does not understand what your browser sent. Go back and try again.")
+            ("That could not be read", "What your browser sent was not understood. Go back and try again.")
         }
     }
 }

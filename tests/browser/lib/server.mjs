@@ -20,6 +20,8 @@ export class Server {
   port = 0;
   setupLink = null;
   hasOwner = false;
+  /** More settings, by variable. */
+  settings = {};
   log = '';
 
   /** Creates an installation whose owner is `owner`, and returns its folder, which `create` copies. */

@@ -16,6 +16,9 @@ export const test = base.extend({
   /** Whether the installation has no owner yet. */
   fresh: [false, { option: true }],
 
+  /** More settings of the server, by variable. */
+  settings: [{}, { option: true }],
+
   /** Made once, and copied for each case. */
   template: [async ({}, use) => {
     const folder = await Server.template(owner);
@@ -23,8 +26,8 @@ export const test = base.extend({
     await rm(folder, { recursive: true, force: true });
   }, { scope: 'worker' }],
 
-  server: async ({ engine, fresh, template }, use, info) => {
-    const server = await Server.create(engine, null, fresh ? null : template);
+  server: async ({ engine, fresh, template, settings }, use, info) => {
+    const server = await Server.create(engine, null, fresh ? null : template, settings);
     await use(server);
     const ended = await server.destroy();
     if (info.status !== info.expectedStatus) await info.attach('server log', { body: server.log });

@@ -104,7 +104,7 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await signInElsewhere(server);
   await page.goto('/devices?done=renamed');
   await look('devices');
-  await page.getByText('Rename').first().click();
+  await page.locator('.menu > summary').first().click();
   await look('devices with an open name');
   const name = page.getByLabel('New name').first();
   await name.fill('\u200b');

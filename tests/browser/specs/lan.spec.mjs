@@ -74,7 +74,7 @@ test('people sign in, write, are told of a conflict, name devices and sign out',
 
   await page.goto('/devices');
   const own = page.getByRole('listitem').filter({ hasText: 'This device' });
-  await own.getByText('Rename').click();
+  await own.locator('summary').click();
   await own.getByLabel('New name').fill('The till');
   await own.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('heading', { name: 'The till' })).toBeVisible();

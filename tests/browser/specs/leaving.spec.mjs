@@ -124,6 +124,7 @@ test('the session of the page ends, also when another one is known here', async 
 test('whoever forgets the device in use leaves nothing on it', async ({ app, server }) => {
   const { page } = await withDraft(app, server);
   await page.goto('/devices');
+  await page.locator('.menu > summary').click();
   await page.getByRole('button', { name: /^Remove device/ }).click();
   await page.waitForURL('**/confirm?**');
   await page.getByRole('main').getByRole('button', { name: /^Remove device/ }).click();

@@ -210,12 +210,12 @@ test('cards of devices and the notice of a new one come by themselves, and a fie
   await page.goto('/devices');
   await open;
   await mark(page);
-  await expect(page.locator('#device-cards > li')).toHaveCount(1);
+  await expect(page.locator('#device-cards li.device')).toHaveCount(1);
   await signIn(await visitor());
-  await expect(page.locator('#device-cards > li')).toHaveCount(2);
+  await expect(page.locator('#device-cards li.device')).toHaveCount(2);
   await expect(newcomer(page)).toContainText('Was it you?');
   const own = page.getByRole('listitem').filter({ hasText: 'This device' });
-  await own.getByText('Rename').click();
+  await own.locator('summary').click();
   await own.getByLabel('New name').fill('By the wind');
   await signIn(await visitor());
   await expect(newcomer(page)).toContainText('There is one more');

@@ -110,6 +110,8 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     // The suite `sync` covers the objects that its operations name.
     ("/api/session/sync", NamesNothing),
     ("/api/activity", Shows),
+    ("/api/openapi.json", NamesNothing),
+    ("/.well-known/security.txt", NamesNothing),
     // The suite `live` covers which session receives which announcement.
     ("/api/events", NamesNothing),
     ("/readyz", NamesNothing),

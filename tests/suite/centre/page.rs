@@ -13,6 +13,9 @@ on_both_engines! {
     the_dashboard_ends_a_sign_in_and_comes_back,
     a_browser_with_two_sessions_is_one_device,
     far_reaching_endings_ask_first,
+    a_device_without_a_name_is_offered_one_after_signing_in,
+    only_the_newest_sign_in_of_a_device_is_doubted,
+    one_row_a_device_with_the_menu_closed,
 }
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0";
@@ -39,12 +42,11 @@ async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
         "Shop counter",
         "This device",
         "App on Windows",
-        "Installed app",
+        "App · ",
         "Firefox on Linux",
-        "In the browser",
         "127.0.0.1",
         "Sign out everywhere else",
-        "This is the device you're using. Signed in",
+        "Signed in",
         "Was it you?",
     ] {
         assert!(page.contains(words), "{words}: {page}");
@@ -55,7 +57,7 @@ async fn each_device_has_a_card_with_its_sign_ins(db: TestDb) {
         "the current session is ended in the header"
     );
     other.json("DELETE", "/api/session", &serde_json::Value::Null);
-    assert!(desk.get("/devices").body.contains("Not signed in now."));
+    assert!(desk.get("/devices").body.contains("Signed in before"));
 }
 
 async fn a_name_is_changed_by_a_small_form(db: TestDb) {
@@ -151,4 +153,51 @@ async fn far_reaching_endings_ask_first(db: TestDb) {
         let asked = desk.get(&format!("/confirm?then={then}&next=/devices")).body;
         assert!(asked.contains(words) && asked.contains("name=\"password\""), "{then}: {asked}");
     }
+}
+
+async fn a_device_without_a_name_is_offered_one_after_signing_in(db: TestDb) {
+    let server = serve(&db);
+    let offer = "href=\"/devices?name=this\"";
+    assert!(!signed_in(&server, KIM, "Desk").get("/dashboard").body.contains(offer), "it has a name");
+    let mut desk = server.client();
+    desk.log_in(KIM);
+    assert_eq!(desk.get("/dashboard").body.matches(offer).count(), 1);
+    let id = device_id(&mut desk);
+    let page = desk.get("/devices?name=this").body;
+    assert!(page.contains(&format!("id=\"menu-{id}\" open")), "{page}");
+    leads_to(&devices_form(&mut desk, &[("device", &id), ("name", "Till")]), "/devices?done=renamed");
+    assert!(!desk.get("/dashboard").body.contains(offer));
+}
+
+async fn only_the_newest_sign_in_of_a_device_is_doubted(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    for _ in 0..3 {
+        phone.json("DELETE", "/api/session", &serde_json::Value::Null);
+        phone.log_in(KIM);
+    }
+    let page = desk.get("/activity").body;
+    assert_eq!(
+        page.matches(&format!("not-me:{}", device_id(&mut phone))).count(),
+        2,
+        "the question and one event: {page}"
+    );
+    assert!(!page.contains(&format!("not-me:{}", device_id(&mut desk))), "{page}");
+}
+
+async fn one_row_a_device_with_the_menu_closed(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, KIM, "Desk");
+    let mut phone = signed_in(&server, KIM, "Phone");
+    let id = device_id(&mut phone);
+    let page = desk.get("/devices").body;
+    assert_eq!(page.matches("<li class=\"row device\"").count(), 2, "{page}");
+    assert!(page.contains("It was me") && page.contains("This wasn't me"), "{page}");
+    assert!(page.contains(&format!("id=\"menu-{id}\">")) && !page.contains("Signed in before"), "{page}");
+    leads_to(&devices_form(&mut desk, &[("known", &id)]), "/devices?done=known");
+    let page = desk.get("/devices").body;
+    assert!(!page.contains("It was me"), "{page}");
+    // The menu of another device still has the way out for a stranger's sign-in.
+    assert!(page.contains(&format!("value=\"not-me:{id}\"")), "{page}");
 }

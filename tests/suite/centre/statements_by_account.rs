@@ -91,17 +91,19 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
 
 /// Routes that query no account, that only count rows, that the suite `people` covers, or with which an app's server asks about sessions of many
 /// accounts ([`look_after`] has those).
-const OF_NO_ACCOUNT: [&str; 28] = [
+const OF_NO_ACCOUNT: [&str; 29] = [
     "/.sessile/echo",
     "/.sessile/sign-out",
     "/.well-known/change-password",
     "/.well-known/jwks.json",
+    "/.well-known/security.txt",
     "/account/delete",
     "/account/export",
     "/api/account",
     "/api/account/export",
     "/api/apps/{id}/ends",
     "/api/apps/{id}/living",
+    "/api/openapi.json",
     "/api/people",
     "/api/people/{id}",
     "/api/people/{id}/export",

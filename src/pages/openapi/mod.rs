@@ -1,0 +1,71 @@
+//! The OpenAPI document (OpenAPI 3.1), served at `/api/openapi.json` and printed by `sessile openapi`.
+//!
+//! Invariant: the document is the same for everybody and for every installation.
+
+mod call;
+mod calls;
+mod shapes;
+
+use actix_web::{
+    HttpResponse,
+    http::header::{self, HeaderValue},
+};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Server,
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+use crate::base::{
+    assets::REVALIDATED,
+    error::{Away, Error, Result},
+};
+
+/// `GET /api/openapi.json`
+pub async fn show() -> Result<HttpResponse> {
+    let caching: HeaderValue = REVALIDATED;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, caching))
+        .content_type("application/json")
+        .body(text()?))
+}
+
+/// The document as JSON.
+pub fn text() -> Result<String> {
+    document().to_pretty_json().map_err(Error::bug)
+}
+
+fn document() -> OpenApi {
+    let mut paths = Paths::new();
+    for call in calls::all() {
+        let (path, method) = (call.path, call.method.clone());
+        paths.add_path_operation(path, vec![method], call.into_operation());
+    }
+    let info = InfoBuilder::new()
+        .title("Sessile")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "JSON in camelCase, times in RFC 3339. Errors are problem documents (RFC 9457). A call that changes something \
+             must come from the public origin; `Sec-Fetch-Site` and `Origin` are checked if they are sent.",
+        ))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .servers(Some([Server::new("/")]))
+        .paths(paths)
+        .components(Some(components()))
+        .build()
+}
+
+fn components() -> utoipa::openapi::Components {
+    let cookie = ApiKeyValue::with_description(
+        "aiq_session",
+        "`__Host-aiq_session` over https. A port in the public URL is part of the name, as in `aiq_session_8081`.",
+    );
+    let secret = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The secret of the app."));
+    let components = ComponentsBuilder::new()
+        .security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))
+        .security_scheme("appSecret", SecurityScheme::Http(secret.build()))
+        .response("TooManyAttempts", call::problem(&[&Error::TooFast(std::time::Duration::from_secs(2))]))
+        .response("Unavailable", call::problem(&[&Error::unavailable(Away::Busy, "busy")]));
+    shapes::named().into_iter().fold(components, |components, (name, shape)| components.schema(name, shape)).build()
+}
