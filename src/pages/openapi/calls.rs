@@ -10,13 +10,14 @@ use super::{
         Call,
         Caller::{Anybody, AppServer, Person},
     },
+    people,
     shapes::{any_object, boolean, integer, list, object, text, to},
 };
 use crate::base::error::{EndedBecause, Error};
 
 /// All calls.
 pub(super) fn all() -> Vec<Call> {
-    [session(), sync(), sessions_and_devices(), reading(), apps()].into_iter().flatten().collect()
+    [session(), sync(), sessions_and_devices(), reading(), apps(), people::all()].into_iter().flatten().collect()
 }
 
 fn session() -> Vec<Call> {
@@ -184,12 +185,12 @@ fn apps() -> Vec<Call> {
     ]
 }
 
-const AT: &str = "2026-11-20T09:14:00.000Z";
+pub(super) const AT: &str = "2026-11-20T09:14:00.000Z";
 const SESSION: &str = "aiq_1795460400000_0000000000000000000000";
-const ACCOUNT: &str = "acc_0000000000000000000000";
+pub(super) const ACCOUNT: &str = "acc_0000000000000000000000";
 const DEVICE: &str = "dev_0000000000000000000000";
 
-fn ended() -> Error {
+pub(super) fn ended() -> Error {
     Error::SessionEnded(EndedBecause::Revoked)
 }
 

@@ -4,6 +4,7 @@
 
 mod call;
 mod calls;
+mod people;
 mod shapes;
 
 use actix_web::{

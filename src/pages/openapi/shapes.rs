@@ -23,6 +23,7 @@ pub(super) fn named() -> Vec<(&'static str, Shape)> {
         ("SignedIn", object(&[("user", to("User")), ("session", to("Session"))])),
         ("Device", device()),
         ("Event", event()),
+        ("Person", super::people::person()),
         ("Draft", draft()),
         ("Operation", operation()),
         ("OperationResult", operation_result()),

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sessile::{serve::routes::Routes, web::route::Kind};
 
-use super::{KIM, serve, text};
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, sessile};
+use super::{ALEX, KIM, serve, text};
+use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, sessile};
 
 /// Every call can answer with these. Other cases provoke them.
 const EVERYWHERE: [&str; 2] = ["429", "503"];
@@ -183,6 +183,7 @@ impl<'a> Happened<'a> {
         }
         happened.successes();
         happened.missing();
+        happened.people(db);
         happened.all
     }
 
@@ -307,6 +308,60 @@ impl<'a> Happened<'a> {
         for path in ["/api/sessions/{id}", "/api/devices/{id}"] {
             let answer = self.kim.json("DELETE", &path.replace("{id}", "none"), &Value::Null);
             self.note("DELETE", path, answer);
+        }
+    }
+
+    /// The calls on people and on one's own account.
+    fn people(&mut self, db: &TestDb) {
+        let (mut alex, mut bo) = (self.server.client(), self.server.client());
+        for (client, email) in [(&mut alex, ALEX), (&mut bo, "bo@example.com")] {
+            add_user(db, email, "member");
+            client.log_in(email);
+        }
+        let id = text(&alex.get("/api/session").json()["user"]["id"]);
+        let own = text(&self.kim.get("/api/session").json()["user"]["id"]);
+        for path in ["/api/people", "/api/people/{id}", "/api/people/{id}/export"] {
+            let answer = alex.get(&path.replace("{id}", &id));
+            self.note("GET", path, answer);
+        }
+        let answer = self.kim.get("/api/people?limit=0");
+        self.note("GET", "/api/people", answer);
+        let nothing = || json!({});
+        let invited = |email: &str| json!({"email": email});
+        let calls = [
+            ("GET", "/api/people", "", nothing()),
+            ("GET", "/api/people/{id}", id.as_str(), nothing()),
+            ("GET", "/api/people/{id}", "none", nothing()),
+            ("GET", "/api/people/{id}/export", id.as_str(), nothing()),
+            ("GET", "/api/people/{id}/export", "none", nothing()),
+            ("PATCH", "/api/people/{id}", id.as_str(), json!({"name": "Alex"})),
+            ("PATCH", "/api/people/{id}", "none", json!({"name": "Alex"})),
+            ("PATCH", "/api/people/{id}", own.as_str(), json!({"role": "member"})),
+            ("POST", "/api/people/{id}/password-link", id.as_str(), nothing()),
+            ("POST", "/api/people/{id}/password-link", "none", nothing()),
+            ("POST", "/api/people/{id}/revoke-sessions", id.as_str(), nothing()),
+            ("POST", "/api/people/{id}/revoke-sessions", "none", nothing()),
+            ("PATCH", "/api/people/{id}", id.as_str(), json!({"disabled": true})),
+            ("POST", "/api/people/{id}/password-link", id.as_str(), nothing()),
+            ("POST", "/api/people/invitations", "", invited("lee@example.com")),
+            ("POST", "/api/people/invitations", "", invited(KIM)),
+            ("DELETE", "/api/people/{id}", own.as_str(), nothing()),
+            ("DELETE", "/api/people/{id}", "none", nothing()),
+            ("DELETE", "/api/people/{id}", id.as_str(), nothing()),
+            ("GET", "/api/account/export", "", nothing()),
+            ("DELETE", "/api/account", "", nothing()),
+        ];
+        for (method, path, id, body) in calls {
+            let address = path.replace("{id}", id);
+            let answer = if method == "GET" { self.kim.get(&address) } else { self.kim.json(method, &address, &body) };
+            self.note(method, path, answer);
+        }
+        let answer = bo.json("DELETE", "/api/account", &nothing());
+        self.note("DELETE", "/api/account", answer);
+        db.sql("UPDATE sessions SET authenticated_at = INSTANT(-660)");
+        for path in ["/api/account/export", "/api/people/{id}/export"] {
+            let answer = self.kim.get(&path.replace("{id}", &own));
+            self.note("GET", path, answer);
         }
     }
 }
