@@ -91,7 +91,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
 
 /// Routes that query no account, that only count rows, that the suite `people` covers, or with which an app's server asks about sessions of many
 /// accounts ([`look_after`] has those).
-const OF_NO_ACCOUNT: [&str; 29] = [
+const OF_NO_ACCOUNT: [&str; 30] = [
     "/.sessile/echo",
     "/.sessile/sign-out",
     "/.well-known/change-password",
