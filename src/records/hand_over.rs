@@ -5,6 +5,7 @@
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
 };
+use serde_json::{Value, json};
 
 use crate::{
     base::{
@@ -103,4 +104,14 @@ pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, session_id: &str, nu
         1 => Ok(true),
         many => Err(Error::bug(format!("{many} hand-overs of one session"))),
     }
+}
+
+/// The account's hand-overs for its export, without their hashes.
+pub async fn kept(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Value>> {
+    type Row = (String, Option<i64>, Option<Instant>);
+    let own = hand_overs::table.filter(hand_overs::account_id.eq(account_id)).order(hand_overs::token_hash);
+    let rows: Vec<Row> =
+        run!(conn, load(own.select((hand_overs::session_id, hand_overs::number, hand_overs::confirmed_at))))?;
+    let one = |(session_id, number, confirmed_at): Row| json!({ "sessionId": session_id, "number": number, "confirmedAt": confirmed_at });
+    Ok(rows.into_iter().map(one).collect())
 }
