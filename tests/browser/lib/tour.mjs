@@ -70,6 +70,9 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.goto('/account/delete');
   await look('the own account to delete');
 
+  await page.goto('/account/email');
+  await look('a new address for the own account');
+
   await page.goto('/account?done=name');
   await look('account');
 

@@ -113,7 +113,8 @@ async fn an_invited_person_chooses_a_password_and_is_in(db: TestDb) {
     }
     let kinds =
         db.sql(&format!("SELECT kind FROM audit WHERE account_id = '{}' ORDER BY id", user["id"].as_str().unwrap()));
-    assert!(kinds.starts_with("account.invited\naccount.created\n"), "{kinds}");
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| *kind != "login.failed").collect();
+    assert!(kinds.starts_with(&["account.invited", "account.created"]), "{kinds:?}");
     let own = kim.get("/api/activity?limit=1").json()["events"][0].clone();
     assert_eq!(
         (&own["kind"], &own["detail"]),
