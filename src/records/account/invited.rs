@@ -83,7 +83,7 @@ pub async fn standing(conn: &mut Conn<'_>, id: &str) -> Result<Option<Standing>>
     type Row = (Account, Option<Instant>, Option<Instant>);
     let row: Option<Row> = find!(
         conn,
-        first(accounts::table.filter(accounts::id.eq(id)).select((
+        first(accounts::table.filter(accounts::id.eq(id)).filter(accounts::deleted_at.is_null()).select((
             Account::as_select(),
             accounts::disabled_at,
             accounts::invited_at
