@@ -7,14 +7,14 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{
-    confirmed::{Confirmation, confirmed, explained},
-    shown::{self, Words},
-};
+use super::shown::{self, Words};
 use crate::{
-    actions::links::{
-        invite::{self, Invitation, Invited},
-        password_link,
+    actions::{
+        links::{
+            invite::{self, Invitation, Invited},
+            password_link,
+        },
+        person::admitted::may_act,
     },
     base::{
         db::Conn,
@@ -24,12 +24,13 @@ use crate::{
     records::{
         account::{
             Account, EmailAddress,
-            invited::{self, Standing},
+            person::{self, Person},
         },
         session::CurrentUser,
     },
     web::{
         admin::Admin,
+        confirmed::{Confirmation, confirmed, explained},
         context::RequestContext,
         forms::Form,
         layout::{self, Page},
@@ -49,9 +50,9 @@ enum Deed {
 
 impl Deed {
     /// The deed with this word. Without one, the deed that fits the person.
-    fn parse(word: &str, person: &Standing) -> Option<Self> {
+    fn parse(word: &str, person: &Person) -> Option<Self> {
         match word {
-            "" if person.is_invited => Some(Self::InviteAgain),
+            "" if person.is_invited() => Some(Self::InviteAgain),
             "" | "password" => Some(Self::Password),
             "invite" => Some(Self::InviteAgain),
             "cancel" => Some(Self::Cancel),
@@ -170,47 +171,44 @@ async fn carry_out(
     context: &RequestContext,
     user: &CurrentUser,
     (person, deed): (&Account, Deed),
-    Confirmation { maker, session_id }: Confirmation,
+    Confirmation { manager, session_id, .. }: Confirmation,
 ) -> Result<HttpResponse> {
-    let db = &context.sessions.db;
+    let (db, letters) = (&context.sessions.db, &context.sessions.letters);
     let label = format!("Link for {}", person.email);
+    let back = format!("/people/{}", person.id);
     match deed {
         Deed::Password => {
-            let made = password_link::make(db, &maker, &person.id, password_link::LIFE).await?;
+            let made = password_link::make(db, letters, &manager, (&person.id, password_link::LIFE)).await?;
             let heading = format!("A new password for {}", person.name);
             let lead = "Give them this link, or let them point their phone at the code.";
-            shown::answer(context, user, &made, Words { heading, lead, label, session_id })
+            shown::answer((context, user), &made, Words { heading, lead, label, back, session_id })
         }
         Deed::InviteAgain => {
             let email = EmailAddress::known(&person.email)?;
             let invitation = Invitation { email, name: None, role: None, groups: None, life: invite::LIFE };
-            let Invited::Yes { made, .. } = invite::invite(db, &context.sessions.letters, &maker, invitation).await?
-            else {
+            let Invited::Yes { made, .. } = invite::invite(db, letters, &manager, invitation).await? else {
                 return Err(Error::Conflict("they have chosen a password meanwhile".into()));
             };
             let heading = format!("{} is invited", person.name);
             let lead = "Send them this link, or let them point their phone at the code.";
-            shown::answer(context, user, &made, Words { heading, lead, label, session_id })
+            shown::answer((context, user), &made, Words { heading, lead, label, back, session_id })
         }
         Deed::Cancel => {
-            invite::cancel(db, &maker, &person.id).await?;
-            Ok(layout::see_other("/dashboard"))
+            invite::cancel(db, &manager, &person.id).await?;
+            Ok(layout::see_other(&format!("/people/{}?done=cancelled", person.id)))
         }
     }
 }
 
-async fn find(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<Standing> {
+async fn find(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<Person> {
     if !is_id(id) {
         return Err(Error::NotFound);
     }
     let id = id.to_owned();
-    let read = async move |conn: &mut Conn<'_>| invited::standing(conn, &id).await;
+    let read = async move |conn: &mut Conn<'_>| person::find(conn, &id).await;
     let person = context.sessions.db.read(read).await?.ok_or(Error::NotFound)?;
-    // Owners invite other owners, and may do so again.
-    let own = user.account.role;
-    let role = person.account.role;
-    let may = own.is_above(role) || (person.is_invited && own.may_give(role));
-    if may { Ok(person) } else { Err(Error::Forbidden) }
+    let is_self = person.account.id == user.account.id;
+    if may_act(user.account.role, &person, is_self) { Ok(person) } else { Err(Error::Forbidden) }
 }
 
 fn ask(

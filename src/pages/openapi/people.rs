@@ -28,6 +28,8 @@ pub(super) fn person() -> Shape {
         ("sessions", integer()),
         ("secondFactor", boolean()),
         ("deletesAt?", time()),
+        ("invitationExpired?", boolean()),
+        ("newEmail?", text()),
     ])
 }
 

@@ -34,5 +34,5 @@ pub(super) async fn find(sessions: &Sessions, user: &CurrentUser, id: &str) -> R
 
 /// Whether the reader may act on this person.
 pub(super) fn may_act_on(user: &CurrentUser, person: &Person) -> bool {
-    may_act(user.account.role, person.account.role, person.account.id == user.account.id)
+    may_act(user.account.role, person, person.account.id == user.account.id)
 }
