@@ -9,23 +9,13 @@ use serde::Deserialize;
 
 use super::shown::{self, Words};
 use crate::{
-    actions::{
-        links::{
-            invite::{self, Invitation, Invited},
-            password_link,
-        },
-        person::admitted::may_act,
+    actions::links::{
+        invite::{self, Invitation, Invited},
+        password_link,
     },
-    base::{
-        db::Conn,
-        error::{Error, Result},
-        text::is_id,
-    },
+    base::error::{Error, Result},
     records::{
-        account::{
-            Account, EmailAddress,
-            person::{self, Person},
-        },
+        account::{Account, EmailAddress, person::Person},
         session::CurrentUser,
     },
     web::{
@@ -34,6 +24,7 @@ use crate::{
         context::RequestContext,
         forms::Form,
         layout::{self, Page},
+        target,
     },
 };
 
@@ -128,7 +119,7 @@ pub async fn show(
     (id, query): (web::Path<String>, web::Query<Query>),
     context: RequestContext,
 ) -> Result<HttpResponse> {
-    let person = find(&context, &user, &id).await?;
+    let person = target::find(&context.sessions, &user, &id).await?;
     let deed = Deed::parse(&query.act, &person).ok_or(Error::NotFound)?;
     ask(StatusCode::OK, (&context, &user), (&person.account, deed), (None, None))
 }
@@ -147,7 +138,7 @@ pub async fn submit(
         Ok(Admin(user)) => user,
         Err(error) => return context.go_on_by_login(error, context.req.path()),
     };
-    let person = find(&context, &user, &id).await?;
+    let person = target::find(&context.sessions, &user, &id).await?;
     let deed = Deed::parse(&sent.fields.act, &person).ok_or(Error::NotFound)?;
     let again = |status, notice, wrong| ask(status, (&context, &user), (&person.account, deed), (notice, wrong));
     if !sent.is_fresh {
@@ -198,17 +189,6 @@ async fn carry_out(
             Ok(layout::see_other(&format!("/people/{}?done=cancelled", person.id)))
         }
     }
-}
-
-async fn find(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<Person> {
-    if !is_id(id) {
-        return Err(Error::NotFound);
-    }
-    let id = id.to_owned();
-    let read = async move |conn: &mut Conn<'_>| person::find(conn, &id).await;
-    let person = context.sessions.db.read(read).await?.ok_or(Error::NotFound)?;
-    let is_self = person.account.id == user.account.id;
-    if may_act(user.account.role, &person, is_self) { Ok(person) } else { Err(Error::Forbidden) }
 }
 
 fn ask(

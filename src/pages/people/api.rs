@@ -8,7 +8,6 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::target;
 use crate::{
     actions::{
         apps::manager::Manager,
@@ -34,6 +33,7 @@ use crate::{
         context::RequestContext,
         json::{Anything, Object},
         rates::Act,
+        target,
     },
 };
 

@@ -7,7 +7,6 @@ use askama::Template;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::target;
 use crate::{
     base::{db::Conn, error::Result},
     records::{
@@ -28,6 +27,7 @@ use crate::{
         forms,
         help::HelpRow,
         layout::{self, Page, When},
+        target,
     },
 };
 

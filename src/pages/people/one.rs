@@ -10,7 +10,6 @@ use serde::Deserialize;
 use super::{
     fields::{PersonFields, RoleChoice, Wrong},
     sign_ins::{self, DeviceRow},
-    target,
 };
 use crate::{
     actions::person::change::{self, Changed},
@@ -37,6 +36,7 @@ use crate::{
         forms::{self, Form},
         layout::{self, Page, When},
         manager_words::{self, Names},
+        target,
     },
 };
 

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{deed::Deed, target};
+use super::deed::Deed;
 use crate::{
     actions::person::{
         change::{self, Changes, Refused},
@@ -22,6 +22,7 @@ use crate::{
         download,
         forms::Form,
         layout::{self, Page},
+        target,
     },
 };
 
