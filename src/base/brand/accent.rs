@@ -143,7 +143,8 @@ mod tests {
         for (shades, scheme) in Shades::of(colour).iter().zip([LIGHT, DARK]) {
             let Shades { accent, deep, ink, soft } = *shades;
             let [card, page] = scheme.grounds;
-            let on_ground = [accent, deep].into_iter().flat_map(|shade| [card, page, soft].map(|ground| (shade, ground)));
+            let on_ground =
+                [accent, deep].into_iter().flat_map(|shade| [card, page, soft].map(|ground| (shade, ground)));
             let on_accent = [(ink, accent), (ink, deep)];
             let on_soft = scheme.inks.map(|ink| (ink, soft));
             for (text, ground) in on_ground.chain(on_accent).chain(on_soft) {
@@ -177,6 +178,27 @@ mod tests {
     fn a_colour_that_is_readable_already_stays_as_it_is() {
         for colour in [Rgb([0x0b, 0x6e, 0x63]), Rgb([0x9c, 0x27, 0xb0]), Rgb([0x1d, 0x4e, 0xd8])] {
             assert_eq!(hex(Shades::of(colour)[0].accent), hex(colour));
+        }
+    }
+
+    #[test]
+    fn the_grounds_and_inks_are_those_of_the_style_sheet() {
+        let css = include_str!("../../../static/css/base.css");
+        let mut blocks = css.split(":root {").skip(1).map(|block| block.split('}').next().unwrap());
+        for scheme in [LIGHT, DARK] {
+            let block = blocks.next().unwrap();
+            let of =
+                |name: &str| block.split_once(&format!("{name}: #")).unwrap().1.split(';').next().unwrap().to_owned();
+            let [card, page] = scheme.grounds.map(hex);
+            let [ink, soft] = scheme.inks.map(hex);
+            let long = |short: String| match short.len() {
+                3 => short.chars().flat_map(|digit| [digit, digit]).collect(),
+                _ => short,
+            };
+            let expected = [("--card", card), ("--bg", page), ("--ink", ink), ("--soft", soft)];
+            for (name, colour) in expected {
+                assert_eq!(format!("#{}", long(of(name))), colour, "{name}");
+            }
         }
     }
 

@@ -19,6 +19,11 @@ fn broken_json_is_refused_everywhere() {
             }
             let told = (answer.status, answer.problem());
             let shown = format!("{:.80}", String::from_utf8_lossy(&body));
+            // All its members are optional, too, and there is no such person.
+            if path.starts_with("/api/people/something") && holding_nul().contains(&body) {
+                assert_eq!(told, (404, "not-found".to_owned()), "{method} {path} {shown}");
+                continue;
+            }
             assert_eq!(told, (400, "invalid-request".to_owned()), "{method} {path} {shown}");
         }
     }
