@@ -72,7 +72,7 @@ struct Icons {
 #[derive(Debug)]
 pub struct Icon {
     pub file: File,
-    /// `512x512`, or `any` for an SVG.
+    /// Such as `512x512`. An SVG has every size; some browsers look for the two that they need.
     pub sizes: &'static str,
     pub purpose: &'static str,
 }
@@ -194,7 +194,7 @@ impl Icons {
 
     fn with_logo(logo: &[u8], ground: Option<Rgb>) -> Result<Self> {
         let drawn = |name, maskable, purpose| -> Result<Icon> {
-            Ok(Icon { file: File::new(name, icons::with_logo(logo, maskable))?, sizes: "any", purpose })
+            Ok(Icon { file: File::new(name, icons::with_logo(logo, maskable))?, sizes: "192x192 512x512 any", purpose })
         };
         let listed = vec![drawn("icon.svg", false, "any")?, drawn("maskable.svg", true, "maskable")?];
         Ok(Self { listed, touch: ground.map(touch_icon).transpose()? })

@@ -12,9 +12,15 @@ use super::{
         Caller::{Anybody, AppServer, Person},
     },
     examples::{ACCOUNT, AT, SESSION, device, draft, ended, signed_in, this_session, user},
-    shapes::{any_object, boolean, integer, list, object, text, to},
+    shapes::{any_object, boolean, integer, limit, list, object, one_of, text, to},
 };
-use crate::base::error::Error;
+use crate::{
+    base::error::Error,
+    records::{
+        audit::{MOST_A_PAGE, Topic},
+        draft::portion::MOST_IN_A_PORTION,
+    },
+};
 
 pub(super) fn all() -> Vec<Call> {
     [session(), sync(), sessions_and_devices(), reading(), apps()].into_iter().flatten().collect()
@@ -87,7 +93,7 @@ fn sync() -> Vec<Call> {
             .fails([ended(), Error::Conflict("these operations belong to another account".into())]),
         Call::new(Get, "/api/drafts", Person, "The drafts, in portions")
             .query("after", text(), "The `next` of the answer before.")
-            .query("limit", integer(), "At most this many drafts.")
+            .query("limit", limit(MOST_IN_A_PORTION), "At most this many drafts.")
             .answers(200, "A portion.", drafts, json!({"drafts": [draft()], "revision": "v1.AAAA"}))
             .fails([ended(), Error::Invalid("limit must be a whole number".into())]),
     ]
@@ -126,6 +132,7 @@ fn sessions_and_devices() -> Vec<Call> {
 }
 
 fn reading() -> Vec<Call> {
+    let topics: Vec<&str> = Topic::ALL.iter().map(|topic| topic.as_str()).collect();
     let activity = object(&[("events", list(to("Event"))), ("next?", text())]);
     let event = json!({
         "id": 12,
@@ -139,8 +146,8 @@ fn reading() -> Vec<Call> {
     vec![
         Call::new(Get, "/api/activity", Person, "What happened to the account, newest first")
             .query("before", text(), "The `next` of the answer before.")
-            .query("limit", integer(), "At most this many events, 1 to 200.")
-            .query("topic", text(), "Only events of this topic.")
+            .query("limit", limit(MOST_A_PAGE), "At most this many events.")
+            .query("topic", one_of(&topics), "Only events of this topic.")
             .answers(200, "A page of events.", activity, json!({"events": [event]}))
             .fails([ended(), Error::Invalid("limit must be a whole number from 1 to 200".into())]),
         Call::new(Get, "/api/events", Person, "Hear of changes as server-sent events")

@@ -52,7 +52,8 @@ fn document(service: &str) -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "JSON in camelCase, times in RFC 3339. Errors are problem documents (RFC 9457). A call that changes something \
-             must come from the public origin; `Sec-Fetch-Site` and `Origin` are checked if they are sent.",
+             must come from the public origin; `Sec-Fetch-Site` and `Origin` are checked if they are sent. A POST without a JSON \
+             body must send one of them.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     OpenApiBuilder::new()

@@ -6,9 +6,9 @@ use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post};
 use super::{
     call::{Call, Caller::Person},
     examples::{AT, ended, person},
-    shapes::{any_object, boolean, integer, list, object, role, text, time, to},
+    shapes::{any_object, boolean, integer, limit, list, object, role, text, time, to},
 };
-use crate::base::error::Error;
+use crate::{base::error::Error, records::account::search::MOST_A_PAGE};
 
 pub(super) fn all() -> Vec<Call> {
     [reading(), changing(), links(), own_account()].into_iter().flatten().collect()
@@ -20,7 +20,7 @@ fn reading() -> Vec<Call> {
         Call::new(Get, "/api/people", Person, "People, newest first (for admins)")
             .query("query", text(), "Part of a name or an address.")
             .query("before", text(), "The `next` of the answer before.")
-            .query("limit", integer(), "At most this many people, 1 to 200.")
+            .query("limit", limit(MOST_A_PAGE), "At most this many people.")
             .answers(200, "A page of people.", page, json!({"people": [person()]}))
             .fails([ended(), Error::Forbidden, Error::Invalid("limit must be a whole number from 1 to 200".into())]),
         Call::new(Get, "/api/people/{id}", Person, "A person (for admins)")

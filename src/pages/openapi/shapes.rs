@@ -172,6 +172,11 @@ pub(super) fn integer() -> Shape {
     of_type(Type::Integer)
 }
 
+/// A number of rows that a client asks for.
+pub(super) fn limit(most: i64) -> Shape {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most)).into()
+}
+
 pub(super) fn boolean() -> Shape {
     of_type(Type::Boolean)
 }

@@ -97,7 +97,7 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
             page.status == 403 && page.body.contains("no access to Shop") && page.body.contains("Use another account"),
             "{page:?}"
         );
-        assert!(page.body.contains(ALEX) && page.body.contains(&format!("/apps/{}/open?to=%2F", app.id)), "{page:?}");
+        assert!(page.body.contains(ALEX) && page.body.contains(&format!("/apps/{}/open?to=/", app.id)), "{page:?}");
     }
     assert_eq!(inside.sessile.get(&open).header("location"), None);
     // Denials are recorded, but not without end.
