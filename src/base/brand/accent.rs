@@ -143,7 +143,8 @@ mod tests {
         for (shades, scheme) in Shades::of(colour).iter().zip([LIGHT, DARK]) {
             let Shades { accent, deep, ink, soft } = *shades;
             let [card, page] = scheme.grounds;
-            let on_ground = [accent, deep].into_iter().flat_map(|shade| [card, page, soft].map(|ground| (shade, ground)));
+            let on_ground =
+                [accent, deep].into_iter().flat_map(|shade| [card, page, soft].map(|ground| (shade, ground)));
             let on_accent = [(ink, accent), (ink, deep)];
             let on_soft = scheme.inks.map(|ink| (ink, soft));
             for (text, ground) in on_ground.chain(on_accent).chain(on_soft) {

@@ -28,7 +28,7 @@ export const test = base.extend({
   }),
 });
 
-class Mails {
+export class Mails {
   static async serve() {
     const mails = new Mails();
     mails.folder = await mkdtemp(join(tmpdir(), 'sessile-mails-'));

@@ -116,7 +116,8 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await look('drafts, none yet');
   await makeDrafts(page, server);
   await page.goto('/drafts?draft=tide');
-  await page.locator('#draft-list li').nth(2).waitFor();
+  // A phone shows the open draft alone.
+  await page.locator('#draft-list li').nth(2).waitFor({ state: 'attached' });
   await look('drafts, one open');
   await page.goto('/drafts?draft=kelp');
   await page.locator('.version').nth(1).waitFor();

@@ -85,13 +85,16 @@ test('a person is found, opened and signed out everywhere with the keyboard alon
   await signIn(await visitor(), sam);
   await tabTo(page, page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'People' }));
   await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('People');
   await tabTo(page, page.getByRole('searchbox'));
   await page.keyboard.type('shore');
   await expect(page.locator('#people-list').getByRole('listitem')).toHaveCount(1);
   await tabTo(page, page.getByRole('link', { name: 'Sam Shore' }));
   await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Sam Shore');
   await tabTo(page, page.getByRole('link', { name: 'Sign out everywhere…' }));
   await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Sign Sam Shore out everywhere?');
   await tabTo(page, page.getByRole('button', { name: 'Sign out everywhere' }));
   await page.keyboard.press('Enter');
   await expect(page.getByText('The person is signed out everywhere.')).toBeVisible();
