@@ -1,5 +1,6 @@
 // The pages for people: search, settings, questions, and a person's own data.
 
+import { phone } from '../lib/browser.mjs';
 import { tabTo } from '../lib/keyboard.mjs';
 import { addPerson, answerOf, createOwner, expect, fillLogin, sam, signIn, signInButton, test } from '../lib/test.mjs';
 
@@ -116,4 +117,23 @@ test('people delete their account, and change their mind by signing in', async (
   await signIn(page, sam);
   await page.goto('/activity');
   await expect(page.getByText('Signed in again: the account is kept')).toBeVisible();
+});
+
+test('without a script people delete their account too, and the list says until when it can be kept', async ({ page, visitor, server }) => {
+  await createOwner(page, server);
+  await addPerson(server, sam);
+  const own = await visitor({ javaScriptEnabled: false, viewport: phone });
+  await signIn(own, sam);
+  await own.goto('/account');
+  await own.getByRole('link', { name: 'Delete account…' }).click();
+  await own.getByRole('button', { name: 'Delete my account' }).click();
+  await expect(own).toHaveURL(/\/login/);
+  await expect(own.getByText('your account will be deleted in 14 days')).toBeVisible();
+  await page.goto('/people');
+  const row = page.locator('#people-list').getByRole('listitem').filter({ hasText: sam.email });
+  await expect(row).toContainText('Leaves');
+  await signIn(own, sam);
+  await page.reload();
+  await expect(row).toHaveCount(1);
+  await expect(row).not.toContainText('Leaves');
 });
