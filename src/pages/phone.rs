@@ -134,9 +134,9 @@ fn shown(context: &RequestContext, user: &CurrentUser, made: &Made) -> Result<Sh
 }
 
 async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let (id, own) = (user.account.id.clone(), again.session_id.clone().unwrap_or_else(|| user.record.id.clone()));
+    let (id, own) = (user.account.id.clone(), user.record.sid().to_owned());
     let read = async move |conn: &mut Conn<'_>| under_way(conn, &id).await;
-    let under_way = context.sessions.db.read(read).await?.filter(|one| one.session_id == own);
+    let under_way = context.sessions.db.read(read).await?.filter(|one| one.sid == own);
     let token = forms::token(&context.site, &context.req)?;
     let mut page = Page::new(&context.req, "Sign in on my phone").of(&user.account, &token, "account");
     let asks_password = !user.is_confirmed() && again.session_id.is_none();

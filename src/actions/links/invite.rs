@@ -73,6 +73,9 @@ pub async fn invite(db: &Db, letters: &Letters, maker: &Maker, invitation: Invit
         let invitee = invitation.about(known.as_ref());
         admitted.must_be_able_to_give(invitee.role)?;
         let account = match known {
+            Some(Standing { is_disabled: true, .. }) => {
+                return Err(Error::Conflict("the account is disabled: enable it first".to_owned()));
+            }
             Some(Standing { account, .. }) => {
                 admitted.must_be_able_to_give(account.role)?;
                 invited::change(conn, &account.id, &invitee).await?;

@@ -15,7 +15,7 @@ use crate::{
     records::{
         account::{self, EmailAddress, Role, person, person::Person},
         audit::Kind,
-        instance,
+        instance, link, mail,
         session::{EndReason, Scope, ends},
     },
 };
@@ -106,6 +106,9 @@ async fn set_email(conn: &mut Conn<'_>, admitted: &Admitted, email: &EmailAddres
     if !person::set_email(conn, &admitted.target, email).await? {
         return Ok(false);
     }
+    // Whoever reads the old mailbox must not get in.
+    link::end_entries(conn, &admitted.target.account.id).await?;
+    mail::withdraw(conn, &admitted.target.account.id).await?;
     admitted.record(conn, Kind::AccountEmailChanged, Some(&format!("was {was}"))).await?;
     Ok(true)
 }
@@ -118,6 +121,8 @@ async fn set_name_role_and_groups(conn: &mut Conn<'_>, admitted: &Admitted, chan
     }
     if let Some(role) = changes.role.filter(|role| *role != was.role) {
         person::set_role(conn, &was.id, role).await?;
+        // Whoever made a link for a member must not become an owner with it.
+        link::end_entries(conn, &was.id).await?;
         admitted.record(conn, Kind::AccountRoleChanged, Some(&format!("{} to {role}", was.role))).await?;
     }
     if let Some(groups) = changes.groups.as_ref().filter(|groups| **groups != was.groups) {
@@ -136,6 +141,7 @@ async fn set_disabled(conn: &mut Conn<'_>, admitted: &Admitted, disabled: bool) 
         }
         return Ok(0);
     }
+    link::end_entries(conn, id).await?;
     if account::disable(conn, id).await? {
         admitted.record(conn, Kind::AccountDisabled, None).await?;
     }

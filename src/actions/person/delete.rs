@@ -18,7 +18,7 @@ use crate::{
         account::person,
         app::statements,
         audit::{self, Event, Kind},
-        draft, instance,
+        draft, help, instance, link, mail,
         session::{EndReason, Scope, ends, people},
     },
 };
@@ -42,7 +42,9 @@ pub async fn delete(db: &Db, by: &Manager, id: &str) -> Result<Result<(), Refuse
         .await?;
     if deleted.is_ok() {
         // Also from the files of SQLite, as far as they are ours.
-        db.truncate_wal().await?;
+        if let Err(error) = db.truncate_wal().await {
+            tracing::warn!(%error, "the account was deleted, but the files of the database still hold old pages");
+        }
     }
     Ok(deleted)
 }
@@ -53,6 +55,9 @@ pub(super) async fn remove(conn: &mut Conn<'_>, id: &str, actor: &str) -> Result
     ends::end(conn, &Scope::Account(id.to_owned()), EndReason::AccountDisabled, actor, None).await?;
     people::delete_all(conn, id).await?;
     draft::statements::delete_all(conn, id).await?;
+    link::forget(conn, id).await?;
+    mail::forget(conn, id).await?;
+    help::settle(conn, id).await?;
     statements::forget_account(conn, id).await?;
     person::empty(conn, id).await?;
     audit::record(conn, &[Event::of(Kind::AccountDeleted, id).by_manager(actor)]).await
