@@ -94,7 +94,7 @@ withMail('with mail, an invited person is in with the link of the mail', async (
   await own.goto(linkIn(await mails.to(sam.email, 'Choose a password')));
   await own.getByLabel('Your name').fill(sam.name);
   await password(own).fill(sam.password);
-  await own.getByRole('button', { name: 'Go on' }).click();
+  await own.getByRole('button', { name: 'Save and sign in' }).click();
   await expectDashboard(own, sam);
 });
 

@@ -36,10 +36,10 @@ test('the phone opens the link, chooses a password and is in', async ({ page, vi
   await expect(emailField(own)).toHaveValue(MARTA.email);
   await password(own).fill('too short');
   watch.expectStatus(422, new URL(link).pathname);
-  await answerOf(own, 'POST', () => own.getByRole('button', { name: 'Go on' }).click());
+  await answerOf(own, 'POST', () => own.getByRole('button', { name: 'Save and sign in' }).click());
   await expect(own.locator('#password-error')).toContainText('12');
   await password(own).fill(MARTA.password);
-  await own.getByRole('button', { name: 'Go on' }).click();
+  await own.getByRole('button', { name: 'Save and sign in' }).click();
   await expectDashboard(own, MARTA);
 
   const late = await visitor();
@@ -79,7 +79,7 @@ test('inviting, and using the link, work without JavaScript', async ({ visitor, 
   const own = await visitor({ ...ON_PHONE, javaScriptEnabled: false });
   await own.goto(link);
   await password(own).fill(MARTA.password);
-  await own.getByRole('button', { name: 'Go on' }).click();
+  await own.getByRole('button', { name: 'Save and sign in' }).click();
   await expectDashboard(own, MARTA);
 });
 
@@ -132,7 +132,7 @@ test.describe('under an operator\'s name', () => {
     await expect(own.getByRole('contentinfo')).toContainText('Need help? Priya');
     await expect(own.locator('body')).not.toContainText('Sessile');
     await password(own).fill(MARTA.password);
-    await own.getByRole('button', { name: 'Go on' }).click();
+    await own.getByRole('button', { name: 'Save and sign in' }).click();
     await expectDashboard(own, MARTA);
     await expect(own.locator('body')).not.toContainText('Sessile');
   });
