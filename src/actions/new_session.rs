@@ -145,6 +145,10 @@ async fn report_device(
     if !letters.is_on() || !device::has_others(conn, &account.id, &device.id).await? {
         return Ok(());
     }
+    // With open sign-up, somebody could register the address of another person and have them sent mails without end.
+    if link::made_within(conn, &account.id, (Purpose::NotMe, audit::SYSTEM), DAY).await? >= MOST_REPORTED {
+        return Ok(());
+    }
     let detail = Detail { device: Some(found.client.label()), ip, ..Detail::default() };
     let new = link::New {
         purpose: Purpose::NotMe,
@@ -156,6 +160,9 @@ async fn report_device(
     letters.queue_with_link(conn, account, (MailKind::NewDevice, detail), new).await.map(drop)
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+/// The most new devices of an account that are reported by mail in a day.
+const MOST_REPORTED: usize = 10;
 /// How long "This wasn't me" in the mail works.
 const NOT_ME: Duration = Duration::from_secs(7 * 86_400);
 

@@ -22,6 +22,10 @@ const LONGEST_PATH: usize = 256;
 const GATE_WITHOUT_TOKEN: &str = "/.sessile/gate/…";
 /// The address of a one-time link without its token.
 const LINK_WITHOUT_TOKEN: &str = "/link/…";
+/// A path with a token where none belongs: somebody mistyped the address of a link.
+const PATH_WITHOUT_TOKEN: &str = "/…";
+/// The length of a token, in base64url.
+const TOKEN: usize = 43;
 /// The target of the request's span and of this line, for filters.
 pub const TARGET: &str = "sessile::web::edge";
 /// The length of a line without the path.
@@ -89,9 +93,16 @@ pub fn shortened_path(uri: &Uri) -> Cow<'_, str> {
     match uri.path() {
         path if names_gate(path) => Cow::Borrowed(GATE_WITHOUT_TOKEN),
         path if names_link(path) => Cow::Borrowed(LINK_WITHOUT_TOKEN),
+        path if path.len() > TOKEN && path.split('/').any(may_be_token) => Cow::Borrowed(PATH_WITHOUT_TOKEN),
         path if path.len() <= LONGEST_PATH => Cow::Borrowed(path),
         path => Cow::Owned(text::shortened(path, LONGEST_PATH)),
     }
+}
+
+/// Whether a segment of a path may be a token, or contain one.
+fn may_be_token(segment: &str) -> bool {
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    segment.as_bytes().split(|byte| !is_of_token(byte)).any(|part| part.len() == TOKEN)
 }
 
 fn write_all<const PARTS: usize>(out: &mut Vec<u8>, parts: [&str; PARTS]) {

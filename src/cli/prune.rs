@@ -9,7 +9,7 @@ use crate::{
     records::{
         account::search,
         audit::{self, retention},
-        draft, link, mail,
+        draft, help, link, mail,
         session::{device_sweep, grants, sweep},
         throttle,
     },
@@ -27,6 +27,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     search::fill(&db).await?;
     leave::sweep(&db).await?;
     link::sweep(&db).await?;
+    help::sweep(&db).await?;
     mail::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;

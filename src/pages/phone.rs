@@ -47,6 +47,8 @@ struct PhonePage {
     email: String,
     shown: Option<ShownLink>,
     under_way: Option<HandOver>,
+    /// Whether there is a button that makes a code. Not beside a code, and not once the phone has opened it.
+    may_start: bool,
     asks_password: bool,
     notice: Option<String>,
     password_error: Option<String>,
@@ -132,17 +134,19 @@ fn shown(context: &RequestContext, user: &CurrentUser, made: &Made) -> Result<Sh
 }
 
 async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let (id, own) = (user.account.id.clone(), again.session_id.clone().unwrap_or_else(|| user.record.id.clone()));
+    let (id, own) = (user.account.id.clone(), user.record.sid().to_owned());
     let read = async move |conn: &mut Conn<'_>| under_way(conn, &id).await;
-    let under_way = context.sessions.db.read(read).await?.filter(|one| one.session_id == own);
+    let under_way = context.sessions.db.read(read).await?.filter(|one| one.sid == own);
     let token = forms::token(&context.site, &context.req)?;
     let mut page = Page::new(&context.req, "Sign in on my phone").of(&user.account, &token, "account");
     let asks_password = !user.is_confirmed() && again.session_id.is_none();
     if let (Some(person), Some(id)) = (&mut page.person, again.session_id) {
         person.session_id = id;
     }
+    let is_in_use = under_way.as_ref().is_some_and(|one| one.number.is_some());
     let template = PhonePage {
         page,
+        may_start: again.shown.is_none() && !is_in_use,
         token: token.value,
         email: user.account.email.clone(),
         shown: again.shown,

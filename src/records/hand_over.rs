@@ -13,7 +13,7 @@ use crate::{
             Conn, Instant, find, now, run,
             schema::{hand_overs, links},
         },
-        error::{Error, Result},
+        error::Result,
         secret::{Secret, random_bytes},
     },
     records::link::Purpose,
@@ -22,8 +22,9 @@ use crate::{
 /// A hand-over under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandOver {
-    /// The session that asked for it, by its id at that time.
-    pub session_id: String,
+    token_hash: Vec<u8>,
+    /// The lifelong name of the session that asked for it.
+    pub sid: String,
     /// What both screens show, once a browser has claimed it.
     pub number: Option<i64>,
     claimed_by: Option<Vec<u8>>,
@@ -38,27 +39,31 @@ impl HandOver {
 }
 
 /// Adds what a hand-over needs beside its link.
-pub async fn create(conn: &mut Conn<'_>, account_id: &str, token: &Secret, session_id: &str) -> Result<()> {
-    let row = (
-        hand_overs::account_id.eq(account_id),
-        hand_overs::token_hash.eq(token.hash()),
-        hand_overs::session_id.eq(session_id),
-    );
+pub async fn create(conn: &mut Conn<'_>, account_id: &str, token: &Secret, sid: &str) -> Result<()> {
+    let row = (hand_overs::account_id.eq(account_id), hand_overs::token_hash.eq(token.hash()), hand_overs::sid.eq(sid));
     run!(conn, execute(diesel::insert_into(hand_overs::table).values(row))).map(drop)
 }
 
-type Row = (String, Option<i64>, Option<Vec<u8>>, Option<Instant>);
+type Row = (Vec<u8>, String, Option<i64>, Option<Vec<u8>>, Option<Instant>);
 
-fn of_row((session_id, number, claimed_by, confirmed_at): Row) -> HandOver {
-    HandOver { session_id, number, claimed_by, is_confirmed: confirmed_at.is_some() }
+fn of_row((token_hash, sid, number, claimed_by, confirmed_at): Row) -> HandOver {
+    HandOver { token_hash, sid, number, claimed_by, is_confirmed: confirmed_at.is_some() }
 }
+
+const COLUMNS: (
+    hand_overs::token_hash,
+    hand_overs::sid,
+    hand_overs::number,
+    hand_overs::claimed_by,
+    hand_overs::confirmed_at,
+) = (hand_overs::token_hash, hand_overs::sid, hand_overs::number, hand_overs::claimed_by, hand_overs::confirmed_at);
 
 /// The hand-over of a link.
 pub async fn of_link(conn: &mut Conn<'_>, account_id: &str, token: &Secret) -> Result<Option<HandOver>> {
     let own = hand_overs::table
         .filter(hand_overs::account_id.eq(account_id))
         .filter(hand_overs::token_hash.eq(token.hash()))
-        .select((hand_overs::session_id, hand_overs::number, hand_overs::claimed_by, hand_overs::confirmed_at));
+        .select(COLUMNS);
     Ok(find!(conn, first(own))?.map(of_row))
 }
 
@@ -75,7 +80,7 @@ pub async fn under_way(conn: &mut Conn<'_>, account_id: &str) -> Result<Option<H
         .filter(links::used_at.is_null())
         .filter(links::expires_at.gt(now()))
         .order(links::made_at.desc())
-        .select((hand_overs::session_id, hand_overs::number, hand_overs::claimed_by, hand_overs::confirmed_at));
+        .select(COLUMNS);
     Ok(find!(conn, first(own))?.map(of_row))
 }
 
@@ -91,27 +96,21 @@ pub async fn claim(conn: &mut Conn<'_>, account_id: &str, token: &Secret, browse
     Ok(run!(conn, execute(diesel::update(free).set(set)))? == 1)
 }
 
-/// Confirms that the number is the one on the other screen. `false` if no claimed hand-over has this number. The caller has
-/// checked which hand-over is under way.
-pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, session_id: &str, number: i64) -> Result<bool> {
+/// Confirms that the number of a hand-over is the one on the other screen. `false` if it was confirmed before.
+pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, one: &HandOver) -> Result<bool> {
     let claimed = hand_overs::table
         .filter(hand_overs::account_id.eq(account_id))
-        .filter(hand_overs::session_id.eq(session_id))
-        .filter(hand_overs::number.eq(Some(number)))
+        .filter(hand_overs::token_hash.eq(&one.token_hash))
         .filter(hand_overs::confirmed_at.is_null());
-    match run!(conn, execute(diesel::update(claimed).set(hand_overs::confirmed_at.eq(now().nullable()))))? {
-        0 => Ok(false),
-        1 => Ok(true),
-        many => Err(Error::bug(format!("{many} hand-overs of one session"))),
-    }
+    Ok(run!(conn, execute(diesel::update(claimed).set(hand_overs::confirmed_at.eq(now().nullable()))))? == 1)
 }
 
 /// The account's hand-overs for its export, without their hashes.
 pub async fn kept(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Value>> {
     type Row = (String, Option<i64>, Option<Instant>);
     let own = hand_overs::table.filter(hand_overs::account_id.eq(account_id)).order(hand_overs::token_hash);
-    let rows: Vec<Row> =
-        run!(conn, load(own.select((hand_overs::session_id, hand_overs::number, hand_overs::confirmed_at))))?;
-    let one = |(session_id, number, confirmed_at): Row| json!({ "sessionId": session_id, "number": number, "confirmedAt": confirmed_at });
+    let rows: Vec<Row> = run!(conn, load(own.select((hand_overs::sid, hand_overs::number, hand_overs::confirmed_at))))?;
+    let one =
+        |(sid, number, confirmed_at): Row| json!({ "session": sid, "number": number, "confirmedAt": confirmed_at });
     Ok(rows.into_iter().map(one).collect())
 }

@@ -1,16 +1,21 @@
 //! Requests for help: people who forgot their password and asked for a link. Called by `actions::links`, and by the pages
 //! for admins.
 //!
-//! Invariant: an account has at most one request. It is settled when the person gets a new password.
+//! Invariant: an account has at most one request. It is settled when the person gets a new password, and not shown any more
+//! once they have signed in.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
+    SelectableHelper as _,
+};
 
 use crate::{
     base::{
         db::{
-            Conn, Instant, find, now, run,
+            Conn, Db, Instant, before_now, find, now, run,
             schema::{accounts, help_requests},
         },
         error::Result,
@@ -20,6 +25,8 @@ use crate::{
 
 /// The most requests that a page reads. The oldest come first, so that nobody waits for long.
 const MOST: i64 = 100;
+/// How long a request is kept. Whoever still needs help asks again.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// A person who asked for help.
 #[derive(Debug, Clone)]
@@ -49,26 +56,35 @@ pub async fn settle(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
 
 /// The open requests of people whom somebody with this role may help, the oldest first.
 pub async fn open(conn: &mut Conn<'_>, helper: Role) -> Result<Vec<HelpRequest>> {
-    let oldest = help_requests::table.order(help_requests::asked_at).limit(MOST);
-    let asked: Vec<(String, Instant)> =
-        run!(conn, load(oldest.select((help_requests::account_id, help_requests::asked_at))))?;
+    let below: Vec<Role> =
+        [Role::Owner, Role::Admin, Role::Member].into_iter().filter(|role| helper.is_above(*role)).collect();
+    let oldest = help_requests::table
+        .inner_join(accounts::table.on(accounts::id.eq(help_requests::account_id)))
+        .filter(help_requests::asked_at.gt(before_now(KEPT)))
+        .filter(accounts::role.eq_any(below))
+        .filter(accounts::disabled_at.is_null())
+        .filter(accounts::last_login_at.is_null().or(accounts::last_login_at.lt(help_requests::asked_at.nullable())))
+        .order(help_requests::asked_at)
+        .limit(MOST)
+        .select((accounts::id, help_requests::asked_at));
+    let asked: Vec<(String, Instant)> = run!(conn, load(oldest))?;
     if asked.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<&str> = asked.iter().map(|(id, _)| id.as_str()).collect();
-    let people: Vec<Account> = run!(
-        conn,
-        load(
-            accounts::table
-                .filter(accounts::id.eq_any(ids))
-                .filter(accounts::disabled_at.is_null())
-                .select(Account::as_select())
-        )
-    )?;
+    let those = accounts::table.filter(accounts::id.eq_any(ids));
+    let people: Vec<Account> = run!(conn, load(those.select(Account::as_select())))?;
     let mut people: HashMap<String, Account> = people.into_iter().map(|one| (one.id.clone(), one)).collect();
-    let requests = asked.into_iter().filter_map(|(id, asked_at)| {
-        let person = people.remove(&id).filter(|person| helper.is_above(person.role))?;
-        Some(HelpRequest { person, asked_at })
-    });
+    let requests =
+        asked.into_iter().filter_map(|(id, asked_at)| Some(HelpRequest { person: people.remove(&id)?, asked_at }));
     Ok(requests.collect())
+}
+
+/// Deletes requests that nobody has answered for long. Returns how many.
+pub async fn sweep(db: &Db) -> Result<usize> {
+    db.write(async |conn: &mut Conn<'_>| {
+        let old = help_requests::table.filter(help_requests::asked_at.le(before_now(KEPT)));
+        run!(conn, execute(diesel::delete(old)))
+    })
+    .await
 }

@@ -46,7 +46,7 @@ pub const NOBODY: &str = "";
 /// How long the row of a used or expired link is kept. Its holder is told that the link no longer works either way; the
 /// rows bound how often a person may ask for one.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// The most links of one account. The oldest go first.
+/// The most links of one account. Those that no longer work go first, then the oldest.
 const MOST: usize = 100;
 /// The most links that one transaction deletes.
 const BATCH: i64 = 500;
@@ -58,6 +58,8 @@ pub struct Link {
     pub purpose: Purpose,
     /// What it is about, such as a device.
     pub about: Option<String>,
+    /// As in [`New`].
+    pub made_by: String,
     pub made_at: Instant,
     pub expires_at: Instant,
     /// Whether it was used.
@@ -114,9 +116,11 @@ pub async fn add(conn: &mut Conn<'_>, account_id: &str, new: New<'_>) -> Result<
 
 async fn make_room(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let own = links::table.filter(links::account_id.eq(account_id));
-    let all: Vec<Vec<u8>> =
-        run!(conn, load(own.order((links::made_at.desc(), links::token_hash)).select(links::token_hash)))?;
-    for hash in all.iter().skip(MOST - 1) {
+    let columns = (links::token_hash, links::used_at, links::expires_at, now());
+    let mut all: Vec<(Vec<u8>, Option<Instant>, Instant, Instant)> =
+        run!(conn, load(own.order((links::made_at.desc(), links::token_hash)).select(columns)))?;
+    all.sort_by_key(|(_, used_at, expires_at, now)| used_at.is_some() || expires_at <= now);
+    for (hash, ..) in all.iter().skip(MOST - 1) {
         delete(conn, account_id, hash).await?;
     }
     Ok(())
@@ -128,14 +132,23 @@ pub async fn look_up(conn: &mut Conn<'_>, token: &Secret) -> Result<Option<Link>
     let owner = account_of_link::table.find(&hash).select(account_of_link::account_id);
     let owner: Option<String> = find!(conn, first(owner))?;
     let own = links::table.filter(links::account_id.eq(owner.unwrap_or_default())).filter(links::token_hash.eq(&hash));
-    type Row = (String, Purpose, Option<String>, Instant, Instant, Option<Instant>, Instant);
-    let columns =
-        (links::account_id, links::purpose, links::about, links::made_at, links::expires_at, links::used_at, now());
+    type Row = (String, Purpose, Option<String>, String, Instant, Instant, Option<Instant>, Instant);
+    let columns = (
+        links::account_id,
+        links::purpose,
+        links::about,
+        links::made_by,
+        links::made_at,
+        links::expires_at,
+        links::used_at,
+        now(),
+    );
     let row: Option<Row> = find!(conn, first(own.select(columns)))?;
-    Ok(row.map(|(account_id, purpose, about, made_at, expires_at, used_at, now)| Link {
+    Ok(row.map(|(account_id, purpose, about, made_by, made_at, expires_at, used_at, now)| Link {
         account_id,
         purpose,
         about,
+        made_by,
         made_at,
         expires_at,
         is_used: used_at.is_some(),
@@ -163,6 +176,28 @@ pub async fn end(conn: &mut Conn<'_>, account_id: &str, purpose: Purpose) -> Res
         .filter(links::used_at.is_null())
         .filter(links::expires_at.gt(now()));
     run!(conn, execute(diesel::update(good).set(links::expires_at.eq(now()))))
+}
+
+/// Ends all links with which somebody else than the account's person might sign in as them or change their password: those
+/// that an admin made, and those that were mailed. Called when the account's address, role or state changes.
+pub async fn end_entries(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver, Purpose::NotMe] {
+        end(conn, account_id, purpose).await?;
+    }
+    Ok(())
+}
+
+/// How long the account's last link of one purpose still works. `None` if none works.
+pub async fn remaining(conn: &mut Conn<'_>, account_id: &str, purpose: Purpose) -> Result<Option<Duration>> {
+    let good = links::table
+        .filter(links::account_id.eq(account_id))
+        .filter(links::purpose.eq(purpose))
+        .filter(links::used_at.is_null())
+        .filter(links::expires_at.gt(now()))
+        .order(links::expires_at.desc())
+        .select((links::expires_at, now()));
+    let last: Option<(Instant, Instant)> = find!(conn, first(good))?;
+    Ok(last.map(|(expires_at, now)| expires_at.since(now)))
 }
 
 /// How many links of one purpose the account itself, or `by`, has had made within the time.

@@ -127,8 +127,8 @@ fn subject(nonce: &str) -> String {
 }
 
 async fn queue(conn: &mut Conn<'_>, to: &Account, kind: MailKind, detail: &Detail) -> Result<()> {
-    let own = mails::table.filter(mails::account_id.eq(&to.id)).select(mails::id);
-    let waiting: Vec<String> = run!(conn, load(own))?;
+    let own = mails::table.filter(mails::account_id.eq(&to.id)).filter(mails::failed_at.is_null());
+    let waiting: Vec<String> = run!(conn, load(own.select(mails::id)))?;
     if waiting.len() >= MOST {
         tracing::warn!(account = to.id, "a mail was not queued: too many wait for this account");
         return Ok(());
@@ -242,6 +242,12 @@ pub async fn refused(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Refuse
     let rows: Vec<Row> = run!(conn, load(own))?;
     let refused = |(recipient, at, words): Row| Some(Refused { recipient, at: at?, words: words.unwrap_or_default() });
     Ok(rows.into_iter().filter_map(refused).collect())
+}
+
+/// Deletes the mails of an account that were not sent yet, when its address changes.
+pub async fn withdraw(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    let waiting = mails::table.filter(mails::account_id.eq(account_id)).filter(mails::failed_at.is_null());
+    run!(conn, execute(diesel::delete(waiting))).map(drop)
 }
 
 /// The account's mails that were not sent, for its export. Leaves the nonce of a link out.

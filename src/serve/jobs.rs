@@ -19,7 +19,7 @@ use crate::{
         account::search,
         app::Usage,
         audit::{retention, sweep as audit_sweep},
-        draft, link, mail as mail_records,
+        draft, help, link, mail as mail_records,
         session::{Sessions, device_sweep, grants, sweep, touch},
         throttle,
     },
@@ -120,6 +120,7 @@ struct Sweeps {
     leavers: Outage,
     searches: Outage,
     links: Outage,
+    helps: Outage,
     mails: Outage,
     addresses: Outage,
     events: Outage,
@@ -137,6 +138,7 @@ impl Default for Sweeps {
             leavers: Outage::new("deleting accounts whose people asked for it"),
             searches: Outage::new("filling in the texts by which people are found"),
             links: Outage::new("deleting old links"),
+            helps: Outage::new("deleting old requests for help"),
             mails: Outage::new("deleting old mails"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
@@ -162,6 +164,7 @@ impl Sweeps {
             tracing::info!(deleted, "deleted accounts whose people asked for it");
         }
         self.links.see(link::sweep(db).await);
+        self.helps.see(help::sweep(db).await);
         self.mails.see(mail_records::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");

@@ -26,6 +26,8 @@ use crate::{
 
 /// How often the worker looks for mails.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How often the worker tries to note an attempt. Ends before another node takes the mail over.
+const MOST_TRIES: u32 = 60;
 /// The path of the page for links, up to the token.
 const LINK: &str = "link";
 
@@ -71,13 +73,29 @@ async fn send_next(parts: &Parts, (mailer, brand): (&Mailer, &BrandSettings), ou
     };
     let is_deferred = matches!(attempt, Attempt::Later(_));
     let (kind, account) = (mail.kind, mail.account_id.clone());
-    if mail::settle(db, mail, attempt).await? {
+    if settled(db, &mail, &attempt).await? {
         db.metrics().mail("refused");
         tracing::warn!(%kind, account, "a mail was given up: no server accepts it");
     } else if is_deferred {
         db.metrics().mail("deferred");
     }
     Ok(true)
+}
+
+/// Settles an attempt. Tries again for a while if the database is away, because a mail that was sent and not settled would
+/// be sent twice.
+async fn settled(db: &Db, mail: &Claimed, attempt: &Attempt) -> Result<bool> {
+    let mut tries = 0;
+    loop {
+        match mail::settle(db, mail.clone(), attempt.clone()).await {
+            Err(error @ Error::Unavailable(_)) if tries < MOST_TRIES => {
+                tries += 1;
+                tracing::warn!(%error, "an attempt to send a mail could not be noted yet");
+                rt::time::sleep(INTERVAL).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// The mail in words. `None` if it has lost its meaning: the account is gone, or the link no longer works.

@@ -1,3 +1,3 @@
 DROP TABLE help_requests;
-DROP INDEX accounts_role;
+DROP INDEX accounts_managers;
 ALTER TABLE accounts DROP COLUMN invited_at;

@@ -1,10 +1,10 @@
--- A hand-over of a sign-in to another device, with the link of purpose hand-over that has the same hash. session_id is the
--- session that asked. The first browser that sends the link's form claims it: claimed_by is the hash of a secret in its
+-- A hand-over of a sign-in to another device, with the link of purpose hand-over that has the same hash. sid is the
+-- lifelong name of the session that asked. The first browser that sends the link's form claims it: claimed_by is the hash of a secret in its
 -- cookies, and number is what both screens then show. The person confirms the number in the session that asked.
 CREATE TABLE hand_overs (
     account_id TEXT NOT NULL,
     token_hash BYTEA NOT NULL,
-    session_id TEXT NOT NULL,
+    sid TEXT NOT NULL,
     claimed_by BYTEA,
     number BIGINT,
     confirmed_at TIMESTAMPTZ,

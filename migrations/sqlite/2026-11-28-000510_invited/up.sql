@@ -1,7 +1,7 @@
 -- When the person was invited. NULL once they have chosen a password, and for whoever was never invited.
 ALTER TABLE accounts ADD COLUMN invited_at INTEGER;
 -- Finds owners and admins.
-CREATE INDEX accounts_role ON accounts (role);
+CREATE INDEX accounts_managers ON accounts (id) WHERE role <> 'member';
 
 -- People who have asked for help because they forgot their password.
 CREATE TABLE help_requests (

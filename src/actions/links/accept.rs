@@ -20,7 +20,7 @@ use crate::{
     },
     records::{
         account::{
-            self, Role,
+            self, Admission, Role,
             person::{self, Person},
         },
         audit::{self, Event, Kind},
@@ -66,14 +66,28 @@ pub async fn look_up(db: &Db, token: &Secret) -> Result<Option<Opened>> {
 }
 
 async fn open(conn: &mut Conn<'_>, token: &Secret) -> Result<Option<(Opened, Person)>> {
-    let Some(Link { account_id, purpose, is_good, .. }) = link::look_up(conn, token).await? else { return Ok(None) };
+    let Some(Link { account_id, purpose, is_good, made_by, .. }) = link::look_up(conn, token).await? else {
+        return Ok(None);
+    };
     let Some(person) = person::find(conn, &account_id).await? else { return Ok(None) };
     let fits = match purpose {
         Purpose::Invitation => person.is_invited(),
         _ => !person.is_invited(),
     };
-    let is_good = is_good && fits && !person.is_disabled();
+    let is_good = is_good && fits && !person.is_disabled() && may_still(conn, &made_by, &person).await?;
     Ok(Some((Opened { purpose, person: person.account.clone(), is_good }, person)))
+}
+
+/// Whether whoever made a link for somebody else still may: an admin who was dismissed since must not use it themselves.
+async fn may_still(conn: &mut Conn<'_>, made_by: &str, person: &Person) -> Result<bool> {
+    if [audit::OPERATOR, audit::SYSTEM, &person.account.id].contains(&made_by) {
+        return Ok(true);
+    }
+    let maker = account::one(conn, made_by).await?;
+    Ok(maker.is_some_and(|maker| match person.is_invited() {
+        true => maker.role.manages() && maker.role.may_give(person.account.role),
+        false => maker.role.is_above(person.account.role),
+    }))
 }
 
 /// Sets the password, ends the account's other sessions, settles its request for help, and signs the person in. Runs to
@@ -122,9 +136,13 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
         password.refused(conn).await?;
         return Ok(Accepted::Gone);
     };
-    if !link::spend(conn, &id, &token, opened.purpose).await? {
+    let admission = account::admit_by_link(conn, &id).await?;
+    if admission == Admission::No || !link::spend(conn, &id, &token, opened.purpose).await? {
         password.refused(conn).await?;
         return Ok(Accepted::Gone);
+    }
+    if admission == Admission::Kept {
+        audit::record(conn, &[Event::of(Kind::AccountKept, &id).ip(ip.as_deref())]).await?;
     }
     password.created(conn).await?;
     if let Some(name) = name.filter(|name| *name != account.name) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{invite, password_link};
+use super::password_link;
 use crate::{
     base::{
         db::{Conn, Db},
@@ -118,13 +118,15 @@ async fn note(db: &Db, letters: Letters, asked: Asked) -> Result<()> {
     .await
 }
 
-/// Sends a link to the person. `false` if they were sent enough of them. Links that an admin made keep working.
+/// Sends a link to the person. `false` if they were sent enough of them. Links that an admin made keep working. Somebody who
+/// is invited is sent the invitation again, which works as long as the first one: not after it was cancelled or has expired.
 async fn send(conn: &mut Conn<'_>, letters: &Letters, person: &Person) -> Result<bool> {
     let id = person.account.id.as_str();
     let (purpose, kind, life) = match person.is_invited() {
-        true => (Purpose::Invitation, MailKind::Invitation, invite::LIFE),
-        false => (Purpose::Password, MailKind::ForgottenPassword, password_link::LIFE),
+        true => (Purpose::Invitation, MailKind::Invitation, link::remaining(conn, id, Purpose::Invitation).await?),
+        false => (Purpose::Password, MailKind::ForgottenPassword, Some(password_link::LIFE)),
     };
+    let Some(life) = life else { return Ok(false) };
     if link::made_within(conn, id, (purpose, id), HOUR).await? >= MOST_MAILS {
         return Ok(false);
     }

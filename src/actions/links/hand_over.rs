@@ -7,7 +7,9 @@
 //!
 //! Locks, in this order: the account's row, live sessions by id, the device.
 //!
-//! Invariant: a link signs in one browser, within two minutes, and only while the session that confirmed it lives.
+//! Invariant: a link signs in one browser, within two minutes, and only while the session that confirmed it lives. The new
+//! session proves no more than that one: its password counts as entered when it was entered there, and both end at the latest
+//! at the same time.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::{
     actions::new_session::{Visit, Welcome, begin},
     base::{
         db::{Conn, Db},
-        error::Result,
+        error::{EndedBecause, Error, Result},
         secret::Secret,
     },
     records::{
@@ -26,7 +28,8 @@ use crate::{
         session::{
             Reach, SessionRef, Sessions,
             acting::Acting,
-            listing::{self, Standing},
+            grants::statements::{lock_session, name_session},
+            statements,
         },
     },
 };
@@ -44,7 +47,8 @@ pub async fn start(db: &Db, acting: Acting) -> Result<Option<Made>> {
         let id = who.account_id.as_str();
         link::end(conn, id, Purpose::HandOver).await?;
         let made = link::make(conn, id, Purpose::HandOver, LIFE, id).await?;
-        hand_over::create(conn, id, &made.token, &who.session_id).await?;
+        let sid = name_session(conn, &SessionRef::new(id, &who.session_id)).await?;
+        hand_over::create(conn, id, &made.token, &sid).await?;
         Ok(Some(made))
     })
     .await
@@ -56,10 +60,11 @@ pub async fn answer(db: &Db, acting: Acting, number: Option<i64>) -> Result<Opti
     db.write(async move |conn: &mut Conn<'_>| {
         let Some(who) = acting.hold(conn, Reach::Itself).await? else { return Ok(None) };
         let id = who.account_id.as_str();
-        let under_way = hand_over::under_way(conn, id).await?.filter(|one| one.session_id == who.session_id);
+        let sid = name_session(conn, &SessionRef::new(id, &who.session_id)).await?;
+        let under_way = hand_over::under_way(conn, id).await?.filter(|one| one.sid == sid);
         match (under_way, number) {
             (Some(one), Some(number)) if one.number == Some(number) => {
-                hand_over::confirm(conn, id, &who.session_id, number).await.map(Some)
+                hand_over::confirm(conn, id, &one).await.map(Some)
             }
             _ => {
                 link::end(conn, id, Purpose::HandOver).await?;
@@ -115,7 +120,7 @@ pub enum Went {
 /// Claims the hand-over for this browser, or signs it in if the number is confirmed.
 pub async fn go_on(sessions: &Sessions, token: Secret, browser: Secret, visit: Visit) -> Result<Went> {
     let own = sessions.clone();
-    sessions
+    let went = sessions
         .db
         .write(async move |conn: &mut Conn<'_>| {
             let (account_id, _) = stage(conn, &token, Some(&browser)).await?;
@@ -130,7 +135,11 @@ pub async fn go_on(sessions: &Sessions, token: Secret, browser: Secret, visit: V
                 (_, stage) => Ok(Went::On(stage)),
             }
         })
-        .await
+        .await;
+    match went {
+        Err(Error::SessionEnded(_)) => Ok(Went::On(Stage::Gone)),
+        went => went,
+    }
 }
 
 async fn sign_in(
@@ -141,13 +150,14 @@ async fn sign_in(
 ) -> Result<Went> {
     let one = hand_over::of_link(conn, account_id, token).await?;
     let account = account::one(conn, account_id).await?;
-    let (Some(HandOver { session_id, .. }), Some(account)) = (one, account) else { return Ok(Went::On(Stage::Gone)) };
-    listing::lock_living(conn, account_id).await?;
-    let asked = listing::standings(conn, &[SessionRef::new(account_id, &session_id)]).await?;
-    let lives = matches!(asked.get(&session_id), Some(Standing::Live { .. }));
-    if !link::spend(conn, account_id, token, Purpose::HandOver).await? || !lives {
+    let (Some(HandOver { sid, .. }), Some(account)) = (one, account) else { return Ok(Went::On(Stage::Gone)) };
+    if !link::spend(conn, account_id, token, Purpose::HandOver).await? {
         return Ok(Went::On(Stage::Gone));
     }
-    let welcome = begin(conn, account, visit, sessions).await?;
+    // Locks the sessions in their order. If the other session has ended, all of this is rolled back.
+    let mut welcome = begin(conn, account, visit, sessions).await?;
+    let from = lock_session(conn, account_id, &sid).await?;
+    let from = from.ok_or(Error::SessionEnded(EndedBecause::Unknown))?;
+    welcome.record = statements::hand_on(conn, &from, &welcome.record).await?;
     Ok(Went::In(Box::new(welcome)))
 }

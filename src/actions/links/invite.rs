@@ -76,6 +76,9 @@ pub async fn invite(db: &Db, letters: &Letters, by: &Manager, invitation: Invita
         if !by.may_give(invitee.role) || known.as_ref().is_some_and(|known| !by.may_give(known.account.role)) {
             return Err(Error::Forbidden);
         }
+        if known.as_ref().is_some_and(Person::is_disabled) {
+            return Err(Error::Conflict("the account is disabled: enable it first".to_owned()));
+        }
         let Some(account) = create_or_change(conn, known, &invitee).await? else { return Ok(Invited::Exists) };
         let made = make(conn, &letters, (&by, &account), invitation.life).await?;
         by.record(conn, &account.id, (Kind::AccountInvited, Some(invitee.role.as_str()))).await?;

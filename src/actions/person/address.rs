@@ -3,8 +3,7 @@
 //!
 //! Locks of [`own`] and [`verify`], in this order: the account's row, the session, then links and mails.
 //!
-//! Invariant: no mail that went to the old address gives access to the account under the new one, except the question
-//! whether a new device is the person's.
+//! Invariant: no mail that went to the old address gives access to the account under the new one.
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::{
         },
         audit::{self, Kind},
         link::{self, Purpose},
-        mail::{Detail, Letters, MailKind},
+        mail::{self, Detail, Letters, MailKind},
         session::{CurrentUser, Reach, acting::Acting},
     },
 };
@@ -91,9 +90,10 @@ async fn replace(conn: &mut Conn<'_>, letters: &Letters, (person, email): (&Pers
     if !person::set_email(conn, person, email).await? {
         return Ok(Given::Taken);
     }
-    for purpose in [Purpose::Invitation, Purpose::Password, Purpose::Address] {
-        link::end(conn, &person.account.id, purpose).await?;
-    }
+    // Whoever reads the old mailbox must not get in.
+    link::end_entries(conn, &person.account.id).await?;
+    link::end(conn, &person.account.id, Purpose::Address).await?;
+    mail::withdraw(conn, &person.account.id).await?;
     if !person.is_invited() {
         let detail = Detail { address: Some(email.as_str().to_owned()), ..Detail::default() };
         let new = Account { email: email.as_str().to_owned(), ..person.account.clone() };

@@ -19,7 +19,7 @@ use crate::{
     records::{
         account::{self, EmailAddress, Role, person, person::Person},
         audit::Kind,
-        instance,
+        instance, link,
         mail::Letters,
         session::{EndReason, Scope, ends},
     },
@@ -142,6 +142,8 @@ async fn set_name_role_and_groups(conn: &mut Conn<'_>, admitted: &Admitted, chan
     }
     if let Some(role) = changes.role.filter(|role| *role != was.role) {
         person::set_role(conn, &was.id, role).await?;
+        // Whoever made a link for a member must not become an owner with it.
+        link::end_entries(conn, &was.id).await?;
         admitted.record(conn, Kind::AccountRoleChanged, Some(&format!("{} to {role}", was.role))).await?;
     }
     if let Some(groups) = changes.groups.as_ref().filter(|groups| **groups != was.groups) {
@@ -160,6 +162,7 @@ async fn set_disabled(conn: &mut Conn<'_>, admitted: &Admitted, disabled: bool) 
         }
         return Ok(0);
     }
+    link::end_entries(conn, id).await?;
     if account::disable(conn, id).await? {
         admitted.record(conn, Kind::AccountDisabled, None).await?;
     }

@@ -64,7 +64,9 @@ pub async fn sweep(db: &Db) -> Result<usize> {
         }
     }
     if deleted > 0 {
-        db.truncate_wal().await?;
+        if let Err(error) = db.truncate_wal().await {
+            tracing::warn!(%error, "accounts were deleted, but the files of the database still hold old pages");
+        }
     }
     Ok(deleted)
 }

@@ -362,7 +362,7 @@ diesel::table! {
     hand_overs (account_id, token_hash) {
         account_id -> Text,
         token_hash -> Binary,
-        session_id -> Text,
+        sid -> Text,
         claimed_by -> Nullable<Binary>,
         number -> Nullable<BigInt>,
         confirmed_at -> Nullable<Instant>,
@@ -431,4 +431,5 @@ diesel::allow_tables_to_appear_in_same_query!(accounts, app_grants, devices, ses
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);
+diesel::allow_tables_to_appear_in_same_query!(accounts, help_requests);
 diesel::allow_tables_to_appear_in_same_query!(hand_overs, links);

@@ -48,7 +48,7 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("former_keys", "account_id, id", &["replaced_at"]),
     ("instance", "id", &["unconfirmed_at"]),
     ("links", "account_id, token_hash", &["used_at"]),
-    ("mails", "account_id, id", &["created_at", "failed_at"]),
+    ("mails", "account_id, id", &["failed_at"]),
     ("hand_overs", "account_id, token_hash", &["confirmed_at"]),
     ("help_requests", "account_id", &["asked_at"]),
     ("nodes", "id", &["beaten_at"]),
@@ -73,6 +73,7 @@ const LINKED: &[(&str, &str, &str, &str)] = &[
          absolute_expires_at = absolute_expires_at - (created_at - {now}), created_at = {now}",
     ),
     ("links", "account_id, token_hash", "made_at", "expires_at = expires_at - (made_at - {now}), made_at = {now}"),
+    ("mails", "account_id, id", "created_at", "due_at = due_at - (created_at - {now}), created_at = {now}"),
     // It is no longer known whether the password changed after this confirmation, so the confirmation expires.
     ("sessions", "account_id, id", "authenticated_at", "authenticated_at = {long_ago}"),
 ];

@@ -233,6 +233,12 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) 
     }
 }
 
+/// Like [`admit`], for a person who proves who they are with a link.
+pub async fn admit_by_link(conn: &mut Conn<'_>, id: &str) -> Result<Admission> {
+    let age = password_age(conn, id).await?;
+    admit(conn, id, age.unwrap_or(Instant::from_micros(0))).await
+}
+
 /// Keeps an account that was going to be deleted.
 async fn keep(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let own = accounts::table.filter(accounts::id.eq(id));

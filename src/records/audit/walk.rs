@@ -22,6 +22,8 @@ use crate::base::{
 
 /// Rows per batch.
 const ROWS: i64 = 500;
+/// The kinds of event with which an account's chain begins.
+const BEGINNINGS: [&str; 2] = [Kind::AccountCreated.as_str(), Kind::AccountInvited.as_str()];
 
 /// An audit row with its unchecked seal, if it has a seal.
 #[derive(Debug, Queryable, Selectable)]
@@ -188,7 +190,7 @@ impl<'k> Walk<'k> {
             None => (self.unchecked.0 + 1, row.id),
         };
         self.ends_with_deletion = row.kind == Kind::AccountDeleted.as_str();
-        self.has_beginning |= self.links == 0 && row.kind == Kind::AccountCreated.as_str();
+        self.has_beginning |= self.links == 0 && BEGINNINGS.contains(&row.kind.as_str());
         self.digest = digest(&self.digest, &content, mac);
         self.links = seq;
         self.last_id = row.id;

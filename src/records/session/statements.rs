@@ -342,6 +342,22 @@ pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<
     news::looked_up_changed(conn, iter::once(account_id)).await
 }
 
+/// Lets a session that was handed over from another one prove no more than that one did, and last no longer. Returns its
+/// record. The caller has locked both rows.
+pub async fn hand_on(conn: &mut Conn<'_>, from: &Record, to: &Record) -> Result<Record> {
+    let end = to.absolute_expires_at.min(from.absolute_expires_at);
+    let own = sessions::table.filter(sessions::account_id.eq(&to.account_id)).filter(sessions::id.eq(&to.id));
+    let limits = (
+        sessions::authenticated_at.eq(from.authenticated_at),
+        sessions::absolute_expires_at.eq(end),
+        sessions::expires_at.eq(to.expires_at.min(end)),
+    );
+    let session = diesel::update(own.filter(has_not_ended())).set(limits);
+    let record = run!(conn, get_result(session.returning(Record::as_returning())))?;
+    news::looked_up_changed(conn, iter::once(to.account_id.as_str())).await?;
+    Ok(record)
+}
+
 /// Records whether a session is used in an installed app. Writes nothing if the value is unchanged.
 pub async fn note_installed(conn: &mut Conn<'_>, account_id: &str, id: &str, installed: bool) -> Result<()> {
     let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));

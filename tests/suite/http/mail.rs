@@ -17,6 +17,8 @@ on_both_engines! {
     a_forgotten_password_is_mailed_at_most_three_times_an_hour,
     a_new_device_is_reported_and_can_be_disowned,
     changes_of_the_password_are_reported,
+    an_invitation_is_mailed_again_only_while_it_works,
+    new_devices_are_reported_ten_times_a_day_at_most,
 }
 
 /// A mail server that keeps what it receives.
@@ -260,6 +262,37 @@ async fn changes_of_the_password_are_reported(db: TestDb) {
     assert_eq!(alex.form("/account", &fields).status, 303);
     eventually("a mail", async || smtp.to(ALEX).len() == 1).await;
     assert!(smtp.to(ALEX)[0].contains("Your password was changed"), "{:?}", smtp.to(ALEX));
+}
+
+async fn an_invitation_is_mailed_again_only_while_it_works(db: TestDb) {
+    let smtp = Smtp::serving(&db);
+    let server = serve(&db, &smtp);
+    let mut kim = signed_in(&server, KIM);
+    invite(&mut kim, "new@example.com");
+    forget(&server, "new@example.com");
+    eventually("the invitation twice", async || smtp.to("new@example.com").len() == 2).await;
+    let id = db.sql("SELECT id FROM accounts WHERE email = 'new@example.com'");
+    let csrf = kim.form_token("/account");
+    let cancelled = kim.form(&format!("/people/{id}/link"), &[("csrf", &csrf), ("act", "cancel")]);
+    assert_eq!(cancelled.status, 303, "{cancelled:?}");
+    for mail in smtp.to("new@example.com") {
+        assert_eq!(server.client().get(&link_in(&mail)).status, 410, "cancelled");
+    }
+    forget(&server, "new@example.com");
+    // Requests are noted one after the other, so the first one has been noted when the second one is.
+    forget(&server, ALEX);
+    eventually("the mail of another person", async || smtp.to(ALEX).len() == 1).await;
+    assert_eq!(db.sql(&format!("SELECT count(*) FROM links WHERE account_id = '{id}'")), "2");
+}
+
+async fn new_devices_are_reported_ten_times_a_day_at_most(db: TestDb) {
+    let smtp = Smtp::new(&db);
+    let server = serve(&db, &smtp);
+    for _ in 0..13 {
+        signed_in(&server, ALEX);
+    }
+    assert_eq!(db.sql("SELECT count(*) FROM links WHERE purpose = 'not-me'"), "10");
+    assert_eq!(db.sql("SELECT count(*) FROM mails"), "10");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod hand_over;
 pub mod headers;
 mod limits;
 mod links;
+mod links_end;
 mod log;
 mod login;
 mod login_refusals;

@@ -103,9 +103,8 @@ async fn a_confirmation_from_the_future_has_run_out(db: TestDb) {
     assert_eq!(db.sql("SELECT count(*) FROM sessions WHERE authenticated_at < INSTANT(-600)"), "1");
 }
 
-/// Times that `settle_future` leaves alone. The expiry times move together with other columns. A
-/// mail is due at a time in the future. Events are chained, and
-/// their anchors only age. A node that takes the lease checks for a lease from the future.
+/// Times that `settle_future` leaves alone. The expiry times, and the time at which a mail is due, move together with other
+/// columns. Events are chained, and their anchors only age. A node that takes the lease checks for a lease from the future.
 const LEFT: &[&str] = &[
     "audit.at",
     "instance.anchoring_until",
