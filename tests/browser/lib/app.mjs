@@ -19,8 +19,8 @@ export const test = base.extend({
     await front.close();
   },
 
-  server: async ({ front, fresh, template }, use, info) => {
-    const server = await Server.create('sqlite', front.origin, fresh ? null : template);
+  server: async ({ front, fresh, template, settings }, use, info) => {
+    const server = await Server.create('sqlite', front.origin, fresh ? null : template, settings);
     front.leadTo(server);
     await use(server);
     await server.destroy();
