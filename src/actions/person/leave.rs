@@ -63,10 +63,10 @@ pub async fn sweep(db: &Db) -> Result<usize> {
             break;
         }
     }
-    if deleted > 0 {
-        if let Err(error) = db.truncate_wal().await {
-            tracing::warn!(%error, "accounts were deleted, but the files of the database still hold old pages");
-        }
+    if deleted > 0
+        && let Err(error) = db.truncate_wal().await
+    {
+        tracing::warn!(%error, "accounts were deleted, but the files of the database still hold old pages");
     }
     Ok(deleted)
 }
