@@ -9,15 +9,8 @@ use actix_web::{
 };
 use askama::Template;
 
+use super::app_face::Face;
 use crate::base::error::{Error, Result};
-
-/// The style of the pages. The policy allows exactly this text.
-const STYLE: &str = include_str!("../../templates/app_host/page.css");
-const POLICY: &str = "default-src 'none'; style-src 'sha256-JVJnSISbjm9Ezq49IUYN2yjfQIpwR1hiwDwHREgj2j4='; \
-                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/// The same, for a page that a frame of the app shows.
-const FRAME_POLICY: &str = "default-src 'none'; style-src 'sha256-JVJnSISbjm9Ezq49IUYN2yjfQIpwR1hiwDwHREgj2j4='; \
-                            base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// A link to an absolute address.
 #[derive(Debug, Clone)]
@@ -34,8 +27,7 @@ impl Link {
 }
 
 /// A page on an app's host.
-#[derive(Debug, Template)]
-#[template(path = "app_host/page.html")]
+#[derive(Debug, Default)]
 pub struct AppHostPage {
     heading: String,
     words: Vec<String>,
@@ -43,23 +35,22 @@ pub struct AppHostPage {
     second: Option<Link>,
     /// Whether the page goes on to the first link by itself.
     goes_on: bool,
-    style: &'static str,
-    policy: &'static str,
+    in_frame: bool,
+}
+
+/// The page as it is sent.
+#[derive(Template)]
+#[template(path = "app_host/page.html")]
+struct Shown<'a> {
+    page: &'a AppHostPage,
+    face: &'a Face,
 }
 
 impl AppHostPage {
     /// A page that says something.
     pub fn new(heading: &str, words: &[&str]) -> Self {
         let words = words.iter().map(|line| (*line).to_owned()).collect();
-        Self {
-            heading: heading.to_owned(),
-            words,
-            link: None,
-            second: None,
-            goes_on: false,
-            style: STYLE,
-            policy: POLICY,
-        }
+        Self { heading: heading.to_owned(), words, ..Self::default() }
     }
 
     /// A page that goes on to `href` by itself. Not a redirect: the `form-action` of an app's own policy would stop a
@@ -77,7 +68,7 @@ impl AppHostPage {
     /// Lets a frame of the app show the page.
     #[must_use]
     pub fn in_frame(self) -> Self {
-        Self { policy: FRAME_POLICY, ..self }
+        Self { in_frame: true, ..self }
     }
 
     #[must_use]
@@ -89,16 +80,22 @@ impl AppHostPage {
         self
     }
 
-    pub fn answer(&self, status: StatusCode) -> Result<HttpResponse> {
-        let body = self.render().map_err(Error::bug)?;
+    pub fn answer(&self, status: StatusCode, face: &Face) -> Result<HttpResponse> {
+        let body = self.render(face)?;
         let mut answer = HttpResponse::build(status);
-        answer.content_type("text/html; charset=utf-8").insert_header((header::CONTENT_SECURITY_POLICY, self.policy));
+        answer
+            .content_type("text/html; charset=utf-8")
+            .insert_header((header::CONTENT_SECURITY_POLICY, face.policy(self.in_frame)));
         Ok(answer.body(body))
+    }
+
+    fn render(&self, face: &Face) -> Result<String> {
+        Shown { page: self, face }.render().map_err(Error::bug)
     }
 }
 
 /// The page for an error on an app's host.
-pub(super) fn error_page(error: &Error) -> HttpResponse {
+pub(super) fn error_page(error: &Error, face: &Face) -> HttpResponse {
     let (heading, words) = match error {
         Error::NotFound => ("Page not found", "The address may be mistyped, or the page may be gone."),
         Error::Unavailable(_) => {
@@ -108,25 +105,39 @@ pub(super) fn error_page(error: &Error) -> HttpResponse {
         Error::MethodNotAllowed(_) => ("That does not work here", "This address cannot be used that way."),
         _ => ("Something went wrong", "Please go back and try again."),
     };
-    AppHostPage::new(heading, &[words]).answer(error.status_code()).unwrap_or_else(|error| error.error_response())
+    let page = AppHostPage::new(heading, &[words]);
+    page.answer(error.status_code(), face).unwrap_or_else(|error| error.error_response())
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-    use sha2::{Digest as _, Sha256};
-
     use super::*;
-
-    #[test]
-    fn the_policy_allows_exactly_the_style() {
-        let style = format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(STYLE)));
-        assert!(POLICY.contains(&style) && FRAME_POLICY.contains(&style));
-    }
+    use crate::base::{
+        brand::Brand,
+        settings::{BrandSettings, Rgb},
+    };
 
     #[test]
     fn an_address_cannot_leave_its_attribute() {
-        let page = AppHostPage::going_on("https://shop.example.com/?a=\"><script>".to_owned()).render().unwrap();
+        let face = Face::new(Brand::default()).unwrap();
+        let page = AppHostPage::going_on("https://shop.example.com/?a=\"><script>".to_owned()).render(&face).unwrap();
         assert!(!page.contains("<script>") && page.contains("http-equiv=\"refresh\""), "{page}");
+    }
+
+    #[test]
+    fn a_page_shows_the_operators_name_colour_and_contact() {
+        let settings = BrandSettings {
+            name: "Möwe & Sons".to_owned(),
+            accent: Some(Rgb([0xc2, 0x18, 0x5b])),
+            contact: Some("Anna, 0171 5550199".to_owned()),
+            ..BrandSettings::default()
+        };
+        let face = Face::new(Brand::read(&settings).unwrap()).unwrap();
+        let page = AppHostPage::new("You are signed out", &[]).render(&face).unwrap();
+        for part in ["You are signed out · Möwe &#38; Sons</title>", "--accent:#c2185b", "href=\"tel:01715550199\""] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(!page.contains("Sessile"), "{page}");
+        assert!(page.contains(&format!("<style>{}</style>", face.style)), "{page}");
     }
 }

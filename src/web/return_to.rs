@@ -19,6 +19,16 @@ pub fn login_address(path_and_query: &str) -> String {
     address_with_next(LOGIN, path_and_query)
 }
 
+/// The login page for a person who has just signed out, and wants to go on to `next` with another account.
+pub fn signed_out(next: Option<&str>) -> String {
+    let address = match next {
+        Some(next) => login_address(next),
+        None => LOGIN.to_owned(),
+    };
+    let sign = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{sign}done=signed-out")
+}
+
 /// A page that leads on to `path_and_query`.
 pub fn address_with_next(page: &str, path_and_query: &str) -> String {
     if path_and_query == "/" || path_and_query.len() > LONGEST {
@@ -90,5 +100,7 @@ mod tests {
     fn the_login_remembers_the_whole_address() {
         assert_eq!(login_address("/drafts?a=1&b=2"), "/login?next=%2Fdrafts%3Fa%3D1%26b%3D2");
         assert_eq!(login_address("/"), "/login");
+        assert_eq!(signed_out(None), "/login?done=signed-out");
+        assert_eq!(signed_out(Some("/drafts")), "/login?next=%2Fdrafts&done=signed-out");
     }
 }

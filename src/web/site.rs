@@ -19,7 +19,7 @@ use crate::base::{
     settings::{PublicUrl, Settings, Signup},
 };
 use crate::web::{
-    answers::Answers, connections::Connections, cookies::CookieNames, limits::Limits, rates::Rates,
+    answers::Answers, app_face::Face, connections::Connections, cookies::CookieNames, limits::Limits, rates::Rates,
     wrong_hosts::WrongHosts,
 };
 
@@ -48,6 +48,8 @@ pub struct SiteState {
     pub cookies: CookieNames,
     /// Name, logo, colour and contact.
     pub brand: Brand,
+    /// What the pages on apps' hosts show of it.
+    pub app_face: Face,
     /// The proxies whose forwarding headers are trusted.
     pub proxies: Vec<IpNet>,
     /// Whether this process terminates TLS, rather than a proxy.
@@ -85,10 +87,12 @@ impl Site {
         limits: Limits,
         (port, connections): (u16, usize),
     ) -> Result<Self> {
+        let brand = Brand::read(&settings.brand)?;
         Ok(Self(Arc::new(SiteState {
             identity: keys.identity()?,
             cookies: CookieNames::new(&public),
-            brand: Brand::read(&settings.brand)?,
+            app_face: Face::new(brand.clone())?,
+            brand,
             public,
             keys,
             proxies: settings.trusted_proxies.clone(),

@@ -41,10 +41,16 @@ async function signOut(form, button) {
   }
   if (outcome === "done" || ids.length === 0) {
     if (account) await forget(account).catch(() => {});
-    return outcome === "done" ? location.replace("/login?done=signed-out") : form.submit();
+    return outcome === "done" ? location.replace(loginAddress(form)) : form.submit();
   }
   await signOutOffline(ids, account);
   await showSignedOut();
+}
+
+/** The login page; where the form has `next`, for a person who goes on to that address with another account. */
+function loginAddress(form) {
+  const next = new FormData(form).get("next");
+  return next ? `/login?next=${encodeURIComponent(next)}&done=signed-out` : "/login?done=signed-out";
 }
 
 /** Whether the account has unsent changes after an attempt to send them. */

@@ -182,6 +182,27 @@ mod tests {
     }
 
     #[test]
+    fn the_grounds_and_inks_are_those_of_the_style_sheet() {
+        let css = include_str!("../../../static/css/base.css");
+        let mut blocks = css.split(":root {").skip(1).map(|block| block.split('}').next().unwrap());
+        for scheme in [LIGHT, DARK] {
+            let block = blocks.next().unwrap();
+            let of =
+                |name: &str| block.split_once(&format!("{name}: #")).unwrap().1.split(';').next().unwrap().to_owned();
+            let [card, page] = scheme.grounds.map(hex);
+            let [ink, soft] = scheme.inks.map(hex);
+            let long = |short: String| match short.len() {
+                3 => short.chars().flat_map(|digit| [digit, digit]).collect(),
+                _ => short,
+            };
+            let expected = [("--card", card), ("--bg", page), ("--ink", ink), ("--soft", soft)];
+            for (name, colour) in expected {
+                assert_eq!(format!("#{}", long(of(name))), colour, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn contrast_is_that_of_the_guidelines() {
         assert!((contrast(WHITE, Rgb([0, 0, 0])) - 21.0).abs() < 0.001);
         assert!((contrast(WHITE, Rgb([0x76, 0x76, 0x76])) - 4.54).abs() < 0.01);

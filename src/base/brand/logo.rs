@@ -6,12 +6,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
 use crate::base::error::{Error, Result};
 
 const LARGEST: u64 = 256 * 1024;
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most pixels a side. A small file can hold a picture that fills a browser's memory.
 const LARGEST_SIDE: u32 = 4096;
+
+/// The largest logo that a page contains, rather than names.
+const LARGEST_INLINE: usize = 64 * 1024;
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +53,15 @@ impl Logo {
             return Ok(Self::Svg(content));
         }
         Err("the file is neither an SVG nor a PNG: save the logo as one of these".to_owned())
+    }
+
+    /// The logo as a `data:` address, unless it is large.
+    pub(super) fn inline(&self) -> Option<String> {
+        let (kind, content) = match self {
+            Self::Svg(content) => ("image/svg+xml", content),
+            Self::Png(content) => ("image/png", content),
+        };
+        (content.len() <= LARGEST_INLINE).then(|| format!("data:{kind};base64,{}", BASE64_STANDARD.encode(content)))
     }
 
     pub fn content(&self) -> &[u8] {

@@ -44,8 +44,19 @@ pub struct BrandState {
     pub style: Option<File>,
     /// The picture shown instead of the mark.
     pub logo: Option<File>,
+    /// Both for pages that can fetch nothing.
+    pub inline: Inline,
     favicon: Option<File>,
     icons: Option<Icons>,
+}
+
+/// Style and logo as parts of a page.
+#[derive(Debug, Default)]
+pub struct Inline {
+    /// The text of the style sheet; empty without an accent.
+    pub style: String,
+    /// A `data:` address. None for a logo that would make every page large.
+    pub logo: Option<String>,
 }
 
 /// The icons of the installed app, if they are not our own as they are.
@@ -61,7 +72,7 @@ struct Icons {
 #[derive(Debug)]
 pub struct Icon {
     pub file: File,
-    /// `512x512`, or `any` for an SVG.
+    /// Such as `512x512`. An SVG has every size; some browsers look for the two that they need.
     pub sizes: &'static str,
     pub purpose: &'static str,
 }
@@ -69,7 +80,16 @@ pub struct Icon {
 impl Default for BrandState {
     fn default() -> Self {
         let BrandSettings { name, privacy_url, .. } = BrandSettings::default();
-        Self { name, contact: None, privacy_url, style: None, logo: None, favicon: None, icons: None }
+        Self {
+            name,
+            contact: None,
+            privacy_url,
+            style: None,
+            logo: None,
+            inline: Inline::default(),
+            favicon: None,
+            icons: None,
+        }
     }
 }
 
@@ -81,7 +101,11 @@ impl Brand {
     pub fn read(settings: &BrandSettings) -> Result<Self> {
         let logo = settings.logo.as_deref().map(Logo::read).transpose()?;
         let shades = settings.accent.map(Shades::of);
-        let style = shades.map(|shades| File::new("accent.css", accent::style_sheet(&shades).into_bytes()));
+        let inline = Inline {
+            style: shades.as_ref().map(accent::style_sheet).unwrap_or_default(),
+            logo: logo.as_ref().and_then(Logo::inline),
+        };
+        let style = shades.map(|_| File::new("accent.css", inline.style.clone().into_bytes()));
         let ground = shades.map(|[light, _]| light.accent);
         let (favicon, icons) = match (&logo, ground) {
             (Some(Logo::Svg(content)), _) => (None, Some(Icons::with_logo(content, ground)?)),
@@ -101,6 +125,7 @@ impl Brand {
             privacy_url: settings.privacy_url.clone(),
             style: style.transpose()?,
             logo: logo.transpose()?,
+            inline,
             favicon,
             icons,
         })))
@@ -169,7 +194,7 @@ impl Icons {
 
     fn with_logo(logo: &[u8], ground: Option<Rgb>) -> Result<Self> {
         let drawn = |name, maskable, purpose| -> Result<Icon> {
-            Ok(Icon { file: File::new(name, icons::with_logo(logo, maskable))?, sizes: "any", purpose })
+            Ok(Icon { file: File::new(name, icons::with_logo(logo, maskable))?, sizes: "192x192 512x512 any", purpose })
         };
         let listed = vec![drawn("icon.svg", false, "any")?, drawn("maskable.svg", true, "maskable")?];
         Ok(Self { listed, touch: ground.map(touch_icon).transpose()? })

@@ -333,5 +333,5 @@ fn the_help_lists_every_setting_with_variable_and_default() {
         assert!(help.contains(&format!("[env: {variable}] [default: ")), "{variable}\n{help}");
         assert!(help.contains(&format!("{flag} <")), "{flag}\n{help}");
     }
-    assert_eq!(SettingsArgs::default().into_table().len(), 25);
+    assert_eq!(SettingsArgs::default().into_table().len(), 32);
 }

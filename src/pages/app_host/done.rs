@@ -48,7 +48,8 @@ pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResp
 }
 
 fn opened(arrival: &Arrival, key: &GrantKey, pending: Option<Pending>, target: &str) -> Result<HttpResponse> {
-    let mut answer = AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK)?;
+    let face = &arrival.site.app_face;
+    let mut answer = AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK, face)?;
     answer.add_cookie(&arrival.cookies.app_cookie(key, &arrival.site.keys)?).map_err(Error::bug)?;
     if let Some(pending) = pending {
         let pending = Pending { rounds: pending.rounds.saturating_add(1), ..pending };
@@ -59,8 +60,9 @@ fn opened(arrival: &Arrival, key: &GrantKey, pending: Option<Pending>, target: &
 
 /// `pending` comes with whether the code was made for another one.
 async fn refused(arrival: &Arrival, pending: Option<(Pending, bool)>, target: &str) -> Result<HttpResponse> {
+    let face = &arrival.site.app_face;
     if arrival.is_open().await? {
-        return AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK);
+        return AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK, face);
     }
     let again = format!("{}/.sessile/start?to={}", arrival.app.origin, in_query(target));
     let page = |words: &str| AppHostPage::new("Please sign in once more", &[words]).link(Link::to(again, "Sign in"));
@@ -69,18 +71,18 @@ async fn refused(arrival: &Arrival, pending: Option<(Pending, bool)>, target: &s
         // session brings each to its address.
         Some((pending, true)) if pending.rounds < MOST_ROUNDS => {
             let page = page("This page opens in a moment.").goes_on();
-            let mut answer = page.answer(StatusCode::GONE)?;
+            let mut answer = page.answer(StatusCode::GONE, face)?;
             let pending = Pending { rounds: pending.rounds.saturating_add(1), ..pending };
             answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;
             Ok(answer)
         }
         Some(_) => page("This link has been used already, or was open for too long. Nothing is lost.")
-            .answer(StatusCode::GONE),
+            .answer(StatusCode::GONE, face),
         None => page(
             "The sign-in was open for too long, or your browser does not keep cookies. Allow cookies for this site, then \
              sign in once more.",
         )
-        .answer(StatusCode::GONE),
+        .answer(StatusCode::GONE, face),
     }
 }
 

@@ -42,7 +42,7 @@ pub async fn show(query: web::Query<Query>, arrival: Arrival) -> Result<HttpResp
     let hash = BASE64_URL_SAFE_NO_PAD.encode(pending.secret.hash());
     let public = arrival.site.public.origin();
     let to = format!("{public}/apps/{}/open?n={hash}&to={}", arrival.app.id, in_query(&target));
-    let mut answer = AppHostPage::going_on(to).answer(StatusCode::OK)?;
+    let mut answer = AppHostPage::going_on(to).answer(StatusCode::OK, &arrival.site.app_face)?;
     if arrival.is_get() {
         answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;
     }
@@ -57,7 +57,7 @@ fn without_cookies(arrival: &Arrival, pending: &Pending, target: &str) -> Result
     ];
     let again = format!("{}/.sessile/start?to={}", arrival.app.origin, in_query(target));
     let page = AppHostPage::new("Signing in did not work", &words).link(Link::to(again, "Try again"));
-    let mut answer = page.answer(StatusCode::BAD_REQUEST)?;
+    let mut answer = page.answer(StatusCode::BAD_REQUEST, &arrival.site.app_face)?;
     if arrival.is_get() {
         let pending = Pending { rounds: 0, ..pending.clone() };
         answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;

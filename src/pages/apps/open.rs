@@ -54,6 +54,10 @@ struct NoAccessPage {
     page: Page,
     token: String,
     app: String,
+    /// Who is signed in.
+    person: String,
+    /// Opens the app, for a person who signs in with another account.
+    next: String,
 }
 
 /// `GET /apps/{id}/open`
@@ -79,12 +83,13 @@ pub async fn show(
     // The gate cannot renew the cookie of this origin, so each visit here does.
     renew_cookie(&session)?;
     let opening = Opening { pending_hash, target, ip: context.facts.ip.clone() };
+    let again = format!("/apps/{id}/open?to={}", in_query(&opening.target));
     match begin(&context.sessions.db, &user, &app, opening).await? {
         Begun::Code(code) => {
             let code = context.site.keys.seal_opening(&code.expose())?;
             go_on(context.site.brand.clone(), format!("{}/.sessile/done?code={code}", app.origin))
         }
-        Begun::Denied => denied(&context, &user, &app),
+        Begun::Denied => denied(&context, &user, &app, again),
         Begun::Ended => Err(context.ended_meanwhile().await?),
     }
 }
@@ -98,8 +103,10 @@ fn go_on(brand: Brand, to: String) -> Result<HttpResponse> {
     layout::answer(StatusCode::OK, &GoingOnPage { page: Page::bare(brand, "One moment"), to })
 }
 
-fn denied(context: &RequestContext, user: &CurrentUser, app: &App) -> Result<HttpResponse> {
+fn denied(context: &RequestContext, user: &CurrentUser, app: &App, next: String) -> Result<HttpResponse> {
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "You don't have access").of(&user.account, &token, "");
-    layout::answer(StatusCode::FORBIDDEN, &NoAccessPage { page, token: token.value, app: app.name.clone() })
+    let person = format!("{} ({})", user.account.name, user.account.email);
+    let (token, app) = (token.value, app.name.clone());
+    layout::answer(StatusCode::FORBIDDEN, &NoAccessPage { page, token, app, person, next })
 }

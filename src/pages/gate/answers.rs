@@ -1,6 +1,7 @@
-//! The answers of the gate.
+//! The answers of the gate. The outermost layer adds `Cache-Control: no-store`, and what an answer depends on
+//! (`web/headers.rs`).
 //!
-//! Invariant: no answer may be stored, and none sets a cookie.
+//! Invariant: no answer sets a cookie.
 
 use actix_web::{
     HttpResponse,
@@ -15,22 +16,18 @@ use super::{
     identity::{Identification, empty},
 };
 use crate::{
-    base::{
-        error::{Error, Result},
-        settings::PublicUrl,
+    base::error::{Error, Result},
+    records::{
+        account::Account,
+        app::{App, Identity},
     },
-    records::app::{App, Identity},
     web::{
+        app_face::Face,
         app_host::{AppHostPage, Link},
         forwarded::in_query,
+        site::Site,
     },
 };
-
-/// What the answers depend on, besides the address.
-const VARY: HeaderValue = HeaderValue::from_static(
-    "Cookie, Origin, Accept, Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest, X-Forwarded-Host, X-Forwarded-Method, \
-     X-Forwarded-Uri",
-);
 
 /// The request may go on. The set of headers is complete, so that the proxy replaces each that a client made up.
 pub fn passed(identity: Identity, person: Option<&Identification>) -> Result<HttpResponse> {
@@ -43,11 +40,11 @@ pub fn passed(identity: Identity, person: Option<&Identification>) -> Result<Htt
         let value = HeaderValue::try_from(value).map_err(Error::bug)?;
         answer.headers_mut().insert(HeaderName::from_static(name), value);
     }
-    Ok(unstored(answer))
+    Ok(answer)
 }
 
 /// A navigation goes to the sign-in; everything else is told that nobody is signed in.
-pub fn refused(app: &App, asked: &Asked) -> Result<HttpResponse> {
+pub fn refused(app: &App, asked: &Asked, face: &Face) -> Result<HttpResponse> {
     if asked.is_navigation {
         return sent_to_start(app, asked);
     }
@@ -67,46 +64,41 @@ pub fn refused(app: &App, asked: &Asked) -> Result<HttpResponse> {
         )
         .link(Link { in_new_tab: true, ..Link::to(format!("{}/.sessile/start?to=%2F", app.origin), "Sign in") }),
     };
-    page.answer(StatusCode::UNAUTHORIZED).map(unstored)
+    page.answer(StatusCode::UNAUTHORIZED, face)
 }
 
-/// The person is signed in, but the app is not for them.
-pub fn not_admitted(app: &App, asked: &Asked, public: &PublicUrl) -> Result<HttpResponse> {
+/// `account` is signed in, but the app is not for them. They can go on to the app with another account.
+pub fn not_admitted(app: &App, asked: &Asked, account: &Account, site: &Site) -> Result<HttpResponse> {
     if !asked.is_for_people {
         return Err(Error::Forbidden);
     }
-    let words = format!("Your account has no access to {}. If you need it, ask the administrator.", app.name);
-    AppHostPage::new("You don't have access", &[&words])
-        .link(Link::to(format!("{}/dashboard", public.origin()), "Go to the start page"))
-        .link(Link::to(format!("{}/.sessile/sign-out", app.origin), "Use another account"))
-        .answer(StatusCode::FORBIDDEN)
-        .map(unstored)
+    let who = format!("You are signed in as {} ({}).", account.name, account.email);
+    let words = format!("This account has no access to {}. If you need it, ask the administrator.", app.name);
+    let target = if asked.is_navigation { asked.target(&app.origin) } else { "/".to_owned() };
+    let other = format!("{}/.sessile/sign-out?to={}", app.origin, in_query(&target));
+    AppHostPage::new("You don't have access", &[&who, &words])
+        .link(Link::to(format!("{}/dashboard", site.public.origin()), "Go to the start page"))
+        .link(Link::to(other, "Use another account"))
+        .answer(StatusCode::FORBIDDEN, &site.app_face)
 }
 
 /// The app is disabled.
-pub fn closed(app: &App, asked: &Asked) -> Result<HttpResponse> {
+pub fn closed(app: &App, asked: &Asked, face: &Face) -> Result<HttpResponse> {
     if !asked.is_for_people {
         return Err(Error::Forbidden);
     }
     let heading = format!("{} is closed at the moment", app.name);
     AppHostPage::new(&heading, &["The administrator has disabled it. Please try again later."])
-        .answer(StatusCode::FORBIDDEN)
-        .map(unstored)
+        .answer(StatusCode::FORBIDDEN, face)
 }
 
 /// An absolute redirect: some proxies would resolve a path against the address of the gate.
 pub fn sent_to_start(app: &App, asked: &Asked) -> Result<HttpResponse> {
     let to = HeaderValue::try_from(start(app, asked)).map_err(Error::bug)?;
-    Ok(unstored(HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish()))
+    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish())
 }
 
 fn start(app: &App, asked: &Asked) -> String {
     let target = asked.target(&app.origin);
     format!("{}/.sessile/start?to={}", app.origin, in_query(&target))
-}
-
-fn unstored(mut answer: HttpResponse) -> HttpResponse {
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer.headers_mut().insert(header::VARY, VARY);
-    answer
 }

@@ -11,24 +11,16 @@ use crate::{
         app::{App, Identity},
         session::grants::Granted,
     },
-    web::site::Site,
+    web::{
+        identity_headers::{OWN, REMOTE},
+        site::Site,
+    },
 };
 
 /// How long an assertion is valid, in seconds.
 const LASTS: i64 = 60;
 /// What is encoded besides everything that is not ASCII.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
-
-const OWN: [&str; 7] = [
-    "x-sessile-user",
-    "x-sessile-email",
-    "x-sessile-name",
-    "x-sessile-role",
-    "x-sessile-groups",
-    "x-sessile-session",
-    "x-sessile-assertion",
-];
-const REMOTE: [&str; 4] = ["remote-user", "remote-email", "remote-name", "remote-groups"];
 
 /// The person, as an app is told.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ use crate::{
         secret::{self, Secret},
     },
     records::{
+        account::Account,
         app::{App, Apps, Usage},
         session::{Sessions, grants::Granted},
     },
@@ -73,7 +74,8 @@ pub async fn ask(
         Err(error) => return Err(error),
     };
     if !app.is_enabled() {
-        return answers::closed(&app, &Asked::new(&Forwarded::of(&req, &site), req.headers()));
+        let asked = Asked::new(&Forwarded::of(&req, &site), req.headers());
+        return answers::closed(&app, &asked, &site.app_face);
     }
     let gate = Gate { site: &site, sessions: &sessions, app: &app };
     match gate.decide(&req).await {
@@ -89,8 +91,8 @@ pub async fn ask(
         }
         Err(fault) if app.observe => observed(&app, fault, &usage),
         Ok(Decision::Renew(asked)) => sent_to_start(&app, &asked),
-        Ok(Decision::SignInFirst(asked)) => refused(&app, &asked),
-        Ok(Decision::NotAdmitted(asked)) => answers::not_admitted(&app, &asked, &site.public),
+        Ok(Decision::SignInFirst(asked)) => refused(&app, &asked, &site.app_face),
+        Ok(Decision::NotAdmitted(asked, account)) => answers::not_admitted(&app, &asked, &account, &site),
         Err(error) => Err(error),
     }
 }
@@ -128,7 +130,7 @@ enum Decision {
     /// Nobody is signed in.
     SignInFirst(Asked),
     /// The app does not admit the person.
-    NotAdmitted(Asked),
+    NotAdmitted(Asked, Box<Account>),
     /// The cookie on Sessile's own origin must be renewed, which only a visit there can do.
     Renew(Asked),
 }
@@ -160,7 +162,7 @@ impl Gate<'_> {
             return Err(self.cross_origin(req));
         }
         if !app.allows(&granted.account) {
-            return Ok(Decision::NotAdmitted(asked));
+            return Ok(Decision::NotAdmitted(asked, Box::new(granted.account)));
         }
         if asked.is_navigation && !app.observe && self.is_half_over(&granted) {
             return Ok(Decision::Renew(asked));

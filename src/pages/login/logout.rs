@@ -18,6 +18,7 @@ use crate::{
         context::RequestContext,
         forms::Form,
         layout::{self, Page},
+        return_to,
         signed_out::clear_cache,
     },
 };
@@ -27,15 +28,21 @@ use crate::{
 struct SignOutPage {
     page: Page,
     token: String,
+    next: Option<String>,
 }
 
-/// A form without fields of its own.
-#[derive(Debug, Deserialize)]
-pub struct NoFields {}
+/// The fields of the form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    /// Where a person goes on to with another account.
+    next: String,
+}
 
 /// `POST /logout`
-pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<HttpResponse> {
-    let mut answer = layout::see_other("/login?done=signed-out");
+pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
+    let next = return_to::own_address(&context.site.public, &sent.fields.next);
+    let mut answer = layout::see_other(&return_to::signed_out(next.as_deref()));
     if context.facts.live().is_none() {
         // A key from before a rotation also ends its session. Otherwise the session would stay live under a newer key
         // while the person is told that it has ended.
@@ -46,7 +53,7 @@ pub async fn submit(sent: Form<NoFields>, context: RequestContext) -> Result<Htt
     if !sent.is_fresh {
         return context.form(|token| {
             let page = Page::new(&context.req, "Sign out");
-            layout::answer(StatusCode::UNPROCESSABLE_ENTITY, &SignOutPage { page, token })
+            layout::answer(StatusCode::UNPROCESSABLE_ENTITY, &SignOutPage { page, token, next })
         });
     }
     let ended = end_this(&context.facts, &context.sessions).await?;

@@ -1,8 +1,9 @@
-//! Every call of the API, with its shapes, errors and examples. Called by [`openapi`](super).
+//! The calls of the API on one's own sessions, devices, drafts, activity and apps, with their shapes, errors and examples.
+//! Called by [`openapi`](super), as is `people`.
 //!
-//! Invariant: each address and method of the API in the routes is here. A test compares them.
+//! Invariant: each address and method of the API in the routes is here or in `people`. A test compares them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post};
 
 use super::{
@@ -10,14 +11,19 @@ use super::{
         Call,
         Caller::{Anybody, AppServer, Person},
     },
-    people,
-    shapes::{any_object, boolean, integer, list, object, text, to},
+    examples::{ACCOUNT, AT, SESSION, device, draft, ended, signed_in, this_session, user},
+    shapes::{any_object, boolean, integer, limit, list, object, one_of, text, to},
 };
-use crate::base::error::{EndedBecause, Error};
+use crate::{
+    base::error::Error,
+    records::{
+        audit::{MOST_A_PAGE, Topic},
+        draft::portion::MOST_IN_A_PORTION,
+    },
+};
 
-/// All calls.
 pub(super) fn all() -> Vec<Call> {
-    [session(), sync(), sessions_and_devices(), reading(), apps(), people::all()].into_iter().flatten().collect()
+    [session(), sync(), sessions_and_devices(), reading(), apps()].into_iter().flatten().collect()
 }
 
 fn session() -> Vec<Call> {
@@ -87,7 +93,7 @@ fn sync() -> Vec<Call> {
             .fails([ended(), Error::Conflict("these operations belong to another account".into())]),
         Call::new(Get, "/api/drafts", Person, "The drafts, in portions")
             .query("after", text(), "The `next` of the answer before.")
-            .query("limit", integer(), "At most this many drafts.")
+            .query("limit", limit(MOST_IN_A_PORTION), "At most this many drafts.")
             .answers(200, "A portion.", drafts, json!({"drafts": [draft()], "revision": "v1.AAAA"}))
             .fails([ended(), Error::Invalid("limit must be a whole number".into())]),
     ]
@@ -126,6 +132,7 @@ fn sessions_and_devices() -> Vec<Call> {
 }
 
 fn reading() -> Vec<Call> {
+    let topics: Vec<&str> = Topic::ALL.iter().map(|topic| topic.as_str()).collect();
     let activity = object(&[("events", list(to("Event"))), ("next?", text())]);
     let event = json!({
         "id": 12,
@@ -139,8 +146,8 @@ fn reading() -> Vec<Call> {
     vec![
         Call::new(Get, "/api/activity", Person, "What happened to the account, newest first")
             .query("before", text(), "The `next` of the answer before.")
-            .query("limit", integer(), "At most this many events, 1 to 200.")
-            .query("topic", text(), "Only events of this topic.")
+            .query("limit", limit(MOST_A_PAGE), "At most this many events.")
+            .query("topic", one_of(&topics), "Only events of this topic.")
             .answers(200, "A page of events.", activity, json!({"events": [event]}))
             .fails([ended(), Error::Invalid("limit must be a whole number from 1 to 200".into())]),
         Call::new(Get, "/api/events", Person, "Hear of changes as server-sent events")
@@ -183,56 +190,4 @@ fn apps() -> Vec<Call> {
             .takes(object(&[("sids", sids())]), json!({"sids": [SESSION]}))
             .answers(200, "Those that live.", object(&[("living", sids())]), json!({"living": [SESSION]})),
     ]
-}
-
-pub(super) const AT: &str = "2026-11-20T09:14:00.000Z";
-const SESSION: &str = "aiq_1795460400000_0000000000000000000000";
-pub(super) const ACCOUNT: &str = "acc_0000000000000000000000";
-const DEVICE: &str = "dev_0000000000000000000000";
-
-pub(super) fn ended() -> Error {
-    Error::SessionEnded(EndedBecause::Revoked)
-}
-
-fn user() -> Value {
-    json!({"id": ACCOUNT, "email": "kim@example.com", "name": "Kim Lee", "role": "member"})
-}
-
-fn client() -> Value {
-    json!({"browser": "Firefox", "os": "Linux", "kind": "desktop", "installed": false})
-}
-
-fn this_session() -> Value {
-    json!({
-        "id": SESSION,
-        "deviceId": DEVICE,
-        "deviceName": "Firefox on Linux",
-        "createdAt": AT,
-        "lastActivity": AT,
-        "expiresAt": "2026-11-23T09:14:00.000Z",
-        "absoluteExpiresAt": "2026-12-20T09:14:00.000Z",
-        "current": true,
-        "ip": "192.0.2.7",
-        "client": client(),
-    })
-}
-
-fn signed_in() -> Value {
-    json!({"user": user(), "session": this_session()})
-}
-
-fn device() -> Value {
-    json!({
-        "id": DEVICE,
-        "name": "Firefox on Linux",
-        "firstSeen": AT,
-        "lastSeen": AT,
-        "current": true,
-        "client": client(),
-        "sessions": 1,
-    })
-}
-
-fn draft() -> Value {
-    json!({"id": "tide", "text": "Low tide at noon", "version": 1, "updatedAt": AT, "updatedOn": "Firefox on Linux"})
 }

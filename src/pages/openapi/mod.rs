@@ -1,52 +1,59 @@
 //! The OpenAPI document (OpenAPI 3.1), served at `/api/openapi.json` and printed by `sessile openapi`.
 //!
-//! Invariant: the document is the same for everybody and for every installation.
+//! Invariant: the document is the same for everybody. Only its title, the name of the service, differs between
+//! installations.
 
 mod call;
 mod calls;
+mod examples;
 mod people;
 mod shapes;
 
 use actix_web::{
     HttpResponse,
     http::header::{self, HeaderValue},
+    web::Data,
 };
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Server,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::base::{
-    assets::REVALIDATED,
-    error::{Away, Error, Result},
+use crate::{
+    base::{
+        assets::REVALIDATED,
+        error::{Away, Error, Result},
+    },
+    web::site::Site,
 };
 
 /// `GET /api/openapi.json`
-pub async fn show() -> Result<HttpResponse> {
+pub async fn show(site: Data<Site>) -> Result<HttpResponse> {
     let caching: HeaderValue = REVALIDATED;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, caching))
         .content_type("application/json")
-        .body(text()?))
+        .body(text(&site.brand.name)?))
 }
 
-/// The document as JSON.
-pub fn text() -> Result<String> {
-    document().to_pretty_json().map_err(Error::bug)
+/// The document as JSON. `service` is its title.
+pub fn text(service: &str) -> Result<String> {
+    document(service).to_pretty_json().map_err(Error::bug)
 }
 
-fn document() -> OpenApi {
+fn document(service: &str) -> OpenApi {
     let mut paths = Paths::new();
-    for call in calls::all() {
+    for call in calls::all().into_iter().chain(people::all()) {
         let (path, method) = (call.path, call.method.clone());
         paths.add_path_operation(path, vec![method], call.into_operation());
     }
     let info = InfoBuilder::new()
-        .title("Sessile")
+        .title(service)
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "JSON in camelCase, times in RFC 3339. Errors are problem documents (RFC 9457). A call that changes something \
-             must come from the public origin; `Sec-Fetch-Site` and `Origin` are checked if they are sent.",
+             must come from the public origin; `Sec-Fetch-Site` and `Origin` are checked if they are sent. A POST without a JSON \
+             body must send one of them.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     OpenApiBuilder::new()

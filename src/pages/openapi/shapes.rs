@@ -1,5 +1,4 @@
-//! The named shapes in the OpenAPI document, and the parts that shapes are made of. Called by `calls` and by
-//! [`openapi`](super).
+//! The named shapes in the OpenAPI document, and the parts that shapes are made of. Used by all of `openapi`.
 //!
 //! Invariant: a shape lists every field that an answer can have. A test compares them with real answers.
 
@@ -23,7 +22,7 @@ pub(super) fn named() -> Vec<(&'static str, Shape)> {
         ("SignedIn", object(&[("user", to("User")), ("session", to("Session"))])),
         ("Device", device()),
         ("Event", event()),
-        ("Person", super::people::person()),
+        ("Person", person()),
         ("Draft", draft()),
         ("Operation", operation()),
         ("OperationResult", operation_result()),
@@ -43,8 +42,7 @@ fn problem() -> Shape {
 }
 
 fn user() -> Shape {
-    let role = one_of(&["owner", "admin", "member"]);
-    object(&[("id", text()), ("email", text()), ("name", text()), ("role", role)])
+    object(&[("id", text()), ("email", text()), ("name", text()), ("role", role())])
 }
 
 fn client() -> Shape {
@@ -90,6 +88,24 @@ fn event() -> Shape {
         ("ip?", text()),
         ("actor", text()),
         ("detail?", text()),
+    ])
+}
+
+fn person() -> Shape {
+    object(&[
+        ("id", text()),
+        ("email", text()),
+        ("name", text()),
+        ("role", role()),
+        ("groups", list(text())),
+        ("status", one_of(&["active", "invited", "disabled"])),
+        ("createdAt", time()),
+        ("lastActivity?", time()),
+        ("sessions", integer()),
+        ("secondFactor", boolean()),
+        ("deletesAt?", time()),
+        ("invitationExpired?", boolean()),
+        ("newEmail?", text()),
     ])
 }
 
@@ -158,6 +174,11 @@ pub(super) fn integer() -> Shape {
     of_type(Type::Integer)
 }
 
+/// A number of rows that a client asks for.
+pub(super) fn limit(most: i64) -> Shape {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most)).into()
+}
+
 pub(super) fn boolean() -> Shape {
     of_type(Type::Boolean)
 }
@@ -171,6 +192,10 @@ pub(super) fn time() -> Shape {
 /// Any JSON object.
 pub(super) fn any_object() -> Shape {
     ObjectBuilder::new().into()
+}
+
+pub(super) fn role() -> Shape {
+    one_of(&["owner", "admin", "member"])
 }
 
 fn or_null(kind: Type) -> Shape {

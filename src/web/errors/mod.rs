@@ -76,7 +76,7 @@ fn render(
         problem::answer(error, summary.id.as_str())
     } else if summary.route.kind == Kind::AppHost {
         log(error);
-        app_host::error_page(error)
+        app_host::error_page(error, &summary.site.app_face)
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
         layout::see_other(&return_to::login_address(summary.path_and_query()))
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {

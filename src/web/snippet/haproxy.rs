@@ -1,6 +1,7 @@
 use askama::Template;
 
-use super::values::{Files, IDENTITY, Values};
+use super::values::{Files, Values};
+use crate::web::identity_headers;
 
 #[derive(Template)]
 #[template(path = "snippet/haproxy.cfg", escape = "none")]
@@ -12,9 +13,10 @@ struct Haproxy<'a> {
 #[derive(Template)]
 #[template(path = "snippet/sessile.lua", escape = "none")]
 struct Action {
-    identity: [&'static str; IDENTITY.len()],
+    identity: Vec<String>,
 }
 
 pub(super) fn files(v: &Values) -> Files {
-    Ok(vec![("haproxy.cfg", Haproxy { v }.render()?), ("sessile.lua", Action { identity: IDENTITY }.render()?)])
+    let action = Action { identity: identity_headers::as_written() };
+    Ok(vec![("haproxy.cfg", Haproxy { v }.render()?), ("sessile.lua", action.render()?)])
 }

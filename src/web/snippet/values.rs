@@ -27,21 +27,6 @@ pub struct Snippet<'a> {
     pub proxy: Proxy,
 }
 
-/// Every identity header that the gate may send. A proxy passes them on from the gate's answer only.
-pub const IDENTITY: [&str; 11] = [
-    "X-Sessile-User",
-    "X-Sessile-Email",
-    "X-Sessile-Name",
-    "X-Sessile-Role",
-    "X-Sessile-Groups",
-    "X-Sessile-Session",
-    "X-Sessile-Assertion",
-    "Remote-User",
-    "Remote-Email",
-    "Remote-Name",
-    "Remote-Groups",
-];
-
 /// The files of a configuration, with their names.
 pub type Files = askama::Result<Vec<(&'static str, String)>>;
 

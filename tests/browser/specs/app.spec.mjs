@@ -3,14 +3,19 @@ import { expectDashboard, expectLogin, fillLogin, owner, signInButton, signOutBu
 
 const other = { email: 'second@example.test', name: 'Robin Second', password: 'quite another good phrase 7' };
 
-test('the browser finds nothing that keeps it from installing the app', async ({ app, server }) => {
-  const page = await atHome(app, server);
-  const session = await app.context.newCDPSession(page);
-  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-  expect(installabilityErrors).toEqual([]);
-  const { errors, data } = await session.send('Page.getAppManifest');
-  expect(errors).toEqual([]);
-  expect(JSON.parse(data).display).toBe('standalone');
+test.describe('in the whole browser', () => {
+  // The headless shell installs nothing, so it finds no icon wanting.
+  test.use({ whole: true });
+
+  test('the browser finds nothing that keeps it from installing the app', async ({ app, server }) => {
+    const page = await atHome(app, server);
+    const session = await app.context.newCDPSession(page);
+    const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+    expect(installabilityErrors).toEqual([]);
+    const { errors, data } = await session.send('Page.getAppManifest');
+    expect(errors).toEqual([]);
+    expect(JSON.parse(data).display).toBe('standalone');
+  });
 });
 
 test('without a server the app opens and shows the last state, and since when it is known', async ({ app, server, front, watch }) => {

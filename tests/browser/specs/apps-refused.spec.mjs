@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { chromium } from '@playwright/test';
 import { letSessionsExpire } from '../lib/age.mjs';
 import { launchOptions } from '../lib/browser.mjs';
-import { answerOf, expectLogin } from '../lib/test.mjs';
+import { answerOf } from '../lib/test.mjs';
 import { WITHOUT_NGINX, expect, expectAskedFor, expectAt, fetchPerson, openApp, openAppAgain, owner, pagesOpened, signInFor, test } from '../lib/protected.mjs';
 
 test.skip(...WITHOUT_NGINX);
@@ -45,10 +45,10 @@ test('a person who is not admitted is told whom to ask, and can use another acco
   watch.expectStatus(403, `/apps/${shop.id}/open`);
   await signInFor(page, shop, member);
   await expect(heading(page, "You don't have access")).toBeVisible();
-  await expect(page.getByRole('main')).toContainText('Your account has no access to Shop. If you need it, ask the administrator.');
+  await expect(page.getByRole('main')).toContainText(`You are signed in as ${member.name} (${member.email}). This account has no access to Shop. If you need it, ask the administrator.`);
   await page.getByRole('button', { name: 'Use another account' }).click();
-  await expectLogin(page);
-  await openApp(page, shop, '/orders/7?sort=date');
+  await signInFor(page, shop);
+  await expectAt(page, shop, '/orders/7?sort=date');
   expect(shop.requests.map(({ person }) => person)).toEqual([owner.email]);
 });
 
@@ -61,12 +61,14 @@ test('a person who is no longer admitted is told so by the app, and can use anot
   watch.expectStatus(403, '/orders/7');
   await page.reload();
   await expect(heading(page, "You don't have access")).toBeVisible();
-  await expect(page.getByRole('main')).toContainText('Your account has no access to Shop. If you need it, ask the administrator.');
+  await expect(page.getByRole('main')).toContainText(`You are signed in as ${member.name} (${member.email}).`);
+  await expect(page.getByRole('main')).toContainText('This account has no access to Shop. If you need it, ask the administrator.');
   await expect(page.getByRole('link', { name: 'Go to the start page' })).toHaveAttribute('href', `${server.origin}/dashboard`);
   await page.getByRole('link', { name: 'Use another account' }).click();
+  await expect(heading(page, 'Use another account?')).toBeVisible();
   await page.getByRole('button', { name: 'Sign out everywhere in this browser' }).click();
-  await expectLogin(page);
-  await openApp(page, shop, '/orders/7');
+  await signInFor(page, shop);
+  await expectAt(page, shop, '/orders/7');
 });
 
 test('a form that was sent without a sign-in is not lost', async ({ page, shop, server, watch }) => {

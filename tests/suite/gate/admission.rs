@@ -84,13 +84,11 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
     let only_owners = Changes { admit: Some(vec!["role:owner".to_owned()]), ..Changes::default() };
     manage::set(&db_of_operator(&db), &Manager::Operator, &public, &app.id, only_owners).await.unwrap().unwrap();
     let page = inside.ask(&NAVIGATES);
-    assert!(
-        page.status == 403
-            && page.body.contains("no access to Shop")
-            && page.body.contains("/.sessile/sign-out")
-            && page.body.contains(&format!("{HERE}/dashboard")),
-        "{page:?}"
-    );
+    assert_eq!(page.status, 403, "{page:?}");
+    let dashboard = format!("{HERE}/dashboard");
+    for part in ["no access to Shop", ALEX, "/.sessile/sign-out?to=", &dashboard] {
+        assert!(page.body.contains(part), "{part}: {page:?}");
+    }
     let start = inside.at_app("/.sessile/start?to=/");
     let open = path_of(&super::going_on(&start), HERE);
     for _ in 0..8 {
@@ -99,6 +97,7 @@ async fn whoever_is_not_admitted_reads_whom_to_ask(db: TestDb) {
             page.status == 403 && page.body.contains("no access to Shop") && page.body.contains("Use another account"),
             "{page:?}"
         );
+        assert!(page.body.contains(ALEX) && page.body.contains(&format!("/apps/{}/open?to=/", app.id)), "{page:?}");
     }
     assert_eq!(inside.sessile.get(&open).header("location"), None);
     // Denials are recorded, but not without end.

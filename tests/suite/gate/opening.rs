@@ -15,6 +15,8 @@ on_both_engines! {
     a_browser_without_cookies_is_told_so,
     a_browser_that_loses_the_apps_cookie_is_told_so_after_two_rounds,
     signing_out_at_the_app_leads_to_one_button_for_everything,
+    another_account_goes_on_to_the_address_in_the_app,
+    a_sign_out_goes_on_to_our_own_origin_only,
     the_first_opening_in_a_session_is_recorded,
     the_grants_of_a_session_are_bounded,
     the_list_of_apps_has_what_the_person_may_open,
@@ -189,6 +191,47 @@ async fn signing_out_at_the_app_leads_to_one_button_for_everything(db: TestDb) {
     assert_eq!(browser.sessile.form("/logout", &[("csrf", &page.form_token())]).status, 303);
     assert_eq!(browser.ask(&NAVIGATES).status, 303);
     assert_eq!(browser.sessile.get(&path_of(&to, HERE)).header("location"), Some("/login?done=signed-out"));
+}
+
+async fn another_account_goes_on_to_the_address_in_the_app(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    let mut browser = Browser::in_app(&server, &app, KIM);
+    let to = going_on(&browser.at_app("/.sessile/sign-out?to=/orders/7%3Fsort%3Ddate"));
+    let page = browser.sessile.get(&path_of(&to, HERE));
+    assert!(page.status == 200 && page.body.contains("Use another account?"), "{page:?}");
+    let next = page.value_of("next");
+    let stale = browser.sessile.form("/logout", &[("csrf", "x"), ("next", &next)]);
+    assert_eq!(
+        (stale.status, stale.value_of("next")),
+        (422, next.clone()),
+        "the page asks again, and keeps the address"
+    );
+    let left = browser.sessile.form("/logout", &[("csrf", &stale.form_token()), ("next", &next)]);
+    let login = left.header("location").expect("an address").to_owned();
+    assert!(left.status == 303 && login.ends_with("&done=signed-out"), "{left:?}");
+    let page = browser.sessile.get(&login);
+    assert!(page.body.contains("Sign in to go on to Shop") && page.body.contains("You are signed out."), "{page:?}");
+    assert_eq!(page.value_of("next"), next);
+    let sent =
+        [("csrf", page.form_token()), ("email", ALEX.to_owned()), ("password", PASSWORD.to_owned()), ("next", next)];
+    let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let signed_in = browser.sessile.form("/login", &sent);
+    let open = browser.sessile.get(signed_in.header("location").expect("an address"));
+    assert!(going_on(&open).ends_with("/.sessile/start?to=/orders/7%3Fsort%3Ddate"), "{open:?}");
+    // Without a sign-in, the page has nothing to end.
+    let login = Browser::new(&server, &app).sessile.get(&path_of(&to, HERE));
+    let location = login.header("location").expect("an address");
+    assert!(location.starts_with("/login?next=%2Fapps%2F") && location.contains("orders"), "{location}");
+}
+
+async fn a_sign_out_goes_on_to_our_own_origin_only(db: TestDb) {
+    let (server, app) = shop(&db).await;
+    for next in ["https://evil.example/", "//evil.example/", "/\\evil.example"] {
+        let mut browser = Browser::signed_in(&server, &app, KIM);
+        let csrf = browser.sessile.form_token("/account");
+        let left = browser.sessile.form("/logout", &[("csrf", &csrf), ("next", next)]);
+        assert_eq!(left.header("location"), Some("/login?done=signed-out"), "{next}");
+    }
 }
 
 async fn the_first_opening_in_a_session_is_recorded(db: TestDb) {

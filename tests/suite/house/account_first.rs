@@ -162,7 +162,7 @@ pub fn select_indexes(engine: Engine) -> &'static str {
         }
         Engine::Postgres => {
             "SELECT t.relname || '|' || i.relname || '|' || x.indisunique::int || '|' || \
-             coalesce(translate(pg_get_expr(x.indpred, x.indrelid), '()', ''), '') || \
+             replace(coalesce(translate(pg_get_expr(x.indpred, x.indrelid), '()', ''), ''), '::text', '') || \
              '|' || (SELECT string_agg(a.attname, ',' ORDER BY k.place) FROM unnest(x.indkey) WITH ORDINALITY AS k(attnum, place) \
              JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.attnum) FROM pg_index x \
              JOIN pg_class t ON t.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid \

@@ -9,6 +9,8 @@ on_both_engines! {
     a_phone_is_signed_in_after_the_numbers_were_compared,
     a_code_works_for_one_browser_and_two_minutes,
     a_wrong_number_and_an_end_stop_the_hand_over,
+    the_phone_proves_no_more_than_the_screen_that_confirmed_it,
+    an_older_hand_over_with_the_same_number_does_not_get_in_the_way,
 }
 
 fn serve(db: &TestDb) -> App {
@@ -131,4 +133,36 @@ async fn a_wrong_number_and_an_end_stop_the_hand_over(db: TestDb) {
     assert_eq!(other.json("POST", "/api/sessions/revoke-others", &json!({})).status, 200);
     assert_eq!(press(&mut phone, &path).status, 410, "the session that confirmed has ended");
     assert_eq!(phone.get("/api/session").status, 401);
+}
+
+async fn the_phone_proves_no_more_than_the_screen_that_confirmed_it(db: TestDb) {
+    let server = serve(&db);
+    let (mut desk, mut phone) = (signed_in(&server, ALEX), server.client());
+    let path = start(&mut desk, &db, &token("e"));
+    db.sql(
+        "UPDATE sessions SET authenticated_at = INSTANT(-500), absolute_expires_at = INSTANT(7200), \
+         expires_at = INSTANT(7200)",
+    );
+    assert_eq!(press(&mut phone, &path).status, 303);
+    let asked = desk.get("/account/phone").body;
+    assert_eq!(post(&mut desk, &[("act", "same"), ("number", &number(&asked))]).status, 303);
+    assert_eq!(press(&mut phone, &path).status, 303);
+    assert_eq!(phone.get("/api/session").json()["user"]["email"], json!(ALEX));
+    let both = "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND authenticated_at < INSTANT(-490) AND \
+                absolute_expires_at < INSTANT(7300) AND expires_at < INSTANT(7300)";
+    assert_eq!(db.sql(both), "2");
+    db.sql("UPDATE sessions SET authenticated_at = INSTANT(-660)");
+    assert_eq!(phone.get("/api/account/export").problem(), "confirmation-required");
+}
+
+async fn an_older_hand_over_with_the_same_number_does_not_get_in_the_way(db: TestDb) {
+    let server = serve(&db);
+    let mut desk = signed_in(&server, ALEX);
+    for letter in ["f", "g"] {
+        let path = start(&mut desk, &db, &token(letter));
+        assert_eq!(press(&mut server.client(), &path).status, 303);
+        db.sql("UPDATE hand_overs SET number = 42");
+    }
+    assert_eq!(post(&mut desk, &[("act", "same"), ("number", "42")]).status, 303);
+    assert_eq!(db.sql("SELECT count(*) FROM hand_overs WHERE confirmed_at IS NOT NULL"), "1");
 }

@@ -131,7 +131,10 @@ async fn who_is_invited_again_gets_a_new_link_and_the_old_one_is_dead(db: TestDb
     assert!(server.client().get(&second).body.contains("value=\"Marta\""), "what was said before stays");
     assert_eq!(db.sql("SELECT groups FROM accounts WHERE invited_at IS NOT NULL"), "Night");
     let id = id_of(&db, NEW);
-    leads_to(&form(&mut kim, &format!("/people/{id}/link"), &[("act", "cancel")]), "/dashboard");
+    leads_to(
+        &form(&mut kim, &format!("/people/{id}/link"), &[("act", "cancel")]),
+        &format!("/people/{id}?done=cancelled"),
+    );
     assert_eq!(server.client().get(&second).status, 410, "cancelled");
     assert_eq!(password_link(&mut kim, &id).problem(), "conflict");
     let third = path_of(&invite(&mut kim, &json!({"email": NEW})));

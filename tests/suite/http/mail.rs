@@ -17,10 +17,12 @@ on_both_engines! {
     a_forgotten_password_is_mailed_at_most_three_times_an_hour,
     a_new_device_is_reported_and_can_be_disowned,
     changes_of_the_password_are_reported,
+    an_invitation_is_mailed_again_only_while_it_works,
+    new_devices_are_reported_ten_times_a_day_at_most,
 }
 
 /// A mail server that keeps what it receives.
-struct Smtp {
+pub(super) struct Smtp {
     child: Option<Child>,
     port: u16,
     folder: PathBuf,
@@ -32,7 +34,7 @@ impl Smtp {
         Self { child: None, port: lasting_port(), folder: db.folder.join("mails") }
     }
 
-    fn serving(db: &TestDb) -> Self {
+    pub(super) fn serving(db: &TestDb) -> Self {
         let mut smtp = Self::new(db);
         smtp.serve();
         smtp
@@ -50,7 +52,7 @@ impl Smtp {
     }
 
     /// The settings of a server that sends mail here.
-    fn settings(&self) -> [(&'static str, String); 2] {
+    pub(super) fn settings(&self) -> [(&'static str, String); 2] {
         [
             ("SESSILE_SMTP_URL", format!("smtp://127.0.0.1:{}", self.port)),
             ("SESSILE_MAIL_FROM", "Surfside <id@example.com>".to_owned()),
@@ -65,7 +67,7 @@ impl Smtp {
     }
 
     /// The mails to this address.
-    fn to(&self, address: &str) -> Vec<String> {
+    pub(super) fn to(&self, address: &str) -> Vec<String> {
         self.received().into_iter().filter(|mail| mail.contains(&format!("To: {address}"))).collect()
     }
 }
@@ -85,13 +87,13 @@ fn start(db: &TestDb, smtp: &Smtp) -> App {
     App::start(db, &settings)
 }
 
-fn serve(db: &TestDb, smtp: &Smtp) -> App {
+pub(super) fn serve(db: &TestDb, smtp: &Smtp) -> App {
     add_user(db, KIM, "owner");
     add_user(db, ALEX, "member");
     start(db, smtp)
 }
 
-fn signed_in(server: &App, email: &str) -> Client {
+pub(super) fn signed_in(server: &App, email: &str) -> Client {
     let mut client = server.client();
     client.log_in(email);
     client
@@ -104,7 +106,7 @@ fn invite(admin: &mut Client, email: &str) -> String {
 }
 
 /// The path of the link in a mail.
-fn link_in(mail: &str) -> String {
+pub(super) fn link_in(mail: &str) -> String {
     let (_, rest) = mail.split_once("/link/").unwrap_or_else(|| panic!("no link: {mail}"));
     format!("/link/{}", &rest[..43])
 }
@@ -260,6 +262,37 @@ async fn changes_of_the_password_are_reported(db: TestDb) {
     assert_eq!(alex.form("/account", &fields).status, 303);
     eventually("a mail", async || smtp.to(ALEX).len() == 1).await;
     assert!(smtp.to(ALEX)[0].contains("Your password was changed"), "{:?}", smtp.to(ALEX));
+}
+
+async fn an_invitation_is_mailed_again_only_while_it_works(db: TestDb) {
+    let smtp = Smtp::serving(&db);
+    let server = serve(&db, &smtp);
+    let mut kim = signed_in(&server, KIM);
+    invite(&mut kim, "new@example.com");
+    forget(&server, "new@example.com");
+    eventually("the invitation twice", async || smtp.to("new@example.com").len() == 2).await;
+    let id = db.sql("SELECT id FROM accounts WHERE email = 'new@example.com'");
+    let csrf = kim.form_token("/account");
+    let cancelled = kim.form(&format!("/people/{id}/link"), &[("csrf", &csrf), ("act", "cancel")]);
+    assert_eq!(cancelled.status, 303, "{cancelled:?}");
+    for mail in smtp.to("new@example.com") {
+        assert_eq!(server.client().get(&link_in(&mail)).status, 410, "cancelled");
+    }
+    forget(&server, "new@example.com");
+    // Requests are noted one after the other, so the first one has been noted when the second one is.
+    forget(&server, ALEX);
+    eventually("the mail of another person", async || smtp.to(ALEX).len() == 1).await;
+    assert_eq!(db.sql(&format!("SELECT count(*) FROM links WHERE account_id = '{id}'")), "2");
+}
+
+async fn new_devices_are_reported_ten_times_a_day_at_most(db: TestDb) {
+    let smtp = Smtp::new(&db);
+    let server = serve(&db, &smtp);
+    for _ in 0..13 {
+        signed_in(&server, ALEX);
+    }
+    assert_eq!(db.sql("SELECT count(*) FROM links WHERE purpose = 'not-me'"), "10");
+    assert_eq!(db.sql("SELECT count(*) FROM mails"), "10");
 }
 
 #[test]

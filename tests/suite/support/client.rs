@@ -175,7 +175,13 @@ impl Answer {
     }
 
     pub fn form_token(&self) -> String {
-        let (_, rest) = self.body.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("a form: {self:?}"));
-        rest.split('"').next().expect("a value").to_owned()
+        self.value_of("csrf")
+    }
+
+    /// The value of the first field of this name.
+    pub fn value_of(&self, field: &str) -> String {
+        let begins = format!("name=\"{field}\" value=\"");
+        let (_, rest) = self.body.split_once(&begins).unwrap_or_else(|| panic!("a field {field}: {self:?}"));
+        rest.split('"').next().expect("a value").replace("&#38;", "&")
     }
 }

@@ -1,5 +1,9 @@
 //! Malformed JSON, sent to every address that reads JSON.
 
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+
 use super::{JSON, Target, addresses};
 
 /// Accepts larger bodies than the others and checks each operation separately.
@@ -19,6 +23,11 @@ fn broken_json_is_refused_everywhere() {
             }
             let told = (answer.status, answer.problem());
             let shown = format!("{:.80}", String::from_utf8_lossy(&body));
+            // All its members are optional, too. There is no such person.
+            if path.starts_with("/api/people/something") && is_object(&body) {
+                assert_eq!(told, (404, "not-found".to_owned()), "{method} {path} {shown}");
+                continue;
+            }
             assert_eq!(told, (400, "invalid-request".to_owned()), "{method} {path} {shown}");
         }
     }
@@ -67,6 +76,11 @@ fn json_of_other_types_is_refused_everywhere() {
         assert_eq!(target.ask(method, &path, &[&cookie], b"{\"a\": 1}").status, 415, "{path} without a type");
     }
     target.must_be_unharmed();
+}
+
+/// Whether a body is an object, for a reader that ignores every member.
+fn is_object(body: &[u8]) -> bool {
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body).is_ok()
 }
 
 fn broken() -> Vec<Vec<u8>> {
