@@ -37,8 +37,8 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
 pub const INERT: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; sandbox",
 );
-/// The policies of what is never shown as a page: files and answers of the API. The ones of pages are longer than many of
-/// these answers.
+/// The policies of what is never shown as a page: files, and answers of the API. The policies of pages are longer than
+/// many of these answers.
 const OF_PARTS: [(HeaderName, HeaderValue); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
