@@ -202,6 +202,9 @@ async function links(page) {
   await shoot(guest, 'link-invitation');
   await page.goto('/people?query=sally');
   await shoot(page, 'people-invited');
+  await page.getByRole('link', { name: 'Sally Sands' }).click();
+  await page.getByRole('link', { name: 'Send again…' }).waitFor();
+  await shoot(page, 'person-invited', { fullPage: true });
 
   await guest.goto('/forgot');
   await shoot(guest, 'forgot');

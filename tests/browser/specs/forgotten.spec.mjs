@@ -75,7 +75,7 @@ withMail('with mail, the person gets a link and chooses a new password', async (
   await signIn(old, sam);
   await settled(old);
   await ask(page, sam.email);
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Look into your mail');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Check your mail');
   const link = linkIn(await mails.to(sam.email, 'asked for a new password'));
   await choose(page, link);
   await expectLogin(old);

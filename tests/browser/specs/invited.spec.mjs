@@ -15,7 +15,8 @@ const shownLink = (page) => page.locator('#one-time-link').textContent();
 /** Invites Marta as the owner, and returns the link. */
 async function invite(page, server) {
   await createOwner(page, server);
-  await page.goto('/people/invite');
+  await page.goto('/people');
+  await page.getByRole('link', { name: 'Invite somebody' }).click();
   await emailField(page).fill(MARTA.email);
   await page.getByLabel('Name', { exact: true }).fill(MARTA.name);
   await page.getByRole('button', { name: 'Make the link' }).click();
@@ -60,6 +61,20 @@ for (const colorScheme of ['light', 'dark']) {
     expect(await readQr(page)).toBe(link);
   });
 }
+
+test('an invitation is cancelled, and its link stops working', async ({ page, visitor, server, watch }) => {
+  const link = await invite(page, server);
+  await page.goto('/people');
+  const row = page.locator('#people-list').getByRole('listitem').filter({ hasText: MARTA.email });
+  await expect(row).toContainText('Invited');
+  await row.getByRole('link', { name: MARTA.name }).click();
+  await page.getByRole('link', { name: 'Cancel the invitation…' }).click();
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Cancel the invitation' }).click());
+  watch.expectStatus(410, new URL(link).pathname);
+  const own = await visitor();
+  await own.goto(link);
+  await expect(own.getByRole('heading', { level: 1 })).toHaveText('This link no longer works');
+});
 
 test('the link is copied, and shown once', async ({ page, server }) => {
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
