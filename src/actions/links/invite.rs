@@ -59,7 +59,7 @@ pub enum Invited {
 /// gets a new link, and the old one stops working.
 ///
 /// # Errors
-/// Those of [`admit`]: [`Error::Forbidden`] for a role that they cannot give.
+/// Those of [`admit`]: [`Error::Forbidden`] for a role that they cannot give. [`Error::Conflict`] if the account is disabled.
 pub async fn invite(db: &Db, letters: &Letters, by: &Manager, invitation: Invitation) -> Result<Invited> {
     let (by, letters) = (by.clone(), letters.clone());
     db.write(async move |conn: &mut Conn<'_>| {
@@ -69,7 +69,7 @@ pub async fn invite(db: &Db, letters: &Letters, by: &Manager, invitation: Invita
             Some(id) => person::find(conn, id).await?,
             None => None,
         };
-        if known.as_ref().is_some_and(|known| !known.is_invited() || known.is_disabled()) {
+        if known.as_ref().is_some_and(|known| !known.is_invited()) {
             return Ok(Invited::Exists);
         }
         let invitee = invitation.about(known.as_ref());

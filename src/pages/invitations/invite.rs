@@ -111,6 +111,10 @@ pub async fn submit(sent: Form<Fields>, user: Result<Admin>, context: RequestCon
             let again = Again { session_id, ..shown(Wrong { email, ..Wrong::default() }) };
             refuse(StatusCode::UNPROCESSABLE_ENTITY, again)
         }
+        Err(Error::Conflict(words)) => {
+            let email = Some(format!("This cannot be done: {words}."));
+            refuse(StatusCode::CONFLICT, Again { session_id, ..shown(Wrong { email, ..Wrong::default() }) })
+        }
         Err(error) => Err(explained(&context, error).await?),
     }
 }

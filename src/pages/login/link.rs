@@ -101,8 +101,9 @@ pub async fn submit(
         }
         (Purpose::HandOver, true) => hand_over::submit(&context, &token).await?,
         (Purpose::HandOver, false) => hand_over::show(&context, &token).await?,
+        (Purpose::Address, _) if !opened.is_good => None,
         (Purpose::Address, true) => new_address::submit(&context, user, &token).await?,
-        (Purpose::Address, false) if opened.is_good => {
+        (Purpose::Address, false) => {
             Some(new_address::show(StatusCode::UNPROCESSABLE_ENTITY, &context, (&token, None))?)
         }
         (_, true) => not_me::submit(&context, &token).await?,

@@ -228,6 +228,7 @@ async fn a_change_needs_a_fresh_confirmation(db: TestDb) {
         kim.json("PATCH", &person, &json!({"name": "Other"})),
         kim.json("DELETE", &person, &json!(null)),
         kim.json("POST", &format!("{person}/revoke-sessions"), &json!({})),
+        kim.json("POST", &format!("{person}/password-link"), &json!({})),
         kim.get(&format!("{person}/export")),
         kim.get("/api/account/export"),
         kim.json("DELETE", "/api/account", &json!(null)),
