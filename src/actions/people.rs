@@ -16,6 +16,7 @@ use crate::{
         audit::{self, Event, Kind, OPERATOR},
         help, instance,
         link::{self, Purpose},
+        mail::{Detail, Letters, MailKind},
         session::{EndReason, Scope, ends},
     },
 };
@@ -39,12 +40,14 @@ pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
 
 /// Sets an account's password and ends its sessions. Returns how many sessions ended, or `None` if no such account
 /// exists.
-pub async fn set_password(db: &Db, address: &EmailAddress, hash: String) -> Result<Option<usize>> {
-    let email_key = address.key().to_owned();
+pub async fn set_password(db: &Db, letters: &Letters, address: &EmailAddress, hash: String) -> Result<Option<usize>> {
+    let (letters, email_key) = (letters.clone(), address.key().to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
-        let Some(Account { id, .. }) = find(conn, &email_key).await? else {
+        let Some(account) = find(conn, &email_key).await? else {
             return Ok(None);
         };
+        letters.queue(conn, &account, MailKind::PasswordChanged, &Detail::default()).await?;
+        let id = account.id;
         account::set_password(conn, &id, &hash).await?;
         for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
             link::end(conn, &id, purpose).await?;

@@ -57,11 +57,11 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Does not connect yet.
+    /// Does not connect yet. `name` is the sender's name if the settings have none.
     ///
     /// # Errors
     /// When the certificates of this machine cannot be read.
-    pub fn new(settings: &MailSettings) -> Result<Self> {
+    pub fn new(settings: &MailSettings, name: &str) -> Result<Self> {
         let server = &settings.server;
         let parameters = || TlsParameters::new(server.host.clone()).map_err(Error::bug);
         let tls = match server.security {
@@ -76,7 +76,8 @@ impl Mailer {
         if let Some((user, password)) = &server.login {
             builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
         }
-        let from = settings.from.parse().map_err(Error::bug)?;
+        let from: Mailbox = settings.from.parse().map_err(Error::bug)?;
+        let from = Mailbox { name: from.name.or_else(|| Some(name.to_owned())), ..from };
         Ok(Self { transport: builder.build(), from })
     }
 

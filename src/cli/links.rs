@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use super::{
     address::{address, new_address, unknown},
-    open::open_to_record,
+    open::open_with_letters,
     output::say,
 };
 use crate::{
-    actions::links::{
-        invite::{self, Invitation, Invited},
-        maker::Maker,
-        password_link,
+    actions::{
+        apps::manager::Manager,
+        links::{
+            invite::{self, Invitation, Invited},
+            password_link,
+        },
     },
     base::{
         db::Conn,
@@ -21,9 +23,8 @@ use crate::{
         settings::{PublicUrl, Settings, duration_of_flag},
     },
     records::{
-        account::{self, Role, groups, invited},
+        account::{self, Role, groups, person},
         link::Made,
-        mail::Letters,
     },
 };
 
@@ -55,7 +56,8 @@ pub async fn invite(settings: &Settings, invitee: Invitee) -> Result<()> {
         groups: if groups.is_empty() { None } else { Some(groups::joined(groups.iter().map(String::as_str))?) },
         life: life(&ttl)?,
     };
-    match invite::invite(&open_to_record(settings).await?, &Letters::off(), &Maker::Operator, invitation).await? {
+    let (db, letters) = open_with_letters(settings).await?;
+    match invite::invite(&db, &letters, &Manager::Operator, invitation).await? {
         Invited::Yes { made, .. } => print(settings, &made),
         Invited::Exists => Err(Error::Conflict(exists)),
     }
@@ -63,11 +65,11 @@ pub async fn invite(settings: &Settings, invitee: Invitee) -> Result<()> {
 
 pub async fn for_password(settings: &Settings, email: &str, ttl: &str) -> Result<()> {
     let (address, life) = (address(email)?, life(ttl)?);
-    let db = open_to_record(settings).await?;
-    let known = address.clone();
-    let id = db.read(async move |conn: &mut Conn<'_>| invited::id_of(conn, &known).await).await?;
+    let (db, letters) = open_with_letters(settings).await?;
+    let key = address.key().to_owned();
+    let id = db.read(async move |conn: &mut Conn<'_>| person::id_of(conn, &key).await).await?;
     let id = id.ok_or_else(|| unknown(&address))?;
-    print(settings, &password_link::make(&db, &Maker::Operator, &id, life).await?)
+    print(settings, &password_link::make(&db, &letters, &Manager::Operator, (&id, life)).await?)
 }
 
 fn life(ttl: &str) -> Result<Duration> {

@@ -12,9 +12,12 @@ use crate::{
         keys::Keys,
         settings::Settings,
     },
-    records::instance::{
-        self,
-        first_open::{Steps, open_or_create},
+    records::{
+        instance::{
+            self,
+            first_open::{Steps, open_or_create},
+        },
+        mail::Letters,
     },
 };
 
@@ -40,6 +43,13 @@ pub async fn open_to_record(settings: &Settings) -> Result<Db> {
     let (db, keys) = open_with(settings).await?;
     instance::check_keys_of_command(&db, Some(&keys)).await?;
     Ok(db)
+}
+
+/// Like [`open_to_record`], for a command that may queue mails too.
+pub async fn open_with_letters(settings: &Settings) -> Result<(Db, Letters)> {
+    let (db, keys) = open_with(settings).await?;
+    instance::check_keys_of_command(&db, Some(&keys)).await?;
+    Ok((db, Letters::new(settings, &keys)))
 }
 
 /// Opens the database to record events, without checking the keys. For commands that must work after the right keys

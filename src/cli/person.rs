@@ -4,7 +4,7 @@
 
 use super::{
     address::{address, new_address, unknown},
-    open::{open_to_read, open_to_record},
+    open::{open_to_read, open_to_record, open_with_letters},
     output::say,
 };
 use crate::{
@@ -118,9 +118,11 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
 /// Changes the account with this address.
 pub async fn change(settings: &Settings, email: &str, changes: Changes) -> Result<Changed> {
     let address = address(email)?;
-    let db = open_to_record(settings).await?;
+    let (db, letters) = open_with_letters(settings).await?;
     let id = id_of(&db, &address).await?;
-    change::change(&db, &Manager::Operator, &id, changes).await?.map_err(|refused| in_words(refused, &address))
+    change::change(&db, &letters, (&Manager::Operator, &id), changes)
+        .await?
+        .map_err(|refused| in_words(refused, &address))
 }
 
 /// Prints all accounts as JSON, newest first.
@@ -155,7 +157,7 @@ async fn show(settings: &Settings, email: &str) -> Result<()> {
 
 async fn views_of(conn: &mut Conn<'_>, persons: Vec<person::Person>) -> Result<Vec<PersonView>> {
     let persons = people::with_usage(conn, persons).await?;
-    Ok(persons.iter().map(|(person, usage)| PersonView::new(person, *usage)).collect())
+    Ok(persons.iter().map(|(person, usage)| PersonView::new(person, usage)).collect())
 }
 
 async fn id_of(db: &Db, address: &EmailAddress) -> Result<String> {

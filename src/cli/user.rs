@@ -5,7 +5,7 @@
 use super::{
     address::{address, new_address, unknown},
     links,
-    open::{make_to_record, open_to_read, open_to_record},
+    open::{make_to_record, open_to_read, open_to_record, open_with_letters},
     output::say,
     password, person,
 };
@@ -171,7 +171,8 @@ async fn enable(settings: &Settings, email: &str) -> Result<()> {
 async fn set_password(settings: &Settings, email: &str, password_stdin: bool) -> Result<()> {
     let address = address(email)?;
     let hash = new_password_hash(vec![address.as_str().to_owned()], password_stdin).await?;
-    let ended = people::set_password(&open_to_record(settings).await?, &address, hash).await?;
+    let (db, letters) = open_with_letters(settings).await?;
+    let ended = people::set_password(&db, &letters, &address, hash).await?;
     let ended = ended.ok_or_else(|| unknown(&address))?;
     say(&format!("password changed, ended {ended}"))
 }

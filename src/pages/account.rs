@@ -75,6 +75,8 @@ struct Again {
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "name" => Some("Your name was changed."),
+        "email" => Some("Your email address was changed."),
+        "email-asked" => Some("We mailed a link to the new address. It counts once you have used the link."),
         "password" => Some("Your password was changed."),
         "password-everywhere" => Some("Your password was changed, and you are signed out everywhere else."),
         _ => None,

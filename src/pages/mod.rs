@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod account_data;
+pub mod account_email;
 pub mod activity;
 pub mod app_host;
 pub mod apps;

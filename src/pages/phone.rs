@@ -47,6 +47,8 @@ struct PhonePage {
     email: String,
     shown: Option<ShownLink>,
     under_way: Option<HandOver>,
+    /// Whether there is a button that makes a code. Not beside a code, and not once the phone has opened it.
+    may_start: bool,
     asks_password: bool,
     notice: Option<String>,
     password_error: Option<String>,
@@ -141,8 +143,10 @@ async fn draw(status: StatusCode, context: &RequestContext, user: &CurrentUser, 
     if let (Some(person), Some(id)) = (&mut page.person, again.session_id) {
         person.session_id = id;
     }
+    let is_in_use = under_way.as_ref().is_some_and(|one| one.number.is_some());
     let template = PhonePage {
         page,
+        may_start: again.shown.is_none() && !is_in_use,
         token: token.value,
         email: user.account.email.clone(),
         shown: again.shown,

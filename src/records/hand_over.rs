@@ -5,6 +5,7 @@
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
 };
+use serde_json::{Value, json};
 
 use crate::{
     base::{
@@ -102,4 +103,14 @@ pub async fn confirm(conn: &mut Conn<'_>, account_id: &str, one: &HandOver) -> R
         .filter(hand_overs::token_hash.eq(&one.token_hash))
         .filter(hand_overs::confirmed_at.is_null());
     Ok(run!(conn, execute(diesel::update(claimed).set(hand_overs::confirmed_at.eq(now().nullable()))))? == 1)
+}
+
+/// The account's hand-overs for its export, without their hashes.
+pub async fn kept(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Value>> {
+    type Row = (String, Option<i64>, Option<Instant>);
+    let own = hand_overs::table.filter(hand_overs::account_id.eq(account_id)).order(hand_overs::token_hash);
+    let rows: Vec<Row> = run!(conn, load(own.select((hand_overs::sid, hand_overs::number, hand_overs::confirmed_at))))?;
+    let one =
+        |(sid, number, confirmed_at): Row| json!({ "session": sid, "number": number, "confirmedAt": confirmed_at });
+    Ok(rows.into_iter().map(one).collect())
 }

@@ -15,7 +15,7 @@ use diesel::{
 use crate::{
     base::{
         db::{
-            Conn, Db, Instant, before_now, now, run,
+            Conn, Db, Instant, before_now, find, now, run,
             schema::{accounts, help_requests},
         },
         error::Result,
@@ -40,6 +40,12 @@ pub async fn ask(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
     let row = (help_requests::account_id.eq(account_id), help_requests::asked_at.eq(now()));
     let insert = diesel::insert_into(help_requests::table).values(row).on_conflict_do_nothing();
     Ok(run!(conn, execute(insert))? == 1)
+}
+
+/// When the person asked for help. `None` if they have no open request.
+pub async fn asked_at(conn: &mut Conn<'_>, account_id: &str) -> Result<Option<Instant>> {
+    let own = help_requests::table.filter(help_requests::account_id.eq(account_id)).select(help_requests::asked_at);
+    find!(conn, first(own))
 }
 
 /// Settles the person's request, if there is one.

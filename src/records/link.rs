@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
+use serde_json::{Value, json};
 
 use crate::base::{
     db::{
@@ -215,16 +216,47 @@ pub async fn made_within(
     Ok(found.len())
 }
 
-/// When the account's last link of one purpose stops working, or stopped because of its age. `None` if there is none, or
-/// the last one was used.
-pub async fn last_expiry(conn: &mut Conn<'_>, account_id: &str, purpose: Purpose) -> Result<Option<Instant>> {
-    let own = links::table
-        .filter(links::account_id.eq(account_id))
-        .filter(links::purpose.eq(purpose))
-        .order(links::made_at.desc())
-        .select((links::expires_at, links::used_at));
-    let last: Option<(Instant, Option<Instant>)> = find!(conn, first(own))?;
-    Ok(last.and_then(|(expires_at, used_at)| used_at.is_none().then_some(expires_at)))
+/// A link that works now, without its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Working {
+    pub account_id: String,
+    pub purpose: Purpose,
+    /// What it is about, such as an address.
+    pub about: Option<String>,
+    pub expires_at: Instant,
+}
+
+/// The links of these accounts for these purposes that work now, the oldest first.
+pub async fn working(conn: &mut Conn<'_>, accounts: &[&str], purposes: &[Purpose]) -> Result<Vec<Working>> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let good = links::table
+        .filter(links::account_id.eq_any(accounts))
+        .filter(links::purpose.eq_any(purposes))
+        .filter(links::used_at.is_null())
+        .filter(links::expires_at.gt(now()))
+        .order(links::made_at);
+    type Row = (String, Purpose, Option<String>, Instant);
+    let rows: Vec<Row> =
+        run!(conn, load(good.select((links::account_id, links::purpose, links::about, links::expires_at))))?;
+    let one = |(account_id, purpose, about, expires_at)| Working { account_id, purpose, about, expires_at };
+    Ok(rows.into_iter().map(one).collect())
+}
+
+/// The account's links for its export, without their hashes, the newest first.
+pub async fn kept(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Value>> {
+    type Row = (Purpose, Option<String>, String, Instant, Instant, Option<Instant>);
+    let own = links::table.filter(links::account_id.eq(account_id)).order(links::made_at.desc());
+    let columns = (links::purpose, links::about, links::made_by, links::made_at, links::expires_at, links::used_at);
+    let rows: Vec<Row> = run!(conn, load(own.select(columns)))?;
+    let one = |(purpose, about, made_by, made_at, expires_at, used_at): Row| {
+        json!({
+            "purpose": purpose, "about": about, "madeBy": made_by, "madeAt": made_at, "expiresAt": expires_at,
+            "usedAt": used_at,
+        })
+    };
+    Ok(rows.into_iter().map(one).collect())
 }
 
 /// Deletes all links of an account, when the account is deleted.

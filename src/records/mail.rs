@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{
     base::{
@@ -29,6 +30,12 @@ words! {
         Invitation = "invitation",
         /// The person forgot their password.
         ForgottenPassword = "forgotten-password",
+        /// An administrator made a link for a new password.
+        PasswordLink = "password-link",
+        /// The person wants this address for their account.
+        VerifyAddress = "verify-address",
+        /// The account has another address.
+        AddressChanged = "address-changed",
         /// The account signed in on a new device.
         NewDevice = "new-device",
         /// The password was changed.
@@ -64,6 +71,9 @@ pub struct Detail {
     pub device: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
+    /// The account's new address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Queues mails, if this instance sends any. Cheap to clone.
@@ -238,6 +248,32 @@ pub async fn refused(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Refuse
 pub async fn withdraw(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     let waiting = mails::table.filter(mails::account_id.eq(account_id)).filter(mails::failed_at.is_null());
     run!(conn, execute(diesel::delete(waiting))).map(drop)
+}
+
+/// The account's mails that were not sent, for its export. Leaves the nonce of a link out.
+pub async fn kept(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Value>> {
+    type Row = (String, MailKind, String, String, Instant, i64, Option<Instant>, Option<String>);
+    let own = mails::table.filter(mails::account_id.eq(account_id)).order(mails::created_at.desc());
+    let columns = (
+        mails::id,
+        mails::kind,
+        mails::recipient,
+        mails::detail,
+        mails::created_at,
+        mails::attempts,
+        mails::failed_at,
+        mails::failure,
+    );
+    let rows: Vec<Row> = run!(conn, load(own.select(columns)))?;
+    let one = |(id, kind, recipient, detail, created_at, attempts, failed_at, failure): Row| {
+        let detail: Detail = serde_json::from_str(&detail).map_err(Error::bug)?;
+        let detail = Detail { nonce: None, ..detail };
+        Ok(json!({
+            "id": id, "kind": kind, "recipient": recipient, "detail": detail, "createdAt": created_at,
+            "attempts": attempts, "failedAt": failed_at, "failure": failure,
+        }))
+    };
+    rows.into_iter().map(one).collect()
 }
 
 /// Deletes all mails of an account, when the account is deleted.

@@ -12,12 +12,12 @@ use crate::{
     base::{
         db::{Conn, Db},
         error::{Error, Result},
-        mail::{Mailer, NotSent},
+        mail::{Mail, Mailer, NotSent},
         outage::Outage,
-        settings::Settings,
+        settings::{BrandSettings, Settings},
     },
     records::{
-        account::invited::{self, Standing},
+        account::person::{self, Person},
         link,
         mail::{self, Attempt, Claimed, Letters},
     },
@@ -30,15 +30,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const MOST_TRIES: u32 = 60;
 /// The path of the page for links, up to the token.
 const LINK: &str = "link";
-/// The name of the service in mails.
-const SERVICE: &str = "Sessile";
 
 /// Sends mails. Never returns.
 pub async fn run(parts: &Parts, settings: &Settings) {
     let Some(server) = &settings.mail else { return std::future::pending().await };
     let mut outage = Outage::new("sending mail");
     let mailer = loop {
-        match Mailer::new(server) {
+        match Mailer::new(server, &settings.brand.name) {
             Ok(mailer) => break mailer,
             Err(error) => outage.failed(&error),
         }
@@ -46,7 +44,7 @@ pub async fn run(parts: &Parts, settings: &Settings) {
     };
     let mut reading = Outage::new("reading queued mails");
     loop {
-        let sent = send_next(parts, &mailer, &mut outage).await;
+        let sent = send_next(parts, (&mailer, &settings.brand), &mut outage).await;
         if !matches!(reading.see(sent), Some(true)) {
             rt::time::sleep(INTERVAL).await;
         }
@@ -54,10 +52,11 @@ pub async fn run(parts: &Parts, settings: &Settings) {
 }
 
 /// Sends the mail that has been due for longest. `false` if none is due.
-async fn send_next(parts: &Parts, mailer: &Mailer, outage: &mut Outage) -> Result<bool> {
+async fn send_next(parts: &Parts, (mailer, brand): (&Mailer, &BrandSettings), outage: &mut Outage) -> Result<bool> {
     let db = &parts.sessions.db;
     let Some(mail) = mail::claim(db).await? else { return Ok(false) };
-    let attempt = match written(db, &parts.sessions.letters, parts.site.public.origin(), &mail).await? {
+    let place = (brand, parts.site.public.origin());
+    let attempt = match written(db, &parts.sessions.letters, place, &mail).await? {
         None => Attempt::Done,
         Some(written) => match mailer.send(written).await {
             Ok(()) => {
@@ -100,21 +99,26 @@ async fn settled(db: &Db, mail: &Claimed, attempt: &Attempt) -> Result<bool> {
 }
 
 /// The mail in words. `None` if it has lost its meaning: the account is gone, or the link no longer works.
-async fn written(db: &Db, letters: &Letters, origin: &str, mail: &Claimed) -> Result<Option<crate::base::mail::Mail>> {
+async fn written(
+    db: &Db,
+    letters: &Letters,
+    (brand, origin): (&BrandSettings, &str),
+    mail: &Claimed,
+) -> Result<Option<Mail>> {
     let (id, tokens) = (mail.account_id.clone(), mail.detail.nonce.as_deref().map(|nonce| letters.tokens(nonce)));
     let read = async move |conn: &mut Conn<'_>| {
-        let Some(person) = invited::standing(conn, &id).await? else { return Ok(None) };
+        let Some(person) = person::find(conn, &id).await? else { return Ok(None) };
         let Some(tokens) = &tokens else { return Ok(Some((person, None))) };
         for token in tokens {
-            if link::look_up(conn, token).await?.is_some_and(|link| link.is_good) {
-                return Ok(Some((person, Some(token.clone()))));
+            if let Some(link) = link::look_up(conn, token).await?.filter(|link| link.is_good) {
+                return Ok(Some((person, Some((token.clone(), link.expires_at)))));
             }
         }
         Ok::<_, Error>(None)
     };
-    let Some((Standing { account, .. }, token)) = db.read(read).await? else { return Ok(None) };
-    let head = Letterhead { service: SERVICE, origin, person: &account.name, zone: account.time_zone.as_deref() };
-    let link = token.map(|token| format!("{origin}/{LINK}/{}", token.expose()));
+    let Some((Person { account, .. }, link)) = db.read(read).await? else { return Ok(None) };
+    let head = Letterhead { brand, origin, person: &account.name, zone: account.time_zone.as_deref() };
+    let link = link.map(|(token, until)| (format!("{origin}/{LINK}/{}", token.expose()), until));
     let report = Report { kind: mail.kind, detail: &mail.detail, at: mail.created_at, link };
     mails::write(&head, &report, &mail.recipient, &mail.id).map(Some)
 }

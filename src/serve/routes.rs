@@ -14,8 +14,8 @@ use actix_web::{
 use crate::{
     base::error::{Error, Result},
     pages::{
-        account, account_data, activity, app_host, apps, dashboard, devices, drafts, events, gate, invitations, jwks,
-        login, openapi, ops, people, phone, pwa, security_txt, session_data, static_files, sync,
+        account, account_data, account_email, activity, app_host, apps, dashboard, devices, drafts, events, gate,
+        invitations, jwks, login, openapi, ops, people, phone, pwa, security_txt, session_data, static_files, sync,
     },
     web::{
         forms, json, layout,
@@ -90,6 +90,7 @@ fn pages() -> Vec<Address> {
         page("/activity").get(activity::page::show).in_navigation("Activity", "activity"),
         page("/account").get(account::show).post(account::submit).in_navigation("Account", "account"),
         page("/account/export").get(account_data::ask_export).post(account_data::submit_export),
+        page("/account/email").get(account_email::show).post(account_email::submit),
         page("/account/delete").get(account_data::ask_delete).post(account_data::submit_delete),
         page("/people/{id}").get(people::one::show).post(people::one::submit),
         page("/people/{id}/confirm").get(people::question::show).post(people::question::submit),

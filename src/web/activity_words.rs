@@ -102,12 +102,11 @@ impl EventRow {
 fn in_words(event: &Recorded) -> (&'static str, &'static str) {
     let by_operator = event.actor == audit::OPERATOR;
     let by_system = event.actor == audit::SYSTEM;
-    // In the trail of whoever acts on somebody else, the detail names that person's account.
-    let concerns_another = event.detail.as_deref().is_some_and(|detail| detail.starts_with("of acc_"));
     match event.kind {
         Kind::AccountCreated => ("Account created", "plain"),
-        Kind::AccountInvited if concerns_another => ("You invited somebody", "plain"),
         Kind::AccountInvited => ("Invited by an administrator", "plain"),
+        Kind::InvitationCancelled => ("Invitation cancelled", "plain"),
+        Kind::EmailChangeAsked => ("Change of the email address asked for", "warm"),
         Kind::AccountRenamed if by_operator => ("Name changed by the administrator", "plain"),
         Kind::AccountRenamed => ("Name changed", "plain"),
         Kind::AccountEmailChanged if by_operator => ("Email address changed by the administrator", "warm"),
@@ -145,7 +144,6 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
         Kind::DeviceForgotten => ("Device removed", "plain"),
         Kind::PasswordChanged if by_operator => ("Password changed by the administrator", "warm"),
         Kind::PasswordChanged => ("Password changed", "plain"),
-        Kind::PasswordLinkMade if concerns_another => ("You made a link for a new password for somebody", "plain"),
         Kind::PasswordLinkMade => ("An administrator made you a link for a new password", "warm"),
         Kind::PasswordReset => ("New password chosen with a link", "warm"),
         Kind::PasswordHelpAsked => ("Somebody asked for help with a forgotten password", "warm"),

@@ -152,14 +152,21 @@ fn finish(answer: HttpResponse, summary: &RequestSummary, to: Option<Recipient>)
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
         remove_session_cookie(&mut answer, &site.cookies);
     }
-    let shown = match summary.route.kind {
-        Kind::Gate => Shown::Gate,
-        Kind::AppHost => Shown::AppHost,
-        _ => Shown::OwnOrigin { https: site.public.is_https() },
-    };
+    let shown = shown(summary.route.kind, answer.status(), site.public.is_https());
     headers::secure(answer.headers_mut(), summary.id, shown);
     summary.logged.answered(answer.status(), took);
     answer
+}
+
+fn shown(kind: Kind, status: StatusCode, https: bool) -> Shown {
+    match kind {
+        Kind::Gate => Shown::Gate,
+        Kind::AppHost => Shown::AppHost,
+        Kind::Api => Shown::OwnOrigin { https, is_page: false },
+        // A file that does not exist is answered with a page.
+        Kind::File => Shown::OwnOrigin { https, is_page: status.is_client_error() || status.is_server_error() },
+        _ => Shown::OwnOrigin { https, is_page: true },
+    }
 }
 
 /// Removes the session cookie from an answer. A touch may renew the cookie before the request fails, and a failure must

@@ -37,6 +37,15 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
 pub const INERT: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; sandbox",
 );
+/// The policies of what is never shown as a page: files, and answers of the API. The policies of pages are longer than
+/// many of these answers.
+const OF_PARTS: [(HeaderName, HeaderValue); 2] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+    ),
+    (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("camera=()")),
+];
 /// One year (RFC 6797).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
@@ -76,7 +85,7 @@ pub fn event_stream() -> HttpResponseBuilder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// On our own origin.
-    OwnOrigin { https: bool },
+    OwnOrigin { https: bool, is_page: bool },
     /// On an app's host. Whether it always has TLS is for the app to decide, so there is no HSTS. The answer may bring a
     /// content security policy of its own. Its address may contain a code, so it goes to nobody as `Referer`.
     AppHost,
@@ -91,6 +100,11 @@ pub fn secure(headers: &mut HeaderMap, request_id: RequestId, shown: Shown) {
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
+    if matches!(shown, Shown::OwnOrigin { is_page: false, .. }) {
+        for (name, value) in OF_PARTS {
+            headers.insert(name, value);
+        }
+    }
     let is_at_app = matches!(shown, Shown::AppHost | Shown::Gate);
     if is_at_app {
         headers.insert(header::REFERRER_POLICY, NO_REFERRER);
@@ -101,7 +115,7 @@ pub fn secure(headers: &mut HeaderMap, request_id: RequestId, shown: Shown) {
     if shown == Shown::Gate {
         headers.insert(header::VARY, GATE_READS);
     }
-    if shown == (Shown::OwnOrigin { https: true }) {
+    if matches!(shown, Shown::OwnOrigin { https: true, .. }) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(request_id.as_str().as_bytes())) {

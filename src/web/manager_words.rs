@@ -52,6 +52,7 @@ impl Names {
             (Kind::AccountRenamed | Kind::AccountEmailChanged, Some(was)) => {
                 format!("{name}, before: {}", was.trim_start_matches("was "))
             }
+            (Kind::EmailChangeAsked, Some(to)) => format!("{name}: {}", to.trim_start_matches("to ")),
             (Kind::AccountRoleChanged, Some(roles)) => format!("{name}: {roles}"),
             (Kind::AccountGroupsChanged, Some("")) => format!("{name}: none"),
             (Kind::AccountGroupsChanged, Some(groups)) => format!("{name}: {groups}"),
@@ -66,6 +67,10 @@ impl Names {
 
 fn done_to_another(kind: Kind) -> Option<&'static str> {
     Some(match kind {
+        Kind::AccountInvited => "You invited somebody",
+        Kind::InvitationCancelled => "You cancelled an invitation",
+        Kind::PasswordLinkMade => "You made somebody a link for a new password",
+        Kind::EmailChangeAsked => "You asked somebody to verify a new email address",
         Kind::AccountRenamed => "You changed somebody's name",
         Kind::AccountEmailChanged => "You changed somebody's email address",
         Kind::AccountRoleChanged => "You changed somebody's role",
@@ -81,6 +86,10 @@ fn done_to_another(kind: Kind) -> Option<&'static str> {
 
 fn done_by_another(kind: Kind) -> Option<&'static str> {
     Some(match kind {
+        Kind::AccountInvited => "An administrator sent an invitation",
+        Kind::InvitationCancelled => "An administrator cancelled the invitation",
+        Kind::PasswordLinkMade => "An administrator made you a link for a new password",
+        Kind::EmailChangeAsked => "An administrator asked for another email address",
         Kind::AccountRenamed => "An administrator changed the name",
         Kind::AccountEmailChanged => "An administrator changed the email address",
         Kind::AccountRoleChanged => "An administrator changed the role",

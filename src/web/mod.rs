@@ -46,5 +46,6 @@ pub mod sent_form;
 pub mod signed_out;
 pub mod site;
 pub mod snippet;
+pub mod target;
 pub mod week;
 pub mod wrong_hosts;

@@ -5,13 +5,15 @@
 // PNGs are named PAGE-WIDTHxHEIGHT-SCHEME.png; `dashboard-…-full` shows the whole page. The page for an absent database
 // needs PostgreSQL (SESSILE_TEST_POSTGRES) and is left out without it.
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { chromium } from '@playwright/test';
 import { desktop, launchOptions, phone } from './lib/browser.mjs';
+import { canRead, readQr } from './lib/qr.mjs';
 import { Server } from './lib/server.mjs';
 import { BRAND } from './lib/brand.mjs';
-import { createOwner, fillLogin, makeDrafts, owner, signIn, signInButton, signOutButton } from './lib/test.mjs';
+import { Mails, isInstalled as canMail, linkIn } from './lib/mail.mjs';
+import { addPerson, createOwner, fillLogin, makeDrafts, owner, sam, signIn, signInButton, signOutButton } from './lib/test.mjs';
 
 const CLIENTS = {
   windows: 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/149.0.0.0 Safari/537.36',
@@ -49,6 +51,9 @@ async function walk() {
 
   await apps(page);
   await people(page);
+  await links(page);
+  await handOver(page);
+  if (canMail) await mailed();
   await makeHistory();
   await page.goto('/dashboard');
   await shoot(page, 'dashboard');
@@ -163,7 +168,7 @@ async function people(page) {
     await adding;
   }
   await server.command('user', 'disable', 'dan@surfside.example');
-  await signIn(await visitor(CLIENTS.iphone), { email: 'kim@surfside.example', password: 'limpets stay where they are 7' });
+  await signIn(await visitor(CLIENTS.iphone), { email: 'kim@surfside.example', name: 'Kim Lee', password: 'limpets stay where they are 7' });
   await page.goto('/people');
   await shoot(page, 'people', { fullPage: true });
   await page.getByRole('link', { name: 'Kim Lee' }).click();
@@ -172,6 +177,111 @@ async function people(page) {
   await page.getByRole('link', { name: 'Delete…' }).click();
   await page.getByRole('button', { name: 'Delete account' }).waitFor();
   await shoot(page, 'person-delete');
+  await page.goto('/people?query=dan');
+  await shoot(page, 'people-search');
+  await page.getByRole('link', { name: 'Dan Whyte' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Dan Whyte' }).waitFor();
+  await shoot(page, 'person-disabled', { fullPage: true });
+  await page.goto('/account/delete');
+  await shoot(page, 'account-delete');
+  await page.goto('/account/export');
+  await shoot(page, 'account-export');
+}
+
+/** An invitation, and a link for somebody who forgot their password, as both sides see them. */
+async function links(page) {
+  await page.goto('/people/invite');
+  await shoot(page, 'invite', { fullPage: true });
+  await page.locator('#email').fill('sally@surfside.example');
+  await page.getByLabel('Name', { exact: true }).fill('Sally Sands');
+  await page.getByRole('button', { name: 'Make the link' }).click();
+  await page.locator('svg.qr').waitFor();
+  await shoot(page, 'invitation', { fullPage: true });
+  const guest = await visitor(CLIENTS.iphone);
+  await guest.goto(await page.locator('#one-time-link').textContent());
+  await shoot(guest, 'link-invitation');
+  await page.goto('/people?query=sally');
+  await shoot(page, 'people-invited');
+  await page.getByRole('link', { name: 'Sally Sands' }).click();
+  await page.getByRole('link', { name: 'Send again…' }).waitFor();
+  await shoot(page, 'person-invited', { fullPage: true });
+
+  await guest.goto('/forgot');
+  await shoot(guest, 'forgot');
+  await guest.locator('#email').fill('kim@surfside.example');
+  await guest.getByRole('button', { name: 'Ask for help' }).click();
+  await guest.waitForURL(/done=asked/);
+  await shoot(guest, 'forgot-asked');
+  await page.goto('/dashboard');
+  await shoot(page, 'dashboard-help');
+  await page.goto('/people');
+  await shoot(page, 'people-help', { fullPage: true });
+  await page.goto('/dashboard');
+  await page.getByRole('link', { name: 'Help Kim Lee' }).click();
+  await page.getByRole('button', { name: 'Make the link' }).waitFor();
+  await shoot(page, 'person-link');
+  await page.getByRole('button', { name: 'Make the link' }).click();
+  await page.locator('svg.qr').waitFor();
+  await shoot(page, 'password-link', { fullPage: true });
+  await guest.goto(await page.locator('#one-time-link').textContent());
+  await shoot(guest, 'link-password');
+  await guest.goto(`/link/${'x'.repeat(43)}`);
+  await shoot(guest, 'link-gone');
+}
+
+/** A sign-in on the phone, on both screens. Without zbarimg, only the screen with the code. */
+async function handOver(page) {
+  await page.goto('/account/phone');
+  await shoot(page, 'phone');
+  await page.getByRole('button', { name: 'Show the code' }).click();
+  await page.locator('svg.qr').waitFor();
+  await shoot(page, 'phone-code');
+  if (!canRead) return;
+  const own = await visitor(CLIENTS.iphone);
+  await page.setViewportSize(desktop);
+  await own.goto(await readQr(page));
+  await shoot(own, 'hand-over');
+  await own.getByRole('button', { name: 'Go on' }).click();
+  await own.locator('.big-number').waitFor();
+  await shoot(own, 'hand-over-number');
+  await page.locator('.big-number').waitFor();
+  await shoot(page, 'phone-number');
+  await page.getByRole('button', { name: 'Yes, sign it in' }).click();
+  await page.getByText('Confirmed.').waitFor();
+  await shoot(page, 'phone-confirmed');
+  await own.getByRole('button', { name: 'Sign in' }).waitFor();
+  await shoot(own, 'hand-over-confirmed');
+}
+
+/** Where there is mail. */
+async function mailed() {
+  const mails = await Mails.serve();
+  const settings = { ...(process.argv.includes('--brand') ? BRAND : {}), SESSILE_SMTP_URL: `smtp://127.0.0.1:${mails.port}`, SESSILE_MAIL_FROM: 'id@surfside.example' };
+  const template = await Server.template(owner);
+  const mailing = await Server.create('sqlite', null, template, settings);
+  try {
+    const at = (context) => context.newPage();
+    const fresh = (userAgent) => browser.newContext({ baseURL: mailing.origin, userAgent }).then(at);
+    await addPerson(mailing, sam);
+    await signIn(await fresh(CLIENTS.windows), sam);
+    await signIn(await fresh(CLIENTS.iphone), sam);
+    const page = await fresh(CLIENTS.windows);
+    await page.goto(linkIn(await mails.to(sam.email, 'Was this you?')));
+    await shoot(page, 'not-me');
+    await page.goto('/forgot');
+    await shoot(page, 'forgot-mail');
+    await page.goto('/forgot?done=asked');
+    await shoot(page, 'forgot-mail-asked');
+    const html = /<!doctype html>[\s\S]*?<\/html>/i.exec(await mails.to(sam.email, 'Was this you?'))[0];
+    // The pages of the service have a policy that a mail program lacks.
+    const reader = await fresh(CLIENTS.windows);
+    await reader.setContent(html);
+    await shoot(reader, 'mail-new-device');
+  } finally {
+    await mailing.destroy();
+    await mails.close();
+    await rm(template, { recursive: true, force: true });
+  }
 }
 
 /** A second device, one that came and went, and a mistyped password. */

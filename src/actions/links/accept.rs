@@ -21,7 +21,7 @@ use crate::{
     records::{
         account::{
             self, Admission, Role,
-            invited::{self, Standing},
+            person::{self, Person},
         },
         audit::{self, Event, Kind},
         help, instance,
@@ -65,26 +65,26 @@ pub async fn look_up(db: &Db, token: &Secret) -> Result<Option<Opened>> {
     db.read(async move |conn: &mut Conn<'_>| Ok(open(conn, &token).await?.map(|(opened, _)| opened))).await
 }
 
-async fn open(conn: &mut Conn<'_>, token: &Secret) -> Result<Option<(Opened, Standing)>> {
+async fn open(conn: &mut Conn<'_>, token: &Secret) -> Result<Option<(Opened, Person)>> {
     let Some(Link { account_id, purpose, is_good, made_by, .. }) = link::look_up(conn, token).await? else {
         return Ok(None);
     };
-    let Some(standing) = invited::standing(conn, &account_id).await? else { return Ok(None) };
+    let Some(person) = person::find(conn, &account_id).await? else { return Ok(None) };
     let fits = match purpose {
-        Purpose::Invitation => standing.is_invited,
-        _ => !standing.is_invited,
+        Purpose::Invitation => person.is_invited(),
+        _ => !person.is_invited(),
     };
-    let is_good = is_good && fits && !standing.is_disabled && may_still(conn, &made_by, &standing).await?;
-    Ok(Some((Opened { purpose, person: standing.account.clone(), is_good }, standing)))
+    let is_good = is_good && fits && !person.is_disabled() && may_still(conn, &made_by, &person).await?;
+    Ok(Some((Opened { purpose, person: person.account.clone(), is_good }, person)))
 }
 
 /// Whether whoever made a link for somebody else still may: an admin who was dismissed since must not use it themselves.
-async fn may_still(conn: &mut Conn<'_>, made_by: &str, person: &Standing) -> Result<bool> {
+async fn may_still(conn: &mut Conn<'_>, made_by: &str, person: &Person) -> Result<bool> {
     if [audit::OPERATOR, audit::SYSTEM, &person.account.id].contains(&made_by) {
         return Ok(true);
     }
     let maker = account::one(conn, made_by).await?;
-    Ok(maker.is_some_and(|maker| match person.is_invited {
+    Ok(maker.is_some_and(|maker| match person.is_invited() {
         true => maker.role.manages() && maker.role.may_give(person.account.role),
         false => maker.role.is_above(person.account.role),
     }))
@@ -132,7 +132,7 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
     }
     account::lock(conn, &id).await?;
     let now = open(conn, &token).await?.filter(|(now, _)| is_for_a_password(now) && now.purpose == opened.purpose);
-    let Some((_, Standing { mut account, .. })) = now else {
+    let Some((_, Person { mut account, .. })) = now else {
         password.refused(conn).await?;
         return Ok(Accepted::Gone);
     };

@@ -20,8 +20,8 @@ use crate::{
     },
     records::{
         account::{
-            self, EmailAddress,
-            invited::{self, Standing},
+            self, EmailAddress, invited,
+            person::{self, Person},
         },
         audit::{self, Event, Kind},
         help,
@@ -96,9 +96,9 @@ impl HelpDesk {
 
 async fn note(db: &Db, letters: Letters, asked: Asked) -> Result<()> {
     db.write(async move |conn: &mut Conn<'_>| {
-        let Some(id) = invited::id_of(conn, &asked.email).await? else { return Ok(()) };
+        let Some(id) = person::id_of(conn, asked.email.key()).await? else { return Ok(()) };
         account::lock(conn, &id).await?;
-        let person = invited::standing(conn, &id).await?.filter(|person| !person.is_disabled);
+        let person = person::find(conn, &id).await?.filter(|person| !person.is_disabled());
         let Some(person) = person else { return Ok(()) };
         let is_new = match letters.is_on() {
             true => send(conn, &letters, &person).await?,
@@ -120,9 +120,9 @@ async fn note(db: &Db, letters: Letters, asked: Asked) -> Result<()> {
 
 /// Sends a link to the person. `false` if they were sent enough of them. Links that an admin made keep working. Somebody who
 /// is invited is sent the invitation again, which works as long as the first one: not after it was cancelled or has expired.
-async fn send(conn: &mut Conn<'_>, letters: &Letters, person: &Standing) -> Result<bool> {
+async fn send(conn: &mut Conn<'_>, letters: &Letters, person: &Person) -> Result<bool> {
     let id = person.account.id.as_str();
-    let (purpose, kind, life) = match person.is_invited {
+    let (purpose, kind, life) = match person.is_invited() {
         true => (Purpose::Invitation, MailKind::Invitation, link::remaining(conn, id, Purpose::Invitation).await?),
         false => (Purpose::Password, MailKind::ForgottenPassword, Some(password_link::LIFE)),
     };

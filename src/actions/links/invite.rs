@@ -1,14 +1,17 @@
 //! An admin or an operator invites somebody, or cancels an invitation. Called by the page and the API for invitations, and by
 //! `user invite`.
 //!
-//! Locks: those of [`maker`](super::maker), with the account that was invited before.
+//! Locks: those of [`admitted`](crate::actions::person::admitted), with the account that was invited before.
 //!
 //! Invariant: an invited account has at most one link that works.
 
 use std::time::Duration;
 
-use super::maker::Maker;
 use crate::{
+    actions::{
+        apps::manager::Manager,
+        person::admitted::{By, admit, admit_over},
+    },
     base::{
         db::{Conn, Db},
         error::{Error, Result},
@@ -16,10 +19,11 @@ use crate::{
     },
     records::{
         account::{
-            EmailAddress, Role,
-            invited::{self, Invitee, Standing},
+            Account, EmailAddress, Role,
+            invited::{self, Invitee},
+            person::{self, Person},
         },
-        audit::{self, Kind},
+        audit::Kind,
         link::{self, Made, Purpose},
         mail::{Detail, Letters, MailKind},
     },
@@ -55,56 +59,50 @@ pub enum Invited {
 /// gets a new link, and the old one stops working.
 ///
 /// # Errors
-/// Those of [`Maker`]: [`Error::Forbidden`] for a role that they cannot give.
-pub async fn invite(db: &Db, letters: &Letters, maker: &Maker, invitation: Invitation) -> Result<Invited> {
-    let (maker, letters) = (maker.clone(), letters.clone());
+/// Those of [`admit`]: [`Error::Forbidden`] for a role that they cannot give.
+pub async fn invite(db: &Db, letters: &Letters, by: &Manager, invitation: Invitation) -> Result<Invited> {
+    let (by, letters) = (by.clone(), letters.clone());
     db.write(async move |conn: &mut Conn<'_>| {
-        let known = match invited::id_of(conn, &invitation.email).await? {
-            Some(id) => {
-                maker.lock(conn, &id).await?;
-                invited::standing(conn, &id).await?
-            }
+        let id = person::id_of(conn, invitation.email.key()).await?;
+        let by = admit(conn, &by, id.as_deref()).await?;
+        let known = match &id {
+            Some(id) => person::find(conn, id).await?,
             None => None,
         };
-        let admitted = maker.admit(conn).await?;
-        if known.as_ref().is_some_and(|known| !known.is_invited) {
+        if known.as_ref().is_some_and(|known| !known.is_invited() || known.is_disabled()) {
             return Ok(Invited::Exists);
         }
         let invitee = invitation.about(known.as_ref());
-        admitted.must_be_able_to_give(invitee.role)?;
-        let account = match known {
-            Some(Standing { is_disabled: true, .. }) => {
-                return Err(Error::Conflict("the account is disabled: enable it first".to_owned()));
-            }
-            Some(Standing { account, .. }) => {
-                admitted.must_be_able_to_give(account.role)?;
-                invited::change(conn, &account.id, &invitee).await?;
-                link::end(conn, &account.id, Purpose::Invitation).await?;
-                account
-            }
-            None => match invited::create(conn, &invitee).await? {
-                Some(account) => account,
-                None => return Ok(Invited::Exists),
-            },
-        };
-        let mail = (MailKind::Invitation, Detail::default());
-        let new = link::New {
-            purpose: Purpose::Invitation,
-            about: None,
-            life: invitation.life,
-            by: &admitted.by,
-            token: Secret::random()?,
-        };
-        let made = letters.queue_with_link(conn, &account, mail, new).await?;
-        let account_id = account.id;
-        audit::record(conn, &admitted.events(Kind::AccountInvited, &account_id, Some(invitee.role.as_str()))).await?;
-        Ok(Invited::Yes { account_id, made })
+        if !by.may_give(invitee.role) || known.as_ref().is_some_and(|known| !by.may_give(known.account.role)) {
+            return Err(Error::Forbidden);
+        }
+        if known.as_ref().is_some_and(Person::is_disabled) {
+            return Err(Error::Conflict("the account is disabled: enable it first".to_owned()));
+        }
+        let Some(account) = create_or_change(conn, known, &invitee).await? else { return Ok(Invited::Exists) };
+        let made = make(conn, &letters, (&by, &account), invitation.life).await?;
+        by.record(conn, &account.id, (Kind::AccountInvited, Some(invitee.role.as_str()))).await?;
+        Ok(Invited::Yes { account_id: account.id, made })
     })
     .await
 }
 
+/// `None` if the address was taken meanwhile.
+async fn create_or_change(conn: &mut Conn<'_>, known: Option<Person>, invitee: &Invitee) -> Result<Option<Account>> {
+    let Some(Person { account, .. }) = known else { return invited::create(conn, invitee).await };
+    invited::change(conn, &account.id, invitee).await?;
+    Ok(Some(account))
+}
+
+/// Makes the link, and queues its mail. An earlier link stops working.
+async fn make(conn: &mut Conn<'_>, letters: &Letters, (by, account): (&By, &Account), life: Duration) -> Result<Made> {
+    link::end(conn, &account.id, Purpose::Invitation).await?;
+    let new = link::New { purpose: Purpose::Invitation, about: None, life, by: by.actor(), token: Secret::random()? };
+    letters.queue_with_link(conn, account, (MailKind::Invitation, Detail::default()), new).await
+}
+
 impl Invitation {
-    fn about(&self, known: Option<&Standing>) -> Invitee {
+    fn about(&self, known: Option<&Person>) -> Invitee {
         let known = known.map(|known| &known.account);
         let name = match (&self.name, known) {
             (Some(name), _) if !name.is_empty() => name.clone(),
@@ -124,17 +122,16 @@ impl Invitation {
 /// no link worked any more.
 ///
 /// # Errors
-/// Those of [`Maker`]; [`Error::NotFound`] if nobody with this id is invited.
-pub async fn cancel(db: &Db, maker: &Maker, account_id: &str) -> Result<bool> {
-    let (maker, id) = (maker.clone(), account_id.to_owned());
+/// Those of [`admit_over`]; [`Error::NotFound`] if nobody with this id is invited.
+pub async fn cancel(db: &Db, by: &Manager, account_id: &str) -> Result<bool> {
+    let (by, id) = (by.clone(), account_id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
-        maker.lock(conn, &id).await?;
-        let admitted = maker.admit(conn).await?;
-        let invited = invited::standing(conn, &id).await?.filter(|known| known.is_invited);
-        let invited = invited.ok_or(Error::NotFound)?;
-        admitted.must_be_able_to_give(invited.account.role)?;
+        let admitted = admit_over(conn, &by, &id).await?;
+        if !admitted.target.is_invited() {
+            return Err(Error::NotFound);
+        }
         let ended = link::end(conn, &id, Purpose::Invitation).await?;
-        audit::record(conn, &admitted.events(Kind::AccountInvited, &id, Some("cancelled"))).await?;
+        admitted.record(conn, Kind::InvitationCancelled, None).await?;
         Ok(ended > 0)
     })
     .await

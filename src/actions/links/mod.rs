@@ -7,6 +7,5 @@ pub mod accept;
 pub mod forgot;
 pub mod hand_over;
 pub mod invite;
-pub mod maker;
 pub mod not_me;
 pub mod password_link;

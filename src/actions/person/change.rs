@@ -3,9 +3,13 @@
 //!
 //! Locks, in this order: the instance's row, both accounts by id, their sessions.
 //!
-//! Invariant: all changes of a call are made or none, and at least one enabled owner remains.
+//! Invariant: all changes of a call are made or none, and at least one enabled owner remains. An address that must be
+//! verified first is asked for with the other changes.
 
-use super::admitted::{Admitted, admit_over};
+use super::{
+    address::{self, Given, Needs},
+    admitted::{Admitted, admit_over},
+};
 use crate::{
     actions::apps::manager::Manager,
     base::{
@@ -15,7 +19,8 @@ use crate::{
     records::{
         account::{self, EmailAddress, Role, person, person::Person},
         audit::Kind,
-        instance, link, mail,
+        instance, link,
+        mail::Letters,
         session::{EndReason, Scope, ends},
     },
 };
@@ -62,14 +67,22 @@ pub struct Changed {
     pub person: Person,
     /// How many sessions ended, if the account was disabled.
     pub ended: usize,
+    /// Whether the new address counts only once it is verified.
+    pub is_email_asked: bool,
 }
 
 /// Changes the account with this id.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::SessionEnded`], [`Error::ConfirmationRequired`] and [`Error::Forbidden`].
-pub async fn change(db: &Db, by: &Manager, id: &str, changes: Changes) -> Result<Result<Changed, Refused>> {
-    let (by, id) = (by.clone(), id.to_owned());
+/// [`Error::NotFound`], [`Error::SessionEnded`], [`Error::ConfirmationRequired`] and [`Error::Forbidden`];
+/// [`Error::TooManyAttempts`] after too many new addresses within an hour.
+pub async fn change(
+    db: &Db,
+    letters: &Letters,
+    (by, id): (&Manager, &str),
+    changes: Changes,
+) -> Result<Result<Changed, Refused>> {
+    let (by, letters, id) = (by.clone(), letters.clone(), id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
         // Without this lock, two changes at the same time could leave no owner.
         instance::lock(conn).await?;
@@ -81,9 +94,11 @@ pub async fn change(db: &Db, by: &Manager, id: &str, changes: Changes) -> Result
         if steps_down && admitted.is_last_owner(conn).await? {
             return Ok(Err(Refused::LastOwner));
         }
-        if let Some(email) = &changes.email
-            && !set_email(conn, &admitted, email).await?
-        {
+        let given = match &changes.email {
+            Some(email) => set_email(conn, &letters, (&admitted, email)).await?,
+            None => Given::Same,
+        };
+        if given == Given::Taken {
             return Ok(Err(Refused::EmailTaken));
         }
         set_name_role_and_groups(conn, &admitted, &changes).await?;
@@ -92,25 +107,31 @@ pub async fn change(db: &Db, by: &Manager, id: &str, changes: Changes) -> Result
             None => 0,
         };
         let person = person::find(conn, &id).await?.ok_or(Error::NotFound)?;
-        Ok(Ok(Changed { person, ended }))
+        Ok(Ok(Changed { person, ended, is_email_asked: given == Given::OnceVerified }))
     })
     .await
 }
 
-/// Returns `false` if another account has the address.
-async fn set_email(conn: &mut Conn<'_>, admitted: &Admitted, email: &EmailAddress) -> Result<bool> {
-    let was = admitted.target.account.email.as_str();
-    if was == email.as_str() {
-        return Ok(true);
+/// An operator's change needs no verification: whoever has lost their mailbox needs help at once.
+async fn set_email(
+    conn: &mut Conn<'_>,
+    letters: &Letters,
+    (admitted, email): (&Admitted, &EmailAddress),
+) -> Result<Given> {
+    let needs = if admitted.is_operator() { Needs::Nothing } else { Needs::Verification };
+    let given = address::give(conn, letters, (&admitted.target, admitted.actor()), (email, needs)).await?;
+    match given {
+        Given::Now => {
+            let was = format!("was {}", admitted.target.account.email);
+            admitted.record(conn, Kind::AccountEmailChanged, Some(&was)).await?;
+        }
+        Given::OnceVerified => {
+            let to = format!("to {}", email.as_str());
+            admitted.record(conn, Kind::EmailChangeAsked, Some(&to)).await?;
+        }
+        Given::Same | Given::Taken => {}
     }
-    if !person::set_email(conn, &admitted.target, email).await? {
-        return Ok(false);
-    }
-    // Whoever reads the old mailbox must not get in.
-    link::end_entries(conn, &admitted.target.account.id).await?;
-    mail::withdraw(conn, &admitted.target.account.id).await?;
-    admitted.record(conn, Kind::AccountEmailChanged, Some(&format!("was {was}"))).await?;
-    Ok(true)
+    Ok(given)
 }
 
 async fn set_name_role_and_groups(conn: &mut Conn<'_>, admitted: &Admitted, changes: &Changes) -> Result<()> {

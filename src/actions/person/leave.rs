@@ -5,14 +5,14 @@
 //!
 //! Invariant: an account whose person has signed in again is not deleted.
 
-use super::{admitted::is_last_owner, change::Refused, delete::remove};
+use super::{admitted::is_last_owner, change::Refused, delete::finish};
 use crate::{
     base::{
         db::{Conn, Db},
         error::{Error, Result},
     },
     records::{
-        account::{self, person},
+        account::{leaving, person},
         audit::{self, Kind},
         instance,
         session::{CurrentUser, Reach, Scope, acting::Acting, ends},
@@ -36,7 +36,7 @@ pub async fn ask(db: &Db, user: &CurrentUser, acting: Acting, ip: Option<&str>) 
         if is_last_owner(conn, &own).await? {
             return Ok(Some(Err(Refused::LastOwner)));
         }
-        person::ask_deletion(conn, &who.account_id).await?;
+        leaving::ask(conn, &who.account_id).await?;
         audit::record(conn, &[event.session(&who.session_id)]).await?;
         let all = Scope::Account(who.account_id.clone());
         ends::revoke(conn, &all, &who, ip.as_deref()).await?;
@@ -45,17 +45,18 @@ pub async fn ask(db: &Db, user: &CurrentUser, acting: Acting, ip: Option<&str>) 
     .await
 }
 
-/// Deletes the accounts whose persons asked for it and have not come back. Returns their number.
+/// Deletes the accounts whose persons asked for it and have not come back, and those whose deletion was interrupted. Returns
+/// their number.
 pub async fn sweep(db: &Db) -> Result<usize> {
     let mut deleted = 0;
     loop {
-        let due = db.read(async |conn: &mut Conn<'_>| person::leaving(conn, BATCH).await).await?;
+        let due = db.read(async |conn: &mut Conn<'_>| leaving::due(conn, BATCH).await).await?;
         if due.is_empty() {
             break;
         }
         let mut done = 0;
         for id in due {
-            done += usize::from(db.write(async move |conn: &mut Conn<'_>| remove_left(conn, &id).await).await?);
+            done += usize::from(finish(db, &id).await?);
         }
         deleted += done;
         if done == 0 {
@@ -68,14 +69,4 @@ pub async fn sweep(db: &Db) -> Result<usize> {
         tracing::warn!(%error, "accounts were deleted, but the files of the database still hold old pages");
     }
     Ok(deleted)
-}
-
-async fn remove_left(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
-    instance::lock(conn).await?;
-    account::lock(conn, id).await?;
-    if !person::has_left(conn, id).await? {
-        return Ok(false);
-    }
-    remove(conn, id, id).await?;
-    Ok(true)
 }

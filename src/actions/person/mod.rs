@@ -4,6 +4,7 @@
 //! Invariant: nothing is done before [`admitted`] has checked, in the same transaction, that the actor may act on the
 //! account.
 
+pub mod address;
 pub mod admitted;
 pub mod change;
 pub mod delete;

@@ -25,6 +25,7 @@ diesel::table! {
         deletion_asked_at -> Nullable<Instant>,
         deleted_at -> Nullable<Instant>,
         invited_at -> Nullable<Instant>,
+        deletion_by -> Nullable<Text>,
     }
 }
 

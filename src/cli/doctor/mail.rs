@@ -20,10 +20,10 @@ pub(super) async fn mail(settings: &Settings, to: &str) -> Finding {
     };
     let public = settings.public_url.clone();
     let public = public.unwrap_or_else(|| PublicUrl::localhost(settings.listen.port(), settings.tls.is_some()));
-    let head = Letterhead { service: "Sessile", origin: public.origin(), person: "", zone: None };
+    let head = Letterhead { brand: &settings.brand, origin: public.origin(), person: "", zone: None };
     let id = secret::random_name("mail_").map_err(|error| in_words(&error))?;
     let written = write_test(&head, to, &id).map_err(|error| in_words(&error))?;
-    let mailer = Mailer::new(mail).map_err(|error| in_words(&error))?;
+    let mailer = Mailer::new(mail, &settings.brand.name).map_err(|error| in_words(&error))?;
     let server = &mail.server;
     match mailer.send(written).await {
         Ok(()) => Ok(format!("{server} took a test mail to {to}: look whether it arrives")),

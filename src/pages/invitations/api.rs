@@ -7,10 +7,12 @@ use serde::Deserialize;
 
 use super::shown::LINK;
 use crate::{
-    actions::links::{
-        invite::{self, Invitation, Invited},
-        maker::Maker,
-        password_link,
+    actions::{
+        apps::manager::Manager,
+        links::{
+            invite::{self, Invitation, Invited},
+            password_link,
+        },
     },
     base::{
         error::{Error, Result},
@@ -59,7 +61,8 @@ pub async fn invite(
         life: invite::LIFE,
     };
     context.count(Act::Change, &user, 1)?;
-    match invite::invite(&context.sessions.db, &context.sessions.letters, &maker(&context, &user), invitation).await? {
+    match invite::invite(&context.sessions.db, &context.sessions.letters, &manager(&context, &user), invitation).await?
+    {
         Invited::Yes { made, .. } => Ok(created(&context, &made)),
         Invited::Exists => Err(Error::Conflict("there is already an account with this e-mail address".into())),
     }
@@ -80,13 +83,14 @@ pub async fn password_link(
         return Err(Error::NotFound);
     }
     context.count(Act::Change, &user, 1)?;
-    let maker = maker(&context, &user);
-    let made = password_link::make(&context.sessions.db, &maker, &id, password_link::LIFE).await?;
+    let (db, letters) = (&context.sessions.db, &context.sessions.letters);
+    let by = manager(&context, &user);
+    let made = password_link::make(db, letters, &by, (&id, password_link::LIFE)).await?;
     Ok(created(&context, &made))
 }
 
-fn maker(context: &RequestContext, user: &CurrentUser) -> Maker {
-    Maker::admin(user, user.acting(), context.facts.ip.as_deref())
+fn manager(context: &RequestContext, user: &CurrentUser) -> Manager {
+    Manager::person(user, user.acting(), context.facts.ip.as_deref())
 }
 
 fn created(context: &RequestContext, made: &Made) -> HttpResponse {

@@ -6,10 +6,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{
-    confirmed::{Confirmation, confirmed, explained, of_session},
-    shown::{self, Words},
-};
+use super::shown::{self, Words};
 use crate::{
     actions::links::invite::{self, Invitation, Invited},
     base::error::{Error, Result},
@@ -19,6 +16,7 @@ use crate::{
     },
     web::{
         admin::Admin,
+        confirmed::{Confirmation, confirmed, explained, of_session},
         context::RequestContext,
         forms::{self, Form},
         layout::{self, Page},
@@ -98,13 +96,16 @@ pub async fn submit(sent: Form<Fields>, user: Result<Admin>, context: RequestCon
         Ok(invitation) => invitation,
         Err(wrong) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, shown(*wrong)),
     };
-    let Confirmation { maker, session_id } = match confirmed(&context, &user, &typed.current_password).await? {
+    let Confirmation { manager, session_id, .. } = match confirmed(&context, &user, &typed.current_password).await? {
         Ok(confirmation) => confirmation,
         Err(not) => return refuse(not.status, shown(Wrong { password: Some(not.words), ..Wrong::default() })),
     };
     let email = invitation.email.clone();
-    match invite::invite(&context.sessions.db, &context.sessions.letters, &maker, invitation).await {
-        Ok(Invited::Yes { made, .. }) => shown::answer(&context, &user, &made, words(&typed, &email, session_id)),
+    match invite::invite(&context.sessions.db, &context.sessions.letters, &manager, invitation).await {
+        Ok(Invited::Yes { made, .. }) => {
+            let words = words(&typed, &email, session_id);
+            shown::answer((&context, &user), &made, words)
+        }
         Ok(Invited::Exists) => {
             let email = Some("There is already an account with this email.".to_owned());
             let again = Again { session_id, ..shown(Wrong { email, ..Wrong::default() }) };
@@ -121,6 +122,7 @@ fn words(typed: &Fields, email: &EmailAddress, session_id: Option<String>) -> Wo
         heading: format!("{who} is invited"),
         lead: "Send them this link, or let them point their phone at the code.",
         label: format!("Link for {}", email.as_str()),
+        back: "/people".to_owned(),
         session_id,
     }
 }

@@ -3,7 +3,6 @@
 //! Invariant: a link is shown once, in the answer to the form that made it.
 
 pub mod api;
-mod confirmed;
 pub mod invite;
 pub mod person;
 mod shown;

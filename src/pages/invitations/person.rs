@@ -7,32 +7,24 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{
-    confirmed::{Confirmation, confirmed, explained},
-    shown::{self, Words},
-};
+use super::shown::{self, Words};
 use crate::{
     actions::links::{
         invite::{self, Invitation, Invited},
         password_link,
     },
-    base::{
-        db::Conn,
-        error::{Error, Result},
-        text::is_id,
-    },
+    base::error::{Error, Result},
     records::{
-        account::{
-            Account, EmailAddress,
-            invited::{self, Standing},
-        },
+        account::{Account, EmailAddress, person::Person},
         session::CurrentUser,
     },
     web::{
         admin::Admin,
+        confirmed::{Confirmation, confirmed, explained},
         context::RequestContext,
         forms::Form,
         layout::{self, Page},
+        target,
     },
 };
 
@@ -49,9 +41,9 @@ enum Deed {
 
 impl Deed {
     /// The deed with this word. Without one, the deed that fits the person.
-    fn parse(word: &str, person: &Standing) -> Option<Self> {
+    fn parse(word: &str, person: &Person) -> Option<Self> {
         match word {
-            "" if person.is_invited => Some(Self::InviteAgain),
+            "" if person.is_invited() => Some(Self::InviteAgain),
             "" | "password" => Some(Self::Password),
             "invite" => Some(Self::InviteAgain),
             "cancel" => Some(Self::Cancel),
@@ -127,7 +119,7 @@ pub async fn show(
     (id, query): (web::Path<String>, web::Query<Query>),
     context: RequestContext,
 ) -> Result<HttpResponse> {
-    let person = find(&context, &user, &id).await?;
+    let person = target::find(&context.sessions, &user, &id).await?;
     let deed = Deed::parse(&query.act, &person).ok_or(Error::NotFound)?;
     ask(StatusCode::OK, (&context, &user), (&person.account, deed), (None, None))
 }
@@ -146,7 +138,7 @@ pub async fn submit(
         Ok(Admin(user)) => user,
         Err(error) => return context.go_on_by_login(error, context.req.path()),
     };
-    let person = find(&context, &user, &id).await?;
+    let person = target::find(&context.sessions, &user, &id).await?;
     let deed = Deed::parse(&sent.fields.act, &person).ok_or(Error::NotFound)?;
     let again = |status, notice, wrong| ask(status, (&context, &user), (&person.account, deed), (notice, wrong));
     if !sent.is_fresh {
@@ -170,47 +162,33 @@ async fn carry_out(
     context: &RequestContext,
     user: &CurrentUser,
     (person, deed): (&Account, Deed),
-    Confirmation { maker, session_id }: Confirmation,
+    Confirmation { manager, session_id, .. }: Confirmation,
 ) -> Result<HttpResponse> {
-    let db = &context.sessions.db;
+    let (db, letters) = (&context.sessions.db, &context.sessions.letters);
     let label = format!("Link for {}", person.email);
+    let back = format!("/people/{}", person.id);
     match deed {
         Deed::Password => {
-            let made = password_link::make(db, &maker, &person.id, password_link::LIFE).await?;
+            let made = password_link::make(db, letters, &manager, (&person.id, password_link::LIFE)).await?;
             let heading = format!("A new password for {}", person.name);
             let lead = "Give them this link, or let them point their phone at the code.";
-            shown::answer(context, user, &made, Words { heading, lead, label, session_id })
+            shown::answer((context, user), &made, Words { heading, lead, label, back, session_id })
         }
         Deed::InviteAgain => {
             let email = EmailAddress::known(&person.email)?;
             let invitation = Invitation { email, name: None, role: None, groups: None, life: invite::LIFE };
-            let Invited::Yes { made, .. } = invite::invite(db, &context.sessions.letters, &maker, invitation).await?
-            else {
+            let Invited::Yes { made, .. } = invite::invite(db, letters, &manager, invitation).await? else {
                 return Err(Error::Conflict("they have chosen a password meanwhile".into()));
             };
             let heading = format!("{} is invited", person.name);
             let lead = "Send them this link, or let them point their phone at the code.";
-            shown::answer(context, user, &made, Words { heading, lead, label, session_id })
+            shown::answer((context, user), &made, Words { heading, lead, label, back, session_id })
         }
         Deed::Cancel => {
-            invite::cancel(db, &maker, &person.id).await?;
-            Ok(layout::see_other("/dashboard"))
+            invite::cancel(db, &manager, &person.id).await?;
+            Ok(layout::see_other(&format!("/people/{}?done=cancelled", person.id)))
         }
     }
-}
-
-async fn find(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<Standing> {
-    if !is_id(id) {
-        return Err(Error::NotFound);
-    }
-    let id = id.to_owned();
-    let read = async move |conn: &mut Conn<'_>| invited::standing(conn, &id).await;
-    let person = context.sessions.db.read(read).await?.ok_or(Error::NotFound)?;
-    // Owners invite other owners, and may do so again.
-    let own = user.account.role;
-    let role = person.account.role;
-    let may = own.is_above(role) || (person.is_invited && own.may_give(role));
-    if may { Ok(person) } else { Err(Error::Forbidden) }
 }
 
 fn ask(

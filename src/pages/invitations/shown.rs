@@ -5,11 +5,11 @@
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 
-use super::confirmed::of_session;
 use crate::{
     base::error::Result,
     records::{link::Made, session::CurrentUser},
     web::{
+        confirmed::of_session,
         context::RequestContext,
         forms,
         layout::{self, Page},
@@ -26,6 +26,8 @@ pub(super) struct Words {
     pub lead: &'static str,
     /// Above the link: "Link for kim@example.com".
     pub label: String,
+    /// Where "Done" leads.
+    pub back: String,
     pub session_id: Option<String>,
 }
 
@@ -36,14 +38,22 @@ struct ShownPage {
     heading: String,
     lead: &'static str,
     label: String,
+    back: String,
+    is_mailed: bool,
     shown: ShownLink,
 }
 
-pub(super) fn answer(context: &RequestContext, user: &CurrentUser, made: &Made, words: Words) -> Result<HttpResponse> {
+pub(super) fn answer(
+    (context, user): (&RequestContext, &CurrentUser),
+    made: &Made,
+    words: Words,
+) -> Result<HttpResponse> {
     let link = one_time_link::address(context.site.public.origin(), made, LINK);
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, &words.heading).of(&user.account, &token, "people");
-    let Words { heading, lead, label, session_id } = words;
+    let Words { heading, lead, label, back, session_id } = words;
     let shown = ShownLink::new(link, made, user.now)?;
-    layout::answer(StatusCode::OK, &ShownPage { page: of_session(page, session_id), heading, lead, label, shown })
+    let is_mailed = context.sessions.letters.is_on();
+    let page = of_session(page, session_id);
+    layout::answer(StatusCode::OK, &ShownPage { page, heading, lead, label, back, is_mailed, shown })
 }

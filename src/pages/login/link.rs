@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     hand_over,
     new_account::not_fresh,
-    not_me,
+    new_address, not_me,
     visit::{self, let_in, sign_in_again},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     records::{
         account::{self, strength},
         link::Purpose,
+        session::CurrentUser,
     },
     web::{
         context::RequestContext,
@@ -74,6 +75,7 @@ pub async fn show(token: web::Path<String>, context: RequestContext) -> Result<H
     let Some(opened) = find(&context, &token).await?.filter(|opened| opened.is_good) else { return gone(&context) };
     match opened.purpose {
         Purpose::NotMe => not_me::show(&context, &token),
+        Purpose::Address => new_address::show(StatusCode::OK, &context, (&token, None)),
         Purpose::HandOver => hand_over::show(&context, &token).await?.map_or_else(|| gone(&context), Ok),
         _ => {
             let again = Again { name: opened.person.name.clone(), ..Again::default() };
@@ -86,7 +88,12 @@ pub async fn show(token: web::Path<String>, context: RequestContext) -> Result<H
 ///
 /// # Errors
 /// None for bad input, too many attempts or an unavailable database, which show the form again.
-pub async fn submit(token: web::Path<String>, sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
+pub async fn submit(
+    token: web::Path<String>,
+    sent: Form<Fields>,
+    user: Result<CurrentUser>,
+    context: RequestContext,
+) -> Result<HttpResponse> {
     let Some(opened) = find(&context, &token).await? else { return gone(&context) };
     let done = match (opened.purpose, sent.is_fresh) {
         (Purpose::Invitation | Purpose::Password, _) => {
@@ -94,6 +101,10 @@ pub async fn submit(token: web::Path<String>, sent: Form<Fields>, context: Reque
         }
         (Purpose::HandOver, true) => hand_over::submit(&context, &token).await?,
         (Purpose::HandOver, false) => hand_over::show(&context, &token).await?,
+        (Purpose::Address, true) => new_address::submit(&context, user, &token).await?,
+        (Purpose::Address, false) if opened.is_good => {
+            Some(new_address::show(StatusCode::UNPROCESSABLE_ENTITY, &context, (&token, None))?)
+        }
         (_, true) => not_me::submit(&context, &token).await?,
         (_, false) if opened.is_good => Some(not_me::show(&context, &token)?),
         (_, false) => None,
@@ -145,7 +156,8 @@ async fn find(context: &RequestContext, token: &str) -> Result<Option<Opened>> {
     }
     let opened = accept::look_up(&context.sessions.db, &Secret::presented(token)).await?;
     Ok(opened.filter(|opened| {
-        matches!(opened.purpose, Purpose::Invitation | Purpose::Password | Purpose::HandOver | Purpose::NotMe)
+        use Purpose::{Address, HandOver, Invitation, NotMe, Password};
+        matches!(opened.purpose, Invitation | Password | HandOver | NotMe | Address)
     }))
 }
 

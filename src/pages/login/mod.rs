@@ -10,6 +10,7 @@ mod hand_over;
 pub mod link;
 pub mod logout;
 mod new_account;
+mod new_address;
 mod not_me;
 pub mod page;
 pub mod setup;

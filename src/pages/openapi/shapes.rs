@@ -104,6 +104,8 @@ fn person() -> Shape {
         ("sessions", integer()),
         ("secondFactor", boolean()),
         ("deletesAt?", time()),
+        ("invitationExpired?", boolean()),
+        ("newEmail?", text()),
     ])
 }
 

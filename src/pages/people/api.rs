@@ -8,7 +8,6 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::target;
 use crate::{
     actions::{
         apps::manager::Manager,
@@ -34,6 +33,7 @@ use crate::{
         context::RequestContext,
         json::{Anything, Object},
         rates::Act,
+        target,
     },
 };
 
@@ -95,7 +95,7 @@ pub async fn list(
         Ok((people::with_usage(conn, page.people).await?, page.next))
     };
     let (people, next) = context.sessions.db.read(read).await?;
-    let people: Vec<PersonView> = people.iter().map(|(person, usage)| PersonView::new(person, *usage)).collect();
+    let people: Vec<PersonView> = people.iter().map(|(person, usage)| PersonView::new(person, usage)).collect();
     Ok(HttpResponse::Ok().json(match next {
         Some(next) => json!({ "people": people, "next": next.to_string() }),
         None => json!({ "people": people }),
@@ -124,7 +124,7 @@ pub async fn patch(
     target::find(&context.sessions, &user, &id).await?;
     let changes = sent.check()?;
     let by = manager(&context, &user)?;
-    match change::change(&context.sessions.db, &by, &id, changes).await {
+    match change::change(&context.sessions.db, &context.sessions.letters, (&by, &id), changes).await {
         Ok(Ok(changed)) => answer(&context, changed.person).await,
         Ok(Err(refused)) => Err(refused.into()),
         Err(error) => Err(explained(&context, error).await?),
@@ -192,5 +192,5 @@ async fn answer(context: &RequestContext, person: Person) -> Result<HttpResponse
     let read = async move |conn: &mut Conn<'_>| people::with_usage(conn, vec![person.clone()]).await;
     let people = context.sessions.db.read(read).await?;
     let (person, usage) = people.into_iter().next().ok_or(Error::NotFound)?;
-    Ok(HttpResponse::Ok().json(PersonView::new(&person, usage)))
+    Ok(HttpResponse::Ok().json(PersonView::new(&person, &usage)))
 }

@@ -7,7 +7,6 @@ use askama::Template;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::target;
 use crate::{
     base::{db::Conn, error::Result},
     records::{
@@ -16,6 +15,7 @@ use crate::{
             person::Person,
             search::{self, Cursor},
         },
+        help,
         session::{
             CurrentUser, arrivals,
             people::{self, Usage},
@@ -25,7 +25,9 @@ use crate::{
         admin::Admin,
         context::RequestContext,
         forms,
+        help::HelpRow,
         layout::{self, Page, When},
+        target,
     },
 };
 
@@ -47,6 +49,7 @@ struct IndexPage {
     page: Page,
     done: Option<&'static str>,
     query: String,
+    help: Vec<HelpRow>,
     people: Vec<Row>,
     is_first: bool,
     /// The query of the first page.
@@ -65,6 +68,9 @@ struct Row {
     role: Option<&'static str>,
     is_self: bool,
     is_disabled: bool,
+    is_invited: bool,
+    /// Whether the link of the invitation no longer works.
+    is_expired: bool,
     leaves: Option<When>,
     last: Option<When>,
     sessions: i64,
@@ -75,18 +81,20 @@ pub async fn show(Admin(user): Admin, query: web::Query<Query>, context: Request
     let Query { query, before, done } = query.into_inner();
     // An invalid position shows the first page.
     let before = Cursor::parse(&before).ok();
-    let (who, is_first, words) = (user.who(), before.is_none(), query.clone());
+    let (who, role, is_first, words) = (user.who(), user.account.role, before.is_none(), query.clone());
     let read = async move |conn: &mut Conn<'_>| {
         let found = search::page(conn, &words, before.clone(), PAGE_SIZE).await?;
         let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
-        Ok((people::with_usage(conn, found.people).await?, found.next, arrivals))
+        let help = help::open(conn, role).await?;
+        Ok((people::with_usage(conn, found.people).await?, found.next, arrivals, help))
     };
-    let (people, next, arrivals) = context.sessions.db.read(read).await?;
+    let (people, next, arrivals, help) = context.sessions.db.read(read).await?;
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "People").of(&user.account, &token, "people");
     let template = IndexPage {
         page: page.asking(&context.req, &arrivals, user.now),
         done: (done == "deleted").then_some("The account is deleted, with everything that was kept about the person."),
+        help: HelpRow::rows(&help, user.now),
         people: people.into_iter().map(|(person, usage)| Row::new(person, usage, &user)).collect(),
         is_first,
         newest: address(&query, None),
@@ -118,7 +126,9 @@ impl Row {
             href: may_act.then(|| person.account.id.clone()),
             role: (person.account.role != Role::Member).then(|| person.account.role.label()),
             is_self,
-            is_disabled: person.disabled_at.is_some(),
+            is_disabled: person.is_disabled(),
+            is_invited: person.is_invited(),
+            is_expired: person.is_invited() && usage.invited_until.is_none(),
             leaves: person.deletes_at().map(|at| When::until(at, user.now)),
             last: last.map(|at| When::past(at, user.now)),
             sessions: usage.sessions,

@@ -10,4 +10,3 @@ pub mod index;
 pub mod one;
 pub mod question;
 mod sign_ins;
-mod target;

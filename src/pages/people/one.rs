@@ -10,17 +10,22 @@ use serde::Deserialize;
 use super::{
     fields::{PersonFields, RoleChoice, Wrong},
     sign_ins::{self, DeviceRow},
-    target,
 };
 use crate::{
-    actions::person::change,
-    base::{db::Conn, error::Result},
+    actions::person::change::{self, Changed},
+    base::{
+        db::Conn,
+        error::{Error, Result},
+    },
     records::{
         account::{Role, person::Person},
         audit::{self, Recorded},
+        mail,
         session::{
-            CurrentUser, arrivals,
+            CurrentUser,
+            arrivals::{self, Arrivals},
             devices::{self, InUse},
+            people::{self, Usage},
         },
     },
     web::{
@@ -30,7 +35,8 @@ use crate::{
         context::RequestContext,
         forms::{self, Form},
         layout::{self, Page, When},
-        manager_words,
+        manager_words::{self, Names},
+        target,
     },
 };
 
@@ -58,6 +64,12 @@ struct OnePage {
     email: String,
     role: Option<&'static str>,
     is_disabled: bool,
+    is_invited: bool,
+    /// When the link of the invitation stops working. `None` if none works.
+    invited_until: Option<When>,
+    /// The address that counts once it is verified.
+    new_email: Option<String>,
+    refused: Vec<RefusedMail>,
     leaves: Option<When>,
     since: When,
     devices: Vec<DeviceRow>,
@@ -67,6 +79,13 @@ struct OnePage {
     roles: Vec<RoleChoice>,
     wrong: Wrong,
     asks_password: bool,
+}
+
+/// A mail that no server accepted.
+struct RefusedMail {
+    to: String,
+    words: String,
+    when: When,
 }
 
 /// What the page shows beside the person.
@@ -93,6 +112,10 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
         "saved" => Some("The changes are saved."),
+        "email-asked" => {
+            Some("The changes are saved. The new address counts once the link in the mail to it was used.")
+        }
+        "cancelled" => Some("The invitation is cancelled: its link no longer works."),
         "disabled" => Some("The account is disabled, and signed out everywhere."),
         "enabled" => Some("The account is enabled again."),
         "signed-out" => Some("The person is signed out there."),
@@ -132,25 +155,60 @@ pub async fn submit(
         Ok(confirmation) => confirmation,
         Err(not) => return refuse(not.status, shown(Wrong { password: Some(not.words), ..Wrong::default() })).await,
     };
-    match change::change(&context.sessions.db, &manager, &id, changes).await {
-        Ok(Ok(_)) => Ok(layout::see_other(&after(&user, &person, &typed))),
+    match change::change(&context.sessions.db, &context.sessions.letters, (&manager, &id), changes).await {
+        Ok(Ok(changed)) => Ok(layout::see_other(&after(&user, (&person, &changed), &typed))),
         Ok(Err(refused)) => {
             let again = Again { session_id, ..shown(Wrong::of(refused)) };
             refuse(StatusCode::UNPROCESSABLE_ENTITY, again).await
+        }
+        Err(Error::TooManyAttempts(_)) => {
+            let email = Some("Too many new addresses within an hour. Try again later.".to_owned());
+            let again = Again { session_id, ..shown(Wrong { email, ..Wrong::default() }) };
+            refuse(StatusCode::TOO_MANY_REQUESTS, again).await
         }
         Err(error) => Err(explained(&context, error).await?),
     }
 }
 
 /// Where to go after the change. The reader may no longer act on the person, or on anybody.
-fn after(user: &CurrentUser, person: &Person, typed: &PersonFields) -> String {
+fn after(user: &CurrentUser, (person, changed): (&Person, &Changed), typed: &PersonFields) -> String {
     let role = typed.role().unwrap_or(person.account.role);
     let is_self = person.account.id == user.account.id;
     match () {
         () if is_self && role == Role::Member => "/account".to_owned(),
         () if is_self && role != Role::Owner || !is_self && role == Role::Owner => "/people".to_owned(),
-        () => format!("/people/{}?done=saved", person.account.id),
+        () => {
+            let done = if changed.is_email_asked { "email-asked" } else { "saved" };
+            format!("/people/{}?done={done}", person.account.id)
+        }
     }
+}
+
+/// What is read about the person.
+struct Known {
+    in_use: InUse,
+    events: Vec<Recorded>,
+    names: Names,
+    /// New devices of the reader.
+    arrivals: Arrivals,
+    usage: Usage,
+    refused: Vec<mail::Refused>,
+}
+
+async fn read(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<Known> {
+    let (who, asked) = (user.who(), id.to_owned());
+    let read = async move |conn: &mut Conn<'_>| {
+        let events = audit::newest_before(conn, &asked, None, MOST_EVENTS).await?;
+        Ok(Known {
+            in_use: devices::in_use(conn, &asked).await?,
+            names: manager_words::names(conn, &asked, &events).await?,
+            events,
+            arrivals: arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?,
+            usage: people::usage(conn, &[&asked]).await?.remove(&asked).unwrap_or_default(),
+            refused: mail::refused(conn, &asked).await?,
+        })
+    };
+    context.sessions.db.read(read).await
 }
 
 async fn draw(
@@ -160,17 +218,8 @@ async fn draw(
     again: Again,
 ) -> Result<HttpResponse> {
     let person = target::find(&context.sessions, user, id).await?;
-    let (who, asked) = (user.who(), id.to_owned());
-    let read = async move |conn: &mut Conn<'_>| {
-        let in_use = devices::in_use(conn, &asked).await?;
-        let events = audit::newest_before(conn, &asked, None, MOST_EVENTS).await?;
-        let names = manager_words::names(conn, &asked, &events).await?;
-        let arrivals = arrivals::list(conn, &who.account_id, who.device_id.as_deref()).await?;
-        Ok((in_use, events, names, arrivals))
-    };
-    let (InUse { devices, living, .. }, events, names, arrivals) = context.sessions.db.read(read).await?;
-    let living = context.sessions.overlaid(living);
-    let events: Vec<Recorded> = events;
+    let Known { in_use, events, names, arrivals, usage, refused } = read(context, user, id).await?;
+    let living = context.sessions.overlaid(in_use.living);
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, &person.account.name).of(&user.account, &token, "people");
     let asks_password = !user.is_confirmed() && again.session_id.is_none();
@@ -181,11 +230,15 @@ async fn draw(
         done: again.done,
         notice: again.notice,
         role: (person.account.role != Role::Member).then(|| person.account.role.label()),
-        is_disabled: person.disabled_at.is_some(),
+        is_disabled: person.is_disabled(),
+        is_invited: person.is_invited(),
+        invited_until: usage.invited_until.map(|at| When::until(at, user.now)),
+        new_email: usage.new_email,
+        refused: refused.into_iter().map(|mail| RefusedMail::new(mail, user)).collect(),
         leaves: person.deletes_at().map(|at| When::until(at, user.now)),
         since: When::past(person.created_at, user.now),
         is_signed_in: !living.is_empty(),
-        devices: sign_ins::rows(devices, &living, user),
+        devices: sign_ins::rows(in_use.devices, &living, user),
         events: EventRow::rows(&events, user.now, (&Doubtful::default(), &names)),
         roles: RoleChoice::all(user.account.role, &person, again.typed.as_ref()),
         typed: again.typed.unwrap_or_else(|| PersonFields::of(&person)),
@@ -196,4 +249,10 @@ async fn draw(
         email: person.account.email,
     };
     layout::answer(status, &template)
+}
+
+impl RefusedMail {
+    fn new(mail: mail::Refused, user: &CurrentUser) -> Self {
+        Self { to: mail.recipient, words: mail.words, when: When::past(mail.at, user.now) }
+    }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{deed::Deed, target};
+use super::deed::Deed;
 use crate::{
     actions::person::{
         change::{self, Changes, Refused},
@@ -22,6 +22,7 @@ use crate::{
         download,
         forms::Form,
         layout::{self, Page},
+        target,
     },
 };
 
@@ -121,7 +122,7 @@ async fn carry_out(
     (person, deed): (&Person, &Deed),
     Confirmation { manager, .. }: Confirmation,
 ) -> Result<Result<HttpResponse, Refused>> {
-    let (db, id) = (&context.sessions.db, person.account.id.as_str());
+    let (db, letters, id) = (&context.sessions.db, &context.sessions.letters, person.account.id.as_str());
     let is_self = id == user.account.id;
     match deed {
         Deed::SignOut(which) => {
@@ -129,7 +130,7 @@ async fn carry_out(
         }
         Deed::Disable | Deed::Enable => {
             let changes = Changes { disabled: Some(*deed == Deed::Disable), ..Changes::default() };
-            if let Err(refused) = change::change(db, &manager, id, changes).await? {
+            if let Err(refused) = change::change(db, letters, (&manager, id), changes).await? {
                 return Ok(Err(refused));
             }
         }

@@ -12,24 +12,12 @@ use diesel::{
 use super::{Account, EmailAddress, Role, claim_email, password, search_text};
 use crate::{
     base::{
-        db::{
-            Conn, Instant, find, now, run,
-            schema::{account_of_email, accounts},
-        },
+        db::{Conn, now, run, schema::accounts},
         error::Result,
         secret,
     },
     records::news,
 };
-
-/// An account, and whether it can be signed in to.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    pub account: Account,
-    pub is_disabled: bool,
-    /// Whether the person has not chosen a password yet.
-    pub is_invited: bool,
-}
 
 /// What an invitation says about the person. The caller has checked the fields.
 #[derive(Debug, Clone)]
@@ -76,29 +64,6 @@ pub async fn change(conn: &mut Conn<'_>, id: &str, invitee: &Invitee) -> Result<
     );
     run!(conn, execute(diesel::update(invited).set(set)))?;
     news::looked_up_changed(conn, iter::once(id)).await
-}
-
-/// The account with this id.
-pub async fn standing(conn: &mut Conn<'_>, id: &str) -> Result<Option<Standing>> {
-    type Row = (Account, Option<Instant>, Option<Instant>);
-    let row: Option<Row> = find!(
-        conn,
-        first(accounts::table.filter(accounts::id.eq(id)).filter(accounts::deleted_at.is_null()).select((
-            Account::as_select(),
-            accounts::disabled_at,
-            accounts::invited_at
-        )))
-    )?;
-    Ok(row.map(|(account, disabled_at, invited_at)| Standing {
-        account,
-        is_disabled: disabled_at.is_some(),
-        is_invited: invited_at.is_some(),
-    }))
-}
-
-/// The id of the account with this address.
-pub async fn id_of(conn: &mut Conn<'_>, email: &EmailAddress) -> Result<Option<String>> {
-    find!(conn, first(account_of_email::table.find(email.key()).select(account_of_email::account_id)))
 }
 
 /// The most admins who are told at once that somebody asks for help.

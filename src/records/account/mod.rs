@@ -8,6 +8,7 @@ pub mod groups;
 pub mod hasher;
 pub mod invited;
 pub mod leaked;
+pub mod leaving;
 pub mod password;
 pub mod person;
 pub mod search;

@@ -7,15 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, Queryable,
-    Selectable, SelectableHelper as _,
+    ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable, SelectableHelper as _,
 };
 
 use super::{Account, EmailAddress, Role, TIME_TO_RETURN, claim_email, search_text};
 use crate::{
     base::{
         db::{
-            Conn, ForUpdate, Instant, ShiftedNow, before_now, find, now, run,
+            Conn, Instant, find, now, run,
             schema::{account_of_email, accounts},
         },
         error::Result,
@@ -36,6 +35,8 @@ pub struct Person {
     pub created_at: Instant,
     pub last_login_at: Option<Instant>,
     pub disabled_at: Option<Instant>,
+    /// When the person was invited. `None` once they have chosen a password.
+    pub invited_at: Option<Instant>,
     /// When the person asked for the deletion of the account.
     pub deletion_asked_at: Option<Instant>,
 }
@@ -48,12 +49,26 @@ impl Person {
 
     /// The word for the state of the account.
     pub fn status(&self) -> &'static str {
-        if self.disabled_at.is_some() { "disabled" } else { "active" }
+        match () {
+            () if self.is_disabled() => "disabled",
+            () if self.is_invited() => "invited",
+            () => "active",
+        }
+    }
+
+    pub fn is_disabled(&self) -> bool {
+        self.disabled_at.is_some()
+    }
+
+    /// Whether the person has not chosen a password yet.
+    pub fn is_invited(&self) -> bool {
+        self.invited_at.is_some()
     }
 
     /// Whether the account is an owner that may sign in.
     pub fn is_enabled_owner(&self) -> bool {
-        self.account.role == Role::Owner && self.disabled_at.is_none() && self.deletion_asked_at.is_none()
+        let may_sign_in = !self.is_disabled() && !self.is_invited() && self.deletion_asked_at.is_none();
+        self.account.role == Role::Owner && may_sign_in
     }
 }
 
@@ -120,29 +135,6 @@ pub async fn set_groups(conn: &mut Conn<'_>, id: &str, groups: &str) -> Result<(
     news::looked_up_changed(conn, iter::once(id)).await
 }
 
-/// Notes that the person asked for the deletion of the account. The caller ends its sessions in the same transaction.
-pub async fn ask_deletion(conn: &mut Conn<'_>, id: &str) -> Result<()> {
-    let own = accounts::table.filter(accounts::id.eq(id));
-    run!(conn, execute(diesel::update(own).set(accounts::deletion_asked_at.eq(now().nullable())))).map(drop)
-}
-
-/// Some accounts whose time to return is over.
-pub async fn leaving(conn: &mut Conn<'_>, most: i64) -> Result<Vec<String>> {
-    let due = accounts::deletion_asked_at.is_not_null().and(accounts::deletion_asked_at.le(over().nullable()));
-    run!(conn, load(accounts::table.filter(due).order(accounts::deletion_asked_at).limit(most).select(accounts::id)))
-}
-
-/// Whether the account's time to return is over. The caller has locked the account's row.
-pub async fn has_left(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
-    let due = accounts::table.filter(accounts::id.eq(id)).filter(accounts::deletion_asked_at.le(over().nullable()));
-    let rows: Vec<String> = run!(conn, load(ForUpdate::wait(due.select(accounts::id))))?;
-    Ok(!rows.is_empty())
-}
-
-fn over() -> ShiftedNow {
-    before_now(TIME_TO_RETURN)
-}
-
 /// Empties the account's row. The caller has ended its sessions and deletes its other rows in the same transaction.
 pub async fn empty(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let own = || accounts::table.filter(accounts::id.eq(id));
@@ -158,7 +150,9 @@ pub async fn empty(conn: &mut Conn<'_>, id: &str) -> Result<()> {
         accounts::role.eq(Role::Member),
         accounts::time_zone.eq(None::<String>),
         accounts::last_login_at.eq(None::<Instant>),
+        accounts::invited_at.eq(None::<Instant>),
         accounts::deletion_asked_at.eq(None::<Instant>),
+        accounts::deletion_by.eq(None::<String>),
     );
     let times = (
         accounts::created_at.eq(now()),

@@ -17,12 +17,16 @@ words! {
         AccountCreated = "account.created",
         /// A person was invited. They have an account, but no password yet.
         AccountInvited = "account.invited",
+        /// The link of an invitation was made to stop working.
+        InvitationCancelled = "account.invitation-cancelled",
         /// An account was renamed.
         AccountRenamed = "account.renamed",
         /// An account was disabled, so it can no longer sign in.
         AccountDisabled = "account.disabled",
         /// An account was enabled, so it can sign in again.
         AccountEnabled = "account.enabled",
+        /// Another e-mail address was given for an account. It counts once it is verified.
+        EmailChangeAsked = "account.email-change-asked",
         /// An account got another e-mail address.
         AccountEmailChanged = "account.email-changed",
         /// An account got another role.

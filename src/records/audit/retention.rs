@@ -16,7 +16,7 @@ use super::{
 };
 use crate::base::{
     db::{
-        Conn, Db, ForUpdate, Instant, before_now, run,
+        Conn, Db, ForUpdate, Instant, before_now, find, now, run,
         schema::{audit, trails},
     },
     error::Result,
@@ -57,6 +57,20 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
             }
         }
     }
+}
+
+/// Whether the account has more events than this.
+pub async fn has_more_than(conn: &mut Conn<'_>, account_id: &str, many: i64) -> Result<bool> {
+    let own = audit::table.filter(audit::account_id.eq(account_id)).order(audit::id).select(audit::id);
+    let one: Option<i64> = find!(conn, first(own.offset(many)))?;
+    Ok(one.is_some())
+}
+
+/// Deletes the oldest events of an account that is being deleted. Returns their number: 0 if none are left, or if the
+/// chain does not verify.
+pub async fn delete_some(conn: &mut Conn<'_>, account_id: &str) -> Result<u64> {
+    let now: Instant = run!(conn, get_result(diesel::select(now())))?;
+    delete_oldest(conn, account_id.to_owned(), now).await
 }
 
 /// The next accounts, each with the time of its oldest event. Takes one primary-key lookup per account. A deleted account

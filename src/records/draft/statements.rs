@@ -94,6 +94,28 @@ pub async fn delete_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     news::drafts_changed(conn, account_id)
 }
 
+/// Whether the account has more drafts or operations than this.
+pub async fn has_more_than(conn: &mut Conn<'_>, account_id: &str, many: i64) -> Result<bool> {
+    let drafts = drafts::table.filter(drafts::account_id.eq(account_id)).order(drafts::id).select(drafts::id);
+    let draft: Option<String> = find!(conn, first(drafts.offset(many)))?;
+    let own = operations::table.filter(operations::account_id.eq(account_id));
+    let operation: Option<String> = find!(conn, first(own.order(operations::id).select(operations::id).offset(many)))?;
+    Ok(draft.is_some() || operation.is_some())
+}
+
+/// Deletes some drafts and operations of an account that is being deleted. Returns how many.
+pub async fn delete_some(conn: &mut Conn<'_>, account_id: &str, most: i64) -> Result<usize> {
+    let own = drafts::table.filter(drafts::account_id.eq(account_id));
+    let ids: Vec<String> = run!(conn, load(own.order(drafts::id).limit(most).select(drafts::id)))?;
+    let some = drafts::table.filter(drafts::account_id.eq(account_id)).filter(drafts::id.eq_any(&ids));
+    let mut deleted = if ids.is_empty() { 0 } else { run!(conn, execute(diesel::delete(some)))? };
+    let own = operations::table.filter(operations::account_id.eq(account_id));
+    let ids: Vec<String> = run!(conn, load(own.order(operations::id).limit(most).select(operations::id)))?;
+    let some = operations::table.filter(operations::account_id.eq(account_id)).filter(operations::id.eq_any(&ids));
+    deleted += if ids.is_empty() { 0 } else { run!(conn, execute(diesel::delete(some)))? };
+    Ok(deleted)
+}
+
 /// Finds which of these operations the account has already applied, by id.
 pub async fn remembered(
     conn: &mut Conn<'_>,

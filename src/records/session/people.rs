@@ -23,21 +23,26 @@ use crate::{
     records::{
         account::{Role, person::Person},
         device::{Shape, owners},
+        link::{self, Purpose},
         news,
         throttle::{Subject, count},
     },
 };
 
 /// How an account is used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The number of live sessions.
     pub sessions: i64,
     /// The last activity of a session that is still stored.
     pub last_activity: Option<Instant>,
+    /// When the link of the invitation stops working. `None` if no such link works.
+    pub invited_until: Option<Instant>,
+    /// The address that replaces the account's once it is verified.
+    pub new_email: Option<String>,
 }
 
-/// How these accounts are used, by id. Accounts without a stored session are left out.
+/// How these accounts are used, by id. Accounts without a stored session or working link are left out.
 pub async fn usage(conn: &mut Conn<'_>, accounts: &[&str]) -> Result<BTreeMap<String, Usage>> {
     if accounts.is_empty() {
         return Ok(BTreeMap::new());
@@ -47,10 +52,17 @@ pub async fn usage(conn: &mut Conn<'_>, accounts: &[&str]) -> Result<BTreeMap<St
         run!(conn, load(own().select((sessions::account_id, max(sessions::last_activity)))))?;
     let live: Vec<(String, i64)> =
         run!(conn, load(own().filter(is_live()).select((sessions::account_id, count_star()))))?;
-    let last = last.into_iter().map(|(id, last_activity)| (id, Usage { sessions: 0, last_activity }));
+    let last = last.into_iter().map(|(id, last_activity)| (id, Usage { last_activity, ..Usage::default() }));
     let mut usage: BTreeMap<String, Usage> = last.collect();
     for (id, sessions) in live {
         usage.entry(id).or_default().sessions = sessions;
+    }
+    for link in link::working(conn, accounts, &[Purpose::Invitation, Purpose::Address]).await? {
+        let own = usage.entry(link.account_id).or_default();
+        match link.purpose {
+            Purpose::Address => own.new_email = link.about,
+            _ => own.invited_until = Some(link.expires_at),
+        }
     }
     Ok(usage)
 }
@@ -117,10 +129,16 @@ pub struct PersonView {
     /// When the account will be deleted, because its person asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     deletes_at: Option<Instant>,
+    /// Whether the link of the invitation no longer works. Only for invited people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation_expired: Option<bool>,
+    /// The address that counts once it is verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_email: Option<String>,
 }
 
 impl PersonView {
-    pub fn new(person: &Person, usage: Usage) -> Self {
+    pub fn new(person: &Person, usage: &Usage) -> Self {
         Self {
             id: person.account.id.clone(),
             email: person.account.email.clone(),
@@ -133,6 +151,8 @@ impl PersonView {
             sessions: usage.sessions,
             second_factor: false,
             deletes_at: person.deletes_at(),
+            invitation_expired: person.is_invited().then_some(usage.invited_until.is_none()),
+            new_email: usage.new_email.clone(),
         }
     }
 }
@@ -140,9 +160,9 @@ impl PersonView {
 /// These people, each with how they are used.
 pub async fn with_usage(conn: &mut Conn<'_>, people: Vec<Person>) -> Result<Vec<(Person, Usage)>> {
     let ids: Vec<&str> = people.iter().map(|person| person.account.id.as_str()).collect();
-    let usage = usage(conn, &ids).await?;
+    let mut usage = usage(conn, &ids).await?;
     let of = |person: Person| {
-        let usage = usage.get(&person.account.id).copied().unwrap_or_default();
+        let usage = usage.remove(&person.account.id).unwrap_or_default();
         (person, usage)
     };
     Ok(people.into_iter().map(of).collect())

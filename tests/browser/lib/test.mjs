@@ -8,6 +8,9 @@ import { Watch } from './watch.mjs';
 
 export { expect };
 
+/** A member, once `addPerson` has added them. */
+export const sam = { email: 'sam@example.test', name: 'Sam Shore', password: 'limpets stay where they are 7' };
+
 export const owner = { email: 'keeper@example.test', name: 'Marlow Keeper', password: 'barnacles hold fast 42' };
 
 export const test = base.extend({
@@ -89,6 +92,13 @@ export async function createOwner(page, server) {
   await expectDashboard(page);
 }
 
+/** Creates an account with the command, and returns its id. */
+export async function addPerson(server, { email: address, name, password: chosen }, role = 'member') {
+  const adding = server.command('user', 'add', '--email', address, '--name', name, '--role', role, '--password-stdin');
+  adding.child.stdin.end(chosen);
+  return (await adding).trim();
+}
+
 export async function fillLogin(page, who = owner) {
   await email(page).fill(who.email);
   await password(page).fill(who.password);
@@ -98,7 +108,7 @@ export async function signIn(page, who = owner) {
   await page.goto('/login');
   await fillLogin(page, who);
   await signInButton(page).click();
-  await expectDashboard(page);
+  await expectDashboard(page, who);
 }
 
 /** Calls `act` and returns the response to the navigation with `method` that it causes. */
@@ -113,9 +123,9 @@ export async function answerOf(page, method, act) {
   return answer;
 }
 
-export async function expectDashboard(page) {
+export async function expectDashboard(page, { name = owner.name } = owner) {
   await page.waitForURL((url) => url.pathname === '/dashboard');
-  await expect(page.getByRole('heading', { level: 1 })).toContainText(owner.name.split(' ')[0]);
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(name.split(' ')[0]);
 }
 
 export async function expectLogin(page) {

@@ -1,6 +1,7 @@
 // Visits every kind of page, for checks that all pages must pass.
 
-import { answerOf, createOwner, expect, expectDashboard, expectLogin, fillLogin, makeDrafts, owner, password, signInButton, signOutButton } from './test.mjs';
+import { canRead, readQr } from './qr.mjs';
+import { answerOf, createOwner, email, expect, expectDashboard, expectLogin, fillLogin, makeDrafts, owner, password, signInButton, signOutButton } from './test.mjs';
 
 /** Signs in to the same account from another browser, with the API. */
 async function signInElsewhere(server) {
@@ -69,6 +70,26 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await look('a person to delete');
   await page.goto('/account/delete');
   await look('the own account to delete');
+  await page.goto('/account/export');
+  await look('the own data to download');
+
+  await page.goto('/forgot');
+  await email(page).fill('sam@example.test');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Ask for help' }).click());
+  await page.goto('/dashboard');
+  await page.getByRole('region', { name: 'Somebody needs help' }).waitFor();
+  await look('dashboard with a request for help');
+  await page.getByRole('link', { name: 'Help Sam Shore' }).click();
+  await page.getByRole('button', { name: 'Make the link' }).waitFor();
+  await look('a link for a new password, asked');
+  await page.getByRole('button', { name: 'Make the link' }).click();
+  await page.locator('svg.qr').waitFor();
+  await look('a link for a new password');
+  await page.goto(await page.locator('#one-time-link').textContent());
+  await look('the page of a link for a new password');
+
+  await page.goto('/account/email');
+  await look('a new address for the own account');
 
   await page.goto('/account?done=name');
   await look('account');
@@ -84,6 +105,12 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.getByRole('button', { name: 'Show the code' }).click();
   await page.locator('svg.qr').waitFor();
   await look('the code for a phone');
+  if (canRead) {
+    await page.goto(await readQr(page));
+    await look('the page of a code for a phone');
+    await page.goto('/account/phone');
+    await look('sign in on my phone, again');
+  }
 
   await page.goto('/people/invite');
   await look('invite somebody');
@@ -91,6 +118,16 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.getByRole('button', { name: 'Make the link' }).click();
   await page.locator('svg.qr').waitFor();
   await look('an invitation');
+  await page.goto(await page.locator('#one-time-link').textContent());
+  await look('the page of an invitation');
+  await page.goto('/people');
+  await look('people, one invited');
+  await page.getByRole('link', { name: 'marta@example.test' }).click();
+  await page.getByRole('link', { name: 'Send again…' }).waitFor();
+  await look('a person who is invited');
+  await page.getByRole('link', { name: 'Cancel the invitation…' }).click();
+  await page.getByRole('button', { name: 'Cancel the invitation' }).waitFor();
+  await look('an invitation to cancel');
 
   await page.goto('/confirm?next=/account');
   await look('confirm');
@@ -116,7 +153,8 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await look('drafts, none yet');
   await makeDrafts(page, server);
   await page.goto('/drafts?draft=tide');
-  await page.locator('#draft-list li').nth(2).waitFor();
+  // A phone shows the open draft alone.
+  await page.locator('#draft-list li').nth(2).waitFor({ state: 'attached' });
   await look('drafts, one open');
   await page.goto('/drafts?draft=kelp');
   await page.locator('.version').nth(1).waitFor();

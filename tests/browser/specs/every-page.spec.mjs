@@ -1,4 +1,5 @@
 import { AxeBuilder } from '@axe-core/playwright';
+import { BRAND } from '../lib/brand.mjs';
 import { desktop } from '../lib/browser.mjs';
 import { expect, test } from '../lib/test.mjs';
 import { tour } from '../lib/tour.mjs';
@@ -39,6 +40,26 @@ test('every page is accessible on a phone, and none is wider than 360 px', async
     expect.soft(has, `${name}: the page uses the phone's width`).toBe(360);
     expect.soft(wide, `${name}: nothing sticks out`).toBeLessThanOrEqual(has);
     await expectAccessible(page, name);
+  });
+});
+
+test.describe('under an operator\'s name', () => {
+  test.use({ settings: BRAND });
+
+  test('every page carries the name, no page says ours, and all are accessible', async ({ visitor, server, elsewhere, watch }) => {
+    test.setTimeout(LONG);
+    const page = await visitor({ viewport: desktop, reducedMotion: 'reduce' });
+    await tour({ page, server, elsewhere, watch }, async (name) => {
+      await expect.soft(page, name).toHaveTitle(new RegExp(` · ${BRAND.SESSILE_NAME}$`));
+      // The settings of a proxy are the program's own.
+      const words = await page.evaluate(() => {
+        const text = document.body.cloneNode(true);
+        for (const own of text.querySelectorAll('pre, code')) own.remove();
+        return text.textContent.match(/.{0,40}sessile.{0,40}/gi) ?? [];
+      });
+      expect.soft(words, name).toEqual([]);
+      await expectAccessible(page, name);
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import { chromium } from '@playwright/test';
 import { launchOptions } from '../lib/browser.mjs';
+import { tabTo } from '../lib/keyboard.mjs';
 import {
   answerOf, createOwner, email, expect, expectDashboard, expectLogin, fillLogin, navigations, owner, password, signIn,
   signInButton, signOutButton, test,
@@ -161,17 +162,3 @@ test('a page opened under another address says so and links to the right one', a
   expect(paths.length).toBeLessThan(4);
   await expect(page.getByRole('link', { name: /localhost/i })).toHaveCount(0);
 });
-
-async function tabTo(page, target) {
-  for (let presses = 0; presses < 20; presses += 1) {
-    const { tag, seen } = await page.evaluate(() => {
-      const style = getComputedStyle(document.activeElement);
-      const ring = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
-      return { tag: document.activeElement.outerHTML.slice(0, 80), seen: ring || document.activeElement === document.body };
-    });
-    expect(seen, `the focus can be seen on ${tag}`).toBe(true);
-    if (await target.evaluate((element) => element === document.activeElement)) return;
-    await page.keyboard.press('Tab');
-  }
-  throw new Error(`not reached with the Tab key: ${target}`);
-}

@@ -1,20 +1,15 @@
 // The pages for people: search, settings, questions, and a person's own data.
 
-import { createOwner, expect, signIn, test } from '../lib/test.mjs';
+import { phone } from '../lib/browser.mjs';
+import { tabTo } from '../lib/keyboard.mjs';
+import { addPerson, answerOf, createOwner, expect, fillLogin, sam, signIn, signInButton, test } from '../lib/test.mjs';
 
-const SAM = { email: 'sam@example.test', name: 'Sam Shore', password: 'limpets stay where they are 7' };
 const ANN = { email: 'ann@example.test', name: 'Ann Reef', password: 'mussels open at high tide 3' };
-
-async function add(server, { email, name, password }, role = 'member') {
-  const adding = server.command('user', 'add', '--email', email, '--name', name, '--role', role, '--password-stdin');
-  adding.child.stdin.end(password);
-  return (await adding).trim();
-}
 
 test('the list is searched while somebody types, and leads to a person', async ({ page, server }) => {
   await createOwner(page, server);
-  await add(server, SAM);
-  await add(server, ANN, 'admin');
+  await addPerson(server, sam);
+  await addPerson(server, ANN, 'admin');
   await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'People' }).click();
   const list = page.locator('#people-list');
   await expect(list.getByRole('listitem')).toHaveCount(3);
@@ -35,9 +30,9 @@ test('without a script the list is searched by its form, and a person is changed
   const page = await visitor({ javaScriptEnabled: false });
   await page.goto('/login');
   await createOwner(page, server);
-  await add(server, SAM);
+  await addPerson(server, sam);
   const own = await visitor();
-  await signIn(own, SAM);
+  await signIn(own, sam);
   await page.goto('/people');
   await page.getByRole('searchbox').fill('sam@');
   await page.getByRole('button', { name: 'Search' }).click();
@@ -56,7 +51,7 @@ test('without a script the list is searched by its form, and a person is changed
 
 test('a deleted person is gone from the list', async ({ page, server }) => {
   await createOwner(page, server);
-  await add(server, SAM);
+  await addPerson(server, sam);
   await page.goto('/people');
   await page.getByRole('link', { name: 'Sam Shore' }).click();
   await page.getByRole('link', { name: 'Delete…' }).click();
@@ -66,10 +61,50 @@ test('a deleted person is gone from the list', async ({ page, server }) => {
   await expect(page.locator('#people-list')).not.toContainText('Sam Shore');
 });
 
+test('a disabled person is out at once and cannot sign in, until the account is enabled', async ({ page, visitor, server, watch }) => {
+  await createOwner(page, server);
+  const id = await addPerson(server, sam);
+  const own = await visitor();
+  await signIn(own, sam);
+  await page.goto(`/people/${id}`);
+  await page.getByRole('link', { name: 'Disable…' }).click();
+  await page.getByRole('button', { name: 'Disable account' }).click();
+  await expect(page.getByText('The account is disabled: Sam Shore cannot sign in.')).toBeVisible();
+  await expect(own, 'the open page leaves by itself').toHaveURL(/\/login/);
+  await fillLogin(own, sam);
+  watch.expectStatus([401, 403], '/login');
+  await answerOf(own, 'POST', () => signInButton(own).click());
+  await page.getByRole('link', { name: 'Enable…' }).click();
+  await page.getByRole('button', { name: 'Enable account' }).click();
+  await expect(page.getByText('Disabling keeps everything')).toBeVisible();
+  await signIn(own, sam);
+});
+
+test('a person is found, opened and signed out everywhere with the keyboard alone', async ({ page, visitor, server }) => {
+  await createOwner(page, server);
+  await addPerson(server, sam);
+  await signIn(await visitor(), sam);
+  await tabTo(page, page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'People' }));
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('People');
+  await tabTo(page, page.getByRole('searchbox'));
+  await page.keyboard.type('shore');
+  await expect(page.locator('#people-list').getByRole('listitem')).toHaveCount(1);
+  await tabTo(page, page.getByRole('link', { name: 'Sam Shore' }));
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Sam Shore');
+  await tabTo(page, page.getByRole('link', { name: 'Sign out everywhere…' }));
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Sign Sam Shore out everywhere?');
+  await tabTo(page, page.getByRole('button', { name: 'Sign out everywhere' }));
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('The person is signed out everywhere.')).toBeVisible();
+});
+
 test('people delete their account, and change their mind by signing in', async ({ page, server }) => {
-  await add(server, ANN, 'owner');
-  await add(server, SAM);
-  await signIn(page, SAM);
+  await addPerson(server, ANN, 'owner');
+  await addPerson(server, sam);
+  await signIn(page, sam);
   await page.goto('/account');
   const download = page.waitForEvent('download');
   await page.getByRole('link', { name: 'Download your data…' }).click();
@@ -79,7 +114,26 @@ test('people delete their account, and change their mind by signing in', async (
   await page.getByRole('link', { name: 'Delete account…' }).click();
   await page.getByRole('button', { name: 'Delete my account' }).click();
   await expect(page.getByText('your account will be deleted in 14 days')).toBeVisible();
-  await signIn(page, SAM);
+  await signIn(page, sam);
   await page.goto('/activity');
   await expect(page.getByText('Signed in again: the account is kept')).toBeVisible();
+});
+
+test('without a script people delete their account too, and the list says until when it can be kept', async ({ page, visitor, server }) => {
+  await createOwner(page, server);
+  await addPerson(server, sam);
+  const own = await visitor({ javaScriptEnabled: false, viewport: phone });
+  await signIn(own, sam);
+  await own.goto('/account');
+  await own.getByRole('link', { name: 'Delete account…' }).click();
+  await own.getByRole('button', { name: 'Delete my account' }).click();
+  await expect(own).toHaveURL(/\/login/);
+  await expect(own.getByText('your account will be deleted in 14 days')).toBeVisible();
+  await page.goto('/people');
+  const row = page.locator('#people-list').getByRole('listitem').filter({ hasText: sam.email });
+  await expect(row).toContainText('Leaves');
+  await signIn(own, sam);
+  await page.reload();
+  await expect(row).toHaveCount(1);
+  await expect(row).not.toContainText('Leaves');
 });

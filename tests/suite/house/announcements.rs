@@ -10,7 +10,7 @@ const SILENT: &[(&str, &str, &str)] = &[
     ("account/mod.rs", "disable", "the caller ends the sessions, which is announced"),
     ("account/mod.rs", "keep", "when a deletion was asked for is not cached"),
     ("account/mod.rs", "enable", "a disabled account has no live sessions"),
-    ("account/person.rs", "ask_deletion", "the caller ends the sessions, which is announced"),
+    ("account/leaving.rs", "ask", "the caller ends the sessions, which is announced"),
     ("account/search.rs", "fill_batch", "the text for the search is not cached"),
     ("device/arrivals.rs", "set", "whether a device was acknowledged is not cached"),
     ("device/browser.rs", "*", "whether a browser proved itself is not cached"),

@@ -113,7 +113,8 @@ async fn an_invited_person_chooses_a_password_and_is_in(db: TestDb) {
     }
     let kinds =
         db.sql(&format!("SELECT kind FROM audit WHERE account_id = '{}' ORDER BY id", user["id"].as_str().unwrap()));
-    assert!(kinds.starts_with("account.invited\naccount.created\n"), "{kinds}");
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| *kind != "login.failed").collect();
+    assert!(kinds.starts_with(&["account.invited", "account.created"]), "{kinds:?}");
     let own = kim.get("/api/activity?limit=1").json()["events"][0].clone();
     assert_eq!(
         (&own["kind"], &own["detail"]),
@@ -131,7 +132,10 @@ async fn who_is_invited_again_gets_a_new_link_and_the_old_one_is_dead(db: TestDb
     assert!(server.client().get(&second).body.contains("value=\"Marta\""), "what was said before stays");
     assert_eq!(db.sql("SELECT groups FROM accounts WHERE invited_at IS NOT NULL"), "Night");
     let id = id_of(&db, NEW);
-    leads_to(&form(&mut kim, &format!("/people/{id}/link"), &[("act", "cancel")]), "/dashboard");
+    leads_to(
+        &form(&mut kim, &format!("/people/{id}/link"), &[("act", "cancel")]),
+        &format!("/people/{id}?done=cancelled"),
+    );
     assert_eq!(server.client().get(&second).status, 410, "cancelled");
     assert_eq!(password_link(&mut kim, &id).problem(), "conflict");
     let third = path_of(&invite(&mut kim, &json!({"email": NEW})));

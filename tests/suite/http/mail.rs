@@ -22,7 +22,7 @@ on_both_engines! {
 }
 
 /// A mail server that keeps what it receives.
-struct Smtp {
+pub(super) struct Smtp {
     child: Option<Child>,
     port: u16,
     folder: PathBuf,
@@ -34,7 +34,7 @@ impl Smtp {
         Self { child: None, port: lasting_port(), folder: db.folder.join("mails") }
     }
 
-    fn serving(db: &TestDb) -> Self {
+    pub(super) fn serving(db: &TestDb) -> Self {
         let mut smtp = Self::new(db);
         smtp.serve();
         smtp
@@ -52,7 +52,7 @@ impl Smtp {
     }
 
     /// The settings of a server that sends mail here.
-    fn settings(&self) -> [(&'static str, String); 2] {
+    pub(super) fn settings(&self) -> [(&'static str, String); 2] {
         [
             ("SESSILE_SMTP_URL", format!("smtp://127.0.0.1:{}", self.port)),
             ("SESSILE_MAIL_FROM", "Surfside <id@example.com>".to_owned()),
@@ -67,7 +67,7 @@ impl Smtp {
     }
 
     /// The mails to this address.
-    fn to(&self, address: &str) -> Vec<String> {
+    pub(super) fn to(&self, address: &str) -> Vec<String> {
         self.received().into_iter().filter(|mail| mail.contains(&format!("To: {address}"))).collect()
     }
 }
@@ -87,13 +87,13 @@ fn start(db: &TestDb, smtp: &Smtp) -> App {
     App::start(db, &settings)
 }
 
-fn serve(db: &TestDb, smtp: &Smtp) -> App {
+pub(super) fn serve(db: &TestDb, smtp: &Smtp) -> App {
     add_user(db, KIM, "owner");
     add_user(db, ALEX, "member");
     start(db, smtp)
 }
 
-fn signed_in(server: &App, email: &str) -> Client {
+pub(super) fn signed_in(server: &App, email: &str) -> Client {
     let mut client = server.client();
     client.log_in(email);
     client
@@ -106,7 +106,7 @@ fn invite(admin: &mut Client, email: &str) -> String {
 }
 
 /// The path of the link in a mail.
-fn link_in(mail: &str) -> String {
+pub(super) fn link_in(mail: &str) -> String {
     let (_, rest) = mail.split_once("/link/").unwrap_or_else(|| panic!("no link: {mail}"));
     format!("/link/{}", &rest[..43])
 }

@@ -23,6 +23,7 @@ mod login_refusals;
 mod lost_answers;
 mod mail;
 mod navigation_from_elsewhere;
+mod new_addresses;
 mod odd;
 mod openapi;
 mod operations;

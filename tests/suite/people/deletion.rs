@@ -4,24 +4,29 @@ use serde_json::json;
 use sessile::{
     actions::person::leave,
     base::db::{Conn, Db},
-    records::audit::verify::{Verified, Wrong, verify},
+    records::audit::{
+        self, Event, Kind,
+        verify::{Verified, Wrong, verify},
+    },
 };
 
 use super::{ALEX, KIM, SAM, count, events, form, leads_to, serve, sign_in_from, signed_in};
 use crate::{
     gate::db_of_operator,
-    support::{App, Engine, PASSWORD, TestDb, on_both_engines},
+    support::{App, Engine, PASSWORD, TestDb, eventually, on_both_engines},
 };
 
 on_both_engines! {
     nothing_personal_is_left_of_a_deleted_account,
     people_who_leave_have_two_weeks_to_change_their_mind,
+    a_large_account_is_deleted_in_small_transactions,
+    an_interrupted_deletion_is_finished_by_the_sweep,
     a_trail_that_was_closed_by_hand_is_found,
     a_sign_in_that_fails_after_the_deletion_adds_no_event,
 }
 
 /// What only the deleted person has.
-const PERSONAL: [&str; 9] = [
+const PERSONAL: [&str; 10] = [
     "sam@example.com",
     "sam.smith",
     "Samantha",
@@ -31,6 +36,7 @@ const PERSONAL: [&str; 9] = [
     "198.51.100.77",
     "198.51.100.78",
     "Night watch",
+    "old.sam@example.com",
 ];
 
 /// Everything in the database, as text.
@@ -51,7 +57,7 @@ fn dump(db: &TestDb) -> String {
 }
 
 /// Fills every table with something of the person.
-fn live(db: &TestDb, server: &App, id: &str) {
+async fn live(db: &TestDb, server: &App, id: &str) {
     let mut phone = server.client();
     sign_in_from(&mut phone, SAM, "Sams Handy", "198.51.100.77");
     sign_in_from(&mut phone, SAM, "Sams Handy", "198.51.100.77");
@@ -76,9 +82,31 @@ fn live(db: &TestDb, server: &App, id: &str) {
     let added =
         form(&mut kim, "/apps", &[&shop[..], &[("owners", "yes"), ("people", "sam.smith@example.com")]].concat());
     assert_eq!(added.status, 200, "{added:?}");
+    ask_for_help(db, server, id).await;
     let all = dump(db);
     for personal in PERSONAL {
         assert!(all.contains(personal), "{personal} was never stored: {all}");
+    }
+}
+
+/// Adds a hand-over, a request for help, a link for a new password, and a mail that no server accepted.
+async fn ask_for_help(db: &TestDb, server: &App, id: &str) {
+    let mut phone = signed_in(server, "sam.smith@example.com");
+    assert_eq!(form(&mut phone, "/account/phone", &[("act", "start")]).status, 200);
+    let mut visitor = server.client();
+    let csrf = visitor.form_token("/forgot");
+    let asked = visitor.form("/forgot", &[("csrf", &csrf), ("email", "sam.smith@example.com")]);
+    leads_to(&asked, "/forgot?done=asked");
+    eventually("a request", async || count(db, "help_requests") == 1).await;
+    let made = signed_in(server, KIM).json("POST", &format!("/api/people/{id}/password-link"), &json!({}));
+    assert_eq!(made.status, 201, "{made:?}");
+    db.sql(&format!(
+        "INSERT INTO mails (account_id, id, kind, recipient, detail, created_at, due_at, attempts, failed_at, failure) \
+         VALUES ('{id}', 'mail_1', 'new-device', 'old.sam@example.com', '{{\"device\":\"Sams Handy\"}}', INSTANT(-9), \
+         INSTANT(-9), 1, INSTANT(-5), '550 there is no old.sam@example.com')"
+    ));
+    for table in ["links", "hand_overs", "help_requests", "mails", "account_of_link"] {
+        assert!(count(db, &format!("{table} WHERE account_id = '{id}'")) > 0, "{table}");
     }
 }
 
@@ -89,7 +117,7 @@ async fn look(db: &TestDb) -> Verified {
 
 async fn nothing_personal_is_left_of_a_deleted_account(db: TestDb) {
     let (server, [kim, _, sam]) = serve(&db);
-    live(&db, &server, &sam);
+    live(&db, &server, &sam).await;
     let mut phone = server.client();
     phone.log_in("sam.smith@example.com");
     let mut alex = signed_in(&server, ALEX);
@@ -106,12 +134,23 @@ async fn nothing_personal_is_left_of_a_deleted_account(db: TestDb) {
     let by = db.sql(&format!("SELECT id FROM accounts WHERE email = '{ALEX}'"));
     assert_eq!(events(&db, &sam), [("account.deleted".to_owned(), by.clone())]);
     assert_eq!(events(&db, &by).last(), Some(&("account.deleted".to_owned(), by.clone())));
-    for table in
-        ["sessions", "devices", "drafts", "operations", "audit_repeats", "app_grants", "app_codes", "former_keys"]
-    {
+    for table in [
+        "sessions",
+        "devices",
+        "drafts",
+        "operations",
+        "audit_repeats",
+        "app_grants",
+        "app_codes",
+        "former_keys",
+        "links",
+        "hand_overs",
+        "help_requests",
+        "mails",
+    ] {
         assert_eq!(count(&db, &format!("{table} WHERE account_id = '{sam}'")), 0, "{table}");
     }
-    for table in ["account_of_email", "account_of_device_secret", "account_of_session"] {
+    for table in ["account_of_email", "account_of_device_secret", "account_of_session", "account_of_link"] {
         assert_eq!(count(&db, &format!("{table} WHERE account_id = '{sam}'")), 0, "{table}");
     }
     assert_eq!(db.sql("SELECT admits FROM apps"), "role:owner");
@@ -166,6 +205,54 @@ async fn people_who_leave_have_two_weeks_to_change_their_mind(db: TestDb) {
     assert!(look(&db).await.is_whole());
 }
 
+/// Gives the account this many drafts and events, which are more than one transaction deletes.
+async fn fill(db: &TestDb, id: &str, many: usize) {
+    let (own, account_id) = (db_of_operator(db), id.to_owned());
+    for _ in 0..many / 500 {
+        let event = Event::of(Kind::AccountGroupsChanged, &account_id).by_manager("operator").detail("Night watch");
+        let some = vec![event; 500];
+        own.write(async move |conn: &mut Conn<'_>| audit::record(conn, &some).await).await.unwrap();
+    }
+    db.sql(&format!(
+        "INSERT INTO drafts (account_id, id, text, version, updated_at, updated_on, revision) WITH RECURSIVE n(i) AS \
+         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) SELECT '{id}', 'd' || i, 'my secret draft', 1, \
+         INSTANT(-5), 'Sams Handy', i FROM n"
+    ));
+}
+
+async fn a_large_account_is_deleted_in_small_transactions(db: TestDb) {
+    let (server, [_, alex, sam]) = serve(&db);
+    let mut phone = signed_in(&server, SAM);
+    fill(&db, &sam, 2_500).await;
+    let mut client = signed_in(&server, ALEX);
+    assert_eq!(client.json("DELETE", &format!("/api/people/{sam}"), &json!(null)).status, 204);
+    assert_eq!(phone.get("/api/session").status, 401);
+    assert!(!dump(&db).contains("my secret draft"));
+    assert_eq!(events(&db, &sam), [("account.deleted".to_owned(), alex)]);
+    assert_eq!(
+        count(&db, &format!("accounts WHERE id = '{sam}' AND deleted_at IS NOT NULL AND deletion_by IS NULL")),
+        1
+    );
+    let verified = look(&db).await;
+    assert!(verified.is_whole() && verified.findings.is_empty(), "{verified:?}");
+}
+
+async fn an_interrupted_deletion_is_finished_by_the_sweep(db: TestDb) {
+    let (server, [_, alex, sam]) = serve(&db);
+    signed_in(&server, SAM);
+    fill(&db, &sam, 1_500).await;
+    // As the first transaction leaves the account.
+    db.sql(&format!(
+        "UPDATE accounts SET disabled_at = INSTANT(0), deletion_asked_at = INSTANT(-9000000), deletion_by = '{alex}' \
+         WHERE id = '{sam}'"
+    ));
+    assert_eq!(server.client().try_log_in(SAM, PASSWORD).status, 401);
+    assert_eq!(sweep(&db_of_operator(&db)).await, 1);
+    assert!(!dump(&db).contains("my secret draft"));
+    assert_eq!(events(&db, &sam), [("account.deleted".to_owned(), alex)]);
+    assert!(look(&db).await.is_whole());
+}
+
 async fn sweep(db: &Db) -> usize {
     leave::sweep(db).await.unwrap()
 }
@@ -182,7 +269,6 @@ async fn a_trail_that_was_closed_by_hand_is_found(db: TestDb) {
 }
 
 async fn a_sign_in_that_fails_after_the_deletion_adds_no_event(db: TestDb) {
-    use sessile::records::audit::{self, Event, Kind};
     let (server, [_, _, sam]) = serve(&db);
     let mut kim = signed_in(&server, KIM);
     assert_eq!(kim.json("DELETE", &format!("/api/people/{sam}"), &json!(null)).status, 204);

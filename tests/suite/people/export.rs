@@ -11,7 +11,7 @@ on_both_engines! {
 }
 
 /// Columns that an export leaves out: hashes, and other forms of what it contains.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 13] = [
     "accounts.password_hash",
     "accounts.email_key",
     "accounts.search",
@@ -20,6 +20,8 @@ const LEFT_OUT: [&str; 12] = [
     // Parsed, so that the text differs.
     "sessions.data",
     "operations.result",
+    // Without the nonce of a link.
+    "mails.detail",
     "audit.key_id",
     "trails.key_id",
     "trail_checkpoints.key_id",
@@ -60,6 +62,17 @@ fn live(client: &mut Client) {
     }
 }
 
+/// Adds a hand-over with its link, and a mail that no server accepted.
+fn send_links_and_mails(db: &TestDb, phone: &mut Client, id: &str) {
+    assert_eq!(form(phone, "/account/phone", &[("act", "start")]).status, 200);
+    let detail = r#"{"nonce": "the nonce of a link", "device": "Her old phone"}"#;
+    db.sql(&format!(
+        "INSERT INTO mails (account_id, id, kind, recipient, detail, created_at, due_at, attempts, failed_at, failure) \
+         VALUES ('{id}', 'mail_1', 'new-device', 'old.sam@example.com', '{detail}', INSTANT(-9), INSTANT(-9), 1, \
+         INSTANT(-5), '550 nobody here')"
+    ));
+}
+
 async fn an_export_holds_what_a_dump_holds_about_the_person(db: TestDb) {
     let (server, [_, _, sam]) = serve(&db);
     let mut phone = server.client();
@@ -69,6 +82,7 @@ async fn an_export_holds_what_a_dump_holds_about_the_person(db: TestDb) {
     sign_in_from(&mut gone, SAM, "Old phone", "198.51.100.78");
     assert_eq!(gone.json("DELETE", "/api/session", &json!(null)).status, 204);
     db.sql(&format!("UPDATE accounts SET groups = 'Night' WHERE id = '{sam}'"));
+    send_links_and_mails(&db, &mut phone, &sam);
     let exported = phone.get("/api/account/export");
     assert_eq!(exported.status, 200, "{exported:?}");
     let kept = exported.json();
@@ -87,6 +101,8 @@ async fn an_export_holds_what_a_dump_holds_about_the_person(db: TestDb) {
     }
     assert!(found > 40, "{found}");
     assert!(exported.body.contains("what the app stored") && exported.body.contains("7.7.7"));
+    assert!(exported.body.contains("old.sam@example.com") && exported.body.contains("Her old phone"));
+    assert!(!exported.body.contains("the nonce of a link"), "it gives the link, with the key file");
     let hash = db.sql(&format!("SELECT password_hash FROM accounts WHERE id = '{sam}'"));
     assert!(!exported.body.contains(&hash) && !exported.body.contains("argon2"));
 }

@@ -10,6 +10,7 @@ use crate::support::{Client, TestDb, add_user, on_both_engines};
 on_both_engines! {
     the_last_owner_cannot_step_down_or_leave,
     of_two_owners_who_leave_at_once_one_stays,
+    an_owner_who_is_invited_keeps_nobody_from_staying,
 }
 
 const ANN: &str = "ann@example.com";
@@ -39,6 +40,12 @@ async fn the_last_owner_cannot_step_down_or_leave(db: TestDb) {
     assert_eq!(client.json("PATCH", &own, &json!({"role": "admin"})).status, 409);
     db.sql(&format!("UPDATE accounts SET disabled_at = NULL, deletion_asked_at = INSTANT(-5) WHERE id = '{ann}'"));
     assert_eq!(client.json("PATCH", &own, &json!({"role": "admin"})).status, 409);
+    // Nor does one who is invited, and may never come.
+    db.sql(&format!("UPDATE accounts SET deletion_asked_at = NULL, invited_at = INSTANT(-5) WHERE id = '{ann}'"));
+    for body in [json!({"role": "admin"}), json!({"disabled": true})] {
+        assert_eq!(client.json("PATCH", &own, &body).status, 409, "{body}");
+    }
+    assert_eq!(client.json("DELETE", "/api/account", &json!(null)).status, 409);
     assert_eq!(client.json("PATCH", &format!("/api/people/{sam}"), &json!({"role": "owner"})).status, 200);
     assert_eq!(client.json("PATCH", &own, &json!({"role": "admin"})).status, 200);
     assert_eq!(signed_in(&server, SAM).get(&own).status, 200);
@@ -70,4 +77,23 @@ async fn of_two_owners_who_leave_at_once_one_stays(db: TestDb) {
              AND deleted_at IS NULL"
         ));
     }
+}
+
+async fn an_owner_who_is_invited_keeps_nobody_from_staying(db: TestDb) {
+    let (server, [kim, ..]) = serve(&db);
+    let mut client = signed_in(&server, KIM);
+    let invitation = json!({"email": ANN, "role": "owner"});
+    assert_eq!(client.json("POST", "/api/people/invitations", &invitation).status, 201);
+    // Two changes at once that would each leave an invited owner alone.
+    let own = format!("/api/people/{kim}");
+    let asking = [json!({"role": "member"}), json!({"disabled": true})].map(|body| {
+        let (mut client, own) = (signed_in(&server, KIM), own.clone());
+        thread::spawn(move || client.json("PATCH", &own, &body).status)
+    });
+    assert_eq!(asking.map(|asking| asking.join().unwrap()), [409, 409]);
+    // The owner manages whom they invited.
+    let ann = db.sql(&format!("SELECT id FROM accounts WHERE email = '{ANN}'"));
+    let person = client.get(&format!("/api/people/{ann}")).json();
+    assert_eq!((&person["status"], &person["invitationExpired"]), (&json!("invited"), &json!(false)), "{person}");
+    assert_eq!(client.json("DELETE", &format!("/api/people/{ann}"), &json!(null)).status, 204);
 }

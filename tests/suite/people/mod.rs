@@ -3,6 +3,7 @@
 mod deletion;
 mod export;
 mod forms;
+mod invited;
 mod last_owner;
 mod list;
 mod plans;

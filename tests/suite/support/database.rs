@@ -270,7 +270,7 @@ fn sqlite(file: &Path, statement: &str) -> String {
         conn.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
         return String::new();
     }
-    let wrapped = format!("SELECT CAST(q.c AS TEXT) AS value FROM (SELECT NULL AS c WHERE 0 UNION ALL {statement}) q");
+    let wrapped = format!("WITH q(c) AS ({statement}) SELECT CAST(q.c AS TEXT) AS value FROM q");
     let rows: Vec<Row> =
         diesel::sql_query(wrapped).load(&mut conn).unwrap_or_else(|error| panic!("{statement}: {error}"));
     rows.into_iter().map(|row| row.value).collect::<Vec<_>>().join("\n")

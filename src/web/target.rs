@@ -1,4 +1,5 @@
-//! The person whom an address names, for a reader who may act on them. Called by the pages and the API for people.
+//! The person whom an address names, for a reader who may act on them. Called by the pages and the API for
+//! people and their links.
 //!
 //! Invariant: an unknown id is not found, and a person beside or above the reader is forbidden.
 
@@ -19,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Forbidden`].
-pub(super) async fn find(sessions: &Sessions, user: &CurrentUser, id: &str) -> Result<Person> {
+pub async fn find(sessions: &Sessions, user: &CurrentUser, id: &str) -> Result<Person> {
     if !is_id(id) {
         return Err(Error::NotFound);
     }
@@ -33,6 +34,6 @@ pub(super) async fn find(sessions: &Sessions, user: &CurrentUser, id: &str) -> R
 }
 
 /// Whether the reader may act on this person.
-pub(super) fn may_act_on(user: &CurrentUser, person: &Person) -> bool {
-    may_act(user.account.role, person.account.role, person.account.id == user.account.id)
+pub fn may_act_on(user: &CurrentUser, person: &Person) -> bool {
+    may_act(user.account.role, person, person.account.id == user.account.id)
 }
