@@ -122,7 +122,7 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await look('the page of an invitation');
   await page.goto('/people');
   await look('people, one invited');
-  await page.getByRole('link', { name: 'marta@example.test' }).click();
+  await page.getByRole('link', { name: 'marta', exact: true }).click();
   await page.getByRole('link', { name: 'Send again…' }).waitFor();
   await look('a person who is invited');
   await page.getByRole('link', { name: 'Cancel the invitation…' }).click();
