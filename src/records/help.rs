@@ -7,10 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _,
-    SelectableHelper as _,
-};
+use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 
 use crate::{
     base::{
@@ -24,7 +21,9 @@ use crate::{
 };
 
 /// The most requests that a page reads. The oldest come first, so that nobody waits for long.
-const MOST: u16 = 100;
+const MOST_SHOWN: usize = 100;
+/// The most requests that are read, because some are not for everybody to answer.
+const MOST_READ: u16 = 1000;
 /// How long a request is kept. Whoever still needs help asks again.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -56,26 +55,26 @@ pub async fn settle(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
 
 /// The open requests of people whom somebody with this role may help, the oldest first.
 pub async fn open(conn: &mut Conn<'_>, helper: Role) -> Result<Vec<HelpRequest>> {
-    let other = if helper.is_above(Role::Admin) { Role::Admin } else { Role::Member };
     let oldest = help_requests::table
-        .inner_join(accounts::table.on(accounts::id.eq(help_requests::account_id)))
         .filter(help_requests::asked_at.gt(before_now(KEPT)))
-        .filter(accounts::role.eq(Role::Member).or(accounts::role.eq(other)))
-        .filter(accounts::disabled_at.is_null())
-        .filter(accounts::last_login_at.is_null().or(accounts::last_login_at.lt(help_requests::asked_at.nullable())))
         .order(help_requests::asked_at)
-        .select((accounts::id, help_requests::asked_at));
-    let asked: Vec<(String, Instant)> = run!(conn, load(first_of::<MOST, _>(oldest)))?;
+        .select((help_requests::account_id, help_requests::asked_at));
+    let asked: Vec<(String, Instant)> = run!(conn, load(first_of::<MOST_READ, _>(oldest)))?;
     if asked.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<&str> = asked.iter().map(|(id, _)| id.as_str()).collect();
-    let those = accounts::table.filter(accounts::id.eq_any(ids));
-    let people: Vec<Account> = run!(conn, load(those.select(Account::as_select())))?;
-    let mut people: HashMap<String, Account> = people.into_iter().map(|one| (one.id.clone(), one)).collect();
-    let requests =
-        asked.into_iter().filter_map(|(id, asked_at)| Some(HelpRequest { person: people.remove(&id)?, asked_at }));
-    Ok(requests.collect())
+    let those = accounts::table.filter(accounts::id.eq_any(ids)).filter(accounts::disabled_at.is_null());
+    let people: Vec<(Account, Option<Instant>)> =
+        run!(conn, load(those.select((Account::as_select(), accounts::last_login_at))))?;
+    let mut people: HashMap<String, (Account, Option<Instant>)> =
+        people.into_iter().map(|one| (one.0.id.clone(), one)).collect();
+    let requests = asked.into_iter().filter_map(|(id, asked_at)| {
+        let (person, last_login_at) = people.remove(&id)?;
+        let is_open = helper.is_above(person.role) && last_login_at.is_none_or(|at| at < asked_at);
+        is_open.then_some(HelpRequest { person, asked_at })
+    });
+    Ok(requests.take(MOST_SHOWN).collect())
 }
 
 /// Deletes requests that nobody has answered for long. Returns how many.

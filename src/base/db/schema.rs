@@ -431,5 +431,4 @@ diesel::allow_tables_to_appear_in_same_query!(accounts, app_grants, devices, ses
 diesel::allow_tables_to_appear_in_same_query!(audit, trails);
 diesel::allow_tables_to_appear_in_same_query!(audit, devices);
 diesel::allow_tables_to_appear_in_same_query!(accounts, instance);
-diesel::allow_tables_to_appear_in_same_query!(accounts, help_requests);
 diesel::allow_tables_to_appear_in_same_query!(hand_overs, links);

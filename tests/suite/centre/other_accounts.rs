@@ -77,6 +77,7 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/api/people/{id}/revoke-sessions", NamesNothing),
     ("/api/people/{id}/export", NamesNothing),
     ("/account/phone", Shows),
+    ("/account/email", Shows),
     (
         "/devices",
         Names(&[

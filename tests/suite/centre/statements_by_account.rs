@@ -193,6 +193,7 @@ impl People<'_> {
             "/dashboard",
             "/account",
             "/account/phone",
+            "/account/email",
             "/devices",
             "/activity",
             "/drafts",

@@ -4,7 +4,7 @@ use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
 /// The settings table of the contract.
-const SETTINGS: [(&str, &str); 27] = [
+const SETTINGS: [(&str, &str); 32] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
     ("SESSILE_LISTEN", "127.0.0.1:8080"),
@@ -13,6 +13,11 @@ const SETTINGS: [(&str, &str); 27] = [
     ("SESSILE_TLS_KEY", "none"),
     ("SESSILE_TRUSTED_PROXIES", "none"),
     ("SESSILE_KEY_FILE", "data/session.key"),
+    ("SESSILE_NAME", "Sessile"),
+    ("SESSILE_LOGO", "none"),
+    ("SESSILE_ACCENT", "none"),
+    ("SESSILE_CONTACT", "none"),
+    ("SESSILE_PRIVACY_URL", "none"),
     ("SESSILE_SIGNUP", "closed"),
     ("SESSILE_SMTP_URL", "none"),
     ("SESSILE_MAIL_FROM", "none"),

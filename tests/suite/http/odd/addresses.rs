@@ -32,6 +32,7 @@ pub const ADDRESSES: &[Address] = &[
     address("/forgot", "GET, HEAD, POST", Body::Form),
     address("/link/{token}", "GET, HEAD, POST", Body::Form),
     address("/account/phone", "GET, HEAD, POST", Body::Form),
+    address("/account/email", "GET, HEAD, POST", Body::Form),
     address("/people/invite", "GET, HEAD, POST", Body::Form),
     address("/people/{id}/link", "GET, HEAD, POST", Body::Form),
     address("/account/delete", "GET, HEAD, POST", Body::Form),
