@@ -40,7 +40,7 @@ const LIFE: Duration = Duration::from_secs(120);
 /// Makes the link. An earlier one of the account stops working. `None` if the session has ended.
 ///
 /// # Errors
-/// [`Error::ConfirmationRequired`](crate::base::error::Error::ConfirmationRequired).
+/// [`Error::ConfirmationRequired`].
 pub async fn start(db: &Db, acting: Acting) -> Result<Option<Made>> {
     db.write(async move |conn: &mut Conn<'_>| {
         let Some(who) = acting.hold_confirmed(conn, Reach::Itself).await? else { return Ok(None) };

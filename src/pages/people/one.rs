@@ -102,8 +102,8 @@ struct Again {
 /// `GET /people/{id}`
 ///
 /// # Errors
-/// [`Error::NotFound`](crate::base::error::Error::NotFound) and
-/// [`Error::Forbidden`](crate::base::error::Error::Forbidden).
+/// [`Error::NotFound`] and
+/// [`Error::Forbidden`].
 pub async fn show(
     Admin(user): Admin,
     id: web::Path<String>,
