@@ -73,7 +73,7 @@ struct Html<'a> {
 /// Writes a mail.
 pub fn write(head: &Letterhead<'_>, report: &Report<'_>, to: &str, id: &str) -> Result<Mail> {
     let link = label(report.kind).zip(report.link.as_ref().map(|(link, _)| link.as_str()));
-    let hello = if head.person.is_empty() { "Hello,".to_owned() } else { format!("Hello {},", head.person) };
+    let hello = if is_plain(head.person) { format!("Hello {},", head.person) } else { "Hello,".to_owned() };
     let paragraphs = std::iter::once(hello).chain(paragraphs(head, report)).collect();
     finish(head, (subject(report.kind, &head.brand.name), paragraphs, link), to, id)
 }
@@ -104,6 +104,14 @@ fn finish(
     let html = Html { subject: &subject, service: name, paragraphs, link, button, contact, footer: &footer };
     let html = html.render().map_err(wrong)?;
     Ok(Mail { to: to.to_owned(), subject, text, html, id: id.to_owned() })
+}
+
+/// Whether a name can be used in a greeting. People choose their names, and may sign up with the address of somebody else:
+/// our mails must not carry their links.
+fn is_plain(name: &str) -> bool {
+    let joins = |pair: &[char]| matches!(pair, ['.', next] if next.is_alphanumeric());
+    let letters: Vec<char> = name.chars().collect();
+    !name.is_empty() && !name.contains(['/', ':', '@', '\\']) && !letters.windows(2).any(joins)
 }
 
 fn subject(kind: MailKind, service: &str) -> String {
@@ -224,6 +232,16 @@ mod tests {
         let has_none = matches!(kind, MailKind::PasswordChanged | MailKind::AddressChanged);
         let until = Instant::from_micros(1_795_464_000_000_000);
         (!has_none).then(|| ("https://id.example.com/link/TOKEN".to_owned(), until))
+    }
+
+    #[test]
+    fn a_name_with_a_link_is_not_used() {
+        for name in ["Kim Lee", "Kim B. Lee", "Dr. Kim", "Søren", "O'Neil-Smith"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", "WIN http://evil.example", "evil.example", "www.evil", "kim@example.com", "call: 1"] {
+            assert!(!is_plain(name), "{name}");
+        }
     }
 
     #[test]

@@ -34,11 +34,13 @@ use crate::{
     },
 };
 
-/// The fields of the login form.
 /// Told to a person who has just asked for the deletion of their account.
 const LEAVING: &str = "You are signed out, and your account will be deleted in 14 days. If you change your mind, sign in \
                        before then.";
+/// Told to a person whose account has just been deleted at their own wish.
+const DELETED: &str = "Your account is deleted, with everything that was kept about you.";
 
+/// The fields of the login form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -114,6 +116,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
     let ended = Some(ended).filter(|id| is_id(id));
     let notice = match why_signed_out(&context.facts, context.sessions.clock.now()) {
         _ if done == "leaving" => Some(LEAVING.to_owned().into()),
+        _ if done == "deleted" => Some(DELETED.to_owned().into()),
         None if ended.is_some() || done == "signed-out" => Some("You are signed out.".to_owned().into()),
         None => setup_hint(&context).await.map(Notice::from),
         message => message,
