@@ -65,13 +65,13 @@ async fn refused(arrival: &Arrival, pending: Option<(Pending, bool)>, target: &s
         return AppHostPage::going_on(address(arrival, target)).answer(StatusCode::OK, face);
     }
     let again = format!("{}/.sessile/start?to={}", arrival.app.origin, in_query(target));
-    let page = |words: &str| AppHostPage::new("Please sign in once more", &[words]).link(Link::to(again, "Sign in"));
+    let page =
+        |words: &str| AppHostPage::new("Please sign in once more", &[words]).link(Link::to(again.clone(), "Sign in"));
     match pending {
         // Tabs that opened the app at the same moment replaced each other's cookie. Another round of this browser's own
         // session brings each to its address.
         Some((pending, true)) if pending.rounds < MOST_ROUNDS => {
-            let page = page("This page opens in a moment.").goes_on();
-            let mut answer = page.answer(StatusCode::GONE, face)?;
+            let mut answer = AppHostPage::going_on(again).answer(StatusCode::GONE, face)?;
             let pending = Pending { rounds: pending.rounds.saturating_add(1), ..pending };
             answer.add_cookie(&arrival.cookies.pending_cookie(&pending)).map_err(Error::bug)?;
             Ok(answer)

@@ -24,6 +24,9 @@ export class Server {
   settings = {};
   log = '';
 
+  /** Called before the server or its database becomes unavailable on purpose. */
+  onOutage = () => {};
+
   /** Creates an installation whose owner is `owner`, and returns its folder, which `create` copies. */
   static async template(owner) {
     const server = new Server();
@@ -124,6 +127,7 @@ export class Server {
 
   /** Kills the server, so that no shutdown code runs. */
   async kill() {
+    this.onOutage();
     this.child.kill('SIGKILL');
     await this.exited;
   }
@@ -156,6 +160,7 @@ export class Server {
 
   /** Makes the database unavailable (PostgreSQL only): ends its connections and refuses new ones. */
   async unplugDatabase() {
+    this.onOutage();
     await this.#sql(`ALTER DATABASE ${this.database.name} ALLOW_CONNECTIONS false`);
     await this.#sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${this.database.name}'`);
   }

@@ -40,6 +40,7 @@ export const test = base.extend({
   watch: async ({ server }, use) => {
     const watch = new Watch();
     watch.allowOrigin(server.origin);
+    server.onOutage = () => watch.allowOutage(server.origin);
     await use(watch);
     expect(watch.problems(), 'what the browser complained about').toEqual([]);
   },

@@ -1,12 +1,17 @@
 // Watches every page of a test. A console error, an uncaught exception, a violation of the Content-Security-Policy or a
 // request to a foreign origin fails the test.
 
+// What an open page asks for by itself. A session that ends elsewhere meanwhile is rightly answered 401, and the page then
+// leaves, which cases look at.
+const IN_THE_BACKGROUND = new Set(['session', 'session/sync', 'sessions', 'devices', 'drafts', 'events'].map((name) => `/api/${name}`));
+
 const FAILED_LOAD = /^Failed to load resource: the server responded with a status of (\d+) /;
 
 export class Watch {
   #seen = [];
   #deliberate = [];
   #away = new Set();
+  #outages = new Set();
   #allowed = new Set();
   #origins = new Set();
   #messages = [];
@@ -27,6 +32,14 @@ export class Watch {
   /** Allows network failures at this path from now on, because the server is unavailable for a while. */
   allowFailures(path) {
     this.#away.add(path);
+  }
+
+  /**
+   * Allows what an outage of this origin causes: network failures and 503, wherever a page asks. Chromium may report them
+   * when the server is back already.
+   */
+  allowOutage(origin) {
+    this.#outages.add(origin);
   }
 
   /** Allows answers with this status at these paths from now on. */
@@ -58,11 +71,11 @@ export class Watch {
 
   #console(message) {
     if (message.type() !== 'error' || this.#messages.some((pattern) => pattern.test(message.text()))) return;
-    if (message.text().includes('net::ERR_') && this.#away.has(new URL(message.location().url).pathname)) return;
+    if (message.text().includes('net::ERR_') && this.#mayBeAway(new URL(message.location().url))) return;
     const failed = FAILED_LOAD.exec(message.text());
     if (failed) {
       const url = new URL(message.location().url);
-      if (this.#allowed.has(`${failed[1]} ${url.pathname}`) && this.#origins.has(url.origin)) return;
+      if (this.#isAllowed(failed[1], url) && this.#origins.has(url.origin)) return;
       const meant = this.#deliberate.findIndex(({ status, path }) =>
         [status].flat().includes(Number(failed[1])) && path === url.pathname && this.#origins.has(url.origin));
       if (meant >= 0) {
@@ -71,6 +84,16 @@ export class Watch {
       }
     }
     this.#add(`console: ${message.text()} (${message.location().url}:${message.location().lineNumber})`);
+  }
+
+  #mayBeAway(url) {
+    return this.#away.has(url.pathname) || this.#outages.has(url.origin);
+  }
+
+  #isAllowed(status, url) {
+    if (status === '401' && IN_THE_BACKGROUND.has(url.pathname)) return true;
+    if (status === '503' && this.#outages.has(url.origin)) return true;
+    return this.#allowed.has(`${status} ${url.pathname}`);
   }
 
   #request(request) {

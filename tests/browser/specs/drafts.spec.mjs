@@ -50,10 +50,6 @@ const SCRIPT = '**/static/js/drafts.*.js';
 /** A worker would answer for the network, from its cache. */
 const noWorker = { serviceWorkers: 'block' };
 
-function allowOffline(watch) {
-  for (const path of ['/api/session/sync', '/api/events', '/api/session', '/api/devices', '/readyz', '/drafts']) watch.allowFailures(path);
-}
-
 test('what is written is saved at a pause, without a button, and is there after a reload', async ({ visitor, server }) => {
   const { page } = await both(visitor, server);
   await open(page);
@@ -100,7 +96,7 @@ for (const choice of ['the first', 'the second', 'both']) {
     const id = await write(page, 'Begun');
     await open(other, `/drafts?draft=${id}`);
     await expect(field(other)).toHaveValue('Begun');
-    allowOffline(watch);
+    watch.allowOutage(server.origin);
     await other.context().setOffline(true);
     await field(other).fill('Begun, with the fox');
     await expect(other.locator('#draft-state')).toContainText('Saved on this device');
@@ -255,7 +251,7 @@ test('the version that is chosen survives, though it was deleted elsewhere meanw
   await expect(other.locator('.version')).toHaveCount(2);
   // The script has taken over from the forms, and knows what is new.
   await expect(other.locator('.draft-choice form')).toHaveCount(0);
-  allowOffline(watch);
+  watch.allowOutage(server.origin);
   await other.context().setOffline(true);
   await operate(page, server, remove('tide', 1));
   await other.getByRole('button', { name: 'Keep this version' }).first().click();
