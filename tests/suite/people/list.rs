@@ -102,8 +102,9 @@ async fn accounts_of_older_versions_are_found_after_a_sweep(db: TestDb) {
     let (server, [_, _, sam]) = serve(&db);
     db.sql("UPDATE accounts SET search = ''");
     let own = crate::gate::db_of_operator(&db);
-    assert_eq!(sessile::records::account::search::fill(&own).await.unwrap(), 3);
-    assert_eq!(sessile::records::account::search::fill(&own).await.unwrap(), 0);
+    // The server's own sweep may be first.
+    sessile::records::account::search::fill(&own).await.unwrap();
+    assert_eq!(db.sql("SELECT count(*) FROM accounts WHERE search = ''"), "0");
     let mut kim = signed_in(&server, KIM);
     let page: Value = kim.get("/api/people?query=SAM@").json();
     assert_eq!(page["people"][0]["id"], serde_json::json!(sam));
