@@ -20,9 +20,10 @@ use crate::{
     records::account::{Account, Role},
 };
 
-/// The most requests that a page reads. The oldest come first, so that nobody waits for long.
+/// The most requests that a page shows. The oldest come first, so that nobody waits for long.
 const MOST_SHOWN: usize = 100;
-/// The most requests that are read, because some are not for everybody to answer.
+/// The most requests that are read for that. Some of them are left out: those of people whom the reader may not help, and
+/// of people who have signed in since.
 const MOST_READ: u16 = 1000;
 /// How long a request is kept. Whoever still needs help asks again.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);

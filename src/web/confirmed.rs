@@ -1,5 +1,5 @@
-//! The confirmation that a change of an app or of a person needs: a recent one, or the password in the same form. Called by the pages
-//! for admins.
+//! The confirmation that a change of an app or of a person needs: a recent one, or the password in the same form. Called by
+//! the pages for admins.
 //!
 //! Invariant: a confirmed session gets a new key, which is sent with the answer, whatever becomes of the change.
 

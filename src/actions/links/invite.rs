@@ -59,7 +59,8 @@ pub enum Invited {
 /// gets a new link, and the old one stops working.
 ///
 /// # Errors
-/// Those of who may not invite: [`Error::Forbidden`] for a role that they cannot give. [`Error::Conflict`] if the account is disabled.
+/// [`Error::Forbidden`] for somebody who may not invite, and for a role that they cannot give. [`Error::SessionEnded`];
+/// [`Error::ConfirmationRequired`]. [`Error::Conflict`] if the account is disabled.
 pub async fn invite(db: &Db, letters: &Letters, by: &Manager, invitation: Invitation) -> Result<Invited> {
     let (by, letters) = (by.clone(), letters.clone());
     db.write(async move |conn: &mut Conn<'_>| {
@@ -122,7 +123,8 @@ impl Invitation {
 /// no link worked any more.
 ///
 /// # Errors
-/// Those of who may not act on the person; [`Error::NotFound`] if nobody with this id is invited.
+/// [`Error::Forbidden`] for somebody who may not act on the person. [`Error::SessionEnded`]; [`Error::ConfirmationRequired`].
+/// [`Error::NotFound`] if nobody with this id is invited.
 pub async fn cancel(db: &Db, by: &Manager, account_id: &str) -> Result<bool> {
     let (by, id) = (by.clone(), account_id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {

@@ -28,7 +28,8 @@ pub const LIFE: Duration = Duration::from_secs(3600);
 /// Makes the link, and mails it to the person where this instance sends mail. An earlier one stops working.
 ///
 /// # Errors
-/// Those of who may not act on the person. [`Error::Conflict`] if the account is disabled, or has no password yet.
+/// [`Error::Forbidden`] for somebody who may not act on the person. [`Error::SessionEnded`]; [`Error::ConfirmationRequired`].
+/// [`Error::NotFound`]. [`Error::Conflict`] if the account is disabled, or has no password yet.
 pub async fn make(db: &Db, letters: &Letters, by: &Manager, (account_id, life): (&str, Duration)) -> Result<Made> {
     let (by, letters, id) = (by.clone(), letters.clone(), account_id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {

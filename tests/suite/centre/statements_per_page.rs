@@ -14,7 +14,7 @@ on_both_engines! {
 /// Pages of a signed-in person, and their number of statements.
 const PAGES: [(&str, usize); 7] = [
     ("/api/session", 1),
-    // And one on requests for help, for people who manage others.
+    // People who manage others also read the requests for help. That statement is not counted: see `on_rows`.
     ("/dashboard", 2),
     ("/devices", 2),
     ("/activity", 2),
