@@ -2,21 +2,27 @@
 //! confirmation page.
 //!
 //! Two transactions: [`password_proof`](super::password_proof) counts the attempt; the second one settles it, gives the
-//! session a new key and ends the requested sessions. Locks of the second, in this order: the account's row, its live
-//! sessions by id, then devices.
+//! session a new key and ends the requested sessions. Locks of the second, in this order: the account's row, the counts, its
+//! live sessions by id, then devices.
 //!
 //! Invariant: a confirmed session gets a new key, and its old key stops working in the same transaction.
+
+use std::time::Duration;
 
 use super::{
     end_sessions::{self, EndedSessions, Ending},
     password_proof::{Checked, Proof, Prover, run_to_completion},
+    second_factor::prove::{Proved, WrongCode, prove},
 };
 use crate::{
-    base::{db::Conn, error::Result},
+    base::{
+        db::Conn,
+        error::{Error, Result},
+    },
     records::{
         audit::{self, Kind},
         session::{
-            CurrentUser, SessionKey, Sessions, Who, listing,
+            Amr, CurrentUser, SessionKey, Sessions, Who, listing,
             statements::{self, Rekeyed},
         },
     },
@@ -29,6 +35,8 @@ pub struct Confirmation {
     pub key: SessionKey,
     /// The sessions or device to end once the password is confirmed.
     pub then: Option<Ending>,
+    /// A code of the second factor, given with the password.
+    pub code: Option<String>,
     /// The client's IP address.
     pub ip: Option<String>,
 }
@@ -42,6 +50,8 @@ pub enum Confirmed {
         ended: EndedSessions,
     },
     WrongPassword,
+    /// The password was right, and the code was not.
+    WrongCode(WrongCode),
     /// The session ended before the confirmation was committed.
     SessionEnded,
 }
@@ -58,29 +68,53 @@ pub async fn confirm(
     confirmation: Confirmation,
 ) -> Result<Confirmed> {
     let (prover, sessions) = (prover.clone(), sessions.clone());
-    run_to_completion(async move {
+    let settled = run_to_completion(async move {
         let checked = prover.check(proof).await?;
         let settle = async move |conn: &mut Conn<'_>| settle(conn, &sessions, &checked, &confirmation).await;
         prover.db.write(settle).await
     })
-    .await
+    .await?;
+    settled.map_err(Error::TooManyAttempts)
 }
 
+/// `Err` with the wait after too many wrong codes.
 async fn settle(
     conn: &mut Conn<'_>,
     sessions: &Sessions,
     checked: &Checked,
-    Confirmation { user, key: old, then, ip }: &Confirmation,
-) -> Result<Confirmed> {
+    Confirmation { user, key: old, then, code, ip }: &Confirmation,
+) -> Result<Result<Confirmed, Duration>> {
     if !checked.settle(conn).await? {
-        return Ok(Confirmed::WrongPassword);
+        return Ok(Ok(Confirmed::WrongPassword));
     }
-    let ip = ip.as_deref();
+    let amr = match code {
+        None => None,
+        Some(code) => match prove(conn, sessions, &user.account, checked.claim(), code).await? {
+            Proved::Yes(amr) => Some(amr),
+            Proved::No(why) => return Ok(Ok(Confirmed::WrongCode(why))),
+            Proved::TooMany(wait) => return Ok(Err(wait)),
+        },
+    };
+    complete(conn, sessions, (user, old), amr.as_ref(), then.as_ref(), ip.as_deref()).await.map(Ok)
+}
+
+/// Gives the session a new key, notes what was given, and carries out the ending. The caller has locked the account's row.
+pub(super) async fn complete(
+    conn: &mut Conn<'_>,
+    sessions: &Sessions,
+    (user, old): (&CurrentUser, &SessionKey),
+    amr: Option<&Amr>,
+    then: Option<&Ending>,
+    ip: Option<&str>,
+) -> Result<Confirmed> {
     // Lock all live sessions in id order before changing any of them.
     listing::lock_living(conn, &user.account.id).await?;
     let Some(Rekeyed { key, is_new }) = statements::rekey(conn, old, sessions, ip).await? else {
         return Ok(Confirmed::SessionEnded);
     };
+    if let Some(amr) = amr {
+        statements::prove(conn, &user.account.id, key.id(), amr).await?;
+    }
     let confirmed = user.event(Kind::LoginConfirmed).ip(ip).session(key.id());
     let rotated =
         confirmed.clone().about(Kind::SessionRegenerated).detail(&format!("was {}", old.id())).of_confirmation();

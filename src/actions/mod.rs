@@ -21,6 +21,7 @@ pub mod person;
 pub mod profile;
 pub mod restored;
 pub mod revoke;
+pub mod second_factor;
 pub mod session_data;
 pub mod settle_future;
 pub mod setup;

@@ -25,7 +25,7 @@ use crate::{
         link::{self, Purpose},
         mail::{Detail, MailKind},
         session::{
-            EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
+            Amr, EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
             ends,
             former::{self, HeldSession},
             listing, statements,
@@ -52,6 +52,8 @@ pub struct Visit {
     pub installed: Option<bool>,
     /// The browser's time zone, if known.
     pub zone: Option<String>,
+    /// How the person has proved who they are.
+    pub amr: Amr,
 }
 
 impl Visit {
@@ -120,6 +122,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, sessions
         device_id: recognized.device.id.clone(),
         ip: visit.ip,
         client: recognized.client.clone(),
+        amr: visit.amr,
     };
     let (record, kind) = carry_out(conn, &plan, &new, sessions).await?;
     if let Some(most) = sessions.times.most {

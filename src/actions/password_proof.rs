@@ -71,6 +71,11 @@ impl Claim {
         &self.email_key
     }
 
+    /// The client's IP address.
+    pub fn ip(&self) -> Option<&str> {
+        self.ip.as_deref()
+    }
+
     /// Makes the claim in a session on this device. The device then needs no secret to be recognised.
     #[must_use]
     pub fn on_device(mut self, id: Option<String>) -> Self {
@@ -234,6 +239,16 @@ impl Checked {
         self.right
     }
 
+    /// Where the password came from.
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// When the account's password was set. `None` if the password was not right.
+    pub(super) fn password_changed_at(&self) -> Option<Instant> {
+        self.found.as_ref().filter(|_| self.right).map(|found| found.password_changed_at)
+    }
+
     /// The account that the password belongs to. Call this only after [`settle`](Self::settle) returned `true`.
     ///
     /// # Errors
@@ -277,7 +292,13 @@ pub async fn run_to_completion<T: 'static>(work: impl Future<Output = Result<T>>
 
 async fn look_up(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
     let found = find_credentials(conn, &claim.email_key).await?;
-    let id = id_or_nobody(found.as_ref());
+    let (subjects, source) = subjects_of(conn, claim, id_or_nobody(found.as_ref())).await?;
+    let wait = count::known_wait(conn, &subjects).await?;
+    Ok(Lookup { found, subjects, source, wait })
+}
+
+/// The subjects that a try of this claim counts for, and whose place in the queue it takes. `id` is the account's.
+pub(super) async fn subjects_of(conn: &mut Conn<'_>, claim: &Claim, id: &str) -> Result<(Vec<Subject>, Source)> {
     let browser = match &claim.device_id {
         Some(device) => device::browser_with_id(conn, id, device).await?,
         None => None,
@@ -294,8 +315,7 @@ async fn look_up(conn: &mut Conn<'_>, claim: &Claim) -> Result<Lookup> {
     });
     let source = Source::Client(own.as_ref().unwrap_or(&address).clone());
     let subjects = own.map_or_else(|| vec![Subject::account(&claim.email_key), address], |own| vec![own]);
-    let wait = count::known_wait(conn, &subjects).await?;
-    Ok(Lookup { found, subjects, source, wait })
+    Ok((subjects, source))
 }
 
 /// The account's id, or an id that matches no row. Unknown accounts then run as many statements as known ones, so the
@@ -304,16 +324,19 @@ pub fn id_or_nobody(found: Option<&Credentials>) -> &str {
     found.map_or("", |found| &found.account.id)
 }
 
-/// Records an event for the account, if there is one, with the device if it belongs to that account.
 async fn record(conn: &mut Conn<'_>, kind: Kind, found: Option<&Credentials>, claim: &Claim) -> Result<()> {
-    let id = id_or_nobody(found);
+    record_of(conn, kind, id_or_nobody(found), claim).await
+}
+
+/// Records an event of somebody who is not signed in, with the device if it belongs to the event's account.
+pub(super) async fn record_of(conn: &mut Conn<'_>, kind: Kind, id: &str, claim: &Claim) -> Result<()> {
     let device = match &claim.device_id {
         Some(device) => device::known::one(conn, id, device).await?,
         None => device::find(conn, id, &claim.device_secrets).await?,
     };
-    let event = match found {
-        None => Event::of_nobody(kind),
-        Some(_) => {
+    let event = match id {
+        "" => Event::of_nobody(kind),
+        id => {
             let (device_id, name) = device.map(|device| (device.id, device.name)).unzip();
             Event::of(kind, id).by("visitor").device(device_id.as_deref(), name.as_deref())
         }

@@ -63,6 +63,12 @@ pub enum Error {
     /// The request needs a recent confirmation of the password.
     #[error("confirm your password first")]
     ConfirmationRequired,
+    /// The password was right, and a second factor is needed too. Names what the account has.
+    #[error("a second factor is needed too")]
+    SecondFactorRequired(Vec<&'static str>),
+    /// The account must have a second factor before it can do anything else. The address is where one is set up.
+    #[error("set up a second factor first: this service requires one")]
+    SetUpRequired(&'static str),
     /// Too many wrong passwords. The next attempt is allowed after this time.
     #[error("too many attempts: try again later")]
     TooManyAttempts(Duration),
@@ -193,6 +199,7 @@ impl Error {
             Self::Timeout => "request-timeout",
             Self::Forbidden => "forbidden",
             Self::ConfirmationRequired => "confirmation-required",
+            Self::SecondFactorRequired(_) | Self::SetUpRequired(_) => "second-factor-required",
             Self::TooManyAttempts(_) | Self::TooFast(_) => "too-many-attempts",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -239,7 +246,9 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::InvalidCredentials | Self::LoginRequired | Self::SessionEnded(_) => StatusCode::UNAUTHORIZED,
+            Self::InvalidCredentials | Self::LoginRequired | Self::SessionEnded(_) | Self::SecondFactorRequired(_) => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -248,7 +257,7 @@ impl ResponseError for Error {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Forbidden | Self::ConfirmationRequired => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ConfirmationRequired | Self::SetUpRequired(_) => StatusCode::FORBIDDEN,
             Self::TooManyAttempts(_) | Self::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

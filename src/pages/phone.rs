@@ -110,7 +110,7 @@ async fn start(context: &RequestContext, user: &CurrentUser, password: String) -
         let words = "Enter your password, so that we know it is you.";
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, words).await;
     } else {
-        match context.confirm(user, password, None).await? {
+        match context.confirm(user, password, None, None).await? {
             Confirmed::Yes { key, .. } => {
                 context.hand_over(&key, &user.account.id)?;
                 let id = key.id().to_owned();
@@ -119,6 +119,7 @@ async fn start(context: &RequestContext, user: &CurrentUser, password: String) -
             Confirmed::WrongPassword => {
                 return refuse(StatusCode::UNAUTHORIZED, "That is not your password. Try again.").await;
             }
+            Confirmed::WrongCode(_) => return Err(Error::bug("a code was refused that nobody gave")),
             Confirmed::SessionEnded => return Err(context.ended_meanwhile().await?),
         }
     };

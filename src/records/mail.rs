@@ -40,6 +40,12 @@ words! {
         NewDevice = "new-device",
         /// The password was changed.
         PasswordChanged = "password-changed",
+        /// A second factor was added, removed or reset.
+        SecondFactorChanged = "second-factor-changed",
+        /// A recovery code was used.
+        RecoveryCodeUsed = "recovery-code-used",
+        /// A passkey may have been copied.
+        PasskeyCopied = "passkey-copied",
     }
 }
 
@@ -74,6 +80,9 @@ pub struct Detail {
     /// The account's new address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What changed about the second factor, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
 }
 
 /// Queues mails, if this instance sends any. Cheap to clone.

@@ -15,5 +15,6 @@ pub mod instance;
 pub mod link;
 pub mod mail;
 pub mod news;
+pub mod second_factor;
 pub mod session;
 pub mod throttle;

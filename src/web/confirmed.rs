@@ -46,7 +46,7 @@ pub async fn confirmed(
     if password.is_empty() {
         return not(StatusCode::UNPROCESSABLE_ENTITY, "Enter your password, so that we know it is you.");
     }
-    match context.confirm(user, password.to_owned(), None).await? {
+    match context.confirm(user, password.to_owned(), None, None).await? {
         Confirmed::Yes { key, .. } => {
             context.hand_over(&key, &user.account.id)?;
             let session_id = Some(key.id().to_owned());
@@ -54,6 +54,7 @@ pub async fn confirmed(
             Ok(Ok(Confirmation { manager: as_manager(&acting), acting, session_id }))
         }
         Confirmed::WrongPassword => not(StatusCode::UNAUTHORIZED, "That is not your password. Try again."),
+        Confirmed::WrongCode(_) => Err(Error::bug("a code was refused that nobody gave")),
         Confirmed::SessionEnded => Err(context.ended_meanwhile().await?),
     }
 }

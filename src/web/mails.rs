@@ -122,6 +122,9 @@ fn subject(kind: MailKind, service: &str) -> String {
         MailKind::AddressChanged => format!("Your email address for {service} was changed"),
         MailKind::NewDevice => format!("New sign-in to {service}"),
         MailKind::PasswordChanged => format!("Your password for {service} was changed"),
+        MailKind::SecondFactorChanged => format!("How you sign in to {service} was changed"),
+        MailKind::RecoveryCodeUsed => format!("A recovery code for {service} was used"),
+        MailKind::PasskeyCopied => format!("Check your passkeys for {service}"),
     }
 }
 
@@ -132,7 +135,11 @@ fn label(kind: MailKind) -> Option<&'static str> {
         MailKind::ForgottenPassword | MailKind::PasswordLink => Some("Choose a new password"),
         MailKind::VerifyAddress => Some("Use this address"),
         MailKind::NewDevice => Some("This wasn't me"),
-        MailKind::AddressChanged | MailKind::PasswordChanged => None,
+        MailKind::AddressChanged
+        | MailKind::PasswordChanged
+        | MailKind::SecondFactorChanged
+        | MailKind::RecoveryCodeUsed
+        | MailKind::PasskeyCopied => None,
     }
 }
 
@@ -160,7 +167,24 @@ fn paragraphs(head: &Letterhead<'_>, report: &Report<'_>) -> Vec<String> {
             format!("Your password was changed {}{}.", on(head, report.at), from(report)),
             format!("If it was not you, ask for a new password at once: {}/forgot", head.origin),
         ],
+        MailKind::SecondFactorChanged => vec![
+            format!("{} {}{}.", change(report), on(head, report.at), from(report)),
+            format!("If it was not you, choose a new password at once: {}/forgot", head.origin),
+        ],
+        MailKind::RecoveryCodeUsed => vec![
+            format!("One of your recovery codes was used {}{}. It does not work again.", on(head, report.at), from(report)),
+            format!("If it was not you, choose a new password at once: {}/forgot", head.origin),
+        ],
+        MailKind::PasskeyCopied => vec![
+            format!("{} {}{}.", change(report), on(head, report.at), from(report)),
+            "The sign-in was refused. A copy of the passkey may exist. Remove that passkey, and make a new one.".to_owned(),
+        ],
     }
+}
+
+/// What happened to a second factor.
+fn change(report: &Report<'_>) -> &str {
+    report.detail.change.as_deref().unwrap_or("A second factor was changed")
 }
 
 fn new_device(head: &Letterhead<'_>, report: &Report<'_>) -> Vec<String> {
@@ -223,13 +247,14 @@ mod tests {
             ip: Some("192.0.2.1".into()),
             address: Some("new@example.com".into()),
             nonce: None,
+            change: Some("An authenticator app was added".into()),
         };
         let at = Instant::from_micros(1_795_460_400_000_000);
         write(&head, &Report { kind, detail: &detail, at, link }, "kim@example.com", "mail_1").unwrap()
     }
 
     fn link(kind: MailKind) -> Option<(String, Instant)> {
-        let has_none = matches!(kind, MailKind::PasswordChanged | MailKind::AddressChanged);
+        let has_none = label(kind).is_none();
         let until = Instant::from_micros(1_795_464_000_000_000);
         (!has_none).then(|| ("https://id.example.com/link/TOKEN".to_owned(), until))
     }

@@ -209,6 +209,7 @@ mod tests {
             role,
             time_zone: None,
             groups: String::new(),
+            second_factors: 0,
         };
         let at = Instant::from_micros(0);
         Person {

@@ -26,6 +26,10 @@ diesel::table! {
         deleted_at -> Nullable<Instant>,
         invited_at -> Nullable<Instant>,
         deletion_by -> Nullable<Text>,
+        second_factors -> BigInt,
+        factor_version -> BigInt,
+        short_password -> Bool,
+        factor_reset_at -> Nullable<Instant>,
     }
 }
 
@@ -129,6 +133,8 @@ diesel::table! {
         key_used_at -> Nullable<Instant>,
         login_form -> Nullable<Binary>,
         sid -> Nullable<Text>,
+        amr -> Nullable<Text>,
+        second_factor_at -> Nullable<Instant>,
     }
 }
 
@@ -419,6 +425,72 @@ diesel::table! {
         subject -> Binary,
         try_id -> Text,
         began_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    totp_apps (account_id) {
+        account_id -> Text,
+        secret -> Binary,
+        key_id -> Text,
+        last_step -> BigInt,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    recovery_codes (account_id, number) {
+        account_id -> Text,
+        number -> BigInt,
+        code -> Binary,
+        key_id -> Text,
+        made_at -> Instant,
+        used_at -> Nullable<Instant>,
+        seen_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    passkeys (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        credential_id -> Binary,
+        data -> Text,
+        name -> Text,
+        created_at -> Instant,
+        last_used_at -> Nullable<Instant>,
+        last_used_on -> Nullable<Text>,
+        warned_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    account_of_passkey (credential_hash) {
+        credential_hash -> Binary,
+        account_id -> Text,
+        passkey_id -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::base::instant::sql::Instant;
+
+    spent_proofs (account_id, hash) {
+        account_id -> Text,
+        hash -> Binary,
+        spent_at -> Instant,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         sign_in,
     },
     base::error::Result,
-    records::{account::EmailAddress, device::Unread},
+    records::{account::EmailAddress, device::Unread, session::Amr},
     web::{context::RequestContext, rates::Act},
 };
 
@@ -33,6 +33,7 @@ pub(super) fn of(context: &RequestContext) -> Visit {
         },
         installed: None,
         zone: facts.browser_zone.clone(),
+        amr: Amr::password(),
     }
 }
 

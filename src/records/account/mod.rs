@@ -4,6 +4,7 @@
 //!
 //! Invariant: `email_key` is the canonical form of the address. Its row in `account_of_email` makes it unique.
 
+pub mod factors;
 pub mod groups;
 pub mod hasher;
 pub mod invited;
@@ -106,11 +107,19 @@ pub struct Account {
     /// The groups, divided by commas.
     #[serde(skip)]
     pub groups: String,
+    /// How many second factors the account has: its authenticator app and its passkeys.
+    #[serde(skip)]
+    pub second_factors: i64,
 }
 
 impl Account {
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.groups.split(',').filter(|group| !group.is_empty())
+    }
+
+    /// Whether the person signs in with a second factor.
+    pub fn has_second_factor(&self) -> bool {
+        self.second_factors > 0
     }
 }
 
@@ -127,6 +136,8 @@ pub struct Credentials {
     pub password_changed_at: Instant,
     /// When the account was disabled. `None` if it may sign in.
     pub disabled_at: Option<Instant>,
+    /// Incremented by each change of the account's second factors.
+    pub factor_version: i64,
 }
 
 #[derive(Insertable)]

@@ -65,6 +65,7 @@ mod tests {
             role,
             time_zone: None,
             groups: text(groups),
+            second_factors: 0,
         }
     }
 

@@ -333,6 +333,8 @@ mod tests {
             installed: true,
             version: 3,
             sid: Some("aiq_900_0123456789abcdefghijkl".to_owned()),
+            amr: Some("pwd otp mfa".to_owned()),
+            second_factor_at: Some(at(1001)),
         };
         let account = Account {
             id: ACCOUNT.to_owned(),
@@ -341,6 +343,7 @@ mod tests {
             role: Role::Owner,
             time_zone: None,
             groups: "Till staff,Night".to_owned(),
+            second_factors: 2,
         };
         let stored = Stored {
             record,

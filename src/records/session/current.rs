@@ -89,6 +89,19 @@ impl CurrentUser {
         is_fresh(self.record.authenticated_at, self.password_changed_at, self.now)
     }
 
+    /// Whether a second factor was given in this session, recently enough for changes of what the person signs in with.
+    pub fn is_confirmed_with_second_factor(&self) -> bool {
+        self.record.second_factor_at.is_some_and(|at| is_fresh(at, self.password_changed_at, self.now))
+    }
+
+    /// Whether the person may change what they sign in with: their password, their address and their second factors.
+    pub fn may_change_proofs(&self) -> bool {
+        match self.account.has_second_factor() {
+            true => self.is_confirmed_with_second_factor(),
+            false => self.is_confirmed(),
+        }
+    }
+
     /// The handle for writes on behalf of this session.
     pub fn acting(&self) -> Acting {
         Acting::new(self.who(), self.key.clone())

@@ -4,6 +4,7 @@
 //! Invariant: each probe runs the same statement as a request, through the same pool.
 
 use super::{
+    amr::Amr,
     key::SessionKey,
     listing,
     lookup::Found,
@@ -43,6 +44,7 @@ impl Sessions {
             device_id: String::new(),
             ip: None,
             client: Client::from_user_agent(""),
+            amr: Amr::password(),
         };
         let rotate = async move |conn: &mut Conn<'_>| statements::rotate(conn, &old, &new, times).await;
         match self.db.write(rotate).await? {

@@ -10,6 +10,7 @@
 //! `WHERE` clause that the session has not ended.
 
 pub mod acting;
+pub mod amr;
 pub mod arrivals;
 pub mod cache;
 mod confirmation;
@@ -47,6 +48,7 @@ mod who;
 
 pub use self::{
     acting::{Acting, Reach},
+    amr::Amr,
     current::CurrentUser,
     ended::EndReason,
     ends::Scope,

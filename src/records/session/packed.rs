@@ -35,6 +35,9 @@ struct Packed<'a> {
     role: &'a str,
     time_zone: Option<&'a str>,
     groups: &'a str,
+    second_factors: i64,
+    amr: Option<&'a str>,
+    second_factor_at: Option<i64>,
     device_name: Option<&'a str>,
     sid: Option<&'a str>,
     secret_hash: &'a [u8],
@@ -80,6 +83,9 @@ fn pack_with(stored: &Stored, state: Vec<(&str, &str)>) -> Option<Box<[u8]>> {
         role: account.role.as_str(),
         time_zone: account.time_zone.as_deref(),
         groups: &account.groups,
+        second_factors: account.second_factors,
+        amr: record.amr.as_deref(),
+        second_factor_at: record.second_factor_at.map(Instant::micros),
         device_name: stored.device_name.as_deref(),
         // Most sessions still have their first id.
         sid: record.sid.as_deref().filter(|sid| *sid != record.id),
@@ -111,6 +117,8 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         installed: packed.installed,
         version: packed.version,
         sid: owned(packed.sid),
+        amr: owned(packed.amr),
+        second_factor_at: packed.second_factor_at.map(Instant::from_micros),
     };
     let account = Account {
         id: packed.account_id.to_owned(),
@@ -119,6 +127,7 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         role: Role::from_word(packed.role)?,
         time_zone: owned(packed.time_zone),
         groups: packed.groups.to_owned(),
+        second_factors: packed.second_factors,
     };
     Some(Stored {
         record,

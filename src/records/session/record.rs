@@ -3,6 +3,7 @@
 use diesel::{Queryable, Selectable};
 use serde::Serialize;
 
+use super::amr::Amr;
 use crate::{
     base::db::{Instant, PairIn, pair_in, schema::sessions},
     records::device::{Client, Shape},
@@ -56,6 +57,10 @@ pub struct Record {
     pub version: i64,
     /// The id with which the session began. `None` if an older version began it and it has opened no app yet.
     pub(super) sid: Option<String>,
+    /// How the person proved who they are. `None`: with a password.
+    pub(super) amr: Option<String>,
+    /// When the person last gave a second factor in this session.
+    pub second_factor_at: Option<Instant>,
 }
 
 impl From<Record> for SessionRef {
@@ -68,6 +73,11 @@ impl Record {
     /// The session's name for apps, which no rotation changes.
     pub fn sid(&self) -> &str {
         self.sid.as_deref().unwrap_or(&self.id)
+    }
+
+    /// How the person proved who they are.
+    pub fn amr(&self) -> Amr {
+        self.amr.as_deref().map_or_else(Amr::password, Amr::of_row)
     }
 
     /// The browser details recorded at login.
@@ -90,6 +100,8 @@ pub struct SessionView {
     current: bool,
     ip: Option<String>,
     client: Client,
+    amr: Amr,
+    aal: u8,
 }
 
 impl SessionView {
@@ -100,6 +112,7 @@ impl SessionView {
 
     /// The session that makes the request.
     pub fn of_own(record: Record, device_name: Option<String>) -> Self {
+        let amr = record.amr();
         let Record { browser, os, kind, installed, .. } = record;
         Self {
             id: record.id,
@@ -112,6 +125,8 @@ impl SessionView {
             current: true,
             ip: record.ip,
             client: Client { browser, os, kind, installed },
+            aal: amr.aal(),
+            amr,
         }
     }
 
@@ -128,6 +143,8 @@ impl SessionView {
             current,
             ip: record.ip.clone(),
             client: record.client(),
+            aal: record.amr().aal(),
+            amr: record.amr(),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         clock::Clock,
         db::{Db, TouchRow},
         error::Result,
-        keys::Keys,
+        keys::{Keys, SealingKeys},
         settings::Settings,
     },
     records::mail::Letters,
@@ -31,6 +31,8 @@ pub struct Sessions {
     pub cache: SessionCache,
     /// Queues mails about sign-ins and passwords.
     pub letters: Letters,
+    /// Seal second factors at rest, and what a browser keeps for us.
+    pub sealing: SealingKeys,
 }
 
 impl Sessions {
@@ -44,6 +46,7 @@ impl Sessions {
             touches: TouchQueue::default(),
             keys: KeyMaker::new(keys.derivation()),
             letters: Letters::new(settings, keys),
+            sealing: keys.sealing().clone(),
         }
     }
 

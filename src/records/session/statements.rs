@@ -11,11 +11,13 @@
 use std::iter;
 
 use diesel::{
-    ExpressionMethods as _, Insertable, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+    ExpressionMethods as _, Insertable, IntoSql as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+    dsl::case_when, sql_types::Bool,
 };
 use serde_json::Value;
 
 use super::{
+    amr::Amr,
     former,
     key::SessionKey,
     key_maker::{KeyMaker, LoginForm},
@@ -52,6 +54,8 @@ pub struct NewSession {
     pub device_id: String,
     pub ip: Option<String>,
     pub client: Client,
+    /// How the person proved who they are.
+    pub amr: Amr,
 }
 
 /// The account's live session with this key.
@@ -84,6 +88,17 @@ macro_rules! origin {
             sessions::installed.eq($new.client.installed),
         )
     };
+}
+
+/// The columns for how the person has just proved who they are.
+macro_rules! proved {
+    ($amr:expr) => {{
+        let is_second = $amr.has_second_factor();
+        (
+            sessions::amr.eq(Some($amr.as_str())),
+            sessions::second_factor_at.eq(case_when(is_second.into_sql::<Bool>(), now().nullable())),
+        )
+    }};
 }
 
 /// The time columns of a session that starts now.
@@ -159,6 +174,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
                 .values((
                     columns,
                     life!(times),
+                    proved!(new.amr),
                     sessions::key_nonce.eq(&new.nonce),
                     sessions::login_form.eq(new.form.as_ref().map(LoginForm::hash)),
                 ))
@@ -183,7 +199,7 @@ pub async fn rotate(
     let rotated: Option<Record> = find!(
         conn,
         get_result(
-            diesel::update(target).set((identity, origin!(new), life!(times))).returning(Record::as_returning())
+            diesel::update(target).set((identity, origin!(new), life!(times), proved!(new.amr))).returning(Record::as_returning())
         )
     )?;
     if rotated.is_some() {
@@ -199,7 +215,7 @@ pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
     let target = unused_key!(&new.account_id, new.key);
     let resumed: Option<Record> = find!(
         conn,
-        get_result(diesel::update(target).set((origin!(new), life!(times))).returning(Record::as_returning()))
+        get_result(diesel::update(target).set((origin!(new), life!(times), proved!(new.amr))).returning(Record::as_returning()))
     )?;
     if resumed.is_some() {
         news::looked_up_changed(conn, iter::once(new.account_id.as_str())).await?;
@@ -349,6 +365,8 @@ pub async fn hand_on(conn: &mut Conn<'_>, from: &Record, to: &Record) -> Result<
     let own = sessions::table.filter(sessions::account_id.eq(&to.account_id)).filter(sessions::id.eq(&to.id));
     let limits = (
         sessions::authenticated_at.eq(from.authenticated_at),
+        sessions::amr.eq(&from.amr),
+        sessions::second_factor_at.eq(from.second_factor_at),
         sessions::absolute_expires_at.eq(end),
         sessions::expires_at.eq(to.expires_at.min(end)),
     );
@@ -367,4 +385,19 @@ pub async fn note_installed(conn: &mut Conn<'_>, account_id: &str, id: &str, ins
         news::looked_up_changed(conn, iter::once(account_id)).await?;
     }
     Ok(())
+}
+
+/// Records that the person has just given these proofs in a session, besides those that the session began with. The caller
+/// has locked the session's row.
+pub async fn prove(conn: &mut Conn<'_>, account_id: &str, id: &str, given: &Amr) -> Result<()> {
+    let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq(id));
+    let known: Option<Option<String>> = find!(conn, first(own.filter(has_not_ended()).select(sessions::amr)))?;
+    let Some(known) = known else { return Ok(()) };
+    let amr = known.as_deref().map_or_else(Amr::password, Amr::of_row).with(given);
+    run!(conn, execute(diesel::update(own.filter(has_not_ended())).set(sessions::amr.eq(Some(amr.as_str())))))?;
+    if given.has_second_factor() {
+        let at = sessions::second_factor_at.eq(now().nullable());
+        run!(conn, execute(diesel::update(own.filter(has_not_ended())).set(at)))?;
+    }
+    news::looked_up_changed(conn, iter::once(account_id)).await
 }

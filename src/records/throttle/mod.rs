@@ -125,6 +125,14 @@ impl Subject {
         Self::new("former-devices", account_id, FORMER_BROWSER, Success::Clears)
     }
 
+    /// The second-factor codes of the same account, browser or network. They are counted apart from its passwords, so a right
+    /// password gives no further tries at a code.
+    #[must_use]
+    pub fn of_codes(self) -> Self {
+        let hash = Sha256::new().chain_update("codes:").chain_update(&self.hash).finalize().to_vec();
+        Self { hash, ..self }
+    }
+
     fn new(kind: &'static str, name: &str, limit: Limit, success: Success) -> Self {
         let hash = Sha256::new().chain_update(kind).chain_update(":").chain_update(name).finalize().to_vec();
         Self { hash, limit, success, of_address: false }

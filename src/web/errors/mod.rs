@@ -79,6 +79,8 @@ fn render(
         app_host::error_page(error, &summary.site.app_face)
     } else if let (true, Error::LoginRequired | Error::SessionEnded(_)) = (summary.is_get, error) {
         layout::see_other(&return_to::login_address(summary.path_and_query()))
+    } else if let Error::SetUpRequired(address) = error {
+        layout::see_other(address)
     } else if matches!(error, Error::LoginRequired | Error::SessionEnded(_)) {
         layout::see_other(return_to::LOGIN)
     } else {

@@ -16,6 +16,12 @@ struct Problem<'a> {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// What the account has as a second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    methods: Option<&'a [&'static str]>,
+    /// Where a second factor is set up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_up: Option<&'a str>,
     request_id: &'a str,
 }
 
@@ -25,12 +31,22 @@ pub(super) fn answer(error: &Error, request_id: &str) -> HttpResponse {
         Error::SessionEnded(because) => Some(because.as_str()),
         _ => None,
     };
+    let methods = match error {
+        Error::SecondFactorRequired(methods) => Some(methods.as_slice()),
+        _ => None,
+    };
+    let set_up = match error {
+        Error::SetUpRequired(address) => Some(*address),
+        _ => None,
+    };
     let problem = Problem {
         r#type: error.slug(),
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
         detail: error.detail(),
         reason,
+        methods,
+        set_up,
         request_id,
     };
     HttpResponse::build(status)

@@ -25,7 +25,7 @@ use sessile::{
         account::{self, EmailAddress, Role},
         device::{self, Client, Reported, SignIn},
         session::{
-            Acting, EndReason, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, Who, ends,
+            Acting, Amr, EndReason, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, Who, ends,
             request::{Presented, PresentedSession, RequestFacts},
             state::State,
             statements,
@@ -71,6 +71,7 @@ impl Node {
             device_id: self.device_id.clone(),
             ip: Some("192.0.2.1".into()),
             client: Client::from_user_agent(""),
+            amr: Amr::password(),
         }
     }
 

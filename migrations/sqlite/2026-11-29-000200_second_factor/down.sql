@@ -1,0 +1,11 @@
+DROP TABLE spent_proofs;
+DROP TABLE account_of_passkey;
+DROP TABLE passkeys;
+DROP TABLE recovery_codes;
+DROP TABLE totp_apps;
+ALTER TABLE sessions DROP COLUMN second_factor_at;
+ALTER TABLE sessions DROP COLUMN amr;
+ALTER TABLE accounts DROP COLUMN factor_reset_at;
+ALTER TABLE accounts DROP COLUMN short_password;
+ALTER TABLE accounts DROP COLUMN factor_version;
+ALTER TABLE accounts DROP COLUMN second_factors;

@@ -1,0 +1,8 @@
+//! The second factor of a sign-in and of a confirmation: an authenticator app, and recovery codes. [`prove`] checks every
+//! code; [`half`] is the state between a right password and the second factor, which [`finish`] ends.
+//!
+//! Invariant: a password alone never signs in to an account with a second factor.
+
+pub mod finish;
+pub mod half;
+pub mod prove;
