@@ -1,6 +1,6 @@
-//! The key file. Its keys, one per line, sign cookies, form tokens and the audit trail, and all nodes share them. The
-//! first key signs, all keys verify. A line `trail:KEY` verifies only the audit trail. Read at the start by `serve` and
-//! by commands that record events.
+//! The key file. Its keys, one per line, sign cookies, form tokens and the audit trail, and encrypt second factors. All
+//! nodes share them. The first key signs and encrypts, all keys verify and decrypt. A line `trail:KEY` verifies only the
+//! audit trail. Read at the start by `serve` and by commands that record events.
 //!
 //! Invariant: the file is created atomically, only its owner can read it, and it is never overwritten.
 
@@ -8,6 +8,7 @@ mod audit;
 mod derivation;
 mod identity;
 mod make;
+mod sealing;
 
 use std::io;
 use std::path::Path;
@@ -21,12 +22,16 @@ use base64::{
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use self::make::{KEY_BYTES, WAYS, Way};
+use self::{
+    make::{KEY_BYTES, WAYS, Way},
+    sealing::SealingKey,
+};
 pub use self::{
     audit::{AccountKey, AuditKey, AuditKeys},
     derivation::DerivationKeys,
     identity::IdentityKeys,
     make::private_folder,
+    sealing::{Sealed, SealingKeys},
 };
 use crate::base::{
     error::{Error, Result},
@@ -49,6 +54,7 @@ const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Keys {
     keys: Vec<SigningKey>,
     trail: AuditKeys,
+    sealing: SealingKeys,
     made_now: bool,
 }
 
@@ -64,6 +70,7 @@ struct SigningKey {
     identity: Vec<u8>,
     openings: Vec<u8>,
     trail: AuditKey,
+    sealing: SealingKey,
     fingerprint: String,
 }
 
@@ -119,7 +126,8 @@ impl Keys {
         let both = keys.filter(|keys| !keys.is_empty()).zip(past);
         both.map(|(keys, past)| {
             let trail = AuditKeys::new(keys.iter().chain(&past).map(|key| key.trail.clone()));
-            Self { keys, trail, made_now: false }
+            let sealing = SealingKeys::new(keys.iter().map(|key| key.sealing.clone()));
+            Self { keys, trail, sealing, made_now: false }
         })
         .ok_or_else(|| {
             Error::Invalid(format!(
@@ -219,6 +227,11 @@ impl Keys {
         &self.trail
     }
 
+    /// The keys that encrypt second factors, and what a browser keeps for us.
+    pub fn sealing(&self) -> &SealingKeys {
+        &self.sealing
+    }
+
     /// The keys that sign assertions for apps.
     pub fn identity(&self) -> Result<IdentityKeys> {
         IdentityKeys::new(self.keys.iter().map(|key| key.identity.as_slice()))
@@ -260,6 +273,7 @@ impl SigningKey {
             identity: derived("sessile identity of people for apps"),
             openings: derived("sessile openings of apps"),
             trail: AuditKey::new(derived("sessile audit trail")),
+            sealing: SealingKey::new(&derived("sessile second factors"), &derived("sessile texts kept by browsers"))?,
             fingerprint: BASE64_STANDARD_NO_PAD.encode(&derived("sessile key fingerprint")[..12]),
         })
     }
@@ -300,6 +314,8 @@ mod tests {
         let sealed = old.seal_opening("a.b").unwrap();
         assert_eq!((both.sealed_opening(&sealed), both.sealed_opening("a.b")), (Some("a.b"), None));
         assert_eq!(both.sealed_opening(&sealed.replace('a', "c")), None);
+        let secret = old.sealing().seal("acc_kim", b"a secret").unwrap();
+        assert_eq!(both.sealing().open("acc_kim", &secret).unwrap(), b"a secret");
         assert!(both.is_form_token(&old.form_token("s").unwrap(), "s"));
         assert!(both.knows(old.fingerprint()) && !old.knows(both.fingerprint()));
     }
@@ -323,6 +339,7 @@ mod tests {
         assert!(kept.trail().find(old.trail().signing().id()).is_some());
         assert_ne!(kept.trail().signing().id(), old.trail().signing().id());
         assert_eq!(kept.verify_cookie(&old.sign_cookie("aiq_session", "value".into())), None);
+        assert!(!kept.sealing().ids().any(|id| id == old.sealing().first_id()), "it opens no second factor");
         assert!(!kept.knows(old.fingerprint()));
         assert!(
             Keys::parse(&format!("trail:{}", line(1)), Path::new("k")).is_err(),
