@@ -72,6 +72,7 @@ fn pages() -> Vec<Address> {
         page("/").get(start),
         page("/setup").get(login::setup::show).post(login::setup::submit).carries_secret(),
         page(LOGIN).get(login::page::show).post(login::page::submit),
+        page("/login/second").get(login::second::show).post(login::second::submit),
         page("/link/{token}").get(login::link::show).post(login::link::submit).carries_secret(),
         page("/forgot").get(login::forgot::show).post(login::forgot::submit),
         page("/signup").get(login::signup::show).post(login::signup::submit),

@@ -5,6 +5,7 @@
 
 use actix_session::{Session, SessionExt as _};
 use actix_web::{
+    cookie::Cookie,
     FromRequest, HttpRequest, HttpResponse,
     dev::Payload,
     http::header::{HeaderName, HeaderValue},
@@ -72,6 +73,16 @@ impl RequestContext {
         self.site.cookies.visitor(self.req.headers()).map(LoginForm::of_visitor)
     }
 
+    /// The visitor's secret, and the cookie to set if the browser has none yet.
+    pub fn visitor(&self) -> Result<(Secret, Option<Cookie<'static>>)> {
+        if let Some(secret) = self.site.cookies.visitor(self.req.headers()) {
+            return Ok((secret, None));
+        }
+        let secret = Secret::random_short()?;
+        let cookie = self.site.cookies.visitor_cookie(&secret);
+        Ok((secret, Some(cookie)))
+    }
+
     /// Counts `many` acts of this account from this address.
     ///
     /// # Errors
@@ -112,14 +123,21 @@ impl RequestContext {
         Ok(claim.on_device(user.record.device_id.clone()))
     }
 
-    /// Checks the person's password as a confirmation, and carries out `then`. The caller hands the new key over.
-    pub async fn confirm(&self, user: &CurrentUser, password: String, then: Option<Ending>) -> Result<Confirmed> {
+    /// Checks the person's password as a confirmation, with a code of the second factor if there is one, and carries out
+    /// `then`. The caller hands the new key over.
+    pub async fn confirm(
+        &self,
+        user: &CurrentUser,
+        password: String,
+        code: Option<String>,
+        then: Option<Ending>,
+    ) -> Result<Confirmed> {
         let Some(key) = self.facts.presented_key() else {
             return Ok(Confirmed::SessionEnded);
         };
         let rate = self.password_rate(Act::SignIn, &EmailAddress::known(&user.account.email)?)?;
         let proof = Proof { claim: self.claim_again(user)?, password, on_right: Box::new(move || rate.charge()) };
-        let confirmation = Confirmation { user: user.clone(), key, then, ip: self.facts.ip.clone() };
+        let confirmation = Confirmation { user: user.clone(), key, then, code, ip: self.facts.ip.clone() };
         confirm(&self.prover, &self.sessions, proof, confirmation).await
     }
 

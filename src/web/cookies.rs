@@ -43,6 +43,8 @@ pub struct CookieNames {
     pub device: String,
     /// The secret that binds the forms of a visitor who has not signed in.
     pub visitor: String,
+    /// The state between the password and the second factor.
+    pub half: String,
     /// Marks that this navigation has bounced once.
     pub bounce: String,
     /// The reader's time zone. The page's script writes it, so it is the only cookie that scripts can read.
@@ -88,6 +90,7 @@ impl CookieNames {
             session: name("aiq_session"),
             device: name("aiq_device"),
             visitor: name("aiq_visitor"),
+            half: name("aiq_second"),
             bounce: name("aiq_bounce"),
             zone: name("aiq_zone"),
             before_ports,
@@ -194,6 +197,25 @@ impl CookieNames {
     /// The secret that binds a visitor's forms.
     pub fn visitor(&self, headers: &HeaderMap) -> Option<Secret> {
         short_secret(headers, &self.visitor)
+    }
+
+    /// The state between the password and the second factor, as it was sealed. Several different values count as none.
+    pub fn half(&self, headers: &HeaderMap) -> Option<String> {
+        let mut found: Option<&str> = None;
+        for value in values(headers, &self.half).flatten().filter(|value| value.len() <= LONGEST) {
+            if found.is_some_and(|other| other != value) {
+                return None;
+            }
+            found = Some(value);
+        }
+        found.map(str::to_owned)
+    }
+
+    /// The cookie with the state between the password and the second factor, for ten minutes at most.
+    pub fn half_cookie(&self, value: &str) -> Cookie<'static> {
+        let mut cookie = self.cookie(&self.half, value);
+        cookie.set_max_age(Duration::minutes(10));
+        cookie
     }
 
     /// The time zone that the page's script detected, if it is a known zone.

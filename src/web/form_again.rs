@@ -28,6 +28,8 @@ pub enum Lost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooMany {
     WrongPasswords,
+    /// Codes of the second factor.
+    Codes,
     /// Attempts to create an account.
     NewAccounts,
 }
@@ -39,6 +41,7 @@ impl TooMany {
             Self::WrongPasswords => {
                 format!("Too many wrong passwords. Wait {wait}, then try again. Forgotten it? Ask the administrator.")
             }
+            Self::Codes => format!("Too many wrong codes. Wait {wait}, then try again."),
             Self::NewAccounts => format!("Too many attempts from your network. Wait {wait}, then try again."),
         }
     }

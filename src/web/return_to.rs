@@ -29,6 +29,13 @@ pub fn signed_out(next: Option<&str>) -> String {
     format!("{address}{sign}done=signed-out")
 }
 
+/// The login page for a person whose first step of a sign-in is void.
+pub fn expired_second_step(next: Option<&str>) -> String {
+    let address = next.map_or_else(|| LOGIN.to_owned(), login_address);
+    let sign = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{sign}done=expired")
+}
+
 /// A page that leads on to `path_and_query`.
 pub fn address_with_next(page: &str, path_and_query: &str) -> String {
     if path_and_query == "/" || path_and_query.len() > LONGEST {

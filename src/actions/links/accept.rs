@@ -12,6 +12,7 @@ use crate::{
         new_password::{Door, HashedPassword},
         new_session::{Visit, Welcome, begin},
         password_proof::{Prover, run_to_completion},
+        second_factor::half::{Half, HalfSignedIn},
     },
     base::{
         db::{Conn, Db},
@@ -20,13 +21,14 @@ use crate::{
     },
     records::{
         account::{
-            self, Admission, Role,
+            self, Admission, EmailAddress, Role, factors,
             person::{self, Person},
         },
         audit::{self, Event, Kind},
         help, instance,
         link::{self, Link, Purpose},
         mail::{Detail, MailKind},
+        second_factor,
         session::{EndReason, Scope, Sessions, ends},
         throttle::Network,
     },
@@ -55,6 +57,8 @@ pub struct Choice {
 pub enum Accepted {
     /// The password is set, and the person is signed in.
     Yes(Box<Welcome>),
+    /// The password is set. The account has a second factor, which the person still has to give.
+    Half(Box<HalfSignedIn>),
     /// The link was used, has expired, or never existed.
     Gone,
 }
@@ -161,6 +165,14 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
     if opened.purpose == Purpose::Password {
         let detail = Detail { ip: ip.clone(), ..Detail::default() };
         sessions.letters.queue(conn, &account, MailKind::PasswordChanged, &detail).await?;
+    }
+    if let Some(state) = factors::state(conn, &id).await?.filter(|state| state.count > 0) {
+        ends::end(conn, &Scope::Account(id.clone()), EndReason::PasswordChanged, &id, ip.as_deref()).await?;
+        let changed_at = account::password_age(conn, &id).await?.unwrap_or(sessions.clock.now());
+        let email = EmailAddress::known(&account.email)?;
+        let half = Half::new(&id, email.key(), changed_at, state.version, sessions.clock.now())?;
+        let methods = second_factor::methods(conn, &id).await?;
+        return Ok(Accepted::Half(Box::new(HalfSignedIn { half, methods })));
     }
     let welcome = begin(conn, account, visit, sessions).await?;
     let others = Scope::Others { account: id.clone(), but: welcome.record.id.clone() };

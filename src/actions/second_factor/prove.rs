@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
@@ -17,16 +16,19 @@ use crate::{
         db::Conn,
         error::Result,
         keys::SealingKeys,
-        recovery_code,
+        recovery_code::{self, RecoveryCode},
         totp::{self, Verified},
     },
     records::{
         account::Account,
         audit::{self, Event, Kind},
         mail::{Detail, MailKind},
-        second_factor::{app, recovery},
+        second_factor::{app, recovery, spent},
         session::{Amr, Sessions},
-        throttle::count::{self, Begun},
+        throttle::{
+            Subject,
+            count::{self, Begun},
+        },
     },
 };
 
@@ -47,8 +49,26 @@ pub enum WrongCode {
     NoMatch,
     /// It was used before, or a later one was.
     Used,
-    /// It would have been right so many minutes ago, or in so many minutes if positive.
+    /// It is right on a clock that is so many minutes ahead, or behind if negative.
     ClockOff(i64),
+}
+
+impl WrongCode {
+    /// What the person reads.
+    pub fn in_words(self) -> String {
+        match self {
+            Self::NoMatch => "That code is not right. Check it and try again.".to_owned(),
+            Self::Used => "That code was used already. Wait for the next one, then try again.".to_owned(),
+            Self::ClockOff(minutes) => {
+                let (many, way) = (minutes.abs(), if minutes > 0 { "ahead" } else { "behind" });
+                let unit = if many == 1 { "minute" } else { "minutes" };
+                format!(
+                    "That code does not fit the time. The clock of your phone seems to be about {many} {unit} {way}. Let it \
+                     set its time by itself, then try again."
+                )
+            }
+        }
+    }
 }
 
 /// Checks a code for this account, and uses it up if it is right.
@@ -60,7 +80,7 @@ pub async fn prove(
     code: &str,
 ) -> Result<Proved> {
     let (subjects, _) = password_proof::subjects_of(conn, claim, &account.id).await?;
-    let subjects: Vec<_> = subjects.into_iter().map(crate::records::throttle::Subject::of_codes).collect();
+    let subjects: Vec<_> = subjects.into_iter().map(Subject::of_codes).collect();
     let counted = match count::begin(conn, &subjects).await? {
         Begun::Yes(counted) => counted,
         Begun::No { wait, is_news, .. } => {
@@ -70,7 +90,7 @@ pub async fn prove(
             return Ok(Proved::TooMany(wait));
         }
     };
-    let proved = match recovery_code::is_app_code(code) {
+    let proved = match is_app_code(code) {
         true => app_code(conn, &sessions.sealing, &account.id, code).await?,
         false => recovery_code(conn, sessions, account, claim, code).await?,
     };
@@ -91,14 +111,14 @@ pub async fn prove(
 
 /// Whether the code is one that this account has used: a form that is sent twice is one sign-in.
 pub(super) async fn was_used(conn: &mut Conn<'_>, keys: &SealingKeys, account_id: &str, code: &str) -> Result<bool> {
-    if recovery_code::is_app_code(code) {
+    if is_app_code(code) {
         let Some(app) = app::find(conn, account_id).await? else { return Ok(false) };
         let secret = keys.open(account_id, &app.secret)?;
-        return Ok(totp::verify(&secret, code, app.now, app.last_step) == Verified::Used);
+        return Ok(totp::verify(&secret, code, app.now, Some(app.last_step)) == Verified::Used);
     }
-    let hash = Sha256::digest(recovery_code::normalize(code));
+    let Some(hash) = RecoveryCode::parse(code).map(|code| code.hash()) else { return Ok(false) };
     for stored in recovery::all(conn, account_id).await?.iter().filter(|stored| stored.is_used) {
-        if bool::from(keys.open(account_id, &stored.hash)?.ct_eq(&hash)) {
+        if bool::from(keys.open(account_id, &stored.hash)?.ct_eq(hash.as_slice())) {
             return Ok(true);
         }
     }
@@ -113,12 +133,29 @@ async fn app_code(
 ) -> Result<Result<Amr, WrongCode>> {
     let Some(app) = app::find(conn, account_id).await? else { return Ok(Err(WrongCode::NoMatch)) };
     let secret = keys.open(account_id, &app.secret)?;
-    Ok(match totp::verify(&secret, code, app.now, app.last_step) {
-        Verified::Right(step) if app::accept(conn, account_id, step).await? => Ok(Amr::app_code()),
-        Verified::Right(_) | Verified::Used => Err(WrongCode::Used),
-        Verified::ClockOff(minutes) => Err(WrongCode::ClockOff(minutes)),
-        Verified::Wrong => Err(WrongCode::NoMatch),
-    })
+    match totp::verify(&secret, code, app.now, Some(app.last_step)) {
+        Verified::Right(step) => {
+            let is_new = !spent::is_spent(conn, account_id, &step_name(step)).await?;
+            let is_accepted = is_new && app::accept(conn, account_id, step).await?;
+            Ok(if is_accepted { Ok(Amr::app_code()) } else { Err(WrongCode::Used) })
+        }
+        Verified::Used => Ok(Err(WrongCode::Used)),
+        Verified::ClockOff { step, minutes } => {
+            // The answer tells that this code becomes right later. It must not work then.
+            spent::spend(conn, account_id, &step_name(step)).await?;
+            Ok(Err(WrongCode::ClockOff(minutes)))
+        }
+        Verified::Wrong => Ok(Err(WrongCode::NoMatch)),
+    }
+}
+
+/// Names a step whose code is not accepted any more.
+fn step_name(step: i64) -> Vec<u8> {
+    format!("step {step}").into_bytes()
+}
+
+fn is_app_code(typed: &str) -> bool {
+    recovery_code::is_app_code(&recovery_code::normalize(typed))
 }
 
 async fn recovery_code(
@@ -128,11 +165,11 @@ async fn recovery_code(
     claim: &Claim,
     code: &str,
 ) -> Result<Result<Amr, WrongCode>> {
-    let hash = Sha256::digest(recovery_code::normalize(code));
+    let Some(hash) = RecoveryCode::parse(code).map(|code| code.hash()) else { return Ok(Err(WrongCode::NoMatch)) };
     let mut found = None;
     // Compare with all codes, so that the time does not tell which one it was.
     for stored in recovery::all(conn, &account.id).await? {
-        if bool::from(sessions.sealing.open(&account.id, &stored.hash)?.ct_eq(&hash)) {
+        if bool::from(sessions.sealing.open(&account.id, &stored.hash)?.ct_eq(hash.as_slice())) {
             found = Some(stored);
         }
     }

@@ -35,6 +35,7 @@ pub(super) struct Counts {
     pub(super) sweeps: Family<Word, Counter>,
     pub(super) swept: Family<Word, Counter>,
     pub(super) logins: Family<Word, Counter>,
+    pub(super) second_factors: Family<Word, Counter>,
     pub(super) mails: Family<Word, Counter>,
     pub(super) hashes_refused: Counter,
     pub(super) news_seconds: Histogram,
@@ -100,6 +101,7 @@ impl Default for Counts {
             sweeps: Family::default(),
             swept: Family::default(),
             logins: Family::default(),
+            second_factors: Family::default(),
             mails: Family::default(),
             hashes_refused: Counter::default(),
             news_seconds: Histogram::new(BUCKETS),
@@ -137,6 +139,7 @@ impl Counts {
         all.register("sweeps", "Sweeps, by how they ended", self.sweeps.clone());
         all.register("swept_sessions", "Sessions that sweeps ended or deleted", self.swept.clone());
         all.register("logins", "Logins, by their outcome", self.logins.clone());
+        all.register("second_factors", "Second factors given, by their method", self.second_factors.clone());
         all.register("mails", "Attempts to send a mail, by their outcome", self.mails.clone());
         all.register(
             "password_hashes_refused",
@@ -184,7 +187,8 @@ impl Counts {
         zero(&self.session_loads, "found", &["live", "ended", "former", "unknown", "failed"]);
         zero(&self.sweeps, "end", &["done", "failed"]);
         zero(&self.swept, "what", &["ended", "deleted"]);
-        zero(&self.logins, "outcome", &["welcome", "refused", "throttled", "failed"]);
+        zero(&self.logins, "outcome", &["welcome", "second-factor", "refused", "throttled", "failed"]);
+        zero(&self.second_factors, "method", &["totp", "recovery", "passkey", "refused"]);
         zero(&self.mails, "outcome", &["sent", "deferred", "refused"]);
         let faults = [Away::Database, Away::Connection, Away::Deadline, Away::Busy];
         zero(&self.database_faults, "fault", &faults.map(fault_word));

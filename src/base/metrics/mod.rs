@@ -72,6 +72,11 @@ impl Metrics {
         self.0.logins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// Records a second factor that was given. `method` is `totp`, `recovery` or `passkey`, or `refused` for a wrong one.
+    pub fn second_factor(&self, method: &'static str) {
+        self.0.second_factors.get_or_create(&[("method", method)]).inc();
+    }
+
     /// Records an attempt to send a mail. `outcome` is `sent`, `deferred` or `refused`.
     pub fn mail(&self, outcome: &'static str) {
         self.0.mails.get_or_create(&[("outcome", outcome)]).inc();

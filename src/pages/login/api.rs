@@ -10,7 +10,10 @@ use super::{
     visit::{self, let_in, proof},
 };
 use crate::{
-    actions::{new_session::Visit, sign_in},
+    actions::{
+        new_session::Visit,
+        sign_in::{self, SignedIn},
+    },
     base::error::{Error, Result},
     records::{
         account::{Account, EmailAddress},
@@ -25,6 +28,8 @@ use crate::{
 pub struct Credentials {
     email: String,
     password: String,
+    /// A code of the second factor.
+    code: Option<String>,
     #[serde(default)]
     device: Object<DeviceFacts>,
 }
@@ -47,15 +52,19 @@ struct SignedIn<'a> {
 /// `POST /api/establish-session`
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`]; [`Error::TooManyAttempts`]; [`Error::TooFast`].
+/// [`Error::InvalidCredentials`]; [`Error::SecondFactorRequired`], also for a wrong code; [`Error::TooManyAttempts`];
+/// [`Error::TooFast`].
 pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestContext) -> Result<HttpResponse> {
-    let Object(Credentials { email, password, device: Object(device) }) = sent.into_inner();
+    let Object(Credentials { email, password, code, device: Object(device) }) = sent.into_inner();
     let email = EmailAddress::known(&email).map_err(|_| Error::Invalid("email is not an e-mail address".into()))?;
     let name = device.name.as_deref().map(device::check_name).transpose()?;
     let visit = Visit { device_name: name, installed: device.installed, ..visit::of(&context) };
-    let signed_in =
-        sign_in::sign_in(&context.prover, &context.sessions, proof(&context, &email, password)?, visit).await?;
-    let welcome = signed_in.ok_or(Error::InvalidCredentials)?;
+    let proof = proof(&context, &email, password)?;
+    let welcome = match sign_in::sign_in(&context.prover, &context.sessions, proof, code, visit).await? {
+        SignedIn::Yes(welcome) => welcome,
+        SignedIn::Half { step, .. } => return Err(Error::SecondFactorRequired(step.methods.names())),
+        SignedIn::No => return Err(Error::InvalidCredentials),
+    };
     let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);
     let answer = HttpResponse::Ok().json(SignedIn { user: &welcome.account, session: view });
     let_in(&context, &welcome, answer)

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     hand_over,
     new_account::not_fresh,
-    new_address, not_me,
+    new_address, not_me, second,
     visit::{self, let_in, sign_in_again},
 };
 use crate::{
@@ -143,6 +143,7 @@ async fn choose(
     }
     match accept(context, token, name, password.clone()).await {
         Ok(Accepted::Yes(welcome)) => let_in(context, &welcome, layout::see_other(return_to::HOME)),
+        Ok(Accepted::Half(step)) => second::ask(context, step.half, None),
         Ok(Accepted::Gone) => used_twice(context, opened, password).await,
         Err(Error::Invalid(words)) => refuse(Again { password_error: Some(words), ..again }),
         Err(error) => form_again_after(error, TooMany::NewAccounts, Lost::Password, |status, words| {

@@ -7,9 +7,12 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::visit::{self, let_in, proof};
+use super::{
+    second,
+    visit::{self, let_in, proof},
+};
 use crate::{
-    actions::{new_session::Welcome, sign_in},
+    actions::sign_in::{self, SignedIn},
     base::{
         brand::Brand,
         db::{Conn, Instant},
@@ -37,6 +40,8 @@ use crate::{
 /// Told to a person who has just asked for the deletion of their account.
 const LEAVING: &str = "You are signed out, and your account will be deleted in 14 days. If you change your mind, sign in \
                        before then.";
+/// Told to a person who took too long for the second step of a sign-in, or whose password or second factor changed.
+const EXPIRED: &str = "Signing in took too long, or something about your account changed. Please start again.";
 /// Told to a person whose account has just been deleted at their own wish.
 const DELETED: &str = "Your account is deleted, with everything that was kept about you.";
 
@@ -116,6 +121,7 @@ pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<H
     let ended = Some(ended).filter(|id| is_id(id));
     let notice = match why_signed_out(&context.facts, context.sessions.clock.now()) {
         _ if done == "leaving" => Some(LEAVING.to_owned().into()),
+        _ if done == "expired" => Some(EXPIRED.to_owned().into()),
         _ if done == "deleted" => Some(DELETED.to_owned().into()),
         None if ended.is_some() || done == "signed-out" => Some("You are signed out.".to_owned().into()),
         None => setup_hint(&context).await.map(Notice::from),
@@ -148,10 +154,13 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
         }
     };
     match sign_in(&context, &email, password).await {
-        Ok(Some(welcome)) => {
+        Ok(SignedIn::Yes(welcome)) => {
             let_in(&context, &welcome, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
         }
-        Ok(None) => {
+        Ok(SignedIn::Half { step, .. }) => {
+            second::ask(&context, step.half, again.next)
+        }
+        Ok(SignedIn::No) => {
             let password_error = Some("Email or password is wrong. Check both and try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &context, Again { password_error, ..again })
         }
@@ -164,9 +173,9 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
     }
 }
 
-async fn sign_in(context: &RequestContext, email: &EmailAddress, password: String) -> Result<Option<Box<Welcome>>> {
+async fn sign_in(context: &RequestContext, email: &EmailAddress, password: String) -> Result<SignedIn> {
     let proof = proof(context, email, password)?;
-    sign_in::sign_in(&context.prover, &context.sessions, proof, visit::of(context)).await
+    sign_in::sign_in(&context.prover, &context.sessions, proof, None, visit::of(context)).await
 }
 
 /// Explains why a form with another browser's token was not carried out.
