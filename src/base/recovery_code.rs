@@ -118,7 +118,8 @@ mod tests {
             assert_eq!(RecoveryCode::parse(typed), Some(code.clone()), "{typed}");
         }
         assert_eq!(code.hash().as_slice(), Sha256::digest("ABCDEFGHIJKLO2B7").as_slice());
-        for typed in ["", "123456", "ABCD-EFGH-IJKL-O2B", "ABCD-EFGH-IJKL-O2B77", "ABCD-EFGH-IJKL-O2B9", "ÄBCDEFGHIJKLMNOP"]
+        for typed in
+            ["", "123456", "ABCD-EFGH-IJKL-O2B", "ABCD-EFGH-IJKL-O2B77", "ABCD-EFGH-IJKL-O2B9", "ÄBCDEFGHIJKLMNOP"]
         {
             assert_eq!(RecoveryCode::parse(typed), None, "{typed}");
         }
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn six_digits_are_the_code_of_an_app() {
         assert_eq!(normalize(" 018 018 "), "018018");
-        for (typed, is_one) in [("018 018", true), ("018-018", true), ("18018", false), ("0180181", false), ("01801a", false)]
+        for (typed, is_one) in
+            [("018 018", true), ("018-018", true), ("18018", false), ("0180181", false), ("01801a", false)]
         {
             assert_eq!(is_app_code(&normalize(typed)), is_one, "{typed}");
         }

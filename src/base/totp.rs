@@ -214,7 +214,8 @@ mod tests {
     fn each_code_is_accepted_once_and_none_before_it() {
         let now = at(2_000_000_000);
         let present = step_at(now);
-        let verified = |offset: i64, last: i64| verify(SECRET, &code(SECRET, present + offset), now, Some(present + last));
+        let verified =
+            |offset: i64, last: i64| verify(SECRET, &code(SECRET, present + offset), now, Some(present + last));
         assert_eq!(verified(0, 0), Verified::Used);
         assert_eq!(verified(-1, 0), Verified::Used, "a newer code was accepted");
         assert_eq!(verified(1, 0), Verified::Right(present + 1));

@@ -86,9 +86,17 @@ impl EventRow {
         let (line, from) = match (&event.device_name, event.kind, event.detail.as_deref()) {
             (
                 _,
-                Kind::AppOpened | Kind::AppDenied | Kind::AppAdded | Kind::AppChanged | Kind::AppRemoved,
-                Some(app),
-            ) => (event.device_name.as_ref().map_or_else(|| app.to_owned(), |device| format!("{app}, {device}")), ip),
+                Kind::AppOpened
+                | Kind::AppDenied
+                | Kind::AppAdded
+                | Kind::AppChanged
+                | Kind::AppRemoved
+                | Kind::PasskeyAdded
+                | Kind::PasskeyRenamed
+                | Kind::PasskeyRemoved
+                | Kind::PasskeyUsed,
+                Some(name),
+            ) => (event.device_name.as_ref().map_or_else(|| name.to_owned(), |device| format!("{name}, {device}")), ip),
             (Some(name), Kind::DeviceRenamed, Some(was)) => {
                 (format!("{name}, before: {}", was.trim_start_matches("was ")), ip)
             }
@@ -147,6 +155,20 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
         Kind::PasswordLinkMade => ("An administrator made you a link for a new password", "warm"),
         Kind::PasswordReset => ("New password chosen with a link", "warm"),
         Kind::PasswordHelpAsked => ("Somebody asked for help with a forgotten password", "warm"),
+        Kind::PasskeyAdded => ("Passkey added", "warm"),
+        Kind::PasskeyRenamed => ("Passkey renamed", "plain"),
+        Kind::PasskeyRemoved => ("Passkey removed", "warm"),
+        Kind::PasskeyUsed => ("Passkey used", "plain"),
+        Kind::TotpAdded => ("Authenticator app added", "warm"),
+        Kind::TotpRemoved => ("Authenticator app removed", "warm"),
+        Kind::RecoveryMade => ("New recovery codes made", "warm"),
+        Kind::RecoveryUsed => ("Recovery code used", "warm"),
+        Kind::SecondFactorFailed => match event.detail.as_deref() {
+            Some(audit::COPIED_PASSKEY) => ("Passkey refused: it may have been copied", "warm"),
+            Some(audit::WRONG_PASSKEY) => ("Passkey refused", "warm"),
+            _ => ("Wrong code", "warm"),
+        },
+        Kind::SecondFactorReset => ("Second factor removed by the administrator", "warm"),
         Kind::AppOpened => ("App opened", "plain"),
         Kind::AppDenied => ("App not opened: no access", "warm"),
         Kind::AppAdded => ("App added", "plain"),

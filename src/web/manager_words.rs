@@ -79,6 +79,7 @@ fn done_to_another(kind: Kind) -> Option<&'static str> {
         Kind::AccountEnabled => "You enabled an account",
         Kind::AccountExported => "You downloaded somebody's data",
         Kind::AccountDeleted => "You deleted an account",
+        Kind::SecondFactorReset => "You removed somebody's second factor",
         Kind::SessionRevoked => "You signed somebody out",
         _ => return None,
     })
@@ -97,6 +98,7 @@ fn done_by_another(kind: Kind) -> Option<&'static str> {
         Kind::AccountDisabled => "An administrator disabled the account",
         Kind::AccountEnabled => "An administrator enabled the account again",
         Kind::AccountExported => "An administrator downloaded the data",
+        Kind::SecondFactorReset => "An administrator removed the second factor",
         Kind::SessionRevoked => "An administrator signed this device out",
         _ => return None,
     })

@@ -22,16 +22,16 @@ use base64::{
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use self::{
-    make::{KEY_BYTES, WAYS, Way},
-    sealing::SealingKey,
-};
 pub use self::{
     audit::{AccountKey, AuditKey, AuditKeys},
     derivation::DerivationKeys,
     identity::IdentityKeys,
     make::private_folder,
     sealing::{Sealed, SealingKeys},
+};
+use self::{
+    make::{KEY_BYTES, WAYS, Way},
+    sealing::SealingKey,
 };
 use crate::base::{
     error::{Error, Result},

@@ -46,6 +46,10 @@ pub struct Settings {
     pub brand: BrandSettings,
     /// Who may create an account.
     pub signup: Signup,
+    /// Who must have a second factor.
+    pub second_factor: SecondFactorRule,
+    /// Minimum length in characters of a new password of an account without a second factor, 8 to 64.
+    pub password_min: usize,
     /// The mail server. `None`: no mail is sent.
     pub mail: Option<MailSettings>,
     /// Time from a session's last activity to its end. Longer than the touch interval.
@@ -99,6 +103,15 @@ pub enum Signup {
     Open,
 }
 
+/// Who must have a second factor. Everyone else may have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondFactorRule {
+    Off,
+    /// Owners and admins.
+    Admins,
+    Everyone,
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -107,6 +120,13 @@ pub enum LogFormat {
     /// One JSON object per line.
     Json,
 }
+
+/// The words of `SESSILE_SECOND_FACTOR`.
+const SECOND_FACTOR_RULES: [(&str, SecondFactorRule); 3] = [
+    ("optional", SecondFactorRule::Off),
+    ("admins", SecondFactorRule::Admins),
+    ("everyone", SecondFactorRule::Everyone),
+];
 
 /// The reasons why the settings are refused. `Display` is one line that names each bad variable or flag and says what
 /// to write instead. It never contains a database password.
@@ -156,6 +176,8 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
     let brand = BrandSettings::read(input);
     let signup =
         input.read("SESSILE_SIGNUP", |v| values::word(v, &[("closed", Signup::Closed), ("open", Signup::Open)]));
+    let second_factor = input.read("SESSILE_SECOND_FACTOR", |v| values::word(v, &SECOND_FACTOR_RULES));
+    let password_min = input.read("SESSILE_PASSWORD_MIN", |v| values::count(v, 8, 64));
     let mail = mail::read(input);
     let lifetimes = Lifetimes::read(input);
     let prune_interval = input.read("SESSILE_PRUNE_INTERVAL", values::duration_or_zero);
@@ -184,6 +206,8 @@ fn read(input: &mut Input) -> Result<Settings, Refused> {
         key_file: key_file?,
         brand: brand?,
         signup: signup?,
+        second_factor: second_factor?,
+        password_min: password_min? as usize,
         mail: mail?,
         idle_ttl: lifetimes.idle,
         absolute_ttl: lifetimes.absolute,

@@ -94,6 +94,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     ("SESSILE_SIGNUP", &["open", "closed"], &["on", "Open", "true"]),
+    ("SESSILE_SECOND_FACTOR", &["optional", "admins", "everyone"], &["off", "Everyone", "admin", "required"]),
+    ("SESSILE_PASSWORD_MIN", &["8", "12", "15", "64"], &["7", "65", "0", "-12", "twelve", "12.5", "+12"]),
     (
         "SESSILE_IDLE_TTL",
         &["61s", "1h", "30d"],
@@ -182,6 +184,8 @@ fn without_settings_the_defaults_apply() {
     assert_eq!(settings.key_file, PathBuf::from("data/session.key"));
     assert_eq!(settings.brand, BrandSettings::default());
     assert_eq!(settings.signup, Signup::Closed);
+    assert_eq!(settings.second_factor, SecondFactorRule::Off);
+    assert_eq!(settings.password_min, 12);
     assert_eq!(settings.idle_ttl, Duration::from_secs(72 * 3600));
     assert_eq!(settings.absolute_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(settings.touch_interval, Duration::from_secs(60));
@@ -211,6 +215,8 @@ fn values_mean_what_they_say() {
             ("SESSILE_SESSIONS_PER_ACCOUNT", "0"),
             ("SESSILE_SESSION_CACHE", "off"),
             ("SESSILE_SIGNUP", "open"),
+            ("SESSILE_SECOND_FACTOR", "admins"),
+            ("SESSILE_PASSWORD_MIN", "15"),
             ("SESSILE_NAME", "Corner Shop "),
             ("SESSILE_ACCENT", "#c2185B"),
             ("SESSILE_LOG_FORMAT", "json"),
@@ -229,6 +235,8 @@ fn values_mean_what_they_say() {
     assert_eq!(settings.sessions_per_account, None);
     assert!(!settings.session_cache);
     assert_eq!(settings.signup, Signup::Open);
+    assert_eq!(settings.second_factor, SecondFactorRule::Admins);
+    assert_eq!(settings.password_min, 15);
     assert_eq!(settings.brand.name, "Corner Shop");
     assert_eq!(settings.brand.accent, Some(Rgb([0xc2, 0x18, 0x5b])));
     assert_eq!(settings.log_format, LogFormat::Json);
@@ -333,5 +341,5 @@ fn the_help_lists_every_setting_with_variable_and_default() {
         assert!(help.contains(&format!("[env: {variable}] [default: ")), "{variable}\n{help}");
         assert!(help.contains(&format!("{flag} <")), "{flag}\n{help}");
     }
-    assert_eq!(SettingsArgs::default().into_table().len(), 32);
+    assert_eq!(SettingsArgs::default().into_table().len(), 34);
 }

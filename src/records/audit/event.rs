@@ -78,6 +78,26 @@ words! {
         PasswordReset = "password.reset",
         /// The person forgot their password and asked for help.
         PasswordHelpAsked = "password.help-asked",
+        /// A passkey was added.
+        PasskeyAdded = "passkey.added",
+        /// A passkey was renamed.
+        PasskeyRenamed = "passkey.renamed",
+        /// A passkey was removed.
+        PasskeyRemoved = "passkey.removed",
+        /// A passkey was used for a sign-in or a confirmation.
+        PasskeyUsed = "passkey.used",
+        /// An authenticator app was added.
+        TotpAdded = "totp.added",
+        /// An authenticator app was removed.
+        TotpRemoved = "totp.removed",
+        /// New recovery codes were made. The old ones no longer work.
+        RecoveryMade = "recovery.made",
+        /// A recovery code was used. It works no more.
+        RecoveryUsed = "recovery.used",
+        /// A second factor was refused: a wrong code, or a passkey that may have been copied.
+        SecondFactorFailed = "second-factor.failed",
+        /// The passkeys, the authenticator app and the recovery codes were removed by an administrator.
+        SecondFactorReset = "second-factor.reset",
         /// A device uploaded drafts. If it only edited drafts, recorded at most once in ten minutes.
         SyncApplied = "sync.applied",
         /// A draft was changed on two devices, and both texts were kept.
@@ -101,6 +121,11 @@ pub const OPERATOR: &str = "operator";
 pub const SYSTEM: &str = "system";
 /// The detail of an event in which a session ended itself.
 pub const HERE: &str = "here";
+
+/// The detail of a second factor that failed because a passkey's counter did not go up: it may have been copied.
+pub const COPIED_PASSKEY: &str = "passkey-copied";
+/// The detail of a second factor that failed because a passkey was not accepted for another reason.
+pub const WRONG_PASSKEY: &str = "passkey";
 
 /// How the detail of an event about another account begins. The account's id follows.
 const OF: &str = "of ";

@@ -26,7 +26,7 @@ pub mod wipe;
 
 pub use self::{
     beginning::{begin, is_begun},
-    event::{Event, HERE, Kind, OPERATOR, Recorded, SYSTEM},
+    event::{COPIED_PASSKEY, Event, HERE, Kind, OPERATOR, Recorded, SYSTEM, WRONG_PASSKEY},
     page::{Cursor, MOST_A_PAGE, Page, Topic, newest_before, of_kinds, page},
     record::record,
 };

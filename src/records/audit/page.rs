@@ -54,13 +54,13 @@ impl std::fmt::Display for Cursor {
 /// A group of event kinds to filter by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// Successful and failed logins.
+    /// Successful and failed logins, and the use of second factors.
     Logins,
     /// Sessions and their ends.
     Sessions,
     /// Devices: new, renamed, forgotten.
     Devices,
-    /// The account itself and its password.
+    /// The account itself, its password and its second factors.
     Account,
 }
 
@@ -84,10 +84,19 @@ impl Topic {
     /// Whether a kind belongs to the topic, by the kind's prefix.
     pub fn has(self, kind: Kind) -> bool {
         let beginnings: &[&str] = match self {
-            Self::Logins => &["login."],
+            Self::Logins => &["login.", "passkey.used", "recovery.used", "second-factor.failed"],
             Self::Sessions => &["session.", "logout"],
             Self::Devices => &["device."],
-            Self::Account => &["account.", "password."],
+            Self::Account => &[
+                "account.",
+                "password.",
+                "passkey.added",
+                "passkey.renamed",
+                "passkey.removed",
+                "totp.",
+                "recovery.made",
+                "second-factor.reset",
+            ],
         };
         beginnings.iter().any(|beginning| kind.as_str().starts_with(beginning))
     }
@@ -190,10 +199,17 @@ mod tests {
         }
     }
 
+    fn is_of_no_topic(kind: &str) -> bool {
+        kind.starts_with("app.") || kind.starts_with("sync.")
+    }
+
     #[test]
     fn a_kind_belongs_to_one_topic_at_most_and_each_topic_has_some() {
         for kind in Kind::ALL {
             assert!(Topic::ALL.iter().filter(|topic| topic.has(*kind)).count() <= 1, "{kind}");
+        }
+        for kind in Kind::ALL.iter().filter(|kind| !is_of_no_topic(kind.as_str())) {
+            assert!(Topic::ALL.iter().any(|topic| topic.has(*kind)), "{kind}");
         }
         for topic in Topic::ALL {
             assert!(Kind::ALL.iter().any(|kind| topic.has(*kind)), "{topic:?}");

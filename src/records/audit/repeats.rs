@@ -34,6 +34,7 @@ impl Kind {
                 | "app.opened"
                 | "device.renamed"
                 | "login.confirmed"
+                | "passkey.renamed"
                 | "sync.applied"
                 | "sync.conflict"
         )

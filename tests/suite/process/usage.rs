@@ -4,7 +4,7 @@ use super::{Ended, KIM, ask, ask_with, to_end};
 use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, on_both_engines};
 
 /// The settings table of the contract.
-const SETTINGS: [(&str, &str); 32] = [
+const SETTINGS: [(&str, &str); 34] = [
     ("DATABASE_URL", "sqlite://data/sessile.sqlite3"),
     ("SESSILE_LISTEN_DATABASE_URL", "DATABASE_URL"),
     ("SESSILE_LISTEN", "127.0.0.1:8080"),
@@ -19,6 +19,8 @@ const SETTINGS: [(&str, &str); 32] = [
     ("SESSILE_CONTACT", "none"),
     ("SESSILE_PRIVACY_URL", "none"),
     ("SESSILE_SIGNUP", "closed"),
+    ("SESSILE_SECOND_FACTOR", "optional"),
+    ("SESSILE_PASSWORD_MIN", "12"),
     ("SESSILE_SMTP_URL", "none"),
     ("SESSILE_MAIL_FROM", "none"),
     ("SESSILE_IDLE_TTL", "72h"),
@@ -103,6 +105,8 @@ fn a_bad_setting_is_named_in_one_line_by_every_command() {
         ("SESSILE_TRUSTED_PROXIES", "the proxy"),
         ("SESSILE_KEY_FILE", ""),
         ("SESSILE_SIGNUP", "maybe"),
+        ("SESSILE_SECOND_FACTOR", "always"),
+        ("SESSILE_PASSWORD_MIN", "7"),
         ("SESSILE_IDLE_TTL", "72"),
         ("SESSILE_IDLE_TTL", "31d"),
         ("SESSILE_ABSOLUTE_TTL", "1h"),
