@@ -25,8 +25,8 @@ use crate::{
         link::{self, Purpose},
         mail::{Detail, MailKind},
         session::{
-            Amr, EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions, device_sweep,
-            ends,
+            Amr, EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions,
+            device_sweep, ends,
             former::{self, HeldSession},
             listing, statements,
         },

@@ -36,7 +36,10 @@ pub enum SignedIn {
     Yes(Box<Welcome>),
     /// The password was right, and the account has a second factor. `wrong` says why the code that was sent with the
     /// password was refused.
-    Half { step: Box<HalfSignedIn>, wrong: Option<WrongCode> },
+    Half {
+        step: Box<HalfSignedIn>,
+        wrong: Option<WrongCode>,
+    },
     /// A wrong password, an unknown account or a disabled account. The caller cannot reveal which it was.
     No,
 }

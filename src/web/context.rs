@@ -5,8 +5,8 @@
 
 use actix_session::{Session, SessionExt as _};
 use actix_web::{
-    cookie::Cookie,
     FromRequest, HttpRequest, HttpResponse,
+    cookie::Cookie,
     dev::Payload,
     http::header::{HeaderName, HeaderValue},
     web,

@@ -172,18 +172,23 @@ fn paragraphs(head: &Letterhead<'_>, report: &Report<'_>) -> Vec<String> {
             format!("If it was not you, choose a new password at once: {}/forgot", head.origin),
         ],
         MailKind::RecoveryCodeUsed => vec![
-            format!("One of your recovery codes was used {}{}. It does not work again.", on(head, report.at), from(report)),
+            format!(
+                "One of your recovery codes was used {}{}. It does not work again.",
+                on(head, report.at),
+                from(report)
+            ),
             format!("If it was not you, choose a new password at once: {}/forgot", head.origin),
         ],
         MailKind::PasskeyCopied => vec![
             format!("{} {}{}.", change(report), on(head, report.at), from(report)),
-            "The sign-in was refused. A copy of the passkey may exist. Remove that passkey, and make a new one.".to_owned(),
+            "The sign-in was refused. A copy of the passkey may exist. Remove that passkey, and make a new one."
+                .to_owned(),
         ],
     }
 }
 
 /// What happened to a second factor.
-fn change(report: &Report<'_>) -> &str {
+fn change<'a>(report: &'a Report<'_>) -> &'a str {
     report.detail.change.as_deref().unwrap_or("A second factor was changed")
 }
 

@@ -64,6 +64,12 @@ impl Half {
         })
     }
 
+    /// The same step, for a person who goes on to `next`.
+    #[must_use]
+    pub fn going_on_to(self, next: Option<String>) -> Self {
+        Self { next, ..self }
+    }
+
     /// The cookie's value, for the browser with this visitor secret.
     pub fn seal(&self, keys: &SealingKeys, visitor: &Secret) -> Result<String> {
         let json = serde_json::to_vec(self).map_err(Error::bug)?;

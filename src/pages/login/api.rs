@@ -44,7 +44,7 @@ pub struct DeviceFacts {
 
 /// The signed-in person and their session.
 #[derive(Debug, Serialize)]
-struct SignedIn<'a> {
+struct Established<'a> {
     user: &'a Account,
     session: SessionView,
 }
@@ -66,14 +66,14 @@ pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestCon
         SignedIn::No => return Err(Error::InvalidCredentials),
     };
     let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);
-    let answer = HttpResponse::Ok().json(SignedIn { user: &welcome.account, session: view });
+    let answer = HttpResponse::Ok().json(Established { user: &welcome.account, session: view });
     let_in(&context, &welcome, answer)
 }
 
 /// `GET /api/session`
 pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
     let CurrentUser { record, account, device_name, .. } = user;
-    Ok(HttpResponse::Ok().json(SignedIn { user: &account, session: SessionView::of_own(record, device_name) }))
+    Ok(HttpResponse::Ok().json(Established { user: &account, session: SessionView::of_own(record, device_name) }))
 }
 
 /// `DELETE /api/session`. Also accepts a key from before a rotation, and several keys.

@@ -20,7 +20,7 @@ use crate::{
     records::session::{CurrentUser, SessionKey, Who, listing},
     web::{
         context::RequestContext,
-        form_again::form_again,
+        form_again::{Lost, TooMany, form_again, form_again_after},
         forms::{self, Form},
         layout::{self, Page},
         return_to,
@@ -37,6 +37,8 @@ const NEW_PASSWORD: &str = "/account?why=not-me";
 pub struct Query {
     next: String,
     then: String,
+    /// `2` if a second factor is needed.
+    level: String,
 }
 
 /// The fields of the form.
@@ -44,8 +46,10 @@ pub struct Query {
 #[serde(default)]
 pub struct Fields {
     password: String,
+    code: String,
     next: String,
     then: String,
+    level: String,
 }
 
 #[derive(Template)]
@@ -61,9 +65,14 @@ struct ConfirmPage {
     next: Option<String>,
     /// Whether the page asks for the password. If not, it only asks whether the person is sure.
     asks_password: bool,
+    /// Whether the account has a second factor, which the page then asks for too.
+    asks_code: bool,
+    /// Whether the action needs the second factor.
+    needs_code: bool,
     back: String,
     notice: Option<String>,
     password_error: Option<String>,
+    code_error: Option<String>,
 }
 
 /// The action to confirm, and the messages that the form shows.
@@ -73,8 +82,11 @@ struct Again {
     then: Option<Ending>,
     /// The effect of `then`.
     effect: Effect,
+    /// Whether the action needs a second factor.
+    needs_code: bool,
     notice: Option<String>,
     password_error: Option<String>,
+    code_error: Option<String>,
 }
 
 /// `GET /confirm`
@@ -82,24 +94,24 @@ struct Again {
 /// # Errors
 /// [`Error::NotFound`] when there is no such session or device to end.
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
-    let requested = requested_action(&context, &user, &query.next, &query.then).await?;
+    let requested = requested_action(&context, &user, (&query.next, &query.then), &query.level).await?;
     form(StatusCode::OK, &context, &user, requested)
 }
 
 /// `POST /confirm`
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such session or device to end. A wrong password, too many attempts and an
+/// [`Error::NotFound`] when there is no such session or device to end. A wrong password or code, too many attempts and an
 /// unavailable database show the form again.
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
-    let Fields { password, next, then } = sent.fields;
+    let Fields { password, code, next, then, level } = sent.fields;
     let after = return_to::own_address(&context.site.public, &next);
     let after = after.as_deref().unwrap_or(return_to::HOME);
     let user = match user {
         Ok(user) => user,
         Err(error) => return context.go_on_by_login(error, after),
     };
-    let again = requested_action(&context, &user, &next, &then).await?;
+    let again = requested_action(&context, &user, (&next, &then), &level).await?;
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type your password again.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again });
@@ -108,12 +120,27 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
         let password_error = Some("Enter your password.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { password_error, ..again });
     }
-    match context.confirm(&user, password, again.then.clone()).await {
+    let code = Some(code).filter(|code| user.account.has_second_factor() && !code.trim().is_empty());
+    if code.is_none() && again.needs_code {
+        let code_error = Some("Enter a code too. This change needs it.".to_owned());
+        return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { code_error, ..again });
+    }
+    let has_code = code.is_some();
+    match context.confirm(&user, password, code, again.then.clone()).await {
         Ok(Confirmed::Yes { key, ended }) => complete(&context, &user, &again, &key, &ended),
         Ok(Confirmed::SessionEnded) => context.go_on_by_login(context.ended_meanwhile().await?, after),
         Ok(Confirmed::WrongPassword) => {
             let password_error = Some("That is not your password. Try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &context, &user, Again { password_error, ..again })
+        }
+        Ok(Confirmed::WrongCode(why)) => {
+            let code_error = Some(why.in_words());
+            form(StatusCode::UNAUTHORIZED, &context, &user, Again { code_error, ..again })
+        }
+        Err(error @ Error::TooManyAttempts(_)) if has_code => {
+            form_again_after(error, TooMany::Codes, Lost::Password, |status, words| {
+                form(status, &context, &user, Again { code_error: Some(words), ..again })
+            })
         }
         Err(error @ Error::TooManyAttempts(_)) => form_again(error, |status, words| {
             form(status, &context, &user, Again { password_error: Some(words), ..again })
@@ -124,16 +151,22 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
     }
 }
 
-async fn requested_action(context: &RequestContext, user: &CurrentUser, next: &str, then: &str) -> Result<Again> {
+async fn requested_action(
+    context: &RequestContext,
+    user: &CurrentUser,
+    (next, then): (&str, &str),
+    level: &str,
+) -> Result<Again> {
+    let needs_code = level == "2" && user.account.has_second_factor();
     let next = return_to::own_address(&context.site.public, next);
     if then.is_empty() {
-        return Ok(Again { next, ..Again::default() });
+        return Ok(Again { next, needs_code, ..Again::default() });
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
     let (who, requested) = (user.who(), then.clone());
     let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &requested).await;
     let effect = context.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
-    Ok(Again { next, then: Some(then), effect, ..Again::default() })
+    Ok(Again { next, then: Some(then), effect, needs_code, ..Again::default() })
 }
 
 /// The facts that the description of an ending needs.
@@ -253,7 +286,7 @@ fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
 }
 
 fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let Again { next, then, effect, notice, password_error } = again;
+    let Again { next, then, effect, needs_code, notice, password_error, code_error } = again;
     let (heading, lead, button) = effect.in_words(then.as_ref());
     let token = forms::token(&context.site, &context.req)?.value;
     let template = ConfirmPage {
@@ -266,10 +299,13 @@ fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again:
         back: back_from(then.as_ref(), next.as_deref()),
         // After a recent confirmation, the page only asks whether the person is sure.
         asks_password: then.is_none() || !user.is_confirmed(),
+        asks_code: user.account.has_second_factor(),
+        needs_code,
         then: then.map(|then| then.to_string()),
         next,
         notice,
         password_error,
+        code_error,
     };
     layout::answer(status, &template)
 }

@@ -157,9 +157,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
         Ok(SignedIn::Yes(welcome)) => {
             let_in(&context, &welcome, layout::see_other(again.next.as_deref().unwrap_or(return_to::HOME)))
         }
-        Ok(SignedIn::Half { step, .. }) => {
-            second::ask(&context, step.half, again.next)
-        }
+        Ok(SignedIn::Half { step, .. }) => second::ask(&context, step.half, again.next),
         Ok(SignedIn::No) => {
             let password_error = Some("Email or password is wrong. Check both and try again.".to_owned());
             form(StatusCode::UNAUTHORIZED, &context, Again { password_error, ..again })

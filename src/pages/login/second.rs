@@ -73,7 +73,7 @@ pub(super) fn ask(context: &RequestContext, half: Half, next: Option<String>) ->
             let answer = layout::see_other(&return_to::address_with_next(ADDRESS, &next));
             with_cookie(context, half, answer)
         }
-        next => with_cookie(context, Half { next, ..half }, layout::see_other(ADDRESS)),
+        next => with_cookie(context, half.going_on_to(next), layout::see_other(ADDRESS)),
     }
 }
 
@@ -114,8 +114,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
     match check(&context, half.clone(), code).await {
         Ok(Finished::Yes(welcome)) => {
             let next = next_of(&context, &half, &next);
-            let mut answer =
-                let_in(&context, &welcome, layout::see_other(next.as_deref().unwrap_or(return_to::HOME)))?;
+            let mut answer = let_in(&context, &welcome, layout::see_other(next.as_deref().unwrap_or(return_to::HOME)))?;
             forget(&context, &mut answer)?;
             Ok(answer)
         }

@@ -25,8 +25,10 @@ pub struct StoredApp {
 }
 
 pub async fn exists(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
-    let id: Option<String> =
-        find!(conn, first(totp_apps::table.filter(totp_apps::account_id.eq(account_id)).select(totp_apps::account_id)))?;
+    let id: Option<String> = find!(
+        conn,
+        first(totp_apps::table.filter(totp_apps::account_id.eq(account_id)).select(totp_apps::account_id))
+    )?;
     Ok(id.is_some())
 }
 

@@ -7,7 +7,10 @@ pub mod app;
 pub mod recovery;
 pub mod spent;
 
-use crate::{base::{db::Conn, error::Result}, records::account::factors};
+use crate::{
+    base::{db::Conn, error::Result},
+    records::account::factors,
+};
 
 /// What an account has, for lists of methods and for the page about signing in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

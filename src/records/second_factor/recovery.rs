@@ -47,8 +47,10 @@ pub async fn all(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<StoredCode
     let own = codes::table.filter(codes::account_id.eq(account_id)).order(codes::number);
     let columns = (codes::number, codes::code, codes::key_id, codes::used_at);
     let rows: Vec<(i64, Vec<u8>, String, Option<Instant>)> = run!(conn, load(own.select(columns)))?;
-    let code = |(number, bytes, key_id, used_at): (_, _, _, Option<Instant>)| {
-        StoredCode { number, hash: Sealed { key_id, bytes }, is_used: used_at.is_some() }
+    let code = |(number, bytes, key_id, used_at): (_, _, _, Option<Instant>)| StoredCode {
+        number,
+        hash: Sealed { key_id, bytes },
+        is_used: used_at.is_some(),
     };
     Ok(rows.into_iter().map(code).collect())
 }

@@ -19,8 +19,7 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// Records that the account used this proof. `false` if it had used it before.
 pub async fn spend(conn: &mut Conn<'_>, account_id: &str, proof: &[u8]) -> Result<bool> {
     let hash = Sha256::digest(proof).to_vec();
-    let row =
-        (spent_proofs::account_id.eq(account_id), spent_proofs::hash.eq(hash), spent_proofs::spent_at.eq(now()));
+    let row = (spent_proofs::account_id.eq(account_id), spent_proofs::hash.eq(hash), spent_proofs::spent_at.eq(now()));
     let insert = diesel::insert_into(spent_proofs::table).values(row).on_conflict_do_nothing();
     Ok(run!(conn, execute(insert))? == 1)
 }

@@ -11,8 +11,8 @@
 use std::iter;
 
 use diesel::{
-    ExpressionMethods as _, Insertable, IntoSql as _, NullableExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
-    dsl::case_when, sql_types::Bool,
+    ExpressionMethods as _, Insertable, IntoSql as _, NullableExpressionMethods as _, QueryDsl as _,
+    SelectableHelper as _, dsl::case_when, sql_types::Bool,
 };
 use serde_json::Value;
 
@@ -199,7 +199,9 @@ pub async fn rotate(
     let rotated: Option<Record> = find!(
         conn,
         get_result(
-            diesel::update(target).set((identity, origin!(new), life!(times), proved!(new.amr))).returning(Record::as_returning())
+            diesel::update(target)
+                .set((identity, origin!(new), life!(times), proved!(new.amr)))
+                .returning(Record::as_returning())
         )
     )?;
     if rotated.is_some() {
@@ -215,7 +217,11 @@ pub async fn resume(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
     let target = unused_key!(&new.account_id, new.key);
     let resumed: Option<Record> = find!(
         conn,
-        get_result(diesel::update(target).set((origin!(new), life!(times), proved!(new.amr))).returning(Record::as_returning()))
+        get_result(
+            diesel::update(target)
+                .set((origin!(new), life!(times), proved!(new.amr)))
+                .returning(Record::as_returning())
+        )
     )?;
     if resumed.is_some() {
         news::looked_up_changed(conn, iter::once(new.account_id.as_str())).await?;
