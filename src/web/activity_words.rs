@@ -178,3 +178,35 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
         Kind::SyncConflict => ("A draft was written in two places; both are kept", "plain"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(kind: Kind, detail: Option<&str>) -> Recorded {
+        Recorded {
+            id: 1,
+            at: Instant::from_micros(0),
+            kind,
+            actor: "acc_kim".to_owned(),
+            session_id: None,
+            device_id: None,
+            device_name: Some("Laptop".to_owned()),
+            ip: Some("192.0.2.1".to_owned()),
+            detail: detail.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_passkey_is_named_and_a_failed_one_is_explained() {
+        let row = |kind, detail| {
+            let row = EventRow::new(&recorded(kind, detail), Instant::from_micros(0), None);
+            (row.title, row.line)
+        };
+        assert_eq!(row(Kind::PasskeyUsed, Some("Phone")), ("Passkey used", "Phone, Laptop".to_owned()));
+        let failed = |detail| row(Kind::SecondFactorFailed, detail);
+        assert_eq!(failed(None), ("Wrong code", "Laptop".to_owned()));
+        assert_eq!(failed(Some(audit::WRONG_PASSKEY)), ("Passkey refused", "Laptop".to_owned()));
+        assert_eq!(failed(Some(audit::COPIED_PASSKEY)).0, "Passkey refused: it may have been copied");
+    }
+}
