@@ -18,7 +18,7 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::{self, EmailAddress, strength},
+        account::{self, EmailAddress},
         session::CurrentUser,
         session::arrivals::{self, Arrivals},
     },
@@ -56,6 +56,8 @@ struct AccountPage {
     token: String,
     email: String,
     since: Option<When>,
+    /// How long a new password must be.
+    password_hint: String,
     again: Again,
 }
 
@@ -148,7 +150,7 @@ async fn replace_password(
         let current_error = Some("Enter the password you have now.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { current_error, ..again }).await;
     }
-    if let Err(error) = strength::check_length(&new) {
+    if let Err(error) = context.prover.hasher.lengths.check(&new, user.account.has_second_factor()) {
         let password_error = Some(error.to_string());
         return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { password_error, ..again }).await;
     }
@@ -228,5 +230,7 @@ fn answer(
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Account").of(&user.account, &token, "account");
     let page = page.asking(&context.req, &arrivals, user.now);
-    layout::answer(status, &AccountPage { page, token: token.value, email: user.account.email.clone(), since, again })
+    let email = user.account.email.clone();
+    let password_hint = context.prover.hasher.lengths.in_words(user.account.has_second_factor());
+    layout::answer(status, &AccountPage { page, token: token.value, email, since, password_hint, again })
 }

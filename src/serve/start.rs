@@ -24,7 +24,7 @@ use crate::{
         pwa,
     },
     records::{
-        account::hasher::Hasher,
+        account::{hasher::Hasher, strength::Lengths},
         app::{Apps, Usage},
         hub::Hub,
         instance::{
@@ -61,7 +61,7 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
     let sessions = Sessions::new(settings, db, &keys);
     let site = web::Data::new(Site::new(public, keys, settings, limits, (port, bound.connections))?);
-    let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
+    let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers, Lengths::new(settings.password_min))?);
     // The longest time that a request waits for the database.
     let limit = settings.pool_timeout + settings.statement_timeout;
     let documents = web::Data::new(pwa::Documents::make(site.brand.clone()).map_err(Error::bug)?);

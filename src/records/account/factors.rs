@@ -12,9 +12,29 @@ use crate::{
     base::{
         db::{Conn, Instant, find, now, run, schema::accounts},
         error::Result,
+        settings::SecondFactorRule,
     },
-    records::news,
+    records::{
+        account::{Account, Role},
+        news,
+    },
 };
+
+impl SecondFactorRule {
+    /// Whether people with this role must have a second factor. Those may not remove their last one.
+    pub fn applies_to(self, role: Role) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Admins => role.manages(),
+            Self::Everyone => true,
+        }
+    }
+
+    /// Whether the person reaches nothing but the set-up of a second factor, the confirmation and the sign-out.
+    pub fn asks_for_set_up(self, account: &Account) -> bool {
+        self.applies_to(account.role) && !account.has_second_factor()
+    }
+}
 
 /// The state of an account's second factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +88,4 @@ pub async fn reset_at(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instant>> 
 pub async fn told_of_reset(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     run!(conn, execute(diesel::update(account).set(accounts::factor_reset_at.eq(None::<Instant>)))).map(drop)
-}
-
-/// Records whether the account's password is shorter than accounts without a second factor may have.
-pub async fn note_short_password(conn: &mut Conn<'_>, id: &str, is_short: bool) -> Result<()> {
-    let account = accounts::table.filter(accounts::id.eq(id)).filter(accounts::short_password.ne(is_short));
-    run!(conn, execute(diesel::update(account).set(accounts::short_password.eq(is_short)))).map(drop)
 }
