@@ -32,6 +32,7 @@ use crate::{
             first_open::{Steps, open_or_create},
             history,
         },
+        second_factor::resealing,
         session::Sessions,
     },
     web::{limits::Limits, site::Site},
@@ -84,11 +85,14 @@ pub type SetupLink = Option<String>;
 /// Checks the keys and the history, and admits requests. The schema must be current.
 async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     let Sessions { db, clock, .. } = &parts.sessions;
-    let checked = instance::check_keys(db, &parts.site.keys).await;
+    let checked = check_keys(db, &parts.site.keys).await;
     if matches!(checked, Err(Error::Conflict(_))) {
         parts.site.keys.take_back(&settings.key_file);
     }
     checked?;
+    if let changed @ 1.. = resealing::reseal(db, parts.site.keys.sealing()).await? {
+        tracing::info!(changed, "encrypted second factors with the first key");
+    }
     let database = settings.database.clone();
     let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
     history::check(db, place, Marks::of(&settings.database)).await?;
@@ -100,6 +104,12 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     }
     parts.site.set_ready();
     Ok(secret.map(|secret| format!("{}/setup?token={}", parts.site.public.origin(), secret.expose())))
+}
+
+/// Checks that the key file has every key that the database needs.
+async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
+    resealing::check(db, keys.sealing()).await?;
+    instance::check_keys(db, keys).await
 }
 
 /// Checks the database and admits requests. `None` if the database is unavailable.
