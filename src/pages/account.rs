@@ -19,7 +19,7 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::{self, EmailAddress, strength},
+        account::{self, EmailAddress},
         session::CurrentUser,
         session::arrivals::{self, Arrivals},
     },
@@ -66,6 +66,8 @@ struct AccountPage {
     /// The page that asks for the second factor, if it must be given before the password can be changed.
     confirm_first: Option<String>,
     has_second_factor: bool,
+    /// How long a new password must be.
+    password_hint: String,
     again: Again,
 }
 
@@ -161,7 +163,7 @@ async fn replace_password(
         let current_error = Some("Enter the password you have now.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { current_error, ..again }).await;
     }
-    if let Err(error) = strength::check_length(&new) {
+    if let Err(error) = context.prover.hasher.lengths.check(&new, user.account.has_second_factor()) {
         let password_error = Some(error.to_string());
         return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { password_error, ..again }).await;
     }
@@ -242,13 +244,15 @@ fn answer(
     let page = Page::new(&context.req, "Account").of(&user.account, &token, "account");
     let page = page.asking(&context.req, &arrivals, user.now);
     let here = context.req.uri().path_and_query().map_or(ACCOUNT, |here| here.as_str());
+    let has_second_factor = user.account.has_second_factor();
     let template = AccountPage {
         page,
         token: token.value,
         email: user.account.email.clone(),
         since,
         confirm_first: user.lacks_second_factor().then(|| return_to::second_confirmation(CONFIRM, here)),
-        has_second_factor: user.account.has_second_factor(),
+        has_second_factor,
+        password_hint: context.prover.hasher.lengths.in_words(has_second_factor),
         again,
     };
     layout::answer(status, &template)

@@ -77,8 +77,8 @@ fn pages() -> Vec<Address> {
         page("/link/{token}").get(login::link::show).post(login::link::submit).carries_secret(),
         page("/forgot").get(login::forgot::show).post(login::forgot::submit),
         page("/signup").get(login::signup::show).post(login::signup::submit),
-        page("/confirm").get(login::confirm::show).post(login::confirm::submit),
-        page("/logout").post(login::logout::submit),
+        page("/confirm").get(login::confirm::show).post(login::confirm::submit).open_to_set_up(),
+        page("/logout").post(login::logout::submit).open_to_set_up(),
         page(HOME).get(dashboard::show).in_navigation("Home", "home"),
         page("/people").get(people::index::show).in_navigation("People", "people").for_admins(),
         page("/apps").get(apps::index::show).post(apps::index::submit).in_navigation("Apps", "apps").for_admins(),
@@ -103,7 +103,8 @@ fn pages() -> Vec<Address> {
         page("/account/phone").get(phone::show).post(phone::submit),
         page("/apps/{id}").get(apps::one::show).post(apps::one::submit),
         page("/apps/{id}/confirm").get(apps::question::show).post(apps::question::submit),
-        page("/apps/{id}/open").get(apps::open::show),
+        // It leads people to the set-up itself, and then on to the app.
+        page("/apps/{id}/open").get(apps::open::show).open_to_set_up(),
         page("/apps/{id}/sign-out").get(apps::sign_out::show),
         page("/people/invite").get(invitations::invite::show).post(invitations::invite::submit),
         page("/people/{id}/link").get(invitations::person::show).post(invitations::person::submit),
@@ -284,6 +285,12 @@ impl Address {
         self.route.largest_body = bytes;
         let resource = self.resource.app_data(forms::config_of(bytes)).app_data(json::config_of(bytes));
         Self { resource, ..self }
+    }
+
+    /// Admits people who must set up a second factor first.
+    fn open_to_set_up(mut self) -> Self {
+        self.route.is_open_to_set_up = true;
+        self
     }
 
     fn carries_secret(mut self) -> Self {

@@ -60,7 +60,7 @@ pub(in crate::actions) async fn may_lose_one(
         return Ok(Ok(()));
     }
     let account = account::one(conn, account_id).await?.ok_or(Error::NotFound)?;
-    Ok(if factors::is_required(sessions.second_factor, account.role) {
+    Ok(if sessions.second_factor.applies_to(account.role) {
         Err(Kept::Required)
     } else if state.has_short_password {
         Err(Kept::ShortPassword)

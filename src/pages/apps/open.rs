@@ -11,6 +11,7 @@ use actix_web::{
 use askama::Template;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use url::form_urlencoded;
 
 use crate::{
     actions::apps::open::{Begun, Opening, begin},
@@ -20,7 +21,10 @@ use crate::{
     },
     records::{
         app::{App, Apps},
-        session::{CurrentUser, current::renew_cookie},
+        session::{
+            CurrentUser,
+            current::{SET_UP, renew_cookie},
+        },
     },
     web::{
         context::RequestContext,
@@ -28,6 +32,7 @@ use crate::{
         forwarded::{in_query, target_at},
         layout::{self, Page},
         rates::Act,
+        return_to,
     },
 };
 
@@ -79,6 +84,10 @@ pub async fn show(
     if context.req.method() != Method::GET {
         return Ok(HttpResponse::Ok().finish());
     }
+    if let Some(missing) = missing(&context, &user, &app) {
+        let here = context.req.uri().path_and_query().map_or("/", |here| here.as_str());
+        return Ok(layout::see_other(&missing.leads_to(here)));
+    }
     context.count(Act::Opening, &user, 1)?;
     // The gate cannot renew the cookie of this origin, so each visit here does.
     renew_cookie(&session)?;
@@ -91,6 +100,39 @@ pub async fn show(
         }
         Begun::Denied => denied(&context, &user, &app, again),
         Begun::Ended => Err(context.ended_meanwhile().await?),
+    }
+}
+
+/// What the session lacks to open the app.
+enum Missing {
+    /// The account has no second factor.
+    SetUp,
+    /// The second factor was not given in this session.
+    Confirmation,
+}
+
+impl Missing {
+    /// The page that leads on to `next`.
+    fn leads_to(&self, next: &str) -> String {
+        match self {
+            Self::SetUp => return_to::address_with_next(SET_UP, next),
+            Self::Confirmation => {
+                let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+                format!("/confirm?level=2&next={next}")
+            }
+        }
+    }
+}
+
+fn missing(context: &RequestContext, user: &CurrentUser, app: &App) -> Option<Missing> {
+    let is_required = app.require_second_factor && app.allows(&user.account);
+    if context.sessions.second_factor.asks_for_set_up(&user.account) {
+        return Some(Missing::SetUp);
+    }
+    match (is_required, user.account.has_second_factor()) {
+        (true, false) => Some(Missing::SetUp),
+        (true, true) if !user.record.amr().has_second_factor() => Some(Missing::Confirmation),
+        _ => None,
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
     let next = next_of(&context, &query.next);
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Sign-in security").of(&user.account, &token, "account");
-    let is_required = factors::is_required(context.sessions.second_factor, user.account.role);
+    let is_required = context.sessions.second_factor.applies_to(user.account.role);
     layout::answer(StatusCode::OK, &OverviewPage::new(page, &present, (done, next, is_required), user.now))
 }
 
