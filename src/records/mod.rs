@@ -15,6 +15,7 @@ pub mod instance;
 pub mod link;
 pub mod mail;
 pub mod news;
+pub mod passkey;
 pub mod second_factor;
 pub mod session;
 pub mod throttle;

@@ -24,7 +24,7 @@ use crate::{
         forms::{self, Form},
         layout::{self, Page},
         return_to,
-        signed_out::signed_out,
+        signed_out::{clear_cache, signed_out_address},
     },
 };
 
@@ -259,17 +259,31 @@ fn complete(
     key: &SessionKey,
     ended: &EndedSessions,
 ) -> Result<HttpResponse> {
+    let next = again.next.as_deref().unwrap_or(return_to::HOME);
+    let after = after(context, user, (again.then.as_ref(), next), (key, ended))?;
+    let mut answer = layout::see_other(&after);
+    if ended.own {
+        clear_cache(&mut answer);
+    }
+    Ok(answer)
+}
+
+/// Sends the session's new key, or signs the person out if their own session ended. Returns where they go on to.
+pub(super) fn after(
+    context: &RequestContext,
+    user: &CurrentUser,
+    (then, next): (Option<&Ending>, &str),
+    (key, ended): (&SessionKey, &EndedSessions),
+) -> Result<String> {
     if ended.own {
         context.goodbye(true);
-        let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
-        return Ok(signed_out(after, &user.record.id));
+        return Ok(signed_out_address(then.map_or("/login", Ending::leads_out_to), &user.record.id));
     }
     context.hand_over(key, &user.account.id)?;
-    Ok(layout::see_other(match (&again.then, &again.next) {
-        (Some(Ending::NotMe(_)), _) => NEW_PASSWORD,
-        (_, Some(next)) => next,
-        (_, None) => return_to::HOME,
-    }))
+    Ok(match then {
+        Some(Ending::NotMe(_)) => NEW_PASSWORD.to_owned(),
+        _ => next.to_owned(),
+    })
 }
 
 /// Where the cancel link leads: to the page that the person came from, as far as it is known.

@@ -144,7 +144,7 @@ async fn check(context: &RequestContext, half: Half, code: String) -> Result<Fin
 }
 
 /// The first step of this browser, if it is still good.
-fn half(context: &RequestContext) -> Option<Half> {
+pub(super) fn half(context: &RequestContext) -> Option<Half> {
     let value = context.site.cookies.half(context.req.headers())?;
     let visitor = context.site.cookies.visitor(context.req.headers())?;
     Half::open(&context.sessions.sealing, &visitor, &value, context.sessions.clock.now())
@@ -163,7 +163,7 @@ fn start_again(context: &RequestContext, next: &str) -> HttpResponse {
     answer
 }
 
-fn forget(context: &RequestContext, answer: &mut HttpResponse) -> Result<()> {
+pub(super) fn forget(context: &RequestContext, answer: &mut HttpResponse) -> Result<()> {
     let cookies = &context.site.cookies;
     answer.add_cookie(&cookies.removal(&cookies.half)).map_err(Error::bug)
 }
