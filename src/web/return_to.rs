@@ -45,6 +45,12 @@ pub fn address_with_next(page: &str, path_and_query: &str) -> String {
     format!("{page}?next={next}")
 }
 
+/// The page `confirm`, which asks for the second factor too if the account has one, and leads on to `path_and_query`.
+pub fn second_confirmation(confirm: &str, path_and_query: &str) -> String {
+    let next: String = form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
+    format!("{confirm}?level=2&next={next}")
+}
+
 /// Resolves `next` to path, query and fragment. None if it leads to another origin.
 pub fn own_address(public: &PublicUrl, next: &str) -> Option<String> {
     if next.is_empty() || next.len() > LONGEST {

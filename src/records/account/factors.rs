@@ -8,13 +8,24 @@ use std::iter;
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
+use super::Role;
 use crate::{
     base::{
         db::{Conn, Instant, find, now, run, schema::accounts},
         error::Result,
+        settings::SecondFactorRule,
     },
     records::news,
 };
+
+/// Whether a person with this role must have a second factor.
+pub fn is_required(rule: SecondFactorRule, role: Role) -> bool {
+    match rule {
+        SecondFactorRule::Off => false,
+        SecondFactorRule::Admins => role.manages(),
+        SecondFactorRule::Everyone => true,
+    }
+}
 
 /// The state of an account's second factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +69,11 @@ pub async fn reset(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     news::looked_up_changed(conn, iter::once(id)).await
 }
 
-/// When an administrator removed all second factors, if the person has not been told yet.
-pub async fn reset_at(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instant>> {
-    let at: Option<Option<Instant>> = find!(conn, first(accounts::table.find(id).select(accounts::factor_reset_at)))?;
-    Ok(at.flatten())
-}
-
 /// Records that the person was told of the reset.
 pub async fn told_of_reset(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
-    run!(conn, execute(diesel::update(account).set(accounts::factor_reset_at.eq(None::<Instant>)))).map(drop)
+    run!(conn, execute(diesel::update(account).set(accounts::factor_reset_at.eq(None::<Instant>))))?;
+    news::looked_up_changed(conn, iter::once(id)).await
 }
 
 /// Records whether the account's password is shorter than accounts without a second factor may have.

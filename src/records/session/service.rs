@@ -13,7 +13,7 @@ use crate::{
         db::{Db, TouchRow},
         error::Result,
         keys::{Keys, SealingKeys},
-        settings::Settings,
+        settings::{SecondFactorRule, Settings},
     },
     records::mail::Letters,
 };
@@ -33,6 +33,8 @@ pub struct Sessions {
     pub letters: Letters,
     /// Seal second factors at rest, and what a browser keeps for us.
     pub sealing: SealingKeys,
+    /// Who must have a second factor.
+    pub second_factor: SecondFactorRule,
 }
 
 impl Sessions {
@@ -47,6 +49,7 @@ impl Sessions {
             keys: KeyMaker::new(keys.derivation()),
             letters: Letters::new(settings, keys),
             sealing: keys.sealing().clone(),
+            second_factor: settings.second_factor,
         }
     }
 
