@@ -24,4 +24,5 @@ pub mod rfc3339;
 pub mod secret;
 pub mod settings;
 pub mod text;
+pub mod webauthn;
 pub(crate) mod words;
