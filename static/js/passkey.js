@@ -56,7 +56,8 @@ const sentence = (words = "Something went wrong") => `${words[0].toUpperCase()}$
 // --- the three uses
 
 async function signIn({ dataset }, signal, mediation) {
-  const { options, state } = await post("/sign-in/options");
+  const second = dataset.second !== undefined;
+  const { options, state } = await post("/sign-in/options", { second });
   if (signal.aborted) return;
   if (mediation) waitsSince = Date.now();
   const credential = await get(options, signal, mediation);
@@ -66,7 +67,7 @@ async function signIn({ dataset }, signal, mediation) {
   // How the server recognizes an iPad, see touch-screen.js.
   const touch = navigator.maxTouchPoints > 0 ? "?touch=1" : "";
   try {
-    location.assign((await post(`/sign-in${touch}`, { state, credential, next: dataset.next })).next);
+    location.assign((await post(`/sign-in${touch}`, { state, credential, second, next: dataset.next })).next);
   } catch (error) {
     if (error.status !== 404) throw error;
     await PK.signalUnknownCredential?.({ rpId: options.rpId, credentialId: credential.id }).catch(() => {});
@@ -100,12 +101,7 @@ async function get(options, signal, mediation) {
 function showCodes(codes, next) {
   const section = document.querySelector("[data-recovery-codes]");
   if (!codes?.length || !section) return false;
-  const rows = codes.map((code) => {
-    const row = document.createElement("li");
-    row.append(Object.assign(document.createElement("code"), { textContent: code }));
-    return row;
-  });
-  section.querySelector("[data-recovery-list]").replaceChildren(...rows);
+  section.querySelector("[data-recovery-list]").textContent = codes.join("\n");
   const link = section.querySelector("a[data-recovery-next]");
   if (link) link.href = next;
   for (const other of document.querySelectorAll("[data-recovery-hides]")) other.hidden = true;
@@ -179,7 +175,7 @@ async function press(button) {
 /** Goes where the person has to sign in or confirm first. Whether they have to. */
 function goElsewhere({ type }) {
   const here = encodeURIComponent(location.pathname + location.search);
-  if (type === "confirmation-required") location.assign(`/confirm?next=${here}`);
+  if (type === "confirmation-required") location.assign(`/confirm?level=2&next=${here}`);
   else if (type === "login-required" || type === "session-ended") location.assign(`/login?next=${here}`);
   else return false;
   return true;
@@ -223,10 +219,8 @@ async function signal() {
   }
 }
 
-async function show() {
+function show() {
   for (const element of document.querySelectorAll("[data-passkey], [data-passkey-only]")) element.hidden = false;
-  const offer = document.querySelector("[data-passkey-offer]");
-  if (offer && (await PK.isUserVerifyingPlatformAuthenticatorAvailable?.().catch(() => false))) offer.hidden = false;
 }
 
 if (PK && navigator.credentials) {

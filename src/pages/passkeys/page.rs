@@ -175,7 +175,7 @@ async fn find(context: &RequestContext, user: &CurrentUser, id: &str) -> Result<
 
 fn confirm_first(passkey: &Passkey) -> HttpResponse {
     let page = format!("/account/security/passkeys/{}/remove", passkey.id);
-    layout::see_other(&format!("{}&level=2", return_to::address_with_next("/confirm", &page)))
+    layout::see_other(&return_to::second_confirmation("/confirm", &page))
 }
 
 /// The message as a sentence of the page.
