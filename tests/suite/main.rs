@@ -9,6 +9,7 @@ mod support;
 
 mod cache;
 mod centre;
+mod factor;
 mod gate;
 mod guessing;
 mod house;

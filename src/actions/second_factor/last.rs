@@ -26,6 +26,11 @@ pub enum Kept {
 }
 
 impl Kept {
+    /// Whether a longer password would let the account lose the factor.
+    pub fn needs_longer_password(self) -> bool {
+        self == Self::ShortPassword
+    }
+
     /// The reason, for the API and for pages.
     pub fn words(self) -> &'static str {
         match self {

@@ -17,14 +17,14 @@ const RECORDS: [&str; 16] = [
     "link",
     "mail",
     "session",
+    "second_factor",
+    "passkey",
     "draft",
     "app",
     "hand_over",
     "help",
     "hub",
     "instance",
-    "second_factor",
-    "passkey",
 ];
 
 #[test]

@@ -127,6 +127,8 @@ impl TestDb {
             keys,
             cache,
             letters: Letters::off(),
+            sealing: self.keys().sealing().clone(),
+            second_factor: settings.second_factor,
         }
     }
 
@@ -146,6 +148,23 @@ impl TestDb {
 }
 
 impl TestDb {
+    /// Everything in the database, as text. Bytes are in hexadecimal.
+    pub fn dump(&self) -> String {
+        let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/base/db/schema.rs")).unwrap();
+        let tables =
+            source.lines().filter_map(|line| line.strip_suffix(") {")?.trim().split_once(" (")).map(|(name, _)| name);
+        let rows = tables.map(|table| match self.engine {
+            Engine::Postgres => self.sql(&format!("SELECT t::text FROM {table} t")),
+            Engine::Sqlite => {
+                let columns = self.sql(&format!(
+                    "SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM pragma_table_info('{table}')"
+                ));
+                self.sql(&format!("SELECT {columns} FROM {table}"))
+            }
+        });
+        rows.collect::<Vec<_>>().join("\n")
+    }
+
     /// The query plan of a statement of the program, independent of its values.
     pub fn explain(&self, statement: &str) -> String {
         match self.engine {
