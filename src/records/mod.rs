@@ -1,7 +1,7 @@
 //! The rows and the statements on them.
 //!
 //! Invariant: a record imports only the records before it, in this order: news, audit, device, throttle, account, link,
-//! mail, session, draft, app, then the others.
+//! mail, session, second_factor, passkey, draft, app, then the others.
 
 pub mod account;
 pub mod app;

@@ -56,6 +56,7 @@ const sentence = (words = "Something went wrong") => `${words[0].toUpperCase()}$
 // --- the three uses
 
 async function signIn({ dataset }, signal, mediation) {
+  // After a right password the passkey is the second factor.
   const second = dataset.second !== undefined;
   const { options, state } = await post("/sign-in/options", { second });
   if (signal.aborted) return;
@@ -125,7 +126,6 @@ function say(words, isWrong = false) {
 function setBusy(button) {
   isBusy = true;
   if (button) button.disabled = true;
-  say("");
 }
 
 function setIdle(button) {
@@ -159,6 +159,7 @@ async function press(button) {
   const use = button.dataset.passkey;
   if (isBusy || !Object.hasOwn(USES, use)) return;
   setBusy(button);
+  say("");
   const signal = begin();
   try {
     await USES[use](button, signal);
@@ -195,7 +196,6 @@ async function waitInField() {
     const told = describe(error, "sign-in");
     setIdle(button);
     if (told) say(told.words, told.isWrong);
-    waitInField();
   }
 }
 
@@ -205,7 +205,7 @@ function renewInField() {
 }
 
 /** Tells the authenticators which passkeys exist, and what the person is called now. Not all browsers can. */
-async function signal() {
+async function tellAuthenticators() {
   const told = document.querySelector("[data-passkey-signal]")?.dataset;
   if (!told) return;
   const { rpId, userId } = told;
@@ -240,6 +240,6 @@ if (PK && navigator.credentials) {
   });
   setInterval(renewInField, 60_000);
   document.addEventListener("visibilitychange", renewInField);
-  signal();
+  tellAuthenticators();
   waitInField();
 }
