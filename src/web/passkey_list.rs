@@ -8,13 +8,12 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use super::{layout::When, site::Site};
 use crate::{
     base::{
-        db::{Conn, Instant},
-        error::Result,
+        db::Instant,
         webauthn::{NoPasskeys, UserHandle},
     },
     records::{
-        passkey::{self, MOST, Passkey},
-        session::{CurrentUser, Sessions},
+        passkey::{MOST, Passkey},
+        session::CurrentUser,
     },
 };
 
@@ -54,13 +53,6 @@ pub struct PasskeyRow {
     pub is_copied: bool,
     /// The host that it was made for, if it is not this one.
     pub other_host: Option<String>,
-}
-
-/// Reads the list.
-pub async fn read(sessions: &Sessions, site: &Site, user: &CurrentUser) -> Result<PasskeyList> {
-    let id = user.account.id.clone();
-    let all = sessions.db.read(async move |conn: &mut Conn<'_>| passkey::all(conn, &id).await).await?;
-    Ok(list(site, user, &all))
 }
 
 /// The list of these passkeys of the person.

@@ -107,7 +107,6 @@ pub(super) async fn settle(
         Ok(Outcome::CounterWentBack { .. }) if spent::is_spent(conn, &account.id, state).await? => Refusal::Spent,
         Ok(Outcome::CounterWentBack { .. }) => Refusal::Copied,
         Ok(Outcome::Wrong(why)) => Refusal::Wrong(why),
-        Err(Error::Invalid(_)) => Refusal::Spent,
         Err(error) => return Err(error),
     };
     count::keep(conn, counted).await?;

@@ -25,7 +25,7 @@ use crate::{
     },
     records::{
         account::{self, Account, Admission},
-        audit::{self, Event, Kind},
+        audit::{self, Event, Kind, WRONG_PASSKEY},
         passkey,
         second_factor::spent,
         session::Amr,
@@ -133,12 +133,13 @@ async fn settle(conn: &mut Conn<'_>, tools: &Tools, given: &Given, visit: Visit)
     let Some(account) = account::person::find(conn, &account_id).await?.map(|person| person.account) else {
         return Ok(SignedIn::No(proof::unknown(conn, tools, &counted).await?));
     };
-    let proof = proof::settle(conn, tools, &account, (passkey, &given.state), (&counted, event), check).await?;
+    let proof = proof::settle(conn, tools, &account, (passkey, &given.state), (&counted, event.clone()), check).await?;
     let proof = match proof {
         Ok(proof) => proof,
         Err(refusal) => return Ok(SignedIn::No(refusal)),
     };
     let Some(account) = admitted(conn, &account_id, given.half.as_ref(), visit.ip.as_deref()).await? else {
+        audit::record(conn, &[event.about(Kind::SecondFactorFailed).detail(WRONG_PASSKEY)]).await?;
         return Ok(SignedIn::No(Refusal::NotAdmitted));
     };
     let amr = match &given.half {

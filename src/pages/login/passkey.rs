@@ -23,6 +23,7 @@ use crate::{
         context::RequestContext,
         json::{Anything, Object},
         passkeys, return_to,
+        signed_out::clear_cache,
     },
 };
 
@@ -119,7 +120,11 @@ pub async fn submit_confirmation(
     match confirm::confirm(&tools, answer, confirmation).await?? {
         Confirmed::Yes { key, ended } => {
             let next = super::confirm::after(&context, &user, (then.as_ref(), &address(&context, &next)), (&key, &ended))?;
-            Ok(HttpResponse::Ok().json(json!({ "next": next })))
+            let mut answer = HttpResponse::Ok().json(json!({ "next": next }));
+            if ended.own {
+                clear_cache(&mut answer);
+            }
+            Ok(answer)
         }
         Confirmed::SessionEnded => Err(context.ended_meanwhile().await?),
         Confirmed::WrongPassword | Confirmed::WrongCode(_) => Err(Error::bug("a passkey was taken for a password")),

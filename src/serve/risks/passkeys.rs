@@ -26,12 +26,12 @@ pub fn finding(here: Result<&Ceremonies, NoPasskeys>, others: i64) -> Finding {
         Ok(ceremonies) => format!("browsers can have passkeys for {}", ceremonies.rp_id()),
         Err(why) => why.to_string(),
     };
-    let (many, were) = if others == 1 { ("1 passkey", "was") } else { (&*format!("{others} passkeys"), "were") };
+    let were = if others == 1 { "passkey was" } else { "passkeys were" };
     match others {
         0 => Ok(state),
         _ => Err(format!(
-            "{many} of people {were} made for another host, and cannot be used here ({state}): correct SESSILE_PUBLIC_URL, or \
-             let these people sign in another way and make new ones"
+            "{others} {were} made for another host, and cannot be used here ({state}): correct SESSILE_PUBLIC_URL, or let \
+             these people sign in another way and make new ones"
         )),
     }
 }
