@@ -6,7 +6,7 @@ use super::{
     Authenticator, KIM, SAM, Twist, add, confirm, count, id_of, kinds, let_confirmations_lapse, origin, serve, sign_in,
     with_passkey,
 };
-use crate::support::{Client, TestDb, on_both_engines};
+use crate::support::{Client, Server, TestDb, command, on_both_engines};
 
 on_both_engines! {
     a_passkey_is_renamed_by_page_and_api,
@@ -15,6 +15,7 @@ on_both_engines! {
     the_passkeys_of_others_are_not_found,
     a_passkey_is_offered_once_after_a_password,
     passkeys_are_exported_and_go_with_the_account,
+    passkeys_of_another_host_are_reported,
 }
 
 fn first_id(client: &mut Client) -> String {
@@ -141,4 +142,26 @@ async fn passkeys_are_exported_and_go_with_the_account(db: TestDb) {
         assert_eq!(count(&db, &format!("{table} WHERE account_id = '{sams_id}'")), 0, "{table}");
     }
     assert_eq!(sign_in(&mut sam, &mut sams, &Twist::default()).status, 404);
+}
+
+/// After a move to another host, the start warns, and `doctor` fails.
+async fn passkeys_of_another_host_are_reported(db: TestDb) {
+    let server = serve(&db, &[]);
+    drop(with_passkey(&server, KIM));
+    drop(server);
+    let doctor = |more: &[(&str, &str)]| {
+        let mut program = command(&db, &[("SESSILE_LOG", "off"), ("SESSILE_LISTEN", "127.0.0.1:0")]);
+        program.envs(more.iter().copied()).arg("doctor");
+        String::from_utf8(program.output().unwrap().stdout).unwrap()
+    };
+    let said = doctor(&[]);
+    assert!(said.contains("ok  passkeys: browsers can have passkeys for localhost"), "{said}");
+    for (public, words) in [("http://127.0.0.1:8097", "IP address"), ("http://app.localhost:8097", "app.localhost")] {
+        let moved = [("SESSILE_PUBLIC_URL", public)];
+        let said = doctor(&moved);
+        assert!(said.contains("FAIL passkeys: 1 passkey was made for another host") && said.contains(words), "{said}");
+        let server = Server::start(&db, &moved);
+        let log = server.log();
+        assert!(log.contains("passkeys: 1 passkey was made for another host"), "{log}");
+    }
 }
