@@ -3,7 +3,7 @@
 
 mod adding;
 #[path = "../../../src/base/webauthn/test_authenticator.rs"]
-mod authenticator;
+pub mod authenticator;
 mod confirming;
 mod managing;
 mod second_step;
