@@ -14,6 +14,7 @@ pub mod end_sessions;
 pub mod links;
 pub mod new_password;
 pub mod new_session;
+pub mod passkeys;
 pub mod password;
 pub mod password_proof;
 pub mod people;

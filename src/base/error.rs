@@ -25,6 +25,9 @@ pub enum Error {
     /// The password is wrong, or the account does not exist. The two cases must look the same.
     #[error("e-mail address or password is wrong")]
     InvalidCredentials,
+    /// A passkey was refused. The text says why.
+    #[error("{0}")]
+    PasskeyRefused(String),
     /// The request needs a session, but has no session cookie.
     #[error("sign in first")]
     LoginRequired,
@@ -186,6 +189,7 @@ impl Error {
         match self {
             Self::Invalid(_) => "invalid-request",
             Self::InvalidCredentials => "invalid-credentials",
+            Self::PasskeyRefused(_) => "passkey-refused",
             Self::LoginRequired => "login-required",
             Self::SessionEnded(_) => "session-ended",
             Self::CrossOrigin(_) => "cross-origin",
@@ -246,9 +250,11 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::InvalidCredentials | Self::LoginRequired | Self::SessionEnded(_) | Self::SecondFactorRequired(_) => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::InvalidCredentials
+            | Self::PasskeyRefused(_)
+            | Self::LoginRequired
+            | Self::SessionEnded(_)
+            | Self::SecondFactorRequired(_) => StatusCode::UNAUTHORIZED,
             Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,

@@ -27,4 +27,5 @@ pub mod secret;
 pub mod settings;
 pub mod text;
 pub mod totp;
+pub mod webauthn;
 pub(crate) mod words;

@@ -22,6 +22,7 @@ pub mod jwks;
 pub mod login;
 pub mod openapi;
 pub mod ops;
+pub mod passkeys;
 pub mod people;
 pub mod phone;
 pub mod pwa;

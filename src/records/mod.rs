@@ -1,7 +1,7 @@
 //! The rows and the statements on them.
 //!
 //! Invariant: a record imports only the records before it, in this order: news, audit, device, throttle, account, link,
-//! mail, session, draft, app, then the others.
+//! mail, session, second_factor, passkey, draft, app, then the others.
 
 pub mod account;
 pub mod app;
@@ -15,6 +15,7 @@ pub mod instance;
 pub mod link;
 pub mod mail;
 pub mod news;
+pub mod passkey;
 pub mod second_factor;
 pub mod session;
 pub mod throttle;

@@ -17,8 +17,9 @@ use crate::base::{
 };
 
 /// Levels of noisy libraries, unless the filter names them. The dispatcher logs an ERROR for all input that is not
-/// HTTP, and the server logs several lines at each start.
-const QUIET: [(&str, &str); 2] = [("actix_http::h1::dispatcher", "off"), ("actix_server", "warn")];
+/// HTTP, the server logs several lines at each start, and webauthn-rs logs an ERROR for answers that it refuses.
+const QUIET: [(&str, &str); 3] =
+    [("actix_http::h1::dispatcher", "off"), ("actix_server", "warn"), ("webauthn_rs_core", "off")];
 
 /// Starts logging.
 ///

@@ -15,7 +15,7 @@ use crate::{
     base::error::{Error, Result},
     pages::{
         account, account_data, account_email, activity, app_host, apps, dashboard, devices, drafts, events, gate,
-        invitations, jwks, login, openapi, ops, people, phone, pwa, security, security_txt, session_data, static_files,
+        invitations, jwks, login, openapi, ops, passkeys, people, phone, pwa, security, security_txt, session_data, static_files,
         sync,
     },
     web::{
@@ -98,6 +98,8 @@ fn pages() -> Vec<Address> {
         page("/account/security/app").get(security::app::show).post(security::app::submit),
         page("/account/security/app/remove").get(security::app::ask_removal).post(security::app::remove),
         page("/account/security/recovery").get(security::recovery::show).post(security::recovery::submit),
+        page("/account/security/passkeys/{id}").get(passkeys::page::show).post(passkeys::page::submit),
+        page("/account/security/passkeys/{id}/remove").get(passkeys::page::ask_removal).post(passkeys::page::remove),
         page("/people/{id}").get(people::one::show).post(people::one::submit),
         page("/people/{id}/confirm").get(people::question::show).post(people::question::submit),
         page("/account/phone").get(phone::show).post(phone::submit),
@@ -133,6 +135,14 @@ fn api() -> Vec<Address> {
             .put(security::api::add_app)
             .delete(security::api::remove_app),
         api("/api/second-factor/recovery-codes").post(security::api::renew_codes),
+        api("/api/passkeys").post(passkeys::api::add),
+        api("/api/passkeys/options").post(passkeys::api::ask),
+        api("/api/passkeys/offer").post(passkeys::api::offer),
+        api("/api/passkeys/sign-in").post(login::passkey::submit),
+        api("/api/passkeys/sign-in/options").post(login::passkey::ask),
+        api("/api/passkeys/confirm").post(login::passkey::submit_confirmation),
+        api("/api/passkeys/confirm/options").post(login::passkey::ask_confirmation),
+        api("/api/passkeys/{id}").patch(passkeys::api::rename).delete(passkeys::api::remove),
         api("/api/people").get(people::api::list),
         api("/api/people/{id}").get(people::api::show).patch(people::api::patch).delete(people::api::delete),
         api("/api/people/{id}/revoke-sessions").post(people::api::revoke_sessions),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::{rt, web};
 
-use super::app::Parts;
+use super::{app::Parts, risks};
 use crate::{
     actions::password_proof::Prover,
     base::{
@@ -102,6 +102,7 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     if secret.is_none() {
         parts.site.set_has_owner();
     }
+    warn_of_passkeys(parts).await?;
     parts.site.set_ready();
     Ok(secret.map(|secret| format!("{}/setup?token={}", parts.site.public.origin(), secret.expose())))
 }
@@ -110,6 +111,16 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
 async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
     resealing::check(db, keys.sealing()).await?;
     instance::check_keys(db, keys).await
+}
+
+/// Warns if people have passkeys that were made for another host.
+async fn warn_of_passkeys(parts: &Parts) -> Result<()> {
+    let here = parts.site.passkeys.clone();
+    let read = async move |conn: &mut Conn<'_>| risks::passkeys(conn, here.as_ref().map_err(|why| *why)).await;
+    if let Err(wrong) = parts.sessions.db.read(read).await? {
+        risks::warn_of("passkeys", &wrong);
+    }
+    Ok(())
 }
 
 /// Checks the database and admits requests. `None` if the database is unavailable.

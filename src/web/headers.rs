@@ -29,7 +29,8 @@ const FIXED: [(HeaderName, HeaderValue); 6] = [
         HeaderName::from_static("permissions-policy"),
         HeaderValue::from_static(
             "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
-             magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
+             magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-create=(self), \
+             publickey-credentials-get=(self), usb=()",
         ),
     ),
 ];

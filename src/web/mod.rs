@@ -35,6 +35,8 @@ pub mod one_time_link;
 pub mod opened;
 pub mod operators;
 pub mod origin;
+pub mod passkey_list;
+pub mod passkeys;
 pub mod proxies;
 pub mod qr;
 pub mod rates;

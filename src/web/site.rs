@@ -17,6 +17,7 @@ use crate::base::{
     error::Result,
     keys::{IdentityKeys, Keys},
     settings::{PublicUrl, Settings, Signup},
+    webauthn::{Ceremonies, NoPasskeys},
 };
 use crate::web::{
     answers::Answers, app_face::Face, connections::Connections, cookies::CookieNames, limits::Limits, rates::Rates,
@@ -72,6 +73,8 @@ pub struct SiteState {
     pub answers: Answers,
     /// The rate limits.
     pub rates: Rates,
+    /// The ceremonies of passkeys, or why a browser can have none for this service.
+    pub passkeys: Result<Ceremonies, NoPasskeys>,
     /// Takes requests for help with a forgotten password.
     pub help: HelpDesk,
     ready: AtomicBool,
@@ -92,6 +95,7 @@ impl Site {
             identity: keys.identity()?,
             cookies: CookieNames::new(&public),
             app_face: Face::new(brand.clone())?,
+            passkeys: Ceremonies::new(&public, &brand.name),
             brand,
             public,
             keys,

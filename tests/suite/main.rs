@@ -15,6 +15,7 @@ mod guessing;
 mod house;
 mod http;
 mod live;
+mod passkeys;
 mod people;
 mod process;
 mod proxies;

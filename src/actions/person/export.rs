@@ -18,7 +18,7 @@ use crate::{
         account::{self, person},
         app::{Rule, statements},
         audit::{self, Kind},
-        draft, hand_over, help, link, mail, second_factor,
+        draft, hand_over, help, link, mail, passkey, second_factor,
         session::{CurrentUser, Reach, acting::Acting, export},
     },
 };
@@ -80,6 +80,7 @@ async fn gather(conn: &mut Conn<'_>, id: &str) -> Result<Value> {
         "devices": export::devices(conn, id).await?,
         "sessions": export::sessions(conn, id).await?,
         "secondFactor": second_factor::kept(conn, id).await?,
+        "passkeys": passkey::listed::kept(conn, id).await?,
         "openedApps": export::opened_apps(conn, id).await?,
         "drafts": drafts,
         "operations": operations,

@@ -89,7 +89,7 @@ impl Half {
     }
 
     /// Identifies this state, to note that it was used.
-    pub(super) fn name(&self) -> &[u8] {
+    pub(in crate::actions) fn name(&self) -> &[u8] {
         self.nonce.as_bytes()
     }
 }

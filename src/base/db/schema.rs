@@ -30,6 +30,7 @@ diesel::table! {
         factor_version -> BigInt,
         short_password -> Bool,
         factor_reset_at -> Nullable<Instant>,
+        passkey_offered_at -> Nullable<Instant>,
     }
 }
 
@@ -471,6 +472,7 @@ diesel::table! {
         last_used_at -> Nullable<Instant>,
         last_used_on -> Nullable<Text>,
         warned_at -> Nullable<Instant>,
+        rp_id -> Text,
     }
 }
 

@@ -8,6 +8,7 @@ mod app;
 mod fetch;
 mod inputs;
 mod mail;
+mod passkeys;
 mod since;
 
 use self::{
@@ -116,6 +117,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("tls", certificate(&patient.settings)),
         ("proxy trust", proxy_trust(&patient.settings)),
         ("address", address(&patient.settings)),
+        ("passkeys", passkeys::passkeys(patient).await),
     ];
     if patient.anchor.is_some() {
         findings.push(("audit trail since", since(patient).await));

@@ -59,6 +59,8 @@ struct DashboardPage {
     factor_reset: Option<When>,
     /// When a recovery code was used, until the person has seen it.
     recovery_used: Option<When>,
+    /// Whether the script may offer to make a passkey, if the device can and the person was not asked before.
+    may_offer_passkey: bool,
     /// Whether the person is told who asks for help.
     shows_help: bool,
     help: Vec<HelpRow>,
@@ -133,6 +135,7 @@ pub async fn show(
         has_any_app: apps.by_name().next().is_some(),
         factor_reset: user.account.factor_reset_at.map(|at| When::past(at, now)),
         recovery_used: used.map(|at| When::past(at, now)),
+        may_offer_passkey: may_offer_passkey(&user, &site),
         shows_help: role.manages(),
         help: HelpRow::rows(&help, now),
         until: When::until(end, now),
@@ -190,7 +193,13 @@ impl DeviceRow {
     }
 }
 
-/// Whether a sign-in is new. A name is offered only then.
+/// A passkey is offered after a sign-in with a password alone.
+fn may_offer_passkey(user: &CurrentUser, site: &Site) -> bool {
+    let is_with_password = !user.account.has_second_factor() && !user.record.amr().has_second_factor();
+    site.passkeys.is_ok() && is_with_password && has_just_come(&user.record, user.now)
+}
+
+/// Whether a sign-in is new. A name and a passkey are offered only then.
 fn has_just_come(record: &Record, now: Instant) -> bool {
     now.since(record.created_at.min(now)) < NAME_OFFERED
 }

@@ -31,6 +31,7 @@ pub fn dashboard() -> impl Template {
         has_any_app: true,
         factor_reset: None,
         recovery_used: None,
+        may_offer_passkey: false,
         shows_help: true,
         help: Vec::new(),
         until: When::until(NOW.plus(IDLE), NOW),

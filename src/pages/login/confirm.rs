@@ -17,14 +17,17 @@ use crate::{
         db::Conn,
         error::{Error, Result},
     },
-    records::session::{CurrentUser, SessionKey, Who, listing},
+    records::{
+        second_factor,
+        session::{CurrentUser, SessionKey, Who, listing},
+    },
     web::{
         context::RequestContext,
         form_again::{Lost, TooMany, form_again, form_again_after},
         forms::{self, Form},
         layout::{self, Page},
         return_to,
-        signed_out::signed_out,
+        signed_out::{clear_cache, signed_out_address},
     },
 };
 
@@ -69,6 +72,8 @@ struct ConfirmPage {
     asks_code: bool,
     /// Whether the action needs the second factor.
     needs_code: bool,
+    /// Whether the page offers to use a passkey.
+    has_passkeys: bool,
     back: String,
     notice: Option<String>,
     password_error: Option<String>,
@@ -84,6 +89,8 @@ struct Again {
     effect: Effect,
     /// Whether the action needs a second factor.
     needs_code: bool,
+    /// Whether the person has a passkey.
+    has_passkeys: bool,
     notice: Option<String>,
     password_error: Option<String>,
     code_error: Option<String>,
@@ -159,14 +166,25 @@ async fn requested_action(
 ) -> Result<Again> {
     let needs_code = level == "2" && user.account.has_second_factor();
     let next = return_to::own_address(&context.site.public, next);
+    let has_passkeys = has_passkeys(context, user).await;
     if then.is_empty() {
-        return Ok(Again { next, needs_code, ..Again::default() });
+        return Ok(Again { next, needs_code, has_passkeys, ..Again::default() });
     }
     let then = Ending::parse(then).ok_or(Error::NotFound)?;
     let (who, requested) = (user.who(), then.clone());
     let effect = async move |conn: &mut Conn<'_>| Effect::of(conn, &who, &requested).await;
     let effect = context.sessions.db.read(effect).await?.ok_or(Error::NotFound)?;
-    Ok(Again { next, then: Some(then), effect, needs_code, ..Again::default() })
+    Ok(Again { next, then: Some(then), effect, needs_code, has_passkeys, ..Again::default() })
+}
+
+/// Whether the person has a passkey. While the database is away, the page offers only the password.
+async fn has_passkeys(context: &RequestContext, user: &CurrentUser) -> bool {
+    if !user.account.has_second_factor() || context.site.passkeys.is_err() {
+        return false;
+    }
+    let id = user.account.id.clone();
+    let methods = async move |conn: &mut Conn<'_>| second_factor::methods(conn, &id).await;
+    context.sessions.db.read(methods).await.is_ok_and(|methods| methods.passkeys > 0)
 }
 
 /// The facts that the description of an ending needs.
@@ -259,17 +277,31 @@ fn complete(
     key: &SessionKey,
     ended: &EndedSessions,
 ) -> Result<HttpResponse> {
+    let next = again.next.as_deref().unwrap_or(return_to::HOME);
+    let after = after(context, user, (again.then.as_ref(), next), (key, ended))?;
+    let mut answer = layout::see_other(&after);
+    if ended.own {
+        clear_cache(&mut answer);
+    }
+    Ok(answer)
+}
+
+/// Sends the session's new key, or signs the person out if their own session ended. Returns where they go on to.
+pub(super) fn after(
+    context: &RequestContext,
+    user: &CurrentUser,
+    (then, next): (Option<&Ending>, &str),
+    (key, ended): (&SessionKey, &EndedSessions),
+) -> Result<String> {
     if ended.own {
         context.goodbye(true);
-        let after = again.then.as_ref().map_or("/login", Ending::leads_out_to);
-        return Ok(signed_out(after, &user.record.id));
+        return Ok(signed_out_address(then.map_or("/login", Ending::leads_out_to), &user.record.id));
     }
     context.hand_over(key, &user.account.id)?;
-    Ok(layout::see_other(match (&again.then, &again.next) {
-        (Some(Ending::NotMe(_)), _) => NEW_PASSWORD,
-        (_, Some(next)) => next,
-        (_, None) => return_to::HOME,
-    }))
+    Ok(match then {
+        Some(Ending::NotMe(_)) => NEW_PASSWORD.to_owned(),
+        _ => next.to_owned(),
+    })
 }
 
 /// Where the cancel link leads: to the page that the person came from, as far as it is known.
@@ -286,11 +318,13 @@ fn back_from(then: Option<&Ending>, next: Option<&str>) -> String {
 }
 
 fn form(status: StatusCode, context: &RequestContext, user: &CurrentUser, again: Again) -> Result<HttpResponse> {
-    let Again { next, then, effect, needs_code, notice, password_error, code_error } = again;
+    let Again { next, then, effect, needs_code, has_passkeys, notice, password_error, code_error } = again;
     let (heading, lead, button) = effect.in_words(then.as_ref());
     let token = forms::token(&context.site, &context.req)?.value;
+    let page = Page::new(&context.req, &heading);
     let template = ConfirmPage {
-        page: Page::new(&context.req, &heading),
+        has_passkeys: has_passkeys && page.misplaced.is_none(),
+        page,
         token,
         email: user.account.email.clone(),
         heading,

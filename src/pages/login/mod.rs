@@ -13,6 +13,7 @@ mod new_account;
 mod new_address;
 mod not_me;
 pub mod page;
+pub mod passkey;
 pub mod second;
 pub mod setup;
 pub mod signup;

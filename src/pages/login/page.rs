@@ -76,6 +76,10 @@ struct LoginPage {
     next: Option<String>,
     /// The name of the app that the person goes on to.
     app: Option<String>,
+    /// Whether browsers can have passkeys for this service.
+    has_passkeys: bool,
+    /// What the browser may fill in as the address.
+    email_complete: &'static str,
     notice: Option<Notice>,
     email_error: Option<String>,
     password_error: Option<String>,
@@ -197,10 +201,24 @@ fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<Ht
         let page = Page::new(&context.req, "Sign in");
         let is_open = context.site.signup == Signup::Open && context.site.has_owner();
         let sign_up = is_open.then(|| return_to::address_with_next("/signup", next.as_deref().unwrap_or("/")));
-        layout::answer(
-            status,
-            &LoginPage { page, sign_up, token, ended, email, next, app, notice, email_error, password_error },
-        )
+        // Under another address than the public one, the browser refuses.
+        let has_passkeys = context.site.passkeys.is_ok() && page.misplaced.is_none();
+        let email_complete = if has_passkeys { "username webauthn" } else { "username" };
+        let template = LoginPage {
+            page,
+            sign_up,
+            token,
+            ended,
+            email,
+            next,
+            app,
+            has_passkeys,
+            email_complete,
+            notice,
+            email_error,
+            password_error,
+        };
+        layout::answer(status, &template)
     })
 }
 
@@ -277,6 +295,8 @@ pub fn sample() -> impl Template {
         email: "kim@example.com".to_owned(),
         next: Some("/devices".to_owned()),
         app: None,
+        has_passkeys: true,
+        email_complete: "username webauthn",
         notice: Some("You have not been here for a while, so please sign in again.".to_owned().into()),
         email_error: None,
         password_error: None,

@@ -54,6 +54,10 @@ struct SecondPage {
     page: Page,
     token: String,
     methods: Methods,
+    /// Whether the account has a passkey that the browser can use here.
+    has_passkeys: bool,
+    /// Whether the account has a code of any kind.
+    has_codes: bool,
     next: Option<String>,
     notice: Option<String>,
     code_error: Option<String>,
@@ -144,7 +148,7 @@ async fn check(context: &RequestContext, half: Half, code: String) -> Result<Fin
 }
 
 /// The first step of this browser, if it is still good.
-fn half(context: &RequestContext) -> Option<Half> {
+pub(super) fn half(context: &RequestContext) -> Option<Half> {
     let value = context.site.cookies.half(context.req.headers())?;
     let visitor = context.site.cookies.visitor(context.req.headers())?;
     Half::open(&context.sessions.sealing, &visitor, &value, context.sessions.clock.now())
@@ -163,7 +167,7 @@ fn start_again(context: &RequestContext, next: &str) -> HttpResponse {
     answer
 }
 
-fn forget(context: &RequestContext, answer: &mut HttpResponse) -> Result<()> {
+pub(super) fn forget(context: &RequestContext, answer: &mut HttpResponse) -> Result<()> {
     let cookies = &context.site.cookies;
     answer.add_cookie(&cookies.removal(&cookies.half)).map_err(Error::bug)
 }
@@ -201,6 +205,9 @@ fn render(
     let next = half.next.is_none().then(|| return_to::own_address(&context.site.public, next)).flatten();
     context.form(|token| {
         let page = Page::new(&context.req, "One more step");
-        layout::answer(status, &SecondPage { page, token, methods, next, notice, code_error })
+        let has_passkeys = methods.passkeys > 0 && context.site.passkeys.is_ok() && page.misplaced.is_none();
+        let has_codes = methods.has_app || methods.recovery_left > 0;
+        let template = SecondPage { page, token, methods, has_passkeys, has_codes, next, notice, code_error };
+        layout::answer(status, &template)
     })
 }

@@ -6,6 +6,7 @@
 mod call;
 mod calls;
 mod examples;
+mod passkeys;
 mod people;
 mod second_factor;
 mod shapes;
@@ -44,7 +45,7 @@ pub fn text(service: &str) -> Result<String> {
 
 fn document(service: &str) -> OpenApi {
     let mut paths = Paths::new();
-    for call in calls::all().into_iter().chain(people::all()).chain(second_factor::all()) {
+    for call in calls::all().into_iter().chain(people::all()).chain(second_factor::all()).chain(passkeys::all()) {
         let (path, method) = (call.path, call.method.clone());
         paths.add_path_operation(path, vec![method], call.into_operation());
     }

@@ -6,13 +6,13 @@ use utoipa::openapi::HttpMethod::{Delete, Get, Post, Put};
 use super::{
     call::{Call, Caller::Person},
     examples::{AT, ended},
-    shapes::{boolean, integer, list, object, text, time},
+    passkeys,
+    shapes::{boolean, integer, list, object, text},
 };
 use crate::base::error::Error;
 
 pub(super) fn all() -> Vec<Call> {
-    let passkey = object(&[("id", text()), ("name", text()), ("createdAt", time()), ("lastUsedAt?", time())]);
-    let present = object(&[("passkeys", list(passkey)), ("app", boolean()), ("recoveryLeft", integer())]);
+    let present = object(&[("passkeys", list(passkeys::passkey())), ("app", boolean()), ("recoveryLeft", integer())]);
     let codes = || json!(["ABCD-EFGH-IJKL-MNOP"]);
     vec![
         Call::new(Get, "/api/second-factor", Person, "Which second factors the person has")

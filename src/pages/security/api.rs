@@ -4,7 +4,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::shown::unstored;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         recovery_code::RecoveryCode,
         totp,
     },
-    records::{second_factor, session::CurrentUser},
+    records::{passkey, second_factor, session::CurrentUser},
     web::{
         context::RequestContext,
         json::{Anything, Object},
@@ -33,16 +33,13 @@ pub struct FirstCode {
 /// `GET /api/second-factor`
 pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let id = user.account.id.clone();
-    let read = async move |conn: &mut Conn<'_>| second_factor::methods(conn, &id).await;
-    let methods = context.sessions.db.read(read).await?;
+    let read = async move |conn: &mut Conn<'_>| {
+        Ok((second_factor::methods(conn, &id).await?, passkey::listed::views(conn, &id).await?))
+    };
+    let (methods, passkeys) = context.sessions.db.read(read).await?;
     Ok(HttpResponse::Ok().json(json!({
-        "passkeys": passkeys(), "app": methods.has_app, "recoveryLeft": methods.recovery_left,
+        "passkeys": passkeys, "app": methods.has_app, "recoveryLeft": methods.recovery_left,
     })))
-}
-
-/// The account's passkeys, as the API shows them.
-fn passkeys() -> Vec<Value> {
-    Vec::new()
 }
 
 /// `POST /api/second-factor/app`

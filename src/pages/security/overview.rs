@@ -15,6 +15,7 @@ use crate::{
     },
     records::{
         account::factors,
+        passkey,
         second_factor::{self, Present},
         session::CurrentUser,
     },
@@ -22,6 +23,7 @@ use crate::{
         context::RequestContext,
         forms::{self, Form},
         layout::{self, Page, When},
+        passkey_list::{self, PasskeyList},
         rates::Act,
         return_to,
     },
@@ -52,7 +54,10 @@ struct OverviewPage {
     done: Option<&'static str>,
     /// Whether this service requires a second factor of the person, who has none.
     must_add: bool,
-    passkeys: i64,
+    passkeys: PasskeyList,
+    /// Where the script goes on to after it added a passkey.
+    next_after_adding: Option<String>,
+    host: String,
     app_added: Option<When>,
     /// The address of the page that adds an app.
     add_app: String,
@@ -71,33 +76,43 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
         "app" => Some("The authenticator app was added. From now on you sign in with a code too."),
         "app-exists" => Some("Your account has an authenticator app already."),
         "app-removed" => Some("The authenticator app was removed."),
+        "passkey" => Some("The passkey was added. Use it the next time you sign in."),
+        "passkey-renamed" => Some("The passkey has its new name."),
+        "passkey-removed" => Some("The passkey was removed."),
         _ => None,
     };
     let id = user.account.id.clone();
-    let read = async move |conn: &mut Conn<'_>| second_factor::present(conn, &id).await;
-    let present = context.sessions.db.read(read).await?;
+    let read = async move |conn: &mut Conn<'_>| {
+        Ok((second_factor::present(conn, &id).await?, passkey::all(conn, &id).await?))
+    };
+    let (present, passkeys) = context.sessions.db.read(read).await?;
+    let passkeys = passkey_list::list(&context.site, &user, &passkeys);
     let next = next_of(&context, &query.next);
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Sign-in security").of(&user.account, &token, "account");
     let is_required = context.sessions.second_factor.applies_to(user.account.role);
-    layout::answer(StatusCode::OK, &OverviewPage::new(page, &present, (done, next, is_required), user.now))
+    let host = context.site.public.origin().to_owned();
+    let told = (done, next, is_required);
+    layout::answer(StatusCode::OK, &OverviewPage::new((page, host), (&present, passkeys), told, user.now))
 }
 
 impl OverviewPage {
     fn new(
-        page: Page,
-        present: &Present,
+        (page, host): (Page, String),
+        (present, passkeys): (&Present, PasskeyList),
         (done, next, is_required): (Option<&'static str>, Option<String>, bool),
         now: Instant,
     ) -> Self {
-        let Present { passkeys, app_added_at, recovery_left, recovery_made_at } = *present;
-        let factors = passkeys + i64::from(app_added_at.is_some());
+        let Present { passkeys: count, app_added_at, recovery_left, recovery_made_at } = *present;
+        let factors = count + i64::from(app_added_at.is_some());
         let has_factor = factors > 0;
         Self {
             page,
             done,
             must_add: is_required && !has_factor,
             passkeys,
+            next_after_adding: next.as_deref().map(|next| with_next(OVERVIEW, Some(next))),
+            host,
             app_added: app_added_at.map(|at| When::past(at, now)),
             add_app: with_next("/account/security/app", next.as_deref()),
             codes_made: recovery_made_at.map(|at| When::past(at, now)),

@@ -157,6 +157,7 @@ pub async fn empty(conn: &mut Conn<'_>, id: &str) -> Result<()> {
         accounts::second_factors.eq(0),
         accounts::short_password.eq(false),
         accounts::factor_reset_at.eq(None::<Instant>),
+        accounts::passkey_offered_at.eq(None::<Instant>),
     );
     let times = (
         accounts::created_at.eq(now()),

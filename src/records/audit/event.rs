@@ -199,6 +199,11 @@ impl Event {
         self
     }
 
+    /// The client's address.
+    pub fn client_ip(&self) -> Option<String> {
+        self.ip.clone()
+    }
+
     #[must_use]
     pub fn ip(mut self, ip: Option<&str>) -> Self {
         self.ip = ip.map(str::to_owned);

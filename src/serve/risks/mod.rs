@@ -5,11 +5,13 @@
 
 mod files;
 mod finding;
+mod passkeys;
 mod proxy_trust;
 
 pub use self::{
     files::{database_files, key_file, tls_key},
     finding::Finding,
+    passkeys::{finding as passkeys_of_others, passkeys},
     proxy_trust::proxy_trust,
 };
 use crate::base::settings::Settings;

@@ -172,7 +172,7 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
             "Something went wrong",
             "It is not your fault. Please try again; if it happens again, tell the administrator.",
         ),
-        Error::LoginRequired | Error::SessionEnded(_) | Error::InvalidCredentials => {
+        Error::LoginRequired | Error::SessionEnded(_) | Error::InvalidCredentials | Error::PasskeyRefused(_) => {
             ("Sign in first", "You need to sign in to see this.")
         }
         Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {

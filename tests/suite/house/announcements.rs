@@ -18,6 +18,7 @@ const SILENT: &[(&str, &str, &str)] = &[
     ("device/known.rs", "forget", "the caller ends the device's sessions, which is announced"),
     ("draft/statements.rs", "*", "the account's revision is not cached"),
     ("draft/sweep.rs", "*", "the account's revision is not cached"),
+    ("passkey/mod.rs", "offer", "whether a passkey was offered is not cached"),
     ("session/data.rs", "*", "the data of clients is not cached"),
     ("session/device_sweep.rs", "*", "these devices have no live sessions"),
     ("session/ends.rs", "end_batch", "`record_ends` announces the ends"),

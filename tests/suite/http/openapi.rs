@@ -11,7 +11,10 @@ use sessile::{
 };
 
 use super::{ALEX, KIM, serve, text};
-use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, sessile};
+use crate::{
+    passkeys::authenticator::{Authenticator, Twist},
+    support::{Answer, App, Client, PASSWORD, TestDb, add_user, sessile},
+};
 
 /// Every call can answer with these. Other cases provoke them.
 const EVERYWHERE: [&str; 2] = ["429", "503"];
@@ -188,6 +191,7 @@ impl<'a> Happened<'a> {
         happened.successes();
         happened.missing();
         happened.second_factor(db);
+        happened.passkeys(db);
         happened.people(db);
         happened.all
     }
@@ -348,6 +352,58 @@ impl<'a> Happened<'a> {
         call(&mut sam, "DELETE", app, json!({}));
         db.sql("UPDATE accounts SET short_password = 0");
         call(&mut sam, "DELETE", app, json!({}));
+    }
+
+    /// The calls on passkeys, of a person of their own, and at a service that can have none.
+    fn passkeys(&mut self, db: &TestDb) {
+        add_user(db, "pat@example.com", "member");
+        let (mut pat, mut visitor, mut kim) = (self.server.client(), self.server.client(), self.kim.clone());
+        let mut key = Authenticator::new(&format!("http://localhost:{}", self.server.port));
+        let mut call = |client: &mut Client, method: &str, path: &str, id: &str, body: Value| {
+            let answer = client.json(method, &path.replace("{id}", id), &body);
+            self.note(method, path, answer.clone());
+            answer
+        };
+        let (all, one, offer) = ("/api/passkeys", "/api/passkeys/{id}", "/api/passkeys/offer");
+        let (sign_in, confirm) = ("/api/passkeys/sign-in", "/api/passkeys/confirm");
+        let options = |path: &str| format!("{path}/options");
+        let (good, forged) = (Twist::default(), Twist { is_forged: true, ..Twist::default() });
+        let body = |asked: &Answer, credential: Value| json!({"state": asked.json()["state"], "credential": credential});
+        pat.log_in("pat@example.com");
+        call(&mut pat, "POST", offer, "", json!({}));
+        let asked = call(&mut pat, "POST", &options(all), "", json!({}));
+        let made = key.create(&asked.json()["options"], &good);
+        let added = call(&mut pat, "POST", all, "", body(&asked, made.clone()));
+        let id = text(&added.json()["passkey"]["id"]);
+        for (path, client) in [(sign_in, &mut visitor), (confirm, &mut pat)] {
+            for twist in [&forged, &good] {
+                let asked = call(client, "POST", &options(path), "", json!({}));
+                let credential = key.get(&asked.json()["options"], twist);
+                call(client, "POST", path, "", body(&asked, credential));
+            }
+        }
+        call(&mut pat, "POST", &options(sign_in), "", json!({"second": true}));
+        call(&mut kim, "POST", &options(confirm), "", json!({}));
+        call(&mut pat, "PATCH", one, &id, json!({"name": "Till"}));
+        call(&mut kim, "PATCH", one, &id, json!({"name": "Till"}));
+        call(&mut kim, "DELETE", one, &id, json!({}));
+        db.sql("UPDATE accounts SET short_password = 1 WHERE second_factors > 0");
+        call(&mut pat, "DELETE", one, &id, json!({}));
+        db.sql("UPDATE accounts SET short_password = 0");
+        let (to_confirm, to_sign_in) = [confirm, sign_in].map(|path| pat.json("POST", &options(path), &json!({}))).into();
+        call(&mut pat, "DELETE", one, &id, json!({}));
+        for (path, asked) in [(confirm, to_confirm), (sign_in, to_sign_in)] {
+            let credential = key.get(&asked.json()["options"], &good);
+            call(&mut pat, "POST", path, "", body(&asked, credential));
+        }
+        let at_an_address = "http://127.0.0.1:8096";
+        let elsewhere = App::start(db, &[("SESSILE_PUBLIC_URL", at_an_address)]);
+        let mut visitor = Client::new(&elsewhere.address, at_an_address);
+        visitor.log_in(KIM);
+        for path in [all, sign_in, confirm] {
+            call(&mut visitor, "POST", &options(path), "", json!({}));
+            call(&mut visitor, "POST", path, "", json!({"state": "none", "credential": {}}));
+        }
     }
 
     /// The calls on people and on one's own account.
