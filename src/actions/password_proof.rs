@@ -17,9 +17,9 @@ use std::time::{Duration, Instant as Stopwatch};
 use tokio::sync::Semaphore;
 
 use crate::records::account::{
-    Admission, Credentials, EmailAddress, admit, find_credentials,
+    Admission, Credentials, EmailAddress, admit, factors, find_credentials,
     hasher::{ChosenPassword, Hasher, Place, Source},
-    rehash,
+    keep, rehash,
     turns::Turns,
 };
 use crate::{
@@ -270,9 +270,8 @@ impl Checked {
             right.map_or(("", Instant::from_micros(0)), |found| (&found.account.id, found.password_changed_at));
         let admitted = admit(conn, id, since).await?;
         if let Some(found) = right.filter(|_| admitted != Admission::No) {
-            if admitted == Admission::Kept {
-                let kept = Event::of(Kind::AccountKept, &found.account.id).ip(self.claim.ip.as_deref());
-                audit::record(conn, &[kept]).await?;
+            if admitted == Admission::Leaving && !has_second_factor(conn, &found.account.id).await? {
+                keep_leaving(conn, &found.account.id, self.claim.ip.as_deref()).await?;
             }
             if let Some(new) = &self.new_hash {
                 rehash(conn, &found.account.id, &found.password_hash, new).await?;
@@ -284,6 +283,19 @@ impl Checked {
         record(conn, Kind::LoginFailed, self.found.as_ref(), &self.claim).await?;
         Ok(false)
     }
+}
+
+/// Whether the password alone does not sign in.
+async fn has_second_factor(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    Ok(factors::state(conn, id).await?.is_some_and(|state| state.count > 0))
+}
+
+/// Keeps an account that was going to be deleted, because its person signs in.
+pub(super) async fn keep_leaving(conn: &mut Conn<'_>, id: &str, ip: Option<&str>) -> Result<()> {
+    if !keep(conn, id).await? {
+        return Ok(());
+    }
+    audit::record(conn, &[Event::of(Kind::AccountKept, id).ip(ip)]).await
 }
 
 /// Runs `work` to completion even if the waiting request is dropped.

@@ -118,6 +118,7 @@ async fn settle(
         None => None,
         Some(code) => match prove(conn, sessions, &account, &claim, code).await? {
             Proved::Yes(amr) => {
+                password_proof::keep_leaving(conn, &account.id, claim.ip()).await?;
                 let welcome = begin(conn, account, Visit { amr, ..visit }, sessions).await?;
                 return Ok(Settled::Done(SignedIn::Yes(Box::new(welcome))));
             }

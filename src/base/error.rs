@@ -66,9 +66,10 @@ pub enum Error {
     /// The request needs a recent confirmation of the password.
     #[error("confirm your password first")]
     ConfirmationRequired,
-    /// The password was right, and a second factor is needed too. Names what the account has.
-    #[error("a second factor is needed too")]
-    SecondFactorRequired(Vec<&'static str>),
+    /// The password was right, and a second factor is needed too. Names what the account has, and says why the code that
+    /// was sent is refused.
+    #[error("{}", .1.as_deref().unwrap_or("a second factor is needed too"))]
+    SecondFactorRequired(Vec<&'static str>, Option<String>),
     /// The account must have a second factor before it can do anything else. The address is where one is set up.
     #[error("set up a second factor first: this service requires one")]
     SetUpRequired(&'static str),
@@ -203,7 +204,7 @@ impl Error {
             Self::Timeout => "request-timeout",
             Self::Forbidden => "forbidden",
             Self::ConfirmationRequired => "confirmation-required",
-            Self::SecondFactorRequired(_) | Self::SetUpRequired(_) => "second-factor-required",
+            Self::SecondFactorRequired(..) | Self::SetUpRequired(_) => "second-factor-required",
             Self::TooManyAttempts(_) | Self::TooFast(_) => "too-many-attempts",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -254,7 +255,7 @@ impl ResponseError for Error {
             | Self::PasskeyRefused(_)
             | Self::LoginRequired
             | Self::SessionEnded(_)
-            | Self::SecondFactorRequired(_) => StatusCode::UNAUTHORIZED,
+            | Self::SecondFactorRequired(..) => StatusCode::UNAUTHORIZED,
             Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,

@@ -11,7 +11,7 @@ use crate::{
     actions::{
         new_password::{Door, HashedPassword},
         new_session::{Visit, Welcome, begin},
-        password_proof::{Prover, run_to_completion},
+        password_proof::{Prover, keep_leaving, run_to_completion},
         second_factor::half::{Half, HalfSignedIn},
     },
     base::{
@@ -146,8 +146,8 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
         password.refused(conn).await?;
         return Ok(Accepted::Gone);
     }
-    if admission == Admission::Kept {
-        audit::record(conn, &[Event::of(Kind::AccountKept, &id).ip(ip.as_deref())]).await?;
+    if admission == Admission::Leaving {
+        keep_leaving(conn, &id, ip.as_deref()).await?;
     }
     password.created(conn).await?;
     if let Some(name) = name.filter(|name| *name != account.name) {

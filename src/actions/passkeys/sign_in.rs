@@ -14,7 +14,7 @@ use super::{
 use crate::{
     actions::{
         new_session::{Visit, Welcome, begin},
-        password_proof::{Prover, run_to_completion},
+        password_proof::{Prover, keep_leaving, run_to_completion},
         second_factor::{finish, half::Half},
     },
     base::{
@@ -170,7 +170,7 @@ async fn admitted(
     match account::admit_by_link(conn, account_id).await? {
         Admission::No => return Ok(None),
         Admission::Yes => {}
-        Admission::Kept => audit::record(conn, &[Event::of(Kind::AccountKept, account_id).ip(ip)]).await?,
+        Admission::Leaving => keep_leaving(conn, account_id, ip).await?,
     }
     account::one(conn, account_id).await
 }

@@ -6,12 +6,12 @@
 
 use super::{
     half::Half,
-    prove::{Proved, WrongCode, prove, was_used},
+    prove::{Proved, WrongCode, prove, prove_again},
 };
 use crate::{
     actions::{
         new_session::{Visit, Welcome, begin, begin_again},
-        password_proof::{Claim, Prover, run_to_completion},
+        password_proof::{Claim, Prover, keep_leaving, run_to_completion},
     },
     base::{
         db::Conn,
@@ -78,15 +78,18 @@ async fn with_code(
     let Some(account) = admitted(conn, half).await? else { return Ok(Outcome::Finished(Finished::Void)) };
     if spent::is_spent(conn, &account.id, half.name()).await? {
         // A form that is sent twice is one sign-in.
-        if !was_used(conn, &sessions.sealing, &account.id, code).await? {
-            return Ok(Outcome::Finished(Finished::Void));
-        }
-        let again = begin_again(conn, account, visit, sessions).await?;
+        let amr = match prove_again(conn, sessions, &account.id, claim, code).await? {
+            Proved::Yes(amr) => amr,
+            Proved::No(_) => return Ok(Outcome::Finished(Finished::Void)),
+            Proved::TooMany(wait) => return Ok(Outcome::TooMany(wait)),
+        };
+        let again = begin_again(conn, account, Visit { amr, ..visit }, sessions).await?;
         return Ok(Outcome::Finished(again.map_or(Finished::Void, |welcome| Finished::Yes(Box::new(welcome)))));
     }
     match prove(conn, sessions, &account, claim, code).await? {
         Proved::Yes(amr) => {
             spent::spend(conn, &account.id, half.name()).await?;
+            keep_leaving(conn, &account.id, claim.ip()).await?;
             let welcome = begin(conn, account, Visit { amr, ..visit }, sessions).await?;
             Ok(Outcome::Finished(Finished::Yes(Box::new(welcome))))
         }

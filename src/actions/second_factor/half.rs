@@ -78,10 +78,15 @@ impl Half {
 
     /// The state in a cookie, if it is valid in the browser with this visitor secret.
     pub fn open(keys: &SealingKeys, visitor: &Secret, value: &str, now: Instant) -> Option<Self> {
-        let json = keys.open_from_browser(PURPOSE, visitor.expose(), value)?;
-        let half: Self = serde_json::from_slice(&json).ok()?;
+        let half = Self::open_expired(keys, visitor, value)?;
         let age = Instant::from_micros(half.made_at).age(now);
         age.is_some_and(|age| age <= VALID).then_some(half)
+    }
+
+    /// The state in a cookie, even if it is not valid any more. It tells only where the person wanted to go.
+    pub fn open_expired(keys: &SealingKeys, visitor: &Secret, value: &str) -> Option<Self> {
+        let json = keys.open_from_browser(PURPOSE, visitor.expose(), value)?;
+        serde_json::from_slice(&json).ok()
     }
 
     pub(super) fn password_changed_at(&self) -> Instant {

@@ -73,6 +73,6 @@ pub(in crate::actions) async fn may_lose_one(
 pub(in crate::actions) async fn after_removal(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     match factors::state(conn, account_id).await? {
         Some(state) if state.count > 0 => Ok(()),
-        _ => recovery::delete(conn, account_id).await,
+        _ => recovery::delete(conn, account_id).await.map(drop),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     base::{
         db::Conn,
         error::Result,
-        keys::SealingKeys,
+        keys::{Sealed, SealingKeys},
         recovery_code::{self, RecoveryCode},
         totp::{self, Verified},
     },
@@ -27,7 +27,7 @@ use crate::{
         session::{Amr, Sessions},
         throttle::{
             Subject,
-            count::{self, Begun},
+            count::{self, Begun, Try},
         },
     },
 };
@@ -59,6 +59,7 @@ impl WrongCode {
         match self {
             Self::NoMatch => "That code is not right. Check it and try again.".to_owned(),
             Self::Used => "That code was used already. Wait for the next one, then try again.".to_owned(),
+            Self::ClockOff(-1) => "That code is too old. Type the one that is shown now.".to_owned(),
             Self::ClockOff(minutes) => {
                 let (many, way) = (minutes.abs(), if minutes > 0 { "ahead" } else { "behind" });
                 let unit = if many == 1 { "minute" } else { "minutes" };
@@ -79,16 +80,9 @@ pub async fn prove(
     claim: &Claim,
     code: &str,
 ) -> Result<Proved> {
-    let (subjects, _) = password_proof::subjects_of(conn, claim, &account.id).await?;
-    let subjects: Vec<_> = subjects.into_iter().map(Subject::of_codes).collect();
-    let counted = match count::begin(conn, &subjects).await? {
-        Begun::Yes(counted) => counted,
-        Begun::No { wait, is_news, .. } => {
-            if is_news {
-                password_proof::record_of(conn, Kind::LoginThrottled, &account.id, claim).await?;
-            }
-            return Ok(Proved::TooMany(wait));
-        }
+    let counted = match begin(conn, &account.id, claim).await? {
+        Ok(counted) => counted,
+        Err(wait) => return Ok(Proved::TooMany(wait)),
     };
     let proved = match is_app_code(code) {
         true => app_code(conn, &sessions.sealing, &account.id, code).await?,
@@ -109,20 +103,61 @@ pub async fn prove(
     Ok(proved.map_or_else(Proved::No, Proved::Yes))
 }
 
-/// Whether the code is one that this account has used: a form that is sent twice is one sign-in.
-pub(super) async fn was_used(conn: &mut Conn<'_>, keys: &SealingKeys, account_id: &str, code: &str) -> Result<bool> {
-    if is_app_code(code) {
-        let Some(app) = app::find(conn, account_id).await? else { return Ok(false) };
-        let secret = keys.open(account_id, &app.secret)?;
-        return Ok(totp::verify(&secret, code, app.now, Some(app.last_step)) == Verified::Used);
-    }
-    let Some(hash) = RecoveryCode::parse(code).map(|code| code.hash()) else { return Ok(false) };
-    for stored in recovery::all(conn, account_id).await?.iter().filter(|stored| stored.is_used) {
-        if bool::from(keys.open(account_id, &stored.hash)?.ct_eq(hash.as_slice())) {
-            return Ok(true);
+/// Checks the code of a form that is sent twice: it is the one that the account used last. Such a form is one sign-in. A miss
+/// counts like any wrong code.
+pub(super) async fn prove_again(
+    conn: &mut Conn<'_>,
+    sessions: &Sessions,
+    account_id: &str,
+    claim: &Claim,
+    code: &str,
+) -> Result<Proved> {
+    let counted = match begin(conn, account_id, claim).await? {
+        Ok(counted) => counted,
+        Err(wait) => return Ok(Proved::TooMany(wait)),
+    };
+    match last_used(conn, &sessions.sealing, account_id, code).await? {
+        Some(amr) => {
+            count::give_back(conn, &counted).await?;
+            Ok(Proved::Yes(amr))
+        }
+        None => {
+            count::keep(conn, &counted).await?;
+            Ok(Proved::No(WrongCode::NoMatch))
         }
     }
-    Ok(false)
+}
+
+/// What the code proves, if it is the one that the account used last.
+async fn last_used(conn: &mut Conn<'_>, keys: &SealingKeys, account_id: &str, code: &str) -> Result<Option<Amr>> {
+    if is_app_code(code) {
+        let Some(app) = app::find(conn, account_id).await? else { return Ok(None) };
+        let last = totp::code(&keys.open(account_id, &app.secret)?, app.last_step);
+        let is_last = recovery_code::normalize(code).as_bytes().ct_eq(last.as_bytes());
+        return Ok(bool::from(is_last).then(Amr::app_code));
+    }
+    let Some(code) = RecoveryCode::parse(code) else { return Ok(None) };
+    let all = recovery::all(conn, account_id).await?;
+    let Some(last) = all.into_iter().filter(|stored| stored.used_at.is_some()).max_by_key(|stored| stored.used_at) else {
+        return Ok(None);
+    };
+    let is_last = keys.open(account_id, &last.hash)?.ct_eq(code.hash().as_slice());
+    Ok(bool::from(is_last).then(Amr::recovery_code))
+}
+
+/// Counts a try at a code. `Err` with the wait after too many wrong ones.
+pub(super) async fn begin(conn: &mut Conn<'_>, account_id: &str, claim: &Claim) -> Result<Result<Try, Duration>> {
+    let (subjects, _) = password_proof::subjects_of(conn, claim, account_id).await?;
+    let subjects: Vec<_> = subjects.into_iter().map(Subject::of_codes).collect();
+    match count::begin(conn, &subjects).await? {
+        Begun::Yes(counted) => Ok(Ok(counted)),
+        Begun::No { wait, is_news, .. } => {
+            if is_news {
+                password_proof::record_of(conn, Kind::LoginThrottled, account_id, claim).await?;
+            }
+            Ok(Err(wait))
+        }
+    }
 }
 
 async fn app_code(
@@ -135,14 +170,14 @@ async fn app_code(
     let secret = keys.open(account_id, &app.secret)?;
     match totp::verify(&secret, code, app.now, Some(app.last_step)) {
         Verified::Right(step) => {
-            let is_new = !spent::is_spent(conn, account_id, &step_name(step)).await?;
+            let is_new = !spent::is_spent(conn, account_id, &step_name(step, &app.secret)).await?;
             let is_accepted = is_new && app::accept(conn, account_id, step).await?;
             Ok(if is_accepted { Ok(Amr::app_code()) } else { Err(WrongCode::Used) })
         }
         Verified::Used => Ok(Err(WrongCode::Used)),
         Verified::ClockOff { step, minutes } => {
             // The answer tells that this code becomes right later. It must not work then.
-            spent::spend(conn, account_id, &step_name(step)).await?;
+            spent::spend(conn, account_id, &step_name(step, &app.secret)).await?;
             Ok(Err(WrongCode::ClockOff(minutes)))
         }
         Verified::Wrong => Ok(Err(WrongCode::NoMatch)),
@@ -150,8 +185,8 @@ async fn app_code(
 }
 
 /// Names a step whose code is not accepted any more.
-fn step_name(step: i64) -> Vec<u8> {
-    format!("step {step}").into_bytes()
+fn step_name(step: i64, secret: &Sealed) -> Vec<u8> {
+    [format!("step {step} of ").as_bytes(), &secret.bytes].concat()
 }
 
 fn is_app_code(typed: &str) -> bool {

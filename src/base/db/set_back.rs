@@ -30,6 +30,7 @@ const PAST: &[(&str, &str, &[&str])] = &[
             "invited_at",
             "deletion_asked_at",
             "deleted_at",
+            "factor_reset_at",
         ],
     ),
     (
@@ -52,6 +53,10 @@ const PAST: &[(&str, &str, &[&str])] = &[
     ("hand_overs", "account_id, token_hash", &["confirmed_at"]),
     ("help_requests", "account_id", &["asked_at"]),
     ("nodes", "id", &["beaten_at"]),
+    ("totp_apps", "account_id", &["created_at"]),
+    ("recovery_codes", "account_id, number", &["made_at", "used_at", "seen_at"]),
+    ("passkeys", "account_id, id", &["created_at", "last_used_at", "warned_at"]),
+    ("spent_proofs", "account_id, hash", &["spent_at"]),
     ("throttle_counts", "subject", &["last_failed_at", "changed_at"]),
     ("throttle_tries", "subject, try_id", &["began_at"]),
 ];
@@ -76,6 +81,7 @@ const LINKED: &[(&str, &str, &str, &str)] = &[
     ("mails", "account_id, id", "created_at", "due_at = due_at - (created_at - {now}), created_at = {now}"),
     // It is no longer known whether the password changed after this confirmation, so the confirmation expires.
     ("sessions", "account_id, id", "authenticated_at", "authenticated_at = {long_ago}"),
+    ("sessions", "account_id, id", "second_factor_at", "second_factor_at = {long_ago}"),
 ];
 
 /// How an engine writes time expressions in SQL.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     actions::{
         new_session::Visit,
+        second_factor::prove::WrongCode,
         sign_in::{self, SignedIn},
     },
     base::error::{Error, Result},
@@ -60,9 +61,12 @@ pub async fn establish(sent: web::Json<Object<Credentials>>, context: RequestCon
     let name = device.name.as_deref().map(device::check_name).transpose()?;
     let visit = Visit { device_name: name, installed: device.installed, ..visit::of(&context) };
     let proof = proof(&context, &email, password)?;
+    let code = code.filter(|code| !code.trim().is_empty());
     let welcome = match sign_in::sign_in(&context.prover, &context.sessions, proof, code, visit).await? {
         SignedIn::Yes(welcome) => welcome,
-        SignedIn::Half { step, .. } => return Err(Error::SecondFactorRequired(step.methods.names())),
+        SignedIn::Half { step, wrong } => {
+            return Err(Error::SecondFactorRequired(step.methods.names(), wrong.map(WrongCode::in_words)));
+        }
         SignedIn::No => return Err(Error::InvalidCredentials),
     };
     let view = SessionView::new(&welcome.record, Some(&welcome.device_name), true);

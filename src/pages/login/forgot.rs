@@ -30,6 +30,8 @@ pub struct Fields {
 #[serde(default)]
 pub struct Query {
     done: String,
+    /// `second` for a person who lost their second factor.
+    why: String,
 }
 
 #[derive(Template)]
@@ -38,6 +40,8 @@ struct ForgotPage {
     page: Page,
     token: String,
     is_done: bool,
+    /// Whether the person lost their second factor, and not their password.
+    lost_second: bool,
     /// Whether the link comes by mail, not from an administrator.
     by_mail: bool,
     email: String,
@@ -49,6 +53,7 @@ struct ForgotPage {
 #[derive(Debug, Default)]
 struct Again {
     is_done: bool,
+    lost_second: bool,
     email: String,
     problem: Option<String>,
     email_error: Option<String>,
@@ -56,7 +61,8 @@ struct Again {
 
 /// `GET /forgot`
 pub async fn show(query: web::Query<Query>, context: RequestContext) -> Result<HttpResponse> {
-    form(StatusCode::OK, &context, Again { is_done: query.done == "asked", ..Again::default() })
+    let again = Again { is_done: query.done == "asked", lost_second: query.why == "second", ..Again::default() };
+    form(StatusCode::OK, &context, again)
 }
 
 /// `POST /forgot`
@@ -87,10 +93,11 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
 }
 
 fn form(status: StatusCode, context: &RequestContext, again: Again) -> Result<HttpResponse> {
-    let Again { is_done, email, problem, email_error } = again;
+    let Again { is_done, lost_second, email, problem, email_error } = again;
     let by_mail = context.sessions.letters.is_on();
     context.form(|token| {
-        let page = Page::new(&context.req, "Forgot your password?");
-        layout::answer(status, &ForgotPage { page, token, is_done, by_mail, email, problem, email_error })
+        let title = if lost_second { "Lost your phone or codes?" } else { "Forgot your password?" };
+        let page = Page::new(&context.req, title);
+        layout::answer(status, &ForgotPage { page, token, is_done, lost_second, by_mail, email, problem, email_error })
     })
 }

@@ -20,6 +20,8 @@ use crate::{
     base::{
         db::Conn,
         error::{Error, Result},
+        keys::SealingKeys,
+        secret::Secret,
     },
     records::{
         account::EmailAddress,
@@ -95,7 +97,7 @@ fn with_cookie(context: &RequestContext, half: Half, mut answer: HttpResponse) -
 pub async fn show(query: web::Query<Fields>, context: RequestContext) -> Result<HttpResponse> {
     match half(&context) {
         Some(half) => form(StatusCode::OK, &context, &half, &query.next, Again::default()).await,
-        None => Ok(layout::see_other(&return_to::login_address(&query.next))),
+        None => Ok(start_again(&context, None, &query.next)),
     }
 }
 
@@ -105,7 +107,7 @@ pub async fn show(query: web::Query<Fields>, context: RequestContext) -> Result<
 /// None for a wrong code, too many codes or an unavailable database, which show the form again.
 pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpResponse> {
     let Fields { code, next } = sent.fields;
-    let Some(half) = half(&context) else { return Ok(start_again(&context, &next)) };
+    let Some(half) = half(&context) else { return Ok(start_again(&context, None, &next)) };
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please type a code again.".to_owned());
         let again = Again { notice, ..Again::default() };
@@ -117,7 +119,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
     }
     match check(&context, half.clone(), code).await {
         Ok(Finished::Yes(welcome)) => {
-            let next = next_of(&context, &half, &next);
+            let next = next_of(&context, Some(&half), &next);
             let mut answer = let_in(&context, &welcome, layout::see_other(next.as_deref().unwrap_or(return_to::HOME)))?;
             forget(&context, &mut answer)?;
             Ok(answer)
@@ -126,7 +128,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
             let again = Again { code_error: Some(why.in_words()), ..Again::default() };
             form(StatusCode::UNAUTHORIZED, &context, &half, &next, again).await
         }
-        Ok(Finished::Void) => Ok(start_again(&context, &next)),
+        Ok(Finished::Void) => Ok(start_again(&context, Some(&half), &next)),
         Err(error) => {
             let methods = methods(&context, &half).await.unwrap_or(ANY);
             form_again_after(error, TooMany::Codes, Lost::Nothing, |status, words| {
@@ -149,16 +151,30 @@ async fn check(context: &RequestContext, half: Half, code: String) -> Result<Fin
 
 /// The first step of this browser, if it is still good.
 pub(super) fn half(context: &RequestContext) -> Option<Half> {
+    let now = context.sessions.clock.now();
+    sealed(context, |keys, visitor, value| Half::open(keys, visitor, value, now))
+}
+
+fn sealed(
+    context: &RequestContext,
+    open: impl FnOnce(&SealingKeys, &Secret, &str) -> Option<Half>,
+) -> Option<Half> {
     let value = context.site.cookies.half(context.req.headers())?;
     let visitor = context.site.cookies.visitor(context.req.headers())?;
-    Half::open(&context.sessions.sealing, &visitor, &value, context.sessions.clock.now())
+    open(&context.sessions.sealing, &visitor, &value)
 }
 
 /// The first step is void: the person signs in again, and comes to the same place then.
-fn start_again(context: &RequestContext, next: &str) -> HttpResponse {
-    let next = return_to::own_address(&context.site.public, next);
+fn start_again(context: &RequestContext, half: Option<&Half>, next: &str) -> HttpResponse {
+    let half = half.cloned().or_else(|| sealed(context, Half::open_expired));
+    let next = next_of(context, half.as_ref(), next);
     let address = match context.facts.live().is_some() {
         true => next.unwrap_or_else(|| return_to::HOME.to_owned()),
+        // Without its cookie, nothing is known of a first step.
+        false if context.site.cookies.half(context.req.headers()).is_none() => match next {
+            Some(next) => return_to::login_address(&next),
+            None => return_to::LOGIN.to_owned(),
+        },
         false => return_to::expired_second_step(next.as_deref()),
     };
     let mut answer = layout::see_other(&address);
@@ -172,8 +188,8 @@ pub(super) fn forget(context: &RequestContext, answer: &mut HttpResponse) -> Res
     answer.add_cookie(&cookies.removal(&cookies.half)).map_err(Error::bug)
 }
 
-fn next_of(context: &RequestContext, half: &Half, next: &str) -> Option<String> {
-    half.next.clone().or_else(|| return_to::own_address(&context.site.public, next))
+fn next_of(context: &RequestContext, half: Option<&Half>, next: &str) -> Option<String> {
+    half.and_then(|half| half.next.clone()).or_else(|| return_to::own_address(&context.site.public, next))
 }
 
 /// While the database is away, the page offers every method.

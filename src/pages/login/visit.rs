@@ -12,7 +12,7 @@ use crate::{
         password_proof::Proof,
         sign_in,
     },
-    base::error::Result,
+    base::error::{Error, Result},
     records::{account::EmailAddress, device::Unread, session::Amr},
     web::{context::RequestContext, rates::Act},
 };
@@ -77,5 +77,9 @@ pub(super) fn newcomer(
 pub(super) fn let_in(context: &RequestContext, welcome: &Welcome, mut answer: HttpResponse) -> Result<HttpResponse> {
     context.hand_over(&welcome.key, &welcome.account.id)?;
     context.remember_devices(&welcome.device_secrets, &mut answer)?;
+    let cookies = &context.site.cookies;
+    if cookies.half(context.req.headers()).is_some() {
+        answer.add_cookie(&cookies.removal(&cookies.half)).map_err(Error::bug)?;
+    }
     Ok(answer)
 }

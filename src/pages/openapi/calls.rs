@@ -33,7 +33,7 @@ fn session() -> Vec<Call> {
         Call::new(Post, "/api/establish-session", Anybody, "Sign in, and confirm the password and the second factor")
             .takes(credentials, json!({"email": "kim@example.com", "password": "four words of your own"}))
             .answers(200, "Signed in. The session cookie is set, with a new session id.", to("SignedIn"), signed_in())
-            .fails([Error::InvalidCredentials, Error::SecondFactorRequired(vec!["totp", "recovery"])]),
+            .fails([Error::InvalidCredentials, Error::SecondFactorRequired(vec!["totp", "recovery"], None)]),
         Call::new(Get, "/api/session", Person, "The signed-in person and this session")
             .answers(200, "Signed in.", to("SignedIn"), signed_in())
             .fails([ended()]),

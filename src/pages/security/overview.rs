@@ -14,7 +14,6 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::factors,
         passkey,
         second_factor::{self, Present},
         session::CurrentUser,

@@ -222,8 +222,8 @@ pub async fn find_credentials(conn: &mut Conn<'_>, email_key: &str) -> Result<Op
 pub enum Admission {
     No,
     Yes,
-    /// Yes. The account was going to be deleted, and is not any more.
-    Kept,
+    /// Yes. The account is going to be deleted, unless the caller [keeps](keep) it.
+    Leaving,
 }
 
 /// Locks the account's row for this transaction if the account is enabled, its time to return is not over, and its
@@ -244,7 +244,7 @@ pub async fn admit(conn: &mut Conn<'_>, id: &str, password_changed_at: Instant) 
     match locked.first() {
         None => Ok(Admission::No),
         Some(None) => Ok(Admission::Yes),
-        Some(Some(_)) => keep(conn, id).await.map(|()| Admission::Kept),
+        Some(Some(_)) => Ok(Admission::Leaving),
     }
 }
 
@@ -254,10 +254,10 @@ pub async fn admit_by_link(conn: &mut Conn<'_>, id: &str) -> Result<Admission> {
     admit(conn, id, age.unwrap_or(Instant::from_micros(0))).await
 }
 
-/// Keeps an account that was going to be deleted.
-async fn keep(conn: &mut Conn<'_>, id: &str) -> Result<()> {
-    let own = accounts::table.filter(accounts::id.eq(id));
-    run!(conn, execute(diesel::update(own).set(accounts::deletion_asked_at.eq(None::<Instant>)))).map(drop)
+/// Keeps an account that was going to be deleted. `false` if it was not. The transaction must have locked its row.
+pub async fn keep(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    let own = accounts::table.filter(accounts::id.eq(id)).filter(accounts::deletion_asked_at.is_not_null());
+    Ok(run!(conn, execute(diesel::update(own).set(accounts::deletion_asked_at.eq(None::<Instant>))))? == 1)
 }
 
 /// Sets the time of the last login to now. Only logins call this, because a confirmation can still fail if its session
@@ -372,7 +372,8 @@ pub async fn has_other_owner(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
 /// Disables an account. Returns whether it was enabled. The caller ends its sessions in the same transaction.
 pub async fn disable(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
     let enabled = accounts::table.filter(accounts::id.eq(id)).filter(accounts::disabled_at.is_null());
-    let set = accounts::disabled_at.eq(now().nullable());
+    // The version makes the first steps of sign-ins void, also once the account is enabled again.
+    let set = (accounts::disabled_at.eq(now().nullable()), accounts::factor_version.eq(accounts::factor_version + 1));
     Ok(run!(conn, execute(diesel::update(enabled).set(set)))? == 1)
 }
 

@@ -20,7 +20,7 @@ pub struct StoredCode {
     pub number: i64,
     /// The hash of the code.
     pub hash: Sealed,
-    pub is_used: bool,
+    pub used_at: Option<Instant>,
 }
 
 /// Replaces the account's codes with these. The caller has locked the account's row.
@@ -50,7 +50,7 @@ pub async fn all(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<StoredCode
     let code = |(number, bytes, key_id, used_at): (_, _, _, Option<Instant>)| StoredCode {
         number,
         hash: Sealed { key_id, bytes },
-        is_used: used_at.is_some(),
+        used_at,
     };
     Ok(rows.into_iter().map(code).collect())
 }

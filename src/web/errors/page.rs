@@ -163,7 +163,7 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
         Error::TooFast(_) => ("Too many requests", "Wait a moment, then try again. Nothing else was changed."),
         Error::Forbidden => ("You don't have access", "Your account may not do this. Ask the administrator."),
         Error::ConfirmationRequired => ("Confirm it's you", "Type your password again before you do this."),
-        Error::SecondFactorRequired(_) => ("A second factor is needed", "Sign in again, with your code or passkey."),
+        Error::SecondFactorRequired(..) => ("A second factor is needed", "Sign in again, with your code or passkey."),
         Error::SetUpRequired(_) => {
             ("Set up a second factor first", "You need an authenticator app or a passkey before you can do this.")
         }

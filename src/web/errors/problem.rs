@@ -32,7 +32,7 @@ pub(super) fn answer(error: &Error, request_id: &str) -> HttpResponse {
         _ => None,
     };
     let methods = match error {
-        Error::SecondFactorRequired(methods) => Some(methods.as_slice()),
+        Error::SecondFactorRequired(methods, _) => Some(methods.as_slice()),
         _ => None,
     };
     let set_up = match error {
