@@ -13,7 +13,7 @@ use sessile::{
         db::Db,
         keys::Keys,
         secret,
-        settings::{Settings, SettingsArgs},
+        settings::{SecondFactorRule, Settings, SettingsArgs},
     },
     records::{
         mail::Letters,
@@ -127,6 +127,8 @@ impl TestDb {
             keys,
             cache,
             letters: Letters::off(),
+            sealing: self.keys().sealing().clone(),
+            second_factor: SecondFactorRule::Off,
         }
     }
 
