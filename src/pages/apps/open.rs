@@ -17,14 +17,11 @@ use crate::{
     actions::apps::open::{Begun, Opening, begin},
     base::{
         brand::Brand,
-        error::{Error, Result},
+        error::{Error, Result, SET_UP},
     },
     records::{
         app::{App, Apps},
-        session::{
-            CurrentUser,
-            current::{SET_UP, renew_cookie},
-        },
+        session::{CurrentUser, current::renew_cookie},
     },
     web::{
         context::RequestContext,

@@ -22,16 +22,13 @@ use super::{
 use crate::{
     base::{
         db::Instant,
-        error::{EndedBecause, Error, Result},
+        error::{EndedBecause, Error, Result, SET_UP},
     },
     records::{
         account::Account,
         audit::{Event, Kind},
     },
 };
-
-/// The page on which people set up a second factor.
-pub const SET_UP: &str = "/account/security";
 
 /// Puts the key of a committed login into the state, so that the store returns it for the cookie, and sets the new
 /// identity for this request. The rest of the state in memory is dropped: the row keeps the state if the account is the

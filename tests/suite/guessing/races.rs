@@ -61,7 +61,7 @@ async fn a_password_replaced_during_its_check_is_refused(db: TestDb) {
     let checked = check(&prover).await;
     let place = prover.hasher.place(&Source::Command).unwrap();
     // The same password with another salt still counts as a new password.
-    let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![], false).await.unwrap().hash;
+    let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![], false).await.unwrap();
     let set = async move |conn: &mut Conn<'_>| account::set_password(conn, &id, &hash).await;
     prover.db.write(set).await.unwrap();
     assert!(!settle(&prover, checked).await);

@@ -13,7 +13,7 @@ use sessile::{
         db::Db,
         keys::Keys,
         secret,
-        settings::{Settings, SettingsArgs},
+        settings::{SecondFactorRule, Settings, SettingsArgs},
     },
     records::{
         mail::Letters,
