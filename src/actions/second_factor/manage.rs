@@ -19,7 +19,7 @@ use crate::{
     base::{
         db::{Conn, Instant},
         error::{Error, Result},
-        recovery_code::RecoveryCode,
+        recovery_code::{self, RecoveryCode},
         totp::{self, Verified},
     },
     records::{
@@ -35,6 +35,9 @@ use crate::{
     },
 };
 
+/// How long after a set-up the same form counts as sent twice.
+const SENT_TWICE: Duration = Duration::from_secs(60);
+
 /// An authenticator app that the account does not have yet. Nothing is stored of it.
 pub struct NewApp {
     /// Shown to the person, who gives it to the app.
@@ -45,6 +48,8 @@ pub struct NewApp {
 pub enum Added {
     /// With the recovery codes, if this was the account's first factor.
     Yes(Option<Vec<RecoveryCode>>),
+    /// The same form has just added it. With new recovery codes, because nobody may have seen those of the first answer.
+    Again(Vec<RecoveryCode>),
     Wrong(WrongCode),
     /// The account has an app already.
     Exists,
@@ -107,8 +112,11 @@ async fn add(
     ip: Option<&str>,
 ) -> Result<Outcome> {
     let id = user.account.id.as_str();
-    let Some((who, now)) = user.acting().hold_for_proofs(conn, Reach::Itself).await? else {
-        return Ok(Outcome::SessionEnded);
+    let (who, now) = match user.acting().hold_for_proofs(conn, Reach::Itself).await {
+        Ok(Some(held)) => held,
+        Ok(None) => return Ok(Outcome::SessionEnded),
+        Err(Error::ConfirmationRequired) => return add_again(conn, sessions, user, (code, ip)).await,
+        Err(error) => return Err(error),
     };
     if app::exists(conn, id).await? {
         return Ok(Outcome::Added(Added::Exists));
@@ -138,6 +146,37 @@ async fn add(
     let codes = make_with_first_factor(conn, sessions, (id, &event)).await?;
     report(conn, sessions, &user.account, ("An authenticator app was added", ip)).await?;
     Ok(Outcome::Added(Added::Yes(codes)))
+}
+
+/// A form that is sent twice is one set-up. The browser shows only the second answer, and that answer must have the codes.
+///
+/// # Errors
+/// [`Error::ConfirmationRequired`] unless this session has just added the account's only factor with this very code.
+async fn add_again(
+    conn: &mut Conn<'_>,
+    sessions: &Sessions,
+    user: &CurrentUser,
+    (code, ip): (&str, Option<&str>),
+) -> Result<Outcome> {
+    let id = user.account.id.as_str();
+    let Some(who) = user.acting().hold_confirmed(conn, Reach::Itself).await? else { return Ok(Outcome::SessionEnded) };
+    let Some(app) = app::find(conn, id).await? else { return Err(Error::ConfirmationRequired) };
+    let state = factors::state(conn, id).await?.ok_or(Error::NotFound)?;
+    let codes = recovery::uses(conn, id).await?;
+    let is_young = codes.iter().all(|(made_at, used_at)| app.now.since(*made_at) < SENT_TWICE && used_at.is_none());
+    let secret = sessions.sealing.open(id, &app.secret)?;
+    let is_same_code = recovery_code::normalize(code) == totp::code(&secret, app.last_step);
+    // The app and each set of codes have increased the version since.
+    let mut subjects = (state.version - 3..=state.version - 2).map(|version| set_up(id, user.record.sid(), version));
+    let derivation = sessions.keys.derivation();
+    let is_its_secret = |subject: String| {
+        derivation.candidates(&subject).any(|derived| totp::secret_of(&derived).is_ok_and(|one| one.as_slice() == secret))
+    };
+    if state.count != 1 || codes.is_empty() || !is_young || !is_same_code || !subjects.any(is_its_secret) {
+        return Err(Error::ConfirmationRequired);
+    }
+    let event = user.event(Kind::RecoveryMade).session(&who.session_id).ip(ip);
+    make(conn, sessions, (id, &event)).await.map(|codes| Outcome::Added(Added::Again(codes)))
 }
 
 /// The secret whose app shows the code, and the code's step.

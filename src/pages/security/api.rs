@@ -70,7 +70,7 @@ pub async fn add_app(
     context.count(Act::Change, &user, 1)?;
     let (claim, ip) = (context.claim_again(&user)?, context.facts.ip.as_deref());
     match manage::add_app(&context.sessions, (&user, claim), code, ip).await? {
-        Some(Added::Yes(Some(codes))) => {
+        Some(Added::Yes(Some(codes)) | Added::Again(codes)) => {
             Ok(unstored(HttpResponse::Ok().json(json!({ "recoveryCodes": in_groups(&codes) }))))
         }
         Some(Added::Yes(None)) => Ok(HttpResponse::Ok().json(json!({}))),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     OVERVIEW, STALE, confirm_first, next_of,
-    shown::{self, unstored},
+    shown::{self, Made, unstored},
     with_next,
 };
 use crate::{
@@ -103,7 +103,9 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let Fields { code, next } = sent.fields;
     let next = next_of(&context, &next);
-    if !user.may_change_proofs() {
+    // A form that is sent twice finds the factor that it has just added, and still gets its answer.
+    let may_see_secret = user.may_change_proofs();
+    if !may_see_secret && (!sent.is_fresh || code.trim().is_empty()) {
         return Ok(confirm_first(&with_next(ADD, next.as_deref())));
     }
     let refuse = |again| form(StatusCode::UNPROCESSABLE_ENTITY, (&context, &user), next.clone(), again);
@@ -115,12 +117,14 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
         return refuse(Again { code_error, ..Again::default() }).await;
     }
     match add(&context, &user, code).await {
-        Ok(Some(Added::Yes(Some(codes)))) => shown::codes(&context, &user, &codes, (true, next)),
+        Ok(Some(Added::Yes(Some(codes)))) => shown::codes(&context, &user, &codes, (Made::WithFactor, next)),
+        Ok(Some(Added::Again(codes))) => shown::codes(&context, &user, &codes, (Made::Again, next)),
         Ok(Some(Added::Yes(None))) => Ok(done("app", next)),
         Ok(Some(Added::Exists)) => Ok(done("app-exists", next)),
         Ok(Some(Added::Wrong(why))) => refuse(Again { code_error: Some(why.in_words()), ..Again::default() }).await,
         Ok(None) => Err(context.ended_meanwhile().await?),
         Err(Error::ConfirmationRequired) => Ok(confirm_first(&with_next(ADD, next.as_deref()))),
+        Err(error) if !may_see_secret => Err(error),
         Err(error) => {
             let Some(new) = manage::new_app(&context.sessions, &user).await? else {
                 return Ok(done("app-exists", next));

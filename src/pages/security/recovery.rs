@@ -6,7 +6,9 @@ use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{OVERVIEW, STALE, confirm_first, shown};
+use super::{OVERVIEW, STALE, confirm_first,
+    shown::{self, Made},
+};
 use crate::{
     actions::second_factor::manage::{self, Renewed},
     base::{
@@ -61,7 +63,7 @@ pub async fn submit(sent: Form<Nothing>, user: CurrentUser, context: RequestCont
     }
     context.count(Act::Change, &user, 1)?;
     match manage::renew_codes(&context.sessions, &user, context.facts.ip.as_deref()).await {
-        Ok(Some(Renewed::Yes(codes))) => shown::codes(&context, &user, &codes, (false, None)),
+        Ok(Some(Renewed::Yes(codes))) => shown::codes(&context, &user, &codes, (Made::Anew, None)),
         Ok(Some(Renewed::NoFactor)) => Ok(layout::see_other(OVERVIEW)),
         Ok(None) => Err(context.ended_meanwhile().await?),
         Err(Error::ConfirmationRequired) => Ok(confirm_first(ADDRESS)),

@@ -22,12 +22,22 @@ use crate::{
     },
 };
 
+/// Why there are new codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// The account has just got its first second factor.
+    WithFactor,
+    /// Like that, and the same form was sent twice.
+    Again,
+    /// The person asked for them.
+    Anew,
+}
+
 #[derive(Template)]
 #[template(path = "security/codes.html")]
 struct CodesPage {
     page: Page,
-    /// Whether the account has just got its first second factor.
-    is_first: bool,
+    made: Made,
     email: String,
     host: String,
     codes: Vec<String>,
@@ -35,17 +45,17 @@ struct CodesPage {
     next: String,
 }
 
-/// Shows the codes. `is_first`: they were made with the account's first second factor.
+/// Shows the codes, and leads on to `next`.
 pub(super) fn codes(
     context: &RequestContext,
     user: &CurrentUser,
     codes: &[RecoveryCode],
-    (is_first, next): (bool, Option<String>),
+    (made, next): (Made, Option<String>),
 ) -> Result<HttpResponse> {
     let token = forms::token(&context.site, &context.req)?;
     let template = CodesPage {
         page: Page::new(&context.req, "Your recovery codes").of(&user.account, &token, "account"),
-        is_first,
+        made,
         email: user.account.email.clone(),
         host: context.site.public.origin().to_owned(),
         codes: codes.iter().map(RecoveryCode::in_groups).collect(),

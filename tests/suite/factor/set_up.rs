@@ -48,7 +48,7 @@ async fn an_app_is_set_up_by_the_page(db: TestDb) {
         assert!(answer.body.contains("id=\"code-error\"") && answer.body.contains("value=\"/drafts\""), "{answer:?}");
     }
     let late = submit(&mut kim, &phone.code_after(-6));
-    assert!(late.status == 422 && late.body.contains("about 3 minutes behind"), "{late:?}");
+    assert!(late.status == 422 && late.body.contains(" minutes behind"), "{late:?}");
     assert_eq!(count(&db, "totp_apps"), 0);
     let spaced = phone.code();
     let answer = submit(&mut kim, &format!("{} {}", &spaced[..3], &spaced[3..]));
@@ -60,7 +60,9 @@ async fn an_app_is_set_up_by_the_page(db: TestDb) {
     assert_eq!(db.sql("SELECT second_factors FROM accounts"), "1");
     assert_eq!([events(&db, "totp.added"), events(&db, "recovery.made")], [1, 1]);
     assert_eq!(level(&mut kim), (json!(1), json!(["pwd"])), "a set-up raises no level");
-    leads_to(&submit(&mut kim, &phone.code()), "/account/security?done=app-exists&next=%2Fdrafts");
+    let to_confirm = "/confirm?level=2&next=%2Faccount%2Fsecurity%2Fapp%3Fnext%3D%252Fdrafts";
+    leads_to(&submit(&mut kim, &phone.wrong_code()), to_confirm);
+    leads_to(&submit(&mut kim, ""), to_confirm);
     let overview = kim.get("/account/security").body;
     assert!(overview.contains("only one second factor") && overview.contains("10 codes are left"), "{overview}");
     // The factor is there now, and this session has not given it.
@@ -121,11 +123,22 @@ async fn two_tabs_that_set_up_at_once_make_one_app_and_one_set_of_codes(db: Test
         let tabs = [tab(kim.clone()), tab(kim.clone())];
         tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
     });
-    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 303], "{answers:?}");
+    // Whichever answer the browser shows, it has codes; those of one answer work.
+    let shown: Vec<String> = answers.iter().map(first_code).collect();
+    let work = shown.iter().filter(|code| log_in_with(&mut server.client(), PASSWORD, code).status == 200);
+    assert_eq!(work.count(), 1, "{answers:?}");
     assert_eq!([count(&db, "totp_apps"), count(&db, "recovery_codes"), events(&db, "totp.added")], [1, 10, 1]);
+    // Not later, and not with another code.
+    assert_eq!(kim.form("/account/security/app", &[("csrf", &csrf), ("code", &code)]).status, 303);
     assert_eq!(db.sql("SELECT second_factors FROM accounts"), "1");
+}
+
+/// The first recovery code on a page.
+fn first_code(page: &crate::support::Answer) -> String {
+    assert_eq!(page.status, 200, "{page:?}");
+    let (_, rest) = page.body.split_once("<pre").expect("the codes");
+    let codes = rest.split_once('>').unwrap().1;
+    codes.split_whitespace().next().unwrap().to_owned()
 }
 
 async fn wrong_codes_of_a_set_up_are_counted(db: TestDb) {
@@ -169,19 +182,11 @@ async fn an_app_is_removed_with_its_recovery_codes(db: TestDb) {
 
 async fn the_last_factor_stays_where_it_is_required(db: TestDb) {
     add_user(&db, KIM, "owner");
-    let before = App::start(&db, &[]);
-    set_up(&mut signed_in(&before));
+    let (phone, _) = set_up(&mut signed_in(&App::start(&db, &[])));
     let server = App::start(&db, &[("SESSILE_SECOND_FACTOR", "admins")]);
-    let mut kim = before.client();
-    let phone = phone_in(&db);
     let_time_pass(&db);
+    let mut kim = server.client();
     assert_eq!(log_in_with(&mut kim, PASSWORD, &phone.code()).status, 200);
-    let mut kim = {
-        let mut client = server.client();
-        let_time_pass(&db);
-        assert_eq!(log_in_with(&mut client, PASSWORD, &phone.code()).status, 200);
-        client
-    };
     let refused = kim.json("DELETE", "/api/second-factor/app", &json!({}));
     assert_eq!((refused.status, refused.problem().as_str()), (409, "conflict"), "{refused:?}");
     let page = form(&mut kim, "/account/security/app/remove", &[]);
@@ -189,36 +194,16 @@ async fn the_last_factor_stays_where_it_is_required(db: TestDb) {
     assert_eq!([count(&db, "totp_apps"), count(&db, "recovery_codes")], [1, 10]);
 }
 
-/// The account's app, whose secret is read with the key file.
-fn phone_in(db: &TestDb) -> Phone {
-    let id = db.sql("SELECT id FROM accounts");
-    let hex = match db.engine {
-        crate::support::Engine::Sqlite => db.sql("SELECT hex(secret) FROM totp_apps"),
-        crate::support::Engine::Postgres => db.sql("SELECT encode(secret, 'hex') FROM totp_apps"),
-    };
-    let bytes = (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap()).collect();
-    let sealed = sessile::base::keys::Sealed { key_id: db.sql("SELECT key_id FROM totp_apps"), bytes };
-    Phone(db.keys().sealing().open(&id, &sealed).unwrap())
-}
-
 async fn the_last_factor_of_an_account_with_a_short_password_stays(db: TestDb) {
     let server = serve(&db);
     let mut kim = signed_in(&server);
     set_up(&mut kim);
     db.sql("UPDATE sessions SET second_factor_at = INSTANT(0)");
-    db.sql("UPDATE accounts SET short_password = (1 = 1)".replace("(1 = 1)", of_engine(&db)).as_str());
+    db.sql(&format!("UPDATE accounts SET short_password = {}", db.engine.yes()));
     assert_eq!(kim.json("DELETE", "/api/second-factor/app", &json!({})).problem(), "conflict");
     let page = form(&mut kim, "/account/security/app/remove", &[]);
     assert!(page.status == 409 && page.body.contains("too short") && page.body.contains("href=\"/account\""));
     assert_eq!(count(&db, "totp_apps"), 1);
-}
-
-/// "true" in the engine's SQL.
-fn of_engine(db: &TestDb) -> &'static str {
-    match db.engine {
-        crate::support::Engine::Sqlite => "1",
-        crate::support::Engine::Postgres => "true",
-    }
 }
 
 async fn new_recovery_codes_replace_the_old_ones(db: TestDb) {

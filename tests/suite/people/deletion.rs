@@ -13,7 +13,7 @@ use sessile::{
 use super::{ALEX, KIM, SAM, count, events, form, leads_to, serve, sign_in_from, signed_in};
 use crate::{
     gate::db_of_operator,
-    support::{App, Engine, PASSWORD, TestDb, eventually, on_both_engines},
+    support::{App, PASSWORD, TestDb, eventually, on_both_engines},
 };
 
 on_both_engines! {

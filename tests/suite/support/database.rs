@@ -33,6 +33,13 @@ pub enum Engine {
     Postgres,
 }
 
+impl Engine {
+    /// "true" in the engine's SQL.
+    pub fn yes(self) -> &'static str {
+        if self == Self::Sqlite { "1" } else { "true" }
+    }
+}
+
 /// A database and a folder, which are deleted after the case.
 pub struct TestDb {
     pub engine: Engine,
