@@ -53,8 +53,8 @@ impl Ceremonies {
         now: Instant,
     ) -> Result<Started> {
         let name = if person.name.trim().is_empty() { person.email } else { person.name };
-        let excluded = existing.iter().map(|id| id.clone().into()).collect();
-        let started = self.webauthn.start_passkey_registration(owner.uuid(), person.email, name, Some(excluded));
+        let started =
+            self.webauthn.start_passkey_registration(owner.uuid(), person.email, name, Some(existing.to_vec()));
         let (question, state) = started.map_err(|error| Error::bug(format!("passkey registration: {error}")))?;
         let mut options = public_key(&question)?;
         if let Some(options) = options.as_object_mut() {

@@ -60,7 +60,7 @@ impl Data {
     }
 
     pub(super) fn set_transports(&mut self, transports: &[&str]) {
-        self.set("transports", json!(transports));
+        self.set("transports", if transports.is_empty() { Value::Null } else { json!(transports) });
     }
 
     pub(super) fn forget_attestation(&mut self) {

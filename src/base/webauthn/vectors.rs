@@ -97,6 +97,22 @@ fn one_wrong_byte_makes_a_vector_wrong() {
     assert!(matches!(use_it(&vector, &made, false), Outcome::Wrong(Refused::Signature)));
 }
 
+/// The first vector, as webauthn-rs 0.6.2 has stored it. Rows in databases have this form.
+const STORED: &str = r#"{"cred":{"attestation":{"data":"None","metadata":"None"},"attestation_format":"none",
+"backup_eligible":true,"backup_state":true,"counter":0,"cred":{"key":{"EC_EC2":{"curve":"SECP256R1",
+"x":"r--hb5fKmy0j64bMtkCY0g25CFYGLrJJwzqbZy8m32E","y":"kwpWuHovymYzSwNFir-HlxfBLMaO1zKQry4mZHlrkiA"}},"type_":"ES256"},
+"cred_id":"-R85HbTJsv3g6nAYnLo_tj9Xm6YSKzOtlP8-wzAIS-Q","extensions":{"appid":"NotRequested","cred_props":"Ignored",
+"cred_protect":"Ignored","hmac_create_secret":"NotRequested"},"registration_policy":"discouraged","transports":null,
+"user_verified":false}}"#;
+
+#[test]
+fn a_passkey_that_an_earlier_version_stored_works() {
+    let vector = vector("sctn-test-vectors-none-es256");
+    let mut made = register(&vector, false).unwrap();
+    STORED.clone_into(&mut made.data);
+    assert!(matches!(use_it(&vector, &made, false), Outcome::Right(_)));
+}
+
 #[test]
 fn vectors_without_user_verification_are_refused() {
     let vector = vector("sctn-test-vectors-none-es256");
