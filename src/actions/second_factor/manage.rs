@@ -1,7 +1,7 @@
 //! A person adds and removes their authenticator app, and makes new recovery codes. Called by the pages about how one signs
 //! in, and by the API.
 //!
-//! Locks of each transaction, in this order: the account's row, the session, the counts of the code, then the app and the
+//! Locks of each transaction, in this order: the account's row, the counts of the code, the session, then the app and the
 //! recovery codes.
 //!
 //! Invariant: each change needs a recent confirmation, with a second factor if the account has one. It is an event and a
@@ -12,10 +12,10 @@ use std::time::Duration;
 use super::{
     codes::{make, make_with_first_factor},
     last::{self, Kept},
-    prove::WrongCode,
+    prove::{WrongCode, begin},
 };
 use crate::{
-    actions::password_proof::{self, Claim},
+    actions::password_proof::Claim,
     base::{
         db::{Conn, Instant},
         error::{Error, Result},
@@ -23,15 +23,12 @@ use crate::{
         totp::{self, Verified},
     },
     records::{
-        account::{Account, factors},
+        account::{self, Account, factors},
         audit::{self, Kind},
         mail::{Detail, MailKind},
         second_factor::{app, recovery},
         session::{Acting, CurrentUser, Reach, Sessions},
-        throttle::{
-            Subject,
-            count::{self, Begun},
-        },
+        throttle::count,
     },
 };
 
@@ -112,26 +109,27 @@ async fn add(
     ip: Option<&str>,
 ) -> Result<Outcome> {
     let id = user.account.id.as_str();
+    account::lock(conn, id).await?;
+    let counted = match begin(conn, id, claim).await? {
+        Ok(counted) => counted,
+        Err(wait) => return Ok(Outcome::TooMany(wait)),
+    };
     let (who, now) = match user.acting().hold_for_proofs(conn, Reach::Itself).await {
         Ok(Some(held)) => held,
-        Ok(None) => return Ok(Outcome::SessionEnded),
-        Err(Error::ConfirmationRequired) => return add_again(conn, sessions, user, (code, ip)).await,
+        Ok(None) => {
+            count::withdraw(conn, &counted).await?;
+            return Ok(Outcome::SessionEnded);
+        }
+        Err(Error::ConfirmationRequired) => {
+            count::withdraw(conn, &counted).await?;
+            return add_again(conn, sessions, user, (code, ip)).await;
+        }
         Err(error) => return Err(error),
     };
     if app::exists(conn, id).await? {
+        count::withdraw(conn, &counted).await?;
         return Ok(Outcome::Added(Added::Exists));
     }
-    let (subjects, _) = password_proof::subjects_of(conn, claim, id).await?;
-    let subjects: Vec<_> = subjects.into_iter().map(Subject::of_codes).collect();
-    let counted = match count::begin(conn, &subjects).await? {
-        Begun::Yes(counted) => counted,
-        Begun::No { wait, is_news, .. } => {
-            if is_news {
-                password_proof::record_of(conn, Kind::LoginThrottled, id, claim).await?;
-            }
-            return Ok(Outcome::TooMany(wait));
-        }
-    };
     let (secret, step) = match verify(conn, sessions, (user, now), code).await? {
         Ok(right) => right,
         Err(why) => {

@@ -146,7 +146,7 @@ async fn last_used(conn: &mut Conn<'_>, keys: &SealingKeys, account_id: &str, co
 }
 
 /// Counts a try at a code. `Err` with the wait after too many wrong ones.
-pub(super) async fn begin(conn: &mut Conn<'_>, account_id: &str, claim: &Claim) -> Result<Result<Try, Duration>> {
+pub(in crate::actions) async fn begin(conn: &mut Conn<'_>, account_id: &str, claim: &Claim) -> Result<Result<Try, Duration>> {
     let (subjects, _) = password_proof::subjects_of(conn, claim, account_id).await?;
     let subjects: Vec<_> = subjects.into_iter().map(Subject::of_codes).collect();
     match count::begin(conn, &subjects).await? {

@@ -153,6 +153,11 @@ pub async fn submit(
         Ok(changes) => changes,
         Err(wrong) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, shown(*wrong)).await,
     };
+    if changes.email.is_some() && person.account.id == user.account.id && user.lacks_second_factor() {
+        let words = "Change your own address on your account page: it asks for your second factor first.".to_owned();
+        let wrong = Wrong { email: Some(words), ..Wrong::default() };
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, shown(wrong)).await;
+    }
     let Confirmation { manager, session_id, .. } = match confirmed(&context, &user, &typed.current_password).await? {
         Ok(confirmation) => confirmation,
         Err(not) => return refuse(not.status, shown(Wrong { password: Some(not.words), ..Wrong::default() })).await,

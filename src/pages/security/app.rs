@@ -18,10 +18,11 @@ use crate::{
         manage::{self, Added, NewApp, Removed},
     },
     base::{
+        db::Conn,
         error::{Error, Result},
         totp,
     },
-    records::session::CurrentUser,
+    records::{second_factor::app, session::CurrentUser},
     web::{
         context::RequestContext,
         form_again::{Lost, TooMany, form_again_after},
@@ -188,7 +189,8 @@ fn draw(
 
 /// `GET /account/security/app/remove`
 pub async fn ask_removal(user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
-    if !user.account.has_second_factor() {
+    let id = user.account.id.clone();
+    if !context.sessions.db.read(async move |conn: &mut Conn<'_>| app::exists(conn, &id).await).await? {
         return Ok(layout::see_other(OVERVIEW));
     }
     if !user.may_change_proofs() {

@@ -13,7 +13,7 @@ use sessile::{
         db::Db,
         keys::Keys,
         secret,
-        settings::{SecondFactorRule, Settings, SettingsArgs},
+        settings::{Settings, SettingsArgs},
     },
     records::{
         mail::Letters,
