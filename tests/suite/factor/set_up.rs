@@ -88,7 +88,8 @@ async fn an_app_is_set_up_by_the_api(db: TestDb) {
     assert_eq!(texts(&added.json()["recoveryCodes"]).len(), 10);
     assert_eq!(kim.get("/api/second-factor").json(), json!({"passkeys": [], "app": true, "recoveryLeft": 10}));
     // The session has not given the factor that the account has now.
-    needs_confirmation(&add(&mut kim, &phone.code()));
+    needs_confirmation(&add(&mut kim, &phone.wrong_code()));
+    needs_confirmation(&kim.json("POST", "/api/second-factor/app", &json!({})));
     let_time_pass(&db);
     assert_eq!(log_in_with(&mut kim, PASSWORD, &phone.code()).status, 200);
     assert_eq!(kim.json("POST", "/api/second-factor/app", &json!({})).problem(), "conflict");
