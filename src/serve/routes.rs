@@ -15,8 +15,8 @@ use crate::{
     base::error::{Error, Result},
     pages::{
         account, account_data, account_email, activity, app_host, apps, dashboard, devices, drafts, events, gate,
-        invitations, jwks, login, openapi, ops, passkeys, people, phone, pwa, security, security_txt, session_data, static_files,
-        sync,
+        invitations, jwks, login, openapi, ops, passkeys, people, phone, pwa, security, security_txt, session_data,
+        static_files, sync,
     },
     web::{
         forms, json, layout,

@@ -4,11 +4,7 @@
 //! Invariant: a set replaces the one before as a whole. The codes leave this module once, for the answer that shows them.
 
 use crate::{
-    base::{
-        db::Conn,
-        error::Result,
-        recovery_code::RecoveryCode,
-    },
+    base::{db::Conn, error::Result, recovery_code::RecoveryCode},
     records::{
         account::factors,
         audit::{self, Event, Kind},

@@ -34,7 +34,9 @@ impl Kept {
     /// The reason, for the API and for pages.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Required => "This service requires a second factor, and this is your last one. Add another one first.",
+            Self::Required => {
+                "This service requires a second factor, and this is your last one. Add another one first."
+            }
             Self::ShortPassword => {
                 "This is your last second factor, and your password is too short to protect your account alone. Choose a \
                  longer password first."

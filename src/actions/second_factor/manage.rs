@@ -170,7 +170,9 @@ async fn add_again(
     let mut subjects = (state.version - 3..=state.version - 2).map(|version| set_up(id, user.record.sid(), version));
     let derivation = sessions.keys.derivation();
     let is_its_secret = |subject: String| {
-        derivation.candidates(&subject).any(|derived| totp::secret_of(&derived).is_ok_and(|one| one.as_slice() == secret))
+        derivation
+            .candidates(&subject)
+            .any(|derived| totp::secret_of(&derived).is_ok_and(|one| one.as_slice() == secret))
     };
     if state.count != 1 || codes.is_empty() || !is_young || !is_same_code || !subjects.any(is_its_secret) {
         return Err(Error::ConfirmationRequired);

@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{OVERVIEW, STALE, confirm_first,
+use super::{
+    OVERVIEW, STALE, confirm_first,
     shown::{self, Made},
 };
 use crate::{

@@ -77,7 +77,9 @@ struct NewRow<'a> {
 pub fn check_name(typed: &str) -> Result<String> {
     let name = typed.trim();
     if name.chars().count() > LONGEST_NAME || !text::is_name(name) {
-        return Err(Error::Invalid(format!("the name of a passkey must have 1 to {LONGEST_NAME} printable characters")));
+        return Err(Error::Invalid(format!(
+            "the name of a passkey must have 1 to {LONGEST_NAME} printable characters"
+        )));
     }
     Ok(name.to_owned())
 }
@@ -129,11 +131,8 @@ pub async fn add(conn: &mut Conn<'_>, account_id: &str, new: &New) -> Result<Opt
 /// Stores what a right answer changed, and when and on which device the passkey was used.
 pub async fn note_use(conn: &mut Conn<'_>, account_id: &str, id: &str, data: &str, device: Option<&str>) -> Result<()> {
     let own = passkeys::table.filter(passkeys::account_id.eq(account_id)).filter(passkeys::id.eq(id));
-    let columns = (
-        passkeys::data.eq(data),
-        passkeys::last_used_at.eq(now().nullable()),
-        passkeys::last_used_on.eq(device),
-    );
+    let columns =
+        (passkeys::data.eq(data), passkeys::last_used_at.eq(now().nullable()), passkeys::last_used_on.eq(device));
     run!(conn, execute(diesel::update(own).set(columns))).map(drop)
 }
 

@@ -54,7 +54,10 @@ async fn a_new_password_needs_the_second_factor(db: TestDb) {
     let_time_pass(&db);
     leads_to(&confirm(&mut kim, &phone.code()), "/account/security");
     assert!(kim.get("/account").body.contains("name=\"current_password\""));
-    leads_to(&form(&mut kim, "/account", &[("current_password", PASSWORD), ("password", NEW)]), "/account?done=password");
+    leads_to(
+        &form(&mut kim, "/account", &[("current_password", PASSWORD), ("password", NEW)]),
+        "/account?done=password",
+    );
     // The second factor was given before the new password.
     needs_confirmation(&kim.json("POST", "/api/second-factor/recovery-codes", &json!({})));
 }
