@@ -4,7 +4,8 @@
 //! the new hash, gives the session a new key and ends the others. Locks of the second, in this order: the account's
 //! row, its live sessions by id, then devices.
 //!
-//! Invariant: changing the password requires the current password.
+//! Invariant: changing the password requires the current password, and a second factor that was given recently if the
+//! account has one.
 
 use super::password_proof::{Proof, Prover, run_to_completion};
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
         link::{self, Purpose},
         mail::{Detail, MailKind},
         session::{
-            CurrentUser, EndReason, Scope, SessionKey, Sessions, ends, listing,
+            CurrentUser, EndReason, Reach, Scope, SessionKey, Sessions, ends,
             statements::{self, Rekeyed},
         },
     },
@@ -55,7 +56,7 @@ pub enum ChangedPassword {
 /// if the client disconnects.
 ///
 /// # Errors
-/// [`Error::TooManyAttempts`].
+/// [`Error::TooManyAttempts`]; [`Error::ConfirmationRequired`] if the account has a second factor that was not given recently.
 pub async fn change_password(
     prover: &Prover,
     sessions: &Sessions,
@@ -95,8 +96,9 @@ async fn replace(
 ) -> Result<ChangedPassword> {
     let PasswordChange { user, key: old, end_others, ip, .. } = change;
     let (id, ip) = (user.account.id.as_str(), ip.as_deref());
-    // Lock all live sessions in id order before changing any of them.
-    listing::lock_living(conn, id).await?;
+    if user.acting().hold_with_second_factor(conn, Reach::AllSessions).await?.is_none() {
+        return Ok(ChangedPassword::SessionEnded);
+    }
     let Some(Rekeyed { key, is_new }) = statements::rekey(conn, old, sessions, ip).await? else {
         return Ok(ChangedPassword::SessionEnded);
     };

@@ -1,7 +1,8 @@
 //! The page `/account`: the person's display name and password. Both forms are submitted to the page itself, which
 //! tells them apart by their fields. Called by the routes.
 //!
-//! Invariant: changing the password requires the current password, and gives this session a new key.
+//! Invariant: changing the password requires the current password, and a second factor that was given recently if the
+//! account has one. It gives this session a new key.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
@@ -28,8 +29,14 @@ use crate::{
         forms::{self, Form},
         layout::{self, Page, When},
         rates::Act,
+        return_to,
     },
 };
+
+/// The page itself, to come back to.
+const ACCOUNT: &str = "/account";
+/// The page that asks for the password and the second factor.
+const CONFIRM: &str = "/confirm";
 
 /// The action to report as done, and the reason why the person was sent here.
 #[derive(Debug, Default, Deserialize)]
@@ -58,6 +65,9 @@ struct AccountPage {
     since: Option<When>,
     /// How long a new password must be.
     password_hint: String,
+    /// The page that asks for the second factor, if it must be given before the password can be changed.
+    confirm_first: Option<String>,
+    has_second_factor: bool,
     again: Again,
 }
 
@@ -106,6 +116,9 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
         return form(StatusCode::UNPROCESSABLE_ENTITY, &context, &user, Again { notice, ..again }).await;
     }
     match (name, current_password) {
+        (_, Some(_)) if user.lacks_second_factor() => {
+            Ok(layout::see_other(&return_to::second_confirmation(CONFIRM, ACCOUNT)))
+        }
         (_, Some(current)) => replace_password(&context, &user, again, Passwords { current, new: password }).await,
         (Some(_), None) => rename(&context, &user, again).await,
         (None, None) => Err(Error::Invalid("neither a name nor a password was sent".into())),
@@ -230,7 +243,16 @@ fn answer(
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Account").of(&user.account, &token, "account");
     let page = page.asking(&context.req, &arrivals, user.now);
-    let email = user.account.email.clone();
-    let password_hint = context.prover.hasher.lengths.in_words(user.account.has_second_factor());
-    layout::answer(status, &AccountPage { page, token: token.value, email, since, password_hint, again })
+    let here = context.req.uri().path_and_query().map_or(ACCOUNT, |here| here.as_str());
+    let template = AccountPage {
+        page,
+        token: token.value,
+        email: user.account.email.clone(),
+        since,
+        password_hint: context.prover.hasher.lengths.in_words(user.account.has_second_factor()),
+        confirm_first: user.lacks_second_factor().then(|| return_to::second_confirmation(CONFIRM, here)),
+        has_second_factor: user.account.has_second_factor(),
+        again,
+    };
+    layout::answer(status, &template)
 }

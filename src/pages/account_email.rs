@@ -1,9 +1,10 @@
 //! The page `/account/email`: changes the person's e-mail address. Where this instance sends mail, the new address counts
 //! only once the person has used the link that is mailed to it. Called by the routes.
 //!
-//! Invariant: a change needs a recent confirmation, or the password in the same form.
+//! Invariant: a change needs a recent confirmation, with a second factor if the account has one. Without a second factor the
+//! password in the same form will do.
 
-use actix_web::{HttpResponse, http::StatusCode};
+use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
@@ -16,8 +17,21 @@ use crate::{
         context::RequestContext,
         forms::Form,
         layout::{self, Page},
+        return_to,
     },
 };
+
+/// The page itself, to come back to.
+const ADDRESS: &str = "/account/email";
+/// The page that asks for the password and the second factor.
+const CONFIRM: &str = "/confirm";
+
+/// What was typed before the second factor had to be given.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    new_email: String,
+}
 
 /// The fields of the form.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -52,17 +66,31 @@ struct Again {
 }
 
 /// `GET /account/email`
-pub async fn show(user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
-    draw(StatusCode::OK, (&context, &user), Again::default())
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
+    let typed = query.into_inner().new_email;
+    if user.lacks_second_factor() {
+        return Ok(confirm_first(&typed));
+    }
+    draw(StatusCode::OK, (&context, &user), Again { typed, ..Again::default() })
+}
+
+/// Leads to the confirmation, and back with what was typed.
+fn confirm_first(typed: &str) -> HttpResponse {
+    let encoded: String = url::form_urlencoded::byte_serialize(typed.as_bytes()).collect();
+    let back = if typed.is_empty() { ADDRESS.to_owned() } else { format!("{ADDRESS}?new_email={encoded}") };
+    layout::see_other(&return_to::second_confirmation(CONFIRM, &back))
 }
 
 /// `POST /account/email`
 pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let user = match user {
         Ok(user) => user,
-        Err(error) => return context.go_on_by_login(error, "/account/email"),
+        Err(error) => return context.go_on_by_login(error, ADDRESS),
     };
     let Fields { new_email: typed, current_password } = sent.fields;
+    if user.lacks_second_factor() {
+        return Ok(confirm_first(&typed));
+    }
     let refuse = |status, again| draw(status, (&context, &user), Again { typed: typed.clone(), ..again });
     let with_error = |words: String| Again { email_error: Some(words), ..Again::default() };
     if !sent.is_fresh {
@@ -79,6 +107,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
     };
     let (db, letters, ip) = (&context.sessions.db, &context.sessions.letters, context.facts.ip.as_deref());
     let refuse = |status, words: &str| refuse(status, Again { session_id, ..with_error(words.to_owned()) });
+    let email_text = typed.as_str();
     match address::own(db, letters, (&user, acting), (email, ip)).await {
         Ok(Some(Given::Now)) => Ok(layout::see_other("/account?done=email")),
         Ok(Some(Given::OnceVerified)) => Ok(layout::see_other("/account?done=email-asked")),
@@ -87,6 +116,7 @@ pub async fn submit(sent: Form<Fields>, user: Result<CurrentUser>, context: Requ
             refuse(StatusCode::UNPROCESSABLE_ENTITY, "There is already an account with this address.")
         }
         Ok(None) => Err(context.ended_meanwhile().await?),
+        Err(Error::ConfirmationRequired) => Ok(confirm_first(email_text)),
         Err(Error::TooManyAttempts(_)) => {
             refuse(StatusCode::TOO_MANY_REQUESTS, "Too many new addresses within an hour. Try again later.")
         }

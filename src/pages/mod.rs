@@ -25,6 +25,7 @@ pub mod ops;
 pub mod people;
 pub mod phone;
 pub mod pwa;
+pub mod security;
 pub mod security_txt;
 pub mod session_data;
 pub mod static_files;

@@ -15,7 +15,8 @@ use crate::{
     base::error::{Error, Result},
     pages::{
         account, account_data, account_email, activity, app_host, apps, dashboard, devices, drafts, events, gate,
-        invitations, jwks, login, openapi, ops, people, phone, pwa, security_txt, session_data, static_files, sync,
+        invitations, jwks, login, openapi, ops, people, phone, pwa, security, security_txt, session_data, static_files,
+        sync,
     },
     web::{
         forms, json, layout,
@@ -93,6 +94,16 @@ fn pages() -> Vec<Address> {
         page("/account/export").get(account_data::ask_export).post(account_data::submit_export),
         page("/account/email").get(account_email::show).post(account_email::submit),
         page("/account/delete").get(account_data::ask_delete).post(account_data::submit_delete),
+        page("/account/security").get(security::overview::show).post(security::overview::submit).open_to_set_up(),
+        page("/account/security/app").get(security::app::show).post(security::app::submit).open_to_set_up(),
+        page("/account/security/app/remove")
+            .get(security::app::ask_removal)
+            .post(security::app::remove)
+            .open_to_set_up(),
+        page("/account/security/recovery")
+            .get(security::recovery::show)
+            .post(security::recovery::submit)
+            .open_to_set_up(),
         page("/people/{id}").get(people::one::show).post(people::one::submit),
         page("/people/{id}/confirm").get(people::question::show).post(people::question::submit),
         page("/account/phone").get(phone::show).post(phone::submit),
@@ -122,6 +133,13 @@ fn api() -> Vec<Address> {
         api("/api/apps/{id}/living").post(apps::living::show),
         api("/api/account").delete(account_data::delete),
         api("/api/account/export").get(account_data::export),
+        api("/api/second-factor").get(security::api::show).open_to_set_up(),
+        api("/api/second-factor/app")
+            .post(security::api::new_app)
+            .put(security::api::add_app)
+            .delete(security::api::remove_app)
+            .open_to_set_up(),
+        api("/api/second-factor/recovery-codes").post(security::api::renew_codes).open_to_set_up(),
         api("/api/people").get(people::api::list),
         api("/api/people/{id}").get(people::api::show).patch(people::api::patch).delete(people::api::delete),
         api("/api/people/{id}/revoke-sessions").post(people::api::revoke_sessions),
@@ -243,6 +261,10 @@ impl Address {
 
     fn post<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
         self.method("POST", web::post().to(handler))
+    }
+
+    fn put<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {
+        self.method("PUT", web::put().to(handler))
     }
 
     fn patch<Args: FromRequest + 'static>(self, handler: impl Handler<Args, Output: Responder + 'static>) -> Self {

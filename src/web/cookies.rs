@@ -122,7 +122,7 @@ impl CookieNames {
     pub fn keep_accepted(&self, headers: &mut HeaderMap, sent: &SentSession, devices: &[Secret], keys: &Keys) {
         let Some(line) = headers.get(header::COOKIE) else { return };
         let mut kept = String::with_capacity(line.len());
-        let visitor = self.visitor(headers);
+        let (visitor, half) = (self.visitor(headers), self.half(headers));
         let mut keep = |parts: &[&str]| {
             kept.push_str(if kept.is_empty() { "" } else { "; " });
             parts.iter().for_each(|part| kept.push_str(part));
@@ -137,6 +137,9 @@ impl CookieNames {
         }
         if let Some(secret) = visitor {
             keep(&[&self.visitor, "=", secret.expose()]);
+        }
+        if let Some(half) = half {
+            keep(&[&self.half, "=", &half]);
         }
         let mut lines = headers.get_all(header::COOKIE);
         if lines.next().is_some_and(|line| line.as_bytes() == kept.as_bytes()) && lines.next().is_none() {

@@ -38,11 +38,17 @@ pub fn expired_second_step(next: Option<&str>) -> String {
 
 /// A page that leads on to `path_and_query`.
 pub fn address_with_next(page: &str, path_and_query: &str) -> String {
-    if path_and_query == "/" || path_and_query.len() > LONGEST {
+    if matches!(path_and_query, "" | "/") || path_and_query.len() > LONGEST {
         return page.to_owned();
     }
     let next: String = form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
     format!("{page}?next={next}")
+}
+
+/// The page `confirm`, which asks for the second factor too if the account has one, and leads on to `path_and_query`.
+pub fn second_confirmation(confirm: &str, path_and_query: &str) -> String {
+    let next: String = form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
+    format!("{confirm}?level=2&next={next}")
 }
 
 /// Resolves `next` to path, query and fragment. None if it leads to another origin.

@@ -3,7 +3,7 @@
 -- factor may have. factor_reset_at: an administrator removed the second factor, and the person has not been told yet.
 ALTER TABLE accounts ADD COLUMN second_factors INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN factor_version INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE accounts ADD COLUMN short_password INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN short_password INTEGER NOT NULL DEFAULT false;
 ALTER TABLE accounts ADD COLUMN factor_reset_at INTEGER;
 
 -- How the person proved who they are, as words of RFC 8176 divided by spaces. NULL: a password. second_factor_at: when they

@@ -117,7 +117,7 @@ pub async fn own(
 ) -> Result<Option<Given>> {
     let (letters, event) = (letters.clone(), user.event(Kind::AccountEmailChanged).ip(ip));
     db.write(async move |conn: &mut Conn<'_>| {
-        let Some(who) = acting.hold_confirmed(conn, Reach::Itself).await? else { return Ok(None) };
+        let Some((who, _)) = acting.hold_for_proofs(conn, Reach::Itself).await? else { return Ok(None) };
         let person = person::find(conn, &who.account_id).await?.ok_or(Error::NotFound)?;
         let given = give(conn, &letters, (&person, &who.account_id), (&email, Needs::Verification)).await?;
         let event = event.session(&who.session_id);

@@ -210,6 +210,7 @@ mod tests {
             time_zone: None,
             groups: String::new(),
             second_factors: 0,
+            factor_reset_at: None,
         };
         let at = Instant::from_micros(0);
         Person {

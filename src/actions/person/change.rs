@@ -21,7 +21,7 @@ use crate::{
         audit::Kind,
         instance, link,
         mail::Letters,
-        session::{EndReason, Scope, ends},
+        session::{EndReason, Reach, Scope, ends},
     },
 };
 
@@ -87,6 +87,12 @@ pub async fn change(
         // Without this lock, two changes at the same time could leave no owner.
         instance::lock(conn).await?;
         let admitted = admit_over(conn, &by, &id).await?;
+        if let (Manager::Person(person), Some(_)) = (&by, &changes.email)
+            && person.acting.account_id() == id
+        {
+            // An owner's own address needs what it needs on the account page.
+            person.acting.hold_for_proofs(conn, Reach::AllSessions).await?;
+        }
         if changes.role.is_some_and(|role| role != admitted.target.account.role && !admitted.may_give(role)) {
             return Err(Error::Forbidden);
         }

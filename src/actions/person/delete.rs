@@ -21,7 +21,7 @@ use crate::{
         account::{self, leaving, person},
         app::statements,
         audit::{self, Event, Kind, retention},
-        draft, help, instance, link, mail,
+        draft, help, instance, link, mail, second_factor,
         session::{EndReason, Scope, ends, people},
     },
 };
@@ -125,6 +125,7 @@ async fn remove(conn: &mut Conn<'_>, id: &str, actor: &str) -> Result<()> {
     mail::forget(conn, id).await?;
     help::settle(conn, id).await?;
     statements::forget_account(conn, id).await?;
+    second_factor::forget(conn, id).await?;
     person::empty(conn, id).await?;
     audit::record(conn, &[Event::of(Kind::AccountDeleted, id).by_manager(actor)]).await
 }

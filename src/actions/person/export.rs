@@ -18,7 +18,7 @@ use crate::{
         account::{self, person},
         app::{Rule, statements},
         audit::{self, Kind},
-        draft, hand_over, help, link, mail,
+        draft, hand_over, help, link, mail, second_factor,
         session::{CurrentUser, Reach, acting::Acting, export},
     },
 };
@@ -79,6 +79,7 @@ async fn gather(conn: &mut Conn<'_>, id: &str) -> Result<Value> {
         "appsThatNameThePerson": rules,
         "devices": export::devices(conn, id).await?,
         "sessions": export::sessions(conn, id).await?,
+        "secondFactor": second_factor::kept(conn, id).await?,
         "openedApps": export::opened_apps(conn, id).await?,
         "drafts": drafts,
         "operations": operations,

@@ -1,8 +1,8 @@
 //! Derives secrets from the key file instead of storing them, so that the same secret can be issued again. Called by
-//! the session keys.
+//! the session keys, by the links of mails, and by the set-up of authenticator apps.
 //!
-//! Invariant: the subject contains a secret that only the browser has, so the key file alone cannot derive a valid
-//! secret.
+//! Invariant: the subject of a session's key contains a secret that only the browser has, so the key file alone cannot
+//! derive a valid key.
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use crate::{
     records::{
         app::{App, Apps},
         help,
+        second_factor::recovery,
         session::{
             CurrentUser, Record, Sessions,
             listing::{self, SignedIn},
@@ -54,6 +55,10 @@ struct DashboardPage {
     apps: Vec<AppTile>,
     /// Whether this instance has an app, be it open to the person or not.
     has_any_app: bool,
+    /// When an administrator removed the person's second factors, until they have seen it.
+    factor_reset: Option<When>,
+    /// When a recovery code was used, until the person has seen it.
+    recovery_used: Option<When>,
     /// Whether the person is told who asks for help.
     shows_help: bool,
     help: Vec<HelpRow>,
@@ -100,14 +105,15 @@ pub async fn show(
 ) -> Result<HttpResponse> {
     let (who, now) = (user.who(), user.now);
     let apps = apps.listed().await?;
-    let role = user.account.role;
+    let (role, has_factor) = (user.account.role, user.account.has_second_factor());
     let read = async move |conn: &mut Conn<'_>| {
         let help = if role.manages() { help::open(conn, role).await? } else { Vec::new() };
         let overview = overview::read(conn, &who, Wanted::Notable, now).await?;
         let names = manager_words::names(conn, &who.account_id, &overview.events).await?;
-        Ok((overview, names, help))
+        let used = if has_factor { recovery::unseen_use(conn, &who.account_id).await? } else { None };
+        Ok((overview, names, help, used))
     };
-    let (overview, names, help) = sessions.db.read(read).await?;
+    let (overview, names, help, used) = sessions.db.read(read).await?;
     let Overview { living, events, existing_devices, sign_ins, arrivals } = overview;
     let living = sessions.overlaid(living);
     let devices = listing::by_device(&living);
@@ -125,6 +131,8 @@ pub async fn show(
         name: first_name(&user.account.name).to_owned(),
         apps: apps.open_to(&user.account).map(|app| AppTile::new(app)).collect(),
         has_any_app: apps.by_name().next().is_some(),
+        factor_reset: user.account.factor_reset_at.map(|at| When::past(at, now)),
+        recovery_used: used.map(|at| When::past(at, now)),
         shows_help: role.manages(),
         help: HelpRow::rows(&help, now),
         until: When::until(end, now),

@@ -29,6 +29,8 @@ pub fn dashboard() -> impl Template {
         name: "Kim".to_owned(),
         apps: (0..APPS).map(app).collect(),
         has_any_app: true,
+        factor_reset: None,
+        recovery_used: None,
         shows_help: true,
         help: Vec::new(),
         until: When::until(NOW.plus(IDLE), NOW),

@@ -28,12 +28,12 @@ pub(super) fn all() -> Vec<Call> {
 
 fn session() -> Vec<Call> {
     let device = object(&[("name?", text()), ("installed?", boolean())]);
-    let credentials = object(&[("email", text()), ("password", text()), ("device?", device)]);
+    let credentials = object(&[("email", text()), ("password", text()), ("code?", text()), ("device?", device)]);
     vec![
-        Call::new(Post, "/api/establish-session", Anybody, "Sign in, and confirm the password")
+        Call::new(Post, "/api/establish-session", Anybody, "Sign in, and confirm the password and the second factor")
             .takes(credentials, json!({"email": "kim@example.com", "password": "four words of your own"}))
             .answers(200, "Signed in. The session cookie is set, with a new session id.", to("SignedIn"), signed_in())
-            .fails([Error::InvalidCredentials]),
+            .fails([Error::InvalidCredentials, Error::SecondFactorRequired(vec!["totp", "recovery"])]),
         Call::new(Get, "/api/session", Person, "The signed-in person and this session")
             .answers(200, "Signed in.", to("SignedIn"), signed_in())
             .fails([ended()]),

@@ -34,6 +34,8 @@ pub(super) fn this_session() -> Value {
         "current": true,
         "ip": "192.0.2.7",
         "client": client(),
+        "amr": ["pwd", "otp", "mfa"],
+        "aal": 2,
     })
 }
 

@@ -7,6 +7,7 @@ mod call;
 mod calls;
 mod examples;
 mod people;
+mod second_factor;
 mod shapes;
 
 use actix_web::{
@@ -43,7 +44,7 @@ pub fn text(service: &str) -> Result<String> {
 
 fn document(service: &str) -> OpenApi {
     let mut paths = Paths::new();
-    for call in calls::all().into_iter().chain(people::all()) {
+    for call in calls::all().into_iter().chain(people::all()).chain(second_factor::all()) {
         let (path, method) = (call.path, call.method.clone());
         paths.add_path_operation(path, vec![method], call.into_operation());
     }

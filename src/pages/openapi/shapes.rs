@@ -37,6 +37,8 @@ fn problem() -> Shape {
         ("status", integer()),
         ("detail", text()),
         ("requestId", text()),
+        ("methods?", list(one_of(&["passkey", "totp", "recovery"]))),
+        ("setUp?", text()),
         ("reason?", one_of(&["expired", "revoked", "logged-out", "replaced", "unknown"])),
     ])
 }
@@ -62,6 +64,8 @@ fn session() -> Shape {
         ("current", boolean()),
         ("ip", or_null(Type::String)),
         ("client", to("Client")),
+        ("amr", list(text())),
+        ("aal", integer()),
     ])
 }
 

@@ -8,16 +8,14 @@ use std::iter;
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
+use super::{Account, Role};
 use crate::{
     base::{
         db::{Conn, Instant, find, now, run, schema::accounts},
         error::Result,
         settings::SecondFactorRule,
     },
-    records::{
-        account::{Account, Role},
-        news,
-    },
+    records::news,
 };
 
 impl SecondFactorRule {
@@ -78,14 +76,9 @@ pub async fn reset(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     news::looked_up_changed(conn, iter::once(id)).await
 }
 
-/// When an administrator removed all second factors, if the person has not been told yet.
-pub async fn reset_at(conn: &mut Conn<'_>, id: &str) -> Result<Option<Instant>> {
-    let at: Option<Option<Instant>> = find!(conn, first(accounts::table.find(id).select(accounts::factor_reset_at)))?;
-    Ok(at.flatten())
-}
-
 /// Records that the person was told of the reset.
 pub async fn told_of_reset(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
-    run!(conn, execute(diesel::update(account).set(accounts::factor_reset_at.eq(None::<Instant>)))).map(drop)
+    run!(conn, execute(diesel::update(account).set(accounts::factor_reset_at.eq(None::<Instant>))))?;
+    news::looked_up_changed(conn, iter::once(id)).await
 }

@@ -111,6 +111,9 @@ pub struct Account {
     /// How many second factors the account has: its authenticator app and its passkeys.
     #[serde(skip)]
     pub second_factors: i64,
+    /// When an administrator removed the second factors, if the person has not been told yet.
+    #[serde(skip)]
+    pub factor_reset_at: Option<Instant>,
 }
 
 impl Account {

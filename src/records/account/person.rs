@@ -115,11 +115,12 @@ pub async fn set_email(conn: &mut Conn<'_>, person: &Person, email: &EmailAddres
     Ok(true)
 }
 
-/// Frees an address, and forgets the wrong passwords that were tried with it.
+/// Frees an address, and forgets the wrong passwords and codes that were tried with it.
 async fn release_email(conn: &mut Conn<'_>, email_key: &str, id: &str) -> Result<()> {
     let own = account_of_email::table.filter(account_of_email::email_key.eq(email_key));
     run!(conn, execute(diesel::delete(own.filter(account_of_email::account_id.eq(id)))))?;
-    count::forget(conn, &[Subject::account(email_key)]).await
+    let passwords = Subject::account(email_key);
+    count::forget(conn, &[passwords.clone().of_codes(), passwords]).await
 }
 
 pub async fn set_role(conn: &mut Conn<'_>, id: &str, role: Role) -> Result<()> {
@@ -153,6 +154,9 @@ pub async fn empty(conn: &mut Conn<'_>, id: &str) -> Result<()> {
         accounts::invited_at.eq(None::<Instant>),
         accounts::deletion_asked_at.eq(None::<Instant>),
         accounts::deletion_by.eq(None::<String>),
+        accounts::second_factors.eq(0),
+        accounts::short_password.eq(false),
+        accounts::factor_reset_at.eq(None::<Instant>),
     );
     let times = (
         accounts::created_at.eq(now()),

@@ -66,6 +66,7 @@ mod tests {
             time_zone: None,
             groups: text(groups),
             second_factors: 0,
+            factor_reset_at: None,
         }
     }
 

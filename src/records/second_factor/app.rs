@@ -25,11 +25,13 @@ pub struct StoredApp {
 }
 
 pub async fn exists(conn: &mut Conn<'_>, account_id: &str) -> Result<bool> {
-    let id: Option<String> = find!(
-        conn,
-        first(totp_apps::table.filter(totp_apps::account_id.eq(account_id)).select(totp_apps::account_id))
-    )?;
-    Ok(id.is_some())
+    Ok(added_at(conn, account_id).await?.is_some())
+}
+
+/// When the account's app was added. `None` if it has none.
+pub async fn added_at(conn: &mut Conn<'_>, account_id: &str) -> Result<Option<Instant>> {
+    let own = totp_apps::table.filter(totp_apps::account_id.eq(account_id));
+    find!(conn, first(own.select(totp_apps::created_at)))
 }
 
 /// The account's app, if it has one.

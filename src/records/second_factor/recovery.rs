@@ -55,6 +55,12 @@ pub async fn all(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<StoredCode
     Ok(rows.into_iter().map(code).collect())
 }
 
+/// When the account's codes were made, each with the time of its use. In the order of their numbers.
+pub async fn uses(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<(Instant, Option<Instant>)>> {
+    let own = codes::table.filter(codes::account_id.eq(account_id)).order(codes::number);
+    run!(conn, load(own.select((codes::made_at, codes::used_at))))
+}
+
 /// How many codes were not used yet.
 pub async fn left(conn: &mut Conn<'_>, account_id: &str) -> Result<i64> {
     let own = codes::table.filter(codes::account_id.eq(account_id)).filter(codes::used_at.is_null());

@@ -32,6 +32,11 @@ pub async fn is_spent(conn: &mut Conn<'_>, account_id: &str, proof: &[u8]) -> Re
     Ok(found.is_some())
 }
 
+/// Deletes the account's records, when the account is deleted.
+pub(super) async fn delete(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
+    run!(conn, execute(diesel::delete(spent_proofs::table.filter(spent_proofs::account_id.eq(account_id))))).map(drop)
+}
+
 /// Deletes the records of proofs that are not valid any more.
 pub async fn sweep(db: &Db) -> Result<()> {
     let old = async |conn: &mut Conn<'_>| {

@@ -13,7 +13,7 @@ use crate::{
         db::{Conn, ForUpdate, Instant, now, run, schema::sessions},
         error::{Error, Result},
     },
-    records::account,
+    records::account::{self, factors},
 };
 
 /// The session that a request acts for, and the key that the request presented.
@@ -45,7 +45,7 @@ impl Acting {
     /// Locks the account and the session until the transaction ends. Returns the actor, with the session's current id.
     /// `None` if the session has ended or the key is no longer valid.
     pub async fn hold(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Who>> {
-        Ok(self.lock(conn, reach).await?.map(|(who, _)| who))
+        Ok(self.lock(conn, reach).await?.map(|held| held.who))
     }
 
     /// Like [`hold`](Self::hold), but also requires that the password was entered recently.
@@ -53,18 +53,43 @@ impl Acting {
     /// # Errors
     /// [`Error::ConfirmationRequired`] when the password must be entered again.
     pub async fn hold_confirmed(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Who>> {
-        let Some((who, given_at)) = self.lock(conn, reach).await? else {
+        let Some(held) = self.lock(conn, reach).await? else {
             return Ok(None);
         };
-        let changed_at = account::password_age(conn, &who.account_id).await?.ok_or(Error::NotFound)?;
+        let changed_at = account::password_age(conn, &held.who.account_id).await?.ok_or(Error::NotFound)?;
         let now: Instant = run!(conn, get_result(diesel::select(now())))?;
-        match is_fresh(given_at, changed_at, now) {
-            true => Ok(Some(who)),
+        match is_fresh(held.password_at, changed_at, now) {
+            true => Ok(Some(held.who)),
             false => Err(Error::ConfirmationRequired),
         }
     }
 
-    async fn lock(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<(Who, Instant)>> {
+    /// Like [`hold_confirmed`](Self::hold_confirmed), for changes of what the person signs in with. If the account has a
+    /// second factor, it must have been given recently too. Also returns the database's time.
+    ///
+    /// # Errors
+    /// [`Error::ConfirmationRequired`] when the password or the second factor must be given again.
+    pub async fn hold_for_proofs(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<(Who, Instant)>> {
+        let Some(held) = self.lock(conn, reach).await? else {
+            return Ok(None);
+        };
+        let now = may_change_proofs(conn, &held, Some(held.password_at)).await?;
+        Ok(Some((held.who, now)))
+    }
+
+    /// Like [`hold_for_proofs`](Self::hold_for_proofs), for a change whose transaction checks the password itself.
+    ///
+    /// # Errors
+    /// [`Error::ConfirmationRequired`] when the account's second factor must be given again.
+    pub async fn hold_with_second_factor(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Who>> {
+        let Some(held) = self.lock(conn, reach).await? else {
+            return Ok(None);
+        };
+        may_change_proofs(conn, &held, None).await?;
+        Ok(Some(held.who))
+    }
+
+    async fn lock(&self, conn: &mut Conn<'_>, reach: Reach) -> Result<Option<Held>> {
         account::lock(conn, &self.who.account_id).await?;
         if reach == Reach::AllSessions {
             listing::lock_living(conn, &self.who.account_id).await?;
@@ -72,8 +97,9 @@ impl Acting {
         let account_id = self.who.account_id.as_str();
         let current =
             live_session!(account_id, self.key.id()).filter(sessions::secret_hash.eq(self.key.secret().hash()));
-        let mut rows: Vec<(String, Instant)> =
-            run!(conn, load(ForUpdate::wait(current.select((sessions::id, sessions::authenticated_at)))))?;
+        let columns = (sessions::id, sessions::authenticated_at, sessions::second_factor_at);
+        let mut rows: Vec<(String, Instant, Option<Instant>)> =
+            run!(conn, load(ForUpdate::wait(current.select(columns))))?;
         if rows.is_empty()
             && let Some(former) = former::look_up(conn, account_id, &self.key).await?
         {
@@ -81,10 +107,39 @@ impl Acting {
             let unused = live_session!(account_id, &former.session_id)
                 .filter(sessions::previous_id.eq(self.key.id()))
                 .filter(sessions::key_used_at.is_null());
-            rows = run!(conn, load(ForUpdate::wait(unused.select((sessions::id, sessions::authenticated_at)))))?;
+            rows = run!(conn, load(ForUpdate::wait(unused.select(columns))))?;
         }
-        Ok(rows.pop().map(|(session_id, given_at)| (Who { session_id, ..self.who.clone() }, given_at)))
+        let held = |(session_id, password_at, second_factor_at)| Held {
+            who: Who { session_id, ..self.who.clone() },
+            password_at,
+            second_factor_at,
+        };
+        Ok(rows.pop().map(held))
     }
+}
+
+/// A session whose row is locked.
+struct Held {
+    who: Who,
+    /// When the password was last entered in it.
+    password_at: Instant,
+    /// When a second factor was last given in it.
+    second_factor_at: Option<Instant>,
+}
+
+/// Checks that the person has recently given their second factor, or the password if the account has none. Without
+/// `password_at` the caller checks the password. Returns the database's time.
+async fn may_change_proofs(conn: &mut Conn<'_>, held: &Held, password_at: Option<Instant>) -> Result<Instant> {
+    let id = held.who.account_id.as_str();
+    let changed_at = account::password_age(conn, id).await?.ok_or(Error::NotFound)?;
+    let has_factor = factors::state(conn, id).await?.ok_or(Error::NotFound)?.count > 0;
+    let now: Instant = run!(conn, get_result(diesel::select(now())))?;
+    let is_recent = |at: Option<Instant>| at.is_some_and(|at| is_fresh(at, changed_at, now));
+    let may = match has_factor {
+        true => is_recent(held.second_factor_at),
+        false => password_at.is_none() || is_recent(password_at),
+    };
+    if may { Ok(now) } else { Err(Error::ConfirmationRequired) }
 }
 
 /// The account's session with this id, if it is live.

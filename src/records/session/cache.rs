@@ -344,6 +344,7 @@ mod tests {
             time_zone: None,
             groups: "Till staff,Night".to_owned(),
             second_factors: 2,
+            factor_reset_at: Some(Instant::from_micros(7)),
         };
         let stored = Stored {
             record,

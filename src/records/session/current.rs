@@ -103,6 +103,12 @@ impl CurrentUser {
         }
     }
 
+    /// Whether the account has a second factor that must be given before such a change. The forms for a new password and
+    /// a new address ask for the password themselves.
+    pub fn lacks_second_factor(&self) -> bool {
+        self.account.has_second_factor() && !self.is_confirmed_with_second_factor()
+    }
+
     /// The handle for writes on behalf of this session.
     pub fn acting(&self) -> Acting {
         Acting::new(self.who(), self.key.clone())

@@ -41,7 +41,8 @@ pub async fn sessions(conn: &mut Conn<'_>, account_id: &str) -> Result<Vec<Value
         .map(|(record, data, previous_id, (ended_at, reason, by, used_after_end_at))| {
             json!({
                 "id": record.id, "deviceId": record.device_id, "createdAt": record.created_at,
-                "passwordGivenAt": record.authenticated_at, "lastActivity": record.last_activity,
+                "passwordGivenAt": record.authenticated_at, "secondFactorGivenAt": record.second_factor_at,
+                "proofs": record.amr(), "lastActivity": record.last_activity,
                 "expiresAt": record.expires_at, "absoluteExpiresAt": record.absolute_expires_at, "ip": record.ip,
                 "client": record.client(), "nameForApps": record.sid(), "previousId": previous_id,
                 "formerIds": ids.remove(&record.id).unwrap_or_default(), "endedAt": ended_at,

@@ -66,6 +66,11 @@ impl KeyMaker {
         &self.devices
     }
 
+    /// The keys with which other secrets of a session are derived, such as that of an authenticator app to set up.
+    pub fn derivation(&self) -> &DerivationKeys {
+        &self.keys
+    }
+
     /// A new key for the account that follows `old`. `old` may have either form.
     ///
     /// # Errors

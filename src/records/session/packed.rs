@@ -36,6 +36,7 @@ struct Packed<'a> {
     time_zone: Option<&'a str>,
     groups: &'a str,
     second_factors: i64,
+    factor_reset_at: Option<i64>,
     amr: Option<&'a str>,
     second_factor_at: Option<i64>,
     device_name: Option<&'a str>,
@@ -84,6 +85,7 @@ fn pack_with(stored: &Stored, state: Vec<(&str, &str)>) -> Option<Box<[u8]>> {
         time_zone: account.time_zone.as_deref(),
         groups: &account.groups,
         second_factors: account.second_factors,
+        factor_reset_at: account.factor_reset_at.map(Instant::micros),
         amr: record.amr.as_deref(),
         second_factor_at: record.second_factor_at.map(Instant::micros),
         device_name: stored.device_name.as_deref(),
@@ -128,6 +130,7 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         time_zone: owned(packed.time_zone),
         groups: packed.groups.to_owned(),
         second_factors: packed.second_factors,
+        factor_reset_at: packed.factor_reset_at.map(Instant::from_micros),
     };
     Some(Stored {
         record,

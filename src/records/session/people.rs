@@ -67,7 +67,7 @@ pub async fn usage(conn: &mut Conn<'_>, accounts: &[&str]) -> Result<BTreeMap<St
     Ok(usage)
 }
 
-/// Deletes the account's sessions with their former keys, its devices, and the counts of their wrong passwords. Of a
+/// Deletes the account's sessions with their former keys, its devices, and the counts of their wrong passwords and codes. Of a
 /// session that opened a protected app, the ids and the end are kept until the sweep deletes the row, because the app's
 /// server asks about them. The caller has locked the account and ended its sessions.
 pub async fn delete_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
@@ -107,7 +107,9 @@ async fn delete_devices(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
         owners::remove(conn, some).await?;
     }
     let subjects = ids.iter().flat_map(|id| [Subject::device(id), Subject::former_device(id)]);
-    let subjects: Vec<Subject> = subjects.chain([Subject::former_devices(account_id)]).collect();
+    let passwords: Vec<Subject> = subjects.chain([Subject::former_devices(account_id)]).collect();
+    let codes = passwords.iter().cloned().map(Subject::of_codes);
+    let subjects: Vec<Subject> = codes.chain(passwords.iter().cloned()).collect();
     count::forget(conn, &subjects).await
 }
 

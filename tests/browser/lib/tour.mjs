@@ -1,6 +1,7 @@
 // Visits every kind of page, for checks that all pages must pass.
 
 import { canRead, readQr } from './qr.mjs';
+import { appCode } from './totp.mjs';
 import { answerOf, createOwner, email, expect, expectDashboard, expectLogin, fillLogin, makeDrafts, owner, password, signInButton, signOutButton } from './test.mjs';
 
 /** Signs in to the same account from another browser, with the API. */
@@ -171,6 +172,8 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await page.goto('/account?why=not-me');
   await look('account after what was not me');
 
+  await setUpApp(page, server, watch, look);
+
   watch.expectStatus(404, '/no-such-page');
   const missing = await page.goto('/no-such-page');
   expect(missing.status()).toBe(404);
@@ -209,7 +212,55 @@ export async function tour({ page, server, elsewhere, watch }, look) {
   await answerOf(page, 'POST', () => signInButton(page).click());
   await look('login with an error');
 
+  await fillLogin(page, owner);
+  await answerOf(page, 'POST', () => signInButton(page).click());
+  await page.waitForURL((url) => url.pathname === '/login/second');
+  await look('the second step');
+  await page.getByLabel('Code').fill('12345');
+  watch.expectStatus(401, '/login/second');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Continue' }).click());
+  await look('the second step with an error');
+  await page.goto('/login');
+
   watch.allowOrigin(`http://127.0.0.1:${server.port}`);
   await page.goto(`http://127.0.0.1:${server.port}/login`);
   await look('login under another address');
+}
+
+/** Sets an authenticator app up. From then on signing in takes a code. */
+async function setUpApp(page, server, watch, look) {
+  await page.goto('/account/security');
+  if (await page.getByRole('link', { name: 'Set up an app' }).count() === 0) throw new Error('an app is there already');
+  await look('sign-in security, without a second factor');
+  await page.goto('/account/security/app');
+  if (new URL(page.url()).pathname === '/confirm') {
+    await password(page).fill(owner.password);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.waitForURL((url) => url.pathname === '/account/security/app');
+  }
+  await look('an authenticator app to set up');
+  const key = await page.locator('#app-key').textContent();
+  await page.getByLabel('Type the code').fill('12345');
+  watch.expectStatus(422, '/account/security/app');
+  await answerOf(page, 'POST', () => page.getByRole('button', { name: 'Add the app' }).click());
+  await look('an authenticator app with a wrong code');
+  await page.getByLabel('Type the code').fill(appCode(key));
+  await page.getByRole('button', { name: 'Add the app' }).click();
+  await page.locator('#recovery-codes').waitFor();
+  await look('recovery codes');
+  await page.getByRole('link', { name: 'I have kept them' }).click();
+  await page.waitForURL((url) => url.pathname === '/account/security');
+  await look('sign-in security, with an app');
+  await page.goto('/account');
+  await look('account with a second factor');
+  await page.goto('/account/security/recovery');
+  await look('confirm with a code');
+  await password(page).fill(owner.password);
+  // The code of the set-up works no more; the next one does already.
+  await page.getByLabel(/^Code/).fill(appCode(key, 1));
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.waitForURL((url) => url.pathname === '/account/security/recovery');
+  await look('new recovery codes, asked');
+  await page.goto('/account/security/app/remove');
+  await look('an authenticator app to remove');
 }

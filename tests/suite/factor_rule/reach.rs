@@ -37,6 +37,15 @@ fn is_for_set_up(path: &str) -> bool {
     path == "/confirm" || path == "/apps/x/open" || areas.iter().any(|area| path.starts_with(area))
 }
 
+#[test]
+fn every_address_of_the_set_up_is_declared_open() {
+    let declared = Routes::declare();
+    for route in declared.table.addresses().filter(|route| route.kind.has_session()) {
+        let is_open = is_for_set_up(&route.path.replace("{id}", "x")) || route.path == "/logout";
+        assert_eq!(route.is_open_to_set_up, is_open, "{}", route.path);
+    }
+}
+
 /// Every address of the service that needs a sign-in, with its kind.
 fn guarded(stranger: &mut Client) -> Vec<(String, Kind)> {
     let declared = Routes::declare();

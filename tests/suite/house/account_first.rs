@@ -12,7 +12,8 @@ on_both_engines! {
 }
 
 /// Tables that map another key to an account.
-const LOOKUPS: [&str; 4] = ["account_of_email", "account_of_device_secret", "account_of_session", "account_of_link"];
+const LOOKUPS: [&str; 5] =
+    ["account_of_email", "account_of_device_secret", "account_of_session", "account_of_link", "account_of_passkey"];
 
 /// Tables with their primary keys and columns.
 type Tables = BTreeMap<String, (Vec<String>, BTreeSet<String>)>;

@@ -4,7 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use sessile::{serve::routes::Routes, web::route::Kind};
+use sessile::{
+    base::{base32, totp},
+    serve::routes::Routes,
+    web::route::Kind,
+};
 
 use super::{ALEX, KIM, serve, text};
 use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user, sessile};
@@ -183,6 +187,7 @@ impl<'a> Happened<'a> {
         }
         happened.successes();
         happened.missing();
+        happened.second_factor(db);
         happened.people(db);
         happened.all
     }
@@ -309,6 +314,40 @@ impl<'a> Happened<'a> {
             let answer = self.kim.json("DELETE", &path.replace("{id}", "none"), &Value::Null);
             self.note("DELETE", path, answer);
         }
+    }
+
+    /// The calls on the second factor, of a person of their own.
+    fn second_factor(&mut self, db: &TestDb) {
+        let (app, codes) = ("/api/second-factor/app", "/api/second-factor/recovery-codes");
+        add_user(db, "sam@example.com", "member");
+        let mut sam = self.server.client();
+        sam.log_in("sam@example.com");
+        let mut call = |sam: &mut Client, method: &str, path: &str, body: Value| {
+            let answer = if method == "GET" { sam.get(path) } else { sam.json(method, path, &body) };
+            self.note(method, path, answer.clone());
+            answer
+        };
+        call(&mut sam, "GET", "/api/second-factor", json!({}));
+        call(&mut sam, "DELETE", app, json!({}));
+        call(&mut sam, "POST", codes, json!({}));
+        let secret = text(&call(&mut sam, "POST", app, json!({})).json()["secret"]);
+        let secret = base32::decode(&secret).expect("base32");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
+        let code = totp::code(&secret, i64::try_from(now).expect("a time") / totp::PERIOD);
+        call(&mut sam, "PUT", app, json!({ "code": code }));
+        for (method, path) in [("POST", app), ("PUT", app), ("DELETE", app), ("POST", codes)] {
+            call(&mut sam, method, path, json!({ "code": code }));
+        }
+        let credentials = json!({"email": "sam@example.com", "password": PASSWORD});
+        call(&mut sam, "POST", "/api/establish-session", credentials);
+        db.sql("UPDATE sessions SET second_factor_at = INSTANT(0)");
+        for (method, path) in [("POST", app), ("PUT", app), ("POST", codes)] {
+            call(&mut sam, method, path, json!({ "code": code }));
+        }
+        db.sql("UPDATE accounts SET short_password = 1 WHERE second_factors > 0");
+        call(&mut sam, "DELETE", app, json!({}));
+        db.sql("UPDATE accounts SET short_password = 0");
+        call(&mut sam, "DELETE", app, json!({}));
     }
 
     /// The calls on people and on one's own account.

@@ -13,7 +13,7 @@ use sessile::{
 use super::{ALEX, KIM, SAM, count, events, form, leads_to, serve, sign_in_from, signed_in};
 use crate::{
     gate::db_of_operator,
-    support::{App, Engine, PASSWORD, TestDb, eventually, on_both_engines},
+    support::{App, PASSWORD, TestDb, eventually, on_both_engines},
 };
 
 on_both_engines! {
@@ -38,23 +38,6 @@ const PERSONAL: [&str; 10] = [
     "Night watch",
     "old.sam@example.com",
 ];
-
-/// Everything in the database, as text.
-fn dump(db: &TestDb) -> String {
-    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/base/db/schema.rs")).unwrap();
-    let tables =
-        source.lines().filter_map(|line| line.strip_suffix(") {")?.trim().split_once(" (")).map(|(name, _)| name);
-    let rows = tables.map(|table| match db.engine {
-        Engine::Postgres => db.sql(&format!("SELECT t::text FROM {table} t")),
-        Engine::Sqlite => {
-            let columns = db.sql(&format!(
-                "SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM pragma_table_info('{table}')"
-            ));
-            db.sql(&format!("SELECT {columns} FROM {table}"))
-        }
-    });
-    rows.collect::<Vec<_>>().join("\n")
-}
 
 /// Fills every table with something of the person.
 async fn live(db: &TestDb, server: &App, id: &str) {
@@ -83,7 +66,7 @@ async fn live(db: &TestDb, server: &App, id: &str) {
         form(&mut kim, "/apps", &[&shop[..], &[("owners", "yes"), ("people", "sam.smith@example.com")]].concat());
     assert_eq!(added.status, 200, "{added:?}");
     ask_for_help(db, server, id).await;
-    let all = dump(db);
+    let all = db.dump();
     for personal in PERSONAL {
         assert!(all.contains(personal), "{personal} was never stored: {all}");
     }
@@ -123,7 +106,7 @@ async fn nothing_personal_is_left_of_a_deleted_account(db: TestDb) {
     let mut alex = signed_in(&server, ALEX);
     let answer = alex.json("DELETE", &format!("/api/people/{sam}"), &json!(null));
     assert_eq!(answer.status, 204, "{answer:?}");
-    let all = dump(&db);
+    let all = db.dump();
     for personal in PERSONAL {
         assert!(!all.contains(personal), "{personal} is left: {all}");
     }
@@ -227,7 +210,7 @@ async fn a_large_account_is_deleted_in_small_transactions(db: TestDb) {
     let mut client = signed_in(&server, ALEX);
     assert_eq!(client.json("DELETE", &format!("/api/people/{sam}"), &json!(null)).status, 204);
     assert_eq!(phone.get("/api/session").status, 401);
-    assert!(!dump(&db).contains("my secret draft"));
+    assert!(!db.dump().contains("my secret draft"));
     assert_eq!(events(&db, &sam), [("account.deleted".to_owned(), alex)]);
     assert_eq!(
         count(&db, &format!("accounts WHERE id = '{sam}' AND deleted_at IS NOT NULL AND deletion_by IS NULL")),
@@ -248,7 +231,7 @@ async fn an_interrupted_deletion_is_finished_by_the_sweep(db: TestDb) {
     ));
     assert_eq!(server.client().try_log_in(SAM, PASSWORD).status, 401);
     assert_eq!(sweep(&db_of_operator(&db)).await, 1);
-    assert!(!dump(&db).contains("my secret draft"));
+    assert!(!db.dump().contains("my secret draft"));
     assert_eq!(events(&db, &sam), [("account.deleted".to_owned(), alex)]);
     assert!(look(&db).await.is_whole());
 }

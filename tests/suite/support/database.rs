@@ -13,7 +13,7 @@ use sessile::{
         db::Db,
         keys::Keys,
         secret,
-        settings::{SecondFactorRule, Settings, SettingsArgs},
+        settings::{Settings, SettingsArgs},
     },
     records::{
         mail::Letters,
@@ -31,6 +31,13 @@ use super::{
 pub enum Engine {
     Sqlite,
     Postgres,
+}
+
+impl Engine {
+    /// "true" in the engine's SQL.
+    pub fn yes(self) -> &'static str {
+        if self == Self::Sqlite { "1" } else { "true" }
+    }
 }
 
 /// A database and a folder, which are deleted after the case.
@@ -128,7 +135,7 @@ impl TestDb {
             cache,
             letters: Letters::off(),
             sealing: self.keys().sealing().clone(),
-            second_factor: SecondFactorRule::Off,
+            second_factor: settings.second_factor,
         }
     }
 
@@ -148,6 +155,23 @@ impl TestDb {
 }
 
 impl TestDb {
+    /// Everything in the database, as text. Bytes are in hexadecimal.
+    pub fn dump(&self) -> String {
+        let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/base/db/schema.rs")).unwrap();
+        let tables =
+            source.lines().filter_map(|line| line.strip_suffix(") {")?.trim().split_once(" (")).map(|(name, _)| name);
+        let rows = tables.map(|table| match self.engine {
+            Engine::Postgres => self.sql(&format!("SELECT t::text FROM {table} t")),
+            Engine::Sqlite => {
+                let columns = self.sql(&format!(
+                    "SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM pragma_table_info('{table}')"
+                ));
+                self.sql(&format!("SELECT {columns} FROM {table}"))
+            }
+        });
+        rows.collect::<Vec<_>>().join("\n")
+    }
+
     /// The query plan of a statement of the program, independent of its values.
     pub fn explain(&self, statement: &str) -> String {
         match self.engine {

@@ -1,0 +1,128 @@
+//! The page `/account/security`: the second factors that the account has, and links to change them. Called by the routes.
+//!
+//! Invariant: the page shows no secret. Its form only notes that the person has seen a notice.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{OVERVIEW, next_of, with_next};
+use crate::{
+    actions::second_factor::manage,
+    base::{
+        db::{Conn, Instant},
+        error::{Error, Result},
+    },
+    records::{
+        second_factor::{self, Present},
+        session::CurrentUser,
+    },
+    web::{
+        context::RequestContext,
+        forms::{self, Form},
+        layout::{self, Page, When},
+        rates::Act,
+        return_to,
+    },
+};
+
+/// With so few recovery codes left, the page asks to make new ones.
+const FEW: usize = 2;
+
+/// What was done, and where the person wants to go on to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    done: String,
+    next: String,
+}
+
+/// The fields of the form on the dashboard.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    act: String,
+}
+
+#[derive(Template)]
+#[template(path = "security/overview.html")]
+struct OverviewPage {
+    page: Page,
+    done: Option<&'static str>,
+    /// Whether this service requires a second factor of the person, who has none.
+    must_add: bool,
+    passkeys: i64,
+    app_added: Option<When>,
+    /// The address of the page that adds an app.
+    add_app: String,
+    codes_made: Option<When>,
+    codes_left: usize,
+    has_factor: bool,
+    has_one_only: bool,
+    has_few_codes: bool,
+    /// Where the person goes on to now that they have a second factor.
+    next: Option<String>,
+}
+
+/// `GET /account/security`
+pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
+    let done = match query.done.as_str() {
+        "app" => Some("The authenticator app was added. From now on you sign in with a code too."),
+        "app-exists" => Some("Your account has an authenticator app already."),
+        "app-removed" => Some("The authenticator app was removed."),
+        _ => None,
+    };
+    let id = user.account.id.clone();
+    let read = async move |conn: &mut Conn<'_>| second_factor::present(conn, &id).await;
+    let present = context.sessions.db.read(read).await?;
+    let next = next_of(&context, &query.next);
+    let token = forms::token(&context.site, &context.req)?;
+    let page = Page::new(&context.req, "Sign-in security").of(&user.account, &token, "account");
+    let is_required = context.sessions.second_factor.applies_to(user.account.role);
+    layout::answer(StatusCode::OK, &OverviewPage::new(page, &present, (done, next, is_required), user.now))
+}
+
+impl OverviewPage {
+    fn new(
+        page: Page,
+        present: &Present,
+        (done, next, is_required): (Option<&'static str>, Option<String>, bool),
+        now: Instant,
+    ) -> Self {
+        let Present { passkeys, app_added_at, recovery_left, recovery_made_at } = *present;
+        let factors = passkeys + i64::from(app_added_at.is_some());
+        let has_factor = factors > 0;
+        Self {
+            page,
+            done,
+            must_add: is_required && !has_factor,
+            passkeys,
+            app_added: app_added_at.map(|at| When::past(at, now)),
+            add_app: with_next("/account/security/app", next.as_deref()),
+            codes_made: recovery_made_at.map(|at| When::past(at, now)),
+            codes_left: recovery_left,
+            has_factor,
+            has_one_only: factors == 1,
+            has_few_codes: has_factor && recovery_left <= FEW,
+            next: next.filter(|_| has_factor),
+        }
+    }
+}
+
+/// `POST /account/security`: the person has seen the notices of the dashboard.
+///
+/// # Errors
+/// [`Error::Invalid`] for any other act.
+pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
+    if !sent.is_fresh {
+        return Ok(layout::see_other(OVERVIEW));
+    }
+    if sent.fields.act != "seen" {
+        return Err(Error::Invalid("there is no such act".into()));
+    }
+    context.count(Act::Change, &user, 1)?;
+    match manage::note_seen(&context.sessions, user.acting()).await? {
+        Some(()) => Ok(layout::see_other(return_to::HOME)),
+        None => Err(context.ended_meanwhile().await?),
+    }
+}
