@@ -49,7 +49,7 @@ fn led_to(browser: &mut Browser) -> String {
 
 fn is_not_let_in(browser: &mut Browser) {
     let answer = browser.ask(&NAVIGATES);
-    let start = format!("{SHOP}/.sessile/start?to=%2Fa%3Fb%3Dc");
+    let start = format!("{SHOP}/.sessile/start?to=/a%3Fb%3Dc");
     assert_eq!((answer.status, answer.header("location")), (303, Some(start.as_str())), "{answer:?}");
     let answer = browser.ask(&FETCHES);
     assert_eq!((answer.status, answer.problem().as_str()), (401, "login-required"), "{answer:?}");
