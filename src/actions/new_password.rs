@@ -16,7 +16,10 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::{self, EmailAddress, Role, hasher::Source},
+        account::{
+            self, EmailAddress, Role,
+            hasher::{ChosenPassword, Source},
+        },
         throttle::{
             Network, Subject,
             count::{self, Begun, Try},
@@ -72,7 +75,7 @@ impl Door {
 
 /// The hashed password of a new account. The attempt stays counted until this is settled.
 pub struct HashedPassword {
-    hash: String,
+    chosen: ChosenPassword,
     counted: Try,
 }
 
@@ -86,8 +89,8 @@ impl Prover {
     ) -> Result<Prepared> {
         let Newcomer { email, name, password, network, visit } = newcomer;
         let about = vec![name.clone(), email.as_str().to_owned()];
-        let password = self.choose(door(network), password, about).await?;
-        let account = account::New { email, name, role, password_hash: password.hash.clone() };
+        let password = self.choose(door(network), password, about, false).await?;
+        let account = account::New { email, name, role, password_hash: password.chosen.hash.clone() };
         Ok(Prepared { account, password, visit })
     }
 
@@ -98,7 +101,13 @@ impl Prover {
     /// [`Error::Invalid`] for a weak password, with a message to show in the form.
     /// [`Error::TooManyAttempts`] when too many attempts came from this network; this attempt is then not counted.
     /// [`Error::Unavailable`] when too many passwords wait to be hashed.
-    pub(super) async fn choose(&self, door: Door, password: String, about: Vec<String>) -> Result<HashedPassword> {
+    pub(super) async fn choose(
+        &self,
+        door: Door,
+        password: String,
+        about: Vec<String>,
+        has_second_factor: bool,
+    ) -> Result<HashedPassword> {
         let (subjects, source) = (door.subjects(), Source::Client(Subject::address(door.network())));
         let asked = subjects.clone();
         let known = self.db.read(async move |conn: &mut Conn<'_>| count::known_wait(conn, &asked).await).await?;
@@ -111,8 +120,8 @@ impl Prover {
             Begun::Yes(counted) => counted,
             Begun::No { wait, .. } => return Err(Error::TooManyAttempts(wait)),
         };
-        match self.hasher.choose(place, password, about).await {
-            Ok(hash) => Ok(HashedPassword { hash, counted }),
+        match self.hasher.choose(place, password, about, has_second_factor).await {
+            Ok(chosen) => Ok(HashedPassword { chosen, counted }),
             Err(error) => {
                 self.db.write(async move |conn: &mut Conn<'_>| count::withdraw(conn, &counted).await).await?;
                 Err(error)
@@ -122,8 +131,8 @@ impl Prover {
 }
 
 impl HashedPassword {
-    pub(super) fn hash(&self) -> &str {
-        &self.hash
+    pub(super) fn chosen(&self) -> &ChosenPassword {
+        &self.chosen
     }
 
     /// Settles the attempt after the account was created. It counts as one of its network's new accounts.

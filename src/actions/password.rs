@@ -14,7 +14,7 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account,
+        account::{self, hasher::ChosenPassword},
         audit::{self, Kind},
         device::{self, arrivals},
         help,
@@ -67,19 +67,19 @@ pub async fn change_password(
     run_to_completion(async move {
         let checked = prover.check(proof).await?;
         let account = &change.user.account;
-        let new_hash = match checked.is_right() {
+        let chosen = match checked.is_right() {
             true => {
                 let about = vec![account.name.clone(), account.email.clone()];
                 prover.replace(&checked, change.new.clone(), about).await
             }
-            false => Ok(String::new()),
+            false => Err(Error::bug("a wrong password was replaced")),
         };
         let work = async move |conn: &mut Conn<'_>| {
             if !checked.settle(conn).await? {
                 return Ok(ChangedPassword::WrongPassword);
             }
-            match new_hash {
-                Ok(hash) => replace(conn, &sessions, &change, &hash).await,
+            match chosen {
+                Ok(chosen) => replace(conn, &sessions, &change, &chosen).await,
                 Err(error) => Ok(ChangedPassword::NotChosen(error)),
             }
         };
@@ -92,7 +92,7 @@ async fn replace(
     conn: &mut Conn<'_>,
     sessions: &Sessions,
     change: &PasswordChange,
-    new_hash: &str,
+    new: &ChosenPassword,
 ) -> Result<ChangedPassword> {
     let PasswordChange { user, key: old, end_others, ip, .. } = change;
     let (id, ip) = (user.account.id.as_str(), ip.as_deref());
@@ -102,7 +102,7 @@ async fn replace(
     let Some(Rekeyed { key, is_new }) = statements::rekey(conn, old, sessions, ip).await? else {
         return Ok(ChangedPassword::SessionEnded);
     };
-    account::set_password(conn, id, new_hash).await?;
+    account::set_password(conn, id, new).await?;
     for purpose in [Purpose::Password, Purpose::HandOver] {
         link::end(conn, id, purpose).await?;
     }

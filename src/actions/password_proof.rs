@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::records::account::{
     Admission, Credentials, EmailAddress, admit, find_credentials,
-    hasher::{Hasher, Place, Source},
+    hasher::{ChosenPassword, Hasher, Place, Source},
     rehash,
     turns::Turns,
 };
@@ -207,9 +207,10 @@ impl Prover {
     /// # Errors
     /// [`Error::Invalid`] for a weak password, with a message to show in the form; [`Error::Unavailable`] when too many
     /// passwords wait to be hashed.
-    pub async fn replace(&self, checked: &Checked, new: String, about: Vec<String>) -> Result<String> {
+    pub async fn replace(&self, checked: &Checked, new: String, about: Vec<String>) -> Result<ChosenPassword> {
         let place = self.place(&checked.source)?;
-        self.hasher.choose(place, new, about).await
+        let has_second_factor = checked.found.as_ref().is_some_and(|found| found.account.has_second_factor());
+        self.hasher.choose(place, new, about, has_second_factor).await
     }
 
     /// Takes a place in the hasher's queue. Counts a refusal in the metrics.

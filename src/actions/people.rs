@@ -12,7 +12,7 @@ use crate::{
         error::Result,
     },
     records::{
-        account::{self, Account, EmailAddress, Role},
+        account::{self, Account, EmailAddress, Role, hasher::ChosenPassword},
         audit::{self, Event, Kind, OPERATOR},
         help, instance,
         link::{self, Purpose},
@@ -40,7 +40,16 @@ pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
 
 /// Sets an account's password and ends its sessions. Returns how many sessions ended, or `None` if no such account
 /// exists.
-pub async fn set_password(db: &Db, letters: &Letters, address: &EmailAddress, hash: String) -> Result<Option<usize>> {
+///
+/// # Errors
+/// [`Error::Invalid`](crate::base::error::Error::Invalid) for a password that is too short for an account without a second
+/// factor.
+pub async fn set_password(
+    db: &Db,
+    letters: &Letters,
+    address: &EmailAddress,
+    chosen: ChosenPassword,
+) -> Result<Option<usize>> {
     let (letters, email_key) = (letters.clone(), address.key().to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
         let Some(account) = find(conn, &email_key).await? else {
@@ -48,7 +57,7 @@ pub async fn set_password(db: &Db, letters: &Letters, address: &EmailAddress, ha
         };
         letters.queue(conn, &account, MailKind::PasswordChanged, &Detail::default()).await?;
         let id = account.id;
-        account::set_password(conn, &id, &hash).await?;
+        account::set_password(conn, &id, &chosen).await?;
         for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
             link::end(conn, &id, purpose).await?;
         }

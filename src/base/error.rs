@@ -16,6 +16,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The methods that an address supports, in the format of the `Allow` header (RFC 9110, 10.2.1).
 pub type Methods = std::borrow::Cow<'static, str>;
 
+/// The page on which people set up a second factor, for [`Error::SetUpRequired`].
+pub const SET_UP: &str = "/account/security";
+
 /// The reason why a request or a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -129,6 +129,9 @@ pub struct Options {
     /// Lets CORS preflights pass without a sign-in
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     allow_preflight: Option<bool>,
+    /// Lets in only people who gave a second factor in their session
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    require_second_factor: Option<bool>,
     /// A path that the printed configuration leaves unprotected, with everything below it if it ends with a slash; may be
     /// repeated
     #[arg(long, value_name = "PATH", num_args = 1..)]
@@ -158,6 +161,7 @@ impl Options {
             observe: self.observe,
             allow_cross_site: self.allow_cross_site,
             allow_preflight: self.allow_preflight,
+            require_second_factor: self.require_second_factor,
             public_paths: (self.no_public || !self.public.is_empty()).then_some(self.public),
         }
     }
@@ -249,6 +253,7 @@ async fn show(settings: &Settings, id: &str) -> Result<()> {
         ("observe", view.observe.to_string()),
         ("allowCrossSite", view.allow_cross_site.to_string()),
         ("allowPreflight", view.allow_preflight.to_string()),
+        ("requireSecondFactor", view.require_second_factor.to_string()),
         ("public", view.public_paths.join(" ")),
         ("createdAt", view.created_at.rfc3339()),
         ("lastUsedAt", time(view.last_used_at)),
@@ -270,6 +275,7 @@ struct View {
     observe: bool,
     allow_cross_site: bool,
     allow_preflight: bool,
+    require_second_factor: bool,
     public_paths: Vec<String>,
     created_at: Instant,
     last_used_at: Option<Instant>,
@@ -289,6 +295,7 @@ async fn views(db: &Db, apps: &[App]) -> Result<Vec<View>> {
         observe: app.observe,
         allow_cross_site: app.allow_cross_site,
         allow_preflight: app.allow_preflight,
+        require_second_factor: app.require_second_factor,
         public_paths: app.public_paths.clone(),
         created_at: app.created_at,
         last_used_at: app.last_used_at,

@@ -58,6 +58,12 @@ pub async fn open_with_any_keys(settings: &Settings) -> Result<Db> {
     open_with(settings).await.map(|(db, _)| db)
 }
 
+/// The same for a command that may queue mails too.
+pub async fn open_with_any_keys_and_letters(settings: &Settings) -> Result<(Db, Letters)> {
+    let (db, keys) = open_with(settings).await?;
+    Ok((db, Letters::new(settings, &keys)))
+}
+
 /// Opens the database for a command that may run before the first start. Creates a missing database. Creates a missing
 /// key file, unless the database needs older keys.
 pub async fn make_to_record(settings: &Settings) -> Result<Db> {

@@ -4,7 +4,7 @@
 
 use super::{
     address::{address, new_address, unknown},
-    open::{open_to_read, open_to_record, open_with_letters},
+    open::{open_to_read, open_to_record, open_with_any_keys_and_letters, open_with_letters},
     output::say,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
             change::{self, Changed, Changes, Refused},
             delete, export,
         },
+        second_factor::reset::{Reset, reset},
     },
     base::{
         db::{Conn, Db},
@@ -67,6 +68,11 @@ pub enum Command {
         /// E-mail address of the account
         email: String,
     },
+    /// Removes the second factor of an account, for a person who has lost it, and ends its sessions
+    ResetSecondFactor {
+        /// E-mail address of the account
+        email: String,
+    },
     /// Prints everything that is kept about a person as JSON
     Export {
         /// E-mail address of the account
@@ -105,6 +111,15 @@ pub async fn run(command: Command, settings: &Settings) -> Result<()> {
             let id = id_of(&db, &address).await?;
             delete::delete(&db, &Manager::Operator, &id).await?.map_err(|refused| in_words(refused, &address))?;
             say("deleted")
+        }
+        Command::ResetSecondFactor { email } => {
+            let address = address(&email)?;
+            let (db, letters) = open_with_any_keys_and_letters(settings).await?;
+            let id = id_of(&db, &address).await?;
+            match reset(&db, &letters, &Manager::Operator, &id).await? {
+                Reset::HadNone => say("there was no second factor"),
+                Reset::Removed { ended } => say(&format!("second factor removed, ended {ended}")),
+            }
         }
         Command::Export { email } => {
             let db = open_to_record(settings).await?;

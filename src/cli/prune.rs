@@ -10,6 +10,7 @@ use crate::{
         account::search,
         audit::{self, retention},
         draft, help, link, mail,
+        second_factor::spent,
         session::{device_sweep, grants, sweep},
         throttle,
     },
@@ -29,6 +30,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     link::sweep(&db).await?;
     help::sweep(&db).await?;
     mail::sweep(&db).await?;
+    spent::sweep(&db).await?;
     sweep::wipe_addresses(&db, settings.address_ttl).await?;
     retention::sweep(&db, settings.audit_ttl).await?;
     say(&format!("ended {}, deleted {}", swept.ended, swept.deleted))

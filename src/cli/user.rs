@@ -18,7 +18,8 @@ use crate::{
     },
     records::account::{
         self, Role,
-        hasher::{Hasher, Source},
+        hasher::{ChosenPassword, Hasher, Source},
+        strength::Lengths,
     },
 };
 
@@ -135,7 +136,7 @@ async fn add(settings: &Settings, email: &str, (name, role): (&str, &str), passw
         email,
         name,
         role: Role::from_word(role).ok_or_else(|| Error::bug("clap accepted an unknown role"))?,
-        password_hash: new_password_hash(about, password_stdin).await?,
+        password_hash: new_password(settings, about, (password_stdin, false)).await?.hash,
     };
     let taken = format!("there is already an account with the address {}", new.email.as_str());
     // The first owner may be created before the first start of the server.
@@ -170,19 +171,28 @@ async fn enable(settings: &Settings, email: &str) -> Result<()> {
 
 async fn set_password(settings: &Settings, email: &str, password_stdin: bool) -> Result<()> {
     let address = address(email)?;
-    let hash = new_password_hash(vec![address.as_str().to_owned()], password_stdin).await?;
+    // Whether the account has a second factor, beside which a shorter password will do, is known when it is set.
+    let chosen = new_password(settings, vec![address.as_str().to_owned()], (password_stdin, true)).await?;
     let (db, letters) = open_with_letters(settings).await?;
-    let ended = people::set_password(&db, &letters, &address, hash).await?;
+    let ended = people::set_password(&db, &letters, &address, chosen).await.map_err(unusable)?;
     let ended = ended.ok_or_else(|| unknown(&address))?;
     say(&format!("password changed, ended {ended}"))
 }
 
-async fn new_password_hash(about: Vec<String>, password_stdin: bool) -> Result<String> {
-    let hasher = Hasher::new(1)?;
+async fn new_password(
+    settings: &Settings,
+    about: Vec<String>,
+    (password_stdin, has_second_factor): (bool, bool),
+) -> Result<ChosenPassword> {
+    let hasher = Hasher::new(1, Lengths::new(settings.password_min))?;
     let password = password::obtain(password_stdin).await?;
     let place = hasher.place(&Source::Command)?;
-    hasher.choose(place, password, about).await.map_err(|error| match error {
+    hasher.choose(place, password, about, has_second_factor).await.map_err(unusable)
+}
+
+fn unusable(error: Error) -> Error {
+    match error {
         Error::Invalid(words) => Error::Invalid(format!("the password cannot be used: {words}")),
         other => other,
-    })
+    }
 }

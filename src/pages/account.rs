@@ -19,7 +19,7 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::{self, EmailAddress, strength},
+        account::{self, EmailAddress},
         session::CurrentUser,
         session::arrivals::{self, Arrivals},
     },
@@ -63,6 +63,8 @@ struct AccountPage {
     token: String,
     email: String,
     since: Option<When>,
+    /// How long a new password must be.
+    password_hint: String,
     /// The page that asks for the second factor, if it must be given before the password can be changed.
     confirm_first: Option<String>,
     has_second_factor: bool,
@@ -161,7 +163,7 @@ async fn replace_password(
         let current_error = Some("Enter the password you have now.".to_owned());
         return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { current_error, ..again }).await;
     }
-    if let Err(error) = strength::check_length(&new) {
+    if let Err(error) = context.prover.hasher.lengths.check(&new, user.account.has_second_factor()) {
         let password_error = Some(error.to_string());
         return form(StatusCode::UNPROCESSABLE_ENTITY, context, user, Again { password_error, ..again }).await;
     }
@@ -247,6 +249,7 @@ fn answer(
         token: token.value,
         email: user.account.email.clone(),
         since,
+        password_hint: context.prover.hasher.lengths.in_words(user.account.has_second_factor()),
         confirm_first: user.lacks_second_factor().then(|| return_to::second_confirmation(CONFIRM, here)),
         has_second_factor: user.account.has_second_factor(),
         again,

@@ -23,7 +23,7 @@ use crate::{
     },
     records::{
         hub::{Hub, Listener, Notices, Subscription},
-        session::{SessionRef, current::Facts, ended::Ended, listing::Standing},
+        session::{SessionRef, Sessions, current::Facts, ended::Ended, listing::Standing},
     },
     web::{
         headers::event_stream,
@@ -46,8 +46,13 @@ const ROTATED: &str = "event: sessions-changed\ndata: {\"rotated\":true}\n\n";
 ///
 /// # Errors
 /// [`Error::Unavailable`] while this node shuts down or has too many open streams.
-pub async fn events(req: HttpRequest, facts: Facts, hub: web::Data<Hub>) -> Result<HttpResponse> {
-    let loaded = facts.live().ok_or_else(|| facts.absence())?;
+pub async fn events(
+    req: HttpRequest,
+    facts: Facts,
+    hub: web::Data<Hub>,
+    sessions: web::Data<Sessions>,
+) -> Result<HttpResponse> {
+    let loaded = facts.admitted(&sessions)?;
     let mut answer = event_stream();
     if req.method() == Method::HEAD {
         return Ok(answer.finish());

@@ -20,6 +20,7 @@ use crate::{
         app::Usage,
         audit::{retention, sweep as audit_sweep},
         draft, help, link, mail as mail_records,
+        second_factor::spent,
         session::{Sessions, device_sweep, grants, sweep, touch},
         throttle,
     },
@@ -122,6 +123,7 @@ struct Sweeps {
     links: Outage,
     helps: Outage,
     mails: Outage,
+    proofs: Outage,
     addresses: Outage,
     events: Outage,
 }
@@ -140,6 +142,7 @@ impl Default for Sweeps {
             links: Outage::new("deleting old links"),
             helps: Outage::new("deleting old requests for help"),
             mails: Outage::new("deleting old mails"),
+            proofs: Outage::new("deleting old proofs of second factors"),
             addresses: Outage::new("wiping old addresses"),
             events: Outage::new("deleting old audit events"),
         }
@@ -166,6 +169,7 @@ impl Sweeps {
         self.links.see(link::sweep(db).await);
         self.helps.see(help::sweep(db).await);
         self.mails.see(mail_records::sweep(db).await);
+        self.proofs.see(spent::sweep(db).await);
         if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
             tracing::info!(wiped, "wiped old addresses");
         }

@@ -24,7 +24,7 @@ use crate::{
         pwa,
     },
     records::{
-        account::hasher::Hasher,
+        account::{hasher::Hasher, strength::Lengths},
         app::{Apps, Usage},
         hub::Hub,
         instance::{
@@ -32,6 +32,7 @@ use crate::{
             first_open::{Steps, open_or_create},
             history,
         },
+        second_factor::resealing,
         session::Sessions,
     },
     web::{limits::Limits, site::Site},
@@ -61,7 +62,7 @@ pub fn assemble(settings: &Settings, db: Db, keys: Keys, limits: Limits, bound: 
     let public = settings.public_url.clone().unwrap_or_else(|| PublicUrl::localhost(port, settings.tls.is_some()));
     let sessions = Sessions::new(settings, db, &keys);
     let site = web::Data::new(Site::new(public, keys, settings, limits, (port, bound.connections))?);
-    let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers)?);
+    let prover = Prover::new(sessions.db.clone(), Hasher::new(settings.workers, Lengths::new(settings.password_min))?);
     // The longest time that a request waits for the database.
     let limit = settings.pool_timeout + settings.statement_timeout;
     let documents = web::Data::new(pwa::Documents::make(site.brand.clone()).map_err(Error::bug)?);
@@ -84,11 +85,14 @@ pub type SetupLink = Option<String>;
 /// Checks the keys and the history, and admits requests. The schema must be current.
 async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     let Sessions { db, clock, .. } = &parts.sessions;
-    let checked = instance::check_keys(db, &parts.site.keys).await;
+    let checked = check_keys(db, &parts.site.keys).await;
     if matches!(checked, Err(Error::Conflict(_))) {
         parts.site.keys.take_back(&settings.key_file);
     }
     checked?;
+    if let changed @ 1.. = resealing::reseal(db, parts.site.keys.sealing()).await? {
+        tracing::info!(changed, "encrypted second factors with the first key");
+    }
     let database = settings.database.clone();
     let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
     history::check(db, place, Marks::of(&settings.database)).await?;
@@ -111,6 +115,12 @@ async fn warn_of_passkeys(parts: &Parts) -> Result<()> {
         risks::warn_of("passkeys", &wrong);
     }
     Ok(())
+}
+
+/// Checks that the key file has every key that the database needs.
+async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
+    resealing::check(db, keys.sealing()).await?;
+    instance::check_keys(db, keys).await
 }
 
 /// Checks the database and admits requests. `None` if the database is unavailable.

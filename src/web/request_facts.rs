@@ -20,7 +20,7 @@ use super::{
     },
     proxies::Client,
 };
-use crate::web::site::Site;
+use crate::web::{route::RouteTable, site::Site};
 use crate::{
     base::error::{Away, Error, Result},
     records::{device::Hints, session::request::RequestFacts},
@@ -94,6 +94,11 @@ fn finish<Body>(
     answer
 }
 
+fn is_open_to_set_up(req: &ServiceRequest) -> bool {
+    let table = req.app_data::<web::Data<RouteTable>>();
+    table.is_some_and(|table| table.find(req.path()).is_open_to_set_up)
+}
+
 /// The facts of a request, and whether the presented session key also came under the old cookie name.
 fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
     let ip = req.extensions().get::<Client>().map(|client| client.ip.to_string());
@@ -116,6 +121,7 @@ fn facts(req: &mut ServiceRequest, site: &Site) -> (RequestFacts, bool) {
         keys: sent.keys,
         device_secrets,
         renews_cookie: sent.under_old_name,
+        is_open_to_set_up: is_open_to_set_up(req),
         ..RequestFacts::new(ip, user_agent, sent.presented)
     };
     facts.unattended.set(req.headers().contains_key(UNATTENDED));

@@ -76,6 +76,8 @@ pub struct Route {
     pub largest_body: usize,
     /// Whether its path or query carries a secret, so that no page may repeat the address.
     pub carries_secret: bool,
+    /// Whether a person may use it who must set up a second factor first. Otherwise they are led to the set-up.
+    pub is_open_to_set_up: bool,
     pub navigation: Option<NavItem>,
     /// Counts the requests to this address.
     pub meter: RouteMeter,
@@ -100,6 +102,7 @@ impl Route {
             methods: Methods::default(),
             largest_body: LARGEST_BODY,
             carries_secret: false,
+            is_open_to_set_up: false,
             navigation: None,
         }
     }

@@ -10,6 +10,7 @@ mod support;
 mod cache;
 mod centre;
 mod factor;
+mod factor_rule;
 mod gate;
 mod guessing;
 mod house;

@@ -33,6 +33,7 @@ pub struct Changes {
     pub observe: Option<bool>,
     pub allow_cross_site: Option<bool>,
     pub allow_preflight: Option<bool>,
+    pub require_second_factor: Option<bool>,
     pub public_paths: Option<Vec<String>>,
 }
 
@@ -121,6 +122,7 @@ fn with_plain_values(mut app: App, changes: &Changes) -> Checked<App> {
     app.observe = changes.observe.unwrap_or(app.observe);
     app.allow_cross_site = changes.allow_cross_site.unwrap_or(app.allow_cross_site);
     app.allow_preflight = changes.allow_preflight.unwrap_or(app.allow_preflight);
+    app.require_second_factor = changes.require_second_factor.unwrap_or(app.require_second_factor);
     Ok(app)
 }
 

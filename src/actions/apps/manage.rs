@@ -78,6 +78,7 @@ fn new_app(gate_token: &Secret, secret: &Secret) -> Result<App> {
         observe: false,
         allow_cross_site: false,
         allow_preflight: false,
+        require_second_factor: false,
         public_paths: Vec::new(),
         token_hash: gate_token.hash(),
         secret_hash: secret.hash(),

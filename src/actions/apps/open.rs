@@ -109,7 +109,8 @@ pub async fn finish(
         let (Some(session), Some(account)) = (session, account) else {
             return refused(purpose.target);
         };
-        if !opened.allows(&account) || !codes::spend(conn, &code).await? {
+        let is_enough = !opened.require_second_factor || session.amr().has_second_factor();
+        if !opened.allows(&account) || !is_enough || !codes::spend(conn, &code).await? {
             return refused(purpose.target);
         }
         let (key, is_first) = statements::create(conn, account_id, &purpose.sid, &app_id).await?;

@@ -22,6 +22,7 @@ use crate::{
     records::{
         account::{
             self, Admission, EmailAddress, Role, factors,
+            hasher::ChosenPassword,
             person::{self, Person},
         },
         audit::{self, Event, Kind},
@@ -108,7 +109,7 @@ pub async fn accept(prover: &Prover, sessions: &Sessions, token: Secret, choice:
         };
         let Choice { name, password, network, visit } = choice;
         let about = vec![name.clone().unwrap_or_else(|| opened.person.name.clone()), opened.person.email.clone()];
-        let password = prover.choose(Door::Link(network), password, about).await?;
+        let password = prover.choose(Door::Link(network), password, about, opened.person.has_second_factor()).await?;
         let used = Used { token, opened, name, password, visit };
         prover.db.write(async move |conn: &mut Conn<'_>| use_up(conn, &sessions, used).await).await
     })
@@ -153,7 +154,7 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
         account::rename(conn, &id, &name).await?;
         account.name = name;
     }
-    set_password(conn, &id, password.hash()).await?;
+    set_password(conn, &id, password.chosen()).await?;
     let event = match opened.purpose {
         Purpose::Invitation => Event::of(Kind::AccountCreated, &id).detail(account.role.as_str()),
         _ => Event::of(Kind::PasswordReset, &id),
@@ -181,8 +182,8 @@ async fn use_up(conn: &mut Conn<'_>, sessions: &Sessions, used: Used) -> Result<
 }
 
 /// Sets the password. Other links of the account stop working, and its request for help is settled.
-async fn set_password(conn: &mut Conn<'_>, id: &str, hash: &str) -> Result<()> {
-    account::set_password(conn, id, hash).await?;
+async fn set_password(conn: &mut Conn<'_>, id: &str, chosen: &ChosenPassword) -> Result<()> {
+    account::set_password(conn, id, chosen).await?;
     for purpose in [Purpose::Invitation, Purpose::Password, Purpose::HandOver] {
         link::end(conn, id, purpose).await?;
     }

@@ -62,7 +62,7 @@ pub(in crate::actions) async fn may_lose_one(
         return Ok(Ok(()));
     }
     let account = account::one(conn, account_id).await?.ok_or(Error::NotFound)?;
-    Ok(if factors::is_required(sessions.second_factor, account.role) {
+    Ok(if sessions.second_factor.applies_to(account.role) {
         Err(Kept::Required)
     } else if state.has_short_password {
         Err(Kept::ShortPassword)
@@ -75,6 +75,6 @@ pub(in crate::actions) async fn may_lose_one(
 pub(in crate::actions) async fn after_removal(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     match factors::state(conn, account_id).await? {
         Some(state) if state.count > 0 => Ok(()),
-        _ => recovery::delete(conn, account_id).await,
+        _ => recovery::delete(conn, account_id).await.map(drop),
     }
 }

@@ -172,6 +172,7 @@ diesel::table! {
         disabled_at -> Nullable<Instant>,
         last_used_at -> Nullable<Instant>,
         refused -> BigInt,
+        require_second_factor -> Bool,
     }
 }
 

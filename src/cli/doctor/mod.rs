@@ -22,6 +22,7 @@ use crate::{
         clock::Clock,
         db::{Instant, Place, Schema, inspect::Inspection, now, run},
         error::{Error, Result},
+        keys::Keys,
         settings::Settings,
     },
     records::{
@@ -32,6 +33,7 @@ use crate::{
             verify::{Verified, Wrong, verify_since},
         },
         instance::{self, history::Finding as Seen},
+        second_factor::resealing,
     },
     serve::{
         risks::{self, Finding, proxy_trust},
@@ -110,6 +112,7 @@ async fn examine(patient: &mut Patient) -> Vec<(&'static str, Finding)> {
         ("schema", schema(patient).await),
         ("history", history(patient).await),
         ("audit trail", audit_trail(patient).await),
+        ("second factors", second_factors(patient).await),
         ("clock", clock(patient).await),
         ("tls", certificate(&patient.settings)),
         ("proxy trust", proxy_trust(&patient.settings)),
@@ -299,6 +302,33 @@ fn summary(verified: &Verified) -> String {
         if *unchained > 0 { format!(", and {unchained} from before events were sealed") } else { String::new() };
     let removed = if *removed > 0 { format!("; {removed} older ones were removed") } else { String::new() };
     format!("unchanged since they were recorded: {}{older}{removed}", events_of_accounts(*links, *accounts))
+}
+
+/// Checks that the key file opens every second factor, and says which of its lines they need.
+async fn second_factors(patient: &mut Patient) -> Finding {
+    let Some(database) = patient.database.as_mut().map_err(|_| unseen())? else {
+        return Ok("there are none yet".to_owned());
+    };
+    if !matches!(patient.schema, Ok(Schema::Current(_))) {
+        return Ok("not checked: the schema is not current".to_owned());
+    }
+    let needed = resealing::needed(&mut database.conn()).await.map_err(|error| away(&error))?;
+    let keys = patient.keys.as_ref().ok().and_then(Option::as_ref).map(Keys::sealing);
+    if let Some(problem) = resealing::problem(&needed, keys) {
+        return Err(problem);
+    }
+    let Some(keys) = keys.filter(|_| !needed.is_empty()) else {
+        return Ok("none is encrypted".to_owned());
+    };
+    let with = |(line, id): (usize, &str)| {
+        let many = needed.get(id)?;
+        Some(format!("{many} with key {id} (line {line} of the key file)"))
+    };
+    let each: Vec<String> = (1..).zip(keys.ids()).filter_map(with).collect();
+    let first = keys.first_id();
+    let rest =
+        if needed.keys().all(|id| id == first) { "" } else { "; the next start encrypts all with the first key" };
+    Ok(format!("encrypted: {}{rest}", each.join(", ")))
 }
 
 async fn clock(patient: &mut Patient) -> Finding {

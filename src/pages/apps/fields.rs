@@ -35,6 +35,7 @@ pub struct AppFields {
     pub observe: Option<String>,
     pub cross_site: Option<String>,
     pub preflight: Option<String>,
+    pub second_factor: Option<String>,
     /// One per line.
     pub public: String,
     pub upstream: String,
@@ -110,6 +111,7 @@ impl AppFields {
             observe: is_checked(app.observe),
             cross_site: is_checked(app.allow_cross_site),
             preflight: is_checked(app.allow_preflight),
+            second_factor: is_checked(app.require_second_factor),
             public: app.public_paths.join("\n"),
             upstream: String::new(),
             current_password: String::new(),
@@ -134,6 +136,7 @@ impl AppFields {
             observe: Some(self.observe.is_some()),
             allow_cross_site: Some(self.cross_site.is_some()),
             allow_preflight: Some(self.preflight.is_some()),
+            require_second_factor: Some(self.second_factor.is_some()),
             public_paths: Some(parts(&self.public, &['\n', ' ', ',']).collect()),
         })
     }
@@ -154,7 +157,7 @@ impl AppFields {
 
     /// Whether one of the settings that few need differs from its default.
     pub fn has_more(&self) -> bool {
-        let boxes = [&self.remote, &self.observe, &self.cross_site, &self.preflight];
+        let boxes = [&self.remote, &self.observe, &self.cross_site, &self.preflight, &self.second_factor];
         boxes.into_iter().any(Option::is_some) || !self.public.trim().is_empty()
     }
 

@@ -16,7 +16,7 @@ use crate::{
     actions::apps::open::{Begun, Opening, begin},
     base::{
         brand::Brand,
-        error::{Error, Result},
+        error::{Error, Result, SET_UP},
     },
     records::{
         app::{App, Apps},
@@ -28,6 +28,7 @@ use crate::{
         forwarded::{in_query, target_at},
         layout::{self, Page},
         rates::Act,
+        return_to,
     },
 };
 
@@ -79,6 +80,10 @@ pub async fn show(
     if context.req.method() != Method::GET {
         return Ok(HttpResponse::Ok().finish());
     }
+    if let Some(missing) = missing(&context, &user, &app) {
+        let here = context.req.uri().path_and_query().map_or("/", |here| here.as_str());
+        return Ok(layout::see_other(&missing.leads_to(here)));
+    }
     context.count(Act::Opening, &user, 1)?;
     // The gate cannot renew the cookie of this origin, so each visit here does.
     renew_cookie(&session)?;
@@ -91,6 +96,36 @@ pub async fn show(
         }
         Begun::Denied => denied(&context, &user, &app, again),
         Begun::Ended => Err(context.ended_meanwhile().await?),
+    }
+}
+
+/// What the session lacks to open the app.
+enum Missing {
+    /// The account has no second factor.
+    SetUp,
+    /// The second factor was not given in this session.
+    Confirmation,
+}
+
+impl Missing {
+    /// The page that leads on to `next`.
+    fn leads_to(&self, next: &str) -> String {
+        match self {
+            Self::SetUp => return_to::address_with_next(SET_UP, next),
+            Self::Confirmation => return_to::second_confirmation("/confirm", next),
+        }
+    }
+}
+
+fn missing(context: &RequestContext, user: &CurrentUser, app: &App) -> Option<Missing> {
+    let is_required = app.require_second_factor && app.allows(&user.account);
+    if context.sessions.second_factor.asks_for_set_up(&user.account) {
+        return Some(Missing::SetUp);
+    }
+    match (is_required, user.account.has_second_factor()) {
+        (true, false) => Some(Missing::SetUp),
+        (true, true) if !user.record.amr().has_second_factor() => Some(Missing::Confirmation),
+        _ => None,
     }
 }
 

@@ -46,7 +46,7 @@ impl Identification {
             "groups": groups,
             "sid": record.sid(),
             "auth_time": seconds(record.authenticated_at.micros()),
-            "amr": ["pwd"],
+            "amr": record.amr(),
             "iat": issued,
             "exp": issued + LASTS,
         });

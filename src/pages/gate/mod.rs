@@ -127,7 +127,7 @@ fn observed(app: &App, error: Error, usage: &Usage) -> Result<HttpResponse> {
 enum Decision {
     /// The request may go on, with the person if it has one.
     Pass(Option<Identification>),
-    /// Nobody is signed in.
+    /// Nobody is signed in, or the session lacks a second factor that is required.
     SignInFirst(Asked),
     /// The app does not admit the person.
     NotAdmitted(Asked, Box<Account>),
@@ -164,6 +164,9 @@ impl Gate<'_> {
         if !app.allows(&granted.account) {
             return Ok(Decision::NotAdmitted(asked, Box::new(granted.account)));
         }
+        if !self.is_enough(&granted) {
+            return Ok(Decision::SignInFirst(asked));
+        }
         if asked.is_navigation && !app.observe && self.is_half_over(&granted) {
             return Ok(Decision::Renew(asked));
         }
@@ -176,6 +179,13 @@ impl Gate<'_> {
         };
         let Some(granted) = granted else { return Ok(Decision::SignInFirst(asked)) };
         Identification::new(self.site, app, &granted).map(|person| Decision::Pass(Some(person)))
+    }
+
+    /// Whether the session may use the app as it is: whoever must have a second factor has one, and gave it where the app
+    /// asks for it. Opening the app leads to what is missing.
+    fn is_enough(&self, granted: &Granted) -> bool {
+        let is_set_up = !self.sessions.second_factor.asks_for_set_up(&granted.account);
+        is_set_up && (!self.app.require_second_factor || granted.record.amr().has_second_factor())
     }
 
     /// Whether half of the time is over that the cookie on Sessile's own origin lasts without a visit there.

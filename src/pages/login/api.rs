@@ -79,7 +79,7 @@ pub async fn show(user: CurrentUser) -> Result<HttpResponse> {
 /// `DELETE /api/session`. Also accepts a key from before a rotation, and several keys.
 pub async fn log_out(user: Result<CurrentUser>, context: RequestContext) -> Result<HttpResponse> {
     let (is_live, is_nobody) = match user {
-        Ok(_) => (true, false),
+        Ok(_) | Err(Error::SetUpRequired(_)) => (true, false),
         Err(Error::SessionEnded(_)) => (false, false),
         Err(Error::LoginRequired) => (false, true),
         Err(error) => return Err(error),

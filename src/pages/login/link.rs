@@ -18,11 +18,7 @@ use crate::{
         error::{Error, Result},
         secret::{Secret, is_base64url},
     },
-    records::{
-        account::{self, strength},
-        link::Purpose,
-        session::CurrentUser,
-    },
+    records::{account, link::Purpose, session::CurrentUser},
     web::{
         context::RequestContext,
         form_again::{Lost, TooMany, form_again_after},
@@ -52,6 +48,8 @@ struct LinkPage {
     link: String,
     email: String,
     is_invitation: bool,
+    /// How long a new password must be.
+    password_hint: String,
     again: Again,
 }
 
@@ -137,7 +135,9 @@ async fn choose(
         Err(error) => (None, Some(error.to_string())),
     };
     let name = name.filter(|_| opened.purpose == Purpose::Invitation);
-    let password_error = strength::check_length(&password).err().map(|error| error.to_string());
+    let lengths = context.prover.hasher.lengths;
+    let password_error =
+        lengths.check(&password, opened.person.has_second_factor()).err().map(|error| error.to_string());
     if name_error.is_some() || password_error.is_some() {
         return refuse(Again { name_error, password_error, ..again });
     }
@@ -191,6 +191,8 @@ fn form(
     context.form(|token| {
         let page = Page::new(&context.req, if is_invitation { "Welcome" } else { "New password" });
         let email = opened.person.email.clone();
-        layout::answer(status, &LinkPage { page, token, link: link.to_owned(), email, is_invitation, again })
+        let password_hint = context.prover.hasher.lengths.in_words(opened.person.has_second_factor());
+        let link = link.to_owned();
+        layout::answer(status, &LinkPage { page, token, link, email, is_invitation, password_hint, again })
     })
 }

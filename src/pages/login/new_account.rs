@@ -8,7 +8,7 @@ use askama::Template;
 
 use crate::{
     base::error::{Error, Result},
-    records::account::{self, EmailAddress, strength},
+    records::account::{self, EmailAddress, strength::Lengths},
     web::{
         form_again::{Lost, TooMany, form_again_after},
         forms::NO_COOKIES,
@@ -39,6 +39,8 @@ pub(super) struct AccountForm {
     pub email_error: Option<String>,
     pub name_error: Option<String>,
     pub password_error: Option<String>,
+    /// How long the password must be.
+    pub password_hint: String,
     pub problem: Option<String>,
     /// Whether to show the form. If not, only the problem is shown.
     pub usable: bool,
@@ -54,10 +56,10 @@ pub(super) struct Typed {
 impl AccountForm {
     /// Validates the fields. On failure, returns this form with the messages beside its fields. This is cheap: the
     /// strength of the password is checked later, when it is hashed.
-    pub fn check(self, password: String) -> Result<(Typed, Self), Box<Self>> {
+    pub fn check(self, password: String, lengths: Lengths) -> Result<(Typed, Self), Box<Self>> {
         let email = EmailAddress::parse(&self.email);
         let name = account::display_name(&self.name);
-        match (email, name, strength::check_length(&password)) {
+        match (email, name, lengths.check(&password, false)) {
             (Ok(email), Ok(name), Ok(())) => Ok((Typed { email, name, password }, self)),
             (email, name, password) => {
                 let words = |error: Error| error.to_string();

@@ -72,7 +72,7 @@ pub async fn submit(query: web::Query<Query>, sent: Form<Fields>, context: Reque
         Ok(Link::Bad) => return refuse(&context, Link::Bad),
         Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
-    let (typed, again) = match again.check(password.clone()) {
+    let (typed, again) = match again.check(password.clone(), context.prover.hasher.lengths) {
         Ok(checked) => checked,
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
@@ -123,6 +123,7 @@ fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> 
                 action: "/setup",
                 heading,
                 lead,
+                password_hint: context.prover.hasher.lengths.in_words(false),
                 sign_in: return_to::LOGIN.to_owned(),
                 ..template
             },

@@ -79,7 +79,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
         Ok(None) => {}
         Err(error) => return again.again(error, |status, again| form(status, &context, again)),
     }
-    let (typed, again) = match again.check(password.clone()) {
+    let (typed, again) = match again.check(password.clone(), context.prover.hasher.lengths) {
         Ok(checked) => checked,
         Err(again) => return form(StatusCode::UNPROCESSABLE_ENTITY, &context, *again),
     };
@@ -110,7 +110,18 @@ fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> 
         let heading = "Create account".to_owned();
         let lead = "You stay signed in on this device, and can sign in on others.";
         let sign_in = return_to::login_address(template.next.as_deref().unwrap_or("/"));
-        let form = AccountForm { page, token, action: "/signup", heading, lead, usable: true, sign_in, ..template };
+        let password_hint = context.prover.hasher.lengths.in_words(false);
+        let form = AccountForm {
+            password_hint,
+            page,
+            token,
+            action: "/signup",
+            heading,
+            lead,
+            usable: true,
+            sign_in,
+            ..template
+        };
         layout::answer(status, &form)
     })
 }

@@ -10,6 +10,7 @@ pub(super) enum Deed {
     SignOut(Which),
     Disable,
     Enable,
+    ResetSecondFactor,
     Export,
     Delete,
 }
@@ -21,6 +22,7 @@ impl Deed {
             Self::SignOut(_) => "sign-out",
             Self::Disable => "disable",
             Self::Enable => "enable",
+            Self::ResetSecondFactor => "reset-second-factor",
             Self::Export => "export",
             Self::Delete => "delete",
         }
@@ -42,6 +44,7 @@ impl Deed {
             "sign-out" => Some(Self::SignOut(Which::Session(which.to_owned()))),
             "disable" => Some(Self::Disable),
             "enable" => Some(Self::Enable),
+            "reset-second-factor" => Some(Self::ResetSecondFactor),
             "export" => Some(Self::Export),
             "delete" => Some(Self::Delete),
             _ => None,
@@ -71,6 +74,12 @@ impl Deed {
                 "They can sign in again with their password.",
                 "Enable account",
             ),
+            Self::ResetSecondFactor => (
+                format!("Remove the second factor of {person}?"),
+                "Their authenticator app, passkeys and recovery codes stop working, and they are signed out everywhere. They \
+                 then sign in with their password, and are told about it. Do this only if you are sure who asks you.",
+                "Remove second factor",
+            ),
             Self::Export => (
                 format!("Download what is kept about {person}?"),
                 "You get a file with their account, devices, sign-ins, drafts and activity. They see that you did it.",
@@ -91,6 +100,7 @@ impl Deed {
             Self::SignOut(_) => "signed-out",
             Self::Disable => "disabled",
             Self::Enable => "enabled",
+            Self::ResetSecondFactor => "second-factor-removed",
             Self::Export => "exported",
             Self::Delete => "deleted",
         }
@@ -114,6 +124,7 @@ mod tests {
             Deed::SignOut(Which::OnDevice("dev_1".into())),
             Deed::Disable,
             Deed::Enable,
+            Deed::ResetSecondFactor,
             Deed::Export,
             Deed::Delete,
         ] {

@@ -69,6 +69,7 @@ struct Row {
     is_self: bool,
     is_disabled: bool,
     is_invited: bool,
+    has_second_factor: bool,
     /// Whether the link of the invitation no longer works.
     is_expired: bool,
     leaves: Option<When>,
@@ -128,6 +129,7 @@ impl Row {
             is_self,
             is_disabled: person.is_disabled(),
             is_invited: person.is_invited(),
+            has_second_factor: person.account.has_second_factor(),
             is_expired: person.is_invited() && usage.invited_until.is_none(),
             leaves: person.deletes_at().map(|at| When::until(at, user.now)),
             last: last.map(|at| When::past(at, user.now)),

@@ -65,6 +65,7 @@ struct OnePage {
     role: Option<&'static str>,
     is_disabled: bool,
     is_invited: bool,
+    has_second_factor: bool,
     /// When the link of the invitation stops working. `None` if none works.
     invited_until: Option<When>,
     /// The address that counts once it is verified.
@@ -117,6 +118,7 @@ pub async fn show(
         }
         "cancelled" => Some("The invitation is cancelled: its link no longer works."),
         "disabled" => Some("The account is disabled, and signed out everywhere."),
+        "second-factor-removed" => Some("The second factor is removed, and the person is signed out everywhere."),
         "enabled" => Some("The account is enabled again."),
         "signed-out" => Some("The person is signed out there."),
         "signed-out-everywhere" => Some("The person is signed out everywhere."),
@@ -232,6 +234,7 @@ async fn draw(
         role: (person.account.role != Role::Member).then(|| person.account.role.label()),
         is_disabled: person.is_disabled(),
         is_invited: person.is_invited(),
+        has_second_factor: person.account.has_second_factor(),
         invited_until: usage.invited_until.map(|at| When::until(at, user.now)),
         new_email: usage.new_email,
         refused: refused.into_iter().map(|mail| RefusedMail::new(mail, user)).collect(),

@@ -1,5 +1,5 @@
-//! The page `/people/{id}/confirm`: asks before a person is signed out, disabled, enabled, exported or deleted, and does
-//! it. Called by the routes.
+//! The page `/people/{id}/confirm`: asks before a person is signed out, disabled, enabled, exported or deleted, or loses
+//! their second factor, and does it. Called by the routes.
 //!
 //! Invariant: opening the page changes nothing.
 
@@ -9,9 +9,12 @@ use serde::Deserialize;
 
 use super::deed::Deed;
 use crate::{
-    actions::person::{
-        change::{self, Changes, Refused},
-        delete, end, export,
+    actions::{
+        person::{
+            change::{self, Changes, Refused},
+            delete, end, export,
+        },
+        second_factor::reset::reset,
     },
     base::error::{Error, Result},
     records::{account::person::Person, session::CurrentUser},
@@ -133,6 +136,9 @@ async fn carry_out(
             if let Err(refused) = change::change(db, letters, (&manager, id), changes).await? {
                 return Ok(Err(refused));
             }
+        }
+        Deed::ResetSecondFactor => {
+            reset(db, letters, &manager, id).await?;
         }
         Deed::Export => return download::json("person.json", &export::of_person(db, &manager, id).await?).map(Ok),
         Deed::Delete => {

@@ -14,7 +14,6 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::factors,
         passkey,
         second_factor::{self, Present},
         session::CurrentUser,
@@ -89,7 +88,7 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
     let next = next_of(&context, &query.next);
     let token = forms::token(&context.site, &context.req)?;
     let page = Page::new(&context.req, "Sign-in security").of(&user.account, &token, "account");
-    let is_required = factors::is_required(context.sessions.second_factor, user.account.role);
+    let is_required = context.sessions.second_factor.applies_to(user.account.role);
     let host = context.site.public.origin().to_owned();
     let told = (done, next, is_required);
     layout::answer(StatusCode::OK, &OverviewPage::new((page, host), (&present, passkeys), told, user.now))

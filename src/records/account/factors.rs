@@ -8,7 +8,7 @@ use std::iter;
 
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 
-use super::Role;
+use super::{Account, Role};
 use crate::{
     base::{
         db::{Conn, Instant, find, now, run, schema::accounts},
@@ -18,12 +18,19 @@ use crate::{
     records::news,
 };
 
-/// Whether a person with this role must have a second factor.
-pub fn is_required(rule: SecondFactorRule, role: Role) -> bool {
-    match rule {
-        SecondFactorRule::Off => false,
-        SecondFactorRule::Admins => role.manages(),
-        SecondFactorRule::Everyone => true,
+impl SecondFactorRule {
+    /// Whether people with this role must have a second factor. Those may not remove their last one.
+    pub fn applies_to(self, role: Role) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Admins => role.manages(),
+            Self::Everyone => true,
+        }
+    }
+
+    /// Whether the person reaches nothing but the set-up of a second factor, the confirmation and the sign-out.
+    pub fn asks_for_set_up(self, account: &Account) -> bool {
+        self.applies_to(account.role) && !account.has_second_factor()
     }
 }
 
@@ -74,10 +81,4 @@ pub async fn told_of_reset(conn: &mut Conn<'_>, id: &str) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
     run!(conn, execute(diesel::update(account).set(accounts::factor_reset_at.eq(None::<Instant>))))?;
     news::looked_up_changed(conn, iter::once(id)).await
-}
-
-/// Records whether the account's password is shorter than accounts without a second factor may have.
-pub async fn note_short_password(conn: &mut Conn<'_>, id: &str, is_short: bool) -> Result<()> {
-    let account = accounts::table.filter(accounts::id.eq(id)).filter(accounts::short_password.ne(is_short));
-    run!(conn, execute(diesel::update(account).set(accounts::short_password.eq(is_short)))).map(drop)
 }

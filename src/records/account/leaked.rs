@@ -15,13 +15,13 @@ pub fn is_leaked(password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::account::strength::check_length;
+    use crate::records::account::strength::Lengths;
 
     #[test]
     fn there_are_ten_thousand_and_each_could_be_chosen() {
         let all: Vec<&str> = MOST_USED.lines().collect();
         assert_eq!(all.len(), 10_000);
-        assert!(all.iter().all(|password| check_length(password).is_ok() && is_leaked(password)));
+        assert!(all.iter().all(|password| Lengths::new(12).check(password, false).is_ok() && is_leaked(password)));
     }
 
     #[test]

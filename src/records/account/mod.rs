@@ -26,6 +26,7 @@ use diesel::{
 };
 use serde::Serialize;
 
+use self::hasher::ChosenPassword;
 pub use crate::base::email::EmailAddress;
 use crate::{
     base::{
@@ -323,22 +324,29 @@ pub async fn rename(conn: &mut Conn<'_>, id: &str, name: &str) -> Result<String>
 /// Sets a new password. Resets the account's count of wrong passwords, because they were tries at the old password, and
 /// withdraws the separate counts of its browsers. An invited account becomes an ordinary one. The caller ends the
 /// account's sessions in the same transaction.
-pub async fn set_password(conn: &mut Conn<'_>, id: &str, password_hash: &str) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Invalid`] if the password is too short for an account without a second factor, and this is one.
+pub async fn set_password(conn: &mut Conn<'_>, id: &str, chosen: &ChosenPassword) -> Result<()> {
     let account = accounts::table.filter(accounts::id.eq(id));
-    let key: Option<String> = find!(
+    let updated: Option<(String, i64)> = find!(
         conn,
         get_result(
             diesel::update(account)
                 .set((
-                    accounts::password_hash.eq(password_hash),
+                    accounts::password_hash.eq(&chosen.hash),
+                    accounts::short_password.eq(chosen.needed_alone.is_some()),
                     accounts::password_changed_at.eq(now()),
                     accounts::invited_at.eq(None::<Instant>),
                 ))
-                .returning(accounts::email_key)
+                .returning((accounts::email_key, accounts::second_factors))
         )
     )?;
     news::looked_up_changed(conn, iter::once(id)).await?;
-    if let Some(key) = key {
+    if let Some((key, second_factors)) = updated {
+        if let (Some(needed), 0) = (chosen.needed_alone, second_factors) {
+            return Err(strength::too_short(needed));
+        }
         count::clear(conn, &Subject::account(&key)).await?;
     }
     device::doubt_all(conn, id).await

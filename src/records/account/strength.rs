@@ -1,4 +1,5 @@
-//! The rules for new passwords: 12 to 128 characters, any characters, no composition rules, not one of the most common
+//! The rules for new passwords: from the length that `SESSILE_PASSWORD_MIN` sets, or 8 characters beside a second factor, to
+//! 128 characters, any characters, no composition rules, not one of the most common
 //! [leaked](super::leaked) passwords, and hard to guess (zxcvbn; NIST SP 800-63B-4, 3.1.1.2). Called by the
 //! [`hasher`](super::hasher) on its threads, because zxcvbn takes a while.
 //!
@@ -12,8 +13,8 @@ use zxcvbn::{
 use super::leaked::is_leaked;
 use crate::base::error::{Error, Result};
 
-/// Minimum length in characters.
-pub const SHORTEST: usize = 12;
+/// Minimum length in characters beside a second factor.
+const SHORTEST_BESIDE_FACTOR: usize = 8;
 /// Maximum length in characters.
 pub const LONGEST: usize = 128;
 /// Maximum characters per call of zxcvbn, whose time grows faster than the square of the length.
@@ -28,24 +29,61 @@ const TWO_LETTERS: [char; 3] = ['1', '|', '7'];
 /// Words that an attacker would try first on this service.
 const OWN_WORDS: [&str; 2] = ["sessile", "login"];
 
-/// Checks the length of a new password.
-///
-/// # Errors
-/// [`Error::Invalid`] with a message for a form.
-pub fn check_length(password: &str) -> Result<()> {
-    match password.chars().count() {
-        count if count < SHORTEST => Err(Error::Invalid(format!("Use at least {SHORTEST} characters."))),
-        count if count > LONGEST => Err(Error::Invalid(format!("Use at most {LONGEST} characters."))),
-        _ => Ok(()),
+/// The lengths that new passwords may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lengths {
+    /// The minimum in characters without a second factor.
+    alone: usize,
+}
+
+impl Lengths {
+    /// `alone` is the minimum without a second factor.
+    pub fn new(alone: usize) -> Self {
+        Self { alone }
+    }
+
+    /// The minimum in characters.
+    pub fn shortest(self, has_second_factor: bool) -> usize {
+        if has_second_factor { SHORTEST_BESIDE_FACTOR.min(self.alone) } else { self.alone }
+    }
+
+    /// Checks the length of a new password.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with a message for a form.
+    pub fn check(self, password: &str, has_second_factor: bool) -> Result<()> {
+        let shortest = self.shortest(has_second_factor);
+        match password.chars().count() {
+            count if count < shortest => Err(too_short(shortest)),
+            count if count > LONGEST => Err(Error::Invalid(format!("Use at most {LONGEST} characters."))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The minimum without a second factor, if the password is shorter.
+    pub fn needed_alone(self, password: &str) -> Option<usize> {
+        (password.chars().count() < self.alone).then_some(self.alone)
+    }
+
+    /// The hint beside the field for a new password.
+    pub fn in_words(self, has_second_factor: bool) -> String {
+        let shortest = self.shortest(has_second_factor);
+        format!("At least {shortest} characters. A few words that do not belong together are best.")
     }
 }
 
-/// Checks that a password of valid length is hard to guess for an attacker who knows the words in `about`. Judges only
+/// The error for a password with fewer characters than `shortest`, with a message for a form.
+pub fn too_short(shortest: usize) -> Error {
+    Error::Invalid(format!("Use at least {shortest} characters."))
+}
+
+/// Checks that a password of valid length is hard to guess for an attacker who knows the words in `about`. A `short` one,
+/// which only an account with a second factor may have, must withstand fewer guesses. Judges only
 /// the beginning and the end of a long password: the whole is at least as hard to guess as either part.
 ///
 /// # Errors
 /// [`Error::Invalid`] with a message for a form: the reason and a suggestion.
-pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
+pub fn check_strength(password: &str, about: &[String], short: bool) -> Result<()> {
     if is_leaked(password) {
         return Err(Error::Invalid(format!("{USED_BY_MANY} {MORE_WORDS}")));
     }
@@ -56,7 +94,9 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
     }
     let (beginning, end) = parts_to_estimate(password);
     let entropy = estimate(beginning, &known);
-    let is_strong = |entropy: &Entropy| entropy.score() >= Score::Three;
+    // zxcvbn rates no eight characters higher than Two.
+    let least = if short { Score::Two } else { Score::Three };
+    let is_strong = |entropy: &Entropy| entropy.score() >= least;
     if is_strong(&entropy) || end.is_some_and(|end| is_strong(&estimate(end, &known))) {
         return Ok(());
     }
@@ -159,15 +199,19 @@ mod tests {
     use super::*;
 
     fn refusal(password: &str) -> String {
-        check_strength(password, &["Kim Lee".to_owned(), "kim.lee@surfboards.example".to_owned()])
+        check_strength(password, &["Kim Lee".to_owned(), "kim.lee@surfboards.example".to_owned()], false)
             .unwrap_err()
             .to_string()
     }
 
     #[test]
     fn length_counts_characters() {
-        assert!(check_length(&"é".repeat(12)).is_ok() && check_length(&"é".repeat(11)).is_err());
-        assert!(check_length(&"é".repeat(128)).is_ok() && check_length(&"é".repeat(129)).is_err());
+        let lengths = Lengths::new(12);
+        let is_fine = |many: usize, has_second_factor| lengths.check(&"é".repeat(many), has_second_factor).is_ok();
+        assert!(is_fine(12, false) && !is_fine(11, false) && is_fine(128, false) && !is_fine(129, false));
+        assert!(is_fine(8, true) && !is_fine(7, true) && is_fine(128, true) && !is_fine(129, true));
+        assert_eq!(lengths.needed_alone(&"é".repeat(11)), Some(12));
+        assert_eq!(lengths.needed_alone(&"é".repeat(12)), None);
     }
 
     #[test]
@@ -190,10 +234,22 @@ mod tests {
     }
 
     #[test]
+    fn a_short_password_is_hard_to_guess_too() {
+        let is_fine = |password: &str, short| check_strength(password, &["Kim Lee".to_owned()], short).is_ok();
+        for good in ["vK7#qz2W", "limpe7 tx", "wombat93"] {
+            assert!(is_fine(good, true), "{good}");
+        }
+        for weak in ["password", "qwertyui", "kim lee1", "12345678", "abcdefgh", "letmein1"] {
+            assert!(!is_fine(weak, true), "{weak}");
+        }
+        assert!(!is_fine("vK7#qz2W", false));
+    }
+
+    #[test]
     fn a_long_password_is_as_hard_as_its_beginning_or_its_end() {
         let strong = "wombat tidal ferry 93 lamp";
         for long in [format!("{strong}{}", "a".repeat(100)), format!("{}{strong}", "a".repeat(100))] {
-            assert_eq!(check_strength(&long, &[]).map_err(|error| error.to_string()), Ok(()), "{long}");
+            assert_eq!(check_strength(&long, &[], false).map_err(|error| error.to_string()), Ok(()), "{long}");
         }
         for weak in ["a", "abc", "password", "🦀"] {
             let long: String = weak.chars().cycle().take(LONGEST).collect();
@@ -215,7 +271,7 @@ mod tests {
         assert!(refusal(disguised).ends_with('.'), "{}", refusal(disguised));
         let random = "x{4@h<8(t|!1q[$5k+7v69";
         assert!(readings(random) > READINGS);
-        assert_eq!(check_strength(random, &[]).map_err(|error| error.to_string()), Ok(()));
+        assert_eq!(check_strength(random, &[], false).map_err(|error| error.to_string()), Ok(()));
     }
 
     #[test]
@@ -227,8 +283,8 @@ mod tests {
             "🦀🐚🌊🪸🐠🦑🐙🦐🦞🐡🐟🐬",
             "a b\tc\u{0}d~e`f'g\"h",
         ] {
-            assert!(check_length(good).is_ok(), "{good}");
-            assert_eq!(check_strength(good, &[]).map_err(|error| error.to_string()), Ok(()), "{good}");
+            assert!(Lengths::new(12).check(good, false).is_ok(), "{good}");
+            assert_eq!(check_strength(good, &[], false).map_err(|error| error.to_string()), Ok(()), "{good}");
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct App {
     pub allow_cross_site: bool,
     /// Whether CORS preflights pass without a sign-in.
     pub allow_preflight: bool,
+    /// Whether only sessions with a second factor may open it.
+    pub require_second_factor: bool,
     /// Paths that the proxy does not ask about. Only the printed configuration uses them.
     pub public_paths: Vec<String>,
     pub token_hash: Vec<u8>,

@@ -38,6 +38,7 @@ struct AppRow {
     disabled_at: Option<Instant>,
     last_used_at: Option<Instant>,
     refused: i64,
+    require_second_factor: bool,
 }
 
 impl From<AppRow> for App {
@@ -53,6 +54,7 @@ impl From<AppRow> for App {
             observe: row.observe,
             allow_cross_site: row.allow_cross_site,
             allow_preflight: row.allow_preflight,
+            require_second_factor: row.require_second_factor,
             token_hash: row.token_hash,
             secret_hash: row.secret_hash,
             created_at: row.created_at,
@@ -78,6 +80,7 @@ struct AppColumns<'a> {
     token_hash: &'a [u8],
     secret_hash: &'a [u8],
     refused: i64,
+    require_second_factor: bool,
 }
 
 /// Adds an app. Its times are ignored: it is created now. `false` if another app has its origin.
@@ -95,6 +98,7 @@ pub async fn add(conn: &mut Conn<'_>, app: &App) -> Result<bool> {
         token_hash: &app.token_hash,
         secret_hash: &app.secret_hash,
         refused: 0,
+        require_second_factor: app.require_second_factor,
     };
     let new = diesel::insert_into(apps::table).values((columns, apps::created_at.eq(now()))).on_conflict_do_nothing();
     let is_new = run!(conn, execute(new))? == 1;
@@ -113,6 +117,7 @@ pub async fn change(conn: &mut Conn<'_>, app: &App) -> Result<()> {
         apps::observe.eq(app.observe),
         apps::allow_cross_site.eq(app.allow_cross_site),
         apps::allow_preflight.eq(app.allow_preflight),
+        apps::require_second_factor.eq(app.require_second_factor),
         apps::public_paths.eq(app.public_paths.join("\n")),
         apps::token_hash.eq(&app.token_hash),
         apps::secret_hash.eq(&app.secret_hash),

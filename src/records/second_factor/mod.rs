@@ -5,13 +5,19 @@
 
 pub mod app;
 pub mod recovery;
+pub mod resealing;
 pub mod spent;
 
+use diesel::{ExpressionMethods as _, QueryDsl as _};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     base::{
-        db::{Conn, Instant},
+        db::{
+            Conn, Instant, run,
+            schema::{account_of_passkey, passkeys},
+        },
         error::Result,
     },
     records::account::factors,
@@ -80,8 +86,22 @@ pub async fn forget(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     spent::delete(conn, account_id).await
 }
 
-/// Removes the app and the recovery codes of an account. The caller has locked its row, and records the change.
-pub async fn remove_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
-    app::delete(conn, account_id).await?;
-    recovery::delete(conn, account_id).await
+/// Removes the app, the passkeys and the recovery codes of an account. Returns how many rows there were. The caller has
+/// locked the account's row, and records the change.
+pub async fn remove_all(conn: &mut Conn<'_>, account_id: &str) -> Result<usize> {
+    let apps = app::delete(conn, account_id).await?;
+    let passkeys = delete_passkeys(conn, account_id).await?;
+    Ok(apps + passkeys + recovery::delete(conn, account_id).await?)
+}
+
+async fn delete_passkeys(conn: &mut Conn<'_>, account_id: &str) -> Result<usize> {
+    let own = || passkeys::table.filter(passkeys::account_id.eq(account_id));
+    let ids: Vec<Vec<u8>> = run!(conn, load(own().select(passkeys::credential_id)))?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let hashes: Vec<Vec<u8>> = ids.iter().map(|id| Sha256::digest(id).to_vec()).collect();
+    let entries = account_of_passkey::table.filter(account_of_passkey::credential_hash.eq_any(hashes));
+    run!(conn, execute(diesel::delete(entries)))?;
+    run!(conn, execute(diesel::delete(own())))
 }

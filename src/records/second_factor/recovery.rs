@@ -89,7 +89,7 @@ pub async fn note_seen(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
     run!(conn, execute(diesel::update(used).set(codes::seen_at.eq(now().nullable())))).map(drop)
 }
 
-/// Deletes the account's codes.
-pub async fn delete(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
-    run!(conn, execute(diesel::delete(codes::table.filter(codes::account_id.eq(account_id))))).map(drop)
+/// Deletes the account's codes. Returns how many there were.
+pub async fn delete(conn: &mut Conn<'_>, account_id: &str) -> Result<usize> {
+    run!(conn, execute(diesel::delete(codes::table.filter(codes::account_id.eq(account_id)))))
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     base::{
         db::Instant,
-        error::{EndedBecause, Error, Result},
+        error::{EndedBecause, Error, Result, SET_UP},
     },
     records::{
         account::Account,
@@ -52,7 +52,8 @@ pub fn finish_logout(session: &Session, ended: bool) {
     session.purge();
 }
 
-/// The signed-in user. A handler with this argument requires a login, and its requests count as activity: the first
+/// The signed-in user. A handler with this argument requires a login, and a second factor of people who must have one,
+/// unless its address is open to the set-up. Its requests count as activity: the first
 /// request after each touch interval extends the session and renews its cookie. A request that a page sends on its own
 /// does not count.
 #[derive(Debug, Clone)]
@@ -130,7 +131,7 @@ impl CurrentUser {
     }
 
     async fn extract(facts: &RequestFacts, sessions: &Sessions, session: &Session) -> Result<Self> {
-        let loaded = facts.live().ok_or_else(|| facts.absence())?;
+        let loaded = facts.admitted(sessions)?;
         let mut user = Self::from(&*loaded);
         if facts.renews_cookie {
             session.insert(TOUCHED, true).map_err(Error::bug)?;
@@ -177,6 +178,20 @@ impl CurrentUser {
             }
             Found::Ended { details, .. } => Err(Error::SessionEnded(details.because)),
             Found::Former | Found::Unknown | Found::Expired { .. } => Err(Error::SessionEnded(EndedBecause::Unknown)),
+        }
+    }
+}
+
+impl RequestFacts {
+    /// The live session, if its person may use this address.
+    ///
+    /// # Errors
+    /// Why there is no live session; [`Error::SetUpRequired`] if the person must set up a second factor first.
+    pub fn admitted(&self, sessions: &Sessions) -> Result<Rc<Loaded>> {
+        let loaded = self.live().ok_or_else(|| self.absence())?;
+        match !self.is_open_to_set_up && sessions.second_factor.asks_for_set_up(&loaded.account) {
+            true => Err(Error::SetUpRequired(SET_UP)),
+            false => Ok(loaded),
         }
     }
 }

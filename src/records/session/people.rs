@@ -151,7 +151,7 @@ impl PersonView {
             created_at: person.created_at,
             last_activity: usage.last_activity.max(person.last_login_at),
             sessions: usage.sessions,
-            second_factor: false,
+            second_factor: person.account.has_second_factor(),
             deletes_at: person.deletes_at(),
             invitation_expired: person.is_invited().then_some(usage.invited_until.is_none()),
             new_email: usage.new_email.clone(),

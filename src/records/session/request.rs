@@ -97,6 +97,8 @@ pub struct RequestFacts {
     pub user_agent: String,
     /// Whether a page sent the request on its own. Such a request does not count as activity.
     pub unattended: Cell<bool>,
+    /// Whether a person may use this address who must set up a second factor first.
+    pub is_open_to_set_up: bool,
     /// The browser's client hints, unparsed.
     pub hints: Hints,
     pub presented: Presented,
@@ -125,6 +127,7 @@ impl RequestFacts {
             ip,
             user_agent,
             unattended: Cell::new(false),
+            is_open_to_set_up: false,
             hints: Hints::default(),
             keys: presented.key().into_iter().cloned().collect(),
             presented,

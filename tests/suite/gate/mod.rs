@@ -10,6 +10,7 @@ mod identity;
 mod nodes;
 mod opening;
 mod origins;
+mod second_factor;
 
 use sessile::{
     actions::apps::{checks::Changes, manage, manager::Manager},

@@ -7,6 +7,7 @@ use sessile::{
         account::{
             self, EmailAddress,
             hasher::{Hasher, Source},
+            strength::Lengths,
         },
         throttle::Network,
     },
@@ -26,7 +27,7 @@ const OUTDATED: &str =
     "$argon2id$v=19$m=4096,t=1,p=1$c2l4dGVlbiBieXRlcyBvZg$H+xzsnL17IsclE3s3KgC3rWIJY7cFJ0IMk2FSoViZ1k";
 
 async fn prover(db: &TestDb) -> Prover {
-    Prover::new(db.sessions().await.db, Hasher::new(1).unwrap())
+    Prover::new(db.sessions().await.db, Hasher::new(1, Lengths::new(12)).unwrap())
 }
 
 async fn check(prover: &Prover) -> Checked {
@@ -60,7 +61,7 @@ async fn a_password_replaced_during_its_check_is_refused(db: TestDb) {
     let checked = check(&prover).await;
     let place = prover.hasher.place(&Source::Command).unwrap();
     // The same password with another salt still counts as a new password.
-    let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![]).await.unwrap();
+    let hash = prover.hasher.choose(place, PASSWORD.to_owned(), vec![], false).await.unwrap();
     let set = async move |conn: &mut Conn<'_>| account::set_password(conn, &id, &hash).await;
     prover.db.write(set).await.unwrap();
     assert!(!settle(&prover, checked).await);

@@ -30,6 +30,7 @@ pub mod psql;
 mod readiness;
 mod replaced_sqlite_file;
 mod rotation;
+mod sealed_factors;
 mod sessions;
 mod slow_clients;
 mod standby;

@@ -16,7 +16,7 @@ use self::queue::Queue;
 pub use self::source::Source;
 use super::{
     password::{self, Memory},
-    strength,
+    strength::{self, Lengths},
 };
 use crate::base::error::{Away, Error, Result};
 
@@ -34,6 +34,8 @@ pub struct Hasher {
     jobs: Arc<Jobs>,
     /// The hash of a random password. Logins for unknown accounts are checked against it, so that they take as long.
     dummy_hash: Arc<str>,
+    /// The lengths that new passwords may have.
+    pub lengths: Lengths,
 }
 
 /// The queue, closed when the last [`Hasher`] is dropped.
@@ -57,12 +59,21 @@ pub struct Verified {
     pub new_hash: Option<String>,
 }
 
+/// A new password that may be used.
+#[derive(Debug, Clone)]
+pub struct ChosenPassword {
+    /// Argon2id, in the PHC format.
+    pub hash: String,
+    /// The characters that a password needs without a second factor, if this one has fewer.
+    pub needed_alone: Option<usize>,
+}
+
 impl Hasher {
     /// Starts one thread per worker, at most eight.
     ///
     /// # Errors
     /// If the operating system cannot supply random bytes or start a thread.
-    pub fn new(workers: usize) -> Result<Self> {
+    pub fn new(workers: usize, lengths: Lengths) -> Result<Self> {
         let threads = workers.clamp(1, MOST_THREADS);
         let jobs = Jobs(Queue::new(threads * QUEUE_PER_THREAD));
         for _ in 0..threads {
@@ -71,7 +82,7 @@ impl Hasher {
             thread.spawn(move || work(&queue)).map_err(Error::bug)?;
         }
         let dummy_hash = password::hash(&crate::base::secret::random_text::<16>()?, &mut Memory::default())?.into();
-        Ok(Self { jobs: Arc::new(jobs), dummy_hash })
+        Ok(Self { jobs: Arc::new(jobs), dummy_hash, lengths })
     }
 
     /// Takes a place in the queue. Callers take it before they count the try, so that a flood causes no writes.
@@ -88,17 +99,24 @@ impl Hasher {
         self.jobs.0.places()
     }
 
-    /// Hashes a new password if it is hard to guess. `about` contains words about its owner that an attacker may know.
+    /// Hashes a new password if it is long enough and hard to guess. `about` contains words about its owner that an attacker may know.
     ///
     /// # Errors
     /// [`Error::Invalid`] with a message for a form.
-    pub async fn choose(&self, place: Place, password: String, about: Vec<String>) -> Result<String> {
-        strength::check_length(&password)?;
-        self.compute(place, move |memory| {
-            strength::check_strength(&password, &about)?;
+    pub async fn choose(
+        &self,
+        place: Place,
+        password: String,
+        about: Vec<String>,
+        has_second_factor: bool,
+    ) -> Result<ChosenPassword> {
+        self.lengths.check(&password, has_second_factor)?;
+        let needed_alone = self.lengths.needed_alone(&password);
+        let hashed = self.compute(place, move |memory| {
+            strength::check_strength(&password, &about, needed_alone.is_some())?;
             password::hash(&password, memory)
-        })
-        .await
+        });
+        hashed.await.map(|hash| ChosenPassword { hash, needed_alone })
     }
 
     /// Verifies a password. Without a hash, because the account does not exist, the check takes as long and fails. If
@@ -174,9 +192,9 @@ mod tests {
 
     #[tokio::test]
     async fn nobodys_password_is_never_right() {
-        let hasher = Hasher::new(2).unwrap();
+        let hasher = Hasher::new(2, Lengths::new(12)).unwrap();
         let place = || hasher.place(&Source::Command).unwrap();
-        let hash = hasher.choose(place(), "correct horse battery".into(), vec![]).await.unwrap();
+        let hash = hasher.choose(place(), "correct horse battery".into(), vec![], false).await.unwrap().hash;
         let verify = async |hash| hasher.verify(place(), "correct horse battery".into(), hash, true).await;
         assert!(verify(Some(hash)).await.unwrap().right);
         assert!(!verify(None).await.unwrap().right);
@@ -184,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_source_gets_half_of_the_queue_and_places_are_freed() {
-        let hasher = Hasher::new(1).unwrap();
+        let hasher = Hasher::new(1, Lengths::new(12)).unwrap();
         let (flood, other) = (from("192.0.2.1"), from("198.51.100.1"));
         let held: Vec<Place> = (0..QUEUE_PER_THREAD / 2).map(|_| hasher.place(&flood).unwrap()).collect();
         assert!(matches!(hasher.place(&flood), Err(Error::Unavailable(_))));
@@ -197,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_gives_no_place() {
-        let hasher = Hasher::new(1).unwrap();
+        let hasher = Hasher::new(1, Lengths::new(12)).unwrap();
         let mut held = Vec::new();
         for n in 0..QUEUE_PER_THREAD {
             held.push(hasher.place(&from(&format!("192.0.2.{n}"))).unwrap());
@@ -209,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn sources_are_served_in_turn() {
-        let hasher = Hasher::new(1).unwrap();
+        let hasher = Hasher::new(1, Lengths::new(12)).unwrap();
         let (resume, paused) = mpsc::channel::<()>();
         let (flood, other) = (from("192.0.2.1"), from("198.51.100.1"));
         let (done, order) = mpsc::channel();
@@ -232,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn threads_end_with_the_last_hasher() {
-        let hasher = Hasher::new(2).unwrap();
+        let hasher = Hasher::new(2, Lengths::new(12)).unwrap();
         let queue = Arc::downgrade(&hasher.jobs.0);
         drop(hasher);
         while queue.upgrade().is_some() {
@@ -242,9 +260,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_weak_password_is_refused() {
-        let hasher = Hasher::new(1).unwrap();
+        let hasher = Hasher::new(1, Lengths::new(12)).unwrap();
         let place = || hasher.place(&Source::Command).unwrap();
-        assert!(matches!(hasher.choose(place(), "password1234".into(), vec![]).await, Err(Error::Invalid(_))));
-        assert!(matches!(hasher.choose(place(), "short".into(), vec![]).await, Err(Error::Invalid(_))));
+        assert!(matches!(hasher.choose(place(), "password1234".into(), vec![], false).await, Err(Error::Invalid(_))));
+        assert!(matches!(hasher.choose(place(), "short".into(), vec![], true).await, Err(Error::Invalid(_))));
     }
 }

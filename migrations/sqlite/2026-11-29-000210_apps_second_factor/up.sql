@@ -1,0 +1,2 @@
+-- Whether only sessions with a second factor may open the app.
+ALTER TABLE apps ADD COLUMN require_second_factor INTEGER NOT NULL DEFAULT FALSE;
