@@ -40,8 +40,10 @@ const TYPES: &[(&str, &str, bool)] = &[
 
 /// The style sheet that pages load, and the files that it is made of, in this order. As files of their own, most would
 /// be smaller than the headers of their answers.
-const SHEET: (&str, &[&str]) =
-    ("css/pages.css", &["shell", "card", "form", "dashboard", "devices", "apps", "people", "security", "passkey", "drafts", "app"]);
+const SHEET: (&str, &[&str]) = (
+    "css/pages.css",
+    &["shell", "card", "form", "dashboard", "devices", "apps", "people", "security", "passkey", "drafts", "app"],
+);
 
 fn main() -> Result<(), String> {
     rerun_if_changed();

@@ -16,7 +16,10 @@ use crate::{
         error::{Error, Result},
     },
     records::{
-        account::{self, EmailAddress, Role, hasher::{ChosenPassword, Source}},
+        account::{
+            self, EmailAddress, Role,
+            hasher::{ChosenPassword, Source},
+        },
         throttle::{
             Network, Subject,
             count::{self, Begun, Try},

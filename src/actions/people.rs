@@ -44,7 +44,12 @@ pub async fn add(db: &Db, new: account::New) -> Result<Option<Account>> {
 /// # Errors
 /// [`Error::Invalid`](crate::base::error::Error::Invalid) for a password that is too short for an account without a second
 /// factor.
-pub async fn set_password(db: &Db, letters: &Letters, address: &EmailAddress, chosen: ChosenPassword) -> Result<Option<usize>> {
+pub async fn set_password(
+    db: &Db,
+    letters: &Letters,
+    address: &EmailAddress,
+    chosen: ChosenPassword,
+) -> Result<Option<usize>> {
     let (letters, email_key) = (letters.clone(), address.key().to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
         let Some(account) = find(conn, &email_key).await? else {

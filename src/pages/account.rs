@@ -63,11 +63,11 @@ struct AccountPage {
     token: String,
     email: String,
     since: Option<When>,
+    /// How long a new password must be.
+    password_hint: String,
     /// The page that asks for the second factor, if it must be given before the password can be changed.
     confirm_first: Option<String>,
     has_second_factor: bool,
-    /// How long a new password must be.
-    password_hint: String,
     again: Again,
 }
 

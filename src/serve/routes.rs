@@ -15,8 +15,8 @@ use crate::{
     base::error::{Error, Result},
     pages::{
         account, account_data, account_email, activity, app_host, apps, dashboard, devices, drafts, events, gate,
-        invitations, jwks, login, openapi, ops, passkeys, people, phone, pwa, security, security_txt, session_data, static_files,
-        sync,
+        invitations, jwks, login, openapi, ops, passkeys, people, phone, pwa, security, security_txt, session_data,
+        static_files, sync,
     },
     web::{
         forms, json, layout,
@@ -94,12 +94,21 @@ fn pages() -> Vec<Address> {
         page("/account/export").get(account_data::ask_export).post(account_data::submit_export),
         page("/account/email").get(account_email::show).post(account_email::submit),
         page("/account/delete").get(account_data::ask_delete).post(account_data::submit_delete),
-        page("/account/security").get(security::overview::show).post(security::overview::submit),
-        page("/account/security/app").get(security::app::show).post(security::app::submit),
-        page("/account/security/app/remove").get(security::app::ask_removal).post(security::app::remove),
-        page("/account/security/recovery").get(security::recovery::show).post(security::recovery::submit),
-        page("/account/security/passkeys/{id}").get(passkeys::page::show).post(passkeys::page::submit),
-        page("/account/security/passkeys/{id}/remove").get(passkeys::page::ask_removal).post(passkeys::page::remove),
+        page("/account/security").get(security::overview::show).post(security::overview::submit).open_to_set_up(),
+        page("/account/security/app").get(security::app::show).post(security::app::submit).open_to_set_up(),
+        page("/account/security/app/remove")
+            .get(security::app::ask_removal)
+            .post(security::app::remove)
+            .open_to_set_up(),
+        page("/account/security/recovery")
+            .get(security::recovery::show)
+            .post(security::recovery::submit)
+            .open_to_set_up(),
+        page("/account/security/passkeys/{id}").get(passkeys::page::show).post(passkeys::page::submit).open_to_set_up(),
+        page("/account/security/passkeys/{id}/remove")
+            .get(passkeys::page::ask_removal)
+            .post(passkeys::page::remove)
+            .open_to_set_up(),
         page("/people/{id}").get(people::one::show).post(people::one::submit),
         page("/people/{id}/confirm").get(people::question::show).post(people::question::submit),
         page("/account/phone").get(phone::show).post(phone::submit),
@@ -129,20 +138,21 @@ fn api() -> Vec<Address> {
         api("/api/apps/{id}/living").post(apps::living::show),
         api("/api/account").delete(account_data::delete),
         api("/api/account/export").get(account_data::export),
-        api("/api/second-factor").get(security::api::show),
+        api("/api/second-factor").get(security::api::show).open_to_set_up(),
         api("/api/second-factor/app")
             .post(security::api::new_app)
             .put(security::api::add_app)
-            .delete(security::api::remove_app),
-        api("/api/second-factor/recovery-codes").post(security::api::renew_codes),
-        api("/api/passkeys").post(passkeys::api::add),
-        api("/api/passkeys/options").post(passkeys::api::ask),
+            .delete(security::api::remove_app)
+            .open_to_set_up(),
+        api("/api/second-factor/recovery-codes").post(security::api::renew_codes).open_to_set_up(),
+        api("/api/passkeys").post(passkeys::api::add).open_to_set_up(),
+        api("/api/passkeys/options").post(passkeys::api::ask).open_to_set_up(),
         api("/api/passkeys/offer").post(passkeys::api::offer),
         api("/api/passkeys/sign-in").post(login::passkey::submit),
         api("/api/passkeys/sign-in/options").post(login::passkey::ask),
-        api("/api/passkeys/confirm").post(login::passkey::submit_confirmation),
-        api("/api/passkeys/confirm/options").post(login::passkey::ask_confirmation),
-        api("/api/passkeys/{id}").patch(passkeys::api::rename).delete(passkeys::api::remove),
+        api("/api/passkeys/confirm").post(login::passkey::submit_confirmation).open_to_set_up(),
+        api("/api/passkeys/confirm/options").post(login::passkey::ask_confirmation).open_to_set_up(),
+        api("/api/passkeys/{id}").patch(passkeys::api::rename).delete(passkeys::api::remove).open_to_set_up(),
         api("/api/people").get(people::api::list),
         api("/api/people/{id}").get(people::api::show).patch(people::api::patch).delete(people::api::delete),
         api("/api/people/{id}/revoke-sessions").post(people::api::revoke_sessions),

@@ -107,12 +107,6 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
     Ok(secret.map(|secret| format!("{}/setup?token={}", parts.site.public.origin(), secret.expose())))
 }
 
-/// Checks that the key file has every key that the database needs.
-async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
-    resealing::check(db, keys.sealing()).await?;
-    instance::check_keys(db, keys).await
-}
-
 /// Warns if people have passkeys that were made for another host.
 async fn warn_of_passkeys(parts: &Parts) -> Result<()> {
     let here = parts.site.passkeys.clone();
@@ -121,6 +115,12 @@ async fn warn_of_passkeys(parts: &Parts) -> Result<()> {
         risks::warn_of("passkeys", &wrong);
     }
     Ok(())
+}
+
+/// Checks that the key file has every key that the database needs.
+async fn check_keys(db: &Db, keys: &Keys) -> Result<()> {
+    resealing::check(db, keys.sealing()).await?;
+    instance::check_keys(db, keys).await
 }
 
 /// Checks the database and admits requests. `None` if the database is unavailable.

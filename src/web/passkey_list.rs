@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::{layout::When, site::Site};
+use super::{layout::When, return_to, site::Site};
 use crate::{
     base::{
         db::Instant,
@@ -23,6 +23,9 @@ pub struct PasskeyList {
     pub rows: Vec<PasskeyRow>,
     /// Whether another one may be added.
     pub may_add: bool,
+    /// Whether the person has to confirm before they add one, and where.
+    pub must_confirm: bool,
+    pub confirmation: String,
     /// Why browsers can have none for this service.
     pub why_none: Option<&'static str>,
     pub signal: Signal,
@@ -64,6 +67,8 @@ pub fn list(site: &Site, user: &CurrentUser, all: &[Passkey]) -> PasskeyList {
     PasskeyList {
         rows: all.iter().map(|passkey| PasskeyRow::new(passkey, &rp_id, user.now)).collect(),
         may_add: here.is_ok() && all.len() < MOST,
+        must_confirm: !user.may_change_proofs(),
+        confirmation: return_to::second_confirmation("/confirm", "/account/security#passkeys"),
         why_none: here.err().map(|why| in_words(*why)),
         signal: Signal {
             user_handle: UserHandle::of(&user.account.id).text(),

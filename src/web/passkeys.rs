@@ -45,6 +45,7 @@ pub async fn question(
 pub fn answer(context: &RequestContext, state: String, credential: Value) -> Result<Answer> {
     context.site.rates.take(Act::SignIn, context.bucket().as_slice(), 1)?;
     let visitor = context.site.cookies.visitor(context.req.headers());
-    let visitor = visitor.ok_or_else(|| Error::Invalid("your browser sent no cookie: allow cookies here".to_owned()))?;
+    let visitor =
+        visitor.ok_or_else(|| Error::Invalid("your browser sent no cookie: allow cookies here".to_owned()))?;
     Ok(Answer { state, credential, visitor, network: context.network()? })
 }

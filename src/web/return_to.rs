@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_login_remembers_the_whole_address() {
         assert_eq!(login_address("/drafts?a=1&b=2"), "/login?next=%2Fdrafts%3Fa%3D1%26b%3D2");
-        assert_eq!(login_address("/"), "/login");
+        assert_eq!((login_address("/"), login_address("")), ("/login".to_owned(), "/login".to_owned()));
         assert_eq!(signed_out(None), "/login?done=signed-out");
         assert_eq!(signed_out(Some("/drafts")), "/login?next=%2Fdrafts&done=signed-out");
     }

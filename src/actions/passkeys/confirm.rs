@@ -43,11 +43,7 @@ pub async fn ask(tools: &Tools, user: &CurrentUser, visitor: &Secret) -> Result<
 /// # Errors
 /// [`Error::Invalid`](crate::base::error::Error::Invalid) for an answer that cannot be read, or to a question of another
 /// session.
-pub async fn confirm(
-    tools: &Tools,
-    answer: Answer,
-    confirmation: Confirmation,
-) -> Result<Result<Confirmed, Refusal>> {
+pub async fn confirm(tools: &Tools, answer: Answer, confirmation: Confirmation) -> Result<Result<Confirmed, Refusal>> {
     let purpose = Purpose::Confirm(&confirmation.user);
     let state = asked::open(&tools.sessions.sealing, purpose, &answer.visitor, &answer.state)?;
     let credential_id = credential_id_of(&answer.credential)?;

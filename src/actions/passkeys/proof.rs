@@ -60,9 +60,11 @@ impl From<Refusal> for Error {
             Refusal::Unknown => return Self::NotFound,
             Refusal::TooMany(wait) => return Self::TooManyAttempts(wait),
             Refusal::Wrong(why) => why.to_string(),
-            Refusal::Copied => "this passkey was refused, because a copy of it seems to exist: sign in another way, and \
+            Refusal::Copied => {
+                "this passkey was refused, because a copy of it seems to exist: sign in another way, and \
                                 replace it"
-                .to_owned(),
+                    .to_owned()
+            }
             Refusal::Spent => "this answer was used already: try again".to_owned(),
             Refusal::NotAdmitted => "signing in with this passkey is not possible now: start again".to_owned(),
         };

@@ -21,7 +21,7 @@ use crate::{
         account::{self, leaving, person},
         app::statements,
         audit::{self, Event, Kind, retention},
-        draft, help, instance, link, mail, passkey, second_factor,
+        draft, help, instance, link, mail, second_factor,
         session::{EndReason, Scope, ends, people},
     },
 };
@@ -126,7 +126,6 @@ async fn remove(conn: &mut Conn<'_>, id: &str, actor: &str) -> Result<()> {
     help::settle(conn, id).await?;
     statements::forget_account(conn, id).await?;
     second_factor::forget(conn, id).await?;
-    passkey::remove_all(conn, id).await?;
     person::empty(conn, id).await?;
     audit::record(conn, &[Event::of(Kind::AccountDeleted, id).by_manager(actor)]).await
 }

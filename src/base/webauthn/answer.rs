@@ -115,6 +115,19 @@ impl Answer<Assertion> {
         self.response.authenticator_data.0.get(32).is_some_and(|flags| flags & 0x08 != 0)
     }
 
+    /// Whether the page that asked was in a frame of another site. webauthn-rs looks at this only when a passkey is added.
+    pub(super) fn is_cross_origin(&self) -> bool {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Framed {
+            #[serde(default)]
+            cross_origin: Option<bool>,
+            top_origin: Option<Value>,
+        }
+        let framed = serde_json::from_slice::<Framed>(&self.response.client_data.0);
+        framed.is_ok_and(|framed| framed.cross_origin == Some(true) || framed.top_origin.is_some())
+    }
+
     /// The number of uses that the passkey has counted.
     pub(super) fn counter(&self) -> u32 {
         let bytes = self.response.authenticator_data.0.get(33..37).and_then(|bytes| bytes.try_into().ok());

@@ -122,6 +122,9 @@ impl Ceremonies {
         if answer.user_handle().is_some_and(|handle| !passkey.owner.is(handle)) {
             return Ok(Outcome::Wrong(Refused::Account));
         }
+        if answer.is_cross_origin() {
+            return Ok(Outcome::Wrong(Refused::Origin));
+        }
         let mut data = Data::parse(passkey.data)?;
         let stored = data.counter();
         // A device may learn to back its passkeys up, but webauthn-rs refuses a sign-in after that. The signature covers

@@ -1,5 +1,6 @@
 //! The test vectors of the WebAuthn Level 3 specification (section 16). Their challenges and their lack of user
-//! verification are put into the states that the ceremonies begin with.
+//! verification are put into the states that the ceremonies begin with. In the same way, answers that Chromium gave are
+//! checked.
 
 use serde_json::{Value, json};
 
@@ -85,6 +86,29 @@ fn vectors_of_the_offered_algorithms_are_right() {
         let outcome = use_it(&vector, &made, false);
         assert!(matches!(outcome, Outcome::Right(_)), "{name}: {outcome:?}");
     }
+}
+
+#[test]
+fn the_answers_of_chromium_are_right() {
+    let given: Value = serde_json::from_str(include_str!("chromium.json")).unwrap();
+    let ceremonies = Ceremonies::new(&PublicUrl::parse(given["origin"].as_str().unwrap()).unwrap(), "Vectors").unwrap();
+    let owner = UserHandle::of(given["account"].as_str().unwrap());
+    let with = |started: &Started, inner: &str, challenge: &Value| {
+        let mut state: Value = serde_json::from_slice(&started.state).unwrap();
+        state["state"][inner]["challenge"] = challenge.clone();
+        state.to_string().into_bytes()
+    };
+    let given_now = &given["registration"];
+    let started =
+        ceremonies.start_registration(owner, Person { email: "kim@example.com", name: "Kim" }, &[], NOW).unwrap();
+    let state = with(&started, "rs", &given_now["challenge"]);
+    let made = ceremonies.finish_registration(owner, &state, &given_now["answer"], NOW).unwrap();
+    assert_eq!((made.transports.as_slice(), made.is_backup_eligible), (["internal"].as_slice(), true));
+    let given_now = &given["authentication"];
+    let state = with(&ceremonies.start_sign_in(NOW).unwrap(), "ast", &given_now["challenge"]);
+    let stored = StoredPasskey { owner, data: &made.data };
+    let outcome = ceremonies.finish_sign_in(&state, &given_now["answer"], stored, NOW).unwrap();
+    assert!(matches!(outcome, Outcome::Right(_)), "{outcome:?}");
 }
 
 #[test]

@@ -326,7 +326,8 @@ async fn second_factors(patient: &mut Patient) -> Finding {
     };
     let each: Vec<String> = (1..).zip(keys.ids()).filter_map(with).collect();
     let first = keys.first_id();
-    let rest = if needed.keys().all(|id| id == first) { "" } else { "; the next start encrypts all with the first key" };
+    let rest =
+        if needed.keys().all(|id| id == first) { "" } else { "; the next start encrypts all with the first key" };
     Ok(format!("encrypted: {}{rest}", each.join(", ")))
 }
 

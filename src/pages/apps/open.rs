@@ -11,7 +11,6 @@ use actix_web::{
 use askama::Template;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use url::form_urlencoded;
 
 use crate::{
     actions::apps::open::{Begun, Opening, begin},
@@ -113,10 +112,7 @@ impl Missing {
     fn leads_to(&self, next: &str) -> String {
         match self {
             Self::SetUp => return_to::address_with_next(SET_UP, next),
-            Self::Confirmation => {
-                let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-                format!("/confirm?level=2&next={next}")
-            }
+            Self::Confirmation => return_to::second_confirmation("/confirm", next),
         }
     }
 }

@@ -18,11 +18,7 @@ use crate::{
         error::{Error, Result},
         secret::{Secret, is_base64url},
     },
-    records::{
-        account,
-        link::Purpose,
-        session::CurrentUser,
-    },
+    records::{account, link::Purpose, session::CurrentUser},
     web::{
         context::RequestContext,
         form_again::{Lost, TooMany, form_again_after},
@@ -140,7 +136,8 @@ async fn choose(
     };
     let name = name.filter(|_| opened.purpose == Purpose::Invitation);
     let lengths = context.prover.hasher.lengths;
-    let password_error = lengths.check(&password, opened.person.has_second_factor()).err().map(|error| error.to_string());
+    let password_error =
+        lengths.check(&password, opened.person.has_second_factor()).err().map(|error| error.to_string());
     if name_error.is_some() || password_error.is_some() {
         return refuse(Again { name_error, password_error, ..again });
     }

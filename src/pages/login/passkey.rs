@@ -119,7 +119,8 @@ pub async fn submit_confirmation(
     let confirmation = Confirmation { user: user.clone(), key, then: then.clone(), code: None, ip };
     match confirm::confirm(&tools, answer, confirmation).await?? {
         Confirmed::Yes { key, ended } => {
-            let next = super::confirm::after(&context, &user, (then.as_ref(), &address(&context, &next)), (&key, &ended))?;
+            let next =
+                super::confirm::after(&context, &user, (then.as_ref(), &address(&context, &next)), (&key, &ended))?;
             let mut answer = HttpResponse::Ok().json(json!({ "next": next }));
             if ended.own {
                 clear_cache(&mut answer);

@@ -111,7 +111,17 @@ fn form(status: StatusCode, context: &RequestContext, template: AccountForm) -> 
         let lead = "You stay signed in on this device, and can sign in on others.";
         let sign_in = return_to::login_address(template.next.as_deref().unwrap_or("/"));
         let password_hint = context.prover.hasher.lengths.in_words(false);
-        let form = AccountForm { password_hint, page, token, action: "/signup", heading, lead, usable: true, sign_in, ..template };
+        let form = AccountForm {
+            password_hint,
+            page,
+            token,
+            action: "/signup",
+            heading,
+            lead,
+            usable: true,
+            sign_in,
+            ..template
+        };
         layout::answer(status, &form)
     })
 }

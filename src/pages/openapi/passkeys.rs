@@ -31,7 +31,12 @@ fn adding() -> Vec<Call> {
     let answer = object(&[("state", text()), ("credential", any_object()), ("name?", text())]);
     vec![
         Call::new(Post, "/api/passkeys/options", Person, "Begin to add a passkey")
-            .answers(200, "The options for `navigator.credentials.create`, and a state to send back.", question(), asked())
+            .answers(
+                200,
+                "The options for `navigator.credentials.create`, and a state to send back.",
+                question(),
+                asked(),
+            )
             .fails([ended(), Error::ConfirmationRequired, too_many()]),
         Call::new(Post, "/api/passkeys", Person, "Add the passkey that the browser made")
             .takes(answer, json!({"state": "…", "credential": {}, "name": "Laptop"}))

@@ -82,9 +82,8 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
         _ => None,
     };
     let id = user.account.id.clone();
-    let read = async move |conn: &mut Conn<'_>| {
-        Ok((second_factor::present(conn, &id).await?, passkey::all(conn, &id).await?))
-    };
+    let read =
+        async move |conn: &mut Conn<'_>| Ok((second_factor::present(conn, &id).await?, passkey::all(conn, &id).await?));
     let (present, passkeys) = context.sessions.db.read(read).await?;
     let passkeys = passkey_list::list(&context.site, &user, &passkeys);
     let next = next_of(&context, &query.next);

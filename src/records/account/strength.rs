@@ -77,12 +77,13 @@ pub fn too_short(shortest: usize) -> Error {
     Error::Invalid(format!("Use at least {shortest} characters."))
 }
 
-/// Checks that a password of valid length is hard to guess for an attacker who knows the words in `about`. Judges only
+/// Checks that a password of valid length is hard to guess for an attacker who knows the words in `about`. A `short` one,
+/// which only an account with a second factor may have, must withstand fewer guesses. Judges only
 /// the beginning and the end of a long password: the whole is at least as hard to guess as either part.
 ///
 /// # Errors
 /// [`Error::Invalid`] with a message for a form: the reason and a suggestion.
-pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
+pub fn check_strength(password: &str, about: &[String], short: bool) -> Result<()> {
     if is_leaked(password) {
         return Err(Error::Invalid(format!("{USED_BY_MANY} {MORE_WORDS}")));
     }
@@ -93,7 +94,9 @@ pub fn check_strength(password: &str, about: &[String]) -> Result<()> {
     }
     let (beginning, end) = parts_to_estimate(password);
     let entropy = estimate(beginning, &known);
-    let is_strong = |entropy: &Entropy| entropy.score() >= Score::Three;
+    // zxcvbn rates no eight characters higher than Two.
+    let least = if short { Score::Two } else { Score::Three };
+    let is_strong = |entropy: &Entropy| entropy.score() >= least;
     if is_strong(&entropy) || end.is_some_and(|end| is_strong(&estimate(end, &known))) {
         return Ok(());
     }
@@ -196,7 +199,7 @@ mod tests {
     use super::*;
 
     fn refusal(password: &str) -> String {
-        check_strength(password, &["Kim Lee".to_owned(), "kim.lee@surfboards.example".to_owned()])
+        check_strength(password, &["Kim Lee".to_owned(), "kim.lee@surfboards.example".to_owned()], false)
             .unwrap_err()
             .to_string()
     }
@@ -231,10 +234,22 @@ mod tests {
     }
 
     #[test]
+    fn a_short_password_is_hard_to_guess_too() {
+        let is_fine = |password: &str, short| check_strength(password, &["Kim Lee".to_owned()], short).is_ok();
+        for good in ["vK7#qz2W", "limpe7 tx", "wombat93"] {
+            assert!(is_fine(good, true), "{good}");
+        }
+        for weak in ["password", "qwertyui", "kim lee1", "12345678", "abcdefgh", "letmein1"] {
+            assert!(!is_fine(weak, true), "{weak}");
+        }
+        assert!(!is_fine("vK7#qz2W", false));
+    }
+
+    #[test]
     fn a_long_password_is_as_hard_as_its_beginning_or_its_end() {
         let strong = "wombat tidal ferry 93 lamp";
         for long in [format!("{strong}{}", "a".repeat(100)), format!("{}{strong}", "a".repeat(100))] {
-            assert_eq!(check_strength(&long, &[]).map_err(|error| error.to_string()), Ok(()), "{long}");
+            assert_eq!(check_strength(&long, &[], false).map_err(|error| error.to_string()), Ok(()), "{long}");
         }
         for weak in ["a", "abc", "password", "🦀"] {
             let long: String = weak.chars().cycle().take(LONGEST).collect();
@@ -256,7 +271,7 @@ mod tests {
         assert!(refusal(disguised).ends_with('.'), "{}", refusal(disguised));
         let random = "x{4@h<8(t|!1q[$5k+7v69";
         assert!(readings(random) > READINGS);
-        assert_eq!(check_strength(random, &[]).map_err(|error| error.to_string()), Ok(()));
+        assert_eq!(check_strength(random, &[], false).map_err(|error| error.to_string()), Ok(()));
     }
 
     #[test]
@@ -269,7 +284,7 @@ mod tests {
             "a b\tc\u{0}d~e`f'g\"h",
         ] {
             assert!(Lengths::new(12).check(good, false).is_ok(), "{good}");
-            assert_eq!(check_strength(good, &[]).map_err(|error| error.to_string()), Ok(()), "{good}");
+            assert_eq!(check_strength(good, &[], false).map_err(|error| error.to_string()), Ok(()), "{good}");
         }
     }
 }

@@ -77,7 +77,9 @@ struct NewRow<'a> {
 pub fn check_name(typed: &str) -> Result<String> {
     let name = typed.trim();
     if name.chars().count() > LONGEST_NAME || !text::is_name(name) {
-        return Err(Error::Invalid(format!("the name of a passkey must have 1 to {LONGEST_NAME} printable characters")));
+        return Err(Error::Invalid(format!(
+            "the name of a passkey must have 1 to {LONGEST_NAME} printable characters"
+        )));
     }
     Ok(name.to_owned())
 }
@@ -129,11 +131,8 @@ pub async fn add(conn: &mut Conn<'_>, account_id: &str, new: &New) -> Result<Opt
 /// Stores what a right answer changed, and when and on which device the passkey was used.
 pub async fn note_use(conn: &mut Conn<'_>, account_id: &str, id: &str, data: &str, device: Option<&str>) -> Result<()> {
     let own = passkeys::table.filter(passkeys::account_id.eq(account_id)).filter(passkeys::id.eq(id));
-    let columns = (
-        passkeys::data.eq(data),
-        passkeys::last_used_at.eq(now().nullable()),
-        passkeys::last_used_on.eq(device),
-    );
+    let columns =
+        (passkeys::data.eq(data), passkeys::last_used_at.eq(now().nullable()), passkeys::last_used_on.eq(device));
     run!(conn, execute(diesel::update(own).set(columns))).map(drop)
 }
 
@@ -156,21 +155,11 @@ pub async fn rename(conn: &mut Conn<'_>, account_id: &str, id: &str, name: &str)
 /// Removes a passkey. `None` if the account has no such passkey. The caller has locked the account's row.
 pub async fn remove(conn: &mut Conn<'_>, account_id: &str, id: &str) -> Result<Option<Passkey>> {
     let Some(removed) = one(conn, account_id, id).await? else { return Ok(None) };
-    let claim = account_of_passkey::table
-        .filter(account_of_passkey::account_id.eq(account_id))
-        .filter(account_of_passkey::passkey_id.eq(id));
-    run!(conn, execute(diesel::delete(claim)))?;
+    run!(conn, execute(diesel::delete(account_of_passkey::table.find(hash(&removed.credential_id)))))?;
     let own = passkeys::table.filter(passkeys::account_id.eq(account_id)).filter(passkeys::id.eq(id));
     run!(conn, execute(diesel::delete(own)))?;
     factors::changed(conn, account_id, -1).await?;
     Ok(Some(removed))
-}
-
-/// Removes all passkeys of an account. The caller has locked its row, and records the change.
-pub async fn remove_all(conn: &mut Conn<'_>, account_id: &str) -> Result<()> {
-    let claims = account_of_passkey::table.filter(account_of_passkey::account_id.eq(account_id));
-    run!(conn, execute(diesel::delete(claims)))?;
-    run!(conn, execute(diesel::delete(passkeys::table.filter(passkeys::account_id.eq(account_id))))).map(drop)
 }
 
 /// How many passkeys were made for another host than this one. Reads the whole table: only a start and `doctor` call it.

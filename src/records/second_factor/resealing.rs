@@ -104,8 +104,7 @@ async fn codes_after(
     let older = codes::table.filter(later).filter(codes::key_id.ne(keys.first_id()));
     let columns = (codes::account_id, codes::number, codes::code, codes::key_id);
     let order = (codes::account_id, codes::number);
-    let rows: Vec<(String, i64, Vec<u8>, String)> =
-        run!(conn, load(older.order(order).limit(BATCH).select(columns)))?;
+    let rows: Vec<(String, i64, Vec<u8>, String)> = run!(conn, load(older.order(order).limit(BATCH).select(columns)))?;
     let next = rows.last().map(|(account_id, number, ..)| (account_id.clone(), *number));
     let mut changed = 0;
     for (account_id, number, bytes, key_id) in rows {

@@ -35,8 +35,7 @@ fn is_too_short(answer: &Answer, least: usize) {
 fn set_password(db: &TestDb, email: &str, password: &str) -> (Option<i32>, String) {
     let mut program = command(db, &[MIN]);
     program.args(["user", "set-password", email, "--password-stdin"]).stdin(std::process::Stdio::piped());
-    let mut child =
-        program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), password.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())

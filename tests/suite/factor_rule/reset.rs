@@ -31,7 +31,8 @@ fn question(client: &mut Client, id: &str) -> Answer {
     if page.status != 200 {
         return page;
     }
-    let fields = [("csrf", page.form_token()), ("act", "reset-second-factor".into()), ("current_password", PASSWORD.into())];
+    let fields =
+        [("csrf", page.form_token()), ("act", "reset-second-factor".into()), ("current_password", PASSWORD.into())];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     client.form(&format!("/people/{id}/confirm"), &fields)
 }
@@ -116,10 +117,7 @@ async fn a_half_finished_sign_in_is_void(db: TestDb) {
     let half = || {
         let mut client = server.client();
         let csrf = client.form_token("/login");
-        leads_to(
-            &client.form("/login", &[("csrf", &csrf), ("email", KIM), ("password", PASSWORD)]),
-            "/login/second",
-        );
+        leads_to(&client.form("/login", &[("csrf", &csrf), ("email", KIM), ("password", PASSWORD)]), "/login/second");
         let csrf = client.form_token("/login/second");
         (client, csrf)
     };

@@ -4,7 +4,9 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sessile::actions::apps::{checks::Changes, manage, manager::Manager};
 
-use super::{Browser, FETCHES, HERE, KIM, NAVIGATES, Registered, SHOP, db_of_operator, going_on, path_of, register, serve};
+use super::{
+    Browser, FETCHES, HERE, KIM, NAVIGATES, Registered, SHOP, db_of_operator, going_on, path_of, register, serve,
+};
 use crate::{
     factor_rule::{confirm_at, give_app, log_in_with, new_code},
     support::{Answer, App, TestDb, add_user, on_both_engines},
@@ -47,7 +49,7 @@ fn led_to(browser: &mut Browser) -> String {
 
 fn is_not_let_in(browser: &mut Browser) {
     let answer = browser.ask(&NAVIGATES);
-    let start = format!("{SHOP}/.sessile/start?to=%2Fa%3Fb%3Dc");
+    let start = format!("{SHOP}/.sessile/start?to=/a%3Fb%3Dc");
     assert_eq!((answer.status, answer.header("location")), (303, Some(start.as_str())), "{answer:?}");
     let answer = browser.ask(&FETCHES);
     assert_eq!((answer.status, answer.problem().as_str()), (401, "login-required"), "{answer:?}");
@@ -82,7 +84,8 @@ async fn a_session_without_a_second_factor_is_led_through_a_confirmation(db: Tes
     assert!(again.starts_with("%2Fapps%2F"), "{confirm}");
     // A password alone does not do.
     let shown = browser.sessile.get(&confirm);
-    let fields = [("csrf", shown.form_token()), ("password", crate::support::PASSWORD.to_owned()), ("level", "2".into())];
+    let fields =
+        [("csrf", shown.form_token()), ("password", crate::support::PASSWORD.to_owned()), ("level", "2".into())];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(browser.sessile.form("/confirm", &fields).status, 422);
     let confirmed = confirm_at(&mut browser.sessile, &confirm, &new_code(&db));

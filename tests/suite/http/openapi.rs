@@ -368,7 +368,8 @@ impl<'a> Happened<'a> {
         let (sign_in, confirm) = ("/api/passkeys/sign-in", "/api/passkeys/confirm");
         let options = |path: &str| format!("{path}/options");
         let (good, forged) = (Twist::default(), Twist { is_forged: true, ..Twist::default() });
-        let body = |asked: &Answer, credential: Value| json!({"state": asked.json()["state"], "credential": credential});
+        let body =
+            |asked: &Answer, credential: Value| json!({"state": asked.json()["state"], "credential": credential});
         pat.log_in("pat@example.com");
         call(&mut pat, "POST", offer, "", json!({}));
         let asked = call(&mut pat, "POST", &options(all), "", json!({}));
@@ -390,7 +391,8 @@ impl<'a> Happened<'a> {
         db.sql("UPDATE accounts SET short_password = 1 WHERE second_factors > 0");
         call(&mut pat, "DELETE", one, &id, json!({}));
         db.sql("UPDATE accounts SET short_password = 0");
-        let (to_confirm, to_sign_in) = [confirm, sign_in].map(|path| pat.json("POST", &options(path), &json!({}))).into();
+        let (to_confirm, to_sign_in) =
+            [confirm, sign_in].map(|path| pat.json("POST", &options(path), &json!({}))).into();
         call(&mut pat, "DELETE", one, &id, json!({}));
         for (path, asked) in [(confirm, to_confirm), (sign_in, to_sign_in)] {
             let credential = key.get(&asked.json()["options"], &good);

@@ -43,6 +43,7 @@ async fn the_first_passkey_brings_recovery_codes_and_raises_no_level(db: TestDb)
     // The key that signs in is not what the browser is told.
     let page = client.get("/account/security").body;
     assert!(page.contains("data-accepted=\"") && !page.contains("cred_id"), "{page}");
+    assert!(page.contains("/confirm?level=2") && !page.contains("data-passkey=\"add\""), "{page}");
     // From now on a change needs the passkey.
     let refused = client.json("POST", "/api/passkeys/options", &json!({}));
     assert_eq!((refused.status, refused.problem().as_str()), (403, "confirmation-required"));

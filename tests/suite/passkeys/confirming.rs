@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    KIM, SAM, Twist, answered, ask, confirm, count, kinds, let_confirmations_lapse, serve, session, sign_in, with_passkey,
-    wrong,
+    KIM, SAM, Twist, answered, ask, confirm, count, kinds, let_confirmations_lapse, serve, session, sign_in,
+    with_passkey, wrong,
 };
 use crate::support::{PASSWORD, TestDb, on_both_engines};
 

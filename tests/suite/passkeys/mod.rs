@@ -118,7 +118,10 @@ fn wrong() -> Vec<(&'static str, Twist)> {
         ("a frame of another site", Twist { is_cross_origin: true, ..Twist::default() }),
         ("another relying party", Twist { rp_id: Some("evil.example"), ..Twist::default() }),
         ("nobody was verified", Twist { is_unverified: true, ..Twist::default() }),
-        ("another challenge", Twist { challenge: Some("dGhpcyBpcyBub3QgdGhlIGNoYWxsZW5nZQ".into()), ..Twist::default() }),
+        (
+            "another challenge",
+            Twist { challenge: Some("dGhpcyBpcyBub3QgdGhlIGNoYWxsZW5nZQ".into()), ..Twist::default() },
+        ),
         ("another ceremony", Twist { kind: Some("webauthn.other"), ..Twist::default() }),
     ]
 }

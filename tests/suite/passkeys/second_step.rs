@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Authenticator, KIM, SAM, Twist, answered, assert_signed_out, count, give_password, id_of, kinds, serve, session, sign_in,
-    with_passkey, wrong,
+    Authenticator, KIM, SAM, Twist, answered, assert_signed_out, count, give_password, id_of, kinds, serve, session,
+    sign_in, with_passkey, wrong,
 };
 use crate::support::{Answer, Client, PASSWORD, TestDb, on_both_engines};
 

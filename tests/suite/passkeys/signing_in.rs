@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Authenticator, KIM, SAM, Twist, add, answered, ask, assert_signed_out, count, id_of, kinds, serve, serve_two, session,
-    sign_in, with_passkey, wrong,
+    Authenticator, KIM, SAM, Twist, add, answered, ask, assert_signed_out, count, id_of, kinds, serve, serve_two,
+    session, sign_in, with_passkey, wrong,
 };
 use crate::support::{TestDb, on_both_engines};
 
@@ -48,7 +48,10 @@ async fn a_passkey_alone_signs_in_at_level_2(db: TestDb) {
         let used = client.get("/api/second-factor").json()["passkeys"][0]["lastUsedAt"].clone();
         assert!(used.is_string(), "{used}");
         let kinds = kinds(&db, email);
-        assert!(kinds.ends_with(&["login.succeeded", "device.new", "session.created", "passkey.used"].map(String::from)), "{kinds:?}");
+        assert!(
+            kinds.ends_with(&["login.succeeded", "device.new", "session.created", "passkey.used"].map(String::from)),
+            "{kinds:?}"
+        );
     }
     assert_eq!(db.sql("SELECT count(*) FROM passkeys WHERE last_used_on IS NOT NULL"), "2");
     let (mut client, mut key) = (server.client(), with_passkey_of(&server, &db));

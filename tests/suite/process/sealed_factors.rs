@@ -118,7 +118,9 @@ async fn used_proofs_are_swept(db: TestDb) {
     };
     let add = |byte: &str, age: &str| {
         let byte = bytes(byte);
-        db.sql(&format!("INSERT INTO spent_proofs (account_id, hash, spent_at) VALUES ('{kim}', {byte}, INSTANT({age}))"))
+        db.sql(&format!(
+            "INSERT INTO spent_proofs (account_id, hash, spent_at) VALUES ('{kim}', {byte}, INSTANT({age}))"
+        ))
     };
     add("01", "-7200");
     add("02", "-60");

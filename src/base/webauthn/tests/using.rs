@@ -55,6 +55,7 @@ fn an_answer_from_another_origin_is_refused() {
     }
     let twist = Twist { is_cross_origin: true, ..Twist::default() };
     assert_eq!(reason(add(&mut Authenticator::new(ORIGIN), &twist)), Refused::Origin.to_string());
+    assert_eq!(wrong(sign_in(&mut key, &made.data, &twist)), Refused::Origin);
 }
 
 #[test]

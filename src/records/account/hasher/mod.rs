@@ -113,7 +113,7 @@ impl Hasher {
         self.lengths.check(&password, has_second_factor)?;
         let needed_alone = self.lengths.needed_alone(&password);
         let hashed = self.compute(place, move |memory| {
-            strength::check_strength(&password, &about)?;
+            strength::check_strength(&password, &about, needed_alone.is_some())?;
             password::hash(&password, memory)
         });
         hashed.await.map(|hash| ChosenPassword { hash, needed_alone })
