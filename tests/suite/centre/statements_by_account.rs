@@ -275,7 +275,10 @@ impl People<'_> {
         for code in [phone.wrong_code(), recovery, phone.code()] {
             let mut browser = self.here.client();
             let csrf = browser.form_token("/login");
-            leads_to(&browser.form("/login", &[("csrf", &csrf), ("email", ALEX), ("password", PASSWORD)]), "/login/second");
+            leads_to(
+                &browser.form("/login", &[("csrf", &csrf), ("email", ALEX), ("password", PASSWORD)]),
+                "/login/second",
+            );
             let csrf = browser.form_token(self.ask("/login/second"));
             browser.form("/login/second", &[("csrf", &csrf), ("code", &code)]);
             alex = browser;
