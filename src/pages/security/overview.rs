@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{STALE, next_of, with_next};
+use super::{OVERVIEW, STALE, next_of, with_next};
 use crate::{
     actions::second_factor::manage,
     base::{
