@@ -47,7 +47,7 @@ pub async fn reset(db: &Db, letters: &Letters, by: &Manager, id: &str) -> Result
         }
         factors::reset(conn, &id).await?;
         admitted.record(conn, Kind::SecondFactorReset, None).await?;
-        let change = Some("An administrator removed your second factor, and you are signed out everywhere".to_owned());
+        let change = Some("Your second factor was removed by an administrator".to_owned());
         let detail = Detail { change, ..Detail::default() };
         letters.queue(conn, &admitted.target.account, MailKind::SecondFactorChanged, &detail).await?;
         let ended = ends::end(conn, &Scope::Account(id), EndReason::Revoked, admitted.actor(), None).await?;

@@ -11,7 +11,7 @@ use utoipa::openapi::{
 };
 
 use super::shapes::{self, Shape};
-use crate::base::error::{Error, SET_UP};
+use crate::base::error::Error;
 
 /// Who may call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,9 +52,6 @@ impl Call {
         };
         if method != HttpMethod::Get {
             problems.push(cross_origin());
-        }
-        if caller == Caller::Person && !is_open_to_set_up(&method, path) {
-            problems.push(Error::SetUpRequired(SET_UP));
         }
         let parameters = named.map(|name| of_path(name).build()).collect();
         Self { method, path, caller, summary, parameters, body: None, answers: Vec::new(), problems }
@@ -127,12 +124,6 @@ impl Call {
             .security(security)
             .build()
     }
-}
-
-/// Whether a person may call it who must set up a second factor first.
-fn is_open_to_set_up(method: &HttpMethod, path: &str) -> bool {
-    let areas = ["/api/second-factor", "/api/passkeys"];
-    (method, path) == (&HttpMethod::Delete, "/api/session") || areas.iter().any(|area| path.starts_with(area))
 }
 
 /// A problem document as an answer.

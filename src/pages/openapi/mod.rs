@@ -55,7 +55,8 @@ fn document(service: &str) -> OpenApi {
         .description(Some(
             "JSON in camelCase, times in RFC 3339. Errors are problem documents (RFC 9457). A call that changes something \
              must come from the public origin; `Sec-Fetch-Site` and `Origin` are checked if they are sent. A POST without a JSON \
-             body must send one of them.",
+             body must send one of them. Whoever must set up a second factor first gets 403 `second-factor-required` with `setUp` \
+             from every call that needs a sign-in, except those on second factors and passkeys and the sign-out.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     OpenApiBuilder::new()

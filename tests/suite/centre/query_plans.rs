@@ -110,6 +110,9 @@ fn is_on_accounts(statement: &str) -> bool {
         "app_grants",
         "app_codes",
         "links",
+        "totp_apps",
+        "recovery_codes",
+        "spent_proofs",
     ];
     let plain: String = statement.chars().filter(|c| !matches!(c, '"' | '`')).collect();
     let is_named = |word: &str, table: &str| {

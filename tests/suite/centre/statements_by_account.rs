@@ -36,6 +36,7 @@ use super::{
     session_id,
 };
 use crate::{
+    factor::Phone,
     gate::{db_of_operator, going_on, path_of},
     live::stream::Stream,
     support::{
@@ -72,6 +73,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.open_app(&app);
     people.manage_app(&app);
     people.help();
+    people.prove_twice();
     people.end();
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
@@ -257,6 +259,36 @@ impl People<'_> {
             kim.json("POST", &format!("/api{}", page.replace("/link", "/password-link")), &json!({})).status,
             201
         );
+    }
+
+    /// Alex sets an app up, signs in with it and with a recovery code, and removes it.
+    fn prove_twice(&mut self) {
+        let mut alex = self.signed_in(ALEX, "Proving");
+        assert_eq!(alex.get(self.ask("/account/security")).status, 200);
+        assert_eq!(alex.get(self.ask("/account/security/app")).status, 200);
+        let key = alex.json("POST", self.ask("/api/second-factor/app"), &json!({})).json()["secret"].clone();
+        let phone = Phone::with_key(key.as_str().unwrap());
+        let added = alex.json("PUT", "/api/second-factor/app", &json!({"code": phone.code()})).json();
+        let recovery = added["recoveryCodes"][0].as_str().unwrap().to_owned();
+        assert_eq!(alex.get(self.ask("/api/second-factor")).status, 200);
+        unseen(self.db, "UPDATE totp_apps SET last_step = 0");
+        for code in [phone.wrong_code(), recovery, phone.code()] {
+            let mut browser = self.here.client();
+            let csrf = browser.form_token("/login");
+            leads_to(
+                &browser.form("/login", &[("csrf", &csrf), ("email", ALEX), ("password", PASSWORD)]),
+                "/login/second",
+            );
+            let csrf = browser.form_token(self.ask("/login/second"));
+            browser.form("/login/second", &[("csrf", &csrf), ("code", &code)]);
+            alex = browser;
+        }
+        assert_eq!(alex.get("/dashboard").status, 200);
+        leads_to(&form(&mut alex, "/account/security", &[("act", "seen")]), "/dashboard");
+        assert_eq!(alex.get(self.ask("/account/security/recovery")).status, 200);
+        assert_eq!(alex.json("POST", self.ask("/api/second-factor/recovery-codes"), &json!({})).status, 200);
+        assert_eq!(alex.get(self.ask("/account/security/app/remove")).status, 200);
+        assert_eq!(alex.json("DELETE", "/api/second-factor/app", &json!({})).status, 204);
     }
 
     fn name_and_answer(&mut self) {

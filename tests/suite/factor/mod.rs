@@ -33,16 +33,16 @@ fn signed_in(server: &App) -> Client {
 }
 
 /// An authenticator app on a phone.
-struct Phone(Vec<u8>);
+pub struct Phone(Vec<u8>);
 
 impl Phone {
     /// With the key that a page or an answer shows.
-    fn with_key(key: &str) -> Self {
+    pub fn with_key(key: &str) -> Self {
         Self(base32::decode(&key.replace(' ', "")).expect("a key in base32"))
     }
 
     /// The code of now.
-    fn code(&self) -> String {
+    pub fn code(&self) -> String {
         self.code_after(0)
     }
 
@@ -52,7 +52,7 @@ impl Phone {
     }
 
     /// A code that is not right now, nor near.
-    fn wrong_code(&self) -> String {
+    pub fn wrong_code(&self) -> String {
         let near: Vec<String> = (-30..=30).map(|periods| self.code_after(periods)).collect();
         (100_000..).map(|number| number.to_string()).find(|code| !near.contains(code)).expect("a number")
     }

@@ -12,6 +12,7 @@ on_both_engines! {
     nobody_resets_people_beside_or_above_themselves,
     the_list_says_who_has_a_second_factor,
     whoever_must_have_one_sets_up_a_new_one,
+    the_person_gets_a_mail,
 }
 
 fn reset(db: &TestDb, email: &str) -> (Option<i32>, String) {
@@ -180,4 +181,14 @@ async fn whoever_must_have_one_sets_up_a_new_one(db: TestDb) {
     assert_eq!(reset(&db, KIM).0, Some(0));
     client.log_in(KIM);
     leads_to(&client.get("/dashboard"), "/account/security");
+}
+
+async fn the_person_gets_a_mail(db: TestDb) {
+    let kim = add_user(&db, KIM, "owner");
+    give_app(&db, &kim).await;
+    let mail = [("SESSILE_SMTP_URL", "smtp://127.0.0.1:9"), ("SESSILE_MAIL_FROM", "id@example.com")];
+    let done = command(&db, &mail).args(["user", "reset-second-factor", KIM]).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let mails = "mails WHERE kind = 'second-factor-changed' AND detail LIKE '%removed by an administrator%'";
+    assert_eq!(count(&db, mails), 1);
 }

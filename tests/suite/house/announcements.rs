@@ -17,7 +17,6 @@ const SILENT: &[(&str, &str, &str)] = &[
     ("device/known.rs", "note_sync", "the time of the last sync is not cached"),
     ("device/known.rs", "forget", "the caller ends the device's sessions, which is announced"),
     ("draft/statements.rs", "*", "the account's revision is not cached"),
-    ("account/factors.rs", "note_short_password", "whether a password is short is not cached"),
     ("draft/sweep.rs", "*", "the account's revision is not cached"),
     ("passkey/mod.rs", "offer", "whether a passkey was offered is not cached"),
     ("session/data.rs", "*", "the data of clients is not cached"),

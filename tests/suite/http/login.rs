@@ -136,9 +136,10 @@ fn the_answer_to_a_login_follows_the_contract() {
     let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&shown), ["session", "user"]);
     assert_eq!(names(&shown["user"]), ["email", "id", "name", "role"]);
-    let session = ["absoluteExpiresAt", "client", "createdAt", "current", "deviceId", "deviceName", "expiresAt", "id"];
+    let session = ["aal", "absoluteExpiresAt", "amr", "client", "createdAt", "current", "deviceId", "deviceName"];
     assert_eq!(names(&shown["session"])[..8], session);
-    assert_eq!(names(&shown["session"])[8..], ["ip", "lastActivity"]);
+    assert_eq!(names(&shown["session"])[8..], ["expiresAt", "id", "ip", "lastActivity"]);
+    assert_eq!((&shown["session"]["aal"], &shown["session"]["amr"]), (&json!(1), &json!(["pwd"])));
     assert_eq!(shown["user"]["role"], "owner");
     assert_eq!(shown["session"]["deviceName"], "Desk");
     let client = json!({"browser": "Firefox", "os": "Linux", "kind": "desktop", "installed": true});
