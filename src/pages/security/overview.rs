@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{CONFIRM, OVERVIEW, next_of, with_next};
+use super::{CONFIRM, OVERVIEW, STALE, next_of, with_next};
 use crate::{
     actions::second_factor::manage,
     base::{
@@ -74,6 +74,7 @@ struct OverviewPage {
 /// `GET /account/security`
 pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     let done = match query.done.as_str() {
+        "stale" => Some(STALE),
         "app" => Some("The authenticator app was added. From now on you sign in with a code too."),
         "app-exists" => Some("Your account has an authenticator app already."),
         "app-removed" => Some("The authenticator app was removed."),
@@ -132,7 +133,10 @@ impl OverviewPage {
 /// [`Error::Invalid`] for any other act.
 pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestContext) -> Result<HttpResponse> {
     if !sent.is_fresh {
-        return Ok(layout::see_other(OVERVIEW));
+        let query = Query { done: "stale".to_owned(), ..Query::default() };
+        let mut answer = show(web::Query(query), user, context).await?;
+        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(answer);
     }
     if sent.fields.act != "seen" {
         return Err(Error::Invalid("there is no such act".into()));
