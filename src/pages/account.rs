@@ -187,9 +187,7 @@ async fn replace_password(
         }
         Ok(ChangedPassword::SessionEnded) => Err(context.ended_meanwhile().await?),
         // The confirmation has run out meanwhile.
-        Err(Error::ConfirmationRequired) => {
-            Ok(layout::see_other(&return_to::second_confirmation(CONFIRM, ACCOUNT)))
-        }
+        Err(Error::ConfirmationRequired) => Ok(layout::see_other(&return_to::second_confirmation(CONFIRM, ACCOUNT))),
         Ok(ChangedPassword::NotChosen(error)) | Err(error) => shown_again(error, context, user, again, Lost::Password),
     }
 }

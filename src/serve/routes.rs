@@ -147,7 +147,7 @@ fn api() -> Vec<Address> {
         api("/api/second-factor/recovery-codes").post(security::api::renew_codes).open_to_set_up(),
         api("/api/passkeys").post(passkeys::api::add).open_to_set_up(),
         api("/api/passkeys/options").post(passkeys::api::ask).open_to_set_up(),
-        api("/api/passkeys/offer").post(passkeys::api::offer),
+        api("/api/passkeys/offer").post(passkeys::api::offer).open_to_set_up(),
         api("/api/passkeys/sign-in").post(login::passkey::submit),
         api("/api/passkeys/sign-in/options").post(login::passkey::ask),
         api("/api/passkeys/confirm").post(login::passkey::submit_confirmation).open_to_set_up(),

@@ -1,11 +1,11 @@
 //! The list of a person's passkeys as pages show it. The template is `security/passkeys.html`; its page has the fields
-//! `passkeys: PasskeyList`, `token` and `page`. Called by the page about how a person signs in.
+//! `passkeys: PasskeyList`, `confirmation`, `must_add` and `next_after_adding`. Called by the page about how a person signs in.
 //!
 //! Invariant: the credential ids are shown to the person only. The page's script tells the browser which ones still work.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::{layout::When, return_to, site::Site};
+use super::{layout::When, site::Site};
 use crate::{
     base::{
         db::Instant,
@@ -23,9 +23,8 @@ pub struct PasskeyList {
     pub rows: Vec<PasskeyRow>,
     /// Whether another one may be added.
     pub may_add: bool,
-    /// Whether the person has to confirm before they add one, and where.
+    /// Whether the person has to confirm before they add one.
     pub must_confirm: bool,
-    pub confirmation: String,
     /// Why browsers can have none for this service.
     pub why_none: Option<&'static str>,
     pub signal: Signal,
@@ -68,7 +67,6 @@ pub fn list(site: &Site, user: &CurrentUser, all: &[Passkey]) -> PasskeyList {
         rows: all.iter().map(|passkey| PasskeyRow::new(passkey, &rp_id, user.now)).collect(),
         may_add: here.is_ok() && all.len() < MOST,
         must_confirm: !user.may_change_proofs(),
-        confirmation: return_to::second_confirmation("/confirm", "/account/security#passkeys"),
         why_none: here.err().map(|why| in_words(*why)),
         signal: Signal {
             user_handle: UserHandle::of(&user.account.id).text(),

@@ -6,9 +6,9 @@
 //! transaction.
 
 use super::{
-    Answer, Tools,
     asked::{self, Asked, Purpose},
     proof::{self, Refusal},
+    tools::{Answer, Tools},
 };
 use crate::{
     actions::{

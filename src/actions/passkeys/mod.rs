@@ -10,31 +10,10 @@ pub mod manage;
 mod proof;
 pub mod register;
 pub mod sign_in;
+mod tools;
 
-use serde_json::Value;
-
-pub use self::{asked::Asked, proof::Refusal};
-use crate::{
-    base::{secret::Secret, webauthn::Ceremonies},
-    records::{session::Sessions, throttle::Network},
+pub use self::{
+    asked::Asked,
+    proof::Refusal,
+    tools::{Answer, Tools},
 };
-
-/// What all uses of passkeys need.
-#[derive(Clone)]
-pub struct Tools {
-    pub sessions: Sessions,
-    pub ceremonies: Ceremonies,
-}
-
-/// What a browser answers to a question.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The sealed state that came with the question.
-    pub state: String,
-    /// The credential as JSON.
-    pub credential: Value,
-    /// The secret of the visitor cookie.
-    pub visitor: Secret,
-    /// Where a refused answer is counted.
-    pub network: Network,
-}

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::Tools;
+use super::tools::Tools;
 use crate::{
     base::{
         db::Conn,

@@ -6,8 +6,8 @@
 //! ends no session.
 
 use super::{
-    Answer, Tools,
     asked::{self, Asked, Purpose},
+    tools::{Answer, Tools},
 };
 use crate::{
     actions::second_factor::{codes::make_with_first_factor, manage::report},

@@ -7,9 +7,9 @@
 //! or not at all.
 
 use super::{
-    Answer, Tools,
     asked::{self, Asked, Purpose},
     proof::{self, Refusal},
+    tools::{Answer, Tools},
 };
 use crate::{
     actions::{

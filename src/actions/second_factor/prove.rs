@@ -138,7 +138,8 @@ async fn last_used(conn: &mut Conn<'_>, keys: &SealingKeys, account_id: &str, co
     }
     let Some(code) = RecoveryCode::parse(code) else { return Ok(None) };
     let all = recovery::all(conn, account_id).await?;
-    let Some(last) = all.into_iter().filter(|stored| stored.used_at.is_some()).max_by_key(|stored| stored.used_at) else {
+    let Some(last) = all.into_iter().filter(|stored| stored.used_at.is_some()).max_by_key(|stored| stored.used_at)
+    else {
         return Ok(None);
     };
     let is_last = keys.open(account_id, &last.hash)?.ct_eq(code.hash().as_slice());
@@ -146,7 +147,11 @@ async fn last_used(conn: &mut Conn<'_>, keys: &SealingKeys, account_id: &str, co
 }
 
 /// Counts a try at a code. `Err` with the wait after too many wrong ones.
-pub(in crate::actions) async fn begin(conn: &mut Conn<'_>, account_id: &str, claim: &Claim) -> Result<Result<Try, Duration>> {
+pub(in crate::actions) async fn begin(
+    conn: &mut Conn<'_>,
+    account_id: &str,
+    claim: &Claim,
+) -> Result<Result<Try, Duration>> {
     let (subjects, _) = password_proof::subjects_of(conn, claim, account_id).await?;
     let subjects: Vec<_> = subjects.into_iter().map(Subject::of_codes).collect();
     match count::begin(conn, &subjects).await? {

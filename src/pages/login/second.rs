@@ -155,10 +155,7 @@ pub(super) fn half(context: &RequestContext) -> Option<Half> {
     sealed(context, |keys, visitor, value| Half::open(keys, visitor, value, now))
 }
 
-fn sealed(
-    context: &RequestContext,
-    open: impl FnOnce(&SealingKeys, &Secret, &str) -> Option<Half>,
-) -> Option<Half> {
+fn sealed(context: &RequestContext, open: impl FnOnce(&SealingKeys, &Secret, &str) -> Option<Half>) -> Option<Half> {
     let value = context.site.cookies.half(context.req.headers())?;
     let visitor = context.site.cookies.visitor(context.req.headers())?;
     open(&context.sessions.sealing, &visitor, &value)
@@ -170,8 +167,8 @@ fn start_again(context: &RequestContext, half: Option<&Half>, next: &str) -> Htt
     let next = next_of(context, half.as_ref(), next);
     let address = match context.facts.live().is_some() {
         true => next.unwrap_or_else(|| return_to::HOME.to_owned()),
-        // Without its cookie, nothing is known of a first step.
-        false if context.site.cookies.half(context.req.headers()).is_none() => match next {
+        // This browser has begun no first step.
+        false if half.is_none() => match next {
             Some(next) => return_to::login_address(&next),
             None => return_to::LOGIN.to_owned(),
         },

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{OVERVIEW, STALE, next_of, with_next};
+use super::{CONFIRM, OVERVIEW, STALE, next_of, with_next};
 use crate::{
     actions::second_factor::manage,
     base::{
@@ -54,6 +54,8 @@ struct OverviewPage {
     /// Whether this service requires a second factor of the person, who has none.
     must_add: bool,
     passkeys: PasskeyList,
+    /// Where the person confirms, before they add a passkey.
+    confirmation: String,
     /// Where the script goes on to after it added a passkey.
     next_after_adding: Option<String>,
     host: String,
@@ -110,6 +112,7 @@ impl OverviewPage {
             done,
             must_add: is_required && !has_factor,
             passkeys,
+            confirmation: return_to::second_confirmation(CONFIRM, OVERVIEW),
             next_after_adding: next.as_deref().map(|next| with_next(OVERVIEW, Some(next))),
             host,
             app_added: app_added_at.map(|at| When::past(at, now)),

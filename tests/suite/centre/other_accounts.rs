@@ -84,6 +84,17 @@ pub(super) const ROUTES: &[(&str, Reach)] = &[
     ("/api/second-factor", Shows),
     ("/api/second-factor/app", NamesNothing),
     ("/api/second-factor/recovery-codes", NamesNothing),
+    // The cases of passkeys ask for those of others.
+    ("/account/security/passkeys/{id}", NamesNothing),
+    ("/account/security/passkeys/{id}/remove", NamesNothing),
+    ("/api/passkeys", NamesNothing),
+    ("/api/passkeys/options", NamesNothing),
+    ("/api/passkeys/offer", NamesNothing),
+    ("/api/passkeys/sign-in", NamesNothing),
+    ("/api/passkeys/sign-in/options", NamesNothing),
+    ("/api/passkeys/confirm", NamesNothing),
+    ("/api/passkeys/confirm/options", NamesNothing),
+    ("/api/passkeys/{id}", NamesNothing),
     ("/account/phone", Shows),
     ("/account/email", Shows),
     (
