@@ -25,8 +25,9 @@ fn malformed_forms_are_refused_everywhere() {
                 // The link is checked before anything else in the form.
                 let no_link =
                     (path == "/setup" && answer.status == 403) || (path.starts_with("/link/") && answer.status == 410);
-                // There is no such app or person.
-                let no_app = (path.starts_with("/apps/") || path.starts_with("/people/")) && answer.status == 404;
+                // There is no such app, person or passkey.
+                let areas = ["/apps/", "/people/", "/account/security/passkeys/"];
+                let no_app = areas.iter().any(|area| path.starts_with(area)) && answer.status == 404;
                 assert!(leads_on || no_link || no_app || matches!(answer.status, 400 | 413 | 422), "{shown}");
                 let expected = (!leads_on).then_some("text/html; charset=utf-8");
                 assert_eq!(answer.header("content-type"), expected, "{shown}");
