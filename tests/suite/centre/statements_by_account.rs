@@ -39,6 +39,10 @@ use crate::{
     factor::Phone,
     gate::{db_of_operator, going_on, path_of},
     live::stream::Stream,
+    passkeys::{
+        self,
+        authenticator::{Authenticator, Twist},
+    },
     support::{
         App, Client, Engine, PASSWORD, TestDb, add_user, eventually, on_both_engines,
         statements::{ran_alone, seen, unseen},
@@ -74,6 +78,7 @@ async fn no_statement_goes_through_other_accounts_rows(db: TestDb) {
     people.manage_app(&app);
     people.help();
     people.prove_twice();
+    people.use_passkey();
     people.end();
     let routes: BTreeSet<&str> = other_accounts::ROUTES.iter().map(|(route, _)| *route).collect();
     let left: Vec<&&str> = routes.iter().filter(|route| !people.asked.contains(**route)).collect();
@@ -289,6 +294,34 @@ impl People<'_> {
         assert_eq!(alex.json("POST", self.ask("/api/second-factor/recovery-codes"), &json!({})).status, 200);
         assert_eq!(alex.get(self.ask("/account/security/app/remove")).status, 200);
         assert_eq!(alex.json("DELETE", "/api/second-factor/app", &json!({})).status, 204);
+    }
+
+    /// Kim adds a passkey, signs in and confirms with it, renames it and removes it.
+    fn use_passkey(&mut self) {
+        let (mut key, right) = (Authenticator::new(&passkeys::origin(&self.here)), Twist::default());
+        let mut kim = self.signed_in(KIM, "Passkeys");
+        for route in
+            ["/api/passkeys", "/api/passkeys/options", "/api/passkeys/sign-in", "/api/passkeys/sign-in/options"]
+        {
+            self.ask(route);
+        }
+        assert_eq!(passkeys::add(&mut kim, &mut key, &right).status, 201);
+        assert_eq!(kim.json("POST", self.ask("/api/passkeys/offer"), &json!({})).status, 200);
+        let mut browser = self.here.client();
+        assert_eq!(passkeys::sign_in(&mut browser, &mut key, &right).status, 200);
+        self.ask("/api/passkeys/confirm");
+        self.ask("/api/passkeys/confirm/options");
+        assert_eq!(passkeys::confirm(&mut browser, &mut key, &right).status, 200);
+        let known = browser.get("/api/second-factor").json()["passkeys"][0]["id"].clone();
+        let id = known.as_str().expect("a passkey");
+        self.ask("/account/security/passkeys/{id}");
+        self.ask("/account/security/passkeys/{id}/remove");
+        self.ask("/api/passkeys/{id}");
+        assert_eq!(browser.get(&format!("/account/security/passkeys/{id}")).status, 200);
+        assert_eq!(browser.get(&format!("/account/security/passkeys/{id}/remove")).status, 200);
+        let one = format!("/api/passkeys/{id}");
+        assert_eq!(browser.json("PATCH", &one, &json!({"name": "Key ring"})).status, 200);
+        assert_eq!(browser.json("DELETE", &one, &json!({})).status, 204);
     }
 
     fn name_and_answer(&mut self) {

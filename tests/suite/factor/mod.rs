@@ -11,6 +11,7 @@ mod stolen;
 use serde_json::{Value, json};
 use sessile::base::{
     base32,
+    clock::Clock,
     instant::Instant,
     totp::{self, PERIOD},
 };
@@ -59,8 +60,7 @@ impl Phone {
 }
 
 fn now() -> Instant {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Instant::from_micros(i64::try_from(now.as_micros()).unwrap())
+    Clock::default().now()
 }
 
 /// Waits for a period of which much is left, for cases that need codes of several periods.

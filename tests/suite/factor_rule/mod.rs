@@ -5,15 +5,9 @@ mod passwords;
 mod reach;
 mod reset;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
 use sessile::{
-    base::{
-        db::Conn,
-        recovery_code::RecoveryCode,
-        totp::{self, PERIOD},
-    },
+    base::{clock::Clock, db::Conn, recovery_code::RecoveryCode, totp},
     records::second_factor::{app, recovery},
 };
 
@@ -47,8 +41,7 @@ pub async fn give_app(db: &TestDb, account_id: &str) -> Vec<String> {
 /// The app's code of now. It counts as new, even if it was used before.
 pub fn new_code(db: &TestDb) -> String {
     db.sql("UPDATE totp_apps SET last_step = 0");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    totp::code(KEY, i64::try_from(now).unwrap() / PERIOD)
+    totp::code(KEY, totp::step_at(Clock::default().now()))
 }
 
 /// Signs in with the API.

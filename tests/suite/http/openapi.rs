@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sessile::{
-    base::{base32, totp},
+    base::{base32, clock::Clock, totp},
     serve::routes::Routes,
     web::route::Kind,
 };
@@ -336,8 +336,7 @@ impl<'a> Happened<'a> {
         call(&mut sam, "POST", codes, json!({}));
         let secret = text(&call(&mut sam, "POST", app, json!({})).json()["secret"]);
         let secret = base32::decode(&secret).expect("base32");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
-        let code = totp::code(&secret, i64::try_from(now).expect("a time") / totp::PERIOD);
+        let code = totp::code(&secret, totp::step_at(Clock::default().now()));
         call(&mut sam, "PUT", app, json!({ "code": code }));
         for (method, path) in [("POST", app), ("PUT", app), ("DELETE", app), ("POST", codes)] {
             call(&mut sam, method, path, json!({ "code": code }));

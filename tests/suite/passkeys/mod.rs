@@ -36,7 +36,7 @@ fn serve_two(db: &TestDb) -> ([App; 2], [Client; 2]) {
     ([one, other], clients)
 }
 
-fn origin(server: &App) -> String {
+pub fn origin(server: &App) -> String {
     format!("http://localhost:{}", server.port)
 }
 
@@ -60,19 +60,19 @@ fn answered(asked: &Value, credential: &Value) -> Value {
     json!({"state": asked["state"], "credential": credential})
 }
 
-fn add(client: &mut Client, key: &mut Authenticator, twist: &Twist) -> Answer {
+pub fn add(client: &mut Client, key: &mut Authenticator, twist: &Twist) -> Answer {
     let asked = ask(client, "");
     let credential = key.create(&asked["options"], twist);
     client.json("POST", "/api/passkeys", &answered(&asked, &credential))
 }
 
-fn sign_in(client: &mut Client, key: &mut Authenticator, twist: &Twist) -> Answer {
+pub fn sign_in(client: &mut Client, key: &mut Authenticator, twist: &Twist) -> Answer {
     let asked = ask(client, "/sign-in");
     let credential = key.get(&asked["options"], twist);
     client.json("POST", "/api/passkeys/sign-in", &answered(&asked, &credential))
 }
 
-fn confirm(client: &mut Client, key: &mut Authenticator, twist: &Twist) -> Answer {
+pub fn confirm(client: &mut Client, key: &mut Authenticator, twist: &Twist) -> Answer {
     let asked = ask(client, "/confirm");
     let credential = key.get(&asked["options"], twist);
     client.json("POST", "/api/passkeys/confirm", &answered(&asked, &credential))

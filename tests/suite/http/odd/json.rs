@@ -21,6 +21,11 @@ fn broken_json_is_refused_everywhere() {
                 assert_eq!(answer.json()["results"], serde_json::json!([]), "{answer:?}");
                 continue;
             }
+            // Its only member is optional.
+            if path == "/api/passkeys/sign-in/options" && is_object(&body) {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                continue;
+            }
             let told = (answer.status, answer.problem());
             let shown = format!("{:.80}", String::from_utf8_lossy(&body));
             // All its members are optional, too. There is no such person.
