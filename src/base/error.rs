@@ -31,6 +31,9 @@ pub enum Error {
     /// A passkey was refused. The text says why.
     #[error("{0}")]
     PasskeyRefused(String),
+    /// No account has this passkey. Its browser may forget it.
+    #[error("no account has this passkey")]
+    PasskeyUnknown,
     /// The request needs a session, but has no session cookie.
     #[error("sign in first")]
     LoginRequired,
@@ -194,6 +197,7 @@ impl Error {
             Self::Invalid(_) => "invalid-request",
             Self::InvalidCredentials => "invalid-credentials",
             Self::PasskeyRefused(_) => "passkey-refused",
+            Self::PasskeyUnknown => "passkey-unknown",
             Self::LoginRequired => "login-required",
             Self::SessionEnded(_) => "session-ended",
             Self::CrossOrigin(_) => "cross-origin",
@@ -260,7 +264,7 @@ impl ResponseError for Error {
             | Self::SessionEnded(_)
             | Self::SecondFactorRequired(..) => StatusCode::UNAUTHORIZED,
             Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::PasskeyUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Quota(_) | Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -90,13 +90,13 @@ async fn open_doors(parts: &Parts, settings: &Settings) -> Result<SetupLink> {
         parts.site.keys.take_back(&settings.key_file);
     }
     checked?;
-    if let changed @ 1.. = resealing::reseal(db, parts.site.keys.sealing()).await? {
-        tracing::info!(changed, "encrypted second factors with the first key");
-    }
     let database = settings.database.clone();
     let place = db.read(async move |conn: &mut Conn<'_>| Place::read(conn, &database).await).await?;
     history::check(db, place, Marks::of(&settings.database)).await?;
     mark_history(db, settings).await;
+    if let changed @ 1.. = resealing::reseal(db, parts.site.keys.sealing()).await? {
+        tracing::info!(changed, "encrypted second factors with the first key");
+    }
     db.measure_clock(clock).await?;
     let secret = instance::issue_setup_link(db).await?;
     if secret.is_none() {

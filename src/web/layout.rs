@@ -16,7 +16,7 @@ use crate::{
     },
     records::{
         account::Account,
-        session::{arrivals::Arrivals, request},
+        session::{Sessions, arrivals::Arrivals, request},
     },
     web::{
         forms::FormToken,
@@ -43,6 +43,8 @@ pub struct Page {
     pub current: &'static str,
     /// The page's address under the public origin, if it was opened under another origin.
     pub misplaced: Option<String>,
+    /// Whether the person reaches nothing but the set-up of a second factor. The page's scripts then ask for nothing.
+    pub is_barred: bool,
     /// A new device that the person is asked about.
     pub arrival: Option<Arrival>,
     /// The reader's time zone, if it is known.
@@ -85,6 +87,13 @@ pub struct Person {
     pub manages: bool,
 }
 
+/// Whether the person must set up a second factor first.
+fn is_barred(req: &HttpRequest) -> bool {
+    let live = request::current().and_then(|facts| facts.live());
+    let sessions = req.app_data::<web::Data<Sessions>>();
+    live.zip(sessions).is_some_and(|(live, sessions)| sessions.second_factor.asks_for_set_up(&live.account))
+}
+
 impl Page {
     /// The frame of a page that answers `req`.
     pub fn new(req: &HttpRequest, title: &str) -> Self {
@@ -94,6 +103,7 @@ impl Page {
             navigation: routes.map(|routes| routes.navigation()).unwrap_or_default(),
             misplaced: misplaced(req),
             zone: reader_zone_name(),
+            is_barred: is_barred(req),
             zone_cookie: site.map(|site| site.cookies.zone.clone()).unwrap_or_default(),
             ..Self::bare(site.map(|site| site.brand.clone()).unwrap_or_default(), title)
         }

@@ -1,5 +1,5 @@
 // Offers to install the app: with a button where the browser can ask, with instructions on iOS, and not at all once it
-// is installed.
+// is installed. Loads the offer of a passkey on a device that can have one.
 
 const card = document.querySelector("[data-install]");
 const button = card?.querySelector("button");
@@ -31,3 +31,9 @@ if (card) {
   });
   show();
 }
+
+/** The device has a fingerprint, face or PIN check. */
+const canHavePasskey = () => window.PublicKeyCredential?.isUserVerifyingPlatformAuthenticatorAvailable?.();
+
+const place = document.querySelector("[data-passkey-offer]");
+if (place && (await canHavePasskey())) (await import("./passkey-offer.js")).offer(place).catch(() => {});

@@ -70,7 +70,7 @@ async function signIn({ dataset }, signal, mediation) {
   try {
     location.assign((await post(`/sign-in${touch}`, { state, credential, second, next: dataset.next })).next);
   } catch (error) {
-    if (error.status !== 404) throw error;
+    if (error.type !== "passkey-unknown") throw error;
     await PK.signalUnknownCredential?.({ rpId: options.rpId, credentialId: credential.id }).catch(() => {});
     throw new Failure("This passkey was removed here. Use another one, or your password.");
   }

@@ -68,3 +68,9 @@ refresh();
 setInterval(refresh, MINUTE);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 document.addEventListener("region-refreshed", refresh);
+
+/* The greeting fits the time of day on this device; the server wrote it for its own clock. */
+const greetingPlace = document.querySelector("[data-greeting]");
+const hour = new Date().getHours();
+const greeting = hour < 5 || hour >= 18 ? "Good evening" : hour < 12 ? "Good morning" : "Good afternoon";
+if (greetingPlace && greetingPlace.textContent !== greeting) greetingPlace.textContent = greeting;

@@ -19,7 +19,7 @@ use crate::{
         db::Conn,
         error::Result,
         secret::Secret,
-        webauthn::{StoredPasskey, UserHandle, credential_id_of},
+        webauthn::{Refused, StoredPasskey, UserHandle, credential_id_of},
     },
     records::{account, audit::Kind, passkey, session::CurrentUser},
 };
@@ -71,7 +71,10 @@ async fn settle(
         Some((_, passkey)) => passkey::one(conn, id, &passkey).await?,
         None => None,
     };
-    let Some(passkey) = found else { return Ok(Err(proof::unknown(conn, tools, &counted).await?)) };
+    let Some(passkey) = found else {
+        proof::unknown(conn, tools, &counted).await?;
+        return Ok(Err(Refusal::Wrong(Refused::Account)));
+    };
     let now = tools.sessions.clock.now();
     let check = |stored: StoredPasskey<'_>| {
         tools.ceremonies.finish_confirm(UserHandle::of(id), state, &answer.credential, stored, now)

@@ -57,7 +57,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let words = match refusal {
             // The browser is told that this passkey is of no use.
-            Refusal::Unknown => return Self::NotFound,
+            Refusal::Unknown => return Self::PasskeyUnknown,
             Refusal::TooMany(wait) => return Self::TooManyAttempts(wait),
             Refusal::Wrong(why) => why.to_string(),
             Refusal::Copied => {
@@ -80,9 +80,10 @@ pub(super) async fn begin(conn: &mut Conn<'_>, network: &Network) -> Result<Resu
     }
 }
 
-/// Settles a try of a passkey that no account has.
+/// Settles a try of a passkey that no account has. It does not count: nobody can guess a passkey, and anybody can make up
+/// another one, so a count would only keep others on the same network from signing in.
 pub(super) async fn unknown(conn: &mut Conn<'_>, tools: &Tools, counted: &Try) -> Result<Refusal> {
-    count::keep(conn, counted).await?;
+    count::withdraw(conn, counted).await?;
     tools.sessions.db.metrics().second_factor("refused");
     Ok(Refusal::Unknown)
 }

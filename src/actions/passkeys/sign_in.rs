@@ -165,7 +165,11 @@ async fn admitted(
 ) -> Result<Option<Account>> {
     if let Some(half) = half {
         let is_new = half.account_id == account_id && spent::spend(conn, account_id, half.name()).await?;
-        return if is_new { finish::admitted(conn, half).await } else { Ok(None) };
+        let account = if is_new { finish::admitted(conn, half).await? } else { None };
+        if account.is_some() {
+            keep_leaving(conn, account_id, ip).await?;
+        }
+        return Ok(account);
     }
     match account::admit_by_link(conn, account_id).await? {
         Admission::No => return Ok(None),

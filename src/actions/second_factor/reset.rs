@@ -10,7 +10,7 @@ use crate::{
     actions::{apps::manager::Manager, person::admitted::admit_over},
     base::{
         db::{Conn, Db},
-        error::Result,
+        error::{Error, Result},
     },
     records::{
         account::factors,
@@ -36,11 +36,15 @@ pub enum Reset {
 /// Removes all second factors of the account with this id, and ends its sessions. The person is told at the next sign-in.
 ///
 /// # Errors
-/// Those of [`admit_over`].
+/// Those of [`admit_over`]; [`Error::Forbidden`] for one's own account.
 pub async fn reset(db: &Db, letters: &Letters, by: &Manager, id: &str) -> Result<Reset> {
     let (by, letters, id) = (by.clone(), letters.clone(), id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {
         let admitted = admit_over(conn, &by, &id).await?;
+        if matches!(&by, Manager::Person(person) if person.acting.account_id() == id) {
+            // One's own are removed one by one, with a confirmation by a second factor.
+            return Err(Error::Forbidden);
+        }
         let removed = second_factor::remove_all(conn, &id).await?;
         if removed == 0 && !admitted.target.account.has_second_factor() {
             return Ok(Reset::HadNone);

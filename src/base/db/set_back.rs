@@ -31,6 +31,7 @@ const PAST: &[(&str, &str, &[&str])] = &[
             "deletion_asked_at",
             "deleted_at",
             "factor_reset_at",
+            "passkey_offered_at",
         ],
     ),
     (

@@ -1,7 +1,7 @@
 //! Names of well-known authenticators by AAGUID, for the first name of a passkey.
 //!
 //! Sources: the community list at `passkeydeveloper/passkey-authenticator-aaguids`, read on 2026-11-29, and for YubiKeys
-//! the list of Yubico.
+//! public lists of their AAGUIDs.
 //!
 //! Invariant: a name is a suggestion. Nobody vouches for an AAGUID, because no attestation is asked for.
 

@@ -57,6 +57,7 @@ struct DashboardPage {
     has_any_app: bool,
     /// When an administrator removed the person's second factors, until they have seen it.
     factor_reset: Option<When>,
+    has_second_factor: bool,
     /// When a recovery code was used, until the person has seen it.
     recovery_used: Option<When>,
     /// Whether the script may offer to make a passkey, if the device can and the person was not asked before.
@@ -133,6 +134,7 @@ pub async fn show(
         name: first_name(&user.account.name).to_owned(),
         apps: apps.open_to(&user.account).map(|app| AppTile::new(app)).collect(),
         has_any_app: apps.by_name().next().is_some(),
+        has_second_factor: has_factor,
         factor_reset: user.account.factor_reset_at.map(|at| When::past(at, now)),
         recovery_used: used.map(|at| When::past(at, now)),
         may_offer_passkey: may_offer_passkey(&user, &site),

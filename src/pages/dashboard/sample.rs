@@ -30,6 +30,7 @@ pub fn dashboard() -> impl Template {
         apps: (0..APPS).map(app).collect(),
         has_any_app: true,
         factor_reset: None,
+        has_second_factor: false,
         recovery_used: None,
         may_offer_passkey: false,
         shows_help: true,

@@ -72,7 +72,7 @@ pub async fn ask(wanted: web::Json<Object<Wanted>>, context: RequestContext) -> 
 /// `POST /api/passkeys/sign-in`
 ///
 /// # Errors
-/// [`Error::NotFound`] for a passkey that no account has; [`Error::PasskeyRefused`]; [`Error::Invalid`] for an answer to
+/// [`Error::PasskeyUnknown`] for a passkey that no account has; [`Error::PasskeyRefused`]; [`Error::Invalid`] for an answer to
 /// another question; [`Error::TooManyAttempts`].
 pub async fn submit(sent: web::Json<Object<SignIn>>, context: RequestContext) -> Result<HttpResponse> {
     let Object(SignIn { state, credential, next, second }) = sent.into_inner();

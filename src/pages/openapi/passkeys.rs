@@ -72,14 +72,14 @@ fn signing_in() -> Vec<Call> {
         Call::new(Post, "/api/passkeys/sign-in", Anybody, "Sign in with a passkey")
             .takes(with(("second?", boolean())), json!({"state": "…", "credential": {}, "next": "/dashboard"}))
             .answers(200, "Signed in. The session cookie is set. `next` is where to go on to.", next(), goes_on())
-            .fails([refused(), Error::NotFound, none()]),
+            .fails([refused(), Error::PasskeyUnknown, none()]),
         Call::new(Post, "/api/passkeys/confirm/options", Person, "Begin to confirm with a passkey")
             .answers(200, "The options for `navigator.credentials.get`, and a state to send back.", question(), asked())
             .fails([ended(), Error::Invalid("this account has no passkey".to_owned()), none()]),
         Call::new(Post, "/api/passkeys/confirm", Person, "Confirm with a passkey, and end sessions")
             .takes(with(("then?", text())), json!({"state": "…", "credential": {}, "next": "/account"}))
             .answers(200, "Confirmed. The session has a new key. `next` is where to go on to.", next(), goes_on())
-            .fails([ended(), refused(), Error::NotFound, none()]),
+            .fails([ended(), refused(), none()]),
     ]
 }
 

@@ -8,7 +8,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::{
-    actions::passkeys::manage,
+    actions::{passkeys::manage, second_factor::last::Kept},
     base::{
         db::Conn,
         error::{Error, Result},
@@ -62,6 +62,8 @@ struct RemovePage {
     /// Whether it is the person's only second factor.
     is_last: bool,
     notice: Option<&'static str>,
+    /// Why the passkey stays.
+    kept: Option<Kept>,
 }
 
 /// What the form says about what was typed.
@@ -125,7 +127,7 @@ pub async fn ask_removal(id: web::Path<String>, user: CurrentUser, context: Requ
     if !user.may_change_proofs() {
         return Ok(confirm_first(&passkey));
     }
-    question(StatusCode::OK, (&context, &user), passkey, None)
+    question(StatusCode::OK, (&context, &user), passkey, (None, None))
 }
 
 /// `POST /account/security/passkeys/{id}/remove`
@@ -148,12 +150,12 @@ pub async fn remove(
     }
     if !sent.is_fresh {
         let notice = Some("This page had been open for a while. Please try again.");
-        return question(StatusCode::UNPROCESSABLE_ENTITY, (&context, &user), passkey, notice);
+        return question(StatusCode::UNPROCESSABLE_ENTITY, (&context, &user), passkey, (notice, None));
     }
     let ip = context.facts.ip.as_deref();
     match manage::remove(&context.sessions, &user, passkey.id.clone(), ip).await {
         Ok(Some(Ok(()))) => Ok(layout::see_other("/account/security?done=passkey-removed")),
-        Ok(Some(Err(kept))) => question(StatusCode::CONFLICT, (&context, &user), passkey, Some(kept.words())),
+        Ok(Some(Err(kept))) => question(StatusCode::CONFLICT, (&context, &user), passkey, (None, Some(kept))),
         Ok(None) => Err(context.ended_meanwhile().await?),
         Err(Error::ConfirmationRequired) => Ok(confirm_first(&passkey)),
         Err(error) => Err(error),
@@ -213,7 +215,7 @@ fn question(
     status: StatusCode,
     (context, user): (&RequestContext, &CurrentUser),
     passkey: Passkey,
-    notice: Option<&'static str>,
+    (notice, kept): (Option<&'static str>, Option<Kept>),
 ) -> Result<HttpResponse> {
     context.form(|token| {
         let template = RemovePage {
@@ -223,6 +225,7 @@ fn question(
             name: passkey.name,
             id: passkey.id,
             notice,
+            kept,
         };
         layout::answer(status, &template)
     })

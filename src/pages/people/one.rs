@@ -66,6 +66,8 @@ struct OnePage {
     is_disabled: bool,
     is_invited: bool,
     has_second_factor: bool,
+    /// Whether it is the reader's own page.
+    is_self: bool,
     /// When the link of the invitation stops working. `None` if none works.
     invited_until: Option<When>,
     /// The address that counts once it is verified.
@@ -240,6 +242,7 @@ async fn draw(
         is_disabled: person.is_disabled(),
         is_invited: person.is_invited(),
         has_second_factor: person.account.has_second_factor(),
+        is_self: person.account.id == user.account.id,
         invited_until: usage.invited_until.map(|at| When::until(at, user.now)),
         new_email: usage.new_email,
         refused: refused.into_iter().map(|mail| RefusedMail::new(mail, user)).collect(),

@@ -59,6 +59,8 @@ struct OverviewPage {
     /// Where the script goes on to after it added a passkey.
     next_after_adding: Option<String>,
     host: String,
+    /// When an administrator removed what there was, if the person has not seen the notice yet.
+    factor_reset: Option<When>,
     app_added: Option<When>,
     /// The address of the page that adds an app.
     add_app: String,
@@ -94,7 +96,9 @@ pub async fn show(query: web::Query<Query>, user: CurrentUser, context: RequestC
     let is_required = context.sessions.second_factor.applies_to(user.account.role);
     let host = context.site.public.origin().to_owned();
     let told = (done, next, is_required);
-    layout::answer(StatusCode::OK, &OverviewPage::new((page, host), (&present, passkeys), told, user.now))
+    let factor_reset = user.account.factor_reset_at.map(|at| When::past(at, user.now));
+    let shown = OverviewPage::new((page, host), (&present, passkeys), told, user.now);
+    layout::answer(StatusCode::OK, &OverviewPage { factor_reset, ..shown })
 }
 
 impl OverviewPage {
@@ -112,9 +116,10 @@ impl OverviewPage {
             done,
             must_add: is_required && !has_factor,
             passkeys,
-            confirmation: return_to::second_confirmation(CONFIRM, OVERVIEW),
+            confirmation: return_to::second_confirmation(CONFIRM, &with_next(OVERVIEW, next.as_deref())),
             next_after_adding: next.as_deref().map(|next| with_next(OVERVIEW, Some(next))),
             host,
+            factor_reset: None,
             app_added: app_added_at.map(|at| When::past(at, now)),
             add_app: with_next("/account/security/app", next.as_deref()),
             codes_made: recovery_made_at.map(|at| When::past(at, now)),

@@ -172,9 +172,11 @@ fn in_fixed_words(error: &Error) -> (&'static str, &'static str) {
             "Something went wrong",
             "It is not your fault. Please try again; if it happens again, tell the administrator.",
         ),
-        Error::LoginRequired | Error::SessionEnded(_) | Error::InvalidCredentials | Error::PasskeyRefused(_) => {
-            ("Sign in first", "You need to sign in to see this.")
-        }
+        Error::LoginRequired
+        | Error::SessionEnded(_)
+        | Error::InvalidCredentials
+        | Error::PasskeyRefused(_)
+        | Error::PasskeyUnknown => ("Sign in first", "You need to sign in to see this."),
         Error::Invalid(_) | Error::UnsupportedMediaType(_) | Error::Conflict(_) => {
             ("That could not be read", "What your browser sent was not understood. Go back and try again.")
         }

@@ -1,9 +1,9 @@
 //! The state between a right password and the second factor, in the hands of somebody else, or too late.
 
 use super::{
-    Phone, count, leads_to, let_time_pass, log_in_by_page, log_in_with, second_step, serve, set_up, signed_in,
+    KIM, Phone, count, leads_to, let_time_pass, log_in_by_page, log_in_with, second_step, serve, set_up, signed_in,
 };
-use crate::support::{App, Client, PASSWORD, TestDb, on_both_engines};
+use crate::support::{App, Client, PASSWORD, TestDb, add_user, command, on_both_engines};
 
 on_both_engines! {
     the_first_step_is_of_no_use_in_another_browser,
@@ -78,9 +78,15 @@ async fn the_first_step_is_void_after_a_change_of_the_factors(db: TestDb) {
 
 async fn the_first_step_is_void_for_a_disabled_account(db: TestDb) {
     let (server, phone) = served(&db);
-    let mut client = half_signed_in(&server);
-    db.sql("UPDATE accounts SET disabled_at = INSTANT(0)");
-    is_void(&mut client, &phone.code());
+    let client = half_signed_in(&server);
+    add_user(&db, "alex@example.com", "owner");
+    for act in ["disable", "enable"] {
+        let done = command(&db, &[]).args(["user", act, KIM]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        // Also once the account is enabled again.
+        is_void(&mut client.clone(), &phone.code());
+    }
+    leads_to(&second_step(&mut half_signed_in(&server), &phone.code()), "/dashboard");
 }
 
 async fn the_first_step_is_used_once(db: TestDb) {
@@ -119,7 +125,8 @@ async fn a_form_that_is_sent_twice_is_one_sign_in(db: TestDb) {
         leads_to(&client.form("/login/second", &[("csrf", &csrf), ("code", &code)]), "/dashboard");
     }
     for client in [&mut client, &mut twice] {
-        assert_eq!(client.get("/api/session").status, 200);
+        let session = client.get("/api/session").json()["session"].clone();
+        assert_eq!(session["aal"], 2, "the second answer keeps the level: {session}");
     }
     assert_eq!(count(&db, "sessions"), before + 1);
     assert_eq!(log_in_with(&mut server.client(), PASSWORD, &code).status, 401);

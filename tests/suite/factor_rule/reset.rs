@@ -10,6 +10,7 @@ on_both_engines! {
     the_button_asks_first_and_tells_both,
     a_half_finished_sign_in_is_void,
     nobody_resets_people_beside_or_above_themselves,
+    an_owner_does_not_reset_themselves,
     the_list_says_who_has_a_second_factor,
     whoever_must_have_one_sets_up_a_new_one,
     the_person_gets_a_mail,
@@ -151,6 +152,18 @@ async fn nobody_resets_people_beside_or_above_themselves(db: TestDb) {
     }
     let answer = server.client().get(&format!("/people/{kim}/confirm?act=reset-second-factor"));
     assert_eq!(answer.status, 303, "{answer:?}");
+    assert_eq!((count(&db, "totp_apps"), count(&db, "audit WHERE kind = 'second-factor.reset'")), (1, 0));
+}
+
+/// Otherwise the password alone would remove it.
+async fn an_owner_does_not_reset_themselves(db: TestDb) {
+    let kim = add_user(&db, KIM, "owner");
+    let server = App::start(&db, &[]);
+    let mut owner = signed_in(&server, KIM);
+    give_app(&db, &kim).await;
+    let answer = question(&mut owner, &kim);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(!owner.get(&format!("/people/{kim}")).body.contains("reset-second-factor"));
     assert_eq!((count(&db, "totp_apps"), count(&db, "audit WHERE kind = 'second-factor.reset'")), (1, 0));
 }
 

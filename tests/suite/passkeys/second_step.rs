@@ -13,6 +13,7 @@ on_both_engines! {
     a_wrong_answer_does_not_spend_the_first_step,
     the_first_step_is_for_one_browser_one_account_and_one_use,
     the_first_step_is_void_after_a_change,
+    only_the_second_step_keeps_an_account_that_was_to_be_deleted,
 }
 
 fn ask_second(client: &mut Client) -> Value {
@@ -131,4 +132,16 @@ async fn the_first_step_is_void_after_a_change(db: TestDb) {
             assert_eq!(sign_in(&mut client, &mut key, &Twist::default()).status, 200, "{change}");
         }
     }
+}
+
+async fn only_the_second_step_keeps_an_account_that_was_to_be_deleted(db: TestDb) {
+    let server = serve(&db, &[]);
+    let (_, mut key) = with_passkey(&server, SAM);
+    let mut client = server.client();
+    db.sql(&format!("UPDATE accounts SET deletion_asked_at = INSTANT(-60) WHERE id = '{}'", id_of(&db, SAM)));
+    assert_eq!(give_password(&mut client, SAM).header("location"), Some("/login/second"));
+    assert_eq!(count(&db, "accounts WHERE deletion_asked_at IS NOT NULL"), 1, "the password alone keeps nothing");
+    assert_eq!(second(&mut client, &mut key, &Twist::default()).status, 200);
+    assert_eq!(count(&db, "accounts WHERE deletion_asked_at IS NOT NULL"), 0);
+    assert!(kinds(&db, SAM).contains(&"account.kept".to_owned()));
 }
