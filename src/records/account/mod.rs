@@ -256,8 +256,13 @@ pub async fn admit_by_link(conn: &mut Conn<'_>, id: &str) -> Result<Admission> {
 
 /// Keeps an account that was going to be deleted. `false` if it was not. The transaction must have locked its row.
 pub async fn keep(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
-    let own = accounts::table.filter(accounts::id.eq(id)).filter(accounts::deletion_asked_at.is_not_null());
-    Ok(run!(conn, execute(diesel::update(own).set(accounts::deletion_asked_at.eq(None::<Instant>))))? == 1)
+    let own = accounts::table.filter(accounts::id.eq(id));
+    let asked: Option<Option<Instant>> = find!(conn, first(own.select(accounts::deletion_asked_at)))?;
+    if asked.flatten().is_none() {
+        return Ok(false);
+    }
+    run!(conn, execute(diesel::update(own).set(accounts::deletion_asked_at.eq(None::<Instant>))))?;
+    Ok(true)
 }
 
 /// Sets the time of the last login to now. Only logins call this, because a confirmation can still fail if its session

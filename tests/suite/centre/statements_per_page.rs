@@ -58,7 +58,9 @@ fn on_rows(statements: Vec<String>) -> Vec<String> {
         .map(|one| one.split(" -- binds").next().unwrap_or_default().to_owned())
         .filter(|one| tables.iter().any(|table| one.contains(table)))
         .collect();
-    statements.retain(|one| !one.contains("UPDATE"));
+    // Jobs at the start look for times in the future, and for accounts without their search text.
+    let is_of_a_job = |one: &str| ["UPDATE", " AS found FROM ", "\"search\" ="].iter().any(|part| one.contains(part));
+    statements.retain(|one| !is_of_a_job(one));
     statements
 }
 

@@ -83,7 +83,7 @@ async fn a_wrong_answer_confirms_nothing(db: TestDb) {
     let asked = ask(&mut client, "/confirm");
     let any = json!({"challenge": asked["options"]["challenge"], "rpId": "localhost"});
     let body = answered(&asked, &sams.get(&any, &Twist::default()));
-    assert_eq!(client.json("POST", "/api/passkeys/confirm", &body).status, 404, "Sam's passkey is none of Kim's");
+    assert_eq!(client.json("POST", "/api/passkeys/confirm", &body).status, 401, "Sam's passkey is none of Kim's");
     assert_eq!(session(&mut client)["id"], id);
     assert_eq!(session(&mut client)["aal"], 1);
 }

@@ -192,7 +192,7 @@ async fn a_removed_passkey_and_a_disabled_account_sign_in_no_more(db: TestDb) {
     let id = kim.get("/api/second-factor").json()["passkeys"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(kim.send("DELETE", &format!("/api/passkeys/{id}"), &[], b"").status, 204);
     let answer = sign_in(&mut client, &mut kims, &Twist::default());
-    assert_eq!((answer.status, answer.problem().as_str()), (404, "not-found"), "{answer:?}");
+    assert_eq!((answer.status, answer.problem().as_str()), (404, "passkey-unknown"), "{answer:?}");
     assert_signed_out(&mut client);
 }
 
