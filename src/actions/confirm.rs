@@ -60,7 +60,7 @@ pub enum Confirmed {
 /// completion even if the client disconnects.
 ///
 /// # Errors
-/// [`Error::TooManyAttempts`](crate::base::error::Error::TooManyAttempts).
+/// [`Error::TooManyAttempts`].
 pub async fn confirm(
     prover: &Prover,
     sessions: &Sessions,

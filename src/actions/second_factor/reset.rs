@@ -36,7 +36,7 @@ pub enum Reset {
 /// Removes all second factors of the account with this id, and ends its sessions. The person is told at the next sign-in.
 ///
 /// # Errors
-/// Those of [`admit_over`]; [`Error::Forbidden`] for one's own account.
+/// Those of `admit_over`; [`Error::Forbidden`] for one's own account.
 pub async fn reset(db: &Db, letters: &Letters, by: &Manager, id: &str) -> Result<Reset> {
     let (by, letters, id) = (by.clone(), letters.clone(), id.to_owned());
     db.write(async move |conn: &mut Conn<'_>| {

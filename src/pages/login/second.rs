@@ -1,5 +1,5 @@
 //! The page `/login/second`: the second factor after a right password. Called by the routes; the pages that check a password
-//! or a link come here with [`ask`].
+//! or a link come here with `ask`.
 //!
 //! Invariant: nothing here opens anything without a right code. The state between is bound to this browser, and ends with
 //! the sign-in that it leads to.
