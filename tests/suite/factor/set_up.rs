@@ -5,8 +5,8 @@ use std::sync::Barrier;
 use serde_json::json;
 
 use super::{
-    KIM, Phone, add, count, events, form, is_refused, leads_to, let_confirmations_lapse, let_time_pass, level,
-    log_in_with, needs_confirmation, serve, set_up, signed_in, texts,
+    KIM, Phone, add, count, events, form, is_refused, leads_to, lengthen_waits, let_confirmations_lapse, let_time_pass,
+    level, log_in_with, needs_confirmation, serve, set_up, signed_in, texts,
 };
 use crate::support::{App, Client, PASSWORD, TestDb, add_user, on_both_engines};
 
@@ -150,6 +150,7 @@ async fn wrong_codes_of_a_set_up_are_counted(db: TestDb) {
     for _ in 0..10 {
         assert_eq!(add(&mut kim, &wrong).status, 400);
     }
+    lengthen_waits(&db);
     let refused = add(&mut kim, &phone.code());
     assert_eq!((refused.status, refused.problem().as_str()), (429, "too-many-attempts"), "{refused:?}");
     let page = kim.form("/account/security/app", &[("csrf", &csrf), ("code", &phone.code())]);
