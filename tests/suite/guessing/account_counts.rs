@@ -87,7 +87,9 @@ async fn concurrent_tries_on_two_nodes_gain_nothing(db: TestDb) {
     let beyond = [1, 3, 7, 15].iter().filter(|seconds| began.elapsed().as_secs() >= **seconds).count();
     assert!((1..=FREE + beyond).contains(&looked_at), "{looked_at} passwords were checked: {answers:?}");
     assert_eq!(count(&db, "audit WHERE kind = 'login.failed'"), looked_at);
-    assert_eq!(count(&db, "throttle_tries"), 0);
+    // Where the database did not answer in time, the outcome of a try stays unknown for a while.
+    let unknown = answers.iter().filter(|status| **status == 503).count();
+    assert!(count(&db, "throttle_tries") <= unknown, "{answers:?}");
 }
 
 async fn good_logins_at_once_pass(db: TestDb) {
