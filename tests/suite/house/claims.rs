@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::links::documents;
 
-/// The requirements of OWASP ASVS 5.0.0 in docs/security.md: sections 6.2, 6.3 and 7.1 to 7.6, each with its number of
+/// The requirements of OWASP ASVS 5.0.0 in docs/security.md: sections 6.2 to 6.8 and 7.1 to 7.6, each with its number of
 /// requirements.
 const REQUIREMENTS: [(&str, usize); 13] = [
     ("6.2", 12),
