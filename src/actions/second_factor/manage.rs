@@ -79,21 +79,20 @@ enum Outcome {
     SessionEnded,
 }
 
-/// Adds the app, if the code is one that it shows. The code then works for nothing else. `None` if the session has ended.
+/// Adds the app, if the code is one that it shows. The code then works for nothing else. A form that is sent twice is one
+/// set-up. `None` if the session has ended.
 ///
 /// # Errors
 /// [`Error::ConfirmationRequired`], and [`Error::TooManyAttempts`] after too many wrong codes.
 pub async fn add_app(
     sessions: &Sessions,
     (user, claim): (&CurrentUser, Claim),
-    code: String,
+    (code, is_form): (String, bool),
     ip: Option<&str>,
 ) -> Result<Option<Added>> {
     let (own, user, ip) = (sessions.clone(), user.clone(), ip.map(str::to_owned));
-    let outcome = sessions
-        .db
-        .write(async move |conn: &mut Conn<'_>| add(conn, &own, (&user, &claim), &code, ip.as_deref()).await)
-        .await?;
+    let work = async move |conn: &mut Conn<'_>| add(conn, &own, (&user, &claim), (&code, is_form), ip.as_deref()).await;
+    let outcome = sessions.db.write(work).await?;
     match outcome {
         Outcome::Added(added) => Ok(Some(added)),
         Outcome::TooMany(wait) => Err(Error::TooManyAttempts(wait)),
@@ -105,7 +104,7 @@ async fn add(
     conn: &mut Conn<'_>,
     sessions: &Sessions,
     (user, claim): (&CurrentUser, &Claim),
-    code: &str,
+    (code, is_form): (&str, bool),
     ip: Option<&str>,
 ) -> Result<Outcome> {
     let id = user.account.id.as_str();
@@ -120,7 +119,7 @@ async fn add(
             count::withdraw(conn, &counted).await?;
             return Ok(Outcome::SessionEnded);
         }
-        Err(Error::ConfirmationRequired) => {
+        Err(Error::ConfirmationRequired) if is_form => {
             count::withdraw(conn, &counted).await?;
             return add_again(conn, sessions, user, (code, ip)).await;
         }

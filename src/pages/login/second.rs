@@ -120,9 +120,7 @@ pub async fn submit(sent: Form<Fields>, context: RequestContext) -> Result<HttpR
     match check(&context, half.clone(), code).await {
         Ok(Finished::Yes(welcome)) => {
             let next = next_of(&context, Some(&half), &next);
-            let mut answer = let_in(&context, &welcome, layout::see_other(next.as_deref().unwrap_or(return_to::HOME)))?;
-            forget(&context, &mut answer)?;
-            Ok(answer)
+            let_in(&context, &welcome, layout::see_other(next.as_deref().unwrap_or(return_to::HOME)))
         }
         Ok(Finished::Wrong(why)) => {
             let again = Again { code_error: Some(why.in_words()), ..Again::default() };
@@ -205,6 +203,10 @@ async fn form(
     again: Again,
 ) -> Result<HttpResponse> {
     let methods = methods(context, half).await?;
+    if methods.names().is_empty() {
+        // They were removed meanwhile, so the first step is void.
+        return Ok(start_again(context, Some(half), next));
+    }
     render(status, context, (half, methods), next, again)
 }
 

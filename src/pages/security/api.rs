@@ -69,7 +69,7 @@ pub async fn add_app(
     let Object(FirstCode { code }) = sent.into_inner();
     context.count(Act::Change, &user, 1)?;
     let (claim, ip) = (context.claim_again(&user)?, context.facts.ip.as_deref());
-    match manage::add_app(&context.sessions, (&user, claim), code, ip).await? {
+    match manage::add_app(&context.sessions, (&user, claim), (code, false), ip).await? {
         Some(Added::Yes(Some(codes)) | Added::Again(codes)) => {
             Ok(unstored(HttpResponse::Ok().json(json!({ "recoveryCodes": in_groups(&codes) }))))
         }

