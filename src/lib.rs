@@ -39,7 +39,9 @@
 //!    [`records::account::hasher`] checks the password on a bounded set of threads.
 //! 3. In a second transaction, `sign_in` settles the attempt, and [`actions::new_session`] finds the device and begins
 //!    the session. `new_session` gives the browser's own session a new key, or ends another person's session and
-//!    creates a new one. A browser without a session gets a new one.
+//!    creates a new one. A browser without a session gets a new one. If the account has a second factor, the first step
+//!    alone begins no session: its state goes into a cookie ([`actions::second_factor::half`]), and
+//!    [`actions::second_factor::finish`] or [`actions::passkeys`] begins the session later.
 //! 4. The handler puts the new key in a reserved entry of the actix session. The store's `save` or `update` returns it
 //!    as the cookie's value, without I/O.
 //!
@@ -55,11 +57,11 @@
 //! 2. The account's row ([`Acting::hold`](records::session::Acting::hold), a settled
 //!    [`Checked`](actions::password_proof::Checked), or [`records::account::lock`]). At most one account; where a person
 //!    acts on another person, both accounts, by id ([`actions::person::admitted`]).
-//! 3. The counts of a password attempt, in the order of their subjects ([`records::throttle::count`]).
+//! 3. The counts of a try at a password, a code or a passkey, in the order of their subjects ([`records::throttle::count`]).
 //! 4. Session rows, by account and id ([`records::session::listing::lock_living`]). They may belong to another account,
 //!    when a person signs in over another person's session, or acts on another person.
 //! 5. Everything else that belongs to the account: devices, former keys, drafts, operations, links, mails, requests for
-//!    help, codes and grants for apps.
+//!    help, codes and grants for apps, second factors and used proofs.
 //!    The account's row guards these. A transaction that removes an app deletes its codes and grants without it, after
 //!    the app's row. Before that, it locks at most the account's row and the session of the admin who asked.
 //! 6. The apps whose rules name an account that is being deleted, by id.
@@ -82,8 +84,8 @@
 //!
 //! - A page: a file in [`pages`], a template in `templates/`, and a line in [`serve::routes`].
 //! - A change of data: a function in [`actions`], called by the page, the API and the command.
-//! - A second factor: its row in [`records`] after the account, its check beside [`actions::password_proof`], and its
-//!   settlement in [`actions::sign_in`] and [`actions::confirm`].
+//! - A second factor: its row in [`records`] after the sessions, its check beside [`actions::second_factor::prove`], and its
+//!   use in [`actions::sign_in`] and [`actions::confirm`].
 //! - A command: a file in [`cli`], which calls actions.
 //! - Something that a request's lookup reads: a column in [`records::session`], and an announcement in each statement
 //!   that changes it, for the session cache ([`records::session::cache`]).

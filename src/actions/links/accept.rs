@@ -95,8 +95,9 @@ async fn may_still(conn: &mut Conn<'_>, made_by: &str, person: &Person) -> Resul
     }))
 }
 
-/// Sets the password, ends the account's other sessions, settles its request for help, and signs the person in. Runs to
-/// completion even if the client disconnects.
+/// Sets the password, ends the account's other sessions, settles its request for help, and signs the person in. If
+/// the account has a second factor, returns the first step of a sign-in instead. Runs to completion even if the client
+/// disconnects.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::base::error::Error::Invalid) for a password that is easy to guess;

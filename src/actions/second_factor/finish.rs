@@ -1,4 +1,5 @@
-//! Finishes a sign-in with the second factor. Called by the page `/login/second`.
+//! Finishes a sign-in with a code of the second factor. Called by the page `/login/second`. The passkeys finish theirs in
+//! `actions::passkeys`, and also ask `admitted` whether the first step is still good.
 //!
 //! One transaction. Locks, in this order: the account's row, the counts of the code, its live sessions by id, the device.
 //!

@@ -90,10 +90,7 @@ pub async fn prove(
     };
     match &proved {
         Ok(_) => count::give_back(conn, &counted).await?,
-        Err(_) => {
-            count::keep(conn, &counted).await?;
-            password_proof::record_of(conn, Kind::SecondFactorFailed, &account.id, claim).await?;
-        }
+        Err(_) => refused(conn, &counted, &account.id, claim).await?,
     }
     sessions.db.metrics().second_factor(match &proved {
         Ok(amr) if *amr == Amr::app_code() => "totp",
@@ -122,10 +119,16 @@ pub(super) async fn prove_again(
             Ok(Proved::Yes(amr))
         }
         None => {
-            count::keep(conn, &counted).await?;
+            refused(conn, &counted, account_id, claim).await?;
             Ok(Proved::No(WrongCode::NoMatch))
         }
     }
+}
+
+/// Counts a wrong code, and records it.
+async fn refused(conn: &mut Conn<'_>, counted: &Try, account_id: &str, claim: &Claim) -> Result<()> {
+    count::keep(conn, counted).await?;
+    password_proof::record_of(conn, Kind::SecondFactorFailed, account_id, claim).await
 }
 
 /// What the code proves, if it is the one that the account used last.

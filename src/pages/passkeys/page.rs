@@ -152,6 +152,7 @@ pub async fn remove(
         let notice = Some("This page had been open for a while. Please try again.");
         return question(StatusCode::UNPROCESSABLE_ENTITY, (&context, &user), passkey, (notice, None));
     }
+    context.count(Act::Change, &user, 1)?;
     let ip = context.facts.ip.as_deref();
     match manage::remove(&context.sessions, &user, passkey.id.clone(), ip).await {
         Ok(Some(Ok(()))) => Ok(layout::see_other("/account/security?done=passkey-removed")),

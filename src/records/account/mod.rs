@@ -140,8 +140,6 @@ pub struct Credentials {
     pub password_changed_at: Instant,
     /// When the account was disabled. `None` if it may sign in.
     pub disabled_at: Option<Instant>,
-    /// Incremented by each change of the account's second factors.
-    pub factor_version: i64,
 }
 
 #[derive(Insertable)]
