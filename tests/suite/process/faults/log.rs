@@ -1,6 +1,7 @@
 //! The log of a storm: every request with its answer, start and end time, so that "later" means real time. The browsers
 //! write it, the fault waits for entries, and the rules judge it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,12 +93,13 @@ impl Log {
     pub fn wait_for(&self, many: usize, what: &str, such: impl Fn(&Entry) -> bool) -> Entry {
         let give_up = Instant::now() + PATIENCE;
         let mut entries = self.lock();
-        let (mut at, mut left) = (entries.len(), many);
+        let (mut at, mut left, mut came) = (entries.len(), many, 0);
         loop {
             while at < entries.len() {
                 let entry = &entries[at];
                 assert!(!matches!(entry.said, Said::Wrong(_)), "{entry:?}");
                 at += 1;
+                came += 1;
                 left -= usize::from(such(entry));
                 if left == 0 {
                     return entry.clone();
@@ -105,7 +107,8 @@ impl Log {
             }
             let (more, _) = self.more.wait_timeout(entries, Duration::from_secs(1)).unwrap();
             entries = more;
-            assert!(Instant::now() < give_up, "{left} of {many} {what} did not come; the last: {:#?}", entries.last());
+            let (now, all) = (Instant::now(), entries.len());
+            assert!(now < give_up, "{left} of {many} {what} did not come, but {}", tally(&entries[all - came..]));
         }
     }
 
@@ -127,6 +130,18 @@ impl Log {
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How often each request got each answer, in one line.
+fn tally(entries: &[Entry]) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for Entry { asked, said, .. } in entries {
+        let (asked, said) = (format!("{asked:?}"), format!("{said:?}"));
+        let word = |text: &str| text.split('(').next().unwrap_or_default().to_owned();
+        *counts.entry(format!("{} {}", word(&asked), word(&said))).or_default() += 1;
+    }
+    let slowest = entries.iter().max_by_key(|entry| entry.took());
+    format!("{counts:?}; the slowest: {slowest:?}")
 }
 
 impl Entry {
