@@ -108,10 +108,10 @@ fn keeps_its_data(log: &[Entry], uses: &BTreeMap<&Session, Vec<&Entry>>, stored:
         possible.extend(by_former_keys.get(session.id.as_str()).into_iter().flatten());
         let mut mine: Vec<&&Entry> = uses.get(&**session).into_iter().flatten().collect();
         mine.sort_by_key(|entry| entry.started);
-        // True until the first change with this id.
+        // True until the first acknowledged change with this id: one whose answer was lost may not have been made.
         let mut is_new = true;
         for entry in mine {
-            is_new &= !matches!(entry.asked, Asked::Change(_));
+            is_new &= !matches!((entry.asked, &entry.said), (Asked::Change(_), Said::Done));
             match (&entry.asked, &entry.said) {
                 (Asked::Change(n), Said::Done) => possible = [Some(*n)].into(),
                 (Asked::Change(n), Said::Away | Said::Silence) => drop(possible.insert(Some(*n))),

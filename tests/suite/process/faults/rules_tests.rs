@@ -90,6 +90,36 @@ fn data_that_was_lost_breaks_the_first_rule() {
 }
 
 #[test]
+fn data_from_before_a_lost_login_may_outlive_a_lost_change() {
+    let with = |id, asked, second, said| entry(asked, Some(id), (second, second), said);
+    let log = |change, holds| {
+        [
+            login("a", (1, 2)),
+            with("a", Asked::Login, 3, Said::Silence),
+            with("a", Asked::Look, 4, Said::Moved(session("b"))),
+            with("b", Asked::Change(6), 5, Said::Done),
+            with("b", Asked::Login, 6, Said::Begun(session("c"))),
+            with("c", Asked::Change(7), 7, change),
+            with("c", Asked::Data, 8, Said::Holds(Some(holds))),
+        ]
+    };
+    let mut stored = stored(false);
+    stored.trail = rows(&[
+        ("session.created", "a", ""),
+        ("login.succeeded", "a", ""),
+        ("session.regenerated", "b", "was a"),
+        ("login.succeeded", "b", ""),
+        ("session.regenerated", "c", "was b"),
+        ("login.succeeded", "c", ""),
+    ]);
+    stored.living = ["c".to_owned()].into();
+    assert_kept(&log(Said::Away, 6), &stored);
+    assert_kept(&log(Said::Away, 7), &stored);
+    assert_breach(&log(Said::Done, 6), &stored, "1");
+    assert_breach(&log(Said::Away, 5), &stored, "1");
+}
+
+#[test]
 fn missing_or_extra_audit_events_break_the_fourth_rule() {
     let begin = login("a", (1, 2));
     let end = |said| entry(Asked::Logout, Some("a"), (3, 5), said);
