@@ -3,14 +3,17 @@
 //!
 //! Invariant: a failed job is retried, and stops neither another job nor a request.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::rt;
+use tokio::sync::Notify;
 
 use super::{anchors::Anchors, app::Parts, mail, risks};
 use crate::{
     actions::{person::leave, settle_future::settle_future},
     base::{
+        coherence::Change,
         db::{Db, inspect::Inspection},
         outage::Outage,
         settings::Settings,
@@ -20,8 +23,9 @@ use crate::{
         app::Usage,
         audit::{retention, sweep as audit_sweep},
         draft, help, link, mail as mail_records,
+        news::News,
         second_factor::spent,
-        session::{Sessions, device_sweep, grants, sweep, touch},
+        session::{Sessions, device_sweep, generation, grants, sweep, touch},
         throttle,
     },
 };
@@ -29,6 +33,10 @@ use crate::{
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// Shortest time between two measurements.
 const CLOCK_REST: Duration = Duration::from_millis(500);
+/// How often outdated sessions are looked for, even if no node has announced that all sessions were ended.
+const OUTDATED_INTERVAL: Duration = Duration::from_secs(60);
+const OUTDATED_DELAY: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A correction of at least this many microseconds means that the database's clock was set back.
 const WENT_BACK: i64 = -1_000_000;
 
@@ -42,6 +50,7 @@ pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
         mail::run(parts, settings),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),
+        end_outdated(&parts.sessions.db),
         sweep_periodically(&parts.sessions.db, settings)
     );
 }
@@ -97,6 +106,33 @@ async fn follow_the_clock(sessions: &Sessions) {
             settling.see(settle_future(&sessions.db).await);
         }
         rt::time::sleep(CLOCK_REST).await;
+    }
+}
+
+/// Ends the rows of outdated sessions at the start, and whenever all sessions were ended at once.
+async fn end_outdated(db: &Db) {
+    let heard = Arc::new(Notify::new());
+    let told = Arc::clone(&heard);
+    db.coherence().on_change(move |change| {
+        if matches!(change, Change::Announced(text) if News::heard(text) == News::Many) {
+            told.notify_one();
+        }
+    });
+    let mut outage = Outage::new("ending the rows of outdated sessions");
+    loop {
+        let mut began = Stopwatch::now();
+        // Pause as long as each batch took, so that requests find the database free.
+        let pause = async |_| {
+            rt::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;
+            began = Stopwatch::now();
+            true
+        };
+        if let Some(ended @ 1..) = outage.see(generation::end_outdated(db, pause).await) {
+            tracing::info!(ended, "ended the rows of sessions that were ended all at once");
+        }
+        let _ = rt::time::timeout(OUTDATED_INTERVAL, heard.notified()).await;
+        // A command that ends few sessions ends their rows itself.
+        rt::time::sleep(OUTDATED_DELAY).await;
     }
 }
 

@@ -72,6 +72,7 @@ impl Node {
             ip: Some("192.0.2.1".into()),
             client: Client::from_user_agent(""),
             amr: Amr::password(),
+            generation: 0,
         }
     }
 

@@ -1,9 +1,12 @@
 //! With concurrent writers, each account still has a single chain in the order of commits.
 
 use futures_util::future::join_all;
-use sessile::records::{
-    audit::{Event, Kind},
-    session::{EndReason, Scope, ends, sweep},
+use sessile::{
+    actions::revoke,
+    records::{
+        audit::{Event, Kind},
+        session::{EndReason, Scope, ends, sweep},
+    },
 };
 
 use super::{Trail, add_account, full, look, record};
@@ -115,7 +118,7 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
             }
         };
         let (swept, all, some, ()) =
-            tokio::join!(sweep::sweep(pool), end(Scope::All), end(Scope::Account(one.account_id.clone())), logins);
+            tokio::join!(sweep::sweep(pool), revoke::revoke_all(pool), end(Scope::Account(one.account_id.clone())), logins);
         swept.unwrap();
         all.unwrap();
         some.unwrap();
