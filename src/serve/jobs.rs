@@ -120,14 +120,8 @@ async fn end_outdated(db: &Db) {
     });
     let mut outage = Outage::new("ending the rows of outdated sessions");
     loop {
-        let mut began = Stopwatch::now();
-        // Pause as long as each batch took, so that requests find the database free.
-        let pause = async |_| {
-            rt::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;
-            began = Stopwatch::now();
-            true
-        };
-        if let Some(ended @ 1..) = outage.see(generation::end_outdated(db, pause).await) {
+        let mut pace = Pace::default();
+        if let Some(ended @ 1..) = outage.see(generation::end_outdated(db, async |_| pace.pause().await).await) {
             tracing::info!(ended, "ended the rows of sessions that were ended all at once");
         }
         let _ = rt::time::timeout(OUTDATED_INTERVAL, heard.notified()).await;
@@ -143,6 +137,26 @@ async fn sweep_periodically(db: &Db, settings: &Settings) {
     loop {
         sweeps.run(db, settings).await;
         rt::time::sleep(every).await;
+    }
+}
+
+/// Pauses as long after each batch as the batch took, so that requests find the database free.
+struct Pace {
+    began: Stopwatch,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { began: Stopwatch::now() }
+    }
+}
+
+impl Pace {
+    /// Returns `true`: the work goes on.
+    async fn pause(&mut self) -> bool {
+        rt::time::sleep(self.began.elapsed().min(LONGEST_PAUSE)).await;
+        self.began = Stopwatch::now();
+        true
     }
 }
 
@@ -187,7 +201,8 @@ impl Default for Sweeps {
 
 impl Sweeps {
     async fn run(&mut self, db: &Db, settings: &Settings) {
-        match self.sessions.see(sweep::sweep(db).await) {
+        let mut pace = Pace::default();
+        match self.sessions.see(sweep::sweep_in_batches(db, async |_| pace.pause().await).await) {
             Some(swept) if swept != sweep::Swept::default() => {
                 tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept sessions");
             }
@@ -206,10 +221,12 @@ impl Sweeps {
         self.helps.see(help::sweep(db).await);
         self.mails.see(mail_records::sweep(db).await);
         self.proofs.see(spent::sweep(db).await);
-        if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
+        let wiped = sweep::wipe_addresses_in_batches(db, settings.address_ttl, async |_| pace.pause().await).await;
+        if let Some(wiped @ 1..) = self.addresses.see(wiped) {
             tracing::info!(wiped, "wiped old addresses");
         }
-        if let Some(removed @ 1..) = self.events.see(retention::sweep(db, settings.audit_ttl).await) {
+        let removed = retention::sweep_in_batches(db, settings.audit_ttl, async |_| pace.pause().await).await;
+        if let Some(removed @ 1..) = self.events.see(removed) {
             tracing::info!(removed, "deleted old audit events");
         }
     }

@@ -220,9 +220,7 @@ impl Sessions {
                 self.settle_end(&session, &details).await?;
                 Ok(Found::Ended { details, session, first_use })
             }
-            Found::Overdue { .. } => {
-                Err(Error::unavailable(Away::Database, "an outdated session could not be ended"))
-            }
+            Found::Overdue { .. } => Err(Error::unavailable(Away::Database, "an outdated session could not be ended")),
             found => Ok(found),
         }
     }

@@ -2,6 +2,7 @@
 
 mod clock_set_back;
 mod endings;
+mod generations;
 mod keys;
 mod lock_order;
 mod lost_answers;

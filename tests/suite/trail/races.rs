@@ -117,8 +117,12 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
                 record(pool, vec![full(&two.account_id, n), full(&one.account_id, n)]).await;
             }
         };
-        let (swept, all, some, ()) =
-            tokio::join!(sweep::sweep(pool), revoke::revoke_all(pool), end(Scope::Account(one.account_id.clone())), logins);
+        let (swept, all, some, ()) = tokio::join!(
+            sweep::sweep(pool),
+            revoke::revoke_all(pool),
+            end(Scope::Account(one.account_id.clone())),
+            logins
+        );
         swept.unwrap();
         all.unwrap();
         some.unwrap();
