@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The largest number of ended sessions that is counted. Counting more would take too long in the transaction.
-pub const MOST_COUNTED: i64 = 1_000_000;
+pub const MOST_COUNTED: i64 = 100_000;
 /// Maximum number of rows that one transaction of the background work ends.
 const BATCH: i64 = 100;
 /// Maximum number of rows that one transaction of a command ends.
@@ -89,9 +89,13 @@ pub async fn end_first(conn: &mut Conn<'_>) -> Result<usize> {
     let outdated = sessions::table.filter(is_outdated()).order((sessions::generation, sessions::expires_at));
     let outdated = outdated.limit(BATCH_OF_COMMAND).select((sessions::account_id, sessions::id));
     let found: Vec<SessionRef> = run!(conn, load(outdated))?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    // Lock all rows in one order before changing any of them, so that this cannot deadlock with touches.
+    let in_order = sessions::table.filter(SessionRef::one_of(&found)).order((sessions::account_id, sessions::id));
+    let _: Vec<String> = run!(conn, load(ForUpdate::wait(in_order.select(sessions::id))))?;
     for some in found.chunks(500) {
-        let in_order = sessions::table.filter(SessionRef::one_of(some)).order((sessions::account_id, sessions::id));
-        let _: Vec<String> = run!(conn, load(ForUpdate::wait(in_order.select(sessions::id))))?;
         end_these(conn, some).await?;
     }
     Ok(found.len())

@@ -68,7 +68,8 @@ fn compares_end(code: &str) -> bool {
     let in_statement = ["ended_at", "expires_at"]
         .iter()
         .any(|column| methods.iter().any(|method| has_word(code, &format!("sessions::{column}.{method}"))));
-    let generation = ["eq", "lt"].iter().any(|method| code.contains(&format!("sessions::generation.{method}(CurrentGeneration)")));
+    let generation =
+        ["eq", "lt"].iter().any(|method| code.contains(&format!("sessions::generation.{method}(CurrentGeneration)")));
     in_statement || generation || ["<", ">"].iter().any(|sign| code.contains(&format!("record.expires_at{sign}")))
 }
 
