@@ -123,7 +123,7 @@ class SqliteRows:
         """SQL: the time in a column, moved back."""
         return f'{column} - {seconds} * 1000000'
 
-    now = "(CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000)"
+    now = '(unixepoch() * 1000000)'
 
     def run_without_checks(self, statement):
         """SQLite does not check foreign keys unless it is asked to."""

@@ -100,8 +100,8 @@ async fn the_old_key_fetches_no_successor_of_an_outdated_session(db: TestDb) {
     outdate_all(&node).await;
     for key in [&old, &next] {
         let facts = request(key);
-        let load = Rc::clone(&facts).scope(SessionStore::load(&node.sessions, &cookie(key)));
-        assert!(load.await.unwrap().is_none());
+        let load = async { SessionStore::load(&node.sessions, &cookie(key)).await };
+        assert!(Rc::clone(&facts).scope(load).await.unwrap().is_none());
         assert!(facts.live().is_none());
     }
     assert!(rekey(&node, &old).await.is_none());
