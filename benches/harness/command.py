@@ -4,7 +4,7 @@ import pathlib
 import signal
 import sys
 
-from . import ends, gate, logins, memory, reads, touches
+from . import big_tables, ends, gate, logins, memory, reads, touches
 
 # For each command: the function, and the defaults of its options.
 COMMANDS = {
@@ -14,6 +14,8 @@ COMMANDS = {
     'ends': (ends.run, {'sessions': 100}),
     'gate': (gate.run, {'rounds': 3, 'seconds': 6, 'connections': 32, 'sessions': 200}),
     'memory': (memory.run, {'connections': 32, 'sessions': 100_000}),
+    'tables': (big_tables.run, {'few': 10_000, 'sessions': 1_000_000, 'events': 10, 'expired': 1_000_000,
+                                'requests': 500}),
 }
 HELP = {
     'rounds': 'how often each target is measured; the median counts',
@@ -21,6 +23,10 @@ HELP = {
     'connections': 'connections at the same time',
     'sessions': 'sessions that the requests belong to',
     'at_once': 'logins that are sent at once',
+    'few': 'sessions of the small instance',
+    'events': 'audit events of each session',
+    'expired': 'sessions that the sweep finds expired, at most half of all',
+    'requests': 'requests of each kind',
 }
 
 

@@ -21,6 +21,17 @@ class Figures:
     refused: int
 
 
+class Latencies:
+    """Percentiles of measured times."""
+
+    def __init__(self, times):
+        self.times = sorted(times)
+        self.p50, self.p99 = self._percentile(50), self._percentile(99)
+
+    def _percentile(self, number):
+        return self.times[min(len(self.times) * number // 100, len(self.times) - 1)]
+
+
 @dataclasses.dataclass
 class Load:
     """Requests for one address. The fields after `seconds` are settings of requests.lua."""

@@ -67,18 +67,21 @@ class Sessile:
     def add_sessions(self, count, idle_seconds=0):
         """Adds accounts with a session each, copied from one real login. Returns a file with their cookies."""
         with self.serve():
-            session, others = self._log_in()
-        key = self._copy_rows(session, count, idle_seconds)
+            session, others = self.log_in()
+        key = self.copy_rows(session, count, idle_seconds)
         jar = self.folder / 'cookies'
-        cookies = ('; '.join([self._session_cookie(key, number), *others]) for number in range(1, count + 1))
+        cookies = ('; '.join([self.session_cookie(key, number), *others]) for number in range(1, count + 1))
         jar.write_text('\n'.join(cookies) + '\n')
         return jar
 
     def emails(self, count):
         """The addresses of accounts that add_sessions made."""
-        return [f'{random_part(number)}@example.com' for number in range(1, count + 1)]
+        return self.emails_of(range(1, count + 1))
 
-    def _log_in(self):
+    def emails_of(self, numbers):
+        return [f'{random_part(number).lower()}@example.com' for number in numbers]
+
+    def log_in(self):
         """Logs in and uses the session once. Returns the session's key, and the other cookies as they are sent."""
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
         headers = {'Content-Type': 'application/json', 'Origin': f'http://127.0.0.1:{self.port}'}
@@ -96,12 +99,12 @@ class Sessile:
         # The signature is 44 characters of base64.
         return urllib.parse.unquote(signed[len(name):])[44:], [cookie for cookie in sent if cookie != signed]
 
-    def _copy_rows(self, key, count, idle_seconds):
+    def copy_rows(self, key, count, idle_seconds):
         """Copies the account, the device and the session of a key. Returns the parts that the new keys share."""
         session_id, _, secret = key.split('.')
         prefix = session_id[:-22]
         number = self.rows.number('n.i')
-        account, email = f"'acc_' || {number}", f"{number} || '@example.com'"
+        account, email = f"'acc_' || {number}", f"lower({number}) || '@example.com'"
         self._copy('accounts', count, {'id': account, 'email': email, 'email_key': email, 'role': "'member'"})
         self._copy('devices', count, {'account_id': account})
         self._copy('sessions', count, {
@@ -121,7 +124,7 @@ class Sessile:
                       f'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) '
                       f'SELECT {", ".join(values)} FROM {table}, n')
 
-    def _session_cookie(self, shared, number):
+    def session_cookie(self, shared, number):
         """The cookie of one copied session, signed as the program signs it."""
         prefix, secret = shared
         key = f'{prefix}{random_part(number)}.{random_part(number)}.{secret}'

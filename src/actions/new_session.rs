@@ -28,7 +28,7 @@ use crate::{
             Amr, EndReason, LoginForm, NewKey, NewSession, Record, Scope, SessionKey, SessionRef, Sessions,
             device_sweep, ends,
             former::{self, HeldSession},
-            listing, statements,
+            generation, listing, statements,
         },
     },
 };
@@ -93,6 +93,7 @@ enum Plan {
 
 /// Begins a session. The browser's previous session gets a new key, or ends if it belongs to another person.
 pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, sessions: &Sessions) -> Result<Welcome> {
+    let generation = generation::current(conn).await?;
     let plan = plan(conn, &account, &visit, sessions).await?;
     if let Some(zone) = visit.zone.as_ref().filter(|zone| account.time_zone.as_ref() != Some(*zone)) {
         account::keep_time_zone(conn, &account.id, zone).await?;
@@ -123,6 +124,7 @@ pub async fn begin(conn: &mut Conn<'_>, account: Account, visit: Visit, sessions
         ip: visit.ip,
         client: recognized.client.clone(),
         amr: visit.amr,
+        generation,
     };
     let (record, kind) = carry_out(conn, &plan, &new, sessions).await?;
     if let Some(most) = sessions.times.most {

@@ -1,11 +1,11 @@
 //! An operator reports a restored backup, a move or a failover of the database. Called by the `restored` command.
 //!
-//! Uses several transactions, because there may be many sessions. Each transaction can be repeated. Locks: the sessions
-//! that end, by id; then, in separate transactions, the setup links and the instance's row.
+//! Uses several transactions. Each can be repeated. Locks: the instance's row; then, in separate transactions, sessions by
+//! account and id, the setup links, and the instance's row.
 //!
 //! Invariant: after an interruption, running the command again completes its work.
 
-use super::revoke;
+use super::revoke::{self, AllEnded};
 use crate::{
     base::{
         db::{Conn, Db, Place},
@@ -16,7 +16,7 @@ use crate::{
 
 /// For a database that may have lost changes: ends all sessions, closes the setup and begins a new history. Returns how
 /// many sessions ended.
-pub async fn begin_anew(db: &Db, place: Place) -> Result<usize> {
+pub async fn begin_anew(db: &Db, place: Place) -> Result<AllEnded> {
     // The backup may contain live sessions that ended after it was taken. They cannot be told apart, so all sessions
     // end.
     let ended = revoke::revoke_all(db).await?;

@@ -1,8 +1,11 @@
 //! An operator ends sessions. Called by the `session` and `restored` commands.
 //!
-//! Locks, in this order: the account's row (only to end a single session); the sessions that end, by account and id.
+//! Locks, in this order: the instance's row (only to end all sessions), or the account's row (only to end a single session);
+//! the sessions that end, by account and id.
 //!
 //! Invariant: every session that ends is recorded as ended by the operator.
+
+use std::fmt;
 
 use crate::{
     base::{
@@ -12,7 +15,7 @@ use crate::{
     records::{
         account,
         audit::OPERATOR,
-        session::{EndReason, Scope, SessionRef, ends, former},
+        session::{EndReason, Scope, SessionRef, ends, former, generation},
     },
 };
 
@@ -35,16 +38,41 @@ pub async fn revoke_account(db: &Db, account_id: String) -> Result<usize> {
     revoke(db, Scope::Account(account_id)).await
 }
 
-/// Ends every session and returns how many ended. Uses several transactions, so that a server on the same database is
-/// never blocked for long.
-pub async fn revoke_all(db: &Db) -> Result<usize> {
-    let mut all = 0;
-    loop {
-        match revoke(db, Scope::All).await? {
-            0 => return Ok(all),
-            ended => all += ended,
+/// The largest number of sessions whose rows [`revoke_all`] ends itself.
+const MOST_ROWS: i64 = 2_000;
+
+/// What [`revoke_all`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllEnded {
+    /// How many sessions lived, at most [`generation::MOST_COUNTED`] and one more.
+    lived: i64,
+}
+
+impl AllEnded {
+    /// Whether there were so many sessions that their rows, and their events, follow in the background.
+    pub fn has_rows_left(self) -> bool {
+        self.lived > MOST_ROWS
+    }
+}
+
+impl fmt::Display for AllEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.lived {
+            lived if lived > generation::MOST_COUNTED => write!(f, "more than {}", generation::MOST_COUNTED),
+            lived => write!(f, "{lived}"),
         }
     }
+}
+
+/// Ends every session, in one transaction. If there are few, also ends their rows, in a second one. Otherwise a server
+/// does that in the background, or `prune`.
+pub async fn revoke_all(db: &Db) -> Result<AllEnded> {
+    let lived = db.write(async |conn: &mut Conn<'_>| generation::begin_next(conn).await).await?;
+    let ended = AllEnded { lived };
+    if !ended.has_rows_left() {
+        db.write(async |conn: &mut Conn<'_>| generation::end_first(conn).await).await?;
+    }
+    Ok(ended)
 }
 
 async fn revoke(db: &Db, scope: Scope) -> Result<usize> {

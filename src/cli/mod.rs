@@ -14,6 +14,7 @@ mod openapi;
 mod output;
 mod password;
 mod person;
+mod progress;
 mod prune;
 mod restored;
 mod session;

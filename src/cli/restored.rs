@@ -3,7 +3,7 @@
 //!
 //! Invariant: unless the operator confirms that nothing was lost, all sessions end.
 
-use super::{open::open_with_any_keys, output::say};
+use super::{open::open_with_any_keys, output::say, session::note_rows_left};
 use crate::{
     actions::restored,
     base::{
@@ -30,5 +30,7 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<()> {
         return say("confirmed: nothing was lost");
     }
     let ended = restored::begin_anew(&db, place).await?;
-    say(&format!("ended {ended}; clients begin anew"))
+    say(&format!("ended {ended}; clients begin anew"))?;
+    note_rows_left(ended);
+    Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: `revoke --all` works with any key file, even if the right one is lost.
 
+use std::io::Write as _;
+
 use serde::Serialize;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     output::say,
 };
 use crate::{
-    actions::revoke,
+    actions::revoke::{self, AllEnded},
     base::{
         db::{Conn, Db},
         error::{Error, Result},
@@ -124,5 +126,18 @@ async fn account_of(db: &Db, email: &str) -> Result<Account> {
 
 async fn revoke_all(settings: &Settings) -> Result<()> {
     let db = open_with_any_keys(settings).await?;
-    say(&format!("ended {}", revoke::revoke_all(&db).await?))
+    let ended = revoke::revoke_all(&db).await?;
+    say(&format!("ended {ended}"))?;
+    note_rows_left(ended);
+    Ok(())
+}
+
+/// Tells the operator who records the end of each session, if the command did not.
+pub(super) fn note_rows_left(ended: AllEnded) {
+    if ended.has_rows_left() {
+        let text = "sessile: no session opens anything any more. The audit event of each session follows: a running server \
+                    records them in the background, and so does `sessile prune`.";
+        // Ignore errors: if stderr is closed, nobody can read the line.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }

@@ -53,10 +53,15 @@ impl News {
 
     /// Parses a notification. An unknown text may come from a later version; it becomes [`News::Many`], so that
     /// sessions are looked up.
-    pub(super) fn heard(text: &str) -> Self {
+    pub fn heard(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or(Self::Many)
     }
 }
+
+/// The longest text around the ends in a message.
+const MESSAGE: usize = 80;
+/// Maximum number of messages about the ends of one transaction. If there were more, every session is looked up.
+const MOST_PARTS: usize = 8;
 
 /// Announces ended sessions in the transaction that commits their ends. `ends` yields pairs of session id and account
 /// id.
@@ -72,11 +77,41 @@ pub(super) async fn ended<'a>(
     if of.is_empty() {
         return Ok(());
     }
-    let text = News::Ended { reason: reason.to_owned(), of }.text()?;
-    if text.len() > LONGEST_TEXT {
+    let parts = parts(of);
+    if parts.len() > MOST_PARTS {
         return many(conn).await;
     }
-    announce(conn, &text).await
+    for of in parts {
+        announce(conn, &News::Ended { reason: reason.to_owned(), of }.text()?).await?;
+    }
+    Ok(())
+}
+
+/// Ends, divided so that each part fits into one message.
+fn parts(of: BTreeMap<String, Vec<String>>) -> Vec<BTreeMap<String, Vec<String>>> {
+    // What is around a name in the text: two quotation marks, and a comma or a colon and brackets.
+    const AROUND: usize = 6;
+    let (mut parts, mut part, mut bytes) = (Vec::new(), BTreeMap::<String, Vec<String>>::new(), MESSAGE);
+    for (account, sessions) in of {
+        for session in sessions {
+            let more = account.len() + session.len() + 2 * AROUND;
+            if bytes + more > LONGEST_TEXT {
+                parts.push(std::mem::take(&mut part));
+                bytes = MESSAGE;
+            }
+            bytes += more;
+            part.entry(account.clone()).or_default().push(session);
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+/// Announces, after the commit, that rows of sessions ended that no node's memory has. For the streams to apps, which read
+/// the rows.
+pub(super) fn rows_ended(conn: &mut Conn<'_>) -> Result<()> {
+    mention(conn, News::Ended { reason: "revoked".to_owned(), of: BTreeMap::new() }.text()?);
+    Ok(())
 }
 
 /// Announces a rotation in the transaction that commits it.
@@ -137,6 +172,19 @@ mod tests {
     #[test]
     fn the_fence_changes_nothing() {
         assert_eq!(News::heard(FENCE), News::Fence);
+    }
+
+    #[test]
+    fn two_hundred_ends_of_as_many_accounts_are_announced_in_parts() {
+        let session = |n: usize| format!("aiq_1795460400123_{n:022}");
+        let of: BTreeMap<_, _> = (0..200).map(|n| (format!("acc_{n:022}"), vec![session(n)])).collect();
+        let parts = parts(of.clone());
+        assert!((2..=MOST_PARTS).contains(&parts.len()), "{}", parts.len());
+        for of in &parts {
+            let news = News::Ended { reason: "account-disabled".into(), of: of.clone() };
+            assert!(news.text().unwrap().len() <= LONGEST_TEXT);
+        }
+        assert_eq!(parts.into_iter().flatten().collect::<BTreeMap<_, _>>(), of, "nothing is left out");
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //!
 //! Invariant: a failed job is retried, and stops neither another job nor a request.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Stopwatch};
 
 use actix_web::rt;
+use tokio::sync::Notify;
 
 use super::{anchors::Anchors, app::Parts, mail, risks};
 use crate::{
     actions::{person::leave, settle_future::settle_future},
     base::{
+        coherence::Change,
         db::{Db, inspect::Inspection},
         outage::Outage,
         settings::Settings,
@@ -20,8 +23,9 @@ use crate::{
         app::Usage,
         audit::{retention, sweep as audit_sweep},
         draft, help, link, mail as mail_records,
+        news::News,
         second_factor::spent,
-        session::{Sessions, device_sweep, grants, sweep, touch},
+        session::{Sessions, device_sweep, generation, grants, sweep, touch},
         throttle,
     },
 };
@@ -29,6 +33,10 @@ use crate::{
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// Shortest time between two measurements.
 const CLOCK_REST: Duration = Duration::from_millis(500);
+/// How often outdated sessions are looked for, even if no node has announced that all sessions were ended.
+const OUTDATED_INTERVAL: Duration = Duration::from_secs(60);
+const OUTDATED_DELAY: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A correction of at least this many microseconds means that the database's clock was set back.
 const WENT_BACK: i64 = -1_000_000;
 
@@ -42,6 +50,7 @@ pub async fn run(parts: &Parts, settings: &Settings, anchors: &Anchors) {
         mail::run(parts, settings),
         follow_the_clock(&parts.sessions),
         anchors.now_and_then(),
+        end_outdated(&parts.sessions.db),
         sweep_periodically(&parts.sessions.db, settings)
     );
 }
@@ -100,6 +109,27 @@ async fn follow_the_clock(sessions: &Sessions) {
     }
 }
 
+/// Ends the rows of outdated sessions at the start, and whenever all sessions were ended at once.
+async fn end_outdated(db: &Db) {
+    let heard = Arc::new(Notify::new());
+    let told = Arc::clone(&heard);
+    db.coherence().on_change(move |change| {
+        if matches!(change, Change::Announced(text) if News::heard(text) == News::Many) {
+            told.notify_one();
+        }
+    });
+    let mut outage = Outage::new("ending the rows of outdated sessions");
+    loop {
+        let mut pace = Pace::default();
+        if let Some(ended @ 1..) = outage.see(generation::end_outdated(db, async |_| pace.pause().await).await) {
+            tracing::info!(ended, "ended the rows of sessions that were ended all at once");
+        }
+        let _ = rt::time::timeout(OUTDATED_INTERVAL, heard.notified()).await;
+        // A command that ends few sessions ends their rows itself.
+        rt::time::sleep(OUTDATED_DELAY).await;
+    }
+}
+
 /// Sweeps at the start and after each prune interval. Returns at once if the interval is off.
 async fn sweep_periodically(db: &Db, settings: &Settings) {
     let Some(every) = settings.prune_interval else { return };
@@ -107,6 +137,26 @@ async fn sweep_periodically(db: &Db, settings: &Settings) {
     loop {
         sweeps.run(db, settings).await;
         rt::time::sleep(every).await;
+    }
+}
+
+/// Pauses as long after each batch as the batch took, so that requests find the database free.
+struct Pace {
+    began: Stopwatch,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { began: Stopwatch::now() }
+    }
+}
+
+impl Pace {
+    /// Returns `true`: the work goes on.
+    async fn pause(&mut self) -> bool {
+        rt::time::sleep(self.began.elapsed().min(LONGEST_PAUSE)).await;
+        self.began = Stopwatch::now();
+        true
     }
 }
 
@@ -151,7 +201,8 @@ impl Default for Sweeps {
 
 impl Sweeps {
     async fn run(&mut self, db: &Db, settings: &Settings) {
-        match self.sessions.see(sweep::sweep(db).await) {
+        let mut pace = Pace::default();
+        match self.sessions.see(sweep::sweep_in_batches(db, async |_| pace.pause().await).await) {
             Some(swept) if swept != sweep::Swept::default() => {
                 tracing::info!(ended = swept.ended, deleted = swept.deleted, "swept sessions");
             }
@@ -170,10 +221,12 @@ impl Sweeps {
         self.helps.see(help::sweep(db).await);
         self.mails.see(mail_records::sweep(db).await);
         self.proofs.see(spent::sweep(db).await);
-        if let Some(wiped @ 1..) = self.addresses.see(sweep::wipe_addresses(db, settings.address_ttl).await) {
+        let wiped = sweep::wipe_addresses_in_batches(db, settings.address_ttl, async |_| pace.pause().await).await;
+        if let Some(wiped @ 1..) = self.addresses.see(wiped) {
             tracing::info!(wiped, "wiped old addresses");
         }
-        if let Some(removed @ 1..) = self.events.see(retention::sweep(db, settings.audit_ttl).await) {
+        let removed = retention::sweep_in_batches(db, settings.audit_ttl, async |_| pace.pause().await).await;
+        if let Some(removed @ 1..) = self.events.see(removed) {
             tracing::info!(removed, "deleted old audit events");
         }
     }

@@ -144,6 +144,7 @@ fn in_words(event: &Recorded) -> (&'static str, &'static str) {
             ("Signed out on the device itself", "plain")
         }
         Kind::SessionRevoked => ("Signed out from another device", "plain"),
+        Kind::AllSessionsRevoked => ("Everybody was signed out by the administrator", "warm"),
         Kind::SessionReplaced => ("Somebody else signed in on this device", "warm"),
         Kind::SessionUsedAfterEnd => ("A signed-out device tried again and was refused", "plain"),
         Kind::Logout => ("Signed out", "plain"),

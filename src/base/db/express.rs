@@ -46,6 +46,28 @@ pub struct ShiftedNow {
     shift_micros: i64,
 }
 
+/// The generation to which sessions that live belong. See `records::session::live`.
+pub(super) const CURRENT_GENERATION: &str = "(SELECT session_generation FROM instance)";
+
+/// The current generation of sessions.
+#[derive(Debug, Clone, Copy, QueryId)]
+pub struct CurrentGeneration;
+
+impl Expression for CurrentGeneration {
+    type SqlType = BigInt;
+}
+impl<Source> SelectableExpression<Source> for CurrentGeneration {}
+impl<Source> AppearsOnTable<Source> for CurrentGeneration {}
+impl<Clause> ValidGrouping<Clause> for CurrentGeneration {
+    type IsAggregate = is_aggregate::Never;
+}
+impl<Engine: Backend> QueryFragment<Engine> for CurrentGeneration {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Engine>) -> QueryResult<()> {
+        out.push_sql(CURRENT_GENERATION);
+        Ok(())
+    }
+}
+
 /// The database's current time.
 pub fn now() -> Now {
     Now

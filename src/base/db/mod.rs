@@ -41,7 +41,8 @@ pub use self::{
     database::Db,
     draft_rows::{DraftRow, DraftRows},
     express::{
-        Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now, octet_length, substr,
+        CurrentGeneration, Merged, Now, ShiftedNow, UnorderedNumber, before_now, from_now, is_word, merged, now,
+        octet_length, substr,
     },
     inspect::Schema,
     marks::Marks,
@@ -49,7 +50,7 @@ pub use self::{
     notify::{announce, mention},
     pairs::{PairIn, pair_in},
     place::{Place, Present},
-    statement::{ForUpdate, LivingAnd, TrailHead, TrailHeads},
+    statement::{Counted, ForUpdate, LivingAnd, TrailHead, TrailHeads},
     together::{Together, apart, columns, first_of},
     touches::{TouchRow, Touches},
 };

@@ -136,6 +136,7 @@ diesel::table! {
         sid -> Nullable<Text>,
         amr -> Nullable<Text>,
         second_factor_at -> Nullable<Instant>,
+        generation -> BigInt,
     }
 }
 
@@ -335,6 +336,7 @@ diesel::table! {
         unconfirmed_at -> Nullable<Instant>,
         anchor -> BigInt,
         anchoring_until -> Nullable<Instant>,
+        session_generation -> BigInt,
     }
 }
 

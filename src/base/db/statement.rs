@@ -58,6 +58,34 @@ impl<Read: QueryFragment<Sqlite>> QueryFragment<Sqlite> for ForUpdate<Read> {
     }
 }
 
+/// The number of rows that a read returns. With a limit in the read, counting takes bounded time.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<Read>(Read);
+
+impl<Read> Counted<Read> {
+    pub fn of(read: Read) -> Self {
+        Self(read)
+    }
+}
+
+impl<Read> Query for Counted<Read> {
+    type SqlType = BigInt;
+}
+impl<Read> QueryId for Counted<Read> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Read, Conn> RunQueryDsl<Conn> for Counted<Read> {}
+
+impl<Engine: diesel::backend::Backend, Read: QueryFragment<Engine>> QueryFragment<Engine> for Counted<Read> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Engine>) -> QueryResult<()> {
+        out.push_sql("SELECT count(*) FROM (");
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(") AS counted");
+        Ok(())
+    }
+}
+
 /// Locks the account's live sessions plus one more, in order of account and id, and returns their ids. The ids come
 /// from a subquery: with OR, SQLite would scan the table.
 #[derive(Debug, Clone, Copy)]

@@ -29,8 +29,8 @@ pub struct TouchRow {
     pub ip: Option<String>,
 }
 
-/// Writes the activity of many sessions in one statement. Skips sessions that have ended or expired, and activity older
-/// than the stored one.
+/// Writes the activity of many sessions in one statement. Skips sessions that are not live, and activity older than the
+/// stored one.
 #[derive(Debug, Clone)]
 pub struct Touches<'a> {
     account_ids: Vec<&'a str>,
@@ -54,7 +54,8 @@ impl<'a> Touches<'a> {
 
 const SET: &str =
     " UPDATE sessions SET last_activity = touched.at, expires_at = touched.expires_at, ip = touched.ip FROM ";
-const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.expires_at > ";
+const LIVING: &str = "sessions.ended_at IS NULL AND sessions.last_activity < touched.at AND sessions.generation = ";
+const UNEXPIRED: &str = " AND sessions.expires_at > ";
 
 impl Query for Touches<'_> {
     type SqlType = Bool;
@@ -88,6 +89,8 @@ impl QueryFragment<Pg> for Touches<'_> {
              WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ",
         );
         out.push_sql(LIVING);
+        out.push_sql(super::express::CURRENT_GENERATION);
+        out.push_sql(UNEXPIRED);
         out.push_sql(super::express::POSTGRES_NOW);
         Ok(())
     }
@@ -104,6 +107,8 @@ impl QueryFragment<Sqlite> for Touches<'_> {
         out.push_sql(SET);
         out.push_sql("touched WHERE sessions.account_id = touched.account_id AND sessions.id = touched.id AND ");
         out.push_sql(LIVING);
+        out.push_sql(super::express::CURRENT_GENERATION);
+        out.push_sql(UNEXPIRED);
         out.push_sql(super::express::SQLITE_NOW);
         Ok(())
     }

@@ -16,7 +16,10 @@ use self::{
     inputs::{Patient, away, events_of_accounts, unseen},
     since::since,
 };
-use super::output::{in_words, say};
+use super::{
+    output::{in_words, say},
+    progress::Progress,
+};
 use crate::{
     base::{
         clock::Clock,
@@ -30,7 +33,7 @@ use crate::{
         audit::{
             anchor::Anchor,
             mark::Mark,
-            verify::{Verified, Wrong, verify_since},
+            verify::{Verified, Wrong, verify_while},
         },
         instance::{self, history::Finding as Seen},
         second_factor::resealing,
@@ -259,7 +262,13 @@ async fn audit_trail(patient: &mut Patient) -> Finding {
         };
     };
     let number = patient.anchor.as_ref().map(|anchor| anchor.number);
-    let verified = verify_since(&mut database.conn(), keys.trail(), number).await.map_err(|error| away(&error))?;
+    let progress = Progress::begin();
+    progress.about("checking audit events");
+    let verified = verify_while(&mut database.conn(), keys.trail(), number, |events| progress.after(events)).await;
+    let finished =
+        progress.finish("not all events were checked; run `sessile doctor` again, which begins with the first");
+    let verified = verified.map_err(|error| away(&error))?;
+    finished.map_err(|error| in_words(&error))?;
     let verified = patient.verified.insert(verified);
     let Some(first) = verified.findings.first() else {
         return mark_problem(verified).map_or_else(|| Ok(summary(verified)), Err);

@@ -58,6 +58,8 @@ words! {
         SessionExpired = "session.expired",
         /// A session was ended from another session, by a command, or to make room for a new session.
         SessionRevoked = "session.revoked",
+        /// All sessions were ended at once by a command. An event for each session follows.
+        AllSessionsRevoked = "session.all-revoked",
         /// Another person logged in with the same browser, which ended the session.
         SessionReplaced = "session.replaced",
         /// A browser sent the key of an ended session. Recorded once per session.

@@ -27,19 +27,34 @@ const BATCH: i64 = 500;
 
 /// Deletes events that are older than this. Returns their number.
 pub async fn sweep(db: &Db, older_than: Duration) -> Result<u64> {
+    sweep_in_batches(db, older_than, async |_| true).await
+}
+
+/// Like [`sweep`], until `go_on` returns `false`. It is called with the number of events after each batch.
+pub async fn sweep_in_batches(db: &Db, older_than: Duration, go_on: impl AsyncFnMut(usize) -> bool) -> Result<u64> {
     let cutoff = db
         .read(async move |conn: &mut Conn<'_>| run!(conn, get_result(diesel::select(before_now(older_than)))))
         .await?;
-    remove_until(db, cutoff).await
+    remove_in_batches(db, cutoff, go_on).await
 }
 
 /// Deletes events up to this time. Returns their number.
 pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
+    remove_in_batches(db, cutoff, async |_| true).await
+}
+
+async fn remove_in_batches(db: &Db, cutoff: Instant, mut go_on: impl AsyncFnMut(usize) -> bool) -> Result<u64> {
     let mut removed = 0;
+    let mut goes_on = async |some: u64| go_on(usize::try_from(some).unwrap_or(usize::MAX)).await;
     loop {
         match db.write(async move |conn: &mut Conn<'_>| delete_without_account(conn, cutoff).await).await? {
             0 => break,
-            some => removed += some,
+            some => {
+                removed += some;
+                if !goes_on(some).await {
+                    return Ok(removed);
+                }
+            }
         }
     }
     let mut last = String::new();
@@ -52,7 +67,12 @@ pub async fn remove_until(db: &Db, cutoff: Instant) -> Result<u64> {
                 let account_id = id.clone();
                 match db.write(async move |conn: &mut Conn<'_>| delete_oldest(conn, account_id, cutoff).await).await? {
                     0 => break,
-                    some => removed += some,
+                    some => {
+                        removed += some;
+                        if !goes_on(some).await {
+                            return Ok(removed);
+                        }
+                    }
                 }
             }
         }

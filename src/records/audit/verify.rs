@@ -58,6 +58,16 @@ pub async fn verify(conn: &mut Conn<'_>, keys: &AuditKeys) -> Result<Verified> {
 
 /// Verifies the chains of all accounts, and checks that they contain the links that the anchor with this number covers.
 pub async fn verify_since(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: Option<i64>) -> Result<Verified> {
+    verify_while(conn, keys, anchor, |_| true).await
+}
+
+/// Like [`verify_since`], until `go_on` returns `false`. It is called with the number of events after each account.
+pub async fn verify_while(
+    conn: &mut Conn<'_>,
+    keys: &AuditKeys,
+    anchor: Option<i64>,
+    mut go_on: impl FnMut(u64) -> bool,
+) -> Result<Verified> {
     let mut verified = Verified { mark: mark::look(conn, keys).await?, ..Verified::default() };
     let mut last = String::new();
     loop {
@@ -70,8 +80,12 @@ pub async fn verify_since(conn: &mut Conn<'_>, keys: &AuditKeys, anchor: Option<
                 Some(number) => anchor::counted(conn, &id, number).await?,
                 None => None,
             };
+            let before = verified.links + verified.unchained;
             let finding = walk(conn, keys, id, promise, &mut verified).await?;
             verified.note(finding);
+            if !go_on(verified.links + verified.unchained - before) {
+                return Ok(verified);
+            }
         }
     }
 }

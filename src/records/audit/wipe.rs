@@ -8,24 +8,12 @@ use std::time::Duration;
 use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, dsl::sql, sql_types::Bool};
 
 use crate::base::{
-    db::{Conn, Db, ForUpdate, before_now, run, schema::audit},
+    db::{Conn, ForUpdate, before_now, run, schema::audit},
     error::Result,
 };
 
 /// Maximum rows per transaction.
 const BATCH: i64 = 200;
-
-/// Wipes the addresses of events that are older than this. Returns the number of events. If a batch fails, the batches
-/// before it stay wiped.
-pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
-    let mut wiped = 0;
-    loop {
-        match db.write(async move |conn: &mut Conn<'_>| wipe_batch(conn, older_than).await).await? {
-            0 => return Ok(wiped),
-            some => wiped += some,
-        }
-    }
-}
 
 /// Wipes the addresses of an actor from the trails of others. The condition is that of the index, word by word.
 pub(super) async fn wipe_of_actor(conn: &mut Conn<'_>, actor: &str) -> Result<()> {
@@ -35,7 +23,8 @@ pub(super) async fn wipe_of_actor(conn: &mut Conn<'_>, actor: &str) -> Result<()
     run!(conn, execute(diesel::update(those).set(without))).map(drop)
 }
 
-async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
+/// Wipes the addresses of some events that are older than this. Returns the number of events.
+pub async fn wipe_batch(conn: &mut Conn<'_>, older_than: Duration) -> Result<usize> {
     let found: Vec<(String, i64)> = run!(
         conn,
         load(ForUpdate::skip_locked(

@@ -22,13 +22,14 @@ use crate::{
         clock::Clock,
         coherence::PATIENCE,
         db::{Conn, Db, Heard, Instant},
-        error::{Away, EndedBecause, Error, Result},
+        error::{Away, Error, Result},
     },
     records::{
         news::News,
         session::{
             SessionRef,
             ended::EndReason,
+            generation,
             listing::{self, Standing},
             sweep,
         },
@@ -251,13 +252,17 @@ impl Hub {
 
     async fn standings(&self, sessions: Vec<SessionRef>) -> Result<BTreeMap<String, Standing>> {
         let standings = self.read_standings(sessions.clone()).await?;
-        let has_expired = |session: &&SessionRef| matches!(standings.get(&session.id), Some(Standing::Ended(ended)) if ended.because == EndedBecause::Expired);
-        let expired: Vec<SessionRef> = sessions.iter().filter(has_expired).cloned().collect();
-        if expired.is_empty() {
+        let is_unrecorded = |session: &&SessionRef| matches!(standings.get(&session.id), Some(Standing::Ended(ended)) if ended.may_be_unrecorded());
+        let unrecorded: Vec<SessionRef> = sessions.iter().filter(is_unrecorded).cloned().collect();
+        if unrecorded.is_empty() {
             return Ok(standings);
         }
-        // End expired sessions in their rows before reporting them as expired.
-        self.0.db.write(async move |conn: &mut Conn<'_>| sweep::expire(conn, &expired).await).await?;
+        // End expired and outdated sessions in their rows before reporting their ends.
+        let end = async move |conn: &mut Conn<'_>| {
+            sweep::expire(conn, &unrecorded).await?;
+            generation::end_these(conn, &unrecorded).await
+        };
+        self.0.db.write(end).await?;
         self.read_standings(sessions).await
     }
 

@@ -175,7 +175,7 @@ impl SessionCache {
 
     /// Keeps a live session that was read after `stamp`.
     pub(super) fn keep(&self, stamp: Stamp, stored: &Stored) {
-        let is_settled = stored.ended_at.is_none() && !stored.lineage.awaits_use();
+        let is_settled = !stored.has_ended() && !stored.lineage.awaits_use();
         if !is_settled || !self.0.coherence.may_answer() {
             return;
         }
@@ -186,7 +186,7 @@ impl SessionCache {
 
     /// Keeps a grant whose session is live, and which was read after `stamp`. The session's own key is not kept with it.
     pub(super) fn keep_grant(&self, stamp: Stamp, key: &GrantKey, app: (&str, Instant), stored: &Stored) {
-        if stored.ended_at.is_some() || !self.0.coherence.may_answer() {
+        if stored.has_ended() || !self.0.coherence.may_answer() {
             return;
         }
         if let (Some(name), Some(packed)) = (key.as_number(), packed::pack_without_state(stored)) {
@@ -353,6 +353,7 @@ mod tests {
             secret_hash: key.secret().hash(),
             state: serde_json::json!({"cart": "[1]"}),
             ended_at: None,
+            is_outdated: false,
             ended_reason: None,
             ended_by: None,
             used_after_end_at: None,

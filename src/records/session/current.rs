@@ -177,7 +177,7 @@ impl CurrentUser {
                 Ok(user)
             }
             Found::Ended { details, .. } => Err(Error::SessionEnded(details.because)),
-            Found::Former | Found::Unknown | Found::Expired { .. } => Err(Error::SessionEnded(EndedBecause::Unknown)),
+            Found::Former | Found::Unknown | Found::Overdue { .. } => Err(Error::SessionEnded(EndedBecause::Unknown)),
         }
     }
 }

@@ -11,7 +11,7 @@ use diesel::{
 
 use super::{
     listing::own_device,
-    live::{expires_later, has_ended, has_not_ended},
+    live::{has_ended, has_not_ended, is_valid},
     record::Record,
 };
 use crate::{
@@ -102,7 +102,7 @@ pub async fn in_use(conn: &mut Conn<'_>, account_id: &str) -> Result<InUse> {
                 .left_join(devices::table.on(own_device()))
                 .filter(sessions::account_id.eq(account_id))
                 .filter(has_not_ended())
-                .select((columns::<Record>(), devices::name.nullable(), expires_later()).nullable()),
+                .select((columns::<Record>(), devices::name.nullable(), is_valid()).nullable()),
             first_of::<MOST_NEW, _>(unacknowledged(account_id).select(columns::<Device>().nullable())),
         )))
     )?;

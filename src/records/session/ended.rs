@@ -91,6 +91,16 @@ impl Ended {
         Self { because: reason.shown(), at: Some(at), hand }
     }
 
+    /// The details for a session that is outdated: an operator ended all sessions, and its row does not say so yet.
+    pub fn outdated() -> Self {
+        Self { because: EndReason::Revoked.shown(), at: None, hand: Hand::Operator }
+    }
+
+    /// Whether the session's row may not have ended yet.
+    pub fn may_be_unrecorded(&self) -> bool {
+        self.because == EndedBecause::Expired || self.at.is_none()
+    }
+
     /// The details for a session that expired at `at`.
     pub fn expired(at: Instant) -> Self {
         Self { because: EndedBecause::Expired, at: Some(at), hand: Hand::None }

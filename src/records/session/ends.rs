@@ -12,7 +12,7 @@ use super::{ended::EndReason, key::SessionKey, listing, live::is_live, record::S
 use crate::{
     base::{
         db::{
-            Conn, ForUpdate, now, run,
+            Conn, now, run,
             schema::{devices, sessions},
         },
         error::Result,
@@ -22,9 +22,6 @@ use crate::{
         news,
     },
 };
-
-/// Maximum number of sessions that [`Scope::All`] ends in one transaction.
-const MOST_AT_ONCE: i64 = 2000;
 
 /// Which sessions to end.
 #[derive(Debug, Clone)]
@@ -57,21 +54,18 @@ pub enum Scope {
         /// The limit, which includes `but`.
         most: u32,
     },
-    /// All sessions, at most 2,000 at once. The caller repeats the call until it ends none.
-    All,
 }
 
 impl Scope {
-    /// The account whose sessions end. `None` for those of every account.
-    fn account(&self) -> Option<&str> {
+    /// The account whose sessions end.
+    fn account(&self) -> &str {
         match self {
-            Self::One(session) => Some(&session.account_id),
+            Self::One(session) => &session.account_id,
             Self::Account(account)
             | Self::Others { account, .. }
             | Self::These { account, .. }
             | Self::OnDevice { account, .. }
-            | Self::OverLimit { account, .. } => Some(account),
-            Self::All => None,
+            | Self::OverLimit { account, .. } => account,
         }
     }
 }
@@ -122,10 +116,7 @@ async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Resu
     let is_reported = !matches!(scope, Scope::OverLimit { .. });
     if is_reported && (sessions.is_empty() || ended < sessions.len()) {
         // The caller reports ends that others committed, perhaps just now. No node may answer with these sessions.
-        match scope.account() {
-            Some(account_id) => news::looked_up_changed(conn, std::iter::once(account_id)).await?,
-            None => news::many(conn).await?,
-        }
+        news::looked_up_changed(conn, std::iter::once(scope.account())).await?;
     }
     Ok(ended)
 }
@@ -135,7 +126,6 @@ async fn end_all_of(conn: &mut Conn<'_>, scope: &Scope, deed: &Deed<'_>) -> Resu
 async fn sessions_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<SessionRef>> {
     let (account, ids) = match scope {
         Scope::One(session) => return Ok(vec![session.clone()]),
-        Scope::All => return lock_live_batch(conn).await,
         Scope::Account(account) => (account, listing::lock_living(conn, account).await?),
         Scope::Others { account, but } => {
             let mut ids = listing::lock_living(conn, account).await?;
@@ -162,28 +152,7 @@ async fn sessions_of(conn: &mut Conn<'_>, scope: &Scope) -> Result<Vec<SessionRe
     Ok(ids.iter().map(|id| SessionRef::new(account, id)).collect())
 }
 
-/// Locks the next batch of live sessions, ordered by expiry. If batches were ordered by id, each would scan the
-/// sessions that earlier batches ended. Stop only when no session is found: the sessions found may end before they are
-/// locked.
-async fn lock_live_batch(conn: &mut Conn<'_>) -> Result<Vec<SessionRef>> {
-    loop {
-        let soonest = sessions::table.filter(is_live()).order(sessions::expires_at).limit(MOST_AT_ONCE);
-        let found: Vec<SessionRef> = run!(conn, load(soonest.select((sessions::account_id, sessions::id))))?;
-        if found.is_empty() {
-            return Ok(found);
-        }
-        let in_order = sessions::table
-            .filter(SessionRef::one_of(&found))
-            .filter(is_live())
-            .order((sessions::account_id, sessions::id));
-        let locked: Vec<SessionRef> =
-            run!(conn, load(ForUpdate::wait(in_order.select((sessions::account_id, sessions::id)))))?;
-        if !locked.is_empty() {
-            return Ok(locked);
-        }
-    }
-}
-
+/// Ends sessions of one account.
 async fn end_batch(conn: &mut Conn<'_>, batch: &[SessionRef], deed: &Deed<'_>) -> Result<usize> {
     let cause = (
         sessions::ended_at.eq(now().nullable()),
@@ -192,20 +161,23 @@ async fn end_batch(conn: &mut Conn<'_>, batch: &[SessionRef], deed: &Deed<'_>) -
     );
     let columns = (sessions::account_id, sessions::id, sessions::device_id);
     let Some(account_id) = batch.first().map(|session| session.account_id.as_str()) else { return Ok(0) };
-    let ended: Vec<JustEnded> = if batch.iter().all(|session| session.account_id == account_id) {
-        let ids: Vec<&str> = batch.iter().map(|session| session.id.as_str()).collect();
-        let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq_any(ids));
-        run!(conn, get_results(diesel::update(own.filter(is_live())).set(cause).returning(columns)))?
-    } else {
-        let targets = sessions::table.filter(SessionRef::one_of(batch));
-        run!(conn, get_results(diesel::update(targets.filter(is_live())).set(cause).returning(columns)))?
-    };
+    let ids: Vec<&str> = batch.iter().map(|session| session.id.as_str()).collect();
+    let own = sessions::table.filter(sessions::account_id.eq(account_id)).filter(sessions::id.eq_any(ids));
+    let ended: Vec<JustEnded> =
+        run!(conn, get_results(diesel::update(own.filter(is_live())).set(cause).returning(columns)))?;
     record_ends(conn, &ended, deed).await?;
     Ok(ended.len())
 }
 
 /// Writes an audit event for each ended session, and announces the ends.
 pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[JustEnded], deed: &Deed<'_>) -> Result<()> {
+    record_events(conn, ended, deed).await?;
+    let ends = ended.iter().map(|session| (session.id.as_str(), session.account_id.as_str()));
+    news::ended(conn, ends, deed.reason.as_str()).await
+}
+
+/// Writes an audit event for each ended session.
+pub(super) async fn record_events(conn: &mut Conn<'_>, ended: &[JustEnded], deed: &Deed<'_>) -> Result<()> {
     let Deed { reason, by, ip, here } = *deed;
     let accounts: HashSet<&str> = ended.iter().map(|session| session.account_id.as_str()).collect();
     let device_ids: HashSet<&str> = ended.iter().filter_map(|session| session.device_id.as_deref()).collect();
@@ -241,7 +213,5 @@ pub(super) async fn record_ends(conn: &mut Conn<'_>, ended: &[JustEnded], deed: 
             }
         })
         .collect();
-    audit::record(conn, &events).await?;
-    news::ended(conn, ended.iter().map(|session| (session.id.as_str(), session.account_id.as_str())), reason.as_str())
-        .await
+    audit::record(conn, &events).await
 }

@@ -27,7 +27,7 @@ impl Sessions {
     pub async fn try_load(&self) -> Result<()> {
         match self.look_up(&self.unknown_key()?).await? {
             Found::Unknown => Ok(()),
-            Found::Live(_) | Found::Former | Found::Ended { .. } | Found::Expired { .. } => {
+            Found::Live(_) | Found::Former | Found::Ended { .. } | Found::Overdue { .. } => {
                 Err(Error::bug("a lookup by a new random key found a session"))
             }
         }
@@ -45,6 +45,7 @@ impl Sessions {
             ip: None,
             client: Client::from_user_agent(""),
             amr: Amr::password(),
+            generation: 0,
         };
         let rotate = async move |conn: &mut Conn<'_>| statements::rotate(conn, &old, &new, times).await;
         match self.db.write(rotate).await? {

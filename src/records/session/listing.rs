@@ -12,7 +12,7 @@ use diesel::{
 
 use super::{
     ended::{EndReason, Ended},
-    live::{has_not_ended, has_run_out, is_live},
+    live::{has_not_ended, has_run_out, is_live, is_of_earlier_generation},
     record::{Record, SessionRef},
 };
 use crate::{
@@ -235,7 +235,7 @@ pub enum Standing {
 
 /// The standing of each of these sessions, by id. Sessions without a row are left out.
 pub async fn standings(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<BTreeMap<String, Standing>> {
-    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, Instant);
+    type Row = (String, Instant, Option<Instant>, Option<EndReason>, Option<String>, bool, Instant);
     let selected = sessions::table.filter(SessionRef::one_of(sessions));
     let rows: Vec<Row> = run!(
         conn,
@@ -245,12 +245,14 @@ pub async fn standings(conn: &mut Conn<'_>, sessions: &[SessionRef]) -> Result<B
             sessions::ended_at,
             sessions::ended_reason.nullable(),
             sessions::ended_by,
+            is_of_earlier_generation(),
             now(),
         )))
     )?;
-    let standing = |(id, expires_at, ended_at, reason, by, now): Row| {
+    let standing = |(id, expires_at, ended_at, reason, by, is_outdated, now): Row| {
         let standing = match (ended_at, reason) {
             (Some(at), Some(reason)) => Standing::Ended(Ended::by(reason, by.as_deref(), at)),
+            _ if is_outdated => Standing::Ended(Ended::outdated()),
             _ if has_run_out(expires_at, now) => Standing::Ended(Ended::expired(expires_at)),
             _ => Standing::Live { expires_at },
         };

@@ -1,27 +1,46 @@
 //! The SQL conditions for live, expired and ended sessions. Used by every statement on sessions.
 //!
-//! A session is live while its row has no `ended_at` and its `expires_at` is in the future by the database's clock.
-//! Between its expiry and the next sweep, a session has expired but has not ended: [`is_live`] excludes it, and
-//! [`has_not_ended`] includes it.
+//! A session is live while its row has no `ended_at`, its `expires_at` is in the future by the database's clock, and it
+//! belongs to the current generation. Between its expiry and the next sweep, a session has expired but has not ended:
+//! [`is_live`] excludes it, and [`has_not_ended`] includes it. The same is true of an outdated session, until
+//! [`generation`](super::generation) ends its row.
 //!
-//! Invariant: no other statement compares `ended_at`, or compares `expires_at` with the current time.
+//! Invariant: no other statement compares `ended_at` or `generation`, or compares `expires_at` with the current time.
 
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _,
-    dsl::{And, Gt, GtEq, IsNotNull, IsNull, LtEq, Nullable},
+    dsl::{And, Eq, Gt, GtEq, IsNotNull, IsNull, Lt, LtEq, Nullable},
 };
 
 use super::lifetimes::REMEMBERED;
-use crate::base::db::{Instant, Now, ShiftedNow, before_now, now, schema::sessions};
+use crate::base::db::{CurrentGeneration, Instant, Now, ShiftedNow, before_now, now, schema::sessions};
 
-/// Neither ended nor expired: the session's key grants access.
-pub(super) fn is_live() -> And<IsNull<sessions::ended_at>, Gt<sessions::expires_at, Now>> {
-    has_not_ended().and(expires_later())
+/// A session of a generation that has not ended.
+type OfGeneration<Generation> = And<IsNull<sessions::ended_at>, Eq<sessions::generation, Generation>>;
+
+/// Neither ended nor outdated nor expired: the session's key grants access.
+pub(super) fn is_live() -> And<OfGeneration<CurrentGeneration>, Gt<sessions::expires_at, Now>> {
+    has_not_ended().and(sessions::generation.eq(CurrentGeneration)).and(sessions::expires_at.gt(now()))
 }
 
-/// Not expired yet, whether ended or not.
-pub(super) fn expires_later() -> Gt<sessions::expires_at, Now> {
-    sessions::expires_at.gt(now())
+/// Live before its generation was outdated.
+pub(super) fn was_live_in(generation: i64) -> And<OfGeneration<i64>, Gt<sessions::expires_at, Now>> {
+    has_not_ended().and(sessions::generation.eq(generation)).and(sessions::expires_at.gt(now()))
+}
+
+/// Neither outdated nor expired, whether ended or not.
+pub(super) fn is_valid() -> And<Eq<sessions::generation, CurrentGeneration>, Gt<sessions::expires_at, Now>> {
+    sessions::generation.eq(CurrentGeneration).and(sessions::expires_at.gt(now()))
+}
+
+/// Of a generation before the current one, whether ended or not.
+pub(super) fn is_of_earlier_generation() -> Lt<sessions::generation, CurrentGeneration> {
+    sessions::generation.lt(CurrentGeneration)
+}
+
+/// Outdated: all sessions were ended at once since it began, but its row has not ended yet.
+pub(super) fn is_outdated() -> And<IsNull<sessions::ended_at>, Lt<sessions::generation, CurrentGeneration>> {
+    has_not_ended().and(is_of_earlier_generation())
 }
 
 /// Not ended, whether expired or not. Used for locks, which must include every row that the sweep or a late touch could
@@ -30,9 +49,9 @@ pub(super) fn has_not_ended() -> IsNull<sessions::ended_at> {
     sessions::ended_at.is_null()
 }
 
-/// Expired but not ended yet.
-pub(super) fn has_expired() -> And<IsNull<sessions::ended_at>, LtEq<sessions::expires_at, Now>> {
-    has_not_ended().and(sessions::expires_at.le(now()))
+/// Expired but not ended yet. An outdated session does not expire: it was ended by an operator.
+pub(super) fn has_expired() -> And<OfGeneration<CurrentGeneration>, LtEq<sessions::expires_at, Now>> {
+    has_not_ended().and(sessions::generation.eq(CurrentGeneration)).and(sessions::expires_at.le(now()))
 }
 
 /// Ended, for any reason.

@@ -8,7 +8,7 @@ use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as
 
 use super::{
     ended::Ended,
-    former,
+    former, generation,
     key::SessionKey,
     key_owner,
     live::has_run_out,
@@ -47,12 +47,13 @@ pub enum Found {
     },
     /// The key is a former key whose successor has been used.
     Former,
-    /// The session has expired, but its row has not ended yet. [`Sessions::find`] never returns this: it ends the row
-    /// before it reports the expiry, so that a clock that is set back cannot revive the session.
-    Expired {
+    /// The session has expired, or all sessions were ended since it began, but its row has not ended yet.
+    /// [`Sessions::find`] never returns this: it ends the row before it reports the end, so that a clock that is set back
+    /// cannot revive the session.
+    Overdue {
         session: SessionRef,
-        /// When it expired.
-        at: Instant,
+        /// When it expired. `None` if all sessions were ended.
+        expired_at: Option<Instant>,
     },
     /// There is no such session, or the secret is wrong.
     Unknown,
@@ -66,7 +67,8 @@ impl Sessions {
             None => self.look_up(key).await,
         };
         let found = match found {
-            Ok(Found::Expired { session, at }) => self.expire(key, session, at).await,
+            Ok(Found::Overdue { session, expired_at: Some(at) }) => self.expire(key, session, at).await,
+            Ok(Found::Overdue { session, expired_at: None }) => self.end_outdated(key, session).await,
             Ok(Found::Ended { details, session, first_use }) => {
                 self.settle_end(&session, &details).await?;
                 Ok(Found::Ended { details, session, first_use })
@@ -75,7 +77,7 @@ impl Sessions {
         };
         self.db.metrics().session_load(match &found {
             Ok(Found::Live(_)) => "live",
-            Ok(Found::Ended { .. } | Found::Expired { .. }) => "ended",
+            Ok(Found::Ended { .. } | Found::Overdue { .. }) => "ended",
             Ok(Found::Former) => "former",
             Ok(Found::Unknown) => "unknown",
             Err(_) => "failed",
@@ -89,7 +91,7 @@ impl Sessions {
         self.cache.forget(key.id());
         Ok(match self.find(key).await? {
             Found::Ended { details, .. } => details.because,
-            Found::Live(_) | Found::Former | Found::Unknown | Found::Expired { .. } => EndedBecause::Unknown,
+            Found::Live(_) | Found::Former | Found::Unknown | Found::Overdue { .. } => EndedBecause::Unknown,
         })
     }
 
@@ -161,9 +163,12 @@ impl Sessions {
             let details = Ended::by(reason, row.ended_by.as_deref(), at);
             return Found::Ended { details, session: record.into(), first_use: row.used_after_end_at.is_none() };
         }
+        if row.is_outdated {
+            return Found::Overdue { expired_at: None, session: record.into() };
+        }
         self.touches.overlay(&mut record);
         if has_run_out(record.expires_at, row.now) {
-            return Found::Expired { at: record.expires_at, session: record.into() };
+            return Found::Overdue { expired_at: Some(record.expires_at), session: record.into() };
         }
         let times = [record.created_at, record.authenticated_at, record.last_activity, row.password_changed_at];
         if times.iter().any(|time| time.age(row.now).is_none()) {
@@ -201,7 +206,21 @@ impl Sessions {
         }
         // Another request has ended or touched the session meanwhile.
         match self.look_up(key).await? {
-            Found::Expired { .. } => Err(Error::unavailable(Away::Database, "an expired session could not be ended")),
+            Found::Overdue { session, expired_at: None } => self.end_outdated(key, session).await,
+            Found::Overdue { .. } => Err(Error::unavailable(Away::Database, "an expired session could not be ended")),
+            found => Ok(found),
+        }
+    }
+
+    /// Ends an outdated session in its row before its end is reported.
+    async fn end_outdated(&self, key: &SessionKey, session: SessionRef) -> Result<Found> {
+        self.db.write(async move |conn: &mut Conn<'_>| generation::end_these(conn, &[session]).await).await?;
+        match self.look_up(key).await? {
+            Found::Ended { details, session, first_use } => {
+                self.settle_end(&session, &details).await?;
+                Ok(Found::Ended { details, session, first_use })
+            }
+            Found::Overdue { .. } => Err(Error::unavailable(Away::Database, "an outdated session could not be ended")),
             found => Ok(found),
         }
     }

@@ -22,6 +22,7 @@ pub mod ended;
 pub mod ends;
 pub mod export;
 pub mod former;
+pub mod generation;
 pub mod grants;
 pub mod health;
 pub mod key;

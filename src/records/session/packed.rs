@@ -142,6 +142,7 @@ pub fn unpack(bytes: &[u8]) -> Option<Stored> {
         ended_reason: None,
         ended_by: None,
         used_after_end_at: None,
+        is_outdated: false,
         password_changed_at,
         lineage: Lineage { previous_id: None, key_nonce: None, key_used_at: None },
         device_secret: None,

@@ -56,6 +56,8 @@ pub struct NewSession {
     pub client: Client,
     /// How the person proved who they are.
     pub amr: Amr,
+    /// The generation that was current when the sign-in began. A rotation keeps the session's own.
+    pub generation: i64,
 }
 
 /// The account's live session with this key.
@@ -145,6 +147,7 @@ struct SessionColumns<'a> {
     state: Value,
     data: &'a str,
     sid: &'a str,
+    generation: i64,
 }
 
 /// Inserts a session.
@@ -166,6 +169,7 @@ pub async fn create(conn: &mut Conn<'_>, new: &NewSession, times: Lifetimes) -> 
         state: Value::Object(serde_json::Map::new()),
         data: "{}",
         sid: new.key.id(),
+        generation: new.generation,
     };
     run!(
         conn,

@@ -42,7 +42,7 @@ impl Sessions {
     /// Records the first use of a key, or of a session after its end. A failure to record it does not fail the request.
     async fn note(&self, found: Found, ip: Option<String>) -> PresentedSession {
         match found {
-            Found::Unknown | Found::Expired { .. } => PresentedSession::None,
+            Found::Unknown | Found::Overdue { .. } => PresentedSession::None,
             Found::Former => PresentedSession::Former,
             Found::Ended { details, session, first_use } => {
                 if first_use && let Err(error) = self.note_use_after_end(session.clone(), ip).await {

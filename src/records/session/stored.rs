@@ -4,15 +4,15 @@
 
 use diesel::{
     ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _, Queryable, Selectable,
-    SelectableHelper as _,
+    SelectableHelper as _, dsl::Lt,
 };
 use serde_json::Value;
 
-use super::{ended::EndReason, listing::own_device, record::Record};
+use super::{ended::EndReason, listing::own_device, live::is_of_earlier_generation, record::Record};
 use crate::{
     base::{
         db::{
-            Conn, Db, Instant, Now, find, now,
+            Conn, CurrentGeneration, Db, Instant, Now, find, now,
             schema::{accounts, devices, sessions},
         },
         error::Result,
@@ -57,6 +57,11 @@ pub(super) struct Stored {
     pub(super) ended_reason: Option<EndReason>,
     pub(super) ended_by: Option<String>,
     pub(super) used_after_end_at: Option<Instant>,
+    #[diesel(
+        select_expression = is_of_earlier_generation(),
+        select_expression_type = Lt<sessions::generation, CurrentGeneration>
+    )]
+    pub(super) is_outdated: bool,
     #[diesel(select_expression = accounts::password_changed_at)]
     pub(super) password_changed_at: Instant,
     #[diesel(embed)]
@@ -67,6 +72,13 @@ pub(super) struct Stored {
     pub(super) previous_device_secret: Option<Vec<u8>>,
     #[diesel(select_expression = now(), select_expression_type = Now)]
     pub(super) now: Instant,
+}
+
+impl Stored {
+    /// Whether the session has ended. The row of an outdated session may not say so yet.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended_at.is_some() || self.is_outdated
+    }
 }
 
 /// How the session got its current key.

@@ -40,12 +40,17 @@ pub struct Swept {
 /// # Errors
 /// When a batch fails. Earlier batches stay committed.
 pub async fn sweep(db: &Db) -> Result<Swept> {
-    let swept = sweep_all(db).await;
+    sweep_in_batches(db, async |_| true).await
+}
+
+/// Like [`sweep`], until `go_on` returns `false`. It is called with the number of sessions after each batch.
+pub async fn sweep_in_batches(db: &Db, go_on: impl AsyncFnMut(usize) -> bool) -> Result<Swept> {
+    let swept = sweep_all(db, go_on).await;
     db.metrics().sweep(if swept.is_ok() { "done" } else { "failed" });
     swept
 }
 
-async fn sweep_all(db: &Db) -> Result<Swept> {
+async fn sweep_all(db: &Db, mut go_on: impl AsyncFnMut(usize) -> bool) -> Result<Swept> {
     let mut swept = Swept::default();
     loop {
         let ended = db.write(end_expired).await?;
@@ -54,12 +59,15 @@ async fn sweep_all(db: &Db) -> Result<Swept> {
         if ended == 0 {
             break;
         }
+        if !go_on(ended).await {
+            return Ok(swept);
+        }
     }
     loop {
         let deleted = db.write(delete_forgotten).await?;
         db.metrics().swept("deleted", deleted);
         swept.deleted += deleted;
-        if deleted == 0 {
+        if deleted == 0 || !go_on(deleted).await {
             return Ok(swept);
         }
     }
@@ -71,11 +79,26 @@ async fn sweep_all(db: &Db) -> Result<Swept> {
 /// # Errors
 /// When a batch fails. Earlier batches stay committed.
 pub async fn wipe_addresses(db: &Db, older_than: Duration) -> Result<usize> {
-    let mut wiped = audit::wipe::wipe_addresses(db, older_than).await?;
-    loop {
+    wipe_addresses_in_batches(db, older_than, async |_| true).await
+}
+
+/// Like [`wipe_addresses`], until `go_on` returns `false`. It is called with the number of rows after each batch.
+pub async fn wipe_addresses_in_batches(
+    db: &Db,
+    older_than: Duration,
+    mut go_on: impl AsyncFnMut(usize) -> bool,
+) -> Result<usize> {
+    let (mut wiped, mut goes_on) = (0, true);
+    while goes_on {
+        match db.write(async move |conn: &mut Conn<'_>| audit::wipe::wipe_batch(conn, older_than).await).await? {
+            0 => break,
+            count => (wiped, goes_on) = (wiped + count, go_on(count).await),
+        }
+    }
+    while goes_on {
         match db.write(async move |conn: &mut Conn<'_>| wipe_batch(conn, older_than).await).await? {
             0 => break,
-            count => wiped += count,
+            count => (wiped, goes_on) = (wiped + count, go_on(count).await),
         }
     }
     if wiped > 0 {

@@ -19,10 +19,9 @@ use sessile::{
         settings::PublicUrl,
     },
     records::{
-        audit::OPERATOR,
         draft,
         session::{
-            EndReason, Scope, ends,
+            generation,
             grants::{self, feed},
             sweep,
         },
@@ -438,6 +437,8 @@ async fn look_after(db: &TestDb, app_id: &str) {
     assert!(revoke::revoke_one(&own, "aiq_5".into()).await.unwrap());
     assert!(revoke::revoke_one(&own, "former_aiq_6".into()).await.unwrap());
     assert!(!revoke::revoke_one(&own, "unknown".into()).await.unwrap());
-    let all = async |conn: &mut Conn<'_>| ends::end(conn, &Scope::All, EndReason::Revoked, OPERATOR, None).await;
-    assert!(own.write(all).await.unwrap() > 0);
+    own.write(async |conn: &mut Conn<'_>| generation::begin_next(conn).await).await.unwrap();
+    assert!(own.write(async |conn: &mut Conn<'_>| generation::end_first(conn).await).await.unwrap() > 0);
+    unseen(db, "UPDATE sessions SET ended_at = NULL, ended_reason = NULL, ended_by = NULL WHERE generation = 0");
+    assert!(generation::end_outdated(&own, async |_| true).await.unwrap() > 0);
 }

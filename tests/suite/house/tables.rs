@@ -39,6 +39,7 @@ fn the_rules_on_the_sessions_table_detect_breaches() {
     assert!(notice(".filter(sessions::ended_at\n    .is_null())", compares_end));
     assert!(notice(".filter(sessions::expires_at.gt(now()))", compares_end));
     assert!(notice("if record.expires_at <= row.now {", compares_end));
+    assert!(notice(".filter(sessions::generation.eq(CurrentGeneration))", compares_end));
     assert!(!notice("links::expires_at.le(now())", compares_end));
     assert!(!notice(".order(sessions::expires_at).limit(1)", compares_end));
 }
@@ -67,7 +68,9 @@ fn compares_end(code: &str) -> bool {
     let in_statement = ["ended_at", "expires_at"]
         .iter()
         .any(|column| methods.iter().any(|method| has_word(code, &format!("sessions::{column}.{method}"))));
-    in_statement || ["<", ">"].iter().any(|sign| code.contains(&format!("record.expires_at{sign}")))
+    let generation =
+        ["eq", "lt"].iter().any(|method| code.contains(&format!("sessions::generation.{method}(CurrentGeneration)")));
+    in_statement || generation || ["<", ">"].iter().any(|sign| code.contains(&format!("record.expires_at{sign}")))
 }
 
 /// Whether the code contains `word`, not as part of a longer name.

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::KIM;
-use crate::support::{Engine, PASSWORD, Server, TestDb, command};
+use crate::support::{Engine, PASSWORD, Server, TestDb, add_user, command, sessile};
 
 /// A pseudo-terminal. Writing to it types, and its output can be read.
 struct Terminal {
@@ -120,3 +120,35 @@ fn at_a_terminal_the_setup_link_stands_in_a_box() {
     let migrated = lines.iter().filter(|line| line.contains("schema brought up to date"));
     assert_eq!(migrated.count(), 1, "{lines:#?}");
 }
+
+#[test]
+fn a_clean_up_on_a_terminal_can_be_stopped_and_goes_on_where_it_was() {
+    let db = TestDb::new(Engine::Sqlite);
+    add_user(&db, KIM, "owner");
+    db.sql(&format!(
+        "INSERT INTO sessions (id, secret_hash, account_id, created_at, authenticated_at, last_activity, expires_at, \
+         absolute_expires_at, browser, os, kind, installed, version, state, data) WITH RECURSIVE n(i) AS (SELECT 1 UNION \
+         ALL SELECT i + 1 FROM n WHERE i < {EXPIRED}) SELECT 'aiq_1_' || i, x'00', id, INSTANT(-300000), \
+         INSTANT(-300000), INSTANT(-300000), INSTANT(-9), INSTANT(-9), '', '', 'other', 0, 1, jsonb('{{}}'), '{{}}' \
+         FROM n, accounts"
+    ));
+    let mut terminal = Terminal::new();
+    let mut child = terminal.spawn(command(&db, &[("SESSILE_LOG", "off")]).arg("prune"));
+    terminal.wait_for("expired and old sessions");
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(asked.success());
+    assert_eq!(child.wait().expect("an exit status").code(), Some(1));
+    terminal.wait_for("run `sessile prune` again to go on");
+    let ended =
+        || db.sql("SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL").parse::<usize>().expect("a number");
+    let first = ended();
+    assert!(first < EXPIRED, "it stopped: {}", terminal.shown);
+    assert!(terminal.shown.contains(&format!("ended {first}, deleted 0")), "it says what it did: {}", terminal.shown);
+
+    let rest = sessile(&db, &["prune"], "");
+    assert_eq!(String::from_utf8_lossy(&rest.stdout), format!("ended {}, deleted 0\n", EXPIRED - first));
+    assert_eq!(String::from_utf8_lossy(&rest.stderr), "", "no progress without a terminal");
+    assert_eq!(ended(), EXPIRED);
+}
+
+const EXPIRED: usize = 10_000;

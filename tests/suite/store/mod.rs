@@ -2,6 +2,7 @@
 
 mod clock_set_back;
 mod endings;
+mod generations;
 mod keys;
 mod lock_order;
 mod lost_answers;
@@ -72,6 +73,7 @@ impl Node {
             ip: Some("192.0.2.1".into()),
             client: Client::from_user_agent(""),
             amr: Amr::password(),
+            generation: 0,
         }
     }
 

@@ -1,9 +1,12 @@
 //! With concurrent writers, each account still has a single chain in the order of commits.
 
 use futures_util::future::join_all;
-use sessile::records::{
-    audit::{Event, Kind},
-    session::{EndReason, Scope, ends, sweep},
+use sessile::{
+    actions::revoke,
+    records::{
+        audit::{Event, Kind},
+        session::{EndReason, Scope, ends, sweep},
+    },
 };
 
 use super::{Trail, add_account, full, look, record};
@@ -114,8 +117,12 @@ async fn a_sweep_and_ends_at_once_leave_all_chains_whole(db: TestDb) {
                 record(pool, vec![full(&two.account_id, n), full(&one.account_id, n)]).await;
             }
         };
-        let (swept, all, some, ()) =
-            tokio::join!(sweep::sweep(pool), end(Scope::All), end(Scope::Account(one.account_id.clone())), logins);
+        let (swept, all, some, ()) = tokio::join!(
+            sweep::sweep(pool),
+            revoke::revoke_all(pool),
+            end(Scope::Account(one.account_id.clone())),
+            logins
+        );
         swept.unwrap();
         all.unwrap();
         some.unwrap();

@@ -11,6 +11,7 @@ use diesel::{
 use super::{
     super::{
         ended::Ended,
+        generation,
         listing::own_device,
         live::has_run_out,
         record::{Record, SessionRef},
@@ -86,7 +87,8 @@ impl Sessions {
     }
 
     async fn look_up_grant(&self, key: &GrantKey) -> Result<Option<Granted>> {
-        // Twice, because another request may touch a session that seems to have expired.
+        // Twice, because another request may touch a session that seems to have expired, and an outdated session is
+        // ended in its row before its end is reported.
         for _ in 0..2 {
             let stamp = self.cache.stamp(key.account_id());
             let Some((app_id, opened_at, stored)) = self.read_grant(key).await? else { return Ok(None) };
@@ -95,6 +97,11 @@ impl Sessions {
                 let ended = Ended::by(reason, stored.ended_by.as_deref(), at);
                 self.settle_end(&stored.record.into(), &ended).await?;
                 return Ok(None);
+            }
+            if stored.is_outdated {
+                let outdated = SessionRef::from(stored.record);
+                self.db.write(async move |conn: &mut Conn<'_>| generation::end_these(conn, &[outdated]).await).await?;
+                continue;
             }
             self.cache.keep_grant(stamp, key, (&app_id, opened_at), &stored);
             let granted = self.granted(app_id, opened_at, stored);
