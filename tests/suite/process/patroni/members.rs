@@ -143,7 +143,7 @@ impl Members {
         signal("-STOP", &daemons);
         // The postmaster first, so that it starts no other process.
         signal("-STOP", member.postgres_processes().get(..1).unwrap_or_default());
-        let all = daemons.into_iter().chain(member.postgres_processes()).collect();
+        let all: Vec<String> = daemons.into_iter().chain(member.postgres_processes()).collect();
         signal("-STOP", &all);
         Frozen(all)
     }
