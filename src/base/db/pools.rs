@@ -25,7 +25,7 @@ use super::{
     migrate,
     nodes::{self, Others, Unconfirmed},
     notify::send_announced,
-    postgres::{self, ConnectError, ConnectPlan, Connection, Opener, listen::Mentions, preflight},
+    postgres::{self, ConnectError, ConnectPlan, Connection, LatestTimeline, Opener, listen::Mentions, preflight},
 };
 use crate::base::{
     coherence::{Coherence, Moment, Wait},
@@ -74,8 +74,10 @@ impl Pools {
             .enable_all()
             .build()
             .map_err(|error| Error::Internal(error.into()))?;
-        let plan = |url: &PostgresUrl, deadline| {
-            ConnectPlan::parse(url.expose(), deadline, CONNECT_TIMEOUT).map_err(Error::Invalid)
+        let latest = LatestTimeline::default();
+        let plan = |url: &PostgresUrl, deadline| match ConnectPlan::parse(url.expose(), deadline, CONNECT_TIMEOUT) {
+            Ok(plan) => Ok(plan.comparing(&latest)),
+            Err(cause) => Err(Error::Invalid(cause)),
         };
         let for_requests = plan(url, settings.statement_timeout)?;
         let listen_url = settings.listen_database.as_ref().unwrap_or(url);

@@ -17,14 +17,14 @@ use crate::{
     support::{Engine, Served, Server, TestDb, add_user, is_long, run},
 };
 
-const MORE: &[(&str, &str)] = &[("SESSILE_SESSIONS_PER_ACCOUNT", "0"), ("SESSILE_LOG", "warn")];
+pub const MORE: &[(&str, &str)] = &[("SESSILE_SESSIONS_PER_ACCOUNT", "0"), ("SESSILE_LOG", "warn")];
 
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     if is_long() { 1_000 } else { 15 }
 }
 
 /// Runs `trouble` again and again, beside `work`.
-fn beside<T>(mut trouble: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
+pub fn beside<T>(mut trouble: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -39,7 +39,7 @@ fn beside<T>(mut trouble: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
 }
 
 /// Lets time pass for a trouble that happens beside the work. Nothing is asserted about it.
-fn pause(millis: u64) {
+pub fn pause(millis: u64) {
     std::thread::park_timeout(Duration::from_millis(millis));
 }
 
@@ -52,7 +52,7 @@ async fn nodes(db: &TestDb, many: usize) -> Vec<Server> {
     nodes
 }
 
-fn served(nodes: &[Server]) -> Vec<&Served> {
+pub fn served(nodes: &[Server]) -> Vec<&Served> {
     nodes.iter().map(|node| &**node).collect()
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "times and counts, for whoever asks cargo to show them")]
 
+mod behind_a_pooler;
 mod changes;
 mod commands;
 mod ends;

@@ -75,6 +75,54 @@ fn the_primary_is_found_wherever_it_stands_in_the_url() {
     }
 }
 
+/// An operator or a tool has promoted the standby while the old primary still runs.
+#[test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+fn a_primary_that_was_replaced_is_not_read_again() {
+    actix_web::rt::System::new().block_on(async {
+        let (primary, _) = Cluster::start();
+        let (standby, _) = primary.standby();
+        let hosts = format!("127.0.0.1:{},127.0.0.1:{}", standby.port(), primary.port());
+        let db = TestDb::in_own_postgres(format!("postgres://postgres@{hosts}/postgres"));
+        add_user(&db, KIM, "owner");
+        let server = Server::start(&db, &[("SESSILE_SESSION_CACHE", "off"), ("SESSILE_STATEMENT_TIMEOUT", "1s")]);
+        let mut client = server.client();
+        client.log_in(KIM);
+        let mut ended = client.clone();
+        let statuses = |client: &Client| -> Vec<u16> {
+            std::thread::scope(|scope| {
+                let asking: Vec<_> = (0..12)
+                    .map(|_| {
+                        let mut client = client.clone();
+                        scope.spawn(move || (0..5).map(|_| client.get("/api/session").status).collect::<Vec<_>>())
+                    })
+                    .collect();
+                asking.into_iter().flat_map(|asking| asking.join().unwrap()).collect()
+            })
+        };
+        // The pool now has several connections to the primary.
+        assert_eq!(statuses(&client), [200; 60]);
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'");
+        primary.sql("SELECT pg_reload_conf()");
+        caught_up(&primary, &standby).await;
+        standby.promote();
+        eventually("an end on the new primary", async || {
+            client.json("DELETE", "/api/session", &Value::Null).status == 204
+        })
+        .await;
+        let lives = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
+        assert_eq!((standby.sql(lives).as_str(), primary.sql(lives).as_str()), ("0", "1"));
+        assert_eq!(statuses(&ended), [401; 60]);
+        assert_ended(&ended.get("/api/session"), "logged-out");
+
+        // No other server is left, and the former primary is not used in its place.
+        standby.kill();
+        eventually("the loss of the new primary", async || ended.get("/api/session").status == 503).await;
+        assert!(statuses(&ended).iter().all(|status| *status == 503));
+        assert_eq!(ended.get("/readyz").status, 503);
+    });
+}
+
 /// PostgreSQL reports such a commit as successful, with only a warning.
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]

@@ -16,7 +16,10 @@ use tokio_postgres::{
     tls::TlsStream,
 };
 
-use super::refusal::ConnectError;
+use super::{
+    refusal::ConnectError,
+    timeline::{LatestTimeline, Timeline},
+};
 use crate::base::database_url::{options::ENFORCE_FOREIGN_KEYS, postgres::causes};
 
 /// A connection, with a count of its server's warnings.
@@ -31,15 +34,31 @@ pub struct Driver {
     warnings: Arc<AtomicU64>,
     ended: oneshot::Receiver<String>,
     _stop: oneshot::Sender<()>,
+    /// The timeline of its server, if that is known, and the latest of all connections.
+    timeline: Option<(Timeline, LatestTimeline)>,
 }
 
 /// The callback for a connection's notifications, if any.
 pub(super) type Listener = Arc<Option<Box<dyn Fn(&str) + Send + Sync>>>;
 
 impl Driver {
-    /// Waits until the connection ends, and returns the cause.
+    /// Waits until the connection ends or its server has been replaced, and returns the cause.
     pub(super) async fn ended(&mut self) -> String {
-        (&mut self.ended).await.unwrap_or_else(|_| "the task of the connection has ended".to_owned())
+        let replaced = async {
+            match &self.timeline {
+                Some((timeline, latest)) => latest.passes(timeline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            cause = &mut self.ended => cause.unwrap_or_else(|_| "the task of the connection has ended".to_owned()),
+            () = replaced => "another server has been promoted".to_owned(),
+        }
+    }
+
+    /// Sets the timeline of the connection's server.
+    pub(super) fn set_timeline(&mut self, timeline: Timeline, latest: LatestTimeline) {
+        self.timeline = Some((timeline, latest));
     }
 }
 
@@ -64,6 +83,11 @@ impl Connection {
     /// Whether the connection is closed or has an open transaction.
     pub fn is_broken(&mut self) -> bool {
         self.inner.is_broken()
+    }
+
+    /// Whether another server has been promoted since the connection was opened.
+    pub fn is_replaced(&self) -> bool {
+        self.driver.timeline.as_ref().is_some_and(|(timeline, latest)| latest.is_past(timeline))
     }
 }
 
@@ -118,7 +142,7 @@ where
         // Ignore the result: the receiver may be gone.
         let _ = end.send(cause);
     });
-    Driver { warnings, ended, _stop: stop }
+    Driver { warnings, ended, _stop: stop, timeline: None }
 }
 
 /// Recognises the warning by the name of the server's source function: the text is in the server's language, and the

@@ -9,10 +9,12 @@ mod opener;
 mod plan;
 pub(super) mod preflight;
 mod refusal;
+mod timeline;
 
 pub use self::{
     connection::Connection,
     opener::{Opener, Pooled, pool},
     plan::ConnectPlan,
     refusal::ConnectError,
+    timeline::LatestTimeline,
 };

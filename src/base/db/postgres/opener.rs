@@ -1,6 +1,7 @@
 //! Opens the connections of the pool. Called by the pools of `db`.
 //!
-//! Invariant: a closed connection, or one with an open transaction, is never handed out again.
+//! Invariant: a closed connection, one with an open transaction, or one to a server that has been replaced is never
+//! handed out again.
 
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ impl Manager for Opener {
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
         if std::thread::panicking() || connection.is_broken() {
             return Err(RecycleError::message("the connection is closed or has an open transaction"));
+        }
+        if connection.is_replaced() {
+            return Err(RecycleError::message("another server has been promoted"));
         }
         Ok(())
     }

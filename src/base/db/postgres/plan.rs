@@ -16,6 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     connection::{self, Connection, Driver, Listener},
     refusal::ConnectError,
+    timeline::{LatestTimeline, Timeline},
 };
 use crate::base::database_url::{self, hosts, options, postgres::Parsed, tls};
 
@@ -39,6 +40,7 @@ pub struct ConnectPlan {
     connect_timeout: Duration,
     /// When a later host last replaced a host that hangs.
     replaced: watch::Sender<Option<Instant>>,
+    latest: LatestTimeline,
 }
 
 impl ConnectPlan {
@@ -74,8 +76,15 @@ impl ConnectPlan {
             keep_sessions: Arc::default(),
             connect_timeout,
             replaced: watch::Sender::new(None),
+            latest: LatestTimeline::default(),
         };
         Ok(plan.within(connect_timeout))
+    }
+
+    /// The same plan, for connections that are compared with others that share `latest`.
+    #[must_use]
+    pub fn comparing(self, latest: &LatestTimeline) -> Self {
+        Self { latest: latest.clone(), ..self }
     }
 
     /// The search path of the URL, in PostgreSQL's syntax.
@@ -125,10 +134,18 @@ impl ConnectPlan {
     }
 
     async fn open_host(&self, n: usize, host: &Config, listener: &Listener) -> Result<(Client, Driver), ConnectError> {
-        let opened = self.open_bare(host, listener).await?;
-        self.look_for_pooler(n, host, &opened.0).await?;
-        connection::prepare(&opened.0, &self.session).await?;
-        Ok(opened)
+        let (client, mut driver) = self.open_bare(host, listener).await?;
+        self.look_for_pooler(n, host, &client).await?;
+        connection::prepare(&client, &self.session).await?;
+        if let Some(timeline) = Timeline::of(&client).await {
+            if !self.latest.admit(&timeline) {
+                return Err(ConnectError::away(
+                    "the server is a former primary: another server has been promoted since, so stop this one",
+                ));
+            }
+            driver.set_timeline(timeline, self.latest.clone());
+        }
+        Ok((client, driver))
     }
 
     async fn open_bare(&self, host: &Config, listener: &Listener) -> Result<(Client, Driver), ConnectError> {

@@ -80,9 +80,19 @@ impl Storm {
         })
     }
 
+    /// The same people with an empty log, for another fault on the same database.
+    pub fn again(self) -> Self {
+        Self { log: Log::new(), ..self }
+    }
+
     /// Sends a last request with every session, then checks the log against the rules and the audit events.
     pub fn check(&self, name: &str, db: &TestDb, server: &Server) {
-        self.ask_all(&server.client());
+        self.check_at(&server.client(), name, db, || server.log());
+    }
+
+    /// Like [`check`](Self::check), of a program that `client` reaches in another way.
+    pub fn check_at(&self, client: &Client, name: &str, db: &TestDb, program_log: impl Fn() -> String) {
+        self.ask_all(client);
         let log = self.log.entries();
         let found = breaches(&log, &stored(db));
         assert!(
@@ -90,7 +100,7 @@ impl Storm {
             "{name}: {} breaches:\n{}\nthe log is:\n{}",
             found.len(),
             found.join("\n"),
-            server.log()
+            program_log()
         );
         let silent = log.iter().filter(|entry| entry.said == Said::Silence).count();
         assert!(self.killed || silent == 0, "{name}: {silent} requests without an answer");

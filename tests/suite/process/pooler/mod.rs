@@ -1,79 +1,16 @@
 //! PgBouncer, from its Debian package, between the program and PostgreSQL.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+mod pgbouncer;
+mod under_load;
 
 use serde_json::json;
 
-use super::{KIM, ask, lasting_port};
+pub use self::{
+    pgbouncer::{Pooler, through},
+    under_load::{Trouble, name_of},
+};
+use super::{KIM, ask};
 use crate::support::{Engine, Server, TestDb, add_user, eventually};
-
-/// A PgBouncer process. Dropping it kills the process.
-struct Pooler {
-    child: Child,
-    port: u16,
-}
-
-impl Pooler {
-    /// Starts PgBouncer in front of all databases of this server.
-    fn start(db: &TestDb, mode: &str) -> Self {
-        let port = lasting_port();
-        let folder = db.folder.join(format!("pgbouncer-{mode}"));
-        std::fs::create_dir(&folder).unwrap();
-        let (host, target) = place(db);
-        let settings = format!(
-            "[databases]\n* = host={host} port={target} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 30\n\
-             logfile = {0}/log\npidfile = {0}/pid\n",
-            folder.display()
-        );
-        let file = folder.join("pgbouncer.ini");
-        std::fs::write(&file, settings).unwrap();
-        Self { child: run(&folder, file), port }
-    }
-
-    fn url(&self, db: &TestDb) -> String {
-        let name = db.url().rsplit('/').next().unwrap();
-        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
-    }
-}
-
-/// PgBouncer refuses to run as root.
-fn run(folder: &PathBuf, file: PathBuf) -> Child {
-    let is_root = rustix::process::getuid().is_root();
-    let mut program = if is_root {
-        let give = Command::new("chown").args(["-R", "postgres"]).arg(folder).status().expect("chown");
-        assert!(give.success());
-        let open = Command::new("chmod").arg("a+rx").arg(folder.parent().unwrap()).status().expect("chmod");
-        assert!(open.success());
-        let mut program = Command::new("runuser");
-        program.args(["-u", "postgres", "--", "/usr/sbin/pgbouncer"]);
-        program
-    } else {
-        Command::new("/usr/sbin/pgbouncer")
-    };
-    program.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pgbouncer")
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-    }
-}
-
-fn place(db: &TestDb) -> (String, String) {
-    let (_, address) = db.url().split_once('@').unwrap();
-    let (host, port) = address.split('/').next().unwrap().split_once(':').unwrap();
-    (host.to_owned(), port.to_owned())
-}
-
-/// The same database, reached through the pooler.
-fn through(db: &TestDb, pooler: &Pooler) -> TestDb {
-    let other = TestDb::in_own_postgres(pooler.url(db));
-    std::fs::copy(db.key_file(), other.key_file()).unwrap();
-    other
-}
 
 #[test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
