@@ -1,0 +1,563 @@
+//! The events of a simulation: what the nodes, the server and the network do, one event after the other in virtual time.
+//! Used by the cases.
+//!
+//! Invariant: an event of a frozen node waits until the node continues, in the same order. A dead node has no events.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use sessile::base::coherence::{BEAT_INTERVAL, Confirmations, DOUBT, Moment, PATIENCE};
+
+use super::{
+    Setting,
+    figures::Figures,
+    node::{Node, Row},
+    random::Random,
+    server::{Entry, Server, Time, nanos},
+    trouble::Kind,
+};
+
+/// The network's delay: the shortest, and the mean of what comes on top.
+const NETWORK: (Duration, Duration) = (Duration::from_micros(80), Duration::from_micros(70));
+/// How long the nodes have to get their leases before anything counts.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// How often a node writes its touches.
+const TOUCHES: Duration = Duration::from_millis(500);
+/// How long a node that lost its listening connection waits before it connects again.
+const RECONNECT: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+enum Event {
+    BeatDue(usize),
+    JoinArrives(usize, u64),
+    JoinAnswered(usize, u64),
+    BeatArrives(usize, u64),
+    BeatRuns(usize, u64),
+    BeatAnswered(usize, bool),
+    Committed(Vec<Entry>),
+    TurnEnds,
+    Delivered(usize, u64, Vec<Entry>),
+    ConfirmationsArrive(usize, u64, Vec<(usize, usize)>),
+    ConfirmationsAnswered(usize, u64),
+    EndDue,
+    EndArrives(usize),
+    EndRuns(usize),
+    EndCommitted(usize),
+    EndAnswered(usize),
+    RowsArrive(usize),
+    RowsAnswered(usize, Vec<(usize, Option<u64>)>),
+    PatienceOver(usize),
+    RemovalArrives(usize, Vec<(usize, Option<u64>)>, Duration),
+    Acknowledged(usize),
+    SignInDue,
+    TouchesDue(usize),
+    TroubleDue(Kind, Duration),
+    CutIsNoticed(usize, u64),
+    Listens(usize),
+}
+
+/// An announced change on its way to its acknowledgement.
+struct End {
+    node: usize,
+    began: Time,
+    confirmations: Confirmations,
+    /// By the node's clock.
+    committed: Moment,
+    rows: Vec<(usize, Option<u64>)>,
+    rows_read: Moment,
+    is_settled: bool,
+    is_acknowledged: bool,
+}
+
+pub struct World {
+    setting: Setting,
+    now: Time,
+    sequence: u64,
+    events: BinaryHeap<Reverse<(Time, u64, Slot)>>,
+    random: Random,
+    server: Server,
+    nodes: Vec<Node>,
+    ends: Vec<End>,
+    connections: u64,
+    pub figures: Figures,
+}
+
+/// An event, which has no order of its own.
+struct Slot(Event);
+
+impl PartialEq for Slot {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Slot {}
+impl PartialOrd for Slot {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Slot {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+/// Simulates, and returns the figures.
+pub fn run(setting: &Setting) -> Figures {
+    let mut world = World::new(setting.clone());
+    world.run_until(nanos(WARM_UP));
+    world.begin_counting();
+    world.run_until(nanos(WARM_UP + setting.time));
+    world.finish()
+}
+
+impl World {
+    fn new(setting: Setting) -> Self {
+        let mut random = Random::new(setting.seed);
+        let offset = |random: &mut Random| nanos(random.up_to(Duration::from_secs(1_000_000)));
+        let nodes = (0..setting.nodes).map(|at| Node::new(at, offset(&mut random))).collect();
+        let mut world = Self {
+            server: Server::new(setting.costs.clone()),
+            setting,
+            now: 0,
+            sequence: 0,
+            events: BinaryHeap::new(),
+            random,
+            nodes,
+            ends: Vec::new(),
+            connections: 0,
+            figures: Figures::default(),
+        };
+        for node in 0..world.nodes.len() {
+            let due = nanos(world.random.up_to(BEAT_INTERVAL));
+            world.schedule(due, Event::BeatDue(node));
+        }
+        world
+    }
+
+    /// Begins the load and the trouble, and counts from here on.
+    fn begin_counting(&mut self) {
+        let costs = self.setting.costs.clone();
+        (self.server.busy, self.server.locked) = (Duration::ZERO, Duration::ZERO);
+        (self.server.wakes, self.server.notifications, self.server.transactions) = (0, 0, 0);
+        self.figures.beats = 0;
+        self.figures.nodes_with_lease = self.nodes.iter().filter(|node| node.has_lease(self.now)).count();
+        for node in &mut self.nodes {
+            (node.losses, node.without_lease, node.heard) = (0, Duration::ZERO, 0);
+        }
+        self.figures.cores = costs.cores;
+        self.schedule_next(self.setting.ends, Event::EndDue);
+        self.schedule_next(self.setting.sign_ins, Event::SignInDue);
+        if self.setting.touches > 0.0 {
+            for node in 0..self.nodes.len() {
+                let due = self.now + nanos(self.random.up_to(TOUCHES));
+                self.schedule(due, Event::TouchesDue(node));
+            }
+        }
+        for (kind, mean) in self.setting.trouble.kinds() {
+            let due = self.now + nanos(self.random.around(mean));
+            self.schedule(due, Event::TroubleDue(kind, mean));
+        }
+    }
+
+    fn finish(mut self) -> Figures {
+        let figures = &mut self.figures;
+        figures.time = self.setting.time;
+        figures.nodes = self.nodes.len();
+        figures.heard = self.nodes.iter().map(|node| node.heard).sum();
+        figures.losses = self.nodes.iter().map(|node| node.losses).sum();
+        figures.without_lease = self.nodes.iter().map(|node| node.time_without_lease(self.now)).sum();
+        figures.leases_at_the_end = self.nodes.iter().filter(|node| node.has_lease(self.now)).count();
+        (figures.busy, figures.locked) = (self.server.busy, self.server.locked);
+        (figures.wakes, figures.notifications) = (self.server.wakes, self.server.notifications);
+        figures.notifying = self.server.transactions;
+        figures.acknowledged.sort_unstable();
+        self.figures
+    }
+
+    fn run_until(&mut self, end: Time) {
+        while let Some(Reverse((at, ..))) = self.events.peek() {
+            if *at > end {
+                break;
+            }
+            let Some(Reverse((at, _, Slot(event)))) = self.events.pop() else { break };
+            self.now = at;
+            match owner(&event, &self.ends).map(|node| &self.nodes[node]) {
+                Some(node) if node.is_dead => {}
+                Some(node) if node.frozen_until > at => {
+                    let later = node.frozen_until;
+                    self.schedule(later, event);
+                }
+                _ => self.take(event),
+            }
+        }
+        self.now = end;
+    }
+
+    fn schedule(&mut self, at: Time, event: Event) {
+        self.sequence += 1;
+        self.events.push(Reverse((at.max(self.now), self.sequence, Slot(event))));
+    }
+
+    /// Schedules the next of independent events.
+    fn schedule_next(&mut self, rate: f64, event: Event) {
+        if rate > 0.0 {
+            let pause = self.random.around(Duration::from_secs_f64(1.0 / rate));
+            self.schedule(self.now + nanos(pause), event);
+        }
+    }
+
+    /// Sends something between a node and the server, on a connection of the node's pool.
+    fn send(&mut self, node: usize, from: Time, event: Event) {
+        let network = NETWORK.0 + self.random.around(NETWORK.1);
+        let at = self.nodes[node].arrival(from, network);
+        self.schedule(at, event);
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::BeatDue(node) => self.begin_beat(node),
+            Event::JoinArrives(node, start) => {
+                let done = self.server.work(self.now, self.setting.costs.beat);
+                self.nodes[node].row = Some(Row { doubt: None });
+                self.send(node, done, Event::JoinAnswered(node, start));
+            }
+            Event::JoinAnswered(node, start) => {
+                if self.nodes[node].listens.unwrap_or(start) == start {
+                    self.nodes[node].must_join = false;
+                }
+                self.begin_beat(node);
+            }
+            Event::BeatArrives(node, number) => {
+                let done = self.server.work(self.now, self.setting.costs.beat);
+                self.schedule(done, Event::BeatRuns(node, number));
+            }
+            Event::BeatRuns(node, number) => self.run_beat(node, number),
+            Event::BeatAnswered(node, has_row) => {
+                if has_row {
+                    let due = self.now + nanos(BEAT_INTERVAL);
+                    return self.schedule(due, Event::BeatDue(node));
+                }
+                self.nodes[node].lose(self.now);
+                self.nodes[node].must_join = true;
+                self.begin_beat(node);
+            }
+            Event::Committed(entries) => {
+                if self.server.notify(entries) {
+                    self.begin_turn();
+                }
+            }
+            Event::TurnEnds => {
+                if self.server.end_turn() {
+                    self.begin_turn();
+                }
+            }
+            Event::Delivered(node, connection, entries) => self.deliver(node, connection, entries),
+            Event::ConfirmationsArrive(node, connection, of) => self.take_confirmations(node, connection, &of),
+            Event::ConfirmationsAnswered(node, connection) => {
+                if self.nodes[node].listens == Some(connection) {
+                    self.nodes[node].is_confirming = false;
+                    self.send_confirmations(node);
+                }
+            }
+            Event::SignInDue => {
+                self.server.work(self.now, self.setting.costs.sign_in);
+                self.schedule_next(self.setting.sign_ins, Event::SignInDue);
+            }
+            Event::TouchesDue(node) => {
+                let each = self.setting.touches * TOUCHES.as_secs_f64() / self.nodes.len() as f64;
+                let cost = self.setting.costs.touching + self.setting.costs.touch.mul_f64(each);
+                self.server.work(self.now, cost);
+                self.schedule(self.now + nanos(TOUCHES), Event::TouchesDue(node));
+            }
+            Event::TroubleDue(kind, mean) => self.make_trouble(kind, mean),
+            Event::CutIsNoticed(node, connection) => {
+                if self.nodes[node].listens == Some(connection) {
+                    self.nodes[node].listens = None;
+                    self.nodes[node].lose(self.now);
+                    self.send(node, self.now + nanos(RECONNECT), Event::Listens(node));
+                }
+            }
+            Event::Listens(node) => {
+                self.connections += 1;
+                self.nodes[node].listen(self.connections);
+                self.send_confirmations(node);
+            }
+            event => self.take_end(event),
+        }
+    }
+
+    /// What happens on the way of an end.
+    fn take_end(&mut self, event: Event) {
+        let costs = &self.setting.costs;
+        match event {
+            Event::EndDue => self.begin_end(),
+            Event::EndArrives(end) => {
+                let done = self.server.work(self.now, costs.end);
+                self.schedule(done, Event::EndRuns(end));
+            }
+            Event::EndRuns(end) => {
+                let committed = self.server.commit(self.now, true);
+                self.schedule(committed, Event::EndCommitted(end));
+            }
+            Event::EndCommitted(end) => {
+                for node in self.nodes.iter_mut().filter(|node| !node.is_dead) {
+                    node.remembers.insert(end);
+                }
+                self.send(self.ends[end].node, self.now, Event::EndAnswered(end));
+                self.take(Event::Committed(vec![Entry::End { end }]));
+            }
+            Event::EndAnswered(end) => {
+                let node = self.ends[end].node;
+                self.nodes[node].remembers.remove(&end);
+                self.ends[end].committed = self.nodes[node].moment(self.now);
+                self.send(node, self.now, Event::RowsArrive(end));
+            }
+            Event::RowsArrive(end) => {
+                let committer = self.ends[end].node;
+                let rows = self.nodes.iter().enumerate().filter(|(at, _)| *at != committer);
+                let rows: Vec<_> = rows.filter_map(|(at, node)| Some((at, node.row?.doubt))).collect();
+                let cost = costs.row * u32::try_from(rows.len()).unwrap_or(u32::MAX);
+                let done = self.server.work(self.now, cost);
+                self.send(committer, done, Event::RowsAnswered(end, rows));
+            }
+            Event::RowsAnswered(end, rows) => self.wait(end, rows),
+            Event::PatienceOver(end) => self.settle(end),
+            Event::RemovalArrives(end, silent, waited) => {
+                let done = self.server.work(self.now, costs.beat);
+                self.remove_silent(&silent, waited);
+                self.send(self.ends[end].node, done, Event::Acknowledged(end));
+            }
+            Event::Acknowledged(end) => self.acknowledge(end),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn begin_beat(&mut self, node: usize) {
+        let start = self.nodes[node].listens.unwrap_or_default();
+        if self.nodes[node].must_join {
+            return self.send(node, self.now, Event::JoinArrives(node, start));
+        }
+        let number = self.nodes[node].send_beat(self.now);
+        self.figures.beats += 1;
+        self.send(node, self.now, Event::BeatArrives(node, number));
+    }
+
+    fn run_beat(&mut self, node: usize, number: u64) {
+        if self.nodes[node].row.is_none_or(|row| row.doubt.is_some()) {
+            return self.send(node, self.now, Event::BeatAnswered(node, false));
+        }
+        let committed = self.server.commit(self.now, false);
+        self.schedule(committed, Event::Committed(vec![Entry::Beat { node, number }]));
+        self.send(node, committed, Event::BeatAnswered(node, true));
+    }
+
+    fn begin_turn(&mut self) {
+        let is_listening = |node: &Node| node.is_connected && !node.is_dead;
+        let listeners = self.nodes.iter().filter(|node| is_listening(node)).count();
+        let turn = self.server.begin_turn(self.now, listeners);
+        let mut mail: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
+        for entry in turn.entries {
+            match entry {
+                Entry::Beat { node, .. } => mail.entry(node).or_default().push(entry),
+                Entry::Confirmation { to, .. } => mail.entry(to).or_default().push(entry),
+                Entry::End { .. } => {
+                    (0..self.nodes.len()).for_each(|node| mail.entry(node).or_default().push(entry));
+                }
+            }
+        }
+        for (node, entries) in mail {
+            let Some(connection) = self.nodes[node].listens.filter(|_| is_listening(&self.nodes[node])) else {
+                continue;
+            };
+            let read = turn.began + ((turn.ended - turn.began) as f64 * self.random.share()) as Time;
+            let network = NETWORK.0 + self.random.around(NETWORK.1);
+            let at = self.nodes[node].arrival(read, network).max(self.nodes[node].last_delivery);
+            self.nodes[node].last_delivery = at;
+            self.schedule(at, Event::Delivered(node, connection, entries));
+        }
+        self.schedule(turn.ended, Event::TurnEnds);
+    }
+
+    fn deliver(&mut self, node: usize, connection: u64, entries: Vec<Entry>) {
+        if self.nodes[node].listens != Some(connection) || !self.nodes[node].is_connected {
+            return;
+        }
+        self.nodes[node].heard += entries.len() as u64;
+        for entry in entries {
+            match entry {
+                Entry::Beat { number, .. } => {
+                    if self.nodes[node].hear_beat(number, self.now) {
+                        self.check(node);
+                    }
+                }
+                Entry::End { end } => {
+                    self.nodes[node].remembers.remove(&end);
+                    let committer = self.ends[end].node;
+                    if committer != node {
+                        self.nodes[node].unconfirmed.push((end, committer));
+                    }
+                }
+                Entry::Confirmation { end, from, .. } => {
+                    self.figures.confirmations += 1;
+                    self.ends[end].confirmations.confirm(&self.nodes[from].name);
+                    self.settle(end);
+                }
+            }
+        }
+        self.send_confirmations(node);
+    }
+
+    /// Sends the confirmations that wait, unless the last ones are still on their way.
+    fn send_confirmations(&mut self, node: usize) {
+        let from = &mut self.nodes[node];
+        let Some(connection) = from.listens.filter(|_| !from.is_confirming && !from.unconfirmed.is_empty()) else {
+            return;
+        };
+        from.is_confirming = true;
+        let of = std::mem::take(&mut from.unconfirmed);
+        self.send(node, self.now, Event::ConfirmationsArrive(node, connection, of));
+    }
+
+    fn take_confirmations(&mut self, node: usize, connection: u64, of: &[(usize, usize)]) {
+        if self.nodes[node].listens != Some(connection) || !self.nodes[node].is_connected {
+            return;
+        }
+        let more = u32::try_from(of.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let cost = self.setting.costs.confirming + self.setting.costs.confirmation * more;
+        let done = self.server.work(self.now, cost);
+        let committed = self.server.commit(done, false);
+        let entries = of.iter().map(|(end, to)| Entry::Confirmation { end: *end, from: node, to: *to }).collect();
+        self.schedule(committed, Event::Committed(entries));
+        self.send(node, committed, Event::ConfirmationsAnswered(node, connection));
+    }
+
+    fn begin_end(&mut self) {
+        self.schedule_next(self.setting.ends, Event::EndDue);
+        let node = self.random.below(self.nodes.len());
+        if self.nodes[node].is_dead || self.nodes[node].frozen_until > self.now {
+            return;
+        }
+        let (committed, began) = (Moment::default(), self.now);
+        self.ends.push(End {
+            node,
+            began,
+            confirmations: Confirmations::default(),
+            committed,
+            rows: Vec::new(),
+            rows_read: committed,
+            is_settled: false,
+            is_acknowledged: false,
+        });
+        self.figures.ends += 1;
+        self.send(node, began, Event::EndArrives(self.ends.len() - 1));
+    }
+
+    fn wait(&mut self, end: usize, rows: Vec<(usize, Option<u64>)>) {
+        let change = &mut self.ends[end];
+        let needed = rows.iter().map(|(at, _)| self.nodes[*at].name.clone()).collect();
+        (change.rows, change.rows_read) = (rows, self.nodes[change.node].moment(self.now));
+        change.confirmations.need(change.committed, needed);
+        if self.setting.is_hasty {
+            return self.acknowledge(end);
+        }
+        let rest = PATIENCE.saturating_sub(change.rows_read.since(change.committed));
+        self.schedule(self.now + nanos(rest), Event::PatienceOver(end));
+        self.settle(end);
+    }
+
+    /// Acknowledges the end if the wait is over. Nodes that have not confirmed are dealt with first.
+    fn settle(&mut self, end: usize) {
+        let change = &mut self.ends[end];
+        let now = self.nodes[change.node].moment(self.now);
+        if change.is_settled || !change.confirmations.is_over(now) {
+            return;
+        }
+        change.is_settled = true;
+        let missing = change.confirmations.missing();
+        if missing.is_empty() {
+            return self.acknowledge(end);
+        }
+        let silent = change.rows.iter().filter(|(at, _)| missing.contains(&self.nodes[*at].name)).copied().collect();
+        let (node, waited) = (change.node, now.since(change.rows_read));
+        self.figures.by_patience += 1;
+        self.send(node, self.now, Event::RemovalArrives(end, silent, waited));
+    }
+
+    fn remove_silent(&mut self, silent: &[(usize, Option<u64>)], waited: Duration) {
+        let word = (self.random.share() * 1e15) as u64;
+        for (at, doubt) in silent {
+            let row = &mut self.nodes[*at].row;
+            match doubt {
+                Some(_) if waited >= DOUBT && row.is_some_and(|row| row.doubt == *doubt) => *row = None,
+                Some(_) => {}
+                None => {
+                    if *row == Some(Row { doubt: None }) {
+                        *row = Some(Row { doubt: Some(word) });
+                    }
+                }
+            }
+        }
+    }
+
+    /// From here on no node may answer from memory with the session.
+    fn acknowledge(&mut self, end: usize) {
+        let change = &mut self.ends[end];
+        change.is_acknowledged = true;
+        self.figures.acknowledged.push(Duration::from_nanos(self.now - change.began));
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].remembers.contains(&end) {
+                self.check(node);
+            }
+        }
+    }
+
+    /// Counts a node with a lease that still holds a session whose end was acknowledged. A frozen node may continue now.
+    fn check(&mut self, node: usize) {
+        let holds = self.nodes[node].remembers.iter().any(|end| self.ends[*end].is_acknowledged);
+        if holds && !self.nodes[node].is_dead && self.nodes[node].has_lease(self.now) {
+            self.figures.stale += 1;
+        }
+    }
+
+    fn make_trouble(&mut self, kind: Kind, mean: Duration) {
+        let next = self.random.around(mean);
+        self.schedule(self.now + nanos(next), Event::TroubleDue(kind, mean));
+        let (at, lasts) = (self.random.below(self.nodes.len()), self.random.up_to(self.setting.trouble.longest(kind)));
+        let until = self.now + nanos(lasts);
+        let node = &mut self.nodes[at];
+        self.figures.troubles += 1;
+        match kind {
+            Kind::Freeze => node.frozen_until = node.frozen_until.max(until),
+            Kind::Delay => (node.delayed_until, node.delay) = (until, lasts),
+            Kind::Stall => self.server.stall(until),
+            Kind::Death => node.is_dead = true,
+            Kind::Cut => {
+                node.is_connected = false;
+                if let Some(connection) = node.listens {
+                    self.schedule(until, Event::CutIsNoticed(at, connection));
+                }
+            }
+        }
+    }
+}
+
+/// The node that takes the step. `None`: the server or the network.
+fn owner(event: &Event, ends: &[End]) -> Option<usize> {
+    match event {
+        Event::BeatDue(node)
+        | Event::JoinAnswered(node, _)
+        | Event::BeatAnswered(node, _)
+        | Event::Delivered(node, ..)
+        | Event::ConfirmationsAnswered(node, _)
+        | Event::TouchesDue(node)
+        | Event::CutIsNoticed(node, _)
+        | Event::Listens(node) => Some(*node),
+        Event::EndAnswered(end)
+        | Event::RowsAnswered(end, _)
+        | Event::PatienceOver(end)
+        | Event::Acknowledged(end) => Some(ends[*end].node),
+        _ => None,
+    }
+}
